@@ -1,0 +1,197 @@
+"""The error tree, on one page.
+
+Every error says what happened (the message), whose fault it is (its place in the tree) and what
+to do next (``hint``).  Errors carry fields, not only text.  ``cli/exits.py`` maps them to exit
+codes in one table.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DhtstoreError(Exception):
+    """Something dhtstore can name went wrong; ``hint`` says what to do next."""
+
+    hint: ClassVar[str] = "run the command again with --log-level debug and report what it prints"
+
+
+# --- the caller's fault ---------------------------------------------------------------------
+
+
+class UsageError(DhtstoreError):
+    """An argument, a file or a setting that cannot be used as given."""
+
+    hint = "see --help for what this command takes"
+
+
+class InvalidCid(UsageError):
+    """A string or bytes that are not a CID we can read."""
+
+    hint = "a CID looks like bafybei... or Qm...; copy it whole, without spaces"
+
+
+class InvalidTicket(UsageError):
+    """A ticket that was cut, mistyped or made by something else."""
+
+    hint = "copy the whole line that `dhtstore join` printed, or give HOST:PORT"
+
+
+class InvalidSetting(UsageError):
+    """A setting with an unknown name or an impossible value."""
+
+    hint = "see `dhtstore config` for the settings and their values"
+
+
+class UnreadableSource(UsageError):
+    """A file to put that is missing, unreadable, or of a kind that cannot be stored."""
+
+    hint = "check the path and its permissions"
+
+
+class SourceChanged(UsageError):
+    """A file that changed or shrank while it was being put: nothing of it was announced."""
+
+    hint = "put it again when nothing writes to it"
+
+
+class TargetUnusable(UsageError):
+    """An output path that exists already, or whose directory is missing or not writable."""
+
+    hint = "choose another path with -o"
+
+
+class HomeInUse(UsageError):
+    """A second node on one data directory; the message names the process that holds it."""
+
+    hint = "stop that node, or give this one its own directory with --home"
+
+
+class HomeUnusable(UsageError):
+    """A data directory that cannot be created, read or written."""
+
+    hint = "check the permissions of the directory, or choose another with --home"
+
+
+class AddressInUse(UsageError):
+    """The address to listen on is taken or not ours."""
+
+    hint = "choose another port with --listen HOST:PORT (port 0 picks a free one)"
+
+
+# --- the network's state --------------------------------------------------------------------
+
+
+class NotFound(DhtstoreError):
+    """Nobody provides this CID, as far as the network can tell."""
+
+    hint = "check the CID; if it was put recently, the node that put it may be offline"
+
+
+class Unreachable(DhtstoreError):
+    """Providers or seeds are known, but none of them answered."""
+
+    hint = "try again later; `dhtstore providers CID` shows who holds it, `dhtstore ping` tries one"
+
+
+class TimedOut(DhtstoreError):
+    """The deadline passed before the work was done; what was fetched is kept for the next try."""
+
+    hint = "run the same command again to go on, or give it longer with --timeout"
+
+
+class QuorumNotReached(DhtstoreError):
+    """Fewer verified copies than --min-acks; the message says which causes stood in the way."""
+
+    hint = "more storage nodes must join or free space; put the same file again to add copies"
+
+    def __init__(self, message: str, *, copies: int, wanted: int, min_acks: int) -> None:
+        super().__init__(message)
+        self.copies, self.wanted, self.min_acks = copies, wanted, min_acks
+
+
+class RefusedByNetwork(DhtstoreError):
+    """The other side speaks for another network, another version or another key."""
+
+    hint = "check --network and the ticket; a seed whose key changed must be trusted anew"
+
+
+# --- our own state --------------------------------------------------------------------------
+
+
+class NoRoom(DhtstoreError):
+    """The quota or the disk is full; nothing that was stored before is harmed."""
+
+    hint = "free disk space or raise --capacity"
+
+
+class NotRunning(DhtstoreError):
+    """No node runs on this data directory, or it stopped while we were talking to it."""
+
+    hint = "start one with `dhtstore join`, or use --seed TICKET to run without one"
+
+
+class BlockMissing(DhtstoreError):
+    """A block this node does not hold."""
+
+    hint = "`dhtstore get` fetches it from the network"
+
+
+# --- bytes that are wrong -------------------------------------------------------------------
+
+
+class IntegrityFailure(DhtstoreError):
+    """Bytes that do not hash to their name, or a structure that breaks its own rules."""
+
+    hint = "fetch it from other holders; `dhtstore verify` checks the local store"
+
+
+class BlockMismatch(IntegrityFailure):
+    """Bytes that do not hash to the CID they were asked for by."""
+
+
+class BlockDamaged(IntegrityFailure):
+    """A block of the local store whose bytes on disk rotted; it is not served."""
+
+
+class MalformedDag(IntegrityFailure):
+    """A DAG that decodes but must not be trusted: depth, width, sizes or names are wrong."""
+
+    hint = "the content itself is malformed; no holder can give a better copy"
+
+
+class InvalidSignature(IntegrityFailure):
+    """A signed object that its signer did not sign."""
+
+
+# --- two nodes talking ----------------------------------------------------------------------
+
+
+class ProtocolError(DhtstoreError):
+    """Rules of the wire were broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We broke the rules: a bug of ours."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the rules; the connection to it is closed."""
+
+    hint = "the peer may run another version; other peers are not affected"
+
+
+class PeerRefused(DhtstoreError):
+    """A peer declined a request and said why."""
+
+    hint = "another holder is tried"
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ConnectionLost(DhtstoreError):
+    """A connection ended, was refused or fell silent before the answer came."""
+
+    hint = "the peer may be offline; other peers are tried"

@@ -1,0 +1,202 @@
+"""CIDs: self-describing names of bytes (multiformats CID specification, versions 0 and 1).
+
+A ``Cid`` is a thin wrapper around its binary form, so that comparing, hashing and storing one
+costs what a ``bytes`` costs.  Blocks are kept by multihash: the same bytes named by a CIDv0 and
+a CIDv1 are one block.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from dhtstore.errors import BlockMismatch, InvalidCid
+from dhtstore.params import IDENTITY_DIGEST_MAX_BYTES
+
+RAW: Final = 0x55  # multicodec table
+DAG_PB: Final = 0x70
+_CODECS: Final = frozenset((RAW, DAG_PB))
+
+IDENTITY: Final = 0x00
+SHA2_256: Final = 0x12
+_HASHES: Final[dict[int, tuple[int, Callable[[bytes], bytes]]]] = {
+    SHA2_256: (32, lambda data: hashlib.sha256(data).digest()),
+    0x13: (64, lambda data: hashlib.sha512(data).digest()),
+    0xB220: (32, lambda data: hashlib.blake2b(data, digest_size=32).digest()),
+}
+_V0_PREFIX: Final = bytes((SHA2_256, 32))
+_V1_SHA256_PREFIX: Final = {codec: bytes((1, codec, SHA2_256, 32)) for codec in _CODECS}
+_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_TEXT_MAX_CHARS: Final = 512
+
+
+class Cid:
+    """One CID.  ``raw`` is its binary form; equality, order and hash are those of ``raw``.
+
+    Build one with ``Cid.of`` (from bytes), ``Cid.parse`` (from text) or ``Cid.decode`` (binary).
+    """
+
+    __slots__ = ("raw",)
+    raw: bytes
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    @classmethod
+    def of(cls, data: bytes | bytearray | memoryview, codec: int = RAW) -> Cid:
+        """The CIDv1 (sha2-256) of ``data``."""
+        return cls(_V1_SHA256_PREFIX[codec] + hashlib.sha256(data).digest())
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Cid:
+        """A CID from its binary form; raises InvalidCid if it is malformed or unsupported."""
+        if len(raw) == 36 and raw[:4] in _V1_SHA256_PREFIX.values():
+            return cls(raw)
+        if len(raw) == 34 and raw[:2] == _V0_PREFIX:
+            return cls(raw)
+        _check_v1(raw)
+        return cls(raw)
+
+    @classmethod
+    def parse(cls, text: str) -> Cid:
+        """A CID from text: CIDv0, or CIDv1 in the multibases b, B, z, f, F.
+
+        Raises InvalidCid.
+        """
+        try:
+            return cls.decode(_decode_text(text))
+        except (ValueError, KeyError, IndexError) as error:
+            raise InvalidCid(f"not a CID: {text[:80]!r}") from error
+
+    @property
+    def version(self) -> int:
+        return 0 if self.raw[:2] == _V0_PREFIX and len(self.raw) == 34 else 1
+
+    @property
+    def codec(self) -> int:
+        """RAW or DAG_PB."""
+        return DAG_PB if self.version == 0 else self.raw[1]
+
+    @property
+    def multihash(self) -> bytes:
+        """What a block store keys by: hash code, length and digest, without version and codec."""
+        return self.raw if self.version == 0 else self.raw[2:]
+
+    @property
+    def inlined(self) -> bytes | None:
+        """The content itself if this is an identity CID, else None."""
+        return self.raw[4:] if self.version == 1 and self.raw[2] == IDENTITY else None
+
+    def verify(self, data: bytes | bytearray | memoryview) -> None:
+        """Raise BlockMismatch unless ``data`` hashes to this CID."""
+        if not self.matches(data):
+            raise BlockMismatch(f"the bytes received for {self} do not hash to it")
+
+    def matches(self, data: bytes | bytearray | memoryview) -> bool:
+        multihash = self.multihash
+        if multihash[0] == SHA2_256:
+            return multihash[2:] == hashlib.sha256(data).digest()
+        if multihash[0] == IDENTITY:
+            return multihash[2:] == bytes(data)
+        code, start = _read_varint(multihash, 0)
+        return multihash[start + 1 :] == _HASHES[code][1](bytes(data))
+
+    def __str__(self) -> str:
+        if self.version == 0:
+            return _base58_encode(self.raw)
+        return "b" + base64.b32encode(self.raw).decode().lower().rstrip("=")
+
+    def __repr__(self) -> str:
+        return f"Cid({self})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cid) and self.raw == other.raw
+
+    def __lt__(self, other: Cid) -> bool:
+        return self.raw < other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+def parse_cid_path(text: str) -> tuple[Cid, tuple[str, ...]]:
+    """Split ``CID``, ``CID/path``, ``/ipfs/CID/path`` or ``ipfs://CID/path``.
+
+    Returns the root and the path's names; raises InvalidCid.
+    """
+    text = text.strip()
+    for prefix in ("ipfs://", "/ipfs/"):
+        text = text.removeprefix(prefix)
+    root, _, rest = text.partition("/")
+    names = tuple(name for name in rest.split("/") if name)
+    if any(name in (".", "..") for name in names):
+        raise InvalidCid(f"a path inside a CID holds no '.' or '..': {text[:80]!r}")
+    return Cid.parse(root), names
+
+
+def _check_v1(raw: bytes) -> None:
+    try:
+        version, at = _read_varint(raw, 0)
+        codec, at = _read_varint(raw, at)
+        code, at = _read_varint(raw, at)
+        length, at = _read_varint(raw, at)
+    except IndexError as error:
+        raise InvalidCid("a CID that ends too early") from error
+    if version != 1 or codec not in _CODECS:
+        raise InvalidCid(f"CID version {version} with codec {codec:#x} is not supported")
+    if code == IDENTITY:
+        valid = length <= IDENTITY_DIGEST_MAX_BYTES
+    else:
+        valid = code in _HASHES and length == _HASHES[code][0]
+    if not valid or len(raw) != at + length:
+        raise InvalidCid(f"CID with hash {code:#x} of {length} bytes is not supported")
+
+
+def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = raw[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if byte == 0 and shift:
+                raise InvalidCid("a CID with a varint that is not minimal")
+            return value, at
+        shift += 7
+        if shift > 28:
+            raise InvalidCid("a CID with a varint that is too long")
+
+
+def _decode_text(text: str) -> bytes:
+    if not text or len(text) > _TEXT_MAX_CHARS:
+        raise ValueError("empty or too long")
+    if text.startswith("Qm") and len(text) == 46:
+        return _base58_decode(text)
+    kind, body = text[0], text[1:]
+    if kind in "bB":
+        if body != (body.lower() if kind == "b" else body.upper()):
+            raise ValueError("mixed case")
+        return base64.b32decode(body.upper() + "=" * (-len(body) % 8))
+    if kind == "z":
+        return _base58_decode(body)
+    if kind in "fF":
+        return bytes.fromhex(body)
+    raise ValueError("unknown multibase")
+
+
+def _base58_encode(raw: bytes) -> str:
+    number, text = int.from_bytes(raw, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _BASE58[digit] + text
+    return "1" * (len(raw) - len(raw.lstrip(b"\0"))) + text
+
+
+def _base58_decode(text: str) -> bytes:
+    number = 0
+    for char in text:
+        number = number * 58 + _BASE58.index(char)
+    zeros = len(text) - len(text.lstrip("1"))
+    return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")

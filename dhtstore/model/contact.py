@@ -1,0 +1,93 @@
+"""How to reach a node: addresses, contacts, and the signed contact record."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import ClassVar, NamedTuple
+
+import msgspec
+
+from dhtstore.errors import UsageError
+from dhtstore.model.identity import NodeId, PublicKey, node_id
+from dhtstore.model.signing import Signed
+
+
+class Address(NamedTuple):
+    """An IP literal and a port; UDP and TCP share it.  A tuple, as sockets take it."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """``127.0.0.1:7401`` or ``[::1]:7401``; raises UsageError.  Names are resolved elsewhere."""
+    host, port = split_host_port(text)
+    try:
+        return Address(str(ipaddress.ip_address(host)), port)
+    except ValueError as error:
+        raise UsageError(f"not an IP address: {host!r}") from error
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Split HOST:PORT, with brackets around an IPv6 literal; raises UsageError."""
+    host, separator, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or not port.isascii() or not port.isdigit():
+        raise UsageError(f"not an address of the form HOST:PORT: {text[:80]!r}")
+    if int(port) > 65535:
+        raise UsageError(f"port {port} does not exist (0 to 65535)")
+    return host, int(port)
+
+
+def routable(address: Address) -> bool:
+    """Whether a datagram may be sent there: an IP literal that is one host, and a real port."""
+    try:
+        ip = ipaddress.ip_address(address.host)
+    except ValueError:
+        return False
+    return 0 < address.port < 65536 and not (ip.is_multicast or ip.is_unspecified)
+
+
+class ContactRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a node says of itself; the newest ``sequence`` wins.
+
+    ``capacity_bytes`` > 0 makes it a storage node.  ``domain`` is the operator's label for a
+    failure domain ("" when not set).  Times are unix seconds of the signer's clock.
+    """
+
+    signing_domain: ClassVar[bytes] = b"dhtstore/contact/1\0"
+
+    public_key: bytes
+    addresses: tuple[tuple[str, int], ...]
+    capacity_bytes: int
+    domain: str
+    sequence: int
+    issued: int
+    expires: int
+    signature: bytes = b""
+
+    @property
+    def signer(self) -> PublicKey:
+        return PublicKey(self.public_key)
+
+    @property
+    def node(self) -> NodeId:
+        return node_id(self.signer)
+
+    def address_list(self) -> tuple[Address, ...]:
+        return tuple(Address(*pair) for pair in self.addresses)
+
+
+class Contact(msgspec.Struct, frozen=True, eq=True):
+    """Who to talk to: a key, where it was last seen, and its id (computed once)."""
+
+    public_key: PublicKey
+    address: Address
+    node: NodeId
+
+    @classmethod
+    def of(cls, public_key: PublicKey, address: Address) -> Contact:
+        return cls(public_key, address, node_id(public_key))

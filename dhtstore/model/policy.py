@@ -1,0 +1,44 @@
+"""Policies: what an owner wants for a root; and claims: a policy upon one unit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.signing import Signed
+
+
+class Policy(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Owner-signed: keep ``replicas`` copies of everything below ``root``.
+
+    The newest ``sequence`` of one (owner, root) wins.  ``expires`` is unix seconds, 0 for "until
+    removed"; ``removed`` ends the claim.
+    """
+
+    signing_domain: ClassVar[bytes] = b"dhtstore/policy/1\0"
+
+    owner: bytes  # the owner's public key
+    root: bytes  # binary CID
+    sequence: int
+    replicas: int
+    expires: int
+    removed: bool
+    signature: bytes = b""
+
+    @property
+    def signer(self) -> PublicKey:
+        return PublicKey(self.owner)
+
+    def active(self, now_unix_s: float) -> bool:
+        return not self.removed and (self.expires == 0 or self.expires > now_unix_s)
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """An owner's claim on a unit that this node holds: why it is kept."""
+
+    unit: bytes  # Unit.name
+    unit_roots: tuple[bytes, ...]  # binary CIDs, to walk the unit again
+    spine: bool  # Unit.spine
+    policy: Policy

@@ -1,0 +1,29 @@
+"""The statement "this node holds the unit behind this DHT key"."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.signing import Signed
+
+
+class ProviderRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Signed by the provider; holds neither CID nor address.
+
+    ``issued`` and ``expires`` are unix seconds of the provider's clock: compared only within
+    its own sequence.  A receiver keeps it at most ``expires - issued`` from arrival.
+    """
+
+    signing_domain: ClassVar[bytes] = b"dhtstore/provider/1\0"
+
+    key: bytes  # DHT key, 20 bytes
+    public_key: bytes
+    sequence: int
+    issued: int
+    expires: int
+    signature: bytes = b""
+
+    @property
+    def signer(self) -> PublicKey:
+        return PublicKey(self.public_key)

@@ -1,0 +1,129 @@
+"""The seam: what a Node needs from the world.  Real ones live in this room, simulated ones in
+``simulations/``; one conformance suite (tests/conformance) runs over both.
+
+Node code reads time only from ``Clock``, randomness only from ``Entropy``, and touches sockets,
+keys and disks only through these protocols.  It may use asyncio futures, events, ``sleep``,
+``timeout`` and tasks owned by its supervisor; both event loops provide them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.signing import Signer, Verifier
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def monotonic_s(self) -> float:
+        """Seconds that never go back; the same scale as the event loop's ``time()``."""
+
+    def unix_s(self) -> float:
+        """Wall-clock seconds since 1970, for signed objects only."""
+
+
+class Entropy(Protocol):
+    @property
+    def rng(self) -> random.Random:
+        """For jitter and choices; not for secrets."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """Unpredictable bytes: nonces, message ids."""
+
+
+class Crypto(Verifier, Protocol):
+    """Cryptography with the node's and the owner's keys."""
+
+    @property
+    def node(self) -> Signer: ...
+
+    @property
+    def owner(self) -> Signer: ...
+
+    def agree(self, public_key: PublicKey) -> bytes:
+        """32 bytes shared with that node's key (X25519 between the converted Ed25519 keys).
+
+        Raises InvalidSignature for a non-canonical or small-order key.
+        """
+
+    def mac(self, key: bytes, *parts: bytes) -> bytes:
+        """16 bytes: keyed BLAKE2b over the concatenated parts."""
+
+
+class Endpoint(Protocol):
+    """One datagram socket.  Never blocks, never raises on a bad destination."""
+
+    @property
+    def local(self) -> Address:
+        """Where it listens; valid after ``open``."""
+
+    async def open(self, on_datagram: Callable[[bytes, Address], None]) -> None:
+        """Bind and start receiving; raises AddressInUse.  The callback must not raise."""
+
+    def send(self, data: bytes, to: Address) -> bool:
+        """Queue one datagram.  False if it was dropped: bad destination, too large, queue full,
+        other address family, or closed."""
+
+    async def close(self) -> None: ...
+
+
+class Stream(Protocol):
+    """One ordered, encrypted byte stream to a peer."""
+
+    @property
+    def remote(self) -> Address: ...
+
+    @property
+    def remote_key(self) -> PublicKey | None:
+        """The key the transport has proved: set on dialled streams, None on accepted ones
+        (the hello exchange of the node proves the dialler)."""
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Exactly ``count`` bytes; raises ConnectionLost when the stream ends before."""
+
+    async def read_into(self, target: memoryview) -> None:
+        """Fill ``target`` without a further copy; raises ConnectionLost."""
+
+    async def write(self, *parts: bytes | bytearray | memoryview) -> None:
+        """Queue the parts and wait while more than the high-water mark is unsent; raises
+        ConnectionLost.  Buffers may be reused when it returns.  Safe for one writer at a time."""
+
+    async def close(self) -> None:
+        """Flush, close and wait, for at most a second."""
+
+    def abort(self) -> None:
+        """Close now; pending reads and writes raise ConnectionLost."""
+
+
+class StreamTransport(Protocol):
+    """Dials and accepts streams on the same port as the datagram endpoint."""
+
+    async def listen(self, port: int, on_stream: Callable[[Stream], Awaitable[None]]) -> None:
+        """Accept on the endpoint's host and ``port`` until closed; raises AddressInUse.
+
+        Each accepted stream gets its own call of ``on_stream``, in a task this transport owns;
+        the stream is aborted when the call ends.  More than INBOUND_HANDSHAKES_MAX streams that
+        are still in their TLS handshake are refused.
+        """
+
+    async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
+        """Connect; raises ConnectionLost (refused, unreachable, too slow) or RefusedByNetwork
+        (another key than expected, another protocol).  With ``expected_key`` None any key is
+        accepted and reported as ``remote_key``."""
+
+    async def close(self) -> None:
+        """Stop accepting and abort every stream."""
+
+
+class Blocking(Protocol):
+    """Where disk and hashing run: a few threads, or inline in a simulation."""
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Run ``function(*args)`` off the event loop and return or raise what it does."""
+
+    async def close(self) -> None: ...

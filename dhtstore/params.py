@@ -1,0 +1,81 @@
+"""Protocol constants: units in the names, sources beside them, relations asserted.
+
+Operator settings live in ``config.py``; what stands here is the same on every node.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+PROTOCOL_VERSION: Final = 1
+
+# --- content (IPIP-499 profile unixfs-v1-2025; UnixFS spec) ----------------------------------
+CHUNK_SIZE_BYTES: Final = 1 * MIB  # IPIP-499 unixfs-v1-2025
+LINKS_PER_NODE_MAX: Final = 1024  # IPIP-499 unixfs-v1-2025
+HAMT_FANOUT: Final = 256  # IPIP-499; UnixFS spec, HAMT sharded directories
+HAMT_THRESHOLD_BYTES: Final = 256 * KIB  # IPIP-499: shard above this directory block size
+BLOCK_SIZE_MAX_BYTES: Final = 2 * MIB  # bitswap and trustless gateways accept at most 2 MiB
+DAG_DEPTH_MAX: Final = 32  # 1,024-ary trees of 1 MiB leaves reach 1 EiB at depth 5; HAMT adds 8
+IDENTITY_DIGEST_MAX_BYTES: Final = 128  # as Kubo: larger inlined CIDs are refused
+UNIT_SIZE_MAX_BYTES: Final = 1 * GIB  # placed, receipted and repaired as one
+UNIT_SLACK_BYTES: Final = 64 * MIB  # claimed sizes choose the cut; the real size may exceed by this
+SPINE_UNIT_MAX_BYTES: Final = 64 * MIB
+
+# --- identity ---------------------------------------------------------------------------------
+NODE_ID_BYTES: Final = 20  # Kademlia (Maymounkov & Mazieres 2002): 160 bits
+PUBLIC_KEY_BYTES: Final = 32  # Ed25519, RFC 8032
+SIGNATURE_BYTES: Final = 64  # Ed25519, RFC 8032
+ADDRESSES_PER_TICKET_MAX: Final = 4
+NETWORK_NAME_MAX_BYTES: Final = 64
+DEFAULT_NETWORK: Final = "main"
+
+# --- DHT --------------------------------------------------------------------------------------
+K: Final = 20  # Kademlia section 2.1: bucket size and replication of records
+ALPHA: Final = 3  # Kademlia section 2.3: lookups in flight
+DATAGRAM_MAX_BYTES: Final = 1200  # VPN paths and QUIC (RFC 9000 section 14) carry this much
+AMPLIFICATION_MAX: Final = 3  # RFC 9000 section 8: bytes sent to an unproved address per received
+RPC_INITIAL_TIMEOUT_S: Final = 1.0  # RFC 6298 section 2.1, before any RTT is known
+RPC_TIMEOUT_MIN_S: Final = 0.25
+RPC_TIMEOUT_MAX_S: Final = 1.5
+LOOKUP_TIMEOUT_S: Final = 15.0
+BUCKET_REFRESH_INTERVAL_S: Final = 3600.0  # Kademlia section 2.3
+PROVIDERS_PER_KEY_MAX: Final = 64
+PROVIDER_RECORDS_MAX: Final = 100_000  # in one node's record store
+PROVIDER_TTL_S: Final = 48 * 3600.0  # ProbeLab RFM17: records outlive 36 h; libp2p specs 451
+REPROVIDE_INTERVAL_S: Final = 22 * 3600.0  # ProbeLab RFM17; libp2p specs 451
+RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
+CONTACT_RECORD_TTL_S: Final = 48 * 3600.0
+
+# --- transfer ---------------------------------------------------------------------------------
+ALPN: Final = "dhtstore/1"
+FRAME_HEADER_MAX_BYTES: Final = 512 * KIB  # a run of 5,800 36-byte CIDs in one offer fits
+FRAME_BODY_MAX_BYTES: Final = BLOCK_SIZE_MAX_BYTES
+WANTS_PER_REQUEST_MAX: Final = 128  # measured best for 4 KiB blocks; bounds one request's memory
+REQUESTS_IN_FLIGHT_MAX: Final = 64  # per connection and direction, requests not yet answered
+WINDOW_BYTES: Final = 16 * MIB  # unanswered block bytes asked of one peer
+DIAL_TIMEOUT_S: Final = 5.0
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 30.0  # silence on one request before it is given to another peer
+IDLE_CONNECTION_TIMEOUT_S: Final = 60.0
+CONNECTIONS_MAX: Final = 512
+INBOUND_HANDSHAKES_MAX: Final = 64
+
+# --- replication ------------------------------------------------------------------------------
+DEFAULT_REPLICAS: Final = 3
+REPLICAS_MAX: Final = 64
+MIN_ACKS_DEFAULT: Final = 2
+RESERVATION_TTL_S: Final = 60.0  # renewed by progress
+RECEIPT_CLOCK_SKEW_MAX_S: Final = 24 * 3600.0
+
+assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
+assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
+assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
+assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
+assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
+assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
+assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
+assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
