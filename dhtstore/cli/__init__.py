@@ -1,1 +1,1 @@
-
+"""Front door: parse, call, print."""

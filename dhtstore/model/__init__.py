@@ -1,1 +1,1 @@
-
+"""Nouns: immutable values with no behaviour beyond themselves."""

@@ -81,13 +81,15 @@ class ContactRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=
         return tuple(Address(*pair) for pair in self.addresses)
 
 
-class Contact(msgspec.Struct, frozen=True, eq=True):
-    """Who to talk to: a key, where it was last seen, and its id (computed once)."""
+class Contact(msgspec.Struct, frozen=True, gc=False):
+    """Who to talk to: a key, where it was last seen, its id (computed once), and whether it
+    said it is a storage node (a hint until the node itself answers)."""
 
     public_key: PublicKey
     address: Address
     node: NodeId
+    storage: bool = False
 
     @classmethod
-    def of(cls, public_key: PublicKey, address: Address) -> Contact:
-        return cls(public_key, address, node_id(public_key))
+    def of(cls, public_key: PublicKey, address: Address, *, storage: bool = False) -> Contact:
+        return cls(public_key, address, node_id(public_key), storage)

@@ -1,1 +1,1 @@
-
+"""The shell: the Node, its supervisor, and one use case per file."""

@@ -1,1 +1,1 @@
-
+"""How many: pure policy that returns plans."""

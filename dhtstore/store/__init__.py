@@ -1,1 +1,1 @@
-
+"""What we hold: the only room that touches the disk."""

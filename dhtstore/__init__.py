@@ -1,0 +1,3 @@
+"""dhtstore: a replicated content-addressed storage node that anyone can run."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,78 @@
+"""What walking a DAG means to whoever fetches the blocks: wants out, verified blocks in, pieces
+of output out.  Pure; the walks themselves are in file_walk, tree_walk and unit_walk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A block to fetch.  ``unit`` tells where to look: its key's providers hold the block.
+
+    ``size_hint_bytes`` is what the parent claims, for windows; ``sequence`` counts wants in DAG
+    order and keys what the walk remembers of this one.
+    """
+
+    cid: Cid
+    unit: Unit
+    size_hint_bytes: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of the output; comes before anything in it.  () is the root."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the output and its final length; comes before its pieces."""
+
+    path: tuple[str, ...]
+    size_bytes: int
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link that stays inside the output tree."""
+
+    path: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of the file at ``path`` (() for a file that is itself the root)."""
+
+    path: tuple[str, ...]
+    offset: int
+    data: bytes | memoryview
+
+
+Output = Directory | File | Symlink | Piece
+
+
+class Walk(Protocol):
+    """One pass over a DAG in order, with memory bounded by depth times fan-out."""
+
+    def next(self, limit: int) -> list[Want]:
+        """At most ``limit`` further wants in DAG order.  Empty when everything known is handed
+        out: more may come after ``accept``."""
+
+    def accept(self, want: Want, data: bytes | memoryview) -> list[Output]:
+        """Take a block that has been verified against ``want.cid``, each want once, any order.
+
+        Returns the output it yields.  Raises MalformedDag."""
+
+    @property
+    def done(self) -> bool:
+        """Every want handed out has been accepted and none is left."""

@@ -1,0 +1,1 @@
+"""The laboratory: the production Node by the thousand, in virtual time."""
