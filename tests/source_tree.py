@@ -1,0 +1,109 @@
+"""The project's own source as data, for the tests that hold its shape."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("dhtstore", "simulations", "tests", "benchmarks")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def room_of(name: str) -> str:
+    """The second part of a dotted name: ``model`` of ``dhtstore.model.cid``, '' of the package."""
+    return name.split(".")[1] if "." in name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """``name`` is dotted and absolute: ``from a.b import c`` is ``a.b.c``."""
+
+    name: str
+    line: int
+
+    @property
+    def top(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def room(self) -> str:
+        return room_of(self.name)
+
+    def reaches(self, module: str) -> bool:
+        return self.name == module or self.name.startswith(module + ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One file; ``name`` is dotted (``dhtstore.model.cid``)."""
+
+    path: Path
+    name: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def room(self) -> str:
+        return room_of(self.name)
+
+    def at(self, line: int) -> str:
+        return f"{self.path.relative_to(ROOT)}:{line}"
+
+    def functions(self) -> Iterator[Function]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, Function):
+                yield node
+
+    def imports(self) -> Iterator[Import]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (Import(alias.name, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+    def calls(self) -> Iterator[tuple[str, int]]:
+        """(dotted name as written, line) of each call of a plain name or attribute chain."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func), node.lineno
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        parents = package.split(".")
+        base = parents[: len(parents) - node.level + 1]
+        return ".".join(base + ([node.module] if node.module else []))
+
+
+@cache
+def modules(package: str) -> tuple[Module, ...]:
+    """Every module of one of ``PACKAGES``, parsed, in path order."""
+    return tuple(_module(path) for path in sorted((ROOT / package).rglob("*.py")))
+
+
+def everything() -> Iterator[Module]:
+    for package in PACKAGES:
+        yield from modules(package)
+
+
+def forbid(rule: str, violations: Iterable[str]) -> None:
+    """Fail with every violation at once, one to a line."""
+    rows = sorted(set(violations))
+    if rows:
+        pytest.fail("\n  ".join([f"{rule} ({len(rows)}):", *rows]), pytrace=False)
+
+
+def _module(path: Path) -> Module:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    text = path.read_text(encoding="utf-8")
+    return Module(path, name, text, ast.parse(text, filename=str(path)))

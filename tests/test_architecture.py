@@ -1,0 +1,206 @@
+"""Imports go down only, and the world is touched in one room each.
+
+``docs/architecture.md`` says why; this holds it.  A violation is mended by moving code to the
+room it belongs to.  ``DISK_ALLOWED`` is the one table of exceptions, with their reasons.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tests.source_tree import Import, Module, forbid, modules
+
+LEVELS = (
+    ("errors", "params"),
+    ("trace", "config"),
+    ("model",),
+    ("wire", "content"),
+    ("net", "store", "dht", "transfer", "replication"),
+    ("node",),
+    ("cli", "__main__"),
+)
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+PURE_ROOMS = ("model", "wire", "content", "transfer", "replication")
+PURE_MODULES = ("dhtstore.dht.table", "dhtstore.dht.lookup", "dhtstore.dht.records")
+WORLD = frozenset(
+    {
+        "asyncio",
+        "socket",
+        "ssl",
+        "select",
+        "selectors",
+        "os",
+        "time",
+        "threading",
+        "multiprocessing",
+        "concurrent",
+        "subprocess",
+        "signal",
+        "secrets",
+        "uuid",
+        "pathlib",
+        "shutil",
+        "tempfile",
+        "sqlite3",
+        "mmap",
+        "fcntl",
+        "cryptography",
+    }
+)
+SOCKETS = frozenset({"socket", "ssl", "select", "selectors", "socketserver", "asyncio_dgram"})
+SOCKET_CALLS = frozenset(
+    {
+        "open_connection",
+        "open_unix_connection",
+        "start_server",
+        "start_unix_server",
+        "create_connection",
+        "create_unix_connection",
+        "create_server",
+        "create_unix_server",
+        "create_datagram_endpoint",
+        "add_reader",
+        "add_writer",
+        "sock_connect",
+        "sock_accept",
+        "sock_recv",
+        "sock_sendall",
+    }
+)
+DISK = frozenset({"os", "pathlib", "sqlite3", "shutil", "tempfile", "mmap", "fcntl"})
+
+DISK_ALLOWED = {
+    # (room or module, what it imports): why this does not belong into store
+    ("cli", "os"): "environment, terminal and process ids of the commands",
+    ("cli", "pathlib"): "paths are what users type; opening them is store's business",
+    ("cli.demo", "tempfile"): "the demo network lives in a directory that it removes at the end",
+    ("cli.demo", "shutil"): "the demo network lives in a directory that it removes at the end",
+    ("config", "os"): "environment variables are settings",
+    ("config", "pathlib"): "the data directory is a setting",
+    ("net", "os"): "os.urandom behind Entropy; the mode of the local socket",
+    ("net", "pathlib"): "a local socket is named by a path",
+    ("node", "pathlib"): "paths are handed on to store as values",
+}
+
+
+def test_imports_go_down_only() -> None:
+    found = [row for module in modules("dhtstore") for row in _upward(module)]
+    forbid("imports that go up or sideways", found)
+
+
+def test_every_room_has_a_level() -> None:
+    rooms = {module.room for module in modules("dhtstore")} - {""}
+    forbid("rooms without a level", rooms - set(LEVEL))
+
+
+def test_only_simulations_tests_and_benchmarks_are_outside() -> None:
+    outside = ("simulations", "tests", "benchmarks")
+    found = [
+        f"{module.at(found.line)} imports {found.name}"
+        for module in modules("dhtstore")
+        for found in module.imports()
+        if found.top in outside
+    ]
+    forbid("dhtstore imports what is built on it", found)
+
+
+def test_simulations_do_not_know_the_command_line() -> None:
+    found = [
+        f"{module.at(found.line)} imports {found.name}"
+        for module in modules("simulations")
+        for found in module.imports()
+        if found.reaches("dhtstore.cli")
+    ]
+    forbid("simulations import cli", found)
+
+
+def test_pure_parts_do_not_touch_the_world() -> None:
+    found = [row for module in _pure() for row in (*_worldly(module), *_random_functions(module))]
+    forbid("pure parts that touch the world", found)
+
+
+def test_only_net_touches_sockets() -> None:
+    found = [row for module in modules("dhtstore") if module.room != "net" for row in _nets(module)]
+    forbid("sockets outside net", found)
+
+
+def test_only_the_demo_starts_processes() -> None:
+    found = [
+        f"{module.at(found.line)} imports {found.name}"
+        for module in modules("dhtstore")
+        for found in module.imports()
+        if found.top in {"subprocess", "multiprocessing"} and module.name != "dhtstore.cli.demo"
+    ]
+    forbid("processes started outside cli.demo", found)
+
+
+def test_only_store_touches_the_disk() -> None:
+    found = [
+        row for module in modules("dhtstore") if module.room != "store" for row in _disk(module)
+    ]
+    forbid("disk outside store", found)
+
+
+def _upward(module: Module) -> Iterator[str]:
+    for found in module.imports():
+        if found.top == "dhtstore" and not _may_import(module, found):
+            yield f"{module.at(found.line)} {module.room or 'dhtstore'} imports {found.name}"
+
+
+def _may_import(module: Module, found: Import) -> bool:
+    if not module.room:
+        return True  # the package itself offers public names of any room
+    if found.room == module.room or found.room not in LEVEL:
+        return True  # its own room, or a name such as dhtstore.__version__
+    if module.room == "dht" and found.reaches("dhtstore.net.ports"):
+        return True  # the seam's protocols, for typing
+    return LEVEL[found.room] < LEVEL[module.room]
+
+
+def _pure() -> Iterator[Module]:
+    for module in modules("dhtstore"):
+        if module.room in PURE_ROOMS or module.name in PURE_MODULES:
+            yield module
+
+
+def _worldly(module: Module) -> Iterator[str]:
+    for found in module.imports():
+        if found.top in WORLD:
+            yield f"{module.at(found.line)} imports {found.name}"
+    for call, line in module.calls():
+        if call == "open":
+            yield f"{module.at(line)} calls open()"
+
+
+def _random_functions(module: Module) -> Iterator[str]:
+    """Random is handed in: the class may be named, the module's shared generator not used."""
+    for found in module.imports():
+        if found.top == "random" and found.name not in {"random", "random.Random"}:
+            yield f"{module.at(found.line)} imports {found.name}"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and _is_shared_generator(node):
+            yield f"{module.at(node.lineno)} uses {ast.unparse(node)}"
+
+
+def _is_shared_generator(node: ast.Attribute) -> bool:
+    return ast.unparse(node.value) == "random" and node.attr != "Random"
+
+
+def _nets(module: Module) -> Iterator[str]:
+    for found in module.imports():
+        if found.top in SOCKETS:
+            yield f"{module.at(found.line)} imports {found.name}"
+    for call, line in module.calls():
+        if call.rpartition(".")[2] in SOCKET_CALLS:
+            yield f"{module.at(line)} calls {call}"
+
+
+def _disk(module: Module) -> Iterator[str]:
+    places = {module.name.removeprefix("dhtstore."), module.room}
+    for found in module.imports():
+        if found.top in DISK and not any((place, found.top) in DISK_ALLOWED for place in places):
+            yield f"{module.at(found.line)} imports {found.name}"
+    for call, line in module.calls():
+        if call == "open":
+            yield f"{module.at(line)} calls open()"

@@ -1,0 +1,130 @@
+"""Rules of style that a linter does not know, so that nothing grows past them unseen."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator
+
+import pytest
+
+from tests.source_tree import Function, Module, everything, forbid, modules
+
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 600
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|NotImplemented" r"Error)\b")
+CLOCKS_AND_DICE = frozenset(
+    {
+        "time.time",
+        "time.time_ns",
+        "os.urandom",
+        "os.getrandom",
+        "secrets.token_bytes",
+        "secrets.token_hex",
+        "secrets.randbits",
+        "uuid.uuid4",
+        "uuid.uuid1",
+        "datetime.now",
+        "datetime.utcnow",
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "date.today",
+        "random.SystemRandom",
+    }
+)
+CLOCK_AND_DICE_IMPORTS = frozenset({"time.time", "time.time_ns", "os.urandom", "os.getrandom"})
+ENTRY_POINTS = {
+    "dhtstore.__main__": "python -m dhtstore",
+    "dhtstore.cli.main": "the dhtstore command, named in pyproject.toml",
+}
+
+
+def test_functions_are_short() -> None:
+    found = [
+        f"{module.at(function.lineno)} {function.name}: {_lines(function)} lines"
+        for module in everything()
+        for function in module.functions()
+        if _lines(function) > FUNCTION_LINES_MAX
+    ]
+    forbid(f"functions over {FUNCTION_LINES_MAX} lines", found)
+
+
+def test_files_are_short() -> None:
+    found = [
+        f"{module.at(1)} {len(module.text.splitlines())} lines"
+        for module in everything()
+        if len(module.text.splitlines()) > FILE_LINES_MAX
+    ]
+    forbid(f"files over {FILE_LINES_MAX} lines", found)
+
+
+def test_each_assert_states_one_thing() -> None:
+    found = [
+        f"{module.at(node.lineno)} {ast.unparse(node)[:80]}"
+        for module in everything()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assert) and _is_conjunction(node.test)
+    ]
+    forbid("asserts of two things, of which one cannot tell which failed", found)
+
+
+def test_nothing_is_left_unfinished() -> None:
+    found = [
+        f"{module.at(number)} {line.strip()[:80]}"
+        for module in everything()
+        for number, line in enumerate(module.text.splitlines(), 1)
+        if UNFINISHED.search(line)
+    ]
+    forbid("unfinished", found)
+
+
+def test_only_net_reads_the_clock_and_rolls_dice() -> None:
+    outside = [module for module in modules("dhtstore") if module.room != "net"]
+    forbid(
+        "clock or entropy read outside net", (row for module in outside for row in _impure(module))
+    )
+
+
+def test_every_module_is_used() -> None:
+    users = [*modules("dhtstore"), *modules("simulations")]
+    imported = [found for module in users for found in module.imports()]
+    found = [
+        module.name
+        for module in modules("dhtstore")
+        if module.path.name != "__init__.py"
+        and module.name not in ENTRY_POINTS
+        and not any(candidate.reaches(module.name) for candidate in imported)
+    ]
+    forbid("modules that nothing imports", found)
+
+
+def test_proportions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [*modules("dhtstore"), *modules("simulations")]
+    functions = sorted(_lines(each) for module in sources for each in module.functions())
+    files = sorted(len(module.text.splitlines()) for module in sources)
+    with capsys.disabled():
+        print(f"\n{_figures('function', functions)}; {_figures('file', files)}")
+    assert functions
+
+
+def _figures(name: str, sizes: list[int]) -> str:
+    median, p90 = statistics.median_low(sizes), sizes[int(len(sizes) * 0.9)]
+    return f"{len(sizes)} {name}s, lines: median {median}, p90 {p90}, max {sizes[-1]}"
+
+
+def _lines(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def _is_conjunction(test: ast.expr) -> bool:
+    return isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
+
+
+def _impure(module: Module) -> Iterator[str]:
+    for call, line in module.calls():
+        if call in CLOCKS_AND_DICE:
+            yield f"{module.at(line)} calls {call}"
+    for found in module.imports():
+        if found.name in CLOCK_AND_DICE_IMPORTS:
+            yield f"{module.at(found.line)} imports {found.name}"
