@@ -1,0 +1,27 @@
+"""What can go wrong with an experiment, as opposed to with a node."""
+
+from __future__ import annotations
+
+
+class SimulationError(Exception):
+    """Base of the laboratory's own errors."""
+
+
+class EscapedSimulation(SimulationError):
+    """Code inside the simulation reached for the real world: threads, sockets, clocks, signals."""
+
+
+class Deadlock(SimulationError):
+    """Nothing is left to run, yet a task still waits.  The message lists who waits for what."""
+
+
+class UnhandledErrors(SimulationError):
+    """Callbacks or tasks failed and nobody looked; ``causes`` holds what they raised."""
+
+    def __init__(self, message: str, causes: list[BaseException]) -> None:
+        super().__init__(message)
+        self.causes = causes
+
+
+class ScenarioError(SimulationError):
+    """A scenario that cannot be run as written; the message names the key."""
