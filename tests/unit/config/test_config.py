@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dhtstore.config import (
+    KEYS,
+    Settings,
+    format_size,
+    from_environment,
+    merge,
+    parse_duration,
+    parse_size,
+    parse_toml,
+    to_toml,
+    written,
+)
+from dhtstore.errors import InvalidSetting
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("500 MB", 500_000_000),
+        ("10GiB", 10 * 2**30),
+        ("1.5 gib", 3 * 2**29),
+        ("200GB", 200 * 10**9),
+        ("3k", 3000),
+        ("7B", 7),
+    ],
+)
+def test_sizes(text: str, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "1e9", "1 XB", "5iB", "1 GB 2", "\u0661GB"])
+def test_wrong_sizes(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size"):
+        parse_size(text)
+
+
+def test_durations() -> None:
+    assert parse_duration("90") == 90
+    assert parse_duration("250ms") == 0.25
+    assert parse_duration("5m") == 300
+    assert parse_duration("1.5h") == 5400
+    for wrong in ("", "0", "-3", "5 years", "inf"):
+        with pytest.raises(ValueError, match="not a duration"):
+            parse_duration(wrong)
+
+
+def test_formatted_sizes() -> None:
+    assert format_size(0) == "0 B"
+    assert format_size(1023) == "1023 B"
+    assert format_size(3 * 2**29) == "1.5 GiB"
+    assert format_size(2**60) == "1024.0 PiB"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("replicas", "0"),
+        ("replicas", "65"),
+        ("replicas", "many"),
+        ("replicas", True),
+        ("min_acks", 4),
+        ("network", ""),
+        ("network", "n" * 65),
+        ("network", 3),
+        ("listen", "7401"),
+        ("listen", "host:99999"),
+        ("advertise", "host:0"),
+        ("advertise", ["a:1", "a:2", "a:3", "a:4", "a:5"]),
+        ("advertise", 5),
+        ("capacity", "plenty"),
+        ("capacity", 1.5),
+        ("accept", "owners"),
+        ("accept", "everyone"),
+        ("accept", "mine FILE"),
+        ("owner_quota", "-1"),
+        ("domain", "d" * 65),
+        ("domain", "\udcff"),
+        ("network", "a\nb"),
+        ("colour", "blue"),
+    ],
+)
+def test_a_wrong_value_names_its_source_and_key(key: str, value: object) -> None:
+    with pytest.raises(InvalidSetting, match=rf"config\.toml: .*{key}"):
+        merge(Settings(), {key: value}, "config.toml")
+
+
+def test_precedence_by_merging_in_order() -> None:
+    settings = merge(Settings(), {"replicas": 4, "network": "lab", "capacity": "1 GB"}, "file")
+    settings = merge(settings, from_environment({"DHTSTORE_REPLICAS": "5", "PATH": "/"}), "env")
+    settings = merge(settings, {"capacity": "0"}, "flags")
+    assert (settings.replicas, settings.network, settings.capacity_bytes) == (5, "lab", 0)
+
+
+def test_other_environment_variables_are_not_settings() -> None:
+    assert from_environment({"DHTSTORE_HOME": "/x", "DHTSTORE_DOMAIN": "rack 1"}) == {
+        "domain": "rack 1"
+    }
+
+
+def test_owner_limit() -> None:
+    assert Settings(capacity_bytes=100).owner_limit_bytes == 50
+    assert Settings(capacity_bytes=100, owner_quota_bytes=90).owner_limit_bytes == 90
+    assert Settings(capacity_bytes=100, accept="network").owner_limit_bytes is None
+    assert Settings().owner_limit_bytes is None
+
+
+def test_malformed_toml_names_the_file() -> None:
+    with pytest.raises(InvalidSetting, match=r"config\.toml: "):
+        parse_toml("replicas = = 3", "config.toml")
+
+
+text = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "replicas": st.integers(2, 64),
+            "min_acks": st.integers(0, 2),
+            "capacity": st.integers(0, 2**60),
+            "owner_quota": st.integers(0, 2**60),
+            "domain": text.filter(str.isprintable),
+            "accept": st.sampled_from(["mine", "owners some file", "network", "anyone"]),
+            "listen": st.integers(0, 65535).map(lambda port: f"[::1]:{port}"),
+            "advertise": st.lists(st.just("example.org:7401"), max_size=4),
+        },
+    )
+)
+def test_what_is_written_reads_back(values: dict[str, object]) -> None:
+    settings = merge(Settings(), values, "test")
+    again = merge(Settings(), parse_toml(to_toml(written(settings)), "test"), "test")
+    assert again == settings
+
+
+@given(text)
+def test_toml_strings(value: str) -> None:
+    assert tomllib.loads(to_toml({"key": value})) == {"key": value}
+
+
+def test_every_key_can_be_set() -> None:
+    values = {
+        "network": "lab",
+        "listen": "127.0.0.1:0",
+        "advertise": "10.0.0.1:7401, 10.0.0.2:7401",
+        "capacity": "1GB",
+        "replicas": "2",
+        "min_acks": "1",
+        "accept": "owners friends.txt",
+        "owner_quota": "10MB",
+        "domain": "rack",
+    }
+    assert list(values) == list(KEYS)
+    settings = merge(Settings(), values, "test")
+    assert settings.advertise == ("10.0.0.1:7401", "10.0.0.2:7401")
+    assert (settings.accept, settings.owners_file) == ("owners", "friends.txt")
+    assert settings.owner_quota_bytes == 10_000_000
