@@ -49,6 +49,21 @@ PROVIDER_TTL_S: Final = 48 * 3600.0  # ProbeLab RFM17: records outlive 36 h; lib
 REPROVIDE_INTERVAL_S: Final = 22 * 3600.0  # ProbeLab RFM17; libp2p specs 451
 RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
 CONTACT_RECORD_TTL_S: Final = 48 * 3600.0
+FIRST_REQUEST_PADDED_BYTES: Final = 400  # x AMPLIFICATION_MAX: a full answer costs no round trip
+RPC_RETRANSMIT_MIN_S: Final = 0.1  # one lost datagram on a LAN must not cost RPC_TIMEOUT_MIN_S
+RPC_IN_FLIGHT_MAX: Final = 2048  # requests of one node that await an answer
+PEER_FAILURES_MAX: Final = 3  # Kademlia section 4.1: a contact goes after several silent requests
+BUCKET_REPLACEMENTS_MAX: Final = 4  # Kademlia section 4.1, kept small
+NODES_PER_IP_MAX: Final = 2  # in one routing table; loopback and private addresses are exempt
+VERIFY_PINGS_PER_S: Final = 10.0  # to nodes that asked us something and might join the table
+SESSION_KEYS_MAX: Final = 1024  # agreed keys kept for the peers used last
+COLD_KEYS_PER_S: Final = 200.0  # key agreements (77 us each) for strangers without a cookie
+COOKIE_KEYS_PER_S: Final = 50.0  # key agreements per /24 or /64 that showed a cookie
+COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret changes every 2 min
+PROVIDER_RECORDS_PER_PUBLISHER_MAX: Final = 20_000
+CONTACT_RECORDS_MAX: Final = 20_000
+DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
+PEERS_SAVE_INTERVAL_S: Final = 600.0
 
 # --- transfer ---------------------------------------------------------------------------------
 ALPN: Final = "dhtstore/1"
@@ -71,6 +86,8 @@ MIN_ACKS_DEFAULT: Final = 2
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RECEIPT_CLOCK_SKEW_MAX_S: Final = 24 * 3600.0
 
+assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
+assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
