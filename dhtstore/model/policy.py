@@ -41,4 +41,6 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     unit: bytes  # Unit.name
     unit_roots: tuple[bytes, ...]  # binary CIDs, to walk the unit again
     spine: bool  # Unit.spine
+    size_bytes: int  # content bytes of the unit, as walked
+    blocks: int
     policy: Policy

@@ -27,10 +27,11 @@ class Batch(Protocol):
     discards what was put since the last commit; a crash does the same.
     """
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> None:
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
         """Stage a block whose bytes the caller has verified against ``cid``.
 
-        A block that is stored already, or staged here, costs nothing.  Raises NoRoom when the
+        A block that is stored already costs nothing and returns False: its bytes on disk were
+        not looked at.  True means written by this batch, now or before.  Raises NoRoom when the
         quota or the disk is full; the batch may still be discarded cleanly.
         """
 
