@@ -1,0 +1,195 @@
+"""The real StreamTransport: TLS 1.3 over TCP, accepted and dialled with one node's key."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.net.certificate import client_context, peer_key, server_context
+from dhtstore.net.ports import Stream
+from dhtstore.net.tls_stream import CLOSE_TIMEOUT_S, TlsStream
+from dhtstore.params import ALPN, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
+
+SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
+LISTEN_BACKLOG: Final = 128
+ACCEPT_PAUSE_S: Final = 0.1  # after the system refused to accept: out of descriptors, mostly
+
+OnStream = Callable[[Stream], Awaitable[None]]
+
+
+class TlsTransport:
+    """Implements ports.StreamTransport on ``host``, an IP literal of this machine."""
+
+    def __init__(self, host: str, node_seed: bytes) -> None:
+        """``node_seed`` is the 32-byte Ed25519 private key of the node (RFC 8032)."""
+        self._host = host
+        self._server, self._client = server_context(node_seed), client_context()
+        self._socket: socket.socket | None = None
+        self._acceptor: asyncio.Task[None] | None = None
+        self._accepted: dict[int, asyncio.Task[None]] = {}
+        self._count = self._handshakes = 0
+        self._dialled: dict[int, TlsStream] = {}
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 before ``listen``."""
+        return 0 if self._socket is None else int(self._socket.getsockname()[1])
+
+    async def listen(self, port: int, on_stream: OnStream) -> None:
+        self._socket = _listening_socket(self._host, port)
+        self._acceptor = asyncio.create_task(self._accept(self._socket, on_stream))
+
+    async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
+        stream = TlsStream(to)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connect(stream)
+        except TimeoutError as error:
+            raise ConnectionLost(f"{to} did not answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise ConnectionLost(f"cannot connect to {to}: {_reason(error)}") from error
+        self._check_key(stream, expected_key)
+        self._remember(stream)
+        return stream
+
+    async def close(self) -> None:
+        tasks = [*self._accepted.values()]
+        if self._acceptor is not None:
+            tasks.insert(0, self._acceptor)
+        for task in tasks:
+            task.cancel()
+        if self._socket is not None:
+            self._socket.close()
+        for stream in [*self._dialled.values()]:
+            stream.abort()
+            await stream.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- dialling ---------------------------------------------------------------------------
+
+    async def _connect(self, stream: TlsStream) -> None:
+        loop = asyncio.get_running_loop()
+        sock = _new_socket(stream.remote.host)
+        try:
+            await loop.sock_connect(sock, stream.remote)
+            await loop.create_connection(
+                lambda: stream,
+                sock=sock,
+                ssl=self._client,
+                server_hostname="",
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
+            )
+        except BaseException:
+            sock.close()
+            raise
+
+    def _check_key(self, stream: TlsStream, expected_key: PublicKey | None) -> None:
+        try:
+            stream.remote_key = peer_key(stream.tls)
+            if expected_key is not None and stream.remote_key != expected_key:
+                raise RefusedByNetwork(f"another node than expected answers at {stream.remote}")
+        except RefusedByNetwork:
+            stream.abort()
+            raise
+
+    def _remember(self, stream: TlsStream) -> None:
+        self._count += 1
+        number = self._count
+        self._dialled[number] = stream
+        stream.on_closed(lambda: self._dialled.pop(number, None))
+
+    # --- accepting --------------------------------------------------------------------------
+
+    async def _accept(self, listening: socket.socket, on_stream: OnStream) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, peer = await loop.sock_accept(listening)
+            except OSError:
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._accepted) >= CONNECTIONS_MAX:
+                sock.close()
+                continue
+            self._own(self._serve(sock, Address(peer[0], peer[1]), on_stream))
+
+    def _own(self, serving: Awaitable[None]) -> None:
+        self._count += 1
+        number = self._count
+        self._handshakes += 1
+        task = asyncio.ensure_future(serving)
+        self._accepted[number] = task
+        task.add_done_callback(lambda _: self._accepted.pop(number, None))
+
+    async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
+        stream = TlsStream(peer)
+        try:
+            shaken = await self._shake(sock, stream)
+        finally:
+            self._handshakes -= 1
+        if shaken:
+            try:
+                await on_stream(stream)
+            finally:
+                stream.abort()
+
+    async def _shake(self, sock: socket.socket, stream: TlsStream) -> bool:
+        """TLS with a client about whom nothing is known; False when it failed, whatever it sent."""
+        try:
+            _tune(sock)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: stream,
+                sock,
+                ssl=self._server,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
+            )
+        except OSError:  # also ssl.SSLError, and ConnectionAbortedError after the timeout
+            sock.close()
+            return False
+        if stream.tls.selected_alpn_protocol() != ALPN:
+            stream.abort()
+            return False
+        return True
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    sock = _new_socket(host)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(LISTEN_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise AddressInUse(f"cannot listen on {Address(host, port)}: {_reason(error)}") from error
+    return sock
+
+
+def _new_socket(host: str) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    _tune(sock)
+    return sock
+
+
+def _tune(sock: socket.socket) -> None:
+    """Accepted sockets inherit the receive buffer, which must be set before connecting."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+    if hasattr(socket, "TCP_CONGESTION"):
+        with suppress(OSError):  # a kernel without it keeps its own; loss then costs more
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or 'no reason'})"
+    return error.strerror or str(error) or type(error).__name__
