@@ -1,0 +1,26 @@
+"""What the operating system and SQLite say, in our words."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
+
+# EFBIG: the file would pass RLIMIT_FSIZE or the file system's largest file.
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def write_error(error: OSError, what: str) -> DhtstoreError:
+    """NoRoom for a full disk, HomeUnusable for a failing one."""
+    if error.errno in _FULL:
+        return NoRoom(f"no room on the disk for {what}: {error.strerror}")
+    return HomeUnusable(f"cannot write {what}: {error.strerror or error}")
+
+
+def sqlite_error(error: sqlite3.Error, what: str) -> DhtstoreError:
+    """The same for SQLite, which says a full disk in two ways."""
+    # SQLITE_IOERR_WRITE and its kin are how EFBIG and EDQUOT come through.
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return NoRoom(f"no room on the disk for {what}: {error}")
+    return HomeUnusable(f"cannot write {what}: {error}")

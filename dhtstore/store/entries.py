@@ -1,0 +1,29 @@
+"""Structs as values of a KeyValue: msgpack in, checked structs out."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from dhtstore.errors import IntegrityFailure
+
+T = TypeVar("T")
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(value: object) -> bytes:
+    return _encoder.encode(value)
+
+
+def decode(kind: type[T], raw: bytes) -> T:
+    """Raises IntegrityFailure: the ledger was written by something else, or its disk rots."""
+    try:
+        return msgspec.msgpack.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IntegrityFailure(f"the ledger holds a damaged {kind.__name__}: {error}") from error
+
+
+def part(value: bytes) -> bytes:
+    """A part of a key, with its length before it so that no part runs into the next."""
+    return len(value).to_bytes(2, "big") + value

@@ -1,0 +1,77 @@
+"""How much room there is: one counter, checked before a byte is written."""
+
+from __future__ import annotations
+
+import threading
+
+from dhtstore.errors import NoRoom
+
+
+class Quota:
+    """Bytes used of a hard capacity (None: no limit but the disk's).  Thread-safe."""
+
+    __slots__ = ("_lock", "capacity_bytes", "reserved_bytes", "used_bytes")
+
+    def __init__(self, capacity_bytes: int | None, used_bytes: int = 0) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.used_bytes = used_bytes  # reservations included
+        self.reserved_bytes = 0
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int, room: Room | None = None) -> None:
+        """Count ``size_bytes`` as used, out of ``room`` first; raises NoRoom and takes nothing."""
+        with self._lock:
+            drawn = min(size_bytes, room.left_bytes) if room else 0
+            self._check(size_bytes - drawn)
+            self.used_bytes += size_bytes - drawn
+            self.reserved_bytes -= drawn
+            if room:
+                room.left_bytes -= drawn
+
+    def give_back(self, size_bytes: int) -> None:
+        with self._lock:
+            self.used_bytes -= size_bytes
+
+    def reserve(self, size_bytes: int, disk_free_bytes: int | None = None) -> Room:
+        """Set room aside; raises NoRoom if the quota, or what is free on the disk beyond the
+        other reservations, cannot hold it."""
+        with self._lock:
+            self._check(size_bytes)
+            if disk_free_bytes is not None and size_bytes > disk_free_bytes - self.reserved_bytes:
+                raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
+            self.used_bytes += size_bytes
+            self.reserved_bytes += size_bytes
+            return Room(self, size_bytes)
+
+    def release(self, room: Room) -> None:
+        with self._lock:
+            self.used_bytes -= room.left_bytes
+            self.reserved_bytes -= room.left_bytes
+            room.left_bytes = 0
+
+    def _check(self, more_bytes: int) -> None:
+        if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:
+            raise NoRoom(
+                f"{self.used_bytes} of {self.capacity_bytes} bytes are used: "
+                f"no room for {more_bytes} more"
+            )
+
+
+class Room:
+    """A Reservation of the contract: what is ``left_bytes`` of it counts as used."""
+
+    __slots__ = ("_quota", "left_bytes", "size_bytes")
+
+    def __init__(self, quota: Quota, size_bytes: int) -> None:
+        self._quota = quota
+        self.size_bytes = size_bytes
+        self.left_bytes = size_bytes
+
+    def release(self) -> None:
+        self._quota.release(self)
+
+
+def own_room(reservation: object) -> Room | None:
+    """The Room behind a Reservation; a store is only ever handed its own."""
+    assert reservation is None or isinstance(reservation, Room), "a reservation of another store"
+    return reservation
