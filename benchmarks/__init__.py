@@ -1,0 +1,1 @@
+"""Figures of whole processes with default settings: ``python -m benchmarks`` prints the table."""

@@ -1,0 +1,162 @@
+"""One function per figure.  Rivals run interleaved in the same run, in fresh directories, because
+a disk's speed drifts more within a day than they differ; everything is deleted at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import processes, torrent
+from benchmarks.processes import Daemon
+from benchmarks.report import Row, at_least, at_most, plain
+
+GIB = 1024**3
+CHUNK_BYTES = 8 * 1024**2
+SETTLE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``directory`` is fresh and removed by the caller; sizes are in bytes."""
+
+    directory: Path
+    size_bytes: int
+    memory_size_bytes: int
+    rounds: int
+    idle_s: float
+
+    def fresh(self, name: str) -> Path:
+        path = self.directory / name
+        path.mkdir(parents=True)
+        return path
+
+
+def get(plan: Plan) -> list[Row]:
+    """get from one holder against libtorrent; the first pair warms up and is not counted."""
+    place = plan.fresh("get")
+    source = _random_file(place / "source", plan.size_bytes)
+    with (
+        torrent.seeding(source, place / "source.torrent") as seeder,
+        processes.daemon(place / "holder", *_capacity(plan.size_bytes)) as holder,
+        processes.daemon(place / "getter", holder.ticket, "--capacity", "0") as getter,
+    ):
+        cid = holder.run("put", source, "--replicas", "1").last_line
+        theirs, ours = [], []
+        for number in range(plan.rounds + 1):
+            theirs.append(seeder.leech_s(plan.fresh(f"get/torrent-{number}")))
+            ours.append(_get_s(getter, cid, plan.fresh(f"get/dhtstore-{number}") / "out", source))
+    return _get_rows(plan, theirs[1:], ours[1:])
+
+
+def put(plan: Plan) -> list[Row]:
+    """put into the local node, one replica, a fresh node each time."""
+    source = _random_file(plan.fresh("put") / "source", plan.size_bytes)
+    seconds = []
+    for number in range(plan.rounds):
+        home = plan.directory / f"put/node-{number}"
+        with processes.daemon(home, *_capacity(plan.size_bytes)) as node:
+            seconds.append(node.run("put", source, "--replicas", "1").seconds)
+    rate = _mb(plan.size_bytes) / statistics.median(seconds)
+    return [at_least(f"put {_size(plan.size_bytes)} into the local node", rate, 300, "MB/s")]
+
+
+def memory(plan: Plan) -> list[Row]:
+    """Peak memory of every process while a file is put with three replicas and got back."""
+    place, size = plan.fresh("memory"), plan.memory_size_bytes
+    source = _random_file(place / "source", size)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(processes.daemon(place / "putter", *_capacity(size)))
+        nodes = [first]
+        for name, capacity in (("holder-1", size), ("holder-2", size), ("getter", 0)):
+            arguments = (first.ticket, *_capacity(capacity))
+            nodes.append(stack.enter_context(processes.daemon(place / name, *arguments)))
+        stored = first.run("put", source, "--replicas", "3", "--min-acks", "3")
+        got = nodes[-1].run("get", stored.last_line, "-o", place / "out")
+        _compare(place / "out", source)
+        peaks = {f"{node.name} daemon": node.peak_bytes for node in nodes}
+    peaks |= {"put command": stored.peak_bytes, "get command": got.peak_bytes}
+    rows = [
+        at_most(f"peak memory, {_size(size)}, {name}", _mb(peak), 200, "MB")
+        for name, peak in peaks.items()
+    ]
+    rows.append(plain(f"put {_size(size)}, 3 replicas", _mb(size) / stored.seconds, "MB/s"))
+    rows.append(plain(f"get {_size(size)}, 3 holders", _mb(size) / got.seconds, "MB/s"))
+    return rows
+
+
+def startup(plan: Plan) -> list[Row]:
+    seconds = statistics.median(processes.run("--help").seconds for _ in range(5))
+    return [at_most("dhtstore --help", seconds, 0.4, "s")]
+
+
+def idle(plan: Plan) -> list[Row]:
+    """CPU of a node in a network of three that nobody uses."""
+    place = plan.fresh("idle")
+    with (
+        processes.daemon(place / "a") as a,
+        processes.daemon(place / "b", a.ticket) as b,
+        processes.daemon(place / "c", a.ticket) as c,
+    ):
+        time.sleep(SETTLE_S)
+        before = [node.cpu_s for node in (a, b, c)]
+        time.sleep(plan.idle_s)
+        used = [node.cpu_s - earlier for node, earlier in zip((a, b, c), before, strict=True)]
+    percent = 100 * max(used) / plan.idle_s
+    return [at_most(f"idle node over {plan.idle_s:g} s", percent, 1, "% of a core")]
+
+
+SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
+    "get": get,
+    "put": put,
+    "memory": memory,
+    "startup": startup,
+    "idle": idle,
+}
+
+
+def _get_rows(plan: Plan, theirs: list[float], ours: list[float]) -> list[Row]:
+    size, megabytes = _size(plan.size_bytes), _mb(plan.size_bytes)
+    ratio = statistics.median(t / o for t, o in zip(theirs, ours, strict=True))
+    return [
+        plain(f"get {size}, libtorrent", megabytes / statistics.median(theirs), "MB/s"),
+        plain(f"get {size}, dhtstore", megabytes / statistics.median(ours), "MB/s"),
+        at_least(f"get {size}, dhtstore / libtorrent", ratio, 0.9, "x"),
+    ]
+
+
+def _get_s(getter: Daemon, cid: str, out: Path, source: Path) -> float:
+    seconds = getter.run("get", cid, "-o", out).seconds
+    _compare(out, source)
+    return seconds
+
+
+def _compare(out: Path, source: Path) -> None:
+    if not filecmp.cmp(out, source, shallow=False):
+        raise SystemExit(f"{out} is not what was put")
+
+
+def _capacity(size_bytes: int) -> tuple[str, str]:
+    """Room for the file and as much again; a client for 0."""
+    return ("--capacity", str(2 * size_bytes + GIB if size_bytes else 0))
+
+
+def _random_file(path: Path, size_bytes: int) -> Path:
+    with path.open("wb") as file:
+        for offset in range(0, size_bytes, CHUNK_BYTES):
+            file.write(os.urandom(min(CHUNK_BYTES, size_bytes - offset)))
+    return path
+
+
+def _mb(size_bytes: int) -> float:
+    return size_bytes / 1e6
+
+
+def _size(size_bytes: int) -> str:
+    mebibytes = size_bytes / 1024**2
+    return f"{mebibytes / 1024:g} GiB" if mebibytes >= 1024 else f"{mebibytes:g} MiB"
