@@ -105,9 +105,12 @@ class QuorumNotReached(DhtstoreError):
 
     hint = "more storage nodes must join or free space; put the same file again to add copies"
 
-    def __init__(self, message: str, *, copies: int, wanted: int, min_acks: int) -> None:
+    def __init__(
+        self, message: str, *, copies: int, wanted: int, min_acks: int, partial: object
+    ) -> None:
         super().__init__(message)
         self.copies, self.wanted, self.min_acks = copies, wanted, min_acks
+        self.partial = partial  # what a put that reached its quorum would have returned
 
 
 class RefusedByNetwork(DhtstoreError):

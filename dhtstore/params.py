@@ -24,6 +24,15 @@ IDENTITY_DIGEST_MAX_BYTES: Final = 128  # as Kubo: larger inlined CIDs are refus
 UNIT_SIZE_MAX_BYTES: Final = 1 * GIB  # placed, receipted and repaired as one
 UNIT_SLACK_BYTES: Final = 64 * MIB  # claimed sizes choose the cut; the real size may exceed by this
 SPINE_UNIT_MAX_BYTES: Final = 64 * MIB
+UNIT_ROOTS_MAX: Final = 2048  # a run is cut here too, so that its roots fit in one frame header
+LINKS_READ_MAX: Final = 65_536  # a 2 MiB block of ordinary 38-byte links holds fewer
+NAME_MAX_BYTES: Final = 1024  # file systems take 255; more is only a way to waste memory
+CONTENT_SIZE_MAX_BYTES: Final = 2**60  # claimed by one file or directory: 1 EiB
+TREE_ENTRIES_MAX: Final = 10_000_000  # of one exported directory tree
+TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
+WALK_LINKS_HELD_MAX: Final = 65_536  # known and not yet wanted, before a walk looks ahead no more
+UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
+UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 
 # --- identity ---------------------------------------------------------------------------------
 NODE_ID_BYTES: Final = 20  # Kademlia (Maymounkov & Mazieres 2002): 160 bits
@@ -103,6 +112,8 @@ assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
+assert SPINE_UNIT_MAX_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "a spine unit holds a node and a child"
+assert UNIT_ROOTS_MAX * 132 < FRAME_HEADER_MAX_BYTES, "132 bytes is the longest CID"
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
