@@ -1,0 +1,201 @@
+"""The simulated network: machines with addresses, datagrams and streams between them.
+
+Nothing is delivered inline: every datagram, chunk and handshake step arrives through the virtual
+loop after the pair's latency.  A pair's latency never changes during a run; jitter, loss and
+bandwidth come on top.  Every datagram and chunk goes into the trace.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from dhtstore.errors import AddressInUse
+from dhtstore.model.contact import Address, routable
+from dhtstore.model.identity import PublicKey
+from simulations.latency import FixedLatency, Latency
+from simulations.machine import Machine
+from simulations.pipe import Pipe
+from simulations.streams import SimStreamTransport
+from simulations.trace import Trace
+from simulations.virtual_loop import VirtualLoop
+
+_DATAGRAM_HARD_MAX_BYTES = 65_507  # IPv4 UDP payload
+_EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
+OnDatagram = Callable[[bytes, Address], None]
+
+
+class SimNetwork:
+    """Everything between the machines.  ``loss`` is a probability per datagram; ``jitter`` the
+    largest share of the pair's latency added to a message; bandwidths are set per machine."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        rng: random.Random,
+        latency: Latency | None = None,
+        loss: float = 0.0,
+        jitter: float = 0.0,
+        trace: Trace | None = None,
+    ) -> None:
+        self.loop, self.rng = loop, rng
+        self.latency: Latency = latency or FixedLatency(0.05)
+        self.loss, self.jitter = loss, jitter
+        self.trace = trace or Trace()
+        self._machines: dict[Address, Machine] = {}
+        self._open: dict[Address, SimEndpoint] = {}
+        self._next_port: dict[str, int] = {}
+        self._partitioned = False
+        self._stalled: list[Pipe] = []
+
+    # --- what a node is handed --------------------------------------------------------------
+
+    def endpoint(self, address: Address) -> SimEndpoint:
+        """A datagram socket for ``address``; port 0 picks a free one when it is opened."""
+        return SimEndpoint(self, address)
+
+    def streams(self, address: Address, public_key: PublicKey) -> SimStreamTransport:
+        """Streams to and from ``address``, proving ``public_key``."""
+        return SimStreamTransport(self, address, public_key)
+
+    # --- faults -----------------------------------------------------------------------------
+
+    def crash(self, address: Address, *, silent: bool = True) -> None:
+        """Take what runs at ``address`` away: its endpoint, listener and streams.
+
+        Silent is a machine that lost power: peers hear nothing.  Otherwise a killed process: its
+        machine resets the peers' streams, one latency later.  The address can be used again.
+        """
+        machine = self.machine(address)
+        self.trace.state(self.loop.time(), "crash", str(address))
+        endpoint = self._open.pop(address, None)
+        if endpoint is not None:
+            endpoint.drop()
+        machine.crash(silent=silent)
+
+    def partition(self, groups: Sequence[Iterable[Address]]) -> None:
+        """Let only machines of the same group reach each other; those in none form one more."""
+        for machine in self._machines.values():
+            machine.group = 0
+        for number, group in enumerate(groups, start=1):
+            for address in group:
+                self.machine(address).group = number
+        self._partitioned = True
+        self.trace.state(self.loop.time(), "partition", str(len(groups)))
+
+    def heal(self) -> None:
+        """End the partition; streams that stalled go on."""
+        for machine in self._machines.values():
+            machine.group = 0
+        self._partitioned = False
+        self.trace.state(self.loop.time(), "heal", "")
+        stalled, self._stalled = self._stalled, []
+        for pipe in stalled:
+            pipe.resume()
+
+    # --- for endpoints and streams ----------------------------------------------------------
+
+    def machine(self, address: Address) -> Machine:
+        """The machine at that address, made when first asked for."""
+        machine = self._machines.get(address)
+        if machine is None:
+            machine = self._machines[address] = Machine(address, self.latency.place(address))
+        return machine
+
+    def reachable(self, a: Machine, b: Machine) -> bool:
+        return not self._partitioned or a.group == b.group
+
+    def stall(self, pipe: Pipe) -> None:
+        """Remember a stream to be resumed when the partition heals."""
+        self._stalled.append(pipe)
+
+    def delay_s(self, a: Machine, b: Machine) -> float:
+        """One message's way from a to b."""
+        delay_s = self.latency.one_way_s(a.place, b.place)
+        if self.jitter:
+            delay_s += delay_s * self.jitter * self.rng.random()
+        return delay_s
+
+    def is_open(self, address: Address) -> bool:
+        """Whether a datagram socket is bound there: a sign that the machine runs."""
+        return address in self._open
+
+    def note(self, kind: str, source: Machine, target: Machine) -> None:
+        """Write a step of a stream's life into the trace."""
+        self.trace.message(self.loop.time(), kind, source.address, target.address, b"")
+
+    def free_port(self, host: str) -> int:
+        """An unused port, never handed out before on this host."""
+        port = self._next_port.get(host, _EPHEMERAL_PORT_FIRST)
+        self._next_port[host] = port + 1
+        return port
+
+    def bind(self, endpoint: SimEndpoint, address: Address) -> Address:
+        bound = address if address.port else Address(address.host, self.free_port(address.host))
+        if bound in self._open:
+            raise AddressInUse(f"{bound} is in use")
+        self._open[bound] = endpoint
+        return bound
+
+    def unbind(self, address: Address) -> None:
+        del self._open[address]
+
+    def send(self, source: Machine, data: bytes, to: Address) -> bool:
+        if len(data) > _DATAGRAM_HARD_MAX_BYTES or not self._sendable(source.address, to):
+            return False
+        now = self.loop.time()
+        target = self._machines.get(to)
+        if target is None or (self._partitioned and source.group != target.group):
+            self.trace.message(now, "unreachable", source.address, to, data)
+        elif self.loss and self.rng.random() < self.loss:
+            self.trace.message(now, "lost", source.address, to, data)
+        else:
+            self.trace.message(now, "datagram", source.address, to, data)
+            self.loop.post(self.delay_s(source, target), self._deliver, source, target, data)
+        return True
+
+    def _sendable(self, source: Address, to: Address) -> bool:
+        # The address of a known machine was checked when it was bound.
+        known = to in self._machines or routable(to)
+        return known and (":" in source.host) == (":" in to.host)
+
+    def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
+        endpoint = self._open.get(target.address)
+        if endpoint is not None and self.reachable(source, target):
+            endpoint.on_datagram(data, source.address)
+
+
+class SimEndpoint:
+    """One datagram socket of the simulated network (``net.ports.Endpoint``)."""
+
+    def __init__(self, network: SimNetwork, address: Address) -> None:
+        self._network = network
+        self._address = address
+        self._machine: Machine | None = None
+        self.on_datagram: OnDatagram = _ignore
+
+    @property
+    def local(self) -> Address:
+        return self._address
+
+    async def open(self, on_datagram: OnDatagram) -> None:
+        self._address = self._network.bind(self, self._address)
+        self._machine = self._network.machine(self._address)
+        self.on_datagram = on_datagram
+
+    def send(self, data: bytes, to: Address) -> bool:
+        return self._machine is not None and self._network.send(self._machine, data, to)
+
+    def drop(self) -> None:
+        """Stop at once, as a crash does."""
+        self._machine = None
+        self.on_datagram = _ignore
+
+    async def close(self) -> None:
+        if self._machine is not None:
+            self._network.unbind(self._address)
+        self.drop()
+
+
+def _ignore(data: bytes, source: Address) -> None:
+    """What a closed socket does with a datagram."""
