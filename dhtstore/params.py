@@ -113,7 +113,7 @@ assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not l
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert SPINE_UNIT_MAX_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "a spine unit holds a node and a child"
-assert UNIT_ROOTS_MAX * 132 < FRAME_HEADER_MAX_BYTES, "132 bytes is the longest CID"
+assert UNIT_ROOTS_MAX * 36 < FRAME_HEADER_MAX_BYTES, "36 bytes: a CIDv1 with SHA-256"
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
