@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
+from dhtstore.params import DATAGRAM_MAX_BYTES
 from simulations.latency import FixedLatency, Latency
 from simulations.machine import Machine
 from simulations.pipe import Pipe
@@ -20,7 +21,6 @@ from simulations.streams import SimStreamTransport
 from simulations.trace import Trace
 from simulations.virtual_loop import VirtualLoop
 
-_DATAGRAM_HARD_MAX_BYTES = 65_507  # IPv4 UDP payload
 _EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
 OnDatagram = Callable[[bytes, Address], None]
 
@@ -141,7 +141,7 @@ class SimNetwork:
         del self._open[address]
 
     def send(self, source: Machine, data: bytes, to: Address) -> bool:
-        if len(data) > _DATAGRAM_HARD_MAX_BYTES or not self._sendable(source.address, to):
+        if not 0 < len(data) <= DATAGRAM_MAX_BYTES or not self._sendable(source.address, to):
             return False
         now = self.loop.time()
         target = self._machines.get(to)

@@ -14,7 +14,7 @@ from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, Refused
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
-from dhtstore.params import INBOUND_HANDSHAKES_MAX
+from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
 from simulations.pipe import Pipe
 
 if TYPE_CHECKING:
@@ -56,11 +56,15 @@ class SimStream:
 
     async def read_exactly(self, count: int) -> bytes:
         data = bytearray(count)
-        await self._incoming.read_into(memoryview(data))
+        await self.read_into(memoryview(data))
         return bytes(data)
 
     async def read_into(self, target: memoryview) -> None:
-        await self._incoming.read_into(target.cast("B"))
+        try:
+            await self._incoming.read_into(target.cast("B"))
+        except asyncio.CancelledError:
+            self.abort()  # part of a frame is gone: nothing after it can be understood
+            raise
 
     async def write(self, *parts: bytes | bytearray | memoryview) -> None:
         data = b"".join(parts)
@@ -151,7 +155,8 @@ class SimStreamTransport:
         return self._machine.address
 
     def _begin_handshake(self) -> bool:
-        if self._on_stream is None or self._handshakes >= INBOUND_HANDSHAKES_MAX:
+        full = self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._tasks) >= CONNECTIONS_MAX
+        if self._on_stream is None or full:
             return False
         self._handshakes += 1
         return True

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address
+from dhtstore.params import DATAGRAM_MAX_BYTES
 from simulations.latency import FixedLatency, UniformLatency
 from simulations.network import SimNetwork
 from simulations.trace import Trace
@@ -60,7 +64,8 @@ def test_what_cannot_be_sent_is_refused() -> None:
         assert not a.send(b"other family", Address("::1", 7400))
         assert not a.send(b"no port", Address("10.0.0.2", 0))
         assert not a.send(b"no host", Address("nowhere", 1))
-        assert not a.send(bytes(70_000), B)
+        assert not a.send(bytes(DATAGRAM_MAX_BYTES + 1), B)
+        assert not a.send(b"", B)
         assert a.send(b"to nobody", C)
         with pytest.raises(AddressInUse):
             await network.endpoint(A).open(receiver(loop, seen))
@@ -176,3 +181,18 @@ def test_one_seed_gives_one_digest_and_any_change_another() -> None:
     assert digest(1)[1] > 500
     assert digest(1)[0] != digest(2)[0]
     assert digest(1)[0] != digest(1, b"x")[0]
+
+
+def test_the_digest_does_not_depend_on_the_hash_seed() -> None:
+    program = "from tests.simulation.test_network import digest; print(digest(5))"
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
+    assert printed == [str(digest(5))] * 2
