@@ -78,6 +78,7 @@ DISK_ALLOWED = {
     ("cli.demo", "shutil"): "the demo network lives in a directory that it removes at the end",
     ("config", "os"): "environment variables are settings",
     ("config", "pathlib"): "the data directory is a setting",
+    ("net.certificate", "tempfile"): "ssl loads a certificate from a file only",
     ("net", "os"): "os.urandom behind Entropy; the mode of the local socket",
     ("net", "pathlib"): "a local socket is named by a path",
     ("node", "pathlib"): "paths are handed on to store as values",
