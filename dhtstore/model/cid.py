@@ -87,7 +87,9 @@ class Cid:
     @property
     def inlined(self) -> bytes | None:
         """The content itself if this is an identity CID, else None."""
-        return self.raw[4:] if self.version == 1 and self.raw[2] == IDENTITY else None
+        if self.version == 0 or self.raw[2] != IDENTITY:
+            return None
+        return self.raw[4:] if self.raw[3] < 0x80 else self.raw[5:]  # the length is a varint
 
     def verify(self, data: bytes | bytearray | memoryview) -> None:
         """Raise BlockMismatch unless ``data`` hashes to this CID."""
@@ -99,7 +101,7 @@ class Cid:
         if multihash[0] == SHA2_256:
             return multihash[2:] == hashlib.sha256(data).digest()
         if multihash[0] == IDENTITY:
-            return multihash[2:] == bytes(data)
+            return self.inlined == bytes(data)
         code, start = _read_varint(multihash, 0)
         return multihash[start + 1 :] == _HASHES[code][1](bytes(data))
 
