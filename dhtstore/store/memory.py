@@ -86,21 +86,22 @@ class MemoryBatch:
     def __init__(self, store: MemoryBlockStore, room: Room | None) -> None:
         self._store = store
         self._room = room
-        self._staged: dict[bytes, tuple[int, bytes, int]] = {}  # ..., bytes charged
+        self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
         self._lock = threading.Lock()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> None:
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
         multihash = cid.multihash
         with self._lock:
             if multihash in self._staged:
-                return
+                return self._staged[multihash][2] is not None
             stored = self._store._blocks.get(multihash)
             # A stored block is staged too, at no cost: a delete before commit must not lose it.
             if stored is not None:
-                self._staged[multihash] = (*stored, 0)
-                return
+                self._staged[multihash] = (*stored, None)
+                return False
             self._store._quota.take(len(data), self._room)
             self._staged[multihash] = (cid.codec, bytes(data), len(data))
+            return True
 
     def commit(self) -> None:
         blocks = self._store._blocks
@@ -109,7 +110,7 @@ class MemoryBatch:
                 cost = 0 if multihash in blocks else len(data)
                 blocks.setdefault(multihash, (codec, data))
                 if charged != cost:  # another batch stored it, or a delete took it, meanwhile
-                    self._store._quota.give_back(charged - cost)
+                    self._store._quota.give_back((charged or 0) - cost)
             self._staged.clear()
 
     def __enter__(self) -> MemoryBatch:
@@ -122,7 +123,7 @@ class MemoryBatch:
         trace: TracebackType | None,
     ) -> None:
         with self._lock:
-            staged = sum(charged for _, _, charged in self._staged.values())
+            staged = sum(charged or 0 for _, _, charged in self._staged.values())
             self._staged.clear()
             self._store._quota.give_back(staged)
 

@@ -1,0 +1,343 @@
+"""What store/contract.py says of a BlockStore, held against every implementation."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dhtstore.errors import BlockMissing, NoRoom
+from dhtstore.model.cid import DAG_PB, RAW, Cid
+from dhtstore.params import KIB, MIB
+from dhtstore.store.contract import BlockStore
+from dhtstore.store.disk import DiskBlockStore
+from dhtstore.store.faulty import FaultyBlockStore
+from dhtstore.store.memory import MemoryBlockStore
+
+Open = Callable[[int | None], BlockStore]
+
+
+@pytest.fixture(params=["memory", "disk", "faulty memory", "faulty disk"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    opened: list[BlockStore] = []
+
+    def plain(capacity_bytes: int | None) -> BlockStore:
+        if request.param.endswith("memory"):
+            return MemoryBlockStore(capacity_bytes)
+        directory = tmp_path / f"blocks{len(opened)}"
+        return DiskBlockStore(directory, capacity_bytes, pack_size_bytes=MIB)
+
+    def make(capacity_bytes: int | None) -> BlockStore:
+        store = plain(capacity_bytes)
+        if request.param.startswith("faulty"):
+            store = FaultyBlockStore(store, random.Random(1))
+        opened.append(store)
+        return store
+
+    yield make
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> BlockStore:
+    return open_store(None)
+
+
+def block(number: int, size: int = 1000, codec: int = RAW) -> tuple[Cid, bytes]:
+    data = random.Random(number).randbytes(size)
+    return Cid.of(data, codec), data
+
+
+def put(store: BlockStore, *blocks: tuple[Cid, bytes]) -> None:
+    with store.batch() as batch:
+        for cid, data in blocks:
+            batch.put(cid, data)
+        batch.commit()
+
+
+def test_a_committed_block_is_there(store: BlockStore) -> None:
+    cid, data = block(1)
+    put(store, (cid, data))
+    assert store.has(cid)
+    assert store.size(cid) == len(data)
+    assert store.get(cid) == store.read(cid) == data
+    assert isinstance(store.get(cid), bytes)
+    assert store.count() == 1
+    assert list(store.cids()) == [cid]
+
+
+def test_a_block_never_put_is_missing(store: BlockStore) -> None:
+    cid, _ = block(1)
+    assert not store.has(cid)
+    assert store.size(cid) is None
+    assert store.missing([cid]) == [cid]
+    assert list(store.cids()) == []
+    for read in (store.get, store.read):
+        with pytest.raises(BlockMissing):
+            read(cid)
+
+
+def test_staged_blocks_are_not_readable(store: BlockStore) -> None:
+    cid, data = block(1)
+    with store.batch() as batch:
+        batch.put(cid, data)
+        assert not store.has(cid)
+        assert store.count() == 0
+        with pytest.raises(BlockMissing):
+            store.read(cid)
+
+
+def test_leaving_without_commit_discards(store: BlockStore) -> None:
+    before = store.used_bytes
+    (first, data), (second, other) = block(1), block(2)
+    with store.batch() as batch:
+        batch.put(first, data)
+        batch.commit()
+        batch.put(second, other)
+    assert store.has(first)
+    assert not store.has(second)
+    one = store.used_bytes
+    assert before < one < before + 2 * 1000
+    with store.batch() as batch:
+        batch.put(second, other)
+    assert store.used_bytes == one
+
+
+def test_an_error_in_the_batch_discards(store: BlockStore) -> None:
+    cid, data = block(1)
+
+    def fail() -> None:
+        with store.batch() as batch:
+            batch.put(cid, data)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not store.has(cid)
+
+
+def test_a_batch_commits_many_times(store: BlockStore) -> None:
+    with store.batch() as batch:
+        for number in range(5):
+            batch.put(*block(number))
+            batch.commit()
+            assert store.has(block(number)[0])
+        batch.commit()
+    assert store.count() == 5
+
+
+def test_put_says_whether_this_batch_wrote_it(store: BlockStore) -> None:
+    cid, data = block(1)
+    with store.batch() as batch:
+        assert batch.put(cid, data)
+        assert batch.put(cid, data)
+        batch.commit()
+    with store.batch() as batch:
+        assert not batch.put(cid, data)
+        assert not batch.put(cid, data)
+        batch.commit()
+    assert store.count() == 1
+
+
+def test_a_stored_block_costs_nothing_again(store: BlockStore) -> None:
+    put(store, block(1))
+    used = store.used_bytes
+    put(store, block(1), block(1))
+    assert store.used_bytes == used
+    assert store.count() == 1
+
+
+def test_cidv0_and_cidv1_of_the_same_bytes_are_one_block(store: BlockStore) -> None:
+    v1, data = block(1, codec=DAG_PB)
+    v0 = Cid(v1.multihash)
+    put(store, (v0, data))
+    assert v0.version == 0
+    assert store.get(v1) == store.get(v0) == data
+    assert store.has(Cid.of(data, RAW))
+    assert list(store.cids()) == [v1]
+    put(store, (v1, data))
+    assert store.count() == 1
+
+
+def test_any_buffer_may_be_put_and_reused(store: BlockStore) -> None:
+    buffer = bytearray()
+    with store.batch() as batch:
+        for number in range(3):
+            cid, data = block(number, 100_000)
+            buffer[:] = data
+            batch.put(cid, memoryview(buffer)[:] if number % 2 else bytearray(buffer))
+        batch.commit()
+    for number in range(3):
+        cid, data = block(number, 100_000)
+        assert store.get(cid) == data
+
+
+@pytest.mark.parametrize("size", [0, 1, 2 * MIB])
+def test_blocks_of_any_size(store: BlockStore, size: int) -> None:
+    cid, data = block(1, size)
+    put(store, (cid, data))
+    assert store.get(cid) == data
+    assert store.size(cid) == size
+
+
+def test_missing_keeps_order_and_repeats(store: BlockStore) -> None:
+    blocks = [block(number, 10) for number in range(1200)]
+    put(store, *blocks[::2])
+    wanted = [cid for cid, _ in blocks]
+    random.Random(3).shuffle(wanted)
+    held = {cid for cid, _ in blocks[::2]}
+    expected = [cid for cid in wanted if cid not in held]
+    assert store.missing(wanted) == expected
+    assert store.missing(expected[:1] * 2) == expected[:1] * 2
+    assert store.missing([]) == []
+
+
+def test_deleted_blocks_are_gone_and_may_come_again(store: BlockStore) -> None:
+    empty = store.used_bytes
+    blocks = [block(number) for number in range(600)]
+    put(store, *blocks)
+    store.delete([cid for cid, _ in blocks[:599]])
+    assert store.count() == 1
+    assert not store.has(blocks[0][0])
+    assert store.has(blocks[599][0])
+    store.delete([blocks[0][0], blocks[599][0], blocks[599][0]])
+    assert store.count() == 0
+    assert store.used_bytes == empty
+    put(store, blocks[0])
+    assert store.get(blocks[0][0]) == blocks[0][1]
+
+
+def test_a_delete_during_a_batch_does_not_break_its_promise(store: BlockStore) -> None:
+    cid, data = block(1)
+    put(store, (cid, data))
+    used = store.used_bytes
+    with store.batch() as batch:
+        batch.put(cid, data)
+        store.delete([cid])
+        batch.commit()
+        assert store.get(cid) == data
+    assert store.used_bytes == used
+    store.delete([cid])
+    assert not store.has(cid)
+
+
+def test_batches_do_not_interfere(store: BlockStore) -> None:
+    with store.batch() as kept:
+        kept.put(*block(1))
+        with store.batch() as dropped:
+            dropped.put(*block(2))
+            dropped.put(*block(1))
+            kept.put(*block(3))
+        kept.commit()
+    assert store.get(block(1)[0]) == block(1)[1]
+    assert not store.has(block(2)[0])
+    assert store.has(block(3)[0])
+
+
+def test_two_batches_store_the_same_block_once(store: BlockStore) -> None:
+    with store.batch() as first, store.batch() as second:
+        first.put(*block(1))
+        second.put(*block(1))
+        second.commit()
+        first.commit()
+    assert store.count() == 1
+    assert store.get(block(1)[0]) == block(1)[1]
+    store.delete([block(1)[0]])
+    assert store.count() == 0
+
+
+def test_the_quota_is_hard(open_store: Open) -> None:
+    store = open_store(MIB)
+    with store.batch() as batch:
+        batch.put(*block(1, 600 * KIB))
+        with pytest.raises(NoRoom):
+            batch.put(*block(2, 600 * KIB))
+        batch.put(*block(3, 100 * KIB))
+        batch.commit()
+    assert store.capacity_bytes == MIB
+    assert store.count() == 2
+    assert store.used_bytes <= MIB
+    with pytest.raises(NoRoom):
+        store.reserve(400 * KIB)
+
+
+def test_a_discarded_batch_gives_its_room_back(open_store: Open) -> None:
+    store = open_store(MIB)
+    for number in range(5):
+        with store.batch() as batch:
+            batch.put(*block(number, 900 * KIB))
+    put(store, block(9, 900 * KIB))
+
+
+def test_a_reservation_counts_until_it_is_used_or_released(open_store: Open) -> None:
+    store = open_store(MIB)
+    empty = store.used_bytes
+    reservation = store.reserve(800 * KIB)
+    assert reservation.size_bytes == 800 * KIB
+    assert store.used_bytes == empty + 800 * KIB
+    with store.batch() as other, pytest.raises(NoRoom):
+        other.put(*block(1, 400 * KIB))
+    with store.batch(reservation) as batch:
+        batch.put(*block(2, 400 * KIB))
+        assert store.used_bytes == empty + 800 * KIB
+        batch.commit()
+    reservation.release()
+    assert 400 * KIB <= store.used_bytes - empty < 401 * KIB
+    reservation.release()
+    assert 400 * KIB <= store.used_bytes - empty < 401 * KIB
+
+
+def test_a_batch_may_outgrow_its_reservation(open_store: Open) -> None:
+    store = open_store(MIB)
+    with store.batch(store.reserve(100 * KIB)) as batch:
+        batch.put(*block(1, 300 * KIB))
+        with pytest.raises(NoRoom):
+            batch.put(*block(2, 900 * KIB))
+        batch.commit()
+    assert store.has(block(1, 300 * KIB)[0])
+
+
+def test_threads_share_a_batch(store: BlockStore) -> None:
+    """Three writers with overlapping blocks, a committer and a reader."""
+    blocks = [block(number, 3000) for number in range(300)]
+    failures: list[BaseException] = []
+
+    def run(numbers: range) -> None:
+        try:
+            for number in numbers:
+                batch.put(*blocks[number])
+                if number % 50 == 0:
+                    batch.commit()
+                    assert store.get(blocks[number][0]) == blocks[number][1]
+        except BaseException as error:
+            failures.append(error)
+
+    with store.batch() as batch:
+        ranges = (range(200), range(299, 99, -1), range(50, 250))
+        threads = [threading.Thread(target=run, args=(numbers,)) for numbers in ranges]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        batch.commit()
+    assert failures == []
+    assert store.count() == 300
+    assert sorted(store.cids()) == sorted(cid for cid, _ in blocks)
+    for cid, data in blocks:
+        assert store.get(cid) == data
+
+
+def test_cids_may_be_listed_while_blocks_come_and_go(store: BlockStore) -> None:
+    blocks = [block(number, 10) for number in range(2500)]
+    put(store, *blocks)
+    listed = []
+    for cid in store.cids():
+        listed.append(cid)
+        if len(listed) == 10:
+            store.delete([listed[0]])
+            put(store, block(9999))
+    assert {cid for cid, _ in blocks} <= set(listed)
