@@ -1,0 +1,31 @@
+"""What the documents say exists, exists."""
+
+from __future__ import annotations
+
+import re
+
+from dhtstore.cli.exits import DONE, EXITS, INTERRUPTED, UNEXPECTED
+from tests.source_tree import ROOT, forbid
+
+DOCUMENTS = ("README.md", "docs/architecture.md")
+PLACES = ("", "dhtstore/")
+
+
+def test_named_files_exist() -> None:
+    forbid("files that are named but not there", [row for name in DOCUMENTS for row in _lost(name)])
+
+
+def test_readme_lists_exactly_the_exit_codes() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \| ", readme, re.MULTILINE)}
+    assert listed == {DONE, UNEXPECTED, INTERRUPTED} | {code for _, code in EXITS}
+
+
+def _lost(document: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+(?:\.py|/))`", text))
+    return [
+        f"{document}: {name}"
+        for name in sorted(named)
+        if not any((ROOT / place / name.removeprefix("../")).exists() for place in PLACES)
+    ]
