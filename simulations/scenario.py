@@ -1,0 +1,208 @@
+"""Scenario files: TOML into one typed, frozen ``Scenario``.
+
+Unknown keys, wrong units and impossible values raise ScenarioError, which names the key.  Every
+value can be overridden with ``key=value`` (``network.loss=2 %``).  ``Scenario.raw`` is what was
+read, overrides included, and is enough to run the same again.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dhtstore.params import DATAGRAM_MAX_BYTES, REPLICAS_MAX
+from simulations.errors import ScenarioError
+from simulations.settings import (
+    choice,
+    duration,
+    flag,
+    integer,
+    number,
+    rate,
+    read_section,
+    share,
+    size,
+    suggestion,
+    text,
+)
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle."""
+
+    scenario: str = text()
+    description: str = text()
+    seed: int = integer(1)
+    nodes: int = integer(100, 1, 100_000)
+    duration_s: float = duration("1 h")
+    settle_s: float = duration("1 min")
+    warm_start: bool = flag(True)
+    storage_share: float = share("100 %")
+    capacity_bytes: int = size("1 GiB")
+    replicas: int = integer(3, 1, REPLICAS_MAX)
+    clock_skew_s: float = duration(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Latency is one way and fixed per pair; ``low_s`` and ``high_s`` bound the uniform model."""
+
+    latency: str = choice("coordinates", "uniform", "fixed", "matrix")
+    fixed_s: float = duration("50 ms")
+    low_s: float = duration("20 ms")
+    high_s: float = duration("150 ms")
+    matrix_file: str = text()
+    jitter: float = share("5 %")
+    loss: float = share(0)
+    duplicate: float = share(0)
+    reorder: float = share(0)
+    mtu_bytes: int = size(f"{DATAGRAM_MAX_BYTES} B", 64)
+    up_bytes_per_s: float | None = rate("unlimited")
+    down_bytes_per_s: float | None = rate("unlimited")
+    undiallable: float = share(0)
+    slow: float = share(0)
+    slow_factor: float = number(10.0, 1.0, 1000.0)
+
+    def __post_init__(self) -> None:
+        if self.low_s > self.high_s:
+            raise ValueError(f"low_s ({self.low_s:g} s) is more than high_s ({self.high_s:g} s)")
+        if self.latency == "matrix" and not self.matrix_file:
+            raise ValueError("latency 'matrix' needs matrix_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Churn:
+    """Sessions and absences.  With a preset the distributions come from the literature."""
+
+    preset: str = choice("none", "kad", "bittorrent", "ipfs", "custom", "trace")
+    session: str = choice("weibull", "exponential", "lognormal")
+    session_median_s: float = duration("1 h", 1.0)
+    session_shape: float = number(0.6, 0.1, 10.0)
+    absence_median_s: float = duration("1 h", 1.0)
+    trace_file: str = text()
+    always_on: float = share(0)
+    leave: float = share("50 %")
+    keep_data: float = share("100 %")
+
+    def __post_init__(self) -> None:
+        if self.preset == "trace" and not self.trace_file:
+            raise ValueError("preset 'trace' needs trace_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Operations a second over the whole network; popularity is Zipf with that exponent."""
+
+    kind: str = choice("none", "mix", "flash_crowd", "lookups", "reprovide")
+    operations_per_s: float = number(1.0, 0.0, 1e6)
+    put_share: float = share("10 %")
+    objects: int = integer(100, 1, 10_000_000)
+    zipf_exponent: float = number(1.0, 0.0, 5.0)
+    size_median_bytes: int = size("16 KiB", 1)
+    size_sigma: float = number(2.0, 0.0, 5.0)
+    size_max_bytes: int = size("8 MiB", 1)
+    crowd: int = integer(100, 1, 100_000)
+    ramp_s: float = duration("1 min")
+
+    def __post_init__(self) -> None:
+        if self.size_median_bytes > self.size_max_bytes:
+            raise ValueError("size_median_bytes is more than size_max_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """How often each kind strikes, per node and hour (partitions: per network and hour)."""
+
+    crashes_per_h: float = number(0.0, 0.0, 3600.0)
+    disk_full_per_h: float = number(0.0, 0.0, 3600.0)
+    slow_disk_per_h: float = number(0.0, 0.0, 3600.0)
+    bit_rot_per_h: float = number(0.0, 0.0, 3600.0)
+    lost_writes_per_h: float = number(0.0, 0.0, 3600.0)
+    drops_per_h: float = number(0.0, 0.0, 3600.0)
+    partitions_per_h: float = number(0.0, 0.0, 3600.0)
+    lying: float = share(0)
+    lasting_s: float = duration("5 min")
+    restart_after_s: float = duration("30 s")
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "run": Run,
+    "network": Network,
+    "churn": Churn,
+    "workload": Workload,
+    "faults": Faults,
+}
+_PARAMETERS = "parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One experiment.  ``raw`` holds the tables as read; ``parameters`` are the module's own."""
+
+    run: Run
+    network: Network
+    churn: Churn
+    workload: Workload
+    faults: Faults
+    raw: Mapping[str, Any]
+
+    def parameters(self, section: type[P]) -> P:
+        """The scenario module's own settings, from ``[parameters]``; raises ScenarioError."""
+        return read_section(section, self.raw.get(_PARAMETERS, {}), _PARAMETERS)
+
+    def sha256(self) -> str:
+        """Of everything that was read: the same experiment has the same hash."""
+        return hashlib.sha256(json.dumps(self.raw, sort_keys=True).encode()).hexdigest()
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
+    """Read a scenario file; raises ScenarioError."""
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ScenarioError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path} is not TOML: {error}") from error
+    return from_tables(raw, overrides)
+
+
+def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenario:
+    """A scenario from parsed TOML (or from ``Scenario.raw`` kept as JSON); raises ScenarioError."""
+    tables = copy.deepcopy(dict(raw))
+    for text_ in overrides:
+        _override(tables, text_)
+    for name in tables:
+        if name not in _SECTIONS and name != _PARAMETERS:
+            raise ScenarioError(f"unknown section [{name}]{suggestion(name, _SECTIONS)}")
+    sections: dict[str, Any] = {
+        name: read_section(kind, tables.get(name, {}), name) for name, kind in _SECTIONS.items()
+    }
+    return Scenario(**sections, raw=tables)
+
+
+def _override(tables: dict[str, Any], assignment: str) -> None:
+    key, equals, value = assignment.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ScenarioError(f"not of the form section.key=value: {assignment!r}")
+    table = tables.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ScenarioError(f"[{section}] must be a table")
+    table[name] = _value(value.strip())
+
+
+def _value(spelled: str) -> object:
+    """A TOML value; what is none (50 ms, ipfs) is text, so that shells need no quotes."""
+    try:
+        return tomllib.loads(f"value = {spelled}")["value"]
+    except tomllib.TOMLDecodeError:
+        return spelled
