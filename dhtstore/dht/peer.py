@@ -1,0 +1,69 @@
+"""Remote nodes as the DHT handles them: shared, immutable, with everything computed once.
+
+Ten thousand nodes in one process know each other about 150 times over, so a Peer is one object
+per (key, address, role) in the process, whichever node learnt of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from kademlia.node import Node
+
+from dhtstore.errors import RemoteProtocolError
+from dhtstore.model.contact import Address, Contact
+from dhtstore.wire.datagram import pack_contact, unpack_contact
+
+_INTERNED_MAX: Final = 32_768  # about 20 MB
+
+
+class Peer(Node):
+    """kademlia's Node, computed from a Contact; compare peers by ``id``, not by identity."""
+
+    id: bytes
+    long_id: int
+
+    def __init__(self, contact: Contact, packed: bytes) -> None:
+        super().__init__(contact.node, contact.address.host, contact.address.port)
+        ip = ipaddress.ip_address(contact.address.host)
+        self.contact = contact
+        self.address = contact.address
+        self.packed = packed
+        self.ipv6 = ip.version == 6
+        self.loopback = ip.is_loopback
+        self.private = ip.is_private or ip.is_loopback
+
+
+_interned: dict[bytes, Peer] = {}
+
+
+def peer_of(contact: Contact) -> Peer:
+    """The shared Peer of a contact.  Raises ValueError for a host that is no IP literal."""
+    packed = pack_contact(contact)
+    return _interned.get(packed) or _intern(contact, packed)
+
+
+def unpack_peer(packed: bytes) -> Peer | None:
+    """The shared Peer of a packed contact; None if nothing could be sent to it."""
+    known = _interned.get(packed)
+    if known is not None:
+        return known
+    try:
+        return _intern(unpack_contact(packed), packed)
+    except RemoteProtocolError:
+        return None
+
+
+def peer_at(known: Peer, address: Address, *, storage: bool) -> Peer:
+    """The same node at the address and in the role in which it was just heard."""
+    if known.address == address and known.contact.storage == storage:
+        return known
+    return peer_of(Contact(known.contact.public_key, address, known.contact.node, storage))
+
+
+def _intern(contact: Contact, packed: bytes) -> Peer:
+    if len(_interned) >= _INTERNED_MAX:
+        _interned.clear()  # peers in use live on; only sharing is lost
+    peer = _interned[packed] = Peer(contact, packed)
+    return peer

@@ -1,0 +1,270 @@
+"""The records this node keeps for others: who provides a key, and how to reach a node.
+
+Every record is signed; the caller checks signatures, this room checks everything else.  A record
+lives for its own lifetime from its arrival here, never by the publisher's clock, and nobody but
+its signer can renew it, so nothing is immortal and nothing old comes back.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, Final
+
+from kademlia.storage import IStorage
+
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import node_id
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import (
+    ADDRESSES_PER_TICKET_MAX,
+    CONTACT_RECORD_TTL_S,
+    CONTACT_RECORDS_MAX,
+    DOMAIN_LABEL_MAX_BYTES,
+    NODE_ID_BYTES,
+    PROVIDER_RECORDS_MAX,
+    PROVIDER_RECORDS_PER_PUBLISHER_MAX,
+    PROVIDER_TTL_S,
+    PROVIDERS_PER_KEY_MAX,
+    PUBLIC_KEY_BYTES,
+    RECORD_FUTURE_SKEW_MAX_S,
+    SIGNATURE_BYTES,
+)
+
+_IP_LITERAL_MAX_CHARS: Final = 45
+_SEQUENCE_MAX: Final = 2**63
+
+
+class Verdict(Enum):
+    """What became of a record; the value travels in the answer."""
+
+    KEPT = "kept"
+    HELD_NEWER = "held newer"
+    MALFORMED = "malformed"
+    OUT_OF_TIME = "out of time"
+    FULL = "full"
+    BAD_SIGNATURE = "bad signature"
+
+
+def _lifetime_s(record: ProviderRecord | ContactRecord) -> int:
+    return record.expires - record.issued
+
+
+class _Held:
+    __slots__ = ("arrived_s", "record")
+
+    def __init__(self, record: Any, arrived_s: float) -> None:
+        self.record, self.arrived_s = record, arrived_s
+
+    @property
+    def expires_s(self) -> float:
+        return self.arrived_s + _lifetime_s(self.record)
+
+
+def in_time(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
+    """Not issued far ahead of us, not expired, and not meant to outlive ``ttl_max_s``."""
+    lifetime_s = _lifetime_s(record)
+    not_ahead = record.issued <= unix_s + RECORD_FUTURE_SKEW_MAX_S
+    return 0 < lifetime_s <= ttl_max_s and not_ahead and record.expires > unix_s
+
+
+def _well_signed_form(record: ProviderRecord | ContactRecord) -> bool:
+    sizes = len(record.public_key) == PUBLIC_KEY_BYTES and len(record.signature) == SIGNATURE_BYTES
+    return sizes and 0 <= record.sequence < _SEQUENCE_MAX and record.issued >= 0
+
+
+def provider_form(record: ProviderRecord) -> bool:
+    """Whether all fields of a provider record are within their limits."""
+    return _well_signed_form(record) and len(record.key) == NODE_ID_BYTES
+
+
+def contact_form(record: ContactRecord) -> bool:
+    """Whether all fields of a contact record are within their limits."""
+    if not _well_signed_form(record) or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
+        return False
+    if len(record.domain.encode(errors="replace")) > DOMAIN_LABEL_MAX_BYTES:
+        return False
+    if not 0 <= record.capacity_bytes < _SEQUENCE_MAX:
+        return False
+    return all(len(h) <= _IP_LITERAL_MAX_CHARS and 0 < p < 65536 for h, p in record.addresses)
+
+
+class _Expiry:
+    """When to look at which entry: one item per entry, however often it is renewed."""
+
+    __slots__ = ("_heap",)
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, bytes, bytes]] = []
+
+    def add(self, expires_s: float, key: bytes, signer: bytes) -> None:
+        heapq.heappush(self._heap, (expires_s, key, signer))
+
+    def due(self, now: float) -> Iterator[tuple[bytes, bytes]]:
+        while self._heap and self._heap[0][0] <= now:
+            _, key, signer = heapq.heappop(self._heap)
+            yield key, signer
+
+
+class RecordStore(IStorage):
+    """Provider records, several per key, in kademlia's IStorage shape.
+
+    As IStorage, a key's value is the list of its live records, and assigning a record to its key
+    adds it.  ``now`` is monotonic seconds; ``tick`` sets it for the methods that IStorage names.
+    No ``__len__``: kademlia would take an empty store for none.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: dict[bytes, dict[bytes, _Held]] = {}
+        self._per_publisher: dict[bytes, int] = {}
+        self._expiry = _Expiry()
+        self._now, self._unix_s = 0.0, 0.0
+        self.count = 0
+
+    def tick(self, now: float, unix_s: float) -> None:
+        """Set the time and drop what expired."""
+        self._now, self._unix_s = now, unix_s
+        for key, signer in self._expiry.due(now):
+            expires_s = self._by_key[key][signer].expires_s
+            if expires_s <= now:
+                self._drop(key, signer)
+            else:
+                self._expiry.add(expires_s, key, signer)
+
+    def verdict(self, record: ProviderRecord) -> Verdict:
+        """What ``add`` would answer; cheap, so ask before checking a signature."""
+        if not provider_form(record):
+            return Verdict.MALFORMED
+        if not in_time(record, PROVIDER_TTL_S, self._unix_s):
+            return Verdict.OUT_OF_TIME
+        providers = self._by_key.get(record.key, {})
+        held = providers.get(record.public_key)
+        if held is not None:
+            newer = record.sequence > held.record.sequence
+            return Verdict.KEPT if newer or record == held.record else Verdict.HELD_NEWER
+        return Verdict.KEPT if self._has_room(record, providers) else Verdict.FULL
+
+    def _has_room(self, record: ProviderRecord, providers: dict[bytes, _Held]) -> bool:
+        published = self._per_publisher.get(record.public_key, 0)
+        return (
+            len(providers) < PROVIDERS_PER_KEY_MAX
+            and self.count < PROVIDER_RECORDS_MAX
+            and published < PROVIDER_RECORDS_PER_PUBLISHER_MAX
+        )
+
+    def holds(self, record: ProviderRecord) -> bool:
+        """Whether exactly this record is held, so that its signature is already checked."""
+        held = self._by_key.get(record.key, {}).get(record.public_key)
+        return held is not None and bool(held.record == record)
+
+    def add(self, record: ProviderRecord) -> Verdict:
+        """Keep a record whose signature was checked.  The same one again changes nothing, so
+        repeating it does not lengthen its life."""
+        verdict = self.verdict(record)
+        if verdict is not Verdict.KEPT or self.holds(record):
+            return verdict
+        providers = self._by_key.setdefault(record.key, {})
+        if record.public_key not in providers:
+            self.count += 1
+            published = self._per_publisher.get(record.public_key, 0)
+            self._per_publisher[record.public_key] = published + 1
+            self._expiry.add(self._now + _lifetime_s(record), record.key, record.public_key)
+        providers[record.public_key] = _Held(record, self._now)
+        return verdict
+
+    def _drop(self, key: bytes, signer: bytes) -> None:
+        providers = self._by_key[key]
+        del providers[signer]
+        if not providers:
+            del self._by_key[key]
+        self.count -= 1
+        self._per_publisher[signer] -= 1
+        if not self._per_publisher[signer]:
+            del self._per_publisher[signer]
+
+    def providers(self, key: bytes) -> list[ProviderRecord]:
+        """Live records of a key, in the order in which their providers first appeared."""
+        held = self._by_key.get(key, {}).values()
+        return [h.record for h in held if h.expires_s > self._now]
+
+    def __setitem__(self, key: bytes, value: ProviderRecord) -> None:
+        if value.key == key:
+            self.add(value)
+
+    def __getitem__(self, key: bytes) -> list[ProviderRecord]:
+        records = self.providers(key)
+        if not records:
+            raise KeyError(key)
+        return records
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        return self.providers(key) or default
+
+    def iter_older_than(self, seconds_old: float) -> list[tuple[bytes, list[ProviderRecord]]]:
+        """Keys with the records that arrived at least ``seconds_old`` ago."""
+        before = self._now - seconds_old
+        aged = (
+            (key, [h.record for h in providers.values() if h.arrived_s <= before])
+            for key, providers in self._by_key.items()
+        )
+        return [(key, records) for key, records in aged if records]
+
+    def __iter__(self) -> Iterator[tuple[bytes, list[ProviderRecord]]]:
+        return iter([(key, self.providers(key)) for key in self._by_key])
+
+
+class ContactStore:
+    """The newest contact record of each node that entrusted us with one."""
+
+    __slots__ = ("_by_node", "_expiry", "_now", "_unix_s")
+
+    def __init__(self) -> None:
+        self._by_node: dict[bytes, _Held] = {}
+        self._expiry = _Expiry()
+        self._now, self._unix_s = 0.0, 0.0
+
+    @property
+    def count(self) -> int:
+        return len(self._by_node)
+
+    def tick(self, now: float, unix_s: float) -> None:
+        """Set the time and drop what expired."""
+        self._now, self._unix_s = now, unix_s
+        for node, _ in self._expiry.due(now):
+            expires_s = self._by_node[node].expires_s
+            if expires_s <= now:
+                del self._by_node[node]
+            else:
+                self._expiry.add(expires_s, node, b"")
+
+    def verdict(self, record: ContactRecord) -> Verdict:
+        if not contact_form(record):
+            return Verdict.MALFORMED
+        if not in_time(record, CONTACT_RECORD_TTL_S, self._unix_s):
+            return Verdict.OUT_OF_TIME
+        held = self._by_node.get(record.node)
+        if held is not None:
+            newer = record.sequence > held.record.sequence
+            return Verdict.KEPT if newer or record == held.record else Verdict.HELD_NEWER
+        return Verdict.KEPT if self.count < CONTACT_RECORDS_MAX else Verdict.FULL
+
+    def holds(self, record: ContactRecord) -> bool:
+        held = self._by_node.get(record.node)
+        return held is not None and bool(held.record == record)
+
+    def add(self, record: ContactRecord) -> Verdict:
+        """Keep a record whose signature was checked."""
+        verdict = self.verdict(record)
+        if verdict is Verdict.KEPT and not self.holds(record):
+            if record.node not in self._by_node:
+                self._expiry.add(self._now + _lifetime_s(record), record.node, b"")
+            self._by_node[record.node] = _Held(record, self._now)
+        return verdict
+
+    def get(self, node: bytes) -> ContactRecord | None:
+        held = self._by_node.get(node)
+        return held.record if held is not None and held.expires_s > self._now else None
+
+    def of_provider(self, record: ProviderRecord) -> ContactRecord | None:
+        return self.get(node_id(record.signer))

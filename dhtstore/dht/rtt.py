@@ -1,0 +1,48 @@
+"""How long to wait for an answer."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+from dhtstore.params import (
+    RPC_INITIAL_TIMEOUT_S,
+    RPC_RETRANSMIT_MIN_S,
+    RPC_TIMEOUT_MAX_S,
+)
+
+_SAMPLES_MAX: Final = 32
+_QUANTILE: Final = 0.95
+_MARGIN: Final = 1.15  # measured: p95 x 1.1 to 1.15 gives the best lookups under loss
+_RECOMPUTE_EVERY: Final = 8
+
+
+class RttEstimate:
+    """What peers we have no history with need: a high quantile of the RTTs measured lately."""
+
+    __slots__ = ("_count", "_samples", "timeout_s")
+
+    def __init__(self) -> None:
+        self._samples = array("f")
+        self._count = 0
+        self.timeout_s: float = RPC_INITIAL_TIMEOUT_S
+
+    def add(self, rtt_s: float) -> None:
+        """Count one round trip of a request that was sent once (Karn's rule)."""
+        if len(self._samples) < _SAMPLES_MAX:
+            self._samples.append(rtt_s)
+        else:
+            self._samples[self._count % _SAMPLES_MAX] = rtt_s
+        self._count += 1
+        if self._count <= 3 or self._count % _RECOMPUTE_EVERY == 0:
+            ranked = sorted(self._samples)
+            self.timeout_s = clamp(ranked[int(_QUANTILE * (len(ranked) - 1))] * _MARGIN)
+
+
+def retransmission_timeout_s(srtt_s: float, rttvar_s: float) -> float:
+    """RFC 6298 section 2.3, clamped."""
+    return clamp(srtt_s + 4 * rttvar_s)
+
+
+def clamp(timeout_s: float) -> float:
+    return max(RPC_RETRANSMIT_MIN_S, min(RPC_TIMEOUT_MAX_S, timeout_s))

@@ -1,0 +1,262 @@
+"""The routing table: kademlia's, with its failings replaced (Kademlia sections 2.4 and 4.1).
+
+Buckets are indexed by the length of the prefix shared with our own id, so there are at most 160
+and none is ever split.  Only nodes that answered our own request get in; whoever is heard moves
+to the tail; a full bucket's head is pinged before it may be replaced.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from kademlia.node import Node
+from kademlia.routing import KBucket, RoutingTable
+
+from dhtstore.dht.peer import Peer
+from dhtstore.params import (
+    BUCKET_REFRESH_INTERVAL_S,
+    BUCKET_REPLACEMENTS_MAX,
+    NODE_ID_BYTES,
+    NODES_PER_IP_MAX,
+    PEER_FAILURES_MAX,
+    K,
+)
+
+_BITS: Final = 8 * NODE_ID_BYTES
+QUESTIONABLE_AFTER_S: Final = 900.0  # BEP 5: a node not heard for 15 minutes is questionable
+
+
+class Bucket(KBucket):
+    """Peers that share one prefix length with us, least recently heard first.
+
+    Lists instead of the library's two OrderedDicts: a quarter of the memory.  ``heard_s``,
+    ``srtt_s``, ``rttvar_s``, ``failures`` and ``trusts`` (it needs no padding from us, having
+    proved our address) run parallel to ``peers``.
+    """
+
+    def __init__(self, ksize: int, now: float) -> None:
+        self.ksize = ksize
+        self.peers: list[Peer] = []
+        self.replacements: list[Peer] = []
+        self.heard_s = array("d")
+        self.srtt_s = array("f")
+        self.rttvar_s = array("f")
+        self.failures = bytearray()
+        self.trusts = bytearray()
+        self.last_updated = now
+
+    def __len__(self) -> int:
+        return len(self.peers)
+
+    def get_nodes(self) -> list[Peer]:
+        return list(self.peers)
+
+    def head(self) -> Peer:
+        return self.peers[0]
+
+    def index(self, node_id: bytes) -> int:
+        """-1 if the node is not here."""
+        for index, peer in enumerate(self.peers):
+            if peer.id == node_id:
+                return index
+        return -1
+
+    def is_new_node(self, node: Node) -> bool:
+        return self.index(node.id) < 0
+
+    def heard(self, index: int, peer: Peer, now: float, rtt_s: float | None, trusts: bool) -> None:
+        """Move an entry to the tail, with its present address and RTT (RFC 6298 section 2)."""
+        srtt, var = self.srtt_s[index], self.rttvar_s[index]
+        if rtt_s is not None:
+            var = 0.75 * var + 0.25 * abs(srtt - rtt_s) if srtt else rtt_s / 2
+            srtt = 0.875 * srtt + 0.125 * rtt_s if srtt else rtt_s
+        self.drop(index)
+        self.append(peer, now, srtt, var, trusts)
+
+    def append(self, peer: Peer, now: float, srtt_s: float, rttvar_s: float, trusts: bool) -> None:
+        self.peers.append(peer)
+        self.heard_s.append(now)
+        self.srtt_s.append(srtt_s)
+        self.rttvar_s.append(rttvar_s)
+        self.failures.append(0)
+        self.trusts.append(trusts)
+
+    def drop(self, index: int) -> None:
+        del self.peers[index], self.heard_s[index], self.srtt_s[index]
+        del self.rttvar_s[index], self.failures[index], self.trusts[index]
+
+    def keep_as_replacement(self, peer: Peer) -> None:
+        """The node seen last is the first to replace."""
+        self.replacements = [p for p in self.replacements if p.id != peer.id]
+        self.replacements.append(peer)
+        del self.replacements[:-BUCKET_REPLACEMENTS_MAX]
+
+
+class Table(RoutingTable):
+    """See the module.  ``now`` is monotonic seconds throughout."""
+
+    def __init__(self, node: Node, ksize: int = K) -> None:
+        self.node, self.ksize, self.protocol = node, ksize, None
+        self.opened_s = 0.0
+        self.flush()
+
+    def flush(self) -> None:
+        self.buckets: list[Bucket | None] = []
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self.buckets if bucket)
+
+    def __iter__(self) -> Iterator[Peer]:
+        for bucket in self.buckets:
+            if bucket:
+                yield from bucket.peers
+
+    def get_bucket_for(self, node: Node) -> int:
+        """The bucket's index: how many leading bits the id shares with ours."""
+        own: int = self.node.long_id
+        return _BITS - (own ^ int(node.long_id)).bit_length()
+
+    def entry(self, peer: Peer) -> tuple[Bucket, int] | None:
+        """Where a node stands, at whatever address; None if it is not in the table."""
+        index = self.get_bucket_for(peer)
+        bucket = self.buckets[index] if index < len(self.buckets) else None
+        at = bucket.index(peer.id) if bucket else -1
+        return (bucket, at) if bucket and at >= 0 else None
+
+    def get(self, peer: Peer) -> Peer | None:
+        """The entry of that node, at the address it last answered from."""
+        found = self.entry(peer)
+        return found[0].peers[found[1]] if found else None
+
+    def is_new_node(self, node: Peer) -> bool:
+        return self.entry(node) is None
+
+    def has_room_for(self, peer: Peer) -> bool:
+        """Whether an answer from this unknown node would put it into the table."""
+        index = self.get_bucket_for(peer)
+        if index >= _BITS:
+            return False
+        bucket = self.buckets[index] if index < len(self.buckets) else None
+        return (bucket is None or len(bucket) < self.ksize) and self._ip_allows(peer)
+
+    def answered(
+        self, peer: Peer, now: float, rtt_s: float | None = None, *, trusts: bool = False
+    ) -> Peer | None:
+        """A node answered our request.  Returns the peer to ping if the bucket is full and its
+        least recently heard member has been silent for long (ping before evict)."""
+        index = self.get_bucket_for(peer)
+        if index >= _BITS:
+            return None
+        bucket = self._bucket(index, now)
+        at = bucket.index(peer.id)
+        if at >= 0:
+            bucket.heard(at, peer, now, rtt_s, trusts)
+        elif not self._ip_allows(peer):
+            return None
+        elif len(bucket) < self.ksize:
+            rtt_s = rtt_s or 0.0
+            bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
+        else:
+            bucket.keep_as_replacement(peer)
+            if now - bucket.heard_s[0] >= QUESTIONABLE_AFTER_S:
+                return bucket.head()
+        return None
+
+    def failed(self, peer: Peer, now: float) -> bool:
+        """A node did not answer.  After several times in a row it goes and the most recent
+        replacement takes its place; True if it went."""
+        found = self.entry(peer)
+        if not found or found[0].peers[found[1]].address != peer.address:
+            return False  # somebody else's claim about where this node is
+        bucket, at = found
+        bucket.failures[at] += 1
+        if bucket.failures[at] < PEER_FAILURES_MAX:
+            return False
+        self.remove_contact(peer)
+        if bucket.replacements:
+            bucket.append(bucket.replacements.pop(), now, 0.0, 0.0, trusts=False)
+        return True
+
+    def remove_contact(self, node: Peer) -> None:
+        found = self.entry(node)
+        if found:
+            found[0].drop(found[1])
+
+    def find_neighbors(
+        self, node: Node, k: int | None = None, exclude: Peer | None = None
+    ) -> list[Peer]:
+        """The ``k`` closest to ``node``, closest first, exactly in XOR order; ``exclude`` by id."""
+        return self.closest(node.long_id, k or self.ksize, exclude.id if exclude else b"")
+
+    def closest(
+        self, target: int, k: int, exclude: bytes = b"", *, ipv6: bool | None = None
+    ) -> list[Peer]:
+        """As ``find_neighbors``; ``ipv6`` keeps only contacts of that family."""
+        result: list[Peer] = []
+        for group in self._by_distance(target):
+            peers = [p for p in group if p.id != exclude and (ipv6 is None or p.ipv6 is ipv6)]
+            peers.sort(key=lambda peer: peer.long_id ^ target)
+            result += peers
+            if len(result) >= k:
+                break
+        return result[:k]
+
+    def _by_distance(self, target: int) -> Iterator[list[Peer]]:
+        """Groups of peers, each wholly closer to the target than the next.
+
+        With c the length of the prefix that target and we share: bucket c shares more than c
+        bits with the target, deeper buckets exactly c, bucket i < c exactly i.
+        """
+        shared = _BITS - (self.node.long_id ^ target).bit_length()
+        buckets = self.buckets
+        if shared < len(buckets) and (bucket := buckets[shared]):
+            yield bucket.peers
+        yield [peer for bucket in buckets[shared + 1 :] if bucket for peer in bucket.peers]
+        for index in range(min(shared, len(buckets)) - 1, -1, -1):
+            if bucket := buckets[index]:
+                yield bucket.peers
+
+    def lonely_buckets(self, now: float = 0.0) -> list[int]:
+        """Indexes of the buckets in which we looked nothing up for an hour (section 2.3)."""
+        return [
+            index
+            for index in range(len(self.buckets))
+            if now - self.updated_s(index) >= BUCKET_REFRESH_INTERVAL_S
+        ]
+
+    def updated_s(self, index: int) -> float:
+        bucket = self.buckets[index] if index < len(self.buckets) else None
+        return bucket.last_updated if bucket is not None else self.opened_s
+
+    def looked_up(self, target: int, now: float) -> None:
+        """We (not a stranger) looked up ``target``: its bucket is fresh."""
+        index = _BITS - (self.node.long_id ^ target).bit_length()
+        if index < len(self.buckets):
+            self._bucket(index, now).last_updated = now
+
+    def nearest_bucket(self) -> int:
+        """The index of the deepest bucket that holds a peer, -1 if the table is empty."""
+        depth = (i for i in range(len(self.buckets) - 1, -1, -1) if self.buckets[i])
+        return next(depth, -1)
+
+    def _bucket(self, index: int, now: float) -> Bucket:
+        while index >= len(self.buckets):
+            self.buckets.append(None)
+        bucket = self.buckets[index]
+        if bucket is None:
+            bucket = self.buckets[index] = Bucket(self.ksize, now)
+        return bucket
+
+    def _ip_allows(self, peer: Peer) -> bool:
+        if peer.private:
+            return True
+        same = sum(1 for p in self if p.ip == peer.ip and p.id != peer.id)
+        return same < NODES_PER_IP_MAX
+
+
+def random_id_in_bucket(own: int, index: int, random_bits: int) -> int:
+    """An id that shares exactly ``index`` leading bits with ours; ``random_bits`` has 160."""
+    tail = _BITS - index - 1
+    return ((own >> tail) ^ 1) << tail | (random_bits & ((1 << tail) - 1))

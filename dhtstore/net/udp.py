@@ -1,0 +1,180 @@
+"""One UDP socket on asyncio-dgram, with bounded queues in both directions.
+
+asyncio-dgram's receive queue has no bound and a bad destination closes its transport for ever,
+so the queue is replaced by one that drops and counts, and every destination is checked first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import asyncio_dgram
+from asyncio_dgram.aio import DatagramServer, Protocol
+
+from dhtstore.errors import AddressInUse
+from dhtstore.model.contact import Address, routable
+from dhtstore.params import DATAGRAM_MAX_BYTES
+
+RX_QUEUE_MAX: Final = 1024
+TX_QUEUE_MAX: Final = 1024
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # the kernel cuts it to net.core.rmem_max
+_CHECKED_MAX: Final = 4096
+_MAPPED: Final = "::ffff:"
+
+
+class _DroppingQueue(asyncio.Queue[Any]):
+    """Drops and counts what does not fit; the end-of-stream mark always fits."""
+
+    dropped = 0
+
+    def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
+        if self.qsize() >= RX_QUEUE_MAX and item[0] is not None:
+            self.dropped += 1
+            return
+        super().put_nowait(item)
+
+
+class _ErrorCount(asyncio.Queue[Exception]):
+    """Counts errors and stays empty: asyncio-dgram's own queue of them grows without bound and
+    raises one peer's error from a send to another."""
+
+    count = 0
+
+    def put_nowait(self, item: Exception) -> None:
+        self.count += 1
+
+
+class UdpEndpoint:
+    """``net.ports.Endpoint`` on a real socket.  ``host`` may be 0.0.0.0, :: or one address."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._stream: DatagramServer | None = None
+        self._local: Address | None = None
+        self._family = 6 if ":" in host else 4
+        self._received: _DroppingQueue = _DroppingQueue()
+        self._errors = _ErrorCount()
+        self._waiting: deque[tuple[bytes, tuple[str, int]]] = deque()
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._checked: dict[Address, tuple[str, int] | None] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.sent = 0
+        self.received = 0
+        self.dropped_sending = 0
+
+    @property
+    def local(self) -> Address:
+        assert self._local is not None, "valid after open"
+        return self._local
+
+    @property
+    def dropped_receiving(self) -> int:
+        return self._received.dropped
+
+    async def open(self, on_datagram: Callable[[bytes, Address], None]) -> None:
+        """Bind and start receiving; raises AddressInUse."""
+        sock = self._bind()
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: Protocol(self._received, self._errors, self._drained), sock=sock
+        )
+        self._stream = DatagramServer(
+            cast(Any, transport), self._received, self._errors, self._drained
+        )
+        name = transport.get_extra_info("sockname")
+        self._local = Address(name[0], name[1])
+        self._tasks = [
+            asyncio.create_task(self._receive(on_datagram), name="udp receive"),
+            asyncio.create_task(self._transmit(), name="udp transmit"),
+        ]
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if self._family == 6 else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            if self._family == 6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind((self._host, self._port))
+        except OSError as error:
+            sock.close()
+            where = Address(self._host, self._port)
+            raise AddressInUse(f"cannot listen on {where}: {error.strerror or error}") from error
+        return sock
+
+    async def _receive(self, on_datagram: Callable[[bytes, Address], None]) -> None:
+        stream = self._stream
+        assert stream is not None
+        with contextlib.suppress(asyncio_dgram.TransportClosed):
+            while True:
+                data, source = await stream.recv()
+                self.received += 1
+                on_datagram(data, _plain(source))
+
+    def send(self, data: bytes, to: Address) -> bool:
+        """See ``net.ports.Endpoint.send``."""
+        destination = self._destination(to)
+        usable = destination is not None and 0 < len(data) <= DATAGRAM_MAX_BYTES
+        if not usable or self._stream is None or len(self._waiting) >= TX_QUEUE_MAX:
+            self.dropped_sending += 1
+            return False
+        assert destination is not None
+        self._waiting.append((data, destination))
+        self._wake.set()
+        return True
+
+    async def _transmit(self) -> None:
+        stream = self._stream
+        assert stream is not None
+        with contextlib.suppress(asyncio_dgram.TransportClosed):
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    await stream.send(*self._waiting.popleft())
+                    self.sent += 1
+
+    def _destination(self, to: Address) -> tuple[str, int] | None:
+        """The socket's form of an address, None if nothing can be sent there."""
+        try:
+            return self._checked[to]
+        except KeyError:
+            if len(self._checked) >= _CHECKED_MAX:
+                self._checked.clear()
+            self._checked[to] = form = self._socket_form(to)
+            return form
+
+    def _socket_form(self, to: Address) -> tuple[str, int] | None:
+        if not routable(to):
+            return None
+        ip = ipaddress.ip_address(to.host)
+        if self._family == 4:
+            return (to.host, to.port) if ip.version == 4 else None
+        if ip.version == 4:
+            return (_MAPPED + to.host, to.port) if self._host == "::" else None
+        return to.host, to.port
+
+    async def close(self) -> None:
+        """Close the socket and end both tasks; raises what ended one of them early."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        stream.close()
+        _receiving, transmitting = self._tasks
+        transmitting.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._waiting.clear()
+
+
+def _plain(source: Any) -> Address:
+    """Where a datagram came from, IPv4 in its own spelling, without a scope."""
+    return Address(source[0].removeprefix(_MAPPED), source[1])

@@ -1,0 +1,196 @@
+"""What datagrams say: requests and answers in rpcudp's framing, msgpack inside, typed.
+
+A frame is type (1 byte) ‖ message id (20 bytes) ‖ payload.  A request is an array whose first
+item is the name of the procedure, as in rpcudp; its other items have fixed types and sizes.
+Contacts travel packed: key 32 ‖ flags 1 ‖ address 4 or 16 ‖ port 2.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Annotated, Final
+
+import msgspec
+
+from dhtstore.errors import RemoteProtocolError
+from dhtstore.model.contact import Address, Contact, ContactRecord, routable
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import NODE_ID_BYTES, PROVIDERS_PER_KEY_MAX, PUBLIC_KEY_BYTES, K
+from dhtstore.wire.envelope import FRAME_MAX_BYTES, MESSAGE_ID_BYTES
+
+REQUEST: Final = 0  # rpcudp/protocol.py
+RESPONSE: Final = 1  # rpcudp/protocol.py
+FRAME_OVERHEAD_BYTES: Final = 1 + MESSAGE_ID_BYTES
+PAYLOAD_MAX_BYTES: Final = FRAME_MAX_BYTES - FRAME_OVERHEAD_BYTES
+CONTACT_V4_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 4 + 2
+CONTACT_V6_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 16 + 2
+_STORAGE_BIT: Final = 1
+
+Id = Annotated[bytes, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
+Contacts = Annotated[bytes, msgspec.Meta(max_length=K * CONTACT_V6_BYTES)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
+
+
+class Ping(msgspec.Struct, array_like=True, tag="ping", gc=False):
+    """Are you there?"""
+
+
+class FindNode(msgspec.Struct, array_like=True, tag="find_node", gc=False):
+    """Which nodes that you know are closest to ``target``?"""
+
+    target: Id
+
+
+class AddProvider(msgspec.Struct, array_like=True, tag="add_provider"):
+    """Keep this provider record, and with it how to reach the provider."""
+
+    record: ProviderRecord
+    contact: ContactRecord
+
+
+class GetProviders(msgspec.Struct, array_like=True, tag="get_providers", gc=False):
+    """Who provides ``key``, from the ``offset``-th provider on?"""
+
+    key: Id
+    offset: Offset
+
+
+class StoreContact(msgspec.Struct, array_like=True, tag="store_contact"):
+    """Keep this contact record."""
+
+    contact: ContactRecord
+
+
+class FindContact(msgspec.Struct, array_like=True, tag="find_contact", gc=False):
+    """What is the contact record of ``node``?"""
+
+    node: Id
+
+
+Request = Ping | FindNode | AddProvider | GetProviders | StoreContact | FindContact
+
+
+class Pong(msgspec.Struct, array_like=True, gc=False):
+    """``observed`` is the asker's address as it arrived here: address ‖ port."""
+
+    observed: Annotated[bytes, msgspec.Meta(max_length=18)]
+
+
+class Found(msgspec.Struct, array_like=True, gc=False):
+    """Packed contacts, closest to the target first."""
+
+    contacts: Contacts
+
+
+class Stored(msgspec.Struct, array_like=True, gc=False):
+    """Whether the record is kept; if not, why (see dht.records.Verdict)."""
+
+    verdict: str
+
+
+ProviderPair = tuple[ProviderRecord, ContactRecord | None]
+
+
+class Providers(msgspec.Struct, array_like=True):
+    """One page of ``total`` providers, and the closest contacts as in Found."""
+
+    total: Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
+    providers: Annotated[list[ProviderPair], msgspec.Meta(max_length=PROVIDERS_PER_KEY_MAX)]
+    contacts: Contacts
+
+
+class FoundContact(msgspec.Struct, array_like=True):
+    """The record asked for, or None; and the closest contacts as in Found."""
+
+    contact: ContactRecord | None
+    contacts: Contacts
+
+
+Response = Pong | Found | Stored | Providers | FoundContact
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_request: Final[Callable[[bytes], Request]] = msgspec.msgpack.Decoder(Request).decode
+ANSWER_TO: Final[dict[type[Request], type[Response]]] = {
+    Ping: Pong,
+    FindNode: Found,
+    AddProvider: Stored,
+    GetProviders: Providers,
+    StoreContact: Stored,
+    FindContact: FoundContact,
+}
+_decode_response: Final = {
+    request: msgspec.msgpack.Decoder(answer).decode for request, answer in ANSWER_TO.items()
+}
+_REQUEST_TYPE: Final = bytes((REQUEST,))
+_RESPONSE_TYPE: Final = bytes((RESPONSE,))
+
+
+def encode_request(message_id: bytes, request: Request) -> bytes:
+    return _REQUEST_TYPE + message_id + _encode(request)
+
+
+def encode_response(message_id: bytes, response: Response) -> bytes:
+    return _RESPONSE_TYPE + message_id + _encode(response)
+
+
+def encoded_size_bytes(value: object) -> int:
+    return len(_encode(value))
+
+
+def decode_request(payload: bytes) -> Request:
+    """Raises RemoteProtocolError."""
+    try:
+        return _decode_request(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"a request that does not decode: {error}") from error
+
+
+def decode_response(request: Request, payload: bytes) -> Response:
+    """The answer to ``request``; raises RemoteProtocolError."""
+    try:
+        return _decode_response[type(request)](payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RemoteProtocolError(f"an answer that does not decode: {error}") from error
+
+
+@lru_cache(maxsize=16_384)
+def pack_address(address: Address) -> bytes:
+    """Address 4 or 16 ‖ port 2."""
+    return ipaddress.ip_address(address.host).packed + address.port.to_bytes(2, "big")
+
+
+def unpack_address(packed: bytes) -> Address:
+    """Raises RemoteProtocolError unless it is an address a datagram may be sent to."""
+    if len(packed) not in (6, 18):
+        raise RemoteProtocolError("an address of neither family")
+    host = str(ipaddress.ip_address(packed[:-2]))
+    address = Address(host, int.from_bytes(packed[-2:], "big"))
+    if not routable(address):
+        raise RemoteProtocolError(f"an address nobody can be reached at: {address}")
+    return address
+
+
+def pack_contact(contact: Contact) -> bytes:
+    flags = _STORAGE_BIT if contact.storage else 0
+    return contact.public_key + bytes((flags,)) + pack_address(contact.address)
+
+
+def unpack_contact(packed: bytes) -> Contact:
+    """Raises RemoteProtocolError."""
+    address = unpack_address(packed[PUBLIC_KEY_BYTES + 1 :])
+    storage = bool(packed[PUBLIC_KEY_BYTES] & _STORAGE_BIT)
+    return Contact.of(PublicKey(packed[:PUBLIC_KEY_BYTES]), address, storage=storage)
+
+
+def split_contacts(contacts: bytes, *, ipv6: bool) -> list[bytes]:
+    """The packed contacts of an answer that came over IPv4 or IPv6.
+
+    Raises RemoteProtocolError if they are too many or not whole.
+    """
+    size = CONTACT_V6_BYTES if ipv6 else CONTACT_V4_BYTES
+    if len(contacts) % size or len(contacts) > K * size:
+        raise RemoteProtocolError("packed contacts of a wrong length")
+    return [contacts[at : at + size] for at in range(0, len(contacts), size)]
