@@ -7,11 +7,15 @@ codes in one table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
 class DhtstoreError(Exception):
     """Something dhtstore can name went wrong; ``hint`` says what to do next."""
+
+    causes: Mapping[str, str] = MappingProxyType({})  # node -> what went wrong there, if several
 
     hint: ClassVar[str] = "run the command again with --log-level debug and report what it prints"
 

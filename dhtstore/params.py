@@ -31,6 +31,7 @@ CONTENT_SIZE_MAX_BYTES: Final = 2**60  # claimed by one file or directory: 1 EiB
 TREE_ENTRIES_MAX: Final = 10_000_000  # of one exported directory tree
 TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
 WALK_LINKS_HELD_MAX: Final = 65_536  # known and not yet wanted, before a walk looks ahead no more
+SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files above 1 GiB
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
 UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 
@@ -82,14 +83,19 @@ FRAME_HEADER_MAX_BYTES: Final = 512 * KIB  # a run of 5,800 36-byte CIDs in one 
 FRAME_PACK_BYTES: Final = 512 * KIB  # a frame takes small blocks until it holds this much
 FRAME_BODY_MAX_BYTES: Final = BLOCK_SIZE_MAX_BYTES + FRAME_PACK_BYTES
 NONCE_BYTES: Final = 32
-UNIT_ROOTS_MAX: Final = 8192  # siblings in one run; with CIDs of 36 bytes they fit a header
 REFUSAL_CODE_MAX_CHARS: Final = 32
 REASON_MAX_CHARS: Final = 512
 WANTS_PER_REQUEST_MAX: Final = 128  # measured best for 4 KiB blocks; bounds one request's memory
 REQUESTS_IN_FLIGHT_MAX: Final = 64  # per connection and direction, requests not yet answered
+OUTGOING_FRAMES_MAX: Final = 4 * REQUESTS_IN_FLIGHT_MAX  # queued on a connection before it waits
 WINDOW_BYTES: Final = 16 * MIB  # unanswered block bytes asked of one peer
 WINDOW_START_BYTES: Final = 1 * MIB
 WINDOW_DELAY_S: Final = 0.1  # queueing delay a window aims at (spikes: 100 ms in flight a holder)
+HEDGE_DELAY_MIN_S: Final = 0.1  # a want owed for less is not asked of a second holder
+HANDSHAKE_FRAME_MAX_BYTES: Final = 4 * KIB  # from a peer that has proved nothing yet
+SERVED_GROUPS_MAX: Final = 64  # groups of blocks read for peers and not yet sent, all links
+LOOKUPS_PER_UNIT_MAX: Final = 3  # without a block in between, before a get gives a unit up
+FETCH_WANTS_MAX: Final = 4096  # blocks asked for or received and not yet written, per get
 FETCH_MEMORY_BYTES: Final = 32 * MIB  # blocks asked for or received and not yet written, per get
 DIAL_TIMEOUT_S: Final = 5.0
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -116,7 +122,7 @@ assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not l
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert SPINE_UNIT_MAX_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "a spine unit holds a node and a child"
-assert UNIT_ROOTS_MAX * 36 < FRAME_HEADER_MAX_BYTES, "36 bytes: a CIDv1 with SHA-256"
+assert UNIT_ROOTS_MAX_BYTES * 38 // 36 < FRAME_HEADER_MAX_BYTES, "msgpack adds 2 to 36 bytes"
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S

@@ -1,1 +1,1 @@
-"""How bytes move: pure state machines for one stream and for many sources."""
+"""How bytes move: the state machine of one connection, and the scheduler over many sources."""

@@ -29,7 +29,7 @@ from dhtstore.params import (
     REASON_MAX_CHARS,
     REFUSAL_CODE_MAX_CHARS,
     SIGNATURE_BYTES,
-    UNIT_ROOTS_MAX,
+    UNIT_ROOTS_MAX_BYTES,
     WANTS_PER_REQUEST_MAX,
 )
 
@@ -52,16 +52,16 @@ class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """What a frame's header says."""
 
 
-class Request(Message, frozen=True):
-    """A message that is owed an answer; ``request`` is chosen by the asker, per connection."""
+class Request(Message, frozen=True, kw_only=True):
+    """A message that is owed an answer; the asker's session fills in ``request``."""
 
-    request: Count
+    request: Count = 0
 
 
-class Response(Message, frozen=True):
-    """Part of the answer to the peer's ``request``."""
+class Response(Message, frozen=True, kw_only=True):
+    """Part of the answer to the peer's ``request``, which the answering session fills in."""
 
-    request: Count
+    request: Count = 0
 
 
 # --- handshake ------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ class Blocks(Response, frozen=True, tag=11):
 class Offer(Request, frozen=True, tag=20):
     """Will you hold this unit?  Answered by ``Accepted``; no byte moves before."""
 
-    unit_roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX)]
+    roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX_BYTES // 4)]
     spine: bool
-    size_bytes: Count  # content bytes that links claim for the unit
+    size: Count  # content bytes that links claim for the unit
     policy: Policy
 
 
@@ -149,7 +149,7 @@ class Held(Response, frozen=True, tag=24):
     """The unit is on disk: the holder's word, and its provider record to publish."""
 
     receipt: Receipt
-    record: ProviderRecord
+    provider: ProviderRecord
 
 
 class Release(Request, frozen=True, tag=25):

@@ -1,0 +1,85 @@
+"""Who owns tasks: every task has an owner that sees it fail and ends it in a fixed order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from dhtstore.errors import ConnectionLost
+from dhtstore.trace import Tracer, no_trace
+
+T = TypeVar("T")
+Failure = Callable[[str, BaseException], None]
+
+
+class Supervisor:
+    """Owns tasks in the order of their creation.
+
+    A task that fails is told to the tracer and to ``on_failure`` (name, error); use cases that
+    await a task see its error there instead and need no supervisor.
+    """
+
+    def __init__(self, tracer: Tracer = no_trace, on_failure: Failure | None = None) -> None:
+        self._tracer, self._on_failure = tracer, on_failure
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._last = 0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
+        """Run ``work`` until it ends or this supervisor closes; raises ConnectionLost when it
+        has closed already: whatever wanted to start is part of what was shut down."""
+        if self._closed:
+            work.close()
+            raise ConnectionLost(f"{name} cannot start: this node is stopping")
+        self._last += 1
+        number = self._last
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks[number] = task
+        task.add_done_callback(lambda done: self._ended(number, name, done))
+        return task
+
+    async def close(self) -> None:
+        """Cancel all, oldest first, and wait until each has ended.  The task that closes the
+        supervisor it belongs to is passed over."""
+        self._closed = True
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks.values() if task is not current]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, number: int, name: str, task: asyncio.Task[Any]) -> None:
+        del self._tasks[number]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._tracer("task.failed", name=name, error=repr(error))
+            if self._on_failure is not None:
+                self._on_failure(name, error)
+
+
+async def run_all(work: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:
+    """Run all, at most ``limit`` at a time, started in order; results in order.
+
+    The first error cancels the rest, in order, and is raised when they have ended.
+    """
+    results: dict[int, T] = {}
+    waiting = iter(enumerate(work))
+
+    async def worker() -> None:
+        for at, start in waiting:
+            results[at] = await start()
+
+    tasks = [asyncio.create_task(worker()) for _ in range(min(limit, len(work)))]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [results[at] for at in range(len(work))]

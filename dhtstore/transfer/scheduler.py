@@ -1,0 +1,265 @@
+"""Pull scheduling over many sources: who is asked for which block next.  Pure.
+
+Wants are asked for in order.  Each source has a window of unanswered bytes that starts small and
+grows while its answers come within WINDOW_DELAY_S of its best one, so a slow source holds few
+blocks (delay-based control, as TCP Vegas, Brakmo & Peterson 1995).  When nothing is left to ask
+for, an idle source is asked once more for what another has owed for long.  A source that fails
+gives its wants back; one that sends wrong bytes is banned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final, Generic, TypeVar
+
+from dhtstore.params import (
+    HEDGE_DELAY_MIN_S,
+    WANTS_PER_REQUEST_MAX,
+    WINDOW_BYTES,
+    WINDOW_DELAY_S,
+    WINDOW_START_BYTES,
+)
+
+S = TypeVar("S", bound=Hashable)
+
+ASK_BYTES: Final = WINDOW_START_BYTES  # one request asks for about this much, or one block
+ASKERS_MAX: Final = 2  # sources that owe one want at a time
+SKIPS_MAX: Final = 256  # wants a source lacks that are passed over in one search
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[S]):
+    """Ask ``source`` for the wants with these sequence numbers, in this order."""
+
+    source: S
+    wants: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Want(Generic[S]):
+    sequence: int
+    unit: bytes
+    size_bytes: int
+    asked: dict[S, float] = field(default_factory=dict)  # source -> when
+    lacking: dict[S, str] = field(default_factory=dict)  # source -> why it can't give it
+
+
+@dataclass(slots=True)
+class _Source(Generic[S]):
+    name: S
+    units: dict[bytes, None]
+    window_bytes: float = WINDOW_START_BYTES
+    owed_bytes: int = 0
+    best_s: float = float("inf")
+    usual_s: float = HEDGE_DELAY_MIN_S
+
+    def room(self, size_bytes: int) -> bool:
+        """A source that owes nothing may always be asked for one block, whatever its size."""
+        return self.owed_bytes == 0 or self.owed_bytes + size_bytes <= self.window_bytes
+
+    def answered(self, size_bytes: int, took_s: float) -> None:
+        """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
+        self.best_s = min(self.best_s, took_s)
+        self.usual_s += (took_s - self.usual_s) / 8
+        aim_s = self.best_s + WINDOW_DELAY_S
+        if took_s <= aim_s:
+            self.window_bytes = min(WINDOW_BYTES, self.window_bytes + size_bytes)
+        else:
+            shrunk = self.window_bytes * max(0.5, aim_s / took_s)
+            self.window_bytes = max(WINDOW_START_BYTES, shrunk)
+
+
+class Scheduler(Generic[S]):
+    """Wants and sources of one fetch.  Every method takes ``now`` in seconds where time counts."""
+
+    def __init__(self) -> None:
+        self._wants: dict[int, _Want[S]] = {}
+        self._pending: dict[bytes, list[int]] = {}  # unit -> heap of sequences nobody owes
+        self._sources: dict[S, _Source[S]] = {}
+        self._failed: dict[S, str] = {}
+
+    # --- what is wanted, and who may have it ------------------------------------------------
+
+    def want(self, sequence: int, unit: bytes, size_bytes: int) -> None:
+        """Add a want; ``unit`` tells which sources hold it."""
+        self._wants[sequence] = _Want(sequence, unit, size_bytes)
+        heappush(self._pending.setdefault(unit, []), sequence)
+
+    def add_source(self, source: S, unit: bytes) -> None:
+        """This source says it holds ``unit``; a failed one is forgiven, a banned one is not
+        offered again by its finder."""
+        known = self._sources.setdefault(source, _Source(source, {}))
+        known.units[unit] = None
+
+    def knows(self, source: S) -> bool:
+        return source in self._sources
+
+    @property
+    def sources(self) -> int:
+        return len(self._sources)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._wants)
+
+    # --- whom to ask ------------------------------------------------------------------------
+
+    def next(self, now: float) -> list[Ask[S]]:
+        """Requests to send now, sources in turn, so that none takes all the work."""
+        asks: list[Ask[S]] = []
+        open_sources = list(self._sources.values())
+        while open_sources:
+            open_sources = [s for s in open_sources if self._ask(s, now, asks)]
+        return asks
+
+    def hedge_due_s(self, now: float) -> float | None:
+        """Seconds until ``next`` might ask a second source for an overdue want; None if no
+        source is idle or nothing is owed."""
+        dues = [
+            at + self._overdue_s(source) - now
+            for source in self._sources.values()
+            if source.owed_bytes == 0
+            for want, at in self._hedgeable(source)
+        ]
+        return max(0.0, min(dues)) if dues else None
+
+    def _ask(self, source: _Source[S], now: float, asks: list[Ask[S]]) -> bool:
+        wants = self._pick(source) or self._pick_overdue(source, now)
+        if wants:
+            for want in wants:
+                want.asked[source.name] = now
+                source.owed_bytes += want.size_bytes
+            asks.append(Ask(source.name, tuple(want.sequence for want in wants)))
+        return bool(wants)
+
+    def _pick(self, source: _Source[S]) -> list[_Want[S]]:
+        """The first pending wants this source may have: one request's worth."""
+        picked: list[_Want[S]] = []
+        total = 0
+        for unit in source.units:
+            heap = self._pending.get(unit)
+            skipped: list[int] = []
+            while heap and len(picked) < WANTS_PER_REQUEST_MAX and len(skipped) < SKIPS_MAX:
+                want = self._wants[heap[0]]
+                full = picked and total + want.size_bytes > ASK_BYTES
+                if full or not source.room(total + want.size_bytes):
+                    break
+                heappop(heap)
+                if source.name in want.lacking:
+                    skipped.append(want.sequence)
+                    continue
+                picked.append(want)
+                total += want.size_bytes
+            for sequence in skipped:
+                heappush(self._pending[unit], sequence)
+        return picked
+
+    def _pick_overdue(self, source: _Source[S], now: float) -> list[_Want[S]]:
+        """The want that another source has owed the longest, if this one is idle and it is
+        overdue by this one's own measure."""
+        if source.owed_bytes:
+            return []
+        oldest = min(self._hedgeable(source), key=lambda pair: pair[1], default=None)
+        if oldest is None or now - oldest[1] < self._overdue_s(source):
+            return []
+        return [oldest[0]]
+
+    def _hedgeable(self, source: _Source[S]) -> list[tuple[_Want[S], float]]:
+        return [
+            (want, min(want.asked.values()))
+            for want in self._wants.values()
+            if 0 < len(want.asked) < ASKERS_MAX
+            and want.unit in source.units
+            and source.name not in want.asked
+            and source.name not in want.lacking
+        ]
+
+    @staticmethod
+    def _overdue_s(source: _Source[S]) -> float:
+        return max(float(HEDGE_DELAY_MIN_S), 2 * source.usual_s)
+
+    # --- what came of it --------------------------------------------------------------------
+
+    def arrived(self, source: S, sequence: int, size_bytes: int, now: float) -> bool:
+        """Bytes came from a source, not verified yet.  False if they are no longer wanted."""
+        want = self._wants.get(sequence)
+        if want is None or source not in want.asked:
+            return False
+        asked_at = want.asked[source]
+        self._settle(want, source)
+        if source in self._sources:
+            self._sources[source].answered(size_bytes, now - asked_at)
+        return True
+
+    def finish(self, sequence: int) -> bool:
+        """The want is fulfilled; what others still owe of it is waste.  False if it was before."""
+        want = self._wants.pop(sequence, None)
+        if want is None:
+            return False
+        for source in want.asked:
+            self._sources[source].owed_bytes -= want.size_bytes
+        if not want.asked:
+            self._unqueue(want)
+        return True
+
+    def lacks(self, source: S, sequence: int, why: str) -> None:
+        """The source does not give this one."""
+        want = self._wants.get(sequence)
+        if want is not None:
+            want.lacking[source] = why
+            if source in want.asked:
+                self._settle(want, source)
+                self._requeue(want)
+
+    def fail(self, source: S, why: str) -> None:
+        """The source is gone or not to be trusted: all it owes goes to others."""
+        self._failed[source] = why
+        if self._sources.pop(source, None) is None:
+            return
+        for want in self._wants.values():
+            if source in want.asked:
+                del want.asked[source]
+                self._requeue(want)
+
+    def retry(self, sequence: int) -> None:
+        """What arrived was lost on our side or was wrong: ask again."""
+        want = self._wants.get(sequence)
+        if want is not None:
+            self._requeue(want)
+
+    def stuck(self) -> list[int]:
+        """Wants that no source is left for, in order: each is owed by none and every source of
+        its unit lacks it or has failed."""
+        return sorted(
+            sequence
+            for heap in self._pending.values()
+            for sequence in heap
+            if not any(self._may_give(s, self._wants[sequence]) for s in self._sources.values())
+        )
+
+    def causes(self, sequence: int) -> dict[S, str]:
+        """Why each source did not give this want."""
+        want = self._wants[sequence]
+        return {**self._failed, **want.lacking}
+
+    @staticmethod
+    def _may_give(source: _Source[S], want: _Want[S]) -> bool:
+        return want.unit in source.units and source.name not in want.lacking
+
+    def _settle(self, want: _Want[S], source: S) -> None:
+        del want.asked[source]
+        if source in self._sources:
+            self._sources[source].owed_bytes -= want.size_bytes
+
+    def _requeue(self, want: _Want[S]) -> None:
+        heap = self._pending.setdefault(want.unit, [])
+        if not want.asked and want.sequence not in heap:
+            heappush(heap, want.sequence)
+
+    def _unqueue(self, want: _Want[S]) -> None:
+        heap = self._pending.get(want.unit, [])
+        if want.sequence in heap:
+            rest = sorted(sequence for sequence in heap if sequence != want.sequence)
+            self._pending[want.unit] = rest
