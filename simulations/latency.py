@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import random
+import statistics
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from dhtstore.model.contact import Address
+from simulations.errors import ScenarioError
 
 _MASK_64 = (1 << 64) - 1
 
@@ -46,6 +53,85 @@ class UniformLatency:
 
     def one_way_s(self, a: int, b: int) -> float:
         return self._low_s + self._span * mix(self._seed, min(a, b), max(a, b))
+
+
+class CoordinateLatency:
+    """Clusters of cities on a plane plus a log-normal access delay at each end.
+
+    Fitted so that round trips between random pairs have p50 135-140, p95 311-325 and
+    p99 379-413 ms, where PlanetLab (490 hosts) and WonderNetwork (213 cities, 2020) agree.
+    """
+
+    # Weight, x and y of a cluster; one unit is one millisecond one way.  They stand for the east
+    # and west of North America, Europe, east and south Asia, South America and Oceania.
+    _CLUSTERS = (
+        (0.22, -35.0, 7.4),
+        (0.12, -57.2, 5.5),
+        (0.36, 0.0, 12.9),
+        (0.16, 81.2, 1.8),
+        (0.05, 50.7, -11.1),
+        (0.05, -27.7, -44.3),
+        (0.04, 87.6, -55.4),
+    )
+    _SPREAD_MS = 13.8  # standard deviation within a cluster, each way
+    _ACCESS_MEDIAN_MS, _ACCESS_SIGMA = 2.4, 1.4
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def place(self, address: Address) -> tuple[float, float, float]:
+        """x, y and the access delay, in seconds."""
+        rng = random.Random(stable_hash(f"{self._seed}/place/{address}".encode()))
+        weights = [weight for weight, _, _ in self._CLUSTERS]
+        _, x, y = rng.choices(self._CLUSTERS, weights)[0]
+        access_ms = rng.lognormvariate(math.log(self._ACCESS_MEDIAN_MS), self._ACCESS_SIGMA)
+        x, y = rng.gauss(x, self._SPREAD_MS), rng.gauss(y, self._SPREAD_MS)
+        return x / 1000, y / 1000, access_ms / 1000
+
+    def one_way_s(self, a: tuple[float, float, float], b: tuple[float, float, float]) -> float:
+        ax, ay, aw = a
+        bx, by, bw = b
+        x, y = ax - bx, ay - by
+        return math.sqrt(x * x + y * y) + aw + bw
+
+
+class MatrixLatency:
+    """Measured round trips between hosts; each machine stands at one of them.
+
+    Pairs that were not measured (0, negative or NaN) get the median of those that were, and two
+    machines at one host the 5th percentile.  Directions are averaged.
+    """
+
+    def __init__(self, seed: int, round_trips_s: Sequence[Sequence[float]]) -> None:
+        self._seed, self._hosts = seed, len(round_trips_s)
+        measured = sorted(value for row in round_trips_s for value in row if value > 0)
+        if len(measured) < 2 or any(len(row) != self._hosts for row in round_trips_s):
+            raise ValueError("not a square matrix with at least two measured round trips")
+        median, near = statistics.median(measured), measured[len(measured) // 20]
+        self._one_way_s = array("d")
+        for a, row in enumerate(round_trips_s):
+            for b in range(self._hosts):
+                pair = [value for value in (row[b], round_trips_s[b][a]) if value > 0]
+                round_trip_s = near if a == b else sum(pair) / len(pair) if pair else median
+                self._one_way_s.append(round_trip_s / 2)
+
+    @classmethod
+    def load(cls, path: Path, seed: int, unit_s: float = 0.001) -> MatrixLatency:
+        """A text matrix, a row of round trips a line, as the PlanetLab and Seattle sets of
+        github.com/uofa-rzhu3/NetLatency-Data; ``unit_s`` is 0.001 for the former, 1 for the
+        latter.  Raises ScenarioError."""
+        try:
+            lines = path.read_text().splitlines()
+            rows = [[float(cell) * unit_s for cell in line.split()] for line in lines]
+            return cls(seed, [row for row in rows if row])
+        except (OSError, ValueError) as error:
+            raise ScenarioError(f"latency matrix {path}: {error}") from error
+
+    def place(self, address: Address) -> int:
+        return stable_hash(f"{self._seed}/host/{address}".encode()) % self._hosts
+
+    def one_way_s(self, a: int, b: int) -> float:
+        return self._one_way_s[a * self._hosts + b]
 
 
 def stable_hash(data: bytes) -> int:

@@ -1,0 +1,51 @@
+"""Latency models against the published figures they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dhtstore.model.contact import Address
+from simulations.errors import ScenarioError
+from simulations.latency import CoordinateLatency, MatrixLatency
+
+ADDRESSES = [Address(f"10.{n >> 8}.{n & 255}.1", 7400) for n in range(1500)]
+
+
+def round_trips_ms(seed: int) -> list[float]:
+    latency = CoordinateLatency(seed)
+    places = [latency.place(address) for address in ADDRESSES]
+    pairs = ((a, b) for at, a in enumerate(places) for b in places[at + 1 :: 7])
+    return sorted(2000 * latency.one_way_s(a, b) for a, b in pairs)
+
+
+def test_coordinates_give_the_round_trips_that_were_measured() -> None:
+    samples = [round_trips_ms(seed) for seed in range(8)]
+    for percent, low, high in ((50, 135, 140), (95, 311, 325), (99, 379, 413)):
+        found = [sample[len(sample) * percent // 100] for sample in samples]
+        assert low <= sum(found) / len(found) <= high
+
+
+def test_a_place_depends_on_seed_and_address_only() -> None:
+    places = [CoordinateLatency(3).place(address) for address in ADDRESSES[:50]]
+    assert places == [CoordinateLatency(3).place(address) for address in ADDRESSES[:50]]
+    assert places != [CoordinateLatency(4).place(address) for address in ADDRESSES[:50]]
+
+
+def test_a_matrix_is_averaged_filled_and_symmetric(tmp_path: Path) -> None:
+    path = tmp_path / "matrix"
+    path.write_text("0 100 -1\n200 0 50\n0 50 0\n\n")
+    latency = MatrixLatency.load(path, seed=1)
+    assert latency.one_way_s(0, 1) == latency.one_way_s(1, 0) == pytest.approx(0.075)
+    assert latency.one_way_s(0, 2) == pytest.approx(0.0375)  # the median of 50, 50, 100, 200
+    assert latency.one_way_s(2, 2) == pytest.approx(0.025)
+    assert {latency.place(address) for address in ADDRESSES[:100]} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("text", ["", "1 2\n3", "1 x\n3 4", "0 0\n0 0"])
+def test_what_is_no_matrix_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "matrix"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match="matrix"):
+        MatrixLatency.load(path, seed=1)
