@@ -1,0 +1,138 @@
+"""Who is up when: nodes that alternate between sessions and absences, independently.
+
+A schedule is pure: events from a model and a seed.  Each node draws from its own stream, so that
+adding nodes changes nothing for the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simulations.ports import derive
+from simulations.scenario import Churn
+from simulations.sessions import Durations, LogNormal, Weibull, load_measured, residual_s
+
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
+_ALWAYS_S = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnModel:
+    """``leave``: the share of sessions that end in good order instead of a crash; ``keep_data``:
+    the share of absences after which the node still has its disk; ``always_on``: the share of
+    nodes that never go."""
+
+    session: Durations
+    absence: Durations
+    always_on: float = 0.0
+    leave: float = 0.5
+    keep_data: float = 1.0
+
+    @property
+    def availability(self) -> float:
+        """The expected share of nodes up at any time."""
+        ups = self.session.mean_s / (self.session.mean_s + self.absence.mean_s)
+        return self.always_on + (1 - self.always_on) * ups
+
+
+# Steiner, En-Najjary, Biersack (KAD, 2007), as parametrised in PeerfactSim's KadChurnModel.
+KAD = ChurnModel(Weibull(0.61511, 169.5385 * _MINUTE_S), Weibull(0.47648, 413.6765 * _MINUTE_S))
+# Sessions seen by the first crawl, which finds the long-lived: KadChurnModel again.
+KAD_FIRST_CRAWL = replace(KAD, session=Weibull(0.54512, 357.7152 * _MINUTE_S))
+# Stutzbach & Rejaie 2006, the Debian torrent.  Absences were not measured: taken as sessions.
+BITTORRENT = ChurnModel(Weibull(0.38, 42.4 * _MINUTE_S), Weibull(0.38, 42.4 * _MINUTE_S))
+# Trautwein et al. 2022: 87.6 % of sessions below 8 h, 2.5 % above 24 h; the Weibull through both.
+# Absences were not measured: taken as sessions.
+IPFS = ChurnModel(Weibull(0.518, 1.93 * _HOUR_S), Weibull(0.518, 1.93 * _HOUR_S))
+PRESETS = {"kad": KAD, "bittorrent": BITTORRENT, "ipfs": IPFS}
+
+
+def from_settings(settings: Churn, folder: Path) -> ChurnModel | None:
+    """The model a scenario asks for, None without churn; files are relative to ``folder``."""
+    if settings.preset == "none":
+        return None
+    if settings.preset in PRESETS:
+        model = PRESETS[settings.preset]
+    elif settings.preset == "trace":
+        model = ChurnModel(*load_measured(folder / settings.trace_file))
+    else:
+        model = ChurnModel(
+            _durations(settings, settings.session_median_s),
+            _durations(settings, settings.absence_median_s),
+        )
+    return replace(
+        model,
+        always_on=settings.always_on,
+        leave=settings.leave,
+        keep_data=settings.keep_data,
+    )
+
+
+def _durations(settings: Churn, median_s: float) -> Durations:
+    if settings.session == "lognormal":
+        return LogNormal(median_s, settings.session_shape)
+    shape = 1.0 if settings.session == "exponential" else settings.session_shape
+    return Weibull.of_median(shape, median_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """At ``at_s``, node number ``node`` starts (``up``) or goes.
+
+    Going, ``orderly`` tells leaving from crashing; starting, ``with_data`` whether its disk
+    survived.
+    """
+
+    at_s: float
+    node: int
+    up: bool
+    orderly: bool = False
+    with_data: bool = True
+
+
+@dataclass(slots=True)
+class _Life:
+    rng: random.Random
+    up: bool
+    until_s: float
+
+
+class Schedule:
+    """The ups and downs of ``nodes`` nodes from time 0, in order of time, then node."""
+
+    def __init__(self, model: ChurnModel, nodes: int, seed: int) -> None:
+        self._model = model
+        self._lives = [self._begin(seed, node) for node in range(nodes)]
+        self.up_at_start = tuple(life.up for life in self._lives)
+
+    def _begin(self, seed: int, node: int) -> _Life:
+        model, rng = self._model, random.Random(derive(seed, f"churn/{node}"))
+        if rng.random() < model.always_on:
+            return _Life(rng, True, _ALWAYS_S)
+        session_s, absence_s = model.session.mean_s, model.absence.mean_s
+        up = rng.random() < session_s / (session_s + absence_s)
+        return _Life(rng, up, residual_s(model.session if up else model.absence, rng))
+
+    def changes(self, until_s: float) -> Iterator[Change]:
+        """Every change up to then; may be asked for once."""
+        queue = [(life.until_s, node) for node, life in enumerate(self._lives)]
+        heapq.heapify(queue)
+        while queue and queue[0][0] <= until_s:
+            at_s, node = queue[0]
+            change = self._turn(node, at_s)
+            heapq.heapreplace(queue, (self._lives[node].until_s, node))
+            yield change
+
+    def _turn(self, node: int, at_s: float) -> Change:
+        life, model = self._lives[node], self._model
+        life.up = not life.up
+        durations = model.session if life.up else model.absence
+        life.until_s = at_s + durations.sample_s(life.rng)
+        draw = life.rng.random()
+        if life.up:
+            return Change(at_s, node, True, with_data=draw < model.keep_data)
+        return Change(at_s, node, False, orderly=draw < model.leave)
