@@ -18,6 +18,7 @@ COMMAND = str(Path(sys.executable).with_name("dhtstore"))
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 900.0
+LOG_TAIL_CHARS = 2000
 KIB = 1024
 
 
@@ -95,6 +96,9 @@ def daemon(home: Path, *arguments: str) -> Iterator[Daemon]:
     ):
         try:
             yield Daemon(home.name, home, first_line(process, START_TIMEOUT_S), process.pid)
+        except BaseException:
+            print(f"{home.name} said:", log.read_text()[-LOG_TAIL_CHARS:], file=sys.stderr)
+            raise
         finally:
             _stop(process)
 

@@ -16,17 +16,26 @@ TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Leeched:
+    """``whole_s`` from adding the torrent, ``connected_s`` from the first byte received."""
+
+    whole_s: float
+    connected_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Seeder:
     torrent: Path
     port: int
 
-    def leech_s(self, directory: Path) -> float:
-        """Seconds a fresh leecher process takes from adding the torrent to the last piece."""
+    def leech(self, directory: Path) -> Leeched:
+        """Let a fresh leecher process fetch the file into ``directory``."""
         command = [*PEER, "leech", str(self.torrent), str(self.port), str(directory)]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, check=True, text=True, timeout=TIMEOUT_S
         )
-        return float(done.stdout)
+        whole, connected = done.stdout.split()
+        return Leeched(float(whole), float(connected))
 
 
 @contextmanager
