@@ -61,8 +61,19 @@ class Piece:
 Output = Directory | File | Symlink | Piece
 
 
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where the bytes of a raw block of a file belong, known before the block is fetched."""
+
+    path: tuple[str, ...]
+    offset: int
+    size_bytes: int
+
+
 class Walk(Protocol):
     """One pass over a DAG in order, with memory bounded by depth times fan-out."""
+
+    opening: list[Output]  # what is known before any block: a root whose CID is its content
 
     def next(self, limit: int) -> list[Want]:
         """At most ``limit`` further wants in DAG order.  Empty when everything known is handed
@@ -72,6 +83,12 @@ class Walk(Protocol):
         """Take a block that has been verified against ``want.cid``, each want once, any order.
 
         Returns the output it yields.  Raises MalformedDag."""
+
+    def leaf(self, want: Want) -> Leaf | None:
+        """Where the bytes of a want belong; None unless it is a raw block inside a file."""
+
+    def skip(self, want: Want) -> None:
+        """Take a leaf as accepted without its bytes: the output has them already."""
 
     @property
     def done(self) -> bool:

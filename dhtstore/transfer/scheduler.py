@@ -230,23 +230,22 @@ class Scheduler(Generic[S]):
             self._requeue(want)
 
     def stuck(self) -> list[int]:
-        """Wants that no source is left for, in order: each is owed by none and every source of
-        its unit lacks it or has failed."""
-        return sorted(
-            sequence
-            for heap in self._pending.values()
-            for sequence in heap
-            if not any(self._may_give(s, self._wants[sequence]) for s in self._sources.values())
-        )
+        """For each unit with wants that no source is left for, one of them: nobody owes it, and
+        every source of its unit lacks it or has failed."""
+        return [s for s in map(self._stuck_in, self._pending) if s is not None]
+
+    def _stuck_in(self, unit: bytes) -> int | None:
+        holders = [s.name for s in self._sources.values() if unit in s.units]
+        for sequence in self._pending[unit]:
+            lacking = self._wants[sequence].lacking
+            if len(lacking) >= len(holders) and all(name in lacking for name in holders):
+                return sequence
+        return None
 
     def causes(self, sequence: int) -> dict[S, str]:
         """Why each source did not give this want."""
         want = self._wants[sequence]
         return {**self._failed, **want.lacking}
-
-    @staticmethod
-    def _may_give(source: _Source[S], want: _Want[S]) -> bool:
-        return want.unit in source.units and source.name not in want.lacking
 
     def _settle(self, want: _Want[S], source: S) -> None:
         del want.asked[source]
