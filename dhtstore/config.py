@@ -228,9 +228,19 @@ def written(settings: Settings) -> dict[str, Value]:
     for key, field in (("capacity", "capacity_bytes"), ("owner_quota", "owner_quota_bytes")):
         if field in changed:
             values[key] = str(changed[field])
-    if settings.accept == "owners":
-        values["accept"] = f"owners {settings.owners_file}"
-    return values
+    return {**values, **_accept_written(settings)} if "accept" in values else values
+
+
+def _accept_written(settings: Settings) -> dict[str, Value]:
+    file = f" {settings.owners_file}" if settings.accept == "owners" else ""
+    return {"accept": settings.accept + file}
+
+
+def shown(settings: Settings) -> dict[str, Value | None]:
+    """Every setting with its value, as it is written; None where nothing is decided yet."""
+    fields = asdict(settings)
+    values = {key: fields.get(key, fields.get(f"{key}_bytes")) for key in KEYS}
+    return {**values, "advertise": list(settings.advertise), **_accept_written(settings)}
 
 
 def to_toml(values: Mapping[str, Value]) -> str:

@@ -1,0 +1,74 @@
+"""--seed: a client node that lives for one command, in a directory that goes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from dhtstore.cli.common import Common
+from dhtstore.cli.session import Errand
+from dhtstore.cli.start import build_node, set_up_logging
+from dhtstore.cli.trust import trust_in
+from dhtstore.cli.where import home_of, load_settings
+from dhtstore.config import Settings
+from dhtstore.node.control import perform
+from dhtstore.node.join import join
+from dhtstore.node.node import Node
+from dhtstore.store.home import Home
+from dhtstore.store.places import temporary_home
+from dhtstore.wire.ticket import Ticket, looks_like_ticket
+
+
+def run_alone(common: Common, errand: Errand) -> Any:
+    """As ``session.run``.  Puts are made in the name of the owner of the real data directory,
+    where the keys of HOST:PORT seeds are pinned too."""
+    set_up_logging(common.log_level)
+    owner_home = home_of(common)
+    settings = _client(load_settings(owner_home, {"network": _network(common)}), common.seeds)
+    with temporary_home() as home:
+        return asyncio.run(_perform(common, errand, settings, home, owner_home))
+
+
+def _network(common: Common) -> str:
+    """--network, else the one that the first ticket is for."""
+    for seed in common.seeds:
+        if not common.network and looks_like_ticket(seed):
+            return Ticket.parse(seed).network
+    return common.network
+
+
+def _client(settings: Settings, seeds: Sequence[str]) -> Settings:
+    """Any port, no disk, and a socket of the family the seeds are of."""
+    six = any(seed.startswith("[") for seed in seeds) or any(
+        ":" in address.host
+        for seed in seeds
+        if looks_like_ticket(seed)
+        for address in Ticket.parse(seed).addresses
+    )
+    listen = "[::]:0" if six else "0.0.0.0:0"
+    return replace(settings, listen=listen, advertise=(), capacity_bytes=0)
+
+
+async def _perform(
+    common: Common, errand: Errand, settings: Settings, home: Home, owner_home: Home
+) -> Any:
+    node = await build_node(home, owner_home, settings, ephemeral=True)
+    try:
+        await node.start()
+        await join(node, common.seeds, trust_in(owner_home))
+        return await _errand(node, errand)
+    finally:
+        await node.stop()
+
+
+async def _errand(node: Node, errand: Errand) -> Any:
+    descriptors = [os.dup(descriptor) for descriptor in errand.descriptors]
+    errand.sent()
+    try:
+        return await perform(node, errand.request, descriptors, errand.watch)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

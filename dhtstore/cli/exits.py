@@ -1,0 +1,36 @@
+"""Exit codes: a contract that scripts depend on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dhtstore import errors
+
+DONE: Final = 0
+UNEXPECTED: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+
+EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
+    (errors.UsageError, USAGE),
+    (errors.NotFound, 3),
+    (errors.BlockMissing, 3),
+    (errors.Unreachable, 4),
+    (errors.ConnectionLost, 4),
+    (errors.IntegrityFailure, 5),
+    (errors.TimedOut, 6),
+    (errors.QuorumNotReached, 7),
+    (errors.NoRoom, 8),
+    (errors.NotRunning, 9),
+    (errors.RefusedByNetwork, 10),
+    (KeyboardInterrupt, INTERRUPTED),
+)
+
+HELP: Final = """Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found (nobody provides it),
+4 providers found but none reachable, 5 integrity failure, 6 timed out, 7 fewer copies than
+--min-acks, 8 no room here, 9 no node running here, 10 refused by the network, 130 interrupted."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The code for an error; 1 for those the table does not name."""
+    return next((code for kind, code in EXITS if isinstance(error, kind)), UNEXPECTED)

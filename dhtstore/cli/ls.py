@@ -1,0 +1,26 @@
+"""ls: the names in a directory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.common import Common, command
+
+
+@command
+def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+    """List the directory CID: the CID, total size and name of each entry."""
+    from dhtstore.cli.session import ask
+    from dhtstore.cli.show import print_json, print_table
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, names = parse_cid_path(cid)
+    rows = ask(common, Request("ls", target="/".join([str(root), *names])))
+    if common.json:
+        print_json(rows)
+        return
+    cells = [(row["cid"], row["tsize"], row["name"]) for row in rows]
+    print_table(cells, ("cid", "bytes", "name"))

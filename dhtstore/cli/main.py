@@ -1,0 +1,81 @@
+"""The dhtstore command: all commands in one table, and what an unusable command line says."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+
+from dhtstore.cli import (
+    cat,
+    config,
+    demo,
+    get,
+    identity,
+    join,
+    list_puts,
+    ls,
+    owner,
+    peers,
+    pin,
+    ping,
+    providers,
+    put,
+    receipts,
+    stat,
+    status,
+    verify,
+    version,
+)
+from dhtstore.cli.common import complain
+from dhtstore.cli.exits import HELP, USAGE
+
+app: Final = typer.Typer(
+    name="dhtstore",
+    help="A replicated content-addressed storage node that anyone can run.",
+    epilog=HELP,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("join")(join.join)
+app.command("put")(put.put)
+app.command("get")(get.get)
+app.command("list")(list_puts.list_puts)
+app.command("cat")(cat.cat)
+app.command("ls")(ls.ls)
+app.command("stat")(stat.stat)
+app.command("providers")(providers.providers)
+app.command("receipts")(receipts.receipts)
+app.command("status")(status.status)
+app.command("peers")(peers.peers)
+app.command("ping")(ping.ping)
+app.command("id")(identity.identity)
+app.add_typer(pin.app, name="pin")
+app.command("verify")(verify.verify)
+app.add_typer(owner.app, name="owner")
+app.command("config")(config.config)
+app.command("version")(version.version)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(sys.argv[1:] or ["--help"]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="dhtstore", standalone_mode=False)
+    except Exception as error:
+        # typer's parser has its own family of errors, whose home moved between its versions
+        if not hasattr(error, "format_message"):
+            raise
+        where = getattr(getattr(error, "ctx", None), "command_path", "dhtstore")
+        complain(error.format_message(), f"see `{where} --help`")
+        return USAGE
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,26 @@
+"""ping: is that node there?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.common import Common, command
+
+
+@command
+def ping(
+    common: Common,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="A node id, or a ticket.")],
+) -> None:
+    """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
+    from dhtstore.cli.session import ask
+    from dhtstore.cli.show import print_json
+    from dhtstore.wire.control import Request
+
+    answer = ask(common, Request("ping", target=node))
+    if common.json:
+        print_json(answer)
+        return
+    print(f"{answer['node']} at {answer['address']}: {answer['rtt_ms']:.1f} ms")

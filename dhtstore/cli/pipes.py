@@ -1,0 +1,82 @@
+"""Pipes between this command's standard streams and the node.
+
+The node gets one end of a pipe of our own, never our stdin or stdout itself: those are shared
+with the shell and others, and the node makes what it reads and writes non-blocking.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from dhtstore.errors import UnreadableSource
+
+_PIECE_BYTES: Final = 256 * 1024
+
+
+class Pump:
+    """Copies one descriptor to another in a thread of its own, while the command waits for the
+    node.  ``give`` is the end for the node."""
+
+    def __init__(self, give: int, keep: int, copy: Callable[[], None]) -> None:
+        self.give, self._keep, self._copy = give, keep, copy
+        self._error: OSError | None = None
+        self._given = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Call when the node has its copy: ours is closed, so that the end can be seen."""
+        self._given = True
+        os.close(self.give)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait until everything is through; raises what reading or writing raised."""
+        if self._given:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def failed(self) -> bool:
+        return self._error is not None
+
+    def _run(self) -> None:
+        try:
+            self._copy()
+        except OSError as error:
+            self._error = error
+        finally:
+            os.close(self._keep)
+
+
+def from_stdin() -> Pump:
+    """Feeds standard input to the node."""
+    try:
+        source = sys.stdin.fileno()
+    except (AttributeError, ValueError, OSError) as error:
+        raise UnreadableSource("standard input is closed") from error
+    give, keep = os.pipe()
+    return Pump(give, keep, lambda: _copy(source, keep, stop_on_closed_target=True))
+
+
+def to_stdout() -> Pump:
+    """Prints what the node writes; a reader that has had enough raises BrokenPipeError."""
+    keep, give = os.pipe()
+    target = sys.stdout.fileno()
+    return Pump(give, keep, lambda: _copy(keep, target, stop_on_closed_target=False))
+
+
+def _copy(source: int, target: int, *, stop_on_closed_target: bool) -> None:
+    while piece := os.read(source, _PIECE_BYTES):
+        view = memoryview(piece)
+        while view:
+            try:
+                view = view[os.write(target, view) :]
+            except BrokenPipeError:
+                if stop_on_closed_target:  # the node stopped reading and says why itself
+                    return
+                raise

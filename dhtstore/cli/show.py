@@ -1,0 +1,55 @@
+"""Printing: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dhtstore.cli.common import Common
+
+
+def say(common: Common, message: str) -> None:
+    """A remark for people."""
+    if not common.quiet:
+        print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
+    """Aligned columns; the headers only where somebody reads them."""
+    lines = [[_cell(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and lines:
+        lines.insert(0, [header.upper() for header in headers])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """One name and value a line."""
+    width = max(map(len, fields), default=0) + 1
+    for name, value in fields.items():
+        print(f"{name + ':':<{width}} {_cell(value)}")
+
+
+def moment(unix_s: float) -> str:
+    """A time as people and scripts sort it; "never" for 0."""
+    if not unix_s:
+        return "never"
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _cell(value: object) -> str:
+    """Names come from the network: nothing in them may drive a terminal."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value) or "-"
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,0 +1,25 @@
+"""stat: what a CID is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.common import Common, command
+
+
+@command
+def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+    """Tell what CID is: a file, a directory or a symlink, its size, its units."""
+    from dhtstore.cli.session import ask
+    from dhtstore.cli.show import print_fields, print_json
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, names = parse_cid_path(cid)
+    fields = ask(common, Request("stat", target="/".join([str(root), *names])))
+    if common.json:
+        print_json(fields)
+        return
+    print_fields(fields)

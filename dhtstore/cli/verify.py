@@ -1,0 +1,27 @@
+"""verify: read every block of the local store again."""
+
+from __future__ import annotations
+
+from dhtstore.cli.common import Common, command
+
+
+@command
+def verify(common: Common) -> None:
+    """Check every block held here against its CID; exit code 5 if one is damaged."""
+    from dhtstore.cli.bar import progress_bar
+    from dhtstore.cli.session import Errand, run
+    from dhtstore.cli.show import print_json
+    from dhtstore.config import format_size
+    from dhtstore.errors import IntegrityFailure
+    from dhtstore.wire.control import Request
+
+    with progress_bar(common) as watch:
+        found = run(common, Errand(Request("verify"), watch=watch))
+    if common.json:
+        print_json(found)
+    else:
+        for cid in found["damaged"]:
+            print(f"damaged {cid}")
+        print(f"{found['blocks']} blocks, {format_size(found['size'])} verified")
+    if found["damaged"]:
+        raise IntegrityFailure(f"{len(found['damaged'])} blocks are damaged")
