@@ -24,6 +24,8 @@ IDENTITY_DIGEST_MAX_BYTES: Final = 128  # as Kubo: larger inlined CIDs are refus
 UNIT_SIZE_MAX_BYTES: Final = 1 * GIB  # placed, receipted and repaired as one
 UNIT_SLACK_BYTES: Final = 64 * MIB  # claimed sizes choose the cut; the real size may exceed by this
 SPINE_UNIT_MAX_BYTES: Final = 64 * MIB
+SPINE_BYTES_PER_UNIT: Final = 4 * KIB  # estimate: 174-link files need 1.2 KiB per GiB, others less
+SPINE_SPAN_MAX_BYTES: Final = SPINE_UNIT_MAX_BYTES // SPINE_BYTES_PER_UNIT * UNIT_SIZE_MAX_BYTES
 UNIT_ROOTS_MAX_BYTES: Final = 384 * KIB  # of the roots of one run, so that they fit a header
 LINKS_READ_MAX: Final = 65_536  # a 2 MiB block of ordinary 38-byte links holds fewer
 NAME_MAX_BYTES: Final = 1024  # file systems take 255; more is only a way to waste memory
@@ -113,6 +115,8 @@ UNIT_OVERHEAD_DIVISOR: Final = 64  # room for interior blocks and headers: 1/64 
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_PEER_MAX: Final = 8
+PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
+PROVIDERS_ASKED: Final = 8  # holders a get uses at once
 RECEIPT_CLOCK_SKEW_MAX_S: Final = 24 * 3600.0
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
@@ -121,7 +125,6 @@ assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
-assert SPINE_UNIT_MAX_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "a spine unit holds a node and a child"
 assert UNIT_ROOTS_MAX_BYTES * 38 // 36 < FRAME_HEADER_MAX_BYTES, "msgpack adds 2 to 36 bytes"
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"

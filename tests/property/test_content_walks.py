@@ -1,0 +1,125 @@
+"""What goes in comes out: import, walk, range, list, cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dhtstore.content.file_walk import FileWalk
+from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from dhtstore.content.resolve import listing, resolve
+from dhtstore.content.tree_walk import TreeWalk
+from dhtstore.content.unit_walk import UnitWalk
+from dhtstore.content.walk import Directory, File
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
+from dhtstore.params import GIB, MIB
+from tests.unit.content.dags import Dag, joined
+
+profiles = st.builds(
+    lambda base, chunk, links: replace(base, chunk_size_bytes=chunk, links_max=links),
+    st.sampled_from([UNIXFS_V1_2025, UNIXFS_V0_2015]),
+    st.integers(1, 40),
+    st.integers(2, 5),
+)
+names = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=12
+).filter(lambda name: name not in (".", ".."))
+
+
+@given(st.binary(max_size=600), profiles, st.integers(1, 9), st.integers(0, 9))
+def test_a_file_comes_back_in_any_order_of_arrival(
+    data: bytes, profile: Profile, limit: int, seed: int
+) -> None:
+    dag = Dag()
+    root = dag.file(data, profile).cid
+    for walk in (FileWalk(root), TreeWalk(root)):
+        outputs = dag.run(walk, limit=limit, seed=seed)
+        assert outputs[0] == File((), len(data))
+        assert joined(outputs) == data
+
+
+@given(st.binary(max_size=400), profiles, st.integers(0, 450), st.integers(0, 450))
+def test_a_range_is_the_slice(data: bytes, profile: Profile, start: int, end: int) -> None:
+    dag = Dag()
+    walk = FileWalk(dag.file(data, profile).cid, start=start, end=end)
+    assert joined(dag.run(walk)) == data[start:end]
+
+
+@given(st.dictionaries(names, st.binary(max_size=8), max_size=30), st.booleans())
+def test_a_directory_lists_and_resolves_what_it_was_built_from(
+    files: dict[str, bytes], old: bool
+) -> None:
+    dag, profile = Dag(), UNIXFS_V0_2015 if old else UNIXFS_V1_2025
+    entries = {name: dag.file(data, profile) for name, data in files.items()}
+    root = dag.directory(entries, profile).cid
+    listed = dag.answer(listing(root))
+    assert {entry.name: (entry.cid, entry.size_bytes) for entry in listed} == {
+        name: (entries[name].cid, len(data)) for name, data in files.items()
+    }
+    for name, entry in entries.items():
+        assert dag.answer(resolve(root, [name])).cid == entry.cid
+
+
+trees = st.recursive(
+    st.binary(max_size=20),
+    lambda inner: st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def build(dag: Dag, tree: object, at: tuple[str, ...], files: dict[tuple[str, ...], bytes]):  # type: ignore[no-untyped-def]
+    if isinstance(tree, bytes):
+        files[at] = tree
+        return dag.file(tree)
+    assert isinstance(tree, dict)
+    return dag.directory({name: build(dag, sub, (*at, name), files) for name, sub in tree.items()})
+
+
+@given(trees, st.integers(0, 9))
+def test_a_tree_comes_back_parents_first(tree: object, seed: int) -> None:
+    dag, files = Dag(), dict[tuple[str, ...], bytes]()
+    root = build(dag, tree, (), files).cid
+    outputs = dag.run(TreeWalk(root), seed=seed)
+    made: set[tuple[str, ...]] = set()
+    for output in outputs:
+        if isinstance(output, File | Directory):
+            assert output.path == () or output.path[:-1] in made
+            made.add(output.path)
+    assert {o.path for o in outputs if isinstance(o, File)} == set(files)
+    assert all(joined(outputs, path) == data for path, data in files.items())
+
+
+sizes = st.integers(1, 2 * MIB)
+
+
+@st.composite
+def large_dags(draw: st.DrawFn) -> tuple[Dag, Cid]:
+    """Files and directories around the limits of a unit, of distinct blocks."""
+    dag = Dag()
+    parts = draw(st.lists(st.integers(1, 1600), min_size=1, max_size=8))
+    files = {
+        f"f{i}": dag.claimed_file(mib * MIB + draw(st.integers(0, 3)), chunk=2 * MIB)
+        for i, mib in enumerate(parts)
+    }
+    split = draw(st.integers(0, len(parts)))
+    inner = dag.directory(dict(list(files.items())[:split]))
+    return dag, dag.directory({**dict(list(files.items())[split:]), "inner": inner}).cid
+
+
+@settings(max_examples=15, deadline=None)
+@given(large_dags())
+def test_units_partition_the_dag(built: tuple[Dag, Cid]) -> None:
+    dag, root = built
+    home: dict[Cid, Unit] = {}
+    for unit in dag.units(root):
+        walk = UnitWalk(unit)
+        for cid in dag.wants(walk):
+            assert cid not in home
+            home[cid] = unit
+        assert walk.size_bytes <= GIB
+    assert set(home) == set(dag.blocks)
+    for want, _ in dag.steps(TreeWalk(root)):
+        assert want is None or want.unit.name == home[want.cid].name
