@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+import typer
+
 from dhtstore.cli.exits import DONE, EXITS, INTERRUPTED, UNEXPECTED
+from dhtstore.cli.main import app
 from tests.source_tree import ROOT, forbid
 
 DOCUMENTS = ("README.md", "docs/architecture.md")
@@ -19,6 +22,14 @@ def test_readme_lists_exactly_the_exit_codes() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \| ", readme, re.MULTILINE)}
     assert listed == {DONE, UNEXPECTED, INTERRUPTED} | {code for _, code in EXITS}
+
+
+def test_readme_lists_exactly_the_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Commands")[2].partition("\n## ")[0]
+    cells = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
+    listed = {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
+    assert listed == set(getattr(typer.main.get_command(app), "commands", {}))
 
 
 def _lost(document: str) -> list[str]:
