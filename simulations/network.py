@@ -22,12 +22,19 @@ from simulations.trace import Trace
 from simulations.virtual_loop import VirtualLoop
 
 _EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
+_REORDER_DELAYS_MAX = 2.0  # a datagram out of order is late by up to that many latencies
+_TRAVELS = {"datagram": 1, "duplicated": 2}
+Drops = Callable[[Address, Address, bytes], bool]
 OnDatagram = Callable[[bytes, Address], None]
 
 
 class SimNetwork:
-    """Everything between the machines.  ``loss`` is a probability per datagram; ``jitter`` the
-    largest share of the pair's latency added to a message; bandwidths are set per machine."""
+    """Everything between the machines.
+
+    ``loss``, ``duplicate`` and ``reorder`` are probabilities per datagram; ``jitter`` is the
+    largest share of the pair's latency added to a message; datagrams above ``mtu_bytes`` vanish
+    on the way.  Bandwidth, slowness and NAT are set on a ``machine``.
+    """
 
     def __init__(
         self,
@@ -36,12 +43,18 @@ class SimNetwork:
         latency: Latency | None = None,
         loss: float = 0.0,
         jitter: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        mtu_bytes: int = DATAGRAM_MAX_BYTES,
         trace: Trace | None = None,
     ) -> None:
         self.loop, self.rng = loop, rng
         self.latency: Latency = latency or FixedLatency(0.05)
-        self.loss, self.jitter = loss, jitter
+        self.loss, self.jitter, self.mtu_bytes = loss, jitter, mtu_bytes
+        self.duplicate, self.reorder = duplicate, reorder
         self.trace = trace or Trace()
+        self.drops: Drops | None = None
+        self.sent_datagrams = 0
         self._machines: dict[Address, Machine] = {}
         self._open: dict[Address, SimEndpoint] = {}
         self._next_port: dict[str, int] = {}
@@ -111,7 +124,7 @@ class SimNetwork:
 
     def delay_s(self, a: Machine, b: Machine) -> float:
         """One message's way from a to b."""
-        delay_s = self.latency.one_way_s(a.place, b.place)
+        delay_s = self.latency.one_way_s(a.place, b.place) * a.slowness * b.slowness
         if self.jitter:
             delay_s += delay_s * self.jitter * self.rng.random()
         return delay_s
@@ -141,18 +154,47 @@ class SimNetwork:
         del self._open[address]
 
     def send(self, source: Machine, data: bytes, to: Address) -> bool:
+        now = self.loop.time()
         if not 0 < len(data) <= DATAGRAM_MAX_BYTES or not self._sendable(source.address, to):
             return False
-        now = self.loop.time()
+        if source.up_bytes_per_s is not None and source.uplink_full(now):
+            return False
+        self.sent_datagrams += 1
+        source.sent_datagrams += 1
+        source.note_sent(to, now)
+        wait_s = source.send_until_s(now, len(data)) - now
         target = self._machines.get(to)
-        if target is None or (self._partitioned and source.group != target.group):
-            self.trace.message(now, "unreachable", source.address, to, data)
-        elif self.loss and self.rng.random() < self.loss:
-            self.trace.message(now, "lost", source.address, to, data)
-        else:
-            self.trace.message(now, "datagram", source.address, to, data)
-            self.loop.post(self.delay_s(source, target), self._deliver, source, target, data)
+        fate = self._fate(source, target, data)
+        self.trace.message(now, fate, source.address, to, data)
+        if target is not None and fate in _TRAVELS:
+            for _ in range(_TRAVELS[fate]):
+                self._post(wait_s, source, target, data)
         return True
+
+    def _fate(self, source: Machine, target: Machine | None, data: bytes) -> str:
+        """What becomes of a datagram; in the order in which things can befall it."""
+        if target is None or not self.reachable(source, target):
+            return "unreachable"
+        if len(data) > self.mtu_bytes:
+            return "too large"
+        if self.drops is not None and self.drops(source.address, target.address, data):
+            return "dropped"
+        if self.loss and self.rng.random() < self.loss:
+            return "lost"
+        if self.duplicate and self.rng.random() < self.duplicate:
+            return "duplicated"
+        return "datagram"
+
+    def _post(self, wait_s: float, source: Machine, target: Machine, data: bytes) -> None:
+        delay_s = wait_s + self.delay_s(source, target)
+        if self.reorder and self.rng.random() < self.reorder:
+            delay_s += _REORDER_DELAYS_MAX * self.rng.random() * self.delay_s(source, target)
+        if target.down_bytes_per_s is not None:
+            now = self.loop.time()
+            if target.downlink_full(now + delay_s):
+                return
+            delay_s = target.receive_until_s(now + delay_s, len(data), source) - now
+        self.loop.post(delay_s, self._deliver, source, target, data)
 
     def _sendable(self, source: Address, to: Address) -> bool:
         # The address of a known machine was checked when it was bound.
@@ -161,7 +203,10 @@ class SimNetwork:
 
     def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
         endpoint = self._open.get(target.address)
-        if endpoint is not None and self.reachable(source, target):
+        if endpoint is None or not self.reachable(source, target):
+            return
+        if target.diallable or target.hears(source.address, self.loop.time()):
+            target.received_bytes += len(data)
             endpoint.on_datagram(data, source.address)
 
 

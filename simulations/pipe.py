@@ -51,8 +51,8 @@ class Pipe:
         network, now = self._network, self._network.loop.time()
         sent_s = self._source.send_until_s(now, len(data))
         arrival_s = sent_s + network.delay_s(self._source, self._target) + self._retransmits(data)
-        arrival_s = max(self._target.receive_until_s(arrival_s, len(data)), self._last_arrival_s)
-        self._last_arrival_s = arrival_s
+        arrival_s = self._target.receive_until_s(arrival_s, len(data), self._source)
+        arrival_s = self._last_arrival_s = max(arrival_s, self._last_arrival_s)
         self._travelling.append(data)
         self._unread_bytes += len(data)
         network.trace.message(now, "chunk", self._source.address, self._target.address, data)
@@ -116,6 +116,7 @@ class Pipe:
         elif data:
             self._arrived.append(memoryview(data))
             self._readable_bytes += len(data)
+            self._target.received_bytes += len(data)
             self._wake_reader()
         else:
             self.on_end("the peer closed the stream")

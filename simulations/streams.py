@@ -208,6 +208,8 @@ class SimStreamTransport:
         target = self._network.machine(to)
         self._network.note("dial", self._machine, target)
         await self._travel(self._machine, target)
+        if not target.diallable:
+            await self._network.loop.create_future()  # a NAT drops it: until the dial's deadline
         listener = target.listener
         if listener is None:
             await self._refused(target)
