@@ -18,10 +18,12 @@ def main() -> int:
     arguments = _parser().parse_args()
     print(machine())
     rows: list[Row] = []
-    for name in arguments.only:
-        print(f"measuring {name} ...", file=sys.stderr)
-        rows += _measured(name, arguments)
-    print(table(rows))
+    try:
+        for name in arguments.only:
+            print(f"measuring {name} ...", file=sys.stderr)
+            rows += _measured(name, arguments)
+    finally:
+        print(table(rows))
     return int(any(row.met is False for row in rows))
 
 

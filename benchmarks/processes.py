@@ -111,7 +111,7 @@ def first_line(process: subprocess.Popen[str], timeout_s: float) -> str:
         line = process.stdout.readline() if selector.select(timeout_s) else ""
     if not line:
         process.kill()
-        raise SystemExit(f"{process.args!r} printed nothing within {timeout_s:.0f} s")
+        raise SystemExit(f"{process.args!r} ended or printed nothing for {timeout_s:.0f} s")
     return line.strip()
 
 
