@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import Final, NamedTuple
 
 from dhtstore.errors import DhtstoreError, NoRoom
 from dhtstore.model.cid import Cid
+from dhtstore.params import KIB, MIB
 from dhtstore.store.index import ROW_BYTES, Index, Row
 from dhtstore.store.packs import PackWriter, header
 from dhtstore.store.pool import PackPool
 from dhtstore.store.quota import Quota, Room
+
+_GATHER_BELOW_BYTES: Final = 64 * KIB  # smaller blocks share a write
+_GATHERED_BYTES: Final = 1 * MIB
+
+
+class _Extent(NamedTuple):
+    """Bytes to write to a pack at ``offset``."""
+
+    writer: PackWriter
+    offset: int
+    parts: tuple[bytes | bytearray | memoryview, ...]
 
 
 class DiskBatch:
@@ -23,8 +36,9 @@ class DiskBatch:
         self._room = room
         self._writers: list[PackWriter] = []  # the last one takes the next record
         self._known: dict[int, int] = {}  # pack -> where its committed part ends
-        self._staged: dict[bytes, Row] = {}  # written or being written, not indexed yet
-        self._writing = 0  # puts between reserve and written
+        self._staged: dict[bytes, Row] = {}  # reserved in a pack, not indexed yet
+        self._gathered: _Extent | None = None  # small records waiting for company
+        self._writing = 0  # extents being written
         self._failed = False
         self._closed = False
         self._state = threading.Condition()
@@ -45,8 +59,10 @@ class DiskBatch:
             writer, offset = self._reserve(len(head) + size)
             row = Row(multihash, writer.number, offset + len(head), size, cid.codec)
             self._staged[multihash] = row
-            self._writing += 1
-        self._write(writer, offset, head, data)
+            extent = self._gather(_Extent(writer, offset, (head, data)), size)
+            self._writing += extent is not None
+        if extent is not None:
+            self._write(extent)
         return True
 
     def commit(self) -> None:
@@ -54,6 +70,7 @@ class DiskBatch:
             with self._state:
                 # Writes in flight lie below the end that this commit will declare known.
                 self._state.wait_for(lambda: self._writing == 0)
+                self._write_gathered()
                 assert not self._closed, "a batch is used after it was left"
                 if self._failed:
                     raise NoRoom("a write of this batch failed: it can only be discarded")
@@ -80,6 +97,7 @@ class DiskBatch:
         with self._committing, self._state:
             self._state.wait_for(lambda: self._writing == 0)
             self._closed = True
+            self._gathered = None
             self._quota.give_back(ROW_BYTES * len(self._staged))
             self._staged.clear()
             for writer in self._writers:
@@ -106,12 +124,34 @@ class DiskBatch:
             self._known[writer.number] = writer.end
         return self._writers[-1]
 
-    def _write(
-        self, writer: PackWriter, offset: int, head: bytes, data: bytes | bytearray | memoryview
-    ) -> None:
+    def _gather(self, extent: _Extent, size: int) -> _Extent | None:
+        """What is to be written now; called with the state held."""
+        if size >= _GATHER_BELOW_BYTES:
+            return extent
+        before = self._gathered
+        if before is not None and _adjoin(before, extent):
+            buffer = before.parts[0]
+            assert isinstance(buffer, bytearray)
+            for part in extent.parts:
+                buffer += part
+            if len(buffer) < _GATHERED_BYTES:
+                return None
+            self._gathered = None
+        else:
+            self._gathered = extent._replace(parts=(bytearray().join(extent.parts),))
+        return before
+
+    def _write_gathered(self) -> None:
+        """Called with the state held."""
+        extent, self._gathered = self._gathered, None
+        if extent is not None:
+            self._writing += 1
+            self._write(extent)
+
+    def _write(self, extent: _Extent) -> None:
         failed = True
         try:
-            writer.write(offset, head, data)
+            extent.writer.write(extent.offset, extent.parts)
             failed = False
         finally:
             with self._state:
@@ -148,3 +188,7 @@ class DiskBatch:
         if writer.end > known:
             self._quota.give_back(writer.end - known)
             writer.truncate(known)
+
+
+def _adjoin(before: _Extent, after: _Extent) -> bool:
+    return before.writer is after.writer and before.offset + len(before.parts[0]) == after.offset

@@ -11,11 +11,13 @@ from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-def write_error(error: OSError, what: str) -> DhtstoreError:
-    """NoRoom for a full disk, HomeUnusable for a failing one."""
+def write_error(
+    error: OSError, what: str, otherwise: type[DhtstoreError] = HomeUnusable
+) -> DhtstoreError:
+    """NoRoom for a full disk, ``otherwise`` for one that fails or refuses."""
     if error.errno in _FULL:
         return NoRoom(f"no room on the disk for {what}: {error.strerror}")
-    return HomeUnusable(f"cannot write {what}: {error.strerror or error}")
+    return otherwise(f"cannot write {what}: {error.strerror or error}")
 
 
 def sqlite_error(error: sqlite3.Error, what: str) -> DhtstoreError:

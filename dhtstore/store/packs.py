@@ -13,7 +13,7 @@ import struct
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -71,10 +71,10 @@ class PackWriter:
         self.end += size
         return self.end - size
 
-    def write(self, offset: int, head: bytes, data: bytes | bytearray | memoryview) -> None:
+    def write(self, offset: int, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Raises NoRoom or HomeUnusable; the bytes at ``offset`` are then undefined."""
         try:
-            write_fully(self._fd, offset, head, data)
+            write_fully(self._fd, offset, *parts)
         except OSError as error:
             raise write_error(error, "a block") from error
 

@@ -1,0 +1,190 @@
+"""Writing what is got: nothing but a partial until it is whole, and resumable at any moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dhtstore.content.walk import Directory, File, Piece
+from dhtstore.errors import IntegrityFailure, MalformedDag, TargetUnusable
+from dhtstore.model.cid import Cid
+from dhtstore.store.output import FileOutput
+
+ROOT, OTHER = Cid.of(b"root"), Cid.of(b"other")
+DATA = os.urandom(300_000)
+
+
+@pytest.fixture
+def dir_fd(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def pieces(*numbers: int) -> list[Piece]:
+    return [Piece((), n * 100_000, DATA[n * 100_000 : (n + 1) * 100_000]) for n in numbers]
+
+
+def names(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir())
+
+
+def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path, dir_fd: int) -> None:
+    output = FileOutput(dir_fd, "f", ROOT)
+    output.accept([File((), len(DATA), 0o4751), *pieces(2, 0)])
+    assert names(tmp_path) == ["f.part", "f.part.map"]
+    assert output.have(0, 100_000)
+    assert not output.have(0, 100_001)
+    with pytest.raises(IntegrityFailure):
+        output.finish()
+    output.accept(pieces(1))
+    output.finish()
+    output.close()
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == DATA
+    assert (tmp_path / "f").stat().st_mode & 0o7777 == 0o751
+
+
+def test_an_empty_file(tmp_path: Path, dir_fd: int) -> None:
+    output = FileOutput(dir_fd, "f", ROOT)
+    output.accept([File((), 0)])
+    output.finish()
+    assert (tmp_path / "f").read_bytes() == b""
+
+
+def test_the_next_run_goes_on(tmp_path: Path, dir_fd: int) -> None:
+    first = FileOutput(dir_fd, "f", ROOT)
+    first.accept([File((), len(DATA)), *pieces(1)])
+    first.close()
+    second = FileOutput(dir_fd, "f", ROOT)
+    assert second.have(100_000, 100_000)
+    assert not second.have(0, 1)
+    second.accept([File((), len(DATA)), *pieces(0, 2)])
+    second.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path, dir_fd: int) -> None:
+    output = FileOutput(dir_fd, "f", ROOT)
+    output.accept([File((), len(DATA))])
+    output.close()
+    output.close()
+    assert names(tmp_path) == []
+
+
+def test_the_partial_of_another_content_is_not_mixed_in(tmp_path: Path, dir_fd: int) -> None:
+    first = FileOutput(dir_fd, "f", OTHER)
+    first.accept([File((), 400_000), Piece((), 0, b"x" * 400_000)])
+    first.close()
+    second = FileOutput(dir_fd, "f", ROOT)
+    assert not second.have(0, 1)
+    second.accept([File((), len(DATA)), *pieces(0, 1, 2)])
+    second.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_torn_journal_claims_less_never_more(tmp_path: Path, dir_fd: int) -> None:
+    first = FileOutput(dir_fd, "f", ROOT)
+    first.accept([File((), len(DATA)), *pieces(0)])
+    first.checkpoint()
+    first.accept(pieces(2))
+    first.close()
+    journal = tmp_path / "f.part.map"
+    whole, part = journal.read_bytes(), (tmp_path / "f.part").read_bytes()
+    for size in range(len(b"dhtstore partial 1\n"), len(whole)):
+        journal.write_bytes(whole[:size])
+        output = FileOutput(dir_fd, "f", ROOT)
+        assert not output.have(100_000, 1)
+        assert not output.have(200_000, 100_000)
+        output.accept([File((), len(DATA)), *pieces(0, 1, 2)])
+        output.finish()
+        assert (tmp_path / "f").read_bytes() == DATA
+        (tmp_path / "f").unlink()
+        (tmp_path / "f.part").write_bytes(part)
+
+
+def test_a_partial_that_lost_its_end_is_not_believed(tmp_path: Path, dir_fd: int) -> None:
+    first = FileOutput(dir_fd, "f", ROOT)
+    first.accept([File((), len(DATA)), *pieces(0)])
+    first.checkpoint()
+    first.accept(pieces(2))
+    first.close()
+    os.truncate(tmp_path / "f.part", 250_000)
+    second = FileOutput(dir_fd, "f", ROOT)
+    assert second.have(0, 100_000)
+    assert not second.have(200_000, 1)
+    second.close()
+
+
+def test_an_existing_target_is_refused_before_anything_is_made(tmp_path: Path, dir_fd: int) -> None:
+    (tmp_path / "f").write_bytes(b"precious")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("f", "dangling"):
+        with pytest.raises(TargetUnusable, match=name):
+            FileOutput(dir_fd, name, ROOT)
+    assert names(tmp_path) == ["dangling", "f"]
+
+
+def test_force_replaces_a_file_but_no_directory(tmp_path: Path, dir_fd: int) -> None:
+    (tmp_path / "f").write_bytes(b"old")
+    (tmp_path / "d").mkdir()
+    output = FileOutput(dir_fd, "f", ROOT, force=True)
+    output.accept([File((), len(DATA)), *pieces(0, 1, 2)])
+    assert (tmp_path / "f").read_bytes() == b"old"
+    output.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+    with pytest.raises(TargetUnusable):
+        FileOutput(dir_fd, "d", ROOT, force=True)
+
+
+def test_a_target_that_came_to_be_meanwhile_is_kept(tmp_path: Path, dir_fd: int) -> None:
+    output = FileOutput(dir_fd, "f", ROOT)
+    output.accept([File((), len(DATA)), *pieces(0, 1, 2)])
+    (tmp_path / "f").write_bytes(b"precious")
+    with pytest.raises(TargetUnusable, match="meanwhile"):
+        output.finish()
+    output.close()
+    assert (tmp_path / "f").read_bytes() == b"precious"
+    assert (tmp_path / "f.part").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("name", ["f.part", "f.part.map"])
+def test_a_strangers_partial_is_kept(tmp_path: Path, dir_fd: int, name: str) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(TargetUnusable, match=name):
+        FileOutput(dir_fd, "f", ROOT)
+    assert names(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b"precious"
+
+
+def test_a_link_in_place_of_the_partial_is_not_followed(tmp_path: Path, dir_fd: int) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "f.part").symlink_to("victim")
+    with pytest.raises(TargetUnusable):
+        FileOutput(dir_fd, "f", ROOT)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_two_writers_of_one_target_are_refused(tmp_path: Path, dir_fd: int) -> None:
+    first = FileOutput(dir_fd, "f", ROOT)
+    with pytest.raises(TargetUnusable, match="another process"):
+        FileOutput(dir_fd, "f", ROOT)
+    first.accept([File((), len(DATA)), *pieces(0, 1, 2)])
+    first.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_pieces_outside_the_file_are_refused(tmp_path: Path, dir_fd: int) -> None:
+    output = FileOutput(dir_fd, "f", ROOT)
+    with pytest.raises(MalformedDag):
+        output.accept(pieces(0))
+    output.accept([File((), 10)])
+    with pytest.raises(MalformedDag):
+        output.accept([Piece((), 5, b"123456")])
+    with pytest.raises(MalformedDag):
+        output.accept([Directory(())])
+    output.close()
+    assert names(tmp_path) == []
