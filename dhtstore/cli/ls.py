@@ -11,7 +11,7 @@ from dhtstore.cli.common import Common, command
 
 @command
 def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """List the directory CID: the CID, total size and name of each entry."""
+    """List the directory CID: the CID, size, type and name of each entry."""
     from dhtstore.cli.session import ask
     from dhtstore.cli.show import print_json, print_table
     from dhtstore.model.cid import parse_cid_path
@@ -22,5 +22,5 @@ def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]
     if common.json:
         print_json(rows)
         return
-    cells = [(row["cid"], row["tsize"], row["name"]) for row in rows]
-    print_table(cells, ("cid", "bytes", "name"))
+    cells = [(row["cid"], row["size"], row["type"], row["name"]) for row in rows]
+    print_table(cells, ("cid", "bytes", "type", "name"))

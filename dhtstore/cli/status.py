@@ -38,8 +38,9 @@ def _print_node(fields: dict[str, Any]) -> None:
 def _print_units(fields: dict[str, Any]) -> None:
     from dhtstore.cli.show import print_table
 
+    wanted = "" if fields["replicas"] is None else f" of {fields['replicas']}"
     cells = [
-        (row["unit"], f"{len(row['providers'])} of {fields['replicas']}", row["providers"])
+        (row["unit"], f"{len(row['providers'])}{wanted}", row["providers"])
         for row in fields["units"]
     ]
     print_table(cells, ("unit", "copies", "holders"))
