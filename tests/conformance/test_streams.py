@@ -1,0 +1,180 @@
+"""What ports.Stream and ports.StreamTransport promise, over TLS on loopback and simulated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
+from dhtstore.net.ports import Stream
+from dhtstore.params import KIB, MIB
+from tests.conformance.stream_worlds import (
+    KEY_A,
+    KEY_B,
+    Scene,
+    World,
+    play_over_tls,
+    play_simulated,
+)
+
+Play = Callable[[Scene], None]
+
+
+@pytest.fixture(params=[play_over_tls, play_simulated], ids=["tls", "simulated"])
+def play(request: pytest.FixtureRequest) -> Play:
+    chosen: Play = request.param
+    return chosen
+
+
+def test_the_dialler_knows_whose_key_answered_and_the_acceptor_does_not(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        assert (near.remote, near.remote_key) == (world.where_b(), KEY_B)
+        assert far.remote_key is None
+
+    play(scene)
+
+
+def test_without_an_expected_key_any_key_is_reported(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near = await world.a.dial(world.where_b(), None, 5.0)
+        assert near.remote_key == KEY_B
+
+    play(scene)
+
+
+def test_another_key_than_expected_is_refused(play: Play) -> None:
+    async def scene(world: World) -> None:
+        with pytest.raises(RefusedByNetwork):
+            await world.a.dial(world.where_b(), KEY_A, 5.0)
+
+    play(scene)
+
+
+def test_bytes_arrive_in_order_whatever_the_sizes(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        sizes = [1, 8, 100, 64 * KIB, 64 * KIB + 1, 300 * KIB, 2 * MIB, 3]
+        parts = [bytes([number]) * size for number, size in enumerate(sizes)]
+        writing = asyncio.ensure_future(near.write(*parts))
+        for number, size in enumerate(sizes):
+            if number % 2:
+                assert await far.read_exactly(size) == parts[number]
+            else:
+                target = bytearray(size)
+                await far.read_into(memoryview(target))
+                assert target == parts[number]
+        await writing
+
+    play(scene)
+
+
+def test_both_directions_flow_at_once(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        data = bytes(4 * MIB)
+
+        async def drain(stream: Stream) -> None:
+            for _ in range(4):
+                assert await stream.read_exactly(MIB) == bytes(MIB)
+
+        await asyncio.gather(near.write(data), far.write(data), drain(near), drain(far))
+
+    play(scene)
+
+
+def test_a_buffer_may_be_reused_after_write_returns(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        buffer = bytearray(b"before")
+        await near.write(buffer)
+        buffer[:] = b"after!"
+        assert await far.read_exactly(6) == b"before"
+
+    play(scene)
+
+
+def test_a_writer_waits_while_nobody_reads(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await near.write(*[bytes(MIB)] * 64)
+        far.abort()
+        with pytest.raises(ConnectionLost):
+            await near.write(*[bytes(MIB)] * 64)
+
+    play(scene)
+
+
+def test_close_delivers_what_was_written_and_then_ends(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        await near.write(b"last words")
+        await near.close()
+        assert await far.read_exactly(10) == b"last words"
+        with pytest.raises(ConnectionLost):
+            await far.read_exactly(1)
+
+    play(scene)
+
+
+def test_abort_ends_pending_reads_on_both_sides(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        reads = [asyncio.ensure_future(end.read_exactly(1)) for end in (near, far)]
+        await asyncio.sleep(0)
+        near.abort()
+        for read in reads:
+            with pytest.raises(ConnectionLost):
+                await read
+        with pytest.raises(ConnectionLost):
+            await near.write(b"x")
+        with pytest.raises(ConnectionLost):
+            await near.read_exactly(1)
+
+    play(scene)
+
+
+def test_an_end_in_the_middle_of_a_read_is_an_error(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        await near.write(b"half")
+        await near.close()
+        with pytest.raises(ConnectionLost):
+            await far.read_exactly(8)
+
+    play(scene)
+
+
+def test_the_stream_is_aborted_when_the_acceptors_call_ends(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, _ = await world.connect()
+        world.release.set()
+        with pytest.raises(ConnectionLost):
+            await near.read_exactly(1)
+
+    play(scene)
+
+
+def test_dialling_after_the_acceptor_closed_fails(play: Play) -> None:
+    async def scene(world: World) -> None:
+        where = world.where_b()
+        near, _ = await world.connect()
+        await world.b.close()
+        with pytest.raises(ConnectionLost):
+            await near.read_exactly(1)
+        with pytest.raises(ConnectionLost):
+            await world.a.dial(where, KEY_B, 2.0)
+
+    play(scene)
+
+
+def test_a_port_is_taken_once(play: Play) -> None:
+    async def scene(world: World) -> None:
+        with pytest.raises(AddressInUse):
+            await world.b.listen(world.where_b().port, world.keep)
+
+    play(scene)
