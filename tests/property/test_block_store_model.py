@@ -1,0 +1,115 @@
+"""Random histories of a disk store against a dictionary: put, commit, discard, delete, reopen."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from dhtstore.model.cid import Cid
+from dhtstore.store.disk import DiskBlockStore
+from dhtstore.store.disk_batch import DiskBatch
+from dhtstore.store.index import ROW_BYTES
+
+NUMBERS = st.integers(0, 30)
+SLOTS = st.integers(0, 2)
+
+
+def block(number: int) -> tuple[Cid, bytes]:
+    size = (0, 50, 3000, 70_000)[number % 4]
+    data = number.to_bytes(2, "big") + random.Random(number).randbytes(size)
+    return Cid.of(data), data
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Up to three open batches; the packs are small, so that they rotate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="dhtstore-model-"))
+        self.committed: set[int] = set()
+        self.batches: dict[int, DiskBatch] = {}
+        self.staged: dict[int, set[int]] = {}
+        self.open()
+
+    def open(self) -> None:
+        self.store = DiskBlockStore(self.directory, None, pack_size_bytes=150_000)
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.directory)
+
+    @rule(slot=SLOTS, numbers=st.lists(NUMBERS, max_size=8))
+    def put(self, slot: int, numbers: list[int]) -> None:
+        if slot not in self.batches:
+            self.batches[slot], self.staged[slot] = self.store.batch(), set()
+        for number in numbers:
+            wrote = self.batches[slot].put(*block(number))
+            assert wrote == (number not in self.committed or number in self.staged[slot])
+            if wrote:
+                self.staged[slot].add(number)
+
+    @rule(slot=SLOTS)
+    def commit(self, slot: int) -> None:
+        if slot in self.batches:
+            self.batches[slot].commit()
+            self.committed |= self.staged[slot]
+            self.staged[slot] = set()
+
+    @rule(slot=SLOTS)
+    def leave(self, slot: int) -> None:
+        if slot in self.batches:
+            self.batches.pop(slot).__exit__(None, None, None)
+            del self.staged[slot]
+
+    @precondition(lambda self: not self.batches)
+    @rule(numbers=st.lists(NUMBERS, max_size=20))
+    def delete(self, numbers: list[int]) -> None:
+        self.store.delete([block(number)[0] for number in numbers])
+        self.committed -= set(numbers)
+
+    @rule()
+    def reopen(self) -> None:
+        for slot in list(self.batches):
+            self.leave(slot)
+        self.store.close()
+        self.open()
+
+    @rule()
+    def lose_index(self) -> None:
+        """Everything committed is found again; what was deleted may be too."""
+        self.reopen()
+        self.store.close()
+        for path in self.directory.glob("index.sqlite*"):
+            path.unlink()
+        self.open()
+        back = [cid for cid in self.store.cids() if cid not in self.cids()]
+        self.store.delete(back)
+
+    def cids(self) -> set[Cid]:
+        return {block(number)[0] for number in self.committed}
+
+    @invariant()
+    def holds_what_was_committed(self) -> None:
+        assert self.store.count() == len(self.committed)
+        assert set(self.store.cids()) == self.cids()
+        for number in sorted(self.committed)[:3]:
+            cid, data = block(number)
+            assert self.store.get(cid) == data
+
+    @invariant()
+    def accounts_exactly_when_idle(self) -> None:
+        if not self.batches:
+            files = sum(path.stat().st_size for path in self.directory.glob("*.pack"))
+            assert self.store.used_bytes == files + ROW_BYTES * len(self.committed)
+
+
+StoreMachine.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, derandomize=True
+)
+TestBlockStoreModel = StoreMachine.TestCase

@@ -1,0 +1,274 @@
+"""The disk store after crashes and rot: what was committed is there, and whole, or not served."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
+from dhtstore.model.cid import DAG_PB, Cid
+from dhtstore.params import KIB, MIB
+from dhtstore.store.disk import DiskBlockStore
+from dhtstore.store.index import ROW_BYTES
+from dhtstore.store.packs import OPEN_PACKS_MAX
+
+Block = tuple[Cid, bytes]
+
+
+def blocks(count: int, size: int = 500, seed: int = 1) -> list[Block]:
+    rng = random.Random(seed)
+    return [(Cid.of(data), data) for data in (rng.randbytes(size) for _ in range(count))]
+
+
+def put(store: DiskBlockStore, some: list[Block]) -> None:
+    with store.batch() as batch:
+        for cid, data in some:
+            batch.put(cid, data)
+        batch.commit()
+
+
+def packs(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.pack"))
+
+
+def check_all_there(store: DiskBlockStore, some: list[Block]) -> None:
+    for cid, data in some:
+        assert store.get(cid) == data
+    assert store.count() == len(list(store.cids())) == len(some)
+
+
+def used_on_disk(directory: Path, rows: int) -> int:
+    return sum(path.stat().st_size for path in packs(directory)) + rows * ROW_BYTES
+
+
+def test_a_reopened_store_holds_the_same(tmp_path: Path) -> None:
+    some = blocks(50)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, some)
+    used = store.used_bytes
+    assert used == used_on_disk(tmp_path, 50)
+    store.close()
+    again = DiskBlockStore(tmp_path, None)
+    check_all_there(again, some)
+    assert again.used_bytes == used
+    again.close()
+
+
+def test_packs_rotate_and_descriptors_are_bounded(tmp_path: Path) -> None:
+    some = blocks(200, 10_000)
+    store = DiskBlockStore(tmp_path, None, pack_size_bytes=20_000)
+    put(store, some)
+    assert len(packs(tmp_path)) == 200
+    assert len(os.listdir("/proc/self/fd")) < 200
+    check_all_there(store, some)
+    assert len(os.listdir("/proc/self/fd")) < OPEN_PACKS_MAX + 50
+    assert store.used_bytes == used_on_disk(tmp_path, 200)
+    store.close()
+
+
+def test_a_pack_goes_with_its_last_block(tmp_path: Path) -> None:
+    some = blocks(30, 10_000)
+    store = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+    put(store, some)
+    store.delete([cid for cid, _ in some[:9]])
+    assert len(packs(tmp_path)) == 3
+    assert store.used_bytes == used_on_disk(tmp_path, 21)
+    store.delete([cid for cid, _ in some[9:]])
+    assert packs(tmp_path) == []
+    assert store.used_bytes == 0
+    store.close()
+
+
+def test_deleted_blocks_do_not_come_back_at_a_normal_open(tmp_path: Path) -> None:
+    some = blocks(40)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, some[:20])
+    with store.batch() as batch:
+        store.delete([cid for cid, _ in some[:10]])
+        batch.put(*some[20])
+    store.close()
+    again = DiskBlockStore(tmp_path, None)
+    check_all_there(again, some[10:20])
+    again.delete([cid for cid, _ in some[10:20]])
+    again.close()
+    third = DiskBlockStore(tmp_path, None)
+    check_all_there(third, [])
+    third.close()
+
+
+def test_a_torn_tail_is_cut_at_every_length(tmp_path: Path) -> None:
+    """A pack with two indexed blocks and the beginning of two more."""
+    some = blocks(4, 120)
+    store = DiskBlockStore(tmp_path / "a", None)
+    put(store, some[:2])
+    known = packs(tmp_path / "a")[0].stat().st_size
+    store.close()
+    index = (tmp_path / "a" / "index.sqlite").read_bytes()
+    store = DiskBlockStore(tmp_path / "a", None)
+    put(store, some[2:])
+    store.close()
+    raw = packs(tmp_path / "a")[0].read_bytes()
+    for size in range(known, len(raw) + 1):
+        directory = tmp_path / f"b{size}"
+        directory.mkdir()
+        (directory / "index.sqlite").write_bytes(index)
+        (directory / "00000001.pack").write_bytes(raw[:size])
+        store = DiskBlockStore(directory, None)
+        whole = 2 + (size >= known + (len(raw) - known) // 2) + (size == len(raw))
+        check_all_there(store, some[:whole])
+        assert store.used_bytes == used_on_disk(directory, whole)
+        put(store, some)
+        check_all_there(store, some)
+        store.close()
+
+
+def test_any_byte_of_an_unindexed_tail_may_be_wrong(tmp_path: Path) -> None:
+    """Blocks around the damage are found again; the damaged one never is."""
+    some = blocks(3, 60)
+    store = DiskBlockStore(tmp_path / "a", None)
+    put(store, some)
+    store.close()
+    raw = packs(tmp_path / "a")[0].read_bytes()
+    for at in range(len(raw)):
+        directory = tmp_path / f"b{at}"
+        directory.mkdir()
+        (directory / "00000001.pack").write_bytes(
+            raw[:at] + bytes((raw[at] ^ 0x40,)) + raw[at + 1 :]
+        )
+        store = DiskBlockStore(directory, None)
+        damaged = at // (len(raw) // 3)
+        check_all_there(store, [b for n, b in enumerate(some) if n != damaged])
+        store.close()
+
+
+def test_a_hole_in_the_tail_hides_nothing_behind_it(tmp_path: Path) -> None:
+    """Threads write out of order: a crash may leave zeros before whole records."""
+    some = blocks(3, 5000)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, some)
+    store.close()
+    pack = packs(tmp_path)[0]
+    raw = pack.read_bytes()
+    third = len(raw) // 3
+    pack.write_bytes(raw[:third] + bytes(third) + raw[2 * third :])
+    for path in tmp_path.glob("index.sqlite*"):
+        path.unlink()
+    again = DiskBlockStore(tmp_path, None)
+    check_all_there(again, [some[0], some[2]])
+    again.close()
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "other version"])
+def test_a_lost_index_is_built_from_the_packs(tmp_path: Path, damage: str) -> None:
+    some = blocks(100, 3000)
+    node = Cid.of(b"a node", DAG_PB)
+    store = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+    put(store, [*some, (node, b"a node")])
+    used = store.used_bytes
+    store.close()
+    path = tmp_path / "index.sqlite"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "other version":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+    else:
+        path.write_bytes(b"" if damage == "empty" else b"garbage" * 1000)
+    again = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+    check_all_there(again, [*some, (node, b"a node")])
+    assert node in set(again.cids())
+    assert again.used_bytes == used
+    again.close()
+
+
+def test_an_index_found_damaged_in_use_is_rebuilt_at_the_next_open(tmp_path: Path) -> None:
+    some = blocks(5000, 30)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, some)
+    store.close()
+    path = tmp_path / "index.sqlite"
+    raw = bytearray(path.read_bytes())
+    raw[5 * 4096 :] = os.urandom(len(raw) - 5 * 4096)
+    path.write_bytes(raw)
+    damaged = DiskBlockStore(tmp_path, None)
+    with pytest.raises(HomeUnusable, match="a restart rebuilds it"):
+        damaged.missing([cid for cid, _ in some])
+    damaged.close()
+    again = DiskBlockStore(tmp_path, None)
+    check_all_there(again, some)
+    again.close()
+
+
+def test_rows_whose_bytes_are_gone_are_dropped(tmp_path: Path) -> None:
+    some = blocks(20, 10_000)
+    store = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+    put(store, some)
+    store.close()
+    first, second, _ = packs(tmp_path)
+    first.unlink()
+    os.truncate(second, 25_000)
+    again = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+    check_all_there(again, [*some[9:11], *some[18:]])
+    put(again, some)
+    check_all_there(again, some)
+    again.close()
+
+
+def test_rot_is_noticed_and_can_be_mended(tmp_path: Path) -> None:
+    (cid, data), (other, more) = blocks(2)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, [(cid, data), (other, more)])
+    pack = packs(tmp_path)[0]
+    raw = bytearray(pack.read_bytes())
+    raw[100] ^= 1
+    pack.write_bytes(raw)
+    with pytest.raises(BlockDamaged):
+        store.get(cid)
+    assert store.read(cid) != data
+    assert store.get(other) == more
+    store.delete([cid])
+    put(store, [(cid, data)])
+    assert store.get(cid) == data
+    os.truncate(pack, 20)
+    for read in (store.get, store.read):
+        with pytest.raises(BlockDamaged):
+            read(other)
+    store.close()
+
+
+def test_the_quota_counts_what_the_files_hold_after_a_reopen(tmp_path: Path) -> None:
+    store = DiskBlockStore(tmp_path, MIB)
+    put(store, blocks(1, 900 * KIB))
+    store.close()
+    again = DiskBlockStore(tmp_path, MIB)
+    with again.batch() as batch, pytest.raises(NoRoom):
+        batch.put(*blocks(1, 200 * KIB, seed=2)[0])
+    assert again.used_bytes == used_on_disk(tmp_path, 1)
+    again.close()
+
+
+def test_no_disk_holds_an_exabyte(tmp_path: Path) -> None:
+    store = DiskBlockStore(tmp_path, None)
+    with pytest.raises(NoRoom):
+        store.reserve(1 << 60)
+    assert store.used_bytes == 0
+    store.close()
+
+
+def test_a_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(HomeUnusable):
+        DiskBlockStore(tmp_path / "file", None)
+
+
+def test_other_files_in_the_directory_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.pack").write_text("mine")
+    store = DiskBlockStore(tmp_path, None)
+    put(store, blocks(1))
+    store.close()
+    assert (tmp_path / "notes.pack").read_text() == "mine"

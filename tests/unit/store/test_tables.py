@@ -1,0 +1,176 @@
+"""Pins, claims, puts, receipts and peers, which know nothing of how a KeyValue stores them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dhtstore.errors import IntegrityFailure
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.store.claims import Claims
+from dhtstore.store.memory import MemoryKeyValue
+from dhtstore.store.peers import Peers
+from dhtstore.store.pins import Pin, Pins
+from dhtstore.store.puts import PutRecord, Puts, Receipts
+
+A, B = Cid.of(b"a"), Cid.of(b"b")
+ALICE, BOB = b"A" * 32, b"B" * 32
+
+
+def policy(
+    owner: bytes = ALICE,
+    root: Cid = A,
+    sequence: int = 1,
+    replicas: int = 3,
+    *,
+    expires: int = 0,
+    removed: bool = False,
+) -> Policy:
+    return Policy(owner, root.raw, sequence, replicas, expires, removed, b"signature")
+
+
+def claim(unit: bytes, of: Policy) -> Claim:
+    return Claim(unit, (of.root,), False, 100, 1, of)
+
+
+def receipt(unit: bytes, node: bytes, time: int, root: Cid = A) -> Receipt:
+    return Receipt(1, "main", node, b"k" * 32, unit, root.raw, 9, 1, ALICE, 1, time, 0, b"s")
+
+
+def test_pins_by_root_and_kind() -> None:
+    pins = Pins(MemoryKeyValue())
+    pins.add(A, "one", "put")
+    pins.add(A, "by hand", "user")
+    pins.add(A, "renamed", "put")
+    assert pins.list() == [Pin(A.raw, "renamed", "put"), Pin(A.raw, "by hand", "user")]
+    assert pins.has(A)
+    assert not pins.has(B)
+    assert pins.remove(A, "put")
+    assert not pins.remove(A, "put")
+    assert pins.has(A)
+    assert pins.remove(A, "user")
+    assert not pins.has(A)
+
+
+def test_the_newest_policy_of_a_root_rules_all_its_units() -> None:
+    claims = Claims(MemoryKeyValue())
+    assert claims.put(claim(b"u1", policy(sequence=5)))
+    assert claims.put(claim(b"u2", policy(sequence=5)))
+    assert not claims.put(claim(b"u1", policy(sequence=4, replicas=60)))
+    assert claims.replicas_wanted(b"u1", 0) == 3
+    assert claims.update(policy(sequence=6, replicas=7))
+    assert not claims.update(policy(sequence=6, replicas=8))
+    assert [claims.replicas_wanted(unit, 0) for unit in (b"u1", b"u2")] == [7, 7]
+    assert claims.for_unit(b"u2") == [claim(b"u2", policy(sequence=6, replicas=7))]
+
+
+def test_an_older_policy_cannot_end_a_removal() -> None:
+    claims = Claims(MemoryKeyValue())
+    claims.put(claim(b"u", policy(sequence=1)))
+    claims.update(policy(sequence=2, removed=True))
+    assert not claims.put(claim(b"u", policy(sequence=1)))
+    assert claims.replicas_wanted(b"u", 0) == 0
+    claims.forget(b"u")
+    assert not claims.put(claim(b"u", policy(sequence=1)))
+    assert claims.units_kept(0) == []
+
+
+def test_a_unit_is_kept_while_anyone_claims_it() -> None:
+    claims = Claims(MemoryKeyValue())
+    claims.put(claim(b"u", policy(ALICE, A, replicas=2)))
+    claims.put(claim(b"u", policy(BOB, B, replicas=4, expires=100)))
+    claims.put(claim(b"v", policy(BOB, B, replicas=4, expires=100)))
+    assert [c.unit for c in claims.units_kept(50)] == [b"u", b"v"]
+    assert claims.units_kept(50)[0].policy.owner == BOB
+    assert claims.replicas_wanted(b"u", 50) == 4
+    assert claims.replicas_wanted(b"u", 100) == 2
+    assert [c.unit for c in claims.units_kept(100)] == [b"u"]
+    assert claims.all_units() == [b"u", b"v"]
+    claims.update(policy(ALICE, A, sequence=2, removed=True))
+    assert claims.units_kept(100) == []
+    claims.forget(b"u")
+    assert claims.all_units() == [b"v"]
+    assert claims.for_unit(b"u") == []
+
+
+def test_a_policy_without_a_claim_is_not_kept() -> None:
+    table = MemoryKeyValue()
+    assert not Claims(table).update(policy())
+    assert table.scan(b"") == []
+
+
+def test_unit_names_that_begin_alike_are_apart() -> None:
+    claims = Claims(MemoryKeyValue())
+    claims.put(claim(b"u", policy()))
+    claims.put(claim(b"uu", policy()))
+    assert len(claims.for_unit(b"u")) == 1
+
+
+def test_puts_are_listed_oldest_first() -> None:
+    puts = Puts(MemoryKeyValue())
+    second = PutRecord("b", B.raw, 10, 2.0, policy(root=B), 1)
+    first = PutRecord("a", A.raw, 10, 1.5, policy(), 2)
+    puts.save(second)
+    puts.save(first)
+    assert puts.list() == [first, second]
+    assert puts.get(A) == first
+    puts.save(msgspec.structs.replace(first, name="again", created_unix_s=3.0))
+    assert [record.name for record in puts.list()] == ["b", "again"]
+
+
+def test_the_newest_receipt_of_a_node_for_a_unit_is_kept() -> None:
+    table = MemoryKeyValue()
+    receipts = Receipts(table)
+    node, other = b"1" * 20, b"2" * 20
+    receipts.save([receipt(b"u", node, 5), receipt(b"u", node, 4), receipt(b"u", other, 1)])
+    receipts.save([receipt(b"u", node, 3), receipt(b"w", node, 1), receipt(b"u", node, 9, B)])
+    kept = [(r.unit, r.node, r.time) for r in receipts.for_root(A)]
+    assert kept == [(b"u", node, 5), (b"u", other, 1), (b"w", node, 1)]
+    assert len(receipts.for_root(B)) == 1
+    Puts(table).remove(A)
+    assert receipts.for_root(A) == []
+    assert len(receipts.for_root(B)) == 1
+
+
+def test_peers_come_back_in_order() -> None:
+    table = MemoryKeyValue()
+    assert Peers(table).load() == []
+    peers = [(PublicKey(bytes((n,)) * 32), Address("127.0.0.1", 7400 + n)) for n in range(5)]
+    Peers(table).save(peers)
+    assert Peers(table).load() == peers
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xc1", msgspec.msgpack.encode("x"), msgspec.msgpack.encode([[b"k", "h"]])]
+)
+def test_damaged_peers_are_dropped_with_a_trace(raw: bytes) -> None:
+    table = MemoryKeyValue()
+    table.write([(b"peers", raw)])
+    events: list[str] = []
+    peers = Peers(table, lambda event, **fields: events.append(event))
+    assert peers.load() == []
+    assert events == ["peers.damaged"]
+
+
+def test_impossible_peers_are_dropped_with_a_trace() -> None:
+    table = MemoryKeyValue()
+    good = (b"k" * 32, "10.0.0.1", 1)
+    bad = [(b"k", "10.0.0.1", 1), (b"k" * 32, "name", 1), (b"k" * 32, "10.0.0.1", 99999)]
+    table.write([(b"peers", msgspec.msgpack.encode([good, *bad]))])
+    events: list[object] = []
+    peers = Peers(table, lambda event, **fields: events.append((event, fields)))
+    assert peers.load() == [(good[0], Address("10.0.0.1", 1))]
+    assert events == [("peers.invalid", {"dropped": 3})]
+
+
+def test_a_damaged_ledger_is_named() -> None:
+    table = MemoryKeyValue()
+    pins = Pins(table)
+    pins.add(A, "one", "put")
+    table.write([(table.scan(b"")[0][0], b"\xc1")])
+    with pytest.raises(IntegrityFailure, match="Pin"):
+        pins.list()
