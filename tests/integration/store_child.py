@@ -1,0 +1,92 @@
+"""What the crash tests run in a process of its own, to be killed at any moment.
+
+Prints a line for each commit that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+
+from dhtstore.content.walk import File, Piece
+from dhtstore.errors import NoRoom
+from dhtstore.model.cid import Cid
+from dhtstore.store.disk import DiskBlockStore
+from dhtstore.store.disk_batch import DiskBatch
+from dhtstore.store.output import FileOutput
+
+PIECE_BYTES = 200_000
+PIECES = 100
+
+
+def block(number: int) -> tuple[Cid, bytes]:
+    rng = random.Random(number)
+    data = rng.randbytes(rng.choice((100, 5000, 100_000)))
+    return Cid.of(data), data
+
+
+def piece(number: int) -> bytes:
+    return random.Random(number).randbytes(PIECE_BYTES)
+
+
+def import_blocks(directory: Path, first: int) -> None:
+    """Ten blocks a commit from two threads, every fifth batch discarded, some deleted."""
+    store = DiskBlockStore(directory, None, pack_size_bytes=1_000_000)
+    for start in range(first, first + 10_000, 10):
+        with store.batch() as batch:
+            halves = (range(start, start + 5), range(start + 5, start + 10))
+            threads = [threading.Thread(target=_put, args=(batch, half)) for half in halves]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if start % 50:
+                batch.commit()
+                print(start, flush=True)
+
+
+def _put(batch: DiskBatch, numbers: range) -> None:
+    for number in numbers:
+        batch.put(*block(number))
+
+
+def write_output(directory: Path, seed: int) -> None:
+    """The pieces of one file in random order, saved every few."""
+    output = FileOutput(os.open(directory, os.O_RDONLY), "f", Cid.of(b"root"))
+    numbers = list(range(PIECES))
+    random.Random(seed).shuffle(numbers)
+    output.accept([File((), PIECES * PIECE_BYTES)])
+    for count, number in enumerate(numbers):
+        if not output.have(number * PIECE_BYTES, PIECE_BYTES):
+            output.accept([Piece((), number * PIECE_BYTES, piece(number))])
+        if count % 5 == 4:
+            output.checkpoint()
+            print(count, flush=True)
+    output.finish()
+
+
+def fill(directory: Path, first: int) -> None:
+    """Put until the disk is full, then show that the store goes on."""
+    store = DiskBlockStore(directory, None)
+    number, full = first, False
+    while not full:
+        try:
+            with store.batch() as batch:
+                batch.put(*block(number))
+                batch.commit()
+            print(number, flush=True)
+            number += 1
+        except NoRoom:
+            full = True
+    for stored in range(first, number):
+        assert store.get(block(stored)[0]) == block(stored)[1]
+    assert store.count() == number - first
+    print("full", flush=True)
+
+
+if __name__ == "__main__":
+    run = {"import": import_blocks, "output": write_output, "fill": fill}[sys.argv[1]]
+    run(Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,207 @@
+"""SIGKILL at random moments, and disks that fill up: nothing acknowledged is ever lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dhtstore.content.walk import File, Piece
+from dhtstore.errors import NoRoom
+from dhtstore.model.cid import Cid
+from dhtstore.store.disk import DiskBlockStore
+from dhtstore.store.index import ROW_BYTES
+from dhtstore.store.output import FileOutput
+from dhtstore.store.sqlite_kv import SqliteKeyValue
+from dhtstore.store.tree_output import TreeOutput
+from tests.integration import store_child
+from tests.integration.store_child import PIECE_BYTES, PIECES, block, piece
+
+ROUNDS = 8
+
+
+def run_and_kill(job: str, directory: Path, number: int, lines: int, spin: int) -> list[bytes]:
+    """Kill the child some way after it printed so many lines; all that it printed."""
+    command = [sys.executable, "-m", store_child.__name__, job, str(directory), str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        printed = [child.stdout.readline() for _ in range(lines)]
+        sum(range(spin))  # somewhere between two commits
+        child.kill()
+        return [line for line in printed + child.stdout.readlines() if line.endswith(b"\n")]
+
+
+def test_every_acknowledged_block_survives_sigkill(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    acknowledged: set[int] = set()
+    for round_number in range(ROUNDS):
+        spin = rng.randrange(300_000)
+        first = 100_000 * round_number
+        lines = run_and_kill("import", tmp_path, first, rng.randrange(1, 12), spin)
+        assert lines
+        for line in lines:
+            acknowledged |= set(range(int(line), int(line) + 10))
+        store = DiskBlockStore(tmp_path, None, pack_size_bytes=1_000_000)
+        for number in acknowledged:
+            cid, data = block(number)
+            assert store.get(cid) == data
+        for cid in store.cids():
+            store.get(cid)  # what a crash left half-done is whole or not there
+        files = sum(path.stat().st_size for path in tmp_path.glob("*.pack"))
+        assert store.used_bytes == files + ROW_BYTES * store.count()
+        store.close()
+
+
+def test_a_partial_output_survives_sigkill(tmp_path: Path) -> None:
+    rng = random.Random(6)
+    dir_fd = os.open(tmp_path, os.O_RDONLY)
+    for round_number in range(4):
+        run_and_kill("output", tmp_path, round_number, 1 + round_number, rng.randrange(200_000))
+        assert not (tmp_path / "f").exists()
+    output = FileOutput(dir_fd, "f", Cid.of(b"root"))
+    have = [n for n in range(PIECES) if output.have(n * PIECE_BYTES, PIECE_BYTES)]
+    assert len(have) >= 5
+    for number in have:
+        with (tmp_path / "f.part").open("rb") as part:
+            part.seek(number * PIECE_BYTES)
+            assert part.read(PIECE_BYTES) == piece(number)
+    output.accept([File((), PIECES * PIECE_BYTES)])
+    output.accept([Piece((), n * PIECE_BYTES, piece(n)) for n in range(PIECES) if n not in have])
+    output.finish()
+    whole = (tmp_path / "f").read_bytes()
+    assert whole == b"".join(piece(number) for number in range(PIECES))
+    os.close(dir_fd)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB; needs the right to mount one."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(directory)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield directory
+    subprocess.run(["umount", "-l", str(directory)], check=True)
+
+
+def test_the_store_goes_on_when_the_disk_is_full(small_disk: Path) -> None:
+    command = [sys.executable, "-m", store_child.__name__, "fill", str(small_disk), "0"]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    lines = done.stdout.split()
+    assert lines[-1] == b"full"
+    stored = [int(line) for line in lines[:-1]]
+    assert len(stored) > 10
+    store = DiskBlockStore(small_disk, None)
+    assert store.count() == len(stored)
+    cids = [block(number)[0] for number in stored]
+    for cid in cids:
+        store.get(cid)
+    store.delete(cids)
+    with store.batch() as batch:
+        batch.put(*block(10**6))
+        batch.commit()
+    assert store.count() == 1
+    store.close()
+
+
+def test_a_batch_bigger_than_the_disk_is_discarded_whole(small_disk: Path) -> None:
+    store = DiskBlockStore(small_disk, None)
+    with store.batch() as batch:
+        batch.put(*block(0))
+        batch.commit()
+    used = store.used_bytes
+
+    def overfill() -> None:
+        with store.batch() as batch:
+            for number in range(1, 1000):
+                batch.put(*block(number))
+            batch.commit()
+
+    for _ in range(3):
+        with pytest.raises(NoRoom):
+            overfill()
+    assert store.count() == 1
+    assert store.used_bytes == used
+    store.close()
+    again = DiskBlockStore(small_disk, None)
+    assert list(again.cids()) == [block(0)[0]]
+    assert again.used_bytes == used
+    again.close()
+
+
+def test_a_file_that_does_not_fit_stays_resumable(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(3 << 20))
+    dir_fd = os.open(small_disk, os.O_RDONLY)
+    output = FileOutput(dir_fd, "f", Cid.of(b"root"))
+    with pytest.raises(NoRoom):
+        output.accept([File((), 2 << 20)])
+    output.close()
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+    ballast.unlink()
+    output = FileOutput(dir_fd, "f", Cid.of(b"root"))
+    output.accept([File((), 2 << 20), Piece((), 0, bytes(2 << 20))])
+    output.finish()
+    os.close(dir_fd)
+
+
+def test_a_tree_that_does_not_fit_stays_resumable(small_disk: Path) -> None:
+    dir_fd = os.open(small_disk, os.O_RDONLY)
+    output = TreeOutput(dir_fd, "t", Cid.of(b"root"))
+    size = 700_000
+    files = [(File((str(n),), size), Piece((str(n),), 0, bytes(size))) for n in range(10)]
+    with pytest.raises(NoRoom):
+        output.accept([one for pair in files for one in pair])
+    output.close()
+    again = TreeOutput(dir_fd, "t", Cid.of(b"root"))
+    kept = [number for number in range(10) if again.have((str(number),), size)]
+    assert kept == list(range(len(kept)))
+    for number in kept:
+        assert (small_disk / "t.part" / str(number)).read_bytes() == bytes(size)
+    again.close()
+    assert not (small_disk / "t").exists()
+    os.close(dir_fd)
+
+
+def test_a_ledger_on_a_full_disk_keeps_what_it_had(small_disk: Path) -> None:
+    table = SqliteKeyValue(small_disk / "ledger.sqlite")
+    table.write([(b"a", b"1")])
+    with pytest.raises(NoRoom):
+        table.write([(str(number).encode(), bytes(10_000)) for number in range(1000)])
+    assert table.scan(b"") == [(b"a", b"1")]
+    table.close()
+
+
+def test_a_limit_on_file_size_is_no_room(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE, for where no file system may be mounted."""
+    store = DiskBlockStore(tmp_path, None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))
+    try:
+        with store.batch() as batch:
+            batch.put(*_sized(1, 300_000))
+            batch.commit()
+            with pytest.raises(NoRoom):
+                batch.put(*_sized(2, 300_000))
+            with pytest.raises(NoRoom):
+                batch.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert store.count() == 1
+    with store.batch() as batch:
+        batch.put(*_sized(2, 300_000))
+        batch.commit()
+    assert store.get(_sized(2, 300_000)[0]) == _sized(2, 300_000)[1]
+    store.close()
+
+
+def _sized(seed: int, size: int) -> tuple[Cid, bytes]:
+    data = random.Random(seed).randbytes(size)
+    return Cid.of(data), data
