@@ -42,7 +42,8 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One entry.  ``size_bytes`` is the content of a file, the claimed total of a directory."""
+    """One entry.  ``size_bytes`` is the content of a file, the target of a symbolic link, the
+    claimed total of a directory."""
 
     name: str
     cid: Cid
@@ -168,9 +169,7 @@ def _need_directory(task: Task, node: Node) -> None:
 
 
 def _listed(task: Task, node: Node) -> Listed:
-    return Listed(
-        task.path[-1],
-        task.cid,
-        _TYPES[node.kind],
-        node.size_bytes if node.is_file else task.claim_bytes,
-    )
+    size_bytes = node.size_bytes if node.is_file else task.claim_bytes
+    if node.kind is Kind.SYMLINK:
+        size_bytes = len(node.content)
+    return Listed(task.path[-1], task.cid, _TYPES[node.kind], size_bytes)

@@ -1,0 +1,99 @@
+"""What a node must hold to be believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from dhtstore.content import dagpb, unixfs
+from dhtstore.content.dagpb import Link
+from dhtstore.content.protobuf import bytes_field, number_field
+from dhtstore.content.unixfs import Kind, Message, Node, read_node
+from dhtstore.errors import MalformedDag
+from dhtstore.model.cid import DAG_PB, Cid
+from dhtstore.params import NAME_MAX_BYTES
+
+CID = Cid.of(b"child")
+FILE = number_field(1, Kind.FILE)
+
+
+def read(message: Message | bytes, links: list[Link] | None = None) -> Node:
+    raw = message if isinstance(message, bytes) else unixfs.encode(message)
+    block = dagpb.encode(links or [], raw)
+    return read_node(Cid.of(block, DAG_PB), block)
+
+
+def test_a_raw_block_is_a_file_and_is_not_copied() -> None:
+    view = memoryview(b"content")
+    node = read_node(Cid.of(view), view)
+    assert node.content is view
+    assert (node.kind, node.size_bytes, node.is_file) == (Kind.RAW, 7, True)
+
+
+def test_mode_and_mtime_are_read() -> None:
+    mtime = number_field(1, (1 << 64) - 5) + b"\x15" + (7).to_bytes(4, "little")
+    node = read(FILE + number_field(3, 0) + number_field(7, 0o100755) + bytes_field(8, mtime))
+    assert (node.mode, node.mtime) == (0o755, (-5, 7))
+
+
+def test_block_sizes_may_be_packed_and_unknown_fields_are_skipped() -> None:
+    packed = bytes_field(4, b"\x05\x06")
+    node = read(FILE + packed + number_field(3, 11) + bytes_field(15, b"?"), [Link(CID, "", 5)] * 2)
+    assert node.sizes == [5, 6]
+
+
+def test_a_file_may_leave_its_size_out_and_hold_bytes_of_its_own() -> None:
+    node = read(Message(Kind.FILE, b"head", None, [5]), [Link(CID, "", 5)])
+    assert node.size_bytes == 9
+
+
+SHARD = Message(Kind.SHARD, b"\x01", hash_type=0x22, fanout=256)
+BAD: dict[str, tuple[Message | bytes, list[Link]]] = {
+    "no type": (b"", []),
+    "metadata": (Message(Kind.METADATA), []),
+    "type 9": (number_field(1, 9), []),
+    "type of wrong wire type": (bytes_field(1, b"\x02"), []),
+    "size that lies": (Message(Kind.FILE, b"abc", 4), []),
+    "block sizes that do not add up": (Message(Kind.FILE, b"", 9, [4]), [Link(CID, "", 4)]),
+    "fewer block sizes than links": (Message(Kind.FILE, b"", 4, [4]), [Link(CID, "", 4)] * 2),
+    "child of no bytes": (Message(Kind.FILE, b"", 0, [0]), [Link(CID, "", 4)]),
+    "exbibytes": (Message(Kind.FILE, b"", None, [1 << 61]), [Link(CID, "", 4)]),
+    "raw node with children": (Message(Kind.RAW, b"", 4, [4]), [Link(CID, "", 4)]),
+    "two entries of one name": (Message(Kind.DIRECTORY), [Link(CID, "a", 1)] * 2),
+    "directory of exbibytes": (Message(Kind.DIRECTORY), [Link(CID, "a", 1 << 61)]),
+    "symlink with children": (Message(Kind.SYMLINK, b"a"), [Link(CID, "a", 1)]),
+    "symlink without target": (Message(Kind.SYMLINK), []),
+    "time beyond its second": (FILE + bytes_field(8, b"\x15" + b"\xff" * 4), []),
+    "shard of another hash": (Message(Kind.SHARD, b"", hash_type=0x12, fanout=256), []),
+    "shard without hash": (Message(Kind.SHARD, b"", fanout=256), []),
+    "shard without fanout": (Message(Kind.SHARD, b"", hash_type=0x22), []),
+    "shard of odd fanout": (Message(Kind.SHARD, b"", hash_type=0x22, fanout=100), []),
+    "shard of huge fanout": (Message(Kind.SHARD, b"", hash_type=0x22, fanout=1 << 20), []),
+    "shard link in lower case": (SHARD, [Link(CID, "0aname", 1)]),
+    "shard link without prefix": (SHARD, [Link(CID, "zz", 1)]),
+    "shard link with half a prefix": (SHARD, [Link(CID, "0", 1)]),
+    "shard with a slot used twice": (SHARD, [Link(CID, "00a", 1), Link(CID, "00b", 1)]),
+    "shard with another bit field": (SHARD, [Link(CID, "01a", 1)]),
+}
+
+
+@pytest.mark.parametrize(("message", "links"), BAD.values(), ids=BAD.keys())
+def test_a_node_that_contradicts_itself_is_refused(
+    message: Message | bytes, links: list[Link]
+) -> None:
+    with pytest.raises(MalformedDag):
+        read(message, links)
+
+
+NAMES = [".", "..", "a/b", "/", "a\0b", "n" * (NAME_MAX_BYTES + 1), "\u20ac" * 400]
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_a_name_that_could_leave_its_directory_is_refused(name: str) -> None:
+    with pytest.raises(MalformedDag, match="name"):
+        read(Message(Kind.DIRECTORY), [Link(CID, name, 1)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_could_leave_its_shard_is_refused(name: str) -> None:
+    with pytest.raises(MalformedDag, match="name"):
+        read(SHARD, [Link(CID, "00" + name, 1)])
