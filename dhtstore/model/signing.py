@@ -40,6 +40,12 @@ class Signed(msgspec.Struct, frozen=True, array_like=True):
         """The key that must have signed."""
         raise AssertionError("each signed object names its signer")
 
+    @property
+    def signed_with(self) -> bytes:
+        """The signature: always the last field."""
+        last: bytes = msgspec.structs.astuple(self)[-1]
+        return last
+
     def signed_bytes(self, network: str) -> bytes:
         body = msgspec.msgpack.encode(msgspec.structs.astuple(self)[:-1])
         name = network.encode()
@@ -57,5 +63,5 @@ def sign(unsigned: S, network: str, signer: Signer) -> S:
 
 def check(signed: Signed, network: str, verifier: Verifier) -> None:
     """Raise InvalidSignature unless the object's own signer signed it for this network."""
-    if not verifier.verify(signed.signer, signed.signed_bytes(network), signed.signature):
+    if not verifier.verify(signed.signer, signed.signed_bytes(network), signed.signed_with):
         raise InvalidSignature(f"a {type(signed).__name__} with a signature that does not match")

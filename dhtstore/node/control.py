@@ -21,8 +21,9 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid import Cid, parse_cid_path
 from dhtstore.net.local import Handler, Send, read_pipe
+from dhtstore.node.cat import cat
 from dhtstore.node.describe import describe, list_directory
-from dhtstore.node.get import cat, get
+from dhtstore.node.get import get
 from dhtstore.node.identity import identity
 from dhtstore.node.importing import Source
 from dhtstore.node.list_puts import list_puts
@@ -208,7 +209,7 @@ async def _get(call: Call) -> Any:
 
 async def _cat(call: Call) -> Any:
     root, names = call.path
-    return await cat(call.node, root, names, call.take())
+    return await cat(call.node, root, names, call.take(), timeout_s=call.request.timeout_s)
 
 
 async def _list(call: Call) -> Any:

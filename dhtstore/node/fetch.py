@@ -1,14 +1,14 @@
 """Fetch what a walk wants: from the local store and from many peers, verified, within a window.
 
 data path: walk -> wants -> local store, else lookup of the unit -> scheduler -> links -> frames
--> verified in a worker thread -> walk -> output -> sink in a worker thread.
+-> verified in a worker thread -> walk -> output -> sink.
 Memory holds what was asked for and not yet written: FETCH_MEMORY_BYTES, whatever the file.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 from dhtstore.content.walk import Leaf, Output, Piece, Walk, Want
@@ -43,7 +43,7 @@ __all__ = ["FixedSources", "Found", "Sources", "fetch"]
 
 Bytes = bytes | memoryview
 Keep = Callable[[list[tuple[Cid, Bytes]]], None]
-Sink = Callable[[list[Output]], None]
+Sink = Callable[[list[Output]], Awaitable[None]]
 Verified = list[tuple[Want, Bytes]]
 
 
@@ -62,8 +62,8 @@ async def fetch(
 ) -> None:
     """Drive ``walk`` to its end.
 
-    ``sink`` gets output in a worker thread, one call at a time; directories and files come
-    before what is in them, pieces in any order, or in order with ``in_order``.  ``keep`` gets
+    ``sink`` is awaited with output, one call at a time, and holds the rest back while it waits;
+    directories and files come before what is in them, pieces in any order, or in order with ``in_order``.  ``keep`` gets
     verified blocks that came from peers, in worker threads, maybe several at a time, before the
     walk sees them.  A leaf that ``have`` says the output holds already is not fetched.
     ``progress`` gets the block bytes done so far.
@@ -326,7 +326,7 @@ class _Fetch:
     async def _write(self) -> None:
         while self._outputs:
             outputs, self._outputs = self._outputs, []
-            await self._blocking.run(self._sink, outputs)
+            await self._sink(outputs)
             self._unwritten_bytes -= _piece_bytes(outputs)
             self._wake.set()
         self._writing = False

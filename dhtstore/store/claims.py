@@ -65,6 +65,15 @@ class Claims:
                 best[claim.unit] = claim
         return list(best.values())
 
+    def held_bytes(self, owner: bytes, *, but_unit: bytes) -> int:
+        """Content bytes of the units kept for one owner, ``but_unit`` not counted."""
+        claims = (decode(Claim, value) for _, value in self._table.scan(b"claim/"))
+        return sum(
+            claim.size_bytes
+            for claim in claims
+            if claim.policy.owner == owner and claim.unit != but_unit
+        )
+
     def all_units(self) -> list[bytes]:
         """Names of the units that any claim names, active or not, in order."""
         claims = (decode(Claim, value) for _, value in self._table.scan(b"claim/"))

@@ -61,6 +61,10 @@ class TreeOutput:
         """Whether an earlier run finished this file."""
         return self._finished.get(path) == size_bytes
 
+    def finished(self, path: Path) -> bool:
+        """Whether an earlier run finished this file of the same tree."""
+        return path in self._finished
+
     def accept(self, outputs: Sequence[Output]) -> None:
         with self._lock:
             for output in outputs:

@@ -1,0 +1,57 @@
+"""Writing to the pipe of a command: bytes in order, never blocking a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import TracebackType
+
+from dhtstore.errors import NotRunning
+
+HIGH_WATER_BYTES = 4 * 1024 * 1024  # what may wait for a slow reader
+
+
+class PipeWriter:
+    """``async with`` the write end of a pipe, which it owns and makes non-blocking.
+
+    Leaving it normally waits until everything is through; with an error, drops what waits.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+
+    async def __aenter__(self) -> PipeWriter:
+        loop = asyncio.get_running_loop()
+        self._transport, protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, self._file
+        )
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        self._writer = asyncio.StreamWriter(self._transport, protocol, None, loop)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._transport.set_write_buffer_limits(high=0)
+                await self._drain()
+        finally:
+            self._transport.abort()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Queue ``data`` and wait while the reader is slow; raises NotRunning when the reader
+        is gone: nobody waits for the rest."""
+        self._writer.write(data)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        try:
+            if self._transport.is_closing():
+                raise BrokenPipeError("the other end is closed")
+            await self._writer.drain()
+        except OSError as error:
+            raise NotRunning("the command that reads this went away") from error

@@ -1,0 +1,166 @@
+"""Holding a copy for somebody: offers in, reservations, bytes, a receipt out.
+
+data path: Offer -> judged and room reserved -> Accepted; Replicate -> the unit is fetched from
+the offering node over the same connection -> claim kept -> Held(receipt, provider record).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dhtstore.errors import NoRoom, PeerRefused
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.policy import Policy
+from dhtstore.model.signing import check
+from dhtstore.model.unit import Unit
+from dhtstore.node.acknowledge import Totals, acknowledge
+from dhtstore.node.fetch import FixedSources
+from dhtstore.node.receive import receive_unit
+from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
+    OFFERS_OPEN_MAX,
+    OFFERS_PER_PEER_MAX,
+    PROGRESS_EVERY_BYTES,
+    RESERVATION_TTL_S,
+    UNIT_OVERHEAD_DIVISOR,
+)
+from dhtstore.replication.admission import Admission, judge
+from dhtstore.store.contract import Reservation
+from dhtstore.wire.frames import Accepted, Held, Offer, Progress, Release, Released, Replicate
+
+if TYPE_CHECKING:
+    from dhtstore.node.links import Handler, Link, Reply
+    from dhtstore.node.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An accepted offer that waits for its Replicate."""
+
+    peer: PublicKey
+    unit: Unit
+    policy: Policy
+    room: Reservation
+
+
+@dataclass(slots=True)
+class Holder:
+    """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined."""
+
+    node: Node
+    offers: dict[int, _Open] = field(default_factory=dict)
+    last: int = 0
+
+    def handlers(self) -> dict[type, Handler]:
+        return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
+
+    # --- offers -----------------------------------------------------------------------------
+
+    async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
+        unit = _unit_of(offer)
+        check(offer.policy, self.node.settings.network, self.node.ports.crypto)
+        self._check_bounds(link)
+        await self.node.ports.blocking.run(self._judge, unit, offer.policy)
+        room = await self._reserve(unit)
+        self.last += 1
+        self.offers[self.last] = _Open(link.public_key, unit, offer.policy, room)
+        self.node.supervisor.spawn(self._expire(self.last), "offer-expiry")
+        await reply(Accepted(self.last, RESERVATION_TTL_S))
+
+    def _check_bounds(self, link: Link) -> None:
+        if not self.node.settings.storage:
+            raise PeerRefused("client", "this node gives no storage")
+        same_peer = sum(offer.peer == link.public_key for offer in self.offers.values())
+        if len(self.offers) >= OFFERS_OPEN_MAX or same_peer >= OFFERS_PER_PEER_MAX:
+            raise PeerRefused("busy", "too many offers are open here")
+
+    def _judge(self, unit: Unit, policy: Policy) -> None:
+        node, settings = self.node, self.node.settings
+        rule = Admission(
+            settings.accept,
+            node.ports.crypto.owner.public_key,
+            settings.owners,
+            settings.owner_quota_bytes,
+        )
+        known = node.claims.policy(policy.owner, policy.root)
+        refusal = judge(
+            rule,
+            policy,
+            unit.size_bytes,
+            node.claims.held_bytes(policy.owner, but_unit=unit.name),
+            now_unix_s=node.ports.clock.unix_s(),
+            known_sequence=known.sequence if known else -1,
+        )
+        if refusal:
+            raise PeerRefused(refusal.code, refusal.reason)
+
+    async def _reserve(self, unit: Unit) -> Reservation:
+        """Room for the content, its interior blocks and the store's own overhead."""
+        size = unit.size_bytes + unit.size_bytes // UNIT_OVERHEAD_DIVISOR + BLOCK_SIZE_MAX_BYTES
+        try:
+            return await self.node.ports.blocking.run(self.node.ports.store.reserve, size)
+        except NoRoom as error:
+            raise PeerRefused("room", str(error)) from error
+
+    async def _expire(self, reservation: int) -> None:
+        await asyncio.sleep(RESERVATION_TTL_S)
+        self._close(reservation)
+
+    def _close(self, reservation: int) -> None:
+        offer = self.offers.pop(reservation, None)
+        if offer is not None:
+            offer.room.release()
+
+    def _take(self, link: Link, reservation: int) -> _Open:
+        offer = self.offers.get(reservation)
+        if offer is None or offer.peer != link.public_key:
+            raise PeerRefused("reservation", "there is no such reservation, or it has expired")
+        del self.offers[reservation]
+        return offer
+
+    # --- copies -----------------------------------------------------------------------------
+
+    async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
+        offer = self._take(link, message.reservation)
+        try:
+            totals = await self._receive(link, offer, reply)
+            copy = await acknowledge(self.node, offer.unit, offer.policy, totals)
+        finally:
+            offer.room.release()
+        self.node.ports.tracer("hold.held", unit=offer.unit.name.hex(), size=totals.size_bytes)
+        await reply(Held(copy.receipt, copy.provider))
+
+    async def _receive(self, link: Link, offer: _Open, reply: Reply) -> Totals:
+        """Fetch the unit, telling the uploader now and then that we are at it."""
+        told = _Told(reply)
+        return await receive_unit(
+            self.node, offer.unit, FixedSources([link]), room=offer.room, progress=told.progress
+        )
+
+    async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
+        if self.offers.get(message.reservation, None) is not None:
+            self._take(link, message.reservation).room.release()
+        await reply(Released())
+
+
+class _Told:
+    """Sends Progress when enough has come, never queueing a second one behind a first."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._told_bytes = 0
+        self._sending: asyncio.Future[None] | None = None
+
+    def progress(self, done_bytes: int) -> None:
+        waiting = self._sending is not None and not self._sending.done()
+        if done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES and not waiting:
+            self._told_bytes = done_bytes
+            self._sending = self._reply(Progress(done_bytes))
+
+
+def _unit_of(offer: Offer) -> Unit:
+    roots = tuple(Cid.decode(raw) for raw in offer.roots)
+    return Unit.of(roots, offer.size, spine=offer.spine)

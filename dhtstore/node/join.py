@@ -1,0 +1,95 @@
+"""Join: seeds -> authenticated contacts -> bootstrap -> routing table.
+
+A seed is dialled by TCP first: that proves its key, tells a wrong network apart from silence,
+and only then is UDP used towards it.  Peers saved by an earlier run serve as seeds too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dhtstore.errors import DhtstoreError, RefusedByNetwork, Unreachable
+from dhtstore.model.contact import Contact, split_host_port
+from dhtstore.model.identity import PublicKey
+from dhtstore.net.addresses import resolve
+from dhtstore.node.tasks import run_all
+from dhtstore.params import DIAL_TIMEOUT_S
+from dhtstore.wire.ticket import Ticket, looks_like_ticket
+
+if TYPE_CHECKING:
+    from dhtstore.node.links import Link
+    from dhtstore.node.node import Node
+
+SEEDS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Keys of seeds given as HOST:PORT: ``known`` from earlier, ``learn`` for a first meeting."""
+
+    known: Mapping[str, PublicKey] = field(default_factory=dict)
+    learn: Callable[[str, PublicKey], None] = lambda seed, key: None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """``answered`` contacts replied; ``failures`` maps seeds that did not to the reason."""
+
+    answered: int
+    failures: Mapping[str, str]
+
+
+async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
+    """Enter the network through tickets or HOST:PORT seeds and the peers saved before.
+
+    With neither, this node starts a network.  Raises RefusedByNetwork when a seed is of another
+    network or shows another key than known, InvalidTicket, UsageError, and Unreachable when
+    seeds were given and nobody answered.
+    """
+    failures: dict[str, str] = {}
+    dials = [partial(_meet, node, seed, trust or Trust(), failures) for seed in seeds]
+    met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
+    saved = await node.ports.blocking.run(node.peers.load)
+    contacts = met + [Contact.of(key, address) for key, address in saved]
+    answered = await node.dht.bootstrap(contacts) if contacts else 0
+    if seeds and not answered:
+        raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
+    node.joined.set()
+    return Joined(answered, failures)
+
+
+async def _meet(node: Node, seed: str, trust: Trust, failures: dict[str, str]) -> Contact | None:
+    """Prove a seed's key over TCP; None, with the reason noted, if it cannot be reached."""
+    try:
+        link = await _dial(node, seed, trust)
+    except RefusedByNetwork:
+        raise
+    except (DhtstoreError, OSError) as error:
+        failures[seed if len(seed) < 40 else f"{seed[:20]}..."] = str(error)
+        return None
+    storage = link.peer_record is not None and link.peer_record.capacity_bytes > 0
+    return Contact.of(link.public_key, link.remote, storage=storage)
+
+
+async def _dial(node: Node, seed: str, trust: Trust) -> Link:
+    if looks_like_ticket(seed):
+        ticket = Ticket.parse(seed)
+        if ticket.network != node.settings.network:
+            raise RefusedByNetwork(
+                f"the ticket is for network {ticket.network!r}, this node is in"
+                f" {node.settings.network!r}"
+            )
+        return await node.links.to(ticket.public_key, ticket.addresses, DIAL_TIMEOUT_S)
+    addresses = await resolve(*split_host_port(seed))
+    if (known := trust.known.get(seed)) is not None:
+        return await node.links.to(known, addresses, DIAL_TIMEOUT_S)
+    link = await node.links.dial_unknown(addresses[0])
+    trust.learn(seed, link.public_key)
+    return link
+
+
+def _reasons(failures: Mapping[str, str]) -> str:
+    return "; ".join(f"{seed}: {why}" for seed, why in failures.items()) or "no reply over UDP"

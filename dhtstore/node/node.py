@@ -1,0 +1,119 @@
+"""The Node: holds its ports and its parts, starts and stops them.  What a node does stands in
+one use case per file beside this one; they take the Node as their first argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from dhtstore.dht.service import DhtService
+from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.identity import NodeId, PublicKey, node_id
+from dhtstore.model.signing import sign
+from dhtstore.net.addresses import advertised
+from dhtstore.node import reprovide
+from dhtstore.node.hold import Holder
+from dhtstore.node.links import Links
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.serve_blocks import BlockServer
+from dhtstore.node.staging import Staging
+from dhtstore.node.tasks import Supervisor
+from dhtstore.params import CONTACT_RECORD_TTL_S, PEERS_SAVE_INTERVAL_S
+from dhtstore.store.claims import Claims
+from dhtstore.store.peers import Peers
+from dhtstore.store.pins import Pins
+from dhtstore.store.puts import Puts, Receipts
+from dhtstore.wire.frames import GetBlocks
+
+
+class Node:
+    """One running node.  ``start`` it, use it, ``stop`` it; a stopped node is not started again."""
+
+    def __init__(self, ports: Ports, settings: NodeSettings) -> None:
+        self.ports, self.settings = ports, settings
+        self.public_key: PublicKey = ports.crypto.node.public_key
+        self.node_id: NodeId = node_id(self.public_key)
+        self.supervisor = Supervisor(ports.tracer)
+        ledger = ports.ledger
+        self.claims, self.pins = Claims(ledger), Pins(ledger)
+        self.puts, self.receipts = Puts(ledger), Receipts(ledger)
+        self.peers = Peers(ledger, ports.tracer)
+        self.staging = Staging(self)
+        self.joined = asyncio.Event()
+        self.blocks = BlockServer(ports.store, ports.blocking)
+        self.started_s = ports.clock.monotonic_s()
+        self._record: ContactRecord | None = None
+        self.dht = DhtService(
+            network=settings.network,
+            crypto=ports.crypto,
+            clock=ports.clock,
+            entropy=ports.entropy,
+            endpoint=ports.endpoint,
+            tracer=ports.tracer,
+            own_record=self.own_record,
+            storage_node=settings.storage,
+            ephemeral=settings.ephemeral,
+        )
+        self.links = Links(
+            network=settings.network,
+            crypto=ports.crypto,
+            entropy=ports.entropy,
+            clock=ports.clock,
+            transport=ports.streams,
+            own_record=self.own_record,
+            handlers={GetBlocks: self.blocks.serve, **Holder(self).handlers()},
+            tracer=ports.tracer,
+            supervisor=self.supervisor,
+        )
+
+    async def start(self) -> None:
+        """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
+        await self.dht.start()
+        await self.links.listen(self.ports.endpoint.local.port)
+        if not self.settings.ephemeral:
+            self.supervisor.spawn(reprovide.run(self), "reprovide")
+            self.supervisor.spawn(self._save_peers_regularly(), "save-peers")
+
+    async def stop(self) -> None:
+        """Stop serving, end every task and close the stores."""
+        await self.supervisor.close()
+        await self.links.close()
+        if not self.settings.ephemeral:
+            await self._save_peers()
+        await self.dht.stop()
+        for close in (self.ports.store.close, self.ports.ledger.close):
+            await self.ports.blocking.run(close)
+        await self.ports.blocking.close()
+
+    def addresses(self) -> tuple[Address, ...]:
+        """What others are told: the operator's choice, else what the socket is bound to."""
+        return self.settings.advertise or advertised(*self.ports.endpoint.local)
+
+    async def _save_peers_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(PEERS_SAVE_INTERVAL_S)
+            await self._save_peers()
+
+    async def _save_peers(self) -> None:
+        known = [(contact.public_key, contact.address) for contact in self.dht.contacts()]
+        if known:
+            await self.ports.blocking.run(self.peers.save, known)
+
+    def own_record(self) -> ContactRecord:
+        """This node's signed contact record, signed anew when half of its life has passed."""
+        now = int(self.ports.clock.unix_s())
+        if self._record is None or now * 2 > self._record.issued + self._record.expires:
+            self._record = self._sign_record(now)
+        return self._record
+
+    def _sign_record(self, now_unix_s: int) -> ContactRecord:
+        unsigned = ContactRecord(
+            public_key=self.public_key,
+            addresses=tuple((a.host, a.port) for a in self.addresses()),
+            capacity_bytes=self.settings.capacity_bytes,
+            domain=self.settings.domain,
+            sequence=now_unix_s,
+            issued=now_unix_s,
+            expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
+        )
+        return sign(unsigned, self.settings.network, self.ports.crypto.node)

@@ -1,0 +1,183 @@
+"""Place one unit: R verified copies on R different nodes.
+
+data path: unit -> candidates from lookups -> links -> offers, until enough have reserved ->
+all holders fetch at once -> receipts -> provider records stored at the index nodes.
+No byte moves before every chosen holder has reserved; a copy without a receipt never counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dhtstore.errors import DhtstoreError, InvalidSignature
+from dhtstore.model.identity import DhtKey, NodeId, format_node
+from dhtstore.model.policy import Policy
+from dhtstore.model.signing import check
+from dhtstore.model.unit import Unit
+from dhtstore.node.acknowledge import Copy
+from dhtstore.node.links import Link
+from dhtstore.node.tasks import run_all
+from dhtstore.params import (
+    DIAL_TIMEOUT_S,
+    LOOKUP_TIMEOUT_S,
+    NODE_ID_BYTES,
+    PLACEMENT_KEYS_MAX,
+    REQUEST_TIMEOUT_S,
+)
+from dhtstore.replication.placement import Candidate, rank
+from dhtstore.wire.frames import Accepted, Held, Offer, Replicate
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+CopyProgress = Callable[[NodeId, int], None]  # holder, content bytes it has so far
+
+
+@dataclass(slots=True)
+class Placement:
+    """What became of one unit: the copies made and why others were not."""
+
+    unit: Unit
+    copies: list[Copy] = field(default_factory=list)
+    causes: dict[str, str] = field(default_factory=dict)  # node -> why it holds no copy
+    domains: list[str] = field(default_factory=list)
+
+    def add(self, copy: Copy, domain: str) -> None:
+        self.copies.append(copy)
+        self.domains.append(domain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    link: Link
+    candidate: Candidate
+    reservation: int
+
+
+async def place_on_peers(
+    node: Node,
+    placement: Placement,
+    policy: Policy,
+    wanted: int,
+    progress: CopyProgress,
+) -> None:
+    """Add copies on other nodes until ``wanted`` copies exist or nobody else accepts.
+
+    A holder that fails after reserving is replaced by the next candidate.
+    """
+    tried: set[NodeId] = {node.node_id}
+    for key in _keys(placement.unit.key):
+        candidates = await _candidates(node, key, tried)
+        while candidates and len(placement.copies) < wanted:
+            reserved = await _reserve(node, placement, policy, candidates, tried, wanted)
+            if not reserved:
+                break
+            await run_all(
+                [partial(_copy, node, placement, policy, r, progress) for r in reserved],
+                limit=len(reserved),
+            )
+        if len(placement.copies) >= wanted:
+            return
+
+
+def _keys(key: DhtKey) -> list[DhtKey]:
+    """The unit's key and further ones derived from it, for when its neighbourhood is full."""
+    keys = [key]
+    while len(keys) < PLACEMENT_KEYS_MAX:
+        digest = hashlib.sha256(b"dhtstore/placement/1\0" + keys[-1]).digest()
+        keys.append(DhtKey(digest[:NODE_ID_BYTES]))
+    return keys
+
+
+async def _candidates(node: Node, key: DhtKey, tried: set[NodeId]) -> list[Candidate]:
+    """Live storage nodes close to the key, not tried yet."""
+    contacts = await node.dht.lookup(key, timeout_s=LOOKUP_TIMEOUT_S)
+    return [Candidate(c) for c in contacts if c.storage and c.node not in tried]
+
+
+async def _reserve(
+    node: Node,
+    placement: Placement,
+    policy: Policy,
+    candidates: list[Candidate],
+    tried: set[NodeId],
+    wanted: int,
+) -> list[_Reserved]:
+    """Ask candidates, best first, until enough have reserved; asked ones leave the list."""
+    reserved: list[_Reserved] = []
+    while candidates and len(placement.copies) + len(reserved) < wanted:
+        missing = wanted - len(placement.copies) - len(reserved)
+        taken = placement.domains + [r.candidate.domain for r in reserved]
+        chosen = rank(candidates, placement.unit.key, taken)[:missing]
+        for candidate in chosen:
+            candidates.remove(candidate)
+            tried.add(candidate.contact.node)
+        offers = [partial(_offer, node, placement, policy, c) for c in chosen]
+        reserved += [r for r in await run_all(offers, limit=len(offers)) if r is not None]
+    return reserved
+
+
+async def _offer(
+    node: Node, placement: Placement, policy: Policy, candidate: Candidate
+) -> _Reserved | None:
+    """Offer the unit to one node; None, with the cause noted, if it does not take it."""
+    contact = candidate.contact
+    unit = placement.unit
+    try:
+        link = await node.links.to(contact.public_key, [contact.address], DIAL_TIMEOUT_S)
+        roots = tuple(root.raw for root in unit.roots)
+        offer = Offer(roots, unit.spine, unit.size_bytes, policy)
+        accepted = await link.request(offer, Accepted, REQUEST_TIMEOUT_S)
+    except DhtstoreError as error:
+        placement.causes[format_node(contact.node)] = str(error)
+        return None
+    label = link.peer_record.domain if link.peer_record else ""
+    return _Reserved(link, Candidate(contact, label), accepted.reservation)
+
+
+async def _copy(
+    node: Node, placement: Placement, policy: Policy, reserved: _Reserved, progress: CopyProgress
+) -> None:
+    """Let one holder fetch the unit and take its receipt, or note why there is none."""
+    holder = reserved.candidate.contact.node
+    try:
+        held = await reserved.link.request(
+            Replicate(reserved.reservation),
+            Held,
+            REQUEST_TIMEOUT_S,
+            on_progress=lambda update: progress(holder, update.held_bytes),
+        )
+        copy = _verified(node, placement.unit, policy, reserved, held)
+    except DhtstoreError as error:
+        placement.causes[format_node(holder)] = str(error)
+        return
+    placement.add(copy, reserved.candidate.domain)
+    progress(holder, placement.unit.size_bytes)
+
+
+def _verified(node: Node, unit: Unit, policy: Policy, reserved: _Reserved, held: Held) -> Copy:
+    """Believe a receipt only if its holder signed it, for this unit, owner and policy."""
+    network, crypto = node.settings.network, node.ports.crypto
+    receipt, provider = held.receipt, held.provider
+    check(receipt, network, crypto)
+    check(provider, network, crypto)
+    key, contact = reserved.link.public_key, reserved.link.peer_record
+    right = (
+        receipt.public_key == provider.public_key == key
+        and (receipt.unit, receipt.root, receipt.network) == (unit.name, policy.root, network)
+        and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
+        and provider.key == unit.key
+    )
+    if not right or contact is None:
+        raise InvalidSignature("the holder sent a receipt for something else")
+    return Copy(receipt, provider, contact)
+
+
+async def publish(node: Node, unit: Unit, copies: Sequence[Copy]) -> int:
+    """Store the provider records of all copies in one lookup; how many index nodes took them."""
+    records = [(copy.provider, copy.contact) for copy in copies]
+    return await node.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)

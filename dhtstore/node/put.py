@@ -1,0 +1,198 @@
+"""Put: a source becomes a CID with R verified copies.
+
+data path: source -> blocks in the store -> units -> own copy -> copies on peers -> receipts ->
+provider records -> pin => CID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dhtstore.content.importer import UNIXFS_V1_2025
+from dhtstore.errors import QuorumNotReached
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import NodeId
+from dhtstore.model.policy import Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import sign
+from dhtstore.model.unit import Unit
+from dhtstore.node.importing import Import, Source
+from dhtstore.node.importing_tree import Imported
+from dhtstore.node.own_copy import local_units, own_copy
+from dhtstore.node.place import Placement, place_on_peers, publish
+from dhtstore.node.progress import Progress, ProgressSink
+from dhtstore.replication.placement import default_min_acks
+from dhtstore.store.puts import PutRecord
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
+    and its last reason, why there are not more."""
+
+    cid: Cid
+    size_bytes: int
+    replicas: int
+    min_acks: int
+    copies: int
+    receipts: Sequence[Receipt]
+    causes: Mapping[str, str]
+
+
+async def put(
+    node: Node,
+    source: Source,
+    *,
+    name: str,
+    replicas: int | None,
+    min_acks: int | None,
+    progress: ProgressSink,
+) -> PutResult:
+    """Store ``source`` with the given policy (defaults: the node's settings).
+
+    Raises UnreadableSource, SourceChanged, NoRoom (nothing was announced), and QuorumNotReached
+    with the PutResult as ``partial`` when fewer than ``min_acks`` copies have receipts.
+    """
+    wanted = replicas or node.settings.replicas
+    async with node.staging:
+        imported, all_written = await _import(node, source, progress)
+        policy = await node.ports.blocking.run(_policy, node, imported.cid, wanted)
+        units = await node.ports.blocking.run(local_units, node.ports.store, imported.cid)
+        placements = await _place_all(node, imported, units, policy, all_written, progress)
+        await node.ports.blocking.run(_remember, node, imported, name, policy, placements)
+    acks = _min_acks(node, wanted, min_acks)
+    result = _result(imported, placements, wanted, acks)
+    if result.copies < acks:
+        raise _quorum_not_reached(result)
+    return result
+
+
+def live_storage_nodes(node: Node) -> int:
+    """Storage nodes known to be alive, this one included."""
+    known = sum(contact.storage for contact in node.dht.contacts())
+    return known + int(node.settings.storage)
+
+
+def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
+    if asked is None:
+        asked = node.settings.min_acks
+    return default_min_acks(wanted, live_storage_nodes(node)) if asked is None else asked
+
+
+async def _import(node: Node, source: Source, progress: ProgressSink) -> tuple[Imported, bool]:
+    total = getattr(source, "total_bytes", None)
+    work = Import(
+        node.ports.store,
+        node.ports.blocking,
+        UNIXFS_V1_2025,
+        lambda done: progress(Progress("reading", done, total)),
+    )
+    imported = await work.run(source)
+    return imported, work.reused == 0
+
+
+def _policy(node: Node, root: Cid, replicas: int) -> Policy:
+    """A newer policy than any this owner is known to have signed for this root."""
+    owner = node.ports.crypto.owner
+    known = [record.policy for record in [node.puts.get(root)] if record]
+    known += [p for p in [node.claims.policy(owner.public_key, root.raw)] if p]
+    unsigned = Policy(
+        owner=owner.public_key,
+        root=root.raw,
+        sequence=max([int(node.ports.clock.unix_s()), *(p.sequence + 1 for p in known)]),
+        replicas=replicas,
+        expires=0,
+        removed=False,
+    )
+    return sign(unsigned, node.settings.network, owner)
+
+
+async def _place_all(
+    node: Node,
+    imported: Imported,
+    units: Sequence[Unit],
+    policy: Policy,
+    all_written: bool,
+    progress: ProgressSink,
+) -> list[Placement]:
+    """One unit after the other: bounds what holders must reserve at once."""
+    meter = _CopyMeter(progress, imported.size_bytes * (policy.replicas - node.settings.storage))
+    placements = []
+    for unit in units:
+        placement = Placement(unit)
+        if node.settings.storage:
+            placement.add(await own_copy(node, unit, policy, all_written), node.settings.domain)
+        await place_on_peers(node, placement, policy, policy.replicas, meter.advance)
+        if placement.copies:
+            await publish(node, unit, placement.copies)
+        meter.unit_done()
+        placements.append(placement)
+    return placements
+
+
+class _CopyMeter:
+    """Adds up what the holders of the current unit report."""
+
+    def __init__(self, sink: ProgressSink, total_bytes: int) -> None:
+        self._sink, self._total_bytes = sink, total_bytes
+        self._before_bytes = 0
+        self._held: dict[NodeId, int] = {}
+
+    def advance(self, holder: NodeId, held_bytes: int) -> None:
+        self._held[holder] = held_bytes
+        done = self._before_bytes + sum(self._held.values())
+        self._sink(Progress("copying", done, self._total_bytes, len(self._held)))
+
+    def unit_done(self) -> None:
+        self._before_bytes += sum(self._held.values())
+        self._held.clear()
+
+
+def _remember(
+    node: Node, imported: Imported, name: str, policy: Policy, placements: Sequence[Placement]
+) -> None:
+    node.puts.save(
+        PutRecord(
+            name=name,
+            root=imported.cid.raw,
+            size_bytes=imported.size_bytes,
+            created_unix_s=node.ports.clock.unix_s(),
+            policy=policy,
+            units=len(placements),
+        )
+    )
+    node.receipts.save(copy.receipt for p in placements for copy in p.copies)
+    if node.settings.storage:
+        node.pins.add(imported.cid, name, "put")
+
+
+def _result(
+    imported: Imported, placements: Sequence[Placement], wanted: int, acks: int
+) -> PutResult:
+    return PutResult(
+        cid=imported.cid,
+        size_bytes=imported.size_bytes,
+        replicas=wanted,
+        min_acks=acks,
+        copies=min(len(placement.copies) for placement in placements),
+        receipts=[copy.receipt for placement in placements for copy in placement.copies],
+        causes={node: why for placement in placements for node, why in placement.causes.items()},
+    )
+
+
+def _quorum_not_reached(result: PutResult) -> QuorumNotReached:
+    causes = "; ".join(f"{node[:12]}: {why}" for node, why in result.causes.items())
+    why = causes or "no other storage node was found"
+    return QuorumNotReached(
+        f"{result.copies} of {result.replicas} copies, fewer than --min-acks {result.min_acks}"
+        f" ({why})",
+        copies=result.copies,
+        wanted=result.replicas,
+        min_acks=result.min_acks,
+        partial=result,
+    )
