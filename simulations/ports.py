@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Callable
@@ -47,9 +48,17 @@ class SimEntropy:
 
 
 class InlineBlocking:
-    """Runs disk work and hashing at once, in the caller: no threads, no reordering."""
+    """Runs disk work and hashing in the caller: no threads, no reordering.
+
+    ``delay_s`` is what each call takes first, for a slow disk; 0 does not even yield.
+    """
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
         return function(*args)
 
     async def close(self) -> None:

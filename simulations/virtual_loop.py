@@ -20,6 +20,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from simulations.errors import Deadlock, EscapedSimulation, UnhandledErrors
 from simulations.no_real_world import NoRealWorld
 from simulations.waiting import describe_waiting
+from simulations.whose import CURRENT_NODE
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -70,7 +71,7 @@ class VirtualLoop(NoRealWorld):
         self._ready: deque[VirtualHandle] = deque()
         self._timers: list[tuple[float, int, Any, _Bare | None]] = []
         self._cancelled_timers = 0
-        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self._tasks: dict[int, tuple[asyncio.Task[Any], int]] = {}
         self._sweep_at = _SWEEP_TASKS_MIN
         self._created = 0
         self._running = self._stopping = self._closed = False
@@ -80,6 +81,7 @@ class VirtualLoop(NoRealWorld):
         self.unhandled: list[BaseException] = []
         self.fired = 0
         self.on_timer: Callable[[float], object] | None = None
+        self.on_step: Callable[[contextvars.Context], object] | None = None
 
     # --- scheduling -------------------------------------------------------------------------
 
@@ -162,6 +164,8 @@ class VirtualLoop(NoRealWorld):
             if ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
+                    if self.on_step is not None:
+                        self.on_step(handle._context)
                     self._call(handle)
                 continue
             if not timers:
@@ -251,18 +255,23 @@ class VirtualLoop(NoRealWorld):
             task = self._factory(self, coro, name=text, context=context, **options)
         else:
             task = asyncio.Task(coro, loop=self, name=text, context=context, **options)
-        self._tasks[self._created] = task
+        self._tasks[self._created] = (task, CURRENT_NODE.get())
         if len(self._tasks) >= self._sweep_at:
             self._forget_finished()
         return task
 
     def _forget_finished(self) -> None:
-        self._tasks = {number: task for number, task in self._tasks.items() if not task.done()}
-        self._sweep_at = max(_SWEEP_TASKS_MIN, 2 * len(self._tasks))
+        left = {number: entry for number, entry in self._tasks.items() if not entry[0].done()}
+        self._tasks = left
+        self._sweep_at = max(_SWEEP_TASKS_MIN, 2 * len(left))
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks not yet done, oldest first."""
-        return [task for task in self._tasks.values() if not task.done()]
+        return [task for task, _ in self._tasks.values() if not task.done()]
+
+    def tasks_of(self, node: int) -> list[asyncio.Task[Any]]:
+        """Those that code of this node has started."""
+        return [task for task, owner in self._tasks.values() if owner == node and not task.done()]
 
     def set_task_factory(self, factory: Any) -> None:
         self._factory = factory
