@@ -6,11 +6,11 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
-from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
+from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.certificate import client_context, peer_key, server_context
@@ -122,13 +122,21 @@ class TlsTransport:
                 continue
             self._own(self._serve(sock, Address(peer[0], peer[1]), on_stream))
 
-    def _own(self, serving: Awaitable[None]) -> None:
+    def _own(self, serving: Coroutine[Any, Any, None]) -> None:
         self._count += 1
         number = self._count
         self._handshakes += 1
-        task = asyncio.ensure_future(serving)
+        task = asyncio.create_task(serving)
         self._accepted[number] = task
-        task.add_done_callback(lambda _: self._accepted.pop(number, None))
+        task.add_done_callback(lambda done: self._served(number, done))
+
+    def _served(self, number: int, task: asyncio.Task[None]) -> None:
+        """A stream that ends in an error of the peer is over; anything else is a bug to be seen."""
+        del self._accepted[number]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, DhtstoreError):
+            context = {"message": "serving a stream failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
         stream = TlsStream(peer)

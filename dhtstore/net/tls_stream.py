@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S: Final = 1.0
 
 # asyncio sets aside a receive buffer of this size for each TLS connection; the default of
 # 256 KiB makes 512 connections cost 128 MiB, and 64 KiB is as fast.
-sslproto.SSLProtocol.max_size = 64 * 1024  # type: ignore[attr-defined]
+sslproto.SSLProtocol.max_size = 64 * 1024
 
 
 class TlsStream(asyncio.BufferedProtocol):
