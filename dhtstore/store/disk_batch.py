@@ -39,6 +39,7 @@ class DiskBatch:
         self._staged: dict[bytes, Row] = {}  # reserved in a pack, not indexed yet
         self._gathered: _Extent | None = None  # small records waiting for company
         self._writing = 0  # extents being written
+        self._draining = False  # a commit waits for them; puts wait for it
         self._failed = False
         self._closed = False
         self._state = threading.Condition()
@@ -54,6 +55,7 @@ class DiskBatch:
         named = Cid(bytes((1, cid.codec)) + multihash)
         head = header(named, size)
         with self._state:
+            self._state.wait_for(lambda: not self._draining)
             if multihash in self._staged:
                 return True
             writer, offset = self._reserve(len(head) + size)
@@ -67,17 +69,8 @@ class DiskBatch:
 
     def commit(self) -> None:
         with self._committing:
-            with self._state:
-                # Writes in flight lie below the end that this commit will declare known.
-                self._state.wait_for(lambda: self._writing == 0)
-                self._write_gathered()
-                assert not self._closed, "a batch is used after it was left"
-                if self._failed:
-                    raise NoRoom("a write of this batch failed: it can only be discarded")
-                rows, relied = dict(self._staged), set(self.relied)
-                ends = {writer.number: writer.end for writer in self._writers}
-                writers = [w for w in self._writers if w.end > self._known[w.number]]
-            self._make_durable(writers, rows, ends)
+            rows, relied, ends = self._drain()
+            self._make_durable(rows, ends)
             with self._state:
                 for multihash in rows:
                     del self._staged[multihash]
@@ -97,6 +90,7 @@ class DiskBatch:
         with self._committing, self._state:
             self._state.wait_for(lambda: self._writing == 0)
             self._closed = True
+            self._pool.closed(self)
             self._gathered = None
             self._quota.give_back(ROW_BYTES * len(self._staged))
             self._staged.clear()
@@ -104,7 +98,23 @@ class DiskBatch:
                 self._cut(writer)
                 self._pool.checkin(writer)
             self._writers.clear()
-            self._pool.closed(self)
+
+    def _drain(self) -> tuple[dict[bytes, Row], set[bytes], dict[int, int]]:
+        """Everything put so far, written: its rows, the blocks relied on, the packs' ends."""
+        with self._state:
+            assert not self._closed, "a batch is used after it was left"
+            # A write in flight lies below the end that the commit will declare known.
+            self._draining = True
+            try:
+                self._state.wait_for(lambda: self._writing == 0)
+                self._write_gathered()
+            finally:
+                self._draining = False
+                self._state.notify_all()
+            if self._failed:
+                raise NoRoom("a write of this batch failed: it can only be discarded")
+            ends = {writer.number: writer.end for writer in self._writers}
+            return dict(self._staged), set(self.relied), ends
 
     def _reserve(self, size: int) -> tuple[PackWriter, int]:
         """Called with the state held.  Quota first: nothing is written that has no room."""
@@ -160,15 +170,14 @@ class DiskBatch:
                 if not self._writing:
                     self._state.notify_all()
 
-    def _make_durable(
-        self, writers: list[PackWriter], rows: dict[bytes, Row], ends: dict[int, int]
-    ) -> None:
-        if not writers:
+    def _make_durable(self, rows: dict[bytes, Row], ends: dict[int, int]) -> None:
+        grown = {number: end for number, end in ends.items() if end > self._known[number]}
+        if not grown:
             return
         try:
-            for writer in writers:
+            for writer in [writer for writer in self._writers if writer.number in grown]:
                 writer.sync()
-            added = self._index.add(rows.values(), {w.number: ends[w.number] for w in writers})
+            added = self._index.add(rows.values(), grown)
         except DhtstoreError:
             # A failed fsync may have dropped the pages: a second one would lie.
             self._failed = True
