@@ -140,7 +140,8 @@ class LocalClient:
         """Send the one request; raises NotRunning."""
         try:
             sent = socket.send_fds(self._socket, [message], descriptors)
-            self._socket.sendall(message[sent:])
+            if sent < len(message):  # an empty send would fail if the node has answered and left
+                self._socket.sendall(message[sent:])
         except OSError as error:
             raise NotRunning("the node refused the connection or stopped") from error
 

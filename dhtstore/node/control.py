@@ -136,7 +136,7 @@ async def perform(
             value = await operation(Call(node, request, descriptors, watch))
     except TimeoutError as error:
         raise TimedOut(f"{request.op} was not done within {request.timeout_s:g} s") from error
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 class _Throttle:
