@@ -53,15 +53,18 @@ class DagWalk:
         return outputs
 
     def leaf(self, want: Want) -> Leaf | None:
-        """Where the bytes of a want belong; None unless it is a raw block inside a file."""
+        """Where the bytes of a want belong; None unless it is a raw block inside a file.
+
+        A file of one raw block is told by the Tsize its directory claims, which may lie.
+        """
         task = self._pending[want.sequence]
-        if task.role is not Role.PART or not task.is_leaf:
+        if not task.is_leaf or task.role not in (Role.PART, Role.ENTRY):
             return None
         return Leaf(task.path, task.offset, task.claim_bytes)
 
     def skip(self, want: Want) -> None:
-        """Take a leaf as accepted without its bytes: the output has them already."""
-        del self._pending[want.sequence]
+        """Take a leaf as accepted without its bytes, and without output."""
+        self._skipped(self._pending.pop(want.sequence))
 
     @property
     def done(self) -> bool:
@@ -76,6 +79,9 @@ class DagWalk:
     def _emit(self, task: Task, node: Node) -> list[Output]:
         """The output a block yields."""
         raise MalformedDag(f"{task.cid} is not part of this walk")
+
+    def _skipped(self, task: Task) -> None:
+        """A leaf whose bytes the caller has, of the length its parent claims."""
 
     # --- the frontier -----------------------------------------------------------------------
 

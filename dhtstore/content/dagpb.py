@@ -92,7 +92,9 @@ def _decode_link(raw: bytes) -> Link:
 def _decode_name(raw: bytes, at: int) -> tuple[str, int]:
     if at >= len(raw) or raw[at] != _NAME << 3 | BYTES:
         return "", at
-    length, start = read_varint(raw, at + 1)
+    length, start = raw[at + 1], at + 2
+    if length >= 0x80:
+        length, start = read_varint(raw, at + 1)
     end = start + length
     if end > len(raw):
         raise MalformedDag("a dag-pb link that ends inside its name")

@@ -44,6 +44,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The varint at ``at`` and where it ends.  Raises MalformedDag."""
     value = shift = 0
     try:
+        if data[at] < 0x80:
+            return data[at], at + 1
         while True:
             byte = data[at]
             at += 1

@@ -9,7 +9,7 @@ from dhtstore.content.children import Role, Slot, Task
 from dhtstore.content.dag_walk import DagWalk
 from dhtstore.content.units import Place
 from dhtstore.content.unixfs import Node
-from dhtstore.content.walk import Output, Want
+from dhtstore.content.walk import Output
 from dhtstore.errors import MalformedDag
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
@@ -38,13 +38,6 @@ class UnitWalk(DagWalk):
             Task(cid, Role.ROOT, 0, place, (i,), slot=_UNKNOWN) for i, cid in enumerate(unit.roots)
         )
 
-    def skip(self, want: Want) -> None:
-        """Count a leaf as its parent claims it: for who knows the block to be there."""
-        claimed = self.leaf(want)
-        super().skip(want)
-        self.blocks += 1
-        self.size_bytes += claimed.size_bytes if claimed else 0
-
     def _select(self, tasks: Iterable[Task]) -> Iterator[Task]:
         for task in tasks:
             if task.place.unit is self.unit and self._first_time(task):
@@ -61,11 +54,18 @@ class UnitWalk(DagWalk):
     def _emit(self, task: Task, node: Node) -> list[Output]:
         if task.cid.inlined is None:
             self.blocks += 1
-        if node.is_file:
-            self.size_bytes += len(node.content)
-        self._weight_bytes += node.block_bytes if self.unit.spine else len(node.content)
+        self._count(len(node.content) if node.is_file else 0, node.block_bytes)
+        return []
+
+    def _skipped(self, task: Task) -> None:
+        """Counted as its parent claims it: for who knows the block to be there."""
+        self.blocks += 1
+        self._count(task.claim_bytes, task.claim_bytes)
+
+    def _count(self, content_bytes: int, block_bytes: int) -> None:
+        self.size_bytes += content_bytes
+        self._weight_bytes += block_bytes if self.unit.spine else content_bytes
         if self._weight_bytes > UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES:
             raise MalformedDag("a unit that is larger than its links claim")
         if self.blocks > UNIT_WANTS_MAX:
             raise MalformedDag(f"a unit of more than {UNIT_WANTS_MAX} blocks")
-        return []

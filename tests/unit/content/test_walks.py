@@ -15,7 +15,7 @@ from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
 from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.unit_walk import UnitWalk
 from dhtstore.content.unixfs import Kind, Message
-from dhtstore.content.walk import Directory, File, Symlink, Walk
+from dhtstore.content.walk import Directory, File, Leaf, Symlink, Walk
 from dhtstore.errors import MalformedDag, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.unit import Unit
@@ -123,6 +123,32 @@ def test_wants_come_in_dag_order_and_leftmost_first() -> None:
     walk.accept(second, dag.blocks[second.cid])
     walk.accept(first, dag.blocks[first.cid])
     assert [want.cid for want in walk.next(9)] == halves[0] + halves[1]
+
+
+@pytest.mark.parametrize("start_walk", EVERY_WALK)
+def test_only_raw_blocks_inside_files_are_leaves(start_walk: Callable[[Cid], Walk]) -> None:
+    dag = Dag()
+    walk = start_walk(dag.claimed_file((2 << 20) + 5).cid)
+    (top,) = walk.next(9)
+    assert walk.leaf(top) is None
+    walk.accept(top, dag.blocks[top.cid])
+    leaves = [walk.leaf(want) for want in walk.next(9)]
+    assert leaves == [Leaf((), 0, 1 << 20), Leaf((), 1 << 20, 1 << 20), Leaf((), 2 << 20, 5)]
+
+
+def test_a_walk_with_every_leaf_skipped_counts_the_same() -> None:
+    dag = Dag()
+    root = dag.directory({"a": dag.claimed_file(5 << 20), "b": dag.leaf(7)}).cid
+    walk, full = whole(root), whole(root)
+    dag.run(full)
+    while wants := walk.next(9):
+        for want in wants:
+            if walk.leaf(want):
+                walk.skip(want)
+            else:
+                walk.accept(want, dag.blocks[want.cid])
+    assert walk.done
+    assert (walk.blocks, walk.size_bytes) == (full.blocks, full.size_bytes)
 
 
 # --- inlined content ------------------------------------------------------------------------
