@@ -116,8 +116,9 @@ class Lookup:
         return leaders
 
     def _free_slots(self, now: float) -> None:
+        # Written as in wake_at: rounding must not make a caller wake too early for ever.
         for candidate in self._ranked:
-            if candidate.state is State.ASKED and now - candidate.asked_s >= self._soft_timeout_s:
+            if candidate.state is State.ASKED and now >= candidate.asked_s + self._soft_timeout_s:
                 candidate.state = State.LATE
 
     def _learn(self, peers: Iterable[Peer]) -> bool:

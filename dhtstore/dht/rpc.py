@@ -18,7 +18,7 @@ from kademlia.protocol import KademliaProtocol
 from dhtstore.dht.limits import TokenBucket
 from dhtstore.dht.peer import Peer, peer_at, unpack_peer
 from dhtstore.dht.records import ContactStore, RecordStore, Verdict
-from dhtstore.dht.rtt import RttEstimate, retransmission_timeout_s
+from dhtstore.dht.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.sessions import Check, Sessions
 from dhtstore.dht.table import Table
 from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolError
@@ -31,7 +31,6 @@ from dhtstore.params import (
     DATAGRAM_MAX_BYTES,
     FIRST_REQUEST_PADDED_BYTES,
     RPC_IN_FLIGHT_MAX,
-    RPC_TIMEOUT_MIN_S,
     VERIFY_PINGS_PER_S,
     K,
 )
@@ -411,7 +410,8 @@ class NodeRpc(KademliaProtocol):
             call.size_bytes = FIRST_REQUEST_PADDED_BYTES
         self._outstanding[message_id] = call
         call.sent_s = self._clock.monotonic_s()
-        call.timer = loop.call_later(call.timeout_s, self._timeout, call)
+        wait_s = call.timeout_s if call.attempts > 1 else last_wait_s(call.timeout_s)
+        call.timer = loop.call_later(wait_s, self._timeout, call)
         self._transmit(call)
 
     def _transmit(self, call: Call) -> None:
@@ -430,9 +430,8 @@ class NodeRpc(KademliaProtocol):
             return
         self.count("retransmitted")
         self._transmit(call)
-        wait_s = max(RPC_TIMEOUT_MIN_S, call.timeout_s)
         loop = asyncio.get_running_loop()
-        call.timer = loop.call_later(wait_s, self._timeout, call)
+        call.timer = loop.call_later(last_wait_s(call.timeout_s), self._timeout, call)
 
     def _fail(self, call: Call) -> None:
         self.forget(call)

@@ -9,12 +9,14 @@ from dhtstore.params import (
     RPC_INITIAL_TIMEOUT_S,
     RPC_RETRANSMIT_MIN_S,
     RPC_TIMEOUT_MAX_S,
+    RPC_TIMEOUT_MIN_S,
 )
 
 _SAMPLES_MAX: Final = 32
 _QUANTILE: Final = 0.95
 _MARGIN: Final = 1.15  # measured: p95 x 1.1 to 1.15 gives the best lookups under loss
 _RECOMPUTE_EVERY: Final = 8
+_FIRST_FACTOR: Final = 3  # RFC 6298 section 2.2: SRTT + 4 x RTT/2 after the first sample
 
 
 class RttEstimate:
@@ -34,7 +36,9 @@ class RttEstimate:
         else:
             self._samples[self._count % _SAMPLES_MAX] = rtt_s
         self._count += 1
-        if self._count <= 3 or self._count % _RECOMPUTE_EVERY == 0:
+        if self._count < _RECOMPUTE_EVERY:
+            self.timeout_s = clamp(_FIRST_FACTOR * max(self._samples))
+        elif self._count % _RECOMPUTE_EVERY == 0:
             ranked = sorted(self._samples)
             self.timeout_s = clamp(ranked[int(_QUANTILE * (len(ranked) - 1))] * _MARGIN)
 
@@ -42,6 +46,12 @@ class RttEstimate:
 def retransmission_timeout_s(srtt_s: float, rttvar_s: float) -> float:
     """RFC 6298 section 2.3, clamped."""
     return clamp(srtt_s + 4 * rttvar_s)
+
+
+def last_wait_s(timeout_s: float) -> float:
+    """How long a peer that needed retransmission, or gets none, is waited for: long enough that
+    only the dead fail, since lookups do not wait for it."""
+    return max(RPC_TIMEOUT_MIN_S, min(RPC_TIMEOUT_MAX_S, _FIRST_FACTOR * timeout_s))
 
 
 def clamp(timeout_s: float) -> float:

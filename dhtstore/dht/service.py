@@ -137,7 +137,7 @@ class DhtService(Server):
         if answered:
             self._seeds = answered
             await self._closest(self.node.id)
-            for index in range(self.protocol.router.nearest_bucket()):
+            for index in self.protocol.router.far_buckets_with_room():
                 await self._refresh(index)
         return len(answered)
 

@@ -236,10 +236,10 @@ class Table(RoutingTable):
         if index < len(self.buckets):
             self._bucket(index, now).last_updated = now
 
-    def nearest_bucket(self) -> int:
-        """The index of the deepest bucket that holds a peer, -1 if the table is empty."""
-        depth = (i for i in range(len(self.buckets) - 1, -1, -1) if self.buckets[i])
-        return next(depth, -1)
+    def far_buckets_with_room(self) -> list[int]:
+        """The buckets farther than our nearest neighbour's that are not full (section 2.3)."""
+        deepest = max((i for i, bucket in enumerate(self.buckets) if bucket), default=0)
+        return [i for i in range(deepest) if len(self.buckets[i] or ()) < self.ksize]
 
     def _bucket(self, index: int, now: float) -> Bucket:
         while index >= len(self.buckets):

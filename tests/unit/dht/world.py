@@ -1,0 +1,120 @@
+"""Whole DHT services in virtual time, for the tests of this room."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from dhtstore.dht.service import DhtService
+from dhtstore.model.contact import Address, Contact, ContactRecord
+from dhtstore.model.identity import DhtKey
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import sign
+from simulations.crypto import SimCrypto
+from simulations.latency import UniformLatency
+from simulations.network import SimEndpoint, SimNetwork
+from simulations.ports import SimClock, SimEntropy
+from simulations.virtual_loop import VirtualLoop, run
+
+T = TypeVar("T")
+HOUR_S = 3600
+
+
+class World:
+    """Services on one simulated network, one machine each."""
+
+    def __init__(self, seed: int = 1, loss: float = 0.0, network: str = "test") -> None:
+        self.loop = VirtualLoop()
+        self.rng = random.Random(seed)
+        latency = UniformLatency(seed, 0.02, 0.15)
+        self.net = SimNetwork(self.loop, self.rng, latency, loss=loss)
+        self.network, self.seed = network, seed
+        self.members: list[Member] = []
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def add(
+        self, *, network: str | None = None, ephemeral: bool = False, storage: bool = True
+    ) -> Member:
+        number = len(self.members) + 1
+        member = Member(self, number, network or self.network, ephemeral, storage)
+        self.members.append(member)
+        return member
+
+    async def grow(self, count: int) -> list[Member]:
+        """Start that many more; each joins through one that is there already."""
+        grown = [self.add() for _ in range(count)]
+        for member in grown:
+            await member.dht.start()
+            first = self.members[0]
+            if member is not first:
+                assert await member.dht.bootstrap([first.contact]) == 1
+        return grown
+
+    def trace(self, event: str, **fields: object) -> None:
+        assert event != "dht.defect", fields
+        self.events.append((event, fields))
+
+
+class Member:
+    def __init__(
+        self, world: World, number: int, network: str, ephemeral: bool, storage: bool
+    ) -> None:
+        self.world, self.network = world, network
+        self.crypto = SimCrypto(b"%d/%d" % (world.seed, number), b"owner%d" % number)
+        self.clock = SimClock(world.loop)
+        self.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7400)
+        self.endpoint: SimEndpoint = world.net.endpoint(self.address)
+        self.sequence = 1
+        self.dht = DhtService(
+            network=network,
+            crypto=self.crypto,
+            clock=self.clock,
+            entropy=SimEntropy(world.seed, f"node {number}"),
+            endpoint=self.endpoint,
+            tracer=world.trace,
+            own_record=self.contact_record,
+            storage_node=storage,
+            ephemeral=ephemeral,
+        )
+        self.contact = Contact.of(self.crypto.node.public_key, self.address, storage=storage)
+
+    def contact_record(self, *, lifetime_s: int = HOUR_S) -> ContactRecord:
+        issued = int(self.clock.unix_s())
+        record = ContactRecord(
+            self.crypto.node.public_key,
+            ((self.address.host, self.address.port),),
+            1,
+            "",
+            self.sequence,
+            issued,
+            issued + lifetime_s,
+        )
+        return sign(record, self.network, self.crypto.node)
+
+    def provider_record(
+        self, key: DhtKey, *, sequence: int = 1, lifetime_s: int = HOUR_S
+    ) -> ProviderRecord:
+        issued = int(self.clock.unix_s())
+        public_key = self.crypto.node.public_key
+        record = ProviderRecord(key, public_key, sequence, issued, issued + lifetime_s)
+        return sign(record, self.network, self.crypto.node)
+
+    async def provide(self, key: DhtKey, **changes: int) -> int:
+        pair = (self.provider_record(key, **changes), self.contact_record())
+        return await self.dht.provide(key, [pair], timeout_s=15)
+
+
+def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
+    """Run a scene in virtual time; stops every service at the end."""
+    world = World(**settings)  # type: ignore[arg-type]
+
+    async def main() -> T:
+        try:
+            return await scene(world)
+        finally:
+            for member in world.members:
+                if member.dht.maintenance is not None:
+                    await member.dht.stop()
+
+    return run(main(), world.loop)
