@@ -1,0 +1,232 @@
+"""The plots people look for in a simulation, drawn from a run's folder.
+
+Each function takes a run and returns a figure, or None if the run has nothing to draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dhtstore.params import K
+from simulations import theory
+from simulations.results import OperationRow, RunData, Sample, quantile
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+_INK, _MODEL = "#222222", "#888888"
+_BINS_MAX = 60
+_ROOMY_INCHES = (7.0, 4.2)
+_BARS_MAX = 16
+
+Plot = Callable[[RunData], Figure | None]
+
+
+def latency_cdf(run: RunData) -> Figure | None:
+    """How long operations took that succeeded, by kind."""
+    by_kind = _by_kind([row for row in run.operations if row.ok and row.stop_s > row.start_s])
+    if not by_kind:
+        return None
+    figure, axes = _canvas(
+        "Time until done", "virtual seconds (logarithmic)", "share of operations"
+    )
+    for colour, (kind, rows) in zip(_COLOURS, by_kind.items(), strict=False):
+        times = sorted(row.stop_s - row.start_s for row in rows)
+        label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
+        _step_cdf(axes, times, colour, label)
+    axes.set_xscale("log")
+    _finish(axes)
+    return figure
+
+
+def hops(run: RunData) -> Figure | None:
+    """Hops of lookups beside the recursion for alpha = beta = 1 and the mean for alpha = 3."""
+    found = [row.hops for row in run.operations if row.hops and row.ok]
+    if not found:
+        return None
+    nodes = _nodes(run)
+    model = theory.hop_distribution(nodes, K)
+    figure, axes = _canvas("Hops to the closest node", "hops (own table = 1)", "share of lookups")
+    xs = range(1, max(*found, *(hop for hop, p in model.items() if p > 0.001)) + 1)
+    shares = [found.count(x) / len(found) for x in xs]
+    mean = sum(found) / len(found)
+    label = f"measured (n = {len(found):,}, mean {mean:.3f})"
+    axes.bar([x - 0.2 for x in xs], shares, 0.4, color=_COLOURS[0], label=label)
+    expected = theory.expected_hops(nodes, K)
+    label = f"recursion, alpha = beta = 1 (mean {expected:.3f})"
+    axes.bar([x + 0.2 for x in xs], [model.get(x, 0.0) for x in xs], 0.4, color=_MODEL, label=label)
+    axes.set_xticks(list(xs))
+    _finish(axes)
+    return figure
+
+
+def success_over_time(run: RunData) -> Figure | None:
+    """The share of operations that succeeded, by when they began."""
+    by_kind = _by_kind(run.operations)
+    if not by_kind:
+        return None
+    figure, axes = _canvas("Success", "virtual time, minutes", "share of operations that succeeded")
+    end_s = max(row.start_s for row in run.operations)
+    width_s = max(end_s / 30, 1e-9)
+    for colour, (kind, rows) in zip(_COLOURS, by_kind.items(), strict=False):
+        bins: dict[int, list[bool]] = {}
+        for row in rows:
+            bins.setdefault(int(row.start_s / width_s), []).append(row.ok)
+        xs = sorted(bins)
+        minutes = [(x + 0.5) * width_s / 60 for x in xs]
+        shares = [sum(bins[x]) / len(bins[x]) for x in xs]
+        axes.plot(minutes, shares, marker="o", markersize=3, color=colour, label=kind)
+    axes.set_ylim(-0.02, 1.04)
+    _finish(axes)
+    return figure
+
+
+def nodes_up(run: RunData) -> Figure | None:
+    """Nodes alive over time."""
+    return _over_time(run, "nodes_up", "Nodes alive", "nodes")
+
+
+def replicas(run: RunData) -> Figure | None:
+    """Copies of an object on nodes that are up, over time: quartiles and the worst."""
+    return _over_time(run, "replicas", "Live copies of an object", "copies")
+
+
+def messages_over_time(run: RunData) -> Figure | None:
+    """Datagrams a node sends in a second, over time."""
+    return _over_time(run, "datagrams_per_node_s", "Datagrams", "datagrams per node and second")
+
+
+def traffic(run: RunData) -> Figure | None:
+    """What each node sent and received over the run."""
+    series = {
+        "sent": _values(run.metric("node_sent_bytes_per_s")),
+        "received": _values(run.metric("node_received_bytes_per_s")),
+    }
+    if not any(series.values()):
+        return None
+    figure, axes = _canvas(
+        "Traffic of a node", "bytes a second (mean over the run)", "share of nodes"
+    )
+    for colour, (name, values) in zip(_COLOURS, series.items(), strict=False):
+        if values:
+            label = f"{name} (mean {sum(values) / len(values):,.0f} B/s)"
+            _step_cdf(axes, sorted(values), colour, label)
+    axes.set_xscale("symlog", linthresh=10)
+    axes.set_xlim(left=0)
+    _finish(axes)
+    return figure
+
+
+def bucket_fill(run: RunData) -> Figure | None:
+    """How full each bucket is, beside the expectation for as many nodes as were up."""
+    samples = run.metric("bucket_fill")
+    if not samples:
+        return None
+    last_s = max(sample.time_s for sample in samples)
+    measured = {int(s.label): s.value for s in samples if s.time_s == last_s}
+    nodes = _nodes(run)
+    xs = [x for x in range(max(measured) + 1) if theory.bucket_fill(nodes, K, x) > 0.02]
+    figure, axes = _canvas("Bucket fill", "bucket (0 = far half of the space)", "contacts, mean")
+    heights = [measured.get(x, 0.0) for x in xs]
+    axes.bar(xs, heights, 0.7, color=_COLOURS[0], label="measured")
+    expected = [theory.bucket_fill(nodes, K, x) for x in xs]
+    label = f"all it could know, N = {nodes:,}"
+    axes.plot(xs, expected, marker="o", markersize=4, color=_COLOURS[1], label=label)
+    axes.set_xticks(xs)
+    _finish(axes)
+    return figure
+
+
+def messages_by_kind(run: RunData) -> Figure | None:
+    """How many datagrams of each kind were sent."""
+    found = sorted(run.metric("messages"), key=lambda sample: -sample.value)[:_BARS_MAX]
+    if not found:
+        return None
+    figure, axes = _canvas("Datagrams by kind", "datagrams", "")
+    names = [sample.label for sample in found][::-1]
+    counts = [sample.value for sample in found][::-1]
+    bars = axes.barh(names, counts, color=_COLOURS[0])
+    axes.bar_label(bars, labels=[f"{count:,.0f}" for count in counts], padding=3, fontsize=8)
+    axes.margins(x=0.15)
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+PLOTS: dict[str, Plot] = {
+    "latency": latency_cdf,
+    "hops": hops,
+    "success": success_over_time,
+    "nodes": nodes_up,
+    "replicas": replicas,
+    "buckets": bucket_fill,
+    "traffic": traffic,
+    "datagrams": messages_over_time,
+    "kinds": messages_by_kind,
+}
+
+
+# --- pieces ---------------------------------------------------------------------------------
+
+
+def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_ROOMY_INCHES, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", color=_INK, fontweight="bold")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _finish(axes: Axes) -> None:
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _step_cdf(axes: Axes, ordered: Sequence[float], colour: str, label: str) -> None:
+    count = len(ordered)
+    xs = [ordered[0], *ordered]
+    ys = [0.0, *((rank + 1) / count for rank in range(count))]
+    axes.step(xs, ys, where="post", color=colour, label=label)
+    axes.set_ylim(0, 1.02)
+
+
+def _over_time(run: RunData, metric: str, title: str, unit: str) -> Figure | None:
+    samples = run.metric(metric)
+    if not samples:
+        return None
+    figure, axes = _canvas(title, "virtual time, minutes", unit)
+    for colour, (label, series) in zip(_COLOURS, _by_label(samples).items(), strict=False):
+        minutes = [sample.time_s / 60 for sample in series]
+        axes.plot(minutes, _values(series), color=colour, label=label or None)
+    axes.set_ylim(bottom=0)
+    if any(sample.label for sample in samples):
+        _finish(axes)
+    return figure
+
+
+def _values(samples: Sequence[Sample]) -> list[float]:
+    return [sample.value for sample in samples]
+
+
+def _by_label(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.label, []).append(sample)
+    return found
+
+
+def _by_kind(rows: Sequence[OperationRow]) -> dict[str, list[OperationRow]]:
+    found: dict[str, list[OperationRow]] = {}
+    for row in rows:
+        found.setdefault(row.kind, []).append(row)
+    return dict(sorted(found.items()))
+
+
+def _nodes(run: RunData) -> int:
+    """The mean number of nodes up, or what the scenario asked for."""
+    up = _values(run.metric("nodes_up"))
+    asked = run.scenario.get("run", {}).get("nodes", 100)
+    return max(2, round(sum(up) / len(up)) if up else int(asked))

@@ -1,0 +1,109 @@
+"""One self-contained HTML page for a run, and its plots as PNG files."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from simulations.plots import PLOTS
+from simulations.results import RunData
+
+_DPI = 130
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.lead { color: #555; margin-top: .3rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(28rem, 1fr)); gap: 1rem; }
+figure { margin: 0; } figure img { width: 100%; height: auto; }
+figcaption { color: #555; font-size: .9rem; }
+table { border-collapse: collapse; font-size: .92rem; } td, th { padding: .15rem .8rem .15rem 0;
+        text-align: left; border-bottom: 1px solid #e5e5e5; vertical-align: top; }
+td:last-child { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+code { background: #f3f3f3; padding: .1rem .3rem; border-radius: 3px; overflow-wrap: anywhere; }
+"""
+
+
+def write(run: RunData) -> Path:
+    """Draw everything the run has data for into its folder; returns the page's path."""
+    figures = []
+    for name, plot in PLOTS.items():
+        figure = plot(run)
+        if figure is not None:
+            figure.savefig(run.path / f"{name}.png", dpi=_DPI)
+            figures.append(_figure(name, figure, (plot.__doc__ or "").strip()))
+    page = run.path / "report.html"
+    page.write_text(_page(run, "\n".join(figures)))
+    return page
+
+
+def _figure(name: str, figure: Figure, caption: str) -> str:
+    source = base64.b64encode(_svg(name, figure)).decode()
+    return (
+        f'<figure><img alt="{html.escape(caption)}" src="data:image/svg+xml;base64,{source}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _svg(name: str, figure: Figure) -> bytes:
+    """The same bytes for the same data: no date, no random ids."""
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _page(run: RunData, figures: str) -> str:
+    asked = run.scenario.get("run", {})
+    title = str(asked.get("scenario") or "simulation")
+    state = "" if run.summary else "<p><strong>This run was interrupted.</strong></p>"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{_STYLE}</style></head><body>
+<h1>{html.escape(title)}</h1>
+<p class="lead">{html.escape(str(asked.get("description", "")))}</p>{state}
+<div class="plots">{figures}</div>
+<h2>Summary</h2>
+{_table(run.summary)}
+<h2>Scenario</h2>
+{_table(run.scenario)}
+<h2>Run it again</h2>
+<p><code>python -m simulations replay {html.escape(str(run.path))}</code> runs the same world and
+compares the digests of the traces.</p>
+</body></html>
+"""
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    rows = "\n".join(
+        f"<tr><td>{html.escape(key)}</td><td>{html.escape(_shown(value))}</td></tr>"
+        for key, value in _flat(values)
+    )
+    return f"<table>{rows}</table>"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append((prefix + key, value))
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:,.6g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)

@@ -1,0 +1,67 @@
+"""The report draws what a run has, is self-contained, and is the same for the same data."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from simulations.plots import PLOTS
+from simulations.report import write
+from simulations.results import OperationRow, RunFolder, load, summarise
+from simulations.scenario import from_tables
+
+
+def a_run(path: Path, *, finished: bool = True) -> Path:
+    """A made-up run with something for every plot."""
+    scenario = from_tables({"run": {"scenario": "<lookup>", "nodes": 1000, "description": "a & b"}})
+    rng, rows = random.Random(1), list[OperationRow]()
+    for number in range(400):
+        start_s, took_s = 9.0 * number, rng.lognormvariate(-1, 0.6)
+        kind, hop = ("lookup", rng.choice((2, 2, 2, 3))) if number % 3 else ("get", 0)
+        ok = rng.random() > 0.05
+        rows.append(
+            OperationRow(start_s, start_s + took_s, kind, 1, 1, 9, hop, 9, 0, ok, "" if ok else "X")
+        )
+    with RunFolder(path, scenario, seed=1) as folder:
+        for row in rows:
+            folder.operation(row)
+        for minute in range(61):
+            time_s = 60.0 * minute
+            folder.sample(time_s, "nodes_up", 950 + rng.randrange(100))
+            folder.sample(time_s, "datagrams_per_node_s", 2 + rng.random())
+            for label, value in (("median", 3), ("lower quartile", 2), ("fewest", 1)):
+                folder.sample(time_s, "replicas", value + rng.random(), label)
+        for bucket in range(12):
+            fill = min(20.0, 1000 * 2.0 ** -(bucket + 1))
+            folder.sample(3600, "bucket_fill", fill * 0.97, str(bucket))
+        for node in range(1000):
+            folder.sample(3600, "node_sent_bytes_per_s", rng.lognormvariate(6, 1), str(node))
+            folder.sample(3600, "node_received_bytes_per_s", rng.lognormvariate(6, 1), str(node))
+        for kind, count in (("find_node", 812_345), ("find_node reply", 790_000), ("ping", 12_000)):
+            folder.sample(3600, "messages", count, kind)
+        if finished:
+            folder.finish({"trace_sha256": "ab" * 32, "operations": summarise(rows)})
+    return path
+
+
+def test_every_plot_is_drawn_and_the_page_stands_alone(tmp_path: Path) -> None:
+    page = write(load(a_run(tmp_path))).read_text()
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in PLOTS)
+    assert page.count("<figure>") == len(PLOTS)
+    assert "&lt;lookup&gt;" in page
+    assert "a &amp; b" in page
+    assert "abab" in page
+    for outside in ("http://", "https://", 'src="/', "<script"):
+        assert outside not in page
+
+
+def test_the_same_data_give_the_same_page(tmp_path: Path) -> None:
+    run = load(a_run(tmp_path))
+    assert write(run).read_bytes() == write(run).read_bytes()
+
+
+def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:
+    assert "interrupted" in write(load(a_run(tmp_path / "cut", finished=False))).read_text()
+    with RunFolder(tmp_path / "empty", from_tables({}), seed=1) as folder:
+        folder.finish({})
+    assert "<figure>" not in write(load(tmp_path / "empty")).read_text()
