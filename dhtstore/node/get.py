@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GetResult:
-    """``size_bytes`` of content written; ``holders`` are the nodes that were connected
+    """``size`` bytes of content were written; ``holders`` are the nodes that were connected
     to for blocks and ``causes`` why others could not be (node -> reason)."""
 
     cid: Cid
-    size_bytes: int
+    size: int
     holders: Sequence[str]
     causes: dict[str, str]
 
