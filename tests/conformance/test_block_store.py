@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -341,3 +342,68 @@ def test_cids_may_be_listed_while_blocks_come_and_go(store: BlockStore) -> None:
             store.delete([listed[0]])
             put(store, block(9999))
     assert {cid for cid, _ in blocks} <= set(listed)
+
+
+def test_deletes_and_puts_of_the_same_blocks_at_once(store: BlockStore) -> None:
+    """Whatever the order, a commit is true when it returns, and the books balance after."""
+    empty = store.used_bytes
+    blocks = [block(number, 2000) for number in range(60)]
+    failures: list[BaseException] = []
+    held = threading.Lock()  # a commit and the look that follows it, against the next delete
+
+    def putter(seed: int) -> None:
+        rng = random.Random(seed)
+        try:
+            for _ in range(15):
+                chosen = rng.sample(blocks, 12)
+                with store.batch() as batch:
+                    for cid, data in chosen:
+                        batch.put(cid, data)
+                    with held:
+                        batch.commit()
+                        assert store.missing([cid for cid, _ in chosen]) == []
+        except BaseException as error:
+            failures.append(error)
+
+    def deleter() -> None:
+        rng = random.Random(0)
+        for _ in range(60):
+            with held:
+                store.delete([cid for cid, _ in rng.sample(blocks, 8)])
+
+    threads = [threading.Thread(target=putter, args=(seed,)) for seed in (1, 2)]
+    threads.append(threading.Thread(target=deleter))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert failures == []
+    for cid in store.cids():
+        store.get(cid)
+    assert store.count() == len(list(store.cids()))
+    store.delete([cid for cid, _ in blocks])
+    assert store.count() == 0
+    assert store.used_bytes == empty
+
+
+def test_a_steady_stream_of_puts_does_not_starve_a_commit(store: BlockStore) -> None:
+    stop = threading.Event()
+
+    def stream(numbers: Iterator[int]) -> None:
+        while not stop.is_set():
+            batch.put(*block(next(numbers), 70_000))
+
+    with store.batch() as batch:
+        streams = (itertools.count(10**6), itertools.count(2 * 10**6))
+        threads = [threading.Thread(target=stream, args=(numbers,)) for numbers in streams]
+        for thread in threads:
+            thread.start()
+        for number in range(20):
+            batch.put(*block(number))
+            batch.commit()
+            assert store.has(block(number)[0])
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=60)
+        batch.commit()
+    assert store.has(block(10**6, 70_000)[0])
