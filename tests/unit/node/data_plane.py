@@ -1,0 +1,120 @@
+"""Links between simulated machines, for tests of everything that talks over them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+from dhtstore.content.importer import FileBuilder
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.signing import sign
+from dhtstore.net.ports import Stream
+from dhtstore.node.link import Handler
+from dhtstore.node.links import Links
+from dhtstore.node.serve_blocks import BlockServer
+from dhtstore.node.tasks import Supervisor
+from dhtstore.params import CHUNK_SIZE_BYTES
+from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.wire.frames import GetBlocks, Request
+from simulations.crypto import SimCrypto
+from simulations.latency import FixedLatency
+from simulations.network import SimNetwork
+from simulations.ports import InlineBlocking, SimClock, SimEntropy
+from simulations.virtual_loop import VirtualLoop, run
+
+
+class Peer:
+    """One machine with a store, links and the block server."""
+
+    def __init__(self, world: World, name: str, handlers: Mapping[type[Request], Handler]) -> None:
+        number = len(world.peers) + 1
+        self.world, self.name = world, name
+        self.address = Address(f"10.0.0.{number}", 7400)
+        self.crypto = SimCrypto(name.encode(), name.encode())
+        self.key: PublicKey = self.crypto.node.public_key
+        self.streams = world.network.streams(self.address, self.key)
+        self.store, self.blocking = MemoryBlockStore(), InlineBlocking()
+        self.server = BlockServer(self.store, self.blocking)
+        self.failures: list[BaseException] = []
+        self.events: list[str] = []
+        self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
+        self.clock = SimClock(world.loop)
+        self.links = Links(
+            network=world.names.get(name, "main"),
+            crypto=self.crypto,
+            entropy=SimEntropy(1, name),
+            clock=self.clock,
+            transport=self.streams,
+            own_record=self.record,
+            handlers={GetBlocks: self.server.serve, **handlers},
+            supervisor=self.supervisor,
+            tracer=lambda event, **fields: self.events.append(event),
+        )
+
+    def record(self) -> ContactRecord | None:
+        unsigned = ContactRecord(
+            self.key, ((self.address.host, self.address.port),), 1, self.name, 1, 0, 10
+        )
+        return sign(unsigned, self.world.names.get(self.name, "main"), self.crypto.node)
+
+    def hold(self, content: bytes) -> Cid:
+        """Import a file into this peer's store; its root."""
+        builder = FileBuilder()
+        with self.store.batch() as batch:
+            for at in range(0, len(content), CHUNK_SIZE_BYTES):
+                chunk = content[at : at + CHUNK_SIZE_BYTES]
+                cid = Cid.of(chunk)
+                batch.put(cid, chunk)
+                for block in builder.add_leaf(cid, len(chunk)):
+                    batch.put(block.cid, block.data)
+            root = builder.finish()
+            for block in root.blocks:
+                batch.put(block.cid, block.data)
+            batch.commit()
+        return root.cid
+
+    async def raw(self, to: Peer) -> Stream:
+        """A stream that speaks no protocol yet, for misbehaving on."""
+        return await self.streams.dial(to.address, to.key, 5.0)
+
+
+Scene = Callable[["World"], Awaitable[None]]
+
+
+class World:
+    """Machines 10 ms apart.  ``names`` gives a machine another network's name."""
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self.loop = VirtualLoop()
+        self.network = SimNetwork(self.loop, random.Random(1), FixedLatency(0.01))
+        self.names = names or {}
+        self.peers: list[Peer] = []
+
+    async def peer(
+        self, name: str, handlers: Mapping[type[Request], Handler] | None = None
+    ) -> Peer:
+        peer = Peer(self, name, handlers or {})
+        self.peers.append(peer)
+        await peer.links.listen(peer.address.port)
+        return peer
+
+    async def close(self) -> None:
+        for peer in self.peers:
+            await peer.links.close()
+            await peer.supervisor.close()
+
+
+def play(scene: Scene, names: Mapping[str, str] | None = None) -> World:
+    """Run a scene in virtual time; no task of any peer may fail."""
+    world = World(names)
+
+    async def main() -> None:
+        await scene(world)
+        await world.close()
+
+    run(main(), world.loop)
+    for peer in world.peers:
+        assert peer.failures == []
+    return world

@@ -1,0 +1,87 @@
+"""Who owns tasks, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from dhtstore.errors import ConnectionLost, NotFound
+from dhtstore.node.tasks import Supervisor, run_all
+
+
+async def test_a_failure_is_told_with_its_name() -> None:
+    told: list[tuple[str, str]] = []
+    supervisor = Supervisor(on_failure=lambda name, error: told.append((name, str(error))))
+
+    async def fail() -> None:
+        raise NotFound("nothing there")
+
+    task = supervisor.spawn(fail(), "searching")
+    await asyncio.wait([task])
+    assert told == [("searching", "nothing there")]
+    assert len(supervisor) == 0
+
+
+async def test_close_cancels_in_the_order_of_creation_and_waits() -> None:
+    ended: list[int] = []
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(number)
+
+    supervisor = Supervisor()
+    for number in range(5):
+        supervisor.spawn(wait(number), str(number))
+    await asyncio.sleep(0)
+    await supervisor.close()
+    assert ended == [0, 1, 2, 3, 4]
+    assert len(supervisor) == 0
+
+
+async def test_nothing_starts_after_close() -> None:
+    supervisor = Supervisor()
+    await supervisor.close()
+    with pytest.raises(ConnectionLost):
+        supervisor.spawn(asyncio.sleep(0), "late")
+
+
+async def test_results_come_in_order_and_never_more_than_the_limit_run() -> None:
+    running = most = 0
+
+    async def work(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(5 - number):
+            await asyncio.sleep(0)
+        running -= 1
+        return number
+
+    assert await run_all([partial(work, n) for n in range(5)], limit=2) == [0, 1, 2, 3, 4]
+    assert most == 2
+
+
+async def test_the_first_error_ends_the_rest() -> None:
+    ended: list[int] = []
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    async def fail() -> None:
+        raise NotFound("first")
+
+    with pytest.raises(NotFound, match="first"):
+        await run_all([partial(wait, 0), fail, partial(wait, 2), partial(wait, 3)], limit=3)
+    assert ended == [0, 2]
+
+
+async def test_nothing_to_run_is_done() -> None:
+    assert await run_all([], limit=3) == []
