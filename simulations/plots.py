@@ -36,7 +36,7 @@ def latency_cdf(run: RunData) -> Figure | None:
         label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
         _step_cdf(axes, times, colour, label)
     axes.set_xscale("log")
-    _finish(axes)
+    _finish(figure)
     return figure
 
 
@@ -57,7 +57,7 @@ def hops(run: RunData) -> Figure | None:
     label = f"recursion, alpha = beta = 1 (mean {expected:.3f})"
     axes.bar([x + 0.2 for x in xs], [model.get(x, 0.0) for x in xs], 0.4, color=_MODEL, label=label)
     axes.set_xticks(list(xs))
-    _finish(axes)
+    _finish(figure)
     return figure
 
 
@@ -78,7 +78,7 @@ def success_over_time(run: RunData) -> Figure | None:
         shares = [sum(bins[x]) / len(bins[x]) for x in xs]
         axes.plot(minutes, shares, marker="o", markersize=3, color=colour, label=kind)
     axes.set_ylim(-0.02, 1.04)
-    _finish(axes)
+    _finish(figure)
     return figure
 
 
@@ -114,7 +114,7 @@ def traffic(run: RunData) -> Figure | None:
             _step_cdf(axes, sorted(values), colour, label)
     axes.set_xscale("symlog", linthresh=10)
     axes.set_xlim(left=0)
-    _finish(axes)
+    _finish(figure)
     return figure
 
 
@@ -134,7 +134,7 @@ def bucket_fill(run: RunData) -> Figure | None:
     label = f"all it could know, N = {nodes:,}"
     axes.plot(xs, expected, marker="o", markersize=4, color=_COLOURS[1], label=label)
     axes.set_xticks(xs)
-    _finish(axes)
+    _finish(figure)
     return figure
 
 
@@ -149,6 +149,7 @@ def messages_by_kind(run: RunData) -> Figure | None:
     bars = axes.barh(names, counts, color=_COLOURS[0])
     axes.bar_label(bars, labels=[f"{count:,.0f}" for count in counts], padding=3, fontsize=8)
     axes.margins(x=0.15)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -181,8 +182,9 @@ def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _finish(axes: Axes) -> None:
-    axes.legend(frameon=False, fontsize=9)
+def _finish(figure: Figure) -> None:
+    """The legend below the axes, where it covers nothing."""
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
 
 
 def _step_cdf(axes: Axes, ordered: Sequence[float], colour: str, label: str) -> None:
@@ -203,7 +205,7 @@ def _over_time(run: RunData, metric: str, title: str, unit: str) -> Figure | Non
         axes.plot(minutes, _values(series), color=colour, label=label or None)
     axes.set_ylim(bottom=0)
     if any(sample.label for sample in samples):
-        _finish(axes)
+        _finish(figure)
     return figure
 
 
