@@ -82,6 +82,8 @@ def check_claims(task: Task, node: Node) -> None:
         known = task.slot
         if node.kind is not Kind.SHARD or (known and known.fanout != node.fanout):
             raise MalformedDag(f"{task.cid} is not a shard like the directory above it")
+        if not node.links:  # a name has one slot, so only empty shards could stand in many places
+            raise MalformedDag(f"{task.cid} is an empty shard inside a directory")
     if task.claim_bytes and not node.is_file and task.role is not Role.ROOT:
         _check_tsize(task, node)
 

@@ -12,15 +12,18 @@ spine unit, which by the estimate in params is then at most SPINE_UNIT_MAX_BYTES
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from itertools import count
 
 import msgspec
 
 from dhtstore.content.dagpb import Link
 from dhtstore.content.unixfs import Node, read_node
+from dhtstore.content.walk import Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
     DAG_DEPTH_MAX,
     SPINE_BLOCKS_MAX,
     SPINE_SPAN_MAX_BYTES,
@@ -114,18 +117,32 @@ class _Run:
 
 
 def units(root: Cid) -> Generator[Cid, bytes | memoryview, list[Unit]]:
+    """``unit_wants`` for whoever has every block at hand: yields CIDs."""
+    asking = unit_wants(root)
+    try:
+        want = next(asking)
+        while True:
+            want = asking.send((yield want.cid))
+    except StopIteration as finished:
+        found: list[Unit] = finished.value
+        return found
+
+
+def unit_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Unit]]:
     """All units of the DAG below ``root``, in DAG order, each once; the first is named by root.
 
-    Yields the CIDs of the blocks it needs (the root and the spine) and is sent their verified
+    Yields wants for the blocks it needs (the root and the spine) and is sent their verified
     bytes.  Raises MalformedDag.
     """
     found: dict[tuple[bytes, bool], Unit] = {}
     seen: set[tuple[bytes, bytes]] = set()
-    stack = [(root, Place.of_root(root), 0)]
+    stack, sequence = [(root, Place.of_root(root), 0)], count()
     while stack:
         cid, place, depth = stack.pop()
-        data = cid.inlined
-        node = read_node(cid, data if data is not None else (yield cid))
+        data: bytes | memoryview | None = cid.inlined
+        if data is None:
+            data = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
+        node = read_node(cid, data)
         place = settle(node, place)
         places = cut_node(node, place)
         for unit in _distinct(place, places):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhtstore.content.file_walk import FileWalk
 from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
-from dhtstore.content.resolve import listing, resolve
+from dhtstore.content.resolve import listing, resolve, stat
 from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.unit_walk import UnitWalk
 from dhtstore.content.walk import Directory, File
@@ -61,6 +62,20 @@ def test_a_directory_lists_and_resolves_what_it_was_built_from(
     }
     for name, entry in entries.items():
         assert dag.answer(resolve(root, [name])).cid == entry.cid
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_sharded_directory_lists_and_resolves_what_it_was_built_from(seed: int) -> None:
+    dag, rng = Dag(), Random(seed)
+    files = {f"{rng.getrandbits(4000):01000x}": dag.leaf(rng.randrange(9)) for _ in range(300)}
+    root = dag.directory(files).cid
+    assert dag.answer(stat(root)).type == "directory"
+    assert {entry.name: entry.cid for entry in dag.answer(listing(root))} == {
+        name: entry.cid for name, entry in files.items()
+    }
+    for name in list(files)[:20]:
+        assert dag.answer(resolve(root, [name])).cid == files[name].cid
 
 
 trees = st.recursive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -108,11 +108,16 @@ class Dag:
     def wants(self, walk: Walk) -> list[Cid]:
         return [want.cid for want, _ in self.steps(walk) if want]
 
-    def answer(self, asking: Generator[Want, bytes | memoryview, T]) -> T:
-        """Feed a generator of resolve.py."""
+    def answer(
+        self,
+        asking: Generator[Want, bytes | memoryview, T],
+        heard: Callable[[Want], None] = lambda want: None,
+    ) -> T:
+        """Feed a generator that yields wants."""
         try:
             want = next(asking)
             while True:
+                heard(want)
                 want = asking.send(self.blocks[want.cid])
         except StopIteration as stop:
             result: T = stop.value

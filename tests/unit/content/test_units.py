@@ -12,6 +12,8 @@ from dhtstore.content.file_walk import FileWalk
 from dhtstore.content.resolve import stat
 from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.unit_walk import UnitWalk
+from dhtstore.content.units import unit_wants
+from dhtstore.content.walk import Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
@@ -146,8 +148,12 @@ def test_a_spine_that_spans_too_much_is_cut_and_nothing_is_lost() -> None:
         tuple(tibs[16:32]),
         tuple(tibs[32:]),
     ]
+    home = {cid: unit for unit in spines for cid in dag.unit_blocks(unit)}
     counted = Counter(cid for unit in spines for cid in dag.unit_blocks(unit))
     assert counted == Counter(dag.blocks.keys())
+    asked: list[Want] = []
+    assert dag.answer(unit_wants(root), asked.append) == found
+    assert all(want.unit.name == home[want.cid].name for want in asked)
     assert len({unit.name for unit in found}) == len(found) == 4 + 40 * 1024
     assert dag.answer(stat(root)).size_bytes > SPINE_SPAN_MAX_BYTES
 

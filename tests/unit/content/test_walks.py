@@ -12,6 +12,7 @@ from dhtstore.content.directory import Entry, build_directory, symlink_block
 from dhtstore.content.file_walk import FileWalk
 from dhtstore.content.hamt import name_hash
 from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
+from dhtstore.content.resolve import listing
 from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.unit_walk import UnitWalk
 from dhtstore.content.unixfs import Kind, Message
@@ -278,6 +279,19 @@ def test_a_shard_of_another_fanout_is_refused() -> None:
     below = shard(dag, [Link(dag.leaf(5).cid, "000a", 5)], fanout=512)
     with pytest.raises(MalformedDag, match="not a shard like"):
         dag.run(TreeWalk(shard(dag, [Link(below, "00", 100)])))
+
+
+@pytest.mark.parametrize("tsize", [0, 1, 10**9])
+def test_a_bomb_of_shards_is_refused_at_once(tsize: int) -> None:
+    dag = Dag()
+    node, claim = shard(dag, []), tsize
+    for _ in range(6):
+        node = shard(dag, [Link(node, f"{i:02X}", claim) for i in range(256)])
+        claim *= 256
+    with pytest.raises(MalformedDag):
+        dag.run(TreeWalk(node))
+    with pytest.raises(MalformedDag):
+        dag.answer(listing(node))
 
 
 def test_shards_deeper_than_the_hash_are_refused() -> None:
