@@ -32,7 +32,7 @@ from dhtstore.params import (
 from dhtstore.wire.frames import AnyMessage, Auth, Hello, Refused, Welcome
 
 _DOMAIN: Final = b"dhtstore/auth/1\0"
-_NETWORK_CODES: Final = ("network", "version", "key")
+_NETWORK_CODES: Final = ("network", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def greet(stream: Stream, own: Identity) -> Peer:
     """The dialler's side.  Raises RefusedByNetwork (another network, version or key),
     PeerRefused (for instance "busy"), RemoteProtocolError, ConnectionLost."""
     server_key = stream.remote_key
-    hello = await _read(stream)
+    hello = _not_refused(await _read(stream))
     if server_key is None or not isinstance(hello, Hello):
         raise RemoteProtocolError("the peer did not say hello")
     _same_network(hello.version, hello.network, own.network)
@@ -65,7 +65,8 @@ async def greet(stream: Stream, own: Identity) -> Peer:
     signature = own.crypto.node.sign(signed)
     auth = Auth(PROTOCOL_VERSION, own.network, client_key, signature, own.record)
     await write_frame(stream, auth)
-    _welcomed(await _read(stream))
+    if not isinstance(_not_refused(await _read(stream)), Welcome):
+        raise RemoteProtocolError("the peer did not welcome us")
     return Peer(server_key, _checked(hello.record, server_key, own))
 
 
@@ -100,13 +101,12 @@ async def refuse(stream: Stream, code: str, reason: str) -> None:
     await stream.close()
 
 
-def _welcomed(answer: AnyMessage) -> None:
+def _not_refused(answer: AnyMessage) -> AnyMessage:
     if isinstance(answer, Refused):
         if answer.code in _NETWORK_CODES:
             raise RefusedByNetwork(f"the node refused us: {answer.reason}")
         raise PeerRefused(answer.code, f"the node refused us: {answer.reason}")
-    if not isinstance(answer, Welcome):
-        raise RemoteProtocolError("the peer did not welcome us")
+    return answer
 
 
 def _same_network(version: int, network: str, ours: str) -> None:

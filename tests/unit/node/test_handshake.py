@@ -46,9 +46,9 @@ def test_both_ends_learn_key_and_contact_record() -> None:
 def test_another_network_is_refused_and_both_names_are_told() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
-        with pytest.raises(RefusedByNetwork, match="'other'.*'main'"):
+        with pytest.raises(RefusedByNetwork, match=r"'other'.*'main'"):
             await a.links.to(b.key, [b.address], 5.0)
-        with pytest.raises(RefusedByNetwork, match="'main'.*'other'"):
+        with pytest.raises(RefusedByNetwork, match=r"'main'.*'other'"):
             await b.links.dial_unknown(a.address)
         assert not a.links.open_links()
         assert not b.links.open_links()

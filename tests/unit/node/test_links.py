@@ -1,0 +1,516 @@
+"""Links: one per peer, requests both ways, and what a broken or hostile peer costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from dhtstore.errors import ConnectionLost, NoRoom, NotFound, PeerRefused
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address
+from dhtstore.net.ports import Stream
+from dhtstore.node import links as links_module
+from dhtstore.node.frame_io import read_prefix, read_rest, write_frame
+from dhtstore.node.handshake import Identity, greet
+from dhtstore.node.link import Arrival, Link, Reply
+from dhtstore.params import (
+    FRAME_PACK_BYTES,
+    IDLE_CONNECTION_TIMEOUT_S,
+    KIB,
+    MIB,
+    REQUEST_TIMEOUT_S,
+    REQUESTS_IN_FLIGHT_MAX,
+    WANTS_PER_REQUEST_MAX,
+)
+from dhtstore.wire.frames import (
+    PREFIX,
+    Accepted,
+    AnyMessage,
+    Blocks,
+    Cancel,
+    Declined,
+    GetBlocks,
+    Message,
+    Progress,
+    Release,
+    Released,
+    Replicate,
+)
+from tests.unit.node.data_plane import Peer, World, play
+
+
+async def connected(world: World, b_handlers: dict | None = None) -> tuple[Peer, Peer, Link]:  # type: ignore[type-arg]
+    a, b = await world.peer("a"), await world.peer("b", b_handlers)
+    return a, b, await a.links.to(b.key, [b.address], 5.0)
+
+
+async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], list[int], int]:
+    """What ``get_blocks`` brings: blocks by index, missing indices, and in how many parts."""
+    blocks: dict[int, bytes] = {}
+    missing: list[int] = []
+    parts = 0
+
+    async def on_arrival(arrival: Arrival) -> None:
+        nonlocal parts
+        parts += 1
+        blocks.update((index, bytes(data)) for index, data in arrival.blocks)
+        missing.extend(arrival.missing)
+
+    await link.get_blocks(cids, on_arrival)
+    return blocks, missing, parts
+
+
+async def raw_session(a: Peer, b: Peer) -> Stream:
+    """A stream of ``a`` that ``b`` has welcomed, for misbehaving on."""
+    stream = await a.raw(b)
+    await greet(stream, Identity("main", a.crypto, None))
+    return stream
+
+
+async def read(stream: Stream) -> tuple[AnyMessage, memoryview]:
+    return await read_rest(stream, await read_prefix(stream))
+
+
+# --- the pool -------------------------------------------------------------------------------
+
+
+def test_callers_share_one_dial_and_one_link() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        found = await asyncio.gather(*(a.links.to(b.key, [b.address], 5.0) for _ in range(5)))
+        assert len(set(found)) == 1
+        assert await a.links.to(b.key, [], 5.0) is found[0]
+        assert len(b.links.open_links()) == 1
+        assert await b.links.to(a.key, [], 5.0) is b.links.open_links()[0]
+
+    play(scene)
+
+
+def test_a_caller_that_gives_up_does_not_spoil_the_dial_of_others() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        first = asyncio.ensure_future(a.links.to(b.key, [b.address], 5.0))
+        second = asyncio.ensure_future(a.links.to(b.key, [b.address], 5.0))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert (await second).alive
+
+    play(scene)
+
+
+def test_addresses_are_tried_in_turn() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        nobody = Address("10.9.9.9", 1)
+        link = await a.links.to(b.key, [nobody, c.address, b.address], 5.0)
+        assert link.public_key == b.key
+
+    play(scene)
+
+
+def test_no_address_that_answers_is_a_lost_connection() -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        with pytest.raises(ConnectionLost):
+            await a.links.to(a.key, [Address("10.9.9.9", 1)], 5.0)
+        with pytest.raises(ConnectionLost, match="no address"):
+            await a.links.to(a.key, [], 5.0)
+
+    play(scene)
+
+
+def test_nodes_that_dial_each_other_at_once_both_get_a_link_that_works() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        root = b.hold(b"x")
+        to_b, to_a = await asyncio.gather(
+            a.links.to(b.key, [b.address], 5.0), b.links.to(a.key, [a.address], 5.0)
+        )
+        assert (await collect(to_b, [root]))[0] == {0: b"x"}
+        assert (await collect(to_a, [root]))[1] == [0]
+
+    play(scene)
+
+
+def test_an_idle_link_ends_and_the_next_caller_dials_anew() -> None:
+    async def scene(world: World) -> None:
+        a, b, link = await connected(world)
+        await asyncio.sleep(2 * IDLE_CONNECTION_TIMEOUT_S + 1)
+        assert not link.alive
+        assert not a.links.open_links()
+        assert not b.links.open_links()
+        assert (await a.links.to(b.key, [b.address], 5.0)).alive
+
+    play(scene)
+
+
+def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links_module, "CONNECTIONS_MAX", 2)
+
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        full = await world.peer("full", {Release: forever})
+        others = [await world.peer(name) for name in "abcd"]
+        a, b, c = [await o.links.to(full.key, [full.address], 5.0) for o in others[:3]]
+        await asyncio.sleep(1)
+        assert [a.alive, b.alive, c.alive] == [False, True, True]
+        asking = [asyncio.ensure_future(x.request(Release(1), Released)) for x in (b, c)]
+        await asyncio.sleep(1)
+        with pytest.raises(PeerRefused) as refused:
+            await others[3].links.to(full.key, [full.address], 5.0)
+        assert refused.value.code == "busy"
+        for task in asking:
+            task.cancel()
+
+    play(scene)
+
+
+# --- requests -------------------------------------------------------------------------------
+
+
+def test_requests_flow_both_ways_on_one_link() -> None:
+    async def accept(link: Link, request: Release, reply: Reply) -> None:
+        await reply(Released())
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a", {Release: accept}), await world.peer("b", {Release: accept})
+        link = await a.links.to(b.key, [b.address], 5.0)
+        (back,) = b.links.open_links()
+        assert isinstance(await link.request(Release(1), Released), Released)
+        assert isinstance(await back.request(Release(1), Released), Released)
+
+    play(scene)
+
+
+def test_progress_is_told_and_keeps_a_request_alive() -> None:
+    async def slowly(link: Link, request: Replicate, reply: Reply) -> None:
+        for done in range(5):
+            await asyncio.sleep(REQUEST_TIMEOUT_S * 0.9)
+            await reply(Progress(done))
+        await asyncio.sleep(REQUEST_TIMEOUT_S * 0.9)
+        await reply(Declined("no-room", "full"))
+
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world, {Replicate: slowly})
+        told: list[int] = []
+        with pytest.raises(PeerRefused, match="full") as refused:
+            await link.request(
+                Replicate(1), Accepted, on_progress=lambda update: told.append(update.held_bytes)
+            )
+        assert refused.value.code == "no-room"
+        assert told == [0, 1, 2, 3, 4]
+
+    play(scene)
+
+
+def test_silence_is_a_lost_connection() -> None:
+    async def never(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world, {Release: never})
+        start = world.loop.time()
+        with pytest.raises(ConnectionLost, match="silent"):
+            await link.request(Release(1), Released, timeout_s=7.0)
+        assert world.loop.time() == pytest.approx(start + 7.0)
+
+    play(scene)
+
+
+def test_a_peer_that_loses_power_fails_what_was_asked_of_it() -> None:
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world)
+        world.network.crash(b.address, silent=True)
+        with pytest.raises(ConnectionLost):
+            await collect(link, [Cid.of(b"x")])
+        await asyncio.sleep(1)
+        assert not link.alive
+
+    play(scene)
+
+
+def test_an_error_of_a_handler_is_told_by_its_name() -> None:
+    async def full(link: Link, request: Release, reply: Reply) -> None:
+        raise NoRoom("the disk is full")
+
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world, {Release: full})
+        with pytest.raises(PeerRefused, match="the disk is full") as refused:
+            await link.request(Release(1), Released)
+        assert refused.value.code == "no-room"
+
+    play(scene)
+
+
+def test_a_bug_in_a_handler_is_seen_here_and_ends_the_request_there() -> None:
+    async def broken(link: Link, request: Release, reply: Reply) -> None:
+        raise KeyError("a bug")
+
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world, {Release: broken})
+        with pytest.raises(PeerRefused) as refused:
+            await link.request(Release(1), Released)
+        assert refused.value.code == "internal"
+        assert link.alive
+        assert [type(error) for error in b.failures] == [KeyError]
+        b.failures.clear()
+
+    play(scene)
+
+
+def test_what_nobody_serves_is_declined() -> None:
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world)
+        with pytest.raises(PeerRefused) as refused:
+            await link.request(Release(1), Released)
+        assert refused.value.code == "unsupported"
+
+    play(scene)
+
+
+def test_giving_up_a_request_ends_the_work_for_it_at_the_peer() -> None:
+    ended: list[str] = []
+
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world, {Release: forever})
+        for _ in range(3 * REQUESTS_IN_FLIGHT_MAX):
+            asking = asyncio.ensure_future(link.request(Release(1), Released))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+        await asyncio.sleep(1)
+        assert len(ended) == 3 * REQUESTS_IN_FLIGHT_MAX
+        assert not b.links.open_links()[0].busy
+        assert link.alive
+
+    play(scene)
+
+
+def test_more_requests_than_may_be_in_flight_wait_their_turn() -> None:
+    async def later(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.sleep(0.1)
+        await reply(Released())
+
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world, {Release: later})
+        asked = [link.request(Release(1), Released) for _ in range(3 * REQUESTS_IN_FLIGHT_MAX)]
+        assert len(await asyncio.gather(*asked)) == 3 * REQUESTS_IN_FLIGHT_MAX
+
+    play(scene)
+
+
+# --- blocks ---------------------------------------------------------------------------------
+
+
+def test_small_blocks_share_frames_and_missing_ones_are_named() -> None:
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world)
+        contents = [bytes([number]) * 4 * KIB for number in range(100)]
+        cids = [b.hold(content) for content in contents]
+        cids.insert(50, Cid.of(b"nobody has this"))
+        contents.insert(50, b"")
+        blocks, missing, parts = await collect(link, cids)
+        assert missing == [50]
+        assert blocks == {i: content for i, content in enumerate(contents) if i != 50}
+        assert parts <= 1 + 100 * 4 * KIB // FRAME_PACK_BYTES + 1
+
+    play(scene)
+
+
+def test_large_blocks_arrive_whole() -> None:
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world)
+        contents = [bytes([number]) * (2 * MIB if number % 2 else 300 * KIB) for number in range(6)]
+        with b.store.batch() as batch:
+            for content in contents:
+                batch.put(Cid.of(content), content)
+            batch.commit()
+        blocks, _, _ = await collect(link, [Cid.of(content) for content in contents])
+        assert blocks == dict(enumerate(contents))
+        assert b.server.sent_bytes == sum(map(len, contents))
+
+    play(scene)
+
+
+def test_what_is_no_cid_is_declined() -> None:
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world)
+        with pytest.raises(PeerRefused) as refused:
+            await collect(link, [Cid(b"nonsense")])
+        assert refused.value.code == "malformed"
+
+    play(scene)
+
+
+# --- hostile peers --------------------------------------------------------------------------
+
+
+def junk_frame(header: bytes, body_bytes: int = 0) -> bytes:
+    return PREFIX.pack(len(header), body_bytes) + header
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff" * 8,
+        junk_frame(b"garbage"),
+        junk_frame(b"\x92\x1f\x01", 1),
+        PREFIX.pack(3, 2**31),
+    ],
+    ids=["oversized", "garbage", "unasked body", "huge body"],
+)
+def test_bytes_that_are_no_frame_end_the_link_and_nothing_else(sent: bytes) -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        honest = await c.links.to(b.key, [b.address], 5.0)
+        stream = await raw_session(a, b)
+        await stream.write(sent)
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        assert honest.alive
+        assert "link.violation" in b.events
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Blocks((), (), (0,), request=1), Released(request=5), Declined("x", "", request=1)],
+    ids=repr,
+)
+def test_answers_nobody_asked_for_end_the_link(message: Message) -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        await write_frame(stream, message)
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+
+    play(scene)
+
+
+def test_a_frame_that_never_ends_ends_the_link() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        await stream.write(PREFIX.pack(100, 0))
+        start = world.loop.time()
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        assert world.loop.time() - start <= REQUEST_TIMEOUT_S + 1
+
+    play(scene)
+
+
+def test_bytes_of_a_frame_sent_one_by_one_do_not_keep_a_link_open() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        start = world.loop.time()
+
+        async def drip() -> None:
+            for _ in range(PREFIX.size):
+                await asyncio.sleep(IDLE_CONNECTION_TIMEOUT_S / 2)
+                await stream.write(b"\0")
+
+        with pytest.raises(ConnectionLost):
+            await drip()
+        assert world.loop.time() - start <= 2.5 * IDLE_CONNECTION_TIMEOUT_S
+
+    play(scene)
+
+
+def test_a_peer_that_asks_for_more_than_agreed_is_cut_off() -> None:
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b", {Release: forever})
+        stream = await raw_session(a, b)
+        for number in range(REQUESTS_IN_FLIGHT_MAX + 1):
+            await write_frame(stream, Release(1, request=number))
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        await asyncio.sleep(1)
+        assert len(b.supervisor) == 0
+
+    play(scene)
+
+
+def test_a_peer_that_asks_and_never_reads_is_cut_off_with_little_held_for_it() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        cids = tuple(Cid.of(bytes(MIB)).raw for _ in range(WANTS_PER_REQUEST_MAX))
+        stream = await raw_session(a, b)
+        for number in range(REQUESTS_IN_FLIGHT_MAX):
+            await write_frame(stream, GetBlocks(cids, request=number))
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        with pytest.raises(ConnectionLost):
+            await write_frame(stream, Cancel(0))
+        assert b.server.sent_bytes <= 16 * MIB
+        assert not b.links.open_links()
+
+    play(scene)
+
+
+def test_endless_requests_that_are_declined_do_not_pile_up_answers() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+
+        async def ask_without_end() -> None:
+            async with asyncio.timeout(3 * REQUEST_TIMEOUT_S):
+                for number in range(200_000):
+                    await write_frame(stream, Release(1, request=number))
+
+        with pytest.raises((ConnectionLost, TimeoutError)):
+            await ask_without_end()
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        assert not b.links.open_links()
+
+    play(scene)
+
+
+def test_a_peer_that_hangs_up_while_being_served_costs_nothing_more() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        stream = await raw_session(a, b)
+        await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+        await read(stream)
+        stream.abort()
+        await asyncio.sleep(1)
+        assert not b.links.open_links()
+        assert len(b.supervisor) == 0
+
+    play(scene)
+
+
+def test_stopping_in_the_middle_of_a_request_ends_it() -> None:
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        a, b, link = await connected(world, {Release: forever})
+        asking = asyncio.ensure_future(link.request(Release(1), Released))
+        await asyncio.sleep(0.1)
+        await b.supervisor.close()
+        await b.links.close()
+        with pytest.raises((ConnectionLost, PeerRefused)):
+            await asking
+        with pytest.raises((ConnectionLost, NotFound)):
+            await a.links.to(b.key, [b.address], 5.0)
+
+    play(scene)
