@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from dhtstore.content.walk import File, Output, Piece
@@ -51,7 +51,8 @@ class FileOutput:
         self._force = force
         check_target(dir_fd, name, force=force)
         self._journal = open_journal(dir_fd, name, root)
-        self._lock = threading.Lock()  # guards all below but the descriptor
+        self._lock = threading.Condition()  # guards all below
+        self._writing = 0  # threads that use the descriptor, which must not close under them
         self._size: int | None = None
         self._mode: int | None = None
         self._spans = Spans()
@@ -60,9 +61,11 @@ class FileOutput:
         self._saving = threading.Lock()
         try:
             self._fd = self._open_part()
-        except OSError as error:
-            self._journal.close()
-            raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
+        except BaseException as error:
+            self._journal.close()  # and with it the lock that another try would meet
+            if isinstance(error, OSError):
+                raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
+            raise
 
     def have(self, offset: int, size_bytes: int) -> bool:
         """Whether these bytes were verified and written, now or by an earlier run."""
@@ -84,7 +87,7 @@ class FileOutput:
             with self._lock:
                 spans, self._unsaved = self._unsaved, []
                 self._unsaved_bytes = 0
-            if not spans:
+            if not spans or self._fd < 0:
                 return
             self._sync()
             merged = Spans()
@@ -145,7 +148,8 @@ class FileOutput:
         if self._size is None or piece.offset < 0 or end > self._size:
             raise MalformedDag("a piece beyond the end of its file")
         try:
-            write_fully(self._fd, piece.offset, piece.data)
+            with self._in_use():
+                write_fully(self._fd, piece.offset, piece.data)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
         with self._lock:
@@ -164,10 +168,26 @@ class FileOutput:
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
 
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._lock:
+            if self._fd < 0:
+                raise TargetUnusable(f"{self._name} was closed while it was written")
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writing -= 1
+                self._lock.notify_all()
+
     def _release(self) -> None:
-        os.close(self._fd)
-        self._journal.close()
-        self._fd = -1
+        """A cancelled caller may have left a thread that still writes."""
+        with self._saving, self._lock:
+            self._lock.wait_for(lambda: self._writing == 0)
+            os.close(self._fd)
+            self._journal.close()
+            self._fd = -1
 
 
 def open_journal(dir_fd: int, name: str, root: Cid) -> Journal:

@@ -53,9 +53,11 @@ class TreeOutput:
         self._directories: OrderedDict[Path, int] = OrderedDict()
         try:
             self._fd = self._open_part()
-        except OSError as error:
-            self._journal.close()
-            raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
+        except BaseException as error:
+            self._journal.close()  # and with it the lock that another try would meet
+            if isinstance(error, OSError):
+                raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
+            raise
 
     def have(self, path: Path, size_bytes: int) -> bool:
         """Whether an earlier run finished this file."""

@@ -188,3 +188,16 @@ def test_pieces_outside_the_file_are_refused(tmp_path: Path, dir_fd: int) -> Non
         output.accept([Directory(())])
     output.close()
     assert names(tmp_path) == []
+
+
+def test_a_thread_that_comes_late_writes_nowhere(tmp_path: Path, dir_fd: int) -> None:
+    """Its descriptor's number may be another file's by then."""
+    output = FileOutput(dir_fd, "f", ROOT)
+    output.accept([File((), len(DATA)), *pieces(0)])
+    output.close()
+    bystander = os.open(tmp_path / "bystander", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(TargetUnusable, match="closed"):
+        output.accept(pieces(1))
+    output.checkpoint()
+    assert os.fstat(bystander).st_size == 0
+    os.close(bystander)
