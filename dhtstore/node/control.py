@@ -21,7 +21,7 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid import Cid, parse_cid_path
 from dhtstore.net.local import Handler, Send, read_pipe
-from dhtstore.node.cat import cat
+from dhtstore.node.read import cat
 from dhtstore.node.describe import describe, list_directory
 from dhtstore.node.get import get
 from dhtstore.node.identity import identity

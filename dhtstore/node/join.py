@@ -49,6 +49,8 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
     network or shows another key than known, InvalidTicket, UsageError, and Unreachable when
     seeds were given and nobody answered.
     """
+    for seed in seeds:
+        _check_form(seed)
     failures: dict[str, str] = {}
     dials = [partial(_meet, node, seed, trust or Trust(), failures) for seed in seeds]
     met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
@@ -59,6 +61,14 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
         raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
     node.joined.set()
     return Joined(answered, failures)
+
+
+def _check_form(seed: str) -> None:
+    """A seed that was mistyped stops the start, whatever the others say."""
+    if looks_like_ticket(seed):
+        Ticket.parse(seed)
+    else:
+        split_host_port(seed)
 
 
 async def _meet(node: Node, seed: str, trust: Trust, failures: dict[str, str]) -> Contact | None:

@@ -1,0 +1,151 @@
+"""The real command line in processes of its own, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = (sys.executable, "-m", "dhtstore")
+COMMAND_TIMEOUT_S = 60.0
+NETWORK = "tests"
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DHTSTORE_")}
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def last_line(self) -> str:
+        return self.text.splitlines()[-1]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def run(
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    environment: dict[str, str] | None = None,
+    before: Callable[[], None] | None = None,
+) -> Ran:
+    """``dhtstore ARGUMENTS``, to its end."""
+    finished = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=COMMAND_TIMEOUT_S,
+        cwd=cwd,
+        env={**ENVIRONMENT, **(environment or {})},
+        preexec_fn=before,
+        check=False,
+    )
+    return Ran(finished.returncode, finished.stdout, finished.stderr.decode())
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    """A command that goes on while the test does; all three streams are pipes."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> Ran:
+    """Wait for it, closing its standard input."""
+    out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
+    return Ran(process.returncode, out, err.decode())
+
+
+class Daemon:
+    """``dhtstore join`` on a home of its own."""
+
+    def __init__(self, home: Path, *arguments: str, network: str = NETWORK) -> None:
+        self.home = home
+        options = ("--home", home, "--listen", "127.0.0.1:0", "--network", network)
+        self.process = start("join", *options, *arguments)
+        self.ticket = self._first_line()
+
+    def _first_line(self) -> str:
+        late = threading.Timer(COMMAND_TIMEOUT_S, self.process.kill)
+        late.start()
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode().strip()
+        late.cancel()
+        if not line:
+            raise AssertionError(f"join did not serve: {end(self.process).err}")
+        return line
+
+    @property
+    def node(self) -> str:
+        return str(self.run("id", "--json").json["node"])
+
+    @property
+    def address(self) -> str:
+        return str(self.run("id", "--json").json["addresses"][0])
+
+    def run(self, *arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> Ran:
+        """A command about this node."""
+        return run(arguments[0], "--home", self.home, *arguments[1:], stdin=stdin, cwd=cwd)
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        return start(arguments[0], "--home", self.home, *arguments[1:])
+
+    def put(self, data: bytes, *arguments: str) -> str:
+        """The CID of ``data``, put from here."""
+        ran = self.run("put", "-", *arguments, stdin=data)
+        assert ran.code == 0, ran.err
+        return ran.text.strip()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def stop(self) -> Ran:
+        """SIGTERM; what it said."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return end(self.process)
+
+
+class Daemons:
+    """Starts daemons and ends those that a test leaves."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._running: list[Daemon] = []
+
+    def __call__(self, name: str, *arguments: str, network: str = NETWORK) -> Daemon:
+        daemon = Daemon(self._directory / name, *arguments, network=network)
+        self._running.append(daemon)
+        return daemon
+
+    def end(self) -> Sequence[Daemon]:
+        for daemon in self._running:
+            if daemon.process.poll() is None:
+                daemon.kill()
+            for stream in (daemon.process.stdin, daemon.process.stdout, daemon.process.stderr):
+                if stream is not None:
+                    stream.close()
+        return self._running

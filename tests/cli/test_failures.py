@@ -1,0 +1,278 @@
+"""Every exit code, caused; and bad input that gets a clear error and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from dhtstore.model.cid import Cid
+from dhtstore.store.home import Home
+from dhtstore.wire.control import Failure, Progress, encode
+from tests.cli.conftest import Network
+from tests.cli.terminal import Daemon, Daemons, end, run
+
+MIB = 1024 * 1024
+ABSENT = str(Cid.of(b"nobody ever put this"))
+
+
+def noise(size_bytes: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size_bytes)
+
+
+def feed(process: subprocess.Popen[bytes], size_bytes: int) -> None:
+    """Returns when the node has read most of it: pipes hold much less."""
+    assert process.stdin is not None
+    process.stdin.write(noise(size_bytes, 0))
+    process.stdin.flush()
+
+
+# --- what is put -----------------------------------------------------------------------------
+
+
+def test_what_cannot_be_put(network: Network, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for name, words in (("missing", "No such file"), ("fifo", "neither a file nor a directory")):
+        ran = network.storage[0].run("put", tmp_path / name)
+        assert ran.code == 2
+        assert words in ran.err
+        assert ran.out == b""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_an_unreadable_file(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / "secret").chmod(0)
+    for path in (tmp_path / "secret", tmp_path):
+        ran = network.storage[0].run("put", path)
+        assert ran.code == 2
+        assert "Permission denied" in ran.err
+
+
+@pytest.mark.parametrize("size_bytes", [24 * MIB, 64 * MIB], ids=["shrinks", "grows"])
+def test_a_file_that_changes_while_it_is_put(
+    network: Network, tmp_path: Path, size_bytes: int
+) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(noise(48 * MIB, 5))
+    before = network.storage[0].run("list", "--json").json
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            os.truncate(file, size_bytes)
+            size = file.stat().st_size
+            os.truncate(file, size + 1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    ran = network.storage[0].run("put", file)
+    ended.set()
+    writer.join()
+    assert ran.code == 2, ran.err
+    assert "while it was read" in ran.err
+    assert ran.out == b""
+    assert network.storage[0].run("list", "--json").json == before
+
+
+def test_fewer_copies_than_asked_for(daemons: Daemons) -> None:
+    alone = daemons("alone", "--capacity", "100MB")
+    fine = alone.run("put", "-", stdin=b"one copy")
+    assert fine.code == 0, fine.err
+    assert "1 of 3 copies" in fine.err
+    assert fine.text.strip() == str(Cid.of(b"one copy"))
+    few = alone.run("put", "-", "--min-acks", "2", stdin=b"too few")
+    assert few.code == 7
+    assert few.last_line == str(Cid.of(b"too few"))
+    assert "1 of 3 copies" in few.err
+    assert alone.run("cat", few.last_line).out == b"too few"
+    as_json = alone.run("put", "-", "--min-acks", "3", "--json", stdin=b"too few")
+    assert as_json.code == 7
+    assert (as_json.json["replicas"], len(as_json.json["receipts"])) == (1, 1)
+    quiet = alone.run("put", "-", "-q", stdin=b"one copy")
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+def test_no_room_here(daemons: Daemons) -> None:
+    small = daemons("small", "--capacity", "3MB")
+    kept = small.put(b"kept")
+    ran = small.run("put", "-", stdin=noise(8 * MIB, 6))
+    assert ran.code == 8, ran.err
+    assert ran.out == b""
+    assert small.run("cat", kept).out == b"kept"
+    assert [row["cid"] for row in small.run("list", "--json").json] == [kept]
+
+
+# --- what is got -----------------------------------------------------------------------------
+
+
+def test_nobody_provides_it(network: Network, tmp_path: Path) -> None:
+    for command in ("cat", "stat", "ls", "providers"):
+        ran = network.client.run(command, ABSENT)
+        assert ran.code == 3, (command, ran.err)
+        assert ABSENT in ran.err
+    ran = network.client.run("get", ABSENT, "-o", tmp_path / "out")
+    assert ran.code == 3
+    assert os.listdir(tmp_path) == []
+    assert network.client.run("receipts", ABSENT).code == 3
+
+
+def test_targets_that_cannot_be(network: Network, tmp_path: Path) -> None:
+    cid = network.storage[0].put(b"target", "--replicas", "1")
+    (tmp_path / "here").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for target, words in (
+        ("here", "exists already"),
+        ("dangling", "exists already"),
+        ("missing/out", "cannot write into"),
+        ("here/out", "cannot write into"),
+        ("..", "no name for a file"),
+    ):
+        ran = network.client.run("get", cid, "-o", target, cwd=tmp_path)
+        assert ran.code == 2, target
+        assert words in ran.err
+    assert (tmp_path / "here").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["dangling", "here"]
+
+
+def test_providers_that_are_gone(network: Network, daemons: Daemons) -> None:
+    gone = daemons("gone", "--capacity", "100MB", network.ticket)
+    cid = gone.put(b"soon unreachable", "--replicas", "1")
+    gone.kill()
+    ran = network.client.run("cat", cid)
+    assert ran.code == 4, ran.err
+    assert ran.out == b""
+
+
+def damage(daemon: Daemon, data: bytes) -> None:
+    """Flip a bit of ``data`` wherever it lies in the store's files."""
+    for path in (daemon.home / "blocks").rglob("*"):
+        stored = path.read_bytes() if path.is_file() else b""
+        at = stored.find(data)
+        if at >= 0:
+            with path.open("r+b") as file:
+                file.seek(at)
+                file.write(bytes([data[0] ^ 1]))
+
+
+def test_bytes_that_rotted(network: Network, daemons: Daemons, tmp_path: Path) -> None:
+    rotten = daemons("rotten", "--capacity", "100MB", network.ticket)
+    data = noise(5000, 8)
+    cid = rotten.put(data, "--replicas", "1")
+    damage(rotten, data)
+    ran = rotten.run("verify")
+    assert ran.code == 5, ran.err
+    assert cid in ran.text
+    got = network.client.run("get", cid, "-o", tmp_path / "out")
+    assert got.code == 5, got.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_never_passes_for_a_whole_file(network: Network, tmp_path: Path) -> None:
+    data = noise(6 * MIB, 9)
+    cid = network.storage[0].put(data, "--replicas", "1")
+    target = tmp_path / "out"
+    home = ("--home", tmp_path / "home", "--seed", network.ticket)
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MIB, 2 * MIB))
+
+    ran = run("get", cid, "-o", target, *home, before=small_disk)
+    assert ran.code == 8, ran.err
+    assert not target.exists()
+    again = run("get", cid, "-o", target, *home)
+    assert again.code == 0, again.err
+    assert target.read_bytes() == data
+
+
+# --- time, signals, death ----------------------------------------------------------------------
+
+
+def test_timed_out(network: Network) -> None:
+    process = network.storage[0].start("put", "-", "--timeout", "300ms")
+    feed(process, MIB)
+    assert process.wait(60) == 6
+    ran = end(process)
+    assert "300" in ran.err or "0.3" in ran.err
+    assert "--timeout" in ran.err
+
+
+def test_interrupted(network: Network) -> None:
+    node = network.storage[0]
+    before = node.run("list", "--json").json
+    process = node.start("put", "-")
+    feed(process, 4 * MIB)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    ran = end(process)
+    assert ran.out == b""
+    assert "Traceback" not in ran.err
+    assert node.run("list", "--json").json == before
+    assert node.put(noise(4 * MIB, 0))  # a repeat is as good as the first
+
+
+def test_an_interrupted_get_goes_on(network: Network, tmp_path: Path) -> None:
+    data = noise(2 * MIB, 10)
+    cid = network.storage[0].put(data, "--replicas", "1")
+    process = network.client.start("get", cid, "-o", tmp_path / "out")
+    process.send_signal(signal.SIGINT)
+    end(process)
+    if not (tmp_path / "out").exists():
+        again = network.client.run("get", cid, "-o", tmp_path / "out")
+        assert again.code == 0, again.err
+    assert (tmp_path / "out").read_bytes() == data
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_the_daemon_dies_mid_command(daemons: Daemons) -> None:
+    daemon = daemons("mortal")
+    process = daemon.start("put", "-")
+    feed(process, 4 * MIB)
+    daemon.kill()
+    ran = end(process)
+    assert ran.code == 9
+    assert "stopped while" in ran.err
+    assert ran.out == b""
+
+
+def test_a_reader_that_has_had_enough(network: Network) -> None:
+    cid = network.storage[0].put(noise(4 * MIB, 11), "--replicas", "1")
+    process = network.client.start("cat", cid)
+    assert process.stdout is not None
+    assert len(process.stdout.read(1000)) == 1000
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.stdin is not None
+    process.stdin.close()
+    process.stderr.close()
+
+
+def test_the_unexpected_is_1(tmp_path: Path) -> None:
+    """A node with a bug: it answers, and fails with something that has no code of its own."""
+    home = Home(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.socket_path))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(encode(Progress("x", 1)))
+                connection.sendall(encode(Failure("DhtstoreError", "unexpected: KeyError()", {})))
+
+        node = threading.Thread(target=answer)
+        node.start()
+        ran = run("id", "--home", tmp_path)
+        node.join()
+    assert ran.code == 1
+    assert "KeyError" in ran.err
