@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -151,8 +150,8 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _write_temporary(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    temporary = Path(name)
     try:
         with os.fdopen(fd, "w") as file:
             file.write(text)
