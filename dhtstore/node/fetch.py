@@ -63,9 +63,10 @@ async def fetch(
     """Drive ``walk`` to its end.
 
     ``sink`` is awaited with output, one call at a time, and holds the rest back while it waits;
-    directories and files come before what is in them, pieces in any order, or in order with ``in_order``.  ``keep`` gets
-    verified blocks that came from peers, in worker threads, maybe several at a time, before the
-    walk sees them.  A leaf that ``have`` says the output holds already is not fetched.
+    directories and files come before what is in them, pieces in any order, or in order with
+    ``in_order``.  ``keep`` gets verified blocks that came from peers, in worker threads, maybe
+    several at a time, before the walk sees them.  A leaf that ``have`` says the output holds
+    already is not fetched.
     ``progress`` gets the block bytes done so far.
 
     Raises NotFound (nobody provides a unit), Unreachable (providers, but none gives the block),

@@ -273,8 +273,7 @@ class Link:
     def _asked_by_peer(self, request: Request) -> None:
         handler = self._handlers.get(type(request))
         if handler is None:
-            declined = Declined("unsupported", "this node does not serve that")
-            self._reply(request.request, declined)
+            self._decline(request.request, Declined("unsupported", "this node does not serve that"))
             return
         number = request.request
         task = self._supervisor.spawn(self._handle(handler, request), "link-handler")
@@ -289,26 +288,27 @@ class Link:
         task = self._handling.pop(number, None)
         if task is not None:
             task.cancel()
-        if self._session.owed(number):
-            self._reply(number, Declined("cancelled", "as asked"))
+        self._decline(number, Declined("cancelled", "as asked"))
 
     # --- answering --------------------------------------------------------------------------
 
     async def _handle(self, handler: Handler, request: Request) -> None:
-        """Run one handler; the peer gets an end of its request whatever happens."""
+        """Run one handler; unless the link ends, the peer gets an end of its request."""
         number = request.request
         declined = Declined("internal", "this node could not answer")
         try:
             await handler(self, request, partial(self._reply, number))
-        except ConnectionLost as error:
-            declined = _declined("connection-lost", error)
-        except PeerRefused as error:
-            declined = _declined(error.code, error)
         except DhtstoreError as error:
-            declined = _declined(_code(error), error)
-        finally:
-            if self.alive and self._session.owed(number):
-                self._queue(self._session.answer(number, declined))
+            declined = _declined(error)
+        except Exception:
+            self._decline(number, declined)
+            raise
+        self._decline(number, declined)
+
+    def _decline(self, number: int, declined: Declined) -> None:
+        """End a request of the peer that has not ended yet."""
+        if self.alive and self._session.owed(number):
+            self._queue(self._session.answer(number, declined))
 
     def _reply(self, number: int, response: Response, *body: Body) -> asyncio.Future[None]:
         self._check()
@@ -380,14 +380,13 @@ def _arrival(response: Blocks, body: memoryview) -> Arrival:
     return Arrival(blocks, response.missing)
 
 
-def _declined(code: str, error: DhtstoreError) -> Declined:
-    return Declined(code, str(error)[:REASON_MAX_CHARS])
-
-
-def _code(error: DhtstoreError) -> str:
-    """``NoRoom`` -> ``no-room``."""
+def _declined(error: DhtstoreError) -> Declined:
+    """``NoRoom`` becomes the code ``no-room``; who raises PeerRefused chooses the code."""
     name = type(error).__name__
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+    code = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+    if isinstance(error, PeerRefused):
+        code = error.code
+    return Declined(code, str(error)[:REASON_MAX_CHARS])
 
 
 def _fail(future: asyncio.Future[Any], error: ConnectionLost) -> None:

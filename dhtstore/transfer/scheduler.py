@@ -26,6 +26,7 @@ S = TypeVar("S", bound=Hashable)
 
 ASK_BYTES: Final = WINDOW_START_BYTES  # one request asks for about this much, or one block
 ASKERS_MAX: Final = 2  # sources that owe one want at a time
+CLOCK_GRAIN_S: Final = 1e-6  # a timer may end this much before its time, by rounding
 SKIPS_MAX: Final = 256  # wants a source lacks that are passed over in one search
 
 
@@ -162,7 +163,7 @@ class Scheduler(Generic[S]):
         if source.owed_bytes:
             return []
         oldest = min(self._hedgeable(source), key=lambda pair: pair[1], default=None)
-        if oldest is None or now - oldest[1] < self._overdue_s(source):
+        if oldest is None or oldest[1] + self._overdue_s(source) > now + CLOCK_GRAIN_S:
             return []
         return [oldest[0]]
 

@@ -186,3 +186,13 @@ def test_a_source_that_comes_back_is_asked_again() -> None:
     scheduler.fail("a", "gone")
     scheduler.add_source("a", UNIT)
     assert scheduler.next(1.0) == [Ask("a", (0,))]
+
+
+def test_a_timer_that_ends_a_rounding_error_early_is_enough_for_a_hedge() -> None:
+    """Found as an endless loop: due in 0 seconds, and never overdue."""
+    scheduler = filled(1, sources="ab")
+    now = 0.1 + 0.2
+    scheduler.next(now)
+    due_s = scheduler.hedge_due_s(now)
+    assert due_s is not None
+    assert scheduler.next(now + due_s - 1e-12) == [Ask("b", (0,))]

@@ -1,0 +1,387 @@
+"""Fetching: complete, verified, from many peers, and with a cause for every failure."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from dhtstore.content.file_walk import FileWalk
+from dhtstore.content.walk import Leaf, Output, Piece
+from dhtstore.errors import IntegrityFailure, NoRoom, NotFound, TimedOut, Unreachable
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import format_node, node_id
+from dhtstore.model.unit import Unit
+from dhtstore.node.fetch import FixedSources, Found, fetch
+from dhtstore.node.link import Link, Reply
+from dhtstore.params import CHUNK_SIZE_BYTES, FETCH_MEMORY_BYTES, LOOKUPS_PER_UNIT_MAX, MIB
+from dhtstore.transfer.in_order import InOrder
+from dhtstore.wire.frames import Blocks, GetBlocks
+from tests.unit.node.data_plane import Peer, World, play
+
+CONTENT = random.Random(7).randbytes(5 * CHUNK_SIZE_BYTES + 123)
+
+
+@dataclass
+class File:
+    """A sink that puts pieces where they belong and remembers their order."""
+
+    data: bytearray = field(default_factory=lambda: bytearray(len(CONTENT)))
+    offsets: list[int] = field(default_factory=list)
+
+    async def accept(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Piece):
+                self.offsets.append(output.offset)
+                self.data[output.offset : output.offset + len(output.data)] = output.data
+
+
+@dataclass
+class Looked:
+    """Sources that count lookups and give what ``found`` says for each."""
+
+    found: Callable[[int], Found]
+    lookups: int = 0
+
+    async def for_unit(self, unit: Unit) -> Found:
+        self.lookups += 1
+        return self.found(self.lookups)
+
+
+async def get(a: Peer, root: Cid, links: Sequence[Link], file: File, **options: object) -> None:
+    await fetch(
+        FileWalk(root),
+        FixedSources(links),
+        file.accept,
+        store=a.store,
+        blocking=a.blocking,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+async def links_of(a: Peer, *others: Peer) -> list[Link]:
+    return [await a.links.to(other.key, [other.address], 5.0) for other in others]
+
+
+async def lie(link: Link, request: GetBlocks, reply: Reply) -> None:
+    """Serve bytes that do not hash to what was asked for."""
+    count = len(request.cids)
+    await reply(Blocks(tuple(range(count)), (4,) * count), b"lies" * count)
+
+
+async def stall(link: Link, request: GetBlocks, reply: Reply) -> None:
+    await asyncio.Event().wait()
+
+
+def test_a_file_comes_whole_from_one_holder() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        file, told = File(), list[int]()
+        await get(a, b.hold(CONTENT), await links_of(a, b), file, progress=told.append)
+        assert file.data == CONTENT
+        assert told == sorted(told)
+        assert told[-1] >= len(CONTENT)
+        assert a.store.count() == 0, "nothing enters the store unless asked"
+
+    play(scene)
+
+
+def test_three_holders_share_the_work() -> None:
+    async def scene(world: World) -> None:
+        a, *holders = [await world.peer(name) for name in "abcd"]
+        roots = [holder.hold(CONTENT) for holder in holders]
+        file = File()
+        await get(a, roots[0], await links_of(a, *holders), file)
+        assert file.data == CONTENT
+        assert all(holder.server.sent_bytes > 0 for holder in holders)
+
+    play(scene)
+
+
+def test_pieces_come_in_order_when_asked() -> None:
+    async def scene(world: World) -> None:
+        a, *holders = [await world.peer(name) for name in "abcd"]
+        roots = [holder.hold(CONTENT) for holder in holders]
+        file = File()
+        await get(a, roots[0], await links_of(a, *holders), file, in_order=InOrder())
+        assert file.data == CONTENT
+        assert file.offsets == sorted(file.offsets)
+
+    play(scene)
+
+
+def test_local_blocks_are_not_asked_of_anybody() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        root = a.hold(CONTENT)
+        file = File()
+        await get(a, root, await links_of(a, b), file)
+        assert file.data == CONTENT
+        assert b.server.sent_bytes == 0
+        await get(a, root, [], File())
+
+    play(scene)
+
+
+def test_what_the_output_has_is_not_fetched_again() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        file = File()
+        file.data[:] = CONTENT
+        file.data[CHUNK_SIZE_BYTES : 2 * CHUNK_SIZE_BYTES] = bytes(CHUNK_SIZE_BYTES)
+
+        def have(leaf: Leaf) -> bool:
+            return leaf.offset != CHUNK_SIZE_BYTES
+
+        root = b.hold(CONTENT)
+        await get(a, root, await links_of(a, b), file, have=have)
+        assert file.data == CONTENT
+        assert b.server.sent_bytes < 1.1 * CHUNK_SIZE_BYTES
+
+    play(scene)
+
+
+def test_blocks_are_kept_only_after_they_were_verified() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        liar = await world.peer("liar", {GetBlocks: lie})
+        kept: list[tuple[Cid, bytes]] = []
+        root = b.hold(CONTENT)
+        await get(
+            a,
+            root,
+            await links_of(a, liar, b),
+            File(),
+            keep=lambda blocks: kept.extend((cid, bytes(data)) for cid, data in blocks),
+        )
+        assert len(kept) == b.store.count()
+        assert all(cid.matches(data) for cid, data in kept)
+
+    play(scene)
+
+
+def test_a_liar_is_banned_and_costs_only_its_own_blocks() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        liar = await world.peer("liar", {GetBlocks: lie})
+        file = File()
+        await get(a, b.hold(CONTENT), await links_of(a, liar, b), file)
+        assert file.data == CONTENT
+
+    play(scene)
+
+
+def test_only_liars_is_an_integrity_failure_that_names_them() -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        liar = await world.peer("liar", {GetBlocks: lie})
+        with pytest.raises(IntegrityFailure) as failure:
+            await get(a, Cid.of(b"truth"), await links_of(a, liar), File())
+        assert "wrong bytes" in failure.value.causes[format_node(node_id(liar.key))]
+
+    play(scene)
+
+
+def test_a_stalled_holder_is_hedged_by_another() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        slow = await world.peer("slow", {GetBlocks: stall})
+        file, start = File(), world.loop.time()
+        await get(a, b.hold(CONTENT), await links_of(a, slow, b), file)
+        assert file.data == CONTENT
+        assert world.loop.time() - start < 5.0
+
+    play(scene)
+
+
+def test_a_holder_that_dies_meanwhile_only_costs_a_second_request() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        b.hold(CONTENT)
+        root = c.hold(CONTENT)
+        links = await links_of(a, b, c)
+        file = File()
+
+        def progress(done_bytes: int) -> None:
+            if done_bytes > 2 * MIB:
+                world.network.crash(b.address, silent=False)
+
+        await get(a, root, links, file, progress=progress)
+        assert file.data == CONTENT
+
+    play(scene)
+
+
+def test_a_holder_of_half_the_blocks_gives_that_half() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        root = b.hold(CONTENT)
+        c.hold(CONTENT)
+        leaves = [
+            Cid.of(CONTENT[at : at + CHUNK_SIZE_BYTES])
+            for at in range(0, len(CONTENT), CHUNK_SIZE_BYTES)
+        ]
+        b.store.delete(leaves[::2])
+        c.store.delete(leaves[1::2])
+        file = File()
+        await get(a, root, await links_of(a, b, c), file)
+        assert file.data == CONTENT
+
+    play(scene)
+
+
+def test_nobody_who_provides_is_not_found() -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        sources = Looked(lambda _: Found([]))
+        with pytest.raises(NotFound):
+            await fetch(
+                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
+            )
+        assert sources.lookups == 1
+
+    play(scene)
+
+
+def test_providers_that_do_not_answer_are_unreachable_with_their_causes() -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        sources = Looked(lambda _: Found([], {"somebody": "no answer"}))
+        with pytest.raises(Unreachable) as failure:
+            await fetch(
+                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
+            )
+        assert failure.value.causes == {"somebody": "no answer"}
+
+    play(scene)
+
+
+def test_a_provider_without_the_block_is_unreachable_and_looked_for_again() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        (link,) = await links_of(a, b)
+        sources = Looked(lambda _: Found([link]))
+        with pytest.raises(Unreachable) as failure:
+            await fetch(
+                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
+            )
+        assert "does not have" in failure.value.causes[format_node(node_id(b.key))]
+        assert sources.lookups == LOOKUPS_PER_UNIT_MAX
+
+    play(scene)
+
+
+def test_holders_are_looked_for_again_when_those_found_are_gone() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        root = c.hold(CONTENT)
+        empty, full = await links_of(a, b, c)
+        sources = Looked(lambda lookup: Found([empty if lookup == 1 else full]))
+        file = File()
+        await fetch(FileWalk(root), sources, file.accept, store=a.store, blocking=a.blocking)
+        assert (file.data, sources.lookups) == (CONTENT, 2)
+
+    play(scene)
+
+
+def test_a_deadline_that_passes_is_timed_out() -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        slow = await world.peer("slow", {GetBlocks: stall})
+        start = world.loop.time()
+        with pytest.raises(TimedOut):
+            await get(a, Cid.of(b"x"), await links_of(a, slow), File(), timeout_s=3.0)
+        assert world.loop.time() - start < 4.0
+
+    play(scene)
+
+
+def test_an_error_of_the_sink_ends_the_fetch() -> None:
+    async def full(outputs: list[Output]) -> None:
+        raise NoRoom("the disk is full")
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        links = await links_of(a, b)
+        root = b.hold(CONTENT)
+        with pytest.raises(NoRoom):
+            await fetch(
+                FileWalk(root), FixedSources(links), full, store=a.store, blocking=a.blocking
+            )
+        await asyncio.sleep(1)
+        assert not links[0].busy
+
+    play(scene)
+
+
+def test_memory_is_bounded_by_the_window_whatever_the_file() -> None:
+    most = 0
+
+    async def scene(world: World) -> None:
+        nonlocal most
+        a, b = await world.peer("a"), await world.peer("b")
+        root = b.hold(bytes(64 * MIB))
+        in_use = 0
+
+        async def slow_disk(function: Callable[..., object], *arguments: object) -> object:
+            """Every write takes a while, so that blocks pile up if they can."""
+            await asyncio.sleep(0.05)
+            return function(*arguments)
+
+        class Disk:
+            run = staticmethod(slow_disk)
+
+            async def close(self) -> None:
+                """Nothing runs."""
+
+        async def sink(outputs: list[Output]) -> None:
+            nonlocal in_use, most
+            written = sum(len(o.data) for o in outputs if isinstance(o, Piece))
+            most = max(most, b.server.sent_bytes - in_use)
+            in_use += written
+
+        await fetch(
+            FileWalk(root),
+            FixedSources(await links_of(a, b)),
+            sink,
+            store=a.store,
+            blocking=Disk(),  # type: ignore[arg-type]
+        )
+        assert in_use == 64 * MIB
+
+    play(scene)
+    assert most <= FETCH_MEMORY_BYTES + 4 * MIB
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    def once() -> tuple[list[int], float, list[str]]:
+        file = File()
+        ended = 0.0
+
+        async def scene(world: World) -> None:
+            nonlocal ended
+            a, b, c = [await world.peer(name) for name in "abc"]
+            slow = await world.peer("slow", {GetBlocks: stall})
+            root = b.hold(CONTENT)
+            c.hold(CONTENT)
+            await get(a, root, await links_of(a, slow, b, c), file)
+            ended = world.loop.time()
+
+        world = play(scene)
+        return file.offsets, ended, [event for peer in world.peers for event in peer.events]
+
+    assert once() == once()
+
+
+def test_an_address_nobody_answers_at_is_told_by_links() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        link = await a.links.dial_unknown(b.address)
+        assert link.public_key == b.key
+        assert link.remote == Address("10.0.0.2", 7400)
+
+    play(scene)
