@@ -10,6 +10,11 @@ from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
 # EFBIG: the file would pass RLIMIT_FSIZE or the file system's largest file.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
+# The last two are how SQLite passes EFBIG and EDQUOT on, and a full disk under its shared memory.
+_SQLITE_FULL = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+)
+
 
 def write_error(
     error: OSError, what: str, otherwise: type[DhtstoreError] = HomeUnusable
@@ -21,8 +26,7 @@ def write_error(
 
 
 def sqlite_error(error: sqlite3.Error, what: str) -> DhtstoreError:
-    """The same for SQLite, which says a full disk in two ways."""
-    # SQLITE_IOERR_WRITE and its kin are how EFBIG and EDQUOT come through.
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    """The same for SQLite."""
+    if getattr(error, "sqlite_errorcode", 0) in _SQLITE_FULL:
         return NoRoom(f"no room on the disk for {what}: {error}")
     return HomeUnusable(f"cannot write {what}: {error}")

@@ -61,7 +61,7 @@ class Index:
     """One connection reads committed rows, one writes; each under its own lock."""
 
     def __init__(self, path: Path) -> None:
-        """Raises IndexUnusable."""
+        """Raises IndexUnusable; NoRoom or HomeUnusable when a rebuild would not help."""
         self._read_lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._damaged = Path(f"{path}{DAMAGED}")
@@ -72,7 +72,9 @@ class Index:
             self._create_or_check()
             self._reader = _connect(path)
         except sqlite3.DatabaseError as error:
-            raise IndexUnusable(str(error)) from error
+            if _damage(error):
+                raise IndexUnusable(str(error)) from error
+            raise sqlite_error(error, "the index") from error
 
     def find(self, multihash: bytes) -> Place | None:
         query = "SELECT pack, offset, length FROM blocks WHERE multihash = ?"
@@ -190,8 +192,7 @@ class Index:
 
     def _unusable(self, error: sqlite3.Error) -> DhtstoreError:
         """Whether a damaged index, to be rebuilt at the next open, or something else."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if not _damage(error):
             return sqlite_error(error, "the index")
         self._damaged.touch()
         return HomeUnusable("the index of the block store is damaged; a restart rebuilds it")
@@ -208,6 +209,15 @@ class Index:
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+
+
+def _damage(error: sqlite3.Error) -> bool:
+    """Whether the file is at fault, and not the disk, its permissions or another process.
+
+    SQLITE_ERROR is a table that is not there.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -245,6 +246,27 @@ def test_a_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HomeUnusable):
         DiskBlockStore(tmp_path / "file", None)
+
+
+def test_an_index_that_cannot_be_opened_is_not_thrown_away(tmp_path: Path) -> None:
+    store = DiskBlockStore(tmp_path, None)
+    put(store, blocks(3))
+    store.close()
+    index = tmp_path / "index.sqlite"
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    inode = index.stat().st_ino
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        with pytest.raises(HomeUnusable):
+            DiskBlockStore(tmp_path, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert index.stat().st_ino == inode
+    again = DiskBlockStore(tmp_path, None)
+    check_all_there(again, blocks(3))
+    again.close()
 
 
 def test_other_files_in_the_directory_are_left_alone(tmp_path: Path) -> None:
