@@ -66,9 +66,15 @@ async def _perform(
 
 async def _errand(node: Node, errand: Errand) -> Any:
     descriptors = [os.dup(descriptor) for descriptor in errand.descriptors]
-    errand.sent()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    errand.sent(lambda: _cancel(loop, task))
     try:
         return await perform(node, errand.request, descriptors, errand.watch)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    loop.call_soon_threadsafe(task.cancel)

@@ -102,8 +102,17 @@ def _play(story: Story, nodes: list[DemoNode], source: Path, directory: Path) ->
     story.tell("compared them byte by byte: " + ("identical" if identical else "DIFFERENT"))
     if not identical:
         raise IntegrityFailure("what came back is not what was put")
-    names = [[node.name for node in group] for group in (holders, killed)]
-    return Outcome(cid, size, *names, getter.name, put_s, get_s, story.seconds, identical)
+    return Outcome(
+        cid=cid,
+        size=size,
+        holders=[node.name for node in holders],
+        killed=[node.name for node in killed],
+        getter=getter.name,
+        put_s=round(put_s, 3),
+        get_s=round(get_s, 3),
+        total_s=round(story.seconds, 3),
+        identical=identical,
+    )
 
 
 def _put(story: Story, putter: DemoNode, source: Path) -> tuple[list[dict[str, Any]], float]:

@@ -75,7 +75,15 @@ def run(arguments: list[str]) -> int:
         # typer's parser has its own family of errors, whose home moved between its versions
         if not hasattr(error, "format_message"):
             raise
-        where = getattr(getattr(error, "ctx", None), "command_path", "dhtstore")
-        complain(error.format_message(), f"see `{where} --help`")
+        _explain(error.format_message(), getattr(error, "ctx", None))
         return USAGE
     return code if isinstance(code, int) else 0
+
+
+def _explain(message: str, context: object) -> None:
+    """``context`` knows which command it was, where the parser got as far as that."""
+    if message.startswith("Usage: "):  # a group without a command: its help says it all
+        print(message, file=sys.stderr)
+        return
+    where = getattr(context, "command_path", "dhtstore")
+    complain(message, f"see `{where} --help`")

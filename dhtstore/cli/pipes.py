@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from dhtstore.errors import UnreadableSource
@@ -19,48 +20,61 @@ _PIECE_BYTES: Final = 256 * 1024
 
 class Pump:
     """Copies one descriptor to another in a thread of its own, while the command waits for the
-    node.  ``give`` is the end for the node."""
+    node.  ``give`` is the end for the node.
+
+    When copying fails, the request is ended before the pipe is: the node must not take what it
+    got for the whole.
+    """
 
     def __init__(self, give: int, keep: int, copy: Callable[[], None]) -> None:
         self.give, self._keep, self._copy = give, keep, copy
+        self._cancel: Callable[[], None] | None = None
         self._error: OSError | None = None
-        self._given = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
+    def start(self, cancel: Callable[[], None]) -> None:
         """Call when the node has its copy: ours is closed, so that the end can be seen."""
-        self._given = True
+        self._cancel = cancel
         os.close(self.give)
         self._thread.start()
 
     def finish(self) -> None:
         """Wait until everything is through; raises what reading or writing raised."""
-        if self._given:
+        if self._cancel is not None:
             self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what reading or writing raised so far."""
         if self._error is not None:
             raise self._error
-
-    @property
-    def failed(self) -> bool:
-        return self._error is not None
 
     def _run(self) -> None:
         try:
             self._copy()
         except OSError as error:
             self._error = error
-        finally:
-            os.close(self._keep)
+            assert self._cancel is not None
+            self._cancel()
+        os.close(self._keep)
 
 
-def from_stdin() -> Pump:
-    """Feeds standard input to the node."""
+@contextmanager
+def from_stdin() -> Iterator[Pump]:
+    """Feeds standard input to the node; raises UnreadableSource if it cannot be read."""
     try:
         source = sys.stdin.fileno()
     except (AttributeError, ValueError, OSError) as error:
         raise UnreadableSource("standard input is closed") from error
     give, keep = os.pipe()
-    return Pump(give, keep, lambda: _copy(source, keep, stop_on_closed_target=True))
+    pump = Pump(give, keep, lambda: _copy(source, keep, stop_on_closed_target=True))
+    try:
+        yield pump
+    finally:
+        try:
+            pump.check()  # not waited for: nobody knows when a terminal ends
+        except OSError as error:
+            raise UnreadableSource(f"cannot read standard input: {error.strerror}") from error
 
 
 def to_stdout() -> Pump:

@@ -56,7 +56,7 @@ def _send(common: Common, path: str, request: Any) -> Any:
         if path == "-":
             from dhtstore.cli.pipes import from_stdin
 
-            pump = from_stdin()
+            pump = stack.enter_context(from_stdin())
             request = msgspec.structs.replace(request, kind="stream", name=request.name or "-")
             return session.run(common, session.Errand(request, [pump.give], watch, pump.start))
         descriptor, kind = _open(path)

@@ -22,25 +22,26 @@ from dhtstore.wire.control import (
 )
 
 Watch = Callable[[Progress], None]
+Cancel = Callable[[], None]  # may be called from any thread
 
 
 def _look_away(progress: Progress) -> None:
     """For commands that are over before anybody could watch."""
 
 
-def _nothing() -> None:
+def _nothing(cancel: Cancel) -> None:
     """For requests without descriptors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A request and what goes with it.  ``sent`` is called when the node has copies of the
-    descriptors of its own, so that ours can be closed."""
+    descriptors of its own, so that ours can be closed; it is given what ends the request."""
 
     request: Request
     descriptors: Sequence[int] = ()
     watch: Watch = _look_away
-    sent: Callable[[], None] = _nothing
+    sent: Callable[[Cancel], None] = _nothing
 
 
 def ask(common: Common, request: Request) -> Any:
@@ -57,7 +58,7 @@ def run(common: Common, errand: Errand) -> Any:
         return run_alone(common, errand)
     with LocalClient(socket_path(common)) as client:
         client.send(encode(errand.request), list(errand.descriptors))
-        errand.sent()
+        errand.sent(client.abort)
         return _conversation(client, errand.watch)
 
 

@@ -150,6 +150,11 @@ class LocalClient:
         length = body_length(self._exactly(LENGTH_BYTES), ANSWER_MAX_BYTES)
         return self._exactly(length)
 
+    def abort(self) -> None:
+        """End the conversation from another thread: the node stops, ``receive`` raises."""
+        with contextlib.suppress(OSError):  # it has ended by itself
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def _exactly(self, count: int) -> bytes:
         data = bytearray()
         while len(data) < count:

@@ -41,23 +41,27 @@ class Ran:
 
 def run(
     *arguments: str | Path,
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
     cwd: Path | None = None,
     environment: dict[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> Ran:
-    """``dhtstore ARGUMENTS``, to its end."""
-    finished = subprocess.run(
+    """``dhtstore ARGUMENTS``, to its end.  ``stdin`` is what it reads, or a descriptor."""
+    process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=COMMAND_TIMEOUT_S,
+        stdin=stdin if isinstance(stdin, int) else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         cwd=cwd,
         env={**ENVIRONMENT, **(environment or {})},
         preexec_fn=before,
-        check=False,
     )
-    return Ran(finished.returncode, finished.stdout, finished.stderr.decode())
+    data = None if isinstance(stdin, int) else stdin
+    try:
+        out, err = process.communicate(data, timeout=COMMAND_TIMEOUT_S)
+    finally:
+        process.kill()
+    return Ran(process.returncode, out, err.decode())
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:

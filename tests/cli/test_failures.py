@@ -110,6 +110,22 @@ def test_no_room_here(daemons: Daemons) -> None:
     assert [row["cid"] for row in small.run("list", "--json").json] == [kept]
 
 
+def test_standard_input_that_cannot_be_read(network: Network, tmp_path: Path) -> None:
+    """What came before the failure must not pass for the whole."""
+    node = network.storage[0]
+    before = node.run("list", "--json").json
+    descriptor = os.open(tmp_path / "write-only", os.O_WRONLY | os.O_CREAT)
+    try:
+        for more in ((), ("--seed", network.ticket)):
+            ran = run("put", "-", "--home", node.home, *more, stdin=descriptor)
+            assert ran.code == 2, ran.err
+            assert "cannot read standard input" in ran.err
+            assert ran.out == b""
+    finally:
+        os.close(descriptor)
+    assert node.run("list", "--json").json == before
+
+
 # --- what is got -----------------------------------------------------------------------------
 
 

@@ -63,9 +63,11 @@ def test_every_error_crosses_with_its_class_and_message(kind: type[DhtstoreError
 
 
 def test_fields_cross() -> None:
-    quorum = error_of(failure_of(QuorumNotReached("few", copies=1, wanted=3, min_acks=2)))
+    few = QuorumNotReached("few", copies=1, wanted=3, min_acks=2, partial={"cid": "b"})
+    quorum = error_of(failure_of(few))
     assert isinstance(quorum, QuorumNotReached)
     assert (quorum.copies, quorum.wanted, quorum.min_acks) == (1, 3, 2)
+    assert quorum.partial == {"cid": "b"}
     refused = error_of(failure_of(PeerRefused("full", "no room")))
     assert isinstance(refused, PeerRefused)
     assert (refused.code, str(refused)) == ("full", "no room")
