@@ -15,6 +15,10 @@ class Deadlock(SimulationError):
     """Nothing is left to run, yet a task still waits.  The message lists who waits for what."""
 
 
+class Livelock(SimulationError):
+    """Callbacks run for ever without virtual time moving."""
+
+
 class UnhandledErrors(SimulationError):
     """Callbacks or tasks failed and nobody looked; ``causes`` holds what they raised."""
 

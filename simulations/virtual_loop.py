@@ -14,10 +14,11 @@ import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar, TypeVarTuple
 
-from simulations.errors import Deadlock, EscapedSimulation, UnhandledErrors
+from simulations.errors import Deadlock, EscapedSimulation, Livelock, UnhandledErrors
 from simulations.no_real_world import NoRealWorld
 from simulations.waiting import describe_waiting
 from simulations.whose import CURRENT_NODE
@@ -27,6 +28,8 @@ Ts = TypeVarTuple("Ts")
 _Bare = tuple[Any, ...]
 
 _SWEEP_TASKS_MIN = 1024  # finished tasks are forgotten when the list has doubled, not one by one
+_RESOLUTION_S = 1e-9  # as a real clock's: what waits for rounding errors must see time move
+_AT_ONE_INSTANT_MAX = 5_000_000  # callbacks without time moving, before it counts as a livelock
 _COMPACT_TIMERS_MIN = 256  # cancelled timers are dropped when they are most of the heap
 
 
@@ -59,7 +62,8 @@ class VirtualHandle(asyncio.TimerHandle):
             self._owner._timer_cancelled()
 
     def __repr__(self) -> str:
-        return f"<VirtualHandle when={self._when}{' cancelled' if self._cancelled else ''}>"
+        state = "cancelled" if self._cancelled else repr(self._callback)
+        return f"<VirtualHandle at {self._when} s: {state}>"
 
 
 class VirtualLoop(NoRealWorld):
@@ -105,6 +109,8 @@ class VirtualLoop(NoRealWorld):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> VirtualHandle:
+        if 0 < delay < _RESOLUTION_S:
+            delay = _RESOLUTION_S
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
@@ -159,7 +165,7 @@ class VirtualLoop(NoRealWorld):
             raise RuntimeError("a loop is running already")
 
     def _run(self) -> None:
-        ready, timers, pop = self._ready, self._timers, heappop
+        ready, timers, pop, at_once = self._ready, self._timers, heappop, 0
         while not self._stopping:
             if ready:
                 handle = ready.popleft()
@@ -167,6 +173,9 @@ class VirtualLoop(NoRealWorld):
                     if self.on_step is not None:
                         self.on_step(handle._context)
                     self._call(handle)
+                    at_once += 1
+                    if at_once > _AT_ONE_INSTANT_MAX:
+                        raise Livelock(f"time stands still at {self._now} s; last ran {handle!r}")
                 continue
             if not timers:
                 raise Deadlock(describe_waiting(self.tasks(), self._now, self.unhandled))
@@ -174,22 +183,33 @@ class VirtualLoop(NoRealWorld):
             if args is None and target._cancelled:
                 self._cancelled_timers = max(0, self._cancelled_timers - 1)
                 continue
-            self._now = when
-            self.fired += 1
-            if self.on_timer is not None:
-                self.on_timer(when)
-            if args is None:
-                self._call(target)
-                continue
-            try:
-                target(*args)
-            except Exception as error:
-                self._report(f"a callback failed: {target!r}", error)
+            if when > self._now:
+                self._now, at_once = when, 0
+            self._fire(when, target, args)
+            at_once += 1
+            if at_once > _AT_ONE_INSTANT_MAX:
+                raise Livelock(f"time stands still at {self._now} s; last ran {target!r}")
+
+    def _fire(self, when: float, target: Any, args: _Bare | None) -> None:
+        self.fired += 1
+        if self.on_timer is not None:
+            self.on_timer(when)
+        if args is None:
+            self._call(target)
+            return
+        try:
+            target(*args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(f"a callback failed: {target!r}", error)
 
     def _call(self, handle: VirtualHandle) -> None:
         try:
             handle._context.run(handle._callback, *handle._args)
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
             self._report(f"a callback failed: {handle._callback!r}", error)
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
@@ -317,7 +337,7 @@ class VirtualLoop(NoRealWorld):
         else:
             self._handler(self, context)
 
-    def _report(self, message: str, error: Exception) -> None:
+    def _report(self, message: str, error: BaseException) -> None:
         self.call_exception_handler({"message": message, "exception": error})
 
     def get_debug(self) -> bool:
@@ -340,6 +360,10 @@ def run(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
     try:
         result = loop.run_until_complete(main)
         _cancel_leftovers(loop)
+    except Exception:
+        with suppress(Exception):  # what main raised is what matters
+            _cancel_leftovers(loop)
+        raise
     finally:
         loop.close()
     if loop.unhandled:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from simulations.errors import Deadlock, EscapedSimulation, UnhandledErrors
+from simulations.errors import Deadlock, EscapedSimulation, Livelock, UnhandledErrors
 from simulations.virtual_loop import VirtualLoop, run
 
 
@@ -126,6 +126,57 @@ def test_a_deadlock_names_the_tasks_and_what_they_wait_for() -> None:
     assert "the stuck one" in text
     assert "Queue.get" in text
     assert "waits for the task the stuck one" in text
+
+
+def test_a_wait_for_a_rounding_error_ends() -> None:
+    loop = VirtualLoop(start_s=1e6 + 0.1)
+    due_s, seen = loop.time() + 60.3, list[float]()
+
+    def check() -> None:
+        left_s = due_s - loop.time()
+        if left_s > 0:
+            loop.call_later(left_s / 2 if left_s > 1e-11 else left_s, check)
+        else:
+            seen.append(loop.time())
+
+    loop.call_soon(check)
+    loop.run_for(120)
+    assert seen == [pytest.approx(due_s)]
+
+
+@pytest.mark.parametrize("soon", [True, False])
+def test_a_livelock_is_reported(soon: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulations.virtual_loop._AT_ONE_INSTANT_MAX", 1000)
+    loop = VirtualLoop()
+
+    def again() -> None:
+        if soon:
+            loop.call_soon(again)
+        else:
+            loop.call_later(0, again)
+
+    again()
+    with pytest.raises(Livelock, match=r"stands still at 0\.0 s.*again"):
+        loop.run_for(1)
+
+
+def test_what_is_left_is_cancelled_also_when_main_fails() -> None:
+    loop, seen = VirtualLoop(), list[str]()
+
+    async def linger() -> None:
+        try:
+            await asyncio.sleep(1e9)
+        finally:
+            seen.append("closed")
+
+    async def main() -> None:
+        loop.create_task(linger())
+        await asyncio.sleep(1)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        run(main(), loop)
+    assert seen == ["closed"]
 
 
 def test_a_failing_callback_is_never_swallowed() -> None:
