@@ -45,6 +45,7 @@ class _Want(Generic[S]):
     size_bytes: int
     asked: dict[S, float] = field(default_factory=dict)  # source -> when
     lacking: dict[S, str] = field(default_factory=dict)  # source -> why it can't give it
+    queued: bool = True
 
 
 @dataclass(slots=True)
@@ -77,7 +78,9 @@ class Scheduler(Generic[S]):
 
     def __init__(self) -> None:
         self._wants: dict[int, _Want[S]] = {}
-        self._pending: dict[bytes, list[int]] = {}  # unit -> heap of sequences nobody owes
+        # unit -> heap of sequences that nobody owes; finished ones are passed over when met
+        self._pending: dict[bytes, list[int]] = {}
+        self._doubtful: dict[int, None] = {}  # sequences that some source lacks
         self._sources: dict[S, _Source[S]] = {}
         self._failed: dict[S, str] = {}
 
@@ -140,22 +143,33 @@ class Scheduler(Generic[S]):
         picked: list[_Want[S]] = []
         total = 0
         for unit in source.units:
-            heap = self._pending.get(unit)
+            heap = self._pending.get(unit, [])
             skipped: list[int] = []
-            while heap and len(picked) < WANTS_PER_REQUEST_MAX and len(skipped) < SKIPS_MAX:
-                want = self._wants[heap[0]]
-                full = picked and total + want.size_bytes > ASK_BYTES
-                if full or not source.room(total + want.size_bytes):
+            while len(picked) < WANTS_PER_REQUEST_MAX and len(skipped) < SKIPS_MAX:
+                want = self._first(heap)
+                if want is None or not source.room(total + want.size_bytes):
+                    break
+                if picked and total + want.size_bytes > ASK_BYTES:
                     break
                 heappop(heap)
                 if source.name in want.lacking:
                     skipped.append(want.sequence)
                     continue
+                want.queued = False
                 picked.append(want)
                 total += want.size_bytes
             for sequence in skipped:
-                heappush(self._pending[unit], sequence)
+                heappush(heap, sequence)
         return picked
+
+    def _first(self, heap: list[int]) -> _Want[S] | None:
+        """The first want of a heap that is not finished."""
+        while heap:
+            want = self._wants.get(heap[0])
+            if want is not None:
+                return want
+            heappop(heap)
+        return None
 
     def _pick_overdue(self, source: _Source[S], now: float) -> list[_Want[S]]:
         """The want that another source has owed the longest, if this one is idle and it is
@@ -201,8 +215,7 @@ class Scheduler(Generic[S]):
             return False
         for source in want.asked:
             self._sources[source].owed_bytes -= want.size_bytes
-        if not want.asked:
-            self._unqueue(want)
+        self._doubtful.pop(sequence, None)
         return True
 
     def lacks(self, source: S, sequence: int, why: str) -> None:
@@ -210,6 +223,7 @@ class Scheduler(Generic[S]):
         want = self._wants.get(sequence)
         if want is not None:
             want.lacking[source] = why
+            self._doubtful[sequence] = None
             if source in want.asked:
                 self._settle(want, source)
                 self._requeue(want)
@@ -233,15 +247,19 @@ class Scheduler(Generic[S]):
     def stuck(self) -> list[int]:
         """For each unit with wants that no source is left for, one of them: nobody owes it, and
         every source of its unit lacks it or has failed."""
-        return [s for s in map(self._stuck_in, self._pending) if s is not None]
+        found: dict[bytes, int] = {}
+        for sequence in self._doubtful:
+            want = self._wants[sequence]
+            if want.queued and all(name in want.lacking for name in self._holders(want.unit)):
+                found.setdefault(want.unit, sequence)
+        for unit, heap in self._pending.items():
+            first = None if self._holders(unit) else self._first(heap)
+            if first is not None:
+                found.setdefault(unit, first.sequence)
+        return list(found.values())
 
-    def _stuck_in(self, unit: bytes) -> int | None:
-        holders = [s.name for s in self._sources.values() if unit in s.units]
-        for sequence in self._pending[unit]:
-            lacking = self._wants[sequence].lacking
-            if len(lacking) >= len(holders) and all(name in lacking for name in holders):
-                return sequence
-        return None
+    def _holders(self, unit: bytes) -> list[S]:
+        return [source.name for source in self._sources.values() if unit in source.units]
 
     def causes(self, sequence: int) -> dict[S, str]:
         """Why each source did not give this want."""
@@ -254,12 +272,6 @@ class Scheduler(Generic[S]):
             self._sources[source].owed_bytes -= want.size_bytes
 
     def _requeue(self, want: _Want[S]) -> None:
-        heap = self._pending.setdefault(want.unit, [])
-        if not want.asked and want.sequence not in heap:
-            heappush(heap, want.sequence)
-
-    def _unqueue(self, want: _Want[S]) -> None:
-        heap = self._pending.get(want.unit, [])
-        if want.sequence in heap:
-            rest = sorted(sequence for sequence in heap if sequence != want.sequence)
-            self._pending[want.unit] = rest
+        if not want.asked and not want.queued:
+            want.queued = True
+            heappush(self._pending[want.unit], want.sequence)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -78,8 +80,14 @@ async def test_the_first_error_ends_the_rest() -> None:
     async def fail() -> None:
         raise NotFound("first")
 
+    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        partial(wait, 0),
+        fail,
+        partial(wait, 2),
+        partial(wait, 3),
+    ]
     with pytest.raises(NotFound, match="first"):
-        await run_all([partial(wait, 0), fail, partial(wait, 2), partial(wait, 3)], limit=3)
+        await run_all(work, limit=3)
     assert ended == [0, 2]
 
 
