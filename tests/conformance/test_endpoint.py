@@ -145,7 +145,11 @@ def test_a_reply_can_be_sent_from_the_callback(play: Callable[[Scene], None]) ->
     async def scene(make: Make) -> None:
         a, b, inbox = make(ANY_PORT), make(ANY_PORT), Inbox()
         await a.open(inbox)
-        await b.open(lambda data, source: None if b.send(data[::-1], source) else None)
+
+        def mirror(data: bytes, source: Address) -> None:
+            b.send(data[::-1], source)
+
+        await b.open(mirror)
         assert a.send(b"abc", b.local)
         assert await inbox.get() == (b"cba", b.local)
         await a.close()

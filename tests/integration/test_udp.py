@@ -42,5 +42,5 @@ async def test_queues_drop_and_count_beyond_their_bounds() -> None:
 
 
 async def test_an_address_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(AddressInUse, match="192.0.2.1"):
+    with pytest.raises(AddressInUse, match=r"192\.0\.2\.1"):
         await UdpEndpoint("192.0.2.1", 0).open(lambda *_: None)

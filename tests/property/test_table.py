@@ -1,0 +1,108 @@
+"""The routing table, whatever happens to it in whatever order."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from kademlia.node import Node
+
+from dhtstore.dht.peer import Peer, peer_of
+from dhtstore.dht.table import QUESTIONABLE_AFTER_S, Table, random_id_in_bucket
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import PublicKey
+from dhtstore.params import BUCKET_REPLACEMENTS_MAX, NODES_PER_IP_MAX, PEER_FAILURES_MAX
+
+OWN = Node(bytes(20))
+KSIZE = 4
+_rng = random.Random(1)
+PEERS: list[Peer] = [
+    peer_of(
+        Contact.of(
+            PublicKey(_rng.randbytes(32)),
+            Address(f"8.8.{i % 30}.1" if i % 3 else f"10.0.0.{i}", 7400 + i % 2),
+        )
+    )
+    for i in range(90)
+]
+peers = st.sampled_from(PEERS)
+targets = st.binary(min_size=20, max_size=20)
+
+
+class TableMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = Table(OWN, KSIZE)
+        self.now = 0.0
+        self.answered: set[bytes] = set()
+        self.silent: dict[bytes, int] = {}
+
+    @rule(peer=peers, rtt_s=st.none() | st.floats(0.001, 2))
+    def a_peer_answers(self, peer: Peer, rtt_s: float | None) -> None:
+        was_full = not self.table.has_room_for(peer) and self.table.get(peer) is None
+        suspect = self.table.answered(peer, self.now, rtt_s)
+        self.answered.add(peer.id)
+        self.silent.pop(peer.id, None)
+        if suspect is not None:
+            assert was_full
+            found = self.table.entry(suspect)
+            assert found is not None
+            assert self.now - found[0].heard_s[found[1]] >= QUESTIONABLE_AFTER_S
+        entry = self.table.entry(peer)
+        if entry is not None:
+            assert entry[1] == len(entry[0]) - 1, "whoever is heard is at the tail"
+
+    @rule(peer=peers)
+    def a_peer_is_silent(self, peer: Peer) -> None:
+        known = self.table.get(peer) is not None
+        gone = self.table.failed(peer, self.now)
+        if known:
+            self.silent[peer.id] = self.silent.get(peer.id, 0) + 1
+            assert gone == (self.silent[peer.id] >= PEER_FAILURES_MAX)
+        if gone:
+            assert self.table.get(peer) is None
+            del self.silent[peer.id]
+
+    @rule(seconds=st.floats(0, 2000))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(sought=targets, k=st.integers(1, 12))
+    def neighbours_are_exact(self, sought: bytes, k: int) -> None:
+        number = int.from_bytes(sought, "big")
+        expected = sorted(self.table, key=lambda p: p.long_id ^ number)[:k]
+        assert self.table.find_neighbors(Node(sought), k) == expected
+
+    @invariant()
+    def only_who_answered_is_in(self) -> None:
+        assert {p.id for p in self.table} <= self.answered
+
+    @invariant()
+    def buckets_keep_their_bounds_and_prefix(self) -> None:
+        for index, bucket in enumerate(self.table.buckets):
+            if bucket is None:
+                continue
+            assert len(bucket) <= KSIZE
+            assert len(bucket.replacements) <= BUCKET_REPLACEMENTS_MAX
+            assert all(160 - p.long_id.bit_length() == index for p in bucket.peers)
+            assert list(bucket.heard_s) == sorted(bucket.heard_s)
+
+    @invariant()
+    def nobody_is_in_twice_and_no_address_too_often(self) -> None:
+        ids = [p.id for p in self.table]
+        assert len(ids) == len(set(ids))
+        public = [p.ip for p in self.table if not p.private]
+        assert all(public.count(ip) <= NODES_PER_IP_MAX for ip in public)
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+
+
+@given(own=targets, index=st.integers(0, 159), bits=st.integers(0, 2**160 - 1))
+def test_a_random_id_shares_exactly_that_many_bits(own: bytes, index: int, bits: int) -> None:
+    number = int.from_bytes(own, "big")
+    other = random_id_in_bucket(number, index, bits)
+    assert 160 - (number ^ other).bit_length() == index

@@ -1,0 +1,242 @@
+"""Whole services in virtual time: joining, providing, finding, losing peers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
+from dhtstore.errors import ConnectionLost
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import PublicKey, dht_key, distance
+from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, K
+from tests.unit.dht.world import HOUR_S, Member, World, play
+
+KEY = dht_key(b"unit")
+
+
+def _closest(world: World, key: bytes, count: int = K) -> list[Member]:
+    return sorted(world.members, key=lambda m: distance(m.contact.node, key))[:count]
+
+
+def test_a_network_of_one_keeps_and_finds_its_own_records() -> None:
+    async def scene(world: World) -> None:
+        (alone,) = await world.grow(1)
+        assert await alone.provide(KEY) == 1
+        found = await alone.dht.find_providers(KEY, wanted=3, timeout_s=5)
+        assert [p.record.public_key for p in found] == [alone.crypto.node.public_key]
+        assert found[0].contact is not None
+        assert await alone.dht.lookup(KEY, timeout_s=5) == []
+
+    play(scene)
+
+
+def test_everybody_in_a_small_network_knows_everybody() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(6)
+        await asyncio.sleep(5)
+        for member in members:
+            known = {contact.node for contact in member.dht.contacts()}
+            assert known == {m.contact.node for m in members if m is not member}
+
+    play(scene)
+
+
+def test_lookup_finds_exactly_the_closest_in_order() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(60)
+        for number in range(10):
+            key = dht_key(b"%d" % number)
+            asker = members[number]
+            found = await asker.dht.lookup(key, timeout_s=15)
+            best = [m.contact for m in _closest(world, key, K + 1) if m is not asker][:K]
+            assert found == best
+
+    play(scene)
+
+
+def test_records_go_to_the_k_closest_self_included() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(50)
+        assert await members[7].provide(KEY) == K
+        holders = [m for m in members if m.dht.records_held]
+        assert {m.address for m in holders} == {m.address for m in _closest(world, KEY)}
+
+    play(scene)
+
+
+def test_several_providers_of_one_key_are_all_found_newest_first_of_each() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(40)
+        for provider in members[:12]:
+            await provider.provide(KEY)
+        await members[3].provide(KEY, sequence=9)
+        found = await members[-1].dht.find_providers(KEY, wanted=64, timeout_s=15)
+        sequences = {p.record.public_key: p.record.sequence for p in found}
+        assert len(found) == len(sequences) == 12
+        assert sequences[members[3].crypto.node.public_key] == 9
+        assert all(p.contact and p.contact.public_key == p.record.public_key for p in found)
+
+    play(scene)
+
+
+def test_a_search_that_needs_one_provider_ends_before_the_lookup_would() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(60)
+        await members[0].provide(KEY)
+        outside = next(m for m in members if not m.dht.records_held)
+        before = world.net.trace.entries
+        assert len(await outside.dht.find_providers(KEY, wanted=1, timeout_s=15)) == 1
+        one = world.net.trace.entries - before
+        before = world.net.trace.entries
+        assert len(await outside.dht.find_providers(KEY, wanted=9, timeout_s=15)) == 1
+        assert one < (world.net.trace.entries - before) / 2
+
+    play(scene)
+
+
+def test_records_are_found_when_the_publisher_and_half_the_holders_are_dead() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(50)
+        await members[0].provide(KEY)
+        for victim in [members[0], *_closest(world, KEY)[::2]]:
+            world.net.crash(victim.address)
+        asker = next(m for m in members if world.net.is_open(m.address) and not m.dht.records_held)
+        found = await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert [p.record.public_key for p in found] == [members[0].crypto.node.public_key]
+
+    play(scene)
+
+
+def test_everything_works_with_lost_datagrams() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(30)
+        assert await members[3].provide(KEY) >= K - 2
+        assert await members[9].dht.find_providers(KEY, wanted=1, timeout_s=15)
+
+    play(scene, loss=0.05)
+
+
+def test_a_contact_record_is_found_and_the_newest_wins() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(30)
+        moved = members[4]
+        assert await moved.dht.publish_contact(15) == K
+        moved.sequence = 2
+        await moved.dht.publish_contact(15)
+        record = await members[20].dht.find_contact(moved.contact.node, timeout_s=15)
+        assert record is not None
+        assert (record.public_key, record.sequence) == (moved.crypto.node.public_key, 2)
+        assert await members[20].dht.find_contact(members[5].contact.node, timeout_s=15) is None
+
+    play(scene)
+
+
+def test_an_ephemeral_node_is_answered_and_never_remembered() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(10)
+        await members[0].provide(KEY)
+        client = world.add(ephemeral=True, storage=False)
+        await client.dht.start()
+        assert await client.dht.bootstrap([members[3].contact]) == 1
+        assert await client.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert await client.provide(dht_key(b"other")) == 10
+        assert client.dht.records_held == 0
+        assert client.contact.node not in {c.node for m in members for c in m.dht.contacts()}
+
+    play(scene)
+
+
+def test_another_network_is_not_answered() -> None:
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        stranger = world.add(network="other")
+        await stranger.dht.start()
+        assert await stranger.dht.bootstrap([member.contact]) == 0
+        with pytest.raises(ConnectionLost):
+            await stranger.dht.ping(member.contact, 3)
+        assert member.dht.counters["other_network"] > 0
+        assert member.dht.contacts() == []
+
+    play(scene)
+
+
+def test_ping_measures_and_tells_where_we_are_seen() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.grow(2)
+        assert 0.04 <= await a.dht.ping(b.contact, 3) <= 0.3
+        assert a.dht.observed_address == a.address
+        impostor = Contact.of(PublicKey(a.crypto.owner.public_key), b.address)
+        for wrong in (impostor, Contact.of(b.contact.public_key, Address("10.9.9.9", 1))):
+            with pytest.raises(ConnectionLost):
+                await a.dht.ping(wrong, 2)
+        with pytest.raises(ConnectionLost):
+            await a.dht.ping(Contact.of(b.contact.public_key, Address("0.0.0.0", 0)), 2)
+
+    play(scene)
+
+
+def test_stop_fails_what_waits_at_once() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.grow(2)
+        world.net.crash(b.address)
+        started_s = world.loop.time()
+        asking = asyncio.create_task(a.dht.ping(b.contact, 60))
+        await asyncio.sleep(0.01)
+        await a.dht.stop()
+        with pytest.raises(ConnectionLost):
+            await asking
+        assert world.loop.time() - started_s < 0.02
+        assert a.dht.protocol.in_flight == 0
+        with pytest.raises(ConnectionLost):
+            await a.dht.ping(b.contact, 1)
+
+    play(scene)
+
+
+def test_dead_peers_leave_the_table() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(8)
+        await asyncio.sleep(5)
+        world.net.crash(members[5].address)
+        for number in range(4):
+            await members[0].dht.lookup(dht_key(b"%d" % number), timeout_s=15)
+            await asyncio.sleep(5)
+        assert members[5].contact.node not in {c.node for c in members[0].dht.contacts()}
+
+    play(scene)
+
+
+def test_maintenance_expires_records_and_refreshes_quiet_buckets() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(12)
+        await members[0].provide(KEY, lifetime_s=HOUR_S)
+        assert members[1].dht.records_held == 1
+        before = world.net.trace.entries
+        await asyncio.sleep(BUCKET_REFRESH_INTERVAL_S + 2 * MAINTENANCE_INTERVAL_S)
+        assert [m.dht.records_held for m in members] == [0] * 12
+        assert world.net.trace.entries > before
+
+    play(scene)
+
+
+def test_an_emptied_table_is_filled_from_the_seeds_again() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.grow(2)
+        b.dht.protocol.router.flush()
+        await asyncio.sleep(2 * MAINTENANCE_INTERVAL_S)
+        assert [c.node for c in b.dht.contacts()] == [a.contact.node]
+
+    play(scene)
+
+
+def test_one_seed_gives_one_run() -> None:
+    async def scene(world: World) -> tuple[str, int]:
+        members = await world.grow(15)
+        await members[3].provide(KEY)
+        await members[9].dht.find_providers(KEY, wanted=1, timeout_s=15)
+        return world.net.trace.hexdigest(), world.net.trace.entries
+
+    assert play(scene, seed=5, loss=0.05) == play(scene, seed=5, loss=0.05)
+    assert play(scene, seed=5)[0] != play(scene, seed=6)[0]

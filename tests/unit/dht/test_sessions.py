@@ -1,0 +1,81 @@
+"""What strangers must do before we compute for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from dhtstore.dht import sessions
+from dhtstore.dht.limits import TokenBucket
+from dhtstore.dht.rtt import RttEstimate
+from dhtstore.dht.sessions import Sessions
+from dhtstore.model.identity import PublicKey
+from dhtstore.params import COLD_KEYS_PER_S, RPC_INITIAL_TIMEOUT_S, SESSION_KEYS_MAX
+from dhtstore.wire.datagram import Ping
+from dhtstore.wire.envelope import Network
+from simulations.crypto import SimCrypto
+from tests.unit.dht.rogue import Rogue
+from tests.unit.dht.world import World, play
+
+
+def test_a_flood_of_strangers_is_asked_for_cookies_and_a_newcomer_still_gets_in() -> None:
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        ping = msgspec.msgpack.encode(Ping())
+        strangers = int(2 * COLD_KEYS_PER_S) + 20
+        for number in range(strangers):
+            flood = Rogue(world, b"%d" % number)
+            sealed = flood.seal(member.contact.public_key, b"\x00" + b"m" * 20 + ping)
+            member.dht.protocol.datagram_received(sealed, flood.contact.address)
+        assert member.dht.counters["needs cookie"] == 20
+        member.dht.protocol._sessions._cold = TokenBucket(0, 0)  # the flood goes on
+        newcomer = world.add()
+        await newcomer.dht.start()
+        assert await newcomer.dht.ping(member.contact, 5) > 0
+        assert newcomer.dht.counters["cookies_shown"] == 1
+
+    play(scene)
+
+
+def test_a_forged_stranger_leaves_no_key_behind() -> None:
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        rogue = Rogue(world)
+        data = rogue.seal(member.contact.public_key, b"\x00" + b"m" * 20 + b"\x91\xa4ping")
+        member.dht.protocol.datagram_received(data[:-1] + b"x", rogue.contact.address)
+        await asyncio.sleep(1)
+        assert member.dht.counters == {"forged": 1}
+        assert len(member.dht.protocol._sessions._keys) == 0
+
+    play(scene)
+
+
+def test_keys_of_the_peers_used_last_are_kept() -> None:
+    crypto = SimCrypto(b"a", b"a")
+    made = Sessions(Network.of("n"), crypto, crypto.node.public_key, b"s" * 32)
+    peers = [PublicKey(n.to_bytes(32, "big")) for n in range(1, SESSION_KEYS_MAX + 2)]
+    for peer in peers[:-1]:
+        made.remember(peer, b"k")
+    made.remember(peers[0], b"k")
+    made.remember(peers[-1], b"k")
+    assert len(made._keys) == SESSION_KEYS_MAX
+    assert peers[0] in made._keys
+    assert peers[1] not in made._keys
+    assert sessions.Check.VALID.value == "valid"
+
+
+def test_a_token_bucket_gives_its_burst_then_its_rate() -> None:
+    bucket = TokenBucket(rate_per_s=2, burst=4)
+    assert [bucket.take(100.0) for _ in range(5)] == [True] * 4 + [False]
+    assert [bucket.take(100.5) for _ in range(2)] == [True, False]
+
+
+def test_the_first_timeout_follows_a_high_quantile_of_what_is_measured() -> None:
+    estimate = RttEstimate()
+    assert estimate.timeout_s == RPC_INITIAL_TIMEOUT_S
+    estimate.add(0.2)
+    assert 0.55 < estimate.timeout_s < 0.65
+    for _ in range(40):
+        estimate.add(0.2)
+    assert 0.2 < estimate.timeout_s < 0.3
