@@ -8,6 +8,7 @@ Memory holds what was asked for and not yet written: FETCH_MEMORY_BYTES, whateve
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
@@ -115,6 +116,7 @@ class _Fetch:
         self._links: dict[PublicKey, Link] = {}
         self._banned: set[PublicKey] = set()
         self._holders: dict[bytes, _Holders] = {}
+        self._backlog: deque[Want] = deque()  # from the walk, waiting for room
         self._wants: dict[int, Want] = {}
         self._open_bytes = 0  # of wants not accepted yet, as their parents claim
         self._unwritten_bytes = 0
@@ -160,10 +162,30 @@ class _Fetch:
     async def _take_wants(self) -> None:
         """Take wants from the walk while there is room for what they bring."""
         while self._has_room():
-            wants = self._walk.next(self._limit())
-            if not wants:
+            if not self._backlog:
+                self._backlog.extend(self._walk.next(WANTS_PER_REQUEST_MAX))
+            if not self._backlog:
                 return
-            await self._start([want for want in wants if not self._skipped(want)])
+            await self._start([want for want in self._batch() if not self._skipped(want)])
+
+    def _has_room(self) -> bool:
+        """Room for a good part of the window, or nothing under way that could make room."""
+        room = self._used_bytes <= FETCH_MEMORY_BYTES * 3 // 4
+        few = len(self._wants) < FETCH_WANTS_MAX
+        return (room and few) or not (self._wants or self._writing)
+
+    @property
+    def _used_bytes(self) -> int:
+        return self._open_bytes + self._unwritten_bytes
+
+    def _batch(self) -> list[Want]:
+        """As many wants as there is room for, but one at least."""
+        batch = [self._backlog.popleft()]
+        used = self._used_bytes + _size_bytes(batch[0])
+        while self._backlog and used + _size_bytes(self._backlog[0]) <= FETCH_MEMORY_BYTES:
+            batch.append(self._backlog.popleft())
+            used += _size_bytes(batch[-1])
+        return batch
 
     def _skipped(self, want: Want) -> bool:
         leaf = self._walk.leaf(want) if self._have else None
@@ -177,13 +199,6 @@ class _Fetch:
         used = self._open_bytes + self._unwritten_bytes
         room = used <= FETCH_MEMORY_BYTES * 3 // 4 and len(self._wants) < FETCH_WANTS_MAX
         return room or not (self._wants or self._writing)
-
-    def _limit(self) -> int:
-        room = FETCH_MEMORY_BYTES - self._open_bytes - self._unwritten_bytes
-        return max(1, min(WANTS_PER_REQUEST_MAX, room // self._usual_bytes()))
-
-    def _usual_bytes(self) -> int:
-        return max(4096, self._open_bytes // len(self._wants)) if self._wants else 256 * 1024
 
     async def _start(self, wants: list[Want]) -> None:
         if not wants:
@@ -297,7 +312,9 @@ class _Fetch:
         self._room.set()
         self._accept([pair for pair, right in zip(blocks, good, strict=True) if right])
         for (want, _), right in zip(blocks, good, strict=True):
-            if not right:
+            if right:
+                self._holders[want.unit.name].lookups = 0
+            else:
                 self._banned.add(link.public_key)
                 self._scheduler.retry(want.sequence)
                 self._drop(link, f"sent wrong bytes for {want.cid}")
@@ -309,8 +326,6 @@ class _Fetch:
             self._scheduler.finish(want.sequence)
             self._open_bytes -= _size_bytes(want)
             self._done_bytes += len(data)
-            if want.unit.name in self._holders:
-                self._holders[want.unit.name].lookups = 0
             self._emit(self._walk.accept(want, data))
         self._progress(self._done_bytes)
         self._wake.set()
