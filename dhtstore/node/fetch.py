@@ -194,12 +194,6 @@ class _Fetch:
         self._walk.skip(want)
         return True
 
-    def _has_room(self) -> bool:
-        """Room for a good part of the window, or nothing under way that could make room."""
-        used = self._open_bytes + self._unwritten_bytes
-        room = used <= FETCH_MEMORY_BYTES * 3 // 4 and len(self._wants) < FETCH_WANTS_MAX
-        return room or not (self._wants or self._writing)
-
     async def _start(self, wants: list[Want]) -> None:
         if not wants:
             return

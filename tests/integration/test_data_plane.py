@@ -1,0 +1,156 @@
+"""The data plane on real sockets, threads and keys: what the simulation cannot show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from dhtstore.content.file_walk import FileWalk
+from dhtstore.content.importer import FileBuilder
+from dhtstore.content.walk import Output, Piece
+from dhtstore.errors import RefusedByNetwork
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address
+from dhtstore.net.clock import SystemClock, SystemEntropy
+from dhtstore.net.crypto import Ed25519Crypto
+from dhtstore.net.tcp import TlsTransport
+from dhtstore.net.threads import ThreadBlocking
+from dhtstore.node.fetch import FixedSources, fetch
+from dhtstore.node.link import Link
+from dhtstore.node.links import Links
+from dhtstore.node.serve_blocks import BlockServer
+from dhtstore.node.tasks import Supervisor
+from dhtstore.params import CHUNK_SIZE_BYTES, MIB
+from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.wire.frames import GetBlocks
+
+
+@dataclass
+class Machine:
+    """One end: its own key, store, threads and links."""
+
+    address: Address
+    crypto: Ed25519Crypto
+    store: MemoryBlockStore
+    blocking: ThreadBlocking
+    links: Links
+    transport: TlsTransport
+    started: asyncio.Event = field(default_factory=asyncio.Event)  # the first output came
+
+    def hold(self, content: bytes) -> Cid:
+        builder = FileBuilder()
+        with self.store.batch() as batch:
+            for at in range(0, len(content), CHUNK_SIZE_BYTES):
+                chunk = content[at : at + CHUNK_SIZE_BYTES]
+                cid = Cid.of(chunk)
+                batch.put(cid, chunk)
+                builder.add_leaf(cid, len(chunk))
+            root = builder.finish()
+            for block in root.blocks:
+                batch.put(block.cid, block.data)
+            batch.commit()
+        return root.cid
+
+    async def to(self, other: Machine) -> Link:
+        return await self.links.to(other.crypto.node.public_key, [other.address], 5.0)
+
+    async def get(self, root: Cid, size_bytes: int, *holders: Machine) -> bytes:
+        out = bytearray(size_bytes)
+
+        async def sink(outputs: list[Output]) -> None:
+            self.started.set()
+            for output in outputs:
+                if isinstance(output, Piece):
+                    out[output.offset : output.offset + len(output.data)] = output.data
+
+        links = [await self.to(holder) for holder in holders]
+        await fetch(
+            FileWalk(root), FixedSources(links), sink, store=self.store, blocking=self.blocking
+        )
+        return bytes(out)
+
+
+@asynccontextmanager
+async def machine(network: str = "main") -> AsyncIterator[Machine]:
+    seed, failures = os.urandom(32), list[str]()
+    crypto, transport = Ed25519Crypto(seed, seed), TlsTransport("127.0.0.1", seed)
+    store, blocking = MemoryBlockStore(), ThreadBlocking()
+    supervisor = Supervisor(on_failure=lambda name, error: failures.append(f"{name}: {error!r}"))
+    links = Links(
+        network=network,
+        crypto=crypto,
+        entropy=SystemEntropy(),
+        clock=SystemClock(),
+        transport=transport,
+        own_record=lambda: None,
+        handlers={GetBlocks: BlockServer(store, blocking).serve},
+        supervisor=supervisor,
+    )
+    await links.listen(0)
+    address = Address("127.0.0.1", transport.port)
+    try:
+        yield Machine(address, crypto, store, blocking, links, transport)
+    finally:
+        await supervisor.close()
+        await links.close()
+        await blocking.close()
+    assert failures == []
+
+
+async def test_a_file_crosses_tls_whole_from_several_holders() -> None:
+    content = random.Random(1).randbytes(24 * MIB + 17)
+    async with machine() as a, machine() as b, machine() as c:
+        root = b.hold(content)
+        c.hold(content)
+        assert await a.get(root, len(content), b, c) == content
+
+
+async def test_a_holder_that_vanishes_meanwhile_does_not_stop_the_get() -> None:
+    content = random.Random(2).randbytes(24 * MIB)
+    async with machine() as a, machine() as b, machine() as c:
+        root = b.hold(content)
+        c.hold(content)
+        getting = asyncio.ensure_future(a.get(root, len(content), b, c))
+        await a.started.wait()
+        await b.transport.close()
+        assert await getting == content
+
+
+async def test_another_network_is_refused_over_tls() -> None:
+    async with machine() as a, machine("other") as b:
+        with pytest.raises(RefusedByNetwork, match="other"):
+            await a.to(b)
+        with pytest.raises(RefusedByNetwork, match="main"):
+            await b.to(a)
+
+
+async def test_another_key_than_the_ticket_says_is_refused() -> None:
+    async with machine() as a, machine() as b, machine() as c:
+        with pytest.raises(RefusedByNetwork):
+            await a.links.to(c.crypto.node.public_key, [b.address], 5.0)
+
+
+async def test_a_seed_without_a_known_key_shows_its_key() -> None:
+    async with machine() as a, machine() as b:
+        link = await a.links.dial_unknown(b.address)
+        assert link.public_key == b.crypto.node.public_key
+
+
+async def test_many_links_at_once_each_carry_their_own_answers() -> None:
+    async with machine() as server, machine() as a, machine() as b:
+        contents = [bytes([number]) * (MIB + number) for number in range(8)]
+        roots = [server.hold(content) for content in contents]
+        getters = [a, b] * 4
+        got = await asyncio.gather(
+            *(
+                getter.get(root, len(content), server)
+                for getter, root, content in zip(getters, roots, contents, strict=True)
+            )
+        )
+        assert got == contents
