@@ -26,12 +26,17 @@ class State(Enum):
     DEAD = "failed"
 
 
+# Module names: an enum's member costs several lookups, and these are compared all the time.
+_FRESH, _ASKED, _LATE = State.FRESH, State.ASKED, State.LATE
+_ANSWERED, _DEAD = State.ANSWERED, State.DEAD
+
+
 class _Candidate:
     __slots__ = ("asked_s", "distance", "peer", "state")
 
     def __init__(self, peer: Peer, distance: int) -> None:
         self.peer, self.distance = peer, distance
-        self.state, self.asked_s = State.FRESH, 0.0
+        self.state, self.asked_s = _FRESH, 0.0
 
     def __lt__(self, other: _Candidate) -> bool:
         return self.distance < other.distance
@@ -60,56 +65,64 @@ class Lookup:
         self._soft_timeout_s = soft_timeout_s
         self._known: dict[bytes, _Candidate] = {}
         self._ranked: list[_Candidate] = []
+        self._in_time: list[_Candidate] = []  # asked and not late, in the order of asking
         self._without_progress = 0
         self._learn(seeds)
 
     def next(self, now: float) -> list[Peer]:
         """The peers to ask now (monotonic seconds); they count as asked."""
         self._free_slots(now)
-        leaders = self._leaders()
         window = self.k if self._without_progress >= self.alpha else self.alpha
-        free = window - sum(1 for c in self._ranked if c.state is State.ASKED)
-        chosen = [c for c in leaders if c.state is State.FRESH][: max(0, free)]
+        free = window - len(self._in_time)
+        if free <= 0:
+            return []
+        chosen = [c for c in self._leaders() if c.state is _FRESH][:free]
         for candidate in chosen:
-            candidate.state, candidate.asked_s = State.ASKED, now
+            candidate.state, candidate.asked_s = _ASKED, now
+        self._in_time += chosen
         return [candidate.peer for candidate in chosen]
 
     def wake_at(self) -> float | None:
         """When the next slow peer gives up its slot; None if nobody is awaited in time."""
-        asked = [c.asked_s for c in self._ranked if c.state is State.ASKED]
-        return min(asked) + self._soft_timeout_s if asked else None
+        return self._in_time[0].asked_s + self._soft_timeout_s if self._in_time else None
 
     def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None:
         """``peer`` answered and named ``contacts``."""
         candidate = self._known.get(peer.id)
-        if candidate is None or candidate.state not in (State.ASKED, State.LATE):
+        if candidate is None or candidate.state not in (_ASKED, _LATE):
             return
-        candidate.state, candidate.peer = State.ANSWERED, peer
+        self._settle(candidate, _ANSWERED)
+        candidate.peer = peer
         self._without_progress = 0 if self._learn(contacts) else self._without_progress + 1
 
     def on_failure(self, peer: Peer) -> None:
         """``peer`` did not answer, or answered nonsense."""
         candidate = self._known.get(peer.id)
-        if candidate is not None and candidate.state is not State.ANSWERED:
-            candidate.state = State.DEAD
+        if candidate is not None and candidate.state not in (_ANSWERED, _DEAD):
+            self._settle(candidate, _DEAD)
             self._ranked.remove(candidate)
 
     @property
     def finished(self) -> bool:
         """Whether the k closest of those that can still count have all answered."""
         leaders = self._leaders()
-        if any(c.state is not State.ANSWERED for c in leaders):
+        if any(c.state is not _ANSWERED for c in leaders):
             return False
-        return len(leaders) >= self.k or not any(c.state is State.LATE for c in self._ranked)
+        return len(leaders) >= self.k or not any(c.state is _LATE for c in self._ranked)
 
     def result(self) -> list[Peer]:
         """The closest peers that answered, closest first, at most k."""
-        return [c.peer for c in self._ranked if c.state is State.ANSWERED][: self.k]
+        return [c.peer for c in self._ranked if c.state is _ANSWERED][: self.k]
+
+    def _settle(self, candidate: _Candidate, state: State) -> None:
+        if candidate.state is _ASKED:
+            self._in_time.remove(candidate)
+        candidate.state = state
 
     def _leaders(self) -> list[_Candidate]:
         leaders: list[_Candidate] = []
         for candidate in self._ranked:
-            if candidate.state is not State.LATE:
+            if candidate.state is not _LATE:
                 leaders.append(candidate)
                 if len(leaders) == self.k:
                     break
@@ -117,9 +130,8 @@ class Lookup:
 
     def _free_slots(self, now: float) -> None:
         # Written as in wake_at: rounding must not make a caller wake too early for ever.
-        for candidate in self._ranked:
-            if candidate.state is State.ASKED and now >= candidate.asked_s + self._soft_timeout_s:
-                candidate.state = State.LATE
+        while self._in_time and now >= self._in_time[0].asked_s + self._soft_timeout_s:
+            self._in_time.pop(0).state = _LATE
 
     def _learn(self, peers: Iterable[Peer]) -> bool:
         """Add candidates; True if one is closer than any known before."""
@@ -133,5 +145,5 @@ class Lookup:
         return bool(self._ranked) and (closest is None or self._ranked[0].distance < closest)
 
     def _forget_far(self) -> None:
-        while len(self._ranked) > _CANDIDATES_MAX and self._ranked[-1].state is State.FRESH:
+        while len(self._ranked) > _CANDIDATES_MAX and self._ranked[-1].state is _FRESH:
             del self._known[self._ranked.pop().peer.id]

@@ -122,8 +122,10 @@ class Table(RoutingTable):
         """Where a node stands, at whatever address; None if it is not in the table."""
         index = self.get_bucket_for(peer)
         bucket = self.buckets[index] if index < len(self.buckets) else None
-        at = bucket.index(peer.id) if bucket else -1
-        return (bucket, at) if bucket and at >= 0 else None
+        if bucket is None:
+            return None
+        at = bucket.index(peer.id)
+        return (bucket, at) if at >= 0 else None
 
     def get(self, peer: Peer) -> Peer | None:
         """The entry of that node, at the address it last answered from."""
@@ -211,11 +213,12 @@ class Table(RoutingTable):
         """
         shared = _BITS - (self.node.long_id ^ target).bit_length()
         buckets = self.buckets
-        if shared < len(buckets) and (bucket := buckets[shared]):
+        if shared < len(buckets) and (bucket := buckets[shared]) is not None:
             yield bucket.peers
-        yield [peer for bucket in buckets[shared + 1 :] if bucket for peer in bucket.peers]
+        deeper = [bucket for bucket in buckets[shared + 1 :] if bucket is not None]
+        yield [peer for bucket in deeper for peer in bucket.peers]
         for index in range(min(shared, len(buckets)) - 1, -1, -1):
-            if bucket := buckets[index]:
+            if (bucket := buckets[index]) is not None:
                 yield bucket.peers
 
     def lonely_buckets(self, now: float = 0.0) -> list[int]:

@@ -120,6 +120,7 @@ def test_a_failed_peer_stays_dead_whoever_names_it() -> None:
     lookup = Lookup(bytes(20), PEERS[:2], own_id=b"", soft_timeout_s=1, k=KSIZE, alpha=ALPHA)
     one, two = lookup.next(0.0)
     lookup.on_failure(one)
+    lookup.on_failure(one)  # said twice is said once
     lookup.on_response(two, [one])
     assert lookup.next(0.0) == []
     assert lookup.finished
