@@ -192,6 +192,7 @@ class _Fetch:
         if leaf is None or self._have is None or not self._have(leaf):
             return False
         self._walk.skip(want)
+        self._wake.set()  # it may have been the last
         return True
 
     async def _start(self, wants: list[Want]) -> None:
@@ -246,9 +247,19 @@ class _Fetch:
         self.causes.update(found.causes)
         for link in found.links:
             if link.public_key not in self._banned:
-                self._links[link.public_key] = link
-                self._scheduler.add_source(link.public_key, holders.unit.name)
+                self._add(link, holders.unit)
         self._wake.set()
+
+    def _add(self, link: Link, unit: Unit) -> None:
+        """One link per peer: another takes its place only when that one has ended."""
+        known = self._links.get(link.public_key)
+        if known is not None and known is not link:
+            if known.alive:
+                link = known
+            else:
+                self._drop(known, "the connection ended")
+        self._links[link.public_key] = link
+        self._scheduler.add_source(link.public_key, unit.name)
 
     def _give_up(self, sequence: int, holders: _Holders) -> NoReturn:
         cid = self._wants[sequence].cid

@@ -10,15 +10,23 @@ from dataclasses import dataclass, field
 import pytest
 
 from dhtstore.content.file_walk import FileWalk
+from dhtstore.content.importer import FileBuilder
 from dhtstore.content.walk import Leaf, Output, Piece
 from dhtstore.errors import IntegrityFailure, NoRoom, NotFound, TimedOut, Unreachable
+from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetch import FixedSources, Found, fetch
 from dhtstore.node.link import Link, Reply
-from dhtstore.params import CHUNK_SIZE_BYTES, FETCH_MEMORY_BYTES, LOOKUPS_PER_UNIT_MAX, MIB
+from dhtstore.params import (
+    CHUNK_SIZE_BYTES,
+    FETCH_MEMORY_BYTES,
+    LINKS_PER_NODE_MAX,
+    LOOKUPS_PER_UNIT_MAX,
+    MIB,
+)
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import Blocks, GetBlocks
 from tests.unit.node.data_plane import Peer, World, play
@@ -384,5 +392,57 @@ def test_an_address_nobody_answers_at_is_told_by_links() -> None:
         link = await a.links.dial_unknown(b.address)
         assert link.public_key == b.key
         assert link.remote == Address("10.0.0.2", 7400)
+
+    play(scene)
+
+
+def test_a_file_that_the_output_has_already_ends_at_once() -> None:
+    """Found as a fetch that slept for ever: the last wants were skipped, and nothing woke it."""
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        leaf = Block.of(b"leaf")
+        builder = FileBuilder()
+        blocks = [leaf]
+        for _ in range(LINKS_PER_NODE_MAX + 1):
+            blocks += builder.add_leaf(leaf.cid, len(leaf.data))
+        root = builder.finish()
+        with b.store.batch() as batch:
+            for block in [*blocks, *root.blocks]:
+                batch.put(block.cid, block.data)
+            batch.commit()
+        links = await links_of(a, b)
+        await get(a, root.cid, links, File(), have=lambda leaf: True, timeout_s=60.0)
+        assert world.loop.time() < 5.0
+
+    play(scene)
+
+
+def test_a_link_that_ended_and_is_found_again_gives_its_wants_back() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        root = b.hold(CONTENT)
+        (first,) = await links_of(a, b)
+
+        class Again:
+            async def for_unit(self, unit: Unit) -> Found:
+                return Found(await links_of(a, b))
+
+        def progress(done_bytes: int) -> None:
+            if done_bytes > MIB and first.alive:
+                first.abandon()
+
+        file = File()
+        await fetch(
+            FileWalk(root),
+            Again(),
+            file.accept,
+            store=a.store,
+            blocking=a.blocking,
+            progress=progress,
+            timeout_s=20.0,
+        )
+        assert file.data == CONTENT
+        assert not first.alive
 
     play(scene)
