@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
@@ -48,6 +48,8 @@ class TlsTransport:
         self._acceptor = asyncio.create_task(self._accept(self._socket, on_stream))
 
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
+        if not routable(to):
+            raise ConnectionLost(f"{to} is not an address of one host")
         stream = TlsStream(to)
         try:
             async with asyncio.timeout(timeout_s):

@@ -16,7 +16,7 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
 from dhtstore.node.handshake import Identity, Peer, admit, greet, refuse
 from dhtstore.node.link import Arrival, Handler, Link, Reply
-from dhtstore.node.tasks import Supervisor
+from dhtstore.node.tasks import Supervisor, run_all
 from dhtstore.params import CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
 from dhtstore.trace import Tracer, no_trace
 from dhtstore.wire.frames import Request
@@ -85,8 +85,7 @@ class Links:
 
     async def close(self) -> None:
         """Stop accepting and close every link."""
-        for link in self.open_links():
-            await link.close()
+        await run_all([link.close for link in self.open_links()], limit=CONNECTIONS_MAX)
         await self._transport.close()
 
     # --- dialling ---------------------------------------------------------------------------

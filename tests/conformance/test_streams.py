@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
+from dhtstore.model.contact import Address
 from dhtstore.net.ports import Stream
 from dhtstore.params import KIB, MIB
 from tests.conformance.stream_worlds import (
@@ -176,5 +177,18 @@ def test_a_port_is_taken_once(play: Play) -> None:
     async def scene(world: World) -> None:
         with pytest.raises(AddressInUse):
             await world.b.listen(world.where_b().port, world.keep)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [Address("a.name", 80), Address("0.0.0.0", 80), Address("10.0.0.2", 0), Address("", 99999)],
+    ids=str,
+)
+def test_what_is_not_the_address_of_one_host_is_never_dialled(play: Play, address: Address) -> None:
+    async def scene(world: World) -> None:
+        with pytest.raises(ConnectionLost):
+            await world.a.dial(address, None, 60.0)
 
     play(scene)
