@@ -63,4 +63,4 @@ def join(
         "domain": domain,
         "network": common.network,
     }
-    serve(common, (*(seed or ()), *common.seeds), flags)
+    serve(common, seed or (), flags)

@@ -39,19 +39,24 @@ class TreeWalk(DagWalk):
 
 
 def safe_target(path: tuple[str, ...], node: Node) -> str:
-    """The target of the symbolic link at ``path``.  Raises MalformedDag if it may lead out.
+    """The target of the symbolic link at ``path``.  Raises MalformedDag if it may lead out."""
+    try:
+        target = bytes(node.content).decode()
+    except UnicodeDecodeError:
+        raise MalformedDag("a symbolic link whose target is not UTF-8") from None
+    if may_lead_out(path, target):
+        raise MalformedDag(f"a symbolic link {'/'.join(path)!r} to {target[:80]!r} may lead out")
+    return target
+
+
+def may_lead_out(path: tuple[str, ...], target: str) -> bool:
+    """Whether a symbolic link at ``path`` could lead out of its tree.
 
     Only leading ``..`` are allowed, and no more than there are directories above the link:
     those are real directories.  Whatever names follow lead down, or through further links that
     were held to the same rule.  A ``..`` after a name could climb out through such a link.
     """
-    try:
-        target = bytes(node.content).decode()
-    except UnicodeDecodeError:
-        raise MalformedDag("a symbolic link whose target is not UTF-8") from None
     parts = [part for part in target.split("/") if part not in ("", ".")]
     ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
-    leads_out = target.startswith("/") or ups > len(path) - 1 or ".." in parts[ups:]
-    if leads_out or "\0" in target or not path:
-        raise MalformedDag(f"a symbolic link {'/'.join(path)!r} to {target[:80]!r} may lead out")
-    return target
+    outside = target.startswith("/") or ups > len(path) - 1 or ".." in parts[ups:]
+    return outside or "\0" in target or not path

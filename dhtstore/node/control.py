@@ -21,7 +21,6 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid import Cid, parse_cid_path
 from dhtstore.net.local import Handler, Send, read_pipe
-from dhtstore.node.read import cat
 from dhtstore.node.describe import describe, list_directory
 from dhtstore.node.get import get
 from dhtstore.node.identity import identity
@@ -34,6 +33,7 @@ from dhtstore.node.ping import ping
 from dhtstore.node.progress import Progress
 from dhtstore.node.providers import providers
 from dhtstore.node.put import PutResult, put
+from dhtstore.node.read import cat
 from dhtstore.node.receipt_view import ReceiptView
 from dhtstore.node.receipts import receipts
 from dhtstore.node.status import node_status, root_status

@@ -19,7 +19,7 @@ from dhtstore.node.fetch import fetch
 from dhtstore.node.holders import DhtSources
 from dhtstore.node.progress import Progress, ProgressSink
 from dhtstore.node.reading import resolve_path
-from dhtstore.store.output import FileOutput
+from dhtstore.store.output import FileOutput, check_target
 from dhtstore.store.tree_output import TreeOutput
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ async def get(
     Raises NotFound, Unreachable, IntegrityFailure, MalformedDag, TargetUnusable, NoRoom.  What
     was verified stays beside the target as ``name.part`` and the next get goes on from there.
     """
+    blocking = node.ports.blocking
+    await blocking.run(check_target, dir_fd, name)
     resolved = await resolve_path(node, root, names)
     sources = DhtSources(node)
 
@@ -59,7 +61,6 @@ async def get(
         progress(Progress("fetching", done_bytes, total_bytes, len(sources.found)))
 
     target = Target(dir_fd, name, resolved.cid)
-    blocking = node.ports.blocking
     try:
         await fetch(
             TreeWalk(resolved.cid, place=resolved.place),

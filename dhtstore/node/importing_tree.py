@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from dhtstore.content.directory import Entry, build_directory, symlink_block
 from dhtstore.content.importer import FileBuilder
+from dhtstore.content.tree_walk import may_lead_out
+from dhtstore.errors import UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.node.pipeline import pipelined
 from dhtstore.store.source import Entry as SourceEntry
@@ -118,6 +120,12 @@ class TreeImport:
 
     def _import_small(self, entry: SourceEntry) -> Imported:
         if entry.kind == "symlink":
+            if may_lead_out(entry.path, entry.target):
+                link = "/".join(entry.path)
+                raise UnreadableSource(
+                    f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
+                    " nobody could get it back"
+                )
             block = symlink_block(entry.target, self.work.profile)
             self.work.put(block)
             return Imported(block.cid, 0, len(block.data))
