@@ -1,0 +1,84 @@
+"""With one honest holder a fetch completes, whatever the others do."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from dhtstore.content.file_walk import FileWalk
+from dhtstore.content.walk import Output, Piece
+from dhtstore.errors import PeerRefused
+from dhtstore.model.unit import Unit
+from dhtstore.node.fetch import Found, fetch
+from dhtstore.node.link import Handler, Link, Reply
+from dhtstore.params import MIB
+from dhtstore.transfer.in_order import InOrder
+from dhtstore.wire.frames import Blocks, GetBlocks
+from tests.unit.node.data_plane import Peer, World, play
+
+CONTENT = random.Random(3).randbytes(4 * MIB + 99)
+
+
+def misbehaving(rng: random.Random) -> Handler:
+    """A holder that, request by request, lies, stalls, refuses, claims to lack or hangs up."""
+
+    async def serve(link: Link, request: GetBlocks, reply: Reply) -> None:
+        count = len(request.cids)
+        match rng.randrange(5):
+            case 0:
+                await reply(Blocks(tuple(range(count)), (3,) * count), b"lie" * count)
+            case 1:
+                await asyncio.sleep(rng.uniform(0, 60))
+            case 2:
+                raise PeerRefused("busy", "not now")
+            case 3:
+                await reply(Blocks((), (), tuple(range(count))))
+            case _:
+                link.abandon()
+
+    return serve
+
+
+class Holders:
+    """Everybody, dialled anew at each lookup."""
+
+    def __init__(self, getter: Peer, holders: list[Peer]) -> None:
+        self._getter, self._holders = getter, holders
+
+    async def for_unit(self, unit: Unit) -> Found:
+        links = self._getter.links
+        return Found([await links.to(h.key, [h.address], 5.0) for h in self._holders])
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_fetch_with_one_honest_holder_completes(seed: int) -> None:
+    rng = random.Random(seed)
+    out = bytearray(len(CONTENT))
+
+    async def sink(outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Piece):
+                out[output.offset : output.offset + len(output.data)] = output.data
+
+    async def scene(world: World) -> None:
+        getter, honest = await world.peer("getter"), await world.peer("honest")
+        others = [
+            await world.peer(f"bad{number}", {GetBlocks: misbehaving(rng)})
+            for number in range(rng.randint(1, 4))
+        ]
+        holders = [honest, *others]
+        rng.shuffle(holders)
+        await fetch(
+            FileWalk(honest.hold(CONTENT)),
+            Holders(getter, holders),
+            sink,
+            store=getter.store,
+            blocking=getter.blocking,
+            in_order=InOrder() if rng.random() < 0.5 else None,
+            timeout_s=120.0,
+        )
+
+    play(scene)
+    assert out == CONTENT
