@@ -1,0 +1,230 @@
+"""Nodes that start, leave, crash and come back on machines that keep their keys and disks.
+
+Each start is a new ``life`` with its own number, which tasks inherit (``whose.CURRENT_NODE``), so
+that a crash ends exactly what belongs to that life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import Address
+from dhtstore.node.join import join
+from dhtstore.node.node import Node
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.wire.ticket import Ticket
+from simulations.crypto import SimCrypto
+from simulations.disks import Disk
+from simulations.network import SimNetwork
+from simulations.ports import InlineBlocking, SimClock, SimEntropy, derive
+from simulations.virtual_loop import VirtualLoop
+from simulations.whose import CURRENT_NODE
+
+T = TypeVar("T")
+PORT = 7400
+_REAPINGS_MAX = 20  # a task that survives so many cancellations is reported, not chased
+_REAP_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One machine and what runs on it: ``node`` is None while it is down."""
+
+    number: int
+    address: Address
+    crypto: SimCrypto
+    clock: SimClock
+    disk: Disk
+    settings: NodeSettings
+    blocking: InlineBlocking
+    node: Node | None = None
+    life: int = -1
+
+    @property
+    def ticket(self) -> str:
+        key = self.crypto.node.public_key
+        return str(Ticket(self.settings.network, key, (self.address,)))
+
+
+class Population:
+    """``count`` machines with addresses 10.0.0.1 and up; all down at first.
+
+    ``settings`` gives each its settings by number; ``skew_s`` bounds how far wall clocks are off.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        network: SimNetwork,
+        seed: int,
+        settings: Sequence[NodeSettings],
+        skew_s: float = 0.0,
+    ) -> None:
+        self.loop, self.network, self.seed = loop, network, seed
+        self._rng = random.Random(derive(seed, "population"))
+        self.members = [
+            self._member(number, chosen, skew_s) for number, chosen in enumerate(settings)
+        ]
+        self.lives = 0
+        self.zombies: dict[int, list[str]] = {}
+        self._reapers: dict[int, asyncio.Task[None]] = {}
+
+    def _member(self, number: int, settings: NodeSettings, skew_s: float) -> Member:
+        place = number + 1
+        address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
+        secrets = [
+            derive(self.seed, f"{whose}/{number}").to_bytes(32, "big")
+            for whose in ("node", "owner")
+        ]
+        return Member(
+            number,
+            address,
+            SimCrypto(*secrets),
+            SimClock(self.loop, self._rng.uniform(-skew_s, skew_s)),
+            Disk(settings.capacity_bytes, random.Random(derive(self.seed, f"disk/{number}"))),
+            replace(settings, advertise=(address,)),
+            InlineBlocking(),
+        )
+
+    # --- who is up --------------------------------------------------------------------------
+
+    def up(self) -> list[Member]:
+        return [member for member in self.members if member.node is not None]
+
+    def seeds(self, newcomer: int, count: int = 3) -> list[str]:
+        """Tickets of some members that are up, chosen at random."""
+        up = [member for member in self.up() if member.number != newcomer]
+        return [member.ticket for member in self._rng.sample(up, min(count, len(up)))]
+
+    # --- life and death ---------------------------------------------------------------------
+
+    async def start(self, number: int, *, with_data: bool = True) -> Node:
+        """Start a machine's node without joining; raises AddressInUse."""
+        member = self.members[number]
+        assert member.node is None, "a machine runs one node"
+        if not with_data:
+            member.disk.wipe()
+        member.life, self.lives = self.lives, self.lives + 1
+        self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
+        blocks, tables = member.disk.plug()
+        ports = Ports(
+            clock=member.clock,
+            entropy=SimEntropy(self.seed, f"life/{member.life}"),
+            crypto=member.crypto,
+            endpoint=self.network.endpoint(member.address),
+            streams=self.network.streams(member.address, member.crypto.node.public_key),
+            blocking=member.blocking,
+            store=blocks,
+            ledger=tables,
+            tracer=self._tracer(number),
+        )
+        member.node = await self.run(number, _started(ports, member.settings))
+        return member.node
+
+    def _tracer(self, number: int) -> NodeTracer:
+        return NodeTracer(self, number)
+
+    async def join(self, number: int, seeds: Iterable[str] | None = None) -> bool:
+        """Enter the network through ``seeds`` (random members by default); False if it failed
+        for a reason that a user would see."""
+        node = self.members[number].node
+        assert node is not None, "only a node that runs can join"
+        chosen = self.seeds(number) if seeds is None else list(seeds)
+        try:
+            await self.run(number, join(node, chosen))
+        except DhtstoreError as error:
+            self.network.trace.state(self.loop.time(), "join failed", f"{number} {error}")
+            return False
+        return True
+
+    async def leave(self, number: int) -> None:
+        """Stop in good order."""
+        member = self.members[number]
+        node, member.node = member.node, None
+        if node is not None:
+            life = member.life
+            self.network.trace.state(self.loop.time(), "leave", str(number))
+            await self.spawn(number, node.stop())
+            await asyncio.sleep(_REAP_EVERY_S)
+            self._note_zombies(number, life)
+
+    def crash(self, number: int, *, silent: bool = True) -> None:
+        """Power off: the network hears nothing more, unsynced writes are lost, tasks end."""
+        member = self.members[number]
+        if member.node is not None:
+            member.node = None
+            self.network.crash(member.address, silent=silent)
+            member.disk.pull()
+            life = member.life
+            self._cancel(life)
+            reaper = self.loop.create_task(self._reap(number, life), name=f"reap life {life}")
+            self._reapers[life] = reaper
+
+    def _cancel(self, life: int) -> int:
+        tasks = self.loop.tasks_of(life)
+        for task in tasks:
+            task.cancel()
+        return len(tasks)
+
+    async def _reap(self, number: int, life: int) -> None:
+        """Cancel again what caught its cancellation and went on."""
+        for _ in range(_REAPINGS_MAX):
+            await asyncio.sleep(_REAP_EVERY_S)
+            if not self._cancel(life):
+                break
+        self._note_zombies(number, life)
+        del self._reapers[life]
+
+    def _note_zombies(self, number: int, life: int) -> None:
+        left = [task.get_name() for task in self.loop.tasks_of(life)]
+        if left:
+            self.zombies[number] = left
+
+    # --- running code as a node -------------------------------------------------------------
+
+    def spawn(self, number: int, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run ``work`` as code of that machine's present life: a crash cancels it."""
+        context = contextvars.copy_context()
+        context.run(CURRENT_NODE.set, self.members[number].life)
+        return self.loop.create_task(work, name=f"work of {number}", context=context)
+
+    async def run(self, number: int, work: Coroutine[Any, Any, T]) -> T:
+        """As ``spawn``, and wait; a crash of the node raises CrashedMeanwhile here."""
+        task = self.spawn(number, work)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise CrashedMeanwhile(f"node {number} crashed meanwhile")
+        return task.result()
+
+    async def stop(self) -> None:
+        """Stop everything that runs, in order of number."""
+        for member in self.up():
+            await self.leave(member.number)
+
+
+class CrashedMeanwhile(DhtstoreError):
+    """The node that was to do something crashed while it did."""
+
+
+class NodeTracer:
+    """Writes a node's own events into the trace of the run."""
+
+    def __init__(self, population: Population, number: int) -> None:
+        self._trace, self._loop = population.network.trace, population.loop
+        self._number = number
+
+    def __call__(self, event: str, **fields: object) -> None:
+        told = " ".join(f"{name}={value}" for name, value in fields.items())
+        self._trace.state(self._loop.time(), event, f"{self._number} {told}")
+
+
+async def _started(ports: Ports, settings: NodeSettings) -> Node:
+    node = Node(ports, settings)
+    await node.start()
+    return node
