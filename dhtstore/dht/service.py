@@ -97,6 +97,7 @@ class DhtService(Server):
         await self._endpoint.open(self.protocol.datagram_received)
         self.protocol.router.opened_s = self.protocol.tick()
         self._maintenance = asyncio.create_task(self._maintain(), name="dht maintenance")
+        self._maintenance.add_done_callback(self._maintenance_ended)
 
     async def stop(self) -> None:
         """Fail what waits, end maintenance (raising what ended it early), close the endpoint."""
@@ -114,6 +115,11 @@ class DhtService(Server):
     def maintenance(self) -> asyncio.Task[None] | None:
         """For the supervisor: it ends only when stopped, or by a defect."""
         return self._maintenance
+
+    def _maintenance_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.protocol.count("defects")
+            self._tracer("dht.defect", source="maintenance", error=repr(error))
 
     async def _maintain(self) -> None:
         while True:

@@ -56,6 +56,7 @@ class UdpEndpoint:
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._stream: DatagramServer | None = None
+        self._transport: asyncio.DatagramTransport | None = None
         self._local: Address | None = None
         self._family = 6 if ":" in host else 4
         self._received: _DroppingQueue = _DroppingQueue()
@@ -87,6 +88,7 @@ class UdpEndpoint:
         self._stream = DatagramServer(
             cast(Any, transport), self._received, self._errors, self._drained
         )
+        self._transport = transport
         name = transport.get_extra_info("sockname")
         self._local = Address(name[0], name[1])
         self._tasks = [
@@ -121,11 +123,21 @@ class UdpEndpoint:
     def send(self, data: bytes, to: Address) -> bool:
         """See ``net.ports.Endpoint.send``."""
         destination = self._destination(to)
-        usable = destination is not None and 0 < len(data) <= DATAGRAM_MAX_BYTES
-        if not usable or self._stream is None or len(self._waiting) >= TX_QUEUE_MAX:
+        transport = self._transport
+        if destination is None or transport is None or not 0 < len(data) <= DATAGRAM_MAX_BYTES:
             self.dropped_sending += 1
             return False
-        assert destination is not None
+        if self._drained.is_set() and not self._waiting:
+            transport.sendto(data, destination)
+            self.sent += 1
+            return True
+        return self._wait_in_line(data, destination)
+
+    def _wait_in_line(self, data: bytes, destination: tuple[str, int]) -> bool:
+        """The kernel's buffer is full: keep the datagram, if there is room, until it is not."""
+        if len(self._waiting) >= TX_QUEUE_MAX:
+            self.dropped_sending += 1
+            return False
         self._waiting.append((data, destination))
         self._wake.set()
         return True
@@ -163,7 +175,7 @@ class UdpEndpoint:
 
     async def close(self) -> None:
         """Close the socket and end both tasks; raises what ended one of them early."""
-        stream, self._stream = self._stream, None
+        stream, self._stream, self._transport = self._stream, None, None
         if stream is None:
             return
         stream.close()

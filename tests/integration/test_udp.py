@@ -33,6 +33,7 @@ async def test_queues_drop_and_count_beyond_their_bounds() -> None:
     a, b = UdpEndpoint("127.0.0.1", 0), UdpEndpoint("127.0.0.1", 0)
     await a.open(lambda *_: None)
     await b.open(lambda *_: None)
+    a._drained.clear()  # as the transport does when the kernel's buffer is full
     accepted = sum(a.send(b"x", b.local) for _ in range(TX_QUEUE_MAX + 50))
     assert accepted == TX_QUEUE_MAX
     assert a.dropped_sending == 50
