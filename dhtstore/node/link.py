@@ -168,7 +168,7 @@ class Link:
         self._check()
         try:
             async with asyncio.timeout(silence_s) as timer:
-                await self._slots.acquire()
+                await self._take_slot()
                 answer = await self._asked(request, silence_s, on_part, timer)
         except TimeoutError as error:
             if self._clock.monotonic_s() - self._heard_s >= silence_s:
@@ -179,10 +179,16 @@ class Link:
             raise PeerRefused(answer.code, answer.reason)
         return answer
 
+    async def _take_slot(self) -> None:
+        """Wait until another request may be in flight; when the link ends, all stop waiting."""
+        await self._slots.acquire()
+        if self._lost is not None:
+            self._slots.release()
+        self._check()
+
     async def _asked(
         self, request: Request, silence_s: float, on_part: OnPart, timer: asyncio.Timeout
     ) -> Response:
-        self._check()
         opened = self._session.open(request)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future(), on_part, silence_s, timer)
@@ -236,6 +242,7 @@ class Link:
         self._outgoing.clear()
         for task in self._handling.values():
             task.cancel()
+        self._slots.release()
 
     def _check(self) -> None:
         if self._lost is not None:

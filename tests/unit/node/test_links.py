@@ -310,6 +310,27 @@ def test_more_requests_than_may_be_in_flight_wait_their_turn() -> None:
     play(scene)
 
 
+def test_requests_that_wait_their_turn_end_with_the_link() -> None:
+    """Found as requests that waited for their own deadline on a link that was gone."""
+
+    async def never(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        _, b, link = await connected(world, {Release: never})
+        asked = [
+            asyncio.ensure_future(link.request(Release(1), Released))
+            for _ in range(2 * REQUESTS_IN_FLIGHT_MAX)
+        ]
+        await asyncio.sleep(1)
+        b.links.open_links()[0].abandon()
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {ConnectionLost}
+        assert world.loop.time() < 3.0
+
+    play(scene)
+
+
 # --- blocks ---------------------------------------------------------------------------------
 
 
