@@ -8,7 +8,7 @@ from typing import Final
 
 from dhtstore.dht.lookup import Lookup
 from dhtstore.dht.peer import Peer, unpack_peer
-from dhtstore.dht.rpc import NodeRpc
+from dhtstore.dht.rpc import ATTEMPTS, NodeRpc
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
     FindContact,
@@ -121,7 +121,10 @@ def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
 class Batch:
     """Sends requests, a window of them at a time; ``answers`` runs parallel to them."""
 
-    def __init__(self, rpc: NodeRpc, requests: Sequence[tuple[Peer, Request]]) -> None:
+    def __init__(
+        self, rpc: NodeRpc, requests: Sequence[tuple[Peer, Request]], attempts: int = ATTEMPTS
+    ) -> None:
+        self._attempts = attempts
         self.answers: list[Response | None] = [None] * len(requests)
         self._rpc, self._waiting = rpc, enumerate(requests)
         self._missing = len(requests)
@@ -147,7 +150,7 @@ class Batch:
         def on_done(_: Peer, response: Response | None) -> None:
             self._answered(index, response)
 
-        self._rpc.ask(peer, request, on_done)
+        self._rpc.ask(peer, request, on_done, attempts=self._attempts)
 
     def _answered(self, index: int, response: Response | None) -> None:
         if self._done.done():

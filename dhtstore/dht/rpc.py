@@ -46,7 +46,7 @@ _PING_BYTES: Final = envelope.OVERHEAD_BYTES + datagram.FRAME_OVERHEAD_BYTES + 8
 _CONTACTS_BESIDE_PROVIDERS: Final = 8  # room kept in a first page for where to ask next
 _PAGE_OVERHEAD_BYTES: Final = 12  # msgpack heads of a Providers answer
 _CONTACTS_OVERHEAD_BYTES: Final = 4
-_ATTEMPTS: Final = 2  # the request and one retransmission
+ATTEMPTS: Final = 2  # the request and one retransmission
 _BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindContact)
 
 
@@ -314,7 +314,8 @@ class NodeRpc(KademliaProtocol):
         if count <= 0:
             return b""
         number = int.from_bytes(target, "big")
-        closest = self.router.closest(number, min(K, count), sender.id, ipv6=sender.ipv6)
+        count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
+        closest = self.router.closest(number, count, sender.id, ipv6=sender.ipv6)
         return b"".join([peer.packed for peer in closest])
 
     def rpc_add_provider(self, sender: Peer, request: datagram.AddProvider) -> datagram.Stored:
@@ -378,7 +379,7 @@ class NodeRpc(KademliaProtocol):
         return response
 
     def ask(
-        self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = _ATTEMPTS
+        self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS
     ) -> Call:
         """Send a request; ``on_done`` is called exactly once and later, with None for no answer,
         unless the call is forgotten first."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MAINTENANCE_INTERVAL_S: Final = 600.0
 _SEEDS_MAX: Final = 64
+_SEED_ATTEMPTS: Final = 3  # a single seed must not be missed for two lost datagrams
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class DhtService(Server):
         """Meet the network through ``contacts``; how many of them answered."""
         peers = [peer_of(c) for c in contacts[:_SEEDS_MAX] if routable(c.address)]
         peers = [peer for peer in peers if peer.id != self.node.id]
-        batch = Batch(self.protocol, [(peer, Ping()) for peer in peers])
+        batch = Batch(self.protocol, [(peer, Ping()) for peer in peers], _SEED_ATTEMPTS)
         await batch.run()
         answered = [p for p, answer in zip(peers, batch.answers, strict=True) if answer]
         if answered:

@@ -18,7 +18,7 @@ from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import NODE_ID_BYTES, PROVIDERS_PER_KEY_MAX, PUBLIC_KEY_BYTES, K
+from dhtstore.params import NODE_ID_BYTES, PROVIDERS_PER_KEY_MAX, PUBLIC_KEY_BYTES
 from dhtstore.wire.envelope import FRAME_MAX_BYTES, MESSAGE_ID_BYTES
 
 REQUEST: Final = 0  # rpcudp/protocol.py
@@ -27,10 +27,12 @@ FRAME_OVERHEAD_BYTES: Final = 1 + MESSAGE_ID_BYTES
 PAYLOAD_MAX_BYTES: Final = FRAME_MAX_BYTES - FRAME_OVERHEAD_BYTES
 CONTACT_V4_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 4 + 2
 CONTACT_V6_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 16 + 2
+# As many as fit, not only K: some of those named are dead, and a lookup needs K that are not.
+CONTACTS_PER_ANSWER_MAX: Final = PAYLOAD_MAX_BYTES // CONTACT_V4_BYTES
 _STORAGE_BIT: Final = 1
 
 Id = Annotated[bytes, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
-Contacts = Annotated[bytes, msgspec.Meta(max_length=K * CONTACT_V6_BYTES)]
+Contacts = Annotated[bytes, msgspec.Meta(max_length=CONTACTS_PER_ANSWER_MAX * CONTACT_V4_BYTES)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
 
 
@@ -191,6 +193,6 @@ def split_contacts(contacts: bytes, *, ipv6: bool) -> list[bytes]:
     Raises RemoteProtocolError if they are too many or not whole.
     """
     size = CONTACT_V6_BYTES if ipv6 else CONTACT_V4_BYTES
-    if len(contacts) % size or len(contacts) > K * size:
+    if len(contacts) % size or len(contacts) > CONTACTS_PER_ANSWER_MAX * size:
         raise RemoteProtocolError("packed contacts of a wrong length")
     return [contacts[at : at + size] for at in range(0, len(contacts), size)]

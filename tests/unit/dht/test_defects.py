@@ -235,7 +235,7 @@ MALFORMED: list[object] = [
     [[]],
     ["not bytes"],
     [b"x" * 38],
-    [b"x" * 39 * 21],
+    [b"x" * 39 * (datagram.CONTACTS_PER_ANSWER_MAX + 1)],
     [0, [], b"x"],
     [65, [], b""],
     [1, [[1, 2]], b""],

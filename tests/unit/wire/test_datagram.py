@@ -9,7 +9,7 @@ from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import ADDRESSES_PER_TICKET_MAX, DOMAIN_LABEL_MAX_BYTES, K
+from dhtstore.params import ADDRESSES_PER_TICKET_MAX, DOMAIN_LABEL_MAX_BYTES
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
     AddProvider,
@@ -84,7 +84,7 @@ def test_contacts_come_back(host: str, storage: bool) -> None:
     assert datagram.unpack_contact(packed) == contact
     ipv6 = ":" in host
     assert datagram.split_contacts(packed * 3, ipv6=ipv6) == [packed] * 3
-    for bad in (packed[:-1], packed * (K + 1)):
+    for bad in (packed[:-1], packed * (datagram.CONTACTS_PER_ANSWER_MAX + 1)):
         with pytest.raises(RemoteProtocolError):
             datagram.split_contacts(bad, ipv6=ipv6)
 
