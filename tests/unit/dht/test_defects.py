@@ -235,7 +235,7 @@ MALFORMED: list[object] = [
     [[]],
     ["not bytes"],
     [b"x" * 38],
-    [b"x" * 39 * (datagram.CONTACTS_PER_ANSWER_MAX + 1)],
+    [b"x" * datagram.CONTACT_V6_BYTES],
     [0, [], b"x"],
     [65, [], b""],
     [1, [[1, 2]], b""],
