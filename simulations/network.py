@@ -54,6 +54,8 @@ class SimNetwork:
         self.duplicate, self.reorder = duplicate, reorder
         self.trace = trace or Trace()
         self.drops: Drops | None = None
+        self.kind_of: Callable[[bytes], str] | None = None
+        self.sent_by_kind: dict[str, int] = {}
         self.sent_datagrams = 0
         self._machines: dict[Address, Machine] = {}
         self._open: dict[Address, SimEndpoint] = {}
@@ -159,8 +161,7 @@ class SimNetwork:
             return False
         if source.up_bytes_per_s is not None and source.uplink_full(now):
             return False
-        self.sent_datagrams += 1
-        source.sent_datagrams += 1
+        self._count(source, data)
         source.note_sent(to, now)
         wait_s = source.send_until_s(now, len(data)) - now
         target = self._machines.get(to)
@@ -170,6 +171,13 @@ class SimNetwork:
             for _ in range(_TRAVELS[fate]):
                 self._post(wait_s, source, target, data)
         return True
+
+    def _count(self, source: Machine, data: bytes) -> None:
+        self.sent_datagrams += 1
+        source.sent_datagrams += 1
+        if self.kind_of is not None:
+            kind = self.kind_of(data)
+            self.sent_by_kind[kind] = self.sent_by_kind.get(kind, 0) + 1
 
     def _fate(self, source: Machine, target: Machine | None, data: bytes) -> str:
         """What becomes of a datagram; in the order in which things can befall it."""

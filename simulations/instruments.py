@@ -1,0 +1,128 @@
+"""Looking into nodes without changing what they do: kinds of datagrams, hops of lookups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dhtstore.content.unit_walk import UnitWalk
+from dhtstore.dht.crawl import Crawl
+from dhtstore.dht.lookup import Lookup
+from dhtstore.dht.peer import Peer
+from dhtstore.errors import BlockMissing, IntegrityFailure
+from dhtstore.model.cid import Cid
+from dhtstore.node.node import Node
+from dhtstore.node.own_copy import local_units
+from dhtstore.params import ALPHA, K
+from dhtstore.store.contract import BlockStore
+from dhtstore.wire import datagram, envelope
+
+_TAG_LENGTH_MASK = 0x1F  # msgpack fixstr
+_WANTS_AT_ONCE = 64
+KINDS = ("ping", "find_node", "get_providers", "add_provider", "find_contact", "store_contact")
+
+
+def kind_of(data: bytes) -> str:
+    """What a datagram is: the request's name, "answer" or "challenge"."""
+    opened = envelope.parse(data)
+    if opened is None or len(opened.frame) <= datagram.FRAME_OVERHEAD_BYTES + 2:
+        return "challenge"
+    if opened.frame[0] == datagram.RESPONSE:
+        return "answer"
+    payload = opened.frame[datagram.FRAME_OVERHEAD_BYTES :]
+    return payload[2 : 2 + (payload[1] & _TAG_LENGTH_MASK)].decode("ascii", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a lookup cost and found.  ``hops``: 1 if the closest node stood in the own table, else
+    1 + the depth of the chain of answers that first named it."""
+
+    hops: int
+    queries: int
+    timeouts: int
+    closest: tuple[bytes, ...]
+
+
+class CountingLookup(Lookup):
+    """The production lookup, which also remembers who named whom first.
+
+    ``beta`` is how many contacts of an answer it takes: K in production, 1 for comparison with
+    the recursion of ``theory``.
+    """
+
+    def __init__(
+        self,
+        target: bytes,
+        seeds: Iterable[Peer],
+        *,
+        own_id: bytes,
+        soft_timeout_s: float,
+        alpha: int = ALPHA,
+        beta: int = K,
+    ) -> None:
+        self.depth: dict[bytes, int] = {}
+        self.queries = self.timeouts = 0
+        self._beta = beta
+        self._number = int.from_bytes(target, "big")
+        chosen = self._nearest(seeds)
+        self.depth = {peer.id: 1 for peer in chosen}
+        super().__init__(target, chosen, own_id=own_id, soft_timeout_s=soft_timeout_s, alpha=alpha)
+
+    def _nearest(self, peers: Iterable[Peer]) -> list[Peer]:
+        return sorted(peers, key=lambda peer: peer.long_id ^ self._number)[: self._beta]
+
+    def next(self, now: float) -> list[Peer]:
+        chosen = super().next(now)
+        self.queries += len(chosen)
+        return chosen
+
+    def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None:
+        taken = self._nearest(contacts)
+        depth = self.depth.get(peer.id, 1) + 1
+        for contact in taken:
+            self.depth.setdefault(contact.id, depth)
+        super().on_response(peer, taken)
+
+    def on_failure(self, peer: Peer) -> None:
+        self.timeouts += 1
+        super().on_failure(peer)
+
+
+async def look_up(
+    node: Node, target: bytes, *, timeout_s: float, alpha: int = ALPHA, beta: int = K
+) -> Looked:
+    """Look up as the node does, counting; at the deadline with what was found so far."""
+    rpc = node.dht.protocol
+    number = int.from_bytes(target, "big")
+    rpc.router.looked_up(number, node.ports.clock.monotonic_s())
+    lookup = CountingLookup(
+        target,
+        rpc.router.closest(number, K),
+        own_id=node.node_id,
+        soft_timeout_s=rpc.rtt.timeout_s,
+        alpha=alpha,
+        beta=beta,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            await Crawl(rpc, lookup, datagram.FindNode(target)).run()
+    except TimeoutError:
+        pass  # what answered in time is the result, as in production
+    closest = tuple(peer.id for peer in lookup.result())
+    hops = lookup.depth[closest[0]] if closest else 0
+    return Looked(hops, lookup.queries, lookup.timeouts, closest)
+
+
+def holds_all(store: BlockStore, root: Cid) -> bool:
+    """Whether every block below ``root`` is there and right."""
+    try:
+        for unit in local_units(store, root):
+            walk = UnitWalk(unit)
+            while wants := walk.next(_WANTS_AT_ONCE):
+                for want in wants:
+                    walk.accept(want, store.get(want.cid))
+    except (BlockMissing, IntegrityFailure):
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""Instruments see what nodes do and change nothing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from dhtstore.content.importer import UNIXFS_V1_2025
+from dhtstore.model.cid import Cid
+from dhtstore.node.importing import Import
+from dhtstore.node.ports import NodeSettings
+from dhtstore.params import MIB, K
+from dhtstore.store.memory import MemoryBlockStore
+from simulations import theory
+from simulations.instruments import KINDS, Looked, holds_all, kind_of, look_up
+from simulations.latency import CoordinateLatency
+from simulations.network import SimNetwork
+from simulations.population import Population
+from simulations.ports import InlineBlocking
+from simulations.virtual_loop import VirtualLoop, run
+from simulations.warm import start_all
+from simulations.world import put_bytes
+
+STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
+
+
+def looked_up(nodes: int, lookups: int, alpha: int, beta: int) -> tuple[list[Looked], SimNetwork]:
+    loop = VirtualLoop()
+    network = SimNetwork(loop, random.Random(1), CoordinateLatency(1))
+    network.kind_of = kind_of
+    population = Population(loop, network, 1, [STORAGE] * nodes)
+    found: list[Looked] = []
+
+    async def main() -> None:
+        await start_all(population, range(nodes))
+        rng = random.Random(2)
+        for _ in range(lookups):
+            member, target = rng.choice(population.members), rng.randbytes(20)
+            assert member.node is not None
+            work = look_up(member.node, target, timeout_s=15.0, alpha=alpha, beta=beta)
+            found.append(await population.run(member.number, work))
+
+    run(main(), loop)
+    return found, network
+
+
+def test_hops_with_alpha_and_beta_1_follow_the_recursion() -> None:
+    found, _ = looked_up(1000, 600, alpha=1, beta=1)
+    mean = sum(looked.hops for looked in found) / len(found)
+    assert mean == pytest.approx(theory.expected_hops(1000, K), rel=0.03)
+
+
+def test_lookups_count_what_the_network_sees() -> None:
+    found, network = looked_up(300, 50, alpha=3, beta=K)
+    assert all(len(looked.closest) == K and looked.timeouts == 0 for looked in found)
+    assert network.sent_by_kind["find_node"] >= sum(looked.queries for looked in found)
+    answers = network.sent_by_kind["answer"]  # to the last ones, and to retransmissions, a few not
+    assert answers == pytest.approx(network.sent_by_kind["find_node"], rel=0.01)
+    assert set(network.sent_by_kind) <= {*KINDS, "answer", "challenge"}
+
+
+def test_every_kind_of_request_is_told() -> None:
+    loop = VirtualLoop()
+    network = SimNetwork(loop, random.Random(1), CoordinateLatency(1))
+    network.kind_of = kind_of
+    population = Population(loop, network, 1, [STORAGE] * 8)
+
+    async def main() -> None:
+        for member in population.members:
+            await population.start(member.number)
+            await population.join(member.number)
+        node = population.members[5].node
+        assert node is not None
+        await population.run(5, put_bytes(node, b"x" * 5000))
+        await population.stop()
+
+    run(main(), loop)
+    assert {"ping", "find_node", "add_provider", "answer"} <= set(network.sent_by_kind)
+
+
+def test_a_store_holds_all_or_not() -> None:
+    store = MemoryBlockStore()
+
+    async def chunks() -> object:
+        yield bytes(3 * MIB)
+
+    async def main() -> Cid:
+        work = Import(store, InlineBlocking(), UNIXFS_V1_2025, lambda done: None)
+        return (await work.run(chunks())).cid  # type: ignore[arg-type]
+
+    root = run(main(), VirtualLoop())
+    assert holds_all(store, root)
+    leaf = next(cid for cid in store.cids() if cid != root)
+    store.delete([leaf])
+    assert not holds_all(store, root)
