@@ -138,6 +138,12 @@ class NotRunning(DhtstoreError):
     hint = "start one with `dhtstore join`, or use --seed TICKET to run without one"
 
 
+class DutyFailed(DhtstoreError):
+    """A part of the node that must always run has ended: a bug of ours.  The node stops."""
+
+    hint = "start the node again, and report the message with the log of the node"
+
+
 class BlockMissing(DhtstoreError):
     """A block this node does not hold."""
 

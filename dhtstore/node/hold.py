@@ -44,6 +44,7 @@ class _Open:
     unit: Unit
     policy: Policy
     room: Reservation
+    expiry: asyncio.TimerHandle
 
 
 @dataclass(slots=True)
@@ -66,8 +67,8 @@ class Holder:
         await self.node.ports.blocking.run(self._judge, unit, offer.policy)
         room = await self._reserve(unit)
         self.last += 1
-        self.offers[self.last] = _Open(link.public_key, unit, offer.policy, room)
-        self.node.supervisor.spawn(self._expire(self.last), "offer-expiry")
+        expiry = asyncio.get_running_loop().call_later(RESERVATION_TTL_S, self._expire, self.last)
+        self.offers[self.last] = _Open(link.public_key, unit, offer.policy, room, expiry)
         await reply(Accepted(self.last, RESERVATION_TTL_S))
 
     def _check_bounds(self, link: Link) -> None:
@@ -105,20 +106,15 @@ class Holder:
         except NoRoom as error:
             raise PeerRefused("room", str(error)) from error
 
-    async def _expire(self, reservation: int) -> None:
-        await asyncio.sleep(RESERVATION_TTL_S)
-        self._close(reservation)
-
-    def _close(self, reservation: int) -> None:
-        offer = self.offers.pop(reservation, None)
-        if offer is not None:
-            offer.room.release()
+    def _expire(self, reservation: int) -> None:
+        self.offers.pop(reservation).room.release()
 
     def _take(self, link: Link, reservation: int) -> _Open:
         offer = self.offers.get(reservation)
         if offer is None or offer.peer != link.public_key:
             raise PeerRefused("reservation", "there is no such reservation, or it has expired")
         del self.offers[reservation]
+        offer.expiry.cancel()
         return offer
 
     # --- copies -----------------------------------------------------------------------------

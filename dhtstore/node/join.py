@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dhtstore.node.node import Node
 
 SEEDS_AT_ONCE = 8
-BOOTSTRAP_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +56,11 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
     met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
     saved = await node.ports.blocking.run(node.peers.load)
     contacts = met + [Contact.of(key, address) for key, address in saved]
-    answered = await _bootstrap(node, contacts)
+    answered = await node.dht.bootstrap(contacts) if contacts else 0
     if seeds and not answered:
         raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
     node.joined.set()
     return Joined(answered, failures)
-
-
-async def _bootstrap(node: Node, contacts: Sequence[Contact]) -> int:
-    """How many answered; with a few contacts, one lost datagram must not end a start."""
-    for _ in range(BOOTSTRAP_ATTEMPTS if contacts else 0):
-        answered = await node.dht.bootstrap(contacts)
-        if answered:
-            return answered
-    return 0
 
 
 def _check_form(seed: str) -> None:

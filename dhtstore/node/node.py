@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from dhtstore.dht.service import DhtService
+from dhtstore.errors import DutyFailed
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import sign
@@ -33,7 +34,9 @@ class Node:
         self.ports, self.settings = ports, settings
         self.public_key: PublicKey = ports.crypto.node.public_key
         self.node_id: NodeId = node_id(self.public_key)
-        self.supervisor = Supervisor(ports.tracer)
+        self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
+        self._duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ledger = ports.ledger
         self.claims, self.pins = Claims(ledger), Pins(ledger)
         self.puts, self.receipts = Puts(ledger), Receipts(ledger)
@@ -71,11 +74,14 @@ class Node:
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port)
         if not self.settings.ephemeral:
-            self.supervisor.spawn(reprovide.run(self), "reprovide")
-            self.supervisor.spawn(self._save_peers_regularly(), "save-peers")
+            self._duties.spawn(reprovide.run(self), "reprovide")
+            self._duties.spawn(self._save_peers_regularly(), "save-peers")
+        if self.dht.maintenance is not None:
+            self._duties.spawn(_outcome(self.dht.maintenance), "dht-maintenance")
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores."""
+        await self._duties.close()
         await self.supervisor.close()
         await self.links.close()
         if not self.settings.ephemeral:
@@ -84,6 +90,13 @@ class Node:
         for close in (self.ports.store.close, self.ports.ledger.close):
             await self.ports.blocking.run(close)
         await self.ports.blocking.close()
+
+    def _duty_failed(self, name: str, error: BaseException) -> None:
+        """A node that no longer does its duties must not look healthy: whoever runs it waits
+        for ``failed``, which raises here what went wrong."""
+        if not self.failed.done():
+            self.failed.set_exception(DutyFailed(f"{name} ended: {error!r}"))
+            self.failed.exception()  # seen: the tracer has told it already
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""
@@ -117,3 +130,8 @@ class Node:
             expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
         )
         return sign(unsigned, self.settings.network, self.ports.crypto.node)
+
+
+async def _outcome(task: asyncio.Task[None]) -> None:
+    """End as ``task`` does, without cancelling it."""
+    await asyncio.shield(task)
