@@ -50,7 +50,10 @@ async def _until_signal(
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await _start(common, home, node, local, seeds)
+            node.failed.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
+            if node.failed.done():
+                node.failed.result()  # raises what ended
     finally:
         await local.close()
         await node.stop()
