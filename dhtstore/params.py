@@ -77,6 +77,7 @@ COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret c
 PROVIDER_RECORDS_PER_PUBLISHER_MAX: Final = 20_000
 CONTACT_RECORDS_MAX: Final = 20_000
 DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
+PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
 
 # --- transfer ---------------------------------------------------------------------------------

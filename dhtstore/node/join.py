@@ -59,6 +59,7 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
     answered = await node.dht.bootstrap(contacts) if contacts else 0
     if seeds and not answered:
         raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
+    await node.save_peers()  # a node that is killed now must find its network again
     node.joined.set()
     return Joined(answered, failures)
 

@@ -19,7 +19,7 @@ from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.serve_blocks import BlockServer
 from dhtstore.node.staging import Staging
 from dhtstore.node.tasks import Supervisor
-from dhtstore.params import CONTACT_RECORD_TTL_S, PEERS_SAVE_INTERVAL_S
+from dhtstore.params import CONTACT_RECORD_TTL_S, PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
 from dhtstore.store.claims import Claims
 from dhtstore.store.peers import Peers
 from dhtstore.store.pins import Pins
@@ -84,8 +84,7 @@ class Node:
         await self._duties.close()
         await self.supervisor.close()
         await self.links.close()
-        if not self.settings.ephemeral:
-            await self._save_peers()
+        await self.save_peers()
         await self.dht.stop()
         for close in (self.ports.store.close, self.ports.ledger.close):
             await self.ports.blocking.run(close)
@@ -103,11 +102,16 @@ class Node:
         return self.settings.advertise or advertised(*self.ports.endpoint.local)
 
     async def _save_peers_regularly(self) -> None:
+        pause_s = PEERS_SAVE_FIRST_S
         while True:
-            await asyncio.sleep(PEERS_SAVE_INTERVAL_S)
-            await self._save_peers()
+            await asyncio.sleep(pause_s)
+            await self.save_peers()
+            pause_s = min(2 * pause_s, PEERS_SAVE_INTERVAL_S)
 
-    async def _save_peers(self) -> None:
+    async def save_peers(self) -> None:
+        """Write down whom this node knows, for its next start; an ephemeral one has none."""
+        if self.settings.ephemeral:
+            return
         known = [(contact.public_key, contact.address) for contact in self.dht.contacts()]
         if known:
             await self.ports.blocking.run(self.peers.save, known)
