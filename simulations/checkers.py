@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -49,11 +49,12 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An operation under way."""
+    """An operation under way; ``where`` tells what it waits for."""
 
     started_s: float
     deadline_s: float
     what: str
+    where: Callable[[], str]
 
 
 class Journal:
@@ -65,10 +66,12 @@ class Journal:
         self.running: dict[int, Running] = {}
         self._count = 0
 
-    def start(self, now_s: float, deadline_s: float, what: str) -> int:
+    def start(
+        self, now_s: float, deadline_s: float, what: str, where: Callable[[], str] = str
+    ) -> int:
         """An operation begins and must be over by the deadline; returns its number."""
         self._count += 1
-        self.running[self._count] = Running(now_s, deadline_s, what)
+        self.running[self._count] = Running(now_s, deadline_s, what, where)
         return self._count
 
     def end(self, number: int) -> None:
@@ -245,7 +248,7 @@ class Progress(Checker):
     def check(self, world: WorldView) -> list[str]:
         return [
             f"{running.what}, started at {running.started_s:.3f} s, should have ended by "
-            f"{running.deadline_s:.3f} s"
+            f"{running.deadline_s:.3f} s; {running.where()}"
             for running in world.journal.running.values()
             if running.deadline_s < world.now_s
         ]

@@ -34,7 +34,8 @@ _REAP_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class Member:
-    """One machine and what runs on it: ``node`` is None while it is down."""
+    """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
+    can use it, that is when it has joined."""
 
     number: int
     address: Address
@@ -45,6 +46,7 @@ class Member:
     blocking: InlineBlocking
     node: Node | None = None
     life: int = -1
+    ready: bool = False
 
     @property
     def ticket(self) -> str:
@@ -141,12 +143,13 @@ class Population:
         except DhtstoreError as error:
             self.network.trace.state(self.loop.time(), "join failed", f"{number} {error}")
             return False
+        self.members[number].ready = self.members[number].node is node
         return True
 
     async def leave(self, number: int) -> None:
         """Stop in good order."""
         member = self.members[number]
-        node, member.node = member.node, None
+        node, member.node, member.ready = member.node, None, False
         if node is not None:
             life = member.life
             self.network.trace.state(self.loop.time(), "leave", str(number))
@@ -158,7 +161,7 @@ class Population:
         """Power off: the network hears nothing more, unsynced writes are lost, tasks end."""
         member = self.members[number]
         if member.node is not None:
-            member.node = None
+            member.node, member.ready = None, False
             self.network.crash(member.address, silent=silent)
             member.disk.pull()
             life = member.life
@@ -188,16 +191,22 @@ class Population:
 
     # --- running code as a node -------------------------------------------------------------
 
-    def spawn(self, number: int, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def spawn(
+        self, number: int, work: Coroutine[Any, Any, T], name: str = "work"
+    ) -> asyncio.Task[T]:
         """Run ``work`` as code of that machine's present life: a crash cancels it."""
         context = contextvars.copy_context()
         context.run(CURRENT_NODE.set, self.members[number].life)
-        return self.loop.create_task(work, name=f"work of {number}", context=context)
+        return self.loop.create_task(work, name=f"{name} at {number}", context=context)
 
-    async def run(self, number: int, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, number: int, work: Coroutine[Any, Any, T], name: str = "work") -> T:
         """As ``spawn``, and wait; a crash of the node raises CrashedMeanwhile here."""
-        task = self.spawn(number, work)
-        await asyncio.wait([task])
+        task = self.spawn(number, work, name)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         if task.cancelled():
             raise CrashedMeanwhile(f"node {number} crashed meanwhile")
         return task.result()

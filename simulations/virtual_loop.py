@@ -21,7 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from simulations.errors import Deadlock, EscapedSimulation, Livelock, UnhandledErrors
 from simulations.no_real_world import NoRealWorld
 from simulations.waiting import describe_waiting
-from simulations.whose import CURRENT_NODE
+from simulations.whose import CURRENT_NODE, NOBODY
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -275,7 +275,8 @@ class VirtualLoop(NoRealWorld):
             task = self._factory(self, coro, name=text, context=context, **options)
         else:
             task = asyncio.Task(coro, loop=self, name=text, context=context, **options)
-        self._tasks[self._created] = (task, CURRENT_NODE.get())
+        owner = CURRENT_NODE.get() if context is None else context.get(CURRENT_NODE, NOBODY)
+        self._tasks[self._created] = (task, owner)
         if len(self._tasks) >= self._sweep_at:
             self._forget_finished()
         return task

@@ -97,5 +97,6 @@ def _fill(
             measured.append(rtt_s)
     for rtt_s in rng.sample(measured, min(_RTT_SAMPLES, len(measured))):
         node.dht.protocol.rtt.add(rtt_s)
+    member.ready = True
     # It counts as announced already, at some time within the last interval.
     population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)

@@ -121,13 +121,14 @@ def test_tasks_know_the_node_that_started_them() -> None:
         await asyncio.sleep(5)
 
     async def node() -> None:
-        CURRENT_NODE.set(7)
         await asyncio.create_task(child(), name="child")
 
     async def main() -> None:
-        task = loop.create_task(node(), context=contextvars.copy_context())
+        context = contextvars.copy_context()
+        context.run(CURRENT_NODE.set, 7)
+        task = loop.create_task(node(), name="node", context=context)
         await asyncio.sleep(1)
-        assert [t.get_name() for t in loop.tasks_of(7)] == ["child"]
+        assert [t.get_name() for t in loop.tasks_of(7)] == ["node", "child"]
         await task
         assert loop.tasks_of(7) == []
 

@@ -1,0 +1,331 @@
+"""One scenario run: a population, its churn, faults and users, watched, checked and written down.
+
+data path: Scenario -> network -> population (warm or joined) -> churn | faults | workload, each a
+task -> journal and samples -> checkers -> RunFolder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.node.ports import NodeSettings
+from dhtstore.params import K
+from simulations import churn, workload
+from simulations.checkers import Violation, check_all
+from simulations.faulting import Faulting
+from simulations.faults import Fault, schedule
+from simulations.instruments import kind_of
+from simulations.latency import (
+    CoordinateLatency,
+    FixedLatency,
+    Latency,
+    MatrixLatency,
+    UniformLatency,
+)
+from simulations.network import SimNetwork
+from simulations.population import Population
+from simulations.ports import derive
+from simulations.results import RunFolder, quantile, summarise
+from simulations.scenario import Network, Scenario
+from simulations.trace import Trace
+from simulations.users import Users
+from simulations.view import PopulationView
+from simulations.virtual_loop import VirtualLoop
+from simulations.warm import start_all
+
+_SAMPLES_PER_RUN = 60
+_CHECKS_PER_RUN = 12
+_GRACE_S = 60.0  # after the last operation began, before it counts as stuck
+Progress = Callable[[float, float, int, int], None]  # now, end (virtual s), nodes up, events
+
+
+class Experiment:
+    """``folder`` is where files named in the scenario are looked for; ``faults`` replaces the
+    scenario's own schedule (for replays and shrinking)."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        results: RunFolder | None,
+        *,
+        folder: Path,
+        trace: Trace | None = None,
+        progress: Progress | None = None,
+        faults: list[Fault] | None = None,
+    ) -> None:
+        self.scenario, self.seed, self._results = scenario, seed, results
+        self.trace = trace or Trace()
+        self.loop = VirtualLoop()
+        self.loop.on_timer = self.trace.timer
+        self.network = _network(self.loop, self.trace, scenario.network, seed, folder)
+        self.network.kind_of = kind_of
+        run = scenario.run
+        settings = list(_settings(scenario, seed))
+        self.population = Population(self.loop, self.network, seed, settings, run.clock_skew_s)
+        _condition(self.network, self.population, scenario.network, seed)
+        self.users = Users(self.population, seed, self._record)
+        self.view = PopulationView(self.population, self.users)
+        model = churn.from_settings(scenario.churn, folder)
+        self._churn = churn.Schedule(model, run.nodes, seed) if model else None
+        self.faults = (
+            schedule(scenario.faults, run.nodes, run.duration_s, seed) if faults is None else faults
+        )
+        self.faulting = Faulting(self.population, self.network, self.view)
+        self.violations: list[Violation] = []
+        self._progress = progress
+        self._rows: list[Any] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._begun_s = self._wall_s = 0.0
+
+    # --- the whole run ----------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is."""
+        wall_s, interrupted = time.monotonic(), False
+        try:
+            self.loop.run_until_complete(self._main())
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            self._wall_s = time.monotonic() - wall_s
+        summary = self._summary(interrupted=interrupted)
+        self.loop.close()
+        if self._results is not None:
+            self._results.finish(summary)
+        return summary
+
+    async def _main(self) -> None:
+        run = self.scenario.run
+        await self._begin()
+        await asyncio.sleep(run.settle_s)
+        self._begun_s = self.loop.time()
+        for work in (self._churning(), self._faulting(), self._sampling(), self._checking()):
+            self._tasks.append(self.loop.create_task(self._guarded(work)))
+        await self._working()
+        await self._until(run.duration_s + _GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._check()
+        self._sample_end()
+        await self.users.close()
+        await self.population.stop()
+        self._check_stopped()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """A driver that fails is a defect of the laboratory and must be seen."""
+        try:
+            await work
+        except Exception as error:
+            self.loop.call_exception_handler({"message": "a driver failed", "exception": error})
+
+    async def _begin(self) -> None:
+        numbers = [
+            number
+            for number in range(self.scenario.run.nodes)
+            if self._churn is None or self._churn.up_at_start[number]
+        ]
+        if self.scenario.run.warm_start:
+            await start_all(self.population, numbers)
+            return
+        for number in numbers:
+            await self.population.start(number)
+            await self.population.join(number)
+
+    async def _until(self, since_begin_s: float) -> None:
+        await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
+
+    # --- drivers ----------------------------------------------------------------------------
+
+    async def _churning(self) -> None:
+        if self._churn is None:
+            return
+        for change in self._churn.changes(self.scenario.run.duration_s):
+            await self._until(change.at_s)
+            member = self.population.members[change.node]
+            if change.up and member.node is None:
+                self._spawn(self._return(change.node, with_data=change.with_data))
+            elif not change.up and change.orderly:
+                self._spawn(self.population.leave(change.node))
+            elif not change.up:
+                self.population.crash(change.node)
+
+    async def _return(self, number: int, *, with_data: bool) -> None:
+        if not with_data:
+            self.view.lost_disk(number)
+        await self.population.start(number, with_data=with_data)
+        with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
+            await self.population.join(number)
+
+    async def _faulting(self) -> None:
+        for fault in self.faults:
+            await self._until(fault.at_s)
+            self._spawn(self.faulting.strike(fault))
+
+    async def _working(self) -> None:
+        run = self.scenario.run
+        plan = workload.operations(self.scenario.workload, run.nodes, run.duration_s, self.seed)
+        for operation in plan:
+            if operation.at_s >= run.duration_s:
+                break
+            await self._until(operation.at_s)
+            self.users.begin(operation)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(self.loop.create_task(self._guarded(work)))
+
+    # --- watching ---------------------------------------------------------------------------
+
+    async def _sampling(self) -> None:
+        width_s = self.scenario.run.duration_s / _SAMPLES_PER_RUN
+        sent = self.network.sent_datagrams
+        while True:
+            await asyncio.sleep(width_s)
+            now_s, up = self.loop.time() - self._begun_s, len(self.population.up())
+            self._sample(now_s, "nodes_up", up)
+            rate = (self.network.sent_datagrams - sent) / width_s / max(1, up)
+            self._sample(now_s, "datagrams_per_node_s", rate)
+            sent = self.network.sent_datagrams
+            copies = sorted(self.view.copies())
+            for label, share in (("fewest", 0.0), ("lower quartile", 0.25), ("median", 0.5)):
+                if copies:
+                    self._sample(now_s, "replicas", quantile(copies, share), label)
+            if self._progress is not None:
+                self._progress(now_s, self.scenario.run.duration_s, up, self.loop.fired)
+
+    def _sample_end(self) -> None:
+        now_s = self.loop.time() - self._begun_s
+        self._sample_buckets(now_s)
+        for member in self.population.members:
+            machine, label = self.network.machine(member.address), str(member.number)
+            duration_s = max(now_s, 1e-9)
+            self._sample(now_s, "node_sent_bytes_per_s", machine.sent_bytes / duration_s, label)
+            received = machine.received_bytes / duration_s
+            self._sample(now_s, "node_received_bytes_per_s", received, label)
+        for kind, count in sorted(self.network.sent_by_kind.items()):
+            self._sample(now_s, "messages", count, kind)
+
+    def _sample_buckets(self, now_s: float) -> None:
+        up = self.population.up()
+        fills: dict[int, int] = {}
+        for member in up:
+            assert member.node is not None, "it is up"
+            for index, bucket in enumerate(member.node.dht.protocol.router.buckets):
+                fills[index] = fills.get(index, 0) + len(bucket or ())
+        for index, total in sorted(fills.items()):
+            self._sample(now_s, "bucket_fill", total / len(up), str(index))
+
+    def _sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
+        if self._results is not None:
+            self._results.sample(now_s, metric, value, label)
+
+    def _record(self, row: Any) -> None:
+        self._rows.append(row)
+        if self._results is not None:
+            self._results.operation(row)
+
+    # --- checking ---------------------------------------------------------------------------
+
+    async def _checking(self) -> None:
+        while True:
+            await asyncio.sleep(self.scenario.run.duration_s / _CHECKS_PER_RUN)
+            self._check()
+
+    def _check(self) -> None:
+        known = {(violation.checker, violation.what) for violation in self.violations}
+        self.violations += [
+            violation
+            for violation in check_all(self.view)
+            if (violation.checker, violation.what) not in known
+        ]
+
+    def _check_stopped(self) -> None:
+        self._check()
+        now_s = self.loop.time()
+        self.violations += [
+            Violation(now_s, "no_unseen_errors", repr(error)) for error in self.loop.unhandled
+        ]
+
+    def _summary(self, *, interrupted: bool) -> dict[str, Any]:
+        messages = self.network.sent_datagrams
+        return {
+            "trace_sha256": self.trace.hexdigest(),
+            "trace_entries": self.trace.entries,
+            "interrupted": interrupted,
+            "nodes": self.scenario.run.nodes,
+            "lives": self.population.lives,
+            "virtual_s": self.loop.time(),
+            "events": self.loop.fired,
+            "messages": messages,
+            "messages_by_kind": dict(sorted(self.network.sent_by_kind.items())),
+            "k": K,
+            "faults": len(self.faults),
+            "violations": [f"{v.at_s:.3f} s {v.checker}: {v.what}" for v in self.violations],
+            "operations": summarise(self._rows),
+            "wall_s": self._wall_s,
+            "messages_per_wall_s": messages / max(self._wall_s, 1e-9),
+            "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "python": sys.version.split()[0],
+        }
+
+
+# --- building -------------------------------------------------------------------------------
+
+
+def _network(
+    loop: VirtualLoop, trace: Trace, settings: Network, seed: int, folder: Path
+) -> SimNetwork:
+    return SimNetwork(
+        loop,
+        random.Random(derive(seed, "network")),
+        _latency(settings, seed, folder),
+        loss=settings.loss,
+        jitter=settings.jitter,
+        duplicate=settings.duplicate,
+        reorder=settings.reorder,
+        mtu_bytes=settings.mtu_bytes,
+        trace=trace,
+    )
+
+
+def _latency(settings: Network, seed: int, folder: Path) -> Latency:
+    if settings.latency == "fixed":
+        return FixedLatency(settings.fixed_s)
+    if settings.latency == "uniform":
+        return UniformLatency(seed, settings.low_s, settings.high_s)
+    if settings.latency == "matrix":
+        return MatrixLatency.load(folder / settings.matrix_file, seed)
+    return CoordinateLatency(seed)
+
+
+def _settings(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:
+    run, rng = scenario.run, random.Random(derive(seed, "roles"))
+    for _ in range(run.nodes):
+        capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
+        yield NodeSettings(
+            capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas
+        )
+
+
+def _condition(network: SimNetwork, population: Population, settings: Network, seed: int) -> None:
+    """Bandwidths, NATs and slow links; members of a network that starts are never all hidden."""
+    rng = random.Random(derive(seed, "links"))
+    for member in population.members:
+        machine = network.machine(member.address)
+        machine.up_bytes_per_s = settings.up_bytes_per_s
+        machine.down_bytes_per_s = settings.down_bytes_per_s
+        if rng.random() < settings.undiallable and member.number:
+            machine.hide()
+        if rng.random() < settings.slow:
+            machine.slowness = settings.slow_factor

@@ -1,0 +1,163 @@
+"""Users at the nodes: carry out operations, keep the journal, say how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from dhtstore.errors import DhtstoreError, QuorumNotReached
+from dhtstore.model.cid import Cid
+from dhtstore.node.node import Node
+from dhtstore.node.put import PutResult
+from dhtstore.node.reprovide import announce_all
+from simulations.checkers import Journal
+from simulations.instruments import look_up
+from simulations.population import CrashedMeanwhile, Population
+from simulations.ports import derive
+from simulations.results import OperationRow
+from simulations.waiting import describe_task
+from simulations.workload import Kind, Operation, object_bytes
+from simulations.world import get_bytes, put_bytes
+
+LOOKUP_TIMEOUT_S = 15.0
+OPERATION_TIMEOUT_S = 600.0
+_ID_BYTES = 20
+Record = Callable[[OperationRow], None]
+
+
+class Users:
+    """``roots`` maps objects that were ever put to their CIDs, acknowledged or not."""
+
+    def __init__(self, population: Population, seed: int, record: Record) -> None:
+        self._population, self._seed, self._record = population, seed, record
+        self.journal = Journal()
+        self.roots: dict[int, Cid] = {}
+        self._putting: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._numbers = {
+            bytes(member.crypto.node.public_key): member.number for member in population.members
+        }
+
+    def begin(self, operation: Operation) -> None:
+        """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
+        for the put of its object to end."""
+        number = self._client(operation.client)
+        if number is None:
+            return
+        name = f"{operation.kind} at {number}"
+        task = self._population.loop.create_task(self._do(operation, number), name=name)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        if operation.kind is Kind.PUT:
+            self._putting[operation.object] = task
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _client(self, wanted: int) -> int | None:
+        members = self._population.members
+        for offset in range(len(members)):
+            member = members[(wanted + offset) % len(members)]
+            if member.ready:
+                return member.number
+        return None
+
+    async def _do(self, operation: Operation, number: int) -> None:
+        if operation.kind is Kind.GET and operation.object in self._putting:
+            await asyncio.wait([self._putting[operation.object]])
+        loop = self._population.loop
+        start_s = loop.time()
+        what = _name(operation)
+        running = self.journal.start(
+            start_s,
+            start_s + OPERATION_TIMEOUT_S,
+            f"{what} at {number}",
+            self._where(f"{what} at {number}", self._population.members[number].life),
+        )
+        hops = queries = timeouts = 0
+        error = ""
+        try:
+            node = self._running(number)
+            if operation.kind is Kind.PUT:
+                await self._put(operation, number, node)
+            elif operation.kind is Kind.GET:
+                await self._get(operation, number, node)
+            elif operation.kind is Kind.REPROVIDE:
+                await self._population.run(number, announce_all(node), what)
+            else:
+                hops, queries, timeouts = await self._look_up(operation, number, node)
+        except DhtstoreError as failure:
+            error = type(failure).__name__
+        finally:
+            self.journal.end(running)
+        self._record(
+            OperationRow(
+                start_s,
+                loop.time(),
+                operation.kind,
+                number,
+                operation.object,
+                operation.size_bytes,
+                hops,
+                queries,
+                timeouts,
+                not error,
+                error,
+            )
+        )
+
+    def _where(self, name: str, life: int) -> Callable[[], str]:
+        """What the node's own part of an operation waits for."""
+
+        def describe() -> str:
+            tasks = self._population.loop.tasks_of(life)
+            return "; ".join(describe_task(task) for task in tasks if task.get_name() == name)
+
+        return describe
+
+    def _running(self, number: int) -> Node:
+        node = self._population.members[number].node
+        if node is None:
+            raise CrashedMeanwhile(f"node {number} crashed before it began")
+        return node
+
+    async def _put(self, operation: Operation, number: int, node: Node) -> None:
+        what = _name(operation)
+        data = object_bytes(self._seed, operation.object, operation.size_bytes)
+        try:
+            result = await self._population.run(number, put_bytes(node, data), what)
+        except QuorumNotReached as error:
+            if isinstance(error.partial, PutResult):
+                self.roots[operation.object] = error.partial.cid  # printed to the user as well
+            raise
+        self.roots[operation.object] = result.cid
+        holders = {self._numbers[receipt.public_key]: None for receipt in result.receipts}
+        now_s = self._population.loop.time()
+        self.journal.put(now_s, operation.object, data, holders)
+
+    async def _get(self, operation: Operation, number: int, node: Node) -> None:
+        what = _name(operation)
+        root = self.roots.get(operation.object)
+        if root is None:
+            raise NotPutYet(f"object {operation.object} was never put")
+        data = await self._population.run(number, get_bytes(node, root), what)
+        self.journal.got(self._population.loop.time(), operation.object, number, data)
+
+    async def _look_up(self, operation: Operation, number: int, node: Node) -> tuple[int, int, int]:
+        what = _name(operation)
+        target = random.Random(derive(self._seed, f"target/{operation.object}"))
+        work = look_up(node, target.randbytes(_ID_BYTES), timeout_s=LOOKUP_TIMEOUT_S)
+        looked = await self._population.run(number, work, what)
+        return looked.hops, looked.queries, looked.timeouts
+
+
+def _name(operation: Operation) -> str:
+    return f"{operation.kind} {operation.object}"
+
+
+class NotPutYet(DhtstoreError):
+    """The put that this get waits for has not succeeded."""

@@ -1,0 +1,133 @@
+"""A World whose nodes can be given parts of their own, for tests of what nodes do together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from dhtstore.model.contact import Address
+from dhtstore.model.signing import check
+from dhtstore.model.unit import Unit
+from dhtstore.node.join import join
+from dhtstore.node.node import Node
+from dhtstore.node.own_copy import local_units
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.put import PutResult
+from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
+from simulations.crypto import SimCrypto
+from simulations.network import SimNetwork
+from simulations.virtual_loop import VirtualLoop, run
+from simulations.world import STORAGE, World, ticket_of
+
+T = TypeVar("T")
+CLIENT = NodeSettings()
+
+
+class Lab(World):
+    """``add`` starts a node and lets it join; ``parts`` replace those of its Ports."""
+
+    def __init__(self, loop: VirtualLoop, seed: int, network: SimNetwork | None = None) -> None:
+        super().__init__(loop, seed, network)
+        self._parts: dict[str, Any] = {}
+        self.rng = random.Random(seed)
+
+    async def add(
+        self, settings: NodeSettings = STORAGE, *, seeds: list[str] | None = None, **parts: Any
+    ) -> Node:
+        node = self.build(settings, **parts)
+        await node.start()
+        known = [ticket_of(self.nodes[0])] if len(self.nodes) > 1 else []
+        await join(node, known if seeds is None else seeds)
+        return node
+
+    def build(self, settings: NodeSettings = STORAGE, **parts: Any) -> Node:
+        self._parts = parts
+        try:
+            return self.node(settings)
+        finally:
+            self._parts = {}
+
+    async def again(self, node: Node, *, seeds: list[str] | None = None) -> Node:
+        """The machine of ``node`` with its key and its disk, at another address."""
+        ports = node.ports
+        return await self.add(
+            node.settings,
+            seeds=seeds,
+            store=ports.store,
+            ledger=ports.ledger,
+            crypto=ports.crypto,
+        )
+
+    def crash(self, node: Node, *, silent: bool = True) -> None:
+        """``node`` is gone: it is neither heard nor hears."""
+        self.network.crash(address_of(node), silent=silent)
+
+    def _ports(self, label: str, address: Address, crypto: SimCrypto) -> Ports:
+        crypto = self._parts.get("crypto", crypto)
+        return replace(super()._ports(label, address, crypto), **self._parts)
+
+
+def tell(story: Callable[[Lab], Awaitable[T]], *, seed: int = 1, limit_s: float = 1e7) -> T:
+    """Run a story in a new world, stop every node, and see that nothing of it is left."""
+    loop = VirtualLoop()
+
+    async def whole() -> T:
+        try:
+            async with asyncio.timeout(limit_s):
+                result = await story(lab)
+        finally:
+            await lab.stop()
+        await asyncio.sleep(1)
+        left = [task for task in loop.tasks() if task is not asyncio.current_task()]
+        assert left == []
+        return result
+
+    lab = Lab(loop, seed)
+    result = run(whole(), loop)
+    gc.collect(0)  # a task whose error nobody took would report it now
+    assert loop.unhandled == []
+    return result
+
+
+def address_of(node: Node) -> Address:
+    return node.ports.endpoint.local
+
+
+def check_receipts(lab: Lab, result: PutResult, *, copies: int) -> None:
+    """Distinct holders signed for the unit, verifiably without the network, and hold it."""
+    by_unit: dict[bytes, set[bytes]] = {}
+    crypto = SimCrypto(b"a stranger", b"a stranger")
+    holders = {node.public_key: node for node in lab.nodes}
+    for receipt in result.receipts:
+        check(receipt, "main", crypto)
+        assert receipt.root == result.cid.raw
+        assert receipt.node == receipt.node_id
+        by_unit.setdefault(receipt.unit, set()).add(receipt.public_key)
+        claims = holders[receipt.signer].claims.for_unit(receipt.unit)
+        assert (receipt.owner, receipt.policy_seq) in [
+            (claim.policy.owner, claim.policy.sequence) for claim in claims
+        ]
+    assert {len(keys) for keys in by_unit.values()} == {copies}
+    assert len({(r.unit, r.blocks, r.size) for r in result.receipts}) == len(by_unit)
+    assert len({r.policy_seq for r in result.receipts}) == 1
+
+
+def units_of(node: Node, result: PutResult) -> list[Unit]:
+    return local_units(node.ports.store, result.cid)
+
+
+async def providers_seen(node: Node, unit: Unit) -> set[bytes]:
+    """Public keys of those a node finds for a unit."""
+    found = await node.dht.find_providers(unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=15)
+    return {provider.record.signer for provider in found}
+
+
+def small(capacity_bytes: int, **settings: Any) -> NodeSettings:
+    return replace(STORAGE, capacity_bytes=capacity_bytes, **settings)
+
+
+__all__ = ["CLIENT", "GIB", "STORAGE", "Lab", "tell"]
