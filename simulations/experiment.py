@@ -34,7 +34,7 @@ from simulations.latency import (
 from simulations.network import SimNetwork
 from simulations.population import Population
 from simulations.ports import derive
-from simulations.results import RunFolder, quantile, summarise
+from simulations.results import OperationRow, RunFolder, quantile, summarise
 from simulations.scenario import Network, Scenario
 from simulations.trace import Trace
 from simulations.users import Users
@@ -83,7 +83,7 @@ class Experiment:
         self.faulting = Faulting(self.population, self.network, self.view)
         self.violations: list[Violation] = []
         self._progress = progress
-        self._rows: list[Any] = []
+        self._rows: list[OperationRow] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._begun_s = self._wall_s = 0.0
 
@@ -140,7 +140,11 @@ class Experiment:
             return
         for number in numbers:
             await self.population.start(number)
-            await self.population.join(number)
+            begun_s = self.loop.time()
+            ok = await self.population.join(number)
+            self._record(
+                OperationRow(begun_s, self.loop.time(), "join", number, number, 0, 0, 0, 0, ok)
+            )
 
     async def _until(self, since_begin_s: float) -> None:
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
@@ -230,7 +234,7 @@ class Experiment:
         if self._results is not None:
             self._results.sample(now_s, metric, value, label)
 
-    def _record(self, row: Any) -> None:
+    def _record(self, row: OperationRow) -> None:
         self._rows.append(row)
         if self._results is not None:
             self._results.operation(row)

@@ -1,0 +1,219 @@
+"""``python -m simulations``: run, list, replay, compare, report, explore.
+
+Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something or two
+runs differ, 2 what was asked cannot be done, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simulations import explore, results
+from simulations.errors import ScenarioError, SimulationError
+from simulations.experiment import Experiment
+from simulations.faults import Fault
+from simulations.scenario import Scenario, from_tables, load
+from simulations.trace import Trace
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+_REFRESH_S = 0.5
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, print; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.do(chosen)
+    except ScenarioError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SimulationError as error:
+        print(f"the run failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run a scenario")
+    run.add_argument("scenario", help="a TOML file, or the name of one that `list` shows")
+    run.add_argument("--seed", type=int, help="instead of run.seed")
+    run.add_argument("--nodes", type=int, help="instead of run.nodes")
+    run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    run.add_argument("--out", type=Path, help="folder for the results (default runs/NAME-SEED)")
+    run.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
+    run.set_defaults(do=_run)
+    commands.add_parser("list", help="the scenarios at hand").set_defaults(do=_list)
+    replay = commands.add_parser("replay", help="run a folder's world again, compare the traces")
+    replay.add_argument("folder", type=Path)
+    replay.set_defaults(do=_replay)
+    compare = commands.add_parser("compare", help="where two runs differ")
+    compare.add_argument("folders", type=Path, nargs=2)
+    compare.set_defaults(do=_compare)
+    report = commands.add_parser("report", help="draw a run's report.html and PNG files")
+    report.add_argument("folder", type=Path)
+    report.set_defaults(do=_report)
+    search = commands.add_parser("explore", help="search small random worlds for failures")
+    search.add_argument("--minutes", type=float, default=1.0)
+    search.add_argument("--seeds", type=int, help="how many, instead of for how long")
+    search.add_argument("--first-seed", type=int, default=1)
+    search.add_argument("--out", type=Path, default=Path("runs/explore"))
+    search.set_defaults(do=_explore)
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    path = _find(chosen.scenario)
+    overrides = list(chosen.set)
+    overrides += [f"run.seed={chosen.seed}"] if chosen.seed is not None else []
+    overrides += [f"run.nodes={chosen.nodes}"] if chosen.nodes is not None else []
+    scenario = load(path, overrides)
+    name = scenario.run.scenario or path.stem
+    out = chosen.out or Path("runs") / f"{name}-{scenario.run.seed}"
+    summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
+    print(json.dumps(_short(summary), indent=2))
+    print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
+    if summary["interrupted"]:
+        return _INTERRUPTED
+    return 1 if summary["violations"] else 0
+
+
+def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:
+    with results.RunFolder(out, scenario, scenario.run.seed) as kept:
+        lines = (out / "trace.txt").open("w") if with_lines else None
+        try:
+            experiment = Experiment(
+                scenario,
+                scenario.run.seed,
+                kept,
+                folder=folder,
+                trace=Trace(lines),
+                progress=Bar() if sys.stderr.isatty() else None,
+            )
+            return experiment.run()
+        finally:
+            if lines is not None:
+                lines.close()
+
+
+def _find(name: str) -> Path:
+    """A file, else one of the scenarios at hand."""
+    path = Path(name)
+    known = SCENARIOS / f"{name}.toml"
+    if not path.exists() and known.exists():
+        return known
+    return path
+
+
+def _short(summary: dict[str, Any]) -> dict[str, Any]:
+    """What fits a terminal."""
+    keys = ("nodes", "virtual_s", "messages", "wall_s", "rss_bytes", "violations")
+    found = {key: summary[key] for key in keys}
+    for kind, one in summary["operations"].items():
+        latency = one["latency_s"]
+        found[kind] = {
+            "count": one["count"],
+            "ok_share": round(one["ok_share"], 4),
+            "latency_s": {q: round(latency[q], 3) for q in ("p50", "p95") if q in latency},
+            "errors": one["errors"],
+        }
+    return found
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    for path in sorted(SCENARIOS.glob("*.toml")):
+        run = tomllib.loads(path.read_text())["run"]
+        print(f"{path.stem:12}  {run['nodes']:>6} nodes  {run['description']}")
+    return 0
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    scenario, seed, faults, expected = _kept(chosen.folder)
+    summary = Experiment(scenario, seed, None, folder=SCENARIOS, faults=faults).run()
+    same = summary["trace_sha256"] == expected
+    print(f"before {expected}\nnow    {summary['trace_sha256']}")
+    for violation in summary["violations"]:
+        print(f"violation: {violation}")
+    print("the same trace" if same else "another trace: the code or the scenario differs")
+    return 0 if same and not summary["violations"] else 1
+
+
+def _kept(folder: Path) -> tuple[Scenario, int, list[Fault] | None, str]:
+    try:
+        raw = json.loads((folder / "scenario.json").read_text())
+        summary = json.loads((folder / "summary.json").read_text())
+        kept = folder / explore.FAULTS
+        faults = [Fault.of(v) for v in json.loads(kept.read_text())] if kept.exists() else None
+        return from_tables(raw), summary["seed"], faults, summary["trace_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ScenarioError(f"{folder} cannot be replayed: {error}") from error
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    one, other = (results.load(folder) for folder in chosen.folders)
+    differences = results.compare(one, other)
+    print("\n".join(differences) or "the same world")
+    return 1 if differences else 0
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from simulations import report  # matplotlib takes a second to import
+
+    print(report.write(results.load(chosen.folder)))
+    return 0
+
+
+def _explore(chosen: argparse.Namespace) -> int:
+    deadline = time.monotonic() + 60 * chosen.minutes
+    found = done = 0
+    seed = chosen.first_seed
+    while done < chosen.seeds if chosen.seeds else time.monotonic() < deadline:
+        failure = explore.try_seed(seed)
+        done, seed = done + 1, seed + 1
+        if failure is not None:
+            found += 1
+            folder = explore.keep(explore.shrink(failure), chosen.out)
+            print(f"seed {failure.seed}: {failure.what}\n  python -m simulations replay {folder}")
+        elif sys.stderr.isatty():
+            print(f"\r{done} worlds, {found} failures", end="", file=sys.stderr, flush=True)
+    print(f"{done} worlds from seed {chosen.first_seed}, {found} failures")
+    return 1 if found else 0
+
+
+class Bar:
+    """One line on stderr, drawn again at most twice a second."""
+
+    def __init__(self) -> None:
+        self._begun_s = self._drawn_s = time.monotonic()
+
+    def __call__(self, now_s: float, end_s: float, up: int, events: int) -> None:
+        wall_s = time.monotonic()
+        if wall_s - self._drawn_s < _REFRESH_S and now_s < end_s:
+            return
+        self._drawn_s = wall_s
+        spent_s = wall_s - self._begun_s
+        share = min(1.0, now_s / end_s)
+        left_s = spent_s / share - spent_s
+        filled = int(30 * share)
+        print(
+            f"\r[{'#' * filled}{'.' * (30 - filled)}] {now_s / 60:7.1f} of {end_s / 60:.1f} min "
+            f"{up} nodes  {events / max(spent_s, 1e-9):,.0f} events/s  {left_s:.0f} s left ",
+            end="\n" if share >= 1 else "",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
