@@ -10,10 +10,11 @@ from typing import Any
 
 from dhtstore.cli.common import Common
 from dhtstore.cli.session import Errand
-from dhtstore.cli.start import build_node, set_up_logging
+from dhtstore.cli.start import set_up_logging, start_node
 from dhtstore.cli.trust import trust_in
 from dhtstore.cli.where import home_of, load_settings
 from dhtstore.config import Settings
+from dhtstore.errors import TimedOut
 from dhtstore.node.control import perform
 from dhtstore.node.join import join
 from dhtstore.node.node import Node
@@ -55,10 +56,13 @@ def _client(settings: Settings, seeds: Sequence[str]) -> Settings:
 async def _perform(
     common: Common, errand: Errand, settings: Settings, home: Home, owner_home: Home
 ) -> Any:
-    node = await build_node(home, owner_home, settings, ephemeral=True)
+    node = await start_node(home, owner_home, settings, ephemeral=True)
     try:
-        await node.start()
-        await join(node, common.seeds, trust_in(owner_home))
+        try:
+            async with asyncio.timeout(common.timeout_s):
+                await join(node, common.seeds, trust_in(owner_home))
+        except TimeoutError as error:
+            raise TimedOut(f"the seeds did not answer within {common.timeout}") from error
         return await _errand(node, errand)
     finally:
         await node.stop()

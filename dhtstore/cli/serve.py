@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dhtstore.cli.common import Common
 from dhtstore.cli.show import say
-from dhtstore.cli.start import build_node, set_up_logging
+from dhtstore.cli.start import set_up_logging, start_node
 from dhtstore.cli.trust import trust_in
 from dhtstore.cli.where import home_of, keep_settings, load_settings
 from dhtstore.config import Settings, format_size
@@ -30,7 +30,6 @@ def serve(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> 
     home = home_of(common)
     with contextlib.closing(home.lock()):
         settings = _first_start(home, load_settings(home, flags))
-        keep_settings(home, settings)
         asyncio.run(_until_signal(common, home, settings, seeds))
 
 
@@ -45,24 +44,24 @@ async def _until_signal(
     common: Common, home: Home, settings: Settings, seeds: Sequence[str]
 ) -> None:
     stopping = _cancelled_by_signals()
-    node = await build_node(home, home, settings)
-    local = LocalServer(home.socket_path, handler(node))
-    try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await _start(common, home, node, local, seeds)
+    with contextlib.suppress(asyncio.CancelledError):
+        node = await start_node(home, home, settings)
+        local = LocalServer(home.socket_path, handler(node))
+        try:
+            await _open(common, home, node, local, seeds)
+            keep_settings(home, settings)
             node.failed.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
             if node.failed.done():
                 node.failed.result()  # raises what ended
-    finally:
-        await local.close()
-        await node.stop()
+        finally:
+            await local.close()
+            await node.stop()
 
 
-async def _start(
+async def _open(
     common: Common, home: Home, node: Node, local: LocalServer, seeds: Sequence[str]
 ) -> None:
-    await node.start()
     joined = await join(node, seeds, trust_in(home))
     await local.open()
     for seed, reason in joined.failures.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Final
 
 from dhtstore.config import Settings
-from dhtstore.errors import InvalidSetting, UsageError
+from dhtstore.errors import AddressInUse, InvalidSetting, UsageError
 from dhtstore.model.contact import Address, split_host_port
 from dhtstore.net.addresses import resolve
 from dhtstore.net.clock import SystemClock, SystemEntropy
@@ -23,16 +24,36 @@ from dhtstore.store.disk import DiskBlockStore
 from dhtstore.store.home import KEY_SEED_BYTES, Home
 from dhtstore.store.sqlite_kv import SqliteKeyValue
 
+PORT_TRIES: Final = 8  # a port that is free for UDP may be taken for TCP
+
 _logger = logging.getLogger("dhtstore")
 
 
-async def build_node(
+async def start_node(
     home: Home, owner_home: Home, settings: Settings, *, ephemeral: bool = False
 ) -> Node:
-    """A node that lives in ``home`` and puts in the name of the owner in ``owner_home``.
+    """A started node that lives in ``home`` and puts in the name of the owner in ``owner_home``.
 
-    Raises HomeUnusable, InvalidSetting, UsageError, NoRoom.
+    Raises HomeUnusable, InvalidSetting, UsageError, NoRoom, AddressInUse.
     """
+    tries = PORT_TRIES if settings.listen.endswith(":0") else 1
+    while True:
+        node = await _build(home, owner_home, settings, ephemeral)
+        tries -= 1
+        try:
+            await node.start()
+        except AddressInUse:
+            await node.stop()
+            if not tries:
+                raise
+        except BaseException:
+            await node.stop()
+            raise
+        else:
+            return node
+
+
+async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bool) -> Node:
     listen = (await resolve(*split_host_port(settings.listen)))[0]
     node_settings = await _node_settings(settings, ephemeral)
     entropy = SystemEntropy()

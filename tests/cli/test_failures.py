@@ -158,11 +158,12 @@ def test_targets_that_cannot_be(network: Network, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["dangling", "here"]
 
 
-def test_providers_that_are_gone(network: Network, daemons: Daemons) -> None:
-    gone = daemons("gone", "--capacity", "100MB", network.ticket)
+def test_providers_that_are_gone(daemons: Daemons) -> None:
+    stays = daemons("stays", "--capacity", "0")
+    gone = daemons("gone", "--capacity", "100MB", stays.ticket)
     cid = gone.put(b"soon unreachable", "--replicas", "1")
     gone.kill()
-    ran = network.client.run("cat", cid)
+    ran = stays.run("cat", cid)
     assert ran.code == 4, ran.err
     assert ran.out == b""
 
@@ -178,15 +179,16 @@ def damage(daemon: Daemon, data: bytes) -> None:
                 file.write(bytes([data[0] ^ 1]))
 
 
-def test_bytes_that_rotted(network: Network, daemons: Daemons, tmp_path: Path) -> None:
-    rotten = daemons("rotten", "--capacity", "100MB", network.ticket)
+def test_bytes_that_rotted(daemons: Daemons, tmp_path: Path) -> None:
+    client = daemons("client", "--capacity", "0")
+    rotten = daemons("rotten", "--capacity", "100MB", client.ticket)
     data = noise(5000, 8)
     cid = rotten.put(data, "--replicas", "1")
     damage(rotten, data)
     ran = rotten.run("verify")
     assert ran.code == 5, ran.err
     assert cid in ran.text
-    got = network.client.run("get", cid, "-o", tmp_path / "out")
+    got = client.run("get", cid, "-o", tmp_path / "out")
     assert got.code == 5, got.err
     assert not (tmp_path / "out").exists()
 
