@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dhtstore.errors import NoRoom, PeerRefused
@@ -52,7 +53,9 @@ class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined."""
 
     node: Node
-    offers: dict[int, _Open] = field(default_factory=dict)
+    offers: dict[int, _Open] = field(default_factory=dict)  # that wait for their Replicate
+    receiving: dict[int, _Open] = field(default_factory=dict)
+    deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     last: int = 0
 
     def handlers(self) -> dict[type, Handler]:
@@ -63,13 +66,18 @@ class Holder:
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         unit = _unit_of(offer)
         check(offer.policy, self.node.settings.network, self.node.ports.crypto)
-        self._check_bounds(link)
-        await self.node.ports.blocking.run(self._judge, unit, offer.policy)
-        room = await self._reserve(unit)
+        async with self.deciding:  # offers that come together must count each other
+            self._check_bounds(link)
+            await self._judge(unit, offer.policy, unit.size_bytes)
+            room = await self._reserve(unit)
+            reservation = self._opened(link, unit, offer.policy, room)
+        await reply(Accepted(reservation, RESERVATION_TTL_S))
+
+    def _opened(self, link: Link, unit: Unit, policy: Policy, room: Reservation) -> int:
         self.last += 1
         expiry = asyncio.get_running_loop().call_later(RESERVATION_TTL_S, self._expire, self.last)
-        self.offers[self.last] = _Open(link.public_key, unit, offer.policy, room, expiry)
-        await reply(Accepted(self.last, RESERVATION_TTL_S))
+        self.offers[self.last] = _Open(link.public_key, unit, policy, room, expiry)
+        return self.last
 
     def _check_bounds(self, link: Link) -> None:
         if not self.node.settings.storage:
@@ -78,25 +86,37 @@ class Holder:
         if len(self.offers) >= OFFERS_OPEN_MAX or same_peer >= OFFERS_PER_PEER_MAX:
             raise PeerRefused("busy", "too many offers are open here")
 
-    def _judge(self, unit: Unit, policy: Policy) -> None:
-        node, settings = self.node, self.node.settings
+    async def _judge(self, unit: Unit, policy: Policy, size_bytes: int) -> None:
+        """Raises PeerRefused unless the rules of this node allow so much for that owner."""
+        node, settings, owner = self.node, self.node.settings, policy.owner
         rule = Admission(
             settings.accept,
             node.ports.crypto.owner.public_key,
             settings.owners,
             settings.owner_quota_bytes,
         )
-        known = node.claims.policy(policy.owner, policy.root)
+        run = node.ports.blocking.run
+        known = await run(node.claims.policy, owner, policy.root)
+        held_bytes = await run(partial(node.claims.held_bytes, owner, but_unit=unit.name))
         refusal = judge(
             rule,
             policy,
-            unit.size_bytes,
-            node.claims.held_bytes(policy.owner, but_unit=unit.name),
+            size_bytes,
+            held_bytes + self._coming_bytes(owner, but_unit=unit.name),
             now_unix_s=node.ports.clock.unix_s(),
             known_sequence=known.sequence if known else -1,
         )
         if refusal:
             raise PeerRefused(refusal.code, refusal.reason)
+
+    def _coming_bytes(self, owner: bytes, *, but_unit: bytes) -> int:
+        """Content bytes of the units promised to one owner and not held yet, each once."""
+        coming = {
+            offer.unit.name: offer.unit.size_bytes
+            for offer in (*self.offers.values(), *self.receiving.values())
+            if offer.policy.owner == owner and offer.unit.name != but_unit
+        }
+        return sum(coming.values())
 
     async def _reserve(self, unit: Unit) -> Reservation:
         """Room for the content, its interior blocks and the store's own overhead."""
@@ -121,10 +141,13 @@ class Holder:
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
         offer = self._take(link, message.reservation)
+        self.receiving[message.reservation] = offer
         try:
             totals = await self._receive(link, offer, reply)
+            await self._judge(offer.unit, offer.policy, totals.size_bytes)  # what it really is
             copy = await acknowledge(self.node, offer.unit, offer.policy, totals)
         finally:
+            del self.receiving[message.reservation]
             offer.room.release()
         self.node.ports.tracer("hold.held", unit=offer.unit.name.hex(), size=totals.size_bytes)
         await reply(Held(copy.receipt, copy.provider))
@@ -137,7 +160,7 @@ class Holder:
         )
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
-        if self.offers.get(message.reservation, None) is not None:
+        if message.reservation in self.offers:
             self._take(link, message.reservation).room.release()
         await reply(Released())
 

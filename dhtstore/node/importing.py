@@ -18,6 +18,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Blocking
 from dhtstore.node.importing_tree import Imported, TreeImport
 from dhtstore.node.pipeline import pipelined
+from dhtstore.node.write_block import write_block
 from dhtstore.params import MIB
 from dhtstore.store.contract import Batch, BlockStore
 from dhtstore.store.source import FileSource, TreeSource
@@ -38,12 +39,11 @@ class Import:
     profile: Profile
     progress: Callable[[int], None]
     batch: Batch = field(init=False)
-    reused: int = 0  # blocks that the store held before: their bytes were not looked at
     done_bytes: int = 0
     uncommitted_bytes: int = 0
 
     async def run(self, source: Source) -> Imported:
-        """Import everything and commit it.
+        """Import everything and commit it; blocks that were stored before are then whole too.
 
         Raises SourceChanged, UnreadableSource, NoRoom.  On failure nothing staged since the
         last commit group stays; what was committed is picked up when the put is repeated.
@@ -118,8 +118,7 @@ class Import:
             self.put(block)
 
     def put(self, block: Block) -> None:
-        if not self.batch.put(block.cid, block.data):
-            self.reused += 1  # threads race here only to lose a count, never to reach zero
+        write_block(self.store, self.batch, block.cid, block.data)
 
     async def advance(self, size_bytes: int) -> None:
         self.done_bytes += size_bytes

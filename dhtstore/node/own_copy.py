@@ -30,22 +30,23 @@ def local_units(store: BlockStore, root: Cid) -> list[Unit]:
         return found
 
 
-async def own_copy(node: Node, unit: Unit, policy: Policy, all_written: bool) -> Copy:
+async def own_copy(node: Node, unit: Unit, policy: Policy) -> Copy:
     """Walk the unit in our store and sign for it.
 
-    With ``all_written`` every block was hashed, written and fsynced by the put that asks, and
-    leaves are only checked for presence; otherwise each one is read and hashed again.
+    The put that asks has hashed every block and written it, or compared it with what was
+    stored: leaves are only checked for presence.
     """
-    totals = await node.ports.blocking.run(walk_local, node.ports.store, unit, all_written)
+    totals = await node.ports.blocking.run(walk_local, node.ports.store, unit)
     return await acknowledge(node, unit, policy, totals)
 
 
-def walk_local(store: BlockStore, unit: Unit, trust_leaves: bool) -> Totals:
-    """Walk a unit in the store; raises BlockMissing, BlockDamaged, MalformedDag."""
+def walk_local(store: BlockStore, unit: Unit) -> Totals:
+    """Walk a unit in the store, leaves by their presence and length; raises BlockMissing,
+    BlockDamaged, MalformedDag."""
     walk = UnitWalk(unit)
     while wants := walk.next(_WANTS_AT_ONCE):
         for want in wants:
-            leaf = walk.leaf(want) if trust_leaves else None
+            leaf = walk.leaf(want)
             if leaf is not None and store.size(want.cid) == leaf.size_bytes:
                 walk.skip(want)
             else:

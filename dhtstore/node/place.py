@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dhtstore.errors import DhtstoreError, InvalidSignature
-from dhtstore.model.identity import DhtKey, NodeId, format_node
+from dhtstore.model.identity import DhtKey, NodeId, format_node, node_id
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check
 from dhtstore.model.unit import Unit
@@ -26,6 +26,7 @@ from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     NODE_ID_BYTES,
     PLACEMENT_KEYS_MAX,
+    PROTOCOL_VERSION,
     REQUEST_TIMEOUT_S,
 )
 from dhtstore.replication.placement import Candidate, rank
@@ -168,8 +169,11 @@ def _verified(node: Node, unit: Unit, policy: Policy, reserved: _Reserved, held:
     key, contact = reserved.link.public_key, reserved.link.peer_record
     right = (
         receipt.public_key == provider.public_key == key
-        and (receipt.unit, receipt.root, receipt.network) == (unit.name, policy.root, network)
+        and receipt.node == node_id(key)
+        and (receipt.version, receipt.network) == (PROTOCOL_VERSION, network)
+        and (receipt.unit, receipt.root) == (unit.name, policy.root)
         and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
+        and receipt.expires == policy.expires
         and provider.key == unit.key
     )
     if not right or contact is None:

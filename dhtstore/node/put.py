@@ -60,10 +60,10 @@ async def put(
     """
     wanted = replicas or node.settings.replicas
     async with node.staging:
-        imported, all_written = await _import(node, source, progress)
+        imported = await _import(node, source, progress)
         policy = await node.ports.blocking.run(_policy, node, imported.cid, wanted)
         units = await node.ports.blocking.run(local_units, node.ports.store, imported.cid)
-        placements = await _place_all(node, imported, units, policy, all_written, progress)
+        placements = await _place_all(node, imported, units, policy, progress)
         await node.ports.blocking.run(_remember, node, imported, name, policy, placements)
     acks = _min_acks(node, wanted, min_acks)
     result = _result(imported, placements, wanted, acks)
@@ -84,7 +84,7 @@ def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
     return default_min_acks(wanted, live_storage_nodes(node)) if asked is None else asked
 
 
-async def _import(node: Node, source: Source, progress: ProgressSink) -> tuple[Imported, bool]:
+async def _import(node: Node, source: Source, progress: ProgressSink) -> Imported:
     total = getattr(source, "total_bytes", None)
     work = Import(
         node.ports.store,
@@ -92,8 +92,7 @@ async def _import(node: Node, source: Source, progress: ProgressSink) -> tuple[I
         UNIXFS_V1_2025,
         lambda done: progress(Progress("reading", done, total)),
     )
-    imported = await work.run(source)
-    return imported, work.reused == 0
+    return await work.run(source)
 
 
 def _policy(node: Node, root: Cid, replicas: int) -> Policy:
@@ -117,7 +116,6 @@ async def _place_all(
     imported: Imported,
     units: Sequence[Unit],
     policy: Policy,
-    all_written: bool,
     progress: ProgressSink,
 ) -> list[Placement]:
     """One unit after the other: bounds what holders must reserve at once."""
@@ -126,7 +124,7 @@ async def _place_all(
     for unit in units:
         placement = Placement(unit)
         if node.settings.storage:
-            placement.add(await own_copy(node, unit, policy, all_written), node.settings.domain)
+            placement.add(await own_copy(node, unit, policy), node.settings.domain)
         await place_on_peers(node, placement, policy, policy.replicas, meter.advance)
         if placement.copies:
             await publish(node, unit, placement.copies)

@@ -18,8 +18,9 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.acknowledge import Totals
 from dhtstore.node.fetch import Sources, fetch
+from dhtstore.node.write_block import write_block
 from dhtstore.params import MIB
-from dhtstore.store.contract import Batch, Reservation
+from dhtstore.store.contract import Batch, BlockStore, Reservation
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
@@ -48,7 +49,7 @@ async def receive_unit(
             _no_output,
             store=node.ports.store,
             blocking=blocking,
-            keep=_Keeper(batch).keep,
+            keep=_Keeper(node.ports.store, batch).keep,
             progress=progress,
         )
         await blocking.run(batch.commit)
@@ -58,14 +59,14 @@ async def receive_unit(
 class _Keeper:
     """Stages verified blocks and commits them in groups; called from several threads."""
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
+    def __init__(self, store: BlockStore, batch: Batch) -> None:
+        self._store, self._batch = store, batch
         self._lock = threading.Lock()
         self._uncommitted_bytes = 0
 
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         for cid, data in blocks:
-            self._batch.put(cid, data)
+            write_block(self._store, self._batch, cid, data)
         with self._lock:
             self._uncommitted_bytes += sum(len(data) for _, data in blocks)
             if self._uncommitted_bytes < COMMIT_GROUP_BYTES:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
-from dhtstore.model.signing import check
+from dhtstore.model.policy import Policy
+from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
 from dhtstore.node.join import join
 from dhtstore.node.node import Node
 from dhtstore.node.own_copy import local_units
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.node.put import PutResult
-from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
+from dhtstore.node.progress import ProgressSink, no_progress
+from dhtstore.node.put import PutResult, put
+from dhtstore.params import PROVIDERS_PER_KEY_MAX
 from simulations.crypto import SimCrypto
 from simulations.network import SimNetwork
+from simulations.ports import InlineBlocking
 from simulations.virtual_loop import VirtualLoop, run
 from simulations.world import STORAGE, World, ticket_of
 
@@ -120,6 +124,42 @@ def units_of(node: Node, result: PutResult) -> list[Unit]:
     return local_units(node.ports.store, result.cid)
 
 
+async def put_with(
+    node: Node,
+    data: bytes,
+    *,
+    replicas: int = 3,
+    min_acks: int | None = None,
+    progress: ProgressSink = no_progress,
+) -> PutResult:
+    async def once() -> AsyncIterator[bytes]:
+        yield data
+
+    return await put(
+        node, once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
+    )
+
+
+def policy_of(node: Node, root: Cid, **fields: Any) -> Policy:
+    """A policy the node's owner signed."""
+    owner = node.ports.crypto.owner
+    values = {"sequence": 1, "replicas": 3, "expires": 0, "removed": False, **fields}
+    unsigned = Policy(owner=owner.public_key, root=root.raw, **values)
+    return sign(unsigned, node.settings.network, owner)
+
+
+class UnevenBlocking(InlineBlocking):
+    """A disk that takes its time now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rng = random.Random(5)
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        self.delay_s = self.rng.choice([0.001, 1.0])
+        return await super().run(function, *args)
+
+
 async def providers_seen(node: Node, unit: Unit) -> set[bytes]:
     """Public keys of those a node finds for a unit."""
     found = await node.dht.find_providers(unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=15)
@@ -128,6 +168,3 @@ async def providers_seen(node: Node, unit: Unit) -> set[bytes]:
 
 def small(capacity_bytes: int, **settings: Any) -> NodeSettings:
     return replace(STORAGE, capacity_bytes=capacity_bytes, **settings)
-
-
-__all__ = ["CLIENT", "GIB", "STORAGE", "Lab", "tell"]

@@ -4,56 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 
-from dhtstore.errors import NotFound, QuorumNotReached, Unreachable
+from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.node import Node
+from dhtstore.node.own_copy import own_copy
 from dhtstore.node.pin import pin_add
-from dhtstore.node.progress import Progress, ProgressSink, no_progress
-from dhtstore.node.put import PutResult, put
+from dhtstore.node.progress import Progress, no_progress
+from dhtstore.node.put import PutResult
 from dhtstore.node.read import read
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
-from dhtstore.replication.admission import Accept
 from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
-from simulations.ports import InlineBlocking
+from simulations.ports import SimClock
 from simulations.world import get_bytes, put_bytes
 from tests.simulation.lab import (
     CLIENT,
-    STORAGE,
     Lab,
+    UnevenBlocking,
     check_receipts,
+    policy_of,
     providers_seen,
-    small,
+    put_with,
     tell,
     units_of,
 )
 
-T = TypeVar("T")
 CONTENT = random.Random(3).randbytes(5 * MIB // 2)
 BLOCKS = 4  # three leaves and their parent
-
-
-async def put_with(
-    node: Node,
-    data: bytes,
-    *,
-    replicas: int = 3,
-    min_acks: int | None = None,
-    progress: ProgressSink = no_progress,
-) -> PutResult:
-    async def once() -> AsyncIterator[bytes]:
-        yield data
-
-    return await put(
-        node, once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
-    )
 
 
 def holders(lab: Lab, result: PutResult, *, but: Node) -> list[Node]:
@@ -241,18 +222,6 @@ def test_a_client_drops_its_staging_although_a_pinned_block_has_rotted() -> None
     tell(story)
 
 
-class UnevenBlocking(InlineBlocking):
-    """A disk that takes its time now and then."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rng = random.Random(5)
-
-    async def run(self, function: Callable[..., T], *args: object) -> T:
-        self.delay_s = self.rng.choice([0.001, 1.0])
-        return await super().run(function, *args)
-
-
 def test_a_put_that_begins_while_another_ends_keeps_its_staging() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(4)
@@ -267,44 +236,87 @@ def test_a_put_that_begins_while_another_ends_keeps_its_staging() -> None:
     tell(story)
 
 
-# --- refusals -------------------------------------------------------------------------------
+# --- the same bytes again -------------------------------------------------------------------
 
 
-def test_a_full_holder_is_passed_over() -> None:
+def test_putting_the_same_bytes_again_moves_nothing_and_renews_the_policy() -> None:
     async def story(lab: Lab) -> None:
-        await lab.grow(4)
-        full = [await lab.add(small(MIB), store=MemoryBlockStore(MIB)) for _ in range(4)]
-        result = await put_bytes(lab.nodes[0], CONTENT, replicas=4)
-        check_receipts(lab, result, copies=4)
-        names = {format_node(node.node_id) for node in full}
-        assert set(result.causes) <= names
-        assert all("bytes are used" in why for why in result.causes.values())
-        with pytest.raises(QuorumNotReached, match="no room for"):
-            await put_with(lab.nodes[0], CONTENT + b"x", replicas=8, min_acks=5)
+        await lab.grow(10)
+        node = lab.nodes[3]
+        first = await put_bytes(node, CONTENT)
+        sent_bytes = node.blocks.sent_bytes
+        second = await put_bytes(node, CONTENT)
+        assert node.blocks.sent_bytes == sent_bytes
+        assert {r.policy_seq for r in first.receipts} < {r.policy_seq for r in second.receipts} or (
+            max(r.policy_seq for r in first.receipts) < min(r.policy_seq for r in second.receipts)
+        )
+        assert {r.signer for r in first.receipts} == {r.signer for r in second.receipts}
+        check_receipts(lab, second, copies=3)
+        stored = node.receipts.for_root(second.cid)
+        assert {r.policy_seq for r in stored} == {r.policy_seq for r in second.receipts}
+        assert [record.cid for record in node.puts.list()] == [second.cid]
 
     tell(story)
 
 
-@pytest.mark.parametrize(
-    ("settings", "taken", "why"),
-    [
-        ({"accept": Accept.MINE}, False, "only its own owner's data"),
-        ({"accept": Accept.OWNERS}, False, "not on this node's list"),
-        ({"accept": Accept.OWNERS, "owners": None}, True, ""),
-        ({"accept": Accept.NETWORK, "owner_quota_bytes": 0}, True, ""),
-        ({"accept": Accept.ANYONE, "owner_quota_bytes": 1000}, False, "quota of 1000 bytes"),
-        ({"accept": Accept.ANYONE, "owner_quota_bytes": 3 * MIB}, True, ""),
-    ],
-)
-def test_who_may_use_a_disk(settings: dict[str, object], taken: bool, why: str) -> None:
+def test_a_policy_is_newer_also_when_the_clock_went_back() -> None:
     async def story(lab: Lab) -> None:
-        node = await lab.add()
-        if "owners" in settings:
-            settings["owners"] = frozenset([node.ports.crypto.owner.public_key])
-        holder = await lab.add(replace(STORAGE, **settings))  # type: ignore[arg-type]
-        result = await put_with(node, CONTENT, min_acks=1)
-        assert result.copies == 1 + taken
-        assert [format_node(holder.node_id)] * (not taken) == list(result.causes)
-        assert all(why in cause for cause in result.causes.values())
+        clock = SimClock(lab.loop, skew_s=86_400)
+        await lab.grow(2)
+        node = await lab.add(clock=clock)
+        first = await put_bytes(node, CONTENT)
+        clock.skew_s = 0
+        second = await put_bytes(node, CONTENT)
+        assert second.copies == 3
+        assert second.receipts[0].policy_seq == first.receipts[0].policy_seq + 1
+
+    tell(story)
+
+
+def test_a_rotten_block_of_our_own_is_written_anew_before_it_is_signed_for() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        node = await lab.add(store=store)
+        first = await put_bytes(node, CONTENT)
+        used_bytes = store.used_bytes
+        for cid in (Cid.of(CONTENT[:MIB]), first.cid):
+            store.rot(cid)
+        second = await put_bytes(node, CONTENT)
+        check_receipts(lab, second, copies=3)
+        assert store.get(Cid.of(CONTENT[:MIB])) == CONTENT[:MIB]
+        assert store.get(first.cid)
+        assert store.used_bytes == used_bytes
+
+    tell(story)
+
+
+def test_what_is_gone_or_cut_short_is_not_signed_for() -> None:
+    store = MemoryBlockStore()
+
+    async def story(lab: Lab) -> None:
+        node = await lab.add(store=store)
+        result = await put_bytes(node, CONTENT)
+        [unit] = units_of(node, result)
+        policy = policy_of(node, result.cid)
+        assert (await own_copy(node, unit, policy)).receipt.blocks == BLOCKS
+        store.delete([Cid.of(CONTENT[:MIB])])
+        with pytest.raises(BlockMissing):
+            await own_copy(node, unit, policy)
+
+    tell(story)
+
+
+def test_a_holder_mends_a_rotten_block_before_it_signs_again() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        await lab.add(store=store)
+        await put_bytes(lab.nodes[0], CONTENT)
+        rotten = Cid.of(CONTENT[:MIB])
+        store.rot(rotten)
+        result = await put_bytes(lab.nodes[0], CONTENT)
+        assert result.copies == 3
+        assert store.get(rotten) == CONTENT[:MIB]
 
     tell(story)

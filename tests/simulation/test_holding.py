@@ -1,0 +1,284 @@
+"""What holders refuse, what they promise, and what is believed of what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as change
+
+from dhtstore.errors import PeerRefused, QuorumNotReached
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node
+from dhtstore.model.signing import sign
+from dhtstore.node.acknowledge import Totals, acknowledge
+from dhtstore.node.hold import Holder
+from dhtstore.node.join import join
+from dhtstore.node.links import Link, Reply
+from dhtstore.node.node import Node
+from dhtstore.params import GIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
+from dhtstore.replication.admission import Accept
+from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
+from simulations.world import STORAGE, put_bytes, ticket_of
+from tests.simulation.lab import (
+    CLIENT,
+    Lab,
+    UnevenBlocking,
+    address_of,
+    check_receipts,
+    policy_of,
+    providers_seen,
+    put_with,
+    small,
+    tell,
+    units_of,
+)
+
+CONTENT = random.Random(3).randbytes(5 * MIB // 2)
+
+
+# --- refusals -------------------------------------------------------------------------------
+
+
+def test_a_full_holder_is_passed_over() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        full = [await lab.add(small(MIB), store=MemoryBlockStore(MIB)) for _ in range(4)]
+        result = await put_bytes(lab.nodes[0], CONTENT, replicas=4)
+        check_receipts(lab, result, copies=4)
+        names = {format_node(node.node_id) for node in full}
+        assert set(result.causes) <= names
+        assert all("bytes are used" in why for why in result.causes.values())
+        with pytest.raises(QuorumNotReached, match="no room for"):
+            await put_with(lab.nodes[0], CONTENT + b"x", replicas=8, min_acks=5)
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken", "why"),
+    [
+        ({"accept": Accept.MINE}, False, "only its own owner's data"),
+        ({"accept": Accept.OWNERS}, False, "not on this node's list"),
+        ({"accept": Accept.OWNERS, "owners": None}, True, ""),
+        ({"accept": Accept.NETWORK, "owner_quota_bytes": 0}, True, ""),
+        ({"accept": Accept.ANYONE, "owner_quota_bytes": 1000}, False, "quota of 1000 bytes"),
+        ({"accept": Accept.ANYONE, "owner_quota_bytes": 3 * MIB}, True, ""),
+    ],
+)
+def test_who_may_use_a_disk(settings: dict[str, object], taken: bool, why: str) -> None:
+    async def story(lab: Lab) -> None:
+        node = await lab.add()
+        if "owners" in settings:
+            settings["owners"] = frozenset([node.ports.crypto.owner.public_key])
+        holder = await lab.add(replace(STORAGE, **settings))  # type: ignore[arg-type]
+        result = await put_with(node, CONTENT, min_acks=1)
+        assert result.copies == 1 + taken
+        assert [format_node(holder.node_id)] * (not taken) == list(result.causes)
+        assert all(why in cause for cause in result.causes.values())
+
+    tell(story)
+
+
+async def link_between(node: Node, other: Node) -> Link:
+    return await node.links.to(other.public_key, [address_of(other)], 5.0)
+
+
+async def declined(link: Link, request: Offer | Replicate) -> str:
+    """The code a holder refuses with, "" if it does not."""
+    expected = Accepted if isinstance(request, Offer) else Held
+    try:
+        await link.request(request, expected)
+    except PeerRefused as error:
+        return error.code
+    return ""
+
+
+def offer_of(node: Node, data: bytes, size: int | None = None, **policy: Any) -> Offer:
+    """An offer of one raw block, whether or not ``node`` has it."""
+    cid = Cid.of(data)
+    wanted = len(data) if size is None else size
+    return Offer((cid.raw,), False, wanted, policy_of(node, cid, **policy))
+
+
+def test_offers_are_refused_with_a_code() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        uploader, holder = lab.nodes
+        client = await lab.add(CLIENT)
+        link = await link_between(uploader, holder)
+        good = offer_of(uploader, b"data")
+        forged = change(good, policy=change(good.policy, replicas=64))
+        stranger = change(good.policy, owner=holder.ports.crypto.owner.public_key)
+        assert await declined(link, forged) == "invalid-signature"
+        assert await declined(link, change(good, policy=stranger)) == "invalid-signature"
+        assert await declined(link, change(good, roots=(b"\x01\x55\x12\x04",))) == "invalid-cid"
+        assert await declined(link, offer_of(uploader, b"data", size=GIB * 2)) == "size"
+        assert await declined(link, offer_of(uploader, b"data", replicas=65)) == "policy"
+        assert await declined(link, offer_of(uploader, b"data", removed=True)) == "policy"
+        assert await declined(link, offer_of(uploader, b"data", expires=9)) == "policy"
+        to_client = await link_between(uploader, client)
+        assert await declined(to_client, good) == "client"
+        assert holder.ports.store.used_bytes == 0
+        assert await declined(link, good) == ""
+
+    tell(story)
+
+
+def test_open_offers_are_bounded_and_expire_with_what_they_reserved() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        uploader, holder = lab.nodes
+        link = await link_between(uploader, holder)
+        codes = [
+            await declined(link, offer_of(uploader, b"%d" % number, size=MIB))
+            for number in range(OFFERS_PER_PEER_MAX + 2)
+        ]
+        assert codes == [""] * OFFERS_PER_PEER_MAX + ["busy"] * 2
+        assert holder.ports.store.used_bytes > OFFERS_PER_PEER_MAX * MIB
+        await asyncio.sleep(RESERVATION_TTL_S + 1)
+        assert holder.ports.store.used_bytes == 0
+        link = await link_between(uploader, holder)
+        assert await declined(link, Replicate(1)) == "reservation"
+        assert await declined(link, offer_of(uploader, b"again", size=MIB)) == ""
+
+    tell(story)
+
+
+def test_offers_that_come_together_count_each_other() -> None:
+    async def story(lab: Lab) -> None:
+        uploader = await lab.add()
+        holder = await lab.add(
+            replace(STORAGE, owner_quota_bytes=3 * MIB), blocking=UnevenBlocking()
+        )
+        link = await link_between(uploader, holder)
+        offers = [offer_of(uploader, b"%d" % number, size=MIB) for number in range(20)]
+        codes = await asyncio.gather(*(declined(link, offer) for offer in offers))
+        assert codes == [""] * 3 + ["quota"] * 17
+        small = [offer_of(uploader, b"small %d" % number, size=0) for number in range(20)]
+        codes = await asyncio.gather(*(declined(link, offer) for offer in small))
+        assert codes == [""] * (OFFERS_PER_PEER_MAX - 3) + ["busy"] * (20 - OFFERS_PER_PEER_MAX + 3)
+
+    tell(story)
+
+
+def test_a_reservation_serves_its_peer_and_once() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        uploader, holder, thief = lab.nodes
+        result = await put_with(uploader, b"one block", replicas=1)
+        link = await link_between(uploader, holder)
+        accepted = await link.request(offer_of(uploader, b"one block"), Accepted)
+        other = await link_between(thief, holder)
+        assert await declined(other, Replicate(accepted.reservation)) == "reservation"
+        held = await link.request(Replicate(accepted.reservation), Held)
+        assert held.receipt.root == result.cid.raw
+        assert await declined(link, Replicate(accepted.reservation)) == "reservation"
+        given = await link.request(offer_of(uploader, b"never sent"), Accepted)
+        await link.request(Release(given.reservation), Released)
+        await link.request(Release(given.reservation), Released)
+        assert await declined(link, Replicate(given.reservation)) == "reservation"
+        assert holder.ports.store.used_bytes == len(b"one block")
+
+    tell(story)
+
+
+def test_an_owners_open_offers_count_towards_its_quota() -> None:
+    async def story(lab: Lab) -> None:
+        uploader = await lab.add()
+        holder = await lab.add(replace(STORAGE, owner_quota_bytes=3 * MIB))
+        link = await link_between(uploader, holder)
+        codes = [
+            await declined(link, offer_of(uploader, b"%d" % number, size=MIB))
+            for number in range(4)
+        ]
+        assert codes == ["", "", "", "quota"]
+        assert await declined(link, offer_of(uploader, b"0", size=MIB)) == "", "the same unit"
+
+    tell(story)
+
+
+def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> None:
+    async def story(lab: Lab) -> None:
+        uploader = await lab.add()
+        holder = await lab.add(replace(STORAGE, owner_quota_bytes=MIB))
+        result = await put_with(uploader, CONTENT, replicas=1)
+        [unit] = units_of(uploader, result)
+        policy = policy_of(uploader, result.cid)
+        offer = Offer(tuple(root.raw for root in unit.roots), False, 0, policy)
+        link = await link_between(uploader, holder)
+        accepted = await link.request(offer, Accepted)
+        assert await declined(link, Replicate(accepted.reservation)) == "quota"
+        assert holder.claims.for_unit(unit.name) == []
+
+    tell(story)
+
+
+# --- lying holders --------------------------------------------------------------------------
+
+
+Lie = Callable[[Node, Held], Held]
+
+
+@dataclass(slots=True)
+class LyingHolder(Holder):
+    """Takes every offer and answers with what ``lie`` makes of a receipt in order."""
+
+    lie: Lie = lambda node, held: held
+
+    async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
+        offer = self._take(link, message.reservation)
+        copy = await acknowledge(self.node, offer.unit, offer.policy, Totals(1, 1))
+        await reply(self.lie(self.node, Held(copy.receipt, copy.provider)))
+
+
+def resigned(liar: Node, held: Held, /, **fields: Any) -> Held:
+    receipt = change(held.receipt, **fields)
+    return change(held, receipt=sign(receipt, liar.settings.network, liar.ports.crypto.node))
+
+
+LIES: dict[str, Lie] = {
+    "another unit": lambda node, held: resigned(node, held, unit=b"u" * 36),
+    "another root": lambda node, held: resigned(node, held, root=Cid.of(b"x").raw),
+    "another owner": lambda node, held: resigned(node, held, owner=b"o" * 32),
+    "an older policy": lambda node, held: resigned(node, held, policy_seq=1),
+    "another network": lambda node, held: resigned(node, held, network="other"),
+    "another version": lambda node, held: resigned(node, held, version=2),
+    "an earlier end": lambda node, held: resigned(node, held, expires=1_900_000_000),
+    "another node": lambda node, held: resigned(node, held, node=b"n" * 20),
+    "another key": lambda node, held: resigned(node, held, public_key=b"k" * 32),
+    "no signature": lambda node, held: change(held, receipt=change(held.receipt, size=5)),
+    "a provider record of something else": lambda node, held: change(
+        held,
+        provider=sign(change(held.provider, key=b"p" * 20), "main", node.ports.crypto.node),
+    ),
+    "a provider record that is not signed": lambda node, held: change(
+        held, provider=change(held.provider, sequence=5)
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+def test_a_receipt_for_something_else_does_not_count(lie: Lie) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        liar = lab.build()
+        liar.links._handlers = {**liar.links._handlers, **LyingHolder(liar, lie=lie).handlers()}
+        await liar.start()
+        await join(liar, [ticket_of(lab.nodes[0])])
+        result = await put_bytes(lab.nodes[0], CONTENT)
+        assert result.copies == 2
+        check_receipts(lab, result, copies=2)
+        [(name, why)] = result.causes.items()
+        assert name == format_node(liar.node_id)
+        assert "receipt for something else" in why or "does not match" in why
+        assert len(lab.nodes[0].receipts.for_root(result.cid)) == 2
+        [unit] = units_of(lab.nodes[0], result)
+        assert liar.public_key not in await providers_seen(lab.nodes[1], unit)
+
+    tell(story)
