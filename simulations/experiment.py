@@ -39,7 +39,7 @@ from simulations.scenario import Network, Scenario
 from simulations.trace import Trace
 from simulations.users import Users
 from simulations.view import PopulationView
-from simulations.virtual_loop import VirtualLoop
+from simulations.virtual_loop import VirtualLoop, shut_down
 from simulations.warm import start_all
 
 _SAMPLES_PER_RUN = 60
@@ -98,8 +98,8 @@ class Experiment:
             interrupted = True
         finally:
             self._wall_s = time.monotonic() - wall_s
-        summary = self._summary(interrupted=interrupted)
-        self.loop.close()
+            summary = self._summary(interrupted=interrupted)
+            shut_down(self.loop)
         if self._results is not None:
             self._results.finish(summary)
         return summary

@@ -137,14 +137,17 @@ def shrink(failure: Failure, run: Attempt = attempt) -> Failure:
 
 
 def _fewer_nodes(failure: Failure, run: Attempt) -> Failure:
-    nodes = failure.scenario.run.nodes * 2 // 3
-    while nodes >= 2:
-        faults = [fault for fault in failure.faults if fault.node < nodes]
-        scenario = from_tables(failure.scenario.raw, [f"run.nodes={nodes}"])
+    nodes = failure.scenario.run.nodes
+    step = nodes // 3
+    while step >= 1:
+        faults = [fault for fault in failure.faults if fault.node < nodes - step]
+        scenario = from_tables(failure.scenario.raw, [f"run.nodes={nodes - step}"])
         smaller = _same(failure, run(scenario, faults))
         if smaller is None:
-            break
-        failure, nodes = smaller, nodes * 2 // 3
+            step //= 2
+        else:
+            failure, nodes = smaller, nodes - step
+            step = min(step, nodes // 3)
     return failure
 
 

@@ -361,12 +361,8 @@ def run(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
     try:
         result = loop.run_until_complete(main)
         _cancel_leftovers(loop)
-    except Exception:
-        with suppress(Exception):  # what main raised is what matters
-            _cancel_leftovers(loop)
-        raise
     finally:
-        loop.close()
+        shut_down(loop)
     if loop.unhandled:
         first = loop.unhandled[0]
         count = len(loop.unhandled)
@@ -374,6 +370,13 @@ def run(main: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:
             f"{count} unseen failures, first: {first!r}", loop.unhandled
         ) from first
     return result
+
+
+def shut_down(loop: VirtualLoop) -> None:
+    """End what is left of a run that was cut short, whatever it raises, and close the loop."""
+    with suppress(Exception):
+        _cancel_leftovers(loop)
+    loop.close()
 
 
 def _cancel_leftovers(loop: VirtualLoop) -> None:

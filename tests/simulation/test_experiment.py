@@ -1,0 +1,226 @@
+"""Whole runs: deterministic, checked, written down, repeatable from their folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulations import explore
+from simulations.__main__ import SCENARIOS, main
+from simulations.errors import SimulationError
+from simulations.experiment import Experiment
+from simulations.faults import Fault, FaultKind
+from simulations.results import RunFolder, load
+from simulations.scenario import Scenario, from_tables
+from simulations.scenario import load as load_scenario
+
+HARD = {
+    "run": {"nodes": 25, "duration_s": "6 min", "clock_skew_s": "20 s", "seed": 3},
+    "network": {"loss": 0.02, "duplicate": 0.02, "reorder": 0.02, "undiallable": 0.1},
+    "churn": {
+        "preset": "custom",
+        "session_median_s": "5 min",
+        "absence_median_s": "2 min",
+        "always_on": 0.3,
+        "keep_data": 0.8,
+    },
+    "faults": {
+        "crashes_per_h": 6.0,
+        "lost_writes_per_h": 6.0,
+        "disk_full_per_h": 4.0,
+        "slow_disk_per_h": 4.0,
+        "bit_rot_per_h": 2.0,
+        "drops_per_h": 10.0,
+        "partitions_per_h": 6.0,
+        "lying": 0.1,
+        "lasting_s": "1 min",
+    },
+    "workload": {"kind": "mix", "operations_per_s": 0.3, "objects": 40},
+}
+
+
+def summary_of(
+    tables: dict[str, Any], *overrides: str, faults: list[Fault] | None = None
+) -> dict[str, Any]:
+    scenario = from_tables(tables, overrides)
+    return Experiment(scenario, scenario.run.seed, None, folder=Path(), faults=faults).run()
+
+
+def test_a_hard_world_keeps_its_promises_and_its_digest() -> None:
+    one, other = summary_of(HARD), summary_of(HARD)
+    assert one["violations"] == []
+    assert one["trace_sha256"] == other["trace_sha256"]
+    assert one["operations"]["put"]["ok_share"] > 0.5
+    assert one["lives"] > 25
+    assert summary_of(HARD, "run.seed=4")["trace_sha256"] != one["trace_sha256"]
+
+
+def test_the_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
+    scenario = tmp_path / "hard.json"
+    scenario.write_text(json.dumps(HARD))
+    program = (
+        "import json, sys; from tests.simulation.test_experiment import summary_of;"
+        "print(summary_of(json.load(open(sys.argv[1])))['trace_sha256'])"
+    )
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(scenario)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert digests[0] == digests[1] != ""
+
+
+def test_lost_promises_are_found() -> None:
+    """Disks that rot behind the checkers' back: each object must be reported lost."""
+    quiet = {
+        "run": {"nodes": 5, "duration_s": "5 min", "replicas": 2},
+        "workload": HARD["workload"],
+    }
+    scenario = from_tables(quiet)
+    experiment = Experiment(scenario, 1, None, folder=Path())
+    for member in experiment.population.members:
+        experiment.loop.call_later(200.0, member.disk.wipe)
+    found = experiment.run()["violations"]
+    assert any("nothing_lost" in violation for violation in found)
+
+
+def test_lies_never_reach_a_user() -> None:
+    lies = [Fault(0.0, FaultKind.LIE, node, 600.0, 0) for node in range(0, 10, 2)]
+    quiet = {"run": {"nodes": 10, "duration_s": "5 min"}, "workload": HARD["workload"]}
+    assert summary_of(quiet, faults=lies)["violations"] == []
+
+
+@pytest.mark.parametrize("kind", ["flash_crowd", "reprovide", "lookups"])
+def test_other_workloads_succeed_in_a_quiet_world(kind: str) -> None:
+    found = summary_of(
+        {"run": {"nodes": 20, "duration_s": "5 min"}},
+        f"workload.kind={kind}",
+        "workload.objects=10",
+        "workload.crowd=10",
+    )
+    assert found["violations"] == []
+    assert all(one["ok_share"] == 1.0 for one in found["operations"].values())
+    assert found["operations"]
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_scenario_runs_small(path: Path) -> None:
+    scenario = load_scenario(path, ["run.nodes=20", "run.duration_s=3 min"])
+    assert scenario.run.scenario == path.stem
+    assert scenario.run.description
+    summary = Experiment(scenario, 1, None, folder=path.parent).run()
+    assert summary["violations"] == []
+    assert summary["operations"]
+
+
+# --- the command line -----------------------------------------------------------------------
+
+
+def test_run_replay_compare_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--nodes", "20", "--set", "run.duration_s=3 min"]
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    assert main(["run", "partition", *small, "--out", one, "--trace"]) == 0
+    assert "trace sha256" in capsys.readouterr().out
+    assert main(["replay", one]) == 0
+    assert "the same trace" in capsys.readouterr().out
+    assert main(["run", "partition", *small, "--seed", "2", "--out", other]) == 0
+    assert main(["compare", one, one]) == 0
+    assert main(["compare", one, other]) == 1
+    assert "trace_sha256" in capsys.readouterr().out
+    assert main(["report", one]) == 0
+    assert (tmp_path / "one" / "report.html").exists()
+    data = load(tmp_path / "one")
+    assert {sample.metric for sample in data.samples} >= {"nodes_up", "bucket_fill", "messages"}
+    assert len((tmp_path / "one" / "trace.txt").read_text().splitlines()) > 1000
+
+
+def test_list_shows_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(path.stem in shown for path in SCENARIOS.glob("*.toml"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "nowhere"],
+        ["run", "join", "--set", "network.los=1"],
+        ["replay", "nowhere"],
+        ["compare", "nowhere", "nowhere"],
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_an_interrupted_run_leaves_what_there_is(tmp_path: Path) -> None:
+    scenario = from_tables(HARD)
+    with RunFolder(tmp_path, scenario, 3) as folder:
+        experiment = Experiment(scenario, 3, folder, folder=Path())
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        experiment.loop.call_later(300.0, interrupt)
+        summary = experiment.run()
+    assert summary["interrupted"]
+    assert load(tmp_path).summary["virtual_s"] == pytest.approx(300, abs=1)
+
+
+# --- the seed explorer ----------------------------------------------------------------------
+
+
+def test_worlds_of_the_explorer_are_given_by_the_seed() -> None:
+    worlds = [explore.world_of(seed) for seed in range(30)]
+    assert worlds == [explore.world_of(seed) for seed in range(30)]
+    assert len({world.sha256() for world in worlds}) == 30
+    assert all(20 <= world.run.nodes <= 60 for world in worlds)
+
+
+def test_a_failure_shrinks_to_what_causes_it_and_can_be_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = [Fault(float(n), FaultKind.CRASH, n % 20, 1.0, n) for n in range(40)]
+    culprit = faults[13]
+
+    def run(scenario: Scenario, kept: list[Fault] | None) -> explore.Failure | None:
+        if kept is None or culprit not in kept:
+            return None
+        return explore.Failure(1, scenario, kept, "it broke", "made_up")
+
+    first = run(
+        from_tables({"run": {"nodes": 20, "duration_s": "1 min", "settle_s": "1 s"}}), faults
+    )
+    assert first is not None
+    small = explore.shrink(first, run)
+    assert small.faults == [culprit]
+    assert small.scenario.run.nodes == 14  # node 13 must be there
+    folder = explore.keep(small, tmp_path)
+    assert main(["replay", str(folder)]) == 0
+    assert "the same trace" in capsys.readouterr().out
+
+
+def test_a_failing_world_is_told_with_its_first_violation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(self: Experiment) -> dict[str, Any]:
+        raise SimulationError("stuck")
+
+    monkeypatch.setattr(Experiment, "run", broken)
+    failure = explore.try_seed(1)
+    assert failure is not None
+    assert (failure.seed, failure.what) == (1, "SimulationError: stuck")
