@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, Final, ParamSpec
 
@@ -15,6 +15,7 @@ from dhtstore.cli.exits import DONE, UNEXPECTED, exit_code
 from dhtstore.errors import DhtstoreError, UsageError
 
 P = ParamSpec("P")
+_NO_CAUSES: Final[Mapping[str, str]] = {}
 LOG_LEVELS: Final = ("error", "warning", "info", "debug")
 
 
@@ -124,7 +125,7 @@ def _guarded(work: Callable[[], None]) -> int:
     except KeyboardInterrupt as error:
         return exit_code(error)
     except DhtstoreError as error:
-        complain(str(error), error.hint)
+        complain(str(error), error.hint, vars(error).get("causes") or {})
         return exit_code(error)
     except Exception as error:
         return _unexpected(error)
@@ -140,7 +141,9 @@ def _unexpected(error: Exception) -> int:
     return UNEXPECTED
 
 
-def complain(message: str, hint: str) -> None:
-    """The two lines every failure ends with."""
+def complain(message: str, hint: str, causes: Mapping[str, str] = _NO_CAUSES) -> None:
+    """What happened, node by node where nodes are the cause, and what to do next."""
     print(f"error: {message}", file=sys.stderr)
+    for node, cause in causes.items():
+        print(f"  {node}: {cause}", file=sys.stderr)
     print(f"hint: {hint}", file=sys.stderr)

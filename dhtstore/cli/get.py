@@ -18,6 +18,9 @@ def get(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="PATH|-", help="Where to; - is stdout.")
     ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell which nodes were asked and why others were not.")
+    ] = False,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
 ) -> None:
     """Fetch CID from whoever holds it; every block is checked.
@@ -37,7 +40,10 @@ def get(
         return
     path = Path(output or (names[-1] if names else str(root)))
     request = Request("get", target=target, name=path.name, pin=pin)
-    _report(common, path, _send(common, path, request))
+    result = _send(common, path, request)
+    _report(common, path, result)
+    if explain:
+        _explain(common, result)
 
 
 def _send(common: Common, path: Path, request: Any) -> Any:
@@ -79,3 +85,14 @@ def _report(common: Common, path: Path, result: Any) -> None:
         return
     holders = len(result["holders"])
     say(common, f"{path}: {format_size(result['size'])} from {holders} holders")
+
+
+def _explain(common: Common, result: Any) -> None:
+    from dhtstore.cli.show import say
+
+    for node in result["holders"]:
+        say(common, f"  {node}: asked for blocks")
+    for node, cause in result["causes"].items():
+        say(common, f"  {node}: {cause}")
+    if not result["holders"]:
+        say(common, "  everything was in the store here")

@@ -16,6 +16,7 @@ from dhtstore.errors import (
     DhtstoreError,
     QuorumNotReached,
     RemoteProtocolError,
+    TargetUnusable,
     TimedOut,
     UsageError,
 )
@@ -65,11 +66,18 @@ class Call:
     def root(self) -> Cid:
         return self.path[0]
 
-    def take(self) -> int:
-        """Own the next descriptor; raises UsageError if the request came without."""
+    @property
+    def descriptor(self) -> int:
+        """The descriptor passed along; raises UsageError if the request came without."""
         if not self.descriptors:
             raise UsageError(f"{self.request.op} needs an open file")
-        return self.descriptors.pop(0)
+        return self.descriptors[0]
+
+    def take(self) -> int:
+        """Own the descriptor: whoever takes it closes it."""
+        descriptor = self.descriptor
+        self.descriptors.remove(descriptor)
+        return descriptor
 
     def progress(self, progress: Progress) -> None:
         self.watch(
@@ -183,7 +191,7 @@ async def _put(call: Call) -> PutView:
 def _source(call: Call) -> Source:
     kind, name = call.request.kind, call.request.name
     if kind == "stream":
-        return read_pipe(call.descriptors[0])
+        return read_pipe(call.descriptor)
     if kind == "file":
         return FileSource(call.take(), name)
     if kind == "directory":
@@ -197,14 +205,21 @@ async def _get(call: Call) -> Any:
         call.node,
         root,
         names,
-        call.descriptors[0],
-        call.request.name,
+        call.descriptor,
+        _file_name(call.request.name),
         timeout_s=call.request.timeout_s,
         progress=call.progress,
     )
     if call.request.pin:
         await pin_add(call.node, got.cid, call.request.name, call.progress)
     return got
+
+
+def _file_name(name: str) -> str:
+    """The target lies in the directory that was passed, nowhere else."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise TargetUnusable(f"{name!r} is no name for a file")
+    return name
 
 
 async def _cat(call: Call) -> Any:

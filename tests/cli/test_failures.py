@@ -162,9 +162,11 @@ def test_providers_that_are_gone(daemons: Daemons) -> None:
     stays = daemons("stays", "--capacity", "0")
     gone = daemons("gone", "--capacity", "100MB", stays.ticket)
     cid = gone.put(b"soon unreachable", "--replicas", "1")
+    node = gone.node
     gone.kill()
     ran = stays.run("cat", cid)
     assert ran.code == 4, ran.err
+    assert f"  {node}: " in ran.err
     assert ran.out == b""
 
 
