@@ -42,8 +42,8 @@ class Settings:
     start; 0 makes a client.  ``min_acks`` None means the smallest of 2, ``replicas`` and the live
     storage nodes known.  ``accept`` says whose data this disk takes: that of its own owner, of
     the owners listed (hex keys, one a line) in ``owners_file``, or of anyone in the network;
-    ``network`` knows no quota per owner, ``anyone`` does (``owner_quota_bytes``; None means half
-    of the capacity).  ``domain`` labels a failure domain: copies avoid sharing one.
+    ``network`` knows no quota per owner, ``anyone`` does (``owner_quota_bytes``; None means nine
+    tenths of the capacity: most networks are small, and nobody may fill a disk alone).  ``domain`` labels a failure domain: copies avoid sharing one.
     """
 
     network: str = DEFAULT_NETWORK
@@ -70,7 +70,7 @@ class Settings:
             return None
         if self.owner_quota_bytes is not None:
             return self.owner_quota_bytes
-        return None if self.capacity_bytes is None else self.capacity_bytes // 2
+        return None if self.capacity_bytes is None else self.capacity_bytes * 9 // 10
 
 
 def _check_replicas(settings: Settings) -> str:

@@ -38,7 +38,10 @@ def join(
         typer.Option("--accept", metavar="WHOM", help="mine, 'owners FILE', network or anyone."),
     ] = None,
     owner_quota: Annotated[
-        str | None, typer.Option("--owner-quota", metavar="SIZE", help="For each foreign owner.")
+        str | None,
+        typer.Option(
+            "--owner-quota", metavar="SIZE", help="For each foreign owner; default: 9/10."
+        ),
     ] = None,
     domain: Annotated[
         str | None,

@@ -108,8 +108,8 @@ def test_other_environment_variables_are_not_settings() -> None:
 
 
 def test_owner_limit() -> None:
-    assert Settings(capacity_bytes=100).owner_limit_bytes == 50
-    assert Settings(capacity_bytes=100, owner_quota_bytes=90).owner_limit_bytes == 90
+    assert Settings(capacity_bytes=100).owner_limit_bytes == 90
+    assert Settings(capacity_bytes=100, owner_quota_bytes=20).owner_limit_bytes == 20
     assert Settings(capacity_bytes=100, accept="network").owner_limit_bytes is None
     assert Settings().owner_limit_bytes is None
 
