@@ -23,6 +23,7 @@ from simulations import churn, workload
 from simulations.checkers import Violation, check_all
 from simulations.faulting import Faulting
 from simulations.faults import Fault, schedule
+from simulations.guard import guarded
 from simulations.instruments import kind_of
 from simulations.latency import (
     CoordinateLatency,
@@ -93,7 +94,8 @@ class Experiment:
         """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is."""
         wall_s, interrupted = time.monotonic(), False
         try:
-            self.loop.run_until_complete(self._main())
+            with guarded():
+                self.loop.run_until_complete(self._main())
         except KeyboardInterrupt:
             interrupted = True
         finally:
