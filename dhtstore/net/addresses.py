@@ -39,7 +39,9 @@ def _outward(version: int) -> str | None:
 
 
 async def resolve(host: str, port: int) -> tuple[Address, ...]:
-    """All addresses of a host name or IP literal; raises UsageError if there is none."""
+    """All addresses of a host name; an IP literal is its own.  Raises UsageError for none."""
+    with contextlib.suppress(ValueError):
+        return (Address(str(ipaddress.ip_address(host)), port),)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dhtstore.errors import DhtstoreError, RefusedByNetwork, Unreachable
-from dhtstore.model.contact import Contact, split_host_port
+from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork, Unreachable
+from dhtstore.model.contact import Address, Contact, split_host_port
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.addresses import resolve
 from dhtstore.node.tasks import run_all
@@ -97,9 +97,20 @@ async def _dial(node: Node, seed: str, trust: Trust) -> Link:
     addresses = await resolve(*split_host_port(seed))
     if (known := trust.known.get(seed)) is not None:
         return await node.links.to(known, addresses, DIAL_TIMEOUT_S)
-    link = await node.links.dial_unknown(addresses[0])
+    link = await _dial_unknown(node, addresses)
     trust.learn(seed, link.public_key)
     return link
+
+
+async def _dial_unknown(node: Node, addresses: Sequence[Address]) -> Link:
+    """The first that answers: of a name's addresses often only those of one family do."""
+    lost: ConnectionLost | None = None
+    for address in addresses:
+        try:
+            return await node.links.dial_unknown(address, DIAL_TIMEOUT_S)
+        except ConnectionLost as error:
+            lost = error
+    raise lost or ConnectionLost("a name without addresses")
 
 
 def _reasons(failures: Mapping[str, str]) -> str:

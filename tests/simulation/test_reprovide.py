@@ -1,0 +1,256 @@
+"""Nodes stay findable: records outlive their lifetime by renewal, and nodes find back alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+import pytest
+
+from dhtstore.errors import InvalidTicket, RefusedByNetwork, Unreachable
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.node.join import Trust, join
+from dhtstore.node.node import Node
+from dhtstore.node.pin import pin_add
+from dhtstore.node.progress import no_progress
+from dhtstore.node.reprovide import announce_all
+from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
+from dhtstore.store.faulty import FaultyBlockStore
+from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.wire.ticket import Ticket
+from simulations.world import STORAGE, get_bytes, put_bytes, ticket_of
+from tests.simulation.lab import (
+    CLIENT,
+    Lab,
+    address_of,
+    check_receipts,
+    providers_seen,
+    tell,
+    units_of,
+)
+
+HOUR_S = 3600.0
+CONTENT = random.Random(3).randbytes(3 * MIB)
+
+
+def empty_node(lab: Lab) -> Node:
+    return next(node for node in lab.nodes if node.ports.store.count() == 0)
+
+
+def test_after_a_hundred_hours_holders_are_still_found_and_reached() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(8)
+        result = await put_bytes(lab.nodes[2], CONTENT)
+        [unit] = units_of(lab.nodes[2], result)
+        signed = {receipt.public_key for receipt in result.receipts}
+        start_unix_s = lab.nodes[0].ports.clock.unix_s()
+        await asyncio.sleep(100 * HOUR_S)
+        asking = empty_node(lab)
+        found = await asking.dht.find_providers(unit.key, wanted=64, timeout_s=15)
+        assert {each.record.signer for each in found} == signed
+        for each in found:
+            assert each.record.issued > start_unix_s + 100 * HOUR_S - 2 * REPROVIDE_INTERVAL_S
+            assert each.contact is not None
+        for node in lab.nodes:
+            contact = await asking.dht.find_contact(node.node_id, timeout_s=15)
+            assert contact is not None
+            assert contact.address_list() == (address_of(node),)
+            assert contact.expires > node.ports.clock.unix_s()
+        assert await get_bytes(asking, result.cid) == CONTENT
+
+    tell(story)
+
+
+def test_a_holder_that_is_gone_for_good_is_forgotten() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(8)
+        result = await put_bytes(lab.nodes[2], CONTENT)
+        [unit] = units_of(lab.nodes[2], result)
+        lab.crash(lab.nodes[2])
+        await asyncio.sleep(PROVIDER_TTL_S + REPROVIDE_INTERVAL_S)
+        signed = {receipt.public_key for receipt in result.receipts}
+        assert await providers_seen(empty_node(lab), unit) == signed - {lab.nodes[2].public_key}
+
+    tell(story)
+
+
+def test_a_holder_that_comes_back_elsewhere_is_found_there() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        node = lab.nodes[2]
+        result = await put_bytes(node, CONTENT, replicas=1)
+        lab.crash(node)
+        reader = empty_node(lab)
+        with pytest.raises(Unreachable):
+            await get_bytes(reader, result.cid)
+        back = await lab.again(node)
+        assert address_of(back) != address_of(node)
+        assert back.public_key == node.public_key
+        await asyncio.sleep(30)
+        assert await get_bytes(reader, result.cid) == CONTENT
+        check_receipts(lab, await put_bytes(back, CONTENT), copies=3)
+
+    tell(story)
+
+
+def test_what_is_pinned_is_announced_again_after_a_restart() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        result = await put_bytes(lab.nodes[0], CONTENT, replicas=1)
+        [unit] = units_of(lab.nodes[0], result)
+        client = await lab.add(CLIENT)
+        await pin_add(client, result.cid, "kept", no_progress)
+        lab.crash(lab.nodes[0])
+        assert await get_bytes(lab.nodes[3], result.cid) == CONTENT
+        lab.crash(client)
+        await asyncio.sleep(PROVIDER_TTL_S + HOUR_S)
+        assert await providers_seen(lab.nodes[3], unit) == set()
+        back = await lab.again(client, seeds=[ticket_of(lab.nodes[1])])
+        await asyncio.sleep(30)
+        assert await providers_seen(lab.nodes[3], unit) == {back.public_key}
+        assert await get_bytes(lab.nodes[4], result.cid) == CONTENT
+
+    tell(story)
+
+
+def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        node = await lab.add(CLIENT, store=store)
+        roots = [(await put_bytes(lab.nodes[0], bytes([i]) * 3 * MIB)).cid for i in range(3)]
+        for root in roots:
+            await pin_add(node, root, "kept", no_progress)
+        store.rot(roots[1])
+        assert await announce_all(node) == 2
+
+    tell(story)
+
+
+# --- joining --------------------------------------------------------------------------------
+
+
+def test_a_node_rejoins_without_a_seed_through_the_peers_it_saved() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(8)
+        result = await put_bytes(lab.nodes[1], CONTENT)
+        node = await lab.add()
+        await asyncio.sleep(HOUR_S)
+        await node.stop()
+        back = await lab.again(node, seeds=[])
+        assert len(back.dht.contacts()) >= 8
+        assert await get_bytes(back, result.cid) == CONTENT
+
+    tell(story)
+
+
+def test_saved_peers_that_are_all_gone_do_not_stop_a_start_but_given_seeds_do() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        node = lab.nodes[2]
+        await node.stop()
+        for other in lab.nodes[:2]:
+            lab.crash(other)
+        back = await lab.again(node, seeds=[])
+        assert back.dht.contacts() == []
+        assert back.joined.is_set()
+        late = lab.build()
+        await late.start()
+        with pytest.raises(Unreachable, match="none of the seeds"):
+            await join(late, [ticket_of(lab.nodes[0]), str(address_of(lab.nodes[1]))])
+        assert not late.joined.is_set()
+
+    tell(story)
+
+
+def test_one_seed_of_many_is_enough_and_the_others_are_told() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        tickets = [ticket_of(node) for node in lab.nodes]
+        for gone in lab.nodes[:2]:
+            lab.crash(gone)
+        node = lab.build()
+        await node.start()
+        joined = await join(node, tickets)
+        assert joined.answered == 1
+        assert len(joined.failures) == 2
+        assert all("did not answer" in why for why in joined.failures.values())
+
+    tell(story)
+
+
+@pytest.mark.parametrize("by", ["ticket", "forged ticket", "address"])
+def test_another_network_is_refused(by: str) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        seed = lab.nodes[0]
+        stranger = lab.build(replace(STORAGE, network="other"))
+        await stranger.start()
+        forged = replace(Ticket.parse(ticket_of(seed)), network="other")
+        texts = {
+            "ticket": ticket_of(seed),
+            "forged ticket": str(forged),
+            "address": str(address_of(seed)),
+        }
+        with pytest.raises(RefusedByNetwork, match=r"network '(main|other)'"):
+            await join(stranger, [texts[by]])
+        assert stranger.dht.contacts() == []
+        assert not stranger.joined.is_set()
+        assert stranger.public_key not in {c.public_key for c in seed.dht.contacts()}
+
+    tell(story)
+
+
+def test_a_seed_given_by_address_is_pinned_and_its_key_must_not_change() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        seed = str(address_of(lab.nodes[0]))
+        learned: dict[str, PublicKey] = {}
+        node = lab.build()
+        await node.start()
+        await join(node, [seed], Trust(learn=learned.__setitem__))
+        assert learned == {seed: lab.nodes[0].public_key}
+        other = lab.build()
+        await other.start()
+        await join(other, [seed], Trust(known=learned))
+        late = lab.build()
+        await late.start()
+        with pytest.raises(RefusedByNetwork, match="another key"):
+            await join(late, [seed], Trust(known={seed: other.public_key}))
+
+    tell(story)
+
+
+def test_a_mistyped_seed_stops_the_start_before_anybody_is_asked() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(1)
+        node = lab.build()
+        await node.start()
+        ticket = ticket_of(lab.nodes[0])
+        wrong = ticket[:-1] + ("a" if ticket[-1] != "a" else "b")
+        with pytest.raises(InvalidTicket):
+            await join(node, [ticket, wrong])
+        assert node.dht.contacts() == []
+
+    tell(story)
+
+
+def test_every_address_of_a_seeds_name_is_tried() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        good = address_of(lab.nodes[0])
+        dead = Address("10.9.9.9", good.port)
+
+        async def getaddrinfo(*asked: object, **how: object) -> list[tuple[object, ...]]:
+            return [(None, None, None, "", each) for each in (dead, good)]
+
+        lab.loop.getaddrinfo = getaddrinfo
+        node = lab.build()
+        await node.start()
+        joined = await join(node, ["seed.example:7400"])
+        assert joined.answered == 1
+        assert joined.failures == {}
+
+    tell(story)
