@@ -40,7 +40,8 @@ class PipeWriter:
                 self._transport.set_write_buffer_limits(high=0)
                 await self._drain()
         finally:
-            self._transport.abort()
+            if not self._transport.is_closing():  # one that ended by itself must not be aborted
+                self._transport.abort()
 
     async def write(self, data: bytes | memoryview) -> None:
         """Queue ``data`` and wait while the reader is slow; raises NotRunning when the reader
