@@ -43,7 +43,8 @@ class Settings:
     storage nodes known.  ``accept`` says whose data this disk takes: that of its own owner, of
     the owners listed (hex keys, one a line) in ``owners_file``, or of anyone in the network;
     ``network`` knows no quota per owner, ``anyone`` does (``owner_quota_bytes``; None means nine
-    tenths of the capacity: most networks are small, and nobody may fill a disk alone).  ``domain`` labels a failure domain: copies avoid sharing one.
+    tenths of the capacity: most networks are small, yet nobody shall fill a disk alone).
+    ``domain`` labels a failure domain: copies avoid sharing one.
     """
 
     network: str = DEFAULT_NETWORK

@@ -23,9 +23,6 @@ def stream(common: Common, cid: str) -> None:
     from dhtstore.wire.control import Request
 
     root, names = parse_cid_path(cid)
-    pump = to_stdout()
     request = Request("cat", target="/".join([str(root), *names]))
-    try:
+    with to_stdout() as pump:
         session.run(common, session.Errand(request, [pump.give], sent=pump.start))
-    finally:
-        pump.finish()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 import typer
 
 from dhtstore.cli.exits import DONE, UNEXPECTED, exit_code
-from dhtstore.errors import DhtstoreError, UsageError
+from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
 
 P = ParamSpec("P")
 _NO_CAUSES: Final[Mapping[str, str]] = {}
@@ -117,11 +117,8 @@ def _common(values: dict[str, Any]) -> Common:
 def _guarded(work: Callable[[], None]) -> int:
     try:
         work()
-        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader had enough, as in `dhtstore cat CID | head`; nothing is left to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return DONE  # the reader had enough, as in `dhtstore cat CID | head`
     except KeyboardInterrupt as error:
         return exit_code(error)
     except DhtstoreError as error:
@@ -130,6 +127,12 @@ def _guarded(work: Callable[[], None]) -> int:
     except Exception as error:
         return _unexpected(error)
     return DONE
+
+
+def output_error(error: OSError) -> DhtstoreError:
+    """What writing to standard output said, in our words."""
+    kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else TargetUnusable
+    return kind(f"cannot write to standard output: {error.strerror}")
 
 
 def _unexpected(error: Exception) -> int:

@@ -33,7 +33,7 @@ def config(
 
 
 def _show(common: Common, key: str) -> None:
-    from dhtstore.cli.show import print_fields, print_json
+    from dhtstore.cli.show import emit, print_fields, print_json
     from dhtstore.cli.where import home_of, load_settings
     from dhtstore.config import shown
 
@@ -43,6 +43,6 @@ def _show(common: Common, key: str) -> None:
     if common.json:
         print_json(values)
     elif key:
-        print("" if values[key] is None else values[key])
+        emit("" if values[key] is None else values[key])
     else:
         print_fields(values)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dhtstore.cli.common import Common
 from dhtstore.cli.demo_network import DemoNode, network
-from dhtstore.cli.show import print_json
+from dhtstore.cli.show import emit, print_json
 from dhtstore.config import format_size
 from dhtstore.errors import DhtstoreError, IntegrityFailure, UnreadableSource
 from dhtstore.net.clock import SystemEntropy
@@ -51,7 +51,7 @@ class Story:
 
     def tell(self, line: str) -> None:
         if not self._silent:
-            print(f"{self.seconds:5.1f} s  {line}", flush=True)
+            emit(f"{self.seconds:5.1f} s  {line}")
 
 
 def tell(common: Common, file: str) -> None:

@@ -63,6 +63,8 @@ app.command("demo")(demo.demo)
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit(USAGE)  # their numbers would be those of other files, which we must not write to
     sys.exit(run(sys.argv[1:] or ["--help"]))
 
 

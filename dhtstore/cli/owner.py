@@ -20,7 +20,7 @@ app: Final = typer.Typer(
 @command
 def export(common: Common) -> None:
     """Print the owner's private key on one line.  Whoever has it can put and remove as you."""
-    from dhtstore.cli.show import print_json, say
+    from dhtstore.cli.show import emit, print_json, say
     from dhtstore.cli.where import home_of
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
@@ -35,7 +35,7 @@ def export(common: Common) -> None:
         print_json({"owner": public_key, "private_key": export_key(seed)})
         return
     say(common, f"owner {public_key}; keep the next line secret")
-    print(export_key(seed))
+    emit(export_key(seed))
 
 
 @command
@@ -48,7 +48,7 @@ def import_(
 
     No node may be running on it.
     """
-    from dhtstore.cli.show import print_json
+    from dhtstore.cli.show import emit, print_json
     from dhtstore.cli.where import home_of
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
@@ -65,7 +65,7 @@ def import_(
     if common.json:
         print_json({"owner": owner})
         return
-    print(owner)
+    emit(owner)
 
 
 def _text(file: str) -> str:

@@ -16,7 +16,7 @@ def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> N
     """Fetch all of CID into this node's store, keep it and announce it."""
     from dhtstore.cli.bar import progress_bar
     from dhtstore.cli.session import Errand, run
-    from dhtstore.cli.show import print_json
+    from dhtstore.cli.show import emit, print_json
     from dhtstore.model.cid import parse_cid_path
     from dhtstore.wire.control import Request
 
@@ -26,7 +26,7 @@ def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> N
     if common.json:
         print_json(pinned)
         return
-    print(pinned["cid"])
+    emit(pinned["cid"])
 
 
 @command

@@ -16,11 +16,11 @@ def ping(
 ) -> None:
     """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
     from dhtstore.cli.session import ask
-    from dhtstore.cli.show import print_json
+    from dhtstore.cli.show import emit, print_json
     from dhtstore.wire.control import Request
 
     answer = ask(common, Request("ping", target=node))
     if common.json:
         print_json(answer)
         return
-    print(f"{answer['node']} at {answer['address']}: {answer['rtt_ms']:.1f} ms")
+    emit(f"{answer['node']} at {answer['address']}: {answer['rtt_ms']:.1f} ms")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from dhtstore.cli.common import output_error
 from dhtstore.errors import UnreadableSource
 
 _PIECE_BYTES: Final = 256 * 1024
@@ -45,7 +46,7 @@ class Pump:
         self.check()
 
     def check(self) -> None:
-        """Raise what reading or writing raised so far."""
+        """Raise what reading or writing raised so far, as OSError."""
         if self._error is not None:
             raise self._error
 
@@ -77,11 +78,22 @@ def from_stdin() -> Iterator[Pump]:
             raise UnreadableSource(f"cannot read standard input: {error.strerror}") from error
 
 
-def to_stdout() -> Pump:
-    """Prints what the node writes; a reader that has had enough raises BrokenPipeError."""
+@contextmanager
+def to_stdout() -> Iterator[Pump]:
+    """Prints what the node writes.  Raises BrokenPipeError when the reader has had enough,
+    NoRoom or TargetUnusable when it cannot be written."""
     keep, give = os.pipe()
     target = sys.stdout.fileno()
-    return Pump(give, keep, lambda: _copy(keep, target, stop_on_closed_target=False))
+    pump = Pump(give, keep, lambda: _copy(keep, target, stop_on_closed_target=False))
+    try:
+        yield pump
+    finally:
+        try:
+            pump.finish()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise output_error(error) from error
 
 
 def _copy(source: int, target: int, *, stop_on_closed_target: bool) -> None:

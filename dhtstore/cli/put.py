@@ -88,7 +88,7 @@ def _open(path: str) -> tuple[int, str]:
 
 
 def _report(common: Common, result: Any) -> None:
-    from dhtstore.cli.show import print_json, say
+    from dhtstore.cli.show import emit, print_json, say
 
     if not result:
         return
@@ -100,4 +100,4 @@ def _report(common: Common, result: Any) -> None:
     if common.json:
         print_json(result)
     else:
-        print(result["cid"])
+        emit(result["cid"])

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dhtstore.cli.common import Common
-from dhtstore.cli.show import say
+from dhtstore.cli.show import emit, say
 from dhtstore.cli.start import set_up_logging, start_node
 from dhtstore.cli.trust import trust_in
 from dhtstore.cli.where import home_of, keep_settings, load_settings
@@ -67,7 +67,7 @@ async def _open(
     for seed, reason in joined.failures.items():
         say(common, f"seed {seed} did not answer: {reason}")
     say(common, _introduction(node, joined.answered))
-    print(Ticket(node.settings.network, node.public_key, node.addresses()), flush=True)
+    emit(Ticket(node.settings.network, node.public_key, node.addresses()))
 
 
 def _introduction(node: Node, peers: int) -> str:

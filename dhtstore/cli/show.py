@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dhtstore.cli.common import Common
+from dhtstore.cli.common import Common, output_error
 
 
 def say(common: Common, message: str) -> None:
@@ -16,10 +17,26 @@ def say(common: Common, message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def emit(line: object) -> None:
+    """One line of data, at once.
+
+    Raises BrokenPipeError when the reader has had enough, NoRoom or TargetUnusable when it
+    cannot be written.
+    """
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        # What is still buffered must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise output_error(error) from error
+
+
 def print_json(value: Any) -> None:
     import json
 
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    emit(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
@@ -30,14 +47,14 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> Non
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        print("  ".join(cells).rstrip())
+        emit("  ".join(cells).rstrip())
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
     """One name and value a line."""
     width = max(map(len, fields), default=0) + 1
     for name, value in fields.items():
-        print(f"{name + ':':<{width}} {_cell(value)}")
+        emit(f"{name + ':':<{width}} {_cell(value)}")
 
 
 def moment(unix_s: float) -> str:

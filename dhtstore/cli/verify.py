@@ -10,7 +10,7 @@ def verify(common: Common) -> None:
     """Check every block held here against its CID; exit code 5 if one is damaged."""
     from dhtstore.cli.bar import progress_bar
     from dhtstore.cli.session import Errand, run
-    from dhtstore.cli.show import print_json
+    from dhtstore.cli.show import emit, print_json
     from dhtstore.config import format_size
     from dhtstore.errors import IntegrityFailure
     from dhtstore.wire.control import Request
@@ -21,7 +21,7 @@ def verify(common: Common) -> None:
         print_json(found)
     else:
         for cid in found["damaged"]:
-            print(f"damaged {cid}")
-        print(f"{found['blocks']} blocks, {format_size(found['size'])} verified")
+            emit(f"damaged {cid}")
+        emit(f"{found['blocks']} blocks, {format_size(found['size'])} verified")
     if found["damaged"]:
         raise IntegrityFailure(f"{len(found['damaged'])} blocks are damaged")

@@ -11,11 +11,11 @@ def version(common: Common) -> None:
     import platform
 
     from dhtstore import __version__
-    from dhtstore.cli.show import print_json
+    from dhtstore.cli.show import emit, print_json
     from dhtstore.params import PROTOCOL_VERSION
 
     if common.json:
         python = platform.python_version()
         print_json({"version": __version__, "protocol": PROTOCOL_VERSION, "python": python})
         return
-    print(f"dhtstore {__version__} (protocol {PROTOCOL_VERSION})")
+    emit(f"dhtstore {__version__} (protocol {PROTOCOL_VERSION})")

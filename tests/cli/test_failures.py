@@ -17,7 +17,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.store.home import Home
 from dhtstore.wire.control import Failure, Progress, encode
 from tests.cli.conftest import Network
-from tests.cli.terminal import Daemon, Daemons, end, run
+from tests.cli.terminal import COMMAND, ENVIRONMENT, Daemon, Daemons, end, run
 
 MIB = 1024 * 1024
 ABSENT = str(Cid.of(b"nobody ever put this"))
@@ -274,6 +274,22 @@ def test_a_reader_that_has_had_enough(network: Network) -> None:
     assert process.stdin is not None
     process.stdin.close()
     process.stderr.close()
+
+
+def test_output_that_cannot_be_written(network: Network) -> None:
+    cid = network.storage[0].put(b"to a full disk", "--replicas", "1")
+    for arguments in (("cat", cid), ("stat", cid)):
+        with Path("/dev/full").open("wb") as full:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments, "--home", str(network.client.home)],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+            )
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 8
+        assert said.startswith(b"error: cannot write to standard output: No space left")
+        assert b"Exception" not in said
 
 
 def test_the_unexpected_is_1(tmp_path: Path) -> None:
