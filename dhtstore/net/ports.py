@@ -124,6 +124,9 @@ class Blocking(Protocol):
     """Where disk and hashing run: a few threads, or inline in a simulation."""
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Run ``function(*args)`` off the event loop and return or raise what it does."""
+        """Run ``function(*args)`` off the event loop and return or raise what it does.
+
+        When cancelled it ends only after a function that has begun: nothing runs on behind
+        whoever cleans up."""
 
     async def close(self) -> None: ...

@@ -121,10 +121,20 @@ class Holder:
     async def _reserve(self, unit: Unit) -> Reservation:
         """Room for the content, its interior blocks and the store's own overhead."""
         size = unit.size_bytes + unit.size_bytes // UNIT_OVERHEAD_DIVISOR + BLOCK_SIZE_MAX_BYTES
+        rooms: list[Reservation] = []
+
+        def reserve() -> None:
+            rooms.append(self.node.ports.store.reserve(size))
+
         try:
-            return await self.node.ports.blocking.run(self.node.ports.store.reserve, size)
+            await self.node.ports.blocking.run(reserve)
         except NoRoom as error:
             raise PeerRefused("room", str(error)) from error
+        except asyncio.CancelledError:
+            for room in rooms:  # it was set aside for somebody who is gone
+                room.release()
+            raise
+        return rooms[0]
 
     def _expire(self, reservation: int) -> None:
         self.offers.pop(reservation).room.release()
