@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 import ssl
@@ -15,7 +16,7 @@ from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
-from dhtstore.net.tls_stream import CLOSE_TIMEOUT_S, TlsStream
+from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
 from dhtstore.params import ALPN, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
 
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
@@ -32,6 +33,7 @@ class TlsTransport:
         """``node_seed`` is the 32-byte Ed25519 private key of the node (RFC 8032)."""
         self._host = host
         self._server, self._client = server_context(node_seed), client_context()
+        self._receive = memoryview(bytearray(RECEIVE_BYTES))
         self._socket: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._accepted: dict[int, asyncio.Task[None]] = {}
@@ -50,7 +52,7 @@ class TlsTransport:
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
         if not routable(to):
             raise ConnectionLost(f"{to} is not an address of one host")
-        stream = TlsStream(to)
+        stream = TlsStream(to, self._client, self._receive, server=False)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connect(stream)
@@ -82,14 +84,7 @@ class TlsTransport:
         sock = _new_socket(stream.remote.host)
         try:
             await loop.sock_connect(sock, stream.remote)
-            await loop.create_connection(
-                lambda: stream,
-                sock=sock,
-                ssl=self._client,
-                server_hostname="",
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-            )
+            await _secure(stream, sock)
         except BaseException:
             sock.close()
             raise
@@ -141,7 +136,7 @@ class TlsTransport:
             asyncio.get_running_loop().call_exception_handler(context)
 
     async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
-        stream = TlsStream(peer)
+        stream = TlsStream(peer, self._server, self._receive, server=True)
         try:
             shaken = await self._shake(sock, stream)
         finally:
@@ -155,21 +150,26 @@ class TlsTransport:
     async def _shake(self, sock: socket.socket, stream: TlsStream) -> bool:
         """TLS with a client about whom nothing is known; False when it failed, whatever it sent."""
         try:
-            _tune(sock)
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: stream,
-                sock,
-                ssl=self._server,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-            )
-        except OSError:  # also ssl.SSLError, and ConnectionAbortedError after the timeout
+            _tune(sock, stream.remote.host)
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                await _secure(stream, sock)
+        except (OSError, ConnectionLost):  # also ssl.SSLError, and TimeoutError
             sock.close()
             return False
         if stream.tls.selected_alpn_protocol() != ALPN:
             stream.abort()
             return False
         return True
+
+
+async def _secure(stream: TlsStream, sock: socket.socket) -> None:
+    """Put TLS on a connected socket; raises OSError and ConnectionLost."""
+    await asyncio.get_running_loop().create_connection(lambda: stream, sock=sock)
+    try:
+        await stream.handshake()
+    except BaseException:
+        stream.abort()
+        raise
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
@@ -187,17 +187,22 @@ def _listening_socket(host: str, port: int) -> socket.socket:
 def _new_socket(host: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
-    _tune(sock)
+    _tune(sock, host)
     return sock
 
 
-def _tune(sock: socket.socket) -> None:
-    """Accepted sockets inherit the receive buffer, which must be set before connecting."""
+def _tune(sock: socket.socket, peer: str) -> None:
+    """Accepted sockets inherit the receive buffer, which must be set before connecting.
+
+    BBR keeps its rate where packets get lost; on loopback none do, and its pacing costs half a
+    second of processor time a gigabyte.
+    """
+    congestion = b"cubic" if ipaddress.ip_address(peer).is_loopback else b"bbr"
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
     if hasattr(socket, "TCP_CONGESTION"):
         with suppress(OSError):  # a kernel without it keeps its own; loss then costs more
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
 
 
 def _reason(error: OSError) -> str:

@@ -63,7 +63,7 @@ def play_over_tls(scene: Scene) -> None:
         await _play(World(a, b, lambda: Address("127.0.0.1", b.port)), 0, scene)
 
     asyncio.run(main())
-    assert problems == []
+    assert problems == [], problems
 
 
 def play_simulated(scene: Scene) -> None:
