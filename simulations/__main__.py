@@ -1,4 +1,4 @@
-"""``python -m simulations``: run, list, replay, compare, report, explore.
+"""``python -m simulations``: run, list, replay, compare, report, validate, explore.
 
 Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something or two
 runs differ, 2 what was asked cannot be done, 130 interrupted.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulations import explore, results
+from simulations import explore, results, validation
 from simulations.errors import ScenarioError, SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault
@@ -64,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="draw a run's report.html and PNG files")
     report.add_argument("folder", type=Path)
     report.set_defaults(do=_report)
+    check = commands.add_parser("validate", help="hold a settled network against theory")
+    check.add_argument("--nodes", type=int, default=1000)
+    check.add_argument("--lookups", type=int, default=1000)
+    check.add_argument("--seed", type=int, default=1)
+    check.set_defaults(do=_validate)
     search = commands.add_parser("explore", help="search small random worlds for failures")
     search.add_argument("--minutes", type=float, default=1.0)
     search.add_argument("--seeds", type=int, help="how many, instead of for how long")
@@ -172,6 +177,13 @@ def _report(chosen: argparse.Namespace) -> int:
 
     print(report.write(results.load(chosen.folder)))
     return 0
+
+
+def _validate(chosen: argparse.Namespace) -> int:
+    findings = validation.validate(chosen.nodes, chosen.lookups, chosen.seed)
+    print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
+    print(validation.table_of(findings))
+    return 0 if all(finding.holds for finding in findings) else 1
 
 
 def _explore(chosen: argparse.Namespace) -> int:

@@ -1,0 +1,26 @@
+"""The validation table: theory holds in a settled network, and a wrong figure is called wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulations.__main__ import main
+from simulations.validation import Finding, table_of, validate
+
+
+def test_a_settled_network_is_as_theory_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--nodes", "400", "--lookups", "150", "--seed", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "hops, alpha = beta = 1" in shown
+    assert " NO " not in shown
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    assert validate(60, 10, 3) == validate(60, 10, 3)
+
+
+def test_what_does_not_hold_is_said() -> None:
+    wrong = Finding("hops", 3.2, 3.0, 0.03, "recursion")
+    assert not wrong.holds
+    assert "NO" in table_of([wrong])
+    assert Finding("hops", 3.08, 3.0, 0.03, "recursion").holds
