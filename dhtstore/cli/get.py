@@ -84,7 +84,8 @@ def _report(common: Common, path: Path, result: Any) -> None:
         print_json({**result, "output": str(path)})
         return
     holders = len(result["holders"])
-    say(common, f"{path}: {format_size(result['size'])} from {holders} holders")
+    source = f"{holders} holders" if holders else "the store here"
+    say(common, f"{path}: {format_size(result['size'])} from {source}")
 
 
 def _explain(common: Common, result: Any) -> None:
@@ -94,5 +95,3 @@ def _explain(common: Common, result: Any) -> None:
         say(common, f"  {node}: asked for blocks")
     for node, cause in result["causes"].items():
         say(common, f"  {node}: {cause}")
-    if not result["holders"]:
-        say(common, "  everything was in the store here")

@@ -85,7 +85,7 @@ def set_up_logging(level: str) -> None:
         stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
     )
     if level != "debug":  # the libraries log what a hostile datagram contains, line by line
-        for library in ("kademlia", "rpcudp", "asyncio"):
+        for library in ("kademlia", "rpcudp"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
 
 

@@ -123,8 +123,9 @@ def handler(node: Node) -> Handler:
                 raise RemoteProtocolError("a local request without its descriptors")
             value = await perform(node, request, descriptors, throttled)
         except Exception as error:
-            node.ports.tracer(_event(error), error=repr(error))
             send(control.encode(control.failure_of(error)))
+            if not isinstance(error, DhtstoreError):
+                raise  # a bug: whoever runs the node shall see where
         else:
             send(control.encode(control.Result(value)))
 
@@ -159,11 +160,6 @@ class _Throttle:
         if progress.phase != self._phase or now_s >= self._due_s:
             self._phase, self._due_s = progress.phase, now_s + PROGRESS_INTERVAL_S
             self._watch(progress)
-
-
-def _event(error: Exception) -> str:
-    """Only a bug is worth a warning; what the user did wrong is told to the user."""
-    return "control.error" if isinstance(error, DhtstoreError) else "control.failed"
 
 
 async def _put(call: Call) -> PutView:

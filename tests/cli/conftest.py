@@ -32,7 +32,8 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         client = daemons("client", "--capacity", "0", first.ticket)
         yield Network([first, *others], client)
     finally:
-        daemons.end()
+        said = daemons.end()
+    assert "Traceback" not in said, said
 
 
 @pytest.fixture
@@ -41,4 +42,5 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
     try:
         yield daemons
     finally:
-        daemons.end()
+        said = daemons.end()
+    assert "Traceback" not in said, said

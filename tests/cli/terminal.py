@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,11 +145,11 @@ class Daemons:
         self._running.append(daemon)
         return daemon
 
-    def end(self) -> Sequence[Daemon]:
+    def end(self) -> str:
+        """Stop those that still run; what they had to say."""
+        said = [daemon.stop().err for daemon in self._running if daemon.process.poll() is None]
         for daemon in self._running:
-            if daemon.process.poll() is None:
-                daemon.kill()
             for stream in (daemon.process.stdin, daemon.process.stdout, daemon.process.stderr):
                 if stream is not None:
                     stream.close()
-        return self._running
+        return "".join(said)
