@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dhtstore.content.directory import Entry, build_directory, symlink_block
 from dhtstore.content.importer import FileBuilder
 from dhtstore.content.tree_walk import may_lead_out
-from dhtstore.errors import UnreadableSource
+from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.node.pipeline import pipelined
 from dhtstore.store.source import Entry as SourceEntry
@@ -138,7 +138,9 @@ class TreeImport:
     def _read_small(self, entry: SourceEntry) -> bytes:
         file = self.source.open(entry.path)
         try:
-            data = file.read(0, file.size_bytes)
+            if file.size_bytes != entry.size_bytes:  # it may be anything now, also too large
+                raise SourceChanged(f"{'/'.join(entry.path)} changed after it was listed")
+            data = file.read(0, entry.size_bytes)
             file.check_unchanged()
             return data
         finally:

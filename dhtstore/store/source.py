@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dhtstore.errors import SourceChanged, UnreadableSource
+from dhtstore.params import DAG_DEPTH_MAX
 
 
 class FileSource:
@@ -141,7 +142,7 @@ class TreeSource:
 
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_DEPTH_MAX = 256  # levels of directories; bounds the recursion
+_DEPTH_MAX = DAG_DEPTH_MAX - 1  # levels of directories: deeper trees could not be got back
 
 
 def _step(fd: int, name: str, flags: int) -> int:
