@@ -32,6 +32,8 @@ from dhtstore.node.tasks import Supervisor
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     FETCH_MEMORY_BYTES,
+    FETCH_VERIFY_BYTES,
+    FETCH_VERIFY_DELAY_S,
     FETCH_WANTS_MAX,
     LOOKUPS_PER_UNIT_MAX,
     WANTS_PER_REQUEST_MAX,
@@ -46,6 +48,7 @@ Bytes = bytes | memoryview
 Keep = Callable[[list[tuple[Cid, Bytes]]], None]
 Sink = Callable[[list[Output]], Awaitable[None]]
 Verified = list[tuple[Want, Bytes]]
+_Arrived = tuple[Link, Want, Bytes]
 
 
 async def fetch(
@@ -121,6 +124,8 @@ class _Fetch:
         self._open_bytes = 0  # of wants not accepted yet, as their parents claim
         self._unwritten_bytes = 0
         self._unverified_bytes = 0
+        self._arrived: list[_Arrived] = []  # waiting to be verified together
+        self._verify_timer: asyncio.TimerHandle | None = None
         self._done_bytes = 0
         self._outputs: list[Output] = []
         self._writing = False
@@ -306,17 +311,37 @@ class _Fetch:
         self._wake.set()
         if blocks:
             self._unverified_bytes += sum(len(data) for _, data in blocks)
-            self.tasks.spawn(self._verify(link, blocks), "verify")
+            self._arrived += [(link, want, data) for want, data in blocks]
+            self._verify_soon()
         while self._unverified_bytes > FETCH_MEMORY_BYTES:
             self._room.clear()
             await self._room.wait()
 
-    async def _verify(self, link: Link, blocks: Verified) -> None:
+    def _verify_soon(self) -> None:
+        """Verify what has arrived: now if it is much or nothing else is due, else in a moment,
+        together with what comes until then."""
+        much = sum(len(data) for _, _, data in self._arrived) >= FETCH_VERIFY_BYTES
+        if much or len(self._arrived) >= self._scheduler.unfinished:
+            self._verify_now()
+        elif self._verify_timer is None:
+            loop = asyncio.get_running_loop()
+            self._verify_timer = loop.call_later(FETCH_VERIFY_DELAY_S, self._verify_now)
+
+    def _verify_now(self) -> None:
+        if self._verify_timer is not None:
+            self._verify_timer.cancel()
+            self._verify_timer = None
+        arrived, self._arrived = self._arrived, []
+        if arrived and not self.tasks.closed:
+            self.tasks.spawn(self._verify(arrived), "verify")
+
+    async def _verify(self, arrived: list[_Arrived]) -> None:
+        blocks = [(want, data) for _, want, data in arrived]
         good = await self._blocking.run(verify_and_keep, blocks, self._keep)
         self._unverified_bytes -= sum(len(data) for _, data in blocks)
         self._room.set()
         self._accept([pair for pair, right in zip(blocks, good, strict=True) if right])
-        for (want, _), right in zip(blocks, good, strict=True):
+        for (link, want, _), right in zip(arrived, good, strict=True):
             if right:
                 self._holders[want.unit.name].lookups = 0
             else:

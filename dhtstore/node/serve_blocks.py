@@ -1,7 +1,7 @@
 """Serving blocks to a peer.
 
-data path: GetBlocks -> groups of blocks read in a worker thread, one group ahead -> frames.
-Per link one answer is sent at a time, so a peer costs two groups of memory at most; blocks are
+data path: GetBlocks -> blocks read in a worker thread, one read ahead -> groups -> frames.
+Per link one answer is sent at a time, so a peer costs two reads of memory at most; blocks are
 not verified here, since whoever asked verifies them anyway.
 """
 
@@ -15,7 +15,7 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, PeerRefus
 from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Blocking
 from dhtstore.node.link import Link, Reply
-from dhtstore.params import FRAME_PACK_BYTES, SERVED_GROUPS_MAX
+from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READS_MAX
 from dhtstore.store.contract import BlockStore
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -39,7 +39,7 @@ class BlockServer:
 
     def __init__(self, store: BlockStore, blocking: Blocking) -> None:
         self._store, self._blocking = store, blocking
-        self._room = asyncio.Semaphore(SERVED_GROUPS_MAX)
+        self._room = asyncio.Semaphore(SERVED_READS_MAX)
         self.sent_bytes = 0
 
     async def serve(self, link: Link, request: GetBlocks, reply: Reply) -> None:
@@ -55,24 +55,36 @@ class BlockServer:
         start = 0
         sending: asyncio.Future[None] | None = None
         while start < len(cids):
-            group = await self._read(cids, start)
-            start += len(group.indices) + len(group.missing)
+            groups = await self._read(cids, start)
+            start += sum(len(group.indices) + len(group.missing) for group in groups)
             if sending is not None:
                 await sending
-            sending = reply(group.response, *group.blocks)
+            for group in groups:
+                sending = reply(group.response, *group.blocks)
+                self.sent_bytes += group.size_bytes
+            assert sending is not None, "a read names each block it passed"
             sending.add_done_callback(lambda _: self._room.release())
-            self.sent_bytes += group.size_bytes
         if sending is not None:
             await sending
 
-    async def _read(self, cids: Sequence[Cid], start: int) -> Group:
-        """One group, when there is room for it; whoever sends it gives the room back."""
+    async def _read(self, cids: Sequence[Cid], start: int) -> list[Group]:
+        """One read, when there is room for it; whoever sends it gives the room back."""
         await self._room.acquire()
         try:
-            return await self._blocking.run(read_group, self._store, cids, start)
+            return await self._blocking.run(read_groups, self._store, cids, start)
         except BaseException:
             self._room.release()
             raise
+
+
+def read_groups(store: BlockStore, cids: Sequence[Cid], start: int) -> list[Group]:
+    """Read groups from ``start`` on until SERVED_READ_BYTES are together."""
+    groups: list[Group] = []
+    while start < len(cids) and sum(group.size_bytes for group in groups) < SERVED_READ_BYTES:
+        group = read_group(store, cids, start)
+        start += len(group.indices) + len(group.missing)
+        groups.append(group)
+    return groups
 
 
 def read_group(store: BlockStore, cids: Sequence[Cid], start: int) -> Group:

@@ -29,6 +29,10 @@ class Supervisor:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
         """Run ``work`` until it ends or this supervisor closes; raises ConnectionLost when it
         has closed already: whatever wanted to start is part of what was shut down."""

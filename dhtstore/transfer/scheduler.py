@@ -24,7 +24,7 @@ from dhtstore.params import (
 
 S = TypeVar("S", bound=Hashable)
 
-ASK_BYTES: Final = WINDOW_START_BYTES  # one request asks for about this much, or one block
+ASKS_PER_WINDOW: Final = 4  # a request costs as much as a block: few large ones, yet pipelined
 ASKERS_MAX: Final = 2  # sources that owe one want at a time
 CLOCK_GRAIN_S: Final = 1e-6  # a timer may end this much before its time, by rounding
 SKIPS_MAX: Final = 256  # wants a source lacks that are passed over in one search
@@ -57,9 +57,15 @@ class _Source(Generic[S]):
     best_s: float = float("inf")
     usual_s: float = HEDGE_DELAY_MIN_S
 
-    def room(self, size_bytes: int) -> bool:
-        """A source that owes nothing may always be asked for one block, whatever its size."""
-        return self.owed_bytes == 0 or self.owed_bytes + size_bytes <= self.window_bytes
+    @property
+    def ask_bytes(self) -> float:
+        """What one request asks for, or one block."""
+        return max(WINDOW_START_BYTES, self.window_bytes / ASKS_PER_WINDOW)
+
+    @property
+    def has_room(self) -> bool:
+        """Room for a whole request; a source that owes nothing may always be asked."""
+        return self.owed_bytes == 0 or self.owed_bytes + self.ask_bytes <= self.window_bytes
 
     def answered(self, size_bytes: int, took_s: float) -> None:
         """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
@@ -142,14 +148,12 @@ class Scheduler(Generic[S]):
         """The first pending wants this source may have: one request's worth."""
         picked: list[_Want[S]] = []
         total = 0
-        for unit in source.units:
+        for unit in source.units if source.has_room else ():
             heap = self._pending.get(unit, [])
             skipped: list[int] = []
             while len(picked) < WANTS_PER_REQUEST_MAX and len(skipped) < SKIPS_MAX:
                 want = self._first(heap)
-                if want is None or not source.room(total + want.size_bytes):
-                    break
-                if picked and total + want.size_bytes > ASK_BYTES:
+                if want is None or (picked and total + want.size_bytes > source.ask_bytes):
                     break
                 heappop(heap)
                 if source.name in want.lacking:

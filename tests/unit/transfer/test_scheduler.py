@@ -196,3 +196,21 @@ def test_a_timer_that_ends_a_rounding_error_early_is_enough_for_a_hedge() -> Non
     due_s = scheduler.hedge_due_s(now)
     assert due_s is not None
     assert scheduler.next(now + due_s - 1e-12) == [Ask("b", (0,))]
+
+
+def test_a_wide_window_is_filled_by_few_large_requests() -> None:
+    """A request costs both sides as much work as a block: one a block halved the rate."""
+    scheduler: Scheduler[str] = Scheduler()
+    scheduler.add_source("a", b"unit")
+    for sequence in range(256):
+        scheduler.want(sequence, b"unit", MIB)
+    asked: list[int] = []
+    while scheduler.unfinished:
+        for ask in scheduler.next(0.0):
+            asked.append(len(ask.wants))
+            for sequence in ask.wants:
+                scheduler.arrived("a", sequence, MIB, 0.001)
+                scheduler.finish(sequence)
+    assert asked[0] == 1, "nothing is known of the source yet"
+    assert asked[-2] == 4
+    assert len(asked) < 100
