@@ -44,7 +44,8 @@ from simulations.virtual_loop import VirtualLoop, shut_down
 from simulations.warm import start_all
 
 _SAMPLES_PER_RUN = 60
-_CHECKS_PER_RUN = 12
+_CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes takes seconds
+_MANY_NODES = 500
 _GRACE_S = 60.0  # after the last operation began, before it counts as stuck
 Progress = Callable[[float, float, int, int], None]  # now, end (virtual s), nodes up, events
 
@@ -158,8 +159,7 @@ class Experiment:
             return
         for change in self._churn.changes(self.scenario.run.duration_s):
             await self._until(change.at_s)
-            member = self.population.members[change.node]
-            if change.up and member.node is None:
+            if change.up:
                 self._spawn(self._return(change.node, with_data=change.with_data))
             elif not change.up and change.orderly:
                 self._spawn(self.population.leave(change.node))
@@ -167,6 +167,8 @@ class Experiment:
                 self.population.crash(change.node)
 
     async def _return(self, number: int, *, with_data: bool) -> None:
+        if not self.population.can_start(number):
+            return  # it never went, or a fault that ended is bringing it back
         if not with_data:
             self.view.lost_disk(number)
         await self.population.start(number, with_data=with_data)
@@ -244,8 +246,10 @@ class Experiment:
     # --- checking ---------------------------------------------------------------------------
 
     async def _checking(self) -> None:
+        many = self.scenario.run.nodes > _MANY_NODES
+        checks = _CHECKS_OF_MANY if many else _CHECKS_PER_RUN
         while True:
-            await asyncio.sleep(self.scenario.run.duration_s / _CHECKS_PER_RUN)
+            await asyncio.sleep(self.scenario.run.duration_s / checks)
             self._check()
 
     def _check(self) -> None:

@@ -75,7 +75,7 @@ class Faulting:
         finally:
             self._awaits.disarm(life)
         await asyncio.sleep(fault.lasting_s)
-        if member.node is None and member.life == life:
+        if member.life == life and self._population.can_start(fault.node):
             await self._population.start(fault.node)
             with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
                 await self._population.join(fault.node)

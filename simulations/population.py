@@ -47,6 +47,8 @@ class Member:
     node: Node | None = None
     life: int = -1
     ready: bool = False
+    starting: bool = False
+    stopping: asyncio.Task[None] | None = None
 
     @property
     def ticket(self) -> str:
@@ -107,15 +109,30 @@ class Population:
     # --- life and death ---------------------------------------------------------------------
 
     async def start(self, number: int, *, with_data: bool = True) -> Node:
-        """Start a machine's node without joining; raises AddressInUse."""
+        """Start a machine's node without joining, once it has stopped; see ``can_start``."""
+        assert self.can_start(number), "a machine runs one node"
         member = self.members[number]
-        assert member.node is None, "a machine runs one node"
-        if not with_data:
-            member.disk.wipe()
-        member.life, self.lives = self.lives, self.lives + 1
-        self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
+        member.starting = True
+        try:
+            if member.stopping is not None:
+                await asyncio.wait([member.stopping])
+            if not with_data:
+                member.disk.wipe()
+            member.life, self.lives = self.lives, self.lives + 1
+            self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
+            member.node = await self.run(number, _started(self._ports(member), member.settings))
+        finally:
+            member.starting = False
+        return member.node
+
+    def can_start(self, number: int) -> bool:
+        """Whether nothing runs there and nobody else is starting it."""
+        member = self.members[number]
+        return member.node is None and not member.starting
+
+    def _ports(self, member: Member) -> Ports:
         blocks, tables = member.disk.plug()
-        ports = Ports(
+        return Ports(
             clock=member.clock,
             entropy=SimEntropy(self.seed, f"life/{member.life}"),
             crypto=member.crypto,
@@ -124,13 +141,8 @@ class Population:
             blocking=member.blocking,
             store=blocks,
             ledger=tables,
-            tracer=self._tracer(number),
+            tracer=NodeTracer(self, member.number),
         )
-        member.node = await self.run(number, _started(ports, member.settings))
-        return member.node
-
-    def _tracer(self, number: int) -> NodeTracer:
-        return NodeTracer(self, number)
 
     async def join(self, number: int, seeds: Iterable[str] | None = None) -> bool:
         """Enter the network through ``seeds`` (random members by default); False if it failed
@@ -153,7 +165,9 @@ class Population:
         if node is not None:
             life = member.life
             self.network.trace.state(self.loop.time(), "leave", str(number))
-            await self.spawn(number, node.stop())
+            member.stopping = self.spawn(number, node.stop(), "stop")
+            await asyncio.wait([member.stopping])
+            member.stopping.result()
             await asyncio.sleep(_REAP_EVERY_S)
             self._note_zombies(number, life)
 

@@ -76,6 +76,7 @@ class VirtualLoop(NoRealWorld):
         self._timers: list[tuple[float, int, Any, _Bare | None]] = []
         self._cancelled_timers = 0
         self._tasks: dict[int, tuple[asyncio.Task[Any], int]] = {}
+        self._tasks_of: dict[int, list[asyncio.Task[Any]]] = {}
         self._sweep_at = _SWEEP_TASKS_MIN
         self._created = 0
         self._running = self._stopping = self._closed = False
@@ -252,6 +253,7 @@ class VirtualLoop(NoRealWorld):
         self._ready.clear()
         self._timers.clear()
         self._tasks.clear()
+        self._tasks_of.clear()
 
     # --- tasks and futures ------------------------------------------------------------------
 
@@ -277,13 +279,16 @@ class VirtualLoop(NoRealWorld):
             task = asyncio.Task(coro, loop=self, name=text, context=context, **options)
         owner = CURRENT_NODE.get() if context is None else context.get(CURRENT_NODE, NOBODY)
         self._tasks[self._created] = (task, owner)
+        self._tasks_of.setdefault(owner, []).append(task)
         if len(self._tasks) >= self._sweep_at:
             self._forget_finished()
         return task
 
     def _forget_finished(self) -> None:
         left = {number: entry for number, entry in self._tasks.items() if not entry[0].done()}
-        self._tasks = left
+        self._tasks, self._tasks_of = left, {}
+        for task, owner in left.values():
+            self._tasks_of.setdefault(owner, []).append(task)
         self._sweep_at = max(_SWEEP_TASKS_MIN, 2 * len(left))
 
     def tasks(self) -> list[asyncio.Task[Any]]:
@@ -292,7 +297,7 @@ class VirtualLoop(NoRealWorld):
 
     def tasks_of(self, node: int) -> list[asyncio.Task[Any]]:
         """Those that code of this node has started."""
-        return [task for task, owner in self._tasks.values() if owner == node and not task.done()]
+        return [task for task in self._tasks_of.get(node, ()) if not task.done()]
 
     def set_task_factory(self, factory: Any) -> None:
         self._factory = factory

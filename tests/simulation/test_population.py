@@ -99,6 +99,21 @@ def test_a_crash_at_any_await_of_a_put_ends_everything_of_that_life(awaits: int)
     assert play(story, nodes=6).zombies == {}
 
 
+def test_a_machine_starts_again_only_after_it_has_stopped() -> None:
+    async def story(population: Population) -> None:
+        await join_all(population)
+        leaving = asyncio.create_task(population.leave(2))
+        await asyncio.sleep(0)
+        starting = asyncio.create_task(population.start(2))
+        await asyncio.sleep(0)
+        assert not population.can_start(2)
+        await leaving
+        await starting
+        assert await population.join(2)
+
+    assert play(story, nodes=4).zombies == {}
+
+
 def test_joining_a_dead_network_fails_as_a_user_would_see() -> None:
     async def story(population: Population) -> None:
         await population.start(0)
