@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeVar
 
 from dhtstore.errors import UsageError
 from dhtstore.model.contact import Address
 
+T = TypeVar("T")
 _RESOLVE_TIMEOUT_S = 5.0
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only
 # makes the kernel choose the interface that faces the internet.
@@ -49,3 +53,10 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     except (OSError, TimeoutError) as error:
         raise UsageError(f"cannot find the address of {host}: {error}") from error
     return tuple(dict.fromkeys(Address(str(info[4][0]), port) for info in found))
+
+
+def oldest_of_the_crowd(hosts: Mapping[T, str]) -> T:
+    """Who gives way when all places are taken: the first of the host that has most of them, so
+    that whoever holds many loses its own.  ``hosts`` is in the order of arrival, not empty."""
+    crowd = Counter(hosts.values()).most_common(1)[0][0]
+    return next(each for each, host in hosts.items() if host == crowd)

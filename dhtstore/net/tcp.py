@@ -14,6 +14,7 @@ from typing import Any, Final
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
+from dhtstore.net.addresses import oldest_of_the_crowd
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
@@ -21,6 +22,8 @@ from dhtstore.params import ALPN, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_
 
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 LISTEN_BACKLOG: Final = 128
+# Above those that links may have, so that they can end an idle one for one that was proved.
+ACCEPTED_MAX: Final = CONNECTIONS_MAX + INBOUND_HANDSHAKES_MAX
 ACCEPT_PAUSE_S: Final = 0.1  # after the system refused to accept: out of descriptors, mostly
 
 OnStream = Callable[[Stream], Awaitable[None]]
@@ -37,7 +40,8 @@ class TlsTransport:
         self._socket: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._accepted: dict[int, asyncio.Task[None]] = {}
-        self._count = self._handshakes = 0
+        self._count = 0
+        self._shaking: dict[int, str] = {}  # hosts of the handshakes under way, oldest first
         self._dialled: dict[int, TlsStream] = {}
 
     @property
@@ -114,18 +118,24 @@ class TlsTransport:
             except OSError:
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._accepted) >= CONNECTIONS_MAX:
+            if len(self._accepted) >= ACCEPTED_MAX:
                 sock.close()
                 continue
-            self._own(self._serve(sock, Address(peer[0], peer[1]), on_stream))
+            if len(self._shaking) >= INBOUND_HANDSHAKES_MAX:
+                self._drop_a_handshake()
+            self._count += 1
+            self._own(self._count, self._serve(self._count, sock, Address(*peer[:2]), on_stream))
+            await asyncio.sleep(0)  # it begins before the next one is counted
 
-    def _own(self, serving: Coroutine[Any, Any, None]) -> None:
-        self._count += 1
-        number = self._count
-        self._handshakes += 1
+    def _own(self, number: int, serving: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(serving)
         self._accepted[number] = task
         task.add_done_callback(lambda done: self._served(number, done))
+
+    def _drop_a_handshake(self) -> None:
+        oldest = oldest_of_the_crowd(self._shaking)
+        del self._shaking[oldest]
+        self._accepted[oldest].cancel()
 
     def _served(self, number: int, task: asyncio.Task[None]) -> None:
         """A stream that ends in an error of the peer is over; anything else is a bug to be seen."""
@@ -135,12 +145,15 @@ class TlsTransport:
             context = {"message": "serving a stream failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
 
-    async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
+    async def _serve(
+        self, number: int, sock: socket.socket, peer: Address, on_stream: OnStream
+    ) -> None:
         stream = TlsStream(peer, self._server, self._receive, server=True)
+        self._shaking[number] = peer.host
         try:
             shaken = await self._shake(sock, stream)
         finally:
-            self._handshakes -= 1
+            self._shaking.pop(number, None)
         if shaken:
             try:
                 await on_stream(stream)

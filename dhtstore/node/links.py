@@ -13,6 +13,7 @@ from dhtstore.errors import (
 )
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.net.addresses import oldest_of_the_crowd
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
 from dhtstore.node.handshake import Identity, Peer, admit, greet, refuse
 from dhtstore.node.link import Arrival, Handler, Link, Reply
@@ -47,7 +48,7 @@ class Links:
         self._by_key: dict[PublicKey, Link] = {}
         self._all: dict[Link, None] = {}
         self._dialling: dict[PublicKey, asyncio.Task[Link | DhtstoreError]] = {}
-        self._greeting = 0
+        self._greeting: dict[Stream, str] = {}  # accepted, not proved yet; their hosts
 
     async def listen(self, port: int) -> None:
         """Accept links; raises AddressInUse."""
@@ -141,15 +142,19 @@ class Links:
         await self._run(link)
 
     async def _admitted(self, stream: Stream) -> Peer:
-        self._greeting += 1
+        if len(self._greeting) >= INBOUND_HANDSHAKES_MAX:
+            oldest = oldest_of_the_crowd(self._greeting)
+            del self._greeting[oldest]
+            oldest.abort()
+        self._greeting[stream] = stream.remote.host
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                if self._greeting > INBOUND_HANDSHAKES_MAX or not self._make_room():
+                if not self._make_room():
                     await refuse(stream, "busy", "this node has too many connections")
                     raise ConnectionLost("too many connections")
                 return await admit(stream, self._identity(), self._entropy)
         finally:
-            self._greeting -= 1
+            self._greeting.pop(stream, None)
 
     # --- the pool ---------------------------------------------------------------------------
 

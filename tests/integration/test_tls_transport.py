@@ -111,13 +111,32 @@ async def test_a_dialler_that_never_shakes_hands_is_dropped(
     writer.close()
 
 
-async def test_more_handshakes_than_allowed_are_refused(
+async def test_handshakes_held_open_give_way_to_those_that_come(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tcp, "INBOUND_HANDSHAKES_MAX", 2)
     opened = [await asyncio.open_connection(*listening.address) for _ in range(3)]
-    assert await _ended(opened[2][0])
+    async with asyncio.timeout(tcp.HANDSHAKE_TIMEOUT_S / 2):  # before it would end by itself
+        assert await _ended(opened[0][0])
+    assert await listening.serves()
     for _, writer in opened:
+        writer.close()
+
+
+async def test_the_host_with_most_handshakes_gives_way(
+    listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "INBOUND_HANDSHAKES_MAX", 3)
+
+    async def open_from(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*listening.address, local_addr=(host, 0))
+
+    alone = await open_from("127.0.0.2")
+    crowd = [await open_from("127.0.0.1") for _ in range(4)]
+    assert await _ended(crowd[0][0])
+    assert await _ended(crowd[1][0])
+    assert not alone[0].at_eof()
+    for _, writer in (alone, *crowd):
         writer.close()
 
 

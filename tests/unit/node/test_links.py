@@ -32,6 +32,7 @@ from dhtstore.wire.frames import (
     Cancel,
     Declined,
     GetBlocks,
+    Hello,
     Message,
     Progress,
     Release,
@@ -167,6 +168,24 @@ def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
         assert refused.value.code == "busy"
         for task in asking:
             task.cancel()
+
+    play(scene)
+
+
+def test_strangers_that_never_prove_a_key_give_way_to_those_that_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links_module, "INBOUND_HANDSHAKES_MAX", 3)
+
+    async def scene(world: World) -> None:
+        node, stranger, honest = [await world.peer(name) for name in ("node", "stranger", "honest")]
+        silent = [await stranger.raw(node) for _ in range(3)]
+        await asyncio.sleep(1)
+        assert (await honest.links.to(node.key, [node.address], 5.0)).alive
+        await read(silent[0])  # the hello, sent before it gave way
+        with pytest.raises(ConnectionLost):
+            await read(silent[0])
+        assert isinstance((await read(silent[2]))[0], Hello)
 
     play(scene)
 
