@@ -143,7 +143,7 @@ def test_peers_ping_and_status(network: Network) -> None:
     assert "500" in run("status", "--home", first.home).text or "476" in first.run("status").text
 
 
-def test_pins(network: Network) -> None:
+def test_pins(network: Network, tmp_path: Path) -> None:
     cid = network.storage[0].put(noise(MIB + 1, 4), "--replicas", "1")
     client = network.client
     added = client.run("pin", "add", cid)
@@ -158,6 +158,10 @@ def test_pins(network: Network) -> None:
     assert run("pin", "rm", *options, cid).code == 0
     assert run("pin", "rm", *options, cid).code == 3
     assert run("pin", "ls", *options, "--json").json == []
+    target = tmp_path / "kept"
+    assert client.run("get", cid, "-o", target, "--pin").code == 0
+    assert run("pin", "ls", *options, "--json").json[0]["name"] == "kept"
+    assert run("pin", "rm", *options, cid).code == 0
 
 
 def test_without_a_daemon(network: Network, tmp_path: Path) -> None:
