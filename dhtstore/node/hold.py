@@ -65,6 +65,7 @@ class Holder:
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         unit = _unit_of(offer)
+        Cid.decode(offer.policy.root)  # claims are kept under it: nothing else may stand there
         check(offer.policy, self.node.settings.network, self.node.ports.crypto)
         async with self.deciding:  # offers that come together must count each other
             self._check_bounds(link)
