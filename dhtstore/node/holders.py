@@ -32,11 +32,13 @@ class DhtSources:
 
     async def for_unit(self, unit: Unit) -> Found:
         """Links to those that answered first; the others get a short grace, since a dead
-        holder's dial takes seconds to fail and must not hold up the living."""
+        holder's dial takes seconds to fail and must not hold up the living.  Asked again, it
+        comes back to those that failed only when there are no others."""
         providers = await self.node.dht.find_providers(
-            unit.key, wanted=PROVIDERS_ASKED, timeout_s=LOOKUP_TIMEOUT_S
+            unit.key, wanted=PROVIDERS_ASKED + len(self.failed), timeout_s=LOOKUP_TIMEOUT_S
         )
         others = [p for p in providers if p.record.signer != self.node.public_key]
+        others.sort(key=lambda p: format_node(node_id(p.record.signer)) in self.failed)
         race = _Race(self.node)
         for provider in others[:PROVIDERS_ASKED]:
             race.enter(provider)

@@ -72,6 +72,8 @@ async def place_on_peers(
     """
     tried: set[NodeId] = {node.node_id}
     for key in _keys(placement.unit.key):
+        if len(placement.copies) >= wanted:
+            return
         candidates = await _candidates(node, key, tried)
         while candidates and len(placement.copies) < wanted:
             reserved = await _reserve(node, placement, policy, candidates, tried, wanted)
@@ -81,8 +83,6 @@ async def place_on_peers(
                 [partial(_copy, node, placement, policy, r, progress) for r in reserved],
                 limit=len(reserved),
             )
-        if len(placement.copies) >= wanted:
-            return
 
 
 def _keys(key: DhtKey) -> list[DhtKey]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dhtstore.content.importer import UNIXFS_V1_2025
-from dhtstore.errors import QuorumNotReached
+from dhtstore.errors import QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
@@ -23,6 +23,7 @@ from dhtstore.node.importing_tree import Imported
 from dhtstore.node.own_copy import local_units, own_copy
 from dhtstore.node.place import Placement, place_on_peers, publish
 from dhtstore.node.progress import Progress, ProgressSink
+from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import default_min_acks
 from dhtstore.store.puts import PutRecord
 
@@ -55,10 +56,12 @@ async def put(
 ) -> PutResult:
     """Store ``source`` with the given policy (defaults: the node's settings).
 
-    Raises UnreadableSource, SourceChanged, NoRoom (nothing was announced), and QuorumNotReached
-    with the PutResult as ``partial`` when fewer than ``min_acks`` copies have receipts.
+    Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom (nothing
+    was announced), and QuorumNotReached with the PutResult as ``partial`` when fewer than
+    ``min_acks`` copies have receipts.
     """
     wanted = replicas or node.settings.replicas
+    _check_counts(wanted, min_acks)
     async with node.staging:
         imported = await _import(node, source, progress)
         policy = await node.ports.blocking.run(_policy, node, imported.cid, wanted)
@@ -72,6 +75,13 @@ async def put(
     return result
 
 
+def _check_counts(wanted: int, min_acks: int | None) -> None:
+    if not 1 <= wanted <= REPLICAS_MAX:
+        raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
+    if min_acks is not None and not 0 <= min_acks <= wanted:
+        raise UsageError(f"--min-acks {min_acks} can't be had from {wanted} replicas")
+
+
 def live_storage_nodes(node: Node) -> int:
     """Storage nodes known to be alive, this one included."""
     known = sum(contact.storage for contact in node.dht.contacts())
@@ -79,9 +89,11 @@ def live_storage_nodes(node: Node) -> int:
 
 
 def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
-    if asked is None:
-        asked = node.settings.min_acks
-    return default_min_acks(wanted, live_storage_nodes(node)) if asked is None else asked
+    if asked is not None:
+        return asked
+    if node.settings.min_acks is not None:
+        return min(node.settings.min_acks, wanted)
+    return default_min_acks(wanted, live_storage_nodes(node))
 
 
 async def _import(node: Node, source: Source, progress: ProgressSink) -> Imported:

@@ -22,6 +22,7 @@ from dhtstore.node.links import Link, Reply
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
+from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 from simulations.world import STORAGE, put_bytes, ticket_of
@@ -215,6 +216,38 @@ def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> Non
         accepted = await link.request(offer, Accepted)
         assert await declined(link, Replicate(accepted.reservation)) == "quota"
         assert holder.claims.for_unit(unit.name) == []
+
+    tell(story)
+
+
+def test_what_the_uploader_does_not_have_is_not_held() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        uploader, holder = lab.nodes
+        link = await link_between(uploader, holder)
+        accepted = await link.request(offer_of(uploader, b"nobody has this"), Accepted)
+        assert await declined(link, Replicate(accepted.reservation)) == "unreachable"
+        assert holder.claims.all_units() == []
+        assert holder.ports.store.used_bytes == 0
+
+    tell(story)
+
+
+def test_blocks_that_are_wrong_are_not_held() -> None:
+    async def story(lab: Lab) -> None:
+        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        uploader = await lab.add(store=store)
+        holder = await lab.add(small(MIB, accept=Accept.MINE))
+        result = await put_with(uploader, CONTENT, min_acks=1)
+        store.rot(Cid.of(CONTENT[:MIB]))
+        other = await lab.add()
+        [unit] = units_of(uploader, result)
+        link = await link_between(uploader, other)
+        policy = policy_of(uploader, result.cid)
+        offer = Offer(tuple(root.raw for root in unit.roots), False, unit.size_bytes, policy)
+        accepted = await link.request(offer, Accepted)
+        assert await declined(link, Replicate(accepted.reservation)) == "integrity-failure"
+        assert holder.claims.all_units() == other.claims.all_units() == []
 
     tell(story)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
-from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachable
+from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.node import Node
@@ -20,7 +21,7 @@ from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
 from simulations.ports import SimClock
-from simulations.world import get_bytes, put_bytes
+from simulations.world import STORAGE, get_bytes, put_bytes
 from tests.simulation.lab import (
     CLIENT,
     Lab,
@@ -141,6 +142,23 @@ def test_a_holder_that_crashes_while_it_is_read_costs_its_own_blocks_only(silent
     tell(story)
 
 
+def test_many_dead_providers_do_not_hide_the_living_ones() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(16)
+        result = await put_bytes(lab.nodes[2], CONTENT, replicas=14)
+        assert result.copies == 14
+        with_copy = [lab.nodes[2], *holders(lab, result, but=lab.nodes[2])]
+        reader = next(n for n in lab.nodes if n not in with_copy)
+        [unit] = units_of(lab.nodes[2], result)
+        found = await reader.dht.find_providers(unit.key, wanted=64, timeout_s=15)
+        for node in with_copy:
+            if node.public_key != found[-1].record.signer:
+                lab.crash(node)
+        assert await get_bytes(reader, result.cid) == CONTENT
+
+    tell(story)
+
+
 # --- small networks -------------------------------------------------------------------------
 
 
@@ -168,6 +186,30 @@ def test_two_nodes_are_two_copies_and_fewer_than_asked_for_is_an_error_with_the_
         check_receipts(lab, error.partial, copies=2)
         assert await get_bytes(lab.nodes[1], error.partial.cid) == b"other bytes"
         assert len(lab.nodes[0].receipts.for_root(error.partial.cid)) == 2
+
+    tell(story)
+
+
+def test_the_default_of_min_acks_never_exceeds_the_replicas_of_one_put() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        node = await lab.add(replace(STORAGE, min_acks=3))
+        result = await put_with(node, CONTENT, replicas=1)
+        assert (result.copies, result.min_acks) == (1, 1)
+        assert (await put_with(node, CONTENT, replicas=3)).min_acks == 3
+
+    tell(story)
+
+
+@pytest.mark.parametrize(("replicas", "min_acks"), [(3, 4), (65, None), (-1, None), (1, -1)])
+def test_counts_that_cannot_be_are_refused_before_anything_is_read(
+    replicas: int, min_acks: int | None
+) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(1)
+        with pytest.raises(UsageError):
+            await put_with(lab.nodes[0], CONTENT, replicas=replicas, min_acks=min_acks)
+        assert lab.nodes[0].ports.store.count() == 0
 
     tell(story)
 
