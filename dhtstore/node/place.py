@@ -40,12 +40,14 @@ CopyProgress = Callable[[NodeId, int], None]  # holder, content bytes it has so 
 
 @dataclass(slots=True)
 class Placement:
-    """What became of one unit: the copies made and why others were not."""
+    """What became of one unit: the copies made and why others were not; ``announced`` once an
+    index node took their provider records."""
 
     unit: Unit
     copies: list[Copy] = field(default_factory=list)
     causes: dict[str, str] = field(default_factory=dict)  # node -> why it holds no copy
     domains: list[str] = field(default_factory=list)
+    announced: bool = False
 
     def add(self, copy: Copy, domain: str) -> None:
         self.copies.append(copy)

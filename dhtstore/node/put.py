@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dhtstore.content.importer import UNIXFS_V1_2025
-from dhtstore.errors import QuorumNotReached, UsageError
+from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
@@ -57,8 +57,8 @@ async def put(
     """Store ``source`` with the given policy (defaults: the node's settings).
 
     Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom (nothing
-    was announced), and QuorumNotReached with the PutResult as ``partial`` when fewer than
-    ``min_acks`` copies have receipts.
+    was announced), QuorumNotReached with the PutResult as ``partial`` when fewer than
+    ``min_acks`` copies have receipts, and Unreachable when nobody could be told of them.
     """
     wanted = replicas or node.settings.replicas
     _check_counts(wanted, min_acks)
@@ -72,6 +72,11 @@ async def put(
     result = _result(imported, placements, wanted, acks)
     if result.copies < acks:
         raise _quorum_not_reached(result)
+    if not all(placement.announced or not placement.copies for placement in placements):
+        raise Unreachable(
+            f"{imported.cid} has {result.copies} copies, but no node took the records by which"
+            " others find them: put it again"
+        )
     return result
 
 
@@ -139,7 +144,7 @@ async def _place_all(
             placement.add(await own_copy(node, unit, policy), node.settings.domain)
         await place_on_peers(node, placement, policy, policy.replicas, meter.advance)
         if placement.copies:
-            await publish(node, unit, placement.copies)
+            placement.announced = await publish(node, unit, placement.copies) > 0
         meter.unit_done()
         placements.append(placement)
     return placements

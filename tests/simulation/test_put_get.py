@@ -278,6 +278,25 @@ def test_a_put_that_begins_while_another_ends_keeps_its_staging() -> None:
     tell(story)
 
 
+def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        client = await lab.add(replace(CLIENT, ephemeral=True))
+
+        def cut_off(step: Progress) -> None:
+            if step.phase == "copying":
+                lab.network.drops = lambda source, target, data: True
+
+        with pytest.raises(Unreachable, match="put it again"):
+            await put_with(client, CONTENT, progress=cut_off)
+        lab.network.drops = None
+        assert len(client.puts.list()) == 1
+        result = await put_with(client, CONTENT)
+        assert await get_bytes(lab.nodes[0], result.cid) == CONTENT
+
+    tell(story)
+
+
 # --- the same bytes again -------------------------------------------------------------------
 
 
