@@ -171,7 +171,7 @@ class VirtualLoop(NoRealWorld):
             if ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    if self.on_step is not None:
+                    if self.on_step is not None and _is_task_step(handle._callback):
                         self.on_step(handle._context)
                     self._call(handle)
                     at_once += 1
@@ -352,6 +352,12 @@ class VirtualLoop(NoRealWorld):
     def set_debug(self, enabled: bool) -> None:
         if enabled:
             raise EscapedSimulation("asyncio's debug mode reads the real clock")
+
+
+def _is_task_step(callback: object) -> bool:
+    """Whether it lets a task go on.  Other callbacks differ in number between Pythons."""
+    owner = getattr(callback, "__self__", None)
+    return isinstance(owner, asyncio.Task) or type(callback).__name__ == "TaskStepMethWrapper"
 
 
 def _nothing(*_: object) -> None:

@@ -81,7 +81,7 @@ def test_a_new_disk_is_empty() -> None:
     play(story, nodes=5)
 
 
-@pytest.mark.parametrize("awaits", [1, 3, 10, 20, 40])
+@pytest.mark.parametrize("awaits", [1, 2, 5, 10, 20])
 def test_a_crash_at_any_await_of_a_put_ends_everything_of_that_life(awaits: int) -> None:
     async def story(population: Population) -> None:
         await join_all(population)
