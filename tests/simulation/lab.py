@@ -9,18 +9,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from dhtstore.content.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
 from dhtstore.node.join import join
+from dhtstore.node.keep import unit_of_claim
 from dhtstore.node.node import Node
 from dhtstore.node.own_copy import local_units
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.progress import ProgressSink, no_progress
 from dhtstore.node.put import PutResult, put
 from dhtstore.params import PROVIDERS_PER_KEY_MAX
+from dhtstore.store.contract import BlockStore
 from simulations.crypto import SimCrypto
 from simulations.network import SimNetwork
 from simulations.ports import InlineBlocking
@@ -111,13 +114,25 @@ def check_receipts(lab: Lab, result: PutResult, *, copies: int) -> None:
         assert receipt.root == result.cid.raw
         assert receipt.node == receipt.node_id
         by_unit.setdefault(receipt.unit, set()).add(receipt.public_key)
-        claims = holders[receipt.signer].claims.for_unit(receipt.unit)
-        assert (receipt.owner, receipt.policy_seq) in [
-            (claim.policy.owner, claim.policy.sequence) for claim in claims
-        ]
+        holder = holders[receipt.signer]
+        claims = {
+            (claim.policy.owner, claim.policy.sequence): claim
+            for claim in holder.claims.for_unit(receipt.unit)
+        }
+        unit = unit_of_claim(claims[receipt.owner, receipt.policy_seq])
+        assert read_whole(holder.ports.store, unit) == (receipt.blocks, receipt.size)
     assert {len(keys) for keys in by_unit.values()} == {copies}
     assert len({(r.unit, r.blocks, r.size) for r in result.receipts}) == len(by_unit)
     assert len({r.policy_seq for r in result.receipts}) == 1
+
+
+def read_whole(store: BlockStore, unit: Unit) -> tuple[int, int]:
+    """Read and verify every block of a unit; how many there are, and their content bytes."""
+    walk = UnitWalk(unit)
+    while wants := walk.next(64):
+        for want in wants:
+            walk.accept(want, store.get(want.cid))
+    return walk.blocks, walk.size_bytes
 
 
 def units_of(node: Node, result: PutResult) -> list[Unit]:

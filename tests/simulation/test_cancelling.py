@@ -71,7 +71,7 @@ class SlowBlocking(InlineBlocking):
 
     def __init__(self) -> None:
         super().__init__()
-        self.delay_s = 0.005
+        self.delay_s = 0.03
 
 
 async def grow(lab: Lab) -> None:
