@@ -146,7 +146,12 @@ def _unexpected(error: Exception) -> int:
 
 def complain(message: str, hint: str, causes: Mapping[str, str] = _NO_CAUSES) -> None:
     """What happened, node by node where nodes are the cause, and what to do next."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     for node, cause in causes.items():
-        print(f"  {node}: {cause}", file=sys.stderr)
+        print(f"  {node}: {printable(cause)}", file=sys.stderr)
     print(f"hint: {hint}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Names and reasons come from the network: nothing in them may drive a terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from dhtstore.cli.common import Common, command
+
+if TYPE_CHECKING:
+    from dhtstore.model.cid import Cid
 
 app: Final = typer.Typer(help="Keep things here, whatever the network wants.", no_args_is_help=True)
 
@@ -17,10 +20,9 @@ def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> N
     from dhtstore.cli.bar import progress_bar
     from dhtstore.cli.session import Errand, run
     from dhtstore.cli.show import emit, print_json
-    from dhtstore.model.cid import parse_cid_path
     from dhtstore.wire.control import Request
 
-    root, _ = parse_cid_path(cid)
+    root = _whole(cid)
     with progress_bar(common) as watch:
         pinned = run(common, Errand(Request("pin-add", target=str(root)), watch=watch))
     if common.json:
@@ -34,10 +36,9 @@ def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> No
     """Stop keeping CID for its own sake; exit code 3 if it was not pinned."""
     from dhtstore.cli.session import ask
     from dhtstore.cli.show import print_json
-    from dhtstore.model.cid import parse_cid_path
     from dhtstore.wire.control import Request
 
-    root, _ = parse_cid_path(cid)
+    root = _whole(cid)
     removed = ask(common, Request("pin-rm", target=str(root)))
     if common.json:
         print_json(removed)
@@ -55,6 +56,18 @@ def ls(common: Common) -> None:
         print_json(rows)
         return
     print_table([(row["cid"], row["kind"], row["name"]) for row in rows], ("cid", "kind", "name"))
+
+
+def _whole(text: str) -> Cid:
+    """Raises InvalidCid, and UsageError for a path below a CID."""
+    from dhtstore.errors import UsageError
+    from dhtstore.model.cid import parse_cid_path
+
+    root, names = parse_cid_path(text)
+    if names:
+        path = "/".join(names)
+        raise UsageError(f"a pin is of a whole CID, not of a path in it: {path!r}")
+    return root
 
 
 app.command("add")(add)

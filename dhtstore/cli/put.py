@@ -61,7 +61,7 @@ def _send(common: Common, path: str, request: Any) -> Any:
             return session.run(common, session.Errand(request, [pump.give], watch, pump.start))
         descriptor, kind = _open(path)
         stack.callback(os.close, descriptor)
-        name = request.name or Path(path).resolve().name
+        name = request.name or os.fsencode(Path(path).resolve().name).decode(errors="replace")
         request = msgspec.structs.replace(request, kind=kind, name=name)
         return session.run(common, session.Errand(request, [descriptor], watch))
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dhtstore.cli.common import Common, output_error
+from dhtstore.cli.common import Common, output_error, printable
 
 
 def say(common: Common, message: str) -> None:
     """A remark for people."""
     if not common.quiet:
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def emit(line: object) -> None:
@@ -65,8 +65,6 @@ def moment(unix_s: float) -> str:
 
 
 def _cell(value: object) -> str:
-    """Names come from the network: nothing in them may drive a terminal."""
     if isinstance(value, list | tuple):
         return ", ".join(_cell(item) for item in value) or "-"
-    text = "-" if value is None or value == "" else str(value)
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    return "-" if value is None or value == "" else printable(str(value))

@@ -1,0 +1,37 @@
+"""Names and words that come from elsewhere: none stops a command or drives a terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dhtstore.cli.common import complain
+from tests.cli.conftest import Network
+from tests.cli.terminal import run
+
+
+def test_a_file_whose_name_is_not_utf8_is_put_under_a_name_that_is(
+    network: Network, tmp_path: Path
+) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    Path(path).write_bytes(b"content under a name from another age")
+    ran = network.client.run("put", path)
+    assert ran.code == 0, ran.err
+    rows = network.client.run("list", "--json").json
+    assert "caf\ufffd" in [row["name"] for row in rows if row["cid"] == ran.last_line]
+
+
+@pytest.mark.parametrize("what", ["add", "rm"])
+def test_a_pin_is_of_a_whole_cid(network: Network, what: str) -> None:
+    cid = network.client.put(b"pinned as a whole")
+    ran = run("pin", what, "--home", network.client.home, f"{cid}/part")
+    assert ran.code == 2
+    assert "part" in ran.err
+
+
+def test_what_a_peer_said_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    complain("refused: \x1b[2Jbye\n$ ", "a hint", {"node": "busy\r\x07"})
+    told = capsys.readouterr().err
+    assert told == "error: refused: \\x1b[2Jbye\\x0a$ \n  node: busy\\x0d\\x07\nhint: a hint\n"
