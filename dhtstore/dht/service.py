@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MAINTENANCE_INTERVAL_S: Final = 600.0
 _SEEDS_MAX: Final = 64
+_HELD: Final = (Verdict.KEPT.value, Verdict.HELD_NEWER.value)  # it is found there, either way
 _SEED_ATTEMPTS: Final = 3  # a single seed must not be missed for two lost datagrams
 
 
@@ -199,7 +200,7 @@ class DhtService(Server):
         timeout_s: float,
     ) -> int:
         """Store ``records`` at the K nodes closest to ``key``, this one included if it is among
-        them; how many nodes acknowledged all of them."""
+        them; how many nodes hold all of them now, or newer ones of the same providers."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         closest = await self._closest(key, timeout_s)
         mine = self._among_closest(key, closest)
@@ -215,7 +216,7 @@ class DhtService(Server):
 
     def _keep_pair(self, record: ProviderRecord, contact: ContactRecord) -> bool:
         self.protocol.keep(contact)
-        return self.protocol.keep(record) is Verdict.KEPT
+        return self.protocol.keep(record).value in _HELD
 
     def _among_closest(self, key: bytes, closest: Sequence[Peer]) -> bool:
         if self._ephemeral:
@@ -304,4 +305,4 @@ class DhtService(Server):
 
 
 def _is_kept(answer: object) -> bool:
-    return isinstance(answer, Stored) and answer.verdict == Verdict.KEPT.value
+    return isinstance(answer, Stored) and answer.verdict in _HELD

@@ -11,6 +11,7 @@ import pytest
 from dhtstore.errors import InvalidTicket, RefusedByNetwork, Unreachable
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
+from dhtstore.node.acknowledge import provider_record
 from dhtstore.node.join import Trust, join
 from dhtstore.node.node import Node
 from dhtstore.node.pin import pin_add
@@ -125,6 +126,20 @@ def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
             await pin_add(node, root, "kept", no_progress)
         store.rot(roots[1])
         assert await announce_all(node) == 2
+
+    tell(story)
+
+
+def test_records_that_were_renewed_meanwhile_count_as_taken() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        node = lab.nodes[1]
+        result = await put_bytes(node, CONTENT)
+        [unit] = units_of(node, result)
+        older = [(provider_record(node, unit), node.own_record())]
+        await asyncio.sleep(2)
+        assert await announce_all(node) == 1
+        assert await node.dht.provide(unit.key, older, timeout_s=15) == 4
 
     tell(story)
 
