@@ -120,7 +120,10 @@ class QuorumNotReached(DhtstoreError):
 class RefusedByNetwork(DhtstoreError):
     """The other side speaks for another network, another version or another key."""
 
-    hint = "check --network and the ticket; a seed whose key changed must be trusted anew"
+    hint = (
+        "check --network and the ticket; to trust the new key of a HOST:PORT seed, remove its line"
+        " from the file `seeds` in the data directory"
+    )
 
 
 # --- our own state --------------------------------------------------------------------------

@@ -133,3 +133,4 @@ def test_a_seed_by_address_is_shown_and_pinned(daemons: Daemons, tmp_path: Path)
     impostor.terminate()
     end(impostor)
     assert ran.code == 10, ran.err
+    assert "`seeds`" in ran.err  # where the old key is, for whoever trusts the new one
