@@ -24,12 +24,11 @@ class ThreadBlocking:
         """Whoever is cancelled here waits for a function that has begun: what they clean up
         next (a batch, a descriptor) must not be in use any more."""
         job = self._pool.submit(function, *args)
-        outcome = asyncio.wrap_future(job)
         try:
-            return await asyncio.shield(outcome)
+            return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
             if not job.cancel():
-                await _ended(outcome)
+                await _ended(asyncio.wrap_future(job))
             raise
 
     async def close(self) -> None:
