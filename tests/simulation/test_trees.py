@@ -352,7 +352,9 @@ def test_a_tree_too_deep_to_be_got_back_is_refused(depth: int, tmp_path: Path) -
 # --- more than one unit ---------------------------------------------------------------------
 
 
-def test_a_file_above_a_gibibyte_is_placed_in_several_units_and_read_across_them(tmp_path: Path) -> None:
+def test_a_file_above_a_gibibyte_is_placed_in_several_units_and_read_across_them(
+    tmp_path: Path,
+) -> None:
     size_bytes = GIB + 100 * MIB + 5
     path = tmp_path / "zeros"
     path.touch()
