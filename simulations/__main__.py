@@ -1,4 +1,4 @@
-"""``python -m simulations``: run, list, replay, compare, report, validate, explore.
+"""``python -m simulations``: run, branch, list, replay, compare, report, validate, explore.
 
 Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something or two
 runs differ, 2 what was asked cannot be done, 130 interrupted.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulations import explore, results, validation
+from simulations import explore, future, results, validation
 from simulations.errors import ScenarioError, SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault
@@ -54,6 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, help="folder for the results (default runs/NAME-SEED)")
     run.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
     run.set_defaults(do=_run)
+    branch = commands.add_parser("branch", help="make a world once, go on from it several times")
+    branch.add_argument("scenario", help="as for run")
+    branch.add_argument("--seed", type=int, help="instead of run.seed")
+    branch.add_argument("--nodes", type=int, help="instead of run.nodes")
+    branch.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    branch.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE,VALUE")
+    branch.add_argument("--futures", type=int, default=0, help="so many futures of each (1 and up)")
+    branch.add_argument("--jobs", type=int, default=1, help="branches at a time")
+    branch.add_argument("--out", type=Path, help="folder of folders (default runs/NAME-branches)")
+    branch.set_defaults(do=_branch)
     commands.add_parser("list", help="the scenarios at hand").set_defaults(do=_list)
     replay = commands.add_parser("replay", help="run a folder's world again, compare the traces")
     replay.add_argument("folder", type=Path)
@@ -79,19 +89,45 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    path = _find(chosen.scenario)
-    overrides = list(chosen.set)
-    overrides += [f"run.seed={chosen.seed}"] if chosen.seed is not None else []
-    overrides += [f"run.nodes={chosen.nodes}"] if chosen.nodes is not None else []
-    scenario = load(path, overrides)
+    scenario, path = _load(chosen)
     name = scenario.run.scenario or path.stem
     out = chosen.out or Path("runs") / f"{name}-{scenario.run.seed}"
     summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
     print(json.dumps(_short(summary), indent=2))
     print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
+    return _exit_code(summary)
+
+
+def _load(chosen: argparse.Namespace) -> tuple[Scenario, Path]:
+    path = _find(chosen.scenario)
+    overrides = list(chosen.set)
+    overrides += [f"run.seed={chosen.seed}"] if chosen.seed is not None else []
+    overrides += [f"run.nodes={chosen.nodes}"] if chosen.nodes is not None else []
+    return load(path, overrides), path
+
+
+def _exit_code(summary: dict[str, Any]) -> int:
     if summary["interrupted"]:
         return _INTERRUPTED
     return 1 if summary["violations"] else 0
+
+
+def _branch(chosen: argparse.Namespace) -> int:
+    scenario, path = _load(chosen)
+    out = chosen.out or Path("runs") / f"{scenario.run.scenario or path.stem}-branches"
+    ways = future.branches(scenario, chosen.vary, range(1, chosen.futures + 1))
+    world = Experiment(scenario, scenario.run.seed, None, folder=path.parent)
+    world.begin()
+
+    def go_on(number: int) -> int:
+        way, folder = ways[number], out / f"{number + 1:03}"
+        with results.RunFolder(folder, way.scenario, scenario.run.seed) as kept:
+            world.branch(way.scenario, kept)
+            summary = world.run()
+        print(f"{folder}  {' '.join(way.settings)}  trace sha256 {summary['trace_sha256']}")
+        return _exit_code(summary)
+
+    return max(future.fork_each(len(ways), go_on, chosen.jobs))
 
 
 def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:

@@ -102,10 +102,15 @@ class _Life:
 
 
 class Schedule:
-    """The ups and downs of ``nodes`` nodes from time 0, in order of time, then node."""
+    """The ups and downs of ``nodes`` nodes from time 0, in order of time, then node.
 
-    def __init__(self, model: ChurnModel, nodes: int, seed: int) -> None:
+    ``seed`` decides who is up at the start, ``chance`` (the same if not given) for how long and
+    what follows.
+    """
+
+    def __init__(self, model: ChurnModel, nodes: int, seed: int, chance: int | None = None) -> None:
         self._model = model
+        self._chance = seed if chance is None else chance
         self._lives = [self._begin(seed, node) for node in range(nodes)]
         self.up_at_start = tuple(life.up for life in self._lives)
 
@@ -115,6 +120,8 @@ class Schedule:
             return _Life(rng, True, _ALWAYS_S)
         session_s, absence_s = model.session.mean_s, model.absence.mean_s
         up = rng.random() < session_s / (session_s + absence_s)
+        if self._chance != seed:
+            rng.seed(derive(self._chance, f"churn/{node}"))
         return _Life(rng, up, residual_s(model.session if up else model.absence, rng))
 
     def changes(self, until_s: float) -> Iterator[Change]:

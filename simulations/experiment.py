@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 import resource
 import sys
@@ -23,6 +24,7 @@ from simulations import churn, workload
 from simulations.checkers import Violation, check_all
 from simulations.faulting import Faulting
 from simulations.faults import Fault, schedule
+from simulations.future import check_branch, future_seed
 from simulations.guard import guarded
 from simulations.instruments import kind_of
 from simulations.latency import (
@@ -65,51 +67,82 @@ class Experiment:
         progress: Progress | None = None,
         faults: list[Fault] | None = None,
     ) -> None:
-        self.scenario, self.seed, self._results = scenario, seed, results
+        self.seed, self._folder = seed, folder
+        self._results, self._progress = results, progress
         self.trace = trace or Trace()
         self.loop = VirtualLoop()
         self.loop.on_timer = self.trace.timer
         self.network = _network(self.loop, self.trace, scenario.network, seed, folder)
         self.network.kind_of = kind_of
-        run = scenario.run
-        settings = list(_settings(scenario, seed))
-        self.population = Population(self.loop, self.network, seed, settings, run.clock_skew_s)
+        settings, skew_s = list(_settings(scenario, seed)), scenario.run.clock_skew_s
+        self.population = Population(self.loop, self.network, seed, settings, skew_s)
         _condition(self.network, self.population, scenario.network, seed)
-        self.users = Users(self.population, seed, self._record)
-        self.view = PopulationView(self.population, self.users)
-        model = churn.from_settings(scenario.churn, folder)
-        self._churn = churn.Schedule(model, run.nodes, seed) if model else None
-        self.faults = (
-            schedule(scenario.faults, run.nodes, run.duration_s, seed) if faults is None else faults
-        )
-        self.faulting = Faulting(self.population, self.network, self.view)
         self.violations: list[Violation] = []
-        self._progress = progress
         self._rows: list[OperationRow] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._begun = False
         self._begun_s = self._wall_s = 0.0
+        self._plan(scenario, faults)
+
+    def _plan(self, scenario: Scenario, faults: list[Fault] | None) -> None:
+        """What happens once the world has begun; see ``future`` for what may still change."""
+        run, chance = scenario.run, future_seed(self.seed, scenario.run.future)
+        self.scenario, self._chance = scenario, chance
+        _disturb(self.network, scenario.network)
+        model = churn.from_settings(scenario.churn, self._folder)
+        self._churn = churn.Schedule(model, run.nodes, self.seed, chance) if model else None
+        self.faults = (
+            schedule(scenario.faults, run.nodes, run.duration_s, chance)
+            if faults is None
+            else faults
+        )
+        self.users = Users(self.population, chance, self._record)
+        self.view = PopulationView(self.population, self.users)
+        self.faulting = Faulting(self.population, self.network, self.view)
 
     # --- the whole run ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Make the world: every node that is up at the start runs and has joined."""
+        with guarded():
+            self.loop.run_until_complete(self._begin())
+        self._begun = True
+        gc.collect()
+        gc.freeze()  # the world is for the whole run: looking through it again frees nothing
+
+    def branch(
+        self, scenario: Scenario, results: RunFolder | None, progress: Progress | None = None
+    ) -> None:
+        """Go on as ``scenario``, before ``run``; raises ScenarioError if its beginning differs."""
+        check_branch(self.scenario, scenario)
+        self._results, self._progress = results, progress
+        for row in self._rows:
+            self._write(row)
+        self._plan(scenario, None)
 
     def run(self) -> dict[str, Any]:
         """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is."""
         wall_s, interrupted = time.monotonic(), False
         try:
+            if not self._begun:
+                self.begin()
             with guarded():
-                self.loop.run_until_complete(self._main())
+                self.loop.run_until_complete(self._go_on())
         except KeyboardInterrupt:
             interrupted = True
         finally:
             self._wall_s = time.monotonic() - wall_s
             summary = self._summary(interrupted=interrupted)
             shut_down(self.loop)
+            gc.unfreeze()
         if self._results is not None:
             self._results.finish(summary)
         return summary
 
-    async def _main(self) -> None:
+    async def _go_on(self) -> None:
         run = self.scenario.run
-        await self._begin()
+        if run.future:
+            self.network.rng.seed(derive(self._chance, "network"))
         await asyncio.sleep(run.settle_s)
         self._begun_s = self.loop.time()
         for work in (self._churning(), self._faulting(), self._sampling(), self._checking()):
@@ -182,7 +215,7 @@ class Experiment:
 
     async def _working(self) -> None:
         run = self.scenario.run
-        plan = workload.operations(self.scenario.workload, run.nodes, run.duration_s, self.seed)
+        plan = workload.operations(self.scenario.workload, run.nodes, run.duration_s, self._chance)
         for operation in plan:
             if operation.at_s >= run.duration_s:
                 break
@@ -200,7 +233,7 @@ class Experiment:
         sent = self.network.sent_datagrams
         while True:
             await asyncio.sleep(width_s)
-            now_s, up = self.loop.time() - self._begun_s, len(self.population.up())
+            now_s, up = self.loop.time(), len(self.population.up())
             self._sample(now_s, "nodes_up", up)
             rate = (self.network.sent_datagrams - sent) / width_s / max(1, up)
             self._sample(now_s, "datagrams_per_node_s", rate)
@@ -210,10 +243,11 @@ class Experiment:
                 if copies:
                     self._sample(now_s, "replicas", quantile(copies, share), label)
             if self._progress is not None:
-                self._progress(now_s, self.scenario.run.duration_s, up, self.loop.fired)
+                end_s = self._begun_s + self.scenario.run.duration_s
+                self._progress(now_s, end_s, up, self.loop.fired)
 
     def _sample_end(self) -> None:
-        now_s = self.loop.time() - self._begun_s
+        now_s = self.loop.time()
         self._sample_buckets(now_s)
         for member in self.population.members:
             machine, label = self.network.machine(member.address), str(member.number)
@@ -240,6 +274,9 @@ class Experiment:
 
     def _record(self, row: OperationRow) -> None:
         self._rows.append(row)
+        self._write(row)
+
+    def _write(self, row: OperationRow) -> None:
         if self._results is not None:
             self._results.operation(row)
 
@@ -300,13 +337,14 @@ def _network(
         loop,
         random.Random(derive(seed, "network")),
         _latency(settings, seed, folder),
-        loss=settings.loss,
-        jitter=settings.jitter,
-        duplicate=settings.duplicate,
-        reorder=settings.reorder,
-        mtu_bytes=settings.mtu_bytes,
         trace=trace,
     )
+
+
+def _disturb(network: SimNetwork, settings: Network) -> None:
+    network.loss, network.jitter = settings.loss, settings.jitter
+    network.duplicate, network.reorder = settings.duplicate, settings.reorder
+    network.mtu_bytes = settings.mtu_bytes
 
 
 def _latency(settings: Network, seed: int, folder: Path) -> Latency:

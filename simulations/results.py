@@ -34,7 +34,8 @@ _NOT_COMPARED = ("wall_s", "messages_per_wall_s", "rss_bytes", "git_sha", "pytho
 
 @dataclass(frozen=True, slots=True)
 class OperationRow:
-    """One operation.  Times are virtual seconds; ``hops``, ``queries`` and ``timeouts`` are 0
+    """One operation.  Times are virtual seconds since the world was made, as in samples and in
+    the trace; ``hops``, ``queries`` and ``timeouts`` are 0
     where they mean nothing; ``error`` is "" or the name of what was raised."""
 
     start_s: float
@@ -52,7 +53,8 @@ class OperationRow:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric at a time; ``label`` tells apart what has one value each."""
+    """One value of a metric at a virtual time, counted as in OperationRow; ``label`` tells apart
+    what has one value each."""
 
     time_s: float
     metric: str

@@ -37,7 +37,8 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle."""
+    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle;
+    ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams)."""
 
     scenario: str = text()
     description: str = text()
@@ -50,6 +51,7 @@ class Run:
     capacity_bytes: int = size("1 GiB")
     replicas: int = integer(3, 1, REPLICAS_MAX)
     clock_skew_s: float = duration(0)
+    future: int = integer(0)
 
 
 @dataclass(frozen=True, slots=True)
