@@ -124,14 +124,16 @@ class DhtService(Server):
             self._tracer("dht.defect", source="maintenance", error=repr(error))
 
     async def _maintain(self) -> None:
+        # Nodes that start together, as after a power cut, must not do this in waves.
+        await asyncio.sleep(MAINTENANCE_INTERVAL_S * self._entropy.rng.random())
         while True:
-            jitter = self._entropy.rng.uniform(0.8, 1.2)
-            await asyncio.sleep(MAINTENANCE_INTERVAL_S * jitter)
             now = self.protocol.tick()
             if not len(self.protocol.router) and self._seeds:
                 await self.bootstrap([peer.contact for peer in self._seeds])
             for index in self.protocol.router.lonely_buckets(now):
                 await self._refresh(index)
+            jitter = self._entropy.rng.uniform(0.8, 1.2)
+            await asyncio.sleep(MAINTENANCE_INTERVAL_S * jitter)
 
     # --- looking up ------------------------------------------------------------------------
 
