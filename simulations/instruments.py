@@ -25,13 +25,15 @@ KINDS = ("ping", "find_node", "get_providers", "add_provider", "find_contact", "
 
 def kind_of(data: bytes) -> str:
     """What a datagram is: the request's name, "answer" or "challenge"."""
-    opened = envelope.parse(data)
-    if opened is None or len(opened.frame) <= datagram.FRAME_OVERHEAD_BYTES + 2:
+    flags = data[envelope.FLAGS_AT]
+    at = envelope.OVERHEAD_BYTES + envelope.COOKIE_BYTES * bool(flags & envelope.COOKIE)
+    tag_at = at + datagram.FRAME_OVERHEAD_BYTES + 1  # behind the head of the array
+    if flags & envelope.CHALLENGE or tag_at >= len(data):
         return "challenge"
-    if opened.frame[0] == datagram.RESPONSE:
+    if data[at] == datagram.RESPONSE:
         return "answer"
-    payload = opened.frame[datagram.FRAME_OVERHEAD_BYTES :]
-    return payload[2 : 2 + (payload[1] & _TAG_LENGTH_MASK)].decode("ascii", "replace")
+    end = tag_at + 1 + (data[tag_at] & _TAG_LENGTH_MASK)
+    return data[tag_at + 1 : end].decode("ascii", "replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,14 +157,18 @@ class SimNetwork:
 
     def send(self, source: Machine, data: bytes, to: Address) -> bool:
         now = self.loop.time()
-        if not 0 < len(data) <= DATAGRAM_MAX_BYTES or not self._sendable(source.address, to):
+        target = self._machines.get(to)
+        if not 0 < len(data) <= DATAGRAM_MAX_BYTES or (":" in source.address.host) != (
+            ":" in to.host
+        ):
+            return False
+        if target is None and not routable(to):  # a known machine's was checked when it was bound
             return False
         if source.up_bytes_per_s is not None and source.uplink_full(now):
             return False
         self._count(source, data)
         source.note_sent(to, now)
         wait_s = source.send_until_s(now, len(data)) - now
-        target = self._machines.get(to)
         fate = self._fate(source, target, data)
         self.trace.message(now, fate, source.address, to, data)
         if target is not None and fate in _TRAVELS:
@@ -203,11 +207,6 @@ class SimNetwork:
                 return
             delay_s = target.receive_until_s(now + delay_s, len(data), source) - now
         self.loop.post(delay_s, self._deliver, source, target, data)
-
-    def _sendable(self, source: Address, to: Address) -> bool:
-        # The address of a known machine was checked when it was bound.
-        known = to in self._machines or routable(to)
-        return known and (":" in source.host) == (":" in to.host)
 
     def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
         endpoint = self._open.get(target.address)

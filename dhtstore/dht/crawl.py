@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from dhtstore.dht.lookup import Lookup
-from dhtstore.dht.peer import Peer, unpack_peer
+from dhtstore.dht.peer import Peer, unpack_peers
 from dhtstore.dht.rpc import ATTEMPTS, NodeRpc
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
@@ -111,11 +111,10 @@ def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
     if not isinstance(response, Found | Providers | FoundContact):
         return None
     try:
-        packed = split_contacts(response.contacts, ipv6=peer.ipv6)
+        named = unpack_peers(split_contacts(response.contacts, ipv6=peer.ipv6))
     except RemoteProtocolError:
         return None
-    named = [unpack_peer(one) for one in packed]
-    return [p for p in named if p is not None and (peer.loopback or not p.loopback)]
+    return named if peer.loopback else [p for p in named if not p.loopback]
 
 
 class Batch:

@@ -76,7 +76,7 @@ class Lookup:
         free = window - len(self._in_time)
         if free <= 0:
             return []
-        chosen = [c for c in self._leaders() if c.state is _FRESH][:free]
+        chosen = self._fresh_leaders(free)
         for candidate in chosen:
             candidate.state, candidate.asked_s = _ASKED, now
         self._in_time += chosen
@@ -105,10 +105,17 @@ class Lookup:
     @property
     def finished(self) -> bool:
         """Whether the k closest of those that can still count have all answered."""
-        leaders = self._leaders()
-        if any(c.state is not _ANSWERED for c in leaders):
-            return False
-        return len(leaders) >= self.k or not any(c.state is _LATE for c in self._ranked)
+        answered, late = 0, False
+        for candidate in self._ranked:  # asked after every answer, so it stops where it can
+            if candidate.state is _ANSWERED:
+                answered += 1
+                if answered == self.k:
+                    return True
+            elif candidate.state is _LATE:
+                late = True
+            else:
+                return False
+        return not late
 
     def result(self) -> list[Peer]:
         """The closest peers that answered, closest first, at most k."""
@@ -119,14 +126,18 @@ class Lookup:
             self._in_time.remove(candidate)
         candidate.state = state
 
-    def _leaders(self) -> list[_Candidate]:
-        leaders: list[_Candidate] = []
+    def _fresh_leaders(self, count: int) -> list[_Candidate]:
+        """Those not asked yet among the k closest that can still count, closest first."""
+        fresh, leaders = list[_Candidate](), 0
         for candidate in self._ranked:
-            if candidate.state is not _LATE:
-                leaders.append(candidate)
-                if len(leaders) == self.k:
-                    break
-        return leaders
+            if candidate.state is _LATE:
+                continue
+            if candidate.state is _FRESH:
+                fresh.append(candidate)
+            leaders += 1
+            if leaders == self.k or len(fresh) == count:
+                break
+        return fresh
 
     def _free_slots(self, now: float) -> None:
         # Written as in wake_at: rounding must not make a caller wake too early for ever.

@@ -7,6 +7,7 @@ per (key, address, role) in the process, whichever node learnt of it.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Final
 
 from kademlia.node import Node
@@ -53,6 +54,12 @@ def unpack_peer(packed: bytes) -> Peer | None:
         return _intern(unpack_contact(packed), packed)
     except RemoteProtocolError:
         return None
+
+
+def unpack_peers(contacts: Iterable[bytes]) -> list[Peer]:
+    """The shared Peers of those packed contacts to which something could be sent."""
+    shared = _interned.get
+    return [peer for one in contacts if (peer := shared(one) or unpack_peer(one)) is not None]
 
 
 def peer_at(known: Peer, address: Address, *, storage: bool) -> Peer:

@@ -8,7 +8,7 @@ its signer can renew it, so nothing is immortal and nothing old comes back.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, Final
 
@@ -101,7 +101,11 @@ class _Expiry:
     def add(self, expires_s: float, key: bytes, signer: bytes) -> None:
         heapq.heappush(self._heap, (expires_s, key, signer))
 
-    def due(self, now: float) -> Iterator[tuple[bytes, bytes]]:
+    def due(self, now: float) -> Iterable[tuple[bytes, bytes]]:
+        """Each entry once; whoever takes it adds it again if it was renewed."""
+        return self._pop_due(now) if self._heap and self._heap[0][0] <= now else ()
+
+    def _pop_due(self, now: float) -> Iterator[tuple[bytes, bytes]]:
         while self._heap and self._heap[0][0] <= now:
             _, key, signer = heapq.heappop(self._heap)
             yield key, signer

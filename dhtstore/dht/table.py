@@ -31,7 +31,7 @@ QUESTIONABLE_AFTER_S: Final = 900.0  # BEP 5: a node not heard for 15 minutes is
 class Bucket(KBucket):
     """Peers that share one prefix length with us, least recently heard first.
 
-    Lists instead of the library's two OrderedDicts: a quarter of the memory.  ``heard_s``,
+    Lists instead of the library's two OrderedDicts: a quarter of the memory.  ``ids``, ``heard_s``,
     ``srtt_s``, ``rttvar_s``, ``failures`` and ``trusts`` (it needs no padding from us, having
     proved our address) run parallel to ``peers``.
     """
@@ -39,6 +39,7 @@ class Bucket(KBucket):
     def __init__(self, ksize: int, now: float) -> None:
         self.ksize = ksize
         self.peers: list[Peer] = []
+        self.ids: list[bytes] = []
         self.replacements: list[Peer] = []
         self.heard_s = array("d")
         self.srtt_s = array("f")
@@ -58,10 +59,7 @@ class Bucket(KBucket):
 
     def index(self, node_id: bytes) -> int:
         """-1 if the node is not here."""
-        for index, peer in enumerate(self.peers):
-            if peer.id == node_id:
-                return index
-        return -1
+        return self.ids.index(node_id) if node_id in self.ids else -1
 
     def is_new_node(self, node: Node) -> bool:
         return self.index(node.id) < 0
@@ -77,6 +75,7 @@ class Bucket(KBucket):
 
     def append(self, peer: Peer, now: float, srtt_s: float, rttvar_s: float, trusts: bool) -> None:
         self.peers.append(peer)
+        self.ids.append(peer.id)
         self.heard_s.append(now)
         self.srtt_s.append(srtt_s)
         self.rttvar_s.append(rttvar_s)
@@ -84,7 +83,7 @@ class Bucket(KBucket):
         self.trusts.append(trusts)
 
     def drop(self, index: int) -> None:
-        del self.peers[index], self.heard_s[index], self.srtt_s[index]
+        del self.peers[index], self.ids[index], self.heard_s[index], self.srtt_s[index]
         del self.rttvar_s[index], self.failures[index], self.trusts[index]
 
     def keep_as_replacement(self, peer: Peer) -> None:
@@ -197,29 +196,32 @@ class Table(RoutingTable):
     ) -> list[Peer]:
         """As ``find_neighbors``; ``ipv6`` keeps only contacts of that family."""
         result: list[Peer] = []
-        for group in self._by_distance(target):
-            peers = [p for p in group if p.id != exclude and (ipv6 is None or p.ipv6 is ipv6)]
+        for bucket in self._by_distance(target):
+            peers = [
+                p for p in bucket.peers if p.id != exclude and (ipv6 is None or p.ipv6 is ipv6)
+            ]
             peers.sort(key=lambda peer: peer.long_id ^ target)
             result += peers
             if len(result) >= k:
                 break
         return result[:k]
 
-    def _by_distance(self, target: int) -> Iterator[list[Peer]]:
-        """Groups of peers, each wholly closer to the target than the next.
+    def _by_distance(self, target: int) -> Iterator[Bucket]:
+        """The buckets, each wholly closer to the target than the next.
 
-        With c the length of the prefix that target and we share: bucket c shares more than c
-        bits with the target, deeper buckets exactly c, bucket i < c exactly i.
+        The peers of bucket i differ from us in bit i and agree before it.  Where the target
+        differs from us too, they are closer to it than we are, the more so the higher the bit;
+        where it agrees with us, they are farther than we are, the less so the lower the bit.
         """
-        shared = _BITS - (self.node.long_id ^ target).bit_length()
         buckets = self.buckets
-        if shared < len(buckets) and (bucket := buckets[shared]) is not None:
-            yield bucket.peers
-        deeper = [bucket for bucket in buckets[shared + 1 :] if bucket is not None]
-        yield [peer for bucket in deeper for peer in bucket.peers]
-        for index in range(min(shared, len(buckets)) - 1, -1, -1):
-            if (bucket := buckets[index]) is not None:
-                yield bucket.peers
+        away = (self.node.long_id ^ target) >> (_BITS - len(buckets))  # a bit for each bucket
+        deepest = len(buckets) - 1
+        for index, bucket in enumerate(buckets):
+            if away >> (deepest - index) & 1 and bucket is not None:
+                yield bucket
+        for index in range(deepest, -1, -1):
+            if not away >> (deepest - index) & 1 and (bucket := buckets[index]) is not None:
+                yield bucket
 
     def lonely_buckets(self, now: float = 0.0) -> list[int]:
         """Indexes of the buckets in which we looked nothing up for an hour (section 2.3)."""

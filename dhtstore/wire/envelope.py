@@ -30,6 +30,7 @@ PROVED: Final = 16  # the sender may send the receiver as much as it likes: no p
 MAC_BYTES: Final = 16
 COOKIE_BYTES: Final = 16
 _TAG_END: Final = 9
+FLAGS_AT: Final = _TAG_END
 _KEY_AT: Final = 10
 _MAC_AT: Final = 42
 _BODY_AT: Final = 58
@@ -78,7 +79,7 @@ def parse(data: bytes) -> Opened | None:
     """Take a datagram apart; None if it is malformed.  Check ``ours`` first, ``verify`` after."""
     if not OVERHEAD_BYTES <= len(data) <= DATAGRAM_MAX_BYTES:
         return None
-    flags = data[_TAG_END]
+    flags = data[FLAGS_AT]
     at = _BODY_AT + COOKIE_BYTES if flags & COOKIE else _BODY_AT
     start = at + 2
     end = start + int.from_bytes(data[at:start], "big")
@@ -139,7 +140,7 @@ def challenge(network: Network, own: PublicKey, message_id: bytes, cookie: bytes
 
 def parse_challenge(data: bytes) -> Challenge | None:
     """None if the datagram is no challenge."""
-    if len(data) != CHALLENGE_BYTES or not data[_TAG_END] & CHALLENGE:
+    if len(data) != CHALLENGE_BYTES or not data[FLAGS_AT] & CHALLENGE:
         return None
     at = _MAC_AT + MESSAGE_ID_BYTES
     return Challenge(PublicKey(data[_KEY_AT:_MAC_AT]), data[_MAC_AT:at], data[at:])
