@@ -159,8 +159,11 @@ def _find(name: str) -> Path:
 
 def _short(summary: dict[str, Any]) -> dict[str, Any]:
     """What fits a terminal."""
-    keys = ("nodes", "virtual_s", "messages", "wall_s", "rss_bytes", "violations")
-    found = {key: summary[key] for key in keys}
+    keys = (
+        "nodes", "virtual_s", "messages", "messages_by_kind", "wall_s", "cpu_s",
+        "cpu_us_per_message", "begin_cpu_s", "begin_rss_bytes", "rss_bytes", "violations",
+    )  # fmt: skip
+    found = {key: summary[key] for key in keys if key in summary}
     for kind, one in summary["operations"].items():
         latency = one["latency_s"]
         found[kind] = {

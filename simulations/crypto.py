@@ -51,9 +51,8 @@ class SimCrypto:
         """32 bytes; the same on both sides.  Raises InvalidSignature for what is no key."""
         if len(public_key) != PUBLIC_KEY_BYTES or not any(public_key):
             raise InvalidSignature("not a key to agree with")
-        own = self._node.public_key
-        both = own + public_key if own < public_key else public_key + own
-        return _digest(_SHARED_BYTES, b"agree", both)
+        own, other = (int.from_bytes(key, "big") for key in (self._node.public_key, public_key))
+        return (own ^ other).to_bytes(_SHARED_BYTES, "big")
 
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """Finds every change but one in four billion; a checksum costs a third of a real hash."""

@@ -82,6 +82,8 @@ class Experiment:
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
         self._begun_s = self._wall_s = 0.0
+        self._cost_of_beginning = dict[str, float]()
+        self._cpu_before_s = time.process_time()
         self._plan(scenario, faults)
 
     def _plan(self, scenario: Scenario, faults: list[Fault] | None) -> None:
@@ -107,6 +109,7 @@ class Experiment:
         with guarded():
             self.loop.run_until_complete(self._begin())
         self._begun = True
+        self._cost_of_beginning = {"begin_cpu_s": self._cpu_s(), "begin_rss_bytes": _rss_bytes()}
         gc.collect()
         gc.freeze()  # the world is for the whole run: looking through it again frees nothing
 
@@ -116,6 +119,7 @@ class Experiment:
         """Go on as ``scenario``, before ``run``; raises ScenarioError if its beginning differs."""
         check_branch(self.scenario, scenario)
         self._results, self._progress = results, progress
+        self._cpu_before_s = time.process_time()
         for row in self._rows:
             self._write(row)
         self._plan(scenario, None)
@@ -304,6 +308,9 @@ class Experiment:
             Violation(now_s, "no_unseen_errors", repr(error)) for error in self.loop.unhandled
         ]
 
+    def _cpu_s(self) -> float:
+        return time.process_time() - self._cpu_before_s
+
     def _summary(self, *, interrupted: bool) -> dict[str, Any]:
         messages = self.network.sent_datagrams
         return {
@@ -322,9 +329,17 @@ class Experiment:
             "operations": summarise(self._rows),
             "wall_s": self._wall_s,
             "messages_per_wall_s": messages / max(self._wall_s, 1e-9),
-            "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "cpu_s": self._cpu_s(),
+            "cpu_us_per_message": 1e6 * self._cpu_s() / max(messages, 1),
+            "rss_bytes": _rss_bytes(),
+            **self._cost_of_beginning,
             "python": sys.version.split()[0],
         }
+
+
+def _rss_bytes() -> int:
+    """The most there ever was."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 # --- building -------------------------------------------------------------------------------

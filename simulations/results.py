@@ -29,7 +29,10 @@ SCHEMA_VERSION = 1
 _SCENARIO, _SUMMARY = "scenario.json", "summary.json"
 _OPERATIONS, _SAMPLES = "operations.csv", "samples.csv"
 _QUANTILES = {"p5": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-_NOT_COMPARED = ("wall_s", "messages_per_wall_s", "rss_bytes", "git_sha", "python")
+_NOT_COMPARED = (
+    "wall_s", "messages_per_wall_s", "cpu_s", "cpu_us_per_message", "rss_bytes", "begin_cpu_s",
+    "begin_rss_bytes", "git_sha", "python",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
