@@ -19,6 +19,9 @@ LAYOUT_VERSION: Final = 1
 KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
 _KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
 _SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107
+_RUNTIME_MAX_BYTES: Final = _SOCKET_PATH_MAX_BYTES - len("/dhtstore-0123456789abcdef.sock")
+# Not $TMPDIR, which may be long itself and differ between the shells of a node and its commands.
+SHARED_TEMPORARY: Final = Path("/tmp")  # noqa: S108 - a directory of our own, mode 0700, is in it
 
 
 class Home:
@@ -190,9 +193,9 @@ def _read_key(path: Path) -> bytes:
 def _runtime_directory() -> Path:
     """A short directory that is this user's alone."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
+    if runtime and len(os.fsencode(runtime)) <= _RUNTIME_MAX_BYTES and Path(runtime).is_dir():
         return Path(runtime)
-    path = Path(tempfile.gettempdir()) / f"dhtstore-{os.getuid()}"
+    path = SHARED_TEMPORARY / f"dhtstore-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()

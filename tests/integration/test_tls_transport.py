@@ -20,7 +20,7 @@ from dhtstore.net import tcp
 from dhtstore.net.certificate import client_context, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tcp import TlsTransport
-from dhtstore.params import ALPN
+from dhtstore.params import ALPN, HANDSHAKE_TIMEOUT_S
 
 SEED = b"s" * 32
 
@@ -116,7 +116,7 @@ async def test_handshakes_held_open_give_way_to_those_that_come(
 ) -> None:
     monkeypatch.setattr(tcp, "INBOUND_HANDSHAKES_MAX", 2)
     opened = [await asyncio.open_connection(*listening.address) for _ in range(3)]
-    async with asyncio.timeout(tcp.HANDSHAKE_TIMEOUT_S / 2):  # before it would end by itself
+    async with asyncio.timeout(HANDSHAKE_TIMEOUT_S / 2):  # before it would end by itself
         assert await _ended(opened[0][0])
     assert await listening.serves()
     for _, writer in opened:

@@ -11,6 +11,7 @@ import pytest
 
 from dhtstore.errors import HomeInUse, HomeUnusable
 from dhtstore.model.identity import PublicKey
+from dhtstore.store import home as home_module
 from dhtstore.store.home import Home
 
 SEED = bytes(range(32))
@@ -126,7 +127,7 @@ def test_the_socket_is_in_the_home_where_its_path_fits(home: Home) -> None:
 def test_a_long_home_gets_a_short_socket_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: bool
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(home_module, "SHARED_TEMPORARY", tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     if runtime:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -140,7 +141,7 @@ def test_a_long_home_gets_a_short_socket_path(
 def test_a_socket_directory_of_someone_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(home_module, "SHARED_TEMPORARY", tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     (tmp_path / f"dhtstore-{os.getuid()}").mkdir(mode=0o755)
     with pytest.raises(HomeUnusable, match="someone else"):
