@@ -184,7 +184,8 @@ def _read_file(links: list[Link], message: Message, block_bytes: int) -> Node:
     if 0 in sizes:
         raise MalformedDag("a file node with a child that claims no bytes")
     total = len(message.content) + sum(sizes)
-    if message.filesize not in (None, total) or total > CONTENT_SIZE_MAX_BYTES:
+    _check_size("file", total)
+    if message.filesize not in (None, total):
         raise MalformedDag(f"a file node that claims {message.filesize} bytes, not {total}")
     return _node(links, sizes, message, total, block_bytes)
 
@@ -218,9 +219,16 @@ def _read_shard(links: list[Link], message: Message, block_bytes: int) -> Node:
 def _directory_node(links: list[Link], message: Message, block_bytes: int) -> Node:
     sizes = [link.tsize_bytes for link in links]
     total = sum(sizes)
-    if total > CONTENT_SIZE_MAX_BYTES:
-        raise MalformedDag(f"a directory that claims {total} bytes")
+    _check_size("directory", total)
     return _node(links, sizes, message, total, block_bytes)
+
+
+def _check_size(kind: str, size_bytes: int) -> None:
+    if size_bytes > CONTENT_SIZE_MAX_BYTES:
+        limit = CONTENT_SIZE_MAX_BYTES
+        raise MalformedDag(
+            f"a {kind} that claims {size_bytes} bytes, more than the {limit} allowed"
+        )
 
 
 def _read_symlink(links: list[Link], message: Message, block_bytes: int) -> Node:

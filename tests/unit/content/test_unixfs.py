@@ -97,3 +97,11 @@ def test_a_name_that_could_leave_its_directory_is_refused(name: str) -> None:
 def test_a_name_that_could_leave_its_shard_is_refused(name: str) -> None:
     with pytest.raises(MalformedDag, match="name"):
         read(SHARD, [Link(CID, "00" + name, 1)])
+
+
+def test_a_size_beyond_the_limit_names_the_limit() -> None:
+    size = 5 * 10**18
+    with pytest.raises(MalformedDag, match=f"claims {size} bytes, more than the {1 << 60}"):
+        read(Message(Kind.FILE, b"", size, [size]), [Link(CID, "", 4)])
+    with pytest.raises(MalformedDag, match=f"claims {size} bytes, more than the {1 << 60}"):
+        read(Message(Kind.DIRECTORY), [Link(CID, "huge", size)])
