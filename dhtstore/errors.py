@@ -65,6 +65,18 @@ class TargetUnusable(UsageError):
     hint = "choose another path with -o"
 
 
+class SymlinkAlone(UsageError):
+    """A symbolic link where a file or a directory is wanted: alone it leads nowhere."""
+
+    hint = "get what it leads to, or the directory that it is in"
+
+
+class NeedsNode(UsageError):
+    """A question about the node of a data directory, asked of one that --seed made for it."""
+
+    hint = "leave --seed away; start a node with `dhtstore join` if none runs"
+
+
 class HomeInUse(UsageError):
     """A second node on one data directory; the message names the process that holds it."""
 
@@ -90,6 +102,24 @@ class NotFound(DhtstoreError):
     """Nobody provides this CID, as far as the network can tell."""
 
     hint = "check the CID; if it was put recently, the node that put it may be offline"
+
+
+class NoSuchPath(NotFound):
+    """The content is there, and has nothing of that name."""
+
+    hint = "`dhtstore ls CID` lists the names in a directory"
+
+
+class NotHere(NotFound):
+    """This node has no pin, or no receipts, of this CID."""
+
+    hint = "`dhtstore list` shows what was put from here, `dhtstore pin ls` what is pinned"
+
+
+class UnknownNode(NotFound):
+    """Nobody knows an address of this node."""
+
+    hint = "check the id, or give a ticket or HOST:PORT; `dhtstore peers` lists who is known here"
 
 
 class Unreachable(DhtstoreError):
@@ -168,6 +198,12 @@ class BlockMismatch(IntegrityFailure):
 
 class BlockDamaged(IntegrityFailure):
     """A block of the local store whose bytes on disk rotted; it is not served."""
+
+
+class StoreDamaged(IntegrityFailure):
+    """Blocks of the local store were found damaged; the others are fine."""
+
+    hint = "damaged blocks are not served to anyone; put the same content again to replace them"
 
 
 class MalformedDag(IntegrityFailure):

@@ -12,7 +12,9 @@ from dhtstore.cli.common import Common, command
 @command
 def ping(
     common: Common,
-    node: Annotated[str, typer.Argument(metavar="NODE", help="A node id, or a ticket.")],
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="Id, public key, ticket or HOST:PORT.")
+    ],
 ) -> None:
     """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
     from dhtstore.cli.session import ask
@@ -23,4 +25,5 @@ def ping(
     if common.json:
         print_json(answer)
         return
-    emit(f"{answer['node']} at {answer['address']}: {answer['rtt_ms']:.1f} ms")
+    took = "this node itself" if answer["itself"] else f"{answer['rtt_ms']:.1f} ms"
+    emit(f"{answer['node']} at {answer['address']}: {took}")

@@ -12,7 +12,7 @@ def verify(common: Common) -> None:
     from dhtstore.cli.session import Errand, run
     from dhtstore.cli.show import emit, print_json
     from dhtstore.config import format_size
-    from dhtstore.errors import IntegrityFailure
+    from dhtstore.errors import StoreDamaged
     from dhtstore.wire.control import Request
 
     with progress_bar(common) as watch:
@@ -24,4 +24,4 @@ def verify(common: Common) -> None:
             emit(f"damaged {cid}")
         emit(f"{found['blocks']} blocks, {format_size(found['size'])} verified")
     if found["damaged"]:
-        raise IntegrityFailure(f"{len(found['damaged'])} blocks are damaged")
+        raise StoreDamaged(f"{len(found['damaged'])} blocks are damaged")

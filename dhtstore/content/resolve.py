@@ -17,7 +17,7 @@ from dhtstore.content.hamt import name_hash, prefix_chars, slot
 from dhtstore.content.units import Place
 from dhtstore.content.unixfs import Kind, Node, read_node
 from dhtstore.content.walk import Want
-from dhtstore.errors import MalformedDag, NotFound, UsageError
+from dhtstore.errors import MalformedDag, NoSuchPath, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.params import TREE_ENTRIES_MAX
 
@@ -68,7 +68,7 @@ class Stat:
 def resolve(
     root: Cid, names: Sequence[str], *, place: Place | None = None
 ) -> Generator[Want, Data, Resolved]:
-    """Follow ``names`` down from ``root``.  Raises NotFound naming what is missing, MalformedDag.
+    """Follow ``names`` down from ``root``.  Raises NoSuchPath naming what is missing, MalformedDag.
 
     Without names nothing is fetched.
     """
@@ -77,7 +77,7 @@ def resolve(
         found = yield from _enter(reader, task, name)
         if found is None:
             missing = "/".join(names[: depth + 1])
-            raise NotFound(f"there is no {missing!r} in {root}")
+            raise NoSuchPath(f"there is no {missing!r} in {root}")
         task = found
     return Resolved(task.cid, task.place)
 

@@ -7,7 +7,7 @@ from dhtstore.content.dag_walk import DagWalk, piece, root_task
 from dhtstore.content.units import Place
 from dhtstore.content.unixfs import Kind, Node
 from dhtstore.content.walk import Directory, File, Output, Symlink
-from dhtstore.errors import MalformedDag
+from dhtstore.errors import MalformedDag, SymlinkAlone
 from dhtstore.model.cid import Cid
 from dhtstore.params import TREE_ENTRIES_MAX
 
@@ -16,7 +16,8 @@ class TreeWalk(DagWalk):
     """Emits directories, files, symbolic links and pieces, each parent before its children.
 
     Paths are safe to create below the target: no name leaves its directory, no name stands
-    twice, no symbolic link leads out.  ``place`` comes from ``resolve``.
+    twice, no symbolic link leads out.  ``place`` comes from ``resolve``.  Where the root is a
+    symbolic link, SymlinkAlone is raised, at once if its CID is its content.
     """
 
     def __init__(self, root: Cid, *, place: Place | None = None) -> None:
@@ -34,19 +35,22 @@ class TreeWalk(DagWalk):
         if node.is_file:
             return [File(task.path, node.size_bytes, node.mode), *piece(task, node)]
         if node.kind is Kind.SYMLINK:
-            return [Symlink(task.path, safe_target(task.path, node))]
+            return [_symlink(task, node)]
         return [Directory(task.path)]
 
 
-def safe_target(path: tuple[str, ...], node: Node) -> str:
-    """The target of the symbolic link at ``path``.  Raises MalformedDag if it may lead out."""
+def _symlink(task: Task, node: Node) -> Symlink:
+    """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
     try:
         target = bytes(node.content).decode()
     except UnicodeDecodeError:
         raise MalformedDag("a symbolic link whose target is not UTF-8") from None
-    if may_lead_out(path, target):
-        raise MalformedDag(f"a symbolic link {'/'.join(path)!r} to {target[:80]!r} may lead out")
-    return target
+    if not task.path:
+        raise SymlinkAlone(f"{task.cid} is a symbolic link to {target[:80]!r}")
+    if may_lead_out(task.path, target):
+        name = "/".join(task.path)
+        raise MalformedDag(f"a symbolic link {name!r} to {target[:80]!r} may lead out")
+    return Symlink(task.path, target)
 
 
 def may_lead_out(path: tuple[str, ...], target: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.walk import Directory, File, Leaf, Output
-from dhtstore.errors import IntegrityFailure, MalformedDag
+from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetch import fetch
 from dhtstore.node.holders import DhtSources
@@ -49,7 +49,7 @@ async def get(
 ) -> GetResult:
     """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory.
 
-    Raises NotFound, Unreachable, IntegrityFailure, MalformedDag, TargetUnusable, NoRoom.  What
+    Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
     was verified stays beside the target as ``name.part`` and the next get goes on from there.
     """
     blocking = node.ports.blocking
@@ -122,7 +122,5 @@ class Target:
     def _open(self, first: Output) -> None:
         if isinstance(first, Directory):
             self._tree = TreeOutput(self._dir_fd, self._name, self._root)
-        elif isinstance(first, File):
-            self._file = FileOutput(self._dir_fd, self._name, self._root)
         else:
-            raise MalformedDag(f"{self._root} is a symbolic link, which names nothing by itself")
+            self._file = FileOutput(self._dir_fd, self._name, self._root)

@@ -97,13 +97,16 @@ async def _dial(node: Node, seed: str, trust: Trust) -> Link:
     addresses = await resolve(*split_host_port(seed))
     if (known := trust.known.get(seed)) is not None:
         return await node.links.to(known, addresses, DIAL_TIMEOUT_S)
-    link = await _dial_unknown(node, addresses)
+    link = await dial_unknown(node, addresses)
     trust.learn(seed, link.public_key)
     return link
 
 
-async def _dial_unknown(node: Node, addresses: Sequence[Address]) -> Link:
-    """The first that answers: of a name's addresses often only those of one family do."""
+async def dial_unknown(node: Node, addresses: Sequence[Address]) -> Link:
+    """The first that answers: of a name's addresses often only those of one family do.
+
+    Raises ConnectionLost, RefusedByNetwork, PeerRefused.
+    """
     lost: ConnectionLost | None = None
     for address in addresses:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dhtstore.errors import NotFound
+from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.acknowledge import provider_record
@@ -49,9 +49,9 @@ async def pin_add(node: Node, root: Cid, name: str, progress: ProgressSink) -> P
 
 
 async def pin_rm(node: Node, root: Cid) -> PinRow:
-    """Raises NotFound if it was not pinned by hand.  Pins of puts stay."""
+    """Raises NotHere if it was not pinned by hand.  Pins of puts stay."""
     if not await node.ports.blocking.run(node.pins.remove, root, "user"):
-        raise NotFound(f"{root} is not pinned by hand here")
+        raise NotHere(f"{root} is not pinned by hand here")
     return PinRow(str(root), "user", "")
 
 

@@ -23,7 +23,7 @@ Bytes = bytes | memoryview
 
 
 async def resolve_path(node: Node, root: Cid, names: Sequence[str]) -> Resolved:
-    """Follow a path from a root; raises NotFound naming what is missing, and as ``ask``."""
+    """Follow a path from a root; raises NoSuchPath naming what is missing, and as ``ask``."""
     return await ask(node, resolve(root, names))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dhtstore.errors import NotFound
+from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.signing import check
 from dhtstore.node.receipt_view import ReceiptView
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 async def receipts(node: Node, root: Cid) -> list[ReceiptView]:
-    """Needs no network.  Raises NotFound, and InvalidSignature if one does not verify."""
+    """Needs no network.  Raises NotHere, and InvalidSignature if one does not verify."""
     found = await node.ports.blocking.run(node.receipts.for_root, root)
     if not found:
-        raise NotFound(f"no receipts for {root} here: it was not put from this node")
+        raise NotHere(f"no receipts for {root} here: it was not put from this node")
     for receipt in found:
         check(receipt, receipt.network, node.ports.crypto)
     return [ReceiptView.of(receipt) for receipt in found]

@@ -17,7 +17,7 @@ from dhtstore.content.tree_walk import TreeWalk
 from dhtstore.content.unit_walk import UnitWalk
 from dhtstore.content.unixfs import Kind, Message
 from dhtstore.content.walk import Directory, File, Leaf, Symlink, Walk
-from dhtstore.errors import MalformedDag, UnreadableSource, UsageError
+from dhtstore.errors import MalformedDag, SymlinkAlone, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import DAG_DEPTH_MAX, GIB
@@ -210,10 +210,11 @@ def test_a_symlink_that_stays_inside_is_kept(target: str) -> None:
     assert Symlink(("d", "e", "link"), target) in dag.run(TreeWalk(root))
 
 
-def test_a_symlink_alone_has_no_inside() -> None:
+@pytest.mark.parametrize("target", ["neighbour", "/etc/passwd"])
+def test_a_symlink_alone_is_named_as_such(target: str) -> None:
     dag = Dag()
-    with pytest.raises(MalformedDag, match="lead out"):
-        dag.run(TreeWalk(dag.symlink("neighbour").cid))
+    with pytest.raises(SymlinkAlone, match=f"is a symbolic link to '{target}'"):
+        dag.run(TreeWalk(dag.symlink(target).cid))
 
 
 def test_a_symlink_target_outside_utf8_is_refused() -> None:
