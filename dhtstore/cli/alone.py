@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from dhtstore.cli.common import Common
 from dhtstore.cli.session import Errand
@@ -14,23 +14,36 @@ from dhtstore.cli.start import set_up_logging, start_node
 from dhtstore.cli.trust import trust_in
 from dhtstore.cli.where import home_of, load_settings
 from dhtstore.config import Settings
-from dhtstore.errors import TimedOut
+from dhtstore.errors import NeedsNode, TimedOut
 from dhtstore.node.control import perform
 from dhtstore.node.join import join
 from dhtstore.node.node import Node
 from dhtstore.store.home import Home
 from dhtstore.store.places import temporary_home
+from dhtstore.wire.control import Request
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
+
+# What these tell of, or keep, would end with the command.
+_NEED_NODE: Final = ("id", "list", "verify", "receipts", "pin-add", "pin-rm", "pin-ls")
 
 
 def run_alone(common: Common, errand: Errand) -> Any:
     """As ``session.run``.  Puts are made in the name of the owner of the real data directory,
-    where the keys of HOST:PORT seeds are pinned too."""
+    where the keys of HOST:PORT seeds are pinned too.  Raises NeedsNode for what makes no sense
+    of a node that ends at once."""
+    _check(errand.request)
     set_up_logging(common.log_level)
     owner_home = home_of(common)
     settings = _client(load_settings(owner_home, {"network": _network(common)}), common.seeds)
     with temporary_home() as home:
         return asyncio.run(_perform(common, errand, settings, home, owner_home))
+
+
+def _check(request: Request) -> None:
+    own_status = request.op == "status" and not request.target
+    if request.op in _NEED_NODE or own_status or request.pin:
+        what = "--pin" if request.pin else request.op.replace("-", " ")
+        raise NeedsNode(f"{what} needs a running node: there is none behind --seed")
 
 
 def _network(common: Common) -> str:

@@ -34,10 +34,10 @@ def config(
 
 def _show(common: Common, key: str) -> None:
     from dhtstore.cli.show import emit, print_fields, print_json
-    from dhtstore.cli.where import home_of, load_settings
+    from dhtstore.cli.where import settings_here
     from dhtstore.config import shown
 
-    values = shown(load_settings(home_of(common), {}))
+    values = shown(settings_here(common))
     if key:
         values = {key: values[key]}
     if common.json:

@@ -38,12 +38,21 @@ def get(
 
         stream(common, target)
         return
-    path = Path(output or (names[-1] if names else str(root)))
+    path = _target(output or (names[-1] if names else str(root)))
     request = Request("get", target=target, name=path.name, pin=pin)
     result = _send(common, path, request)
     _report(common, path, result)
     if explain:
         _explain(common, result)
+
+
+def _target(output: str) -> Path:
+    """Raises TargetUnusable for a directory that is not there, which a Path would not tell."""
+    from dhtstore.errors import TargetUnusable
+
+    if output.endswith("/") and not os.path.isdir(output):
+        raise TargetUnusable(f"there is no directory {output}")
+    return Path(output)
 
 
 def _send(common: Common, path: Path, request: Any) -> Any:

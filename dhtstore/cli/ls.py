@@ -11,7 +11,10 @@ from dhtstore.cli.common import Common, command
 
 @command
 def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """List the directory CID: the CID, size, type and name of each entry."""
+    """List the directory CID: the CID, size, type and name of each entry.
+
+    Size is the content of a file; that of a directory is not known without a walk through it.
+    """
     from dhtstore.cli.session import ask
     from dhtstore.cli.show import print_json, print_table
     from dhtstore.model.cid import parse_cid_path
@@ -22,5 +25,8 @@ def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]
     if common.json:
         print_json(rows)
         return
-    cells = [(row["cid"], row["size"], row["type"], row["name"]) for row in rows]
-    print_table(cells, ("cid", "bytes", "type", "name"))
+    cells = [
+        (row["cid"], None if row["type"] == "directory" else row["size"], row["type"], row["name"])
+        for row in rows
+    ]
+    print_table(cells, ("cid", "size", "type", "name"))

@@ -67,4 +67,6 @@ def moment(unix_s: float) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_cell(item) for item in value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "-" if value is None or value == "" else printable(str(value))

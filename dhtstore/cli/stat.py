@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,10 @@ from dhtstore.cli.common import Common, command
 
 @command
 def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """Tell what CID is: a file, a directory or a symlink, its size, its units."""
+    """Tell what CID is: a file, a directory or a symlink, its sizes, its unit.
+
+    Size is the content of a file; dag size is all blocks below CID, as its links claim them.
+    """
     from dhtstore.cli.session import ask
     from dhtstore.cli.show import print_fields, print_json
     from dhtstore.model.cid import parse_cid_path
@@ -22,4 +25,12 @@ def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]"
     if common.json:
         print_json(fields)
         return
-    print_fields(fields)
+    print_fields(_labelled(fields))
+
+
+def _labelled(fields: dict[str, Any]) -> dict[str, object]:
+    """The content of a directory is not known without a walk through all of it."""
+    labelled = {"dag size" if name == "total" else name: fields[name] for name in fields}
+    if fields["type"] == "directory":
+        del labelled["size"]
+    return labelled

@@ -47,9 +47,20 @@ def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:
     """Flag, else environment, else file, else default; raises InvalidSetting naming the key."""
     file = str(home.path / _FILE)
     settings = merge(Settings(), parse_toml(home.read_config(), file), file)
-    settings = merge(settings, from_environment(os.environ), "environment")
+    settings = _with_environment(settings)
     given = {key: value for key, value in flags.items() if value is not None and value != ""}
     return merge(settings, given, "command line")
+
+
+def settings_here(common: Common) -> Settings:
+    """As ``load_settings`` without flags, of a data directory that may be missing: it stays so."""
+    if home_path(common).is_dir():
+        return load_settings(home_of(common), {})
+    return _with_environment(Settings())
+
+
+def _with_environment(settings: Settings) -> Settings:
+    return merge(settings, from_environment(os.environ), "environment")
 
 
 def keep_settings(home: Home, settings: Settings) -> None:

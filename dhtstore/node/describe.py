@@ -26,8 +26,9 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """``size`` is the content, ``total`` what all of it claims, blocks included; ``unit`` where
-    its first block is placed; ``here`` whether that block is in the local store."""
+    """``size`` is the content of a file, and what the links of a directory claim; ``total`` what
+    all of it claims, blocks included; ``unit`` where its first block is placed; ``here`` whether
+    that block is in the local store."""
 
     cid: str
     type: str

@@ -139,9 +139,19 @@ def test_settings_are_shown_written_and_reset(tmp_path: Path) -> None:
     assert again.text == "rack 2\n"
     assert run("config", *home, "domain", "").code == 0
     assert run("config", *home, "domain").text == "\n"
+    assert run("config", *home, "network", environment={"DHTSTORE_NETWORK": "x"}).text == "x\n"
     refused = run("config", *home, "replicas", "99")
     assert refused.code == 2
     assert run("config", *home, "replicas").text == "3\n"
+
+
+def test_showing_settings_makes_no_data_directory(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for arguments in ((), ("--json",), ("replicas",)):
+        ran = run("config", "--home", home, *arguments, environment={"DHTSTORE_REPLICAS": "4"})
+        assert ran.code == 0, ran.err
+        assert "4" in ran.text
+    assert not home.exists()
 
 
 def test_the_owner_moves_to_another_machine(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""What is refused says what is wrong and what would help, fitting the case."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dhtstore.model.cid import Cid
+from tests.cli.conftest import Network
+from tests.cli.terminal import Daemons, Ran, run
+
+ABSENT = str(Cid.of(b"nobody ever put this either"))
+
+
+def hint(ran: Ran) -> str:
+    return ran.err.splitlines()[-1].removeprefix("hint: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("pin", "rm", ABSENT), "`dhtstore pin ls`"),
+        (("receipts", ABSENT), "`dhtstore list`"),
+        (("ping", "00" * 20), "`dhtstore peers`"),
+        (("stat", f"{Cid.of(b'')}/no/such"), "`dhtstore ls"),
+    ],
+)
+def test_each_kind_of_not_found_has_its_own_hint(
+    network: Network, arguments: tuple[str, ...], words: str
+) -> None:
+    network.client.put(b"")
+    ran = run(*arguments, "--home", network.client.home)
+    assert ran.code == 3, ran.err
+    assert words in hint(ran)
+
+
+def test_a_symbolic_link_by_itself_is_no_malformed_content(
+    network: Network, tmp_path: Path
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to("elsewhere")
+    cid = network.storage[0].run("put", tmp_path / "tree").text.strip()
+    ran = network.client.run("get", f"{cid}/link", "-o", tmp_path / "out")
+    assert ran.code == 2, ran.err
+    assert "a symbolic link to 'elsewhere'" in ran.err
+    assert "the directory" in hint(ran)
+    assert os.listdir(tmp_path) == ["tree"]
+
+
+def test_a_target_that_must_be_a_directory_and_is_not_there(
+    network: Network, tmp_path: Path
+) -> None:
+    cid = network.storage[0].put(b"into a directory", "--replicas", "1")
+    ran = network.client.run("get", cid, "-o", "newdir/", cwd=tmp_path)
+    assert ran.code == 2, ran.err
+    assert "newdir/" in ran.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_sizes_say_what_they_count(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "five").write_bytes(b"bytes")
+    cid = network.storage[0].run("put", tmp_path / "tree").text.strip()
+
+    def fields(target: str) -> dict[str, str]:
+        lines = network.storage[0].run("stat", target).text.splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+    assert (fields(f"{cid}/five")["size"], fields(f"{cid}/five")["here"]) == ("5", "yes")
+    assert "size" not in fields(cid)
+    assert int(fields(cid)["dag size"]) > 5
+
+
+def test_the_store_that_is_damaged_does_not_ask_to_be_verified_again(daemons: Daemons) -> None:
+    data = os.urandom(5000)
+    node = daemons("rotten", "--capacity", "100MB")
+    node.put(data, "--replicas", "1")
+    for path in (node.home / "blocks").rglob("*"):
+        stored = path.read_bytes() if path.is_file() else b""
+        if data in stored:
+            path.write_bytes(stored.replace(data, bytes([data[0] ^ 1]) + data[1:]))
+    ran = node.run("verify")
+    assert ran.code == 5, ran.err
+    assert "put" in hint(ran)
+    assert "verify" not in hint(ran)
+    node.put(data, "--replicas", "1")  # as the hint says
+    assert node.run("verify").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("id",),
+        ("status",),
+        ("list",),
+        ("verify",),
+        ("receipts", ABSENT),
+        ("pin", "ls"),
+        ("pin", "add", ABSENT),
+        ("pin", "rm", ABSENT),
+        ("get", ABSENT, "--pin"),
+    ],
+)
+def test_what_only_a_running_node_can_do(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Refused before anything is dialled: nobody listens behind this seed."""
+    ran = run(*arguments, "--home", tmp_path / "home", "--seed", "127.0.0.1:1", cwd=tmp_path)
+    assert ran.code == 2, ran.err
+    assert "needs a running node" in ran.err
+    assert "--seed" in hint(ran)
+    assert os.listdir(tmp_path) == []
+
+
+# --- ping ----------------------------------------------------------------------------------------
+
+
+def test_a_node_pings_itself(network: Network) -> None:
+    node = network.storage[0]
+    me = node.run("id", "--json").json
+    for name in (me["node"], me["public_key"], me["addresses"][0], me["ticket"]):
+        ran = node.run("ping", name)
+        assert ran.code == 0, ran.err
+        assert ran.text.startswith(f"{me['node']} ")
+        assert "this node itself" in ran.text
+
+
+def test_ping_takes_whatever_names_a_node(network: Network) -> None:
+    other = network.storage[1].run("id", "--json").json
+    for name in (other["node"], other["public_key"], other["addresses"][0], other["ticket"]):
+        ran = network.storage[0].run("ping", name, "--json")
+        assert ran.code == 0, ran.err
+        assert (ran.json["node"], ran.json["itself"]) == (other["node"], False)
+        assert ran.json["address"] == other["addresses"][0]
+    for nobody in ("xyz", "00", "10.0.0.1:many", ":1"):
+        ran = network.storage[0].run("ping", nobody)
+        assert ran.code == 2, ran.err
+    ran = network.storage[0].run("ping", "127.0.0.1:1")
+    assert ran.code == 4, ran.err
