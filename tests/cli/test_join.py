@@ -105,6 +105,8 @@ def test_another_network_is_refused(network: Network, tmp_path: Path) -> None:
         assert ran.code == 10, ran.err
         assert "another" in ran.err
         assert ran.out == b""
+    assert not (tmp_path / "config.toml").exists()  # a start that failed decides nothing
+    assert run("config", "--home", tmp_path, "network").text == "main\n"
 
 
 def test_a_seed_that_does_not_answer(tmp_path: Path) -> None:
