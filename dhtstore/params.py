@@ -116,6 +116,7 @@ REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 UNIT_OVERHEAD_DIVISOR: Final = 64  # room for interior blocks and headers: 1/64 of the content
+CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots: two policies, keys, indexes
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_PEER_MAX: Final = 8

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
 
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.signing import Signed
+from dhtstore.params import CLAIM_ROW_BYTES
 
 
 class Policy(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -44,3 +46,12 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     size_bytes: int  # content bytes of the unit, as walked
     blocks: int
     policy: Policy
+
+    @property
+    def ledger_bytes(self) -> int:
+        return claim_bytes(self.unit_roots)
+
+
+def claim_bytes(unit_roots: Iterable[bytes]) -> int:
+    """What a claim on a unit with these roots takes in a ledger, at most."""
+    return CLAIM_ROW_BYTES + sum(map(len, unit_roots))

@@ -38,7 +38,7 @@ class Node:
         self._duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ledger = ports.ledger
-        self.claims, self.pins = Claims(ledger), Pins(ledger)
+        self.claims, self.pins = Claims(ledger, ports.tracer), Pins(ledger)
         self.puts, self.receipts = Puts(ledger), Receipts(ledger)
         self.peers = Peers(ledger, ports.tracer)
         self.staging = Staging(self)

@@ -12,6 +12,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.store.claims import Claims
+from dhtstore.store.entries import encode
 from dhtstore.store.memory import MemoryKeyValue
 from dhtstore.store.peers import Peers
 from dhtstore.store.pins import Pin, Pins
@@ -174,3 +175,53 @@ def test_a_damaged_ledger_is_named() -> None:
     table.write([(table.scan(b"")[0][0], b"\xc1")])
     with pytest.raises(IntegrityFailure, match="Pin"):
         pins.list()
+
+
+def test_a_unit_that_one_owner_claims_twice_is_counted_once_and_each_claim_by_its_row() -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    row = claim(b"u", policy()).ledger_bytes
+    for of in (policy(ALICE, A), policy(ALICE, B), policy(ALICE, A, sequence=2), policy(BOB, A)):
+        claims.put(claim(b"u", of))
+    claims.put(claim(b"v", policy(ALICE, A)))
+    for counted in (claims, Claims(table)):
+        held = [counted.held_bytes(owner) for owner in (ALICE, BOB, b"nobody")]
+        assert held == [200 + 3 * row, 100 + row, 0]
+        assert counted.held_bytes(ALICE, but=(b"u", A.raw)) == 100 + 2 * row
+        assert counted.ledger_bytes() == 4 * row
+    claims.forget(b"u")
+    assert claims.held_bytes(ALICE) == 100 + row
+
+
+def test_a_claim_counts_the_roots_that_it_makes_a_ledger_keep() -> None:
+    many = msgspec.structs.replace(claim(b"u", policy()), unit_roots=(A.raw,) * 1000)
+    assert many.ledger_bytes - claim(b"u", policy()).ledger_bytes == 999 * len(A.raw)
+    assert claim(b"u", policy()).ledger_bytes > len(encode(claim(b"u", policy())))
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xc1", msgspec.msgpack.encode("x")])
+def test_damaged_rows_are_passed_over_with_a_trace(raw: bytes) -> None:
+    told: list[str] = []
+    table = MemoryKeyValue()
+    claims = Claims(table, lambda event, **fields: told.append(event))
+    for unit in (b"u", b"v"):
+        claims.put(claim(unit, policy()))
+    for key, _ in table.scan(b"claim/"):
+        table.write([(key, raw)])
+        break
+    again = Claims(table, lambda event, **fields: told.append(event))
+    assert [c.unit for c in again.units_kept(0)] == [b"v"]
+    assert again.all_units() == [b"v"]
+    assert again.held_bytes(ALICE) == 100 + claim(b"v", policy()).ledger_bytes
+    assert again.for_unit(b"u") == []
+    assert set(told) == {"ledger.damaged"}
+
+
+def test_a_damaged_policy_leaves_the_one_a_claim_was_made_under() -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    claims.put(claim(b"u", policy()))
+    for key, _ in table.scan(b"policy/"):
+        table.write([(key, b"\xc1")])
+    assert [c.policy for c in claims.units_kept(0)] == [policy()]
+    assert claims.put(claim(b"u", policy(sequence=2)))
