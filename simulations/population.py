@@ -57,9 +57,9 @@ class Member:
 
 
 class Population:
-    """``count`` machines with addresses 10.0.0.1 and up; all down at first.
+    """Machines with addresses 10.0.0.1 and up, one for each of ``settings``; all down at first.
 
-    ``settings`` gives each its settings by number; ``skew_s`` bounds how far wall clocks are off.
+    ``skew_s`` bounds how far wall clocks are off.
     """
 
     def __init__(
@@ -72,29 +72,34 @@ class Population:
     ) -> None:
         self.loop, self.network, self.seed = loop, network, seed
         self._rng = random.Random(derive(seed, "population"))
-        self.members = [
-            self._member(number, chosen, skew_s) for number, chosen in enumerate(settings)
-        ]
+        self._skew_s = skew_s
+        self.members: list[Member] = []
+        for chosen in settings:
+            self.add(chosen)
         self.lives = 0
         self.zombies: dict[int, list[str]] = {}
         self._reapers: dict[int, asyncio.Task[None]] = {}
 
-    def _member(self, number: int, settings: NodeSettings, skew_s: float) -> Member:
+    def add(self, settings: NodeSettings) -> Member:
+        """One more machine."""
+        number = len(self.members)
         place = number + 1
         address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
         secrets = [
             derive(self.seed, f"{whose}/{number}").to_bytes(32, "big")
             for whose in ("node", "owner")
         ]
-        return Member(
+        member = Member(
             number,
             address,
             SimCrypto(*secrets),
-            SimClock(self.loop, self._rng.uniform(-skew_s, skew_s)),
+            SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
             Disk(settings.capacity_bytes, random.Random(derive(self.seed, f"disk/{number}"))),
             replace(settings, advertise=(address,)),
             InlineBlocking(),
         )
+        self.members.append(member)
+        return member
 
     # --- who is up --------------------------------------------------------------------------
 
@@ -118,9 +123,9 @@ class Population:
                 await asyncio.wait([member.stopping])
             if not with_data:
                 member.disk.wipe()
-            member.life, self.lives = self.lives, self.lives + 1
+            ports = self.ports(member)
             self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
-            member.node = await self.run(number, _started(self._ports(member), member.settings))
+            member.node = await self.run(number, _started(ports, member.settings))
         finally:
             member.starting = False
         return member.node
@@ -130,7 +135,9 @@ class Population:
         member = self.members[number]
         return member.node is None and not member.starting
 
-    def _ports(self, member: Member) -> Ports:
+    def ports(self, member: Member) -> Ports:
+        """What a new life of that machine begins with."""
+        member.life, self.lives = self.lives, self.lives + 1
         blocks, tables = member.disk.plug()
         return Ports(
             clock=member.clock,

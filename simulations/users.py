@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.node.node import Node
-from dhtstore.node.put import PutResult
+from dhtstore.node.progress import no_progress
+from dhtstore.node.put import PutResult, put
+from dhtstore.node.read import read
 from dhtstore.node.reprovide import announce_all
 from simulations.checkers import Journal
 from simulations.instruments import look_up
@@ -18,7 +20,6 @@ from simulations.ports import derive
 from simulations.results import OperationRow
 from simulations.waiting import describe_task
 from simulations.workload import Kind, Operation, object_bytes
-from simulations.world import get_bytes, put_bytes
 
 LOOKUP_TIMEOUT_S = 15.0
 OPERATION_TIMEOUT_S = 600.0
@@ -161,3 +162,25 @@ def _name(operation: Operation) -> str:
 
 class NotPutYet(DhtstoreError):
     """The put that this get waits for has not succeeded."""
+
+
+async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutResult:
+    """Put bytes as a file without a disk."""
+    return await put(
+        node, _once(data), name="bytes", replicas=replicas, min_acks=None, progress=no_progress
+    )
+
+
+async def get_bytes(node: Node, root: Cid) -> bytes:
+    """Get a file into memory."""
+    taken = bytearray()
+
+    async def write(piece: bytes | memoryview) -> None:
+        taken.extend(piece)
+
+    await read(node, root, (), write)
+    return bytes(taken)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

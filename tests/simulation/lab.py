@@ -1,4 +1,4 @@
-"""A World whose nodes can be given parts of their own, for tests of what nodes do together."""
+"""Nodes that can be given parts of their own, for tests of what nodes do together."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ from dhtstore.node.join import join
 from dhtstore.node.keep import unit_of_claim
 from dhtstore.node.node import Node
 from dhtstore.node.own_copy import local_units
-from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.ports import NodeSettings
 from dhtstore.node.progress import ProgressSink, no_progress
 from dhtstore.node.put import PutResult, put
-from dhtstore.params import PROVIDERS_PER_KEY_MAX
+from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.contract import BlockStore
+from dhtstore.wire.ticket import Ticket
 from simulations.crypto import SimCrypto
 from simulations.network import SimNetwork
-from simulations.ports import InlineBlocking
+from simulations.population import Population
+from simulations.ports import InlineBlocking, derive
 from simulations.virtual_loop import VirtualLoop, run
-from simulations.world import STORAGE, World, ticket_of
 
 T = TypeVar("T")
+STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)
 CLIENT = NodeSettings()
 
 
-class Lab(World):
-    """``add`` starts a node and lets it join; ``parts`` replace those of its Ports."""
+class Lab:
+    """``add`` starts a node on a machine of its own and lets it join; ``parts`` replace those of
+    its Ports."""
 
     def __init__(self, loop: VirtualLoop, seed: int, network: SimNetwork | None = None) -> None:
-        super().__init__(loop, seed, network)
-        self._parts: dict[str, Any] = {}
+        self.loop = loop
+        self.network = network or SimNetwork(loop, random.Random(derive(seed, "network")))
+        self.nodes: list[Node] = []
+        self._machines = Population(loop, self.network, seed, [])
         self.rng = random.Random(seed)
 
     async def add(
@@ -52,11 +57,21 @@ class Lab(World):
         return node
 
     def build(self, settings: NodeSettings = STORAGE, **parts: Any) -> Node:
-        self._parts = parts
-        try:
-            return self.node(settings)
-        finally:
-            self._parts = {}
+        """A node that is not started yet."""
+        machine = self._machines.add(settings)
+        machine.crypto = parts.get("crypto", machine.crypto)
+        ports = replace(self._machines.ports(machine), **parts)
+        self.nodes.append(Node(ports, machine.settings))
+        return self.nodes[-1]
+
+    async def grow(self, count: int) -> None:
+        for _ in range(count):
+            await self.add()
+
+    async def stop(self) -> None:
+        """Stop every node, in order."""
+        for node in self.nodes:
+            await node.stop()
 
     async def again(self, node: Node, *, seeds: list[str] | None = None) -> Node:
         """The machine of ``node`` with its key and its disk, at another address."""
@@ -72,10 +87,6 @@ class Lab(World):
     def crash(self, node: Node, *, silent: bool = True) -> None:
         """``node`` is gone: it is neither heard nor hears."""
         self.network.crash(address_of(node), silent=silent)
-
-    def _ports(self, label: str, address: Address, crypto: SimCrypto) -> Ports:
-        crypto = self._parts.get("crypto", crypto)
-        return replace(super()._ports(label, address, crypto), **self._parts)
 
 
 def tell(story: Callable[[Lab], Awaitable[T]], *, seed: int = 1, limit_s: float = 1e7) -> T:
@@ -98,6 +109,11 @@ def tell(story: Callable[[Lab], Awaitable[T]], *, seed: int = 1, limit_s: float 
     gc.collect(0)  # a task whose error nobody took would report it now
     assert loop.unhandled == []
     return result
+
+
+def ticket_of(node: Node) -> str:
+    """What other nodes join through."""
+    return str(Ticket(node.settings.network, node.public_key, node.addresses()))
 
 
 def address_of(node: Node) -> Address:

@@ -21,8 +21,8 @@ from dhtstore.store.memory import MemoryBatch, MemoryBlockStore
 from dhtstore.store.quota import own_room
 from dhtstore.wire.frames import Accepted, Offer
 from simulations.ports import InlineBlocking
-from simulations.world import STORAGE, get_bytes, put_bytes
-from tests.simulation.lab import CLIENT, Lab, address_of, check_receipts, policy_of, tell
+from simulations.users import get_bytes, put_bytes
+from tests.simulation.lab import CLIENT, STORAGE, Lab, address_of, check_receipts, policy_of, tell
 
 T = TypeVar("T")
 CONTENT = random.Random(3).randbytes(2 * MIB + 1)

@@ -8,8 +8,9 @@ import random
 from simulations.network import SimNetwork
 from simulations.ports import derive
 from simulations.trace import Trace
+from simulations.users import get_bytes, put_bytes
 from simulations.virtual_loop import VirtualLoop, run
-from simulations.world import World, get_bytes, put_bytes
+from tests.simulation.lab import Lab
 
 NODES = 50
 CONTENT = random.Random(7).randbytes(3_000_000)
@@ -20,18 +21,18 @@ def _run(seed: int) -> tuple[str, str, bytes]:
     trace = Trace(lines)
 
     async def story() -> bytes:
-        await world.grow(NODES)
-        result = await put_bytes(world.nodes[7], CONTENT)
+        await lab.grow(NODES)
+        result = await put_bytes(lab.nodes[7], CONTENT)
         assert result.copies == 3
-        got = await get_bytes(world.nodes[42], result.cid)
-        await world.stop()
+        got = await get_bytes(lab.nodes[42], result.cid)
+        await lab.stop()
         return got
 
     loop = VirtualLoop()
     network = SimNetwork(
         loop, random.Random(derive(seed, "network")), loss=0.02, jitter=0.1, trace=trace
     )
-    world = World(loop, seed, network)
+    lab = Lab(loop, seed, network)
     got = run(story(), loop)
     return trace.hexdigest(), lines.getvalue(), got
 

@@ -20,14 +20,15 @@ from dhtstore.node.hold import Holder
 from dhtstore.node.join import join
 from dhtstore.node.links import Link, Reply
 from dhtstore.node.node import Node
-from dhtstore.params import GIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
+from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
 from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
-from simulations.world import STORAGE, put_bytes, ticket_of
+from simulations.users import put_bytes
 from tests.simulation.lab import (
     CLIENT,
+    STORAGE,
     Lab,
     UnevenBlocking,
     address_of,
@@ -37,6 +38,7 @@ from tests.simulation.lab import (
     put_with,
     small,
     tell,
+    ticket_of,
     units_of,
 )
 
@@ -155,7 +157,7 @@ def test_offers_that_come_together_count_each_other() -> None:
     async def story(lab: Lab) -> None:
         uploader = await lab.add()
         holder = await lab.add(
-            replace(STORAGE, owner_quota_bytes=3 * MIB), blocking=UnevenBlocking()
+            replace(STORAGE, owner_quota_bytes=3 * MIB + 20 * KIB), blocking=UnevenBlocking()
         )
         link = await link_between(uploader, holder)
         offers = [offer_of(uploader, b"%d" % number, size=MIB) for number in range(20)]
@@ -192,7 +194,7 @@ def test_a_reservation_serves_its_peer_and_once() -> None:
 def test_an_owners_open_offers_count_towards_its_quota() -> None:
     async def story(lab: Lab) -> None:
         uploader = await lab.add()
-        holder = await lab.add(replace(STORAGE, owner_quota_bytes=3 * MIB))
+        holder = await lab.add(replace(STORAGE, owner_quota_bytes=3 * MIB + 20 * KIB))
         link = await link_between(uploader, holder)
         codes = [
             await declined(link, offer_of(uploader, b"%d" % number, size=MIB))
@@ -248,6 +250,87 @@ def test_blocks_that_are_wrong_are_not_held() -> None:
         accepted = await link.request(offer, Accepted)
         assert await declined(link, Replicate(accepted.reservation)) == "integrity-failure"
         assert holder.claims.all_units() == other.claims.all_units() == []
+
+    tell(story)
+
+
+# --- what an offer costs whoever makes it --------------------------------------------------
+
+
+def test_offers_end_with_the_link_they_came_by() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        uploader, holder = lab.nodes
+        link = await link_between(uploader, holder)
+        for number in range(OFFERS_PER_PEER_MAX):
+            assert await declined(link, offer_of(uploader, b"%d" % number, size=MIB)) == ""
+        assert holder.ports.store.used_bytes > OFFERS_PER_PEER_MAX * MIB
+        await link.close()
+        await asyncio.sleep(1)
+        assert holder.ports.store.used_bytes == 0
+
+    tell(story)
+
+
+def test_strangers_cannot_reserve_the_room_that_the_owners_puts_need() -> None:
+    async def story(lab: Lab) -> None:
+        holder = await lab.add(
+            small(64 * MIB, owner_quota_bytes=GIB), store=MemoryBlockStore(64 * MIB)
+        )
+        codes = []
+        for number in range(10):
+            stranger = await lab.add(CLIENT)
+            link = await link_between(stranger, holder)
+            codes.append(await declined(link, offer_of(stranger, b"%d" % number, size=5 * MIB)))
+        assert codes == [""] * 4 + ["room"] * 6
+        assert (await put_with(holder, bytes(28 * MIB) + b"x", replicas=1)).copies == 1
+
+    tell(story)
+
+
+def test_roots_of_units_count_towards_a_quota_and_towards_the_room() -> None:
+    async def story(lab: Lab) -> None:
+        uploader = await lab.add()
+        strict = await lab.add(replace(STORAGE, owner_quota_bytes=100 * KIB))
+        narrow = await lab.add(
+            replace(STORAGE, accept=Accept.NETWORK), store=MemoryBlockStore(9 * MIB)
+        )
+        blocks = [b"%d" % number for number in range(2000)]
+        with uploader.ports.store.batch() as batch:
+            for block in blocks:
+                batch.put(Cid.of(block), block)
+            batch.commit()
+        codes = []
+        for number in range(90):
+            roots = tuple(Cid.of(block).raw for block in blocks[number:] + blocks[:number])
+            offer = Offer(roots, False, 0, policy_of(uploader, Cid.of(blocks[number])))
+            assert await declined(await link_between(uploader, strict), offer) == "quota"
+            link = await link_between(uploader, narrow)
+            try:
+                accepted = await link.request(offer, Accepted)
+            except PeerRefused as error:
+                codes.append(error.code)
+            else:
+                await link.request(Replicate(accepted.reservation), Held)
+        assert 10 < len(codes) < 80
+        assert set(codes) == {"room"}
+        assert narrow.claims.ledger_bytes() < 9 * MIB
+
+    tell(story)
+
+
+def test_siblings_that_are_alike_are_held_but_roots_that_hold_nothing_are_not() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        uploader, holder = lab.nodes
+        root = (await put_with(uploader, b"twice in one directory", replicas=1)).cid
+        link = await link_between(uploader, holder)
+        policy = policy_of(uploader, root)
+        accepted = await link.request(Offer((root.raw, root.raw), False, 44, policy), Accepted)
+        held = await link.request(Replicate(accepted.reservation), Held)
+        assert (held.receipt.blocks, held.receipt.size) == (1, 22)
+        inlined = bytes([1, 0x55, 0, 5]) + b"hello"
+        assert await declined(link, Offer((root.raw, inlined), False, 27, policy)) == "roots"
 
     tell(story)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from dhtstore.errors import PeerRefused
@@ -11,18 +9,14 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import sign
 from dhtstore.wire.frames import Accepted, Offer
-from simulations.network import SimNetwork
-from simulations.virtual_loop import VirtualLoop, run
-from simulations.world import World
+from tests.simulation.lab import Lab, tell
 
 
 @pytest.mark.parametrize("root", [b"", b"no CID", bytes(300_000)])
 def test_a_policy_for_a_root_that_is_no_cid_is_refused(root: bytes) -> None:
-    loop = VirtualLoop()
-
-    async def story() -> str:
-        await world.grow(2)
-        holder, stranger = world.nodes
+    async def story(lab: Lab) -> str:
+        await lab.grow(2)
+        holder, stranger = lab.nodes
         crypto = stranger.ports.crypto
         owner = crypto.owner
         policy = sign(Policy(owner.public_key, root, 1, 3, 0, False), "main", owner)
@@ -30,8 +24,6 @@ def test_a_policy_for_a_root_that_is_no_cid_is_refused(root: bytes) -> None:
         offer = Offer((Cid.of(b"block").raw,), False, 5, policy)
         with pytest.raises(PeerRefused) as refused:
             await link.request(offer, Accepted)
-        await world.stop()
         return refused.value.code
 
-    world = World(loop, 1, SimNetwork(loop, random.Random(1)))
-    assert run(story(), loop) == "invalid-cid"
+    assert tell(story) == "invalid-cid"

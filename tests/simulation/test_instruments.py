@@ -18,9 +18,9 @@ from simulations.latency import CoordinateLatency
 from simulations.network import SimNetwork
 from simulations.population import Population
 from simulations.ports import InlineBlocking
+from simulations.users import put_bytes
 from simulations.virtual_loop import VirtualLoop, run
 from simulations.warm import start_all
-from simulations.world import put_bytes
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 

@@ -16,9 +16,9 @@ from simulations.faults import AwaitCounter
 from simulations.latency import CoordinateLatency
 from simulations.network import SimNetwork
 from simulations.population import CrashedMeanwhile, Population
+from simulations.users import get_bytes, put_bytes
 from simulations.virtual_loop import VirtualLoop, run
 from simulations.warm import start_all
-from simulations.world import get_bytes, put_bytes
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 Story = Callable[[Population], Awaitable[None]]

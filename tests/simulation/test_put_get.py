@@ -21,9 +21,10 @@ from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
 from simulations.ports import SimClock
-from simulations.world import STORAGE, get_bytes, put_bytes
+from simulations.users import get_bytes, put_bytes
 from tests.simulation.lab import (
     CLIENT,
+    STORAGE,
     Lab,
     UnevenBlocking,
     check_receipts,
@@ -379,5 +380,24 @@ def test_a_holder_mends_a_rotten_block_before_it_signs_again() -> None:
         result = await put_bytes(lab.nodes[0], CONTENT)
         assert result.copies == 3
         assert store.get(rotten) == CONTENT[:MIB]
+
+    tell(story)
+
+
+# --- failure domains ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("putter", ["cellar", "attic"])
+def test_copies_avoid_sharing_an_operator_s_failure_domain(putter: str) -> None:
+    """Labels stand in contact records, which a lookup does not bring: they must be asked for."""
+
+    async def story(lab: Lab) -> None:
+        for label in ("cellar", "cellar", "cellar", "attic", "cellar", "attic", "garden"):
+            await lab.grow(1, replace(STORAGE, domain=label))
+        node = next(node for node in lab.nodes if node.settings.domain == putter)
+        result = await put_bytes(node, CONTENT, replicas=3)
+        keys = {receipt.signer for receipt in result.receipts}
+        domains = [node.settings.domain for node in lab.nodes if node.public_key in keys]
+        assert sorted(domains) == ["attic", "cellar", "garden"]
 
     tell(story)

@@ -6,29 +6,35 @@ import asyncio
 import random
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from dhtstore.errors import InvalidTicket, RefusedByNetwork, Unreachable
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.policy import Claim
 from dhtstore.node.acknowledge import provider_record
 from dhtstore.node.join import Trust, join
 from dhtstore.node.node import Node
 from dhtstore.node.pin import pin_add
 from dhtstore.node.progress import no_progress
 from dhtstore.node.reprovide import announce_all
+from dhtstore.node.status import node_status
+from dhtstore.node.verify import verify
 from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
 from dhtstore.store.faulty import FaultyBlockStore
 from dhtstore.store.memory import MemoryBlockStore
 from dhtstore.wire.ticket import Ticket
-from simulations.world import STORAGE, get_bytes, put_bytes, ticket_of
+from simulations.users import get_bytes, put_bytes
 from tests.simulation.lab import (
     CLIENT,
+    STORAGE,
     Lab,
     address_of,
     check_receipts,
     providers_seen,
     tell,
+    ticket_of,
     units_of,
 )
 
@@ -126,6 +132,32 @@ def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
             await pin_add(node, root, "kept", no_progress)
         store.rot(roots[1])
         assert await announce_all(node) == 2
+
+    tell(story)
+
+
+@pytest.mark.parametrize("damage", ["claim", "roots", "pin"])
+def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_announced(
+    damage: str,
+) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        node = lab.nodes[1]
+        for number in range(3):
+            await put_bytes(node, bytes([number]) * MIB, replicas=2)
+        prefix = b"pin/" if damage == "pin" else b"claim/"
+        key, value = node.ports.ledger.scan(prefix)[0]
+        if damage == "roots":
+            claim = msgspec.msgpack.decode(value, type=Claim)
+            value = msgspec.msgpack.encode(msgspec.structs.replace(claim, unit_roots=(b"?",)))
+        node.ports.ledger.write([(key, value if damage == "roots" else b"\xc1")])
+        await node.stop()
+        back = await lab.again(node, seeds=[ticket_of(lab.nodes[0])])
+        await asyncio.sleep(REPROVIDE_INTERVAL_S)
+        assert not back.failed.done()
+        assert await announce_all(back) == 3
+        assert (await node_status(back)).units == 3 - (damage == "claim")
+        assert (await verify(back, no_progress)).damaged == []
 
     tell(story)
 
