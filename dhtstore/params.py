@@ -120,7 +120,9 @@ CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots: two policie
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_PEER_MAX: Final = 8
+OFFERS_ROOM_DIVISOR: Final = 2  # offers cost nothing: half of what is free stays out of reach
 PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
+PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
 PROVIDERS_ASKED: Final = 8  # holders a get uses at once
 RECEIPT_CLOCK_SKEW_MAX_S: Final = 24 * 3600.0
 

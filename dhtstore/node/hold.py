@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from dhtstore.errors import NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Policy, claim_bytes
 from dhtstore.model.signing import check
 from dhtstore.model.unit import Unit
 from dhtstore.node.acknowledge import Totals, acknowledge
@@ -24,7 +23,9 @@ from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     OFFERS_OPEN_MAX,
     OFFERS_PER_PEER_MAX,
+    OFFERS_ROOM_DIVISOR,
     PROGRESS_EVERY_BYTES,
+    PROGRESS_EVERY_S,
     RESERVATION_TTL_S,
     UNIT_OVERHEAD_DIVISOR,
 )
@@ -33,6 +34,7 @@ from dhtstore.store.contract import Reservation
 from dhtstore.wire.frames import Accepted, Held, Offer, Progress, Release, Released, Replicate
 
 if TYPE_CHECKING:
+    from dhtstore.net.ports import Clock
     from dhtstore.node.links import Handler, Link, Reply
     from dhtstore.node.node import Node
 
@@ -41,11 +43,15 @@ if TYPE_CHECKING:
 class _Open:
     """An accepted offer that waits for its Replicate."""
 
-    peer: PublicKey
+    link: Link
     unit: Unit
     policy: Policy
     room: Reservation
     expiry: asyncio.TimerHandle
+
+    @property
+    def row_bytes(self) -> int:
+        return _row_bytes(self.unit)
 
 
 @dataclass(slots=True)
@@ -77,13 +83,13 @@ class Holder:
     def _opened(self, link: Link, unit: Unit, policy: Policy, room: Reservation) -> int:
         self.last += 1
         expiry = asyncio.get_running_loop().call_later(RESERVATION_TTL_S, self._expire, self.last)
-        self.offers[self.last] = _Open(link.public_key, unit, policy, room, expiry)
+        self.offers[self.last] = _Open(link, unit, policy, room, expiry)
         return self.last
 
     def _check_bounds(self, link: Link) -> None:
         if not self.node.settings.storage:
             raise PeerRefused("client", "this node gives no storage")
-        same_peer = sum(offer.peer == link.public_key for offer in self.offers.values())
+        same_peer = sum(offer.link.public_key == link.public_key for offer in self.offers.values())
         if len(self.offers) >= OFFERS_OPEN_MAX or same_peer >= OFFERS_PER_PEER_MAX:
             raise PeerRefused("busy", "too many offers are open here")
 
@@ -98,34 +104,63 @@ class Holder:
         )
         run = node.ports.blocking.run
         known = await run(node.claims.policy, owner, policy.root)
-        held_bytes = await run(partial(node.claims.held_bytes, owner, but_unit=unit.name))
+        but = unit.name, policy.root
+        held_bytes = await run(partial(node.claims.held_bytes, owner, but=but))
         refusal = judge(
             rule,
             policy,
             size_bytes,
-            held_bytes + self._coming_bytes(owner, but_unit=unit.name),
+            held_bytes + self._coming_bytes(owner, but=but) + _row_bytes(unit),
             now_unix_s=node.ports.clock.unix_s(),
             known_sequence=known.sequence if known else -1,
         )
         if refusal:
             raise PeerRefused(refusal.code, refusal.reason)
 
-    def _coming_bytes(self, owner: bytes, *, but_unit: bytes) -> int:
-        """Content bytes of the units promised to one owner and not held yet, each once."""
-        coming = {
-            offer.unit.name: offer.unit.size_bytes
-            for offer in (*self.offers.values(), *self.receiving.values())
-            if offer.policy.owner == owner and offer.unit.name != but_unit
-        }
-        return sum(coming.values())
+    def _coming_bytes(self, owner: bytes, *, but: tuple[bytes, bytes]) -> int:
+        """What is promised to one owner and not held yet: each unit once, and the rows of the
+        claims; not those of ``but`` (unit, root)."""
+        offers = [offer for offer in self._reserving() if offer.policy.owner == owner]
+        units = {o.unit.name: o.unit.size_bytes for o in offers if o.unit.name != but[0]}
+        rows = [o.row_bytes for o in offers if (o.unit.name, o.policy.root) != but]
+        return sum(units.values()) + sum(rows)
+
+    def _reserving(self) -> list[_Open]:
+        return [*self.offers.values(), *self.receiving.values()]
 
     async def _reserve(self, unit: Unit) -> Reservation:
-        """Room for the content, its interior blocks and the store's own overhead."""
-        size = unit.size_bytes + unit.size_bytes // UNIT_OVERHEAD_DIVISOR + BLOCK_SIZE_MAX_BYTES
+        """Room for the content, its interior blocks, the store's own overhead and the claim."""
+        room = await self._set_aside(
+            unit.size_bytes
+            + unit.size_bytes // UNIT_OVERHEAD_DIVISOR
+            + BLOCK_SIZE_MAX_BYTES
+            + _row_bytes(unit)
+        )
+        try:
+            self._check_share(
+                room, await self.node.ports.blocking.run(self.node.claims.ledger_bytes)
+            )
+        except BaseException:
+            room.release()
+            raise
+        return room
+
+    def _check_share(self, room: Reservation, ledger_bytes: int) -> None:
+        """What strangers reserve together leaves room for the owner's own puts.  The ledger
+        lies outside the store's quota, so it is taken off here."""
+        store = self.node.ports.store
+        if store.capacity_bytes is None:
+            return
+        open_bytes = room.size_bytes + sum(offer.room.size_bytes for offer in self._reserving())
+        free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + open_bytes
+        if open_bytes * OFFERS_ROOM_DIVISOR > free_bytes:
+            raise PeerRefused("room", "too much of the room that is left here is reserved")
+
+    async def _set_aside(self, size_bytes: int) -> Reservation:
         rooms: list[Reservation] = []
 
         def reserve() -> None:
-            rooms.append(self.node.ports.store.reserve(size))
+            rooms.append(self.node.ports.store.reserve(size_bytes))
 
         try:
             await self.node.ports.blocking.run(reserve)
@@ -140,9 +175,15 @@ class Holder:
     def _expire(self, reservation: int) -> None:
         self.offers.pop(reservation).room.release()
 
+    def link_ended(self, link: Link) -> None:
+        """Offers end with the link they came by: their Replicate can only come by it."""
+        for reservation, offer in list(self.offers.items()):
+            if offer.link is link:
+                self._take(link, reservation).room.release()
+
     def _take(self, link: Link, reservation: int) -> _Open:
         offer = self.offers.get(reservation)
-        if offer is None or offer.peer != link.public_key:
+        if offer is None or offer.link is not link:
             raise PeerRefused("reservation", "there is no such reservation, or it has expired")
         del self.offers[reservation]
         offer.expiry.cancel()
@@ -165,7 +206,7 @@ class Holder:
 
     async def _receive(self, link: Link, offer: _Open, reply: Reply) -> Totals:
         """Fetch the unit, telling the uploader now and then that we are at it."""
-        told = _Told(reply)
+        told = _Told(reply, self.node.ports.clock)
         return await receive_unit(
             self.node, offer.unit, FixedSources([link]), room=offer.room, progress=told.progress
         )
@@ -177,20 +218,29 @@ class Holder:
 
 
 class _Told:
-    """Sends Progress when enough has come, never queueing a second one behind a first."""
+    """Sends Progress when enough has come, or some of it slowly: an uploader takes silence for
+    an end.  Never queues a second one behind a first."""
 
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self._told_bytes = 0
+    def __init__(self, reply: Reply, clock: Clock) -> None:
+        self._reply, self._clock = reply, clock
+        self._told_bytes, self._told_s = 0, clock.monotonic_s()
         self._sending: asyncio.Future[None] | None = None
 
     def progress(self, done_bytes: int) -> None:
         waiting = self._sending is not None and not self._sending.done()
-        if done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES and not waiting:
-            self._told_bytes = done_bytes
+        now = self._clock.monotonic_s()
+        much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES
+        if (much or now - self._told_s >= PROGRESS_EVERY_S) and not waiting:
+            self._told_bytes, self._told_s = done_bytes, now
             self._sending = self._reply(Progress(done_bytes))
 
 
 def _unit_of(offer: Offer) -> Unit:
     roots = tuple(Cid.decode(raw) for raw in offer.roots)
+    if any(root.inlined is not None for root in roots):
+        raise PeerRefused("roots", "a root that carries its content in its name needs no holder")
     return Unit.of(roots, offer.size, spine=offer.spine)
+
+
+def _row_bytes(unit: Unit) -> int:
+    return claim_bytes(root.raw for root in unit.roots)

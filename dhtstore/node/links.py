@@ -41,7 +41,9 @@ class Links:
         handlers: Mapping[type[Request], Handler],
         supervisor: Supervisor,
         tracer: Tracer = no_trace,
+        on_ended: Callable[[Link], None] = lambda link: None,
     ) -> None:
+        self._on_ended = on_ended
         self._network, self._crypto, self._entropy = network, crypto, entropy
         self._clock, self._transport, self._own_record = clock, transport, own_record
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
@@ -149,7 +151,7 @@ class Links:
         self._greeting[stream] = stream.remote.host
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                if not self._make_room():
+                if len(self._all) >= CONNECTIONS_MAX and self._idlest() is None:
                     await refuse(stream, "busy", "this node has too many connections")
                     raise ConnectionLost("too many connections")
                 return await admit(stream, self._identity(), self._entropy)
@@ -184,13 +186,16 @@ class Links:
         """Below CONNECTIONS_MAX, if need be by ending the link that was idle the longest."""
         if len(self._all) < CONNECTIONS_MAX:
             return True
-        idle = [link for link in self._all if not link.busy]
-        if not idle:
+        longest = self._idlest()
+        if longest is None:
             return False
-        longest = min(idle, key=lambda link: link.idle_since_s)
         longest.abandon()
         self._remove(longest)
         return True
+
+    def _idlest(self) -> Link | None:
+        idle = [link for link in self._all if not link.busy]
+        return min(idle, key=lambda link: link.idle_since_s, default=None)
 
     async def _run(self, link: Link) -> None:
         try:
@@ -205,6 +210,7 @@ class Links:
         if self._by_key.get(link.public_key) is link:
             del self._by_key[link.public_key]
         self._tracer("link.closed", node=format_node(link.node))
+        self._on_ended(link)
 
 
 async def _shared(dial: asyncio.Task[Link | DhtstoreError]) -> Link:

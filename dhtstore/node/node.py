@@ -57,6 +57,7 @@ class Node:
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
+        holder = Holder(self)
         self.links = Links(
             network=settings.network,
             crypto=ports.crypto,
@@ -64,9 +65,10 @@ class Node:
             clock=ports.clock,
             transport=ports.streams,
             own_record=self.own_record,
-            handlers={GetBlocks: self.blocks.serve, **Holder(self).handlers()},
+            handlers={GetBlocks: self.blocks.serve, **holder.handlers()},
             tracer=ports.tracer,
             supervisor=self.supervisor,
+            on_ended=holder.link_ended,
         )
 
     async def start(self) -> None:

@@ -172,6 +172,24 @@ def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
     play(scene)
 
 
+def test_a_stranger_that_proves_no_key_ends_no_link_of_a_full_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links_module, "CONNECTIONS_MAX", 2)
+
+    async def scene(world: World) -> None:
+        full, stranger = await world.peer("full"), await world.peer("stranger")
+        links = [
+            await (await world.peer(name)).links.to(full.key, [full.address], 5.0) for name in "ab"
+        ]
+        stream = await stranger.raw(full)
+        assert isinstance((await read(stream))[0], Hello)
+        await asyncio.sleep(1)
+        assert [link.alive for link in links] == [True, True]
+
+    play(scene)
+
+
 def test_strangers_that_never_prove_a_key_give_way_to_those_that_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
