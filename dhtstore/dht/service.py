@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dhtstore.trace import Tracer
 
 MAINTENANCE_INTERVAL_S: Final = 600.0
+_RETRY_FIRST_S: Final = 5.0  # after meeting nobody; then doubling up to MAINTENANCE_INTERVAL_S
 _SEEDS_MAX: Final = 64
 _HELD: Final = (Verdict.KEPT.value, Verdict.HELD_NEWER.value)  # it is found there, either way
 _SEED_ATTEMPTS: Final = 3  # a single seed must not be missed for two lost datagrams
@@ -90,6 +91,7 @@ class DhtService(Server):
         self._clock, self._entropy, self._endpoint = clock, entropy, endpoint
         self._tracer, self._own_record, self._ephemeral = tracer, own_record, ephemeral
         self._seeds: list[Peer] = []
+        self._met_nobody = asyncio.Event()
         self._maintenance: asyncio.Task[None] | None = None
 
     # --- life ------------------------------------------------------------------------------
@@ -125,15 +127,28 @@ class DhtService(Server):
 
     async def _maintain(self) -> None:
         # Nodes that start together, as after a power cut, must not do this in waves.
-        await asyncio.sleep(MAINTENANCE_INTERVAL_S * self._entropy.rng.random())
+        await self._rest(MAINTENANCE_INTERVAL_S * self._entropy.rng.random())
         while True:
-            now = self.protocol.tick()
-            if not len(self.protocol.router) and self._seeds:
-                await self.bootstrap([peer.contact for peer in self._seeds])
-            for index in self.protocol.router.lonely_buckets(now):
+            await self._find_back()
+            for index in self.protocol.router.lonely_buckets(self.protocol.tick()):
                 await self._refresh(index)
             jitter = self._entropy.rng.uniform(0.8, 1.2)
-            await asyncio.sleep(MAINTENANCE_INTERVAL_S * jitter)
+            await self._rest(MAINTENANCE_INTERVAL_S * jitter)
+
+    async def _rest(self, pause_s: float) -> None:
+        """Until maintenance is due, or a bootstrap met nobody."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._met_nobody.wait()
+
+    async def _find_back(self) -> None:
+        """Ask those we know of, less and less often, while the table is empty."""
+        retry_s = _RETRY_FIRST_S
+        while self._seeds and not len(self.protocol.router):
+            await asyncio.sleep(retry_s * self._entropy.rng.uniform(0.8, 1.2))
+            await self.bootstrap([peer.contact for peer in self._seeds])
+            retry_s = min(2 * retry_s, MAINTENANCE_INTERVAL_S)
+        self._met_nobody.clear()
 
     # --- looking up ------------------------------------------------------------------------
 
@@ -149,6 +164,9 @@ class DhtService(Server):
             await self._closest(self.node.id)
             for index in self.protocol.router.far_buckets_with_room():
                 await self._refresh(index)
+        elif peers and not len(self.protocol.router):
+            self._seeds = self._seeds or peers
+            self._met_nobody.set()
         return len(answered)
 
     async def _refresh(self, index: int) -> None:

@@ -212,6 +212,23 @@ def test_saved_peers_that_are_all_gone_do_not_stop_a_start_but_given_seeds_do() 
     tell(story)
 
 
+@pytest.mark.parametrize("away_s", [5, 60, 1200])
+def test_a_node_that_meets_nobody_tries_again_soon_and_then_less_often(away_s: float) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        node = lab.nodes[2]
+        await node.stop()
+        lab.network.partition([[address_of(other) for other in lab.nodes[:2]], []])
+        back = await lab.again(node, seeds=[])
+        await asyncio.sleep(away_s)
+        assert back.dht.contacts() == []
+        lab.network.heal()
+        await asyncio.sleep(2 * away_s + 15)
+        assert len(back.dht.contacts()) == 2
+
+    tell(story)
+
+
 def test_one_seed_of_many_is_enough_and_the_others_are_told() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(3)
