@@ -48,6 +48,7 @@ from simulations.warm import start_all
 _SAMPLES_PER_RUN = 60
 _CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes takes seconds
 _MANY_NODES = 500
+_COLLECTION_THRESHOLDS = (100_000, 20, 20)
 _GRACE_S = 60.0  # after the last operation began, before it counts as stuck
 Progress = Callable[[float, float, int, int], None]  # now, end (virtual s), nodes up, events
 
@@ -106,12 +107,10 @@ class Experiment:
 
     def begin(self) -> None:
         """Make the world: every node that is up at the start runs and has joined."""
-        with guarded():
+        with guarded(), _rare_collections():
             self.loop.run_until_complete(self._begin())
         self._begun = True
         self._cost_of_beginning = {"begin_cpu_s": self._cpu_s(), "begin_rss_bytes": _rss_bytes()}
-        gc.collect()
-        gc.freeze()  # the world is for the whole run: looking through it again frees nothing
 
     def branch(
         self, scenario: Scenario, results: RunFolder | None, progress: Progress | None = None
@@ -130,7 +129,7 @@ class Experiment:
         try:
             if not self._begun:
                 self.begin()
-            with guarded():
+            with guarded(), _rare_collections():
                 self.loop.run_until_complete(self._go_on())
         except KeyboardInterrupt:
             interrupted = True
@@ -138,7 +137,6 @@ class Experiment:
             self._wall_s = time.monotonic() - wall_s
             summary = self._summary(interrupted=interrupted)
             shut_down(self.loop)
-            gc.unfreeze()
         if self._results is not None:
             self._results.finish(summary)
         return summary
@@ -335,6 +333,17 @@ class Experiment:
             **self._cost_of_beginning,
             "python": sys.version.split()[0],
         }
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Nodes that died are cyclic garbage; but a search of millions of objects for it is dear."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _rss_bytes() -> int:

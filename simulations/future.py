@@ -9,6 +9,7 @@ branch gives, byte for byte, the trace of a run of its own scenario from the sta
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import os
 import sys
@@ -85,6 +86,8 @@ def fork_each(count: int, work: Callable[[int], int], jobs: int) -> list[int]:
     """Run ``work(0)`` to ``work(count - 1)``, each in a copy of this process, ``jobs`` at a time;
     the exit codes they returned, in order (1 for a copy that failed or was killed)."""
     codes, running = list[int](), list[int]()
+    gc.collect()
+    gc.freeze()  # a page that the collector marks is shared no more
     try:
         for number in range(count):
             if len(running) >= jobs:
@@ -92,6 +95,7 @@ def fork_each(count: int, work: Callable[[int], int], jobs: int) -> list[int]:
             running.append(_fork(work, number))
     finally:  # also when interrupted: so is every copy, and each writes what it has
         codes += [_wait(process) for process in running]
+        gc.unfreeze()
     return codes
 
 

@@ -35,7 +35,10 @@ class Trace:
     ) -> None:
         """A datagram or a frame: who sent what to whom, and (in ``kind``) what became of it."""
         head = _HEAD.pack(now_s, self._kind(kind), len(data))
-        self._add(head + self._end(source) + self._end(target), data)
+        ends = self._ends
+        source_end = ends.get(source) or self._end(source)
+        target_end = ends.get(target) or self._end(target)
+        self._add(head + source_end + target_end, data)
         if self._lines is not None:
             digest = hashlib.sha256(data).hexdigest()[:16]
             self._lines.write(f"{now_s:.9f} {kind} {source} {target} {len(data)} {digest}\n")
@@ -79,7 +82,5 @@ class Trace:
         return number
 
     def _end(self, address: Address) -> bytes:
-        packed = self._ends.get(address)
-        if packed is None:
-            packed = self._ends[address] = str(address).encode() + b"\0"
+        packed = self._ends[address] = str(address).encode() + b"\0"
         return packed

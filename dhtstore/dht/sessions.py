@@ -60,11 +60,11 @@ class Sessions:
         if len(self._keys) > SESSION_KEYS_MAX:
             del self._keys[next(iter(self._keys))]
 
-    def check_answer(self, keys: bytes, opened: Opened, data: bytes) -> Check:
-        """Check a datagram that claims to answer a request we sealed with ``keys``."""
+    def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Check:
+        """Check a datagram that claims to be from ``peer``, with whom we share ``keys``."""
         if not envelope.verify(self._crypto, keys, data):
             return Check.FORGED
-        self.remember(opened.sender, keys)
+        self.remember(peer, keys)
         return Check.VALID
 
     def check_request(self, opened: Opened, data: bytes, source: Address, now: float) -> Check:
@@ -78,7 +78,7 @@ class Sessions:
                 keys = self._agree(opened.sender)
             except InvalidSignature:
                 return Check.FORGED
-        return self.check_answer(keys, opened, data)
+        return self.check_answer(keys, opened.sender, data)
 
     def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Check | None:
         if self.proves_address(opened, source, now):
