@@ -17,7 +17,7 @@ from dhtstore.config import Settings, format_size
 from dhtstore.model.identity import format_node
 from dhtstore.net.local import LocalServer
 from dhtstore.node.control import handler
-from dhtstore.node.join import join
+from dhtstore.node.join import Joined, join
 from dhtstore.node.node import Node
 from dhtstore.store.home import Home
 from dhtstore.store.places import free_bytes
@@ -48,8 +48,10 @@ async def _until_signal(
         node = await start_node(home, home, settings)
         local = LocalServer(home.socket_path, handler(node))
         try:
-            await _open(common, home, node, local, seeds)
+            joined = await join(node, seeds, trust_in(home))
+            await local.open()
             keep_settings(home, settings)
+            _announce(common, node, joined)
             node.failed.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
             if node.failed.done():
@@ -59,11 +61,8 @@ async def _until_signal(
             await node.stop()
 
 
-async def _open(
-    common: Common, home: Home, node: Node, local: LocalServer, seeds: Sequence[str]
-) -> None:
-    joined = await join(node, seeds, trust_in(home))
-    await local.open()
+def _announce(common: Common, node: Node, joined: Joined) -> None:
+    """The ticket comes last: whoever reads it may count on everything else."""
     for seed, reason in joined.failures.items():
         say(common, f"seed {seed} did not answer: {reason}")
     say(common, _introduction(node, joined.answered))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tests.cli.conftest import Network
 from tests.cli.terminal import Daemons, end, run, start
+from tests.source_tree import ROOT
 
 
 def test_join_prints_its_ticket_and_nothing_else_and_stops_cleanly(daemons: Daemons) -> None:
@@ -32,6 +34,20 @@ def test_id_is_stable_over_restarts(daemons: Daemons) -> None:
     assert {key: again[key] for key in ("node", "public_key", "owner")} == {
         key: seen[key] for key in ("node", "public_key", "owner")
     }
+
+
+def test_the_readme_names_exactly_what_is_in_a_data_directory(daemons: Daemons) -> None:
+    seed = daemons("seed")
+    node = daemons("node", seed.address)
+    table = (ROOT / "README.md").read_text().partition("## Data directory")[2].partition("\n## ")[0]
+    named = {
+        name.rstrip("/")
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])
+    }
+    present = {name.removesuffix("-wal").removesuffix("-shm") for name in os.listdir(node.home)}
+    assert present == named
 
 
 def test_settings_of_the_first_start_are_kept(daemons: Daemons) -> None:
