@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -67,14 +67,16 @@ class Index:
         self._damaged = Path(f"{path}{DAMAGED}")
         if self._damaged.exists():
             raise IndexUnusable("found damaged while it was in use")
-        try:
-            self._writer = _connect(path)
-            self._create_or_check()
-            self._reader = _connect(path)
-        except sqlite3.DatabaseError as error:
-            if _damage(error):
-                raise IndexUnusable(str(error)) from error
-            raise sqlite_error(error, "the index") from error
+        with ExitStack() as opened:
+            try:
+                self._writer = opened.enter_context(closing(_connect(path)))
+                self._create_or_check()
+                self._reader = opened.enter_context(closing(_connect(path)))
+            except sqlite3.DatabaseError as error:
+                if _damage(error):
+                    raise IndexUnusable(str(error)) from error
+                raise sqlite_error(error, "the index") from error
+            opened.pop_all()
 
     def find(self, multihash: bytes) -> Place | None:
         query = "SELECT pack, offset, length FROM blocks WHERE multihash = ?"
