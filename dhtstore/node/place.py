@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dhtstore.errors import DhtstoreError, InvalidSignature
+from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node, node_id
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check
@@ -76,7 +77,7 @@ async def place_on_peers(
     for key in _keys(placement.unit.key):
         if len(placement.copies) >= wanted:
             return
-        candidates = await _candidates(node, key, tried)
+        candidates = await _candidates(node, placement, key, tried, wanted)
         while candidates and len(placement.copies) < wanted:
             reserved = await _reserve(node, placement, policy, candidates, tried, wanted)
             if not reserved:
@@ -96,10 +97,37 @@ def _keys(key: DhtKey) -> list[DhtKey]:
     return keys
 
 
-async def _candidates(node: Node, key: DhtKey, tried: set[NodeId]) -> list[Candidate]:
-    """Live storage nodes close to the key, not tried yet."""
+async def _candidates(
+    node: Node, placement: Placement, key: DhtKey, tried: set[NodeId], wanted: int
+) -> list[Candidate]:
+    """Live storage nodes close to the key, not tried yet.
+
+    The closest are met before they are ranked, twice as many as could be needed: a failure
+    domain's label is in the contact record that a node shows when it is connected to.
+    """
     contacts = await node.dht.lookup(key, timeout_s=LOOKUP_TIMEOUT_S)
-    return [Candidate(c) for c in contacts if c.storage and c.node not in tried]
+    near = [contact for contact in contacts if contact.storage and contact.node not in tried]
+    close, further = near[: 2 * wanted], near[2 * wanted :]
+    meetings = [partial(_meet, node, placement, contact, tried) for contact in close]
+    met = await run_all(meetings, limit=max(1, len(meetings)))
+    return [candidate for candidate in met if candidate] + [Candidate(c) for c in further]
+
+
+async def _meet(
+    node: Node, placement: Placement, contact: Contact, tried: set[NodeId]
+) -> Candidate | None:
+    """The candidate with its label; None, with the cause noted, if it can't be connected to."""
+    try:
+        link = await node.links.to(contact.public_key, [contact.address], DIAL_TIMEOUT_S)
+    except DhtstoreError as error:
+        placement.causes[format_node(contact.node)] = str(error)
+        tried.add(contact.node)
+        return None
+    return _labelled(contact, link)
+
+
+def _labelled(contact: Contact, link: Link) -> Candidate:
+    return Candidate(contact, link.peer_record.domain if link.peer_record else "")
 
 
 async def _reserve(
@@ -138,8 +166,7 @@ async def _offer(
     except DhtstoreError as error:
         placement.causes[format_node(contact.node)] = str(error)
         return None
-    label = link.peer_record.domain if link.peer_record else ""
-    return _Reserved(link, Candidate(contact, label), accepted.reservation)
+    return _Reserved(link, _labelled(contact, link), accepted.reservation)
 
 
 async def _copy(

@@ -24,8 +24,9 @@ from dhtstore.node.own_copy import local_units, own_copy
 from dhtstore.node.place import Placement, place_on_peers, publish
 from dhtstore.node.progress import Progress, ProgressSink
 from dhtstore.params import REPLICAS_MAX
-from dhtstore.replication.placement import default_min_acks
+from dhtstore.replication.placement import default_min_acks, subnet
 from dhtstore.store.puts import PutRecord
+from dhtstore.store.source import FileSource
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
@@ -102,7 +103,7 @@ def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
 
 
 async def _import(node: Node, source: Source, progress: ProgressSink) -> Imported:
-    total = getattr(source, "total_bytes", None)
+    total = source.size_bytes if isinstance(source, FileSource) else None
     work = Import(
         node.ports.store,
         node.ports.blocking,
@@ -141,13 +142,18 @@ async def _place_all(
     for unit in units:
         placement = Placement(unit)
         if node.settings.storage:
-            placement.add(await own_copy(node, unit, policy), node.settings.domain)
+            placement.add(await own_copy(node, unit, policy), _own_domain(node))
         await place_on_peers(node, placement, policy, policy.replicas, meter.advance)
         if placement.copies:
             placement.announced = await publish(node, unit, placement.copies) > 0
         meter.unit_done()
         placements.append(placement)
     return placements
+
+
+def _own_domain(node: Node) -> str:
+    """The failure domain of our own copy, as that of a candidate is told."""
+    return node.settings.domain or subnet(node.addresses()[0])
 
 
 class _CopyMeter:

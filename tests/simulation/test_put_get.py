@@ -393,7 +393,7 @@ def test_copies_avoid_sharing_an_operator_s_failure_domain(putter: str) -> None:
 
     async def story(lab: Lab) -> None:
         for label in ("cellar", "cellar", "cellar", "attic", "cellar", "attic", "garden"):
-            await lab.grow(1, replace(STORAGE, domain=label))
+            await lab.add(replace(STORAGE, domain=label))
         node = next(node for node in lab.nodes if node.settings.domain == putter)
         result = await put_bytes(node, CONTENT, replicas=3)
         keys = {receipt.signer for receipt in result.receipts}
