@@ -22,7 +22,7 @@ from dhtstore.model.identity import PublicKey
 RECEIVE_BYTES: Final = 256 * 1024  # of ciphertext at once; each read costs a turn of the loop
 SPILL_BYTES: Final = 64 * 1024
 WRITE_SLICE_BYTES: Final = 256 * 1024  # encrypted and handed to the socket in one go
-WRITE_HIGH_WATER_BYTES: Final = 512 * 1024
+WRITE_HIGH_WATER_BYTES: Final = 64 * 1024  # and a slice: what a peer that never reads costs
 CLOSE_TIMEOUT_S: Final = 1.0
 
 

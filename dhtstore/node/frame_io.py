@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.net.ports import Stream
-from dhtstore.params import CHUNK_SIZE_BYTES, FRAME_HEADER_MAX_BYTES
+from dhtstore.params import CHUNK_SIZE_BYTES, FRAME_HEADER_MAX_BYTES, FRAME_PACK_BYTES
 from dhtstore.wire.frames import PREFIX, AnyMessage, Message, decode, decode_prefix, encode
 
 POOL_BUFFERS: Final = 40  # the window of one fetch, and what waits to be written
@@ -67,6 +68,25 @@ _ONLY_THE_POOL: Final = 3  # the deque, the local name and the argument of getre
 _buffers: Final = _Buffers(CHUNK_SIZE_BYTES, POOL_BUFFERS)
 
 
-async def write_frame(stream: Stream, message: Message, *body: Body) -> None:
-    """Send one frame; raises ConnectionLost."""
-    await stream.write(encode(message, sum(map(len, body))), *body)
+async def write_frame(
+    stream: Stream, message: Message, *body: Body, taken: Callable[[], None] = lambda: None
+) -> None:
+    """Send one frame, telling ``taken`` of each part that went out; raises ConnectionLost."""
+    for parts in _portions(encode(message, sum(map(len, body))), *body):
+        await stream.write(*parts)
+        taken()
+
+
+def _portions(*parts: Body) -> Iterator[list[Body]]:
+    """The parts in order, cut and gathered into portions of FRAME_PACK_BYTES at most."""
+    portion: list[Body] = []
+    size_bytes = 0
+    for part in parts:
+        for at in range(0, len(part), FRAME_PACK_BYTES):
+            piece = memoryview(part)[at : at + FRAME_PACK_BYTES]
+            if size_bytes + len(piece) > FRAME_PACK_BYTES:
+                yield portion
+                portion, size_bytes = [], 0
+            portion.append(piece)
+            size_bytes += len(piece)
+    yield portion

@@ -29,6 +29,7 @@ from dhtstore.node.tasks import Supervisor
 from dhtstore.params import (
     IDLE_CONNECTION_TIMEOUT_S,
     OUTGOING_FRAMES_MAX,
+    PEER_REQUESTS_MAX,
     REASON_MAX_CHARS,
     REQUEST_TIMEOUT_S,
     REQUESTS_IN_FLIGHT_MAX,
@@ -81,6 +82,26 @@ class _Outgoing:
     sent: asyncio.Future[None]
 
 
+@dataclass(slots=True)
+class Backlog:
+    """Requests of peers that are not answered yet, over all links of a node."""
+
+    requests: int = 0
+    links: int = 0  # that such requests came by
+
+    def add(self, *, first: bool) -> None:
+        self.requests += 1
+        self.links += first
+
+    def remove(self, *, last: bool) -> None:
+        self.requests -= 1
+        self.links -= last
+
+    def crowded_by(self, requests: int) -> bool:
+        """Whether there are too many, and more than its share came by one link."""
+        return self.requests > PEER_REQUESTS_MAX and requests * self.links > PEER_REQUESTS_MAX
+
+
 class Link:
     """Made by ``Links``; alive until either side closes it."""
 
@@ -93,6 +114,7 @@ class Link:
         clock: Clock,
         supervisor: Supervisor,
         tracer: Tracer,
+        backlog: Backlog,
     ) -> None:
         self.public_key: PublicKey = peer.public_key
         self.node: NodeId = node_id(peer.public_key)
@@ -105,10 +127,13 @@ class Link:
         self._waiting: dict[int, _Waiting] = {}
         self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
         self._handling: dict[int, asyncio.Task[Any]] = {}
+        self._backlog, self._unanswered = backlog, 0
+        self._answered_one = asyncio.Event()
         self._outgoing: deque[_Outgoing] = deque()
         self._wake_writer = asyncio.Event()
+        self._sending = False
         self._lost: ConnectionLost | None = None
-        self._heard_s = self._used_s = clock.monotonic_s()
+        self._heard_s = self._used_s = self._taken_s = clock.monotonic_s()
 
     @property
     def alive(self) -> bool:
@@ -122,6 +147,11 @@ class Link:
     def idle_since_s(self) -> float:
         """When it was last used, on the clock's monotonic scale."""
         return self._used_s
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the peer has read nothing of what waits for it."""
+        return self._clock.monotonic_s() - self._taken_s if self._sending else 0.0
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -225,16 +255,16 @@ class Link:
         self._end(ConnectionLost("this node closed the connection"), abort=False)
         await self._stream.close()
 
-    def abandon(self) -> None:
-        """End it now because nobody uses it."""
-        self._end(ConnectionLost("the connection was idle"))
+    def abandon(self, why: str = "the connection was idle") -> None:
+        """End it now to make room for others."""
+        self._end(ConnectionLost(why))
 
     def _end(self, error: ConnectionLost, *, abort: bool = True) -> None:
         if abort:
             self._stream.abort()
         if self._lost is not None:
             return
-        self._lost = error
+        self._lost = ConnectionLost(*error.args)  # a traceback would keep what was to be sent
         for waiting in self._waiting.values():
             _fail(waiting.answer, error)
         for outgoing in self._outgoing:
@@ -265,6 +295,9 @@ class Link:
                 self._cancelled_by_peer(event.number)
             if len(self._outgoing) > OUTGOING_FRAMES_MAX:  # it asks and does not read
                 await self._outgoing[-1].sent
+            while self._backlog.crowded_by(self._unanswered):
+                self._answered_one.clear()
+                await self._answered_one.wait()
 
     async def _answered(self, event: Answered, body: memoryview) -> None:
         if event.final:
@@ -285,11 +318,16 @@ class Link:
         number = request.request
         task = self._supervisor.spawn(self._handle(handler, request), "link-handler")
         self._handling[number] = task
+        self._backlog.add(first=not self._unanswered)
+        self._unanswered += 1
         task.add_done_callback(lambda done: self._forget(number, done))
 
     def _forget(self, number: int, task: asyncio.Task[Any]) -> None:
         if self._handling.get(number) is task:
             del self._handling[number]
+        self._unanswered -= 1
+        self._backlog.remove(last=not self._unanswered)
+        self._answered_one.set()
 
     def _cancelled_by_peer(self, number: int) -> None:
         task = self._handling.pop(number, None)
@@ -346,14 +384,23 @@ class Link:
 
     async def _write_next(self) -> None:
         outgoing = self._outgoing.popleft()
+        self._sending, self._taken_s = True, self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await write_frame(self._stream, outgoing.message, *outgoing.body)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
+                taken = partial(self._taken, timer)
+                await write_frame(self._stream, outgoing.message, *outgoing.body, taken=taken)
         except BaseException:
             _fail(outgoing.sent, ConnectionLost("the connection ended"))
             raise
+        finally:
+            self._sending = False
         if not outgoing.sent.done():
             outgoing.sent.set_result(None)
+
+    def _taken(self, timer: asyncio.Timeout) -> None:
+        """The peer reads: it may take its time for a frame, but not do nothing."""
+        self._taken_s = self._clock.monotonic_s()
+        timer.reschedule(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S)
 
 
 class _IdleWatch:

@@ -16,7 +16,7 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.net.addresses import oldest_of_the_crowd
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
 from dhtstore.node.handshake import Identity, Peer, admit, greet, refuse
-from dhtstore.node.link import Arrival, Handler, Link, Reply
+from dhtstore.node.link import Arrival, Backlog, Handler, Link, Reply
 from dhtstore.node.tasks import Supervisor, run_all
 from dhtstore.params import CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
 from dhtstore.trace import Tracer, no_trace
@@ -43,7 +43,7 @@ class Links:
         tracer: Tracer = no_trace,
         on_ended: Callable[[Link], None] = lambda link: None,
     ) -> None:
-        self._on_ended = on_ended
+        self._on_ended, self._backlog = on_ended, Backlog()
         self._network, self._crypto, self._entropy = network, crypto, entropy
         self._clock, self._transport, self._own_record = clock, transport, own_record
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
@@ -174,6 +174,7 @@ class Links:
             clock=self._clock,
             supervisor=self._supervisor,
             tracer=self._tracer,
+            backlog=self._backlog,
         )
         self._all[link] = None
         known = self._by_key.get(link.public_key)

@@ -68,16 +68,17 @@ class Cancelled:
 
 @dataclass(slots=True)
 class _Open:
-    """A request in flight; for GetBlocks the indices that no response named yet."""
+    """A request in flight; for GetBlocks the indices that no response named yet, a bit each:
+    a set takes 8 KiB, and peers decide how many there are."""
 
     kind: type[Request]
-    indices: set[int]
+    indices: int
     wanted: bool = True
 
     @classmethod
     def of(cls, request: Request) -> _Open:
         count = len(request.cids) if isinstance(request, GetBlocks) else 0
-        return cls(type(request), set(range(count)))
+        return cls(type(request), (1 << count) - 1)
 
     def take(self, response: Response) -> bool:
         """Account for a response and say whether it is the last; raises ValueError if this
@@ -93,9 +94,10 @@ class _Open:
         named = response.indices + response.missing
         if len(response.sizes) != len(response.indices) or not named:
             raise ValueError("Blocks that do not name what they carry")
-        if len(set(named)) != len(named) or not self.indices.issuperset(named):
-            raise ValueError("Blocks that were not asked for, or came before")
-        self.indices.difference_update(named)
+        for index in named:
+            if not self.indices >> index & 1:
+                raise ValueError("Blocks that were not asked for, or came before")
+            self.indices ^= 1 << index
 
 
 class Session:

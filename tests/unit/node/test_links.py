@@ -11,6 +11,7 @@ from dhtstore.errors import ConnectionLost, NoRoom, NotFound, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.net.ports import Stream
+from dhtstore.node import link as link_module
 from dhtstore.node import links as links_module
 from dhtstore.node.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.node.handshake import Identity, greet
@@ -22,6 +23,8 @@ from dhtstore.params import (
     MIB,
     REQUEST_TIMEOUT_S,
     REQUESTS_IN_FLIGHT_MAX,
+    SERVED_READ_BYTES,
+    SERVED_READS_MAX,
     WANTS_PER_REQUEST_MAX,
 )
 from dhtstore.wire.frames import (
@@ -519,6 +522,74 @@ def test_a_peer_that_asks_and_never_reads_is_cut_off_with_little_held_for_it() -
             await write_frame(stream, Cancel(0))
         assert b.server.sent_bytes <= 16 * MIB
         assert not b.links.open_links()
+
+    play(scene)
+
+
+def test_peers_that_never_read_give_way_to_one_that_does() -> None:
+    async def scene(world: World) -> None:
+        b, honest = await world.peer("b"), await world.peer("honest")
+        content = bytes(range(256)) * (64 * KIB)
+        root = b.hold(content)
+        chunks = [Cid.of(content[at : at + MIB]) for at in range(0, len(content), MIB)]
+        lazy = [await world.peer(f"lazy {number}") for number in range(3 * SERVED_READS_MAX)]
+        request = tuple(cid.raw for cid in chunks) * (WANTS_PER_REQUEST_MAX // len(chunks))
+        streams = [await raw_session(peer, b) for peer in lazy]
+        for number in range(4):
+            for stream in streams:
+                await write_frame(stream, GetBlocks(request, request=number))
+        await asyncio.sleep(1)
+        held_bytes = b.server.sent_bytes
+        link = await honest.links.to(b.key, [b.address], 5.0)
+        started_s = world.loop.time()
+        blocks, _, _ = await collect(link, [root, *chunks])
+        assert len(blocks) == 1 + len(chunks)
+        assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
+        assert held_bytes < 2 * SERVED_READS_MAX * SERVED_READ_BYTES
+
+    play(scene)
+
+
+def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        b.blocking.delay_s = 0.05
+        for step in range(4 * SERVED_READS_MAX):
+            stream = await raw_session(a, b)
+            await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+            await asyncio.sleep(0.005 * step)
+            stream.abort()
+        link = await a.links.to(b.key, [b.address], 5.0)
+        assert (await collect(link, [Cid.of(bytes(MIB))]))[0] == {0: bytes(MIB)}
+
+    play(scene)
+
+
+def test_a_link_with_more_than_its_share_of_requests_is_read_from_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "PEER_REQUESTS_MAX", 8)
+    begun: list[Link] = []
+    go_on = asyncio.Event()
+
+    async def slow(link: Link, request: Release, reply: Reply) -> None:
+        begun.append(link)
+        await go_on.wait()
+        await reply(Released())
+
+    async def scene(world: World) -> None:
+        b = await world.peer("b", {Release: slow})
+        peers = [await world.peer(name) for name in ("greedy", "modest")]
+        links = [await peer.links.to(b.key, [b.address], 5.0) for peer in peers]
+        asking = [asyncio.ensure_future(links[0].request(Release(1), Released)) for _ in range(40)]
+        await asyncio.sleep(1)
+        assert len(begun) == 9
+        asking += [asyncio.ensure_future(links[1].request(Release(1), Released)) for _ in range(3)]
+        await asyncio.sleep(1)
+        assert len(begun) == 12
+        go_on.set()
+        assert all(isinstance(answer, Released) for answer in await asyncio.gather(*asking))
 
     play(scene)
 
