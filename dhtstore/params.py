@@ -117,6 +117,7 @@ DEFAULT_REPLICAS: Final = 3
 REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
+RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
 UNIT_OVERHEAD_DIVISOR: Final = 64  # room for interior blocks and headers: 1/64 of the content
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots: two policies, keys, indexes
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies

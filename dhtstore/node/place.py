@@ -7,13 +7,14 @@ No byte moves before every chosen holder has reserved; a copy without a receipt 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dhtstore.errors import DhtstoreError, InvalidSignature
+from dhtstore.errors import ConnectionLost, DhtstoreError, InvalidSignature
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node, node_id
 from dhtstore.model.policy import Policy
@@ -28,10 +29,11 @@ from dhtstore.params import (
     NODE_ID_BYTES,
     PLACEMENT_KEYS_MAX,
     PROTOCOL_VERSION,
+    RELEASE_TIMEOUT_S,
     REQUEST_TIMEOUT_S,
 )
 from dhtstore.replication.placement import Candidate, rank
-from dhtstore.wire.frames import Accepted, Held, Offer, Replicate
+from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
@@ -79,13 +81,17 @@ async def place_on_peers(
             return
         candidates = await _candidates(node, placement, key, tried, wanted)
         while candidates and len(placement.copies) < wanted:
-            reserved = await _reserve(node, placement, policy, candidates, tried, wanted)
+            reserved: list[_Reserved] = []
+            try:
+                await _reserve(node, placement, policy, candidates, tried, wanted, reserved)
+                copies = [partial(_copy, node, placement, policy, r, progress) for r in reserved]
+                await run_all(copies, limit=len(copies))
+            except asyncio.CancelledError:
+                for each in reserved:
+                    _later(node, _release(node, each))
+                raise
             if not reserved:
                 break
-            await run_all(
-                [partial(_copy, node, placement, policy, r, progress) for r in reserved],
-                limit=len(reserved),
-            )
 
 
 def _keys(key: DhtKey) -> list[DhtKey]:
@@ -137,9 +143,9 @@ async def _reserve(
     candidates: list[Candidate],
     tried: set[NodeId],
     wanted: int,
-) -> list[_Reserved]:
-    """Ask candidates, best first, until enough have reserved; asked ones leave the list."""
-    reserved: list[_Reserved] = []
+    reserved: list[_Reserved],
+) -> None:
+    """Ask candidates, best first, until enough have ``reserved``; asked ones leave the list."""
     while candidates and len(placement.copies) + len(reserved) < wanted:
         missing = wanted - len(placement.copies) - len(reserved)
         taken = placement.domains + [r.candidate.domain for r in reserved]
@@ -147,12 +153,58 @@ async def _reserve(
         for candidate in chosen:
             candidates.remove(candidate)
             tried.add(candidate.contact.node)
-        offers = [partial(_offer, node, placement, policy, c) for c in chosen]
-        reserved += [r for r in await run_all(offers, limit=len(offers)) if r is not None]
-    return reserved
+        offers = [partial(_offer, node, placement, policy, c, reserved) for c in chosen]
+        await run_all(offers, limit=len(offers))
 
 
 async def _offer(
+    node: Node,
+    placement: Placement,
+    policy: Policy,
+    candidate: Candidate,
+    reserved: list[_Reserved],
+) -> None:
+    """Offer the unit to one node and note what it reserves.  Who is cancelled meanwhile leaves
+    a task behind that takes the answer and gives the reservation back."""
+    asking = node.supervisor.spawn(_ask(node, placement, policy, candidate), "offer")
+    try:
+        answer: _Reserved | None = await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        if asking.cancelled():
+            raise ConnectionLost("this node is stopping") from None
+        _later(node, _give_back(node, asking))
+        raise
+    if answer is not None:
+        reserved.append(answer)
+
+
+def _later(node: Node, work: Coroutine[Any, Any, None]) -> None:
+    if node.supervisor.closed:
+        work.close()  # the links end with the node, and the reservations with the links
+    else:
+        node.supervisor.spawn(work, "release")
+
+
+async def _give_back(node: Node, asking: asyncio.Task[_Reserved | None]) -> None:
+    try:
+        async with asyncio.timeout(RELEASE_TIMEOUT_S):
+            reserved = await asking
+    except TimeoutError:
+        return  # the request was cancelled with the wait: the holder is told so
+    if reserved is not None:
+        await _release(node, reserved)
+
+
+async def _release(node: Node, reserved: _Reserved) -> None:
+    """Best effort: the holder forgets it by itself after a while."""
+    try:
+        await reserved.link.request(Release(reserved.reservation), Released, RELEASE_TIMEOUT_S)
+    except DhtstoreError as error:
+        holder = format_node(reserved.candidate.contact.node)
+        node.ports.tracer("release.failed", node=holder, error=str(error))
+
+
+async def _ask(
     node: Node, placement: Placement, policy: Policy, candidate: Candidate
 ) -> _Reserved | None:
     """Offer the unit to one node; None, with the cause noted, if it does not take it."""

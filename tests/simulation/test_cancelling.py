@@ -140,6 +140,29 @@ def test_cancelled_anywhere_nothing_stays_open_and_a_repeat_succeeds(
     tell(story)
 
 
+def test_a_put_that_is_cancelled_gives_back_at_once_what_was_reserved_for_it() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab)
+        whole_s = await duration_s(lab, put_bytes(lab.nodes[4], CONTENT))
+        reserving = 0
+        for trial in range(60):
+            work = asyncio.ensure_future(put_bytes(lab.nodes[4], b"%d" % trial + CONTENT))
+            await asyncio.sleep(whole_s * trial / 60)
+            stores = [
+                node.ports.store
+                for node in lab.nodes
+                if isinstance(node.ports.store, CountingStore)
+            ]
+            reserving += any(store.reserved_bytes for store in stores)
+            work.cancel()
+            await ended(work)
+            await asyncio.sleep(RESERVATION_TTL_S / 10)
+            check_nothing_open(lab)
+        assert reserving
+
+    tell(story)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_node_that_stops_ends_what_it_does(name: str) -> None:
     operate = OPERATIONS[name]
