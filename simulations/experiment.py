@@ -14,11 +14,13 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.tasks import run_all
 from dhtstore.params import K
 from simulations import churn, workload
 from simulations.checkers import Violation, check_all
@@ -176,13 +178,17 @@ class Experiment:
         if self.scenario.run.warm_start:
             await start_all(self.population, numbers)
             return
-        for number in numbers:
-            await self.population.start(number)
-            begun_s = self.loop.time()
-            ok = await self.population.join(number)
-            self._record(
-                OperationRow(begun_s, self.loop.time(), "join", number, number, 0, 0, 0, 0, ok)
-            )
+        entries = [partial(self._enter, number) for number in numbers]
+        await run_all(entries[:1], limit=1)  # it starts the network that the others join
+        await run_all(entries[1:], limit=self.scenario.run.joins_at_once)
+
+    async def _enter(self, number: int) -> None:
+        await self.population.start(number)
+        begun_s = self.loop.time()
+        ok = await self.population.join(number)
+        self._record(
+            OperationRow(begun_s, self.loop.time(), "join", number, number, 0, 0, 0, 0, ok)
+        )
 
     async def _until(self, since_begin_s: float) -> None:
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))

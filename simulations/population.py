@@ -107,9 +107,9 @@ class Population:
         return [member for member in self.members if member.node is not None]
 
     def seeds(self, newcomer: int, count: int = 3) -> list[str]:
-        """Tickets of some members that are up, chosen at random."""
-        up = [member for member in self.up() if member.number != newcomer]
-        return [member.ticket for member in self._rng.sample(up, min(count, len(up)))]
+        """Tickets of some members that have joined, chosen at random."""
+        known = [m for m in self.members if m.ready and m.number != newcomer]
+        return [member.ticket for member in self._rng.sample(known, min(count, len(known)))]
 
     # --- life and death ---------------------------------------------------------------------
 

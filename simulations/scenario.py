@@ -37,7 +37,8 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle;
+    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
+    otherwise nodes join through the protocol, ``joins_at_once`` at a time;
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams)."""
 
     scenario: str = text()
@@ -47,6 +48,7 @@ class Run:
     duration_s: float = duration("1 h")
     settle_s: float = duration("1 min")
     warm_start: bool = flag(True)
+    joins_at_once: int = integer(1, 1, 1000)
     storage_share: float = share("100 %")
     capacity_bytes: int = size("1 GiB")
     replicas: int = integer(3, 1, REPLICAS_MAX)

@@ -124,6 +124,20 @@ def test_every_scenario_runs_small(path: Path) -> None:
     assert summary["operations"]
 
 
+def test_joins_at_once_share_the_time(tmp_path: Path) -> None:
+    tables = {"run": {"nodes": 15, "duration_s": "10 s", "settle_s": "0 s", "warm_start": False}}
+    ends_s = []
+    for at_once in (1, 5):
+        scenario = from_tables(tables, [f"run.joins_at_once={at_once}"])
+        with RunFolder(tmp_path / str(at_once), scenario, 1) as folder:
+            Experiment(scenario, 1, folder, folder=Path()).run()
+        joins = load(tmp_path / str(at_once)).operations
+        assert len(joins) == 15
+        assert all(join.ok for join in joins)
+        ends_s.append(max(join.stop_s for join in joins))
+    assert ends_s[1] < ends_s[0] / 2
+
+
 # --- the command line -----------------------------------------------------------------------
 
 
