@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from dhtstore.content.importer import FileBuilder
 from dhtstore.model.cid import Cid
@@ -11,13 +11,15 @@ from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
-from dhtstore.node.link import Handler
+from dhtstore.node.frame_io import read_prefix, read_rest
+from dhtstore.node.handshake import Identity, greet
+from dhtstore.node.link import Arrival, Handler, Link
 from dhtstore.node.links import Links
 from dhtstore.node.serve_blocks import BlockServer
 from dhtstore.node.tasks import Supervisor
 from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.memory import MemoryBlockStore
-from dhtstore.wire.frames import GetBlocks, Request
+from dhtstore.wire.frames import AnyMessage, GetBlocks, Request
 from simulations.crypto import SimCrypto
 from simulations.latency import FixedLatency
 from simulations.network import SimNetwork
@@ -118,3 +120,35 @@ def play(scene: Scene, names: Mapping[str, str] | None = None) -> World:
     for peer in world.peers:
         assert peer.failures == []
     return world
+
+
+async def connected(world: World, b_handlers: dict | None = None) -> tuple[Peer, Peer, Link]:  # type: ignore[type-arg]
+    a, b = await world.peer("a"), await world.peer("b", b_handlers)
+    return a, b, await a.links.to(b.key, [b.address], 5.0)
+
+
+async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], list[int], int]:
+    """What ``get_blocks`` brings: blocks by index, missing indices, and in how many parts."""
+    blocks: dict[int, bytes] = {}
+    missing: list[int] = []
+    parts = 0
+
+    async def on_arrival(arrival: Arrival) -> None:
+        nonlocal parts
+        parts += 1
+        blocks.update((index, bytes(data)) for index, data in arrival.blocks)
+        missing.extend(arrival.missing)
+
+    await link.get_blocks(cids, on_arrival)
+    return blocks, missing, parts
+
+
+async def raw_session(a: Peer, b: Peer) -> Stream:
+    """A stream of ``a`` that ``b`` has welcomed, for misbehaving on."""
+    stream = await a.raw(b)
+    await greet(stream, Identity("main", a.crypto, None))
+    return stream
+
+
+async def read(stream: Stream) -> tuple[AnyMessage, memoryview]:
+    return await read_rest(stream, await read_prefix(stream))

@@ -1,0 +1,262 @@
+"""What a broken or hostile peer costs a node."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dhtstore.errors import ConnectionLost, NotFound, PeerRefused
+from dhtstore.model.cid import Cid
+from dhtstore.node import link as link_module
+from dhtstore.node.frame_io import write_frame
+from dhtstore.node.link import Link, Reply
+from dhtstore.params import (
+    IDLE_CONNECTION_TIMEOUT_S,
+    KIB,
+    MIB,
+    REQUEST_TIMEOUT_S,
+    REQUESTS_IN_FLIGHT_MAX,
+    SERVED_READ_BYTES,
+    SERVED_READS_MAX,
+    WANTS_PER_REQUEST_MAX,
+)
+from dhtstore.wire.frames import (
+    PREFIX,
+    Blocks,
+    Cancel,
+    Declined,
+    GetBlocks,
+    Message,
+    Release,
+    Released,
+)
+from tests.unit.node.data_plane import World, collect, connected, play, raw_session, read
+
+
+def junk_frame(header: bytes, body_bytes: int = 0) -> bytes:
+    return PREFIX.pack(len(header), body_bytes) + header
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff" * 8,
+        junk_frame(b"garbage"),
+        junk_frame(b"\x92\x1f\x01", 1),
+        PREFIX.pack(3, 2**31),
+    ],
+    ids=["oversized", "garbage", "unasked body", "huge body"],
+)
+def test_bytes_that_are_no_frame_end_the_link_and_nothing_else(sent: bytes) -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        honest = await c.links.to(b.key, [b.address], 5.0)
+        stream = await raw_session(a, b)
+        await stream.write(sent)
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        assert honest.alive
+        assert "link.violation" in b.events
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [Blocks((), (), (0,), request=1), Released(request=5), Declined("x", "", request=1)],
+    ids=repr,
+)
+def test_answers_nobody_asked_for_end_the_link(message: Message) -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        await write_frame(stream, message)
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+
+    play(scene)
+
+
+def test_a_frame_that_never_ends_ends_the_link() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        await stream.write(PREFIX.pack(100, 0))
+        start = world.loop.time()
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        assert world.loop.time() - start <= REQUEST_TIMEOUT_S + 1
+
+    play(scene)
+
+
+def test_bytes_of_a_frame_sent_one_by_one_do_not_keep_a_link_open() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        start = world.loop.time()
+
+        async def drip() -> None:
+            for _ in range(PREFIX.size):
+                await asyncio.sleep(IDLE_CONNECTION_TIMEOUT_S / 2)
+                await stream.write(b"\0")
+
+        with pytest.raises(ConnectionLost):
+            await drip()
+        assert world.loop.time() - start <= 2.5 * IDLE_CONNECTION_TIMEOUT_S
+
+    play(scene)
+
+
+def test_a_peer_that_asks_for_more_than_agreed_is_cut_off() -> None:
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b", {Release: forever})
+        stream = await raw_session(a, b)
+        for number in range(REQUESTS_IN_FLIGHT_MAX + 1):
+            await write_frame(stream, Release(1, request=number))
+        with pytest.raises(ConnectionLost):
+            await read(stream)
+        await asyncio.sleep(1)
+        assert len(b.supervisor) == 0
+
+    play(scene)
+
+
+def test_a_peer_that_asks_and_never_reads_is_cut_off_with_little_held_for_it() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        cids = tuple(Cid.of(bytes(MIB)).raw for _ in range(WANTS_PER_REQUEST_MAX))
+        stream = await raw_session(a, b)
+        for number in range(REQUESTS_IN_FLIGHT_MAX):
+            await write_frame(stream, GetBlocks(cids, request=number))
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        with pytest.raises(ConnectionLost):
+            await write_frame(stream, Cancel(0))
+        assert b.server.sent_bytes <= 16 * MIB
+        assert not b.links.open_links()
+
+    play(scene)
+
+
+def test_peers_that_never_read_give_way_to_one_that_does() -> None:
+    async def scene(world: World) -> None:
+        b, honest = await world.peer("b"), await world.peer("honest")
+        content = bytes(range(256)) * (64 * KIB)
+        root = b.hold(content)
+        chunks = [Cid.of(content[at : at + MIB]) for at in range(0, len(content), MIB)]
+        lazy = [await world.peer(f"lazy {number}") for number in range(3 * SERVED_READS_MAX)]
+        request = tuple(cid.raw for cid in chunks) * (WANTS_PER_REQUEST_MAX // len(chunks))
+        streams = [await raw_session(peer, b) for peer in lazy]
+        for number in range(4):
+            for stream in streams:
+                await write_frame(stream, GetBlocks(request, request=number))
+        await asyncio.sleep(1)
+        held_bytes = b.server.sent_bytes
+        link = await honest.links.to(b.key, [b.address], 5.0)
+        started_s = world.loop.time()
+        blocks, _, _ = await collect(link, [root, *chunks])
+        assert len(blocks) == 1 + len(chunks)
+        assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
+        assert held_bytes < 2 * SERVED_READS_MAX * SERVED_READ_BYTES
+
+    play(scene)
+
+
+def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        b.blocking.delay_s = 0.05
+        for step in range(4 * SERVED_READS_MAX):
+            stream = await raw_session(a, b)
+            await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+            await asyncio.sleep(0.005 * step)
+            stream.abort()
+        link = await a.links.to(b.key, [b.address], 5.0)
+        assert (await collect(link, [Cid.of(bytes(MIB))]))[0] == {0: bytes(MIB)}
+
+    play(scene)
+
+
+def test_a_link_with_more_than_its_share_of_requests_is_read_from_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "PEER_REQUESTS_MAX", 8)
+    begun: list[Link] = []
+    go_on = asyncio.Event()
+
+    async def slow(link: Link, request: Release, reply: Reply) -> None:
+        begun.append(link)
+        await go_on.wait()
+        await reply(Released())
+
+    async def scene(world: World) -> None:
+        b = await world.peer("b", {Release: slow})
+        peers = [await world.peer(name) for name in ("greedy", "modest")]
+        links = [await peer.links.to(b.key, [b.address], 5.0) for peer in peers]
+        asking = [asyncio.ensure_future(links[0].request(Release(1), Released)) for _ in range(40)]
+        await asyncio.sleep(1)
+        assert len(begun) == 9
+        asking += [asyncio.ensure_future(links[1].request(Release(1), Released)) for _ in range(3)]
+        await asyncio.sleep(1)
+        assert len(begun) == 12
+        go_on.set()
+        assert all(isinstance(answer, Released) for answer in await asyncio.gather(*asking))
+
+    play(scene)
+
+
+def test_endless_requests_that_are_declined_do_not_pile_up_answers() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+
+        async def ask_without_end() -> None:
+            async with asyncio.timeout(3 * REQUEST_TIMEOUT_S):
+                for number in range(200_000):
+                    await write_frame(stream, Release(1, request=number))
+
+        with pytest.raises((ConnectionLost, TimeoutError)):
+            await ask_without_end()
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        assert not b.links.open_links()
+
+    play(scene)
+
+
+def test_a_peer_that_hangs_up_while_being_served_costs_nothing_more() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        stream = await raw_session(a, b)
+        await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+        await read(stream)
+        stream.abort()
+        await asyncio.sleep(1)
+        assert not b.links.open_links()
+        assert len(b.supervisor) == 0
+
+    play(scene)
+
+
+def test_stopping_in_the_middle_of_a_request_ends_it() -> None:
+    async def forever(link: Link, request: Release, reply: Reply) -> None:
+        await asyncio.Event().wait()
+
+    async def scene(world: World) -> None:
+        a, b, link = await connected(world, {Release: forever})
+        asking = asyncio.ensure_future(link.request(Release(1), Released))
+        await asyncio.sleep(0.1)
+        await b.supervisor.close()
+        await b.links.close()
+        with pytest.raises((ConnectionLost, PeerRefused)):
+            await asking
+        with pytest.raises((ConnectionLost, NotFound)):
+            await a.links.to(b.key, [b.address], 5.0)
+
+    play(scene)
