@@ -171,12 +171,13 @@ def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         b.hold(bytes(2 * MIB))
-        b.blocking.delay_s = 0.05
         for step in range(4 * SERVED_READS_MAX):
             stream = await raw_session(a, b)
             await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
-            await asyncio.sleep(0.005 * step)
+            await asyncio.sleep(0.02 * step)  # the later ones while a read waits to be sent
             stream.abort()
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        assert not b.server._room._held
         link = await a.links.to(b.key, [b.address], 5.0)
         assert (await collect(link, [Cid.of(bytes(MIB))]))[0] == {0: bytes(MIB)}
 
