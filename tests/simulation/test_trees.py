@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from dhtstore.node.read import read
 from dhtstore.params import GIB, MIB
 from dhtstore.store.disk import DiskBlockStore
 from dhtstore.store.source import FileSource, TreeSource
-from tests.simulation.lab import CLIENT, Lab, check_receipts, providers_seen, tell, units_of
+from tests.simulation.lab import (
+    CLIENT,
+    STORAGE,
+    Lab,
+    check_receipts,
+    providers_seen,
+    tell,
+    units_of,
+)
 from tests.unit.content.test_vectors import VECTORS, content, expand, label
 
 RNG_SEED = 11
@@ -361,8 +370,9 @@ def test_a_file_above_a_gibibyte_is_placed_in_several_units_and_read_across_them
     os.truncate(path, size_bytes)
 
     async def story(lab: Lab) -> None:
+        large = replace(STORAGE, capacity_bytes=8 * GIB, owner_quota_bytes=8 * GIB)
         for number in range(4):
-            await lab.add(store=DiskBlockStore(tmp_path / f"{number}", 8 * GIB))
+            await lab.add(large, store=DiskBlockStore(tmp_path / f"{number}", 8 * GIB))
         node = lab.nodes[1]
         result = await put_path(node, path)
         assert result.copies == 3
