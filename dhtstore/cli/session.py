@@ -10,7 +10,7 @@ import msgspec
 
 from dhtstore.cli.common import Common
 from dhtstore.cli.where import socket_path
-from dhtstore.net.local import LocalClient
+from dhtstore.net.local_client import LocalClient
 from dhtstore.wire.control import (
     Failure,
     Progress,

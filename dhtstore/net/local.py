@@ -11,15 +11,13 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
-from dhtstore.errors import HomeInUse, HomeUnusable, NotRunning, RemoteProtocolError
+from dhtstore.errors import HomeInUse, HomeUnusable, RemoteProtocolError
+from dhtstore.net.local_client import same_user
 from dhtstore.wire.control import (
-    ANSWER_MAX_BYTES,
     DESCRIPTORS_MAX,
     LENGTH_BYTES,
     REQUEST_MAX_BYTES,
@@ -29,8 +27,6 @@ from dhtstore.wire.control import (
 CLIENTS_MAX: Final = 64
 REQUEST_TIMEOUT_S: Final = 10.0  # a client that connects and stays silent
 ACCEPT_RETRY_S: Final = 0.5  # after running out of descriptors
-PIPE_READ_BYTES: Final = 256 * 1024
-PIPE_BUFFER_BYTES: Final = 1024 * 1024
 SOCKET_PATH_MAX_BYTES: Final = 107  # unix(7): sun_path holds 108 with its end
 _INT_BYTES: Final = array.array("i").itemsize
 
@@ -76,7 +72,7 @@ class LocalServer:
             except OSError:  # out of descriptors: those who wait are served when some are free
                 await asyncio.sleep(ACCEPT_RETRY_S)
                 continue
-            if len(self._serving) >= CLIENTS_MAX or not _same_user(connection):
+            if len(self._serving) >= CLIENTS_MAX or not same_user(connection):
                 connection.close()
                 continue
             task = asyncio.create_task(self._serve(connection))
@@ -121,80 +117,6 @@ class LocalServer:
             await _close(writer)
 
 
-class LocalClient:
-    """One command's conversation with the node; blocking."""
-
-    def __init__(self, path: Path) -> None:
-        """Connect; raises NotRunning if nobody listens there."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise NotRunning(f"no node is running here ({path}: {error.strerror})") from error
-        if not _same_user(self._socket):
-            self._socket.close()
-            raise NotRunning(f"{path} belongs to another user's process")
-
-    def send(self, message: bytes, descriptors: list[int]) -> None:
-        """Send the one request; raises NotRunning."""
-        try:
-            sent = socket.send_fds(self._socket, [message], descriptors)
-            if sent < len(message):  # an empty send would fail if the node has answered and left
-                self._socket.sendall(message[sent:])
-        except OSError as error:
-            raise NotRunning("the node refused the connection or stopped") from error
-
-    def receive(self) -> bytes:
-        """The body of the next message; raises NotRunning when the node dies before it."""
-        length = body_length(self._exactly(LENGTH_BYTES), ANSWER_MAX_BYTES)
-        return self._exactly(length)
-
-    def abort(self) -> None:
-        """End the conversation from another thread: the node stops, ``receive`` raises."""
-        with contextlib.suppress(OSError):  # it has ended by itself
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _exactly(self, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            try:
-                piece = self._socket.recv(min(count - len(data), 1 << 20))
-            except OSError:
-                piece = b""
-            if not piece:
-                raise NotRunning("the node stopped while it was working on this command")
-            data += piece
-        return bytes(data)
-
-    def __enter__(self) -> LocalClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._socket.close()
-
-
-async def read_pipe(descriptor: int) -> AsyncIterator[bytes]:
-    """What arrives on the read end of a pipe, until its other end closes.
-
-    The descriptor stays open and becomes non-blocking.
-    """
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=PIPE_BUFFER_BYTES)
-    file = os.fdopen(os.dup(descriptor), "rb", buffering=0)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
-    try:
-        while piece := await reader.read(PIPE_READ_BYTES):
-            yield piece
-    finally:
-        transport.close()
-
-
 def _bind(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     mask = os.umask(0o177)
@@ -225,14 +147,6 @@ def _remove_stale(path: Path) -> None:
             raise HomeInUse(f"cannot tell who listens on {path}: {error}") from error
         else:
             raise HomeInUse(f"another node answers on {path}")
-
-
-def _same_user(connection: socket.socket) -> bool:
-    """Whether the kernel says that the other end runs as our user (SO_PEERCRED, unix(7))."""
-    size = struct.calcsize("3i")
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid == os.geteuid()
 
 
 async def _receive_request(connection: socket.socket, descriptors: list[int]) -> bytes:

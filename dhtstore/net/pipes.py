@@ -1,13 +1,16 @@
-"""Writing to the pipe of a command: bytes in order, never blocking a worker thread."""
+"""The pipes of a command: bytes in order, never blocking a worker thread."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from types import TracebackType
 
 from dhtstore.errors import NotRunning
 
+PIPE_READ_BYTES = 256 * 1024
+PIPE_BUFFER_BYTES = 1024 * 1024
 HIGH_WATER_BYTES = 4 * 1024 * 1024  # what may wait for a slow reader
 
 
@@ -56,3 +59,19 @@ class PipeWriter:
             await self._writer.drain()
         except OSError as error:
             raise NotRunning("the command that reads this went away") from error
+
+
+async def read_pipe(descriptor: int) -> AsyncIterator[bytes]:
+    """What arrives on the read end of a pipe, until its other end closes.
+
+    The descriptor stays open and becomes non-blocking.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=PIPE_BUFFER_BYTES)
+    file = os.fdopen(os.dup(descriptor), "rb", buffering=0)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    try:
+        while piece := await reader.read(PIPE_READ_BYTES):
+            yield piece
+    finally:
+        transport.close()

@@ -21,7 +21,8 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.model.cid import Cid, parse_cid_path
-from dhtstore.net.local import Handler, Send, read_pipe
+from dhtstore.net.local import Handler, Send
+from dhtstore.net.pipes import read_pipe
 from dhtstore.node.describe import describe, list_directory
 from dhtstore.node.get import get
 from dhtstore.node.identity import identity

@@ -8,7 +8,7 @@ import pytest
 
 from dhtstore.errors import DhtstoreError, RemoteProtocolError, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.net.local import LocalClient
+from dhtstore.net.local_client import LocalClient
 from dhtstore.store.home import Home
 from dhtstore.wire.control import Failure, Progress, Request, decode_answer, encode, error_of
 from tests.cli.conftest import Network
