@@ -127,7 +127,6 @@ OFFERS_ROOM_DIVISOR: Final = 2  # offers cost nothing: half of what is free stay
 PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
 PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
 PROVIDERS_ASKED: Final = 8  # holders a get uses at once
-RECEIPT_CLOCK_SKEW_MAX_S: Final = 24 * 3600.0
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S

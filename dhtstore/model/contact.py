@@ -22,15 +22,6 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
-    """``127.0.0.1:7401`` or ``[::1]:7401``; raises UsageError.  Names are resolved elsewhere."""
-    host, port = split_host_port(text)
-    try:
-        return Address(str(ipaddress.ip_address(host)), port)
-    except ValueError as error:
-        raise UsageError(f"not an IP address: {host!r}") from error
-
-
 def split_host_port(text: str) -> tuple[str, int]:
     """Split HOST:PORT, with brackets around an IPv6 literal; raises UsageError."""
     host, separator, port = text.rpartition(":")

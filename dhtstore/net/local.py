@@ -27,7 +27,6 @@ from dhtstore.wire.control import (
 CLIENTS_MAX: Final = 64
 REQUEST_TIMEOUT_S: Final = 10.0  # a client that connects and stays silent
 ACCEPT_RETRY_S: Final = 0.5  # after running out of descriptors
-SOCKET_PATH_MAX_BYTES: Final = 107  # unix(7): sun_path holds 108 with its end
 _INT_BYTES: Final = array.array("i").itemsize
 
 Send = Callable[[bytes], None]

@@ -10,7 +10,7 @@ import stat
 import struct
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from dhtstore.content.walk import File, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
@@ -24,20 +24,6 @@ from dhtstore.store.spans import Spans
 CHECKPOINT_BYTES: Final = 64 * MIB  # at most this much is fetched again after a crash
 _SPAN: Final = struct.Struct("<QQ")
 _RENAME_NOREPLACE: Final = 1  # renameat2(2)
-
-
-class OutputWriter(Protocol):
-    """Where the outputs of a walk go.  ``accept`` may be called from several threads."""
-
-    def accept(self, outputs: Sequence[Output]) -> None:
-        """Raises NoRoom (what is verified stays resumable) or MalformedDag."""
-
-    def finish(self) -> None:
-        """Make it durable and give it its name.  Raises IntegrityFailure if a part is missing,
-        TargetUnusable if the name was taken meanwhile, NoRoom."""
-
-    def close(self) -> None:
-        """Leave what is verified for the next try, or nothing if that is nothing."""
 
 
 class FileOutput:
@@ -73,6 +59,8 @@ class FileOutput:
             return self._spans.covers(offset, offset + size_bytes)
 
     def accept(self, outputs: Sequence[Output]) -> None:
+        """May be called from several threads.  Raises NoRoom (what is verified stays resumable)
+        or MalformedDag."""
         for output in outputs:
             if isinstance(output, File):
                 self._begin(output)
@@ -96,6 +84,8 @@ class FileOutput:
             self._journal.append(_SPAN.pack(*span) for span in merged)
 
     def finish(self) -> None:
+        """Make it durable and give it its name.  Raises IntegrityFailure if a part is missing,
+        TargetUnusable if the name was taken meanwhile, NoRoom."""
         if self._size is None or not self.have(0, self._size):
             raise IntegrityFailure(f"{self._name} is not whole yet")
         try:
@@ -110,6 +100,7 @@ class FileOutput:
         self._release()
 
     def close(self) -> None:
+        """Leave what is verified for the next try, or nothing if that is nothing."""
         if self._fd < 0:
             return
         if self._spans:

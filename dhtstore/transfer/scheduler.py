@@ -103,9 +103,6 @@ class Scheduler(Generic[S]):
         known = self._sources.setdefault(source, _Source(source, {}))
         known.units[unit] = None
 
-    def knows(self, source: S) -> bool:
-        return source in self._sources
-
     @property
     def sources(self) -> int:
         return len(self._sources)
