@@ -21,7 +21,6 @@ from simulations.population import Member, Population
 from simulations.ports import derive
 
 _BITS = 8 * NODE_ID_BYTES
-_HEARD_WITHIN_S = 600.0
 _RTT_SAMPLES = 16
 
 
@@ -83,11 +82,12 @@ def _fill(
     now, network = population.loop.time(), population.network
     own = network.machine(member.address)
     router, measured = node.dht.protocol.router, list[float]()
+    router.neighbours_updated_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
     for index, peers in chosen:
         bucket = router._bucket(index, now)
         bucket.last_updated = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
         for heard_ago_s, (peer, other) in zip(
-            sorted((rng.random() * _HEARD_WITHIN_S for _ in peers), reverse=True),
+            sorted((rng.random() * BUCKET_REFRESH_INTERVAL_S for _ in peers), reverse=True),
             peers,
             strict=True,
         ):

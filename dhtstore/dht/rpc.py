@@ -94,7 +94,7 @@ class NodeRpc(KademliaProtocol):
         self.contacts = ContactStore()
         self.counters: dict[str, int] = {}
         self.rtt = RttEstimate()
-        self.observed: Address | None = None
+        self.observed = b""  # where the peer that last answered a ping sees us, packed
         self._name, self._network = network, envelope.Network.of(network)
         self._crypto, self._clock, self._entropy = crypto, clock, entropy
         self._endpoint, self._tracer = endpoint, tracer
@@ -179,8 +179,9 @@ class NodeRpc(KademliaProtocol):
         try:
             payload = opened.frame[datagram.FRAME_OVERHEAD_BYTES :]
             response = datagram.decode_response(call.request, payload)
-            if isinstance(response, datagram.Pong):
-                self.observed = datagram.unpack_address(response.observed)
+            if isinstance(response, datagram.Pong) and response.observed != self.observed:
+                datagram.unpack_address(response.observed)  # raises for a malformed one
+                self.observed = response.observed
         except RemoteProtocolError:
             self._fail(call)
             raise

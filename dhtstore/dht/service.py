@@ -16,12 +16,12 @@ from dhtstore.dht.lookup import Lookup
 from dhtstore.dht.peer import Peer, peer_of
 from dhtstore.dht.records import Verdict
 from dhtstore.dht.rpc import NodeRpc
-from dhtstore.dht.table import random_id_in_bucket
+from dhtstore.dht.upkeep import fill, ping_silent
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import DhtKey, NodeId, contact_key, distance
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import ALPHA, LOOKUP_TIMEOUT_S, NODE_ID_BYTES, K
+from dhtstore.params import ALPHA, LOOKUP_TIMEOUT_S, K
 from dhtstore.wire.datagram import (
     AddProvider,
     FindContact,
@@ -31,6 +31,7 @@ from dhtstore.wire.datagram import (
     Request,
     StoreContact,
     Stored,
+    unpack_address,
 )
 
 if TYPE_CHECKING:
@@ -130,10 +131,18 @@ class DhtService(Server):
         await self._rest(MAINTENANCE_INTERVAL_S * self._entropy.rng.random())
         while True:
             await self._find_back()
-            for index in self.protocol.router.lonely_buckets(self.protocol.tick()):
-                await self._refresh(index)
+            await self._refresh()
             jitter = self._entropy.rng.uniform(0.8, 1.2)
             await self._rest(MAINTENANCE_INTERVAL_S * jitter)
+
+    async def _refresh(self) -> None:
+        """Bring up to date what of the table was not for an hour."""
+        router = self.protocol.router
+        await ping_silent(self.protocol)
+        if router.neighbours_due(self.protocol.tick()):
+            await self._closest(self.node.id)
+        for index in router.lonely_buckets(self.protocol.tick()):
+            await fill(self.protocol, index, self._entropy.rng)
 
     async def _rest(self, pause_s: float) -> None:
         """Until maintenance is due, or a bootstrap met nobody."""
@@ -162,18 +171,12 @@ class DhtService(Server):
         if answered:
             self._seeds = answered
             await self._closest(self.node.id)
-            for index in self.protocol.router.far_buckets_with_room():
-                await self._refresh(index)
+            for index in self.protocol.router.buckets_with_room():
+                await fill(self.protocol, index, self._entropy.rng)
         elif peers and not len(self.protocol.router):
             self._seeds = self._seeds or peers
             self._met_nobody.set()
         return len(answered)
-
-    async def _refresh(self, index: int) -> None:
-        """Look up a random id in a bucket's range (Kademlia section 2.3)."""
-        bits = self._entropy.rng.getrandbits(8 * NODE_ID_BYTES)
-        target = random_id_in_bucket(self.node.long_id, index, bits)
-        await self._closest(target.to_bytes(NODE_ID_BYTES, "big"))
 
     async def lookup(self, target: bytes, *, timeout_s: float) -> list[Contact]:
         """The K closest to ``target`` that answered, closest first, without this node; at the
@@ -275,12 +278,19 @@ class DhtService(Server):
     async def publish_contact(self, timeout_s: float) -> int:
         """Store our own contact record near our id; how many nodes acknowledged."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        closest = await self._closest(self.node.id, timeout_s)
+        closest = await self._neighbours(timeout_s)
         left_s = deadline_s - self._clock.monotonic_s()
         record = self._own_record()
         self.protocol.tick()
         self.protocol.keep(record)
         return await self._store(closest, [StoreContact(record)], left_s)
+
+    async def _neighbours(self, timeout_s: float) -> list[Peer]:
+        """The K closest to us; a node that has just joined knows them."""
+        router = self.protocol.router
+        if self._clock.monotonic_s() - router.neighbours_updated_s < MAINTENANCE_INTERVAL_S:
+            return router.closest(self.node.long_id, K)
+        return await self._closest(self.node.id, timeout_s)
 
     # --- single nodes ----------------------------------------------------------------------
 
@@ -321,7 +331,8 @@ class DhtService(Server):
     @property
     def observed_address(self) -> Address | None:
         """Where the peer that last answered a ping sees us: its word only."""
-        return self.protocol.observed
+        seen = self.protocol.observed
+        return unpack_address(seen) if seen else None
 
 
 def _is_kept(answer: object) -> bool:

@@ -7,6 +7,7 @@ to the tail; a full bucket's head is pinged before it may be replaced.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator
 from typing import Final
@@ -99,6 +100,7 @@ class Table(RoutingTable):
     def __init__(self, node: Node, ksize: int = K) -> None:
         self.node, self.ksize, self.protocol = node, ksize, None
         self.opened_s = 0.0
+        self.neighbours_updated_s = -math.inf
         self.flush()
 
     def flush(self) -> None:
@@ -137,10 +139,7 @@ class Table(RoutingTable):
     def has_room_for(self, peer: Peer) -> bool:
         """Whether an answer from this unknown node would put it into the table."""
         index = self.get_bucket_for(peer)
-        if index >= _BITS:
-            return False
-        bucket = self.buckets[index] if index < len(self.buckets) else None
-        return (bucket is None or len(bucket) < self.ksize) and self._ip_allows(peer)
+        return index < _BITS and self.room_in(index) > 0 and self._ip_allows(peer)
 
     def answered(
         self, peer: Peer, now: float, rtt_s: float | None = None, *, trusts: bool = False
@@ -223,13 +222,27 @@ class Table(RoutingTable):
             if not away >> (deepest - index) & 1 and (bucket := buckets[index]) is not None:
                 yield bucket
 
+    def silent(self, now: float) -> list[Peer]:
+        """The entries that were not heard for an hour, farthest bucket first."""
+        return [
+            peer
+            for bucket in self.buckets
+            if bucket
+            for peer, heard_s in zip(bucket.peers, bucket.heard_s, strict=True)
+            if now - heard_s >= BUCKET_REFRESH_INTERVAL_S
+        ]
+
     def lonely_buckets(self, now: float = 0.0) -> list[int]:
-        """Indexes of the buckets in which we looked nothing up for an hour (section 2.3)."""
+        """Indexes of the buckets to fill: with room, and not looked into for an hour."""
         return [
             index
-            for index in range(len(self.buckets))
+            for index in self.buckets_with_room()
             if now - self.updated_s(index) >= BUCKET_REFRESH_INTERVAL_S
         ]
+
+    def neighbours_due(self, now: float) -> bool:
+        """Whether our own id was not looked up for an hour."""
+        return now - self.neighbours_updated_s >= BUCKET_REFRESH_INTERVAL_S
 
     def updated_s(self, index: int) -> float:
         bucket = self.buckets[index] if index < len(self.buckets) else None
@@ -238,13 +251,30 @@ class Table(RoutingTable):
     def looked_up(self, target: int, now: float) -> None:
         """We (not a stranger) looked up ``target``: its bucket is fresh."""
         index = _BITS - (self.node.long_id ^ target).bit_length()
-        if index < len(self.buckets):
+        if index == _BITS:
+            self.neighbours_updated_s = now
+        elif index < len(self.buckets):
             self._bucket(index, now).last_updated = now
 
-    def far_buckets_with_room(self) -> list[int]:
-        """The buckets farther than our nearest neighbour's that are not full (section 2.3)."""
-        deepest = max((i for i, bucket in enumerate(self.buckets) if bucket), default=0)
-        return [i for i in range(deepest) if len(self.buckets[i] or ()) < self.ksize]
+    def buckets_with_room(self) -> list[int]:
+        """The buckets that are not full, up to the one in which the k nearest nodes end.
+
+        A lookup of our own id finds the k nearest, hence all there is in the buckets beyond."""
+        return [index for index in range(self._neighbourhood_edge() + 1) if self.room_in(index)]
+
+    def room_in(self, index: int) -> int:
+        """How many more nodes a bucket can hold."""
+        bucket = self.buckets[index] if index < len(self.buckets) else None
+        return self.ksize - len(bucket or ())
+
+    def _neighbourhood_edge(self) -> int:
+        """The bucket of the k-th nearest entry; -1 if there are fewer entries."""
+        within = 0
+        for index in range(len(self.buckets) - 1, -1, -1):
+            within += len(self.buckets[index] or ())
+            if within >= self.ksize:
+                return index
+        return -1
 
     def _bucket(self, index: int, now: float) -> Bucket:
         while index >= len(self.buckets):
