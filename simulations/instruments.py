@@ -39,16 +39,19 @@ def kind_of(data: bytes) -> str:
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a lookup cost and found.  ``hops``: 1 if the closest node stood in the own table, else
-    1 + the depth of the chain of answers that first named it."""
+    1 + the depth of the chain of answers that first named it; ``shortest``: of the shortest chain
+    that named it, which differs where a longer chain of faster answers was first."""
 
     hops: int
+    shortest: int
     queries: int
     timeouts: int
     closest: tuple[bytes, ...]
 
 
 class CountingLookup(Lookup):
-    """The production lookup, which also remembers who named whom first.
+    """The production lookup, which also remembers by how long a chain of answers each node was
+    named: ``depth`` first, ``shortest`` at best.
 
     ``beta`` is how many contacts of an answer it takes: K in production, 1 for comparison with
     the recursion of ``theory``.
@@ -64,12 +67,12 @@ class CountingLookup(Lookup):
         alpha: int = ALPHA,
         beta: int = K,
     ) -> None:
-        self.depth: dict[bytes, int] = {}
         self.queries = self.timeouts = 0
         self._beta = beta
         self._number = int.from_bytes(target, "big")
         chosen = self._nearest(seeds)
         self.depth = {peer.id: 1 for peer in chosen}
+        self.shortest = dict(self.depth)
         super().__init__(target, chosen, own_id=own_id, soft_timeout_s=soft_timeout_s, alpha=alpha)
 
     def _nearest(self, peers: Iterable[Peer]) -> list[Peer]:
@@ -82,9 +85,10 @@ class CountingLookup(Lookup):
 
     def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None:
         taken = self._nearest(contacts)
-        depth = self.depth.get(peer.id, 1) + 1
+        depth, shortest = self.depth.get(peer.id, 1) + 1, self.shortest.get(peer.id, 1) + 1
         for contact in taken:
             self.depth.setdefault(contact.id, depth)
+            self.shortest[contact.id] = min(shortest, self.shortest.get(contact.id, shortest))
         super().on_response(peer, taken)
 
     def on_failure(self, peer: Peer) -> None:
@@ -114,7 +118,8 @@ async def look_up(
         pass  # what answered in time is the result, as in production
     closest = tuple(peer.id for peer in lookup.result())
     hops = lookup.depth[closest[0]] if closest else 0
-    return Looked(hops, lookup.queries, lookup.timeouts, closest)
+    shortest = lookup.shortest[closest[0]] if closest else 0
+    return Looked(hops, shortest, lookup.queries, lookup.timeouts, closest)
 
 
 def holds_all(store: BlockStore, root: Cid) -> bool:

@@ -56,8 +56,14 @@ def test_lookups_count_what_the_network_sees() -> None:
     assert all(len(looked.closest) == K and looked.timeouts == 0 for looked in found)
     assert network.sent_by_kind["find_node"] >= sum(looked.queries for looked in found)
     answers = network.sent_by_kind["answer"]  # to the last ones, and to retransmissions, a few not
-    assert answers == pytest.approx(network.sent_by_kind["find_node"], rel=0.01)
+    assert answers == pytest.approx(sum(network.sent_by_kind.get(k, 0) for k in KINDS), rel=0.01)
     assert set(network.sent_by_kind) <= {*KINDS, "answer", "challenge"}
+
+
+def test_the_first_chain_to_name_a_node_may_be_longer_than_the_shortest() -> None:
+    found, _ = looked_up(1000, 200, alpha=3, beta=K)
+    assert all(1 <= looked.shortest <= looked.hops for looked in found)
+    assert any(looked.shortest < looked.hops for looked in found)
 
 
 def test_every_kind_of_request_is_told() -> None:

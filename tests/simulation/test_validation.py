@@ -24,3 +24,9 @@ def test_what_does_not_hold_is_said() -> None:
     assert not wrong.holds
     assert "NO" in table_of([wrong])
     assert Finding("hops", 3.08, 3.0, 0.03, "recursion").holds
+
+
+def test_what_is_told_for_comparison_is_not_judged() -> None:
+    told = Finding("hops", 3.2, 3.0, None, "another assumption")
+    assert told.holds
+    assert "yes" not in table_of([told])
