@@ -7,11 +7,12 @@ runs differ, 2 what was asked cannot be done, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from simulations import explore, future, results, validation
 from simulations.errors import ScenarioError, SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault
+from simulations.progress import Bar
 from simulations.scenario import Scenario, from_tables, load
-from simulations.trace import Trace
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-_REFRESH_S = 0.5
 _INTERRUPTED = 130
 
 
@@ -47,11 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run a scenario")
-    run.add_argument("scenario", help="a TOML file, or the name of one that `list` shows")
+    run.add_argument("scenario", help="a TOML file, a name that `list` shows, or a run's folder")
     run.add_argument("--seed", type=int, help="instead of run.seed")
     run.add_argument("--nodes", type=int, help="instead of run.nodes")
     run.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    run.add_argument("--out", type=Path, help="folder for the results (default runs/NAME-SEED)")
+    run.add_argument(
+        "--out", type=Path, help="a new folder for the results (default runs/NAME-SEED)"
+    )
     run.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
     run.set_defaults(do=_run)
     branch = commands.add_parser("branch", help="make a world once, go on from it several times")
@@ -91,9 +93,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(chosen: argparse.Namespace) -> int:
     scenario, path = _load(chosen)
     name = scenario.run.scenario or path.stem
-    out = chosen.out or Path("runs") / f"{name}-{scenario.run.seed}"
+    out = chosen.out or results.free_folder(Path("runs") / f"{name}-{scenario.run.seed}")
     summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
     print(json.dumps(_short(summary), indent=2))
+    print(_verdicts(summary))
     print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
     return _exit_code(summary)
 
@@ -114,14 +117,15 @@ def _exit_code(summary: dict[str, Any]) -> int:
 
 def _branch(chosen: argparse.Namespace) -> int:
     scenario, path = _load(chosen)
-    out = chosen.out or Path("runs") / f"{scenario.run.scenario or path.stem}-branches"
+    name = scenario.run.scenario or path.stem
+    out = chosen.out or results.free_folder(Path("runs") / f"{name}-branches")
     ways = future.branches(scenario, chosen.vary, range(1, chosen.futures + 1))
     world = Experiment(scenario, scenario.run.seed, None, folder=path.parent)
     world.begin()
 
     def go_on(number: int) -> int:
         way, folder = ways[number], out / f"{number + 1:03}"
-        with results.RunFolder(folder, way.scenario, scenario.run.seed) as kept:
+        with results.RunFolder(folder, way.scenario, scenario.run.seed, path.parent) as kept:
             world.branch(way.scenario, kept)
             summary = world.run()
         print(f"{folder}  {' '.join(way.settings)}  trace sha256 {summary['trace_sha256']}")
@@ -131,26 +135,33 @@ def _branch(chosen: argparse.Namespace) -> int:
 
 
 def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:
-    with results.RunFolder(out, scenario, scenario.run.seed) as kept:
-        lines = (out / "trace.txt").open("w") if with_lines else None
-        try:
-            experiment = Experiment(
-                scenario,
-                scenario.run.seed,
-                kept,
-                folder=folder,
-                trace=Trace(lines),
-                progress=Bar() if sys.stderr.isatty() else None,
-            )
-            return experiment.run()
-        finally:
-            if lines is not None:
-                lines.close()
+    with _progress() as progress, contextlib.ExitStack() as files:
+        experiment = Experiment(scenario, scenario.run.seed, None, folder=folder, progress=progress)
+        kept = results.RunFolder(out, scenario, scenario.run.seed, folder)
+        experiment.results = files.enter_context(kept)
+        if with_lines:
+            experiment.trace.lines = files.enter_context((out / "trace.txt").open("w"))
+        return experiment.run()
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Bar | None]:
+    """A bar if somebody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = Bar(sys.stderr)
+    try:
+        yield bar
+    finally:
+        bar.close()
 
 
 def _find(name: str) -> Path:
-    """A file, else one of the scenarios at hand."""
+    """A file, a run's folder, else one of the scenarios at hand."""
     path = Path(name)
+    if results.holds_run(path):
+        return path / "scenario.json"
     known = SCENARIOS / f"{name}.toml"
     if not path.exists() and known.exists():
         return known
@@ -175,6 +186,15 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _verdicts(summary: dict[str, Any]) -> str:
+    """A line for each checker."""
+    lines = [f"checked {summary['looks_of_checkers']} times:"]
+    for name, one in summary["checkers"].items():
+        found = f"{one['violations']} violations" if one["violations"] else "holds"
+        lines.append(f"  {name}: {found}; does not check {one['does_not_check']}")
+    return "\n".join(lines)
+
+
 def _list(chosen: argparse.Namespace) -> int:
     for path in sorted(SCENARIOS.glob("*.toml")):
         run = tomllib.loads(path.read_text())["run"]
@@ -183,23 +203,29 @@ def _list(chosen: argparse.Namespace) -> int:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    scenario, seed, faults, expected = _kept(chosen.folder)
-    summary = Experiment(scenario, seed, None, folder=SCENARIOS, faults=faults).run()
-    same = summary["trace_sha256"] == expected
-    print(f"before {expected}\nnow    {summary['trace_sha256']}")
-    for violation in summary["violations"]:
+    scenario, faults, before = _kept(chosen.folder)
+    with _progress() as progress:
+        experiment = Experiment(
+            scenario, before["seed"], None, folder=chosen.folder, faults=faults, progress=progress
+        )
+        now = {"git_sha": results.git_sha(), **experiment.run()}
+    for when, which in (("before", before), ("now   ", now)):
+        print(f"{when} {which['trace_sha256']}  commit {which['git_sha']}")
+    for violation in now["violations"]:
         print(f"violation: {violation}")
-    print("the same trace" if same else "another trace: the code or the scenario differs")
-    return 0 if same and not summary["violations"] else 1
+    same = now["trace_sha256"] == before["trace_sha256"]
+    print("the same trace" if same else "another trace: the code differs, or one was interrupted")
+    return 0 if same and not now["violations"] else 1
 
 
-def _kept(folder: Path) -> tuple[Scenario, int, list[Fault] | None, str]:
+def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:
     try:
-        raw = json.loads((folder / "scenario.json").read_text())
-        summary = json.loads((folder / "summary.json").read_text())
+        run = results.load(folder)
+        if run.summary.get("interrupted", True):
+            raise ValueError("the run was interrupted; `run` it again from its folder")
         kept = folder / explore.FAULTS
         faults = [Fault.of(v) for v in json.loads(kept.read_text())] if kept.exists() else None
-        return from_tables(raw), summary["seed"], faults, summary["trace_sha256"]
+        return from_tables(run.scenario), faults, dict(run.summary)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ScenarioError(f"{folder} cannot be replayed: {error}") from error
 
@@ -240,30 +266,6 @@ def _explore(chosen: argparse.Namespace) -> int:
             print(f"\r{done} worlds, {found} failures", end="", file=sys.stderr, flush=True)
     print(f"{done} worlds from seed {chosen.first_seed}, {found} failures")
     return 1 if found else 0
-
-
-class Bar:
-    """One line on stderr, drawn again at most twice a second."""
-
-    def __init__(self) -> None:
-        self._begun_s = self._drawn_s = time.monotonic()
-
-    def __call__(self, now_s: float, end_s: float, up: int, events: int) -> None:
-        wall_s = time.monotonic()
-        if wall_s - self._drawn_s < _REFRESH_S and now_s < end_s:
-            return
-        self._drawn_s = wall_s
-        spent_s = wall_s - self._begun_s
-        share = min(1.0, now_s / end_s)
-        left_s = spent_s / share - spent_s
-        filled = int(30 * share)
-        print(
-            f"\r[{'#' * filled}{'.' * (30 - filled)}] {now_s / 60:7.1f} of {end_s / 60:.1f} min "
-            f"{up} nodes  {events / max(spent_s, 1e-9):,.0f} events/s  {left_s:.0f} s left ",
-            end="\n" if share >= 1 else "",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class Journal:
         self.acknowledged: dict[int, Acknowledged] = {}
         self.returned: list[Returned] = []
         self.running: dict[int, Running] = {}
+        self.late: list[Running] = []  # ended, but after their deadline
         self._count = 0
 
     def start(
@@ -74,9 +75,11 @@ class Journal:
         self.running[self._count] = Running(now_s, deadline_s, what, where)
         return self._count
 
-    def end(self, number: int) -> None:
+    def end(self, now_s: float, number: int) -> None:
         """It ended, well or not."""
-        del self.running[number]
+        ended = self.running.pop(number)
+        if ended.deadline_s < now_s:
+            self.late.append(ended)
 
     def put(self, now_s: float, number: int, data: bytes, holders: Iterable[int]) -> None:
         sha256 = hashlib.sha256(data).digest()
@@ -140,7 +143,8 @@ class NothingLost(Checker):
     name = "nothing_lost"
     blind_to = (
         "whether it can be found and fetched; objects all of whose holders lost their disks, "
-        "rotted or lie; whether the number of copies is kept"
+        "rotted or lie; whether the number of copies is kept; what is lost and found again "
+        "between two looks"
     )
 
     def check(self, world: WorldView) -> list[str]:
@@ -176,7 +180,10 @@ class SoundTables(Checker):
     node itself; the buckets cover the whole space without overlap."""
 
     name = "sound_tables"
-    blind_to = "whether contacts are alive, and whether better ones are missing"
+    blind_to = (
+        "whether contacts are alive, and whether better ones are missing; what arises and mends "
+        "between two looks"
+    )
 
     def check(self, world: WorldView) -> list[str]:
         return [
@@ -212,7 +219,7 @@ class RecordsExpire(Checker):
     """No node serves a provider record past its expiry."""
 
     name = "records_expire"
-    blind_to = "records that vanish too early"
+    blind_to = "records that vanish too early, or were served late only between two looks"
     _GRACE_S = 1.0
 
     def check(self, world: WorldView) -> list[str]:
@@ -251,7 +258,7 @@ class Progress(Checker):
             f"{running.deadline_s:.3f} s; {running.where()}"
             for running in world.journal.running.values()
             if running.deadline_s < world.now_s
-        ]
+        ] + [f"{ended.what} ended after {ended.deadline_s:.3f} s" for ended in world.journal.late]
 
 
 CHECKERS: tuple[Checker, ...] = (

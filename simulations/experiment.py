@@ -23,7 +23,8 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.node.tasks import run_all
 from dhtstore.params import K
 from simulations import churn, workload
-from simulations.checkers import Violation, check_all
+from simulations.checkers import CHECKERS, Violation, check_all
+from simulations.errors import SimulationError
 from simulations.faulting import Faulting
 from simulations.faults import Fault, schedule
 from simulations.future import check_branch, future_seed
@@ -39,6 +40,7 @@ from simulations.latency import (
 from simulations.network import SimNetwork
 from simulations.population import Population
 from simulations.ports import derive
+from simulations.progress import Status
 from simulations.results import OperationRow, RunFolder, quantile, summarise
 from simulations.scenario import Network, Scenario
 from simulations.trace import Trace
@@ -52,7 +54,8 @@ _CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes
 _MANY_NODES = 500
 _COLLECTION_THRESHOLDS = (100_000, 20, 20)
 _GRACE_S = 60.0  # after the last operation began, before it counts as stuck
-Progress = Callable[[float, float, int, int], None]  # now, end (virtual s), nodes up, events
+_TIMERS_PER_LOOK = 256  # after so many the progress bar may be drawn again
+Progress = Callable[[Callable[[], Status]], None]
 
 
 class Experiment:
@@ -71,10 +74,10 @@ class Experiment:
         faults: list[Fault] | None = None,
     ) -> None:
         self.seed, self._folder = seed, folder
-        self._results, self._progress = results, progress
+        self.results, self._progress = results, progress
         self.trace = trace or Trace()
         self.loop = VirtualLoop()
-        self.loop.on_timer = self.trace.timer
+        self.loop.on_timer = self.trace.timer if progress is None else self._timer
         self.network = _network(self.loop, self.trace, scenario.network, seed, folder)
         self.network.kind_of = kind_of
         settings, skew_s = list(_settings(scenario, seed)), scenario.run.clock_skew_s
@@ -84,7 +87,8 @@ class Experiment:
         self._rows: list[OperationRow] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
-        self._begun_s = self._wall_s = 0.0
+        self._made_s = self._begun_s = self._wall_s = 0.0
+        self._checks = self._timers = 0
         self._cost_of_beginning = dict[str, float]()
         self._cpu_before_s = time.process_time()
         self._plan(scenario, faults)
@@ -111,23 +115,22 @@ class Experiment:
         """Make the world: every node that is up at the start runs and has joined."""
         with guarded(), _rare_collections():
             self.loop.run_until_complete(self._begin())
-        self._begun = True
+        self._begun, self._made_s = True, self.loop.time()
         self._cost_of_beginning = {"begin_cpu_s": self._cpu_s(), "begin_rss_bytes": _rss_bytes()}
 
-    def branch(
-        self, scenario: Scenario, results: RunFolder | None, progress: Progress | None = None
-    ) -> None:
+    def branch(self, scenario: Scenario, results: RunFolder | None) -> None:
         """Go on as ``scenario``, before ``run``; raises ScenarioError if its beginning differs."""
         check_branch(self.scenario, scenario)
-        self._results, self._progress = results, progress
+        self.results = results
         self._cpu_before_s = time.process_time()
         for row in self._rows:
             self._write(row)
         self._plan(scenario, None)
 
     def run(self) -> dict[str, Any]:
-        """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is."""
-        wall_s, interrupted = time.monotonic(), False
+        """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is, and so
+        does a SimulationError, which is raised again."""
+        wall_s, interrupted, failed = time.monotonic(), False, ""
         try:
             if not self._begun:
                 self.begin()
@@ -135,12 +138,16 @@ class Experiment:
                 self.loop.run_until_complete(self._go_on())
         except KeyboardInterrupt:
             interrupted = True
+            self._sample_end()
+        except SimulationError as error:
+            failed = f"{type(error).__name__}: {error}"
+            raise
         finally:
             self._wall_s = time.monotonic() - wall_s
-            summary = self._summary(interrupted=interrupted)
+            summary = self._summary(interrupted=interrupted, failed=failed)
             shut_down(self.loop)
-        if self._results is not None:
-            self._results.finish(summary)
+            if self.results is not None:
+                self.results.finish(summary)
         return summary
 
     async def _go_on(self) -> None:
@@ -250,9 +257,23 @@ class Experiment:
             for label, share in (("fewest", 0.0), ("lower quartile", 0.25), ("median", 0.5)):
                 if copies:
                     self._sample(now_s, "replicas", quantile(copies, share), label)
-            if self._progress is not None:
-                end_s = self._begun_s + self.scenario.run.duration_s
-                self._progress(now_s, end_s, up, self.loop.fired)
+
+    def _timer(self, when_s: float) -> None:
+        self.trace.timer(when_s)
+        self._timers += 1
+        if self._progress is not None and self._timers % _TIMERS_PER_LOOK == 0:
+            self._progress(self._status)
+
+    def _status(self) -> Status:
+        run = self.scenario.run
+        return Status(
+            self.loop.time(),
+            self._made_s if self._begun else None,
+            run.settle_s + run.duration_s + _GRACE_S,
+            len(self.population.up()),
+            run.nodes,
+            self.loop.fired,
+        )
 
     def _sample_end(self) -> None:
         now_s = self.loop.time()
@@ -277,16 +298,16 @@ class Experiment:
             self._sample(now_s, "bucket_fill", total / len(up), str(index))
 
     def _sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
-        if self._results is not None:
-            self._results.sample(now_s, metric, value, label)
+        if self.results is not None:
+            self.results.sample(now_s, metric, value, label)
 
     def _record(self, row: OperationRow) -> None:
         self._rows.append(row)
         self._write(row)
 
     def _write(self, row: OperationRow) -> None:
-        if self._results is not None:
-            self._results.operation(row)
+        if self.results is not None:
+            self.results.operation(row)
 
     # --- checking ---------------------------------------------------------------------------
 
@@ -298,6 +319,7 @@ class Experiment:
             self._check()
 
     def _check(self) -> None:
+        self._checks += 1
         known = {(violation.checker, violation.what) for violation in self.violations}
         self.violations += [
             violation
@@ -315,12 +337,13 @@ class Experiment:
     def _cpu_s(self) -> float:
         return time.process_time() - self._cpu_before_s
 
-    def _summary(self, *, interrupted: bool) -> dict[str, Any]:
+    def _summary(self, *, interrupted: bool, failed: str) -> dict[str, Any]:
         messages = self.network.sent_datagrams
         return {
             "trace_sha256": self.trace.hexdigest(),
             "trace_entries": self.trace.entries,
             "interrupted": interrupted,
+            "failed": failed,
             "nodes": self.scenario.run.nodes,
             "lives": self.population.lives,
             "virtual_s": self.loop.time(),
@@ -330,6 +353,8 @@ class Experiment:
             "k": K,
             "faults": len(self.faults),
             "violations": [f"{v.at_s:.3f} s {v.checker}: {v.what}" for v in self.violations],
+            "looks_of_checkers": self._checks,
+            "checkers": self._verdicts(),
             "operations": summarise(self._rows),
             "wall_s": self._wall_s,
             "messages_per_wall_s": messages / max(self._wall_s, 1e-9),
@@ -338,6 +363,17 @@ class Experiment:
             "rss_bytes": _rss_bytes(),
             **self._cost_of_beginning,
             "python": sys.version.split()[0],
+        }
+
+    def _verdicts(self) -> dict[str, Any]:
+        """Of each checker: what must hold, how often it did not, and what it cannot see."""
+        return {
+            checker.name: {
+                "holds": " ".join((checker.__doc__ or "").split()),
+                "does_not_check": checker.blind_to,
+                "violations": sum(found.checker == checker.name for found in self.violations),
+            }
+            for checker in CHECKERS
         }
 
 

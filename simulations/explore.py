@@ -5,6 +5,7 @@ A seed gives a whole world: its size, its network, its churn, its faults, its us
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from simulations.errors import SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault
 from simulations.ports import derive
-from simulations.results import RunFolder
+from simulations.results import RunFolder, free_folder
 from simulations.scenario import Scenario, from_tables
 
 FAULTS = "faults.json"
@@ -158,15 +159,13 @@ def _same(failure: Failure, found: Failure | None) -> Failure | None:
 
 def keep(failure: Failure, out: Path) -> Path:
     """Write what ``replay`` needs; returns the folder."""
-    folder = out / f"seed-{failure.seed}"
+    folder = free_folder(out / f"seed-{failure.seed}")
     faults: Sequence[dict[str, Any]] = [fault.plain() for fault in failure.faults]
     with RunFolder(folder, failure.scenario, failure.seed) as results:
         (folder / FAULTS).write_text(json.dumps(faults, indent=1) + "\n")
         experiment = Experiment(
             failure.scenario, failure.seed, results, folder=Path(), faults=list(failure.faults)
         )
-        try:
+        with contextlib.suppress(SimulationError):  # it is in the summary
             experiment.run()
-        except SimulationError:
-            results.finish({"trace_sha256": experiment.trace.hexdigest(), "what": failure.what})
     return folder

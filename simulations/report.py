@@ -28,6 +28,7 @@ figcaption { color: #555; font-size: .9rem; }
 table { border-collapse: collapse; font-size: .92rem; } td, th { padding: .15rem .8rem .15rem 0;
         text-align: left; border-bottom: 1px solid #e5e5e5; vertical-align: top; }
 td:last-child { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
 code { background: #f3f3f3; padding: .1rem .3rem; border-radius: 3px; overflow-wrap: anywhere; }
 """
 
@@ -64,23 +65,68 @@ def _svg(name: str, figure: Figure) -> bytes:
 def _page(run: RunData, figures: str) -> str:
     asked = run.scenario.get("run", {})
     title = str(asked.get("scenario") or "simulation")
-    state = "" if run.summary else "<p><strong>This run was interrupted.</strong></p>"
+    summary = dict(run.summary)
+    checkers = summary.pop("checkers", {})
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{_STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1>
-<p class="lead">{html.escape(str(asked.get("description", "")))}</p>{state}
+<p class="lead">{html.escape(str(asked.get("description", "")))}</p>
+{_state(run.summary)}
 <div class="plots">{figures}</div>
+<h2>What was checked</h2>
+{_checked(checkers, summary.get("looks_of_checkers", 0))}
 <h2>Summary</h2>
-{_table(run.summary)}
+{_table(summary)}
 <h2>Scenario</h2>
 {_table(run.scenario)}
 <h2>Run it again</h2>
 <p><code>python -m simulations replay {html.escape(str(run.path))}</code> runs the same world and
 compares the digests of the traces.</p>
+<h2>Cite it</h2>
+<pre>{html.escape(citation(run))}</pre>
 </body></html>
 """
+
+
+def _state(summary: Mapping[str, Any]) -> str:
+    """What a reader must know before anything else."""
+    if summary.get("failed"):
+        return f"<p><strong>This run failed: {html.escape(summary['failed'])}</strong></p>"
+    if not summary or summary.get("interrupted"):
+        return "<p><strong>This run was interrupted: it shows what there was.</strong></p>"
+    found = len(summary.get("violations", ()))
+    return f"<p><strong>{found} violations were found.</strong></p>" if found else ""
+
+
+def _checked(checkers: Mapping[str, Any], looks: int) -> str:
+    rows = "\n".join(
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(one['holds'])}</td>"
+        f"<td>{html.escape(one['does_not_check'])}</td><td>{one['violations']}</td></tr>"
+        for name, one in checkers.items()
+    )
+    head = "<tr><th>checker</th><th>must hold</th><th>does not check</th><th>violations</th></tr>"
+    return f"<p>The world was looked at {looks} times.</p><table>{head}{rows}</table>"
+
+
+def citation(run: RunData) -> str:
+    """Everything that tells this run from others, as a BibTeX entry."""
+    told = run.summary
+    note = "; ".join(
+        f"{name} {told.get(key, 'unknown')}"
+        for name, key in (
+            ("commit", "git_sha"),
+            ("seed", "seed"),
+            ("scenario sha256", "scenario_sha256"),
+            ("trace sha256", "trace_sha256"),
+        )
+    )
+    return f"""@misc{{dhtstore-{told.get("name") or "run"}-{told.get("seed", 0)},
+  title   = {{dhtstore simulation "{told.get("name") or "run"}"}},
+  version = {{{told.get("version", "unknown")}}},
+  note    = {{{note}}}
+}}"""
 
 
 def _table(values: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """A run's folder: everything needed to read, compare and repeat the run.
 
-``scenario.json``   the tables as read, overrides included: enough to run the same again
+``scenario.json``   the tables as read, overrides included; with copies of the files they name
+                    (a latency matrix, a trace of sessions, a module) enough to run it again
 ``summary.json``    counts, quantiles, the trace's SHA-256
 ``operations.csv``  one row per operation, as it ended
 ``samples.csv``     long form: time, metric, label, value
@@ -11,6 +12,8 @@ The CSV files begin with comment lines that name the run, so that each can be ci
 from __future__ import annotations
 
 import csv
+import hashlib
+import itertools
 import json
 import math
 import os
@@ -22,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from dhtstore import __version__
 from simulations.errors import ScenarioError
 from simulations.scenario import Scenario
 
@@ -31,7 +35,7 @@ _OPERATIONS, _SAMPLES = "operations.csv", "samples.csv"
 _QUANTILES = {"p5": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _NOT_COMPARED = (
     "wall_s", "messages_per_wall_s", "cpu_s", "cpu_us_per_message", "rss_bytes", "begin_cpu_s",
-    "begin_rss_bytes", "git_sha", "python",
+    "begin_rss_bytes", "git_sha", "version", "python",
 )  # fmt: skip
 
 
@@ -66,19 +70,37 @@ class Sample:
 
 
 class RunFolder:
-    """Writes a run as it happens; what was written before an interruption can be read."""
+    """Writes a run as it happens; what was written before an interruption can be read.
 
-    def __init__(self, path: Path, scenario: Scenario, seed: int) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+    Files that the scenario names are looked for in ``source`` and copied.  Raises ScenarioError
+    if the folder cannot be written or holds a run already.
+    """
+
+    def __init__(self, path: Path, scenario: Scenario, seed: int, source: Path = Path()) -> None:
         self.path = path
-        _write_json(path / _SCENARIO, scenario.raw)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if holds_run(path):
+                raise ScenarioError(f"{path} holds a run already: choose another folder")
+            self._begin(scenario, seed, source)
+        except OSError as error:
+            raise ScenarioError(f"cannot write to {path}: {error}") from error
+
+    def _begin(self, scenario: Scenario, seed: int, source: Path) -> None:
+        path, kept = self.path, scenario.with_files_beside()
         header = {
             "name": scenario.run.scenario,
             "seed": seed,
             "schema_version": SCHEMA_VERSION,
-            "scenario_sha256": scenario.sha256(),
+            "scenario_sha256": kept.sha256(),
+            "version": __version__,
             "git_sha": git_sha(),
         }
+        for key, name in scenario.files().items():
+            data = _read_file(key, source / name)
+            (path / Path(name).name).write_bytes(data)
+            header[f"sha256_of_{Path(name).name}"] = hashlib.sha256(data).hexdigest()
+        _write_json(path / _SCENARIO, kept.raw)
         self._header = header
         self._operations = _Table(path / _OPERATIONS, header, OperationRow)
         self._samples = _Table(path / _SAMPLES, header, Sample)
@@ -139,13 +161,32 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     os.replace(part, path)
 
 
+def _read_file(key: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ScenarioError(f"{key}: cannot read {path}: {error.strerror}") from error
+
+
+def holds_run(path: Path) -> bool:
+    return (path / _SCENARIO).exists()
+
+
+def free_folder(path: Path) -> Path:
+    """That folder, or the first of ``path-2``, ``path-3``... that does not exist."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not one.exists())
+
+
 def git_sha() -> str:
-    """The commit this code is from, "unknown" outside a checkout."""
+    """The commit this code is from, with "-dirty" if it was changed since; "unknown" outside a
+    checkout."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
+    here = str(Path(__file__).parent)
     found = subprocess.run(  # noqa: S603 - no argument comes from outside
-        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        [git, "-C", here, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
         text=True,
         check=False,
@@ -255,8 +296,8 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
 
 
 def compare(one: RunData, other: RunData) -> list[str]:
-    """Where two summaries differ, a line each; empty for two runs of the same world."""
-    a, b = _flat(one.summary), _flat(other.summary)
+    """Where scenarios and summaries differ, a line each; empty for two runs of one world."""
+    a, b = (_flat({"scenario": run.scenario, **run.summary}) for run in (one, other))
     return [
         f"{key}: {_shown(a.get(key))} | {_shown(b.get(key))}{_change(a, b, key)}"
         for key in sorted(a.keys() | b.keys())

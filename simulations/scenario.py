@@ -8,6 +8,7 @@ read, overrides included, and is enough to run the same again.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import tomllib
@@ -21,6 +22,7 @@ from simulations.errors import ScenarioError
 from simulations.settings import (
     choice,
     duration,
+    file_name,
     flag,
     integer,
     number,
@@ -64,7 +66,7 @@ class Network:
     fixed_s: float = duration("50 ms")
     low_s: float = duration("20 ms")
     high_s: float = duration("150 ms")
-    matrix_file: str = text()
+    matrix_file: str = file_name()
     jitter: float = share("5 %")
     loss: float = share(0)
     duplicate: float = share(0)
@@ -92,7 +94,7 @@ class Churn:
     session_median_s: float = duration("1 h", 1.0)
     session_shape: float = number(0.6, 0.1, 10.0)
     absence_median_s: float = duration("1 h", 1.0)
-    trace_file: str = text()
+    trace_file: str = file_name()
     always_on: float = share(0)
     leave: float = share("50 %")
     keep_data: float = share("100 %")
@@ -163,19 +165,38 @@ class Scenario:
         """The scenario module's own settings, from ``[parameters]``; raises ScenarioError."""
         return read_section(section, self.raw.get(_PARAMETERS, {}), _PARAMETERS)
 
+    def files(self) -> dict[str, str]:
+        """Names of the files that it needs, as written, by key."""
+        return {
+            f"{name}.{field.name}": getattr(section, field.name)
+            for name in _SECTIONS
+            for section in [getattr(self, name)]
+            for field in dataclasses.fields(section)
+            if field.metadata.get("is_file") and getattr(section, field.name)
+        }
+
+    def with_files_beside(self) -> Scenario:
+        """The same for a folder that holds copies of its files; raises ScenarioError if two of
+        them have the same name."""
+        names = {key: Path(name).name for key, name in self.files().items()}
+        if len(set(names.values())) < len(set(self.files().values())):
+            raise ScenarioError(f"two files have one name: {', '.join(self.files().values())}")
+        return from_tables(self.raw, [f"{key}={json.dumps(name)}" for key, name in names.items()])
+
     def sha256(self) -> str:
         """Of everything that was read: the same experiment has the same hash."""
         return hashlib.sha256(json.dumps(self.raw, sort_keys=True).encode()).hexdigest()
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
-    """Read a scenario file; raises ScenarioError."""
+    """Read a scenario file, or the scenario.json of a run; raises ScenarioError."""
+    read = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = read(path.read_text())
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path} is not TOML: {error}") from error
+    except ValueError as error:
+        raise ScenarioError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
     return from_tables(raw, overrides)
 
 

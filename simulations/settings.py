@@ -77,6 +77,11 @@ def text(default: str = "") -> Any:
     return setting(_text, default)
 
 
+def file_name() -> Any:
+    """A file beside the scenario; a run keeps a copy of it in its folder."""
+    return dataclasses.field(default="", metadata={"read": _text, "is_file": True})
+
+
 def flag(default: bool) -> Any:
     def read(value: object) -> bool:
         if not isinstance(value, bool):

@@ -24,7 +24,7 @@ class Trace:
 
     def __init__(self, lines: TextIO | None = None) -> None:
         self._sha256 = hashlib.sha256()
-        self._lines = lines
+        self.lines = lines
         self._timers = array("d")
         self._kinds: dict[str, int] = {}
         self._ends: dict[Address, bytes] = {}
@@ -39,16 +39,16 @@ class Trace:
         source_end = ends.get(source) or self._end(source)
         target_end = ends.get(target) or self._end(target)
         self._add(head + source_end + target_end, data)
-        if self._lines is not None:
+        if self.lines is not None:
             digest = hashlib.sha256(data).hexdigest()[:16]
-            self._lines.write(f"{now_s:.9f} {kind} {source} {target} {len(data)} {digest}\n")
+            self.lines.write(f"{now_s:.9f} {kind} {source} {target} {len(data)} {digest}\n")
 
     def state(self, now_s: float, kind: str, subject: str) -> None:
         """A change of the world or of a node: a crash, a partition, an event it reports."""
         data = subject.encode()
         self._add(_HEAD.pack(now_s, self._kind(kind), len(data)), data)
-        if self._lines is not None:
-            self._lines.write(f"{now_s:.9f} {kind} {subject}\n")
+        if self.lines is not None:
+            self.lines.write(f"{now_s:.9f} {kind} {subject}\n")
 
     def timer(self, when_s: float) -> None:
         """A timer that fired; the loop's ``on_timer``.  Its order among messages counts too."""

@@ -94,7 +94,7 @@ class Users:
         except DhtstoreError as failure:
             error = type(failure).__name__
         finally:
-            self.journal.end(running)
+            self.journal.end(loop.time(), running)
         self._record(
             OperationRow(
                 start_s,

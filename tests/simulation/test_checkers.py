@@ -93,6 +93,7 @@ SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.expiries_s.append(40.0), "records_expire: node 0 serves 1 expired .* by 60 s"),
     (lambda w: w.left.update({3: ["refresh"]}), "no_forgotten_tasks: node 3 .* refresh"),
     (lambda w: setattr(w, "now_s", 106.0), "progress: get 5, started at 90.000 s"),
+    (lambda w: w.journal.end(106.0, w.operation), "progress: get 5 ended after 105.000 s"),
 ]
 
 
@@ -128,7 +129,7 @@ def test_one_holder_that_has_it_is_enough() -> None:
 
 def test_an_operation_that_ended_is_not_late() -> None:
     def spoil(world: FakeWorld) -> None:
-        world.journal.end(world.operation)
+        world.journal.end(104.0, world.operation)
         world.now_s = 1e6
         world.expiries_s.clear()
 

@@ -13,9 +13,11 @@ import pytest
 
 from simulations import explore
 from simulations.__main__ import SCENARIOS, main
+from simulations.checkers import CHECKERS
 from simulations.errors import SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault, FaultKind
+from simulations.progress import Status
 from simulations.results import RunFolder, load
 from simulations.scenario import Scenario, from_tables
 from simulations.scenario import load as load_scenario
@@ -148,6 +150,10 @@ def test_run_replay_compare_and_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert "trace sha256" in capsys.readouterr().out
     assert main(["replay", one]) == 0
     assert "the same trace" in capsys.readouterr().out
+    assert main(["run", "partition", *small, "--out", one]) == 2, "no run is ever overwritten"
+    assert main(["run", one, "--out", str(tmp_path / "again")]) == 0
+    again = load(tmp_path / "again").summary
+    assert again["trace_sha256"] == load(tmp_path / "one").summary["trace_sha256"]
     assert main(["run", "partition", *small, "--seed", "2", "--out", other]) == 0
     assert main(["compare", one, one]) == 0
     assert main(["compare", one, other]) == 1
@@ -181,7 +187,9 @@ def test_what_cannot_be_done_is_said(
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_an_interrupted_run_leaves_what_there_is(tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scenario = from_tables(HARD)
     with RunFolder(tmp_path, scenario, 3) as folder:
         experiment = Experiment(scenario, 3, folder, folder=Path())
@@ -192,7 +200,52 @@ def test_an_interrupted_run_leaves_what_there_is(tmp_path: Path) -> None:
         experiment.loop.call_later(300.0, interrupt)
         summary = experiment.run()
     assert summary["interrupted"]
-    assert load(tmp_path).summary["virtual_s"] == pytest.approx(300, abs=1)
+    left = load(tmp_path)
+    assert left.summary["virtual_s"] == pytest.approx(300, abs=1)
+    assert left.metric("node_sent_bytes_per_s"), "what is measured at the end is there as well"
+    assert main(["replay", str(tmp_path)]) == 2
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_leaves_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = from_tables({"run": {"nodes": 3}})
+    with RunFolder(tmp_path, scenario, 3) as folder:
+        experiment = Experiment(scenario, 3, folder, folder=Path())
+
+        async def fail() -> None:
+            raise SimulationError("stuck")
+
+        monkeypatch.setattr(experiment, "_working", fail)
+        with pytest.raises(SimulationError):
+            experiment.run()
+    assert load(tmp_path).summary["failed"] == "SimulationError: stuck"
+
+
+def test_each_checker_tells_what_it_saw_and_what_it_cannot_see() -> None:
+    summary = summary_of({"run": {"nodes": 5, "duration_s": "1 min"}})
+    assert summary["looks_of_checkers"] > 12
+    assert set(summary["checkers"]) == {checker.name for checker in CHECKERS}
+    for told in summary["checkers"].values():
+        assert told["violations"] == 0
+        assert told["holds"]
+        assert told["does_not_check"]
+
+
+def test_a_run_is_watched_from_its_first_join_without_changing_it() -> None:
+    tables = {"run": {"nodes": 10, "duration_s": "2 min", "warm_start": False}}
+    seen: list[Status] = []
+    scenario = from_tables(tables)
+    experiment = Experiment(
+        scenario, 1, None, folder=Path(), progress=lambda status: seen.append(status())
+    )
+    digest = experiment.run()["trace_sha256"]
+    assert digest == summary_of(tables)["trace_sha256"]
+    shares = [status.share for status in seen if status.begun_s is not None]
+    assert any(status.begun_s is None and 0 < status.up < 10 for status in seen)
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.9
 
 
 # --- the seed explorer ----------------------------------------------------------------------

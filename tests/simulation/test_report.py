@@ -61,7 +61,19 @@ def test_the_same_data_give_the_same_page(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:
-    assert "interrupted" in write(load(a_run(tmp_path / "cut", finished=False))).read_text()
+    assert "interrupted" in write(load(a_run(tmp_path / "killed", finished=False))).read_text()
+    for path, summary, told in (
+        ("cut", {"interrupted": True}, "This run was interrupted"),
+        (
+            "broken",
+            {"interrupted": False, "failed": "Deadlock: a & b"},
+            "failed: Deadlock: a &amp; b",
+        ),
+        ("bad", {"interrupted": False, "violations": ["x"]}, "1 violations were found"),
+    ):
+        with RunFolder(tmp_path / path, from_tables({}), seed=1) as folder:
+            folder.finish(summary)
+        assert told in write(load(tmp_path / path)).read_text()
     with RunFolder(tmp_path / "empty", from_tables({}), seed=1) as folder:
         folder.finish({})
     assert "<figure>" not in write(load(tmp_path / "empty")).read_text()

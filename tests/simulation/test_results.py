@@ -14,6 +14,7 @@ from simulations.results import (
     RunFolder,
     compare,
     describe,
+    free_folder,
     load,
     quantile,
     summarise,
@@ -85,6 +86,46 @@ def test_comparing_tells_worlds_apart_and_not_machines(tmp_path: Path) -> None:
     a, b, c = (load(tmp_path / name) for name in "abc")
     assert compare(a, b) == []
     assert compare(a, c) == ["messages: 100 | 90 (-10.0 %)", "trace_sha256: ab | cd"]
+
+
+def test_what_was_set_differently_is_told(tmp_path: Path) -> None:
+    for name, loss in (("a", "1 %"), ("b", "2 %")):
+        with RunFolder(tmp_path / name, from_tables({"network": {"loss": loss}}), seed=1) as folder:
+            folder.finish({})
+    told = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    assert told[0] == "scenario.network.loss: 1 % | 2 %"
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    write(tmp_path / "run")
+    with pytest.raises(ScenarioError, match="holds a run already"):
+        write(tmp_path / "run")
+    assert free_folder(tmp_path / "run") == tmp_path / "run-2"
+    assert free_folder(tmp_path / "other") == tmp_path / "other"
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ScenarioError, match=r"cannot write to .*file/run"):
+        write(tmp_path / "file" / "run")
+
+
+def test_files_that_a_scenario_names_are_kept_with_the_run(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    (source / "data").mkdir(parents=True)
+    (source / "data" / "m.txt").write_text("0 1\n1 0\n")
+    network = {"latency": "matrix", "matrix_file": "data/m.txt"}
+    with RunFolder(tmp_path / "run", from_tables({"network": network}), 1, source) as folder:
+        folder.finish({})
+    assert (tmp_path / "run" / "m.txt").read_text() == "0 1\n1 0\n"
+    kept = load(tmp_path / "run")
+    assert kept.scenario["network"]["matrix_file"] == "m.txt"
+    assert len(kept.summary["sha256_of_m.txt"]) == 64
+    with pytest.raises(ScenarioError, match=r"network\.matrix_file: cannot read"):
+        RunFolder(tmp_path / "other", from_tables({"network": network}), 1, tmp_path)
+    two = {"network": network, "churn": {"preset": "trace", "trace_file": "m.txt"}}
+    with pytest.raises(ScenarioError, match="one name"):
+        RunFolder(tmp_path / "third", from_tables(two), 1, source)
 
 
 @pytest.mark.parametrize("missing", ["scenario.json", "operations.csv", "samples.csv"])
