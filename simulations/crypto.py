@@ -35,6 +35,7 @@ class SimCrypto:
     def __init__(self, node_secret: bytes, owner_secret: bytes) -> None:
         self._node = SimSigner(b"node" + node_secret)
         self._owner = SimSigner(b"owner" + owner_secret)
+        self._number = int.from_bytes(self._node.public_key, "big")
 
     @property
     def node(self) -> SimSigner:
@@ -51,8 +52,7 @@ class SimCrypto:
         """32 bytes; the same on both sides.  Raises InvalidSignature for what is no key."""
         if len(public_key) != PUBLIC_KEY_BYTES or not any(public_key):
             raise InvalidSignature("not a key to agree with")
-        own, other = (int.from_bytes(key, "big") for key in (self._node.public_key, public_key))
-        return (own ^ other).to_bytes(_SHARED_BYTES, "big")
+        return (self._number ^ int.from_bytes(public_key, "big")).to_bytes(_SHARED_BYTES, "big")
 
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """Finds every change but one in four billion; a checksum costs a third of a real hash."""

@@ -224,7 +224,7 @@ class NodeRpc(KademliaProtocol):
             allowed = min(allowed, AMPLIFICATION_MAX * len(data) - _PING_BYTES)
         self._answer(message_id, sender, request, allowed, proved)
         if not proved and not opened.flags & envelope.EPHEMERAL:
-            self.welcome_if_new(sender, now)
+            self.welcome_if_new(sender, now, moved=known is not None)
 
     def _answer(
         self, message_id: bytes, sender: Peer, request: Request, allowed: int, proved: bool
@@ -252,9 +252,9 @@ class NodeRpc(KademliaProtocol):
             return self.rpc_find_contact(sender, request, room)
         return self.rpc_store_contact(sender, request)
 
-    def welcome_if_new(self, node: Peer, now: float) -> None:
-        """A stranger asked us something: ping it if its answer would put it into the table."""
-        moved = not self.router.is_new_node(node)
+    def welcome_if_new(self, node: Peer, now: float, *, moved: bool) -> None:
+        """Somebody at an address not proved asked us something: ping it if its answer would put
+        it into the table, or move it there."""
         if (moved or self.router.has_room_for(node)) and self._probes.take(now):
             self._probe(node, now)
 

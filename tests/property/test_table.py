@@ -13,7 +13,12 @@ from dhtstore.dht.peer import Peer, peer_of
 from dhtstore.dht.table import QUESTIONABLE_AFTER_S, Table, random_id_in_bucket
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
-from dhtstore.params import BUCKET_REPLACEMENTS_MAX, NODES_PER_IP_MAX, PEER_FAILURES_MAX
+from dhtstore.params import (
+    BUCKET_REFRESH_INTERVAL_S,
+    BUCKET_REPLACEMENTS_MAX,
+    NODES_PER_IP_MAX,
+    PEER_FAILURES_MAX,
+)
 
 OWN = Node(bytes(20))
 KSIZE = 4
@@ -74,6 +79,24 @@ class TableMachine(RuleBasedStateMachine):
         number = int.from_bytes(sought, "big")
         expected = sorted(self.table, key=lambda p: p.long_id ^ number)[:k]
         assert self.table.find_neighbors(Node(sought), k) == expected
+
+    @rule()
+    def an_hour_of_silence_is_noticed(self) -> None:
+        due = {
+            peer.id
+            for bucket in self.table.buckets
+            if bucket is not None
+            for peer, heard_s in zip(bucket.peers, bucket.heard_s, strict=True)
+            if self.now - heard_s >= BUCKET_REFRESH_INTERVAL_S
+        }
+        assert {peer.id for peer in self.table.silent(self.now)} == due
+
+    @rule()
+    def buckets_to_fill_have_room_and_reach_to_the_nearest(self) -> None:
+        nearest = self.table.closest(OWN.long_id, KSIZE)
+        edge = self.table.get_bucket_for(nearest[-1]) if len(nearest) == KSIZE else -1
+        expected = [i for i in range(edge + 1) if self.table.room_in(i) > 0]
+        assert self.table.buckets_with_room() == expected
 
     @invariant()
     def only_who_answered_is_in(self) -> None:

@@ -1,0 +1,102 @@
+"""Tables fill at once and stay alive, at little cost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
+from dhtstore.dht.upkeep import fill
+from dhtstore.model.identity import distance
+from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, PEER_FAILURES_MAX, K
+from tests.unit.dht.world import Member, World, play
+
+LATE_S = BUCKET_REFRESH_INTERVAL_S + (PEER_FAILURES_MAX + 1) * 1.3 * MAINTENANCE_INTERVAL_S
+
+
+def known(member: Member) -> set[bytes]:
+    return {contact.node for contact in member.dht.contacts()}
+
+
+def test_who_joins_meets_its_neighbours_and_fills_its_far_buckets() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(80)
+        last = members[-1]
+        own = last.contact.node
+        others = [member.contact.node for member in members[:-1]]
+        nearest = sorted(others, key=lambda node: distance(own, node))[:K]
+        assert known(last) >= set(nearest)
+        router = last.dht.protocol.router
+        far = [peer for peer in others if int.from_bytes(peer, "big") >> 159 != own[0] >> 7]
+        assert len(far) > K
+        assert router.room_in(0) == 0
+
+    play(scene)
+
+
+def test_a_bucket_is_filled_with_nodes_from_all_over_its_range() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        rpc = members[0].dht.protocol
+        for peer in list(rpc.router)[:]:
+            if rpc.router.get_bucket_for(peer) == 0:
+                rpc.router.remove_contact(peer)
+        await fill(rpc, 0, random.Random(1))
+        bucket = rpc.router.buckets[0]
+        assert bucket is not None
+        assert len(bucket) == K
+        quarters = {peer.id[0] >> 5 & 3 for peer in bucket.peers}
+        assert quarters == {0, 1, 2, 3}
+
+    play(scene)
+
+
+def test_filling_an_empty_table_asks_nobody() -> None:
+    async def scene(world: World) -> None:
+        (alone,) = await world.grow(1)
+        before = world.net.sent_datagrams
+        await fill(alone.dht.protocol, 0, random.Random(1))
+        assert world.net.sent_datagrams == before
+
+    play(scene)
+
+
+def test_a_dead_entry_goes_though_nobody_looks_anything_up() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(10)
+        dead = members[5]
+        assert all(dead.contact.node in known(other) for other in members if other is not dead)
+        world.net.crash(dead.address)
+        await asyncio.sleep(LATE_S)
+        assert not any(dead.contact.node in known(other) for other in members if other is not dead)
+
+    play(scene)
+
+
+def test_a_full_bucket_replaces_its_dead() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        for member in members[1:25]:
+            world.net.crash(member.address)
+        await asyncio.sleep(LATE_S)
+        router = members[0].dht.protocol.router
+        alive = {member.contact.node for member in members[25:]}
+        assert known(members[0]) <= alive
+        in_half = sum(node[0] >> 7 != members[0].contact.node[0] >> 7 for node in alive)
+        assert in_half > K
+        assert router.room_in(0) == 0
+
+    play(scene)
+
+
+def test_an_idle_hour_costs_each_node_a_ping_of_each_entry_and_a_lookup() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(40)
+        await asyncio.sleep(BUCKET_REFRESH_INTERVAL_S)
+        before = world.net.sent_datagrams
+        await asyncio.sleep(2 * BUCKET_REFRESH_INTERVAL_S)
+        entries = sum(len(known(member)) for member in members)
+        requests_an_hour = (world.net.sent_datagrams - before) / 2 / 2
+        assert entries / 2 < requests_an_hour < entries + 2 * K * len(members)
+
+    play(scene)
