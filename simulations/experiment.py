@@ -226,6 +226,7 @@ class Experiment:
     async def _faulting(self) -> None:
         for fault in self.faults:
             await self._until(fault.at_s)
+            self._sample(self.loop.time(), "fault_lasting_s", fault.lasting_s, fault.kind)
             self._spawn(self.faulting.strike(fault))
 
     async def _working(self) -> None:
@@ -246,7 +247,7 @@ class Experiment:
     async def _sampling(self) -> None:
         width_s = self.scenario.run.duration_s / _SAMPLES_PER_RUN
         sent = self.network.sent_datagrams
-        while True:
+        for _ in range(_SAMPLES_PER_RUN):
             await asyncio.sleep(width_s)
             now_s, up = self.loop.time(), len(self.population.up())
             self._sample(now_s, "nodes_up", up)

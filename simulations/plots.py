@@ -6,19 +6,27 @@ Each function takes a run and returns a figure, or None if the run has nothing t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dhtstore.params import K
 from simulations import theory
 from simulations.results import OperationRow, RunData, Sample, quantile
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
-_INK, _MODEL = "#222222", "#888888"
-_BINS_MAX = 60
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))  # for print without colour
+_INK, _MODEL = "#222222", "#bbbbbb"
+_SHADES = {"partition": "#cc79a7", "drop": "#e69f00"}  # faults of the whole network
 _ROOMY_INCHES = (7.0, 4.2)
 _BARS_MAX = 16
+_SHORT_LABEL = 24
+_FAULT_NAMES = {"partition": "network partitioned", "drop": "one kind of message dropped"}
+STYLES: tuple[dict[str, Any], ...] = tuple(
+    {"color": colour, "linestyle": line} for colour, line in zip(_COLOURS, _LINES, strict=True)
+)
 
 Plot = Callable[[RunData], Figure | None]
 
@@ -28,15 +36,16 @@ def latency_cdf(run: RunData) -> Figure | None:
     by_kind = _by_kind([row for row in run.operations if row.ok and row.stop_s > row.start_s])
     if not by_kind:
         return None
-    figure, axes = _canvas(
-        "Time until done", "virtual seconds (logarithmic)", "share of operations"
-    )
-    for colour, (kind, rows) in zip(_COLOURS, by_kind.items(), strict=False):
+    figure, axes = canvas("Time until done", "virtual seconds (logarithmic)", "share of operations")
+    for style, (kind, rows) in zip(STYLES, by_kind.items(), strict=False):
         times = sorted(row.stop_s - row.start_s for row in rows)
         label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
-        _step_cdf(axes, times, colour, label)
+        _step_cdf(axes, times, style, label)
     axes.set_xscale("log")
-    _finish(figure)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    finish(figure)
     return figure
 
 
@@ -47,7 +56,7 @@ def hops(run: RunData) -> Figure | None:
         return None
     nodes = _nodes(run)
     model = theory.hop_distribution(nodes, K)
-    figure, axes = _canvas("Hops to the closest node", "hops (own table = 1)", "share of lookups")
+    figure, axes = canvas("Hops to the closest node", "hops (own table = 1)", "share of lookups")
     xs = range(1, max(*found, *(hop for hop, p in model.items() if p > 0.001)) + 1)
     shares = [found.count(x) / len(found) for x in xs]
     mean = sum(found) / len(found)
@@ -57,7 +66,7 @@ def hops(run: RunData) -> Figure | None:
     label = f"recursion, alpha = beta = 1 (mean {expected:.3f})"
     axes.bar([x + 0.2 for x in xs], [model.get(x, 0.0) for x in xs], 0.4, color=_MODEL, label=label)
     axes.set_xticks(list(xs))
-    _finish(figure)
+    finish(figure)
     return figure
 
 
@@ -66,19 +75,20 @@ def success_over_time(run: RunData) -> Figure | None:
     by_kind = _by_kind(run.operations)
     if not by_kind:
         return None
-    figure, axes = _canvas("Success", "virtual time, minutes", "share of operations that succeeded")
+    figure, axes = canvas("Success", "virtual time, minutes", "share of operations that succeeded")
     end_s = max(row.start_s for row in run.operations)
     width_s = max(end_s / 30, 1e-9)
-    for colour, (kind, rows) in zip(_COLOURS, by_kind.items(), strict=False):
+    _shade_faults(axes, run)
+    for style, (kind, rows) in zip(STYLES, by_kind.items(), strict=False):
         bins: dict[int, list[bool]] = {}
         for row in rows:
             bins.setdefault(int(row.start_s / width_s), []).append(row.ok)
         xs = sorted(bins)
         minutes = [(x + 0.5) * width_s / 60 for x in xs]
         shares = [sum(bins[x]) / len(bins[x]) for x in xs]
-        axes.plot(minutes, shares, marker="o", markersize=3, color=colour, label=kind)
+        axes.plot(minutes, shares, marker="o", markersize=3, label=kind, **style)
     axes.set_ylim(-0.02, 1.04)
-    _finish(figure)
+    finish(figure)
     return figure
 
 
@@ -105,21 +115,23 @@ def traffic(run: RunData) -> Figure | None:
     }
     if not any(series.values()):
         return None
-    figure, axes = _canvas(
+    figure, axes = canvas(
         "Traffic of a node", "bytes a second (mean over the run)", "share of nodes"
     )
-    for colour, (name, values) in zip(_COLOURS, series.items(), strict=False):
+    for style, (name, values) in zip(STYLES, series.items(), strict=False):
         if values:
             label = f"{name} (mean {sum(values) / len(values):,.0f} B/s)"
-            _step_cdf(axes, sorted(values), colour, label)
+            _step_cdf(axes, sorted(values), style, label)
     axes.set_xscale("symlog", linthresh=10)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlim(left=0)
-    _finish(figure)
+    finish(figure)
     return figure
 
 
 def bucket_fill(run: RunData) -> Figure | None:
-    """How full each bucket is, beside the expectation for as many nodes as were up."""
+    """How full each bucket is at the end, beside the expectation for as many nodes as were up;
+    under churn tables also hold nodes that are gone."""
     samples = run.metric("bucket_fill")
     if not samples:
         return None
@@ -127,14 +139,15 @@ def bucket_fill(run: RunData) -> Figure | None:
     measured = {int(s.label): s.value for s in samples if s.time_s == last_s}
     nodes = _nodes(run)
     xs = [x for x in range(max(measured) + 1) if theory.bucket_fill(nodes, K, x) > 0.02]
-    figure, axes = _canvas("Bucket fill", "bucket (0 = far half of the space)", "contacts, mean")
+    figure, axes = canvas("Bucket fill", "bucket (0 = far half of the space)", "contacts, mean")
     heights = [measured.get(x, 0.0) for x in xs]
-    axes.bar(xs, heights, 0.7, color=_COLOURS[0], label="measured")
+    measured_bars = axes.bar(xs, heights, 0.7, color=_COLOURS[0], label="measured")
     expected = [theory.bucket_fill(nodes, K, x) for x in xs]
-    label = f"all it could know, N = {nodes:,}"
-    axes.plot(xs, expected, marker="o", markersize=4, color=_COLOURS[1], label=label)
+    label = f"theory, all of N = {nodes:,} known (mean number up)"
+    line = axes.plot(xs, expected, marker="o", markersize=4, color=_COLOURS[1], label=label)
     axes.set_xticks(xs)
-    _finish(figure)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    finish(figure, [measured_bars, *line])
     return figure
 
 
@@ -143,7 +156,7 @@ def messages_by_kind(run: RunData) -> Figure | None:
     found = sorted(run.metric("messages"), key=lambda sample: -sample.value)[:_BARS_MAX]
     if not found:
         return None
-    figure, axes = _canvas("Datagrams by kind", "datagrams", "")
+    figure, axes = canvas("Datagrams by kind", "datagrams", "")
     names = [sample.label for sample in found][::-1]
     counts = [sample.value for sample in found][::-1]
     bars = axes.barh(names, counts, color=_COLOURS[0])
@@ -170,7 +183,7 @@ PLOTS: dict[str, Plot] = {
 # --- pieces ---------------------------------------------------------------------------------
 
 
-def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+def canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=_ROOMY_INCHES, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", color=_INK, fontweight="bold")
@@ -182,16 +195,32 @@ def _canvas(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _finish(figure: Figure) -> None:
-    """The legend below the axes, where it covers nothing."""
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+def finish(figure: Figure, handles: Sequence[Any] | None = None) -> None:
+    """The legend below the axes, where it covers nothing; ``handles`` give it an order."""
+    chosen = handles or figure.axes[0].get_legend_handles_labels()[0]
+    longest = max(len(str(handle.get_label())) for handle in chosen)
+    columns = 2 if longest > _SHORT_LABEL else 4
+    figure.legend(
+        handles=chosen, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
 
 
-def _step_cdf(axes: Axes, ordered: Sequence[float], colour: str, label: str) -> None:
+def _shade_faults(axes: Axes, run: RunData) -> None:
+    """The times in which the whole network suffered."""
+    named = set[str]()
+    for sample in run.metric("fault_lasting_s"):
+        if sample.label in _SHADES:
+            begin, end = sample.time_s / 60, (sample.time_s + sample.value) / 60
+            label = None if sample.label in named else _FAULT_NAMES[sample.label]
+            axes.axvspan(begin, end, color=_SHADES[sample.label], alpha=0.3, lw=0, label=label)
+            named.add(sample.label)
+
+
+def _step_cdf(axes: Axes, ordered: Sequence[float], style: dict[str, Any], label: str) -> None:
     count = len(ordered)
     xs = [ordered[0], *ordered]
     ys = [0.0, *((rank + 1) / count for rank in range(count))]
-    axes.step(xs, ys, where="post", color=colour, label=label)
+    axes.step(xs, ys, where="post", label=label, **style)
     axes.set_ylim(0, 1.02)
 
 
@@ -199,13 +228,14 @@ def _over_time(run: RunData, metric: str, title: str, unit: str) -> Figure | Non
     samples = run.metric(metric)
     if not samples:
         return None
-    figure, axes = _canvas(title, "virtual time, minutes", unit)
-    for colour, (label, series) in zip(_COLOURS, _by_label(samples).items(), strict=False):
+    figure, axes = canvas(title, "virtual time, minutes", unit)
+    _shade_faults(axes, run)
+    for style, (label, series) in zip(STYLES, _by_label(samples).items(), strict=False):
         minutes = [sample.time_s / 60 for sample in series]
-        axes.plot(minutes, _values(series), color=colour, label=label or None)
-    axes.set_ylim(bottom=0)
-    if any(sample.label for sample in samples):
-        _finish(figure)
+        axes.step(minutes, _values(series), where="mid", label=label or None, **style)
+    axes.set_ylim(0, 1.08 * max(_values(samples)) or 1)
+    if axes.get_legend_handles_labels()[1]:
+        finish(figure)
     return figure
 
 

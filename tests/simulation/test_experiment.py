@@ -245,7 +245,7 @@ def test_a_run_is_watched_from_its_first_join_without_changing_it() -> None:
     shares = [status.share for status in seen if status.begun_s is not None]
     assert any(status.begun_s is None and 0 < status.up < 10 for status in seen)
     assert shares == sorted(shares)
-    assert shares[-1] > 0.9
+    assert shares[-1] > 0.5
 
 
 # --- the seed explorer ----------------------------------------------------------------------

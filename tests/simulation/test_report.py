@@ -29,6 +29,8 @@ def a_run(path: Path, *, finished: bool = True) -> Path:
             time_s = 60.0 * minute
             folder.sample(time_s, "nodes_up", 950 + rng.randrange(100))
             folder.sample(time_s, "datagrams_per_node_s", 2 + rng.random())
+            if minute in (10, 40):
+                folder.sample(time_s, "fault_lasting_s", 300, "partition")
             for label, value in (("median", 3), ("lower quartile", 2), ("fewest", 1)):
                 folder.sample(time_s, "replicas", value + rng.random(), label)
         for bucket in range(12):
