@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator, Callable
 
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
+from dhtstore.model.identity import node_id
 from dhtstore.node.node import Node
 from dhtstore.node.progress import no_progress
 from dhtstore.node.put import PutResult, put
 from dhtstore.node.read import read
 from dhtstore.node.reprovide import announce_all
 from simulations.checkers import Journal
-from simulations.instruments import look_up
+from simulations.instruments import Looked, look_up
+from simulations.nearest import Nearest
 from simulations.population import CrashedMeanwhile, Population
 from simulations.ports import derive
 from simulations.results import OperationRow
@@ -36,9 +38,8 @@ class Users:
         self.roots: dict[int, Cid] = {}
         self._putting: dict[int, asyncio.Task[None]] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._numbers = {
-            bytes(member.crypto.node.public_key): member.number for member in population.members
-        }
+        self._numbers: dict[bytes, int] = {}
+        self._nearest = Nearest((), self._findable)
 
     def begin(self, operation: Operation) -> None:
         """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
@@ -90,7 +91,9 @@ class Users:
             elif operation.kind is Kind.REPROVIDE:
                 await self._population.run(number, announce_all(node), what)
             else:
-                hops, queries, timeouts = await self._look_up(operation, number, node)
+                looked, missed = await self._look_up(operation, number, node)
+                hops, queries, timeouts = looked.hops, looked.queries, looked.timeouts
+                error = ClosestMissed.__name__ if missed else ""
         except DhtstoreError as failure:
             error = type(failure).__name__
         finally:
@@ -136,6 +139,7 @@ class Users:
                 self.roots[operation.object] = error.partial.cid  # printed to the user as well
             raise
         self.roots[operation.object] = result.cid
+        self._know_members()
         holders = {self._numbers[receipt.public_key]: None for receipt in result.receipts}
         now_s = self._population.loop.time()
         self.journal.put(now_s, operation.object, data, holders)
@@ -148,12 +152,31 @@ class Users:
         data = await self._population.run(number, get_bytes(node, root), what)
         self.journal.got(self._population.loop.time(), operation.object, number, data)
 
-    async def _look_up(self, operation: Operation, number: int, node: Node) -> tuple[int, int, int]:
+    async def _look_up(self, operation: Operation, number: int, node: Node) -> tuple[Looked, bool]:
+        """And whether it missed the closest node that was there from its start to its end."""
         what = _name(operation)
-        target = random.Random(derive(self._seed, f"target/{operation.object}"))
-        work = look_up(node, target.randbytes(_ID_BYTES), timeout_s=LOOKUP_TIMEOUT_S)
+        target = random.Random(derive(self._seed, f"target/{operation.object}")).randbytes(
+            _ID_BYTES
+        )
+        self._know_members()
+        closest = self._nearest.closest(target, besides=number)
+        work = look_up(node, target, timeout_s=LOOKUP_TIMEOUT_S)
         looked = await self._population.run(number, work, what)
-        return looked.hops, looked.queries, looked.timeouts
+        stayed = closest is not None and closest == self._nearest.closest(target, besides=number)
+        return looked, stayed and closest not in looked.closest
+
+    def _know_members(self) -> None:
+        members = self._population.members
+        if len(self._numbers) < len(members):
+            keys = [member.crypto.node.public_key for member in members]
+            self._numbers = {bytes(key): number for number, key in enumerate(keys)}
+            ids = ((node_id(key), number) for number, key in enumerate(keys))
+            self._nearest = Nearest(ids, self._findable)
+
+    def _findable(self, number: int) -> bool:
+        """Whether others should find that node: it has joined and can be reached."""
+        member = self._population.members[number]
+        return member.ready and self._population.network.machine(member.address).diallable
 
 
 def _name(operation: Operation) -> str:
@@ -162,6 +185,10 @@ def _name(operation: Operation) -> str:
 
 class NotPutYet(DhtstoreError):
     """The put that this get waits for has not succeeded."""
+
+
+class ClosestMissed(DhtstoreError):
+    """A lookup that ended without the node that is closest to its key."""
 
 
 async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutResult:

@@ -1,0 +1,46 @@
+"""The closest node that is up, found without a lookup."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from dhtstore.model.identity import NodeId, distance
+from simulations.experiment import Experiment
+from simulations.nearest import Nearest
+from simulations.results import RunFolder, load
+from simulations.scenario import from_tables
+
+
+def test_it_agrees_with_asking_everybody() -> None:
+    rng = random.Random(4)
+    ids = [NodeId(rng.randbytes(20)) for _ in range(200)]
+    here = {number for number in range(200) if rng.random() < 0.2}
+    nearest = Nearest(((raw, number) for number, raw in enumerate(ids)), here.__contains__)
+    for _ in range(300):
+        target, asker = NodeId(rng.randbytes(20)), rng.randrange(200)
+        others = [ids[number] for number in sorted(here) if number != asker]
+        assert nearest.closest(target, asker) == min(others, key=lambda raw: distance(raw, target))
+
+
+def test_nobody_is_the_closest_of_none() -> None:
+    only = NodeId(bytes(20))
+    assert Nearest([(only, 0)], lambda number: True).closest(bytes(20), besides=0) is None
+    assert Nearest([(only, 0)], lambda number: False).closest(bytes(20), besides=1) is None
+    assert Nearest([], lambda number: True).closest(bytes(20), besides=0) is None
+
+
+def test_a_lookup_that_misses_the_closest_node_has_not_succeeded(tmp_path: Path) -> None:
+    """Nothing but lost datagrams: lookups end, but not where they should."""
+    tables = {
+        "run": {"nodes": 100, "duration_s": "2 min"},
+        "network": {"loss": "60 %"},
+        "workload": {"kind": "lookups"},
+    }
+    scenario = from_tables(tables)
+    with RunFolder(tmp_path, scenario, 1) as folder:
+        Experiment(scenario, 1, folder, folder=Path()).run()
+    lookups = load(tmp_path).operations
+    missed = [row for row in lookups if not row.ok]
+    assert {row.error for row in missed} == {"ClosestMissed"}
+    assert 5 < len(missed) < len(lookups)
