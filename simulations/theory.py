@@ -166,6 +166,12 @@ def closest_prefix_bits(nodes: int) -> float:
     return math.log2(nodes) + 0.3327
 
 
+def kth_prefix_bits(nodes: int, k: int) -> float:
+    """Mean length of the prefix a node shares with the k-th closest other: the sum over b of
+    P(at least k of them share b bits)."""
+    return sum(bucket_full(nodes, k, bits - 1) for bits in range(1, _BUCKETS))
+
+
 # --- lifetimes ------------------------------------------------------------------------------
 
 

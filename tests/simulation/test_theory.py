@@ -55,6 +55,8 @@ def test_routing_tables_as_probelab_found_them() -> None:
     assert theory.bucket_fill(nodes, 20, 0) == 20
     assert theory.table_size(nodes, 20) == pytest.approx(210, abs=1)
     assert theory.closest_prefix_bits(nodes) == pytest.approx(14.24, abs=0.01)
+    assert theory.kth_prefix_bits(nodes, 1) == pytest.approx(14.24, abs=0.01)
+    assert 9 < theory.kth_prefix_bits(nodes, 20) < 10  # found in bucket 9
 
 
 def test_tables_of_tiny_networks_hold_everybody() -> None:
