@@ -1,4 +1,4 @@
-"""``python -m simulations``: run, branch, list, replay, compare, report, validate, explore.
+"""``python -m simulations``: run, sweep, branch, list, replay, compare, report, validate, explore.
 
 Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something or two
 runs differ, 2 what was asked cannot be done, 130 interrupted.
@@ -12,11 +12,21 @@ import json
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from simulations import explore, future, results, validation
+from simulations import (
+    explore,
+    findings,
+    future,
+    health,
+    results,
+    sweep,
+    units,
+    uptime,
+    validation,
+)
 from simulations.errors import ScenarioError, SimulationError
 from simulations.experiment import Experiment
 from simulations.faults import Fault
@@ -62,10 +72,20 @@ def _parser() -> argparse.ArgumentParser:
     branch.add_argument("--nodes", type=int, help="instead of run.nodes")
     branch.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     branch.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE,VALUE")
-    branch.add_argument("--futures", type=int, default=0, help="so many futures of each (1 and up)")
-    branch.add_argument("--jobs", type=int, default=1, help="branches at a time")
+    branch.add_argument("--futures", type=_positive, default=0, help="so many futures of each")
+    branch.add_argument("--jobs", type=_positive, default=1, help="branches at a time")
     branch.add_argument("--out", type=Path, help="folder of folders (default runs/NAME-branches)")
     branch.set_defaults(do=_branch)
+    many = commands.add_parser("sweep", help="run each of several values with several seeds")
+    many.add_argument("scenario", help="as for run")
+    many.add_argument("--seed", type=int, help="the first, instead of run.seed")
+    many.add_argument("--seeds", type=_positive, default=10, help="how many (default 10)")
+    many.add_argument("--nodes", type=int, help="instead of run.nodes")
+    many.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    many.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE,VALUE")
+    many.add_argument("--jobs", type=_positive, default=1, help="runs at a time")
+    many.add_argument("--out", type=Path, help="folder of folders (default runs/NAME-sweep)")
+    many.set_defaults(do=_sweep)
     commands.add_parser("list", help="the scenarios at hand").set_defaults(do=_list)
     replay = commands.add_parser("replay", help="run a folder's world again, compare the traces")
     replay.add_argument("folder", type=Path)
@@ -73,13 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="where two runs differ")
     compare.add_argument("folders", type=Path, nargs=2)
     compare.set_defaults(do=_compare)
-    report = commands.add_parser("report", help="draw a run's report.html and PNG files")
+    report = commands.add_parser("report", help="draw report.html and PNG files of a run or sweep")
     report.add_argument("folder", type=Path)
     report.set_defaults(do=_report)
     check = commands.add_parser("validate", help="hold a settled network against theory")
     check.add_argument("--nodes", type=int, default=1000)
     check.add_argument("--lookups", type=int, default=1000)
     check.add_argument("--seed", type=int, default=1)
+    check.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
+    check.add_argument("--churn", action="store_true", help="sessions beside their parameters")
     check.set_defaults(do=_validate)
     search = commands.add_parser("explore", help="search small random worlds for failures")
     search.add_argument("--minutes", type=float, default=1.0)
@@ -88,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--out", type=Path, default=Path("runs/explore"))
     search.set_defaults(do=_explore)
     return parser
+
+
+def _positive(spelled: str) -> int:
+    number = int(spelled)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -117,21 +146,58 @@ def _exit_code(summary: dict[str, Any]) -> int:
 
 def _branch(chosen: argparse.Namespace) -> int:
     scenario, path = _load(chosen)
-    name = scenario.run.scenario or path.stem
-    out = chosen.out or results.free_folder(Path("runs") / f"{name}-branches")
     ways = future.branches(scenario, chosen.vary, range(1, chosen.futures + 1))
+    out = _folder_of_runs(chosen, scenario.run.scenario or path.stem, ways)
     world = Experiment(scenario, scenario.run.seed, None, folder=path.parent)
     world.begin()
 
-    def go_on(number: int) -> int:
-        way, folder = ways[number], out / f"{number + 1:03}"
-        with results.RunFolder(folder, way.scenario, scenario.run.seed, path.parent) as kept:
-            world.branch(way.scenario, kept)
-            summary = world.run()
+    def go_on(way: future.Branch, kept: results.RunFolder) -> dict[str, Any]:
+        world.branch(way.scenario, kept)
+        return world.run()
+
+    return _run_all(out, ways, go_on, path.parent, chosen.jobs)
+
+
+def _sweep(chosen: argparse.Namespace) -> int:
+    scenario, path = _load(chosen)
+    seeds = range(scenario.run.seed, scenario.run.seed + chosen.seeds)
+    ways = future.combinations(scenario, chosen.vary, "run.seed", seeds)
+    out = _folder_of_runs(chosen, scenario.run.scenario or path.stem, ways)
+
+    def run(way: future.Branch, kept: results.RunFolder) -> dict[str, Any]:
+        seed = way.scenario.run.seed
+        return Experiment(way.scenario, seed, kept, folder=path.parent).run()
+
+    code = _run_all(out, ways, run, path.parent, chosen.jobs)
+    print(sweep.told(sweep.estimates(sweep.load(out))))
+    print(f"results in {out}; `report {out}` draws them")
+    return code
+
+
+def _folder_of_runs(chosen: argparse.Namespace, name: str, ways: Sequence[future.Branch]) -> Path:
+    kind = "sweep" if chosen.do is _sweep else "branches"
+    out: Path = chosen.out or results.free_folder(Path("runs") / f"{name}-{kind}")
+    sweep.write_plan(out, ways)
+    return out
+
+
+def _run_all(
+    out: Path,
+    ways: Sequence[future.Branch],
+    run: Callable[[future.Branch, results.RunFolder], dict[str, Any]],
+    source: Path,
+    jobs: int,
+) -> int:
+    """Each way in a process and a folder of its own; the worst exit code."""
+
+    def one(number: int) -> int:
+        way, folder = ways[number], out / sweep.folder_of(number)
+        with results.RunFolder(folder, way.scenario, way.scenario.run.seed, source) as kept:
+            summary = run(way, kept)
         print(f"{folder}  {' '.join(way.settings)}  trace sha256 {summary['trace_sha256']}")
         return _exit_code(summary)
 
-    return max(future.fork_each(len(ways), go_on, chosen.jobs))
+    return max(future.fork_each(len(ways), one, jobs))
 
 
 def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:
@@ -240,15 +306,37 @@ def _compare(chosen: argparse.Namespace) -> int:
 def _report(chosen: argparse.Namespace) -> int:
     from simulations import report  # matplotlib takes a second to import
 
-    print(report.write(results.load(chosen.folder)))
+    if sweep.is_sweep(chosen.folder):
+        print(report.write_sweep(sweep.load(chosen.folder)))
+    else:
+        print(report.write(results.load(chosen.folder)))
     return 0
 
 
 def _validate(chosen: argparse.Namespace) -> int:
-    findings = validation.validate(chosen.nodes, chosen.lookups, chosen.seed)
-    print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
-    print(validation.table_of(findings))
-    return 0 if all(finding.holds for finding in findings) else 1
+    if chosen.live is not None:
+        found = _live(chosen)
+    elif chosen.churn:
+        found = uptime.validate(chosen.nodes, chosen.seed)
+        print(f"{chosen.nodes} nodes for {uptime.WATCHED_S / 86_400:.0f} days, seed {chosen.seed}")
+    else:
+        found = validation.validate(chosen.nodes, chosen.lookups, chosen.seed)
+        print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
+    print(findings.table_of(found))
+    return 0 if all(finding.holds for finding in found) else 1
+
+
+def _live(chosen: argparse.Namespace) -> list[findings.Finding]:
+    try:
+        lived_s = units.seconds(chosen.live)
+    except ValueError as error:
+        raise ScenarioError(f"--live: {error}") from error
+    with _progress() as progress:
+        survey = health.live(chosen.nodes, lived_s, chosen.seed, progress)
+    print(f"{survey.nodes} nodes up after {chosen.live}, {len(survey.tables)} of them surveyed, ")
+    print(f"seed {chosen.seed}; {survey.messages_per_node_s:.3f} datagrams a node and second")
+    print(health.buckets_of(survey))
+    return health.findings(survey)
 
 
 def _explore(chosen: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ adding nodes changes nothing for the others.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ def from_settings(settings: Churn, folder: Path) -> ChurnModel | None:
     else:
         model = ChurnModel(
             _durations(settings, settings.session_median_s),
-            _durations(settings, settings.absence_median_s),
+            _durations(settings, settings.absence_median_s or settings.session_median_s),
         )
     return replace(
         model,
@@ -77,6 +78,59 @@ def _durations(settings: Churn, median_s: float) -> Durations:
         return LogNormal(median_s, settings.session_shape)
     shape = 1.0 if settings.session == "exponential" else settings.session_shape
     return Weibull.of_median(shape, median_s)
+
+
+# Steiner et al. 2007: arrivals in KAD within 5 minutes are negative binomial with r = 16.81 and
+# p = 0.127, that is Poisson with a rate that is gamma distributed with shape r.
+_KAD_WINDOW_S, _KAD_SHAPE = 5 * _MINUTE_S, 16.81
+# Stutzbach & Rejaie 2006: times between arrivals in the Debian torrent are Weibull, shape 0.79.
+_BITTORRENT_SHAPE = 0.79
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new machine starts at ``at_s`` and goes ``stays_s`` later (never, if infinite)."""
+
+    at_s: float
+    stays_s: float
+    orderly: bool
+
+
+def arrivals(
+    settings: Churn, model: ChurnModel | None, until_s: float, seed: int
+) -> Iterator[Arrival]:
+    """Brand-new machines, in order of time."""
+    rng = random.Random(derive(seed, "arrivals"))
+    for at_s in _arrival_times(settings, until_s, rng):
+        stays_s = model.session.sample_s(rng) if model is not None else _ALWAYS_S
+        yield Arrival(at_s, stays_s, orderly=rng.random() < settings.leave)
+
+
+def _arrival_times(settings: Churn, until_s: float, rng: random.Random) -> Iterator[float]:
+    rate_per_s = settings.arrivals_per_h / _HOUR_S
+    if settings.arrivals == "none" or not rate_per_s:
+        return
+    if settings.arrivals == "kad":
+        yield from _bursts(rate_per_s, until_s, rng)
+        return
+    shape = _BITTORRENT_SHAPE if settings.arrivals == "bittorrent" else 1.0
+    between = Weibull(shape, 1 / rate_per_s / math.gamma(1 + 1 / shape))
+    at_s = between.sample_s(rng)
+    while at_s < until_s:
+        yield at_s
+        at_s += between.sample_s(rng)
+
+
+def _bursts(rate_per_s: float, until_s: float, rng: random.Random) -> Iterator[float]:
+    """Poisson arrivals whose rate is drawn anew for each window."""
+    for window in range(math.ceil(until_s / _KAD_WINDOW_S)):
+        begin_s = window * _KAD_WINDOW_S
+        end_s = min(until_s, begin_s + _KAD_WINDOW_S)
+        rate = rng.gammavariate(_KAD_SHAPE, rate_per_s / _KAD_SHAPE)
+        at_s = begin_s + rng.expovariate(rate)
+        while at_s < end_s:
+            yield at_s
+            at_s += rng.expovariate(rate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import random
 import resource
 import sys
@@ -22,8 +23,8 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.tasks import run_all
 from dhtstore.params import K
-from simulations import churn, workload
-from simulations.checkers import CHECKERS, Violation, check_all
+from simulations import churn
+from simulations.checkers import Violation, check_all
 from simulations.errors import SimulationError
 from simulations.faulting import Faulting
 from simulations.faults import Fault, schedule
@@ -38,11 +39,12 @@ from simulations.latency import (
     UniformLatency,
 )
 from simulations.network import SimNetwork
-from simulations.population import Population
+from simulations.own_module import Plan
+from simulations.population import Member, Population
 from simulations.ports import derive
 from simulations.progress import Status
 from simulations.results import OperationRow, RunFolder, quantile, summarise
-from simulations.scenario import Network, Scenario
+from simulations.scenario import Network, Run, Scenario
 from simulations.trace import Trace
 from simulations.users import Users
 from simulations.view import PopulationView
@@ -82,7 +84,9 @@ class Experiment:
         self.network.kind_of = kind_of
         settings, skew_s = list(_settings(scenario, seed)), scenario.run.clock_skew_s
         self.population = Population(self.loop, self.network, seed, settings, skew_s)
-        _condition(self.network, self.population, scenario.network, seed)
+        links = random.Random(derive(seed, "links"))
+        for member in self.population.members:
+            _condition(self.network, member, scenario.network, links)
         self.violations: list[Violation] = []
         self._rows: list[OperationRow] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,11 +104,13 @@ class Experiment:
         _disturb(self.network, scenario.network)
         model = churn.from_settings(scenario.churn, self._folder)
         self._churn = churn.Schedule(model, run.nodes, self.seed, chance) if model else None
+        self._arrivals = list(churn.arrivals(scenario.churn, model, run.duration_s, chance))
         self.faults = (
             schedule(scenario.faults, run.nodes, run.duration_s, chance)
             if faults is None
             else faults
         )
+        self._own = Plan(scenario, self._folder)
         self.users = Users(self.population, chance, self._record)
         self.view = PopulationView(self.population, self.users)
         self.faulting = Faulting(self.population, self.network, self.view)
@@ -156,10 +162,12 @@ class Experiment:
             self.network.rng.seed(derive(self._chance, "network"))
         await asyncio.sleep(run.settle_s)
         self._begun_s = self.loop.time()
-        for work in (self._churning(), self._faulting(), self._sampling(), self._checking()):
+        own = partial(self._own.drive, self, self._chance)
+        drivers = self._churning, self._arriving, self._faulting, self._sampling, self._checking
+        for work in (driver() for driver in (*drivers, own)):
             self._tasks.append(self.loop.create_task(self._guarded(work)))
         await self._working()
-        await self._until(run.duration_s + _GRACE_S)
+        await self.until(run.duration_s + _GRACE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -197,7 +205,8 @@ class Experiment:
             OperationRow(begun_s, self.loop.time(), "join", number, number, 0, 0, 0, 0, ok)
         )
 
-    async def _until(self, since_begin_s: float) -> None:
+    async def until(self, since_begin_s: float) -> None:
+        """Wait for that time of the scenario."""
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
 
     # --- drivers ----------------------------------------------------------------------------
@@ -206,13 +215,31 @@ class Experiment:
         if self._churn is None:
             return
         for change in self._churn.changes(self.scenario.run.duration_s):
-            await self._until(change.at_s)
+            await self.until(change.at_s)
             if change.up:
                 self._spawn(self._return(change.node, with_data=change.with_data))
             elif not change.up and change.orderly:
                 self._spawn(self.population.leave(change.node))
             elif not change.up:
                 self.population.crash(change.node)
+
+    async def _arriving(self) -> None:
+        rng = random.Random(derive(self._chance, "arrivals/roles"))
+        for arrival in self._arrivals:
+            await self.until(arrival.at_s)
+            member = self.population.add(_some_settings(self.scenario.run, rng))
+            _condition(self.network, member, self.scenario.network, rng)
+            self._spawn(self._visit(member.number, arrival))
+
+    async def _visit(self, number: int, arrival: churn.Arrival) -> None:
+        await self._return(number, with_data=True)
+        if arrival.stays_s == math.inf:
+            return
+        await self.until(arrival.at_s + arrival.stays_s)
+        if arrival.orderly:
+            await self.population.leave(number)
+        else:
+            self.population.crash(number)
 
     async def _return(self, number: int, *, with_data: bool) -> None:
         if not self.population.can_start(number):
@@ -225,17 +252,15 @@ class Experiment:
 
     async def _faulting(self) -> None:
         for fault in self.faults:
-            await self._until(fault.at_s)
+            await self.until(fault.at_s)
             self._sample(self.loop.time(), "fault_lasting_s", fault.lasting_s, fault.kind)
             self._spawn(self.faulting.strike(fault))
 
     async def _working(self) -> None:
-        run = self.scenario.run
-        plan = workload.operations(self.scenario.workload, run.nodes, run.duration_s, self._chance)
-        for operation in plan:
-            if operation.at_s >= run.duration_s:
+        for operation in self._own.operations(self._chance):
+            if operation.at_s >= self.scenario.run.duration_s:
                 break
-            await self._until(operation.at_s)
+            await self.until(operation.at_s)
             self.users.begin(operation)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -272,7 +297,7 @@ class Experiment:
             self._made_s if self._begun else None,
             run.settle_s + run.duration_s + _GRACE_S,
             len(self.population.up()),
-            run.nodes,
+            len(self.population.members),
             self.loop.fired,
         )
 
@@ -324,7 +349,7 @@ class Experiment:
         known = {(violation.checker, violation.what) for violation in self.violations}
         self.violations += [
             violation
-            for violation in check_all(self.view)
+            for violation in check_all(self.view, self._own.checkers)
             if (violation.checker, violation.what) not in known
         ]
 
@@ -374,7 +399,7 @@ class Experiment:
                 "does_not_check": checker.blind_to,
                 "violations": sum(found.checker == checker.name for found in self.violations),
             }
-            for checker in CHECKERS
+            for checker in self._own.checkers
         }
 
 
@@ -425,22 +450,22 @@ def _latency(settings: Network, seed: int, folder: Path) -> Latency:
 
 
 def _settings(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:
-    run, rng = scenario.run, random.Random(derive(seed, "roles"))
-    for _ in range(run.nodes):
-        capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
-        yield NodeSettings(
-            capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas
-        )
+    rng = random.Random(derive(seed, "roles"))
+    for _ in range(scenario.run.nodes):
+        yield _some_settings(scenario.run, rng)
 
 
-def _condition(network: SimNetwork, population: Population, settings: Network, seed: int) -> None:
+def _some_settings(run: Run, rng: random.Random) -> NodeSettings:
+    capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
+    return NodeSettings(capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas)
+
+
+def _condition(network: SimNetwork, member: Member, settings: Network, rng: random.Random) -> None:
     """Bandwidths, NATs and slow links; members of a network that starts are never all hidden."""
-    rng = random.Random(derive(seed, "links"))
-    for member in population.members:
-        machine = network.machine(member.address)
-        machine.up_bytes_per_s = settings.up_bytes_per_s
-        machine.down_bytes_per_s = settings.down_bytes_per_s
-        if rng.random() < settings.undiallable and member.number:
-            machine.hide()
-        if rng.random() < settings.slow:
-            machine.slowness = settings.slow_factor
+    machine = network.machine(member.address)
+    machine.up_bytes_per_s = settings.up_bytes_per_s
+    machine.down_bytes_per_s = settings.down_bytes_per_s
+    if rng.random() < settings.undiallable and member.number:
+        machine.hide()
+    if rng.random() < settings.slow:
+        machine.slowness = settings.slow_factor

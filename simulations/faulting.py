@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 
 from dhtstore.errors import DhtstoreError
-from simulations.faults import AwaitCounter, DropKinds, Fault, FaultKind, halves, rot_one
-from simulations.instruments import KINDS, kind_of
+from simulations.faults import DROPPED, AwaitCounter, DropKinds, Fault, FaultKind, halves, rot_one
+from simulations.instruments import kind_of
 from simulations.network import SimNetwork
 from simulations.population import Member, Population
 from simulations.view import PopulationView
@@ -48,8 +48,7 @@ class Faulting:
             self._network.heal()
 
     async def _drop(self, fault: Fault) -> None:
-        kinds = (*KINDS, "answer")
-        kind = kinds[fault.amount % len(kinds)]
+        kind = DROPPED[fault.amount % len(DROPPED)]
         self._drops.begin(kind)
         await asyncio.sleep(fault.lasting_s)
         self._drops.end(kind)

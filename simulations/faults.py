@@ -17,6 +17,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.store.contract import BlockStore
 from dhtstore.store.faulty import FaultyBlockStore
+from simulations.kinds import ANSWER, KINDS
 from simulations.ports import derive
 from simulations.scenario import Faults
 from simulations.virtual_loop import VirtualLoop
@@ -25,6 +26,7 @@ from simulations.whose import CURRENT_NODE
 _AWAITS_MAX = 200  # a crash strikes within that many steps of the node after its time
 _HOUR_S = 3600.0
 EVERYBODY = -1
+DROPPED = (*KINDS, ANSWER)
 
 
 class FaultKind(StrEnum):
@@ -33,7 +35,7 @@ class FaultKind(StrEnum):
     DISK_FULL = "disk_full"  # amount: bytes that still fit
     SLOW_DISK = "slow_disk"  # amount: milliseconds an operation takes
     BIT_ROT = "bit_rot"  # amount: which of the node's blocks, modulo their number
-    DROP = "drop"  # amount: which kind of message, modulo their number; of EVERYBODY
+    DROP = "drop"  # amount: which of DROPPED, modulo their number; of EVERYBODY
     PARTITION = "partition"  # amount: seed of the halves; of EVERYBODY
     LIE = "lie"  # the node serves wrong bytes from then on
 
@@ -100,6 +102,8 @@ def _arrivals(
         mean_s = settings.restart_after_s if crash else settings.lasting_s
         lasting_s = rng.expovariate(1 / mean_s) if mean_s else 0.0
         amount = 1 + rng.randrange(_AWAITS_MAX) if crash else rng.randrange(2**20)
+        if kind is FaultKind.DROP and settings.drop_kind in DROPPED:
+            amount = DROPPED.index(settings.drop_kind)
         found.append(Fault(at_s, kind, node, lasting_s, amount))
         at_s += rng.expovariate(per_h / _HOUR_S)
     return found

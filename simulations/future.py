@@ -65,21 +65,30 @@ class Branch:
 
 def branches(world: Scenario, vary: Sequence[str], futures: Sequence[int]) -> list[Branch]:
     """Every combination of ``SECTION.KEY=VALUE,VALUE`` and futures; raises ScenarioError."""
-    axes = [_axis(text) for text in vary]
-    axes += [[f"run.future={future}" for future in futures]] if futures else []
-    found = []
-    for settings in itertools.product(*axes):
-        branch = Branch(settings, from_tables(world.raw, settings))
+    found = combinations(world, vary, "run.future", futures)
+    for branch in found:
         check_branch(world, branch.scenario)
-        found.append(branch)
     return found
+
+
+def combinations(
+    scenario: Scenario, vary: Sequence[str], repeat: str, numbers: Sequence[int]
+) -> list[Branch]:
+    """Every combination of ``SECTION.KEY=VALUE,VALUE``, each with every number for the key
+    ``repeat``; raises ScenarioError."""
+    axes = [_axis(text) for text in vary]
+    axes += [[f"{repeat}={number}" for number in numbers]] if numbers else []
+    return [
+        Branch(settings, from_tables(scenario.raw, settings))
+        for settings in itertools.product(*axes)
+    ]
 
 
 def _axis(text: str) -> list[str]:
     key, equals, values = text.partition("=")
     if not equals:
         raise ScenarioError(f"not of the form section.key=value,value: {text!r}")
-    return [f"{key}={value.strip()}" for value in values.split(",")]
+    return [f"{key.strip()}={value.strip()}" for value in values.split(",")]
 
 
 def fork_each(count: int, work: Callable[[int], int], jobs: int) -> list[int]:

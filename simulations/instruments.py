@@ -17,10 +17,10 @@ from dhtstore.node.own_copy import local_units
 from dhtstore.params import ALPHA, K
 from dhtstore.store.contract import BlockStore
 from dhtstore.wire import datagram, envelope
+from simulations.kinds import ANSWER
 
 _TAG_LENGTH_MASK = 0x1F  # msgpack fixstr
 _WANTS_AT_ONCE = 64
-KINDS = ("ping", "find_node", "get_providers", "add_provider", "find_contact", "store_contact")
 
 
 def kind_of(data: bytes) -> str:
@@ -31,7 +31,7 @@ def kind_of(data: bytes) -> str:
     if flags & envelope.CHALLENGE or tag_at >= len(data):
         return "challenge"
     if data[at] == datagram.RESPONSE:
-        return "answer"
+        return ANSWER
     end = tag_at + 1 + (data[tag_at] & _TAG_LENGTH_MASK)
     return data[tag_at + 1 : end].decode("ascii", "replace")
 

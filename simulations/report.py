@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from simulations.plots import PLOTS
 from simulations.results import RunData
+from simulations.sweep import Estimate, Sweep, estimates, shown, write_table
+from simulations.sweep_plots import draw
 
 _DPI = 130
 _STYLE = """
@@ -46,6 +48,42 @@ def write(run: RunData) -> Path:
     return page
 
 
+def write_sweep(runs: Sweep) -> Path:
+    """Draw and tabulate what came out of a folder of runs; returns the page's path."""
+    found, figures = estimates(runs), []
+    for name, figure in draw(runs, found).items():
+        figure.savefig(runs.path / f"{name}.png", dpi=_DPI)
+        caption = "Means over the runs of each setting, with 95 % confidence intervals."
+        figures.append(_figure(name, figure, caption))
+    write_table(runs.path, found)
+    one = runs.runs[0][1]
+    left_out = f"{runs.missing} runs were not finished and are left out." if runs.missing else ""
+    body = f"""<p class="lead">{html.escape(_description(one))}</p>
+<p>{len(runs.runs)} runs. {left_out}</p>
+<div class="plots">{"".join(figures)}</div>
+<h2>Estimates</h2>
+{_estimates(found)}
+<h2>Scenario of the first run</h2>
+{_table(one.scenario)}
+<h2>Cite it</h2>
+<pre>{html.escape(citation(one))}</pre>
+<p>Each run has a folder with its own seed and digest; name the range of seeds.</p>"""
+    page = runs.path / "report.html"
+    page.write_text(_document(f"{_title(one)}: sweep", body))
+    return page
+
+
+def _estimates(found: Sequence[Estimate]) -> str:
+    keys = [key for key, _ in found[0].settings]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in (*keys, "measure", "mean"))
+    rows = []
+    for one in found:
+        what = f"{one.kind} {one.measure}".strip()
+        cells = (*(value for _, value in one.settings), what, shown(one))
+        rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
 def _figure(name: str, figure: Figure, caption: str) -> str:
     source = base64.b64encode(_svg(name, figure)).decode()
     return (
@@ -63,16 +101,9 @@ def _svg(name: str, figure: Figure) -> bytes:
 
 
 def _page(run: RunData, figures: str) -> str:
-    asked = run.scenario.get("run", {})
-    title = str(asked.get("scenario") or "simulation")
     summary = dict(run.summary)
     checkers = summary.pop("checkers", {})
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>{_STYLE}</style></head><body>
-<h1>{html.escape(title)}</h1>
-<p class="lead">{html.escape(str(asked.get("description", "")))}</p>
+    body = f"""<p class="lead">{html.escape(_description(run))}</p>
 {_state(run.summary)}
 <div class="plots">{figures}</div>
 <h2>What was checked</h2>
@@ -85,7 +116,25 @@ def _page(run: RunData, figures: str) -> str:
 <p><code>python -m simulations replay {html.escape(str(run.path))}</code> runs the same world and
 compares the digests of the traces.</p>
 <h2>Cite it</h2>
-<pre>{html.escape(citation(run))}</pre>
+<pre>{html.escape(citation(run))}</pre>"""
+    return _document(_title(run), body)
+
+
+def _title(run: RunData) -> str:
+    return str(run.scenario.get("run", {}).get("scenario") or "simulation")
+
+
+def _description(run: RunData) -> str:
+    return str(run.scenario.get("run", {}).get("description", ""))
+
+
+def _document(title: str, body: str) -> str:
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>{_STYLE}</style></head><body>
+<h1>{html.escape(title)}</h1>
+{body}
 </body></html>
 """
 

@@ -19,9 +19,11 @@ from typing import Any, TypeVar
 
 from dhtstore.params import DATAGRAM_MAX_BYTES, REPLICAS_MAX
 from simulations.errors import ScenarioError
+from simulations.kinds import ANSWER, KINDS
 from simulations.settings import (
     choice,
     duration,
+    duration_or,
     file_name,
     flag,
     integer,
@@ -41,7 +43,8 @@ P = TypeVar("P")
 class Run:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
-    ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams)."""
+    ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
+    ``module``: a Python file with the scenario's own parts, see ``own_module``."""
 
     scenario: str = text()
     description: str = text()
@@ -56,6 +59,7 @@ class Run:
     replicas: int = integer(3, 1, REPLICAS_MAX)
     clock_skew_s: float = duration(0)
     future: int = integer(0)
+    module: str = file_name()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +91,19 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Sessions and absences.  With a preset the distributions come from the literature."""
+    """Sessions and absences.  With a preset the distributions come from the literature.
+
+    ``arrivals``: brand-new machines besides those, each of which stays for one session (for ever
+    without churn) and does not come back; ``arrivals_per_h`` is their mean rate in the network.
+    """
 
     preset: str = choice("none", "kad", "bittorrent", "ipfs", "custom", "trace")
     session: str = choice("weibull", "exponential", "lognormal")
     session_median_s: float = duration("1 h", 1.0)
     session_shape: float = number(0.6, 0.1, 10.0)
-    absence_median_s: float = duration("1 h", 1.0)
+    absence_median_s: float | None = duration_or("as sessions", 1.0)
+    arrivals: str = choice("none", "poisson", "kad", "bittorrent")
+    arrivals_per_h: float = number(60.0, 0.0, 1e6)
     trace_file: str = file_name()
     always_on: float = share(0)
     leave: float = share("50 %")
@@ -126,7 +136,8 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often each kind strikes, per node and hour (partitions: per network and hour)."""
+    """How often each kind strikes, per node and hour (drops and partitions: per network and
+    hour).  A drop takes every datagram of one kind: ``drop_kind``, or one chosen at random."""
 
     crashes_per_h: float = number(0.0, 0.0, 3600.0)
     disk_full_per_h: float = number(0.0, 0.0, 3600.0)
@@ -135,6 +146,7 @@ class Faults:
     lost_writes_per_h: float = number(0.0, 0.0, 3600.0)
     drops_per_h: float = number(0.0, 0.0, 3600.0)
     partitions_per_h: float = number(0.0, 0.0, 3600.0)
+    drop_kind: str = choice("any", *KINDS, ANSWER)
     lying: float = share(0)
     lasting_s: float = duration("5 min")
     restart_after_s: float = duration("30 s")

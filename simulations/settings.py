@@ -49,6 +49,12 @@ def rate(default: object) -> Any:
     return setting(read, default)
 
 
+def duration_or(default: str, low_s: float = 0.0) -> Any:
+    """A duration, or the word ``default``, which is None."""
+    read = _bounded(units.seconds, low_s, float("inf"), "s")
+    return setting(lambda value: None if value == default else read(value), default)
+
+
 def number(default: float, low: float = float("-inf"), high: float = float("inf")) -> Any:
     return setting(_bounded(units.plain, low, high, ""), default)
 

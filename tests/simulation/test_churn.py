@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
+import statistics
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from simulations.churn import (
     Change,
     ChurnModel,
     Schedule,
+    arrivals,
     from_settings,
 )
 from simulations.errors import ScenarioError
@@ -142,3 +146,64 @@ def test_changes_come_in_order_of_time_then_node() -> None:
     model = ChurnModel(Measured([10.0]), Measured([10.0]))
     changes: list[Change] = list(Schedule(model, 5, seed=1).changes(100))
     assert [(c.at_s, c.node) for c in changes] == sorted((c.at_s, c.node) for c in changes)
+
+
+# --- brand-new machines ---------------------------------------------------------------------
+
+DAYS_S = 20 * 86_400.0
+
+
+def arrival_times(kind: str, per_h: float) -> list[float]:
+    settings = from_tables({"churn": {"arrivals": kind, "arrivals_per_h": per_h}}).churn
+    return [arrival.at_s for arrival in arrivals(settings, None, DAYS_S, 3)]
+
+
+def counts(times_s: list[float]) -> list[int]:
+    """Arrivals in each five minutes."""
+    found = [0] * int(DAYS_S / 300)
+    for at_s in times_s:
+        found[int(at_s / 300)] += 1
+    return found
+
+
+@pytest.mark.parametrize("kind", ["poisson", "kad", "bittorrent"])
+def test_machines_arrive_in_order_at_the_rate_that_was_asked_for(kind: str) -> None:
+    times_s = arrival_times(kind, 60)
+    assert times_s == sorted(times_s)
+    assert len(times_s) == pytest.approx(60 * 24 * 20, rel=0.03)
+
+
+def test_arrivals_in_kad_are_as_steiner_counted_them() -> None:
+    """Negative binomial with r = 16.81 and p = 0.127 in five minutes."""
+    r, p = 16.81, 0.127
+    mean, variance = r * (1 - p) / p, r * (1 - p) / p**2
+    found = counts(arrival_times("kad", 12 * mean))
+    assert statistics.fmean(found) == pytest.approx(mean, rel=0.02)
+    assert statistics.variance(found) == pytest.approx(variance, rel=0.06)
+
+
+def test_arrivals_in_bittorrent_are_weibull_and_poisson_ones_are_not() -> None:
+    for kind, shape in (("bittorrent", 0.79), ("poisson", 1.0)):
+        times_s = arrival_times(kind, 60)
+        between = [b - a for a, b in itertools.pairwise(times_s)]
+        spread = statistics.stdev(between) / statistics.fmean(between)
+        first, second = math.gamma(1 + 1 / shape), math.gamma(1 + 2 / shape)
+        assert spread == pytest.approx(math.sqrt(second / first**2 - 1), rel=0.03)
+
+
+def test_who_arrives_stays_for_a_session_or_for_ever() -> None:
+    settings = from_tables({"churn": {"arrivals": "poisson"}}).churn
+    assert all(math.isinf(one.stays_s) for one in arrivals(settings, None, 9e4, 1))
+    stays = [one.stays_s for one in arrivals(settings, KAD, DAYS_S, 1)]
+    assert statistics.median(stays) == pytest.approx(KAD.session.median_s, rel=0.05)
+    assert list(arrivals(from_tables({}).churn, KAD, DAYS_S, 1)) == []
+
+
+def test_absences_are_as_long_as_sessions_unless_said() -> None:
+    tables = {"preset": "custom", "session_median_s": "10 min"}
+    model = from_settings(from_tables({"churn": tables}).churn, Path())
+    other = {**tables, "absence_median_s": "30 min"}
+    apart = from_settings(from_tables({"churn": other}).churn, Path())
+    assert model is not None
+    assert apart is not None
+    assert (model.absence.median_s, apart.absence.median_s) == pytest.approx((600, 1800))

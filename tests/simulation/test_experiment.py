@@ -140,6 +140,38 @@ def test_joins_at_once_share_the_time(tmp_path: Path) -> None:
     assert ends_s[1] < ends_s[0] / 2
 
 
+def test_brand_new_machines_arrive_serve_and_go() -> None:
+    tables = {
+        "run": {"nodes": 10, "duration_s": "5 min"},
+        "workload": {"kind": "mix", "operations_per_s": 0.3, "objects": 8, "size_sigma": 0.0},
+    }
+    growing = ["churn.arrivals=poisson", "churn.arrivals_per_h=240"]
+    grown = summary_of(tables, *growing)
+    assert 22 <= grown["lives"] <= 40
+    assert grown["violations"] == []
+    assert grown["operations"]["get"]["ok_share"] > 0.9
+    assert grown["trace_sha256"] == summary_of(tables, *growing)["trace_sha256"]
+    passing = ["churn.preset=custom", "churn.always_on=1", "churn.session_median_s=1 min"]
+    experiment = Experiment(from_tables(tables, [*growing, *passing]), 1, None, folder=Path())
+    up: list[int] = []
+    for at_s in range(61, 361, 30):
+        experiment.loop.call_later(at_s, lambda: up.append(len(experiment.population.up())))
+    assert experiment.run()["lives"] > 20
+    assert max(up) < 20, "they come, but they do not stay"
+    assert max(up) > 10
+
+
+def test_a_kind_of_message_can_be_dropped() -> None:
+    tables = {"run": {"nodes": 20, "duration_s": "5 min"}, "workload": {"kind": "lookups"}}
+    drops = ["faults.drops_per_h=60", "faults.lasting_s=2 min", "faults.drop_kind="]
+    shares = [
+        summary_of(tables, *drops[:2], drops[2] + kind)["operations"]["lookup"]["ok_share"]
+        for kind in ("add_provider", "answer")
+    ]
+    assert shares[0] == 1.0
+    assert shares[1] < 0.8
+
+
 # --- the command line -----------------------------------------------------------------------
 
 

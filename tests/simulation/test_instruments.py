@@ -13,7 +13,8 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
 from dhtstore.store.memory import MemoryBlockStore
 from simulations import theory
-from simulations.instruments import KINDS, Looked, holds_all, kind_of, look_up
+from simulations.instruments import Looked, holds_all, kind_of, look_up
+from simulations.kinds import KINDS
 from simulations.latency import CoordinateLatency
 from simulations.network import SimNetwork
 from simulations.population import Population

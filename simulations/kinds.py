@@ -1,0 +1,10 @@
+"""Kinds of datagrams, as samples and faults name them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KINDS: Final = (
+    "ping", "find_node", "get_providers", "add_provider", "find_contact", "store_contact",
+)  # fmt: skip
+ANSWER: Final = "answer"  # to any of them
