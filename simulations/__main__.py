@@ -240,16 +240,20 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
         "nodes", "virtual_s", "messages", "messages_by_kind", "wall_s", "cpu_s",
         "cpu_us_per_message", "begin_cpu_s", "begin_rss_bytes", "rss_bytes", "violations",
     )  # fmt: skip
-    found = {key: summary[key] for key in keys if key in summary}
+    found: dict[str, Any] = {key: _rounded(summary[key]) for key in keys if key in summary}
     for kind, one in summary["operations"].items():
         latency = one["latency_s"]
         found[kind] = {
             "count": one["count"],
-            "ok_share": round(one["ok_share"], 4),
-            "latency_s": {q: round(latency[q], 3) for q in ("p50", "p95") if q in latency},
+            "ok_share": _rounded(one["ok_share"]),
+            "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
             "errors": one["errors"],
         }
     return found
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _verdicts(summary: dict[str, Any]) -> str:
@@ -264,7 +268,9 @@ def _verdicts(summary: dict[str, Any]) -> str:
 def _list(chosen: argparse.Namespace) -> int:
     for path in sorted(SCENARIOS.glob("*.toml")):
         run = tomllib.loads(path.read_text())["run"]
-        print(f"{path.stem:12}  {run['nodes']:>6} nodes  {run['description']}")
+        print(
+            f"{path.stem:12} {run['nodes']:>6} nodes {run['duration_s']:>6}  {run['description']}"
+        )
     return 0
 
 
@@ -275,12 +281,14 @@ def _replay(chosen: argparse.Namespace) -> int:
             scenario, before["seed"], None, folder=chosen.folder, faults=faults, progress=progress
         )
         now = {"git_sha": results.git_sha(), **experiment.run()}
+    if now["interrupted"]:
+        return _INTERRUPTED
     for when, which in (("before", before), ("now   ", now)):
         print(f"{when} {which['trace_sha256']}  commit {which['git_sha']}")
     for violation in now["violations"]:
         print(f"violation: {violation}")
     same = now["trace_sha256"] == before["trace_sha256"]
-    print("the same trace" if same else "another trace: the code differs, or one was interrupted")
+    print("the same trace" if same else "another trace: the code differs")
     return 0 if same and not now["violations"] else 1
 
 

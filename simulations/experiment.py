@@ -445,7 +445,7 @@ def _latency(settings: Network, seed: int, folder: Path) -> Latency:
     if settings.latency == "uniform":
         return UniformLatency(seed, settings.low_s, settings.high_s)
     if settings.latency == "matrix":
-        return MatrixLatency.load(folder / settings.matrix_file, seed)
+        return MatrixLatency.load(folder / settings.matrix_file, seed, settings.matrix_unit)
     return CoordinateLatency(seed)
 
 

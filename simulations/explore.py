@@ -108,6 +108,8 @@ def attempt(scenario: Scenario, faults: list[Fault] | None) -> Failure | None:
     except SimulationError as error:
         text, checker = f"{type(error).__name__}: {error}", type(error).__name__
         return Failure(scenario.run.seed, scenario, experiment.faults, text, checker)
+    if summary["interrupted"]:
+        raise KeyboardInterrupt  # by whoever started the search
     if not summary["violations"]:
         return None
     first = experiment.violations[0]

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from dhtstore.model.contact import Address
 from simulations.errors import ScenarioError
+from simulations.units import seconds
 
 _MASK_64 = (1 << 64) - 1
 
@@ -116,11 +117,12 @@ class MatrixLatency:
                 self._one_way_s.append(round_trip_s / 2)
 
     @classmethod
-    def load(cls, path: Path, seed: int, unit_s: float = 0.001) -> MatrixLatency:
+    def load(cls, path: Path, seed: int, unit: str = "ms") -> MatrixLatency:
         """A text matrix, a row of round trips a line, as the PlanetLab and Seattle sets of
-        github.com/uofa-rzhu3/NetLatency-Data; ``unit_s`` is 0.001 for the former, 1 for the
+        github.com/uofa-rzhu3/NetLatency-Data; ``unit`` is "ms" for the former, "s" for the
         latter.  Raises ScenarioError."""
         try:
+            unit_s = seconds(f"1 {unit}")
             lines = path.read_text().splitlines()
             rows = [[float(cell) * unit_s for cell in line.split()] for line in lines]
             return cls(seed, [row for row in rows if row])

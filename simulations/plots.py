@@ -50,7 +50,8 @@ def latency_cdf(run: RunData) -> Figure | None:
 
 
 def hops(run: RunData) -> Figure | None:
-    """Hops of lookups beside the recursion for alpha = beta = 1 and the mean for alpha = 3."""
+    """Hops of lookups beside the recursion for one request at a time (alpha = beta = 1); the node
+    asks several at once and takes whichever answer comes first."""
     found = [row.hops for row in run.operations if row.hops and row.ok]
     if not found:
         return None

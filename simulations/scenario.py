@@ -71,6 +71,7 @@ class Network:
     low_s: float = duration("20 ms")
     high_s: float = duration("150 ms")
     matrix_file: str = file_name()
+    matrix_unit: str = choice("ms", "s")
     jitter: float = share("5 %")
     loss: float = share(0)
     duplicate: float = share(0)

@@ -313,6 +313,13 @@ def test_a_failure_shrinks_to_what_causes_it_and_can_be_replayed(
     assert "the same trace" in capsys.readouterr().out
 
 
+def test_ctrl_c_ends_the_search_and_not_only_its_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Experiment, "run", lambda self: {"interrupted": True, "violations": []})
+    assert main(["explore", "--seeds", "2"]) == 130
+    with pytest.raises(KeyboardInterrupt):
+        explore.try_seed(1)
+
+
 def test_a_failing_world_is_told_with_its_first_violation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

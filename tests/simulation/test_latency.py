@@ -43,6 +43,12 @@ def test_a_matrix_is_averaged_filled_and_symmetric(tmp_path: Path) -> None:
     assert {latency.place(address) for address in ADDRESSES[:100]} == {0, 1, 2}
 
 
+def test_a_matrix_in_seconds_is_one_in_thousands_of_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "matrix"
+    path.write_text("0\t0.17\n0.19\t0")  # as the Seattle set has it
+    assert MatrixLatency.load(path, seed=1, unit="s").one_way_s(0, 1) == pytest.approx(0.09)
+
+
 @pytest.mark.parametrize("text", ["", "1 2\n3", "1 x\n3 4", "0 0\n0 0"])
 def test_what_is_no_matrix_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "matrix"
