@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
@@ -17,6 +16,7 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, NODE_ID_BYTES, K
 from simulations import theory
 from simulations.checkers import bucket_index
+from simulations.findings import Finding
 from simulations.instruments import Looked, look_up
 from simulations.latency import CoordinateLatency, FixedLatency
 from simulations.network import SimNetwork
@@ -31,24 +31,6 @@ _LOOKUPS_AT_ONCE = 50
 _EQUAL_LATENCY_S = 0.025  # round trips below any retransmission timeout
 _MODEL_LOOKUPS = 3000
 _STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One figure beside what it should be, within ``tolerance`` (a share of it); None if it is
-    told for comparison only."""
-
-    name: str
-    measured: float
-    expected: float
-    tolerance: float | None
-    source: str
-
-    @property
-    def holds(self) -> bool:
-        if self.tolerance is None:
-            return True
-        return abs(self.measured - self.expected) <= self.tolerance * abs(self.expected)
 
 
 def validate(nodes: int, lookups: int, seed: int) -> list[Finding]:
@@ -101,10 +83,10 @@ def _compared(
     first = mean(looked.hops for looked in full)
     shortest = mean(looked.shortest for looked in full)
     return [
-        Finding("hops, alpha = beta = 1", _mean_hops(alone), recursion, 0.03, "recursion"),
-        Finding("hops, alpha = 3, equal latencies", _mean_hops(rounds), model, 0.03, source),
-        Finding("hops, alpha = 3, shortest chain", shortest, model, 0.03, source),
-        Finding("hops, alpha = 3, first in time", first, model, None, "not as rounds: see README"),
+        Finding.within("hops, alpha = beta = 1", _mean_hops(alone), recursion, 0.03, "recursion"),
+        Finding.within("hops, alpha = 3, equal latencies", _mean_hops(rounds), model, 0.03, source),
+        Finding.within("hops, alpha = 3, shortest chain", shortest, model, 0.03, source),
+        Finding("hops, alpha = 3, first in time", first, model, "rounds, which it is not"),
     ]
 
 
@@ -124,8 +106,8 @@ def _tables(members: Sequence[Member]) -> list[Finding]:
         / nodes
     )
     found = [
-        Finding("contacts in a table", sizes, theory.table_size(nodes, K), 0.01, "binomial"),
-        Finding(
+        Finding.within("contacts in a table", sizes, theory.table_size(nodes, K), 0.01, "binomial"),
+        Finding.within(
             "prefix shared with the closest", prefix, theory.closest_prefix_bits(nodes), 0.01,
             "log2 N + 0.3327",
         ),
@@ -136,21 +118,5 @@ def _tables(members: Sequence[Member]) -> list[Finding]:
             held = sum(len(t.buckets[index] or ()) for t in tables if index < len(t.buckets))
             name = f"contacts in bucket {index}"
             tolerance = 0.01 if expected > K - 1 else 0.05  # ids fall unevenly for one seed
-            found.append(Finding(name, held / nodes, expected, tolerance, "binomial"))
+            found.append(Finding.within(name, held / nodes, expected, tolerance, "binomial"))
     return found
-
-
-def table_of(findings: Sequence[Finding]) -> str:
-    """For a terminal."""
-    lines = [f"{'':32} {'measured':>10} {'expected':>10}   within"]
-    lines += [
-        f"{f.name:32} {f.measured:10.3f} {f.expected:10.3f}  {_verdict(f)}  {f.source}"
-        for f in findings
-    ]
-    return "\n".join(lines)
-
-
-def _verdict(finding: Finding) -> str:
-    if finding.tolerance is None:
-        return "     -     "
-    return f"{finding.tolerance:6.0%}  {'yes' if finding.holds else 'NO '}"
