@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import random
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ T = TypeVar("T")
 PORT = 7400
 _REAPINGS_MAX = 20  # a task that survives so many cancellations is reported, not chased
 _REAP_EVERY_S = 1.0
+_COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Population:
             self.add(chosen)
         self.lives = 0
         self.zombies: dict[int, list[str]] = {}
+        self._ended = 0
         self._reapers: dict[int, asyncio.Task[None]] = {}
 
     def add(self, settings: NodeSettings) -> Member:
@@ -176,7 +179,7 @@ class Population:
             await asyncio.wait([member.stopping])
             member.stopping.result()
             await asyncio.sleep(_REAP_EVERY_S)
-            self._note_zombies(number, life)
+            self._bury(number, life)
 
     def crash(self, number: int, *, silent: bool = True) -> None:
         """Power off: the network hears nothing more, unsynced writes are lost, tasks end."""
@@ -202,13 +205,18 @@ class Population:
             await asyncio.sleep(_REAP_EVERY_S)
             if not self._cancel(life):
                 break
-        self._note_zombies(number, life)
+        self._bury(number, life)
         del self._reapers[life]
 
-    def _note_zombies(self, number: int, life: int) -> None:
+    def _bury(self, number: int, life: int) -> None:
+        """Note what lives on, and free now and then what does not: a node is a cycle of objects."""
         left = [task.get_name() for task in self.loop.tasks_of(life)]
         if left:
             self.zombies[number] = left
+        self._ended += 1
+        if self._ended >= max(_COLLECT_EVERY_MIN, len(self.members) // 32):
+            self._ended = 0
+            gc.collect()
 
     # --- running code as a node -------------------------------------------------------------
 

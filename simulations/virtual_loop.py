@@ -27,7 +27,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _Bare = tuple[Any, ...]
 
-_SWEEP_TASKS_MIN = 1024  # finished tasks are forgotten when the list has doubled, not one by one
+_SWEEP_TASKS_MIN = 1024  # finished tasks, which hold what their nodes held, are forgotten together
 _RESOLUTION_S = 1e-9  # as a real clock's: what waits for rounding errors must see time move
 _AT_ONE_INSTANT_MAX = 5_000_000  # callbacks without time moving, before it counts as a livelock
 _COMPACT_TIMERS_MIN = 256  # cancelled timers are dropped when they are most of the heap
@@ -289,7 +289,7 @@ class VirtualLoop(NoRealWorld):
         self._tasks, self._tasks_of = left, {}
         for task, owner in left.values():
             self._tasks_of.setdefault(owner, []).append(task)
-        self._sweep_at = max(_SWEEP_TASKS_MIN, 2 * len(left))
+        self._sweep_at = len(left) + max(_SWEEP_TASKS_MIN, len(left) // 8)
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks not yet done, oldest first."""

@@ -46,6 +46,7 @@ _PING_BYTES: Final = envelope.OVERHEAD_BYTES + datagram.FRAME_OVERHEAD_BYTES + 8
 _CONTACTS_BESIDE_PROVIDERS: Final = 8  # room kept in a first page for where to ask next
 _PAGE_OVERHEAD_BYTES: Final = 12  # msgpack heads of a Providers answer
 _CONTACTS_OVERHEAD_BYTES: Final = 4
+_ANSWER_OVERHEAD_BYTES: Final = envelope.OVERHEAD_BYTES + datagram.FRAME_OVERHEAD_BYTES
 ATTEMPTS: Final = 2  # the request and one retransmission
 _BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindContact)
 
@@ -208,30 +209,35 @@ class NodeRpc(KademliaProtocol):
         self, message_id: bytes, opened: envelope.Opened, data: bytes, addr: Address
     ) -> None:
         now = self.tick()
-        checked = self._sessions.check_request(opened, data, addr, now)
+        checked, keys = self._sessions.check_request(opened, data, addr, now)
         if checked is Check.NEEDS_COOKIE:
             self._endpoint.send(self._sessions.challenge(message_id, addr, now), addr)
         if checked is not Check.VALID or opened.sender == self._own:
             self.count(checked.value)
             return
-        request = datagram.decode_request(opened.frame[datagram.FRAME_OVERHEAD_BYTES :])
         sender = _sender_of(opened, addr)
+        self._sessions.remember(sender.contact.public_key, keys)
+        request = datagram.decode_request(opened.frame[datagram.FRAME_OVERHEAD_BYTES :])
         known = self.router.get(sender)
         proved = known is not None and known.address == addr
         proved = proved or self._sessions.proves_address(opened, addr, now)
         allowed = DATAGRAM_MAX_BYTES
         if not proved:  # the answer and a ping together stay below the limit
             allowed = min(allowed, AMPLIFICATION_MAX * len(data) - _PING_BYTES)
-        self._answer(message_id, sender, request, allowed, proved)
+        response = self._respond(sender, request, allowed - _ANSWER_OVERHEAD_BYTES)
+        self._answer(message_id, sender, response, keys, allowed, proved)
         if not proved and not opened.flags & envelope.EPHEMERAL:
             self.welcome_if_new(sender, now, moved=known is not None)
 
     def _answer(
-        self, message_id: bytes, sender: Peer, request: Request, allowed: int, proved: bool
+        self,
+        message_id: bytes,
+        sender: Peer,
+        response: Response,
+        keys: bytes,
+        allowed: int,
+        proved: bool,
     ) -> None:
-        room = allowed - envelope.OVERHEAD_BYTES - datagram.FRAME_OVERHEAD_BYTES
-        response = self._respond(sender, request, room)
-        keys = self._sessions.keys_for(sender.contact.public_key)
         header = self._headers[envelope.PROVED if proved else 0]
         frame = datagram.encode_response(message_id, response)
         answer = envelope.seal(self._crypto, header, keys, frame)

@@ -54,7 +54,8 @@ class Sessions:
         return envelope.session_keys(self._crypto, self._network, self._own, peer)
 
     def remember(self, peer: PublicKey, keys: bytes) -> None:
-        """Move to the end; the least recently used goes."""
+        """Move to the end; the least recently used goes.  Keeps ``peer`` itself, so it should be
+        the object that others keep too, not one cut from a datagram."""
         self._keys.pop(peer, None)
         self._keys[peer] = keys
         if len(self._keys) > SESSION_KEYS_MAX:
@@ -67,18 +68,22 @@ class Sessions:
         self.remember(peer, keys)
         return Check.VALID
 
-    def check_request(self, opened: Opened, data: bytes, source: Address, now: float) -> Check:
-        """Check a request; agrees on a key with a stranger if its ration allows."""
+    def check_request(
+        self, opened: Opened, data: bytes, source: Address, now: float
+    ) -> tuple[Check, bytes]:
+        """Check a request; agrees on a key with a stranger if its ration allows.  The keys that
+        come with VALID are the caller's to ``remember``."""
         keys = self._keys.get(opened.sender)
         if keys is None:
             refusal = self._refuse_stranger(opened, source, now)
             if refusal is not None:
-                return refusal
+                return refusal, b""
             try:
                 keys = self._agree(opened.sender)
             except InvalidSignature:
-                return Check.FORGED
-        return self.check_answer(keys, opened.sender, data)
+                return Check.FORGED, b""
+        valid = envelope.verify(self._crypto, keys, data)
+        return (Check.VALID, keys) if valid else (Check.FORGED, b"")
 
     def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Check | None:
         if self.proves_address(opened, source, now):

@@ -65,6 +65,25 @@ def test_keys_of_the_peers_used_last_are_kept() -> None:
     assert sessions.Check.VALID.value == "valid"
 
 
+def test_the_key_of_who_asked_is_kept_once_for_the_whole_process() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.grow(2)
+        c = world.add(ephemeral=True)  # b and a know it by its request alone
+        await c.dht.start()
+        for member in (a, b):
+            await c.dht.ping(member.contact, 3)
+        kept = [
+            key
+            for member in (a, b)
+            for key in member.dht.protocol._sessions._keys
+            if key == c.contact.public_key
+        ]
+        assert len(kept) == 2
+        assert kept[0] is kept[1]
+
+    play(scene)
+
+
 def test_a_token_bucket_gives_its_burst_then_its_rate() -> None:
     bucket = TokenBucket(rate_per_s=2, burst=4)
     assert [bucket.take(100.0) for _ in range(5)] == [True] * 4 + [False]
