@@ -208,7 +208,7 @@ class NodeRpc(KademliaProtocol):
     def _accept_datagram_request(
         self, message_id: bytes, opened: envelope.Opened, data: bytes, addr: Address
     ) -> None:
-        now = self.tick()
+        now = self._clock.monotonic_s()
         checked, keys = self._sessions.check_request(opened, data, addr, now)
         if checked is Check.NEEDS_COOKIE:
             self._endpoint.send(self._sessions.challenge(message_id, addr, now), addr)
@@ -250,6 +250,7 @@ class NodeRpc(KademliaProtocol):
             return self.rpc_find_node(sender, request, room)
         if isinstance(request, datagram.Ping):
             return self.rpc_ping(sender, request)
+        self.tick()
         if isinstance(request, datagram.GetProviders):
             return self.rpc_get_providers(sender, request, room)
         if isinstance(request, datagram.AddProvider):
