@@ -194,7 +194,8 @@ def _run_all(
         way, folder = ways[number], out / sweep.folder_of(number)
         with results.RunFolder(folder, way.scenario, way.scenario.run.seed, source) as kept:
             summary = run(way, kept)
-        print(f"{folder}  {' '.join(way.settings)}  trace sha256 {summary['trace_sha256']}")
+        end = "interrupted" if summary["interrupted"] else f"trace sha256 {summary['trace_sha256']}"
+        print(f"{folder}  {' '.join(way.settings)}  {end}")
         return _exit_code(summary)
 
     return max(future.fork_each(len(ways), one, jobs))

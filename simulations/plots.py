@@ -22,6 +22,7 @@ _INK, _MODEL = "#222222", "#bbbbbb"
 _SHADES = {"partition": "#cc79a7", "drop": "#e69f00"}  # faults of the whole network
 _ROOMY_INCHES = (7.0, 4.2)
 _BARS_MAX = 16
+_LOGARITHMIC_FROM = 10.0  # between the largest and the smallest value
 _SHORT_LABEL = 24
 _FAULT_NAMES = {"partition": "network partitioned", "drop": "one kind of message dropped"}
 STYLES: tuple[dict[str, Any], ...] = tuple(
@@ -36,15 +37,21 @@ def latency_cdf(run: RunData) -> Figure | None:
     by_kind = _by_kind([row for row in run.operations if row.ok and row.stop_s > row.start_s])
     if not by_kind:
         return None
-    figure, axes = canvas("Time until done", "virtual seconds (logarithmic)", "share of operations")
+    figure, axes = canvas("Time until done", "virtual seconds", "share of operations")
     for style, (kind, rows) in zip(STYLES, by_kind.items(), strict=False):
         times = sorted(row.stop_s - row.start_s for row in rows)
         label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
         _step_cdf(axes, times, style, label)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    longest_s = max(row.stop_s - row.start_s for rows in by_kind.values() for row in rows)
+    shortest_s = min(row.stop_s - row.start_s for rows in by_kind.values() for row in rows)
+    if longest_s >= _LOGARITHMIC_FROM * shortest_s:
+        axes.set_xscale("log")
+        axes.set_xlabel("virtual seconds (logarithmic)")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(left=0)
     finish(figure)
     return figure
 

@@ -18,7 +18,7 @@ from simulations.results import RunData
 from simulations.sweep import Estimate, Sweep, estimates, shown, write_table
 from simulations.sweep_plots import draw
 
-_DPI = 130
+_DPI = 200  # enough for print at the width of a column
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
        padding: 0 1rem; }

@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1
 _SCENARIO, _SUMMARY = "scenario.json", "summary.json"
 _OPERATIONS, _SAMPLES = "operations.csv", "samples.csv"
 _QUANTILES = {"p5": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+_SETTINGS = "scenario"
 _NOT_COMPARED = (
     "wall_s", "messages_per_wall_s", "cpu_s", "cpu_us_per_message", "rss_bytes", "begin_cpu_s",
     "begin_rss_bytes", "git_sha", "version", "python",
@@ -296,11 +297,13 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
 
 
 def compare(one: RunData, other: RunData) -> list[str]:
-    """Where scenarios and summaries differ, a line each; empty for two runs of one world."""
-    a, b = (_flat({"scenario": run.scenario, **run.summary}) for run in (one, other))
+    """Where scenarios, then summaries differ, a line each; empty for two runs of one world."""
+    a, b = (_flat({_SETTINGS: run.scenario, **run.summary}) for run in (one, other))
     return [
         f"{key}: {_shown(a.get(key))} | {_shown(b.get(key))}{_change(a, b, key)}"
-        for key in sorted(a.keys() | b.keys())
+        for key in sorted(
+            a.keys() | b.keys(), key=lambda key: (key.split(".")[0] != _SETTINGS, key)
+        )
         if a.get(key) != b.get(key) and key.split(".")[0] not in _NOT_COMPARED
     ]
 

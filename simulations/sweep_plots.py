@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from simulations.plots import STYLES, canvas, finish
 from simulations.sweep import Estimate, Settings, Sweep
 
 _LOGARITHMIC_FROM = 8.0  # between the largest and the smallest value
+_NEAR_ONE = 0.9  # shares that are all higher have an axis from there on
 _MARKERS = "osD^vP"
 # Of each plot: title, label of the y axis, measures and what tells them apart, range from 0 to 1.
 _PLOTS: dict[str, tuple[str, str, dict[str, str], bool]] = {
@@ -43,7 +45,9 @@ def draw(sweep: Sweep, found: Sequence[Estimate]) -> dict[str, Figure]:
         if chosen:
             figures[name] = _figure(sweep, chosen, title, unit, measures)
             axes = figures[name].axes[0]
-            axes.set_ylim(*((-0.02, 1.04) if is_share else (0, None)))
+            lowest = min(one.mean if math.isnan(one.low) else one.low for one in chosen)
+            zoomed = is_share and lowest > _NEAR_ONE
+            axes.set_ylim(*((_NEAR_ONE, 1.004) if zoomed else (-0.02, 1.04) if is_share else (0,)))
     return figures
 
 

@@ -91,8 +91,9 @@ def test_comparing_tells_worlds_apart_and_not_machines(tmp_path: Path) -> None:
 def test_what_was_set_differently_is_told(tmp_path: Path) -> None:
     for name, loss in (("a", "1 %"), ("b", "2 %")):
         with RunFolder(tmp_path / name, from_tables({"network": {"loss": loss}}), seed=1) as folder:
-            folder.finish({})
+            folder.finish({"messages": len(loss) if name == "a" else 0})
     told = compare(load(tmp_path / "a"), load(tmp_path / "b"))
+    assert told[1] == "messages: 3 | 0 (-100.0 %)"
     assert told[0] == "scenario.network.loss: 1 % | 2 %"
 
 
