@@ -10,7 +10,7 @@ from simulations.rounds import RoundModel
 
 @pytest.mark.parametrize("k", [8, 20])
 def test_hops_are_those_of_the_vectorised_model(k: int) -> None:
-    hops = RoundModel(10_000, seed=1, k=k).mean_hops(1000)
+    hops = RoundModel(10_000, seed=1, k=k).mean_hops(700)
     assert hops == pytest.approx(theory.HOPS_ALPHA_3[10_000, k], rel=0.03)
 
 
