@@ -313,12 +313,18 @@ def _compare(chosen: argparse.Namespace) -> int:
 
 
 def _report(chosen: argparse.Namespace) -> int:
-    from simulations import report  # matplotlib takes a second to import
+    try:
+        from simulations import report  # matplotlib takes a second to import
+    except ModuleNotFoundError as error:
+        raise ScenarioError(f"{error}; pip install 'dhtstore[simulations]' has it") from error
 
-    if sweep.is_sweep(chosen.folder):
-        print(report.write_sweep(sweep.load(chosen.folder)))
-    else:
-        print(report.write(results.load(chosen.folder)))
+    try:
+        if sweep.is_sweep(chosen.folder):
+            print(report.write_sweep(sweep.load(chosen.folder)))
+        else:
+            print(report.write(results.load(chosen.folder)))
+    except OSError as error:
+        raise ScenarioError(f"cannot write to {chosen.folder}: {error}") from error
     return 0
 
 

@@ -106,6 +106,8 @@ def _page(run: RunData, figures: str) -> str:
     body = f"""<p class="lead">{html.escape(_description(run))}</p>
 {_state(run.summary)}
 <div class="plots">{figures}</div>
+<h2>Operations</h2>
+{_operations(summary.get("operations", {}))}
 <h2>What was checked</h2>
 {_checked(checkers, summary.get("looks_of_checkers", 0))}
 <h2>Summary</h2>
@@ -147,6 +149,19 @@ def _state(summary: Mapping[str, Any]) -> str:
         return "<p><strong>This run was interrupted: it shows what there was.</strong></p>"
     found = len(summary.get("violations", ()))
     return f"<p><strong>{found} violations were found.</strong></p>" if found else ""
+
+
+def _operations(kinds: Mapping[str, Any]) -> str:
+    """What users did and what came of it, a row a kind."""
+    names = ("kind", "count", "succeeded", "median, s", "95th percentile, s", "why others failed")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    rows = []
+    for kind, one in kinds.items():
+        times = [_shown(one["latency_s"].get(quantile, "")) for quantile in ("p50", "p95")]
+        errors = ", ".join(f"{count:,} {name}" for name, count in one["errors"].items())
+        cells = (kind, f"{one['count']:,}", f"{100 * one['ok_share']:.2f} %", *times, errors)
+        rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def _checked(checkers: Mapping[str, Any], looks: int) -> str:
@@ -198,7 +213,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _shown(value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:,.6g}"
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -53,6 +53,8 @@ def test_every_plot_is_drawn_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert "&lt;lookup&gt;" in page
     assert "a &amp; b" in page
     assert "abab" in page
+    assert "<td>lookup</td><td>266</td><td>9" in page
+    assert " X</td>" in page, "why the others failed"
     for outside in ("http://", "https://", 'src="/', "<script"):
         assert outside not in page
 

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,24 @@ def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
         sweep.write_plan(tmp_path, [])
     with pytest.raises(ScenarioError, match="cannot write"):
         sweep.write_plan(tmp_path / "sweep.json", [])
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "permission"])
+def test_a_report_that_cannot_be_drawn_says_why(
+    swept: Path, missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if missing == "matplotlib":
+        monkeypatch.delitem(sys.modules, "simulations.report")
+        monkeypatch.delattr("simulations.report")
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    else:
+        monkeypatch.setattr(Path, "write_text", _refuse)
+    assert main(["report", str(swept)]) == 2
+    assert missing in capsys.readouterr().err
+
+
+def _refuse(self: Path, text: str) -> int:
+    raise OSError(f"no permission for {self}")
 
 
 def test_branches_are_summed_up_as_well(tmp_path: Path) -> None:
