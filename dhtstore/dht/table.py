@@ -166,7 +166,7 @@ class Table(RoutingTable):
 
     def failed(self, peer: Peer, now: float) -> bool:
         """A node did not answer.  After several times in a row it goes and the most recent
-        replacement takes its place; True if it went."""
+        replacement takes its place, if there is one; True if it went."""
         found = self.entry(peer)
         if not found or found[0].peers[found[1]].address != peer.address:
             return False  # somebody else's claim about where this node is
@@ -177,6 +177,8 @@ class Table(RoutingTable):
         self.remove_contact(peer)
         if bucket.replacements:
             bucket.append(bucket.replacements.pop(), now, 0.0, 0.0, trusts=False)
+        else:
+            bucket.last_updated = -math.inf  # to be filled in the next round, not in an hour
         return True
 
     def remove_contact(self, node: Peer) -> None:

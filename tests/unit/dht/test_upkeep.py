@@ -89,6 +89,23 @@ def test_a_full_bucket_replaces_its_dead() -> None:
     play(scene)
 
 
+def test_a_bucket_that_lost_an_entry_does_not_wait_for_its_hour() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        rpc = members[0].dht.protocol
+        bucket = rpc.router.buckets[0]
+        assert bucket is not None
+        bucket.replacements.clear()
+        gone = bucket.head()
+        for _ in range(PEER_FAILURES_MAX):
+            rpc.router.failed(gone, world.loop.time())
+        assert rpc.router.room_in(0) == 1
+        await asyncio.sleep(1.2 * MAINTENANCE_INTERVAL_S + 60)
+        assert rpc.router.room_in(0) == 0
+
+    play(scene)
+
+
 def test_an_idle_hour_costs_each_node_a_ping_of_each_entry_and_a_lookup() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(40)
