@@ -32,8 +32,8 @@ async def ping_silent(rpc: NodeRpc) -> None:
 async def fill(rpc: NodeRpc, index: int, rng: random.Random) -> None:
     """Meet nodes of a bucket's range until it is full or nobody there is unknown.
 
-    ``ALPHA`` points of the range are asked about, each at the node closest to it.  Who is named
-    enters the table by answering a ping, as anybody must.
+    ``ALPHA`` points of the range are asked about, each at the node closest to it, nobody twice.
+    Who is named enters the table by answering a ping, as anybody must.
     """
     router = rpc.router
     router.looked_up(random_id_in_bucket(router.node.long_id, index, 0), rpc.tick())
@@ -46,8 +46,8 @@ async def fill(rpc: NodeRpc, index: int, rng: random.Random) -> None:
 
 async def _named(rpc: NodeRpc, index: int, rng: random.Random) -> list[Peer]:
     """Nodes of the range that are not in the table, as others know them."""
-    requests = [_question(rpc, index, rng.getrandbits(8 * NODE_ID_BYTES)) for _ in range(ALPHA)]
-    asked = [request for request in requests if request is not None]
+    questions = [_question(rpc, index, rng.getrandbits(8 * NODE_ID_BYTES)) for _ in range(ALPHA)]
+    asked = list({one[0].id: one for one in questions if one is not None}.values())
     batch = Batch(rpc, asked)
     await batch.run()
     named: dict[bytes, Peer] = {}
