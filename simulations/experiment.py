@@ -25,7 +25,6 @@ from dhtstore.node.tasks import run_all
 from dhtstore.params import K
 from simulations import churn
 from simulations.checkers import Violation, check_all
-from simulations.errors import SimulationError
 from simulations.faulting import Faulting
 from simulations.faults import Fault, schedule
 from simulations.future import check_branch, future_seed
@@ -55,7 +54,7 @@ _SAMPLES_PER_RUN = 60
 _CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes takes seconds
 _MANY_NODES = 500
 _COLLECTION_THRESHOLDS = (100_000, 20, 20)
-_GRACE_S = 60.0  # after the last operation began, before it counts as stuck
+_GRACE_S = 60.0  # for the last operations; those that take longer are cut off and counted
 _TIMERS_PER_LOOK = 256  # after so many the progress bar may be drawn again
 Progress = Callable[[Callable[[], Status]], None]
 
@@ -91,8 +90,8 @@ class Experiment:
         self._rows: list[OperationRow] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = False
-        self._made_s = self._begun_s = self._wall_s = 0.0
-        self._checks = self._timers = 0
+        self._made_s = self._begun_s = self._wall_s = self._run_cpu_s = 0.0
+        self._checks = self._timers = self._cut_off = 0
         self._cost_of_beginning = dict[str, float]()
         self._cpu_before_s = time.process_time()
         self._plan(scenario, faults)
@@ -135,7 +134,7 @@ class Experiment:
 
     def run(self) -> dict[str, Any]:
         """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is, and so
-        does a SimulationError, which is raised again."""
+        does an error, which is raised again."""
         wall_s, interrupted, failed = time.monotonic(), False, ""
         try:
             if not self._begun:
@@ -145,11 +144,12 @@ class Experiment:
         except KeyboardInterrupt:
             interrupted = True
             self._sample_end()
-        except SimulationError as error:
+        except Exception as error:
             failed = f"{type(error).__name__}: {error}"
             raise
         finally:
-            self._wall_s = time.monotonic() - wall_s
+            self._wall_s, self._run_cpu_s = time.monotonic() - wall_s, self._cpu_s()
+            self._tell_unseen()
             summary = self._summary(interrupted=interrupted, failed=failed)
             shut_down(self.loop)
             if self.results is not None:
@@ -175,7 +175,7 @@ class Experiment:
         self._sample_end()
         await self.users.close()
         await self.population.stop()
-        self._check_stopped()
+        self._check()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """A driver that fails is a defect of the laboratory and must be seen."""
@@ -302,7 +302,7 @@ class Experiment:
         )
 
     def _sample_end(self) -> None:
-        now_s = self.loop.time()
+        now_s, self._cut_off = self.loop.time(), self.users.under_way
         self._sample_buckets(now_s)
         for member in self.population.members:
             machine, label = self.network.machine(member.address), str(member.number)
@@ -353,8 +353,8 @@ class Experiment:
             if (violation.checker, violation.what) not in known
         ]
 
-    def _check_stopped(self) -> None:
-        self._check()
+    def _tell_unseen(self) -> None:
+        self.loop.find_unseen()
         now_s = self.loop.time()
         self.violations += [
             Violation(now_s, "no_unseen_errors", repr(error)) for error in self.loop.unhandled
@@ -382,10 +382,11 @@ class Experiment:
             "looks_of_checkers": self._checks,
             "checkers": self._verdicts(),
             "operations": summarise(self._rows),
+            "operations_cut_off": self._cut_off,
             "wall_s": self._wall_s,
             "messages_per_wall_s": messages / max(self._wall_s, 1e-9),
-            "cpu_s": self._cpu_s(),
-            "cpu_us_per_message": 1e6 * self._cpu_s() / max(messages, 1),
+            "cpu_s": self._run_cpu_s,
+            "cpu_us_per_message": 1e6 * self._run_cpu_s / max(messages, 1),
             "rss_bytes": _rss_bytes(),
             **self._cost_of_beginning,
             "python": sys.version.split()[0],

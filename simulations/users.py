@@ -54,6 +54,11 @@ class Users:
         if operation.kind is Kind.PUT:
             self._putting[operation.object] = task
 
+    @property
+    def under_way(self) -> int:
+        """Operations that have not ended."""
+        return len(self._tasks)
+
     async def close(self) -> None:
         """Cancel what still runs."""
         for task in self._tasks:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 import weakref
 from asyncio import events
@@ -290,6 +291,11 @@ class VirtualLoop(NoRealWorld):
         for task, owner in left.values():
             self._tasks_of.setdefault(owner, []).append(task)
         self._sweep_at = len(left) + max(_SWEEP_TASKS_MIN, len(left) // 8)
+
+    def find_unseen(self) -> None:
+        """Let tasks and futures whose errors nobody took report them: they do when they go."""
+        self._forget_finished()
+        gc.collect()
 
     def tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks not yet done, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -253,6 +254,50 @@ def test_a_run_that_fails_leaves_what_there_is(
         with pytest.raises(SimulationError):
             experiment.run()
     assert load(tmp_path).summary["failed"] == "SimulationError: stuck"
+
+
+def test_a_module_that_fails_has_not_finished_a_run(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "def operations(parameters, nodes, duration_s, seed):\n    yield 1 / 0\n"
+    )
+    scenario = from_tables({"run": {"nodes": 3, "duration_s": "1 min", "module": "own.py"}})
+    with RunFolder(tmp_path / "run", scenario, 3, tmp_path) as folder:
+        experiment = Experiment(scenario, 3, folder, folder=tmp_path)
+        with pytest.raises(ZeroDivisionError):
+            experiment.run()
+    assert load(tmp_path / "run").summary["failed"] == "ZeroDivisionError: division by zero"
+
+
+def test_a_task_that_failed_and_was_forgotten_is_told() -> None:
+    """Its error is told when its memory goes, which may be after the end of the run."""
+    experiment = Experiment(
+        from_tables({"run": {"nodes": 3, "duration_s": "1 min"}}), 1, None, folder=Path()
+    )
+
+    async def fail() -> None:
+        _cycle = asyncio.current_task()  # task, error, frame, task
+        raise RuntimeError("unseen")
+
+    experiment.loop.call_later(120.0, lambda: experiment.loop.create_task(fail()))
+    violations = experiment.run()["violations"]
+    assert len(violations) == 1
+    assert "no_unseen_errors: RuntimeError('unseen')" in violations[0]
+
+
+def test_operations_that_the_end_cut_off_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = from_tables(
+        {"run": {"nodes": 3, "duration_s": "1 min"}, "workload": {"kind": "lookups"}}
+    )
+    assert Experiment(scenario, 1, None, folder=Path()).run()["operations_cut_off"] == 0
+    experiment = Experiment(scenario, 1, None, folder=Path())
+
+    async def hang(operation: object, number: int) -> None:
+        await asyncio.sleep(1e6)
+
+    monkeypatch.setattr(experiment.users, "_do", hang)
+    summary = experiment.run()
+    assert summary["operations"] == {}
+    assert summary["operations_cut_off"] > 30
 
 
 def test_each_checker_tells_what_it_saw_and_what_it_cannot_see() -> None:
