@@ -151,10 +151,11 @@ class Table(RoutingTable):
             return None
         bucket = self._bucket(index, now)
         at = bucket.index(peer.id)
+        moved = at < 0 or bucket.peers[at].address != peer.address
+        if moved and not self._ip_allows(peer):
+            return None
         if at >= 0:
             bucket.heard(at, peer, now, rtt_s, trusts)
-        elif not self._ip_allows(peer):
-            return None
         elif len(bucket) < self.ksize:
             rtt_s = rtt_s or 0.0
             bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
@@ -166,7 +167,7 @@ class Table(RoutingTable):
 
     def failed(self, peer: Peer, now: float) -> bool:
         """A node did not answer.  After several times in a row it goes and the most recent
-        replacement takes its place, if there is one; True if it went."""
+        replacement takes its place, if one may enter; True if it went."""
         found = self.entry(peer)
         if not found or found[0].peers[found[1]].address != peer.address:
             return False  # somebody else's claim about where this node is
@@ -175,11 +176,20 @@ class Table(RoutingTable):
         if bucket.failures[at] < PEER_FAILURES_MAX:
             return False
         self.remove_contact(peer)
-        if bucket.replacements:
-            bucket.append(bucket.replacements.pop(), now, 0.0, 0.0, trusts=False)
+        replacement = self._take_replacement(bucket)
+        if replacement is not None:
+            bucket.append(replacement, now, 0.0, 0.0, trusts=False)
         else:
             bucket.last_updated = -math.inf  # to be filled in the next round, not in an hour
         return True
+
+    def _take_replacement(self, bucket: Bucket) -> Peer | None:
+        """The one seen last whose address is not in the table too often by now."""
+        while bucket.replacements:
+            peer = bucket.replacements.pop()
+            if self._ip_allows(peer):
+                return peer
+        return None
 
     def remove_contact(self, node: Peer) -> None:
         found = self.entry(node)

@@ -49,19 +49,25 @@ class TableMachine(RuleBasedStateMachine):
         was_full = not self.table.has_room_for(peer) and self.table.get(peer) is None
         suspect = self.table.answered(peer, self.now, rtt_s)
         self.answered.add(peer.id)
-        self.silent.pop(peer.id, None)
         if suspect is not None:
             assert was_full
             found = self.table.entry(suspect)
             assert found is not None
             assert self.now - found[0].heard_s[found[1]] >= QUESTIONABLE_AFTER_S
         entry = self.table.entry(peer)
-        if entry is not None:
+        if entry is not None and entry[0].peers[entry[1]].address == peer.address:
+            self.silent.pop(peer.id, None)
             assert entry[1] == len(entry[0]) - 1, "whoever is heard is at the tail"
+
+    @rule(peer=peers, host=st.sampled_from(["8.8.1.1", "8.8.2.1"]))
+    def a_peer_answers_from_elsewhere(self, peer: Peer, host: str) -> None:
+        key, port = peer.contact.public_key, peer.address.port
+        self.a_peer_answers(peer_of(Contact.of(key, Address(host, port))), None)
 
     @rule(peer=peers)
     def a_peer_is_silent(self, peer: Peer) -> None:
-        known = self.table.get(peer) is not None
+        entry = self.table.get(peer)
+        known = entry is not None and entry.address == peer.address
         gone = self.table.failed(peer, self.now)
         if known:
             self.silent[peer.id] = self.silent.get(peer.id, 0) + 1
