@@ -21,7 +21,7 @@ from typing import Any
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
-from dhtstore.node.tasks import run_all
+from dhtstore.node.tasks import all_ended, run_all
 from dhtstore.params import K
 from simulations import churn
 from simulations.checkers import Violation, check_all
@@ -170,7 +170,7 @@ class Experiment:
         await self.until(run.duration_s + _GRACE_S)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await all_ended(self._tasks)
         self._check()
         self._sample_end()
         await self.users.close()

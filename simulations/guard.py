@@ -3,7 +3,7 @@
 While the guard is up, real clocks, entropy, the shared random generator, threads and sockets
 raise EscapedSimulation when dhtstore or the libraries it is built on call them.  Others (the
 laboratory itself, logging, the test runner) are let through.  Iterating over sets cannot be
-caught this way: ``tests/test_hash_order.py`` refuses it in the source.
+caught this way: ``tests/test_one_run.py`` refuses it in the source.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import gc
 import random
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from dhtstore.errors import DhtstoreError
@@ -19,6 +20,7 @@ from dhtstore.model.contact import Address
 from dhtstore.node.join import join
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.tasks import run_all
 from dhtstore.wire.ticket import Ticket
 from simulations.crypto import SimCrypto
 from simulations.disks import Disk
@@ -242,7 +244,8 @@ class Population:
 
     async def stop(self) -> None:
         """Stop everything that runs, all at once."""
-        await asyncio.gather(*(self.leave(member.number) for member in self.up()))
+        leaving = [partial(self.leave, member.number) for member in self.up()]
+        await run_all(leaving, limit=len(leaving))
 
 
 class CrashedMeanwhile(DhtstoreError):

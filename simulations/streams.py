@@ -14,6 +14,7 @@ from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, Refused
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
+from dhtstore.node.tasks import all_ended
 from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
 from simulations.pipe import Pipe
 
@@ -301,4 +302,4 @@ class SimStreamTransport:
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await all_ended(tasks)

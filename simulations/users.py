@@ -14,6 +14,7 @@ from dhtstore.node.progress import no_progress
 from dhtstore.node.put import PutResult, put
 from dhtstore.node.read import read
 from dhtstore.node.reprovide import announce_all
+from dhtstore.node.tasks import all_ended
 from simulations.checkers import Journal
 from simulations.instruments import Looked, look_up
 from simulations.nearest import Nearest
@@ -63,7 +64,7 @@ class Users:
         """Cancel what still runs."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await all_ended(self._tasks)
 
     def _client(self, wanted: int) -> int | None:
         members = self._population.members

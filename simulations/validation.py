@@ -5,14 +5,14 @@ A settled network of production nodes (warm start), lookups of random keys from 
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from functools import partial
 from statistics import mean
-from typing import Any
 
 from dhtstore.model.identity import NodeId
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.tasks import run_all
 from dhtstore.params import GIB, NODE_ID_BYTES, K
 from simulations import theory
 from simulations.checkers import bucket_index
@@ -55,16 +55,15 @@ async def _looked_up(
     population: Population, lookups: int, seed: int, alpha: int, beta: int
 ) -> list[Looked]:
     """Random keys from random nodes, some lookups at a time; the same ones for every alpha."""
-    rng, found = random.Random(derive(seed, "targets")), list[Looked]()
-    while len(found) < lookups:
-        works = list[Coroutine[Any, Any, Looked]]()
-        for _ in range(min(_LOOKUPS_AT_ONCE, lookups - len(found))):
-            member, target = rng.choice(population.members), rng.randbytes(NODE_ID_BYTES)
-            assert member.node is not None, "all of them run"
-            work = look_up(member.node, target, timeout_s=_TIMEOUT_S, alpha=alpha, beta=beta)
-            works.append(population.run(member.number, work))
-        found += await asyncio.gather(*works)
-    return found
+    rng = random.Random(derive(seed, "targets"))
+
+    async def one(member: Member, target: bytes) -> Looked:
+        assert member.node is not None, "all of them run"
+        work = look_up(member.node, target, timeout_s=_TIMEOUT_S, alpha=alpha, beta=beta)
+        return await population.run(member.number, work)
+
+    keys = [(rng.choice(population.members), rng.randbytes(NODE_ID_BYTES)) for _ in range(lookups)]
+    return await run_all([partial(one, *key) for key in keys], limit=_LOOKUPS_AT_ONCE)
 
 
 def _compared(

@@ -404,7 +404,9 @@ def _cancel_leftovers(loop: VirtualLoop) -> None:
 
 
 async def _settle(loop: VirtualLoop, tasks: list[asyncio.Task[Any]]) -> None:
-    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            loop.call_exception_handler({"message": "failed while closing", "exception": outcome})
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop.call_exception_handler({"message": "failed while closing", "exception": error})
     await loop.shutdown_asyncgens()

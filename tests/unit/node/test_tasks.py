@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dhtstore.errors import ConnectionLost, NotFound
-from dhtstore.node.tasks import Supervisor, run_all
+from dhtstore.node.tasks import Supervisor, all_ended, run_all
 
 
 async def test_a_failure_is_told_with_its_name() -> None:
@@ -93,3 +93,33 @@ async def test_the_first_error_ends_the_rest() -> None:
 
 async def test_nothing_to_run_is_done() -> None:
     assert await run_all([], limit=3) == []
+
+
+async def test_waiting_for_what_has_ended_lets_nobody_go_first() -> None:
+    """Or the number of steps of a task, which faults count, would depend on the Python."""
+
+    async def fail() -> None:
+        raise NotFound("seen by its owner")
+
+    tasks = [asyncio.create_task(fail()), asyncio.create_task(asyncio.sleep(0))]
+    await asyncio.wait(tasks)
+    with pytest.raises(StopIteration):
+        all_ended(tasks).send(None)
+
+
+async def test_who_waits_for_all_is_cancelled_with_them() -> None:
+    ended: list[int] = []
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    running = asyncio.create_task(run_all([partial(wait, n) for n in range(3)], limit=2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ended == [0, 1]
