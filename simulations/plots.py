@@ -34,18 +34,19 @@ Plot = Callable[[RunData], Figure | None]
 
 def latency_cdf(run: RunData) -> Figure | None:
     """How long operations took that succeeded, by kind."""
-    by_kind = _by_kind([row for row in run.operations if row.ok and row.stop_s > row.start_s])
-    if not by_kind:
+    by_kind = _by_kind([row for row in run.operations if row.ok])
+    spans_s = [row.stop_s - row.start_s for row in run.operations if row.ok]
+    longest_s, shortest_s = max(spans_s, default=0.0), min(filter(None, spans_s), default=0.0)
+    if not longest_s:
         return None
     figure, axes = canvas("Time until done", "virtual seconds", "share of operations")
     for style, (kind, rows) in zip(STYLES, by_kind.items(), strict=False):
         times = sorted(row.stop_s - row.start_s for row in rows)
         label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
         _step_cdf(axes, times, style, label)
-    longest_s = max(row.stop_s - row.start_s for rows in by_kind.values() for row in rows)
-    shortest_s = min(row.stop_s - row.start_s for rows in by_kind.values() for row in rows)
     if longest_s >= _LOGARITHMIC_FROM * shortest_s:
         axes.set_xscale("log")
+        axes.set_xlim(left=0.9 * shortest_s)  # what took no time is left of any such axis
         axes.set_xlabel("virtual seconds (logarithmic)")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
-from simulations.plots import PLOTS
+import pytest
+
+from simulations.plots import PLOTS, latency_cdf
 from simulations.report import write
 from simulations.results import OperationRow, RunFolder, load, summarise
 from simulations.scenario import from_tables
@@ -58,6 +61,24 @@ def test_every_plot_is_drawn_and_the_page_stands_alone(tmp_path: Path) -> None:
         assert outside not in page
 
     assert write(load(tmp_path)).read_text() == page, "the same data give the same page"
+
+
+def test_operations_that_took_no_time_count_in_the_plot_of_times(tmp_path: Path) -> None:
+    """As gets of what lies on the node itself; the table beside the plot counts them too."""
+    with RunFolder(tmp_path, from_tables({}), seed=1) as folder:
+        for number in range(10):
+            took_s = 0.0 if number < 6 else 10.0 ** (number - 6)
+            row = OperationRow(0.0, took_s, "get", 1, 1, 9, 0, 0, 0, ok=True)
+            folder.operation(row)
+        folder.finish({})
+    figure = latency_cdf(load(tmp_path))
+    assert figure is not None
+    axes = figure.axes[0]
+    assert axes.get_legend_handles_labels()[1] == ["get (n = 10, median 0 s)"]
+    line: Any = axes.lines[0]
+    assert [1.0, 0.7] in line.get_path().vertices.tolist()
+    figure.draw_without_rendering()
+    assert axes.get_xlim()[0] == pytest.approx(0.9)
 
 
 def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:
