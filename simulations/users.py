@@ -62,9 +62,15 @@ class Users:
 
     async def close(self) -> None:
         """Cancel what still runs."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await all_ended(self._tasks)
+        await all_ended(tasks)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._population.loop.call_exception_handler(
+                    {"message": f"{task.get_name()} failed while it ended", "exception": error}
+                )
 
     def _client(self, wanted: int) -> int | None:
         members = self._population.members

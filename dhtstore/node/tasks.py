@@ -95,7 +95,7 @@ async def all_ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
     In the place of ``asyncio.gather``, which then lets others go first up to Python 3.11 only:
     one seed would not be one run on every Python.
     """
-    for task in tasks:
+    for task in list(tasks):  # of a table that loses those that end
         if not task.done():
             await asyncio.wait([task])
         if not task.cancelled():

@@ -300,6 +300,28 @@ def test_operations_that_the_end_cut_off_are_counted(monkeypatch: pytest.MonkeyP
     assert summary["operations_cut_off"] > 30
 
 
+def test_an_operation_that_fails_while_it_is_cut_off_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    experiment = Experiment(
+        from_tables({"run": {"nodes": 3, "duration_s": "1 min"}, "workload": {"kind": "lookups"}}),
+        1,
+        None,
+        folder=Path(),
+    )
+
+    async def hang(operation: object, number: int) -> None:
+        try:
+            await asyncio.sleep(1e6)
+        finally:
+            raise KeyError("while it was cancelled")
+
+    monkeypatch.setattr(experiment.users, "_do", hang)
+    violations = experiment.run()["violations"]
+    assert violations
+    assert all("no_unseen_errors: KeyError('while" in violation for violation in violations)
+
+
 def test_each_checker_tells_what_it_saw_and_what_it_cannot_see() -> None:
     summary = summary_of({"run": {"nodes": 5, "duration_s": "1 min"}})
     assert summary["looks_of_checkers"] > 12

@@ -107,6 +107,15 @@ async def test_waiting_for_what_has_ended_lets_nobody_go_first() -> None:
         all_ended(tasks).send(None)
 
 
+async def test_a_table_that_forgets_tasks_as_they_end_can_be_waited_for() -> None:
+    begun = [asyncio.create_task(asyncio.sleep(0)) for _ in range(3)]
+    left = dict.fromkeys(begun)
+    for task in begun:
+        task.add_done_callback(left.pop)
+    await all_ended(left)
+    assert all(task.done() for task in begun)
+
+
 async def test_who_waits_for_all_is_cancelled_with_them() -> None:
     ended: list[int] = []
 
