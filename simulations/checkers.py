@@ -250,7 +250,9 @@ class Progress(Checker):
     """Every operation ends, well or not, before its deadline."""
 
     name = "progress"
-    blind_to = "how well operations end"
+    blind_to = (
+        "how well operations end; those that the end of the run cuts off before their deadline"
+    )
 
     def check(self, world: WorldView) -> list[str]:
         return [

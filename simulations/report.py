@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from simulations.plots import PLOTS
-from simulations.results import RunData
+from simulations.results import RunData, flat
 from simulations.sweep import Estimate, Sweep, estimates, shown, write_table
 from simulations.sweep_plots import draw
 
@@ -196,19 +196,9 @@ def citation(run: RunData) -> str:
 def _table(values: Mapping[str, Any]) -> str:
     rows = "\n".join(
         f"<tr><td>{html.escape(key)}</td><td>{html.escape(_shown(value))}</td></tr>"
-        for key, value in _flat(values)
+        for key, value in flat(values).items()
     )
     return f"<table>{rows}</table>"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((prefix + key, value))
-    return found
 
 
 def _shown(value: object) -> str:

@@ -298,7 +298,7 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
 
 def compare(one: RunData, other: RunData) -> list[str]:
     """Where scenarios, then summaries differ, a line each; empty for two runs of one world."""
-    a, b = (_flat({_SETTINGS: run.scenario, **run.summary}) for run in (one, other))
+    a, b = (flat({_SETTINGS: run.scenario, **run.summary}) for run in (one, other))
     return [
         f"{key}: {_shown(a.get(key))} | {_shown(b.get(key))}{_change(a, b, key)}"
         for key in sorted(
@@ -308,14 +308,15 @@ def compare(one: RunData, other: RunData) -> list[str]:
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Tables within tables as one, with dots in the keys."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
-    return flat
+            found[prefix + key] = value
+    return found
 
 
 def _shown(value: object) -> str:
