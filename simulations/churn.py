@@ -150,9 +150,9 @@ class Change:
 
 @dataclass(slots=True)
 class _Life:
-    rng: random.Random
     up: bool
     until_s: float
+    turns: int = 0
 
 
 class Schedule:
@@ -171,12 +171,12 @@ class Schedule:
     def _begin(self, seed: int, node: int) -> _Life:
         model, rng = self._model, random.Random(derive(seed, f"churn/{node}"))
         if rng.random() < model.always_on:
-            return _Life(rng, True, _ALWAYS_S)
+            return _Life(True, _ALWAYS_S)
         session_s, absence_s = model.session.mean_s, model.absence.mean_s
         up = rng.random() < session_s / (session_s + absence_s)
         if self._chance != seed:
             rng.seed(derive(self._chance, f"churn/{node}"))
-        return _Life(rng, up, residual_s(model.session if up else model.absence, rng))
+        return _Life(up, residual_s(model.session if up else model.absence, rng))
 
     def changes(self, until_s: float) -> Iterator[Change]:
         """Every change up to then; may be asked for once."""
@@ -190,10 +190,12 @@ class Schedule:
 
     def _turn(self, node: int, at_s: float) -> Change:
         life, model = self._lives[node], self._model
-        life.up = not life.up
+        life.up, life.turns = not life.up, life.turns + 1
+        # A generator takes 2.5 KB, so it is made when it is needed.
+        rng = random.Random(derive(self._chance, f"churn/{node}/{life.turns}"))
         durations = model.session if life.up else model.absence
-        life.until_s = at_s + durations.sample_s(life.rng)
-        draw = life.rng.random()
+        life.until_s = at_s + durations.sample_s(rng)
+        draw = rng.random()
         if life.up:
             return Change(at_s, node, True, with_data=draw < model.keep_data)
         return Change(at_s, node, False, orderly=draw < model.leave)

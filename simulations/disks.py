@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import Any, cast
 
 from dhtstore.store.contract import BlockStore, KeyValue
@@ -14,14 +13,14 @@ from simulations.faults import LyingBlockStore
 class Disk:
     """Blocks and tables of one machine.  ``plug`` gives a node access, ``pull`` takes it away."""
 
-    def __init__(self, capacity_bytes: int, rng: random.Random) -> None:
-        self._capacity_bytes, self._rng = capacity_bytes, rng
+    def __init__(self, capacity_bytes: int) -> None:
+        self._capacity_bytes = capacity_bytes
         self._plugs: list[_Plug] = []
         self.wipe()
 
     def wipe(self) -> None:
         """A new, empty disk."""
-        self.blocks = LyingBlockStore(MemoryBlockStore(self._capacity_bytes or None), self._rng)
+        self.blocks = LyingBlockStore(MemoryBlockStore(self._capacity_bytes or None))
         self.tables = MemoryKeyValue()
 
     def plug(self) -> tuple[BlockStore, KeyValue]:

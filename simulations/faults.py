@@ -175,8 +175,8 @@ class LyingBlockStore(FaultyBlockStore):
     """Acknowledges every block and, while ``lying``, serves other bytes of the same length.  What
     its own node reads for itself (``get``) is right."""
 
-    def __init__(self, inner: BlockStore, rng: random.Random) -> None:
-        super().__init__(inner, rng)
+    def __init__(self, inner: BlockStore) -> None:
+        super().__init__(inner)
         self.lying = False
 
     def get(self, cid: Cid) -> bytes:
@@ -197,5 +197,5 @@ def rot_one(store: FaultyBlockStore, amount: int) -> Cid | None:
     if not cids:
         return None
     cid = cids[amount % len(cids)]
-    store.rot(cid)
+    store.rot(cid, amount)
     return cid

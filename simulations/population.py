@@ -99,7 +99,7 @@ class Population:
             address,
             SimCrypto(*secrets),
             SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
-            Disk(settings.capacity_bytes, random.Random(derive(self.seed, f"disk/{number}"))),
+            Disk(settings.capacity_bytes),
             replace(settings, advertise=(address,)),
             InlineBlocking(),
         )

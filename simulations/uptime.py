@@ -107,9 +107,13 @@ def _durations(what: str, parameters: Durations, seen: Sequence[float]) -> list[
     found = [Finding.within(name, fmean(limited), expected, room, "parameters")]
     ordered = sorted(limited)
     for share in _QUANTILES:
-        expected = quantile_s(parameters, share) / _MINUTE_S
+        off = 4 * math.sqrt(share * (1 - share) / len(ordered))  # of the share below a quantile
+        low, expected, high = (
+            quantile_s(parameters, one) / _MINUTE_S
+            for one in (max(share - off, 0.001), share, min(share + off, 0.999))
+        )
         name, measured = f"{what}, {share:.0%} quantile, min", ordered[int(share * len(ordered))]
-        found.append(Finding.within(name, measured, expected, 0.05, "parameters"))
+        found.append(Finding(name, measured, expected, "parameters", low, high))
     return found
 
 

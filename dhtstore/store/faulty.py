@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
@@ -14,9 +13,8 @@ from dhtstore.store.contract import Batch, BlockStore, Reservation
 class FaultyBlockStore:
     """Behaves as ``inner`` until a fault is armed."""
 
-    def __init__(self, inner: BlockStore, rng: random.Random) -> None:
+    def __init__(self, inner: BlockStore) -> None:
         self._inner = inner
-        self._rng = rng
         self._rotten: dict[bytes, int] = {}  # multihash -> position that picks the flipped bit
         self._room_bytes: int | None = None
         self._batches: list[FaultyBatch] = []
@@ -28,9 +26,9 @@ class FaultyBlockStore:
     def free_disk(self) -> None:
         self._room_bytes = None
 
-    def rot(self, cid: Cid) -> None:
-        """Flip one bit of the stored block, chosen by the generator."""
-        self._rotten[cid.multihash] = self._rng.randrange(1 << 32)
+    def rot(self, cid: Cid, position: int = 0) -> None:
+        """Flip one bit of the stored block, chosen by ``position``."""
+        self._rotten[cid.multihash] = position
 
     def crash(self) -> None:
         """Lose what no commit has made durable; open batches are dead from here on."""

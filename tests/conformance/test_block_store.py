@@ -34,7 +34,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
     def make(capacity_bytes: int | None) -> BlockStore:
         store = plain(capacity_bytes)
         if request.param.startswith("faulty"):
-            store = FaultyBlockStore(store, random.Random(1))
+            store = FaultyBlockStore(store)
         opened.append(store)
         return store
 

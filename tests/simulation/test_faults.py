@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import random
 from collections import Counter
 
 import pytest
@@ -136,7 +135,7 @@ def test_tasks_know_the_node_that_started_them() -> None:
 
 
 def test_a_liar_serves_other_bytes_and_reads_its_own_right() -> None:
-    store = LyingBlockStore(MemoryBlockStore(), random.Random(1))
+    store = LyingBlockStore(MemoryBlockStore())
     block = Block.of(b"truth")
     with store.batch() as batch:
         batch.put(block.cid, block.data)
@@ -149,7 +148,7 @@ def test_a_liar_serves_other_bytes_and_reads_its_own_right() -> None:
 
 
 def test_bit_rot_strikes_a_block_that_is_there() -> None:
-    store = LyingBlockStore(MemoryBlockStore(), random.Random(1))
+    store = LyingBlockStore(MemoryBlockStore())
     assert rot_one(store, 5) is None
     blocks = [Block.of(bytes([n]) * 10) for n in range(3)]
     with store.batch() as batch:

@@ -237,7 +237,7 @@ def test_what_the_uploader_does_not_have_is_not_held() -> None:
 
 def test_blocks_that_are_wrong_are_not_held() -> None:
     async def story(lab: Lab) -> None:
-        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        store = FaultyBlockStore(MemoryBlockStore())
         uploader = await lab.add(store=store)
         holder = await lab.add(small(MIB, accept=Accept.MINE))
         result = await put_with(uploader, CONTENT, min_acks=1)

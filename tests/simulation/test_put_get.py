@@ -252,7 +252,7 @@ def test_what_a_client_puts_is_elsewhere_and_only_pins_stay_with_it() -> None:
 def test_a_client_drops_its_staging_although_a_pinned_block_has_rotted() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(4)
-        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        store = FaultyBlockStore(MemoryBlockStore())
         client = await lab.add(CLIENT, store=store)
         pinned = await put_bytes(lab.nodes[0], CONTENT)
         await pin_add(client, pinned.cid, "kept", no_progress)
@@ -338,7 +338,7 @@ def test_a_policy_is_newer_also_when_the_clock_went_back() -> None:
 def test_a_rotten_block_of_our_own_is_written_anew_before_it_is_signed_for() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(4)
-        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        store = FaultyBlockStore(MemoryBlockStore())
         node = await lab.add(store=store)
         first = await put_bytes(node, CONTENT)
         used_bytes = store.used_bytes
@@ -372,7 +372,7 @@ def test_what_is_gone_or_cut_short_is_not_signed_for() -> None:
 def test_a_holder_mends_a_rotten_block_before_it_signs_again() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)
-        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        store = FaultyBlockStore(MemoryBlockStore())
         await lab.add(store=store)
         await put_bytes(lab.nodes[0], CONTENT)
         rotten = Cid.of(CONTENT[:MIB])

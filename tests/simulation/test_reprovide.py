@@ -125,7 +125,7 @@ def test_what_is_pinned_is_announced_again_after_a_restart() -> None:
 def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(4)
-        store = FaultyBlockStore(MemoryBlockStore(), random.Random(1))
+        store = FaultyBlockStore(MemoryBlockStore())
         node = await lab.add(CLIENT, store=store)
         roots = [(await put_bytes(lab.nodes[0], bytes([i]) * 3 * MIB)).cid for i in range(3)]
         for root in roots:

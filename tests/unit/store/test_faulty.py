@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
@@ -17,7 +15,7 @@ CIDS = [Cid.of(data) for data in DATA]
 
 @pytest.fixture
 def store() -> FaultyBlockStore:
-    return FaultyBlockStore(MemoryBlockStore(), random.Random(7))
+    return FaultyBlockStore(MemoryBlockStore())
 
 
 def put(store: FaultyBlockStore, *numbers: int) -> None:
