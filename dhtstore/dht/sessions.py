@@ -8,6 +8,7 @@ section 5.3 does the same under load).  A key is remembered only after its first
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
@@ -32,6 +33,33 @@ class Check(Enum):
     OVER_RATE = "over rate"
 
 
+class RecentKeys:
+    """Keys by peer, at most SESSION_KEYS_MAX: those of a peer go when half as many others were put
+    since it was.  Reading one that is among the newer half writes nothing."""
+
+    __slots__ = ("_newer", "_older")
+
+    def __init__(self) -> None:
+        self._newer: dict[bytes, bytes] = {}
+        self._older: dict[bytes, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._older
+        yield from self._newer
+
+    def get(self, peer: bytes) -> bytes | None:
+        return self._newer.get(peer) or self._older.get(peer)
+
+    def put(self, peer: bytes, keys: bytes) -> None:
+        if peer not in self._newer:
+            if len(self._newer) >= SESSION_KEYS_MAX // 2:
+                self._older, self._newer = self._newer, {}
+            self._newer[peer] = keys
+
+
 class Sessions:
     """Session keys of one node; see the module.  ``now`` is monotonic seconds."""
 
@@ -41,7 +69,7 @@ class Sessions:
         self, network: Network, crypto: KeyAgreement, own: PublicKey, cookie_secret: bytes
     ) -> None:
         self._network, self._crypto, self._own = network, crypto, own
-        self._keys: dict[bytes, bytes] = {}
+        self._keys = RecentKeys()
         self._cold = TokenBucket(COLD_KEYS_PER_S, 2 * COLD_KEYS_PER_S)
         self._prefixes: dict[bytes, TokenBucket] = {}
         self._secret = cookie_secret
@@ -54,12 +82,9 @@ class Sessions:
         return envelope.session_keys(self._crypto, self._network, self._own, peer)
 
     def remember(self, peer: PublicKey, keys: bytes) -> None:
-        """Move to the end; the least recently used goes.  Keeps ``peer`` itself, so it should be
-        the object that others keep too, not one cut from a datagram."""
-        self._keys.pop(peer, None)
-        self._keys[peer] = keys
-        if len(self._keys) > SESSION_KEYS_MAX:
-            del self._keys[next(iter(self._keys))]
+        """After a valid MAC.  Keeps ``peer`` itself, so it should be the object that others keep
+        too, not one cut from a datagram."""
+        self._keys.put(peer, keys)
 
     def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Check:
         """Check a datagram that claims to be from ``peer``, with whom we share ``keys``."""
