@@ -156,5 +156,9 @@ class Lookup:
         return bool(self._ranked) and (closest is None or self._ranked[0].distance < closest)
 
     def _forget_far(self) -> None:
-        while len(self._ranked) > _CANDIDATES_MAX and self._ranked[-1].state is _FRESH:
-            del self._known[self._ranked.pop().peer.id]
+        """Of those not asked; one that answered may stand behind them."""
+        at = len(self._ranked)
+        while len(self._ranked) > _CANDIDATES_MAX and at:
+            at -= 1
+            if self._ranked[at].state is _FRESH:
+                del self._known[self._ranked.pop(at).peer.id]

@@ -116,6 +116,20 @@ def test_a_slow_peer_gives_up_its_slot_at_wake_at_and_still_counts_when_it_answe
     assert lookup.result() == [first[0]]
 
 
+def test_candidates_are_bounded_though_the_farthest_answered() -> None:
+    rng = random.Random(3)
+    crowd = [
+        peer_of(Contact.of(PublicKey(rng.randbytes(32)), Address("10.0.0.2", 1000 + number)))
+        for number in range(2000)
+    ]
+    crowd.sort(key=lambda peer: peer.long_id, reverse=True)
+    lookup = Lookup(bytes(20), crowd[:1], own_id=b"", soft_timeout_s=1)
+    for begin in range(0, 2000, 20):
+        for peer in lookup.next(0.0):
+            lookup.on_response(peer, crowd[begin : begin + 20])
+    assert len(lookup._ranked) <= 300
+
+
 def test_a_failed_peer_stays_dead_whoever_names_it() -> None:
     lookup = Lookup(bytes(20), PEERS[:2], own_id=b"", soft_timeout_s=1, k=KSIZE, alpha=ALPHA)
     one, two = lookup.next(0.0)
