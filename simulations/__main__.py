@@ -97,26 +97,34 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path)
     report.set_defaults(do=_report)
     check = commands.add_parser("validate", help="hold a settled network against theory")
-    check.add_argument("--nodes", type=int, default=1000)
-    check.add_argument("--lookups", type=int, default=1000)
+    check.add_argument("--nodes", type=_several, default=1000)
+    check.add_argument("--lookups", type=_positive, default=1000)
     check.add_argument("--seed", type=int, default=1)
     check.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
     check.add_argument("--churn", action="store_true", help="sessions beside their parameters")
     check.set_defaults(do=_validate)
     search = commands.add_parser("explore", help="search small random worlds for failures")
     search.add_argument("--minutes", type=float, default=1.0)
-    search.add_argument("--seeds", type=int, help="how many, instead of for how long")
+    search.add_argument("--seeds", type=_positive, help="how many, instead of for how long")
     search.add_argument("--first-seed", type=int, default=1)
     search.add_argument("--out", type=Path, default=Path("runs/explore"))
     search.set_defaults(do=_explore)
     return parser
 
 
-def _positive(spelled: str) -> int:
+def _at_least(low: int, spelled: str) -> int:
     number = int(spelled)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    if number < low:
+        raise argparse.ArgumentTypeError(f"{number} is less than {low}")
     return number
+
+
+def _positive(spelled: str) -> int:
+    return _at_least(1, spelled)
+
+
+def _several(spelled: str) -> int:
+    return _at_least(2, spelled)
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -220,6 +220,19 @@ def test_what_cannot_be_done_is_said(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["validate", "--nodes", "1"], ["validate", "--lookups", "0"], ["explore", "--seeds", "0"]],
+)
+def test_numbers_too_small_to_measure_anything_are_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "is less than" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_leaves_what_there_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
