@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
+from dhtstore.dht.peer import Peer, peer_of
 from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
+from dhtstore.dht.table import random_id_in_bucket
 from dhtstore.dht.upkeep import fill
 from dhtstore.model.identity import distance
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, PEER_FAILURES_MAX, K
@@ -16,6 +18,11 @@ LATE_S = BUCKET_REFRESH_INTERVAL_S + (PEER_FAILURES_MAX + 1) * 1.3 * MAINTENANCE
 
 def known(member: Member) -> set[bytes]:
     return {contact.node for contact in member.dht.contacts()}
+
+
+def known_in(member: Member, index: int) -> list[Peer]:
+    bucket = member.dht.protocol.router.buckets[index]
+    return list(bucket.peers) if bucket else []
 
 
 def test_who_joins_meets_its_neighbours_and_fills_its_far_buckets() -> None:
@@ -38,7 +45,7 @@ def test_a_bucket_is_filled_with_nodes_from_all_over_its_range() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
         rpc = members[0].dht.protocol
-        for peer in list(rpc.router)[:]:
+        for peer in list(rpc.router):
             if rpc.router.get_bucket_for(peer) == 0:
                 rpc.router.remove_contact(peer)
         await fill(rpc, 0, random.Random(1))
@@ -47,6 +54,50 @@ def test_a_bucket_is_filled_with_nodes_from_all_over_its_range() -> None:
         assert len(bucket) == K
         quarters = {peer.id[0] >> 5 & 3 for peer in bucket.peers}
         assert quarters == {0, 1, 2, 3}
+
+    play(scene)
+
+
+def test_a_bucket_is_filled_though_the_first_that_is_asked_is_silent() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        rpc = members[0].dht.protocol
+        for peer in known_in(members[0], 0)[10:]:
+            rpc.router.remove_contact(peer)
+        first = random_id_in_bucket(rpc.router.node.long_id, 0, random.Random(3).getrandbits(160))
+        world.net.crash(rpc.router.closest(first, 1)[0].address)
+        await fill(rpc, 0, random.Random(3))
+        assert rpc.router.room_in(0) == 0
+
+    play(scene)
+
+
+def test_a_bucket_is_filled_from_several_answers_alike() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        rpc = members[0].dht.protocol
+        for quarter in range(4):
+            for peer in [p for p in known_in(members[0], 0) if p.id[0] >> 5 & 3 == quarter][1:]:
+                rpc.router.remove_contact(peer)
+        await fill(rpc, 0, random.Random(3))
+        quarters = [peer.id[0] >> 5 & 3 for peer in known_in(members[0], 0)]
+        assert len(quarters) == K
+        assert min(map(quarters.count, range(4))) > 1
+
+    play(scene)
+
+
+def test_neighbours_that_missed_each_other_meet_within_the_hour() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(60)
+        me, own = members[0], members[0].contact.node
+        near = sorted(members[1:], key=lambda member: distance(own, member.contact.node))[:K]
+        for other in near:
+            me.dht.protocol.router.remove_contact(peer_of(other.contact))
+            other.dht.protocol.router.remove_contact(peer_of(me.contact))
+        assert not known(me) & {other.contact.node for other in near}
+        await asyncio.sleep(BUCKET_REFRESH_INTERVAL_S + 1.3 * MAINTENANCE_INTERVAL_S)
+        assert known(me) >= {other.contact.node for other in near}
 
     play(scene)
 
