@@ -59,9 +59,10 @@ class Faulting:
         if member.node is None:
             return
         life, crashed = member.life, asyncio.Event()
+        silent = fault.kind is FaultKind.LOST_WRITES
 
         def crash() -> None:
-            self._population.crash(fault.node)
+            self._population.crash(fault.node, silent=silent)
             crashed.set()
 
         self._awaits.arm(life, fault.amount, crash)

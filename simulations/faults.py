@@ -30,8 +30,9 @@ DROPPED = (*KINDS, ANSWER)
 
 
 class FaultKind(StrEnum):
-    CRASH = "crash"  # amount: after how many further awaits of the node
-    LOST_WRITES = "lost_writes"  # a crash that loses what was not synced; amount as for CRASH
+    # amount of both: after how many further awaits of the node
+    CRASH = "crash"  # the process is killed: peers' streams are reset
+    LOST_WRITES = "lost_writes"  # the power goes: silence, and what was not synced is lost
     DISK_FULL = "disk_full"  # amount: bytes that still fit
     SLOW_DISK = "slow_disk"  # amount: milliseconds an operation takes
     BIT_ROT = "bit_rot"  # amount: which of the node's blocks, modulo their number

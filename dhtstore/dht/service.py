@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kademlia.network import Server
 
-from dhtstore.dht.crawl import Batch, Crawl, OnAnswer
+from dhtstore.dht.crawl import Batch, Crawl, OnAnswer, contacts_in
 from dhtstore.dht.harvest import ContactHarvest, Provider, ProviderHarvest
 from dhtstore.dht.lookup import Lookup
 from dhtstore.dht.peer import Peer, peer_of
@@ -140,9 +140,20 @@ class DhtService(Server):
         router = self.protocol.router
         await ping_silent(self.protocol)
         if router.neighbours_due(self.protocol.tick()):
-            await self._closest(self.node.id)
+            await self._closest(self.node.id, also=await self._named_by_a_seed())
         for index in router.lonely_buckets(self.protocol.tick()):
             await fill(self.protocol, index, self._entropy.rng)
+
+    async def _named_by_a_seed(self) -> list[Peer]:
+        """Our neighbours in the eyes of one that once let us in and that the table forgot: where
+        the network was split for longer than tables remember, the only way to the other part."""
+        forgotten = [peer for peer in self._seeds if self.protocol.router.is_new_node(peer)]
+        if not forgotten:
+            return []
+        seed = self._entropy.rng.choice(forgotten)
+        batch = Batch(self.protocol, [(seed, FindNode(self.node.id))], attempts=1)
+        await batch.run()
+        return contacts_in(seed, batch.answers[0]) or []
 
     async def _rest(self, pause_s: float) -> None:
         """Until maintenance is due, or a bootstrap met nobody."""
@@ -171,7 +182,7 @@ class DhtService(Server):
         if answered:
             self._seeds = answered
             await self._closest(self.node.id)
-            for index in self.protocol.router.buckets_with_room():
+            for index in () if self._ephemeral else self.protocol.router.buckets_with_room():
                 await fill(self.protocol, index, self._entropy.rng)
         elif peers and not len(self.protocol.router):
             self._seeds = self._seeds or peers
@@ -183,8 +194,11 @@ class DhtService(Server):
         deadline those found so far."""
         return [peer.contact for peer in await self._closest(target, timeout_s)]
 
-    async def _closest(self, target: bytes, timeout_s: float = LOOKUP_TIMEOUT_S) -> list[Peer]:
-        crawl = self._crawl(target, FindNode(target))
+    async def _closest(
+        self, target: bytes, timeout_s: float = LOOKUP_TIMEOUT_S, also: Iterable[Peer] = ()
+    ) -> list[Peer]:
+        """``also`` are asked beside those the table knows."""
+        crawl = self._crawl(target, FindNode(target), also=also)
         await self._within(timeout_s, crawl)
         return crawl.lookup.result()
 
@@ -193,12 +207,13 @@ class DhtService(Server):
         target: bytes,
         request: FindNode | GetProviders | FindContact,
         on_answer: OnAnswer | None = None,
+        also: Iterable[Peer] = (),
     ) -> Crawl:
         number, router = int.from_bytes(target, "big"), self.protocol.router
         router.looked_up(number, self._clock.monotonic_s())
         lookup = Lookup(
             target,
-            router.closest(number, K),
+            [*router.closest(number, K), *also],
             own_id=self.node.id,
             soft_timeout_s=self.protocol.rtt.timeout_s,
         )

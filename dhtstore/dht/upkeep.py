@@ -36,20 +36,25 @@ async def fill(rpc: NodeRpc, index: int, rng: random.Random) -> None:
     Who is named enters the table by answering a ping, as anybody must.
     """
     router = rpc.router
-    router.looked_up(random_id_in_bucket(router.node.long_id, index, 0), rpc.tick())
     unknown = await _named(rpc, index, rng)
+    if unknown is None:
+        return  # nobody answered, as when our own line is down: again in the next round
+    router.looked_up(random_id_in_bucket(router.node.long_id, index, 0), rpc.tick())
     rng.shuffle(unknown)
     while unknown and (room := router.room_in(index)):
-        await _ping(rpc, unknown[:room])
-        del unknown[:room]
+        some = max(room, ALPHA)  # the silent among them are waited for together
+        await _ping(rpc, unknown[:some])
+        del unknown[:some]
 
 
-async def _named(rpc: NodeRpc, index: int, rng: random.Random) -> list[Peer]:
-    """Nodes of the range that are not in the table, as others know them."""
+async def _named(rpc: NodeRpc, index: int, rng: random.Random) -> list[Peer] | None:
+    """Nodes of the range that are not in the table, as others know them; None if none answered."""
     questions = [_question(rpc, index, rng.getrandbits(8 * NODE_ID_BYTES)) for _ in range(ALPHA)]
     asked = list({one[0].id: one for one in questions if one is not None}.values())
     batch = Batch(rpc, asked)
     await batch.run()
+    if not any(batch.answers):
+        return None
     named: dict[bytes, Peer] = {}
     for (source, _), answer in zip(asked, batch.answers, strict=True):
         for peer in contacts_in(source, answer) or ():

@@ -9,7 +9,7 @@ from dhtstore.dht.peer import Peer, peer_of
 from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
 from dhtstore.dht.table import random_id_in_bucket
 from dhtstore.dht.upkeep import fill
-from dhtstore.model.identity import distance
+from dhtstore.model.identity import NodeId, distance
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, PEER_FAILURES_MAX, K
 from tests.unit.dht.world import Member, World, play
 
@@ -37,6 +37,22 @@ def test_who_joins_meets_its_neighbours_and_fills_its_far_buckets() -> None:
         far = [peer for peer in others if int.from_bytes(peer, "big") >> 159 != own[0] >> 7]
         assert len(far) > K
         assert router.room_in(0) == 0
+
+    play(scene)
+
+
+def test_who_stays_for_one_command_knows_its_neighbours_and_fills_nothing() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        client = world.add(ephemeral=True, storage=False)
+        await client.dht.start()
+        before = world.net.sent_datagrams
+        await client.dht.bootstrap([members[3].contact])
+        assert world.net.sent_datagrams - before < 4 * K
+        key = bytes(range(20))
+        found = await client.dht.lookup(key, timeout_s=15)
+        nodes = [member.contact.node for member in members]
+        assert found[0].node == min(nodes, key=lambda node: distance(NodeId(key), node))
 
     play(scene)
 
@@ -153,6 +169,40 @@ def test_a_bucket_that_lost_an_entry_does_not_wait_for_its_hour() -> None:
         assert rpc.router.room_in(0) == 1
         await asyncio.sleep(1.2 * MAINTENANCE_INTERVAL_S + 60)
         assert rpc.router.room_in(0) == 0
+
+    play(scene)
+
+
+def test_parts_of_a_network_that_forgot_each_other_meet_again() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(30)
+        one, other = members[:15], members[15:]
+        world.net.partition([[m.address for m in one], [m.address for m in other]])
+        await asyncio.sleep(3 * BUCKET_REFRESH_INTERVAL_S)
+        beyond = {member.contact.node for member in other}
+        assert not any(known(member) & beyond for member in one)
+        world.net.heal()
+        await asyncio.sleep(2 * BUCKET_REFRESH_INTERVAL_S)
+        assert all(known(member) & beyond for member in one)
+
+    play(scene)
+
+
+def test_a_bucket_that_nobody_answered_about_is_asked_about_in_the_next_round() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(100)
+        rpc = members[0].dht.protocol
+        assert rpc.router.buckets[0] is not None
+        rpc.router.buckets[0].replacements.clear()
+        for _ in range(PEER_FAILURES_MAX):
+            rpc.router.failed(rpc.router.buckets[0].head(), world.loop.time())
+        world.net.partition([[members[0].address]])
+        await fill(rpc, 0, random.Random(1))
+        world.net.heal()
+        assert 0 in rpc.router.lonely_buckets(world.loop.time())
+        await fill(rpc, 0, random.Random(1))
+        assert rpc.router.room_in(0) == 0
+        assert 0 not in rpc.router.lonely_buckets(world.loop.time())
 
     play(scene)
 
