@@ -250,9 +250,7 @@ class Progress(Checker):
     """Every operation ends, well or not, before its deadline."""
 
     name = "progress"
-    blind_to = (
-        "how well operations end; those that the end of the run cuts off before their deadline"
-    )
+    blind_to = "how well operations end"
 
     def check(self, world: WorldView) -> list[str]:
         return [

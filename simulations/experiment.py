@@ -45,7 +45,7 @@ from simulations.progress import Status
 from simulations.results import OperationRow, RunFolder, quantile, summarise
 from simulations.scenario import Network, Run, Scenario
 from simulations.trace import Trace
-from simulations.users import Users
+from simulations.users import OPERATION_TIMEOUT_S, Users
 from simulations.view import PopulationView
 from simulations.virtual_loop import VirtualLoop, shut_down
 from simulations.warm import start_all
@@ -54,7 +54,7 @@ _SAMPLES_PER_RUN = 60
 _CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes takes seconds
 _MANY_NODES = 500
 _COLLECTION_THRESHOLDS = (100_000, 20, 20)
-_GRACE_S = 60.0  # for the last operations; those that take longer are cut off and counted
+_GRACE_S = 60.0  # for most of the last operations
 _TIMERS_PER_LOOK = 256  # after so many the progress bar may be drawn again
 Progress = Callable[[Callable[[], Status]], None]
 
@@ -168,6 +168,7 @@ class Experiment:
             self._tasks.append(self.loop.create_task(self._guarded(work)))
         await self._working()
         await self.until(run.duration_s + _GRACE_S)
+        await self.users.settle(OPERATION_TIMEOUT_S)  # then Progress judges what still runs
         for task in self._tasks:
             task.cancel()
         await all_ended(self._tasks)

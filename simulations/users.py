@@ -60,6 +60,11 @@ class Users:
         """Operations that have not ended."""
         return len(self._tasks)
 
+    async def settle(self, at_most_s: float) -> None:
+        """Let what runs come to its end."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=at_most_s)
+
     async def close(self) -> None:
         """Cancel what still runs."""
         tasks = list(self._tasks)
