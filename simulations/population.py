@@ -216,7 +216,7 @@ class Population:
         if left:
             self.zombies[number] = left
         self._ended += 1
-        if self._ended >= max(_COLLECT_EVERY_MIN, len(self.members) // 32):
+        if self._ended >= max(_COLLECT_EVERY_MIN, len(self.members) // 12):
             self._ended = 0
             gc.collect()
 
