@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from dhtstore.model.identity import NodeId, distance
-from dhtstore.params import NODE_ID_BYTES, K
+from dhtstore.params import NODE_ID_BYTES, PROVIDER_TTL_S, K
 
 _BITS = 8 * NODE_ID_BYTES
 
@@ -219,7 +219,10 @@ class RecordsExpire(Checker):
     """No node serves a provider record past its expiry."""
 
     name = "records_expire"
-    blind_to = "records that vanish too early, or were served late only between two looks"
+    blind_to = (
+        "records that vanish too early, or were served late only between two looks; anything in a "
+        f"run shorter than the {PROVIDER_TTL_S / 3600:.0f} h that records live"
+    )
     _GRACE_S = 1.0
 
     def check(self, world: WorldView) -> list[str]:
