@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -196,23 +197,33 @@ class SoundTables(Checker):
 def _table_faults(
     own: NodeId, buckets: Sequence[tuple[int, int, Sequence[NodeId]]]
 ) -> Iterable[str]:
-    expected_low, seen = 0, dict[NodeId, None]()
+    expected_low, everybody = 0, list[NodeId]()
     for low, high, members in sorted(buckets, key=lambda bucket: bucket[0]):
         if low != expected_low:
             yield f"the buckets leave a gap or overlap at {low:040x}"
         expected_low = high + 1
-        if len(members) > K:
-            yield f"{len(members)} contacts in one bucket"
-        for member in members:
-            if member == own:
-                yield "it is its own contact"
-            if member in seen:
-                yield f"{member.hex()} is there twice"
-            seen[member] = None
-            if not low <= int.from_bytes(member, "big") <= high:
-                yield f"{member.hex()} is in the wrong bucket"
+        if members:
+            everybody += members
+            yield from _bucket_faults(own, low, high, members)
+    if len(set(everybody)) < len(everybody):
+        yield from (f"{one.hex()} is there twice" for one in _repeated(everybody))
     if expected_low != 1 << _BITS:
         yield f"the buckets end at {expected_low:040x}"
+
+
+def _bucket_faults(own: NodeId, low: int, high: int, members: Sequence[NodeId]) -> Iterable[str]:
+    if len(members) > K:
+        yield f"{len(members)} contacts in one bucket"
+    if own in members:
+        yield "it is its own contact"
+    ids = [int.from_bytes(member, "big") for member in members]
+    if not low <= min(ids) <= max(ids) <= high:
+        yield from (f"{one:040x} is in the wrong bucket" for one in ids if not low <= one <= high)
+
+
+def _repeated(members: Sequence[NodeId]) -> Iterable[NodeId]:
+    counts = Counter(members)
+    return (member for member, count in counts.items() if count > 1)
 
 
 class RecordsExpire(Checker):
