@@ -323,6 +323,10 @@ class DhtService(Server):
         """The routing table, nearest buckets last."""
         return [peer.contact for peer in self.protocol.router]
 
+    def packed_contacts(self) -> list[bytes]:
+        """The same as datagrams carry them."""
+        return [peer.packed for peer in self.protocol.router]
+
     def peers(self) -> list[PeerInfo]:
         """The routing table with what is known of each peer."""
         now = self._clock.monotonic_s()

@@ -55,7 +55,7 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
     dials = [partial(_meet, node, seed, trust or Trust(), failures) for seed in seeds]
     met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
     saved = await node.ports.blocking.run(node.peers.load)
-    contacts = met + [Contact.of(key, address) for key, address in saved]
+    contacts = met + saved
     answered = await node.dht.bootstrap(contacts) if contacts else 0
     if seeds and not answered:
         raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")

@@ -114,7 +114,7 @@ class Node:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""
         if self.settings.ephemeral:
             return
-        known = [(contact.public_key, contact.address) for contact in self.dht.contacts()]
+        known = self.dht.packed_contacts()
         if known:
             await self.ports.blocking.run(self.peers.save, known)
 

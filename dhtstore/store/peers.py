@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.errors import IntegrityFailure
-from dhtstore.model.contact import Address, routable
-from dhtstore.model.identity import PublicKey
-from dhtstore.params import PUBLIC_KEY_BYTES, K
+from dhtstore.errors import IntegrityFailure, RemoteProtocolError
+from dhtstore.model.contact import Contact
+from dhtstore.params import K
 from dhtstore.store.contract import KeyValue
 from dhtstore.store.entries import decode, encode
 from dhtstore.trace import Tracer, no_trace
+from dhtstore.wire.datagram import unpack_contact
 
 _KEY = b"peers"
 _PEERS_MAX = 160 * K  # a full routing table: k contacts in each of 160 buckets
@@ -23,25 +23,27 @@ class Peers:
         self._table = table
         self._trace = trace
 
-    def save(self, peers: Sequence[tuple[PublicKey, Address]]) -> None:
-        rows = [(key, host, port) for key, (host, port) in peers[:_PEERS_MAX]]
-        self._table.write([(_KEY, encode(rows))])
+    def save(self, packed: Sequence[bytes]) -> None:
+        """Contacts as datagrams carry them."""
+        self._table.write([(_KEY, encode(packed[:_PEERS_MAX]))])
 
-    def load(self) -> list[tuple[PublicKey, Address]]:
+    def load(self) -> list[Contact]:
         raw = self._table.get(_KEY)
         if raw is None:
             return []
         try:
-            rows = decode(list[tuple[bytes, str, int]], raw)
+            rows = decode(list[bytes], raw)
         except IntegrityFailure as error:
             self._trace("peers.damaged", reason=str(error))
             return []
-        peers = [(PublicKey(key), Address(host, port)) for key, host, port in rows]
-        valid = [peer for peer in peers if _valid(*peer)][:_PEERS_MAX]
-        if len(valid) != len(peers):
-            self._trace("peers.invalid", dropped=len(peers) - len(valid))
-        return valid
+        contacts = [contact for one in rows[:_PEERS_MAX] if (contact := _contact(one))]
+        if len(contacts) != len(rows):
+            self._trace("peers.invalid", dropped=len(rows) - len(contacts))
+        return contacts
 
 
-def _valid(key: PublicKey, address: Address) -> bool:
-    return len(key) == PUBLIC_KEY_BYTES and routable(address)
+def _contact(packed: bytes) -> Contact | None:
+    try:
+        return unpack_contact(packed)
+    except RemoteProtocolError:
+        return None

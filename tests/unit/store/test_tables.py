@@ -7,7 +7,7 @@ import pytest
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.receipt import Receipt
@@ -17,6 +17,7 @@ from dhtstore.store.memory import MemoryKeyValue
 from dhtstore.store.peers import Peers
 from dhtstore.store.pins import Pin, Pins
 from dhtstore.store.puts import PutRecord, Puts, Receipts
+from dhtstore.wire.datagram import pack_contact
 
 A, B = Cid.of(b"a"), Cid.of(b"b")
 ALICE, BOB = b"A" * 32, b"B" * 32
@@ -140,13 +141,16 @@ def test_the_newest_receipt_of_a_node_for_a_unit_is_kept() -> None:
 def test_peers_come_back_in_order() -> None:
     table = MemoryKeyValue()
     assert Peers(table).load() == []
-    peers = [(PublicKey(bytes((n,)) * 32), Address("127.0.0.1", 7400 + n)) for n in range(5)]
-    Peers(table).save(peers)
+    peers = [
+        Contact.of(PublicKey(bytes((n,)) * 32), Address("127.0.0.1", 7400 + n), storage=n < 3)
+        for n in range(5)
+    ]
+    Peers(table).save([pack_contact(peer) for peer in peers])
     assert Peers(table).load() == peers
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\xc1", msgspec.msgpack.encode("x"), msgspec.msgpack.encode([[b"k", "h"]])]
+    "raw", [b"", b"\xc1", msgspec.msgpack.encode("x"), msgspec.msgpack.encode([[b"k", "h", 1]])]
 )
 def test_damaged_peers_are_dropped_with_a_trace(raw: bytes) -> None:
     table = MemoryKeyValue()
@@ -159,12 +163,13 @@ def test_damaged_peers_are_dropped_with_a_trace(raw: bytes) -> None:
 
 def test_impossible_peers_are_dropped_with_a_trace() -> None:
     table = MemoryKeyValue()
-    good = (b"k" * 32, "10.0.0.1", 1)
-    bad = [(b"k", "10.0.0.1", 1), (b"k" * 32, "name", 1), (b"k" * 32, "10.0.0.1", 99999)]
-    table.write([(b"peers", msgspec.msgpack.encode([good, *bad]))])
+    good = Contact.of(PublicKey(b"k" * 32), Address("10.0.0.1", 1))
+    packed = pack_contact(good)
+    nowhere = pack_contact(Contact.of(PublicKey(b"k" * 32), Address("0.0.0.0", 1)))
+    table.write([(b"peers", msgspec.msgpack.encode([packed, b"", packed[:-1], nowhere]))])
     events: list[object] = []
     peers = Peers(table, lambda event, **fields: events.append((event, fields)))
-    assert peers.load() == [(good[0], Address("10.0.0.1", 1))]
+    assert peers.load() == [good]
     assert events == [("peers.invalid", {"dropped": 3})]
 
 
