@@ -24,7 +24,6 @@ class Faulting:
         self._awaits = AwaitCounter(population.loop)
         self._drops = DropKinds(kind_of)
         self._partitions = 0
-        network.drops = self._drops
 
     async def strike(self, fault: Fault) -> None:
         now_s = self._population.loop.time()
@@ -50,6 +49,7 @@ class Faulting:
     async def _drop(self, fault: Fault) -> None:
         kind = DROPPED[fault.amount % len(DROPPED)]
         self._drops.begin(kind)
+        self._network.drops = self._drops  # not before: it is asked about every datagram
         await asyncio.sleep(fault.lasting_s)
         self._drops.end(kind)
 

@@ -24,6 +24,7 @@ class Machine:
         "down_bytes_per_s",
         "down_free_at_s",
         "group",
+        "ipv6",
         "listener",
         "place",
         "received_bytes",
@@ -37,6 +38,7 @@ class Machine:
 
     def __init__(self, address: Address, place: Any) -> None:
         self.address = address
+        self.ipv6 = ":" in address.host
         self.place = place
         self.group = 0
         self.slowness = 1.0

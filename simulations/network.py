@@ -158,9 +158,8 @@ class SimNetwork:
     def send(self, source: Machine, data: bytes, to: Address) -> bool:
         now = self.loop.time()
         target = self._machines.get(to)
-        if not 0 < len(data) <= DATAGRAM_MAX_BYTES or (":" in source.address.host) != (
-            ":" in to.host
-        ):
+        ipv6 = target.ipv6 if target is not None else ":" in to.host
+        if not 0 < len(data) <= DATAGRAM_MAX_BYTES or ipv6 is not source.ipv6:
             return False
         if target is None and not routable(to):  # a known machine's was checked when it was bound
             return False
@@ -185,7 +184,7 @@ class SimNetwork:
 
     def _fate(self, source: Machine, target: Machine | None, data: bytes) -> str:
         """What becomes of a datagram; in the order in which things can befall it."""
-        if target is None or not self.reachable(source, target):
+        if target is None or (self._partitioned and source.group != target.group):
             return "unreachable"
         if len(data) > self.mtu_bytes:
             return "too large"
@@ -210,7 +209,7 @@ class SimNetwork:
 
     def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
         endpoint = self._open.get(target.address)
-        if endpoint is None or not self.reachable(source, target):
+        if endpoint is None or (self._partitioned and source.group != target.group):
             return
         if target.diallable or target.hears(source.address, self.loop.time()):
             target.received_bytes += len(data)
