@@ -53,7 +53,7 @@ from simulations.warm import start_all
 _SAMPLES_PER_RUN = 60
 _CHECKS_PER_RUN, _CHECKS_OF_MANY = 12, 2  # looking at every table of many nodes takes seconds
 _MANY_NODES = 500
-_COLLECTION_THRESHOLDS = (100_000, 20, 20)
+_COLLECTION_THRESHOLDS = (200_000, 50, 10)  # rarely; a population frees its dead nodes itself
 _GRACE_S = 60.0  # for most of the last operations
 _TIMERS_PER_LOOK = 256  # after so many the progress bar may be drawn again
 Progress = Callable[[Callable[[], Status]], None]
