@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes, torrent
+from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
 from benchmarks.report import Row, at_least, at_most, plain
 from benchmarks.torrent import Leeched, Seeder
@@ -125,12 +126,22 @@ def idle(plan: Plan) -> list[Row]:
     return [at_most(f"idle node over {plan.idle_s:g} s", percent, 1, "% of a core")]
 
 
+def loop(plan: Plan) -> list[Row]:
+    """The simulator's loop beside a bare heap."""
+    ours, bare = virtual_loop_per_s(), bare_heap_per_s()
+    return [
+        at_least("virtual loop alone", ours / 1000, 250, "thousand messages/s"),
+        plain("a bare heap", bare / 1000, "thousand messages/s"),
+    ]
+
+
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
     "memory": memory,
     "startup": startup,
     "idle": idle,
+    "loop": loop,
 }
 
 
