@@ -184,7 +184,7 @@ class SimNetwork:
 
     def _fate(self, source: Machine, target: Machine | None, data: bytes) -> str:
         """What becomes of a datagram; in the order in which things can befall it."""
-        if target is None or (self._partitioned and source.group != target.group):
+        if target is None or not self.reachable(source, target):
             return "unreachable"
         if len(data) > self.mtu_bytes:
             return "too large"
@@ -209,7 +209,7 @@ class SimNetwork:
 
     def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
         endpoint = self._open.get(target.address)
-        if endpoint is None or (self._partitioned and source.group != target.group):
+        if endpoint is None or not self.reachable(source, target):
             return
         if target.diallable or target.hears(source.address, self.loop.time()):
             target.received_bytes += len(data)
