@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from dhtstore.store.contract import BlockStore, KeyValue
-from dhtstore.store.memory import MemoryBlockStore, MemoryKeyValue
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.faults import LyingBlockStore
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
-from dhtstore.node.tasks import all_ended, run_all
 from dhtstore.params import K
+from dhtstore.tasks import all_ended, run_all
 from simulations import churn
 from simulations.checkers import Violation, check_all
 from simulations.faulting import Faulting

@@ -15,8 +15,8 @@ from typing import Any
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
-from dhtstore.store.contract import BlockStore
-from dhtstore.store.faulty import FaultyBlockStore
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
 from simulations.kinds import ANSWER, KINDS
 from simulations.ports import derive
 from simulations.scenario import Faults

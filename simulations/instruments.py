@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.dht.crawl import Crawl
-from dhtstore.dht.lookup import Lookup
-from dhtstore.dht.peer import Peer
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
+from dhtstore.node.copies.own_copy import local_units
 from dhtstore.node.node import Node
-from dhtstore.node.own_copy import local_units
 from dhtstore.params import ALPHA, K
-from dhtstore.store.contract import BlockStore
+from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire import datagram, envelope
 from simulations.kinds import ANSWER
 

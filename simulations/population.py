@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address
-from dhtstore.node.join import join
+from dhtstore.node.flows.join import join
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.node.tasks import run_all
+from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket
 from simulations.crypto import SimCrypto
 from simulations.disks import Disk
@@ -57,7 +57,7 @@ class Member:
     @property
     def ticket(self) -> str:
         key = self.crypto.node.public_key
-        return str(Ticket(self.settings.network, key, (self.address,)))
+        return str(Ticket(self.settings.network.name, key, (self.address,)))
 
 
 class Population:

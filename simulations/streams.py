@@ -14,8 +14,8 @@ from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, Refused
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
-from dhtstore.node.tasks import all_ended
 from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
+from dhtstore.tasks import all_ended
 from simulations.pipe import Pipe
 
 if TYPE_CHECKING:

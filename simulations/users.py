@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import node_id
+from dhtstore.node.duties.reprovide import announce_all
+from dhtstore.node.flows.progress import no_progress
+from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
-from dhtstore.node.progress import no_progress
-from dhtstore.node.put import PutResult, put
-from dhtstore.node.read import read
-from dhtstore.node.reprovide import announce_all
-from dhtstore.node.tasks import all_ended
+from dhtstore.tasks import all_ended
 from simulations.checkers import Journal
 from simulations.instruments import Looked, look_up
 from simulations.nearest import Nearest

@@ -12,8 +12,8 @@ from statistics import mean
 
 from dhtstore.model.identity import NodeId
 from dhtstore.node.ports import NodeSettings
-from dhtstore.node.tasks import run_all
 from dhtstore.params import GIB, NODE_ID_BYTES, K
+from dhtstore.tasks import run_all
 from simulations import theory
 from simulations.checkers import bucket_index
 from simulations.findings import Finding

@@ -13,7 +13,7 @@ import bisect
 import random
 from collections.abc import Sequence
 
-from dhtstore.dht.peer import Peer, peer_of
+from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Contact
 from dhtstore.node.node import Node
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K

@@ -95,6 +95,39 @@ def everything() -> Iterator[Module]:
         yield from modules(package)
 
 
+def import_graph(package: str) -> dict[str, set[str]]:
+    """Which module of a package imports which others of it, also within functions."""
+    known = {module.name for module in modules(package)}
+    graph: dict[str, set[str]] = {name: set() for name in known}
+    for module in modules(package):
+        for found in module.imports():
+            target = found.name if found.name in known else found.name.rpartition(".")[0]
+            if target in known - {module.name, package}:
+                graph[module.name].add(target)
+    return graph
+
+
+def circles_of(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that reach each other, by name."""
+    reached = {name: _reachable(graph, name) for name in graph}
+    groups = {
+        tuple(sorted(other for other in graph if name in reached[other] and other in reached[name]))
+        for name in graph
+        if name in reached[name]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for name in graph[waiting.pop()] - seen:
+            seen.add(name)
+            waiting.append(name)
+    return seen
+
+
 def forbid(rule: str, violations: Iterable[str]) -> None:
     """Fail with every violation at once, one to a line."""
     rows = sorted(set(violations))

@@ -7,23 +7,40 @@ room it belongs to.  ``DISK_ALLOWED`` is the one table of exceptions, with their
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from tests.source_tree import Import, Module, forbid, modules
+import pytest
 
-LEVELS = (
-    ("errors", "params"),
-    ("trace", "config"),
-    ("model",),
-    ("wire", "content"),
-    ("net", "store", "dht", "transfer", "replication"),
-    ("node",),
-    ("cli",),
-    ("__main__",),
-)
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+from tests.source_tree import ROOT, Module, circles_of, forbid, import_graph, modules
+
+# Of the package and of each room that has rooms inside: who may import whom.  What stands further
+# down may import what stands further up, never its neighbours.
+ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "dhtstore": (
+        ("errors", "params"),
+        ("trace", "config"),
+        ("tasks", "model"),
+        ("wire", "content"),
+        ("net", "store", "dht", "transfer", "replication"),
+        ("node",),
+        ("cli",),
+        ("__main__",),
+    ),
+    "dhtstore.content": (("codec",), ("build", "dag")),
+    "dhtstore.store": (("disk",), ("blocks", "ledger", "files", "home")),
+    "dhtstore.dht": (("core",), ("engine",), ("service",)),
+    "dhtstore.cli": (
+        ("exits",),
+        ("terminal",),
+        ("running",),
+        ("content", "keeping", "nodes", "home", "demo"),
+        ("main",),
+    ),
+}
+FILES_IN_A_FOLDER_MAX = 13  # __init__.py not counted
 PURE_ROOMS = ("model", "wire", "content", "transfer", "replication")
-PURE_MODULES = ("dhtstore.dht.table", "dhtstore.dht.lookup", "dhtstore.dht.records")
+PURE_FOLDERS = ("dhtstore.dht.core.",)
 WORLD = frozenset(
     {
         "asyncio",
@@ -88,13 +105,40 @@ DISK_ALLOWED = {
 
 
 def test_imports_go_down_only() -> None:
-    found = [row for module in modules("dhtstore") for row in _upward(module)]
+    found = [row for package, order in ORDERS.items() for row in _upward(package, order)]
     forbid("imports that go up or sideways", found)
 
 
-def test_every_room_has_a_level() -> None:
-    rooms = {module.room for module in modules("dhtstore")} - {""}
-    forbid("rooms without a level", rooms - set(LEVEL))
+def test_every_room_has_its_place_in_an_order() -> None:
+    found = [
+        f"{package}.{child}"
+        for package, order in ORDERS.items()
+        for child in _children(package) - {each for level in order for each in level}
+    ]
+    forbid("rooms without a place in an order", found)
+
+
+@pytest.mark.parametrize("package", ["dhtstore"])
+def test_no_files_import_each_other_in_a_circle(package: str) -> None:
+    """Imports for typing count: what needs another's type needs the other."""
+    circles = [
+        " <-> ".join(circle)
+        for circle in circles_of(import_graph(package))
+        if not circle[0].startswith(("dhtstore.node.", "dhtstore.cli.running."))
+    ]
+    forbid(f"circles of files in {package} (of {len(modules(package))} files)", circles)
+
+
+@pytest.mark.parametrize("package", ["dhtstore"])
+def test_folders_are_small(package: str) -> None:
+    files = Counter(
+        module.name.rpartition(".")[0]
+        for module in modules(package)
+        if module.path.name != "__init__.py"
+    )
+    largest, count = files.most_common(1)[0]
+    found = [f"{name}: {n} files" for name, n in files.items() if n > FILES_IN_A_FOLDER_MAX]
+    forbid(f"folders over {FILES_IN_A_FOLDER_MAX} files, the largest {largest} ({count})", found)
 
 
 def test_only_simulations_tests_and_benchmarks_are_outside() -> None:
@@ -145,25 +189,33 @@ def test_only_store_touches_the_disk() -> None:
     forbid("disk outside store", found)
 
 
-def _upward(module: Module) -> Iterator[str]:
-    for found in module.imports():
-        if found.top == "dhtstore" and not _may_import(module, found):
-            yield f"{module.at(found.line)} {module.room or 'dhtstore'} imports {found.name}"
+def _upward(package: str, order: Sequence[Sequence[str]]) -> Iterator[str]:
+    level = {child: at for at, children in enumerate(order) for child in children}
+    for module in modules("dhtstore"):
+        own = _child(package, module.name)
+        for found in module.imports() if own in level else ():
+            other = _child(package, found.name)
+            if own == "dht" and found.reaches("dhtstore.net.ports"):
+                continue  # the seam's protocols, for typing
+            if other in level and other != own and level[other] >= level[own]:
+                yield f"{module.at(found.line)} {package}.{own} imports {found.name}"
 
 
-def _may_import(module: Module, found: Import) -> bool:
-    if not module.room:
-        return True  # the package itself offers public names of any room
-    if found.room == module.room or found.room not in LEVEL:
-        return True  # its own room, or a name such as dhtstore.__version__
-    if module.room == "dht" and found.reaches("dhtstore.net.ports"):
-        return True  # the seam's protocols, for typing
-    return LEVEL[found.room] < LEVEL[module.room]
+def _children(package: str) -> set[str]:
+    names = {_child(package, module.name) for module in modules("dhtstore")}
+    return {
+        name for name in names if name and (ROOT / package.replace(".", "/") / name).is_dir()
+    } | {name for name in names if name and package == "dhtstore"}
+
+
+def _child(package: str, name: str) -> str:
+    """The part of a dotted name right below ``package``, '' if it is not in there."""
+    return name[len(package) + 1 :].partition(".")[0] if name.startswith(f"{package}.") else ""
 
 
 def _pure() -> Iterator[Module]:
     for module in modules("dhtstore"):
-        if module.room in PURE_ROOMS or module.name in PURE_MODULES:
+        if module.room in PURE_ROOMS or module.name.startswith(PURE_FOLDERS):
             yield module
 
 

@@ -17,10 +17,13 @@ ORDERLESS = frozenset({"any", "all", "sum", "len", "min", "max", "set", "frozens
 ALLOWED = {
     # (module, the set or function): why the order does not matter
     ("dhtstore.model.cid", "hash"): "equal values must have equal hashes",
-    ("dhtstore.store.pool", "id"): "names batches in a dict, which keeps the order of insertion",
+    (
+        "dhtstore.store.blocks.pool",
+        "id",
+    ): "names batches in a dict, which keeps the order of insertion",
     ("simulations.virtual_loop", "_generators"): "weak references to what a run left open at its "
     "very end, all of it closed",
-    ("dhtstore.store.index", "relied"): "several sets, in an order, made into one",
+    ("dhtstore.store.blocks.index", "relied"): "several sets, in an order, made into one",
 }
 
 
@@ -56,7 +59,7 @@ def test_nothing_waits_in_a_way_that_differs_between_pythons() -> None:
     """Up to 3.11 ``gather`` of what is done already lets others go first; tasks of a TaskGroup
     and ``wait_for`` were rewritten in 3.12."""
     forbid(
-        "use dhtstore.node.tasks, or asyncio.timeout",
+        "use dhtstore.tasks, or asyncio.timeout",
         (
             f"{module.at(line)} {name}"
             for module in (*modules("dhtstore"), *modules("simulations"))

@@ -37,7 +37,7 @@ CLOCK_AND_DICE_IMPORTS = frozenset({"time.time", "time.time_ns", "os.urandom", "
 ENTRY_POINTS = {
     "dhtstore.__main__": "python -m dhtstore",
     "dhtstore.cli.main": "the dhtstore command, named in pyproject.toml",
-    "dhtstore.store.faulty": "the store that fails on demand, for tests and simulations",
+    "dhtstore.store.blocks.faulty": "the store that fails on demand, for tests and simulations",
 }
 
 

@@ -7,29 +7,13 @@ from typing import Final
 
 import typer
 
-from dhtstore.cli import (
-    cat,
-    config,
-    demo,
-    get,
-    identity,
-    join,
-    list_puts,
-    ls,
-    owner,
-    peers,
-    pin,
-    ping,
-    providers,
-    put,
-    receipts,
-    stat,
-    status,
-    verify,
-    version,
-)
-from dhtstore.cli.common import complain
+from dhtstore.cli.content import cat, get, ls, put, stat
+from dhtstore.cli.demo import command as demo
 from dhtstore.cli.exits import HELP, USAGE
+from dhtstore.cli.home import config, owner, version
+from dhtstore.cli.keeping import list_puts, pin, receipts, verify
+from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
+from dhtstore.cli.terminal.common import complain
 
 app: Final = typer.Typer(
     name="dhtstore",

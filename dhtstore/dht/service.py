@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from kademlia.network import Server
 
-from dhtstore.dht.crawl import Batch, Crawl, OnAnswer, contacts_in
-from dhtstore.dht.harvest import ContactHarvest, Provider, ProviderHarvest
-from dhtstore.dht.lookup import Lookup
-from dhtstore.dht.peer import Peer, peer_of
-from dhtstore.dht.records import Verdict
-from dhtstore.dht.rpc import NodeRpc
-from dhtstore.dht.upkeep import fill, ping_silent
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.records import Verdict
+from dhtstore.dht.engine.crawl import Batch, Crawl, OnAnswer, contacts_in
+from dhtstore.dht.engine.harvest import ContactHarvest, Provider, ProviderHarvest
+from dhtstore.dht.engine.rpc import NodeRpc
+from dhtstore.dht.engine.upkeep import fill, ping_silent
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import DhtKey, NodeId, contact_key, distance
+from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import ALPHA, LOOKUP_TIMEOUT_S, K
 from dhtstore.wire.datagram import (
@@ -67,7 +68,7 @@ class DhtService(Server):
     def __init__(
         self,
         *,
-        network: str,
+        network: Network,
         crypto: Crypto,
         clock: Clock,
         entropy: Entropy,

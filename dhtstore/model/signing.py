@@ -1,7 +1,8 @@
 """Signed objects: what is signed, and how a signature is checked.
 
-The signed bytes are a domain string (so that no object passes for another), the network's name
-and the object's fields in msgpack without the signature.  Lasting state is always signed.
+The signed bytes are a domain string (so that no object passes for another), what binds it to
+its network, and the object's fields in msgpack without the signature.  Lasting state is always
+signed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 
 
 class Signer(Protocol):
@@ -46,22 +48,21 @@ class Signed(msgspec.Struct, frozen=True, array_like=True):
         last: bytes = msgspec.structs.astuple(self)[-1]
         return last
 
-    def signed_bytes(self, network: str) -> bytes:
+    def signed_bytes(self, network: Network) -> bytes:
         body = msgspec.msgpack.encode(msgspec.structs.astuple(self)[:-1])
-        name = network.encode()
-        return self.signing_domain + len(name).to_bytes(1, "big") + name + body
+        return self.signing_domain + network.binding + body
 
 
 S = TypeVar("S", bound=Signed)
 
 
-def sign(unsigned: S, network: str, signer: Signer) -> S:
+def sign(unsigned: S, network: Network, signer: Signer) -> S:
     """A copy of ``unsigned`` with its signature."""
     signature = signer.sign(unsigned.signed_bytes(network))
     return msgspec.structs.replace(unsigned, signature=signature)
 
 
-def check(signed: Signed, network: str, verifier: Verifier) -> None:
+def check(signed: Signed, network: Network, verifier: Verifier) -> None:
     """Raise InvalidSignature unless the object's own signer signed it for this network."""
     if not verifier.verify(signed.signer, signed.signed_bytes(network), signed.signed_with):
         raise InvalidSignature(f"a {type(signed).__name__} with a signature that does not match")

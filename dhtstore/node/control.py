@@ -21,26 +21,26 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.model.cid import Cid, parse_cid_path
-from dhtstore.net.local import Handler, Send
-from dhtstore.net.pipes import read_pipe
-from dhtstore.node.describe import describe, list_directory
-from dhtstore.node.get import get
-from dhtstore.node.identity import identity
-from dhtstore.node.importing import Source
-from dhtstore.node.list_puts import list_puts
+from dhtstore.net.local.pipes import read_pipe
+from dhtstore.net.local.server import Handler, Send
+from dhtstore.node.flows.get import get
+from dhtstore.node.flows.pin import pin_add, pin_ls, pin_rm
+from dhtstore.node.flows.ping import ping
+from dhtstore.node.flows.progress import Progress
+from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.read import cat
+from dhtstore.node.flows.verify import verify
+from dhtstore.node.importing.files import Source
 from dhtstore.node.node import Node
-from dhtstore.node.peers import peers
-from dhtstore.node.pin import pin_add, pin_ls, pin_rm
-from dhtstore.node.ping import ping
-from dhtstore.node.progress import Progress
-from dhtstore.node.providers import providers
-from dhtstore.node.put import PutResult, put
-from dhtstore.node.read import cat
-from dhtstore.node.receipt_view import ReceiptView
-from dhtstore.node.receipts import receipts
-from dhtstore.node.status import node_status, root_status
-from dhtstore.node.verify import verify
-from dhtstore.store.source import FileSource, TreeSource
+from dhtstore.node.views.describe import describe, list_directory
+from dhtstore.node.views.identity import identity
+from dhtstore.node.views.list_puts import list_puts
+from dhtstore.node.views.peers import peers
+from dhtstore.node.views.providers import providers
+from dhtstore.node.views.receipt_view import ReceiptView
+from dhtstore.node.views.receipts import receipts
+from dhtstore.node.views.status import node_status, root_status
+from dhtstore.store.files.source import FileSource, TreeSource
 from dhtstore.wire import control
 
 PROGRESS_INTERVAL_S: Final = 0.1

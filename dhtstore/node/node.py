@@ -12,18 +12,18 @@ from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import sign
 from dhtstore.net.addresses import advertised
-from dhtstore.node import reprovide
-from dhtstore.node.hold import Holder
-from dhtstore.node.links import Links
+from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties import reprovide
+from dhtstore.node.importing.staging import Staging
+from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.node.serve_blocks import BlockServer
-from dhtstore.node.staging import Staging
-from dhtstore.node.tasks import Supervisor
 from dhtstore.params import CONTACT_RECORD_TTL_S, PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
-from dhtstore.store.claims import Claims
-from dhtstore.store.peers import Peers
-from dhtstore.store.pins import Pins
-from dhtstore.store.puts import Puts, Receipts
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.peers import Peers
+from dhtstore.store.ledger.pins import Pins
+from dhtstore.store.ledger.puts import Puts, Receipts
+from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import GetBlocks
 
 

@@ -7,13 +7,18 @@ simulation, and no code asks which it is in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from dhtstore.model.contact import Address
+from dhtstore.model.network import Network
 from dhtstore.net.ports import Blocking, Clock, Crypto, Endpoint, Entropy, StreamTransport
-from dhtstore.params import DEFAULT_NETWORK, DEFAULT_REPLICAS
+from dhtstore.params import DEFAULT_REPLICAS
 from dhtstore.replication.admission import Accept
-from dhtstore.store.contract import BlockStore, KeyValue
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.trace import Tracer, no_trace
+
+OPEN_NETWORK: Final = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class NodeSettings:
     command that runs without a daemon.
     """
 
-    network: str = DEFAULT_NETWORK
+    network: Network = OPEN_NETWORK
     capacity_bytes: int = 0
     replicas: int = DEFAULT_REPLICAS
     min_acks: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from dhtstore.content.walk import Output, Piece
+from dhtstore.content.dag.walk import Output, Piece
 
 
 class InOrder:

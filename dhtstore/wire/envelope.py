@@ -15,11 +15,11 @@ which only who saw that request knows, then the cookie to repeat the request wit
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final, NamedTuple, Protocol
 
 from dhtstore.model.identity import PublicKey
-from dhtstore.params import DATAGRAM_MAX_BYTES, PROTOCOL_VERSION
+from dhtstore.model.network import Network
+from dhtstore.params import DATAGRAM_MAX_BYTES
 
 STORAGE: Final = 1  # the sender is a storage node
 EPHEMERAL: Final = 2  # the sender will be gone soon: answer it, never put it in a table
@@ -58,21 +58,9 @@ class Opened(NamedTuple):
     frame: bytes
 
 
-class Network(NamedTuple):
-    """A network's name as datagrams know it."""
-
-    prefix: bytes  # version and tag
-    digest: bytes
-
-    @classmethod
-    def of(cls, name: str) -> Network:
-        digest = hashlib.sha256(b"dhtstore/network/1\0" + name.encode()).digest()
-        return cls(bytes((PROTOCOL_VERSION,)) + digest[: _TAG_END - 1], digest)
-
-
 def ours(network: Network, data: bytes) -> bool:
     """Whether a datagram claims our version and network."""
-    return data.startswith(network.prefix)
+    return data.startswith(network.datagram_prefix)
 
 
 def parse(data: bytes) -> Opened | None:
@@ -123,7 +111,7 @@ def verify(crypto: KeyAgreement, keys: bytes, data: bytes) -> bool:
 
 
 def header_of(network: Network, flags: int, own: PublicKey) -> bytes:
-    return network.prefix + bytes((flags,)) + own
+    return network.datagram_prefix + bytes((flags,)) + own
 
 
 class Challenge(NamedTuple):

@@ -8,8 +8,8 @@ import pytest
 
 from dhtstore.errors import DhtstoreError, RemoteProtocolError, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.net.local_client import LocalClient
-from dhtstore.store.home import Home
+from dhtstore.net.local.client import LocalClient
+from dhtstore.store.home.home import Home
 from dhtstore.wire.control import Failure, Progress, Request, decode_answer, encode, error_of
 from tests.cli.conftest import Network
 from tests.cli.terminal import Daemon

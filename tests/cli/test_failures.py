@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.model.cid import Cid
-from dhtstore.store.home import Home
+from dhtstore.store.home.home import Home
 from dhtstore.wire.control import Failure, Progress, encode
 from tests.cli.conftest import Network
 from tests.cli.terminal import COMMAND, ENVIRONMENT, Daemon, Daemons, end, run

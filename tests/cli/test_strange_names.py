@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.cli.common import complain
+from dhtstore.cli.terminal.common import complain
 from tests.cli.conftest import Network
 from tests.cli.terminal import run
 

@@ -13,10 +13,10 @@ import pytest
 from dhtstore.errors import BlockMissing, NoRoom
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.params import KIB, MIB
-from dhtstore.store.contract import BlockStore
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.faulty import FaultyBlockStore
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 
 Open = Callable[[int | None], BlockStore]
 

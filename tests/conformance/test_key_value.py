@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.store.contract import KeyValue
-from dhtstore.store.memory import MemoryKeyValue
-from dhtstore.store.sqlite_kv import SqliteKeyValue
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.memory import MemoryKeyValue
+from dhtstore.store.ledger.sqlite import SqliteKeyValue
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -11,12 +11,12 @@ import sys
 import threading
 from pathlib import Path
 
-from dhtstore.content.walk import File, Piece
+from dhtstore.content.dag.walk import File, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.disk_batch import DiskBatch
-from dhtstore.store.output import FileOutput
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.disk_batch import DiskBatch
+from dhtstore.store.files.output import FileOutput
 
 PIECE_BYTES = 200_000
 PIECES = 100

@@ -11,23 +11,24 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.importer import FileBuilder
-from dhtstore.content.walk import Output, Piece
+from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import RefusedByNetwork
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
+from dhtstore.model.network import Network
 from dhtstore.net.clock import SystemClock, SystemEntropy
 from dhtstore.net.crypto import Ed25519Crypto
 from dhtstore.net.tcp import TlsTransport
 from dhtstore.net.threads import ThreadBlocking
-from dhtstore.node.fetch import FixedSources, fetch
-from dhtstore.node.link import Link
-from dhtstore.node.links import Links
-from dhtstore.node.serve_blocks import BlockServer
-from dhtstore.node.tasks import Supervisor
+from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.fetching.fetch import FixedSources, fetch
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES, MIB
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import GetBlocks
 
 
@@ -83,7 +84,7 @@ async def machine(network: str = "main") -> AsyncIterator[Machine]:
     store, blocking = MemoryBlockStore(), ThreadBlocking()
     supervisor = Supervisor(on_failure=lambda name, error: failures.append(f"{name}: {error!r}"))
     links = Links(
-        network=network,
+        network=Network(network),
         crypto=crypto,
         entropy=SystemEntropy(),
         clock=SystemClock(),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import HomeInUse, HomeUnusable, NotRunning, RemoteProtocolError
-from dhtstore.net.local import LocalServer, Send
-from dhtstore.net.local_client import LocalClient
-from dhtstore.net.pipes import read_pipe
+from dhtstore.net.local.client import LocalClient
+from dhtstore.net.local.pipes import read_pipe
+from dhtstore.net.local.server import LocalServer, Send
 from dhtstore.wire.control import REQUEST_MAX_BYTES, Request, Result, decode_request, encode
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from dhtstore.errors import NotRunning
-from dhtstore.net.pipes import PipeWriter
+from dhtstore.net.local.pipes import PipeWriter
 
 
 async def _write_past_a_reader_that_left() -> None:

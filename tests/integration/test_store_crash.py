@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.content.walk import File, Piece
+from dhtstore.content.dag.walk import File, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.index import ROW_BYTES
-from dhtstore.store.output import FileOutput
-from dhtstore.store.sqlite_kv import SqliteKeyValue
-from dhtstore.store.tree_output import TreeOutput
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.files.output import FileOutput
+from dhtstore.store.files.tree_output import TreeOutput
+from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from tests.integration import store_child
 from tests.integration.store_child import PIECE_BYTES, PIECES, block, piece
 

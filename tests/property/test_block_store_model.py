@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.disk_batch import DiskBatch
-from dhtstore.store.index import ROW_BYTES
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.disk_batch import DiskBatch
+from dhtstore.store.blocks.index import ROW_BYTES
 
 NUMBERS = st.integers(0, 30)
 SLOTS = st.integers(0, 2)

@@ -7,14 +7,14 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhtstore.content import dagpb, unixfs
-from dhtstore.content.dagpb import Link
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.protobuf import bytes_field, number_field
-from dhtstore.content.resolve import listing
-from dhtstore.content.tree_walk import TreeWalk
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.content.unixfs import Kind, Message, read_node
+from dhtstore.content.codec import dagpb, unixfs
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.protobuf import bytes_field, number_field
+from dhtstore.content.codec.unixfs import Kind, Message, read_node
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.resolve import listing
+from dhtstore.content.dag.tree_walk import TreeWalk
+from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import MalformedDag, UsageError
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit

@@ -8,12 +8,12 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
-from dhtstore.content.resolve import listing, resolve, stat
-from dhtstore.content.tree_walk import TreeWalk
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.content.walk import Directory, File
+from dhtstore.content.build.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.resolve import listing, resolve, stat
+from dhtstore.content.dag.tree_walk import TreeWalk
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.walk import Directory, File
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import GIB, MIB

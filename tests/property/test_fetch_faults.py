@@ -7,12 +7,12 @@ import random
 
 import pytest
 
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.walk import Output, Piece
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import PeerRefused
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetch import Found, fetch
-from dhtstore.node.link import Handler, Link, Reply
+from dhtstore.node.fetching.fetch import Found, fetch
+from dhtstore.node.links.link import Handler, Link, Reply
 from dhtstore.params import MIB
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import Blocks, GetBlocks

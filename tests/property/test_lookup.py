@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhtstore.dht.lookup import Lookup
-from dhtstore.dht.peer import Peer, peer_of
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 

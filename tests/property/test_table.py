@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kademlia.node import Node
 
-from dhtstore.dht.peer import Peer, peer_of
-from dhtstore.dht.table import QUESTIONABLE_AFTER_S, Table, random_id_in_bucket
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.table import QUESTIONABLE_AFTER_S, Table, random_id_in_bucket
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import (

@@ -9,21 +9,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from dhtstore.content.unit_walk import UnitWalk
+from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
+from dhtstore.model.network import Network
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
-from dhtstore.node.join import join
-from dhtstore.node.keep import unit_of_claim
+from dhtstore.node.copies.own_copy import local_units
+from dhtstore.node.duties.kept import unit_of_claim
+from dhtstore.node.flows.join import join
+from dhtstore.node.flows.progress import ProgressSink, no_progress
+from dhtstore.node.flows.put import PutResult, put
 from dhtstore.node.node import Node
-from dhtstore.node.own_copy import local_units
 from dhtstore.node.ports import NodeSettings
-from dhtstore.node.progress import ProgressSink, no_progress
-from dhtstore.node.put import PutResult, put
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
-from dhtstore.store.contract import BlockStore
+from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.ticket import Ticket
 from simulations.crypto import SimCrypto
 from simulations.network import SimNetwork
@@ -113,7 +114,7 @@ def tell(story: Callable[[Lab], Awaitable[T]], *, seed: int = 1, limit_s: float 
 
 def ticket_of(node: Node) -> str:
     """What other nodes join through."""
-    return str(Ticket(node.settings.network, node.public_key, node.addresses()))
+    return str(Ticket(node.settings.network.name, node.public_key, node.addresses()))
 
 
 def address_of(node: Node) -> Address:
@@ -126,7 +127,7 @@ def check_receipts(lab: Lab, result: PutResult, *, copies: int) -> None:
     crypto = SimCrypto(b"a stranger", b"a stranger")
     holders = {node.public_key: node for node in lab.nodes}
     for receipt in result.receipts:
-        check(receipt, "main", crypto)
+        check(receipt, Network("main"), crypto)
         assert receipt.root == result.cid.raw
         assert receipt.node == receipt.node_id
         by_unit.setdefault(receipt.unit, set()).add(receipt.public_key)

@@ -12,13 +12,13 @@ import pytest
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
+from dhtstore.node.flows.pin import pin_add
+from dhtstore.node.flows.progress import no_progress
 from dhtstore.node.node import Node
-from dhtstore.node.pin import pin_add
-from dhtstore.node.progress import no_progress
 from dhtstore.params import MIB, RESERVATION_TTL_S
-from dhtstore.store.contract import Reservation
-from dhtstore.store.memory import MemoryBatch, MemoryBlockStore
-from dhtstore.store.quota import own_room
+from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.memory import MemoryBatch, MemoryBlockStore
+from dhtstore.store.blocks.quota import own_room
 from dhtstore.wire.frames import Accepted, Offer
 from simulations.ports import InlineBlocking
 from simulations.users import get_bytes, put_bytes

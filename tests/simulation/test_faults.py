@@ -12,7 +12,7 @@ import pytest
 from dhtstore.errors import BlockDamaged
 from dhtstore.model.block import Block
 from dhtstore.model.contact import Address
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.faults import (
     EVERYBODY,
     AwaitCounter,

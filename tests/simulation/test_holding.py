@@ -14,16 +14,17 @@ from msgspec.structs import replace as change
 from dhtstore.errors import PeerRefused, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
+from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
-from dhtstore.node.acknowledge import Totals, acknowledge
-from dhtstore.node.hold import Holder
-from dhtstore.node.join import join
-from dhtstore.node.links import Link, Reply
+from dhtstore.node.copies.acknowledge import Totals, acknowledge
+from dhtstore.node.copies.hold import Holder
+from dhtstore.node.flows.join import join
+from dhtstore.node.links.pool import Link, Reply
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
-from dhtstore.store.faulty import FaultyBlockStore
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 from simulations.users import put_bytes
 from tests.simulation.lab import (
@@ -371,7 +372,9 @@ LIES: dict[str, Lie] = {
     "no signature": lambda node, held: change(held, receipt=change(held.receipt, size=5)),
     "a provider record of something else": lambda node, held: change(
         held,
-        provider=sign(change(held.provider, key=b"p" * 20), "main", node.ports.crypto.node),
+        provider=sign(
+            change(held.provider, key=b"p" * 20), Network("main"), node.ports.crypto.node
+        ),
     ),
     "a provider record that is not signed": lambda node, held: change(
         held, provider=change(held.provider, sequence=5)

@@ -6,6 +6,7 @@ import pytest
 
 from dhtstore.errors import PeerRefused
 from dhtstore.model.cid import Cid
+from dhtstore.model.network import Network
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import sign
 from dhtstore.wire.frames import Accepted, Offer
@@ -19,7 +20,7 @@ def test_a_policy_for_a_root_that_is_no_cid_is_refused(root: bytes) -> None:
         holder, stranger = lab.nodes
         crypto = stranger.ports.crypto
         owner = crypto.owner
-        policy = sign(Policy(owner.public_key, root, 1, 3, 0, False), "main", owner)
+        policy = sign(Policy(owner.public_key, root, 1, 3, 0, False), Network("main"), owner)
         link = await stranger.links.to(holder.public_key, holder.addresses(), 5.0)
         offer = Offer((Cid.of(b"block").raw,), False, 5, policy)
         with pytest.raises(PeerRefused) as refused:

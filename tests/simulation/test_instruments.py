@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from dhtstore.content.importer import UNIXFS_V1_2025
+from dhtstore.content.build.importer import UNIXFS_V1_2025
 from dhtstore.model.cid import Cid
-from dhtstore.node.importing import Import
+from dhtstore.node.importing.files import Import
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations import theory
 from simulations.instruments import Looked, holds_all, kind_of, look_up
 from simulations.kinds import KINDS

@@ -11,15 +11,15 @@ import pytest
 from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
+from dhtstore.node.copies.own_copy import own_copy
+from dhtstore.node.flows.pin import pin_add
+from dhtstore.node.flows.progress import Progress, no_progress
+from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
-from dhtstore.node.own_copy import own_copy
-from dhtstore.node.pin import pin_add
-from dhtstore.node.progress import Progress, no_progress
-from dhtstore.node.put import PutResult
-from dhtstore.node.read import read
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
-from dhtstore.store.faulty import FaultyBlockStore
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.ports import SimClock
 from simulations.users import get_bytes, put_bytes
 from tests.simulation.lab import (

@@ -12,18 +12,19 @@ import pytest
 from dhtstore.errors import InvalidTicket, RefusedByNetwork, Unreachable
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
-from dhtstore.node.acknowledge import provider_record
-from dhtstore.node.join import Trust, join
+from dhtstore.node.copies.acknowledge import provider_record
+from dhtstore.node.duties.reprovide import announce_all
+from dhtstore.node.flows.join import Trust, join
+from dhtstore.node.flows.pin import pin_add
+from dhtstore.node.flows.progress import no_progress
+from dhtstore.node.flows.verify import verify
 from dhtstore.node.node import Node
-from dhtstore.node.pin import pin_add
-from dhtstore.node.progress import no_progress
-from dhtstore.node.reprovide import announce_all
-from dhtstore.node.status import node_status
-from dhtstore.node.verify import verify
+from dhtstore.node.views.status import node_status
 from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
-from dhtstore.store.faulty import FaultyBlockStore
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.ticket import Ticket
 from simulations.users import get_bytes, put_bytes
 from tests.simulation.lab import (
@@ -250,7 +251,7 @@ def test_another_network_is_refused(by: str) -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)
         seed = lab.nodes[0]
-        stranger = lab.build(replace(STORAGE, network="other"))
+        stranger = lab.build(replace(STORAGE, network=Network("other")))
         await stranger.start()
         forged = replace(Ticket.parse(ticket_of(seed)), network="other")
         text, told = {

@@ -14,14 +14,14 @@ import pytest
 
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
-from dhtstore.node.get import GetResult, get
+from dhtstore.node.flows.get import GetResult, get
+from dhtstore.node.flows.progress import Progress, ProgressSink, no_progress
+from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
-from dhtstore.node.progress import Progress, ProgressSink, no_progress
-from dhtstore.node.put import PutResult, put
-from dhtstore.node.read import read
 from dhtstore.params import GIB, MIB
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.source import FileSource, TreeSource
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.files.source import FileSource, TreeSource
 from tests.simulation.lab import (
     CLIENT,
     STORAGE,

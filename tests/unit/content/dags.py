@@ -7,14 +7,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dhtstore.content import dagpb, unixfs
-from dhtstore.content.dagpb import Link
-from dhtstore.content.directory import Entry, build_directory, symlink_block
-from dhtstore.content.importer import UNIXFS_V1_2025, FileBuilder, Profile
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.content.units import units
-from dhtstore.content.unixfs import Kind, Message
-from dhtstore.content.walk import Output, Piece, Walk, Want
+from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.importer import UNIXFS_V1_2025, FileBuilder, Profile
+from dhtstore.content.codec import dagpb, unixfs
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.units import units
+from dhtstore.content.dag.walk import Output, Piece, Walk, Want
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit

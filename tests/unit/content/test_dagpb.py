@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dhtstore.content import dagpb
-from dhtstore.content.dagpb import Link
-from dhtstore.content.protobuf import bytes_field, number_field
+from dhtstore.content.codec import dagpb
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.protobuf import bytes_field, number_field
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.params import LINKS_READ_MAX

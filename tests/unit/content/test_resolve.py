@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dhtstore.content.resolve import listing, resolve, stat
-from dhtstore.content.tree_walk import TreeWalk
+from dhtstore.content.dag.resolve import listing, resolve, stat
+from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.errors import NotFound, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.params import GIB, MIB

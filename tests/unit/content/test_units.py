@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from dhtstore.content.directory import Entry
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.resolve import stat
-from dhtstore.content.tree_walk import TreeWalk
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.content.units import unit_wants
-from dhtstore.content.walk import Want
+from dhtstore.content.build.directory import Entry
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.resolve import stat
+from dhtstore.content.dag.tree_walk import TreeWalk
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.units import unit_wants
+from dhtstore.content.dag.walk import Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dhtstore.content import dagpb, unixfs
-from dhtstore.content.dagpb import Link
-from dhtstore.content.protobuf import bytes_field, number_field
-from dhtstore.content.unixfs import Kind, Message, Node, read_node
+from dhtstore.content.codec import dagpb, unixfs
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.protobuf import bytes_field, number_field
+from dhtstore.content.codec.unixfs import Kind, Message, Node, read_node
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import NAME_MAX_BYTES

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from dhtstore.content.dagpb import Link
-from dhtstore.content.directory import Entry, build_directory, symlink_block
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.hamt import name_hash
-from dhtstore.content.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
-from dhtstore.content.resolve import listing
-from dhtstore.content.tree_walk import TreeWalk
-from dhtstore.content.unit_walk import UnitWalk
-from dhtstore.content.unixfs import Kind, Message
-from dhtstore.content.walk import Directory, File, Leaf, Symlink, Walk
+from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.hamt import name_hash
+from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.resolve import listing
+from dhtstore.content.dag.tree_walk import TreeWalk
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk
 from dhtstore.errors import MalformedDag, SymlinkAlone, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.unit import Unit

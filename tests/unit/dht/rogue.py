@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dhtstore.dht.peer import Peer, peer_of
+from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Address, Contact
 from dhtstore.wire import datagram, envelope
 from dhtstore.wire.datagram import Request
@@ -19,7 +19,7 @@ class Rogue:
 
     def __init__(self, world: World, name: bytes = b"rogue", host: str = "10.66.0.1") -> None:
         self.crypto = SimCrypto(name, name)
-        self.network = envelope.Network.of(world.network)
+        self.network = world.network
         self.endpoint = world.net.endpoint(Address(host, 7400))
         self.contact = Contact.of(self.crypto.node.public_key, self.endpoint.local)
         self.peer: Peer = peer_of(self.contact)

@@ -17,10 +17,10 @@ from kademlia.protocol import KademliaProtocol
 from kademlia.routing import RoutingTable
 from rpcudp.protocol import RPCProtocol
 
-from dhtstore.dht.crawl import Batch
-from dhtstore.dht.peer import peer_of
+from dhtstore.dht.core.peer import peer_of
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.crawl import Batch
 from dhtstore.dht.service import DhtService
-from dhtstore.dht.table import Table
 from dhtstore.errors import ConnectionLost, RemoteProtocolError
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey, dht_key

@@ -63,7 +63,7 @@ def test_random_datagrams_change_nothing() -> None:
     async def scene(world: World) -> None:
         member, _ = await world.grow(2)
         before = _state(member)
-        prefix = envelope.Network.of(world.network).prefix
+        prefix = world.network.datagram_prefix
         for number in range(DATAGRAMS):
             junk = world.rng.randbytes(world.rng.randint(0, 1200))
             junk = prefix + junk if number % 2 else junk

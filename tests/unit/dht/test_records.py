@@ -7,8 +7,8 @@ import pytest
 from kademlia.network import Server
 
 from dhtstore import params
-from dhtstore.dht import records
-from dhtstore.dht.records import ContactStore, RecordStore, Verdict
+from dhtstore.dht.core import records
+from dhtstore.dht.core.records import ContactStore, RecordStore, Verdict
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.provider_record import ProviderRecord
 

@@ -6,14 +6,14 @@ import asyncio
 
 import msgspec
 
-from dhtstore.dht import sessions
-from dhtstore.dht.limits import TokenBucket
-from dhtstore.dht.rtt import RttEstimate
-from dhtstore.dht.sessions import Sessions
+from dhtstore.dht.core.limits import TokenBucket
+from dhtstore.dht.core.rtt import RttEstimate
+from dhtstore.dht.engine import sessions
+from dhtstore.dht.engine.sessions import Sessions
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.params import COLD_KEYS_PER_S, RPC_INITIAL_TIMEOUT_S, SESSION_KEYS_MAX
 from dhtstore.wire.datagram import Ping
-from dhtstore.wire.envelope import Network
 from simulations.crypto import SimCrypto
 from tests.unit.dht.rogue import Rogue
 from tests.unit.dht.world import World, play
@@ -53,7 +53,7 @@ def test_a_forged_stranger_leaves_no_key_behind() -> None:
 
 def test_keys_of_the_peers_used_last_are_kept() -> None:
     crypto = SimCrypto(b"a", b"a")
-    made = Sessions(Network.of("n"), crypto, crypto.node.public_key, b"s" * 32)
+    made = Sessions(Network("n"), crypto, crypto.node.public_key, b"s" * 32)
     peers = [PublicKey(n.to_bytes(32, "big")) for n in range(1, SESSION_KEYS_MAX + 2)]
     for peer in peers[:-1]:
         made.remember(peer, b"k")

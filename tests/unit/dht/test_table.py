@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from kademlia.node import Node
 
-from dhtstore.dht.peer import Peer, peer_of
-from dhtstore.dht.table import Table
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.table import Table
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import NODES_PER_IP_MAX, PEER_FAILURES_MAX

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-from dhtstore.dht.peer import Peer, peer_of
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.table import random_id_in_bucket
+from dhtstore.dht.engine.upkeep import fill
 from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
-from dhtstore.dht.table import random_id_in_bucket
-from dhtstore.dht.upkeep import fill
 from dhtstore.model.identity import NodeId, distance
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, PEER_FAILURES_MAX, K
 from tests.unit.dht.world import Member, World, play

@@ -9,6 +9,7 @@ from typing import TypeVar
 from dhtstore.dht.service import DhtService
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import DhtKey
+from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
 from simulations.crypto import SimCrypto
@@ -29,7 +30,7 @@ class World:
         self.rng = random.Random(seed)
         latency = UniformLatency(seed, 0.02, 0.15)
         self.net = SimNetwork(self.loop, self.rng, latency, loss=loss)
-        self.network, self.seed = network, seed
+        self.network, self.seed = Network(network), seed
         self.members: list[Member] = []
         self.events: list[tuple[str, dict[str, object]]] = []
 
@@ -37,7 +38,9 @@ class World:
         self, *, network: str | None = None, ephemeral: bool = False, storage: bool = True
     ) -> Member:
         number = len(self.members) + 1
-        member = Member(self, number, network or self.network, ephemeral, storage)
+        member = Member(
+            self, number, Network(network) if network else self.network, ephemeral, storage
+        )
         self.members.append(member)
         return member
 
@@ -58,7 +61,7 @@ class World:
 
 class Member:
     def __init__(
-        self, world: World, number: int, network: str, ephemeral: bool, storage: bool
+        self, world: World, number: int, network: Network, ephemeral: bool, storage: bool
     ) -> None:
         self.world, self.network = world, network
         self.crypto = SimCrypto(b"%d/%d" % (world.seed, number), b"owner%d" % number)

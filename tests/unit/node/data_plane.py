@@ -5,20 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from dhtstore.content.importer import FileBuilder
+from dhtstore.content.build.importer import FileBuilder
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
-from dhtstore.node.frame_io import read_prefix, read_rest
-from dhtstore.node.handshake import Identity, greet
-from dhtstore.node.link import Arrival, Handler, Link
-from dhtstore.node.links import Links
-from dhtstore.node.serve_blocks import BlockServer
-from dhtstore.node.tasks import Supervisor
+from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.links.frame_io import read_prefix, read_rest
+from dhtstore.node.links.handshake import Identity, greet
+from dhtstore.node.links.link import Arrival, Handler, Link
+from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import AnyMessage, GetBlocks, Request
 from simulations.crypto import SimCrypto
 from simulations.latency import FixedLatency
@@ -44,7 +45,7 @@ class Peer:
         self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
         self.clock = SimClock(world.loop)
         self.links = Links(
-            network=world.names.get(name, "main"),
+            network=Network(world.names.get(name, "main")),
             crypto=self.crypto,
             entropy=SimEntropy(1, name),
             clock=self.clock,
@@ -59,7 +60,7 @@ class Peer:
         unsigned = ContactRecord(
             self.key, ((self.address.host, self.address.port),), 1, self.name, 1, 0, 10
         )
-        return sign(unsigned, self.world.names.get(self.name, "main"), self.crypto.node)
+        return sign(unsigned, Network(self.world.names.get(self.name, "main")), self.crypto.node)
 
     def hold(self, content: bytes) -> Cid:
         """Import a file into this peer's store; its root."""
@@ -146,7 +147,7 @@ async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], li
 async def raw_session(a: Peer, b: Peer) -> Stream:
     """A stream of ``a`` that ``b`` has welcomed, for misbehaving on."""
     stream = await a.raw(b)
-    await greet(stream, Identity("main", a.crypto, None))
+    await greet(stream, Identity(Network("main"), a.crypto, None))
     return stream
 
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dhtstore.content.file_walk import FileWalk
-from dhtstore.content.importer import FileBuilder
-from dhtstore.content.walk import Leaf, Output, Piece
+from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.walk import Leaf, Output, Piece
 from dhtstore.errors import IntegrityFailure, NoRoom, NotFound, TimedOut, Unreachable
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetch import FixedSources, Found, fetch
-from dhtstore.node.link import Link, Reply
+from dhtstore.node.fetching.fetch import FixedSources, Found, fetch
+from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,
     FETCH_MEMORY_BYTES,

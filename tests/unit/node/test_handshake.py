@@ -7,9 +7,10 @@ import pytest
 from dhtstore.errors import ConnectionLost, RefusedByNetwork
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.net.ports import Stream
-from dhtstore.node.frame_io import read_prefix, read_rest, write_frame
-from dhtstore.node.handshake import _signed_bytes
+from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
+from dhtstore.node.links.handshake import _signed_bytes
 from dhtstore.params import HANDSHAKE_FRAME_MAX_BYTES, HANDSHAKE_TIMEOUT_S, PROTOCOL_VERSION
 from dhtstore.wire.frames import PREFIX, AnyMessage, Auth, Hello, Refused, Welcome
 from tests.unit.node.data_plane import Peer, World, play
@@ -28,7 +29,7 @@ async def hello_of(stream: Stream) -> Hello:
 
 def proof(by: Peer, server: PublicKey, nonce: bytes, claimed: PublicKey | None = None) -> Auth:
     key = claimed or by.key
-    signature = by.crypto.node.sign(_signed_bytes("main", key, server, nonce))
+    signature = by.crypto.node.sign(_signed_bytes(Network("main"), key, server, nonce))
     return Auth(PROTOCOL_VERSION, "main", key, signature)
 
 

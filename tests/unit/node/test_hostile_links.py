@@ -8,9 +8,9 @@ import pytest
 
 from dhtstore.errors import ConnectionLost, NotFound, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.node import link as link_module
-from dhtstore.node.frame_io import write_frame
-from dhtstore.node.link import Link, Reply
+from dhtstore.node.links import link as link_module
+from dhtstore.node.links.frame_io import write_frame
+from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     IDLE_CONNECTION_TIMEOUT_S,
     KIB,

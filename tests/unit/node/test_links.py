@@ -9,8 +9,8 @@ import pytest
 from dhtstore.errors import ConnectionLost, NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
-from dhtstore.node import links as links_module
-from dhtstore.node.link import Link, Reply
+from dhtstore.node.links import pool as links_module
+from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     FRAME_PACK_BYTES,
     IDLE_CONNECTION_TIMEOUT_S,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dhtstore.errors import ConnectionLost, NotFound
-from dhtstore.node.tasks import Supervisor, all_ended, run_all
+from dhtstore.tasks import Supervisor, all_ended, run_all
 
 
 async def test_a_failure_is_told_with_its_name() -> None:

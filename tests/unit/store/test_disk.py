@@ -13,9 +13,9 @@ import pytest
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import KIB, MIB
-from dhtstore.store.disk import DiskBlockStore
-from dhtstore.store.index import ROW_BYTES
-from dhtstore.store.packs import OPEN_PACKS_MAX
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.blocks.packs import OPEN_PACKS_MAX
 
 Block = tuple[Cid, bytes]
 

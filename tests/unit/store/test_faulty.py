@@ -6,8 +6,8 @@ import pytest
 
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.faulty import FaultyBlockStore
-from dhtstore.store.memory import MemoryBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
 
 DATA = [bytes((n,)) * 1000 for n in range(4)]
 CIDS = [Cid.of(data) for data in DATA]

@@ -11,8 +11,8 @@ import pytest
 
 from dhtstore.errors import HomeInUse, HomeUnusable
 from dhtstore.model.identity import PublicKey
-from dhtstore.store import home as home_module
-from dhtstore.store.home import Home
+from dhtstore.store.home import home as home_module
+from dhtstore.store.home.home import Home
 
 SEED = bytes(range(32))
 
@@ -70,7 +70,7 @@ def test_the_lock_names_the_process_that_holds_it(home: Home) -> None:
 
 
 def test_the_lock_ends_with_its_process(home: Home) -> None:
-    code = "import sys; from pathlib import Path; from dhtstore.store.home import Home\n"
+    code = "import sys; from pathlib import Path; from dhtstore.store.home.home import Home\n"
     code += "lock = Home(Path(sys.argv[1])).lock(); print('locked', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(home.path)],

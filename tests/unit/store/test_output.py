@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.content.walk import Directory, File, Piece
+from dhtstore.content.dag.walk import Directory, File, Piece
 from dhtstore.errors import IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.output import FileOutput
+from dhtstore.store.files.output import FileOutput
 
 ROOT, OTHER = Cid.of(b"root"), Cid.of(b"other")
 DATA = os.urandom(300_000)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import UsageError
-from dhtstore.store.home import Home
-from dhtstore.store.owner_key import export_key, has_owner_key, import_key, save_owner_key
-from dhtstore.store.places import free_bytes, temporary_home
+from dhtstore.store.home.home import Home
+from dhtstore.store.home.owner_key import export_key, has_owner_key, import_key, save_owner_key
+from dhtstore.store.home.places import free_bytes, temporary_home
 
 SEED = bytes(range(32))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.model.cid import Cid
-from dhtstore.store.packs import header, scan
+from dhtstore.store.blocks.packs import header, scan
 
 SIZE = 60
 DATA = [random.Random(number).randbytes(SIZE) for number in range(3)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.store.source import Entry, FileSource, TreeSource
+from dhtstore.store.files.source import Entry, FileSource, TreeSource
 
 
 def open_file(path: Path) -> FileSource:

@@ -11,12 +11,12 @@ from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.receipt import Receipt
-from dhtstore.store.claims import Claims
-from dhtstore.store.entries import encode
-from dhtstore.store.memory import MemoryKeyValue
-from dhtstore.store.peers import Peers
-from dhtstore.store.pins import Pin, Pins
-from dhtstore.store.puts import PutRecord, Puts, Receipts
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.entries import encode
+from dhtstore.store.ledger.memory import MemoryKeyValue
+from dhtstore.store.ledger.peers import Peers
+from dhtstore.store.ledger.pins import Pin, Pins
+from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts
 from dhtstore.wire.datagram import pack_contact
 
 A, B = Cid.of(b"a"), Cid.of(b"b")

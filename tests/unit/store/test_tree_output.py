@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.content.walk import Directory, File, Output, Piece, Symlink
+from dhtstore.content.dag.walk import Directory, File, Output, Piece, Symlink
 from dhtstore.errors import IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.tree_output import TreeOutput
+from dhtstore.store.files.tree_output import TreeOutput
 
 ROOT, OTHER = Cid.of(b"root"), Cid.of(b"other")
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dhtstore.content.walk import File, Output, Piece
+from dhtstore.content.dag.walk import File, Output, Piece
 from dhtstore.transfer.in_order import InOrder
 
 PIECES = [Piece((), at, bytes([at]) * 3) for at in range(0, 60, 3)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from dhtstore.model.network import Network
 from dhtstore.params import DATAGRAM_MAX_BYTES, FIRST_REQUEST_PADDED_BYTES
 from dhtstore.wire import envelope
-from dhtstore.wire.envelope import Network
 from simulations.crypto import SimCrypto
 
 A, B = SimCrypto(b"a", b"a"), SimCrypto(b"b", b"b")
-HOME = Network.of("home")
+HOME = Network("home")
 FRAME = b"\x00" + b"i" * 20 + b"payload\x00\x00"
 
 
@@ -43,9 +43,11 @@ def test_every_bit_counts() -> None:
 def test_a_datagram_cannot_be_turned_around_or_carried_to_another_network() -> None:
     data = _sealed()
     assert not envelope.verify(A, _keys(A, B), data), "back to its sender"
-    away = Network.of("away")
+    away = Network("away")
     assert not envelope.ours(away, data)
-    assert not envelope.verify(B, _keys(B, A, away), away.prefix + data[len(away.prefix) :])
+    assert not envelope.verify(
+        B, _keys(B, A, away), away.datagram_prefix + data[len(away.datagram_prefix) :]
+    )
 
 
 @pytest.mark.parametrize("length", [0, 1, 58, 59, DATAGRAM_MAX_BYTES + 1])

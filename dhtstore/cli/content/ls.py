@@ -1,0 +1,32 @@
+"""ls: the names in a directory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+    """List the directory CID: the CID, size, type and name of each entry.
+
+    Size is the content of a file; that of a directory is not known without a walk through it.
+    """
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_json, print_table
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, names = parse_cid_path(cid)
+    rows = ask(common, Request("ls", target="/".join([str(root), *names])))
+    if common.json:
+        print_json(rows)
+        return
+    cells = [
+        (row["cid"], None if row["type"] == "directory" else row["size"], row["type"], row["name"])
+        for row in rows
+    ]
+    print_table(cells, ("cid", "size", "type", "name"))

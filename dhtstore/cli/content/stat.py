@@ -1,0 +1,36 @@
+"""stat: what a CID is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+    """Tell what CID is: a file, a directory or a symlink, its sizes, its unit.
+
+    Size is the content of a file; dag size is all blocks below CID, as its links claim them.
+    """
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_fields, print_json
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, names = parse_cid_path(cid)
+    fields = ask(common, Request("stat", target="/".join([str(root), *names])))
+    if common.json:
+        print_json(fields)
+        return
+    print_fields(_labelled(fields))
+
+
+def _labelled(fields: dict[str, Any]) -> dict[str, object]:
+    """The content of a directory is not known without a walk through all of it."""
+    labelled = {"dag size" if name == "total" else name: fields[name] for name in fields}
+    if fields["type"] == "directory":
+        del labelled["size"]
+    return labelled

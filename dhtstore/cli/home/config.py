@@ -1,0 +1,48 @@
+"""config: the settings of this data directory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def config(
+    common: Common,
+    key: Annotated[str, typer.Argument(metavar="[KEY]")] = "",
+    value: Annotated[str | None, typer.Argument(metavar="[VALUE]")] = None,
+) -> None:
+    """Show the settings, or one; or write one (it counts from the next start; "" resets it).
+
+    Settings: network, listen, advertise, capacity, replicas, min_acks, accept, owner_quota,
+    domain.  Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
+    """
+    from dhtstore.cli.running.where import home_of, set_in_file
+    from dhtstore.config import KEYS
+    from dhtstore.errors import InvalidSetting
+
+    if key and key not in KEYS:
+        raise InvalidSetting(f"there is no setting {key!r}; there are {', '.join(KEYS)}")
+    if value is not None:
+        set_in_file(home_of(common), key, value)
+        return
+    _show(common, key)
+
+
+def _show(common: Common, key: str) -> None:
+    from dhtstore.cli.running.where import settings_here
+    from dhtstore.cli.terminal.show import emit, print_fields, print_json
+    from dhtstore.config import shown
+
+    values = shown(settings_here(common))
+    if key:
+        values = {key: values[key]}
+    if common.json:
+        print_json(values)
+    elif key:
+        emit("" if values[key] is None else values[key])
+    else:
+        print_fields(values)

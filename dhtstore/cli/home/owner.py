@@ -1,0 +1,81 @@
+"""owner: the key that puts are made with; it may live on several machines."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+app: Final = typer.Typer(
+    help="The key that puts are made with; it may live on several machines.",
+    no_args_is_help=True,
+)
+
+
+@command
+def export(common: Common) -> None:
+    """Print the owner's private key on one line.  Whoever has it can put and remove as you."""
+    from dhtstore.cli.running.where import home_of
+    from dhtstore.cli.terminal.show import emit, print_json, say
+    from dhtstore.errors import UsageError
+    from dhtstore.net.crypto import Ed25519Signer
+    from dhtstore.store.home.owner_key import export_key, has_owner_key
+
+    home = home_of(common)
+    if not has_owner_key(home):
+        raise UsageError(f"there is no owner key in {home.path} yet; `dhtstore join` makes one")
+    seed = home.key_seed("owner", b"")
+    public_key = Ed25519Signer(seed).public_key.hex()
+    if common.json:
+        print_json({"owner": public_key, "private_key": export_key(seed)})
+        return
+    say(common, f"owner {public_key}; keep the next line secret")
+    emit(export_key(seed))
+
+
+@command
+def import_(
+    common: Common,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="What export printed.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace another owner's key.")] = False,
+) -> None:
+    """Make the owner whose key is in FILE the owner of this data directory.
+
+    No node may be running on it.
+    """
+    from dhtstore.cli.running.where import home_of
+    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.errors import UsageError
+    from dhtstore.net.crypto import Ed25519Signer
+    from dhtstore.store.home.owner_key import has_owner_key, import_key, save_owner_key
+
+    seed = import_key(_text(file))
+    home = home_of(common)
+    with closing(home.lock()):
+        other = has_owner_key(home) and home.key_seed("owner", b"") != seed
+        if other and not force:
+            raise UsageError(f"{home.path} has another owner's key; --force replaces it")
+        save_owner_key(home, seed)
+    owner = Ed25519Signer(seed).public_key.hex()
+    if common.json:
+        print_json({"owner": owner})
+        return
+    emit(owner)
+
+
+def _text(file: str) -> str:
+    from dhtstore.errors import UnreadableSource
+
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UnreadableSource(f"cannot read {file}: {error}") from error
+
+
+app.command("export")(export)
+app.command("import")(import_)

@@ -1,0 +1,21 @@
+"""version: which dhtstore this is."""
+
+from __future__ import annotations
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def version(common: Common) -> None:
+    """Print the version of this command and of the protocol it speaks."""
+    import platform
+
+    from dhtstore import __version__
+    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.params import PROTOCOL_VERSION
+
+    if common.json:
+        python = platform.python_version()
+        print_json({"version": __version__, "protocol": PROTOCOL_VERSION, "python": python})
+        return
+    emit(f"dhtstore {__version__} (protocol {PROTOCOL_VERSION})")

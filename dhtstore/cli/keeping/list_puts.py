@@ -1,0 +1,31 @@
+"""list: what was put from here."""
+
+from __future__ import annotations
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def list_puts(common: Common) -> None:
+    """What I put: name, CID, size, date, copies that gave a receipt, copies wanted."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import moment, print_json, print_table
+    from dhtstore.config import format_size
+    from dhtstore.wire.control import Request
+
+    rows = ask(common, Request("list"))
+    if common.json:
+        print_json(rows)
+        return
+    cells = [
+        (
+            row["name"],
+            row["cid"],
+            format_size(row["size"]),
+            moment(row["created"]),
+            f"{row['copies']}/{row['replicas']}",
+            f"expires {moment(row['expires'])}",
+        )
+        for row in rows
+    ]
+    print_table(cells, ("name", "cid", "size", "date", "copies", "policy"))

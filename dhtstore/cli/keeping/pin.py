@@ -1,0 +1,75 @@
+"""pin: what this node keeps whatever the network wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+if TYPE_CHECKING:
+    from dhtstore.model.cid import Cid
+
+app: Final = typer.Typer(help="Keep things here, whatever the network wants.", no_args_is_help=True)
+
+
+@command
+def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+    """Fetch all of CID into this node's store, keep it and announce it."""
+    from dhtstore.cli.running.session import Errand, run
+    from dhtstore.cli.terminal.bar import progress_bar
+    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.wire.control import Request
+
+    root = _whole(cid)
+    with progress_bar(common) as watch:
+        pinned = run(common, Errand(Request("pin-add", target=str(root)), watch=watch))
+    if common.json:
+        print_json(pinned)
+        return
+    emit(pinned["cid"])
+
+
+@command
+def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+    """Stop keeping CID for its own sake; exit code 3 if it was not pinned."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_json
+    from dhtstore.wire.control import Request
+
+    root = _whole(cid)
+    removed = ask(common, Request("pin-rm", target=str(root)))
+    if common.json:
+        print_json(removed)
+
+
+@command
+def ls(common: Common) -> None:
+    """List the pins: CID, whether made by a put or by hand, and name."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_json, print_table
+    from dhtstore.wire.control import Request
+
+    rows = ask(common, Request("pin-ls"))
+    if common.json:
+        print_json(rows)
+        return
+    print_table([(row["cid"], row["kind"], row["name"]) for row in rows], ("cid", "kind", "name"))
+
+
+def _whole(text: str) -> Cid:
+    """Raises InvalidCid, and UsageError for a path below a CID."""
+    from dhtstore.errors import UsageError
+    from dhtstore.model.cid import parse_cid_path
+
+    root, names = parse_cid_path(text)
+    if names:
+        path = "/".join(names)
+        raise UsageError(f"a pin is of a whole CID, not of a path in it: {path!r}")
+    return root
+
+
+app.command("add")(add)
+app.command("rm")(rm)
+app.command("ls")(ls)

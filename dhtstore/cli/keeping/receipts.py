@@ -1,0 +1,32 @@
+"""receipts: the holders' signed word."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def receipts(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+    """Show and verify, offline, the receipts for something put from here.
+
+    Exit code 3 if there are none, 5 if a signature does not hold.
+    """
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import moment, print_json, print_table
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, _ = parse_cid_path(cid)
+    rows = ask(common, Request("receipts", target=str(root)))
+    if common.json:
+        print_json(rows)
+        return
+    cells = [
+        (row["node"], row["unit"], row["blocks"], row["size"], moment(row["time"]), "verified")
+        for row in rows
+    ]
+    print_table(cells, ("node", "unit", "blocks", "bytes", "signed", "signature"))

@@ -1,0 +1,19 @@
+"""id: who this node is."""
+
+from __future__ import annotations
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def identity(common: Common) -> None:
+    """Show this node's id, keys, addresses and ticket."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_fields, print_json
+    from dhtstore.wire.control import Request
+
+    fields = ask(common, Request("id"))
+    if common.json:
+        print_json(fields)
+        return
+    print_fields(fields)

@@ -1,0 +1,29 @@
+"""ping: is that node there?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def ping(
+    common: Common,
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="Id, public key, ticket or HOST:PORT.")
+    ],
+) -> None:
+    """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.wire.control import Request
+
+    answer = ask(common, Request("ping", target=node))
+    if common.json:
+        print_json(answer)
+        return
+    took = "this node itself" if answer["itself"] else f"{answer['rtt_ms']:.1f} ms"
+    emit(f"{answer['node']} at {answer['address']}: {took}")

@@ -1,0 +1,26 @@
+"""providers: who holds it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+
+
+@command
+def providers(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+    """Ask the network who provides CID; exit code 3 if nobody does."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import moment, print_json, print_table
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.wire.control import Request
+
+    root, names = parse_cid_path(cid)
+    rows = ask(common, Request("providers", target="/".join([str(root), *names])))
+    if common.json:
+        print_json(rows)
+        return
+    cells = [(row["node"], row["addresses"], f"until {moment(row['expires'])}") for row in rows]
+    print_table(cells, ("node", "addresses", "record"))

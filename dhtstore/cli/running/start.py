@@ -1,0 +1,134 @@
+"""Hands a Node the real world: keys and stores in a data directory, sockets, clock, threads."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from dhtstore.config import Settings
+from dhtstore.errors import AddressInUse, InvalidSetting, UsageError
+from dhtstore.model.contact import Address, split_host_port
+from dhtstore.model.network import Network
+from dhtstore.net.addresses import resolve
+from dhtstore.net.clock import SystemClock, SystemEntropy
+from dhtstore.net.crypto import Ed25519Crypto
+from dhtstore.net.tcp import TlsTransport
+from dhtstore.net.threads import ThreadBlocking
+from dhtstore.net.udp import UdpEndpoint
+from dhtstore.node.node import Node
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.params import PUBLIC_KEY_BYTES
+from dhtstore.replication.admission import Accept
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.home.home import KEY_SEED_BYTES, Home
+from dhtstore.store.ledger.sqlite import SqliteKeyValue
+
+PORT_TRIES: Final = 8  # a port that is free for UDP may be taken for TCP
+
+_logger = logging.getLogger("dhtstore")
+
+
+async def start_node(
+    home: Home, owner_home: Home, settings: Settings, *, ephemeral: bool = False
+) -> Node:
+    """A started node that lives in ``home`` and puts in the name of the owner in ``owner_home``.
+
+    Raises HomeUnusable, InvalidSetting, UsageError, NoRoom, AddressInUse.
+    """
+    tries = PORT_TRIES if settings.listen.endswith(":0") else 1
+    while True:
+        node = await _build(home, owner_home, settings, ephemeral)
+        tries -= 1
+        try:
+            await node.start()
+        except AddressInUse:
+            await node.stop()
+            if not tries:
+                raise
+        except BaseException:
+            await node.stop()
+            raise
+        else:
+            return node
+
+
+async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bool) -> Node:
+    listen = (await resolve(*split_host_port(settings.listen)))[0]
+    node_settings = await _node_settings(settings, ephemeral)
+    entropy = SystemEntropy()
+    node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
+    owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
+    # A client's store holds staging and what it pinned: only the disk limits that.
+    store = DiskBlockStore(home.blocks, settings.capacity_bytes or None)
+    ports = Ports(
+        clock=SystemClock(),
+        entropy=entropy,
+        crypto=Ed25519Crypto(node_seed, owner_seed),
+        endpoint=UdpEndpoint(listen.host, listen.port),
+        streams=TlsTransport(listen.host, node_seed),
+        blocking=ThreadBlocking(),
+        store=store,
+        ledger=SqliteKeyValue(home.ledger),
+        tracer=log_event,
+    )
+    return Node(ports, node_settings)
+
+
+def set_up_logging(level: str) -> None:
+    """Log lines on stderr; raises UsageError for an unknown level."""
+    from dhtstore.cli.terminal.common import LOG_LEVELS
+
+    if level not in LOG_LEVELS:
+        raise UsageError(f"--log-level: {level!r} is none of {', '.join(LOG_LEVELS)}")
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+    )
+    if level != "debug":  # the libraries log what a hostile datagram contains, line by line
+        for library in ("kademlia", "rpcudp"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+def log_event(event: str, **fields: object) -> None:
+    """The tracer of real nodes: failures are warnings, everything else is for debugging."""
+    level = logging.WARNING if event.endswith("failed") else logging.DEBUG
+    if _logger.isEnabledFor(level):
+        details = " ".join(f"{name}={str(value)[:200]!r}" for name, value in fields.items())
+        _logger.log(level, "%s %s", event, details)
+
+
+async def _node_settings(settings: Settings, ephemeral: bool) -> NodeSettings:
+    capacity = settings.capacity_bytes or 0
+    limit = settings.owner_limit_bytes
+    return NodeSettings(
+        network=Network(settings.network),
+        capacity_bytes=capacity,
+        replicas=settings.replicas,
+        min_acks=settings.min_acks,
+        accept=Accept(settings.accept),
+        owners=_owners(settings.owners_file),
+        owner_quota_bytes=capacity if limit is None else limit,
+        domain=settings.domain,
+        advertise=await _advertised(settings.advertise),
+        ephemeral=ephemeral,
+    )
+
+
+async def _advertised(texts: tuple[str, ...]) -> tuple[Address, ...]:
+    return tuple([(await resolve(*split_host_port(text)))[0] for text in texts])
+
+
+def _owners(file: str) -> frozenset[bytes]:
+    """Public keys in hex, one a line; # starts a comment.  Raises InvalidSetting."""
+    if not file:
+        return frozenset()
+    try:
+        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        words = [line.partition("#")[0].strip() for line in lines]
+        keys = frozenset(bytes.fromhex(word) for word in words if word)
+    except (OSError, ValueError) as error:
+        raise InvalidSetting(f"accept: cannot read owners from {file}: {error}") from error
+    if any(len(key) != PUBLIC_KEY_BYTES for key in keys):
+        raise InvalidSetting(f"accept: {file} holds a line that is no public key in hex")
+    return keys

@@ -1,0 +1,82 @@
+"""Where this node lives: its data directory, and the settings in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dhtstore.cli.terminal.common import Common
+from dhtstore.config import (
+    Settings,
+    from_environment,
+    merge,
+    parse_toml,
+    to_toml,
+    written,
+)
+from dhtstore.errors import NotRunning
+from dhtstore.store.home.home import Home
+
+_FILE = "config.toml"
+
+
+def home_path(common: Common) -> Path:
+    """--home, else $DHTSTORE_HOME, else the XDG data directory."""
+    given = common.home or os.environ.get("DHTSTORE_HOME", "")
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("dhtstore", appauthor=False)
+
+
+def home_of(common: Common) -> Home:
+    """The data directory, made if need be; raises HomeUnusable."""
+    return Home(home_path(common))
+
+
+def socket_path(common: Common) -> Path:
+    """Where the node listens for commands; raises NotRunning if there can be none."""
+    if not home_path(common).is_dir():
+        raise NotRunning(f"no node is running here: there is no {home_path(common)}")
+    return home_of(common).socket_path
+
+
+def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:
+    """Flag, else environment, else file, else default; raises InvalidSetting naming the key."""
+    file = str(home.path / _FILE)
+    settings = merge(Settings(), parse_toml(home.read_config(), file), file)
+    settings = _with_environment(settings)
+    given = {key: value for key, value in flags.items() if value is not None and value != ""}
+    return merge(settings, given, "command line")
+
+
+def settings_here(common: Common) -> Settings:
+    """As ``load_settings`` without flags, of a data directory that may be missing: it stays so."""
+    if home_path(common).is_dir():
+        return load_settings(home_of(common), {})
+    return _with_environment(Settings())
+
+
+def _with_environment(settings: Settings) -> Settings:
+    return merge(settings, from_environment(os.environ), "environment")
+
+
+def keep_settings(home: Home, settings: Settings) -> None:
+    """Write the settings of a first start; later ones are kept by ``set_in_file`` only."""
+    if not home.read_config():
+        home.write_config(to_toml(written(settings)))
+
+
+def set_in_file(home: Home, key: str, value: str) -> None:
+    """Write one setting into config.toml, "" to leave it to its default again.
+
+    Raises InvalidSetting, and writes nothing then.
+    """
+    file = str(home.path / _FILE)
+    values = parse_toml(home.read_config(), file)
+    values.pop(key, None)
+    if value:
+        values[key] = value
+    home.write_config(to_toml(written(merge(Settings(), values, file))))

@@ -1,0 +1,115 @@
+"""Entries to a directory's blocks: one node, or a HAMT of shards when that would be too large
+(UnixFS specification; IPIP-499 for where the limit lies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import msgspec
+
+from dhtstore.content.codec import dagpb, unixfs
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.hamt import HASH_TYPE, name_hash, prefix_chars, slot
+from dhtstore.content.build.importer import Profile
+from dhtstore.content.codec.unixfs import Kind, Message, check_name
+from dhtstore.errors import MalformedDag, UnreadableSource
+from dhtstore.model.block import Block
+from dhtstore.model.cid import Cid
+from dhtstore.params import HAMT_FANOUT, HAMT_THRESHOLD_BYTES
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a directory; ``tsize_bytes`` is the whole DAG below ``cid``, blocks included."""
+
+    name: str
+    cid: Cid
+    tsize_bytes: int
+
+
+def build_directory(entries: Sequence[Entry], profile: Profile) -> tuple[Cid, int, list[Block]]:
+    """The root, its Tsize and the blocks of a directory.
+
+    Raises UnreadableSource for a name that cannot be stored, or stands twice.
+    """
+    _check_names(entries)
+    links = [Link(entry.cid, entry.name, entry.tsize_bytes) for entry in entries]
+    links.sort(key=lambda link: link.name.encode())
+    if not _too_large(links, profile):
+        block = profile.block(dagpb.encode(links, unixfs.encode(Message(Kind.DIRECTORY))))
+        if profile.shard_by == "links" or len(block.data) <= HAMT_THRESHOLD_BYTES:
+            return block.cid, _tsize(block, links), [block]
+    return _build_hamt(links, profile)
+
+
+def symlink_block(target: str, profile: Profile) -> Block:
+    """The block of a symbolic link.  Its Tsize is its length."""
+    message = Message(Kind.SYMLINK, _utf8(target))
+    return profile.block(dagpb.encode((), unixfs.encode(message)))
+
+
+def _check_names(entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        _utf8(entry.name)
+        try:
+            check_name(entry.name)
+        except MalformedDag as error:
+            raise UnreadableSource(f"cannot be stored: {error}") from error
+    if len({entry.name for entry in entries}) != len(entries):
+        raise UnreadableSource("two entries of one directory have the same name")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UnreadableSource(f"the name {text!r} is not UTF-8 and cannot be stored") from None
+
+
+def _too_large(links: Sequence[Link], profile: Profile) -> bool:
+    """Whether the links alone already exceed the limit."""
+    total = sum(len(link.name.encode()) + len(link.cid.raw) for link in links)
+    return total > HAMT_THRESHOLD_BYTES
+
+
+def _tsize(block: Block, links: Sequence[Link]) -> int:
+    return len(block.data) + sum(link.tsize_bytes for link in links)
+
+
+# --- HAMT -----------------------------------------------------------------------------------
+
+_Hashed = tuple[int, Link]
+
+
+def _build_hamt(links: Sequence[Link], profile: Profile) -> tuple[Cid, int, list[Block]]:
+    hashed = sorted(((name_hash(link.name), link) for link in links), key=lambda pair: pair[0])
+    blocks: list[Block] = []
+    root = _build_shard(hashed, 0, profile, blocks)
+    return root.cid, root.tsize_bytes, blocks
+
+
+def _build_shard(
+    hashed: Sequence[_Hashed], level: int, profile: Profile, blocks: list[Block]
+) -> Link:
+    """Append the blocks of one shard, children first; returns a nameless link to it.
+
+    ``hashed`` is sorted, so the names of one slot stand together.
+    """
+    chars, bits, links = prefix_chars(HAMT_FANOUT), 0, []
+    for index, run in groupby(hashed, lambda pair: slot(pair[0], level, HAMT_FANOUT)):
+        group, prefix = list(run), f"{index:0{chars}X}"
+        bits |= 1 << index
+        child = group[0][1]
+        name = prefix + child.name
+        if len(group) > 1:
+            child, name = _build_shard(group, level + 1, profile, blocks), prefix
+        links.append(Link(child.cid, name, child.tsize_bytes))
+    block = profile.block(dagpb.encode(links, unixfs.encode(_shard(bits))))
+    blocks.append(block)
+    return Link(block.cid, "", _tsize(block, links))
+
+
+def _shard(bits: int) -> Message:
+    field = bits.to_bytes((bits.bit_length() + 7) // 8, "big")
+    return Message(Kind.SHARD, field, hash_type=HASH_TYPE, fanout=HAMT_FANOUT)

@@ -1,0 +1,139 @@
+"""Bytes to a file's DAG: the profiles and the balanced builder (IPIP-499; UnixFS specification).
+
+data path: chunk -> Profile.leaf (anywhere, also in worker threads) -> FileBuilder.add_leaf ->
+interior blocks as soon as they are full -> FileBuilder.finish => root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from dhtstore.content.codec import dagpb, unixfs
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.model.block import Block
+from dhtstore.model.cid import DAG_PB, Cid
+from dhtstore.params import CHUNK_SIZE_BYTES, KIB, LINKS_PER_NODE_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything that decides which CID some bytes get (IPIP-499).
+
+    ``shard_by`` says what is held against HAMT_THRESHOLD_BYTES: the directory's encoded block,
+    or only the names and CIDs of its links.
+    """
+
+    name: str
+    chunk_size_bytes: int
+    links_max: int
+    raw_leaves: bool
+    cid_version: Literal[0, 1]
+    shard_by: Literal["block", "links"]
+
+    def leaf(self, chunk: bytes | bytearray | memoryview) -> Block:
+        """The leaf block of a chunk of at most ``chunk_size_bytes``.  Never copies a raw leaf."""
+        if self.raw_leaves:
+            return Block(Cid.of(chunk), chunk)
+        return self.block(_leaf_node(bytes(chunk)))
+
+    def leaf_bytes(self, size_bytes: int) -> int:
+        """How long the leaf block of a chunk of ``size_bytes`` is."""
+        if self.raw_leaves:
+            return size_bytes
+        return len(_leaf_node(bytes(size_bytes)))
+
+    def block(self, data: bytes) -> Block:
+        """A dag-pb block named as this profile names them."""
+        cid = Cid.of(data, DAG_PB)
+        return Block(cid if self.cid_version else Cid(cid.multihash), data)
+
+
+def _leaf_node(chunk: bytes) -> bytes:
+    return dagpb.encode((), unixfs.encode(Message(Kind.FILE, chunk, len(chunk))))
+
+
+UNIXFS_V1_2025: Final = Profile(
+    "unixfs-v1-2025", CHUNK_SIZE_BYTES, LINKS_PER_NODE_MAX, True, 1, "block"
+)
+UNIXFS_V0_2015: Final = Profile("unixfs-v0-2015", 256 * KIB, 174, False, 0, "links")
+PROFILES: Final = {profile.name: profile for profile in (UNIXFS_V1_2025, UNIXFS_V0_2015)}
+
+
+class _Subtree(msgspec.Struct, frozen=True, gc=False):
+    cid: Cid
+    size_bytes: int
+    tsize_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileRoot:
+    """A finished file: ``size_bytes`` of content; ``tsize_bytes`` with every block of the DAG
+    counted where it is linked; ``blocks`` are the last ones to store."""
+
+    cid: Cid
+    size_bytes: int
+    tsize_bytes: int
+    blocks: list[Block]
+
+
+class FileBuilder:
+    """A balanced tree over leaves given in order.  Memory: ``links_max`` entries per level."""
+
+    def __init__(self, profile: Profile = UNIXFS_V1_2025) -> None:
+        self._profile = profile
+        self._levels: list[list[_Subtree]] = [[]]
+        self._leaf_bytes: dict[int, int] = {}
+
+    def add_leaf(self, cid: Cid, size_bytes: int) -> list[Block]:
+        """Append the leaf ``cid`` of ``size_bytes`` content.
+
+        Returns the interior blocks this filled.  Only the last leaf may be short.
+        """
+        leaf = _Subtree(cid, size_bytes, self._tsize_of(size_bytes))
+        blocks: list[Block] = []
+        level = 0
+        self._levels[0].append(leaf)
+        while len(self._levels[level]) == self._profile.links_max:
+            self._close(level, blocks)
+            level += 1
+        return blocks
+
+    def finish(self) -> FileRoot:
+        """Close what is open.  Without any leaf, the empty file."""
+        blocks: list[Block] = []
+        if not any(self._levels):
+            empty = self._profile.leaf(b"")
+            blocks += [empty, *self.add_leaf(empty.cid, 0)]
+        level = 0
+        while level < len(self._levels) - 1 or len(self._levels[level]) > 1:
+            if self._levels[level]:
+                self._close(level, blocks)
+            level += 1
+        root = self._levels[level][0]
+        return FileRoot(root.cid, root.size_bytes, root.tsize_bytes, blocks)
+
+    def _close(self, level: int, blocks: list[Block]) -> None:
+        """Turn the children waiting at ``level`` into one node of the level above."""
+        children = self._levels[level]
+        sizes = [child.size_bytes for child in children]
+        total = sum(sizes)
+        links = (Link(child.cid, "", child.tsize_bytes) for child in children)
+        message = Message(Kind.FILE, filesize=total, blocksizes=sizes)
+        block = self._profile.block(dagpb.encode(links, unixfs.encode(message)))
+        blocks.append(block)
+        tsize = len(block.data) + sum(child.tsize_bytes for child in children)
+        if level + 1 == len(self._levels):
+            self._levels.append([])
+        self._levels[level + 1].append(_Subtree(block.cid, total, tsize))
+        self._levels[level] = []
+
+    def _tsize_of(self, size_bytes: int) -> int:
+        if size_bytes not in self._leaf_bytes:
+            if len(self._leaf_bytes) > 1:
+                self._leaf_bytes.clear()
+            self._leaf_bytes[size_bytes] = self._profile.leaf_bytes(size_bytes)
+        return self._leaf_bytes[size_bytes]

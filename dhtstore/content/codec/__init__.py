@@ -1,0 +1,1 @@
+"""Bytes of a DAG: protobuf, dag-pb and UnixFS, written and read."""

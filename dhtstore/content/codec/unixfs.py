@@ -1,0 +1,270 @@
+"""UnixFS: what a dag-pb node means as a file, a directory, a shard of one, or a symbolic link
+(UnixFS specification; ``Data`` message of unixfs.proto).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from dhtstore.content.codec import dagpb
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.hamt import HASH_TYPE, fanout_bits, prefix_chars, shard_prefixes
+from dhtstore.content.codec.protobuf import (
+    BYTES,
+    FIXED32,
+    VARINT,
+    bytes_field,
+    fields,
+    number_field,
+    read_varint,
+)
+from dhtstore.errors import MalformedDag
+from dhtstore.model.cid import RAW, Cid
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, CONTENT_SIZE_MAX_BYTES, NAME_MAX_BYTES
+
+_MODE_MASK: Final = 0o7777
+_TYPE, _CONTENT, _FILESIZE, _BLOCKSIZES, _HASH_TYPE, _FANOUT, _MODE, _MTIME = range(1, 9)
+_WIRE_TYPES: Final = {
+    _TYPE: (VARINT,),
+    _CONTENT: (BYTES,),
+    _FILESIZE: (VARINT,),
+    _BLOCKSIZES: (VARINT, BYTES),
+    _HASH_TYPE: (VARINT,),
+    _FANOUT: (VARINT,),
+    _MODE: (VARINT,),
+    _MTIME: (BYTES,),
+}
+
+
+class Kind(IntEnum):
+    """The ``Type`` of a UnixFS node.  A raw block reads as RAW."""
+
+    RAW = 0
+    DIRECTORY = 1
+    FILE = 2
+    METADATA = 3
+    SYMLINK = 4
+    SHARD = 5
+
+
+class Node(msgspec.Struct, frozen=True, gc=False):
+    """A block that was read and found consistent in itself.
+
+    ``size_bytes`` is the content of a file (its own ``content`` and all below); for directories
+    the sum of what the links claim.  ``sizes`` are the claims per link: block sizes in a file,
+    Tsizes in a directory.
+    """
+
+    kind: Kind
+    links: list[Link]
+    sizes: list[int]
+    content: bytes | memoryview
+    size_bytes: int
+    block_bytes: int
+    fanout: int = 0
+    mode: int | None = None
+    mtime: tuple[int, int] | None = None
+
+    @property
+    def is_file(self) -> bool:
+        return self.kind is Kind.FILE or self.kind is Kind.RAW
+
+
+def read_node(cid: Cid, block: bytes | memoryview) -> Node:
+    """What ``block``, already verified against ``cid``, says.  Raises MalformedDag."""
+    if cid.codec == RAW:
+        if len(block) > BLOCK_SIZE_MAX_BYTES:
+            raise MalformedDag(f"a block of {len(block)} bytes is too large")
+        return Node(Kind.RAW, [], [], block, len(block), len(block))
+    links, raw = dagpb.decode(block)
+    message = _decode(raw)
+    return _READERS[message.kind](links, message, len(block))
+
+
+# --- the Data message -----------------------------------------------------------------------
+
+
+class Message(msgspec.Struct):
+    """The UnixFS ``Data`` message, field by field."""
+
+    kind: Kind = Kind.RAW
+    content: bytes = b""
+    filesize: int | None = None
+    blocksizes: list[int] = []  # msgspec copies empty mutable defaults
+    hash_type: int | None = None
+    fanout: int | None = None
+    mode: int | None = None
+    mtime: tuple[int, int] | None = None
+
+
+def encode(message: Message) -> bytes:
+    """The canonical bytes: fields in order of their numbers, absent ones left out."""
+    parts = [number_field(_TYPE, message.kind)]
+    if message.content:
+        parts.append(bytes_field(_CONTENT, message.content))
+    if message.filesize is not None:
+        parts.append(number_field(_FILESIZE, message.filesize))
+    parts += [number_field(_BLOCKSIZES, size) for size in message.blocksizes]
+    for field, value in (
+        (_HASH_TYPE, message.hash_type),
+        (_FANOUT, message.fanout),
+        (_MODE, message.mode),
+    ):
+        if value is not None:
+            parts.append(number_field(field, value))
+    return b"".join(parts)
+
+
+def _decode(raw: bytes) -> Message:
+    message, kind = Message(), None
+    for field, wire_type, value in fields(raw):
+        if field not in _WIRE_TYPES:
+            continue  # later versions may add fields; protobuf readers skip them
+        if wire_type not in _WIRE_TYPES[field]:
+            raise MalformedDag(f"a UnixFS node with field {field} of the wrong wire type")
+        if field == _TYPE:
+            kind = value
+        else:
+            _set_field(message, field, value)
+    if not isinstance(kind, int) or kind not in _READERS:
+        raise MalformedDag(f"a UnixFS node of unsupported type {kind!r}")
+    message.kind = Kind(kind)
+    return message
+
+
+def _set_field(message: Message, field: int, value: int | bytes) -> None:
+    if field == _BLOCKSIZES:
+        message.blocksizes += [value] if isinstance(value, int) else _packed(value)
+    elif isinstance(value, bytes):
+        if field == _CONTENT:
+            message.content = value
+        else:
+            message.mtime = _decode_mtime(value)
+    elif field == _FILESIZE:
+        message.filesize = value
+    elif field == _HASH_TYPE:
+        message.hash_type = value
+    elif field == _FANOUT:
+        message.fanout = value
+    else:
+        message.mode = value & _MODE_MASK
+
+
+def _packed(raw: bytes) -> Iterable[int]:
+    at = 0
+    while at < len(raw):
+        value, at = read_varint(raw, at)
+        yield value
+
+
+def _decode_mtime(raw: bytes) -> tuple[int, int]:
+    """Seconds (signed) and nanoseconds."""
+    seconds = nanoseconds = 0
+    for field, wire_type, value in fields(raw):
+        if field == 1 and wire_type == VARINT and isinstance(value, int):
+            seconds = value - (1 << 64) if value >> 63 else value
+        elif field == 2 and wire_type == FIXED32 and isinstance(value, bytes):
+            nanoseconds = int.from_bytes(value, "little")
+    if nanoseconds >= 10**9:
+        raise MalformedDag("a modification time with a second or more of nanoseconds")
+    return seconds, nanoseconds
+
+
+# --- what each type must hold ---------------------------------------------------------------
+
+
+def _read_file(links: list[Link], message: Message, block_bytes: int) -> Node:
+    sizes = message.blocksizes
+    if len(sizes) != len(links) or (links and message.kind is Kind.RAW):
+        raise MalformedDag(f"a file node with {len(links)} links and {len(sizes)} block sizes")
+    if 0 in sizes:
+        raise MalformedDag("a file node with a child that claims no bytes")
+    total = len(message.content) + sum(sizes)
+    _check_size("file", total)
+    if message.filesize not in (None, total):
+        raise MalformedDag(f"a file node that claims {message.filesize} bytes, not {total}")
+    return _node(links, sizes, message, total, block_bytes)
+
+
+def _read_directory(links: list[Link], message: Message, block_bytes: int) -> Node:
+    names = [link.name for link in links]
+    for name in names:
+        check_name(name)
+    if len(set(names)) != len(names):
+        raise MalformedDag("a directory with two entries of one name")
+    return _directory_node(links, message, block_bytes)
+
+
+def _read_shard(links: list[Link], message: Message, block_bytes: int) -> Node:
+    if message.hash_type != HASH_TYPE:
+        raise MalformedDag(f"a directory shard with unknown hash type {message.hash_type}")
+    fanout = message.fanout or 0
+    fanout_bits(fanout)
+    chars, slots = prefix_chars(fanout), 0
+    for link, index in zip(links, shard_prefixes(links, fanout), strict=True):
+        if slots >> index & 1:
+            raise MalformedDag("a directory shard with two links in one slot")
+        slots |= 1 << index
+        if len(link.name) > chars:
+            check_name(link.name[chars:])
+    if int.from_bytes(message.content, "big") != slots:
+        raise MalformedDag("a directory shard whose bit field does not match its links")
+    return _directory_node(links, message, block_bytes)
+
+
+def _directory_node(links: list[Link], message: Message, block_bytes: int) -> Node:
+    sizes = [link.tsize_bytes for link in links]
+    total = sum(sizes)
+    _check_size("directory", total)
+    return _node(links, sizes, message, total, block_bytes)
+
+
+def _check_size(kind: str, size_bytes: int) -> None:
+    if size_bytes > CONTENT_SIZE_MAX_BYTES:
+        limit = CONTENT_SIZE_MAX_BYTES
+        raise MalformedDag(
+            f"a {kind} that claims {size_bytes} bytes, more than the {limit} allowed"
+        )
+
+
+def _read_symlink(links: list[Link], message: Message, block_bytes: int) -> Node:
+    if links or not message.content:
+        raise MalformedDag("a symbolic link with children, or without a target")
+    return _node(links, [], message, 0, block_bytes)
+
+
+def _node(
+    links: list[Link], sizes: list[int], message: Message, size_bytes: int, block_bytes: int
+) -> Node:
+    return Node(
+        message.kind,
+        links,
+        sizes,
+        message.content,
+        size_bytes,
+        block_bytes,
+        message.fanout or 0,
+        message.mode,
+        message.mtime,
+    )
+
+
+_READERS: Final = {
+    Kind.RAW: _read_file,
+    Kind.DIRECTORY: _read_directory,
+    Kind.FILE: _read_file,
+    Kind.SYMLINK: _read_symlink,
+    Kind.SHARD: _read_shard,
+}
+
+
+def check_name(name: str) -> None:
+    """Raise MalformedDag unless ``name`` can safely be one name in one directory."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise MalformedDag(f"a directory with an entry named {name[:80]!r}")
+    if len(name) > NAME_MAX_BYTES or len(name.encode()) > NAME_MAX_BYTES:
+        raise MalformedDag(f"a directory with a name of {len(name)} characters")

@@ -1,0 +1,175 @@
+"""Find, list and describe what is below a root.
+
+Each function is a generator that yields wants and is sent the verified bytes of each: the caller
+decides where blocks come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+from dhtstore.content.codec.hamt import name_hash, prefix_chars, slot
+from dhtstore.content.codec.unixfs import Kind, Node, read_node
+from dhtstore.content.dag.children import Role, Task, check_claims, children
+from dhtstore.content.dag.dag_walk import root_task
+from dhtstore.content.dag.units import Place
+from dhtstore.content.dag.walk import Want
+from dhtstore.errors import MalformedDag, NoSuchPath, UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.params import TREE_ENTRIES_MAX
+
+Data = bytes | memoryview
+EntryType = Literal["file", "directory", "symlink"]
+_TYPES: dict[Kind, EntryType] = {
+    Kind.RAW: "file",
+    Kind.FILE: "file",
+    Kind.DIRECTORY: "directory",
+    Kind.SHARD: "directory",
+    Kind.SYMLINK: "symlink",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a path leads to.  A walk of it is started with both fields."""
+
+    cid: Cid
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One entry.  ``size_bytes`` is the content of a file, the target of a symbolic link, the
+    claimed total of a directory."""
+
+    name: str
+    cid: Cid
+    type: EntryType
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One node.  ``tsize_bytes`` is what all of it claims, blocks included."""
+
+    cid: Cid
+    type: EntryType
+    size_bytes: int
+    block_bytes: int
+    links: int
+    tsize_bytes: int
+    mode: int | None
+    mtime: tuple[int, int] | None
+
+
+def resolve(
+    root: Cid, names: Sequence[str], *, place: Place | None = None
+) -> Generator[Want, Data, Resolved]:
+    """Follow ``names`` down from ``root``.  Raises NoSuchPath naming what is missing, MalformedDag.
+
+    Without names nothing is fetched.
+    """
+    reader, task = _Reader(), root_task(root, place)
+    for depth, name in enumerate(names):
+        found = yield from _enter(reader, task, name)
+        if found is None:
+            missing = "/".join(names[: depth + 1])
+            raise NoSuchPath(f"there is no {missing!r} in {root}")
+        task = found
+    return Resolved(task.cid, task.place)
+
+
+def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, list[Listed]]:
+    """The entries of a directory, by name.
+
+    Entries that are not raw blocks are fetched for their type and size.  Raises UsageError if
+    the root is not a directory, MalformedDag.
+    """
+    reader, listed = _Reader(), list[Listed]()
+    stack = [root_task(root, place)]
+    while stack:
+        task = stack.pop()
+        node = yield from reader.read(task)
+        if task.role is Role.ENTRY:
+            listed.append(_listed(task, node))
+            continue
+        _need_directory(task, node)
+        for child in children(task, node):
+            if child.is_leaf and child.cid.inlined is None:
+                listed.append(Listed(child.path[-1], child.cid, "file", child.claim_bytes))
+            else:
+                stack.append(child)
+        if len(listed) + len(stack) > TREE_ENTRIES_MAX:
+            raise MalformedDag(f"a directory of more than {TREE_ENTRIES_MAX} entries")
+    return sorted(listed, key=lambda entry: entry.name.encode())
+
+
+def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, Stat]:
+    """One node: fetches its block only.  Raises MalformedDag."""
+    node = yield from _Reader().read(root_task(root, place))
+    return Stat(
+        root,
+        _TYPES[node.kind],
+        node.size_bytes,
+        node.block_bytes,
+        len(node.links),
+        node.block_bytes + sum(link.tsize_bytes for link in node.links),
+        node.mode,
+        node.mtime,
+    )
+
+
+class _Reader:
+    """Reads one task's node at a time, numbering its wants."""
+
+    def __init__(self) -> None:
+        self._sequence = count()
+
+    def read(self, task: Task) -> Generator[Want, Data, Node]:
+        data: Data | None = task.cid.inlined
+        if data is None:
+            unit, hint = task.place.unit, task.size_hint_bytes
+            data = yield Want(task.cid, unit, hint, next(self._sequence))
+        node = read_node(task.cid, data)
+        check_claims(task, node)
+        return node
+
+
+def _enter(reader: _Reader, task: Task, name: str) -> Generator[Want, Data, Task | None]:
+    """The entry ``name`` of the directory ``task``, through its shards."""
+    while True:
+        node = yield from reader.read(task)
+        if node.kind not in (Kind.DIRECTORY, Kind.SHARD):
+            return None
+        found = _match(task, node, name)
+        if found is None or found.role is Role.ENTRY:
+            return found
+        task = found
+
+
+def _match(task: Task, node: Node, name: str) -> Task | None:
+    """The child that is the entry ``name``, or the shard it must be in."""
+    if node.kind is Kind.DIRECTORY:
+        return next((child for child in children(task, node) if child.path[-1] == name), None)
+    level = task.slot.level if task.slot else 0
+    index = slot(name_hash(name), level, node.fanout)
+    prefix = f"{index:0{prefix_chars(node.fanout)}X}"
+    for link, child in zip(node.links, children(task, node), strict=True):
+        if link.name in (prefix, prefix + name):
+            return child
+    return None
+
+
+def _need_directory(task: Task, node: Node) -> None:
+    if node.kind not in (Kind.DIRECTORY, Kind.SHARD):
+        raise UsageError(f"{task.cid} is a {_TYPES[node.kind]}, not a directory")
+
+
+def _listed(task: Task, node: Node) -> Listed:
+    size_bytes = node.size_bytes if node.is_file else task.claim_bytes
+    if node.kind is Kind.SYMLINK:
+        size_bytes = len(node.content)
+    return Listed(task.path[-1], task.cid, _TYPES[node.kind], size_bytes)

@@ -1,0 +1,66 @@
+"""Walk whatever a root is, file or directory, for export to a file system."""
+
+from __future__ import annotations
+
+from dhtstore.content.codec.unixfs import Kind, Node
+from dhtstore.content.dag.children import Role, Task
+from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
+from dhtstore.content.dag.units import Place
+from dhtstore.content.dag.walk import Directory, File, Output, Symlink
+from dhtstore.errors import MalformedDag, SymlinkAlone
+from dhtstore.model.cid import Cid
+from dhtstore.params import TREE_ENTRIES_MAX
+
+
+class TreeWalk(DagWalk):
+    """Emits directories, files, symbolic links and pieces, each parent before its children.
+
+    Paths are safe to create below the target: no name leaves its directory, no name stands
+    twice, no symbolic link leads out.  ``place`` comes from ``resolve``.  Where the root is a
+    symbolic link, SymlinkAlone is raised, at once if its CID is its content.
+    """
+
+    def __init__(self, root: Cid, *, place: Place | None = None) -> None:
+        self._entries = 0
+        super().__init__([root_task(root, place)])
+
+    def _emit(self, task: Task, node: Node) -> list[Output]:
+        if task.role is Role.PART:
+            return piece(task, node)
+        if task.role is Role.SHARD:
+            return []
+        self._entries += 1
+        if self._entries > TREE_ENTRIES_MAX:
+            raise MalformedDag(f"a tree of more than {TREE_ENTRIES_MAX} entries")
+        if node.is_file:
+            return [File(task.path, node.size_bytes, node.mode), *piece(task, node)]
+        if node.kind is Kind.SYMLINK:
+            return [_symlink(task, node)]
+        return [Directory(task.path)]
+
+
+def _symlink(task: Task, node: Node) -> Symlink:
+    """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
+    try:
+        target = bytes(node.content).decode()
+    except UnicodeDecodeError:
+        raise MalformedDag("a symbolic link whose target is not UTF-8") from None
+    if not task.path:
+        raise SymlinkAlone(f"{task.cid} is a symbolic link to {target[:80]!r}")
+    if may_lead_out(task.path, target):
+        name = "/".join(task.path)
+        raise MalformedDag(f"a symbolic link {name!r} to {target[:80]!r} may lead out")
+    return Symlink(task.path, target)
+
+
+def may_lead_out(path: tuple[str, ...], target: str) -> bool:
+    """Whether a symbolic link at ``path`` could lead out of its tree.
+
+    Only leading ``..`` are allowed, and no more than there are directories above the link:
+    those are real directories.  Whatever names follow lead down, or through further links that
+    were held to the same rule.  A ``..`` after a name could climb out through such a link.
+    """
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
+    outside = target.startswith("/") or ups > len(path) - 1 or ".." in parts[ups:]
+    return outside or "\0" in target or not path

@@ -1,0 +1,174 @@
+"""Where a DAG is cut into units: decided by what links claim, so by the DAG alone.
+
+A subtree that claims at most UNIT_SIZE_MAX_BYTES of content lies inside one unit.  Above that
+its top block joins the spine, and its children are cut in order into runs of at most that size.
+``cut_node`` is the whole rule; everything that needs to know a block's unit goes through it.
+
+The spine is cut the same way, and also by claims alone, so that reaching one block needs only
+the blocks above it: a spine subtree that claims at most SPINE_SPAN_MAX_BYTES lies inside one
+spine unit, which by the estimate in params is then at most SPINE_UNIT_MAX_BYTES long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from itertools import count
+
+import msgspec
+
+from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.unixfs import Node, read_node
+from dhtstore.content.dag.walk import Want
+from dhtstore.errors import MalformedDag
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
+from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
+    DAG_DEPTH_MAX,
+    SPINE_BLOCKS_MAX,
+    SPINE_SPAN_MAX_BYTES,
+    UNIT_ROOTS_MAX_BYTES,
+    UNIT_SIZE_MAX_BYTES,
+)
+
+_CID_OVERHEAD_BYTES = 4  # what an offer needs besides the CID; part of the rule, so never changed
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Which unit a block is in.
+
+    ``top`` marks a root whose block has not told yet whether its unit is a spine.
+    """
+
+    unit: Unit
+    top: bool = False
+
+    @classmethod
+    def of_root(cls, root: Cid) -> Place:
+        """The root of a whole DAG.  Its block is in the unit named by it, whatever its size."""
+        return cls(Unit.of((root,), 0), top=True)
+
+
+def settle(node: Node, place: Place) -> Place:
+    """``place`` once the block is known: a top becomes a whole unit or the head of the spine."""
+    if not place.top:
+        return place
+    spine = node.size_bytes > UNIT_SIZE_MAX_BYTES
+    return Place(Unit.of(place.unit.roots, 0 if spine else node.size_bytes, spine=spine))
+
+
+def cut_node(node: Node, place: Place) -> list[Place]:
+    """The place of each child of ``node``, which itself is at ``place``."""
+    place = settle(node, place)
+    places = [place] * len(node.links)
+    if not place.unit.spine:
+        return places
+    content, spines = _Run(UNIT_SIZE_MAX_BYTES), _Run(SPINE_SPAN_MAX_BYTES, spine=True)
+    stay_above_bytes = _span(node)
+    for i, (link, size) in enumerate(zip(node.links, node.sizes, strict=True)):
+        if size <= UNIT_SIZE_MAX_BYTES:
+            content.add(i, link.cid, size, places)
+            continue
+        content.end(places)
+        if size <= stay_above_bytes:
+            spines.add(i, link.cid, size, places)
+        else:
+            spines.end(places)
+    content.end(places)
+    spines.end(places)
+    return places
+
+
+def _span(node: Node) -> int:
+    """Spine children that claim more than this stay in the unit of ``node``."""
+    return SPINE_SPAN_MAX_BYTES if node.size_bytes > SPINE_SPAN_MAX_BYTES else 0
+
+
+class _Run:
+    """Siblings gathered into one unit; ``end`` makes it and notes it in ``places``."""
+
+    def __init__(self, size_max_bytes: int, *, spine: bool = False) -> None:
+        self._size_max_bytes, self._spine = size_max_bytes, spine
+        self._roots: list[Cid] = []
+        self._indices: list[int] = []
+        self._size_bytes = self._roots_bytes = 0
+
+    def add(self, index: int, cid: Cid, size_bytes: int, places: list[Place]) -> None:
+        roots_bytes = len(cid.raw) + _CID_OVERHEAD_BYTES
+        if (
+            self._size_bytes + size_bytes > self._size_max_bytes
+            or self._roots_bytes + roots_bytes > UNIT_ROOTS_MAX_BYTES
+        ):
+            self.end(places)
+        self._roots.append(cid)
+        self._indices.append(index)
+        self._size_bytes += size_bytes
+        self._roots_bytes += roots_bytes
+
+    def end(self, places: list[Place]) -> None:
+        if not self._roots:
+            return
+        size_bytes = 0 if self._spine else self._size_bytes
+        place = Place(Unit.of(tuple(self._roots), size_bytes, spine=self._spine))
+        for index in self._indices:
+            places[index] = place
+        self._roots, self._indices = [], []
+        self._size_bytes = self._roots_bytes = 0
+
+
+def units(root: Cid) -> Generator[Cid, bytes | memoryview, list[Unit]]:
+    """``unit_wants`` for whoever has every block at hand: yields CIDs."""
+    asking = unit_wants(root)
+    try:
+        want = next(asking)
+        while True:
+            want = asking.send((yield want.cid))
+    except StopIteration as finished:
+        found: list[Unit] = finished.value
+        return found
+
+
+def unit_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Unit]]:
+    """All units of the DAG below ``root``, in DAG order, each once; the first is named by root.
+
+    Yields wants for the blocks it needs (the root and the spine) and is sent their verified
+    bytes.  Raises MalformedDag.
+    """
+    found: dict[tuple[bytes, bool], Unit] = {}
+    seen: set[tuple[bytes, bytes]] = set()
+    stack, sequence = [(root, Place.of_root(root), 0)], count()
+    while stack:
+        cid, place, depth = stack.pop()
+        data: bytes | memoryview | None = cid.inlined
+        if data is None:
+            data = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
+        node = read_node(cid, data)
+        place = settle(node, place)
+        places = cut_node(node, place)
+        for unit in _distinct(place, places):
+            found.setdefault((unit.name, unit.spine), unit)
+        for link, child in reversed(list(zip(node.links, places, strict=True))):
+            if child.unit.spine and _is_new(seen, link, child):
+                stack.append((link.cid, child, depth + 1))
+        if depth > DAG_DEPTH_MAX or len(seen) > SPINE_BLOCKS_MAX:
+            raise MalformedDag(f"{root} is too deep or too wide to be cut into units")
+    return list(found.values())
+
+
+def _distinct(first: Place, places: Sequence[Place]) -> Iterator[Unit]:
+    """The units of neighbouring places, without repeating one for each sibling."""
+    last = first
+    yield first.unit
+    for place in places:
+        if place is not last:
+            yield place.unit
+        last = place
+
+
+def _is_new(seen: set[tuple[bytes, bytes]], link: Link, place: Place) -> bool:
+    """The same block in the same unit has the same spine below it: once is enough."""
+    key = (link.cid.raw, place.unit.name)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True

@@ -1,0 +1,1 @@
+"""Pure: the routing table, lookups, records, rates and estimates."""

@@ -1,0 +1,164 @@
+"""One iterative lookup as an object: who to ask next, and what the answers mean.
+
+Kademlia section 2.3 without rounds: ``alpha`` requests are in flight; a peer that is slow gives
+back its slot and its place among the k until it answers; once answers stop bringing closer nodes
+the window widens to k.  A peer that failed is dead to this lookup for good, whoever names it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from dhtstore.dht.core.peer import Peer
+from dhtstore.params import ALPHA, K
+
+_CANDIDATES_MAX: Final = 12 * K  # an answer names at most K; farther ones are forgotten
+
+
+class State(Enum):
+    FRESH = "not asked yet"
+    ASKED = "asked, in time"
+    LATE = "asked, slower than expected"
+    ANSWERED = "answered"
+    DEAD = "failed"
+
+
+# Module names: an enum's member costs several lookups, and these are compared all the time.
+_FRESH, _ASKED, _LATE = State.FRESH, State.ASKED, State.LATE
+_ANSWERED, _DEAD = State.ANSWERED, State.DEAD
+
+
+class _Candidate:
+    __slots__ = ("asked_s", "distance", "peer", "state")
+
+    def __init__(self, peer: Peer, distance: int) -> None:
+        self.peer, self.distance = peer, distance
+        self.state, self.asked_s = _FRESH, 0.0
+
+    def __lt__(self, other: _Candidate) -> bool:
+        return self.distance < other.distance
+
+
+class Lookup:
+    """Finds the ``k`` nodes closest to ``target`` that answer.  ``own_id`` is never asked.
+
+    The caller sends a request to each peer that ``next`` names, reports what came of it, and
+    calls ``next`` again then and at ``wake_at``; ``finished`` says when to stop.
+    """
+
+    def __init__(
+        self,
+        target: bytes,
+        seeds: Iterable[Peer],
+        *,
+        own_id: bytes,
+        soft_timeout_s: float,
+        k: int = K,
+        alpha: int = ALPHA,
+    ) -> None:
+        self.target, self.k, self.alpha = target, k, alpha
+        self._target = int.from_bytes(target, "big")
+        self._own_id = own_id
+        self._soft_timeout_s = soft_timeout_s
+        self._known: dict[bytes, _Candidate] = {}
+        self._ranked: list[_Candidate] = []
+        self._in_time: list[_Candidate] = []  # asked and not late, in the order of asking
+        self._without_progress = 0
+        self._learn(seeds)
+
+    def next(self, now: float) -> list[Peer]:
+        """The peers to ask now (monotonic seconds); they count as asked."""
+        self._free_slots(now)
+        window = self.k if self._without_progress >= self.alpha else self.alpha
+        free = window - len(self._in_time)
+        if free <= 0:
+            return []
+        chosen = self._fresh_leaders(free)
+        for candidate in chosen:
+            candidate.state, candidate.asked_s = _ASKED, now
+        self._in_time += chosen
+        return [candidate.peer for candidate in chosen]
+
+    def wake_at(self) -> float | None:
+        """When the next slow peer gives up its slot; None if nobody is awaited in time."""
+        return self._in_time[0].asked_s + self._soft_timeout_s if self._in_time else None
+
+    def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None:
+        """``peer`` answered and named ``contacts``."""
+        candidate = self._known.get(peer.id)
+        if candidate is None or candidate.state not in (_ASKED, _LATE):
+            return
+        self._settle(candidate, _ANSWERED)
+        candidate.peer = peer
+        self._without_progress = 0 if self._learn(contacts) else self._without_progress + 1
+
+    def on_failure(self, peer: Peer) -> None:
+        """``peer`` did not answer, or answered nonsense."""
+        candidate = self._known.get(peer.id)
+        if candidate is not None and candidate.state not in (_ANSWERED, _DEAD):
+            self._settle(candidate, _DEAD)
+            self._ranked.remove(candidate)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the k closest of those that can still count have all answered."""
+        answered, late = 0, False
+        for candidate in self._ranked:  # asked after every answer, so it stops where it can
+            if candidate.state is _ANSWERED:
+                answered += 1
+                if answered == self.k:
+                    return True
+            elif candidate.state is _LATE:
+                late = True
+            else:
+                return False
+        return not late
+
+    def result(self) -> list[Peer]:
+        """The closest peers that answered, closest first, at most k."""
+        return [c.peer for c in self._ranked if c.state is _ANSWERED][: self.k]
+
+    def _settle(self, candidate: _Candidate, state: State) -> None:
+        if candidate.state is _ASKED:
+            self._in_time.remove(candidate)
+        candidate.state = state
+
+    def _fresh_leaders(self, count: int) -> list[_Candidate]:
+        """Those not asked yet among the k closest that can still count, closest first."""
+        fresh, leaders = list[_Candidate](), 0
+        for candidate in self._ranked:
+            if candidate.state is _LATE:
+                continue
+            if candidate.state is _FRESH:
+                fresh.append(candidate)
+            leaders += 1
+            if leaders == self.k or len(fresh) == count:
+                break
+        return fresh
+
+    def _free_slots(self, now: float) -> None:
+        # Written as in wake_at: rounding must not make a caller wake too early for ever.
+        while self._in_time and now >= self._in_time[0].asked_s + self._soft_timeout_s:
+            self._in_time.pop(0).state = _LATE
+
+    def _learn(self, peers: Iterable[Peer]) -> bool:
+        """Add candidates; True if one is closer than any known before."""
+        closest = self._ranked[0].distance if self._ranked else None
+        for peer in peers:
+            if peer.id not in self._known and peer.id != self._own_id:
+                candidate = _Candidate(peer, peer.long_id ^ self._target)
+                self._known[peer.id] = candidate
+                insort(self._ranked, candidate)
+        self._forget_far()
+        return bool(self._ranked) and (closest is None or self._ranked[0].distance < closest)
+
+    def _forget_far(self) -> None:
+        """Of those not asked; one that answered may stand behind them."""
+        at = len(self._ranked)
+        while len(self._ranked) > _CANDIDATES_MAX and at:
+            at -= 1
+            if self._ranked[at].state is _FRESH:
+                del self._known[self._ranked.pop(at).peer.id]

@@ -1,0 +1,1 @@
+"""Running them over an Endpoint: datagrams, calls, procedures, upkeep."""

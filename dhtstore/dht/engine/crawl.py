@@ -1,0 +1,162 @@
+"""Driving lookups and batches of requests by callbacks: one future and one timer, no tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer, unpack_peers
+from dhtstore.dht.engine.rpc import ATTEMPTS, NodeRpc
+from dhtstore.errors import RemoteProtocolError
+from dhtstore.wire.datagram import (
+    FindContact,
+    FindNode,
+    Found,
+    FoundContact,
+    GetProviders,
+    Providers,
+    Request,
+    Response,
+    split_contacts,
+)
+
+WINDOW_MAX: Final = 32  # requests of one batch in flight
+OnAnswer = Callable[[Peer, Response], bool]
+
+
+class Crawl:
+    """Runs one Lookup to its end, asking each peer ``request``.
+
+    ``on_answer`` sees every answer and returns True to stop early.
+    """
+
+    def __init__(
+        self,
+        rpc: NodeRpc,
+        lookup: Lookup,
+        request: FindNode | GetProviders | FindContact,
+        on_answer: OnAnswer | None = None,
+    ) -> None:
+        self.lookup = lookup
+        self._rpc, self._request, self._on_answer = rpc, request, on_answer
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pages = 0
+
+    async def run(self) -> None:
+        """Until the lookup is finished; may be cancelled, the answers so far remain."""
+        try:
+            self._pump()
+            await self._done
+        finally:
+            self._stop()
+
+    def ask_page(self, peer: Peer, request: GetProviders) -> None:
+        """Ask ``peer`` for more before the crawl may end."""
+        self._pages += 1
+        self._rpc.ask(peer, request, self._page_done)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _pump(self) -> None:
+        if self._done.done():
+            return
+        for peer in self.lookup.next(self._loop.time()):
+            self._rpc.ask(peer, self._request, self._answered)
+        if self.lookup.finished and not self._pages:
+            self._stop()
+        elif self._timer is None and (wake_at := self.lookup.wake_at()) is not None:
+            self._timer = self._loop.call_at(wake_at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _answered(self, peer: Peer, response: Response | None) -> None:
+        if self._done.done():
+            return
+        contacts = contacts_in(peer, response)
+        if response is None or contacts is None:
+            self.lookup.on_failure(peer)
+        else:
+            self.lookup.on_response(peer, contacts)
+            self._offer(peer, response)
+        self._pump()
+
+    def _page_done(self, peer: Peer, response: Response | None) -> None:
+        self._pages -= 1
+        if not self._done.done():
+            if response is not None:
+                self._offer(peer, response)
+            self._pump()
+
+    def _offer(self, peer: Peer, response: Response) -> None:
+        if self._on_answer is not None and self._on_answer(peer, response):
+            self._stop()
+
+
+def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
+    """The usable contacts that ``peer`` named; None if its answer is malformed.
+
+    A loopback contact means something only to who is on that machine.
+    """
+    if not isinstance(response, Found | Providers | FoundContact):
+        return None
+    try:
+        named = unpack_peers(split_contacts(response.contacts, ipv6=peer.ipv6))
+    except RemoteProtocolError:
+        return None
+    return named if peer.loopback else [p for p in named if not p.loopback]
+
+
+class Batch:
+    """Sends requests, a window of them at a time; ``answers`` runs parallel to them."""
+
+    def __init__(
+        self, rpc: NodeRpc, requests: Sequence[tuple[Peer, Request]], attempts: int = ATTEMPTS
+    ) -> None:
+        self._attempts = attempts
+        self.answers: list[Response | None] = [None] * len(requests)
+        self._rpc, self._waiting = rpc, enumerate(requests)
+        self._missing = len(requests)
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Until every request was answered or given up; may be cancelled."""
+        if not self._missing:
+            return
+        try:
+            for _ in range(WINDOW_MAX):
+                self._send_next(self._waiting)
+            await self._done
+        finally:
+            self._done.cancel()
+
+    def _send_next(self, waiting: Iterator[tuple[int, tuple[Peer, Request]]]) -> None:
+        following = next(waiting, None)
+        if following is None:
+            return
+        index, (peer, request) = following
+
+        def on_done(_: Peer, response: Response | None) -> None:
+            self._answered(index, response)
+
+        self._rpc.ask(peer, request, on_done, attempts=self._attempts)
+
+    def _answered(self, index: int, response: Response | None) -> None:
+        if self._done.done():
+            return
+        self.answers[index] = response
+        self._missing -= 1
+        if self._missing:
+            self._send_next(self._waiting)
+        else:
+            self._done.set_result(None)

@@ -1,0 +1,145 @@
+"""Agreed keys with the peers used last, and what a stranger must do to earn an agreement.
+
+An agreement costs 50 to 80 microseconds, so strangers' are rationed: freely at a low rate, above
+it only against a cookie that proves their address, then at a rate per address prefix (WireGuard
+section 5.3 does the same under load).  A key is remembered only after its first valid MAC.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from dhtstore.dht.core.limits import TokenBucket
+from dhtstore.errors import InvalidSignature
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
+from dhtstore.params import COLD_KEYS_PER_S, COOKIE_KEYS_PER_S, COOKIE_LIFETIME_S, SESSION_KEYS_MAX
+from dhtstore.wire import envelope
+from dhtstore.wire.datagram import pack_address
+from dhtstore.wire.envelope import KeyAgreement, Opened
+
+_PREFIXES_MAX: Final = 256
+
+
+class Check(Enum):
+    """What a datagram's outside proved."""
+
+    VALID = "valid"
+    FORGED = "forged"
+    NEEDS_COOKIE = "needs cookie"
+    OVER_RATE = "over rate"
+
+
+class RecentKeys:
+    """Keys by peer, at most SESSION_KEYS_MAX: those of a peer go when half as many others were put
+    since it was.  Reading one that is among the newer half writes nothing."""
+
+    __slots__ = ("_newer", "_older")
+
+    def __init__(self) -> None:
+        self._newer: dict[bytes, bytes] = {}
+        self._older: dict[bytes, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._older
+        yield from self._newer
+
+    def get(self, peer: bytes) -> bytes | None:
+        return self._newer.get(peer) or self._older.get(peer)
+
+    def put(self, peer: bytes, keys: bytes) -> None:
+        if peer not in self._newer:
+            if len(self._newer) >= SESSION_KEYS_MAX // 2:
+                self._older, self._newer = self._newer, {}
+            self._newer[peer] = keys
+
+
+class Sessions:
+    """Session keys of one node; see the module.  ``now`` is monotonic seconds."""
+
+    __slots__ = ("_cold", "_crypto", "_keys", "_network", "_own", "_prefixes", "_secret")
+
+    def __init__(
+        self, network: Network, crypto: KeyAgreement, own: PublicKey, cookie_secret: bytes
+    ) -> None:
+        self._network, self._crypto, self._own = network, crypto, own
+        self._keys = RecentKeys()
+        self._cold = TokenBucket(COLD_KEYS_PER_S, 2 * COLD_KEYS_PER_S)
+        self._prefixes: dict[bytes, TokenBucket] = {}
+        self._secret = cookie_secret
+
+    def keys_for(self, peer: PublicKey) -> bytes:
+        """Keys to send our own request with; raises InvalidSignature for an unusable key."""
+        return self._keys.get(peer) or self._agree(peer)
+
+    def _agree(self, peer: PublicKey) -> bytes:
+        return envelope.session_keys(self._crypto, self._network, self._own, peer)
+
+    def remember(self, peer: PublicKey, keys: bytes) -> None:
+        """After a valid MAC.  Keeps ``peer`` itself, so it should be the object that others keep
+        too, not one cut from a datagram."""
+        self._keys.put(peer, keys)
+
+    def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Check:
+        """Check a datagram that claims to be from ``peer``, with whom we share ``keys``."""
+        if not envelope.verify(self._crypto, keys, data):
+            return Check.FORGED
+        self.remember(peer, keys)
+        return Check.VALID
+
+    def check_request(
+        self, opened: Opened, data: bytes, source: Address, now: float
+    ) -> tuple[Check, bytes]:
+        """Check a request; agrees on a key with a stranger if its ration allows.  The keys that
+        come with VALID are the caller's to ``remember``."""
+        keys = self._keys.get(opened.sender)
+        if keys is None:
+            refusal = self._refuse_stranger(opened, source, now)
+            if refusal is not None:
+                return refusal, b""
+            try:
+                keys = self._agree(opened.sender)
+            except InvalidSignature:
+                return Check.FORGED, b""
+        valid = envelope.verify(self._crypto, keys, data)
+        return (Check.VALID, keys) if valid else (Check.FORGED, b"")
+
+    def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Check | None:
+        if self.proves_address(opened, source, now):
+            return None if self._prefix_bucket(source).take(now) else Check.OVER_RATE
+        return None if self._cold.take(now) else Check.NEEDS_COOKIE
+
+    def proves_address(self, opened: Opened, source: Address, now: float) -> bool:
+        """Whether the datagram carries a cookie that we sent to that address lately."""
+        if not opened.cookie:
+            return False
+        epoch = int(now // COOKIE_LIFETIME_S)
+        return opened.cookie in (self._cookie(source, epoch), self._cookie(source, epoch - 1))
+
+    def challenge(self, message_id: bytes, source: Address, now: float) -> bytes:
+        """The datagram that asks for a cookie; stateless here."""
+        cookie = self._cookie(source, int(now // COOKIE_LIFETIME_S))
+        return envelope.challenge(self._network, self._own, message_id, cookie)
+
+    def _cookie(self, source: Address, epoch: int) -> bytes:
+        where = epoch.to_bytes(8, "big", signed=True) + pack_address(source)
+        return self._crypto.mac(self._secret, b"dhtstore/cookie/1\0", where)
+
+    def _prefix_bucket(self, source: Address) -> TokenBucket:
+        """One bucket per IPv4 /24 or IPv6 /64."""
+        packed = ipaddress.ip_address(source.host).packed
+        prefix = packed[:3] if len(packed) == 4 else packed[:8]
+        bucket = self._prefixes.get(prefix)
+        if bucket is None:
+            if len(self._prefixes) >= _PREFIXES_MAX:
+                self._prefixes.clear()
+            bucket = TokenBucket(COOKIE_KEYS_PER_S, 2 * COOKIE_KEYS_PER_S)
+            self._prefixes[prefix] = bucket
+        return bucket

@@ -1,0 +1,1 @@
+"""The local socket and the pipes of a command."""

@@ -1,0 +1,1 @@
+"""Copies of units: made, held, signed for and served."""

@@ -1,0 +1,107 @@
+"""ping: whatever names a node -> contact -> one round trip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dhtstore.errors import ConnectionLost, RefusedByNetwork, UnknownNode, Unreachable, UsageError
+from dhtstore.model.contact import Contact, split_host_port
+from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
+from dhtstore.net.addresses import resolve
+from dhtstore.node.flows.join import dial_unknown
+from dhtstore.params import (
+    LOOKUP_TIMEOUT_S,
+    NODE_ID_BYTES,
+    PUBLIC_KEY_BYTES,
+    RPC_TIMEOUT_MAX_S,
+)
+from dhtstore.wire.ticket import TICKET_PREFIX, Ticket
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+_TRIES = 2  # a lost datagram is no dead node
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Who answered, where, and how fast; ``itself``: the node that was asked to ping."""
+
+    node: str
+    address: str
+    rtt_ms: float
+    itself: bool = False
+
+
+async def ping(node: Node, target: str) -> Answer:
+    """Measure a round trip to ``target``: a node id or public key in hex, a ticket or HOST:PORT.
+
+    Raises UsageError, InvalidTicket, RefusedByNetwork, UnknownNode (no address known),
+    ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers).
+    """
+    contacts = await _contacts(node, target)
+    if contacts[0].node == node.node_id:
+        return Answer(format_node(node.node_id), str(contacts[0].address), 0.0, itself=True)
+    causes: dict[str, str] = {}
+    for contact in contacts:
+        for _ in range(_TRIES):
+            try:
+                rtt_s = await node.dht.ping(contact, RPC_TIMEOUT_MAX_S)
+            except ConnectionLost as error:
+                causes[str(contact.address)] = str(error)
+            else:
+                return Answer(format_node(contact.node), str(contact.address), rtt_s * 1000)
+    reasons = "; ".join(f"{address}: {cause}" for address, cause in causes.items())
+    raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
+
+
+async def _contacts(node: Node, target: str) -> list[Contact]:
+    """At least one."""
+    if target.startswith(TICKET_PREFIX):
+        return _of_ticket(node, target)
+    if ":" in target:
+        return await _of_address(node, target)
+    return await _of_id(node, _node_id(target))
+
+
+def _of_ticket(node: Node, target: str) -> list[Contact]:
+    ticket = Ticket.parse(target)
+    if ticket.network != node.settings.network.name:
+        raise RefusedByNetwork(f"the ticket is for network {ticket.network!r}")
+    return ticket.contacts()
+
+
+async def _of_address(node: Node, target: str) -> list[Contact]:
+    """Whoever proves its key there."""
+    link = await dial_unknown(node, await resolve(*split_host_port(target)))
+    return [Contact.of(link.public_key, link.remote)]
+
+
+def _node_id(text: str) -> NodeId:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) == PUBLIC_KEY_BYTES:
+        return node_id(PublicKey(raw))
+    if len(raw) != NODE_ID_BYTES:
+        raise UsageError(
+            "a node is named by its id (40 hex digits), its public key (64), a ticket or"
+            f" HOST:PORT, not by {text[:80]!r}"
+        )
+    return NodeId(raw)
+
+
+async def _of_id(node: Node, wanted: NodeId) -> list[Contact]:
+    if wanted == node.node_id:
+        return [Contact.of(node.public_key, address) for address in node.addresses()]
+    known = [contact for contact in node.dht.contacts() if contact.node == wanted]
+    record = None
+    if not known:
+        record = await node.dht.find_contact(wanted, timeout_s=LOOKUP_TIMEOUT_S)
+    if record is not None:
+        known = [Contact.of(record.signer, address) for address in record.address_list()]
+    if not known:
+        raise UnknownNode(f"nobody knows an address of node {format_node(wanted)}")
+    return known

@@ -1,0 +1,79 @@
+"""Read: a file's bytes, whole or a range, in order, to whoever takes them.
+
+data path: root -> path resolved -> FileWalk -> fetch -> verified pieces in order -> write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.model.cid import Cid
+from dhtstore.net.local.pipes import PipeWriter
+from dhtstore.node.fetching.fetch import fetch
+from dhtstore.node.fetching.holders import DhtSources
+from dhtstore.node.fetching.reading import resolve_path
+from dhtstore.transfer.in_order import InOrder
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+Write = Callable[[bytes | memoryview], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What was read: the file itself (not the root it was found under) and its bytes."""
+
+    cid: Cid
+    size: int
+
+
+async def read(
+    node: Node,
+    root: Cid,
+    names: Sequence[str],
+    write: Write,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    timeout_s: float | None = None,
+) -> ReadResult:
+    """Await ``write`` with the bytes ``start`` to ``end`` of a file, in order, each verified.
+
+    Raises as ``fetch``, UsageError for a directory, and what ``write`` raises.
+    """
+    size = 0
+
+    async def sink(outputs: list[Output]) -> None:
+        nonlocal size
+        for piece in outputs:
+            if isinstance(piece, Piece):
+                await write(piece.data)
+                size += len(piece.data)
+
+    resolved = await resolve_path(node, root, names)
+    await fetch(
+        FileWalk(resolved.cid, start=start, end=end, place=resolved.place),
+        DhtSources(node),
+        sink,
+        store=node.ports.store,
+        blocking=node.ports.blocking,
+        in_order=InOrder(start),
+        timeout_s=timeout_s,
+    )
+    return ReadResult(resolved.cid, size)
+
+
+async def cat(
+    node: Node, root: Cid, names: Sequence[str], descriptor: int, *, timeout_s: float | None
+) -> ReadResult:
+    """Read a file into ``descriptor``, the write end of a pipe, which is owned and closed.
+
+    Raises as ``read``, and NotRunning when the reader goes away.
+    """
+    async with PipeWriter(descriptor) as pipe:
+        return await read(node, root, names, pipe.write, timeout_s=timeout_s)

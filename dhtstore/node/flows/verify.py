@@ -1,0 +1,49 @@
+"""verify: read every block of the store again and compare it with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from dhtstore.errors import BlockDamaged, BlockMissing
+from dhtstore.model.cid import Cid
+from dhtstore.node.flows.progress import Progress, ProgressSink
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+_BLOCKS_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Verified:
+    """``size`` counts the bytes of the blocks that are whole; ``damaged`` names the others."""
+
+    blocks: int = 0
+    size: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+
+async def verify(node: Node, progress: ProgressSink) -> Verified:
+    """Blocks that are stored or dropped meanwhile may or may not be counted."""
+    found = Verified()
+    cids = iter(node.ports.store.cids())
+    total = node.ports.store.used_bytes
+    while await node.ports.blocking.run(_check_some, node, cids, found):
+        progress(Progress("verifying", found.size, total))
+    return found
+
+
+def _check_some(node: Node, cids: Iterator[Cid], found: Verified) -> bool:
+    some = list(islice(cids, _BLOCKS_AT_ONCE))
+    for cid in some:
+        try:
+            found.size += len(node.ports.store.get(cid))
+            found.blocks += 1
+        except BlockDamaged:
+            found.damaged.append(str(cid))
+        except BlockMissing:
+            continue  # dropped since it was listed
+    return bool(some)

@@ -1,0 +1,71 @@
+"""On a client the local copy of a put is only staging, dropped when no put needs it.
+
+A client's store holds staging and pinned content, nothing else; so dropping is forgetting
+every block that no pin reaches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.errors import BlockMissing, IntegrityFailure
+from dhtstore.model.cid import Cid
+from dhtstore.node.copies.own_copy import local_units
+from dhtstore.store.blocks.contract import BlockStore
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+_DELETE_AT_ONCE = 1024
+
+
+class Staging:
+    """``async with`` around each put; the last one out cleans up, and whoever comes meanwhile
+    waits, so that nothing is dropped under a put that has begun."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._puts = 0
+        self._dropping = asyncio.Lock()
+
+    async def __aenter__(self) -> None:
+        async with self._dropping:
+            self._puts += 1
+
+    async def __aexit__(self, *error: object) -> None:
+        self._puts -= 1
+        if self._node.settings.storage:
+            return
+        async with self._dropping:
+            if self._puts == 0:
+                await self._node.ports.blocking.run(self._drop)
+
+    def _drop(self) -> None:
+        """Nothing is dropped while a pinned root is damaged: what lies below the damage cannot
+        be told from staging.  ``dhtstore verify`` finds it."""
+        store = self._node.ports.store
+        kept: set[bytes] = set()
+        for pin in self._node.pins.list():
+            try:
+                _collect(store, pin.cid, kept)
+            except (BlockMissing, IntegrityFailure) as error:
+                self._node.ports.tracer("pin.damaged", root=str(pin.cid), error=str(error))
+                return
+        unpinned = [cid for cid in store.cids() if cid.multihash not in kept]
+        for start in range(0, len(unpinned), _DELETE_AT_ONCE):
+            store.delete(unpinned[start : start + _DELETE_AT_ONCE])
+
+
+def _collect(store: BlockStore, root: Cid, into: set[bytes]) -> None:
+    """Only interior blocks are read: nothing lies below a leaf."""
+    for unit in local_units(store, root):
+        walk = UnitWalk(unit)
+        while wants := walk.next(_DELETE_AT_ONCE):
+            for want in wants:
+                into.add(want.cid.multihash)
+                if walk.leaf(want) is None:
+                    walk.accept(want, store.get(want.cid))
+                else:
+                    walk.skip(want)

@@ -1,0 +1,151 @@
+"""Importing a directory tree: many small files in a few jobs, directories built bottom up.
+
+data path: listing, depth first -> small files in groups, large ones one by one -> entries ->
+a directory is built and staged when the listing has left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.dag.tree_walk import may_lead_out
+from dhtstore.errors import SourceChanged, UnreadableSource
+from dhtstore.model.cid import Cid
+from dhtstore.store.files.source import Entry as SourceEntry
+from dhtstore.store.files.source import TreeSource
+from dhtstore.tasks import pipelined
+
+if TYPE_CHECKING:
+    from dhtstore.node.importing.files import Import
+
+LISTED_AT_ONCE = 2048  # entries in memory beyond those of the directories that are open
+GROUP_FILES = 64  # small files handled in one job: a hop between threads costs as much as a file
+GROUPS_AT_ONCE = 4
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a source became.  ``tsize_bytes`` includes interior blocks."""
+
+    cid: Cid
+    size_bytes: int
+    tsize_bytes: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A directory whose listing is not over."""
+
+    path: Path
+    entries: list[Entry] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def add(self, name: str, child: Imported) -> None:
+        self.entries.append(Entry(name, child.cid, child.tsize_bytes))
+        self.size_bytes += child.size_bytes
+
+
+@dataclass(slots=True)
+class TreeImport:
+    """One directory tree on its way into the store."""
+
+    work: Import
+    source: TreeSource
+    open: list[_Open] = field(default_factory=lambda: [_Open(())])
+
+    async def run(self) -> Imported:
+        listing = self.source.entries()
+        blocking = self.work.blocking
+        while chunk := await blocking.run(_take, listing):
+            made = await self._import_files(chunk)
+            for entry in chunk:
+                await self._leave(entry.path[:-1])
+                if entry.kind == "directory":
+                    self.open.append(_Open(entry.path))
+                else:
+                    self.open[-1].add(entry.path[-1], made[entry.path])
+        await self._leave(())
+        return await self._build(self.open[0])
+
+    async def _leave(self, parent: Path) -> None:
+        """Build the open directories that ``parent`` is not inside of, innermost first."""
+        while self.open[-1].path != parent:
+            done = self.open.pop()
+            self.open[-1].add(done.path[-1], await self._build(done))
+
+    async def _build(self, done: _Open) -> Imported:
+        build = partial(build_directory, done.entries, self.work.profile)
+        cid, tsize_bytes, blocks = await self.work.blocking.run(build)
+        await self.work.stage(blocks)
+        return Imported(cid, done.size_bytes, tsize_bytes)
+
+    # --- files ------------------------------------------------------------------------------
+
+    async def _import_files(self, chunk: Sequence[SourceEntry]) -> dict[Path, Imported]:
+        made: dict[Path, Imported] = {}
+        small = [entry for entry in chunk if self._is_small(entry)]
+        groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
+        jobs = [partial(self.work.blocking.run, self._import_group, group) for group in groups]
+        async with aclosing(pipelined(jobs, GROUPS_AT_ONCE)) as results:
+            async for result in results:
+                made |= result
+                await self.work.advance(sum(child.size_bytes for child in result.values()))
+        for entry in chunk:
+            if entry.kind == "file" and not self._is_small(entry):
+                made[entry.path] = await self._import_large(entry)
+        return made
+
+    def _is_small(self, entry: SourceEntry) -> bool:
+        limit = self.work.profile.chunk_size_bytes
+        return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
+
+    async def _import_large(self, entry: SourceEntry) -> Imported:
+        file = await self.work.blocking.run(self.source.open, entry.path)
+        try:
+            return await self.work.file(file)
+        finally:
+            file.close()
+
+    def _import_group(self, group: Sequence[SourceEntry]) -> dict[Path, Imported]:
+        return {entry.path: self._import_small(entry) for entry in group}
+
+    def _import_small(self, entry: SourceEntry) -> Imported:
+        if entry.kind == "symlink":
+            if may_lead_out(entry.path, entry.target):
+                link = "/".join(entry.path)
+                raise UnreadableSource(
+                    f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
+                    " nobody could get it back"
+                )
+            block = symlink_block(entry.target, self.work.profile)
+            self.work.put(block)
+            return Imported(block.cid, 0, len(block.data))
+        builder = FileBuilder(self.work.profile)
+        builder.add_leaf(*self.work.stage_leaf(self._read_small(entry)))
+        root = builder.finish()
+        self.work.put_all(root.blocks)
+        return Imported(root.cid, root.size_bytes, root.tsize_bytes)
+
+    def _read_small(self, entry: SourceEntry) -> bytes:
+        file = self.source.open(entry.path)
+        try:
+            if file.size_bytes != entry.size_bytes:  # it may be anything now, also too large
+                raise SourceChanged(f"{'/'.join(entry.path)} changed after it was listed")
+            data = file.read(0, entry.size_bytes)
+            file.check_unchanged()
+            return data
+        finally:
+            file.close()
+
+
+def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:
+    return list(islice(listing, LISTED_AT_ONCE))

@@ -1,0 +1,1 @@
+"""One authenticated connection per peer: who it is, requests out, requests in."""

@@ -1,0 +1,57 @@
+"""providers: who says that it holds a CID."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dhtstore.dht.engine.harvest import Provider
+from dhtstore.errors import NotFound
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node, node_id
+from dhtstore.model.unit import Unit
+from dhtstore.node.fetching.reading import resolve_path
+from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
+
+if TYPE_CHECKING:
+    from dhtstore.node.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """One provider record: ``issued`` and ``expires`` are unix seconds of the provider's clock;
+    ``addresses`` is empty when nobody told where it is."""
+
+    node: str
+    public_key: str
+    addresses: list[str]
+    issued: int
+    expires: int
+
+
+async def providers(node: Node, root: Cid, names: tuple[str, ...]) -> list[ProviderRow]:
+    """By node id; raises NotFound when there are none, and what ``reading.ask`` raises."""
+    found = await resolve_path(node, root, names)
+    rows = await unit_providers(node, found.place.unit)
+    if not rows:
+        raise NotFound(f"nobody provides {found.cid}")
+    return rows
+
+
+async def unit_providers(node: Node, unit: Unit) -> list[ProviderRow]:
+    """Everybody who says that it holds the unit, by node id."""
+    found = await node.dht.find_providers(
+        unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
+    )
+    return sorted((_row(each) for each in found), key=lambda row: row.node)
+
+
+def _row(provider: Provider) -> ProviderRow:
+    record, contact = provider.record, provider.contact
+    return ProviderRow(
+        node=format_node(node_id(record.signer)),
+        public_key=record.public_key.hex(),
+        addresses=[str(each) for each in contact.address_list()] if contact else [],
+        issued=record.issued,
+        expires=record.expires,
+    )

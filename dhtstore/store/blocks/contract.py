@@ -1,0 +1,91 @@
+"""The contract of block stores.  Synchronous and thread-safe: callers run them through
+``net.Blocking``.  tests/conformance holds every implementation to what is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Protocol
+
+from dhtstore.model.cid import Cid
+
+
+class Reservation(Protocol):
+    """Room set aside under the quota; counts as used until released."""
+
+    size_bytes: int
+
+    def release(self) -> None:
+        """Give back what is left of it; may be called twice."""
+
+
+class Batch(Protocol):
+    """Blocks that become durable and readable together.
+
+    ``put`` may be called from several threads.  Leaving the ``with`` block without ``commit``
+    discards what was put since the last commit; a crash does the same.
+    """
+
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+        """Stage a block whose bytes the caller has verified against ``cid``.
+
+        A block that is stored already costs nothing and returns False: its bytes on disk were
+        not looked at.  True means written by this batch, now or before.  Raises NoRoom when the
+        quota or the disk is full; the batch may still be discarded cleanly.
+        """
+
+    def commit(self) -> None:
+        """Returns after everything put so far is fsynced and indexed: the point where blocks
+        become readable and may be acknowledged.  May be called many times."""
+
+    def __enter__(self) -> Batch: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class BlockStore(Protocol):
+    """Durable blocks, keyed by multihash (a CIDv0 and a CIDv1 of the same bytes are one)."""
+
+    def has(self, cid: Cid) -> bool: ...
+
+    def missing(self, cids: Sequence[Cid]) -> list[Cid]:
+        """Those not held, in order; one index query for all."""
+
+    def size(self, cid: Cid) -> int | None:
+        """The block's length in bytes, or None."""
+
+    def get(self, cid: Cid) -> bytes:
+        """The block, verified against its CID.  Raises BlockMissing or BlockDamaged."""
+
+    def read(self, cid: Cid) -> bytes:
+        """The block, not verified: for serving to a peer, who verifies it anyway."""
+
+    def batch(self, reservation: Reservation | None = None) -> Batch:
+        """Start a batch.  With a reservation its bytes are taken from there first."""
+
+    def reserve(self, size_bytes: int) -> Reservation:
+        """Set room aside; raises NoRoom if quota or disk cannot hold it."""
+
+    def delete(self, cids: Iterable[Cid]) -> None:
+        """Forget blocks; those not held are passed over.  Space returns when it can."""
+
+    def cids(self) -> Iterator[Cid]:
+        """Every block held, as CIDv1 with the codec it was stored by; order is not defined."""
+
+    def count(self) -> int: ...
+
+    @property
+    def used_bytes(self) -> int:
+        """What counts against the quota: bytes of all files of the store, and reservations."""
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """The hard quota; None for no quota (then only the disk limits)."""
+
+    def close(self) -> None: ...

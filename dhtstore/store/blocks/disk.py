@@ -1,0 +1,117 @@
+"""Blocks on disk: packs hold the bytes, the index says where.
+
+Order of truth: a pack's bytes are synced before the row that names them is written.  Each open
+batch has packs of its own, so batches never meet in a file, and what a batch did not commit is
+always a pack's tail, cut off at discard or at the next open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from dhtstore.errors import BlockDamaged, BlockMissing, HomeUnusable
+from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.disk_batch import DiskBatch
+from dhtstore.store.blocks.index import ROW_BYTES, Place
+from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
+from dhtstore.store.blocks.pool import PackPool
+from dhtstore.store.blocks.quota import Quota, Room, own_room
+from dhtstore.store.blocks.recovery import open_index
+
+
+class DiskBlockStore:
+    """A BlockStore in one directory; whoever opens it has made sure (Home.lock) to be alone.
+
+    ``used_bytes`` counts the packs' files (dead bytes too, until their pack goes), ROW_BYTES for
+    each row of the index, and reservations.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        capacity_bytes: int | None,
+        *,
+        pack_size_bytes: int = PACK_SIZE_BYTES,
+    ) -> None:
+        """Recovers from whatever ended the last use.  Raises HomeUnusable, NoRoom."""
+        self._directory = directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._index, ends = open_index(directory)
+        except OSError as error:
+            raise HomeUnusable(f"cannot use {directory}: {error.strerror or error}") from error
+        self._readers = PackReaders(directory)
+        self._quota = Quota(capacity_bytes)
+        self._pool = PackPool(
+            directory, ends, pack_size_bytes, self._quota, self._index, self._readers
+        )
+
+    def has(self, cid: Cid) -> bool:
+        return self._index.find(cid.multihash) is not None
+
+    def missing(self, cids: Sequence[Cid]) -> list[Cid]:
+        held = self._index.held([cid.multihash for cid in cids])
+        return [cid for cid in cids if cid.multihash not in held]
+
+    def size(self, cid: Cid) -> int | None:
+        place = self._index.find(cid.multihash)
+        return None if place is None else place.length
+
+    def get(self, cid: Cid) -> bytes:
+        data = self.read(cid)
+        if not cid.matches(data):
+            raise BlockDamaged(f"block {cid} is damaged on disk")
+        return data
+
+    def read(self, cid: Cid) -> bytes:
+        place = self._index.find(cid.multihash)
+        if place is None:
+            raise BlockMissing(f"block {cid} is not held here")
+        data = self._read_place(cid, place)
+        if len(data) != place.length:
+            raise BlockDamaged(f"block {cid} is cut short on disk")
+        return data
+
+    def batch(self, reservation: Reservation | None = None) -> DiskBatch:
+        batch = DiskBatch(self._pool, self._index, self._quota, own_room(reservation))
+        self._pool.opened(batch)
+        return batch
+
+    def reserve(self, size_bytes: int) -> Room:
+        disk = os.statvfs(self._directory)
+        return self._quota.reserve(size_bytes, disk.f_bavail * disk.f_frsize)
+
+    def delete(self, cids: Iterable[Cid]) -> None:
+        """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
+        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relied())
+        self._quota.give_back(ROW_BYTES * sum(gone.values()))
+        self._pool.removed(gone)
+
+    def cids(self) -> Iterator[Cid]:
+        return self._index.cids()
+
+    def count(self) -> int:
+        return self._pool.live_blocks()
+
+    @property
+    def used_bytes(self) -> int:
+        return self._quota.used_bytes
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        return self._quota.capacity_bytes
+
+    def close(self) -> None:
+        self._readers.close()
+        self._index.close()
+
+    def _read_place(self, cid: Cid, place: Place) -> bytes:
+        try:
+            return self._readers.read(place.pack, place.offset, place.length)
+        except FileNotFoundError as error:  # deleted between the two looks
+            raise BlockMissing(f"block {cid} is not held here") from error
+        except OSError as error:
+            raise BlockDamaged(f"block {cid} cannot be read: {error.strerror}") from error

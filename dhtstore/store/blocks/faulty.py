@@ -1,0 +1,147 @@
+"""A block store that fails on demand, for tests and simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+
+from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
+from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
+
+
+class FaultyBlockStore:
+    """Behaves as ``inner`` until a fault is armed."""
+
+    def __init__(self, inner: BlockStore) -> None:
+        self._inner = inner
+        self._rotten: dict[bytes, int] = {}  # multihash -> position that picks the flipped bit
+        self._room_bytes: int | None = None
+        self._batches: list[FaultyBatch] = []
+
+    def fill_disk(self, after_bytes: int = 0) -> None:
+        """Every put that passes ``after_bytes`` more written bytes raises NoRoom."""
+        self._room_bytes = after_bytes
+
+    def free_disk(self) -> None:
+        self._room_bytes = None
+
+    def rot(self, cid: Cid, position: int = 0) -> None:
+        """Flip one bit of the stored block, chosen by ``position``."""
+        self._rotten[cid.multihash] = position
+
+    def crash(self) -> None:
+        """Lose what no commit has made durable; open batches are dead from here on."""
+        for batch in self._batches:
+            batch.kill()
+        self._batches.clear()
+
+    def has(self, cid: Cid) -> bool:
+        return self._inner.has(cid)
+
+    def missing(self, cids: Sequence[Cid]) -> list[Cid]:
+        return self._inner.missing(cids)
+
+    def size(self, cid: Cid) -> int | None:
+        return self._inner.size(cid)
+
+    def get(self, cid: Cid) -> bytes:
+        data = self.read(cid)
+        if not cid.matches(data):
+            raise BlockDamaged(f"block {cid} is damaged on disk")
+        return data
+
+    def read(self, cid: Cid) -> bytes:
+        data = self._inner.read(cid)
+        position = self._rotten.get(cid.multihash)
+        if position is None or not data:
+            return data
+        rotten = bytearray(data)
+        rotten[position // 8 % len(data)] ^= 1 << position % 8
+        return bytes(rotten)
+
+    def batch(self, reservation: Reservation | None = None) -> Batch:
+        batch = FaultyBatch(self, self._inner.batch(reservation))
+        self._batches.append(batch)
+        return batch
+
+    def reserve(self, size_bytes: int) -> Reservation:
+        if self._room_bytes is not None and size_bytes > self._room_bytes:
+            raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
+        return self._inner.reserve(size_bytes)
+
+    def delete(self, cids: Iterable[Cid]) -> None:
+        gone = list(cids)
+        self._inner.delete(gone)
+        for cid in gone:
+            self._rotten.pop(cid.multihash, None)
+
+    def cids(self) -> Iterator[Cid]:
+        return self._inner.cids()
+
+    def count(self) -> int:
+        return self._inner.count()
+
+    @property
+    def used_bytes(self) -> int:
+        return self._inner.used_bytes
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        return self._inner.capacity_bytes
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def spend(self, size_bytes: int) -> None:
+        """Count bytes against a disk that fills up; raises NoRoom."""
+        if self._room_bytes is None:
+            return
+        if size_bytes > self._room_bytes:
+            raise NoRoom("no room on the disk for a block: No space left on device")
+        self._room_bytes -= size_bytes
+
+    def closed(self, batch: FaultyBatch) -> None:
+        if batch in self._batches:
+            self._batches.remove(batch)
+
+
+class FaultyBatch:
+    """A batch that a crash of its store can kill."""
+
+    def __init__(self, store: FaultyBlockStore, inner: Batch) -> None:
+        self._store = store
+        self._inner = inner.__enter__()
+        self._alive = True
+
+    def kill(self) -> None:
+        self._alive = False
+        self._inner.__exit__(None, None, None)
+
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+        self._check_alive()
+        if not self._store.has(cid):
+            self._store.spend(len(data))
+        return self._inner.put(cid, data)
+
+    def commit(self) -> None:
+        self._check_alive()
+        self._inner.commit()
+
+    def __enter__(self) -> FaultyBatch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._alive:
+            self._alive = False
+            self._store.closed(self)
+            self._inner.__exit__(kind, error, trace)
+
+    def _check_alive(self) -> None:
+        if not self._alive:
+            raise HomeUnusable("the store crashed under this batch")

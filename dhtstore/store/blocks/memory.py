@@ -1,0 +1,127 @@
+"""A block store that lives in memory: for simulation, ten thousand in one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+
+from dhtstore.errors import BlockDamaged, BlockMissing
+from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.quota import Quota, Room, own_room
+
+
+class MemoryBlockStore:
+    """A BlockStore whose durability ends with the process."""
+
+    __slots__ = ("_blocks", "_lock", "_quota")
+
+    def __init__(self, capacity_bytes: int | None = None) -> None:
+        self._blocks: dict[bytes, tuple[int, bytes]] = {}  # multihash -> codec, data
+        self._quota = Quota(capacity_bytes)
+        self._lock = threading.Lock()
+
+    def has(self, cid: Cid) -> bool:
+        return cid.multihash in self._blocks
+
+    def missing(self, cids: Sequence[Cid]) -> list[Cid]:
+        return [cid for cid in cids if cid.multihash not in self._blocks]
+
+    def size(self, cid: Cid) -> int | None:
+        entry = self._blocks.get(cid.multihash)
+        return None if entry is None else len(entry[1])
+
+    def get(self, cid: Cid) -> bytes:
+        data = self.read(cid)
+        if not cid.matches(data):
+            raise BlockDamaged(f"block {cid} is damaged")
+        return data
+
+    def read(self, cid: Cid) -> bytes:
+        entry = self._blocks.get(cid.multihash)
+        if entry is None:
+            raise BlockMissing(f"block {cid} is not held here")
+        return entry[1]
+
+    def batch(self, reservation: Reservation | None = None) -> MemoryBatch:
+        return MemoryBatch(self, own_room(reservation))
+
+    def reserve(self, size_bytes: int) -> Room:
+        return self._quota.reserve(size_bytes)
+
+    def delete(self, cids: Iterable[Cid]) -> None:
+        with self._lock:
+            for cid in cids:
+                entry = self._blocks.pop(cid.multihash, None)
+                if entry is not None:
+                    self._quota.give_back(len(entry[1]))
+
+    def cids(self) -> Iterator[Cid]:
+        with self._lock:
+            entries = [(codec, multihash) for multihash, (codec, _) in self._blocks.items()]
+        return (Cid(bytes((1, codec)) + multihash) for codec, multihash in entries)
+
+    def count(self) -> int:
+        return len(self._blocks)
+
+    @property
+    def used_bytes(self) -> int:
+        return self._quota.used_bytes
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        return self._quota.capacity_bytes
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class MemoryBatch:
+    """Staged blocks of one MemoryBlockStore."""
+
+    __slots__ = ("_lock", "_room", "_staged", "_store")
+
+    def __init__(self, store: MemoryBlockStore, room: Room | None) -> None:
+        self._store = store
+        self._room = room
+        self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
+        self._lock = threading.Lock()
+
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+        multihash = cid.multihash
+        with self._lock:
+            if multihash in self._staged:
+                return self._staged[multihash][2] is not None
+            stored = self._store._blocks.get(multihash)
+            # A stored block is staged too, at no cost: a delete before commit must not lose it.
+            if stored is not None:
+                self._staged[multihash] = (*stored, None)
+                return False
+            self._store._quota.take(len(data), self._room)
+            self._staged[multihash] = (cid.codec, bytes(data), len(data))
+            return True
+
+    def commit(self) -> None:
+        blocks = self._store._blocks
+        with self._lock, self._store._lock:
+            for multihash, (codec, data, charged) in self._staged.items():
+                cost = 0 if multihash in blocks else len(data)
+                blocks.setdefault(multihash, (codec, data))
+                if charged != cost:  # another batch stored it, or a delete took it, meanwhile
+                    self._store._quota.give_back((charged or 0) - cost)
+            self._staged.clear()
+
+    def __enter__(self) -> MemoryBatch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            staged = sum(charged or 0 for _, _, charged in self._staged.values())
+            self._staged.clear()
+            self._store._quota.give_back(staged)

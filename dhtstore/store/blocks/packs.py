@@ -1,0 +1,208 @@
+"""Pack files: append-only, self-describing.  The pack is the log; the index can be rebuilt.
+
+A record is magic (4 bytes), data length (u32), CID length (u16), CRC-32 of these and the CID
+(u32), the CID, the data; little-endian.  The CID is a CIDv1 with the codec it was stored by.
+Nothing in a record says that it is live: the index does.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from dhtstore.errors import InvalidCid
+from dhtstore.model.cid import Cid
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, MIB
+from dhtstore.store.disk import sync_directory, write_error, write_fully
+
+PACK_SIZE_BYTES: Final = 256 * MIB  # a pack is left when the next record would pass this
+OPEN_PACKS_MAX: Final = 64  # read descriptors kept
+_MAGIC: Final = b"dPk\x01"
+_HEAD: Final = struct.Struct("<4sIH")
+_CRC: Final = struct.Struct("<I")
+_HEADER_BYTES: Final = _HEAD.size + _CRC.size
+_CID_MAX_BYTES: Final = 160  # identity CIDs are the longest
+
+
+class Record(NamedTuple):
+    """A block found in a pack."""
+
+    cid: Cid
+    offset: int  # of the data
+    length: int
+
+
+def header(cid: Cid, length: int) -> bytes:
+    """What stands before ``length`` bytes of data."""
+    head = _HEAD.pack(_MAGIC, length, len(cid.raw))
+    return head + _CRC.pack(zlib.crc32(cid.raw, zlib.crc32(head))) + cid.raw
+
+
+def pack_name(number: int) -> str:
+    return f"{number:08d}.pack"
+
+
+class PackWriter:
+    """Positional appends to one pack: ``reserve`` under the owner's lock, ``write`` in any
+    thread.  One batch at a time holds a pack, so what it did not commit is always its tail."""
+
+    def __init__(self, directory: Path, number: int, end: int, *, create: bool = False) -> None:
+        self.number = number
+        self.end = end
+        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
+        try:
+            self._fd = os.open(directory / pack_name(number), flags, 0o600)
+            if create:
+                sync_directory(directory)
+        except OSError as error:
+            raise write_error(error, "a new pack") from error
+
+    def reserve(self, size: int) -> int:
+        self.end += size
+        return self.end - size
+
+    def write(self, offset: int, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+        """Raises NoRoom or HomeUnusable; the bytes at ``offset`` are then undefined."""
+        try:
+            write_fully(self._fd, offset, *parts)
+        except OSError as error:
+            raise write_error(error, "a block") from error
+
+    def sync(self) -> None:
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise write_error(error, "blocks") from error
+
+    def truncate(self, end: int) -> None:
+        self.end = end
+        try:
+            os.ftruncate(self._fd, end)
+        except OSError as error:
+            raise write_error(error, "a pack") from error
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def scan(path: Path, start: int) -> Iterator[Record]:
+    """Records at or after ``start`` whose data hashes to their CID.
+
+    Everything else (a torn write, a hole of a write that failed, rot) is stepped over.
+    """
+    with path.open("rb") as file:
+        at, size = start, path.stat().st_size
+        while at + _HEADER_BYTES <= size:
+            file.seek(at)
+            record = _parse(at, file.read(_HEADER_BYTES + _CID_MAX_BYTES))
+            if record is None:
+                at = _find_magic(file.fileno(), at + 1, size)
+                continue
+            file.seek(record.offset)
+            if record.cid.matches(file.read(record.length)):
+                yield record
+                at = record.offset + record.length
+            else:  # its length proves nothing: whole records may stand inside
+                at = _find_magic(file.fileno(), at + 1, size)
+
+
+def _parse(at: int, raw: bytes) -> Record | None:
+    magic, length, cid_length = _HEAD.unpack_from(raw)
+    cid = raw[_HEADER_BYTES : _HEADER_BYTES + cid_length]
+    if magic != _MAGIC or length > BLOCK_SIZE_MAX_BYTES or len(cid) != cid_length:
+        return None
+    if _CRC.unpack_from(raw, _HEAD.size)[0] != zlib.crc32(cid, zlib.crc32(raw[: _HEAD.size])):
+        return None
+    try:
+        return Record(Cid.decode(cid), at + _HEADER_BYTES + cid_length, length)
+    except InvalidCid:
+        return None
+
+
+def _find_magic(fd: int, at: int, size: int) -> int:
+    """Where the magic next stands at or after ``at``; ``size`` if nowhere."""
+    while at < size:
+        chunk = os.pread(fd, MIB, at)
+        found = chunk.find(_MAGIC)
+        if found >= 0:
+            return at + found
+        at += max(1, len(chunk) - len(_MAGIC) + 1)  # the magic may straddle two chunks
+    return size
+
+
+class PackReaders:
+    """Read descriptors of packs, at most OPEN_PACKS_MAX idle ones kept, least used closed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: OrderedDict[int, _Reader] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, number: int, offset: int, length: int) -> bytes:
+        """What is there; shorter at the end of the file.  Raises OSError."""
+        with self._borrow(number) as reader:
+            return os.pread(reader.fd, length, offset)
+
+    def forget(self, number: int) -> None:
+        """Close the descriptor once nobody reads from it."""
+        with self._lock:
+            reader = self._open.pop(number, None)
+            if reader is not None:
+                reader.drop()
+
+    def close(self) -> None:
+        for number in list(self._open):
+            self.forget(number)
+
+    def _borrow(self, number: int) -> _Reader:
+        with self._lock:
+            reader = self._open.get(number)
+            if reader is None:
+                path = self._directory / pack_name(number)
+                reader = _Reader(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._lock)
+                self._open[number] = reader
+                if len(self._open) > OPEN_PACKS_MAX:
+                    self._open.popitem(last=False)[1].drop()
+            else:
+                self._open.move_to_end(number)
+            reader.users += 1
+            return reader
+
+
+class _Reader:
+    """A descriptor that closes when the cache dropped it and its last user is done."""
+
+    __slots__ = ("_dropped", "_lock", "fd", "users")
+
+    def __init__(self, fd: int, lock: threading.Lock) -> None:
+        self.fd = fd
+        self.users = 0
+        self._dropped = False
+        self._lock = lock
+
+    def drop(self) -> None:
+        """Called with the lock held."""
+        self._dropped = True
+        if self.users == 0:
+            os.close(self.fd)
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self.users -= 1
+            if self._dropped and self.users == 0:
+                os.close(self.fd)

@@ -1,0 +1,80 @@
+"""Opening the disk store after whatever ended its last use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from dhtstore.store.blocks.index import DAMAGED, Index, IndexUnusable, PackState, Row
+from dhtstore.store.blocks.packs import pack_name, scan
+from dhtstore.store.disk import sync_directory
+
+_INDEX: Final = "index.sqlite"
+_UNSEEN: Final = PackState(0, 0)
+
+
+def open_index(directory: Path) -> tuple[Index, dict[int, int]]:
+    """The index, in agreement with the packs, and the length of each pack.
+
+    Blocks written but not indexed when a crash came are verified and indexed; a torn tail is cut
+    off; rows whose bytes are gone are dropped; a missing or damaged index is built anew.
+    """
+    index = _open_or_rebuild(directory)
+    ends = _pack_lengths(directory)
+    for number, (known, _) in index.packs().items():
+        if number not in ends:
+            index.drop(number)
+        elif ends[number] < known:
+            index.cut(number, ends[number])
+    states = index.packs()
+    for number in sorted(ends):
+        known = states.get(number, _UNSEEN).known
+        if number not in states or ends[number] > known:
+            ends[number] = _adopt_tail(index, directory / pack_name(number), number, known)
+    _remove_empty(index, directory, ends)
+    # Numbers of packs are not used again before it is certain on disk that they are free.
+    index.checkpoint()
+    return index, ends
+
+
+def _open_or_rebuild(directory: Path) -> Index:
+    path = directory / _INDEX
+    try:
+        return Index(path)
+    except IndexUnusable:
+        for suffix in ("", "-wal", "-shm", DAMAGED):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        sync_directory(directory)
+        return Index(path)
+
+
+def _pack_lengths(directory: Path) -> dict[int, int]:
+    with os.scandir(directory) as entries:
+        packs = [(entry.name.removesuffix(".pack"), entry) for entry in entries]
+        return {int(stem): entry.stat().st_size for stem, entry in packs if stem.isdigit()}
+
+
+def _adopt_tail(index: Index, path: Path, number: int, known: int) -> int:
+    """Index the whole blocks beyond ``known`` and cut what follows the last; the new length."""
+    rows = [
+        Row(record.cid.multihash, number, record.offset, record.length, record.cid.codec)
+        for record in scan(path, known)
+    ]
+    end = rows[-1].offset + rows[-1].length if rows else known
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.ftruncate(fd, end)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    index.add(rows, {number: end})
+    return end
+
+
+def _remove_empty(index: Index, directory: Path, ends: dict[int, int]) -> None:
+    for number, (_, live) in index.packs().items():
+        if live == 0:
+            (directory / pack_name(number)).unlink()
+            index.forget_pack(number)
+            del ends[number]

@@ -1,0 +1,1 @@
+"""The data directory: lock, keys, settings, and where everything else lies in it."""

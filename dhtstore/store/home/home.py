@@ -1,0 +1,210 @@
+"""The data directory: its lock, keys, pinned seeds, config text and the path of its socket."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from dhtstore.errors import HomeInUse, HomeUnusable
+from dhtstore.model.identity import PublicKey
+from dhtstore.params import PUBLIC_KEY_BYTES
+from dhtstore.store.disk import sync_directory
+
+LAYOUT_VERSION: Final = 1
+KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
+_KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
+_SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107
+_RUNTIME_MAX_BYTES: Final = _SOCKET_PATH_MAX_BYTES - len("/dhtstore-0123456789abcdef.sock")
+# Not $TMPDIR, which may be long itself and differ between the shells of a node and its commands.
+SHARED_TEMPORARY: Final = Path("/tmp")  # noqa: S108 - a directory of our own, mode 0700, is in it
+
+
+class Home:
+    """One directory, mode 0700.
+
+    ``blocks`` (directory) and ``ledger`` (file) are where the stores of this room live.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Create it where it is missing.  Raises HomeUnusable."""
+        self.path = path.absolute()
+        self.blocks = self.path / "blocks"
+        self.ledger = self.path / "ledger.sqlite"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise HomeUnusable(f"cannot write to {self.path}")
+        self._check_version()
+
+    def lock(self) -> HomeLock:
+        """Make this process the only one that uses the stores here, until the lock is closed.
+
+        Raises HomeInUse, which names the process that holds it.
+        """
+        return HomeLock(self.path / "lock")
+
+    def key_seed(self, name: str, entropy: bytes) -> bytes:
+        """The 32 bytes in ``name``.key; made of ``entropy`` where there is no such file.
+
+        Raises HomeUnusable on a file that others may read or that is no key: a key is never
+        made again over an existing file.
+        """
+        path = self.path / f"{name}.key"
+        if not path.exists():
+            assert len(entropy) == KEY_SEED_BYTES, "entropy for a key is 32 bytes"
+            _write_new(path, f"{_KEY_HEADER}\n{entropy.hex()}\n")
+        return _read_key(path)
+
+    def read_config(self) -> str:
+        """The text of config.toml; "" when there is none."""
+        return _read_text(self.path / "config.toml")
+
+    def write_config(self, text: str) -> None:
+        write_atomically(self.path / "config.toml", text)
+
+    def trusted_seeds(self) -> dict[str, PublicKey]:
+        """HOST:PORT -> the key that was seen there first.  Raises HomeUnusable."""
+        path = self.path / "seeds"
+        seeds = {}
+        for line in _read_text(path).splitlines():
+            place, _, key = line.partition(" ")
+            try:
+                seeds[place] = PublicKey(bytes.fromhex(key))
+            except ValueError as error:
+                raise HomeUnusable(f"{path} holds a line that is no seed: {line[:80]!r}") from error
+            if len(seeds[place]) != PUBLIC_KEY_BYTES:
+                raise HomeUnusable(f"{path} holds a key of the wrong length for {place[:80]}")
+        return seeds
+
+    def save_trusted_seeds(self, seeds: dict[str, PublicKey]) -> None:
+        text = "".join(f"{place} {key.hex()}\n" for place, key in sorted(seeds.items()))
+        write_atomically(self.path / "seeds", text)
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the node of this home listens for commands.  Raises HomeUnusable."""
+        path = self.path / "control.sock"
+        if len(os.fsencode(path)) <= _SOCKET_PATH_MAX_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
+        return _runtime_directory() / f"dhtstore-{digest}.sock"
+
+    def _check_version(self) -> None:
+        path = self.path / "version"
+        text = _read_text(path)
+        if not text:
+            write_atomically(path, f"{LAYOUT_VERSION}\n")
+        elif text.strip() != str(LAYOUT_VERSION):
+            raise HomeUnusable(
+                f"{self.path} has layout {text.strip()[:20]!r}; this version reads {LAYOUT_VERSION}"
+            )
+
+
+class HomeLock:
+    """An flock that ends with the process at the latest; the file holds its pid."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise HomeInUse(f"{path.parent} is in use by process {holder}") from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path``: after a crash it holds the old text or the new.  Raises HomeUnusable."""
+    try:
+        os.replace(_write_temporary(path, text), path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Like write_atomically, but a file that came to be meanwhile stays as it is."""
+    try:
+        temporary = _write_temporary(path, text)
+        with contextlib.suppress(FileExistsError):  # another process made its key first
+            os.link(temporary, path)
+        temporary.unlink()
+        sync_directory(path.parent)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _write_temporary(path: Path, text: str) -> Path:
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink()
+        raise
+    return temporary
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+
+
+def _read_key(path: Path) -> bytes:
+    if not path.is_file():
+        raise HomeUnusable(f"{path} is not a file")
+    if path.stat().st_mode & 0o077:
+        raise HomeUnusable(f"{path} can be read by others: chmod 600 it, if it is still secret")
+    header, _, body = _read_text(path).partition("\n")
+    try:
+        seed = bytes.fromhex(body.strip())
+    except ValueError:
+        seed = b""
+    if header != _KEY_HEADER or len(seed) != KEY_SEED_BYTES:
+        raise HomeUnusable(f"{path} is not a key file; move it away or restore it from a backup")
+    return seed
+
+
+def _runtime_directory() -> Path:
+    """A short directory that is this user's alone."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and len(os.fsencode(runtime)) <= _RUNTIME_MAX_BYTES and Path(runtime).is_dir():
+        return Path(runtime)
+    path = SHARED_TEMPORARY / f"dhtstore-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or not path.is_dir():
+        raise HomeUnusable(f"{path} belongs to someone else: set XDG_RUNTIME_DIR")
+    return path
+
+
+def _unusable(path: Path, error: Exception) -> HomeUnusable:
+    return HomeUnusable(f"cannot use {path}: {getattr(error, 'strerror', None) or error}")

@@ -1,0 +1,40 @@
+"""The owner's key as text, to carry it to another machine."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from dhtstore.errors import UsageError
+from dhtstore.store.home.home import KEY_SEED_BYTES, Home
+
+_CHECK_BYTES: Final = 4
+
+
+def has_owner_key(home: Home) -> bool:
+    return (home.path / "owner.key").exists()
+
+
+def save_owner_key(home: Home, seed: bytes) -> None:
+    """Make it the owner's key of this home, in place of another; all or nothing."""
+    incoming = home.path / "owner-import.key"
+    incoming.unlink(missing_ok=True)
+    home.key_seed("owner-import", seed)
+    incoming.replace(home.path / "owner.key")
+
+
+def export_key(seed: bytes) -> str:
+    """The key as one word that notices typing errors."""
+    return (seed + hashlib.sha256(seed).digest()[:_CHECK_BYTES]).hex()
+
+
+def import_key(text: str) -> bytes:
+    """The key in what ``export_key`` returned; raises UsageError."""
+    try:
+        data = bytes.fromhex(text.strip())
+    except ValueError as error:
+        raise UsageError("not an exported key: it has other characters than hex digits") from error
+    seed, check = data[:KEY_SEED_BYTES], data[KEY_SEED_BYTES:]
+    if len(seed) != KEY_SEED_BYTES or check != hashlib.sha256(seed).digest()[:_CHECK_BYTES]:
+        raise UsageError("not an exported key: a digit is wrong or missing")
+    return seed

@@ -1,0 +1,1 @@
+"""What is remembered beside the blocks: claims, pins, puts, receipts, peers."""

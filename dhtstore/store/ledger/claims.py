@@ -1,0 +1,182 @@
+"""Claims: for whom this node keeps a unit, and how many copies of it they want.
+
+The newest policy of each (owner, root) stands once, apart from the claims, so that one newer
+policy changes every claim under it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TypeVar
+
+import msgspec
+
+from dhtstore.errors import IntegrityFailure
+from dhtstore.model.policy import Claim, Policy
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.entries import decode, encode, part
+from dhtstore.trace import Tracer, no_trace
+
+T = TypeVar("T")
+
+
+class Claims:
+    """Signatures are checked by the caller; nothing unsigned may be put here.
+
+    A row that is damaged is passed over, with a trace: the others must not fall with it.
+    """
+
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+        self._table, self._tracer = table, tracer
+        self._held: Counter[bytes] | None = None  # bytes per owner, once somebody asked
+        self._ledger_bytes = 0
+        self._lock = threading.RLock()
+
+    def put(self, claim: Claim) -> bool:
+        """Record the claim.  False if a newer policy of its (owner, root) was known, which
+        stays in force."""
+        with self._lock:
+            before = self._owner_rows(claim.unit, claim.policy.owner)
+            newest = self._write(claim)
+            after = self._owner_rows(claim.unit, claim.policy.owner)
+            if self._held is not None:
+                self._held[claim.policy.owner] += _bytes_of(after) - _bytes_of(before)
+                self._ledger_bytes += _rows_bytes(after) - _rows_bytes(before)
+        return newest
+
+    def _write(self, claim: Claim) -> bool:
+        policy = claim.policy
+        key = b"claim/" + part(claim.unit) + part(policy.owner) + policy.root
+        known = self.policy(policy.owner, policy.root)
+        newest = known is None or known.sequence <= policy.sequence
+        puts = [(key, encode(claim))]
+        if newest:
+            puts.append((_policy_key(policy.owner, policy.root), encode(policy)))
+        self._table.write(puts)
+        return newest
+
+    def update(self, policy: Policy) -> bool:
+        """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
+        known = self.policy(policy.owner, policy.root)
+        if known is None or known.sequence >= policy.sequence:
+            return False
+        self._table.write([(_policy_key(policy.owner, policy.root), encode(policy))])
+        return True
+
+    def policy(self, owner: bytes, root: bytes) -> Policy | None:
+        """The newest policy known of this owner for this root."""
+        key = _policy_key(owner, root)
+        raw = self._table.get(key)
+        return None if raw is None else self._decoded(Policy, key, raw)
+
+    def for_unit(self, unit: bytes) -> list[Claim]:
+        """All claims on a unit, each with its newest policy, active or not."""
+        return self._claims(b"claim/" + part(unit))
+
+    def replicas_wanted(self, unit: bytes, now_unix_s: float) -> int:
+        """The largest ``replicas`` among the active claims; 0 when none is active."""
+        active = (c.policy for c in self.for_unit(unit) if c.policy.active(now_unix_s))
+        return max((policy.replicas for policy in active), default=0)
+
+    def units_kept(self, now_unix_s: float) -> list[Claim]:
+        """For each unit with an active claim, the claim that wants the most replicas."""
+        best: dict[bytes, Claim] = {}
+        for claim in self._claims(b"claim/"):
+            other = best.get(claim.unit)
+            if claim.policy.active(now_unix_s) and (
+                other is None or other.policy.replicas < claim.policy.replicas
+            ):
+                best[claim.unit] = claim
+        return list(best.values())
+
+    def held_bytes(self, owner: bytes, *, but: tuple[bytes, bytes] | None = None) -> int:
+        """What is kept for one owner: the content of each unit once, and each of its claims'
+        own row.  ``but`` (unit, root) leaves that claim and the content of its unit out."""
+        with self._lock:
+            held_bytes = self._held_by_owner()[owner]
+            if but is None:
+                return held_bytes
+            rows = self._owner_rows(but[0], owner)
+        again = [row for row in rows if row.policy.root == but[1]]
+        return held_bytes - _content_bytes(rows) - _rows_bytes(again)
+
+    def ledger_bytes(self) -> int:
+        """What the rows of all claims take beside the blocks."""
+        with self._lock:
+            self._held_by_owner()
+            return self._ledger_bytes
+
+    def _held_by_owner(self) -> Counter[bytes]:
+        """Counted from all claims once, and kept up by ``put``."""
+        if self._held is None:
+            held: Counter[bytes] = Counter()
+            self._ledger_bytes = 0
+            for (_, owner), group in groupby(self._rows(b"claim/"), _unit_and_owner):
+                rows = list(group)
+                held[owner] += _bytes_of(rows)
+                self._ledger_bytes += _rows_bytes(rows)
+            self._held = held
+        return self._held
+
+    def all_units(self) -> list[bytes]:
+        """Names of the units that any claim names, active or not, in order."""
+        return list(dict.fromkeys(claim.unit for claim in self._rows(b"claim/")))
+
+    def forget(self, unit: bytes) -> None:
+        """Drop the claims on a unit that is no longer held.  Policies stay, so that an older
+        one cannot come back."""
+        with self._lock:
+            keys = [key for key, _ in self._table.scan(b"claim/" + part(unit))]
+            self._table.write([], keys)
+            self._held = None
+
+    def _owner_rows(self, unit: bytes, owner: bytes) -> list[Claim]:
+        return list(self._rows(b"claim/" + part(unit) + part(owner)))
+
+    def _rows(self, prefix: bytes) -> Iterator[Claim]:
+        """Claims in key order: those of one unit and owner are neighbours."""
+        for key, value in self._table.scan(prefix):
+            if (claim := self._decoded(Claim, key, value)) is not None:
+                yield claim
+
+    def _decoded(self, kind: type[T], key: bytes, raw: bytes) -> T | None:
+        try:
+            return decode(kind, raw)
+        except IntegrityFailure as error:
+            self._tracer("ledger.damaged", key=key.hex(), error=str(error))
+            return None
+
+    def _claims(self, prefix: bytes) -> list[Claim]:
+        newest: dict[bytes, Policy] = {}
+        claims = []
+        for claim in self._rows(prefix):
+            owner, root = claim.policy.owner, claim.policy.root
+            key = _policy_key(owner, root)
+            if key not in newest:
+                newest[key] = self.policy(owner, root) or claim.policy
+            claims.append(msgspec.structs.replace(claim, policy=newest[key]))
+        return claims
+
+
+def _policy_key(owner: bytes, root: bytes) -> bytes:
+    return b"policy/" + part(owner) + root
+
+
+def _unit_and_owner(claim: Claim) -> tuple[bytes, bytes]:
+    return claim.unit, claim.policy.owner
+
+
+def _content_bytes(rows: Iterable[Claim]) -> int:
+    """Of one unit, however many claim it; a spine and a subtree may bear one name."""
+    return max((row.size_bytes for row in rows), default=0)
+
+
+def _rows_bytes(rows: Iterable[Claim]) -> int:
+    return sum(row.ledger_bytes for row in rows)
+
+
+def _bytes_of(rows: list[Claim]) -> int:
+    return _content_bytes(rows) + _rows_bytes(rows)

@@ -1,0 +1,85 @@
+"""What this node put, and the receipts it was given for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.entries import decode, encode, part
+
+
+class PutRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One root that was put: ``units`` is how many its DAG is cut into."""
+
+    name: str
+    root: bytes  # binary CID
+    size_bytes: int
+    created_unix_s: float
+    policy: Policy
+    units: int
+
+    @property
+    def cid(self) -> Cid:
+        return Cid(self.root)
+
+
+class Puts:
+    """Records of puts by root; a second put of one root replaces the first."""
+
+    def __init__(self, table: KeyValue) -> None:
+        self._table = table
+
+    def save(self, record: PutRecord) -> None:
+        self._table.write([(_put_key(record.root), encode(record))])
+
+    def get(self, root: Cid) -> PutRecord | None:
+        raw = self._table.get(_put_key(root.raw))
+        return None if raw is None else decode(PutRecord, raw)
+
+    def list(self) -> list[PutRecord]:
+        """Oldest first."""
+        records = [decode(PutRecord, value) for _, value in self._table.scan(b"put/")]
+        return sorted(records, key=lambda record: (record.created_unix_s, record.root))
+
+    def remove(self, root: Cid) -> None:
+        """Forget the put and its receipts."""
+        receipts = [key for key, _ in self._table.scan(b"receipt/" + part(root.raw))]
+        self._table.write([], [_put_key(root.raw), *receipts])
+
+
+class Receipts:
+    """The newest receipt of each (root, unit, node).  Signatures are checked by the caller."""
+
+    def __init__(self, table: KeyValue) -> None:
+        self._table = table
+
+    def save(self, receipts: Iterable[Receipt]) -> None:
+        puts: dict[bytes, Receipt] = {}
+        for receipt in receipts:
+            key = b"receipt/" + part(receipt.root) + part(receipt.unit) + receipt.node
+            known = puts.get(key) or self._known(key)
+            if known is None or _age(known) <= _age(receipt):
+                puts[key] = receipt
+        self._table.write([(key, encode(receipt)) for key, receipt in puts.items()])
+
+    def for_root(self, root: Cid) -> list[Receipt]:
+        """Ordered by unit, then node."""
+        prefix = b"receipt/" + part(root.raw)
+        return [decode(Receipt, value) for _, value in self._table.scan(prefix)]
+
+    def _known(self, key: bytes) -> Receipt | None:
+        raw = self._table.get(key)
+        return None if raw is None else decode(Receipt, raw)
+
+
+def _age(receipt: Receipt) -> tuple[int, int]:
+    return receipt.policy_seq, receipt.time
+
+
+def _put_key(root: bytes) -> bytes:
+    return b"put/" + root
