@@ -8,21 +8,18 @@ import asyncio
 
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
-from dhtstore.model.contact import Address, ContactRecord
-from dhtstore.model.identity import NodeId, PublicKey, node_id
-from dhtstore.model.signing import sign
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised
+from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties import reprovide
+from dhtstore.node.identity import Identity
 from dhtstore.node.importing.staging import Staging
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.params import CONTACT_RECORD_TTL_S, PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
-from dhtstore.store.ledger.claims import Claims
-from dhtstore.store.ledger.peers import Peers
-from dhtstore.store.ledger.pins import Pins
-from dhtstore.store.ledger.puts import Puts, Receipts
+from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import GetBlocks
 
@@ -32,20 +29,21 @@ class Node:
 
     def __init__(self, ports: Ports, settings: NodeSettings) -> None:
         self.ports, self.settings = ports, settings
-        self.public_key: PublicKey = ports.crypto.node.public_key
-        self.node_id: NodeId = node_id(self.public_key)
+        self.identity = Identity(ports.crypto, ports.clock, settings, self.addresses)
+        self.disk = Disk(ports.store, ports.blocking)
+        self.ledger = Ledger.of(ports.ledger, ports.tracer)
+        self.public_key: PublicKey = self.identity.public_key
+        self.node_id: NodeId = self.identity.node
         self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
         self._duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ledger = ports.ledger
-        self.claims, self.pins = Claims(ledger, ports.tracer), Pins(ledger)
-        self.puts, self.receipts = Puts(ledger), Receipts(ledger)
-        self.peers = Peers(ledger, ports.tracer)
+        self.claims, self.pins = self.ledger.claims, self.ledger.pins
+        self.puts, self.receipts = self.ledger.puts, self.ledger.receipts
+        self.peers = self.ledger.peers
         self.staging = Staging(self)
         self.joined = asyncio.Event()
         self.blocks = BlockServer(ports.store, ports.blocking)
         self.started_s = ports.clock.monotonic_s()
-        self._record: ContactRecord | None = None
         self.dht = DhtService(
             network=settings.network,
             crypto=ports.crypto,
@@ -53,7 +51,7 @@ class Node:
             entropy=ports.entropy,
             endpoint=ports.endpoint,
             tracer=ports.tracer,
-            own_record=self.own_record,
+            own_record=self.identity.record,
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
@@ -64,12 +62,13 @@ class Node:
             entropy=ports.entropy,
             clock=ports.clock,
             transport=ports.streams,
-            own_record=self.own_record,
+            own_record=self.identity.record,
             handlers={GetBlocks: self.blocks.serve, **holder.handlers()},
             tracer=ports.tracer,
             supervisor=self.supervisor,
             on_ended=holder.link_ended,
         )
+        self.reach = Reach(self.dht, self.links, self.supervisor)
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
@@ -117,25 +116,6 @@ class Node:
         known = self.dht.packed_contacts()
         if known:
             await self.ports.blocking.run(self.peers.save, known)
-
-    def own_record(self) -> ContactRecord:
-        """This node's signed contact record, signed anew when half of its life has passed."""
-        now = int(self.ports.clock.unix_s())
-        if self._record is None or now * 2 > self._record.issued + self._record.expires:
-            self._record = self._sign_record(now)
-        return self._record
-
-    def _sign_record(self, now_unix_s: int) -> ContactRecord:
-        unsigned = ContactRecord(
-            public_key=self.public_key,
-            addresses=tuple((a.host, a.port) for a in self.addresses()),
-            capacity_bytes=self.settings.capacity_bytes,
-            domain=self.settings.domain,
-            sequence=now_unix_s,
-            issued=now_unix_s,
-            expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
-        )
-        return sign(unsigned, self.settings.network, self.ports.crypto.node)
 
 
 async def _outcome(task: asyncio.Task[None]) -> None:

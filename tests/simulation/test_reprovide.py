@@ -14,7 +14,6 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
-from dhtstore.node.copies.acknowledge import provider_record
 from dhtstore.node.duties.reprovide import announce_all
 from dhtstore.node.flows.join import Trust, join
 from dhtstore.node.flows.pin import pin_add
@@ -169,7 +168,7 @@ def test_records_that_were_renewed_meanwhile_count_as_taken() -> None:
         node = lab.nodes[1]
         result = await put_bytes(node, CONTENT)
         [unit] = units_of(node, result)
-        older = [(provider_record(node, unit), node.own_record())]
+        older = [(node.identity.provider_record(unit.key), node.identity.record())]
         await asyncio.sleep(2)
         assert await announce_all(node) == 1
         assert await node.dht.provide(unit.key, older, timeout_s=15) == 4

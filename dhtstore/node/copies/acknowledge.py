@@ -13,9 +13,8 @@ from dhtstore.model.contact import ContactRecord
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.signing import sign
 from dhtstore.model.unit import Unit
-from dhtstore.params import PROTOCOL_VERSION, PROVIDER_TTL_S
+from dhtstore.params import PROTOCOL_VERSION
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
@@ -50,21 +49,10 @@ async def acknowledge(node: Node, unit: Unit, policy: Policy, totals: Totals) ->
     )
     await node.ports.blocking.run(node.claims.put, claim)
     return Copy(
-        _receipt(node, unit, policy, totals), provider_record(node, unit), node.own_record()
+        _receipt(node, unit, policy, totals),
+        node.identity.provider_record(unit.key),
+        node.identity.record(),
     )
-
-
-def provider_record(node: Node, unit: Unit) -> ProviderRecord:
-    """A fresh signed statement that this node holds the unit."""
-    now = int(node.ports.clock.unix_s())
-    unsigned = ProviderRecord(
-        key=unit.key,
-        public_key=node.public_key,
-        sequence=now,
-        issued=now,
-        expires=now + int(PROVIDER_TTL_S),
-    )
-    return sign(unsigned, node.settings.network, node.ports.crypto.node)
 
 
 def _receipt(node: Node, unit: Unit, policy: Policy, totals: Totals) -> Receipt:
@@ -82,4 +70,4 @@ def _receipt(node: Node, unit: Unit, policy: Policy, totals: Totals) -> Receipt:
         time=int(node.ports.clock.unix_s()),
         expires=policy.expires,
     )
-    return sign(unsigned, node.settings.network, node.ports.crypto.node)
+    return node.identity.sign(unsigned)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.acknowledge import provider_record
 from dhtstore.node.duties.kept import kept_units
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
@@ -51,7 +50,7 @@ async def announce_all(node: Node) -> int:
 
 
 async def _announce(node: Node, unit: Unit) -> bool:
-    records = [(provider_record(node, unit), node.own_record())]
+    records = [(node.identity.provider_record(unit.key), node.identity.record())]
     provide = node.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
     return await _try(node, unit.name.hex(), provide)
 

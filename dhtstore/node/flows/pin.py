@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.acknowledge import provider_record
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.holders import DhtSources
 from dhtstore.node.flows.progress import Progress, ProgressSink
@@ -72,5 +71,5 @@ async def _bring(
 
 
 async def _announce(node: Node, unit: Unit) -> None:
-    records = [(provider_record(node, unit), node.own_record())]
+    records = [(node.identity.provider_record(unit.key), node.identity.record())]
     await node.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)

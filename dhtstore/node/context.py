@@ -1,0 +1,51 @@
+"""What use cases are handed: each takes the few of these that it needs, none the whole Node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dhtstore.dht.service import DhtService
+from dhtstore.net.ports import Blocking
+from dhtstore.node.links.pool import Links
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.peers import Peers
+from dhtstore.store.ledger.pins import Pins
+from dhtstore.store.ledger.puts import Puts, Receipts
+from dhtstore.tasks import Supervisor
+from dhtstore.trace import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The blocks here, and where work on disk and hashing runs."""
+
+    store: BlockStore
+    blocking: Blocking
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is remembered beside the blocks.  Synchronous: run it through ``Disk.blocking``."""
+
+    claims: Claims
+    pins: Pins
+    puts: Puts
+    receipts: Receipts
+    peers: Peers
+
+    @classmethod
+    def of(cls, table: KeyValue, tracer: Tracer) -> Ledger:
+        return cls(
+            Claims(table, tracer), Pins(table), Puts(table), Receipts(table), Peers(table, tracer)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How other nodes are found and talked to; ``tasks`` owns what outlives one call of it."""
+
+    dht: DhtService
+    links: Links
+    tasks: Supervisor

@@ -1,0 +1,87 @@
+"""Who this node is, and what it signs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
+from dhtstore.model.network import Network
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import Signed, check, sign
+from dhtstore.net.ports import Clock, Crypto
+from dhtstore.node.ports import NodeSettings
+from dhtstore.params import CONTACT_RECORD_TTL_S, PROVIDER_TTL_S
+
+S = TypeVar("S", bound=Signed)
+
+
+class Identity:
+    """The node's keys in its network, and its signed contact record.
+
+    ``addresses`` tells what others may reach it at: known once the sockets are open.
+    """
+
+    def __init__(
+        self,
+        crypto: Crypto,
+        clock: Clock,
+        settings: NodeSettings,
+        addresses: Callable[[], tuple[Address, ...]],
+    ) -> None:
+        self.network: Network = settings.network
+        self.public_key: PublicKey = crypto.node.public_key
+        self.owner: PublicKey = crypto.owner.public_key
+        self.node: NodeId = node_id(self.public_key)
+        self.addresses = addresses
+        self._crypto, self._clock, self._settings = crypto, clock, settings
+        self._record: ContactRecord | None = None
+
+    def now_unix_s(self) -> int:
+        """The wall clock, as signed objects state it."""
+        return int(self._clock.unix_s())
+
+    def sign(self, unsigned: S) -> S:
+        """A copy of ``unsigned``, signed by the node's key for its network."""
+        return sign(unsigned, self.network, self._crypto.node)
+
+    def sign_as_owner(self, unsigned: S) -> S:
+        return sign(unsigned, self.network, self._crypto.owner)
+
+    def check(self, signed: Signed) -> None:
+        """Raises InvalidSignature unless its own signer signed it for our network."""
+        check(signed, self.network, self._crypto)
+
+    def record(self) -> ContactRecord:
+        """The contact record, signed anew when half of its life has passed."""
+        now = self.now_unix_s()
+        if self._record is None or now * 2 > self._record.issued + self._record.expires:
+            self._record = self._fresh_record(now)
+        return self._record
+
+    def provider_record(self, key: DhtKey) -> ProviderRecord:
+        """A fresh signed statement that this node holds the unit behind ``key``."""
+        now = self.now_unix_s()
+        return self.sign(
+            ProviderRecord(
+                key=key,
+                public_key=self.public_key,
+                sequence=now,
+                issued=now,
+                expires=now + int(PROVIDER_TTL_S),
+            )
+        )
+
+    def _fresh_record(self, now_unix_s: int) -> ContactRecord:
+        return self.sign(
+            ContactRecord(
+                public_key=self.public_key,
+                addresses=tuple((a.host, a.port) for a in self.addresses()),
+                capacity_bytes=self._settings.capacity_bytes,
+                domain=self._settings.domain,
+                sequence=now_unix_s,
+                issued=now_unix_s,
+                expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
+            )
+        )
