@@ -6,7 +6,7 @@ import heapq
 import time
 from collections.abc import Callable
 
-from simulations.virtual_loop import VirtualLoop
+from simulations.world.loop.virtual_loop import VirtualLoop
 
 MESSAGES = 500_000
 IN_FLIGHT = 1000

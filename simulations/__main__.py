@@ -16,22 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from simulations import (
-    explore,
-    findings,
-    future,
-    health,
-    results,
-    sweep,
-    units,
-    uptime,
-    validation,
-)
+from simulations import units
 from simulations.errors import ScenarioError, SimulationError
-from simulations.experiment import Experiment
-from simulations.faults import Fault
-from simulations.progress import Bar
+from simulations.events.faults import Fault
+from simulations.lab import branches as future
+from simulations.lab import explore, sweep
+from simulations.lab.experiment import Experiment
+from simulations.lab.progress import Bar
+from simulations.results import run_folder as results
 from simulations.scenario import Scenario, from_tables, load
+from simulations.validation import findings
+from simulations.validation import lookups as validation
+from simulations.validation import session_lengths as uptime
+from simulations.validation import table_health as health
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 _INTERRUPTED = 130
@@ -322,7 +319,7 @@ def _compare(chosen: argparse.Namespace) -> int:
 
 def _report(chosen: argparse.Namespace) -> int:
     try:
-        from simulations import report  # matplotlib takes a second to import
+        from simulations.report import page as report  # matplotlib takes a second to import
     except ModuleNotFoundError as error:
         raise ScenarioError(f"{error}; pip install 'dhtstore[simulations]' has it") from error
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dhtstore.params import DATAGRAM_MAX_BYTES, REPLICAS_MAX
+from simulations.datagram_kinds import ANSWER, KINDS
 from simulations.errors import ScenarioError
-from simulations.kinds import ANSWER, KINDS
 from simulations.settings import (
     choice,
     duration,

@@ -21,8 +21,10 @@ ALLOWED = {
         "dhtstore.store.blocks.pool",
         "id",
     ): "names batches in a dict, which keeps the order of insertion",
-    ("simulations.virtual_loop", "_generators"): "weak references to what a run left open at its "
-    "very end, all of it closed",
+    (
+        "simulations.world.loop.virtual_loop",
+        "_generators",
+    ): "weak references to what a run left open at its very end, all of it closed",
     ("dhtstore.store.blocks.index", "relied"): "several sets, in an order, made into one",
 }
 

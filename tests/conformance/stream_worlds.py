@@ -12,9 +12,9 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.crypto import Ed25519Signer
 from dhtstore.net.ports import Stream, StreamTransport
 from dhtstore.net.tcp import TlsTransport
-from simulations.latency import FixedLatency
-from simulations.network import SimNetwork
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency
+from simulations.world.network.network import SimNetwork
 
 SEED_A, SEED_B = b"a" * 32, b"b" * 32
 KEY_A, KEY_B = Ed25519Signer(SEED_A).public_key, Ed25519Signer(SEED_B).public_key

@@ -13,8 +13,10 @@ import pytest
 from dhtstore.net.clock import SystemClock, SystemEntropy
 from dhtstore.net.ports import Blocking, Clock, Entropy
 from dhtstore.net.threads import ThreadBlocking
-from simulations.ports import InlineBlocking, SimClock, SimEntropy
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.clock import SimClock
+from simulations.world.ports.entropy import SimEntropy
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dhtstore.errors import InvalidSignature
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.crypto import Ed25519Crypto
 from dhtstore.net.ports import Crypto
-from simulations.crypto import SimCrypto
+from simulations.world.ports.crypto import SimCrypto
 
 Make = Callable[[bytes], Crypto]
 

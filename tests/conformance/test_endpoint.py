@@ -13,9 +13,9 @@ from dhtstore.model.contact import Address
 from dhtstore.net.ports import Endpoint
 from dhtstore.net.udp import UdpEndpoint
 from dhtstore.params import DATAGRAM_MAX_BYTES
-from simulations.latency import FixedLatency
-from simulations.network import SimNetwork
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency
+from simulations.world.network.network import SimNetwork
 
 Make = Callable[[Address], Endpoint]
 Scene = Callable[[Make], Awaitable[None]]

@@ -26,11 +26,12 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.ticket import Ticket
-from simulations.crypto import SimCrypto
-from simulations.network import SimNetwork
-from simulations.population import Population
-from simulations.ports import InlineBlocking, derive
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.nodes.population import Population
+from simulations.seeds import derive
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.network import SimNetwork
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.crypto import SimCrypto
 
 T = TypeVar("T")
 STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)

@@ -20,8 +20,8 @@ from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.memory import MemoryBatch, MemoryBlockStore
 from dhtstore.store.blocks.quota import own_room
 from dhtstore.wire.frames import Accepted, Offer
-from simulations.ports import InlineBlocking
-from simulations.users import get_bytes, put_bytes
+from simulations.events.users import get_bytes, put_bytes
+from simulations.world.ports.blocking import InlineBlocking
 from tests.simulation.lab import CLIENT, STORAGE, Lab, address_of, check_receipts, policy_of, tell
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import pytest
 
 from dhtstore.model.identity import NodeId
 from dhtstore.params import K
-from simulations.checkers import CHECKERS, Journal, bucket_index, check_all
+from simulations.checks.checkers import CHECKERS, Journal, bucket_index, check_all
 
 LAST = 2**160 - 1
 HALF = 2**159

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from simulations.churn import (
+from simulations.errors import ScenarioError
+from simulations.events.churn import (
     BITTORRENT,
     IPFS,
     KAD,
@@ -22,9 +23,7 @@ from simulations.churn import (
     arrivals,
     from_settings,
 )
-from simulations.errors import ScenarioError
-from simulations.scenario import from_tables
-from simulations.sessions import (
+from simulations.events.sessions import (
     Durations,
     LogNormal,
     Measured,
@@ -32,7 +31,8 @@ from simulations.sessions import (
     load_measured,
     residual_s,
 )
-from simulations.theory import residual_survival
+from simulations.scenario import from_tables
+from simulations.validation.theory import residual_survival
 
 DISTRIBUTIONS: list[Durations] = [
     Weibull(0.518, 6948.0),

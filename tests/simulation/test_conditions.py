@@ -12,10 +12,10 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
-from simulations.latency import FixedLatency
-from simulations.machine import NAT_MAPPING_S
-from simulations.network import SimEndpoint, SimNetwork
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency
+from simulations.world.network.machine import NAT_MAPPING_S
+from simulations.world.network.network import SimEndpoint, SimNetwork
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
 Scene = Callable[["Bad"], Awaitable[None]]

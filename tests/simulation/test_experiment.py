@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from simulations import explore
 from simulations.__main__ import SCENARIOS, main
-from simulations.checkers import CHECKERS
+from simulations.checks.checkers import CHECKERS
 from simulations.errors import SimulationError
-from simulations.experiment import Experiment
-from simulations.faults import Fault, FaultKind
-from simulations.progress import Status
-from simulations.results import RunFolder, load
+from simulations.events.faults import Fault, FaultKind
+from simulations.lab import explore
+from simulations.lab.experiment import Experiment
+from simulations.lab.progress import Status
+from simulations.results.run_folder import RunFolder, load
 from simulations.scenario import Scenario, from_tables
 from simulations.scenario import load as load_scenario
 

@@ -13,7 +13,7 @@ from dhtstore.errors import BlockDamaged
 from dhtstore.model.block import Block
 from dhtstore.model.contact import Address
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from simulations.faults import (
+from simulations.events.faults import (
     EVERYBODY,
     AwaitCounter,
     DropKinds,
@@ -25,8 +25,8 @@ from simulations.faults import (
     schedule,
 )
 from simulations.scenario import Faults, from_tables
-from simulations.virtual_loop import VirtualLoop, run
-from simulations.whose import CURRENT_NODE
+from simulations.world.loop.current_node import CURRENT_NODE
+from simulations.world.loop.virtual_loop import VirtualLoop, run
 
 ALL = {
     "crashes_per_h": 1.0,

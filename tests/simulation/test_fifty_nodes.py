@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import random
 
-from simulations.network import SimNetwork
-from simulations.ports import derive
-from simulations.trace import Trace
-from simulations.users import get_bytes, put_bytes
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.events.users import get_bytes, put_bytes
+from simulations.seeds import derive
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.network import SimNetwork
+from simulations.world.trace import Trace
 from tests.simulation.lab import Lab
 
 NODES = 50

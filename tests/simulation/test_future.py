@@ -10,9 +10,9 @@ import pytest
 
 from simulations.__main__ import main
 from simulations.errors import ScenarioError
-from simulations.experiment import Experiment
-from simulations.future import branches, check_branch, fork_each
-from simulations.results import load
+from simulations.lab.branches import branches, check_branch, fork_each
+from simulations.lab.experiment import Experiment
+from simulations.results.run_folder import load
 from simulations.scenario import from_tables
 
 WORLD: dict[str, Any] = {

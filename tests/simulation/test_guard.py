@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from simulations.errors import EscapedSimulation
-from simulations.guard import guarded
+from simulations.world.loop.guard import guarded
 
 
 def as_module(name: str, source: str) -> Callable[[], object]:

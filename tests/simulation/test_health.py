@@ -9,9 +9,11 @@ import pytest
 
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
-from simulations import theory
 from simulations.__main__ import main
-from simulations.health import (
+from simulations.nodes.population import Population
+from simulations.nodes.warm_start import start_all
+from simulations.validation import theory
+from simulations.validation.table_health import (
     Survey,
     TableHealth,
     closest_to,
@@ -22,11 +24,9 @@ from simulations.health import (
     scenario_of,
     survey,
 )
-from simulations.latency import CoordinateLatency
-from simulations.network import SimNetwork
-from simulations.population import Population
-from simulations.virtual_loop import VirtualLoop, run
-from simulations.warm import start_all
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import CoordinateLatency
+from simulations.world.network.network import SimNetwork
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 

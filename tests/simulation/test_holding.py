@@ -26,7 +26,7 @@ from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
-from simulations.users import put_bytes
+from simulations.events.users import put_bytes
 from tests.simulation.lab import (
     CLIENT,
     STORAGE,

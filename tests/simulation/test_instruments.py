@@ -12,16 +12,16 @@ from dhtstore.node.importing.files import Import
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from simulations import theory
-from simulations.instruments import Looked, holds_all, kind_of, look_up
-from simulations.kinds import KINDS
-from simulations.latency import CoordinateLatency
-from simulations.network import SimNetwork
-from simulations.population import Population
-from simulations.ports import InlineBlocking
-from simulations.users import put_bytes
-from simulations.virtual_loop import VirtualLoop, run
-from simulations.warm import start_all
+from simulations.datagram_kinds import KINDS
+from simulations.events.users import put_bytes
+from simulations.nodes.instruments import Looked, holds_all, kind_of, look_up
+from simulations.nodes.population import Population
+from simulations.nodes.warm_start import start_all
+from simulations.validation import theory
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import CoordinateLatency
+from simulations.world.network.network import SimNetwork
+from simulations.world.ports.blocking import InlineBlocking
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dhtstore.model.contact import Address
 from simulations.errors import ScenarioError
-from simulations.latency import CoordinateLatency, MatrixLatency
+from simulations.world.network.latency import CoordinateLatency, MatrixLatency
 
 ADDRESSES = [Address(f"10.{n >> 8}.{n & 255}.1", 7400) for n in range(1500)]
 

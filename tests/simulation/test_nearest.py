@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 from dhtstore.model.identity import NodeId, distance
-from simulations.experiment import Experiment
-from simulations.nearest import Nearest
-from simulations.results import RunFolder, load
+from simulations.lab.experiment import Experiment
+from simulations.nodes.closest import Nearest
+from simulations.results.run_folder import RunFolder, load
 from simulations.scenario import from_tables
 
 

@@ -14,10 +14,10 @@ import pytest
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address
 from dhtstore.params import DATAGRAM_MAX_BYTES
-from simulations.latency import FixedLatency, UniformLatency
-from simulations.network import SimNetwork
-from simulations.trace import Trace
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency, UniformLatency
+from simulations.world.network.network import SimNetwork
+from simulations.world.trace import Trace
 
 A, B, C = (Address(f"10.0.0.{n}", 7400) for n in (1, 2, 3))
 Received = list[tuple[float, bytes, Address]]

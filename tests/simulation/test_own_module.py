@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulations.__main__ import main
-from simulations.results import load
+from simulations.results.run_folder import load
 
 SCENARIO = """
 [run]
@@ -24,9 +24,9 @@ MODULE = '''
 import random
 from dataclasses import dataclass
 
-from simulations.checkers import Checker
+from simulations.checks.checkers import Checker
 from simulations.settings import duration, share
-from simulations.workload import Kind, Operation
+from simulations.events.workload import Kind, Operation
 
 
 @dataclass(frozen=True, slots=True)

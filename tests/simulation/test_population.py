@@ -11,14 +11,14 @@ import pytest
 from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
-from simulations import theory
-from simulations.faults import AwaitCounter
-from simulations.latency import CoordinateLatency
-from simulations.network import SimNetwork
-from simulations.population import CrashedMeanwhile, Population
-from simulations.users import get_bytes, put_bytes
-from simulations.virtual_loop import VirtualLoop, run
-from simulations.warm import start_all
+from simulations.events.faults import AwaitCounter
+from simulations.events.users import get_bytes, put_bytes
+from simulations.nodes.population import CrashedMeanwhile, Population
+from simulations.nodes.warm_start import start_all
+from simulations.validation import theory
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import CoordinateLatency
+from simulations.world.network.network import SimNetwork
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 Story = Callable[[Population], Awaitable[None]]

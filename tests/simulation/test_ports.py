@@ -8,9 +8,12 @@ import pytest
 
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.identity import PublicKey
-from simulations.crypto import SimCrypto
-from simulations.ports import EPOCH_UNIX_S, InlineBlocking, SimClock, SimEntropy, derive
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.seeds import derive
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.clock import EPOCH_UNIX_S, SimClock
+from simulations.world.ports.crypto import SimCrypto
+from simulations.world.ports.entropy import SimEntropy
 
 
 def test_the_clock_is_the_loops_and_skew_moves_only_the_wall() -> None:

@@ -20,8 +20,8 @@ from dhtstore.node.node import Node
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from simulations.ports import SimClock
-from simulations.users import get_bytes, put_bytes
+from simulations.events.users import get_bytes, put_bytes
+from simulations.world.ports.clock import SimClock
 from tests.simulation.lab import (
     CLIENT,
     STORAGE,

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from simulations.__main__ import SCENARIOS, parser
-from simulations.results import OperationRow
+from simulations.results.run_folder import OperationRow
 from simulations.scenario import from_tables
 from tests.source_tree import ROOT
 
@@ -34,7 +34,7 @@ def test_every_command_is_shown() -> None:
 
 def test_every_scenario_column_and_metric_is_told() -> None:
     columns = [field.name for field in dataclasses.fields(OperationRow)]
-    source = (ROOT / "simulations" / "experiment.py").read_text(encoding="utf-8")
+    source = (ROOT / "simulations" / "lab" / "experiment.py").read_text(encoding="utf-8")
     metrics = METRICS.findall(source)
     assert len(metrics) > 7
     for name in (*columns, *metrics, *(path.stem for path in SCENARIOS.glob("*.toml"))):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from simulations.plots import PLOTS, latency_cdf
-from simulations.report import write
-from simulations.results import OperationRow, RunFolder, load, summarise
+from simulations.report.page import write
+from simulations.report.plots import PLOTS, latency_cdf
+from simulations.results.run_folder import OperationRow, RunFolder, load, summarise
 from simulations.scenario import from_tables
 
 

@@ -25,7 +25,7 @@ from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.ticket import Ticket
-from simulations.users import get_bytes, put_bytes
+from simulations.events.users import get_bytes, put_bytes
 from tests.simulation.lab import (
     CLIENT,
     STORAGE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulations.errors import ScenarioError
-from simulations.results import (
+from simulations.results.run_folder import (
     OperationRow,
     RunFolder,
     compare,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulations import theory
-from simulations.rounds import RoundModel
+from simulations.validation import theory
+from simulations.validation.lookup_rounds import RoundModel
 
 
 @pytest.mark.parametrize("k", [8, 20])

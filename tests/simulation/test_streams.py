@@ -14,11 +14,11 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.params import INBOUND_HANDSHAKES_MAX, MIB
 from simulations.errors import UnhandledErrors
-from simulations.latency import FixedLatency
-from simulations.network import SimNetwork
-from simulations.pipe import HIGH_WATER_BYTES
-from simulations.streams import SimStreamTransport
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency
+from simulations.world.network.network import SimNetwork
+from simulations.world.network.pipe import HIGH_WATER_BYTES
+from simulations.world.network.streams import SimStreamTransport
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
 KEY_A, KEY_B = PublicKey(b"a" * 32), PublicKey(b"b" * 32)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from simulations import sweep
 from simulations.__main__ import main
 from simulations.errors import ScenarioError
-from simulations.report import write_sweep
-from simulations.results import RunFolder
+from simulations.lab import sweep
+from simulations.report.page import write_sweep
+from simulations.report.sweep_plots import draw
+from simulations.results.run_folder import RunFolder
 from simulations.scenario import from_tables
-from simulations.sweep_plots import draw
 
 WORLD = (
     '[run]\nscenario = "tiny"\nnodes = 10\nduration_s = "1 min"\n'
@@ -107,8 +107,8 @@ def test_a_report_that_cannot_be_drawn_says_why(
     swept: Path, missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if missing == "matplotlib":
-        monkeypatch.delitem(sys.modules, "simulations.report")
-        monkeypatch.delattr("simulations.report")
+        monkeypatch.delitem(sys.modules, "simulations.report.page")
+        monkeypatch.delattr("simulations.report.page")
         monkeypatch.setitem(sys.modules, "matplotlib", None)
     else:
         monkeypatch.setattr(Path, "write_text", _refuse)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from simulations import theory
-from simulations.churn import IPFS
-from simulations.sessions import LogNormal, Weibull
+from simulations.events.churn import IPFS
+from simulations.events.sessions import LogNormal, Weibull
+from simulations.validation import theory
 
 YEAR_S = 365.25 * 86_400
 

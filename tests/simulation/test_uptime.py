@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from simulations.__main__ import main
-from simulations.churn import IPFS, PRESETS, ChurnModel, Schedule
-from simulations.sessions import Measured, Weibull
-from simulations.theory import stays_another
-from simulations.uptime import findings, quantile_s, stays_another_hour, watch
+from simulations.events.churn import IPFS, PRESETS, ChurnModel, Schedule
+from simulations.events.sessions import Measured, Weibull
+from simulations.validation.session_lengths import findings, quantile_s, stays_another_hour, watch
+from simulations.validation.theory import stays_another
 
 NODES, SEED = 500, 3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from simulations.__main__ import main
-from simulations.findings import Finding, table_of
-from simulations.validation import validate
+from simulations.validation.findings import Finding, table_of
+from simulations.validation.lookups import validate
 
 
 def test_a_settled_network_is_as_theory_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from simulations.errors import Deadlock, EscapedSimulation, Livelock, UnhandledErrors
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
 
 
 def test_time_jumps_to_the_next_timer() -> None:
@@ -146,7 +146,7 @@ def test_a_wait_for_a_rounding_error_ends() -> None:
 
 @pytest.mark.parametrize("soon", [True, False])
 def test_a_livelock_is_reported(soon: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulations.virtual_loop._AT_ONE_INSTANT_MAX", 1000)
+    monkeypatch.setattr("simulations.world.loop.virtual_loop._AT_ONE_INSTANT_MAX", 1000)
     loop = VirtualLoop()
 
     def again() -> None:
@@ -255,7 +255,7 @@ def test_every_loop_method_is_implemented_or_refused() -> None:
 
 _ORDERED_RUN = """
 import asyncio, hashlib
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
 loop, seen = VirtualLoop(), hashlib.sha256()
 async def worker(n):
     for step in range(20):

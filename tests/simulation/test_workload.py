@@ -8,8 +8,7 @@ from collections import Counter
 
 import pytest
 
-from simulations.scenario import Workload, from_tables
-from simulations.workload import (
+from simulations.events.workload import (
     Kind,
     Operation,
     Zipf,
@@ -20,6 +19,7 @@ from simulations.workload import (
     object_size,
     operations,
 )
+from simulations.scenario import Workload, from_tables
 
 
 def settings(**values: object) -> Workload:

@@ -8,7 +8,7 @@ from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Address, Contact
 from dhtstore.wire import datagram, envelope
 from dhtstore.wire.datagram import Request
-from simulations.crypto import SimCrypto
+from simulations.world.ports.crypto import SimCrypto
 from tests.unit.dht.world import Member, World
 
 Answer = Callable[[Request], bytes | None]

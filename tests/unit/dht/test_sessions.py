@@ -14,7 +14,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.params import COLD_KEYS_PER_S, RPC_INITIAL_TIMEOUT_S, SESSION_KEYS_MAX
 from dhtstore.wire.datagram import Ping
-from simulations.crypto import SimCrypto
+from simulations.world.ports.crypto import SimCrypto
 from tests.unit.dht.rogue import Rogue
 from tests.unit.dht.world import World, play
 

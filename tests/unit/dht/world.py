@@ -12,11 +12,12 @@ from dhtstore.model.identity import DhtKey
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
-from simulations.crypto import SimCrypto
-from simulations.latency import UniformLatency
-from simulations.network import SimEndpoint, SimNetwork
-from simulations.ports import SimClock, SimEntropy
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import UniformLatency
+from simulations.world.network.network import SimEndpoint, SimNetwork
+from simulations.world.ports.clock import SimClock
+from simulations.world.ports.crypto import SimCrypto
+from simulations.world.ports.entropy import SimEntropy
 
 T = TypeVar("T")
 HOUR_S = 3600

@@ -21,11 +21,13 @@ from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import AnyMessage, GetBlocks, Request
-from simulations.crypto import SimCrypto
-from simulations.latency import FixedLatency
-from simulations.network import SimNetwork
-from simulations.ports import InlineBlocking, SimClock, SimEntropy
-from simulations.virtual_loop import VirtualLoop, run
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.latency import FixedLatency
+from simulations.world.network.network import SimNetwork
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.clock import SimClock
+from simulations.world.ports.crypto import SimCrypto
+from simulations.world.ports.entropy import SimEntropy
 
 
 class Peer:

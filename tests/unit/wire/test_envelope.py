@@ -7,7 +7,7 @@ import pytest
 from dhtstore.model.network import Network
 from dhtstore.params import DATAGRAM_MAX_BYTES, FIRST_REQUEST_PADDED_BYTES
 from dhtstore.wire import envelope
-from simulations.crypto import SimCrypto
+from simulations.world.ports.crypto import SimCrypto
 
 A, B = SimCrypto(b"a", b"a"), SimCrypto(b"b", b"b")
 HOME = Network("home")

@@ -1,0 +1,1 @@
+"""What happens to a world: churn, faults, and what users do."""

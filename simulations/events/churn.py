@@ -1,0 +1,201 @@
+"""Who is up when: nodes that alternate between sessions and absences, independently.
+
+A schedule is pure: events from a model and a seed.  Each node draws from its own stream, so that
+adding nodes changes nothing for the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from simulations.events.sessions import Durations, LogNormal, Weibull, load_measured, residual_s
+from simulations.scenario import Churn
+from simulations.seeds import derive
+
+_MINUTE_S, _HOUR_S = 60.0, 3600.0
+_ALWAYS_S = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnModel:
+    """``leave``: the share of sessions that end in good order instead of a crash; ``keep_data``:
+    the share of absences after which the node still has its disk; ``always_on``: the share of
+    nodes that never go."""
+
+    session: Durations
+    absence: Durations
+    always_on: float = 0.0
+    leave: float = 0.5
+    keep_data: float = 1.0
+
+    @property
+    def availability(self) -> float:
+        """The expected share of nodes up at any time."""
+        ups = self.session.mean_s / (self.session.mean_s + self.absence.mean_s)
+        return self.always_on + (1 - self.always_on) * ups
+
+
+# Steiner, En-Najjary, Biersack (KAD, 2007), as parametrised in PeerfactSim's KadChurnModel.
+KAD = ChurnModel(Weibull(0.61511, 169.5385 * _MINUTE_S), Weibull(0.47648, 413.6765 * _MINUTE_S))
+# Sessions seen by the first crawl, which finds the long-lived: KadChurnModel again.
+KAD_FIRST_CRAWL = replace(KAD, session=Weibull(0.54512, 357.7152 * _MINUTE_S))
+# Stutzbach & Rejaie 2006, the Debian torrent.  Absences were not measured: taken as sessions.
+BITTORRENT = ChurnModel(Weibull(0.38, 42.4 * _MINUTE_S), Weibull(0.38, 42.4 * _MINUTE_S))
+# Trautwein et al. 2022: 87.6 % of sessions below 8 h, 2.5 % above 24 h; the Weibull through both.
+# Absences were not measured: taken as sessions.
+IPFS = ChurnModel(Weibull(0.518, 1.93 * _HOUR_S), Weibull(0.518, 1.93 * _HOUR_S))
+PRESETS = {"kad": KAD, "bittorrent": BITTORRENT, "ipfs": IPFS}
+
+
+def from_settings(settings: Churn, folder: Path) -> ChurnModel | None:
+    """The model a scenario asks for, None without churn; files are relative to ``folder``."""
+    if settings.preset == "none":
+        return None
+    if settings.preset in PRESETS:
+        model = PRESETS[settings.preset]
+    elif settings.preset == "trace":
+        model = ChurnModel(*load_measured(folder / settings.trace_file))
+    else:
+        model = ChurnModel(
+            _durations(settings, settings.session_median_s),
+            _durations(settings, settings.absence_median_s or settings.session_median_s),
+        )
+    return replace(
+        model,
+        always_on=settings.always_on,
+        leave=settings.leave,
+        keep_data=settings.keep_data,
+    )
+
+
+def _durations(settings: Churn, median_s: float) -> Durations:
+    if settings.session == "lognormal":
+        return LogNormal(median_s, settings.session_shape)
+    shape = 1.0 if settings.session == "exponential" else settings.session_shape
+    return Weibull.of_median(shape, median_s)
+
+
+# Steiner et al. 2007: arrivals in KAD within 5 minutes are negative binomial with r = 16.81 and
+# p = 0.127, that is Poisson with a rate that is gamma distributed with shape r.
+_KAD_WINDOW_S, _KAD_SHAPE = 5 * _MINUTE_S, 16.81
+# Stutzbach & Rejaie 2006: times between arrivals in the Debian torrent are Weibull, shape 0.79.
+_BITTORRENT_SHAPE = 0.79
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A new machine starts at ``at_s`` and goes ``stays_s`` later (never, if infinite)."""
+
+    at_s: float
+    stays_s: float
+    orderly: bool
+
+
+def arrivals(
+    settings: Churn, model: ChurnModel | None, until_s: float, seed: int
+) -> Iterator[Arrival]:
+    """Brand-new machines, in order of time."""
+    rng = random.Random(derive(seed, "arrivals"))
+    for at_s in _arrival_times(settings, until_s, rng):
+        stays_s = model.session.sample_s(rng) if model is not None else _ALWAYS_S
+        yield Arrival(at_s, stays_s, orderly=rng.random() < settings.leave)
+
+
+def _arrival_times(settings: Churn, until_s: float, rng: random.Random) -> Iterator[float]:
+    rate_per_s = settings.arrivals_per_h / _HOUR_S
+    if settings.arrivals == "none" or not rate_per_s:
+        return
+    if settings.arrivals == "kad":
+        yield from _bursts(rate_per_s, until_s, rng)
+        return
+    shape = _BITTORRENT_SHAPE if settings.arrivals == "bittorrent" else 1.0
+    between = Weibull(shape, 1 / rate_per_s / math.gamma(1 + 1 / shape))
+    at_s = between.sample_s(rng)
+    while at_s < until_s:
+        yield at_s
+        at_s += between.sample_s(rng)
+
+
+def _bursts(rate_per_s: float, until_s: float, rng: random.Random) -> Iterator[float]:
+    """Poisson arrivals whose rate is drawn anew for each window."""
+    for window in range(math.ceil(until_s / _KAD_WINDOW_S)):
+        begin_s = window * _KAD_WINDOW_S
+        end_s = min(until_s, begin_s + _KAD_WINDOW_S)
+        rate = rng.gammavariate(_KAD_SHAPE, rate_per_s / _KAD_SHAPE)
+        at_s = begin_s + rng.expovariate(rate)
+        while at_s < end_s:
+            yield at_s
+            at_s += rng.expovariate(rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """At ``at_s``, node number ``node`` starts (``up``) or goes.
+
+    Going, ``orderly`` tells leaving from crashing; starting, ``with_data`` whether its disk
+    survived.
+    """
+
+    at_s: float
+    node: int
+    up: bool
+    orderly: bool = False
+    with_data: bool = True
+
+
+@dataclass(slots=True)
+class _Life:
+    up: bool
+    until_s: float
+    turns: int = 0
+
+
+class Schedule:
+    """The ups and downs of ``nodes`` nodes from time 0, in order of time, then node.
+
+    ``seed`` decides who is up at the start, ``chance`` (the same if not given) for how long and
+    what follows.
+    """
+
+    def __init__(self, model: ChurnModel, nodes: int, seed: int, chance: int | None = None) -> None:
+        self._model = model
+        self._chance = seed if chance is None else chance
+        self._lives = [self._begin(seed, node) for node in range(nodes)]
+        self.up_at_start = tuple(life.up for life in self._lives)
+
+    def _begin(self, seed: int, node: int) -> _Life:
+        model, rng = self._model, random.Random(derive(seed, f"churn/{node}"))
+        if rng.random() < model.always_on:
+            return _Life(True, _ALWAYS_S)
+        session_s, absence_s = model.session.mean_s, model.absence.mean_s
+        up = rng.random() < session_s / (session_s + absence_s)
+        if self._chance != seed:
+            rng.seed(derive(self._chance, f"churn/{node}"))
+        return _Life(up, residual_s(model.session if up else model.absence, rng))
+
+    def changes(self, until_s: float) -> Iterator[Change]:
+        """Every change up to then; may be asked for once."""
+        queue = [(life.until_s, node) for node, life in enumerate(self._lives)]
+        heapq.heapify(queue)
+        while queue and queue[0][0] <= until_s:
+            at_s, node = queue[0]
+            change = self._turn(node, at_s)
+            heapq.heapreplace(queue, (self._lives[node].until_s, node))
+            yield change
+
+    def _turn(self, node: int, at_s: float) -> Change:
+        life, model = self._lives[node], self._model
+        life.up, life.turns = not life.up, life.turns + 1
+        # A generator takes 2.5 KB, so it is made when it is needed.
+        rng = random.Random(derive(self._chance, f"churn/{node}/{life.turns}"))
+        durations = model.session if life.up else model.absence
+        life.until_s = at_s + durations.sample_s(rng)
+        draw = rng.random()
+        if life.up:
+            return Change(at_s, node, True, with_data=draw < model.keep_data)
+        return Change(at_s, node, False, orderly=draw < model.leave)

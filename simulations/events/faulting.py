@@ -1,0 +1,106 @@
+"""Carrying out faults on a population."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from dhtstore.errors import DhtstoreError
+from simulations.events.faults import (
+    DROPPED,
+    AwaitCounter,
+    DropKinds,
+    Fault,
+    FaultKind,
+    halves,
+    rot_one,
+)
+from simulations.lab.view import PopulationView
+from simulations.nodes.instruments import kind_of
+from simulations.nodes.population import Member, Population
+from simulations.world.network.network import SimNetwork
+
+_MS = 0.001
+_AWAITED_WITHIN_S = 60.0
+
+
+class Faulting:
+    """``strike`` begins a fault and, if it lasts, ends it."""
+
+    def __init__(self, population: Population, network: SimNetwork, view: PopulationView) -> None:
+        self._population, self._network, self._view = population, network, view
+        self._awaits = AwaitCounter(population.loop)
+        self._drops = DropKinds(kind_of)
+        self._partitions = 0
+
+    async def strike(self, fault: Fault) -> None:
+        now_s = self._population.loop.time()
+        self._network.trace.state(now_s, f"fault {fault.kind}", f"{fault.node} {fault.amount}")
+        if fault.kind is FaultKind.PARTITION:
+            await self._partition(fault)
+        elif fault.kind is FaultKind.DROP:
+            await self._drop(fault)
+        elif fault.kind in (FaultKind.CRASH, FaultKind.LOST_WRITES):
+            await self._crash(fault)
+        else:
+            await self._spoil(fault, self._population.members[fault.node])
+
+    async def _partition(self, fault: Fault) -> None:
+        addresses = [member.address for member in self._population.members]
+        self._network.partition(halves(fault, addresses))
+        self._partitions += 1
+        await asyncio.sleep(fault.lasting_s)
+        self._partitions -= 1
+        if not self._partitions:
+            self._network.heal()
+
+    async def _drop(self, fault: Fault) -> None:
+        kind = DROPPED[fault.amount % len(DROPPED)]
+        self._drops.begin(kind)
+        self._network.drops = self._drops  # not before: it is asked about every datagram
+        await asyncio.sleep(fault.lasting_s)
+        self._drops.end(kind)
+
+    async def _crash(self, fault: Fault) -> None:
+        """At an await of the node's code; it comes back after a while with its disk."""
+        member = self._population.members[fault.node]
+        if member.node is None:
+            return
+        life, crashed = member.life, asyncio.Event()
+        silent = fault.kind is FaultKind.LOST_WRITES
+
+        def crash() -> None:
+            self._population.crash(fault.node, silent=silent)
+            crashed.set()
+
+        self._awaits.arm(life, fault.amount, crash)
+        try:
+            async with asyncio.timeout(_AWAITED_WITHIN_S):
+                await crashed.wait()
+        except TimeoutError:
+            if member.life == life:  # idle so long: any moment is as good
+                crash()
+        finally:
+            self._awaits.disarm(life)
+        await asyncio.sleep(fault.lasting_s)
+        if member.life == life and self._population.can_start(fault.node):
+            await self._population.start(fault.node)
+            with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
+                await self._population.join(fault.node)
+
+    async def _spoil(self, fault: Fault, member: Member) -> None:
+        blocks = member.disk.blocks
+        if fault.kind is FaultKind.BIT_ROT:
+            if rot_one(blocks, fault.amount) is not None:
+                self._view.lost_disk(fault.node)
+        elif fault.kind is FaultKind.LIE:
+            blocks.lying = True
+            self._view.liars[fault.node] = None
+        elif fault.kind is FaultKind.DISK_FULL:
+            blocks.fill_disk(fault.amount)
+            await asyncio.sleep(fault.lasting_s)
+            blocks.free_disk()
+        else:
+            member.blocking.delay_s = (1 + fault.amount % 1000) * _MS
+            await asyncio.sleep(fault.lasting_s)
+            member.blocking.delay_s = 0.0

@@ -1,0 +1,230 @@
+"""Users at the nodes: carry out operations, keep the journal, say how each ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+from dhtstore.errors import DhtstoreError, QuorumNotReached
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import node_id
+from dhtstore.node.duties.reprovide import announce_all
+from dhtstore.node.flows.progress import no_progress
+from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.read import read
+from dhtstore.node.node import Node
+from dhtstore.tasks import all_ended
+from simulations.checks.checkers import Journal
+from simulations.events.workload import Kind, Operation, object_bytes
+from simulations.nodes.closest import Nearest
+from simulations.nodes.instruments import Looked, look_up
+from simulations.nodes.population import CrashedMeanwhile, Population
+from simulations.results.run_folder import OperationRow
+from simulations.seeds import derive
+from simulations.world.loop.waiting import describe_task
+
+LOOKUP_TIMEOUT_S = 15.0
+OPERATION_TIMEOUT_S = 600.0
+_ID_BYTES = 20
+Record = Callable[[OperationRow], None]
+
+
+class Users:
+    """``roots`` maps objects that were ever put to their CIDs, acknowledged or not."""
+
+    def __init__(self, population: Population, seed: int, record: Record) -> None:
+        self._population, self._seed, self._record = population, seed, record
+        self.journal = Journal()
+        self.roots: dict[int, Cid] = {}
+        self._putting: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._nearest = Nearest((), self._findable)
+
+    def begin(self, operation: Operation) -> None:
+        """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
+        for the put of its object to end."""
+        number = self._client(operation.client)
+        if number is None:
+            return
+        name = f"{operation.kind} at {number}"
+        task = self._population.loop.create_task(self._do(operation, number), name=name)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        if operation.kind is Kind.PUT:
+            self._putting[operation.object] = task
+
+    @property
+    def under_way(self) -> int:
+        """Operations that have not ended."""
+        return len(self._tasks)
+
+    async def settle(self, at_most_s: float) -> None:
+        """Let what runs come to its end."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=at_most_s)
+
+    async def close(self) -> None:
+        """Cancel what still runs."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await all_ended(tasks)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._population.loop.call_exception_handler(
+                    {"message": f"{task.get_name()} failed while it ended", "exception": error}
+                )
+
+    def _client(self, wanted: int) -> int | None:
+        members = self._population.members
+        for offset in range(len(members)):
+            member = members[(wanted + offset) % len(members)]
+            if member.ready:
+                return member.number
+        return None
+
+    async def _do(self, operation: Operation, number: int) -> None:
+        if operation.kind is Kind.GET and operation.object in self._putting:
+            await asyncio.wait([self._putting[operation.object]])
+        loop = self._population.loop
+        start_s = loop.time()
+        what = _name(operation)
+        running = self.journal.start(
+            start_s,
+            start_s + OPERATION_TIMEOUT_S,
+            f"{what} at {number}",
+            self._where(f"{what} at {number}", self._population.members[number].life),
+        )
+        hops = queries = timeouts = 0
+        error = ""
+        try:
+            node = self._running(number)
+            if operation.kind is Kind.PUT:
+                await self._put(operation, number, node)
+            elif operation.kind is Kind.GET:
+                await self._get(operation, number, node)
+            elif operation.kind is Kind.REPROVIDE:
+                await self._population.run(number, announce_all(node), what)
+            else:
+                looked, missed = await self._look_up(operation, number, node)
+                hops, queries, timeouts = looked.hops, looked.queries, looked.timeouts
+                error = ClosestMissed.__name__ if missed else ""
+        except DhtstoreError as failure:
+            error = type(failure).__name__
+        finally:
+            self.journal.end(loop.time(), running)
+        self._record(
+            OperationRow(
+                start_s,
+                loop.time(),
+                operation.kind,
+                number,
+                operation.object,
+                operation.size_bytes,
+                hops,
+                queries,
+                timeouts,
+                not error,
+                error,
+            )
+        )
+
+    def _where(self, name: str, life: int) -> Callable[[], str]:
+        """What the node's own part of an operation waits for."""
+
+        def describe() -> str:
+            tasks = self._population.loop.tasks_of(life)
+            return "; ".join(describe_task(task) for task in tasks if task.get_name() == name)
+
+        return describe
+
+    def _running(self, number: int) -> Node:
+        node = self._population.members[number].node
+        if node is None:
+            raise CrashedMeanwhile(f"node {number} crashed before it began")
+        return node
+
+    async def _put(self, operation: Operation, number: int, node: Node) -> None:
+        what = _name(operation)
+        data = object_bytes(self._seed, operation.object, operation.size_bytes)
+        try:
+            result = await self._population.run(number, put_bytes(node, data), what)
+        except QuorumNotReached as error:
+            if isinstance(error.partial, PutResult):
+                self.roots[operation.object] = error.partial.cid  # printed to the user as well
+            raise
+        self.roots[operation.object] = result.cid
+        self._know_members()
+        holders = {self._numbers[receipt.public_key]: None for receipt in result.receipts}
+        now_s = self._population.loop.time()
+        self.journal.put(now_s, operation.object, data, holders)
+
+    async def _get(self, operation: Operation, number: int, node: Node) -> None:
+        what = _name(operation)
+        root = self.roots.get(operation.object)
+        if root is None:
+            raise NotPutYet(f"object {operation.object} was never put")
+        data = await self._population.run(number, get_bytes(node, root), what)
+        self.journal.got(self._population.loop.time(), operation.object, number, data)
+
+    async def _look_up(self, operation: Operation, number: int, node: Node) -> tuple[Looked, bool]:
+        """And whether it missed the closest node that was there from its start to its end."""
+        what = _name(operation)
+        target = random.Random(derive(self._seed, f"target/{operation.object}")).randbytes(
+            _ID_BYTES
+        )
+        self._know_members()
+        closest = self._nearest.closest(target, besides=number)
+        work = look_up(node, target, timeout_s=LOOKUP_TIMEOUT_S)
+        looked = await self._population.run(number, work, what)
+        stayed = closest is not None and closest == self._nearest.closest(target, besides=number)
+        return looked, stayed and closest not in looked.closest
+
+    def _know_members(self) -> None:
+        members = self._population.members
+        if len(self._numbers) < len(members):
+            keys = [member.crypto.node.public_key for member in members]
+            self._numbers = {bytes(key): number for number, key in enumerate(keys)}
+            ids = ((node_id(key), number) for number, key in enumerate(keys))
+            self._nearest = Nearest(ids, self._findable)
+
+    def _findable(self, number: int) -> bool:
+        """Whether others should find that node: it has joined and can be reached."""
+        member = self._population.members[number]
+        return member.ready and self._population.network.machine(member.address).diallable
+
+
+def _name(operation: Operation) -> str:
+    return f"{operation.kind} {operation.object}"
+
+
+class NotPutYet(DhtstoreError):
+    """The put that this get waits for has not succeeded."""
+
+
+class ClosestMissed(DhtstoreError):
+    """A lookup that ended without the node that is closest to its key."""
+
+
+async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutResult:
+    """Put bytes as a file without a disk."""
+    return await put(
+        node, _once(data), name="bytes", replicas=replicas, min_acks=None, progress=no_progress
+    )
+
+
+async def get_bytes(node: Node, root: Cid) -> bytes:
+    """Get a file into memory."""
+    taken = bytearray()
+
+    async def write(piece: bytes | memoryview) -> None:
+        taken.extend(piece)
+
+    await read(node, root, (), write)
+    return bytes(taken)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -1,0 +1,139 @@
+"""What users do, as pure generators of timed operations: the same seed, the same operations.
+
+Each kind of decision draws from its own stream, so that changing the sizes does not change the
+times.  Objects have numbers; their bytes follow from the seed (``object_bytes``).
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from simulations.scenario import Workload
+from simulations.seeds import derive
+
+_TRIES_MAX = 64
+
+
+class Kind(StrEnum):
+    PUT = "put"
+    GET = "get"
+    LOOKUP = "lookup"
+    REPROVIDE = "reprovide"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """At ``at_s`` the node number ``client`` does ``kind`` to the object (for a lookup: looks up
+    the random key of that number).  ``size_bytes`` is the object's size, 0 for lookups."""
+
+    at_s: float
+    kind: Kind
+    client: int
+    object: int
+    size_bytes: int = 0
+
+
+class Zipf:
+    """Ranks 0 to n-1 with probability proportional to 1 / (rank + 1)^exponent."""
+
+    def __init__(self, count: int, exponent: float) -> None:
+        weights = (1 / rank**exponent for rank in range(1, count + 1))
+        self._cumulative = list(itertools.accumulate(weights))
+
+    def sample(self, rng: random.Random) -> int:
+        drawn = rng.random() * self._cumulative[-1]
+        return min(bisect.bisect_right(self._cumulative, drawn), len(self._cumulative) - 1)
+
+
+def object_bytes(seed: int, number: int, size_bytes: int) -> bytes:
+    """The content of an object."""
+    return random.Random(derive(seed, f"object/{number}")).randbytes(size_bytes)
+
+
+def object_size(settings: Workload, seed: int, number: int) -> int:
+    """Log-normal, the body of every published file-size distribution, cut at the maximum."""
+    rng = random.Random(derive(seed, f"size/{number}"))
+    size = rng.lognormvariate(math.log(settings.size_median_bytes), settings.size_sigma)
+    return max(1, min(int(size), settings.size_max_bytes))
+
+
+def operations(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+    """The scenario's operations in order of time."""
+    if settings.kind == "mix":
+        yield from mix(settings, nodes, duration_s, seed)
+    elif settings.kind == "flash_crowd":
+        yield from flash_crowd(settings, nodes, seed)
+    elif settings.kind == "lookups":
+        yield from lookups(settings, nodes, duration_s, seed)
+    elif settings.kind == "reprovide":
+        yield from mass_reprovide(settings, nodes, seed)
+
+
+def mix(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+    """Puts of new objects and gets of those put before, popular ones more often."""
+    rng = random.Random(derive(seed, "workload/mix"))
+    order = list(range(settings.objects))
+    random.Random(derive(seed, "workload/order")).shuffle(order)
+    popularity, present = Zipf(settings.objects, settings.zipf_exponent), list[int]()
+    known = bytearray(settings.objects)
+    for at_s in _arrivals(settings.operations_per_s, duration_s, seed):
+        wants_put, client = rng.random() < settings.put_share, rng.randrange(nodes)
+        if not present or (wants_put and len(present) < len(order)):
+            kind, number = Kind.PUT, order[len(present)]
+            present.append(number)
+            known[number] = 1
+        else:
+            kind, number = Kind.GET, _popular(popularity, present, known, rng)
+        yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
+
+
+def _popular(zipf: Zipf, present: list[int], known: bytearray, rng: random.Random) -> int:
+    """A rank that exists already; among few, any."""
+    for _ in range(_TRIES_MAX):
+        number = zipf.sample(rng)
+        if known[number]:
+            return number
+    return rng.choice(present)
+
+
+def flash_crowd(settings: Workload, nodes: int, seed: int) -> Iterator[Operation]:
+    """One object, put at 0; then ``crowd`` nodes want it, ever more often until ``ramp_s``."""
+    rng = random.Random(derive(seed, "workload/crowd"))
+    size = object_size(settings, seed, 0)
+    yield Operation(0.0, Kind.PUT, 0, 0, size)
+    crowd = rng.sample(range(1, nodes), min(settings.crowd, nodes - 1))
+    times = sorted(settings.ramp_s * (1 + math.sqrt(rng.random())) for _ in crowd)
+    for at_s, client in zip(times, crowd, strict=True):
+        yield Operation(at_s, Kind.GET, client, 0, size)
+
+
+def lookups(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+    """Lookups of random keys from random nodes."""
+    rng = random.Random(derive(seed, "workload/lookups"))
+    for number, at_s in enumerate(_arrivals(settings.operations_per_s, duration_s, seed)):
+        yield Operation(at_s, Kind.LOOKUP, rng.randrange(nodes), number)
+
+
+def mass_reprovide(settings: Workload, nodes: int, seed: int) -> Iterator[Operation]:
+    """All objects put at once by their clients, then all announced again within ``ramp_s``."""
+    rng = random.Random(derive(seed, "workload/reprovide"))
+    clients = [rng.randrange(nodes) for _ in range(settings.objects)]
+    for kind, begin_s in ((Kind.PUT, 0.0), (Kind.REPROVIDE, 2 * settings.ramp_s)):
+        times = sorted(begin_s + settings.ramp_s * rng.random() for _ in clients)
+        for number, (at_s, client) in enumerate(zip(times, clients, strict=True)):
+            yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
+
+
+def _arrivals(rate_per_s: float, duration_s: float, seed: int) -> Iterator[float]:
+    """A Poisson process."""
+    rng = random.Random(derive(seed, "workload/times"))
+    at_s = rng.expovariate(rate_per_s) if rate_per_s else math.inf
+    while at_s < duration_s:
+        yield at_s
+        at_s += rng.expovariate(rate_per_s)

@@ -1,0 +1,1 @@
+"""Experiments: one run, and many of them."""

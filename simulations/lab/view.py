@@ -1,0 +1,94 @@
+"""The world as checkers see it (``checkers.WorldView``), and how many copies there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dhtstore.model.identity import NodeId, node_id
+from dhtstore.params import NODE_ID_BYTES
+from simulations.checks.checkers import Journal
+from simulations.events.users import Users
+from simulations.nodes.instruments import holds_all
+from simulations.nodes.population import Population
+
+_BITS = 8 * NODE_ID_BYTES
+
+
+class PopulationView:
+    """Answers from the machines themselves, also those that are down."""
+
+    def __init__(self, population: Population, users: Users) -> None:
+        self._population, self._users = population, users
+        self._lost_since: dict[int, float] = {}  # node -> when its disk was lost or damaged
+        self.liars: dict[int, None] = {}
+
+    # --- what faults did --------------------------------------------------------------------
+
+    def lost_disk(self, node: int) -> None:
+        """The node's data is gone or damaged: promises made before do not hold it any more."""
+        self._lost_since[node] = self._population.loop.time()
+
+    # --- WorldView --------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        return self._population.loop.time()
+
+    @property
+    def journal(self) -> Journal:
+        return self._users.journal
+
+    def nodes_up(self) -> Sequence[int]:
+        return [member.number for member in self._population.up()]
+
+    def honest(self, node: int) -> bool:
+        return node not in self.liars
+
+    def has_disk(self, node: int) -> bool:
+        return True  # disks that were wiped count as damaged since then
+
+    def damaged(self, node: int, object_number: int) -> bool:
+        put = self.journal.acknowledged[object_number]
+        return self._lost_since.get(node, -1.0) >= put.at_s
+
+    def holds(self, node: int, object_number: int) -> bool:
+        blocks = self._population.members[node].disk.blocks
+        return holds_all(blocks, self._users.roots[object_number])
+
+    def node_id(self, node: int) -> NodeId:
+        return node_id(self._population.members[node].crypto.node.public_key)
+
+    def buckets(self, node: int) -> Sequence[tuple[int, int, Sequence[NodeId]]]:
+        """By length of the shared prefix, all 160, and the node's own place."""
+        own = int.from_bytes(self.node_id(node), "big")
+        running = self._population.members[node].node
+        found: list[tuple[int, int, Sequence[NodeId]]] = [(own, own, ())]
+        buckets = running.dht.protocol.router.buckets if running else []
+        for index in range(_BITS):
+            tail = _BITS - index - 1
+            low = ((own >> tail) ^ 1) << tail
+            bucket = buckets[index] if index < len(buckets) else None
+            members = [NodeId(peer.id) for peer in bucket.peers] if bucket else []
+            found.append((low, low + (1 << tail) - 1, members))
+        return found
+
+    def record_expiries_s(self, node: int) -> Sequence[float]:
+        running = self._population.members[node].node
+        if running is None:
+            return []
+        running.dht.protocol.tick()
+        held = running.dht.protocol.storage._by_key.values()
+        return [record.expires_s for records in held for record in records.values()]
+
+    def leftovers(self) -> Mapping[int, Sequence[str]]:
+        return self._population.zombies
+
+    # --- measures ---------------------------------------------------------------------------
+
+    def copies(self) -> list[int]:
+        """Of each acknowledged object, on how many nodes that are up its root lies."""
+        up = self._population.up()
+        return [
+            sum(member.disk.blocks.has(self._users.roots[number]) for member in up)
+            for number in self.journal.acknowledged
+        ]

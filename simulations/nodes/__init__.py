@@ -1,0 +1,1 @@
+"""Nodes of a world: started, stopped, filled with contacts and looked into."""

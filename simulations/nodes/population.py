@@ -1,0 +1,273 @@
+"""Nodes that start, leave, crash and come back on machines that keep their keys and disks.
+
+Each start is a new ``life`` with its own number, which tasks inherit (``whose.CURRENT_NODE``), so
+that a crash ends exactly what belongs to that life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import random
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import Address
+from dhtstore.node.flows.join import join
+from dhtstore.node.node import Node
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.tasks import run_all
+from dhtstore.wire.ticket import Ticket
+from simulations.seeds import derive
+from simulations.world.loop.current_node import CURRENT_NODE
+from simulations.world.loop.virtual_loop import VirtualLoop
+from simulations.world.network.network import SimNetwork
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.clock import SimClock
+from simulations.world.ports.crypto import SimCrypto
+from simulations.world.ports.disks import Disk
+from simulations.world.ports.entropy import SimEntropy
+
+T = TypeVar("T")
+PORT = 7400
+_REAPINGS_MAX = 20  # a task that survives so many cancellations is reported, not chased
+_REAP_EVERY_S = 1.0
+_COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
+
+
+@dataclass(slots=True)
+class Member:
+    """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
+    can use it, that is when it has joined."""
+
+    number: int
+    address: Address
+    crypto: SimCrypto
+    clock: SimClock
+    disk: Disk
+    settings: NodeSettings
+    blocking: InlineBlocking
+    node: Node | None = None
+    life: int = -1
+    ready: bool = False
+    starting: bool = False
+    stopping: asyncio.Task[None] | None = None
+
+    @property
+    def ticket(self) -> str:
+        key = self.crypto.node.public_key
+        return str(Ticket(self.settings.network.name, key, (self.address,)))
+
+
+class Population:
+    """Machines with addresses 10.0.0.1 and up, one for each of ``settings``; all down at first.
+
+    ``skew_s`` bounds how far wall clocks are off.
+    """
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        network: SimNetwork,
+        seed: int,
+        settings: Sequence[NodeSettings],
+        skew_s: float = 0.0,
+    ) -> None:
+        self.loop, self.network, self.seed = loop, network, seed
+        self._rng = random.Random(derive(seed, "population"))
+        self._skew_s = skew_s
+        self.members: list[Member] = []
+        for chosen in settings:
+            self.add(chosen)
+        self.lives = 0
+        self.zombies: dict[int, list[str]] = {}
+        self._ended = 0
+        self._reapers: dict[int, asyncio.Task[None]] = {}
+
+    def add(self, settings: NodeSettings) -> Member:
+        """One more machine."""
+        number = len(self.members)
+        place = number + 1
+        address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
+        secrets = [
+            derive(self.seed, f"{whose}/{number}").to_bytes(32, "big")
+            for whose in ("node", "owner")
+        ]
+        member = Member(
+            number,
+            address,
+            SimCrypto(*secrets),
+            SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
+            Disk(settings.capacity_bytes),
+            replace(settings, advertise=(address,)),
+            InlineBlocking(),
+        )
+        self.members.append(member)
+        return member
+
+    # --- who is up --------------------------------------------------------------------------
+
+    def up(self) -> list[Member]:
+        return [member for member in self.members if member.node is not None]
+
+    def seeds(self, newcomer: int, count: int = 3) -> list[str]:
+        """Tickets of some members that have joined, chosen at random."""
+        known = [m for m in self.members if m.ready and m.number != newcomer]
+        return [member.ticket for member in self._rng.sample(known, min(count, len(known)))]
+
+    # --- life and death ---------------------------------------------------------------------
+
+    async def start(self, number: int, *, with_data: bool = True) -> Node:
+        """Start a machine's node without joining, once it has stopped; see ``can_start``."""
+        assert self.can_start(number), "a machine runs one node"
+        member = self.members[number]
+        member.starting = True
+        try:
+            if member.stopping is not None:
+                await asyncio.wait([member.stopping])
+            if not with_data:
+                member.disk.wipe()
+            ports = self.ports(member)
+            self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
+            member.node = await self.run(number, _started(ports, member.settings))
+        finally:
+            member.starting = False
+        return member.node
+
+    def can_start(self, number: int) -> bool:
+        """Whether nothing runs there and nobody else is starting it."""
+        member = self.members[number]
+        return member.node is None and not member.starting
+
+    def ports(self, member: Member) -> Ports:
+        """What a new life of that machine begins with."""
+        member.life, self.lives = self.lives, self.lives + 1
+        blocks, tables = member.disk.plug()
+        return Ports(
+            clock=member.clock,
+            entropy=SimEntropy(self.seed, f"life/{member.life}"),
+            crypto=member.crypto,
+            endpoint=self.network.endpoint(member.address),
+            streams=self.network.streams(member.address, member.crypto.node.public_key),
+            blocking=member.blocking,
+            store=blocks,
+            ledger=tables,
+            tracer=NodeTracer(self, member.number),
+        )
+
+    async def join(self, number: int, seeds: Iterable[str] | None = None) -> bool:
+        """Enter the network through ``seeds`` (random members by default); False if it failed
+        for a reason that a user would see."""
+        node = self.members[number].node
+        assert node is not None, "only a node that runs can join"
+        chosen = self.seeds(number) if seeds is None else list(seeds)
+        try:
+            await self.run(number, join(node, chosen))
+        except DhtstoreError as error:
+            self.network.trace.state(self.loop.time(), "join failed", f"{number} {error}")
+            return False
+        self.members[number].ready = self.members[number].node is node
+        return True
+
+    async def leave(self, number: int) -> None:
+        """Stop in good order."""
+        member = self.members[number]
+        node, member.node, member.ready = member.node, None, False
+        if node is not None:
+            life = member.life
+            self.network.trace.state(self.loop.time(), "leave", str(number))
+            member.stopping = self.spawn(number, node.stop(), "stop")
+            await asyncio.wait([member.stopping])
+            member.stopping.result()
+            await asyncio.sleep(_REAP_EVERY_S)
+            self._bury(number, life)
+
+    def crash(self, number: int, *, silent: bool = True) -> None:
+        """Power off: the network hears nothing more, unsynced writes are lost, tasks end."""
+        member = self.members[number]
+        if member.node is not None:
+            member.node, member.ready = None, False
+            self.network.crash(member.address, silent=silent)
+            member.disk.pull()
+            life = member.life
+            self._cancel(life)
+            reaper = self.loop.create_task(self._reap(number, life), name=f"reap life {life}")
+            self._reapers[life] = reaper
+
+    def _cancel(self, life: int) -> int:
+        tasks = self.loop.tasks_of(life)
+        for task in tasks:
+            task.cancel()
+        return len(tasks)
+
+    async def _reap(self, number: int, life: int) -> None:
+        """Cancel again what caught its cancellation and went on."""
+        for _ in range(_REAPINGS_MAX):
+            await asyncio.sleep(_REAP_EVERY_S)
+            if not self._cancel(life):
+                break
+        self._bury(number, life)
+        del self._reapers[life]
+
+    def _bury(self, number: int, life: int) -> None:
+        """Note what lives on, and free now and then what does not: a node is a cycle of objects."""
+        left = [task.get_name() for task in self.loop.tasks_of(life)]
+        if left:
+            self.zombies[number] = left
+        self._ended += 1
+        if self._ended >= max(_COLLECT_EVERY_MIN, len(self.members) // 12):
+            self._ended = 0
+            gc.collect()
+
+    # --- running code as a node -------------------------------------------------------------
+
+    def spawn(
+        self, number: int, work: Coroutine[Any, Any, T], name: str = "work"
+    ) -> asyncio.Task[T]:
+        """Run ``work`` as code of that machine's present life: a crash cancels it."""
+        context = contextvars.copy_context()
+        context.run(CURRENT_NODE.set, self.members[number].life)
+        return self.loop.create_task(work, name=f"{name} at {number}", context=context)
+
+    async def run(self, number: int, work: Coroutine[Any, Any, T], name: str = "work") -> T:
+        """As ``spawn``, and wait; a crash of the node raises CrashedMeanwhile here."""
+        task = self.spawn(number, work, name)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if task.cancelled():
+            raise CrashedMeanwhile(f"node {number} crashed meanwhile")
+        return task.result()
+
+    async def stop(self) -> None:
+        """Stop everything that runs, all at once."""
+        leaving = [partial(self.leave, member.number) for member in self.up()]
+        await run_all(leaving, limit=len(leaving))
+
+
+class CrashedMeanwhile(DhtstoreError):
+    """The node that was to do something crashed while it did."""
+
+
+class NodeTracer:
+    """Writes a node's own events into the trace of the run."""
+
+    def __init__(self, population: Population, number: int) -> None:
+        self._trace, self._loop = population.network.trace, population.loop
+        self._number = number
+
+    def __call__(self, event: str, **fields: object) -> None:
+        told = " ".join(f"{name}={value}" for name, value in fields.items())
+        self._trace.state(self._loop.time(), event, f"{self._number} {told}")
+
+
+async def _started(ports: Ports, settings: NodeSettings) -> Node:
+    node = Node(ports, settings)
+    await node.start()
+    return node

@@ -1,0 +1,102 @@
+"""Warm start: routing tables filled by an oracle, so that large runs do not pay for joining.
+
+Every node knows, in each bucket, k random nodes of those that belong there, or all of them if
+there are fewer; it has measured their round trips; its refreshes are spread over the hour and its
+announcements over their interval, as in a network that has run for long.
+``tests/simulation`` checks the result against nodes that joined through the protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import random
+from collections.abc import Sequence
+
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.model.contact import Contact
+from dhtstore.node.node import Node
+from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K
+from simulations.nodes.population import Member, Population
+from simulations.seeds import derive
+
+_BITS = 8 * NODE_ID_BYTES
+_RTT_SAMPLES = 16
+
+
+async def start_all(population: Population, numbers: Sequence[int]) -> None:
+    """Start these nodes and fill their tables; they count as joined."""
+    for number in numbers:
+        await population.start(number)
+    fill_tables(population, [population.members[number] for number in numbers])
+    await asyncio.sleep(0)
+
+
+def fill_tables(population: Population, members: Sequence[Member]) -> None:
+    """Fill the tables of running members with each other."""
+    rng = random.Random(derive(population.seed, "warm"))
+    known = [(peer.long_id, peer, member) for member in members for peer in [_peer(member)]]
+    known.sort(key=lambda entry: entry[0])
+    ids = [entry[0] for entry in known]
+    for own, _, member in known:
+        assert member.node is not None, "only running nodes have tables"
+        chosen = [
+            (index, [(known[at][1], known[at][2]) for at in _some(rng, low, high)])
+            for index, low, high in _buckets(own, ids)
+        ]
+        _fill(population, member, member.node, chosen, rng)
+
+
+def _peer(member: Member) -> Peer:
+    key = member.crypto.node.public_key
+    return peer_of(Contact.of(key, member.address, storage=member.settings.storage))
+
+
+def _buckets(own: int, ids: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(bucket, first, last + 1) of each non-empty range of the sorted ids."""
+    found, low, high = [], 0, len(ids)
+    for index in range(_BITS):
+        tail = _BITS - index - 1
+        middle = bisect.bisect_left(ids, ((own >> tail) | 1) << tail, low, high)
+        ours_above = bool(own >> tail & 1)
+        other = (low, middle) if ours_above else (middle, high)
+        low, high = (middle, high) if ours_above else (low, middle)
+        if other[0] < other[1]:
+            found.append((index, *other))
+        if high - low <= 1:
+            break
+    return found
+
+
+def _some(rng: random.Random, low: int, high: int) -> Sequence[int]:
+    return rng.sample(range(low, high), K) if high - low > K else range(low, high)
+
+
+def _fill(
+    population: Population,
+    member: Member,
+    node: Node,
+    chosen: Sequence[tuple[int, list[tuple[Peer, Member]]]],
+    rng: random.Random,
+) -> None:
+    now, network = population.loop.time(), population.network
+    own = network.machine(member.address)
+    router, measured = node.dht.protocol.router, list[float]()
+    router.neighbours_updated_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+    for index, peers in chosen:
+        bucket = router._bucket(index, now)
+        bucket.last_updated = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+        for heard_ago_s, (peer, other) in zip(
+            sorted((rng.random() * BUCKET_REFRESH_INTERVAL_S for _ in peers), reverse=True),
+            peers,
+            strict=True,
+        ):
+            there = network.machine(other.address)
+            rtt_s = 2 * network.latency.one_way_s(own.place, there.place)
+            bucket.append(peer, now - heard_ago_s, rtt_s, rtt_s / 8, trusts=True)
+            measured.append(rtt_s)
+    for rtt_s in rng.sample(measured, min(_RTT_SAMPLES, len(measured))):
+        node.dht.protocol.rtt.add(rtt_s)
+    member.ready = True
+    # It counts as announced already, at some time within the last interval.
+    population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)

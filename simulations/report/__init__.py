@@ -1,0 +1,1 @@
+"""Runs and sweeps drawn: plots and a page."""

@@ -1,0 +1,1 @@
+"""The laboratory held against theory and against measurements of live networks."""

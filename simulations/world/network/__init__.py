@@ -1,0 +1,1 @@
+"""Machines, and the datagrams and streams between them."""

@@ -1,0 +1,22 @@
+"""Entropy that follows from a seed (``dhtstore.net.ports``)."""
+
+from __future__ import annotations
+
+import random
+
+from simulations.seeds import derive
+
+
+class SimEntropy:
+    """Two streams derived from the root seed and a label: choices do not disturb nonces."""
+
+    def __init__(self, seed: int, label: str) -> None:
+        self._rng = random.Random(derive(seed, f"{label}/choices"))
+        self._bytes = random.Random(derive(seed, f"{label}/bytes"))
+
+    @property
+    def rng(self) -> random.Random:
+        return self._rng
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._bytes.randbytes(count)
