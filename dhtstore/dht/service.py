@@ -13,6 +13,7 @@ from kademlia.network import Server
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.records import Verdict
+from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.engine.crawl import Batch, Crawl, OnAnswer, contacts_in
 from dhtstore.dht.engine.harvest import ContactHarvest, Provider, ProviderHarvest
 from dhtstore.dht.engine.rpc import NodeRpc
@@ -332,11 +333,26 @@ class DhtService(Server):
         """The routing table with what is known of each peer."""
         now = self._clock.monotonic_s()
         return [
-            PeerInfo(peer.contact, bucket.srtt_s[at] or None, now - bucket.heard_s[at])
-            for bucket in self.protocol.router.buckets
-            if bucket
-            for at, peer in enumerate(bucket.peers)
+            PeerInfo(one.peer.contact, one.rtt_s or None, now - one.heard_s)
+            for bucket in self.table().buckets
+            for one in bucket.entries
         ]
+
+    def table(self) -> TableSnapshot:
+        """The routing table as it is now."""
+        return self.protocol.router.snapshot()
+
+    def restore_table(self, table: TableSnapshot, rtts_s: Iterable[float] = ()) -> None:
+        """Begin with a filled table (see ``Table.restore``) and, to estimate timeouts from, with
+        round trips measured before, in seconds."""
+        self.protocol.router.restore(table)
+        for rtt_s in rtts_s:
+            self.protocol.rtt.add(rtt_s)
+
+    def record_expiries_s(self) -> list[float]:
+        """When each provider record kept here ends, in monotonic seconds."""
+        self.protocol.tick()
+        return self.protocol.storage.expiries_s()
 
     @property
     def records_held(self) -> int:

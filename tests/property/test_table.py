@@ -87,6 +87,15 @@ class TableMachine(RuleBasedStateMachine):
         assert self.table.find_neighbors(Node(sought), k) == expected
 
     @rule()
+    def a_snapshot_fills_another_table_alike(self) -> None:
+        snapshot, other = self.table.snapshot(), Table(OWN, KSIZE)
+        other.restore(snapshot)
+        assert other.snapshot() == snapshot
+        assert list(other) == list(self.table)
+        held = [len(bucket or ()) for bucket in self.table.buckets]
+        assert snapshot.sizes() == held
+
+    @rule()
     def an_hour_of_silence_is_noticed(self) -> None:
         due = {
             peer.id

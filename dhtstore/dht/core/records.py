@@ -192,6 +192,10 @@ class RecordStore(IStorage):
         held = self._by_key.get(key, {}).values()
         return [h.record for h in held if h.expires_s > self._now]
 
+    def expiries_s(self) -> list[float]:
+        """When each record that is held ends (monotonic seconds), also those overdue."""
+        return [held.expires_s for records in self._by_key.values() for held in records.values()]
+
     def __setitem__(self, key: bytes, value: ProviderRecord) -> None:
         if value.key == key:
             self.add(value)

@@ -16,6 +16,7 @@ from kademlia.node import Node
 from kademlia.routing import KBucket, RoutingTable
 
 from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.core.snapshot import BucketSnapshot, TableEntry, TableSnapshot
 from dhtstore.params import (
     BUCKET_REFRESH_INTERVAL_S,
     BUCKET_REPLACEMENTS_MAX,
@@ -87,6 +88,10 @@ class Bucket(KBucket):
         del self.peers[index], self.ids[index], self.heard_s[index], self.srtt_s[index]
         del self.rttvar_s[index], self.failures[index], self.trusts[index]
 
+    def entries(self) -> tuple[TableEntry, ...]:
+        columns = (self.peers, self.heard_s, self.srtt_s, self.rttvar_s, map(bool, self.trusts))
+        return tuple(map(TableEntry, *columns))
+
     def keep_as_replacement(self, peer: Peer) -> None:
         """The node seen last is the first to replace."""
         self.replacements = [p for p in self.replacements if p.id != peer.id]
@@ -105,6 +110,25 @@ class Table(RoutingTable):
 
     def flush(self) -> None:
         self.buckets: list[Bucket | None] = []
+
+    def snapshot(self) -> TableSnapshot:
+        """What the table holds now, replacements left out."""
+        buckets = [
+            BucketSnapshot(index, bucket.last_updated, bucket.entries())
+            for index, bucket in enumerate(self.buckets)
+            if bucket is not None
+        ]
+        return TableSnapshot(self.neighbours_updated_s, tuple(buckets))
+
+    def restore(self, snapshot: TableSnapshot) -> None:
+        """Hold exactly what ``snapshot`` says; it must keep the table's rules (bucket of each
+        peer, at most ``ksize`` a bucket), since nothing of it is checked here."""
+        self.flush()
+        self.neighbours_updated_s = snapshot.neighbours_updated_s
+        for part in snapshot.buckets:
+            bucket = self._bucket(part.index, part.looked_up_s)
+            for one in part.entries:
+                bucket.append(one.peer, one.heard_s, one.rtt_s, one.rttvar_s, one.trusts)
 
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self.buckets if bucket)
