@@ -26,6 +26,7 @@ from simulations.seeds import derive
 from simulations.world.loop.current_node import CURRENT_NODE
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
+from simulations.world.network.streams import SimStreams
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
@@ -78,6 +79,7 @@ class Population:
         skew_s: float = 0.0,
     ) -> None:
         self.loop, self.network, self.seed = loop, network, seed
+        self._streams = SimStreams(network)
         self._rng = random.Random(derive(seed, "population"))
         self._skew_s = skew_s
         self.members: list[Member] = []
@@ -152,7 +154,7 @@ class Population:
             entropy=SimEntropy(self.seed, f"life/{member.life}"),
             crypto=member.crypto,
             endpoint=self.network.endpoint(member.address),
-            streams=self.network.streams(member.address, member.crypto.node.public_key),
+            streams=self._streams.transport(member.address, member.crypto.node.public_key),
             blocking=member.blocking,
             store=blocks,
             ledger=tables,

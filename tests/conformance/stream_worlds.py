@@ -15,6 +15,7 @@ from dhtstore.net.tcp import TlsTransport
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
+from simulations.world.network.streams import SimStreams
 
 SEED_A, SEED_B = b"a" * 32, b"b" * 32
 KEY_A, KEY_B = Ed25519Signer(SEED_A).public_key, Ed25519Signer(SEED_B).public_key
@@ -70,7 +71,8 @@ def play_simulated(scene: Scene) -> None:
     loop = VirtualLoop()
     network = SimNetwork(loop, random.Random(1), FixedLatency(0.01))
     where_a, where_b = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
-    a, b = network.streams(where_a, KEY_A), network.streams(where_b, KEY_B)
+    streams = SimStreams(network)
+    a, b = streams.transport(where_a, KEY_A), streams.transport(where_b, KEY_B)
 
     async def main() -> None:
         await _play(World(a, b, lambda: where_b), where_b.port, scene)

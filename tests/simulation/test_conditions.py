@@ -16,6 +16,7 @@ from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.machine import NAT_MAPPING_S
 from simulations.world.network.network import SimEndpoint, SimNetwork
+from simulations.world.network.streams import SimStreams
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
 Scene = Callable[["Bad"], Awaitable[None]]
@@ -130,8 +131,9 @@ def test_behind_a_nat_one_can_dial_but_not_be_dialled() -> None:
         await asyncio.sleep(1)
 
     async def scene(bad: Bad) -> None:
-        a = bad.network.streams(A, PublicKey(b"a" * 32))
-        b = bad.network.streams(B, PublicKey(b"b" * 32))
+        streams = SimStreams(bad.network)
+        a = streams.transport(A, PublicKey(b"a" * 32))
+        b = streams.transport(B, PublicKey(b"b" * 32))
         for transport, address in ((a, A), (b, B)):
             await transport.listen(address.port, serve)
         bad.network.machine(B).hide()

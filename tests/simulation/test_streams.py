@@ -18,7 +18,7 @@ from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
 from simulations.world.network.pipe import HIGH_WATER_BYTES
-from simulations.world.network.streams import SimStreamTransport
+from simulations.world.network.streams import SimStreams, SimStreamTransport
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
 KEY_A, KEY_B = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
@@ -31,8 +31,9 @@ class Pair:
     def __init__(self, loss: float = 0.0) -> None:
         self.loop = VirtualLoop()
         self.network = SimNetwork(self.loop, random.Random(1), FixedLatency(0.1), loss=loss)
-        self.a = self.network.streams(A, KEY_A)
-        self.b = self.network.streams(B, KEY_B)
+        self.streams = SimStreams(self.network)
+        self.a = self.streams.transport(A, KEY_A)
+        self.b = self.streams.transport(B, KEY_B)
         self.accepted: asyncio.Queue[Stream] = asyncio.Queue()
 
     async def keep(self, stream: Stream) -> None:
@@ -232,7 +233,7 @@ def test_listening_twice_is_refused() -> None:
     async def scene(pair: Pair) -> None:
         await pair.b.listen(B.port, pair.keep)
         with pytest.raises(AddressInUse):
-            await pair.network.streams(B, KEY_A).listen(B.port, pair.keep)
+            await pair.streams.transport(B, KEY_A).listen(B.port, pair.keep)
 
     play(scene)
 
@@ -326,7 +327,7 @@ def test_a_silent_crash_is_noticed_only_when_the_machine_is_back() -> None:
         assert not reading.done()
         with pytest.raises(ConnectionLost, match="did not answer"):
             await pair.a.dial(B, None, 5.0)
-        again = pair.network.streams(B, KEY_B)
+        again = pair.streams.transport(B, KEY_B)
         await again.listen(B.port, pair.keep)
         await near.write(b"hello?")
         with pytest.raises(ConnectionLost, match="reset"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from dhtstore.model.contact import Address
-
-if TYPE_CHECKING:
-    from simulations.world.network.streams import SimStreamTransport
 
 NAT_MAPPING_S = 120.0  # RFC 4787 REQ-5: a UDP mapping lives at least two minutes
 _MAPPINGS_KEPT_MAX = 4096
 QUEUE_MAX_S = 1.0  # what a link's buffer holds; datagrams beyond are dropped
+
+
+class Tenant(Protocol):
+    """What runs at a machine and goes down with it."""
+
+    def crash(self, *, silent: bool) -> None:
+        """End at once; silent is a loss of power, otherwise the other ends are told."""
 
 
 class Machine:
@@ -25,13 +29,12 @@ class Machine:
         "down_free_at_s",
         "group",
         "ipv6",
-        "listener",
         "place",
         "received_bytes",
         "sent_bytes",
         "sent_datagrams",
         "slowness",
-        "transports",
+        "tenants",
         "up_bytes_per_s",
         "up_free_at_s",
     )
@@ -42,8 +45,7 @@ class Machine:
         self.place = place
         self.group = 0
         self.slowness = 1.0
-        self.listener: SimStreamTransport | None = None
-        self.transports: dict[SimStreamTransport, None] = {}
+        self.tenants: dict[Tenant, None] = {}
         self.up_bytes_per_s: float | None = None
         self.down_bytes_per_s: float | None = None
         self.up_free_at_s = self.down_free_at_s = 0.0
@@ -51,10 +53,10 @@ class Machine:
         self._mappings: dict[Address, float] | None = None
 
     def crash(self, *, silent: bool) -> None:
-        """Lose the listener and every stream."""
-        transports, self.transports, self.listener = list(self.transports), {}, None
-        for transport in transports:
-            transport.crash(silent=silent)
+        """Take everything that runs here down, oldest first."""
+        tenants, self.tenants = list(self.tenants), {}
+        for tenant in tenants:
+            tenant.crash(silent=silent)
 
     # --- bandwidth --------------------------------------------------------------------------
 

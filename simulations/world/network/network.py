@@ -1,8 +1,9 @@
-"""The simulated network: machines with addresses, datagrams and streams between them.
+"""The simulated network: machines with addresses, and the datagrams between them.
 
-Nothing is delivered inline: every datagram, chunk and handshake step arrives through the virtual
-loop after the pair's latency.  A pair's latency never changes during a run; jitter, loss and
-bandwidth come on top.  Every datagram and chunk goes into the trace.
+Nothing is delivered inline: every datagram arrives through the virtual loop after the pair's
+latency, and so does every chunk and handshake step of the streams (``streams``) on top of it.  A
+pair's latency never changes during a run; jitter, loss and bandwidth come on top.  Everything that
+is sent goes into the trace.
 """
 
 from __future__ import annotations
@@ -12,13 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address, routable
-from dhtstore.model.identity import PublicKey
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.latency import FixedLatency, Latency
 from simulations.world.network.machine import Machine
-from simulations.world.network.pipe import Pipe
-from simulations.world.network.streams import SimStreamTransport
 from simulations.world.trace import Trace
 
 _EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
@@ -61,7 +59,7 @@ class SimNetwork:
         self._open: dict[Address, SimEndpoint] = {}
         self._next_port: dict[str, int] = {}
         self._partitioned = False
-        self._stalled: list[Pipe] = []
+        self._stalled: list[Callable[[], None]] = []
 
     # --- what a node is handed --------------------------------------------------------------
 
@@ -69,14 +67,10 @@ class SimNetwork:
         """A datagram socket for ``address``; port 0 picks a free one when it is opened."""
         return SimEndpoint(self, address)
 
-    def streams(self, address: Address, public_key: PublicKey) -> SimStreamTransport:
-        """Streams to and from ``address``, proving ``public_key``."""
-        return SimStreamTransport(self, address, public_key)
-
     # --- faults -----------------------------------------------------------------------------
 
     def crash(self, address: Address, *, silent: bool = True) -> None:
-        """Take what runs at ``address`` away: its endpoint, listener and streams.
+        """Take what runs at ``address`` away: its endpoint and its streams.
 
         Silent is a machine that lost power: peers hear nothing.  Otherwise a killed process: its
         machine resets the peers' streams, one latency later.  The address can be used again.
@@ -105,8 +99,8 @@ class SimNetwork:
         self._partitioned = False
         self.trace.state(self.loop.time(), "heal", "")
         stalled, self._stalled = self._stalled, []
-        for pipe in stalled:
-            pipe.resume()
+        for resume in stalled:
+            resume()
 
     # --- for endpoints and streams ----------------------------------------------------------
 
@@ -120,9 +114,9 @@ class SimNetwork:
     def reachable(self, a: Machine, b: Machine) -> bool:
         return not self._partitioned or a.group == b.group
 
-    def stall(self, pipe: Pipe) -> None:
-        """Remember a stream to be resumed when the partition heals."""
-        self._stalled.append(pipe)
+    def when_healed(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once, when the partition heals."""
+        self._stalled.append(resume)
 
     def delay_s(self, a: Machine, b: Machine) -> float:
         """One message's way from a to b."""

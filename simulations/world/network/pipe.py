@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from dhtstore.errors import ConnectionLost
 from dhtstore.params import KIB
 from simulations.world.network.machine import Machine
-
-if TYPE_CHECKING:
-    from simulations.world.network.network import SimNetwork
+from simulations.world.network.network import SimNetwork
 
 HIGH_WATER_BYTES = 1024 * KIB  # written and not yet read by the other side
 _SEGMENT_BYTES = 1460
@@ -107,7 +104,7 @@ class Pipe:
     def _arrive(self) -> None:
         if not self._network.reachable(self._source, self._target):
             if not self._held:
-                self._network.stall(self)
+                self._network.when_healed(self.resume)
             self._held += 1
             return
         data = self._travelling.popleft()

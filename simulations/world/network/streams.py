@@ -1,14 +1,12 @@
-"""Simulated streams: dialled, accepted, and how they end.
+"""Simulated streams: dialled and accepted.
 
-A dial costs two round trips (TCP and TLS 1.3).  A stream is two pipes, one per direction.  An
-orderly close arrives behind the data; an abort overtakes what still waits to be sent.
+A dial costs two round trips (TCP and TLS 1.3).  A stream is two pipes, one per direction.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable
@@ -16,116 +14,39 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
 from dhtstore.tasks import all_ended
+from simulations.world.network.machine import Machine
+from simulations.world.network.network import SimNetwork
 from simulations.world.network.pipe import Pipe
+from simulations.world.network.stream import SimStream
 
-if TYPE_CHECKING:
-    from simulations.world.network.machine import Machine
-    from simulations.world.network.network import SimNetwork
-
-_CLOSE_TIMEOUT_S = 1.0
 OnStream = Callable[[Stream], Awaitable[None]]
 
 
-class SimStream:
-    """One end of a stream (``net.ports.Stream``)."""
+class SimStreams:
+    """The streams of a network: who listens where."""
 
-    def __init__(
-        self,
-        owner: SimStreamTransport,
-        remote: Address,
-        remote_key: PublicKey | None,
-        incoming: Pipe,
-        outgoing: Pipe,
-    ) -> None:
-        self._owner = owner
-        self._remote, self._remote_key = remote, remote_key
-        self._incoming, self._outgoing = incoming, outgoing
-        self._peer: SimStream | None = None
-        self._over = False
-        incoming.on_end = self._fail
+    def __init__(self, network: SimNetwork) -> None:
+        self._network = network
+        self._listeners: dict[Address, SimStreamTransport] = {}
 
-    def join(self, peer: SimStream) -> None:
-        self._peer, peer._peer = peer, self
-
-    @property
-    def remote(self) -> Address:
-        return self._remote
-
-    @property
-    def remote_key(self) -> PublicKey | None:
-        return self._remote_key
-
-    async def read_exactly(self, count: int) -> bytes:
-        data = bytearray(count)
-        await self.read_into(memoryview(data))
-        return bytes(data)
-
-    async def read_into(self, target: memoryview) -> None:
-        try:
-            await self._incoming.read_into(target.cast("B"))
-        except asyncio.CancelledError:
-            self.abort()  # part of a frame is gone: nothing after it can be understood
-            raise
-
-    async def write(self, *parts: bytes | bytearray | memoryview) -> None:
-        data = b"".join(parts)
-        if data:
-            self._outgoing.push(data)
-        await self._outgoing.drain()
-
-    async def close(self) -> None:
-        if self._over:
-            return
-        self._over = True
-        self._incoming.fail_reader("the stream is closed")
-        try:
-            self._outgoing.end()
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await self._outgoing.arrived()
-        except ConnectionLost:
-            pass  # the peer was gone already: nothing is left to flush
-        except TimeoutError:
-            self._owner.reset_later(self._peer)
-        finally:
-            self._leave("the stream is closed")
-
-    def abort(self) -> None:
-        if not self._over:
-            self._over = True
-            self._owner.reset_later(self._peer)
-            self._leave("the stream was aborted")
-
-    def reset(self) -> None:
-        """The other end aborted, and word of it has arrived."""
-        self._fail("the peer reset the stream")
-
-    def vanish(self) -> None:
-        """This machine lost power: the peer hears nothing until it asks a machine that is back."""
-        self._over = True
-        self._leave("this machine crashed")
-        self._incoming.on_orphan = self._reset_if_back
-
-    def _reset_if_back(self) -> None:
-        if self._owner.is_back():
-            self._owner.reset_later(self._peer)
-
-    def _leave(self, why: str) -> None:
-        self._fail(why)
-        self._incoming.drop_unread()
-        self._owner.forget(self)
-
-    def _fail(self, why: str) -> None:
-        self._incoming.fail_reader(why)
-        self._outgoing.fail_writer(why)
+    def transport(self, address: Address, public_key: PublicKey) -> SimStreamTransport:
+        """Streams to and from ``address``, proving ``public_key``."""
+        return SimStreamTransport(self._network, self._listeners, address, public_key)
 
 
 class SimStreamTransport:
     """Dials and accepts simulated streams (``net.ports.StreamTransport``)."""
 
-    def __init__(self, network: SimNetwork, address: Address, public_key: PublicKey) -> None:
-        self._network = network
-        self._machine = network.machine(address)
-        self._machine.transports[self] = None
+    def __init__(
+        self,
+        network: SimNetwork,
+        listeners: dict[Address, SimStreamTransport],
+        address: Address,
+        public_key: PublicKey,
+    ) -> None:
+        self._network, self._listeners = network, listeners
+        self.machine = network.machine(address)
+        self.machine.tenants[self] = None
         self._key = public_key
         self._on_stream: OnStream | None = None
         self._streams: dict[SimStream, None] = {}
@@ -136,24 +57,24 @@ class SimStreamTransport:
     # --- accepting --------------------------------------------------------------------------
 
     async def listen(self, port: int, on_stream: OnStream) -> None:
-        address = Address(self._machine.address.host, port)
+        address = Address(self.machine.address.host, port)
         if not port:
             address = Address(address.host, self._network.free_port(address.host))
         machine = self._network.machine(address)
-        if machine.listener is not None:
+        if address in self._listeners:
             raise AddressInUse(f"{address} is in use")
         self._move(machine)
-        machine.listener, self._on_stream = self, on_stream
+        self._listeners[address], self._on_stream = self, on_stream
 
     def _move(self, machine: Machine) -> None:
-        self._machine.transports.pop(self, None)
-        self._machine = machine
-        machine.transports[self] = None
+        self.machine.tenants.pop(self, None)
+        self.machine = machine
+        machine.tenants[self] = None
 
     @property
     def local(self) -> Address:
         """Where it listens, once it does."""
-        return self._machine.address
+        return self.machine.address
 
     def _begin_handshake(self) -> bool:
         full = self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._tasks) >= CONNECTIONS_MAX
@@ -207,11 +128,11 @@ class SimStreamTransport:
         if not routable(to):
             raise ConnectionLost(f"{to} cannot be dialled")
         target = self._network.machine(to)
-        self._network.note("dial", self._machine, target)
-        await self._travel(self._machine, target)
+        self._network.note("dial", self.machine, target)
+        await self._travel(self.machine, target)
         if not target.diallable:
             await self._network.loop.create_future()  # a NAT drops it: until the dial's deadline
-        listener = target.listener
+        listener = self._listeners.get(target.address)
         if listener is None:
             await self._refused(target)
             raise ConnectionLost(f"nothing listens at {to}")
@@ -227,23 +148,23 @@ class SimStreamTransport:
             listener._handshakes -= 1
             raise
         self._network.loop.post(
-            self._network.delay_s(self._machine, target), listener._accept, far_end
+            self._network.delay_s(self.machine, target), listener._accept, far_end
         )
         return stream
 
     async def _handshake(self, listener: SimStreamTransport, target: Machine) -> None:
         """The rest of two round trips: SYN-ACK, ClientHello, ServerHello with the key."""
-        await self._travel(target, self._machine)
-        await self._travel(self._machine, target)
-        await self._travel(target, self._machine)
+        await self._travel(target, self.machine)
+        await self._travel(self.machine, target)
+        await self._travel(target, self.machine)
         if not listener._alive:
             raise ConnectionLost(f"{target.address} went away during the handshake")
 
     async def _refused(self, target: Machine) -> None:
         """A machine that runs answers with a reset; one that does not is silent."""
-        if target.listener is None and not self._network.is_open(target.address):
+        if target.address not in self._listeners and not self._network.is_open(target.address):
             await self._network.loop.create_future()
-        await self._travel(target, self._machine)
+        await self._travel(target, self.machine)
 
     async def _travel(self, a: Machine, b: Machine) -> None:
         if not self._network.reachable(a, b):
@@ -253,37 +174,28 @@ class SimStreamTransport:
     def _pair(self, listener: SimStreamTransport, to: Address) -> tuple[SimStream, SimStream]:
         if not self._alive:
             raise ConnectionLost("this node's streams are closed")
-        network, source, target = self._network, self._machine, listener._machine
+        network, source, target = self._network, self.machine, listener.machine
         there, back = Pipe(network, source, target), Pipe(network, target, source)
         own_port = network.free_port(source.address.host)
-        near = SimStream(self, to, listener._key, incoming=back, outgoing=there)
+        near = SimStream(network, self, to, listener._key, incoming=back, outgoing=there)
         far_address = Address(source.address.host, own_port)
-        far = SimStream(listener, far_address, None, incoming=there, outgoing=back)
+        far = SimStream(network, listener, far_address, None, incoming=there, outgoing=back)
         near.join(far)
         self._streams[near] = None
         return near, far
 
     # --- ending -----------------------------------------------------------------------------
 
-    def reset_later(self, peer: SimStream | None) -> None:
-        """Tell the other end of an aborted stream, one latency from now."""
-        if peer is not None:
-            target = peer._owner._machine
-            self._network.note("reset", self._machine, target)
-            if self._network.reachable(self._machine, target):
-                delay_s = self._network.delay_s(self._machine, target)
-                self._network.loop.post(delay_s, peer.reset)
-
     def forget(self, stream: SimStream) -> None:
         self._streams.pop(stream, None)
 
     def is_back(self) -> bool:
         """Whether the machine runs again after this transport went down with it."""
-        return self._machine.listener is not None
+        return self.machine.address in self._listeners
 
     def crash(self, *, silent: bool) -> None:
         """What a crash of the machine does to its streams."""
-        self._alive, self._on_stream = False, None
+        self._stop_listening()
         for stream in list(self._streams):
             if silent:
                 stream.vanish()
@@ -293,13 +205,16 @@ class SimStreamTransport:
             task.cancel()
 
     async def close(self) -> None:
-        self._alive, self._on_stream = False, None
-        if self._machine.listener is self:
-            self._machine.listener = None
-        self._machine.transports.pop(self, None)
+        self._stop_listening()
+        self.machine.tenants.pop(self, None)
         for stream in list(self._streams):
             stream.abort()
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await all_ended(tasks)
+
+    def _stop_listening(self) -> None:
+        self._alive, self._on_stream = False, None
+        if self._listeners.get(self.machine.address) is self:
+            del self._listeners[self.machine.address]

@@ -24,6 +24,7 @@ from dhtstore.wire.frames import AnyMessage, GetBlocks, Request
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
+from simulations.world.network.streams import SimStreams
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
@@ -39,7 +40,7 @@ class Peer:
         self.address = Address(f"10.0.0.{number}", 7400)
         self.crypto = SimCrypto(name.encode(), name.encode())
         self.key: PublicKey = self.crypto.node.public_key
-        self.streams = world.network.streams(self.address, self.key)
+        self.streams = world.streams.transport(self.address, self.key)
         self.store, self.blocking = MemoryBlockStore(), InlineBlocking()
         self.server = BlockServer(self.store, self.blocking)
         self.failures: list[BaseException] = []
@@ -94,6 +95,7 @@ class World:
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self.loop = VirtualLoop()
         self.network = SimNetwork(self.loop, random.Random(1), FixedLatency(0.01))
+        self.streams = SimStreams(self.network)
         self.names = names or {}
         self.peers: list[Peer] = []
 

@@ -170,7 +170,7 @@ def test_an_acceptor_that_says_nothing_does_not_hold_the_dialler() -> None:
     async def scene(world: World) -> None:
         a = await world.peer("a")
         key = PublicKey(b"m" * 32)
-        mute = world.network.streams(Address("10.0.0.9", 7400), key)
+        mute = world.streams.transport(Address("10.0.0.9", 7400), key)
 
         async def listen(stream: Stream) -> None:
             await stream.read_exactly(10**6)
