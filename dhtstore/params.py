@@ -1,6 +1,6 @@
 """Protocol constants: units in the names, sources beside them, relations asserted.
 
-Operator settings live in ``config.py``; what stands here is the same on every node.
+Operator settings live in ``config/settings.py``; what stands here is the same on every node.
 """
 
 from __future__ import annotations

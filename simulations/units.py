@@ -7,22 +7,10 @@ number without its unit is an error (only 0 needs none), and so is another kind 
 from __future__ import annotations
 
 import math
-import re
 
-_QUANTITY = re.compile(r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S.*)?")
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "y": 31557600}
-_BYTES = {
-    "B": 1,
-    "kB": 1000,
-    "MB": 1000**2,
-    "GB": 1000**3,
-    "TB": 1000**4,
-    "KiB": 1024,
-    "MiB": 1024**2,
-    "GiB": 1024**3,
-    "TiB": 1024**4,
-}
-_RATES = {f"{unit}/s": factor for unit, factor in _BYTES.items()} | {
+from dhtstore.config.quantities import DURATIONS, SIZES, read_quantity
+
+_RATES = {f"{unit}/s": factor for unit, factor in SIZES.items()} | {
     "bit/s": 1 / 8,
     "kbit/s": 1000 / 8,
     "Mbit/s": 1000**2 / 8,
@@ -32,12 +20,12 @@ _RATES = {f"{unit}/s": factor for unit, factor in _BYTES.items()} | {
 
 def seconds(value: object) -> float:
     """ "50 ms", "8 h", "2.5 d"; raises ValueError."""
-    return _read(value, _SECONDS, "a duration such as '50 ms' or '8 h'")
+    return read_quantity(value, DURATIONS, "a duration such as '50 ms' or '8 h'")
 
 
 def size_bytes(value: object) -> int:
     """ "64 KiB", "1 GiB"; raises ValueError, also for parts of a byte."""
-    size = _read(value, _BYTES, "a size such as '64 KiB' or '1 GiB'")
+    size = read_quantity(value, SIZES, "a size such as '64 KiB' or '1 GiB'")
     if size != int(size):
         raise ValueError(f"{value!r} is not a whole number of bytes")
     return int(size)
@@ -45,14 +33,14 @@ def size_bytes(value: object) -> int:
 
 def bytes_per_s(value: object) -> float:
     """ "1 MiB/s", "100 Mbit/s"; raises ValueError."""
-    return _read(value, _RATES, "a rate such as '1 MiB/s' or '100 Mbit/s'")
+    return read_quantity(value, _RATES, "a rate such as '1 MiB/s' or '100 Mbit/s'")
 
 
 def share(value: object) -> float:
     """ "5 %" or 0.05, from 0 to 1; raises ValueError."""
     wanted = "a share such as '5 %' or 0.05"
     percent = isinstance(value, str)
-    number = _read(value, {"%": 0.01}, wanted) if percent else plain(value, wanted)
+    number = read_quantity(value, {"%": 0.01}, wanted) if percent else plain(value, wanted)
     if not 0 <= number <= 1:
         raise ValueError(f"{value!r} is outside 0 to 1 (0 % to 100 %)")
     return number
@@ -63,17 +51,3 @@ def plain(value: object, wanted: str = "a number") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r} is not {wanted}")
     return float(value)
-
-
-def _read(value: object, units: dict[str, float] | dict[str, int], wanted: str) -> float:
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
-    match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{value!r} is not {wanted}")
-    number, unit = float(match[1]), match[2]
-    if unit is None and number != 0:
-        raise ValueError(f"{value!r} has no unit; write {wanted}")
-    if unit is not None and unit not in units:
-        raise ValueError(f"{value!r}: unknown unit {unit!r}; one of {', '.join(units)}")
-    return number * units[unit] if unit else 0.0

@@ -27,6 +27,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("cli",),
         ("__main__",),
     ),
+    "dhtstore.config": (
+        ("quantities", "declaration"),
+        ("values",),
+        ("settings", "toml"),
+        ("layers",),
+    ),
     "dhtstore.content": (("codec",), ("build", "dag")),
     "dhtstore.store": (("disk",), ("blocks", "ledger", "files", "home")),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from dhtstore.config import (
     KEYS,
+    SETTINGS,
     Settings,
     format_size,
     from_environment,
@@ -15,9 +17,11 @@ from dhtstore.config import (
     parse_duration,
     parse_size,
     parse_toml,
+    shown,
     to_toml,
     written,
 )
+from dhtstore.config.values import AcceptRule
 from dhtstore.errors import InvalidSetting
 
 
@@ -110,7 +114,7 @@ def test_other_environment_variables_are_not_settings() -> None:
 def test_owner_limit() -> None:
     assert Settings(capacity_bytes=100).owner_limit_bytes == 90
     assert Settings(capacity_bytes=100, owner_quota_bytes=20).owner_limit_bytes == 20
-    assert Settings(capacity_bytes=100, accept="network").owner_limit_bytes is None
+    assert Settings(capacity_bytes=100, accept_rule=AcceptRule("network")).owner_limit_bytes is None
     assert Settings().owner_limit_bytes is None
 
 
@@ -163,5 +167,37 @@ def test_every_key_can_be_set() -> None:
     assert list(values) == list(KEYS)
     settings = merge(Settings(), values, "test")
     assert settings.advertise == ("10.0.0.1:7401", "10.0.0.2:7401")
+    assert settings.accept_rule == AcceptRule("owners", "friends.txt")
     assert (settings.accept, settings.owners_file) == ("owners", "friends.txt")
     assert settings.owner_quota_bytes == 10_000_000
+
+
+def test_every_setting_is_declared_in_full() -> None:
+    for each in SETTINGS:
+        assert each.help
+        assert each.metavar
+        assert each.default is None or each.read(each.write(each.default)) == each.default
+    assert [each.flag for each in SETTINGS if "_" in each.key] == ["--min-acks", "--owner-quota"]
+    assert [each.key for each in SETTINGS if each.repeats] == ["advertise"]
+
+
+def test_what_is_shown_is_what_would_be_written() -> None:
+    settings = merge(Settings(), {"capacity": "1 GB", "accept": "owners f", "advertise": "a:1"}, "")
+    values = shown(settings)
+    assert list(values) == list(KEYS)
+    assert values["min_acks"] is None
+    assert (values["capacity"], values["accept"], values["advertise"]) == (
+        1_000_000_000,
+        "owners f",
+        ["a:1"],
+    )
+    assert written(settings) == {key: values[key] for key in ("advertise", "capacity", "accept")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"replicas": 0}, {"capacity_bytes": -1}, {"owner_quota_bytes": -1}, {"domain": "a\nb"}],
+)
+def test_no_settings_are_impossible(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSetting):
+        Settings(**change)

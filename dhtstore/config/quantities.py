@@ -1,0 +1,100 @@
+"""Sizes, durations and other quantities as people write them: a number, then its unit.
+
+One grammar and one table of units, read in two ways.  ``typed`` is for what somebody types on a
+command line or into config.toml: a bare number counts in the base unit, case does not matter,
+``200G`` is ``200 GB`` and ``5m`` is ``5 min``.  Otherwise (files that are written once and read
+by many) a number without its unit is an error, only 0 needs none, and units are spelled exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+SIZES: Final[Mapping[str, int]] = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "PB": 1000**5,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+    "TiB": 1024**4,
+    "PiB": 1024**5,
+}
+DURATIONS: Final[Mapping[str, float]] = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "y": 31557600.0,  # of 365.25 days
+}
+_QUANTITY: Final = re.compile(
+    r"([+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(\S.*)?"
+)
+_TYPED_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_TYPED_SIZES: Final[Mapping[str, int]] = {
+    spelled: factor
+    for unit, factor in SIZES.items()
+    for spelled in (unit.lower(), unit.lower().removesuffix("b"))
+}
+_TYPED_DURATIONS: Final[Mapping[str, float]] = {"": 1.0, "m": DURATIONS["min"], **DURATIONS}
+
+
+def read_quantity(value: object, units: Mapping[str, float], wanted: str) -> float:
+    """``value`` (as TOML gave it) in the base unit of ``units``.  Raises ValueError.
+
+    ``wanted`` says what would be right, as "a duration such as '50 ms' or '8 h'".
+    """
+    if value == 0 and not isinstance(value, bool):
+        return 0.0
+    match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not {wanted}")
+    number, unit = float(match[1]), match[2]
+    if unit is None and number != 0:
+        raise ValueError(f"{value!r} has no unit; write {wanted}")
+    if unit is not None and unit not in units:
+        raise ValueError(f"{value!r}: unknown unit {unit!r}; one of {', '.join(units)}")
+    return number * units[unit] if unit else 0.0
+
+
+def parse_size(text: str) -> int:
+    """Bytes from ``200 GB`` (10^9), ``10GiB`` (2^30) or ``4096``, as typed; raises ValueError."""
+    return round(_typed(text, _TYPED_SIZES, "a size such as 500MB or 10GiB"))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``90``, ``30s``, ``5m``, ``2h`` or ``250ms``, as typed; more than 0.
+
+    Raises ValueError.
+    """
+    wanted = "a duration such as 30s or 5m"
+    duration_s = float(_typed(text, _TYPED_DURATIONS, wanted))
+    if duration_s <= 0:
+        raise ValueError(f"{text[:40]!r} is not {wanted}")
+    return duration_s
+
+
+def format_size(size_bytes: int) -> str:
+    """For people: ``1.4 GiB``."""
+    value, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size_bytes} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _typed(text: str, units: Mapping[str, float], wanted: str) -> float:
+    """Whole numbers stay exact: a size may pass what a float holds."""
+    match = _QUANTITY.fullmatch(text.strip())
+    number, unit = (match[1], (match[2] or "").lower()) if match else ("", "")
+    if not _TYPED_NUMBER.fullmatch(number) or unit not in units:
+        raise ValueError(f"{text[:40]!r} is not {wanted}")
+    return (float(number) if "." in number else int(number)) * units[unit]

@@ -1,0 +1,155 @@
+"""Operator settings: what one node may be told.  The only place where they are declared.
+
+The file, the environment, the flags of ``join`` and the ``config`` command derive from this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dhtstore.config import values
+from dhtstore.config.declaration import Setting, setting, settings_of
+from dhtstore.config.values import AcceptRule
+from dhtstore.errors import InvalidSetting
+from dhtstore.params import (
+    ADDRESSES_PER_TICKET_MAX,
+    DEFAULT_NETWORK,
+    DEFAULT_REPLICAS,
+    MIN_ACKS_DEFAULT,
+    NETWORK_NAME_MAX_BYTES,
+    REPLICAS_MAX,
+)
+
+DEFAULT_PORT: Final = 7400
+DOMAIN_MAX_BYTES: Final = 64
+_FOREIGN_SHARE: Final = (9, 10)  # of the capacity: most networks are small, yet nobody fills all
+
+
+def _can_be_had(min_acks: int | None, settings: Settings) -> str:
+    if min_acks is None or 0 <= min_acks <= settings.replicas:
+        return ""
+    return f"{min_acks} copies can't be had from {settings.replicas} replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One node's settings, valid as a whole; raises InvalidSetting naming the key.
+
+    ``capacity_bytes`` None means "half of the free disk", decided and written down at the first
+    start; 0 makes a client.  ``min_acks`` None means the smallest of 2, ``replicas`` and the live
+    storage nodes known.  ``accept_rule`` says whose data this disk takes: that of its own owner,
+    of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
+    ``network`` knows no quota per owner, ``anyone`` does (``owner_quota_bytes``; None means nine
+    tenths of the capacity).  ``domain`` labels a failure domain: copies avoid sharing one.
+    """
+
+    network: str = setting(
+        "network",
+        values.text,
+        "Network to be part of.",
+        "NAME",
+        default=DEFAULT_NETWORK,
+        check=values.is_text_of(1, NETWORK_NAME_MAX_BYTES),
+    )
+    listen: str = setting(
+        "listen",
+        values.text,
+        "UDP and TCP; port 0 picks one.",
+        "HOST:PORT",
+        default=f"0.0.0.0:{DEFAULT_PORT}",
+        check=values.is_place,
+    )
+    advertise: tuple[str, ...] = setting(
+        "advertise",
+        values.addresses,
+        f"Addresses to tell others, up to {ADDRESSES_PER_TICKET_MAX}.",
+        "HOST:PORT",
+        default=(),
+        write=list,
+        check=values.are_places(ADDRESSES_PER_TICKET_MAX),
+        repeats=True,
+    )
+    capacity_bytes: int | None = setting(
+        "capacity",
+        values.size,
+        "Disk to give, e.g. 200GB; 0: none.",
+        "SIZE",
+        default=None,
+        check=values.is_size,
+    )
+    replicas: int = setting(
+        "replicas",
+        values.number,
+        "Copies of what is put here.",
+        "N",
+        default=DEFAULT_REPLICAS,
+        check=values.is_within(1, REPLICAS_MAX),
+    )
+    min_acks: int | None = setting(
+        "min_acks",
+        values.number,
+        "Copies a put must reach.",
+        "N",
+        default=None,
+        check=_can_be_had,
+    )
+    accept_rule: AcceptRule = setting(  # noqa: RUF009 - declares a field
+        "accept",
+        values.accept_rule,
+        "mine, 'owners FILE', network or anyone.",
+        "WHOM",
+        default=AcceptRule("anyone"),
+        write=str,
+        check=values.is_accept_rule,
+    )
+    owner_quota_bytes: int | None = setting(
+        "owner_quota",
+        values.size,
+        "For each foreign owner; default: 9/10.",
+        "SIZE",
+        default=None,
+        check=values.is_size,
+    )
+    domain: str = setting(
+        "domain",
+        values.text,
+        "Failure domain; copies avoid sharing one.",
+        "LABEL",
+        default="",
+        check=values.is_text_of(0, DOMAIN_MAX_BYTES),
+    )
+
+    def __post_init__(self) -> None:
+        for each in SETTINGS:
+            problem = each.check(getattr(self, each.field), self)
+            if problem:
+                raise InvalidSetting(f"{each.key}: {problem}")
+
+    @property
+    def accept(self) -> str:
+        """ "mine", "owners", "network" or "anyone"."""
+        return self.accept_rule.accept
+
+    @property
+    def owners_file(self) -> str:
+        """The file that lists the owners; "" where none are listed."""
+        return self.accept_rule.owners_file
+
+    @property
+    def owner_limit_bytes(self) -> int | None:
+        """The most one foreign owner may occupy here; None for no limit."""
+        if self.accept != "anyone":
+            return None
+        if self.owner_quota_bytes is not None:
+            return self.owner_quota_bytes
+        if self.capacity_bytes is None:
+            return None
+        share, of = _FOREIGN_SHARE
+        return self.capacity_bytes * share // of
+
+
+SETTINGS: Final[tuple[Setting, ...]] = settings_of(Settings)
+KEYS: Final = tuple(each.key for each in SETTINGS)
+
+assert DEFAULT_REPLICAS >= MIN_ACKS_DEFAULT

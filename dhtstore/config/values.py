@@ -1,0 +1,114 @@
+"""Values of settings: read from what TOML, the environment or a flag gives, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from dhtstore.config.quantities import parse_size
+
+ACCEPTS: Final = ("mine", "owners", "network", "anyone")
+_DIGITS_MAX: Final = 18
+
+
+class AcceptRule(NamedTuple):
+    """Whose data a disk takes; ``owners_file`` lists them where ``accept`` is "owners"."""
+
+    accept: str
+    owners_file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.accept} {self.owners_file}" if self.accept == "owners" else self.accept
+
+
+# --- readers: raise ValueError ---------------------------------------------------------------
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r} is not printable text")
+    return value
+
+
+def number(value: object) -> int:
+    digits = str(value).strip()
+    whole = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX
+    if isinstance(value, bool) or not whole:
+        raise ValueError(f"{str(value)[:40]!r} is not a whole number")
+    return int(digits)
+
+
+def size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"{value!r} is not a size such as 500MB or 10GiB")
+    return parse_size(str(value))
+
+
+def addresses(value: object) -> tuple[str, ...]:
+    """A list, or text with commas."""
+    if isinstance(value, str):
+        return tuple(each.strip() for each in value.split(",") if each.strip())
+    if isinstance(value, list | tuple):
+        return tuple(text(each) for each in value)
+    raise ValueError(f"{value!r} is not a list of HOST:PORT")
+
+
+def accept_rule(value: object) -> AcceptRule:
+    accept, _, file = text(value).strip().partition(" ")
+    if file and accept != "owners":
+        raise ValueError(f"{accept!r} takes no file")
+    return AcceptRule(accept, file.strip())
+
+
+# --- checks: what is wrong, or "" ------------------------------------------------------------
+
+
+def is_text_of(low_bytes: int, high_bytes: int) -> Callable[[Any, Any], str]:
+    bounds = f"{low_bytes} to {high_bytes}" if low_bytes else f"at most {high_bytes}"
+
+    def check(value: str, settings: object) -> str:
+        usable = value.isprintable() and low_bytes <= len(value.encode()) <= high_bytes
+        return "" if usable else f"{bounds} printable bytes"
+
+    return check
+
+
+def is_within(low: int, high: int) -> Callable[[Any, Any], str]:
+    def check(value: int, settings: object) -> str:
+        return "" if low <= value <= high else f"{low} to {high}"
+
+    return check
+
+
+def is_size(value: int | None, settings: object) -> str:
+    return "must not be negative" if (value or 0) < 0 else ""
+
+
+def is_place(value: str, settings: object) -> str:
+    """HOST:PORT; port 0 picks one."""
+    return _place_problem(value, 0)
+
+
+def are_places(count_max: int) -> Callable[[Any, Any], str]:
+    def check(values: tuple[str, ...], settings: object) -> str:
+        if len(values) > count_max:
+            return f"at most {count_max} addresses"
+        return next(filter(None, (_place_problem(each, 1) for each in values)), "")
+
+    return check
+
+
+def is_accept_rule(value: AcceptRule, settings: object) -> str:
+    if value.accept not in ACCEPTS:
+        return f"{value.accept!r} is none of {', '.join(ACCEPTS)}"
+    if value.accept == "owners" and not value.owners_file:
+        return "'owners' needs the file that lists them, as in 'owners FILE'"
+    return ""
+
+
+def _place_problem(place: str, port_min: int) -> str:
+    host, separator, port = place.rpartition(":")
+    if not separator or not host or not (port.isascii() and port.isdigit()):
+        return f"{place[:80]!r} is not HOST:PORT"
+    in_range = port_min <= int(port) <= 65535
+    return "" if in_range else f"port {port} is not within {port_min} to 65535"
