@@ -24,7 +24,6 @@ from dhtstore.model.cid import Cid, parse_cid_path
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.flows.get import get
-from dhtstore.node.flows.pin import pin_add, pin_ls, pin_rm
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.progress import Progress
 from dhtstore.node.flows.put import PutResult, put
@@ -198,17 +197,18 @@ def _source(call: Call) -> Source:
 
 async def _get(call: Call) -> Any:
     root, names = call.path
-    got = await get(
-        call.node,
-        root,
-        names,
-        call.descriptor,
-        _file_name(call.request.name),
-        timeout_s=call.request.timeout_s,
-        progress=call.progress,
-    )
-    if call.request.pin:
-        await pin_add(call.node, got.cid, call.request.name, call.progress)
+    async with call.node.fetch_session() as session:
+        got = await get(
+            session,
+            root,
+            names,
+            call.descriptor,
+            _file_name(call.request.name),
+            timeout_s=call.request.timeout_s,
+            progress=call.progress,
+        )
+        if call.request.pin:
+            await call.node.pinning().add(session, got.cid, call.request.name, call.progress)
     return got
 
 
@@ -221,7 +221,8 @@ def _file_name(name: str) -> str:
 
 async def _cat(call: Call) -> Any:
     root, names = call.path
-    return await cat(call.node, root, names, call.take(), timeout_s=call.request.timeout_s)
+    async with call.node.fetch_session() as session:
+        return await cat(session, root, names, call.take(), timeout_s=call.request.timeout_s)
 
 
 async def _list(call: Call) -> Any:
@@ -229,15 +230,18 @@ async def _list(call: Call) -> Any:
 
 
 async def _ls(call: Call) -> Any:
-    return await list_directory(call.node, *call.path)
+    async with call.node.fetch_session() as session:
+        return await list_directory(session, *call.path)
 
 
 async def _stat(call: Call) -> Any:
-    return await describe(call.node, *call.path)
+    async with call.node.fetch_session() as session:
+        return await describe(session, *call.path)
 
 
 async def _providers(call: Call) -> Any:
-    return await providers(call.node, *call.path)
+    async with call.node.fetch_session() as session:
+        return await providers(session, call.node.dht, *call.path)
 
 
 async def _receipts(call: Call) -> Any:
@@ -245,9 +249,18 @@ async def _receipts(call: Call) -> Any:
 
 
 async def _status(call: Call) -> Any:
+    node = call.node
     if call.request.target:
-        return await root_status(call.node, call.root)
-    return await node_status(call.node)
+        async with node.fetch_session() as session:
+            return await root_status(session, node.puts, node.dht, call.root)
+    return await node_status(
+        node.disk,
+        node.ledger,
+        node.identity,
+        node.dht,
+        capacity_bytes=node.settings.capacity_bytes,
+        uptime_s=node.ports.clock.monotonic_s() - node.started_s,
+    )
 
 
 async def _peers(call: Call) -> Any:
@@ -255,7 +268,7 @@ async def _peers(call: Call) -> Any:
 
 
 async def _ping(call: Call) -> Any:
-    return await ping(call.node, call.request.target)
+    return await ping(call.node.identity, call.node.reach, call.request.target)
 
 
 async def _id(call: Call) -> Any:
@@ -263,19 +276,20 @@ async def _id(call: Call) -> Any:
 
 
 async def _pin_add(call: Call) -> Any:
-    return await pin_add(call.node, call.root, call.request.name, call.progress)
+    async with call.node.fetch_session() as session:
+        return await call.node.pinning().add(session, call.root, call.request.name, call.progress)
 
 
 async def _pin_rm(call: Call) -> Any:
-    return await pin_rm(call.node, call.root)
+    return await call.node.pinning().remove(call.root)
 
 
 async def _pin_ls(call: Call) -> Any:
-    return await pin_ls(call.node)
+    return await call.node.pinning().list()
 
 
 async def _verify(call: Call) -> Any:
-    return await verify(call.node, call.progress)
+    return await verify(call.node.disk, call.progress)
 
 
 OPERATIONS: Final[dict[str, Callable[[Call], Awaitable[Any]]]] = {

@@ -5,6 +5,7 @@ one use case per file beside this one; they take the Node as their first argumen
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
@@ -15,8 +16,12 @@ from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties import reprovide
+from dhtstore.node.fetching.holders import DhtSources
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.flows.join import Joined, Trust, join
+from dhtstore.node.flows.pin import Pinning
+from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
-from dhtstore.node.importing.staging import Staging
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
@@ -40,7 +45,7 @@ class Node:
         self.claims, self.pins = self.ledger.claims, self.ledger.pins
         self.puts, self.receipts = self.ledger.puts, self.ledger.receipts
         self.peers = self.ledger.peers
-        self.staging = Staging(self)
+        self.staging = Staging(self.disk, self.pins, ports.tracer, keeps_all=settings.storage)
         self.joined = asyncio.Event()
         self.blocks = BlockServer(ports.store, ports.blocking)
         self.started_s = ports.clock.monotonic_s()
@@ -79,6 +84,23 @@ class Node:
             self._duties.spawn(self._save_peers_regularly(), "save-peers")
         if self.dht.maintenance is not None:
             self._duties.spawn(_outcome(self.dht.maintenance), "dht-maintenance")
+
+    async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
+        """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
+        joined = await join(
+            self.disk, self.ledger, self.identity.network, self.reach, seeds, trust or Trust()
+        )
+        await self.save_peers()  # a node that is killed now must find its network again
+        self.joined.set()
+        return joined
+
+    def fetch_session(self) -> FetchSession:
+        """For the fetches of one command; use it with ``async with``."""
+        return FetchSession(self.disk, DhtSources(self.reach, self.public_key))
+
+    def pinning(self) -> Pinning:
+        """The user's pins."""
+        return Pinning(self.disk, self.pins, self.staging, self.identity, self.dht)
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores."""

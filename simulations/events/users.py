@@ -222,7 +222,8 @@ async def get_bytes(node: Node, root: Cid) -> bytes:
     async def write(piece: bytes | memoryview) -> None:
         taken.extend(piece)
 
-    await read(node, root, (), write)
+    async with node.fetch_session() as session:
+        await read(session, root, (), write)
     return bytes(taken)
 
 

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address
-from dhtstore.node.flows.join import join
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.tasks import run_all
@@ -168,7 +167,7 @@ class Population:
         assert node is not None, "only a node that runs can join"
         chosen = self.seeds(number) if seeds is None else list(seeds)
         try:
-            await self.run(number, join(node, chosen))
+            await self.run(number, node.join(chosen))
         except DhtstoreError as error:
             self.network.trace.state(self.loop.time(), "join failed", f"{number} {error}")
             return False

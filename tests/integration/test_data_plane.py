@@ -22,8 +22,10 @@ from dhtstore.net.clock import SystemClock, SystemEntropy
 from dhtstore.net.crypto import Ed25519Crypto
 from dhtstore.net.tcp import TlsTransport
 from dhtstore.net.threads import ThreadBlocking
+from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
-from dhtstore.node.fetching.fetch import FixedSources, fetch
+from dhtstore.node.fetching.fetch import Delivery, fetch
+from dhtstore.node.fetching.sources import FixedSources
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES, MIB
@@ -72,7 +74,10 @@ class Machine:
 
         links = [await self.to(holder) for holder in holders]
         await fetch(
-            FileWalk(root), FixedSources(links), sink, store=self.store, blocking=self.blocking
+            FileWalk(root),
+            FixedSources(links),
+            Delivery(sink),
+            disk=Disk(self.store, self.blocking),
         )
         return bytes(out)
 

@@ -11,7 +11,8 @@ from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import PeerRefused
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.fetch import Found, fetch
+from dhtstore.node.fetching.fetch import Delivery, fetch
+from dhtstore.node.fetching.sources import Found
 from dhtstore.node.links.link import Handler, Link, Reply
 from dhtstore.params import MIB
 from dhtstore.transfer.in_order import InOrder
@@ -73,10 +74,8 @@ def test_a_fetch_with_one_honest_holder_completes(seed: int) -> None:
         await fetch(
             FileWalk(honest.hold(CONTENT)),
             Holders(getter, holders),
-            sink,
-            store=getter.store,
-            blocking=getter.blocking,
-            in_order=InOrder() if rng.random() < 0.5 else None,
+            Delivery(sink, in_order=InOrder() if rng.random() < 0.5 else None),
+            disk=getter.disk,
             timeout_s=120.0,
         )
 

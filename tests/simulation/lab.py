@@ -18,7 +18,6 @@ from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.own_copy import local_units
 from dhtstore.node.duties.kept import unit_of_claim
-from dhtstore.node.flows.join import join
 from dhtstore.node.flows.progress import ProgressSink, no_progress
 from dhtstore.node.flows.put import PutResult, put
 from dhtstore.node.node import Node
@@ -55,7 +54,7 @@ class Lab:
         node = self.build(settings, **parts)
         await node.start()
         known = [ticket_of(self.nodes[0])] if len(self.nodes) > 1 else []
-        await join(node, known if seeds is None else seeds)
+        await node.join(known if seeds is None else seeds)
         return node
 
     def build(self, settings: NodeSettings = STORAGE, **parts: Any) -> Node:
@@ -171,6 +170,11 @@ async def put_with(
     return await put(
         node, once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
     )
+
+
+async def pin(node: Node, root: Cid) -> None:
+    async with node.fetch_session() as session:
+        await node.pinning().add(session, root, "kept", no_progress)
 
 
 def policy_of(node: Node, root: Cid, **fields: Any) -> Policy:

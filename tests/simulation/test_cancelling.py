@@ -12,8 +12,6 @@ import pytest
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
-from dhtstore.node.flows.pin import pin_add
-from dhtstore.node.flows.progress import no_progress
 from dhtstore.node.node import Node
 from dhtstore.params import MIB, RESERVATION_TTL_S
 from dhtstore.store.blocks.contract import Reservation
@@ -22,7 +20,16 @@ from dhtstore.store.blocks.quota import own_room
 from dhtstore.wire.frames import Accepted, Offer
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.blocking import InlineBlocking
-from tests.simulation.lab import CLIENT, STORAGE, Lab, address_of, check_receipts, policy_of, tell
+from tests.simulation.lab import (
+    CLIENT,
+    STORAGE,
+    Lab,
+    address_of,
+    check_receipts,
+    pin,
+    policy_of,
+    tell,
+)
 
 T = TypeVar("T")
 CONTENT = random.Random(3).randbytes(2 * MIB + 1)
@@ -106,7 +113,7 @@ Operation = Callable[[Node, Cid, bytes], Awaitable[object]]
 OPERATIONS: dict[str, Operation] = {
     "put": lambda node, root, data: put_bytes(node, data),
     "get": lambda node, root, data: get_bytes(node, root),
-    "pin": lambda node, root, data: pin_add(node, root, "kept", no_progress),
+    "pin": lambda node, root, data: pin(node, root),
 }
 
 

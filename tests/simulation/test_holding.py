@@ -18,7 +18,6 @@ from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
 from dhtstore.node.copies.acknowledge import Totals, acknowledge
 from dhtstore.node.copies.hold import Holder
-from dhtstore.node.flows.join import join
 from dhtstore.node.links.pool import Link, Reply
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
@@ -389,7 +388,7 @@ def test_a_receipt_for_something_else_does_not_count(lie: Lie) -> None:
         liar = lab.build()
         liar.links._handlers = {**liar.links._handlers, **LyingHolder(liar, lie=lie).handlers()}
         await liar.start()
-        await join(liar, [ticket_of(lab.nodes[0])])
+        await liar.join([ticket_of(lab.nodes[0])])
         result = await put_bytes(lab.nodes[0], CONTENT)
         assert result.copies == 2
         check_receipts(lab, result, copies=2)

@@ -8,6 +8,7 @@ import pytest
 
 from dhtstore.content.build.importer import UNIXFS_V1_2025
 from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk
 from dhtstore.node.importing.files import Import
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
@@ -93,7 +94,7 @@ def test_a_store_holds_all_or_not() -> None:
         yield bytes(3 * MIB)
 
     async def main() -> Cid:
-        work = Import(store, InlineBlocking(), UNIXFS_V1_2025, lambda done: None)
+        work = Import(Disk(store, InlineBlocking()), UNIXFS_V1_2025, lambda done: None)
         return (await work.run(chunks())).cid  # type: ignore[arg-type]
 
     root = run(main(), VirtualLoop())

@@ -12,8 +12,7 @@ from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachabl
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.copies.own_copy import own_copy
-from dhtstore.node.flows.pin import pin_add
-from dhtstore.node.flows.progress import Progress, no_progress
+from dhtstore.node.flows.progress import Progress
 from dhtstore.node.flows.put import PutResult
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
@@ -28,6 +27,7 @@ from tests.simulation.lab import (
     Lab,
     UnevenBlocking,
     check_receipts,
+    pin,
     policy_of,
     providers_seen,
     put_with,
@@ -137,7 +137,8 @@ def test_a_holder_that_crashes_while_it_is_read_costs_its_own_blocks_only(silent
                 crashed.append(holders(lab, result, but=reader)[0])
                 lab.crash(crashed[0], silent=silent)
 
-        await read(reader, result.cid, (), write)
+        async with reader.fetch_session() as session:
+            await read(session, result.cid, (), write)
         assert bytes(got) == content
 
     tell(story)
@@ -233,7 +234,7 @@ def test_what_a_client_puts_is_elsewhere_and_only_pins_stay_with_it() -> None:
         await lab.grow(5)
         client = await lab.add(CLIENT)
         pinned = await put_bytes(lab.nodes[0], b"pinned" * 500_000)
-        await pin_add(client, pinned.cid, "kept", no_progress)
+        await pin(client, pinned.cid)
         kept = client.ports.store.count()
         assert kept > 0
         result = await put_bytes(client, CONTENT)
@@ -255,7 +256,7 @@ def test_a_client_drops_its_staging_although_a_pinned_block_has_rotted() -> None
         store = FaultyBlockStore(MemoryBlockStore())
         client = await lab.add(CLIENT, store=store)
         pinned = await put_bytes(lab.nodes[0], CONTENT)
-        await pin_add(client, pinned.cid, "kept", no_progress)
+        await pin(client, pinned.cid)
         for cid in list(store.cids()):
             store.rot(cid)
         result = await put_bytes(client, b"other bytes")

@@ -15,12 +15,10 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
 from dhtstore.node.duties.reprovide import announce_all
-from dhtstore.node.flows.join import Trust, join
-from dhtstore.node.flows.pin import pin_add
+from dhtstore.node.flows.join import Trust
 from dhtstore.node.flows.progress import no_progress
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.node import Node
-from dhtstore.node.views.status import node_status
 from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -32,6 +30,7 @@ from tests.simulation.lab import (
     Lab,
     address_of,
     check_receipts,
+    pin,
     providers_seen,
     tell,
     ticket_of,
@@ -108,7 +107,7 @@ def test_what_is_pinned_is_announced_again_after_a_restart() -> None:
         result = await put_bytes(lab.nodes[0], CONTENT, replicas=1)
         [unit] = units_of(lab.nodes[0], result)
         client = await lab.add(CLIENT)
-        await pin_add(client, result.cid, "kept", no_progress)
+        await pin(client, result.cid)
         lab.crash(lab.nodes[0])
         assert await get_bytes(lab.nodes[3], result.cid) == CONTENT
         lab.crash(client)
@@ -129,7 +128,7 @@ def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
         node = await lab.add(CLIENT, store=store)
         roots = [(await put_bytes(lab.nodes[0], bytes([i]) * 3 * MIB)).cid for i in range(3)]
         for root in roots:
-            await pin_add(node, root, "kept", no_progress)
+            await pin(node, root)
         store.rot(roots[1])
         assert await announce_all(node) == 2
 
@@ -156,8 +155,8 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         await asyncio.sleep(REPROVIDE_INTERVAL_S)
         assert not back.failed.done()
         assert await announce_all(back) == 3
-        assert (await node_status(back)).units == 3 - (damage == "claim")
-        assert (await verify(back, no_progress)).damaged == []
+        assert len(back.claims.units_kept(back.identity.now_unix_s())) == 3 - (damage == "claim")
+        assert (await verify(back.disk, no_progress)).damaged == []
 
     tell(story)
 
@@ -206,7 +205,7 @@ def test_saved_peers_that_are_all_gone_do_not_stop_a_start_but_given_seeds_do() 
         late = lab.build()
         await late.start()
         with pytest.raises(Unreachable, match="none of the seeds"):
-            await join(late, [ticket_of(lab.nodes[0]), str(address_of(lab.nodes[1]))])
+            await late.join([ticket_of(lab.nodes[0]), str(address_of(lab.nodes[1]))])
         assert not late.joined.is_set()
 
     tell(story)
@@ -237,7 +236,7 @@ def test_one_seed_of_many_is_enough_and_the_others_are_told() -> None:
             lab.crash(gone)
         node = lab.build()
         await node.start()
-        joined = await join(node, tickets)
+        joined = await node.join(tickets)
         assert joined.answered == 1
         assert len(joined.failures) == 2
         assert all("did not answer" in why for why in joined.failures.values())
@@ -259,7 +258,7 @@ def test_another_network_is_refused(by: str) -> None:
             "address": (str(address_of(seed)), "that node is of network 'main'"),
         }[by]
         with pytest.raises(RefusedByNetwork, match=told):
-            await join(stranger, [text])
+            await stranger.join([text])
         assert stranger.dht.contacts() == []
         assert not stranger.joined.is_set()
         assert stranger.public_key not in {c.public_key for c in seed.dht.contacts()}
@@ -274,15 +273,15 @@ def test_a_seed_given_by_address_is_pinned_and_its_key_must_not_change() -> None
         learned: dict[str, PublicKey] = {}
         node = lab.build()
         await node.start()
-        await join(node, [seed], Trust(learn=learned.__setitem__))
+        await node.join([seed], Trust(learn=learned.__setitem__))
         assert learned == {seed: lab.nodes[0].public_key}
         other = lab.build()
         await other.start()
-        await join(other, [seed], Trust(known=learned))
+        await other.join([seed], Trust(known=learned))
         late = lab.build()
         await late.start()
         with pytest.raises(RefusedByNetwork, match="another key"):
-            await join(late, [seed], Trust(known={seed: other.public_key}))
+            await late.join([seed], Trust(known={seed: other.public_key}))
 
     tell(story)
 
@@ -295,7 +294,7 @@ def test_a_mistyped_seed_stops_the_start_before_anybody_is_asked() -> None:
         ticket = ticket_of(lab.nodes[0])
         wrong = ticket[:-1] + ("a" if ticket[-1] != "a" else "b")
         with pytest.raises(InvalidTicket):
-            await join(node, [ticket, wrong])
+            await node.join([ticket, wrong])
         assert node.dht.contacts() == []
 
     tell(story)
@@ -313,7 +312,7 @@ def test_every_address_of_a_seeds_name_is_tried() -> None:
         lab.loop.getaddrinfo = getaddrinfo
         node = lab.build()
         await node.start()
-        joined = await join(node, ["seed.example:7400"])
+        joined = await node.join(["seed.example:7400"])
         assert joined.answered == 1
         assert joined.failures == {}
 

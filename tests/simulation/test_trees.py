@@ -48,7 +48,10 @@ async def put_path(node: Node, path: Path, progress: ProgressSink = no_progress)
 async def get_into(node: Node, root: Cid, target: Path, *names: str) -> GetResult:
     fd = os.open(target.parent, os.O_RDONLY)
     try:
-        return await get(node, root, names, fd, target.name, timeout_s=None, progress=no_progress)
+        async with node.fetch_session() as session:
+            return await get(
+                session, root, names, fd, target.name, timeout_s=None, progress=no_progress
+            )
     finally:
         os.close(fd)
 
@@ -390,7 +393,8 @@ def test_a_file_above_a_gibibyte_is_placed_in_several_units_and_read_across_them
             got.extend(piece)
 
         for start, end in ((0, 5), (GIB - MIB, GIB + MIB), (size_bytes - MIB, size_bytes)):
-            await read(reader, result.cid, (), write, start=start, end=end)
+            async with reader.fetch_session() as session:
+                await read(session, result.cid, (), write, start=start, end=end)
             assert got == bytes(end - start)
             got.clear()
         assert sum(n.ports.store.used_bytes for n in lab.nodes[:4]) < 20 * MIB

@@ -16,7 +16,6 @@ from dhtstore.cli.terminal.common import Common
 from dhtstore.config import Settings
 from dhtstore.errors import NeedsNode, TimedOut
 from dhtstore.node.control import perform
-from dhtstore.node.flows.join import join
 from dhtstore.node.node import Node
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.places import temporary_home
@@ -73,7 +72,7 @@ async def _perform(
     try:
         try:
             async with asyncio.timeout(common.timeout_s):
-                await join(node, common.seeds, trust_in(owner_home))
+                await node.join(common.seeds, trust_in(owner_home))
         except TimeoutError as error:
             raise TimedOut(f"the seeds did not answer within {common.timeout}") from error
         return await _errand(node, errand)

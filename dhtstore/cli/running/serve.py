@@ -17,7 +17,7 @@ from dhtstore.config import Settings, format_size
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.server import LocalServer
 from dhtstore.node.control import handler
-from dhtstore.node.flows.join import Joined, join
+from dhtstore.node.flows.join import Joined
 from dhtstore.node.node import Node
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.places import free_bytes
@@ -48,7 +48,7 @@ async def _until_signal(
         node = await start_node(home, home, settings)
         local = LocalServer(home.socket_path, handler(node))
         try:
-            joined = await join(node, seeds, trust_in(home))
+            joined = await node.join(seeds, trust_in(home))
             await local.open()
             keep_settings(home, settings)
             _announce(common, node, joined)

@@ -18,7 +18,8 @@ from dhtstore.model.signing import check
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import Totals, acknowledge
 from dhtstore.node.copies.receive import receive_unit
-from dhtstore.node.fetching.fetch import FixedSources
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.fetching.sources import FixedSources
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     OFFERS_OPEN_MAX,
@@ -207,9 +208,8 @@ class Holder:
     async def _receive(self, link: Link, offer: _Open, reply: Reply) -> Totals:
         """Fetch the unit, telling the uploader now and then that we are at it."""
         told = _Told(reply, self.node.ports.clock)
-        return await receive_unit(
-            self.node, offer.unit, FixedSources([link]), room=offer.room, progress=told.progress
-        )
+        async with FetchSession(self.node.disk, FixedSources([link])) as session:
+            return await receive_unit(session, offer.unit, room=offer.room, progress=told.progress)
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
         if message.reservation in self.offers:

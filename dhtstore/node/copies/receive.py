@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.walk import Output
-from dhtstore.errors import LocalProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import Totals
-from dhtstore.node.fetching.fetch import Sources, fetch
+from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.importing.write_block import write_block
 from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 COMMIT_GROUP_BYTES = 128 * MIB  # what one fsync and one index transaction cover
 
 
 async def receive_unit(
-    node: Node,
+    session: FetchSession,
     unit: Unit,
-    sources: Sources,
     *,
     room: Reservation | None = None,
     progress: Callable[[int], None] = lambda done_bytes: None,
@@ -41,18 +35,11 @@ async def receive_unit(
     ``progress`` gets the block bytes done so far.  Raises what ``fetch`` raises, MalformedDag,
     NoRoom; what was committed before stays for the next try.
     """
-    blocking, walk = node.ports.blocking, UnitWalk(unit)
-    with node.ports.store.batch(room) as batch:
-        await fetch(
-            walk,
-            sources,
-            _no_output,
-            store=node.ports.store,
-            blocking=blocking,
-            keep=_Keeper(node.ports.store, batch).keep,
-            progress=progress,
-        )
-        await blocking.run(batch.commit)
+    disk, walk = session.disk, UnitWalk(unit)
+    with disk.store.batch(room) as batch:
+        keep = _Keeper(disk.store, batch).keep
+        await session.fetch(walk, Delivery(keep=keep, progress=progress))
+        await disk.blocking.run(batch.commit)
     return Totals(walk.size_bytes, walk.blocks)
 
 
@@ -73,8 +60,3 @@ class _Keeper:
                 return
             self._uncommitted_bytes = 0
         self._batch.commit()
-
-
-async def _no_output(outputs: Sequence[Output]) -> None:
-    if outputs:
-        raise LocalProtocolError("a unit walk yields blocks, not output")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Walk, Want
@@ -18,6 +19,7 @@ from dhtstore.errors import (
     BlockMissing,
     DhtstoreError,
     IntegrityFailure,
+    LocalProtocolError,
     NotFound,
     TimedOut,
     Unreachable,
@@ -25,8 +27,8 @@ from dhtstore.errors import (
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.net.ports import Blocking
-from dhtstore.node.fetching.sources import FixedSources, Found, Sources
+from dhtstore.node.context import Disk
+from dhtstore.node.fetching.sources import Sources
 from dhtstore.node.links.link import Arrival, Link
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
@@ -37,12 +39,9 @@ from dhtstore.params import (
     LOOKUPS_PER_UNIT_MAX,
     WANTS_PER_REQUEST_MAX,
 )
-from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.transfer.scheduler import Scheduler
-
-__all__ = ["FixedSources", "Found", "Sources", "fetch"]
 
 Bytes = bytes | memoryview
 Keep = Callable[[list[tuple[Cid, Bytes]]], None]
@@ -51,33 +50,44 @@ Verified = list[tuple[Want, Bytes]]
 _Arrived = tuple[Link, Want, Bytes]
 
 
-async def fetch(
-    walk: Walk,
-    sources: Sources,
-    sink: Sink,
-    *,
-    store: BlockStore,
-    blocking: Blocking,
-    in_order: InOrder | None = None,
-    keep: Keep | None = None,
-    have: Callable[[Leaf], bool] | None = None,
-    progress: Callable[[int], None] = lambda done_bytes: None,
-    timeout_s: float | None = None,
-) -> None:
-    """Drive ``walk`` to its end.
+async def _no_output(outputs: Sequence[Output]) -> None:
+    if outputs:
+        raise LocalProtocolError("this walk yields blocks, not output")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where what is fetched goes.
 
     ``sink`` is awaited with output, one call at a time, and holds the rest back while it waits;
     directories and files come before what is in them, pieces in any order, or in order with
     ``in_order``.  ``keep`` gets verified blocks that came from peers, in worker threads, maybe
     several at a time, before the walk sees them.  A leaf that ``have`` says the output holds
-    already is not fetched.
-    ``progress`` gets the block bytes done so far.
+    already is not fetched.  ``progress`` gets the block bytes done so far.
+    """
+
+    sink: Sink = _no_output
+    in_order: InOrder | None = None
+    keep: Keep | None = None
+    have: Callable[[Leaf], bool] | None = None
+    progress: Callable[[int], None] = lambda done_bytes: None
+
+
+async def fetch(
+    walk: Walk,
+    sources: Sources,
+    delivery: Delivery,
+    *,
+    disk: Disk,
+    timeout_s: float | None = None,
+) -> None:
+    """Drive ``walk`` to its end.
 
     Raises NotFound (nobody provides a unit), Unreachable (providers, but none gives the block),
     IntegrityFailure (those that answered sent wrong bytes), TimedOut, each with ``causes`` (node
     -> what went wrong there); and whatever the walk and the sink raise.
     """
-    work = _Fetch(walk, sources, sink, store, blocking, in_order, keep, have, progress)
+    work = _Fetch(walk, sources, delivery, disk)
     try:
         async with asyncio.timeout(timeout_s):
             await work.run()
@@ -98,21 +108,11 @@ class _Holders:
 
 
 class _Fetch:
-    def __init__(
-        self,
-        walk: Walk,
-        sources: Sources,
-        sink: Sink,
-        store: BlockStore,
-        blocking: Blocking,
-        in_order: InOrder | None,
-        keep: Keep | None,
-        have: Callable[[Leaf], bool] | None,
-        progress: Callable[[int], None],
-    ) -> None:
-        self._walk, self._sources, self._sink = walk, sources, sink
-        self._store, self._blocking = store, blocking
-        self._in_order, self._keep, self._have, self._progress = in_order, keep, have, progress
+    def __init__(self, walk: Walk, sources: Sources, delivery: Delivery, disk: Disk) -> None:
+        self._walk, self._sources, self._sink = walk, sources, delivery.sink
+        self._store, self._blocking = disk.store, disk.blocking
+        self._in_order, self._keep = delivery.in_order, delivery.keep
+        self._have, self._progress = delivery.have, delivery.progress
         self.tasks = Supervisor(on_failure=self._on_failure)
         self.causes: dict[str, str] = {}
         self._scheduler: Scheduler[PublicKey] = Scheduler()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from dhtstore.dht.engine.harvest import Provider
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address
-from dhtstore.model.identity import format_node, node_id
+from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
+from dhtstore.node.context import Reach
 from dhtstore.node.fetching.sources import Found
+from dhtstore.node.links.link import Link
 from dhtstore.params import DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S, PROVIDERS_ASKED
-
-if TYPE_CHECKING:
-    from dhtstore.node.links.pool import Link
-    from dhtstore.node.node import Node
 
 LATE_DIALS_GRACE_S = 0.2  # how long the first holder waits for the others before bytes flow
 
@@ -26,7 +23,8 @@ LATE_DIALS_GRACE_S = 0.2  # how long the first holder waits for the others befor
 class DhtSources:
     """Implements ``sources.Sources``: providers from the DHT, dialled at once."""
 
-    node: Node
+    reach: Reach
+    own_key: PublicKey
     found: dict[str, None] = field(default_factory=dict)  # nodes that links were made to
     failed: dict[str, str] = field(default_factory=dict)  # node -> why there is none to it
 
@@ -34,12 +32,12 @@ class DhtSources:
         """Links to those that answered first; the others get a short grace, since a dead
         holder's dial takes seconds to fail and must not hold up the living.  Asked again, it
         comes back to those that failed only when there are no others."""
-        providers = await self.node.dht.find_providers(
+        providers = await self.reach.dht.find_providers(
             unit.key, wanted=PROVIDERS_ASKED + len(self.failed), timeout_s=LOOKUP_TIMEOUT_S
         )
-        others = [p for p in providers if p.record.signer != self.node.public_key]
+        others = [p for p in providers if p.record.signer != self.own_key]
         others.sort(key=lambda p: format_node(node_id(p.record.signer)) in self.failed)
-        race = _Race(self.node)
+        race = _Race(self.reach)
         for provider in others[:PROVIDERS_ASKED]:
             race.enter(provider)
         outcome = await race.outcome()
@@ -51,15 +49,15 @@ class DhtSources:
 class _Race:
     """Dials to several providers, taken as they succeed."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._links: list[Link] = []
         self._causes: dict[str, str] = {}
         self._dials: list[asyncio.Task[None]] = []
         self._progress = asyncio.Event()
 
     def enter(self, provider: Provider) -> None:
-        self._dials.append(self._node.supervisor.spawn(self._dial(provider), "dial-holder"))
+        self._dials.append(self._reach.tasks.spawn(self._dial(provider), "dial-holder"))
 
     async def outcome(self) -> Found:
         """Found when all dials have ended, or a grace after the first that succeeded."""
@@ -85,7 +83,7 @@ class _Race:
         key = provider.record.signer
         try:
             addresses = await self._addresses(provider)
-            self._links.append(await self._node.links.to(key, addresses, DIAL_TIMEOUT_S))
+            self._links.append(await self._reach.links.to(key, addresses, DIAL_TIMEOUT_S))
         except DhtstoreError as error:
             self._causes[format_node(node_id(key))] = str(error)
         finally:
@@ -95,5 +93,5 @@ class _Race:
         if provider.contact is not None:
             return provider.contact.address_list()
         node = node_id(provider.record.signer)
-        found = await self._node.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
+        found = await self._reach.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
         return found.address_list() if found else ()

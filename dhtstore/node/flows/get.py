@@ -9,21 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
-from dhtstore.node.fetching.fetch import fetch
-from dhtstore.node.fetching.holders import DhtSources
-from dhtstore.node.fetching.reading import resolve_path
+from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.progress import Progress, ProgressSink
 from dhtstore.store.files.output import FileOutput, check_target
 from dhtstore.store.files.tree_output import TreeOutput
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class GetResult:
 
 
 async def get(
-    node: Node,
+    session: FetchSession,
     root: Cid,
     names: Sequence[str],
     dir_fd: int,
@@ -52,30 +47,23 @@ async def get(
     Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
     was verified stays beside the target as ``name.part`` and the next get goes on from there.
     """
-    blocking = node.ports.blocking
-    await blocking.run(check_target, dir_fd, name)
-    resolved = await resolve_path(node, root, names)
-    sources = DhtSources(node)
-
-    def tell(done_bytes: int, total_bytes: int | None) -> None:
-        progress(Progress("fetching", done_bytes, total_bytes, len(sources.found)))
-
+    run = session.disk.blocking.run
+    await run(check_target, dir_fd, name)
+    resolved = await session.resolve(root, names)
     target = Target(dir_fd, name, resolved.cid)
+
+    def tell(done_bytes: int) -> None:
+        holders = len(session.connected)
+        progress(Progress("fetching", done_bytes, target.total_bytes, holders))
+
+    delivery = Delivery(partial(run, target.accept), have=target.have, progress=tell)
+    walk = TreeWalk(resolved.cid, place=resolved.place)
     try:
-        await fetch(
-            TreeWalk(resolved.cid, place=resolved.place),
-            sources,
-            partial(blocking.run, target.accept),
-            store=node.ports.store,
-            blocking=blocking,
-            have=target.have,
-            progress=lambda done: tell(done, target.total_bytes),
-            timeout_s=timeout_s,
-        )
-        await blocking.run(target.finish)
+        await session.fetch(walk, delivery, timeout_s=timeout_s)
+        await run(target.finish)
     finally:
-        await blocking.run(target.close)
-    return GetResult(resolved.cid, target.size_bytes, list(sources.found), dict(sources.failed))
+        await run(target.close)
+    return GetResult(resolved.cid, target.size_bytes, session.connected, session.unreached)
 
 
 class Target:

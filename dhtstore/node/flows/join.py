@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork, Unreachable
 from dhtstore.model.contact import Address, Contact, split_host_port
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
+from dhtstore.node.context import Disk, Ledger, Reach
+from dhtstore.node.links.pool import Link, Links
 from dhtstore.params import DIAL_TIMEOUT_S
 from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
-
-if TYPE_CHECKING:
-    from dhtstore.node.links.pool import Link
-    from dhtstore.node.node import Node
 
 SEEDS_AT_ONCE = 8
 
@@ -42,7 +40,9 @@ class Joined:
     failures: Mapping[str, str]
 
 
-async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
+async def join(
+    disk: Disk, ledger: Ledger, network: Network, reach: Reach, seeds: Sequence[str], trust: Trust
+) -> Joined:
     """Enter the network through tickets or HOST:PORT seeds and the peers saved before.
 
     With neither, this node starts a network.  Raises RefusedByNetwork when a seed is of another
@@ -52,15 +52,13 @@ async def join(node: Node, seeds: Sequence[str], trust: Trust | None = None) -> 
     for seed in seeds:
         _check_form(seed)
     failures: dict[str, str] = {}
-    dials = [partial(_meet, node, seed, trust or Trust(), failures) for seed in seeds]
+    dials = [partial(_meet, network, reach.links, seed, trust, failures) for seed in seeds]
     met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
-    saved = await node.ports.blocking.run(node.peers.load)
+    saved = await disk.blocking.run(ledger.peers.load)
     contacts = met + saved
-    answered = await node.dht.bootstrap(contacts) if contacts else 0
+    answered = await reach.dht.bootstrap(contacts) if contacts else 0
     if seeds and not answered:
         raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
-    await node.save_peers()  # a node that is killed now must find its network again
-    node.joined.set()
     return Joined(answered, failures)
 
 
@@ -72,10 +70,12 @@ def _check_form(seed: str) -> None:
         split_host_port(seed)
 
 
-async def _meet(node: Node, seed: str, trust: Trust, failures: dict[str, str]) -> Contact | None:
+async def _meet(
+    network: Network, links: Links, seed: str, trust: Trust, failures: dict[str, str]
+) -> Contact | None:
     """Prove a seed's key over TCP; None, with the reason noted, if it cannot be reached."""
     try:
-        link = await _dial(node, seed, trust)
+        link = await _dial(network, links, seed, trust)
     except RefusedByNetwork:
         raise
     except (DhtstoreError, OSError) as error:
@@ -85,24 +85,23 @@ async def _meet(node: Node, seed: str, trust: Trust, failures: dict[str, str]) -
     return Contact.of(link.public_key, link.remote, storage=storage)
 
 
-async def _dial(node: Node, seed: str, trust: Trust) -> Link:
+async def _dial(network: Network, links: Links, seed: str, trust: Trust) -> Link:
     if looks_like_ticket(seed):
         ticket = Ticket.parse(seed)
-        if ticket.network != node.settings.network.name:
+        if ticket.network != network.name:
             raise RefusedByNetwork(
-                f"the ticket is for network {ticket.network!r}, this node is in"
-                f" {node.settings.network.name!r}"
+                f"the ticket is for network {ticket.network!r}, this node is in {network.name!r}"
             )
-        return await node.links.to(ticket.public_key, ticket.addresses, DIAL_TIMEOUT_S)
+        return await links.to(ticket.public_key, ticket.addresses, DIAL_TIMEOUT_S)
     addresses = await resolve(*split_host_port(seed))
     if (known := trust.known.get(seed)) is not None:
-        return await node.links.to(known, addresses, DIAL_TIMEOUT_S)
-    link = await dial_unknown(node, addresses)
+        return await links.to(known, addresses, DIAL_TIMEOUT_S)
+    link = await dial_unknown(links, addresses)
     trust.learn(seed, link.public_key)
     return link
 
 
-async def dial_unknown(node: Node, addresses: Sequence[Address]) -> Link:
+async def dial_unknown(links: Links, addresses: Sequence[Address]) -> Link:
     """The first that answers: of a name's addresses often only those of one family do.
 
     Raises ConnectionLost, RefusedByNetwork, PeerRefused.
@@ -110,7 +109,7 @@ async def dial_unknown(node: Node, addresses: Sequence[Address]) -> Link:
     lost: ConnectionLost | None = None
     for address in addresses:
         try:
-            return await node.links.dial_unknown(address, DIAL_TIMEOUT_S)
+            return await links.dial_unknown(address, DIAL_TIMEOUT_S)
         except ConnectionLost as error:
             lost = error
     raise lost or ConnectionLost("a name without addresses")

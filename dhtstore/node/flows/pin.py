@@ -6,19 +6,20 @@ data path: root -> units -> blocks fetched and fsynced -> pin -> provider record
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from dhtstore.dht.service import DhtService
 from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk
 from dhtstore.node.copies.receive import receive_unit
-from dhtstore.node.fetching.holders import DhtSources
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.progress import Progress, ProgressSink
 from dhtstore.node.flows.root_units import root_units
+from dhtstore.node.flows.staging import Staging
+from dhtstore.node.identity import Identity
 from dhtstore.params import LOOKUP_TIMEOUT_S
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+from dhtstore.store.ledger.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +31,54 @@ class PinRow:
     name: str
 
 
-async def pin_add(node: Node, root: Cid, name: str, progress: ProgressSink) -> PinRow:
-    """Bring all of it into the store, pin it and announce it.
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """The pins that this machine's user sets by hand."""
 
-    Raises NoRoom and what ``fetch`` raises; what came before is picked up by the next try.
-    """
-    async with node.staging:
-        units = await root_units(node, root)
-        total = sum(unit.size_bytes for unit in units)
-        done = 0
+    disk: Disk
+    pins: Pins
+    staging: Staging
+    identity: Identity
+    dht: DhtService
+
+    async def add(
+        self, session: FetchSession, root: Cid, name: str, progress: ProgressSink
+    ) -> PinRow:
+        """Bring all of it into the store, pin it and announce it.
+
+        Raises NoRoom and what ``fetch`` raises; what came before is picked up by the next try.
+        """
+        async with self.staging:
+            units = await root_units(session, root)
+            await _bring(session, units, progress)
+            await self.disk.blocking.run(self.pins.add, root, name, "user")
         for unit in units:
-            done += await _bring(node, unit, done, total, progress)
-        await node.ports.blocking.run(node.pins.add, root, name, "user")
+            await self._announce(unit)
+        return PinRow(str(root), "user", name)
+
+    async def remove(self, root: Cid) -> PinRow:
+        """Raises NotHere if it was not pinned by hand.  Pins of puts stay."""
+        if not await self.disk.blocking.run(self.pins.remove, root, "user"):
+            raise NotHere(f"{root} is not pinned by hand here")
+        return PinRow(str(root), "user", "")
+
+    async def list(self) -> list[PinRow]:
+        """By CID, those of puts too."""
+        pins = await self.disk.blocking.run(self.pins.list)
+        return [PinRow(str(pin.cid), pin.kind, pin.name) for pin in pins]
+
+    async def _announce(self, unit: Unit) -> None:
+        records = [(self.identity.provider_record(unit.key), self.identity.record())]
+        await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+
+
+async def _bring(session: FetchSession, units: list[Unit], progress: ProgressSink) -> None:
+    total = sum(unit.size_bytes for unit in units)
+    done = 0
     for unit in units:
-        await _announce(node, unit)
-    return PinRow(str(root), "user", name)
 
+        def advance(done_bytes: int, before_bytes: int = done) -> None:
+            progress(Progress("fetching", before_bytes + done_bytes, total))
 
-async def pin_rm(node: Node, root: Cid) -> PinRow:
-    """Raises NotHere if it was not pinned by hand.  Pins of puts stay."""
-    if not await node.ports.blocking.run(node.pins.remove, root, "user"):
-        raise NotHere(f"{root} is not pinned by hand here")
-    return PinRow(str(root), "user", "")
-
-
-async def pin_ls(node: Node) -> list[PinRow]:
-    """By CID."""
-    pins = await node.ports.blocking.run(node.pins.list)
-    return [PinRow(str(pin.cid), pin.kind, pin.name) for pin in pins]
-
-
-async def _bring(
-    node: Node, unit: Unit, before_bytes: int, total_bytes: int, progress: ProgressSink
-) -> int:
-    def advance(done_bytes: int) -> None:
-        progress(Progress("fetching", before_bytes + done_bytes, total_bytes))
-
-    totals = await receive_unit(node, unit, DhtSources(node), progress=advance)
-    return totals.size_bytes
-
-
-async def _announce(node: Node, unit: Unit) -> None:
-    records = [(node.identity.provider_record(unit.key), node.identity.record())]
-    await node.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+        totals = await receive_unit(session, unit, progress=advance)
+        done += totals.size_bytes

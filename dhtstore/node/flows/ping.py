@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from dhtstore.dht.service import DhtService
 from dhtstore.errors import ConnectionLost, RefusedByNetwork, UnknownNode, Unreachable, UsageError
 from dhtstore.model.contact import Contact, split_host_port
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
+from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
+from dhtstore.node.context import Reach
 from dhtstore.node.flows.join import dial_unknown
+from dhtstore.node.identity import Identity
+from dhtstore.node.links.pool import Links
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     NODE_ID_BYTES,
@@ -17,9 +21,6 @@ from dhtstore.params import (
     RPC_TIMEOUT_MAX_S,
 )
 from dhtstore.wire.ticket import TICKET_PREFIX, Ticket
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 _TRIES = 2  # a lost datagram is no dead node
 
@@ -34,20 +35,20 @@ class Answer:
     itself: bool = False
 
 
-async def ping(node: Node, target: str) -> Answer:
+async def ping(identity: Identity, reach: Reach, target: str) -> Answer:
     """Measure a round trip to ``target``: a node id or public key in hex, a ticket or HOST:PORT.
 
     Raises UsageError, InvalidTicket, RefusedByNetwork, UnknownNode (no address known),
     ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers).
     """
-    contacts = await _contacts(node, target)
-    if contacts[0].node == node.node_id:
-        return Answer(format_node(node.node_id), str(contacts[0].address), 0.0, itself=True)
+    contacts = await _contacts(identity, reach, target)
+    if contacts[0].node == identity.node:
+        return Answer(format_node(identity.node), str(contacts[0].address), 0.0, itself=True)
     causes: dict[str, str] = {}
     for contact in contacts:
         for _ in range(_TRIES):
             try:
-                rtt_s = await node.dht.ping(contact, RPC_TIMEOUT_MAX_S)
+                rtt_s = await reach.dht.ping(contact, RPC_TIMEOUT_MAX_S)
             except ConnectionLost as error:
                 causes[str(contact.address)] = str(error)
             else:
@@ -56,25 +57,25 @@ async def ping(node: Node, target: str) -> Answer:
     raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
 
 
-async def _contacts(node: Node, target: str) -> list[Contact]:
+async def _contacts(identity: Identity, reach: Reach, target: str) -> list[Contact]:
     """At least one."""
     if target.startswith(TICKET_PREFIX):
-        return _of_ticket(node, target)
+        return _of_ticket(identity.network, target)
     if ":" in target:
-        return await _of_address(node, target)
-    return await _of_id(node, _node_id(target))
+        return await _of_address(reach.links, target)
+    return await _of_id(identity, reach.dht, _node_id(target))
 
 
-def _of_ticket(node: Node, target: str) -> list[Contact]:
+def _of_ticket(network: Network, target: str) -> list[Contact]:
     ticket = Ticket.parse(target)
-    if ticket.network != node.settings.network.name:
+    if ticket.network != network.name:
         raise RefusedByNetwork(f"the ticket is for network {ticket.network!r}")
     return ticket.contacts()
 
 
-async def _of_address(node: Node, target: str) -> list[Contact]:
+async def _of_address(links: Links, target: str) -> list[Contact]:
     """Whoever proves its key there."""
-    link = await dial_unknown(node, await resolve(*split_host_port(target)))
+    link = await dial_unknown(links, await resolve(*split_host_port(target)))
     return [Contact.of(link.public_key, link.remote)]
 
 
@@ -93,13 +94,13 @@ def _node_id(text: str) -> NodeId:
     return NodeId(raw)
 
 
-async def _of_id(node: Node, wanted: NodeId) -> list[Contact]:
-    if wanted == node.node_id:
-        return [Contact.of(node.public_key, address) for address in node.addresses()]
-    known = [contact for contact in node.dht.contacts() if contact.node == wanted]
+async def _of_id(identity: Identity, dht: DhtService, wanted: NodeId) -> list[Contact]:
+    if wanted == identity.node:
+        return [Contact.of(identity.public_key, address) for address in identity.addresses()]
+    known = [contact for contact in dht.contacts() if contact.node == wanted]
     record = None
     if not known:
-        record = await node.dht.find_contact(wanted, timeout_s=LOOKUP_TIMEOUT_S)
+        record = await dht.find_contact(wanted, timeout_s=LOOKUP_TIMEOUT_S)
     if record is not None:
         known = [Contact.of(record.signer, address) for address in record.address_list()]
     if not known:

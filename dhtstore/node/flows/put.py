@@ -105,8 +105,7 @@ def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
 async def _import(node: Node, source: Source, progress: ProgressSink) -> Imported:
     total = source.size_bytes if isinstance(source, FileSource) else None
     work = Import(
-        node.ports.store,
-        node.ports.blocking,
+        node.disk,
         UNIXFS_V1_2025,
         lambda done: progress(Progress("reading", done, total)),
     )

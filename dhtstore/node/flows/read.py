@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.model.cid import Cid
 from dhtstore.net.local.pipes import PipeWriter
-from dhtstore.node.fetching.fetch import fetch
-from dhtstore.node.fetching.holders import DhtSources
-from dhtstore.node.fetching.reading import resolve_path
+from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.transfer.in_order import InOrder
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 Write = Callable[[bytes | memoryview], Awaitable[None]]
 
@@ -33,7 +28,7 @@ class ReadResult:
 
 
 async def read(
-    node: Node,
+    session: FetchSession,
     root: Cid,
     names: Sequence[str],
     write: Write,
@@ -55,25 +50,23 @@ async def read(
                 await write(piece.data)
                 size += len(piece.data)
 
-    resolved = await resolve_path(node, root, names)
-    await fetch(
-        FileWalk(resolved.cid, start=start, end=end, place=resolved.place),
-        DhtSources(node),
-        sink,
-        store=node.ports.store,
-        blocking=node.ports.blocking,
-        in_order=InOrder(start),
-        timeout_s=timeout_s,
-    )
+    resolved = await session.resolve(root, names)
+    walk = FileWalk(resolved.cid, start=start, end=end, place=resolved.place)
+    await session.fetch(walk, Delivery(sink, in_order=InOrder(start)), timeout_s=timeout_s)
     return ReadResult(resolved.cid, size)
 
 
 async def cat(
-    node: Node, root: Cid, names: Sequence[str], descriptor: int, *, timeout_s: float | None
+    session: FetchSession,
+    root: Cid,
+    names: Sequence[str],
+    descriptor: int,
+    *,
+    timeout_s: float | None,
 ) -> ReadResult:
     """Read a file into ``descriptor``, the write end of a pipe, which is owned and closed.
 
     Raises as ``read``, and NotRunning when the reader goes away.
     """
     async with PipeWriter(descriptor) as pipe:
-        return await read(node, root, names, pipe.write, timeout_s=timeout_s)
+        return await read(session, root, names, pipe.write, timeout_s=timeout_s)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk
 from dhtstore.node.flows.progress import Progress, ProgressSink
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+from dhtstore.store.blocks.contract import BlockStore
 
 _BLOCKS_AT_ONCE = 64
 
@@ -26,21 +24,21 @@ class Verified:
     damaged: list[str] = field(default_factory=list)
 
 
-async def verify(node: Node, progress: ProgressSink) -> Verified:
+async def verify(disk: Disk, progress: ProgressSink) -> Verified:
     """Blocks that are stored or dropped meanwhile may or may not be counted."""
     found = Verified()
-    cids = iter(node.ports.store.cids())
-    total = node.ports.store.used_bytes
-    while await node.ports.blocking.run(_check_some, node, cids, found):
+    cids = iter(disk.store.cids())
+    total = disk.store.used_bytes
+    while await disk.blocking.run(_check_some, disk.store, cids, found):
         progress(Progress("verifying", found.size, total))
     return found
 
 
-def _check_some(node: Node, cids: Iterator[Cid], found: Verified) -> bool:
+def _check_some(store: BlockStore, cids: Iterator[Cid], found: Verified) -> bool:
     some = list(islice(cids, _BLOCKS_AT_ONCE))
     for cid in some:
         try:
-            found.size += len(node.ports.store.get(cid))
+            found.size += len(store.get(cid))
             found.blocks += 1
         except BlockDamaged:
             found.damaged.append(str(cid))

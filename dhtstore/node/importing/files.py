@@ -15,11 +15,11 @@ from typing import Any
 from dhtstore.content.build.importer import FileBuilder, Profile
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
-from dhtstore.net.ports import Blocking
+from dhtstore.node.context import Disk
 from dhtstore.node.importing.tree import Imported, TreeImport
 from dhtstore.node.importing.write_block import write_block
 from dhtstore.params import MIB
-from dhtstore.store.blocks.contract import Batch, BlockStore
+from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.files.source import FileSource, TreeSource
 from dhtstore.tasks import pipelined
 
@@ -34,8 +34,7 @@ Source = FileSource | TreeSource | ByteStream
 class Import:
     """One import under way."""
 
-    store: BlockStore
-    blocking: Blocking
+    disk: Disk
     profile: Profile
     progress: Callable[[int], None]
     batch: Batch = field(init=False)
@@ -48,9 +47,9 @@ class Import:
         Raises SourceChanged, UnreadableSource, NoRoom.  On failure nothing staged since the
         last commit group stays; what was committed is picked up when the put is repeated.
         """
-        with self.store.batch() as self.batch:
+        with self.disk.store.batch() as self.batch:
             result = await self._import(source)
-            await self.blocking.run(self.batch.commit)
+            await self.disk.blocking.run(self.batch.commit)
         return result
 
     async def _import(self, source: Source) -> Imported:
@@ -67,17 +66,17 @@ class Import:
         builder = FileBuilder(self.profile)
         chunk = self.profile.chunk_size_bytes
         jobs = (
-            partial(self.blocking.run, self._read_leaf, source, offset, chunk)
+            partial(self.disk.blocking.run, self._read_leaf, source, offset, chunk)
             for offset in range(0, max(source.size_bytes, 1), chunk)
         )
         await self._add_leaves(builder, jobs)
-        await self.blocking.run(source.check_unchanged)
+        await self.disk.blocking.run(source.check_unchanged)
         return await self._finish(builder)
 
     async def _stream(self, stream: ByteStream) -> Imported:
         builder = FileBuilder(self.profile)
         async for chunk in _chunks(stream, self.profile.chunk_size_bytes):
-            cid, size = await self.blocking.run(self.stage_leaf, chunk)
+            cid, size = await self.disk.blocking.run(self.stage_leaf, chunk)
             await self._add_leaf(builder, cid, size)
         return await self._finish(builder)
 
@@ -111,14 +110,14 @@ class Import:
 
     async def stage(self, blocks: Sequence[Block]) -> None:
         if blocks:
-            await self.blocking.run(self.put_all, blocks)
+            await self.disk.blocking.run(self.put_all, blocks)
 
     def put_all(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
             self.put(block)
 
     def put(self, block: Block) -> None:
-        write_block(self.store, self.batch, block.cid, block.data)
+        write_block(self.disk.store, self.batch, block.cid, block.data)
 
     async def advance(self, size_bytes: int) -> None:
         self.done_bytes += size_bytes
@@ -126,7 +125,7 @@ class Import:
         self.progress(self.done_bytes)
         if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
             self.uncommitted_bytes = 0
-            await self.blocking.run(self.batch.commit)
+            await self.disk.blocking.run(self.batch.commit)
 
 
 async def _chunks(stream: ByteStream, chunk_size_bytes: int) -> AsyncIterator[bytes]:

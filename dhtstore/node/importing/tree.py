@@ -64,7 +64,7 @@ class TreeImport:
 
     async def run(self) -> Imported:
         listing = self.source.entries()
-        blocking = self.work.blocking
+        blocking = self.work.disk.blocking
         while chunk := await blocking.run(_take, listing):
             made = await self._import_files(chunk)
             for entry in chunk:
@@ -84,7 +84,7 @@ class TreeImport:
 
     async def _build(self, done: _Open) -> Imported:
         build = partial(build_directory, done.entries, self.work.profile)
-        cid, tsize_bytes, blocks = await self.work.blocking.run(build)
+        cid, tsize_bytes, blocks = await self.work.disk.blocking.run(build)
         await self.work.stage(blocks)
         return Imported(cid, done.size_bytes, tsize_bytes)
 
@@ -94,7 +94,7 @@ class TreeImport:
         made: dict[Path, Imported] = {}
         small = [entry for entry in chunk if self._is_small(entry)]
         groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
-        jobs = [partial(self.work.blocking.run, self._import_group, group) for group in groups]
+        jobs = [partial(self.work.disk.blocking.run, self._import_group, group) for group in groups]
         async with aclosing(pipelined(jobs, GROUPS_AT_ONCE)) as results:
             async for result in results:
                 made |= result
@@ -109,7 +109,7 @@ class TreeImport:
         return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
 
     async def _import_large(self, entry: SourceEntry) -> Imported:
-        file = await self.work.blocking.run(self.source.open, entry.path)
+        file = await self.work.disk.blocking.run(self.source.open, entry.path)
         try:
             return await self.work.file(file)
         finally:

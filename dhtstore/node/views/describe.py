@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dhtstore.content.dag.resolve import listing, stat
 from dhtstore.model.cid import Cid
-from dhtstore.node.fetching.reading import ask, resolve_path
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.receipt_view import unit_text
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +35,20 @@ class Description:
     here: bool
 
 
-async def list_directory(node: Node, root: Cid, names: tuple[str, ...]) -> list[EntryRow]:
-    """Raises UsageError if it is no directory, and what ``reading.ask`` raises."""
-    found = await resolve_path(node, root, names)
-    entries = await ask(node, listing(found.cid, place=found.place))
+async def list_directory(
+    session: FetchSession, root: Cid, names: tuple[str, ...]
+) -> list[EntryRow]:
+    """Raises UsageError if it is no directory, and what ``FetchSession.ask`` raises."""
+    found = await session.resolve(root, names)
+    entries = await session.ask(listing(found.cid, place=found.place))
     return [EntryRow(each.name, str(each.cid), each.type, each.size_bytes) for each in entries]
 
 
-async def describe(node: Node, root: Cid, names: tuple[str, ...]) -> Description:
-    """Raises what ``reading.ask`` raises."""
-    found = await resolve_path(node, root, names)
-    here = await node.ports.blocking.run(node.ports.store.has, found.cid)
-    told = await ask(node, stat(found.cid, place=found.place))
+async def describe(session: FetchSession, root: Cid, names: tuple[str, ...]) -> Description:
+    """Raises what ``FetchSession.ask`` raises."""
+    found = await session.resolve(root, names)
+    here = await session.disk.blocking.run(session.disk.store.has, found.cid)
+    told = await session.ask(stat(found.cid, place=found.place))
     return Description(
         cid=str(told.cid),
         type=told.type,

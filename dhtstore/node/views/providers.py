@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dhtstore.dht.engine.harvest import Provider
+from dhtstore.dht.service import DhtService
 from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.reading import resolve_path
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +26,20 @@ class ProviderRow:
     expires: int
 
 
-async def providers(node: Node, root: Cid, names: tuple[str, ...]) -> list[ProviderRow]:
-    """By node id; raises NotFound when there are none, and what ``reading.ask`` raises."""
-    found = await resolve_path(node, root, names)
-    rows = await unit_providers(node, found.place.unit)
+async def providers(
+    session: FetchSession, dht: DhtService, root: Cid, names: tuple[str, ...]
+) -> list[ProviderRow]:
+    """By node id; raises NotFound when there are none, and what ``FetchSession.ask`` raises."""
+    found = await session.resolve(root, names)
+    rows = await unit_providers(dht, found.place.unit)
     if not rows:
         raise NotFound(f"nobody provides {found.cid}")
     return rows
 
 
-async def unit_providers(node: Node, unit: Unit) -> list[ProviderRow]:
+async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderRow]:
     """Everybody who says that it holds the unit, by node id."""
-    found = await node.dht.find_providers(
+    found = await dht.find_providers(
         unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
     )
     return sorted((_row(each) for each in found), key=lambda row: row.node)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.root_units import root_units
+from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.receipt_view import unit_text
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+from dhtstore.store.ledger.puts import Puts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +54,38 @@ class RootStatus:
     units: list[UnitStatus]
 
 
-async def node_status(node: Node) -> NodeStatus:
-    blocking, store = node.ports.blocking, node.ports.store
-    contacts = node.dht.contacts()
+async def node_status(
+    disk: Disk,
+    ledger: Ledger,
+    identity: Identity,
+    dht: DhtService,
+    *,
+    capacity_bytes: int,
+    uptime_s: float,
+) -> NodeStatus:
+    """What this node holds and whom it knows."""
+    run, contacts = disk.blocking.run, dht.contacts()
     return NodeStatus(
-        node=format_node(node.node_id),
-        network=node.settings.network.name,
-        uptime=round(node.ports.clock.monotonic_s() - node.started_s, 1),
+        node=format_node(identity.node),
+        network=identity.network.name,
+        uptime=round(uptime_s, 1),
         peers=len(contacts),
         storage_peers=sum(contact.storage for contact in contacts),
-        capacity=node.settings.capacity_bytes,
-        used=store.used_bytes,
-        blocks=await blocking.run(store.count),
-        units=len(await blocking.run(node.claims.units_kept, node.ports.clock.unix_s())),
-        puts=len(await blocking.run(node.puts.list)),
-        records=node.dht.records_held,
+        capacity=capacity_bytes,
+        used=disk.store.used_bytes,
+        blocks=await run(disk.store.count),
+        units=len(await run(ledger.claims.units_kept, identity.now_unix_s())),
+        puts=len(await run(ledger.puts.list)),
+        records=dht.records_held,
     )
 
 
-async def root_status(node: Node, root: Cid) -> RootStatus:
+async def root_status(session: FetchSession, puts: Puts, dht: DhtService, root: Cid) -> RootStatus:
     """Asks the network, one unit after the other; raises what ``root_units`` raises."""
-    record = await node.ports.blocking.run(node.puts.get, root)
+    record = await session.disk.blocking.run(puts.get, root)
     rows = []
-    for unit in await root_units(node, root):
-        found = await unit_providers(node, unit)
+    for unit in await root_units(session, root):
+        found = await unit_providers(dht, unit)
         rows.append(UnitStatus(unit_text(unit.name), unit.size_bytes, [row.node for row in found]))
     return RootStatus(
         cid=str(root),

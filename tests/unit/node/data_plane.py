@@ -12,6 +12,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
+from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.handshake import Identity, greet
@@ -42,6 +43,7 @@ class Peer:
         self.key: PublicKey = self.crypto.node.public_key
         self.streams = world.streams.transport(self.address, self.key)
         self.store, self.blocking = MemoryBlockStore(), InlineBlocking()
+        self.disk = Disk(self.store, self.blocking)
         self.server = BlockServer(self.store, self.blocking)
         self.failures: list[BaseException] = []
         self.events: list[str] = []

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 
@@ -18,7 +19,9 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.fetch import FixedSources, Found, fetch
+from dhtstore.node.context import Disk
+from dhtstore.node.fetching.fetch import Delivery, fetch
+from dhtstore.node.fetching.sources import FixedSources, Found
 from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,
@@ -29,8 +32,10 @@ from dhtstore.params import (
 )
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import Blocks, GetBlocks
+from simulations.world.ports.blocking import InlineBlocking
 from tests.unit.node.data_plane import Peer, World, play
 
+T = TypeVar("T")
 CONTENT = random.Random(7).randbytes(5 * CHUNK_SIZE_BYTES + 123)
 
 
@@ -60,14 +65,20 @@ class Looked:
         return self.found(self.lookups)
 
 
-async def get(a: Peer, root: Cid, links: Sequence[Link], file: File, **options: object) -> None:
+async def get(
+    a: Peer,
+    root: Cid,
+    links: Sequence[Link],
+    file: File,
+    timeout_s: float | None = None,
+    **options: object,
+) -> None:
     await fetch(
         FileWalk(root),
         FixedSources(links),
-        file.accept,
-        store=a.store,
-        blocking=a.blocking,
-        **options,  # type: ignore[arg-type]
+        Delivery(file.accept, **options),  # type: ignore[arg-type]
+        disk=a.disk,
+        timeout_s=timeout_s,
     )
 
 
@@ -247,9 +258,7 @@ def test_nobody_who_provides_is_not_found() -> None:
         a = await world.peer("a")
         sources = Looked(lambda _: Found([]))
         with pytest.raises(NotFound):
-            await fetch(
-                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
-            )
+            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
         assert sources.lookups == 1
 
     play(scene)
@@ -260,9 +269,7 @@ def test_providers_that_do_not_answer_are_unreachable_with_their_causes() -> Non
         a = await world.peer("a")
         sources = Looked(lambda _: Found([], {"somebody": "no answer"}))
         with pytest.raises(Unreachable) as failure:
-            await fetch(
-                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
-            )
+            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
         assert failure.value.causes == {"somebody": "no answer"}
 
     play(scene)
@@ -274,9 +281,7 @@ def test_a_provider_without_the_block_is_unreachable_and_looked_for_again() -> N
         (link,) = await links_of(a, b)
         sources = Looked(lambda _: Found([link]))
         with pytest.raises(Unreachable) as failure:
-            await fetch(
-                FileWalk(Cid.of(b"x")), sources, File().accept, store=a.store, blocking=a.blocking
-            )
+            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
         assert "does not have" in failure.value.causes[format_node(node_id(b.key))]
         assert sources.lookups == LOOKUPS_PER_UNIT_MAX
 
@@ -290,7 +295,7 @@ def test_holders_are_looked_for_again_when_those_found_are_gone() -> None:
         empty, full = await links_of(a, b, c)
         sources = Looked(lambda lookup: Found([empty if lookup == 1 else full]))
         file = File()
-        await fetch(FileWalk(root), sources, file.accept, store=a.store, blocking=a.blocking)
+        await fetch(FileWalk(root), sources, Delivery(file.accept), disk=a.disk)
         assert file.data == CONTENT
         assert sources.lookups == 2
 
@@ -318,13 +323,19 @@ def test_an_error_of_the_sink_ends_the_fetch() -> None:
         links = await links_of(a, b)
         root = b.hold(CONTENT)
         with pytest.raises(NoRoom):
-            await fetch(
-                FileWalk(root), FixedSources(links), full, store=a.store, blocking=a.blocking
-            )
+            await fetch(FileWalk(root), FixedSources(links), Delivery(full), disk=a.disk)
         await asyncio.sleep(1)
         assert not links[0].busy
 
     play(scene)
+
+
+class _SlowDisk(InlineBlocking):
+    """Every write takes a while, so that blocks pile up if they can."""
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        await asyncio.sleep(0.05)
+        return function(*args)
 
 
 def test_memory_is_bounded_by_the_window_whatever_the_file() -> None:
@@ -336,17 +347,6 @@ def test_memory_is_bounded_by_the_window_whatever_the_file() -> None:
         root = b.hold(bytes(64 * MIB))
         in_use = 0
 
-        async def slow_disk(function: Callable[..., object], *arguments: object) -> object:
-            """Every write takes a while, so that blocks pile up if they can."""
-            await asyncio.sleep(0.05)
-            return function(*arguments)
-
-        class Disk:
-            run = staticmethod(slow_disk)
-
-            async def close(self) -> None:
-                """Nothing runs."""
-
         async def sink(outputs: list[Output]) -> None:
             nonlocal in_use, most
             written = sum(len(o.data) for o in outputs if isinstance(o, Piece))
@@ -356,9 +356,8 @@ def test_memory_is_bounded_by_the_window_whatever_the_file() -> None:
         await fetch(
             FileWalk(root),
             FixedSources(await links_of(a, b)),
-            sink,
-            store=a.store,
-            blocking=Disk(),  # type: ignore[arg-type]
+            Delivery(sink),
+            disk=Disk(a.store, _SlowDisk()),
         )
         assert in_use == 64 * MIB
 
@@ -436,10 +435,8 @@ def test_a_link_that_ended_and_is_found_again_gives_its_wants_back() -> None:
         await fetch(
             FileWalk(root),
             Again(),
-            file.accept,
-            store=a.store,
-            blocking=a.blocking,
-            progress=progress,
+            Delivery(file.accept, progress=progress),
+            disk=a.disk,
             timeout_s=20.0,
         )
         assert file.data == CONTENT

@@ -7,16 +7,15 @@ every block that no pin reaches.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk
 from dhtstore.node.copies.own_copy import local_units
 from dhtstore.store.blocks.contract import BlockStore
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+from dhtstore.store.ledger.pins import Pins
+from dhtstore.trace import Tracer
 
 _DELETE_AT_ONCE = 1024
 
@@ -25,8 +24,9 @@ class Staging:
     """``async with`` around each put; the last one out cleans up, and whoever comes meanwhile
     waits, so that nothing is dropped under a put that has begun."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, disk: Disk, pins: Pins, tracer: Tracer, *, keeps_all: bool) -> None:
+        """``keeps_all`` on a storage node: there a put's own copy is one that was asked for."""
+        self._disk, self._pins, self._tracer, self._keeps_all = disk, pins, tracer, keeps_all
         self._puts = 0
         self._dropping = asyncio.Lock()
 
@@ -36,22 +36,22 @@ class Staging:
 
     async def __aexit__(self, *error: object) -> None:
         self._puts -= 1
-        if self._node.settings.storage:
+        if self._keeps_all:
             return
         async with self._dropping:
             if self._puts == 0:
-                await self._node.ports.blocking.run(self._drop)
+                await self._disk.blocking.run(self._drop)
 
     def _drop(self) -> None:
         """Nothing is dropped while a pinned root is damaged: what lies below the damage cannot
         be told from staging.  ``dhtstore verify`` finds it."""
-        store = self._node.ports.store
+        store = self._disk.store
         kept: set[bytes] = set()
-        for pin in self._node.pins.list():
+        for pin in self._pins.list():
             try:
                 _collect(store, pin.cid, kept)
             except (BlockMissing, IntegrityFailure) as error:
-                self._node.ports.tracer("pin.damaged", root=str(pin.cid), error=str(error))
+                self._tracer("pin.damaged", root=str(pin.cid), error=str(error))
                 return
         unpinned = [cid for cid in store.cids() if cid.multihash not in kept]
         for start in range(0, len(unpinned), _DELETE_AT_ONCE):

@@ -1,0 +1,55 @@
+"""A question about a DAG as a walk: one want at a time, the next when the last is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Generic, TypeVar
+
+from dhtstore.content.dag.walk import Leaf, Output, Want
+from dhtstore.errors import LocalProtocolError
+
+T = TypeVar("T")
+Bytes = bytes | memoryview
+
+
+class QuestionWalk(Generic[T]):
+    """Drives a generator that yields wants, is sent the verified bytes of each, and returns an
+    answer.  What the generator raises comes out of the method that woke it."""
+
+    def __init__(self, question: Generator[Want, Bytes, T]) -> None:
+        self.opening: list[Output] = []
+        self._question = question
+        self._want: Want | None = None
+        self._answers: list[T] = []
+        self._send(None)
+
+    @property
+    def done(self) -> bool:
+        return bool(self._answers)
+
+    @property
+    def answer(self) -> T:
+        """Raises LocalProtocolError before the walk is done."""
+        if not self._answers:
+            raise LocalProtocolError("a question is answered when its walk is done")
+        return self._answers[0]
+
+    def next(self, limit: int) -> list[Want]:
+        want, self._want = self._want, None
+        return [want] if want is not None else []
+
+    def accept(self, want: Want, data: Bytes) -> list[Output]:
+        self._send(data)
+        return []
+
+    def leaf(self, want: Want) -> Leaf | None:
+        return None
+
+    def skip(self, want: Want) -> None:
+        raise LocalProtocolError("a question needs each block that it asks for")
+
+    def _send(self, data: Bytes | None) -> None:
+        try:
+            self._want = next(self._question) if data is None else self._question.send(data)
+        except StopIteration as finished:
+            self._answers.append(finished.value)
