@@ -18,7 +18,7 @@ from typing import Any
 
 from simulations import units
 from simulations.errors import ScenarioError, SimulationError
-from simulations.events.faults import Fault
+from simulations.events.fault_schedule import Fault
 from simulations.lab import branches as future
 from simulations.lab import explore, sweep
 from simulations.lab.experiment import Experiment

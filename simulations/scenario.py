@@ -40,7 +40,7 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunSettings:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
@@ -63,7 +63,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkSettings:
     """Latency is one way and fixed per pair; ``low_s`` and ``high_s`` bound the uniform model."""
 
     latency: str = choice("coordinates", "uniform", "fixed", "matrix")
@@ -91,7 +91,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Churn:
+class ChurnSettings:
     """Sessions and absences.  With a preset the distributions come from the literature.
 
     ``arrivals``: brand-new machines besides those, each of which stays for one session (for ever
@@ -116,7 +116,7 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class WorkloadSettings:
     """Operations a second over the whole network; popularity is Zipf with that exponent."""
 
     kind: str = choice("none", "mix", "flash_crowd", "lookups", "reprovide")
@@ -136,7 +136,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class FaultSettings:
     """How often each kind strikes, per node and hour (drops and partitions: per network and
     hour).  A drop takes every datagram of one kind: ``drop_kind``, or one chosen at random."""
 
@@ -154,11 +154,11 @@ class Faults:
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
-    "run": Run,
-    "network": Network,
-    "churn": Churn,
-    "workload": Workload,
-    "faults": Faults,
+    "run": RunSettings,
+    "network": NetworkSettings,
+    "churn": ChurnSettings,
+    "workload": WorkloadSettings,
+    "faults": FaultSettings,
 }
 _PARAMETERS = "parameters"
 
@@ -167,11 +167,11 @@ _PARAMETERS = "parameters"
 class Scenario:
     """One experiment.  ``raw`` holds the tables as read; ``parameters`` are the module's own."""
 
-    run: Run
-    network: Network
-    churn: Churn
-    workload: Workload
-    faults: Faults
+    run: RunSettings
+    network: NetworkSettings
+    churn: ChurnSettings
+    workload: WorkloadSettings
+    faults: FaultSettings
     raw: Mapping[str, Any]
 
     def parameters(self, section: type[P]) -> P:

@@ -5,6 +5,6 @@ from __future__ import annotations
 import hashlib
 
 
-def derive(seed: int, label: str) -> int:
+def derived_seed(seed: int, label: str) -> int:
     """An independent 256-bit seed for one component: SHA-256 of the root seed and its label."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{label}".encode()).digest(), "big")

@@ -43,6 +43,21 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("content", "keeping", "nodes", "home", "demo"),
         ("main",),
     ),
+    "simulations": (
+        ("errors",),
+        ("units", "seeds", "datagram_kinds"),
+        ("settings",),
+        ("scenario",),
+        ("world",),
+        ("nodes",),
+        ("checks", "results"),
+        ("events",),
+        ("lab",),
+        ("validation",),
+        ("report",),
+        ("__main__",),
+    ),
+    "simulations.world": (("trace",), ("loop",), ("network", "ports")),
 }
 FILES_IN_A_FOLDER_MAX = 13  # __init__.py not counted
 PURE_ROOMS = ("model", "wire", "content", "transfer", "replication")
@@ -135,7 +150,7 @@ def test_no_files_import_each_other_in_a_circle(package: str) -> None:
     forbid(f"circles of files in {package} (of {len(modules(package))} files)", circles)
 
 
-@pytest.mark.parametrize("package", ["dhtstore"])
+@pytest.mark.parametrize("package", ["dhtstore", "simulations"])
 def test_folders_are_small(package: str) -> None:
     files = Counter(
         module.name.rpartition(".")[0]
@@ -197,7 +212,7 @@ def test_only_store_touches_the_disk() -> None:
 
 def _upward(package: str, order: Sequence[Sequence[str]]) -> Iterator[str]:
     level = {child: at for at, children in enumerate(order) for child in children}
-    for module in modules("dhtstore"):
+    for module in modules(package.partition(".")[0]):
         own = _child(package, module.name)
         for found in module.imports() if own in level else ():
             other = _child(package, found.name)
@@ -208,10 +223,11 @@ def _upward(package: str, order: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _children(package: str) -> set[str]:
-    names = {_child(package, module.name) for module in modules("dhtstore")}
-    return {
-        name for name in names if name and (ROOT / package.replace(".", "/") / name).is_dir()
-    } | {name for name in names if name and package == "dhtstore"}
+    """Rooms right below, and of a whole package its files as well."""
+    top = package.partition(".")[0]
+    names = {_child(package, module.name) for module in modules(top)} - {""}
+    folder = ROOT / package.replace(".", "/")
+    return {name for name in names if package == top or (folder / name).is_dir()}
 
 
 def _child(package: str, name: str) -> str:

@@ -1,7 +1,8 @@
 """What must hold in every world, apart from any workload.
 
 A checker looks at the world from outside and names what is wrong; ``blind_to`` says what it does
-not check.  What users were promised is in the ``Journal``, kept by whoever drives the workload.
+not check.  What users were promised is in the ``PromiseJournal``, kept by whoever drives the
+workload.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Running:
     where: Callable[[], str]
 
 
-class Journal:
+class PromiseJournal:
     """What was promised to users and what they got."""
 
     def __init__(self) -> None:
@@ -98,7 +99,7 @@ class WorldView(Protocol):
     def now_s(self) -> float: ...
 
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> PromiseJournal: ...
 
     def nodes_up(self) -> Sequence[int]:
         """Numbers of the nodes that run."""
@@ -260,7 +261,7 @@ class NoForgottenTasks(Checker):
         ]
 
 
-class Progress(Checker):
+class OperationsEnd(Checker):
     """Every operation ends, well or not, before its deadline."""
 
     name = "progress"
@@ -281,7 +282,7 @@ CHECKERS: tuple[Checker, ...] = (
     SoundTables(),
     RecordsExpire(),
     NoForgottenTasks(),
-    Progress(),
+    OperationsEnd(),
 )
 
 

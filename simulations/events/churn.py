@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulations.events.sessions import Durations, LogNormal, Weibull, load_measured, residual_s
-from simulations.scenario import Churn
-from simulations.seeds import derive
+from simulations.scenario import ChurnSettings
+from simulations.seeds import derived_seed
 
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
 _ALWAYS_S = float("inf")
@@ -52,7 +52,7 @@ IPFS = ChurnModel(Weibull(0.518, 1.93 * _HOUR_S), Weibull(0.518, 1.93 * _HOUR_S)
 PRESETS = {"kad": KAD, "bittorrent": BITTORRENT, "ipfs": IPFS}
 
 
-def from_settings(settings: Churn, folder: Path) -> ChurnModel | None:
+def from_settings(settings: ChurnSettings, folder: Path) -> ChurnModel | None:
     """The model a scenario asks for, None without churn; files are relative to ``folder``."""
     if settings.preset == "none":
         return None
@@ -73,7 +73,7 @@ def from_settings(settings: Churn, folder: Path) -> ChurnModel | None:
     )
 
 
-def _durations(settings: Churn, median_s: float) -> Durations:
+def _durations(settings: ChurnSettings, median_s: float) -> Durations:
     if settings.session == "lognormal":
         return LogNormal(median_s, settings.session_shape)
     shape = 1.0 if settings.session == "exponential" else settings.session_shape
@@ -88,7 +88,7 @@ _BITTORRENT_SHAPE = 0.79
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class Newcomer:
     """A new machine starts at ``at_s`` and goes ``stays_s`` later (never, if infinite)."""
 
     at_s: float
@@ -97,16 +97,16 @@ class Arrival:
 
 
 def arrivals(
-    settings: Churn, model: ChurnModel | None, until_s: float, seed: int
-) -> Iterator[Arrival]:
+    settings: ChurnSettings, model: ChurnModel | None, until_s: float, seed: int
+) -> Iterator[Newcomer]:
     """Brand-new machines, in order of time."""
-    rng = random.Random(derive(seed, "arrivals"))
+    rng = random.Random(derived_seed(seed, "arrivals"))
     for at_s in _arrival_times(settings, until_s, rng):
         stays_s = model.session.sample_s(rng) if model is not None else _ALWAYS_S
-        yield Arrival(at_s, stays_s, orderly=rng.random() < settings.leave)
+        yield Newcomer(at_s, stays_s, orderly=rng.random() < settings.leave)
 
 
-def _arrival_times(settings: Churn, until_s: float, rng: random.Random) -> Iterator[float]:
+def _arrival_times(settings: ChurnSettings, until_s: float, rng: random.Random) -> Iterator[float]:
     rate_per_s = settings.arrivals_per_h / _HOUR_S
     if settings.arrivals == "none" or not rate_per_s:
         return
@@ -169,13 +169,13 @@ class Schedule:
         self.up_at_start = tuple(life.up for life in self._lives)
 
     def _begin(self, seed: int, node: int) -> _Life:
-        model, rng = self._model, random.Random(derive(seed, f"churn/{node}"))
+        model, rng = self._model, random.Random(derived_seed(seed, f"churn/{node}"))
         if rng.random() < model.always_on:
             return _Life(True, _ALWAYS_S)
         session_s, absence_s = model.session.mean_s, model.absence.mean_s
         up = rng.random() < session_s / (session_s + absence_s)
         if self._chance != seed:
-            rng.seed(derive(self._chance, f"churn/{node}"))
+            rng.seed(derived_seed(self._chance, f"churn/{node}"))
         return _Life(up, residual_s(model.session if up else model.absence, rng))
 
     def changes(self, until_s: float) -> Iterator[Change]:
@@ -192,7 +192,7 @@ class Schedule:
         life, model = self._lives[node], self._model
         life.up, life.turns = not life.up, life.turns + 1
         # A generator takes 2.5 KB, so it is made when it is needed.
-        rng = random.Random(derive(self._chance, f"churn/{node}/{life.turns}"))
+        rng = random.Random(derived_seed(self._chance, f"churn/{node}/{life.turns}"))
         durations = model.session if life.up else model.absence
         life.until_s = at_s + durations.sample_s(rng)
         draw = rng.random()

@@ -15,13 +15,13 @@ from dhtstore.node.flows.put import PutResult, put
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.tasks import all_ended
-from simulations.checks.checkers import Journal
-from simulations.events.workload import Kind, Operation, object_bytes
-from simulations.nodes.closest import Nearest
-from simulations.nodes.instruments import Looked, look_up
+from simulations.checks.checkers import PromiseJournal
+from simulations.events.workload import Operation, OperationKind, object_bytes
+from simulations.nodes.instruments import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
+from simulations.nodes.true_closest import TrueClosest
 from simulations.results.run_folder import OperationRow
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.world.loop.waiting import describe_task
 
 LOOKUP_TIMEOUT_S = 15.0
@@ -35,12 +35,12 @@ class Users:
 
     def __init__(self, population: Population, seed: int, record: Record) -> None:
         self._population, self._seed, self._record = population, seed, record
-        self.journal = Journal()
+        self.journal = PromiseJournal()
         self.roots: dict[int, Cid] = {}
         self._putting: dict[int, asyncio.Task[None]] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._numbers: dict[bytes, int] = {}
-        self._nearest = Nearest((), self._findable)
+        self._nearest = TrueClosest((), self._findable)
 
     def begin(self, operation: Operation) -> None:
         """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
@@ -52,7 +52,7 @@ class Users:
         task = self._population.loop.create_task(self._do(operation, number), name=name)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
-        if operation.kind is Kind.PUT:
+        if operation.kind is OperationKind.PUT:
             self._putting[operation.object] = task
 
     @property
@@ -86,7 +86,7 @@ class Users:
         return None
 
     async def _do(self, operation: Operation, number: int) -> None:
-        if operation.kind is Kind.GET and operation.object in self._putting:
+        if operation.kind is OperationKind.GET and operation.object in self._putting:
             await asyncio.wait([self._putting[operation.object]])
         loop = self._population.loop
         start_s = loop.time()
@@ -101,11 +101,11 @@ class Users:
         error = ""
         try:
             node = self._running(number)
-            if operation.kind is Kind.PUT:
+            if operation.kind is OperationKind.PUT:
                 await self._put(operation, number, node)
-            elif operation.kind is Kind.GET:
+            elif operation.kind is OperationKind.GET:
                 await self._get(operation, number, node)
-            elif operation.kind is Kind.REPROVIDE:
+            elif operation.kind is OperationKind.REPROVIDE:
                 await self._population.run(number, announce_all(node), what)
             else:
                 looked, missed = await self._look_up(operation, number, node)
@@ -169,10 +169,12 @@ class Users:
         data = await self._population.run(number, get_bytes(node, root), what)
         self.journal.got(self._population.loop.time(), operation.object, number, data)
 
-    async def _look_up(self, operation: Operation, number: int, node: Node) -> tuple[Looked, bool]:
+    async def _look_up(
+        self, operation: Operation, number: int, node: Node
+    ) -> tuple[LookupResult, bool]:
         """And whether it missed the closest node that was there from its start to its end."""
         what = _name(operation)
-        target = random.Random(derive(self._seed, f"target/{operation.object}")).randbytes(
+        target = random.Random(derived_seed(self._seed, f"target/{operation.object}")).randbytes(
             _ID_BYTES
         )
         self._know_members()
@@ -188,7 +190,7 @@ class Users:
             keys = [member.crypto.node.public_key for member in members]
             self._numbers = {bytes(key): number for number, key in enumerate(keys)}
             ids = ((node_id(key), number) for number, key in enumerate(keys))
-            self._nearest = Nearest(ids, self._findable)
+            self._nearest = TrueClosest(ids, self._findable)
 
     def _findable(self, number: int) -> bool:
         """Whether others should find that node: it has joined and can be reached."""

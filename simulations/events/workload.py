@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from simulations.scenario import Workload
-from simulations.seeds import derive
+from simulations.scenario import WorkloadSettings
+from simulations.seeds import derived_seed
 
 _TRIES_MAX = 64
 
 
-class Kind(StrEnum):
+class OperationKind(StrEnum):
     PUT = "put"
     GET = "get"
     LOOKUP = "lookup"
@@ -33,7 +33,7 @@ class Operation:
     the random key of that number).  ``size_bytes`` is the object's size, 0 for lookups."""
 
     at_s: float
-    kind: Kind
+    kind: OperationKind
     client: int
     object: int
     size_bytes: int = 0
@@ -53,17 +53,19 @@ class Zipf:
 
 def object_bytes(seed: int, number: int, size_bytes: int) -> bytes:
     """The content of an object."""
-    return random.Random(derive(seed, f"object/{number}")).randbytes(size_bytes)
+    return random.Random(derived_seed(seed, f"object/{number}")).randbytes(size_bytes)
 
 
-def object_size(settings: Workload, seed: int, number: int) -> int:
+def object_size(settings: WorkloadSettings, seed: int, number: int) -> int:
     """Log-normal, the body of every published file-size distribution, cut at the maximum."""
-    rng = random.Random(derive(seed, f"size/{number}"))
+    rng = random.Random(derived_seed(seed, f"size/{number}"))
     size = rng.lognormvariate(math.log(settings.size_median_bytes), settings.size_sigma)
     return max(1, min(int(size), settings.size_max_bytes))
 
 
-def operations(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+def operations(
+    settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
+) -> Iterator[Operation]:
     """The scenario's operations in order of time."""
     if settings.kind == "mix":
         yield from mix(settings, nodes, duration_s, seed)
@@ -75,21 +77,23 @@ def operations(settings: Workload, nodes: int, duration_s: float, seed: int) -> 
         yield from mass_reprovide(settings, nodes, seed)
 
 
-def mix(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+def mix(
+    settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
+) -> Iterator[Operation]:
     """Puts of new objects and gets of those put before, popular ones more often."""
-    rng = random.Random(derive(seed, "workload/mix"))
+    rng = random.Random(derived_seed(seed, "workload/mix"))
     order = list(range(settings.objects))
-    random.Random(derive(seed, "workload/order")).shuffle(order)
+    random.Random(derived_seed(seed, "workload/order")).shuffle(order)
     popularity, present = Zipf(settings.objects, settings.zipf_exponent), list[int]()
     known = bytearray(settings.objects)
     for at_s in _arrivals(settings.operations_per_s, duration_s, seed):
         wants_put, client = rng.random() < settings.put_share, rng.randrange(nodes)
         if not present or (wants_put and len(present) < len(order)):
-            kind, number = Kind.PUT, order[len(present)]
+            kind, number = OperationKind.PUT, order[len(present)]
             present.append(number)
             known[number] = 1
         else:
-            kind, number = Kind.GET, _popular(popularity, present, known, rng)
+            kind, number = OperationKind.GET, _popular(popularity, present, known, rng)
         yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
 
 
@@ -102,29 +106,31 @@ def _popular(zipf: Zipf, present: list[int], known: bytearray, rng: random.Rando
     return rng.choice(present)
 
 
-def flash_crowd(settings: Workload, nodes: int, seed: int) -> Iterator[Operation]:
+def flash_crowd(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[Operation]:
     """One object, put at 0; then ``crowd`` nodes want it, ever more often until ``ramp_s``."""
-    rng = random.Random(derive(seed, "workload/crowd"))
+    rng = random.Random(derived_seed(seed, "workload/crowd"))
     size = object_size(settings, seed, 0)
-    yield Operation(0.0, Kind.PUT, 0, 0, size)
+    yield Operation(0.0, OperationKind.PUT, 0, 0, size)
     crowd = rng.sample(range(1, nodes), min(settings.crowd, nodes - 1))
     times = sorted(settings.ramp_s * (1 + math.sqrt(rng.random())) for _ in crowd)
     for at_s, client in zip(times, crowd, strict=True):
-        yield Operation(at_s, Kind.GET, client, 0, size)
+        yield Operation(at_s, OperationKind.GET, client, 0, size)
 
 
-def lookups(settings: Workload, nodes: int, duration_s: float, seed: int) -> Iterator[Operation]:
+def lookups(
+    settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
+) -> Iterator[Operation]:
     """Lookups of random keys from random nodes."""
-    rng = random.Random(derive(seed, "workload/lookups"))
+    rng = random.Random(derived_seed(seed, "workload/lookups"))
     for number, at_s in enumerate(_arrivals(settings.operations_per_s, duration_s, seed)):
-        yield Operation(at_s, Kind.LOOKUP, rng.randrange(nodes), number)
+        yield Operation(at_s, OperationKind.LOOKUP, rng.randrange(nodes), number)
 
 
-def mass_reprovide(settings: Workload, nodes: int, seed: int) -> Iterator[Operation]:
+def mass_reprovide(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[Operation]:
     """All objects put at once by their clients, then all announced again within ``ramp_s``."""
-    rng = random.Random(derive(seed, "workload/reprovide"))
+    rng = random.Random(derived_seed(seed, "workload/reprovide"))
     clients = [rng.randrange(nodes) for _ in range(settings.objects)]
-    for kind, begin_s in ((Kind.PUT, 0.0), (Kind.REPROVIDE, 2 * settings.ramp_s)):
+    for kind, begin_s in ((OperationKind.PUT, 0.0), (OperationKind.REPROVIDE, 2 * settings.ramp_s)):
         times = sorted(begin_s + settings.ramp_s * rng.random() for _ in clients)
         for number, (at_s, client) in enumerate(zip(times, clients, strict=True)):
             yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
@@ -132,7 +138,7 @@ def mass_reprovide(settings: Workload, nodes: int, seed: int) -> Iterator[Operat
 
 def _arrivals(rate_per_s: float, duration_s: float, seed: int) -> Iterator[float]:
     """A Poisson process."""
-    rng = random.Random(derive(seed, "workload/times"))
+    rng = random.Random(derived_seed(seed, "workload/times"))
     at_s = rng.expovariate(rate_per_s) if rate_per_s else math.inf
     while at_s < duration_s:
         yield at_s

@@ -20,7 +20,7 @@ from typing import Final
 
 from simulations.errors import ScenarioError
 from simulations.scenario import Scenario, from_tables
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 
 _EVERYTHING: Final = ("*",)
 _LATER: Final = {
@@ -33,9 +33,9 @@ _LATER: Final = {
 _LATER_IF_WARM: Final = ("loss", "jitter", "duplicate", "reorder", "mtu_bytes")
 
 
-def future_seed(seed: int, future: int) -> int:
+def seed_of_future(seed: int, future: int) -> int:
     """What decides everything after the start; future 0 is the seed's own."""
-    return derive(seed, f"future/{future}") if future else seed
+    return derived_seed(seed, f"future/{future}") if future else seed
 
 
 def check_branch(world: Scenario, branch: Scenario) -> None:

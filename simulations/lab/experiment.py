@@ -25,19 +25,20 @@ from dhtstore.params import K
 from dhtstore.tasks import all_ended, run_all
 from simulations.checks.checkers import Violation, check_all
 from simulations.events import churn
-from simulations.events.faulting import Faulting
-from simulations.events.faults import Fault, schedule
+from simulations.events.damage import DamageRecord
+from simulations.events.fault_injection import FaultInjector
+from simulations.events.fault_schedule import Fault, schedule
 from simulations.events.users import OPERATION_TIMEOUT_S, Users
-from simulations.lab.branches import check_branch, future_seed
+from simulations.lab.branches import check_branch, seed_of_future
 from simulations.lab.progress import Status
-from simulations.lab.scenario_module import Plan
+from simulations.lab.scenario_module import ScenarioModule
 from simulations.lab.view import PopulationView
 from simulations.nodes.instruments import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.nodes.warm_start import start_all
 from simulations.results.run_folder import OperationRow, RunFolder, quantile, summarise
-from simulations.scenario import Network, Run, Scenario
-from simulations.seeds import derive
+from simulations.scenario import NetworkSettings, RunSettings, Scenario
+from simulations.seeds import derived_seed
 from simulations.world.loop.guard import guarded
 from simulations.world.loop.virtual_loop import VirtualLoop, shut_down
 from simulations.world.network.latency import (
@@ -56,7 +57,7 @@ _MANY_NODES = 500
 _COLLECTION_THRESHOLDS = (200_000, 50, 10)  # rarely; a population frees its dead nodes itself
 _GRACE_S = 60.0  # for most of the last operations
 _TIMERS_PER_LOOK = 256  # after so many the progress bar may be drawn again
-Progress = Callable[[Callable[[], Status]], None]
+ProgressDisplay = Callable[[Callable[[], Status]], None]
 
 
 class Experiment:
@@ -71,7 +72,7 @@ class Experiment:
         *,
         folder: Path,
         trace: Trace | None = None,
-        progress: Progress | None = None,
+        progress: ProgressDisplay | None = None,
         faults: list[Fault] | None = None,
     ) -> None:
         self.seed, self._folder = seed, folder
@@ -83,7 +84,7 @@ class Experiment:
         self.network.kind_of = kind_of
         settings, skew_s = list(_settings(scenario, seed)), scenario.run.clock_skew_s
         self.population = Population(self.loop, self.network, seed, settings, skew_s)
-        links = random.Random(derive(seed, "links"))
+        links = random.Random(derived_seed(seed, "links"))
         for member in self.population.members:
             _condition(self.network, member, scenario.network, links)
         self.violations: list[Violation] = []
@@ -98,7 +99,7 @@ class Experiment:
 
     def _plan(self, scenario: Scenario, faults: list[Fault] | None) -> None:
         """What happens once the world has begun; see ``future`` for what may still change."""
-        run, chance = scenario.run, future_seed(self.seed, scenario.run.future)
+        run, chance = scenario.run, seed_of_future(self.seed, scenario.run.future)
         self.scenario, self._chance = scenario, chance
         _disturb(self.network, scenario.network)
         model = churn.from_settings(scenario.churn, self._folder)
@@ -109,10 +110,11 @@ class Experiment:
             if faults is None
             else faults
         )
-        self._own = Plan(scenario, self._folder)
+        self._own = ScenarioModule(scenario, self._folder)
         self.users = Users(self.population, chance, self._record)
-        self.view = PopulationView(self.population, self.users)
-        self.faulting = Faulting(self.population, self.network, self.view)
+        self.damage = DamageRecord()
+        self.view = PopulationView(self.population, self.users, self.damage)
+        self.faulting = FaultInjector(self.population, self.network, self.damage)
 
     # --- the whole run ----------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class Experiment:
         self._plan(scenario, None)
 
     def run(self) -> dict[str, Any]:
-        """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is, and so
+        """To the end; the summary.  KeyboardInterrupt ends it early with what there is, and so
         does an error, which is raised again."""
         wall_s, interrupted, failed = time.monotonic(), False, ""
         try:
@@ -159,7 +161,7 @@ class Experiment:
     async def _go_on(self) -> None:
         run = self.scenario.run
         if run.future:
-            self.network.rng.seed(derive(self._chance, "network"))
+            self.network.rng.seed(derived_seed(self._chance, "network"))
         await asyncio.sleep(run.settle_s)
         self._begun_s = self.loop.time()
         own = partial(self._own.drive, self, self._chance)
@@ -168,7 +170,7 @@ class Experiment:
             self._tasks.append(self.loop.create_task(self._guarded(work)))
         await self._working()
         await self.until(run.duration_s + _GRACE_S)
-        await self.users.settle(OPERATION_TIMEOUT_S)  # then Progress judges what still runs
+        await self.users.settle(OPERATION_TIMEOUT_S)  # then OperationsEnd judges what still runs
         for task in self._tasks:
             task.cancel()
         await all_ended(self._tasks)
@@ -225,14 +227,14 @@ class Experiment:
                 self.population.crash(change.node)
 
     async def _arriving(self) -> None:
-        rng = random.Random(derive(self._chance, "arrivals/roles"))
+        rng = random.Random(derived_seed(self._chance, "arrivals/roles"))
         for arrival in self._arrivals:
             await self.until(arrival.at_s)
             member = self.population.add(_some_settings(self.scenario.run, rng))
             _condition(self.network, member, self.scenario.network, rng)
             self._spawn(self._visit(member.number, arrival))
 
-    async def _visit(self, number: int, arrival: churn.Arrival) -> None:
+    async def _visit(self, number: int, arrival: churn.Newcomer) -> None:
         await self._return(number, with_data=True)
         if arrival.stays_s == math.inf:
             return
@@ -246,7 +248,7 @@ class Experiment:
         if not self.population.can_start(number):
             return  # it never went, or a fault that ended is bringing it back
         if not with_data:
-            self.view.lost_disk(number)
+            self.damage.data_lost(number, self.loop.time())
         await self.population.start(number, with_data=with_data)
         with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
             await self.population.join(number)
@@ -425,23 +427,23 @@ def _rss_bytes() -> int:
 
 
 def _network(
-    loop: VirtualLoop, trace: Trace, settings: Network, seed: int, folder: Path
+    loop: VirtualLoop, trace: Trace, settings: NetworkSettings, seed: int, folder: Path
 ) -> SimNetwork:
     return SimNetwork(
         loop,
-        random.Random(derive(seed, "network")),
+        random.Random(derived_seed(seed, "network")),
         _latency(settings, seed, folder),
         trace=trace,
     )
 
 
-def _disturb(network: SimNetwork, settings: Network) -> None:
+def _disturb(network: SimNetwork, settings: NetworkSettings) -> None:
     network.loss, network.jitter = settings.loss, settings.jitter
     network.duplicate, network.reorder = settings.duplicate, settings.reorder
     network.mtu_bytes = settings.mtu_bytes
 
 
-def _latency(settings: Network, seed: int, folder: Path) -> Latency:
+def _latency(settings: NetworkSettings, seed: int, folder: Path) -> Latency:
     if settings.latency == "fixed":
         return FixedLatency(settings.fixed_s)
     if settings.latency == "uniform":
@@ -452,17 +454,19 @@ def _latency(settings: Network, seed: int, folder: Path) -> Latency:
 
 
 def _settings(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:
-    rng = random.Random(derive(seed, "roles"))
+    rng = random.Random(derived_seed(seed, "roles"))
     for _ in range(scenario.run.nodes):
         yield _some_settings(scenario.run, rng)
 
 
-def _some_settings(run: Run, rng: random.Random) -> NodeSettings:
+def _some_settings(run: RunSettings, rng: random.Random) -> NodeSettings:
     capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
     return NodeSettings(capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas)
 
 
-def _condition(network: SimNetwork, member: Member, settings: Network, rng: random.Random) -> None:
+def _condition(
+    network: SimNetwork, member: Member, settings: NetworkSettings, rng: random.Random
+) -> None:
     """Bandwidths, NATs and slow links; members of a network that starts are never all hidden."""
     machine = network.machine(member.address)
     machine.up_bytes_per_s = settings.up_bytes_per_s

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from simulations.errors import SimulationError
-from simulations.events.faults import Fault
+from simulations.events.fault_schedule import Fault
 from simulations.lab.experiment import Experiment
 from simulations.results.run_folder import RunFolder, free_folder
 from simulations.scenario import Scenario, from_tables
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 
 FAULTS = "faults.json"
 _SHRINKING_RUNS_MAX = 60
-Attempt = Callable[[Scenario, list[Fault] | None], "Failure | None"]
+Attempt = Callable[[Scenario, list[Fault] | None], "FailingWorld | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailingWorld:
     """A world in which something that must hold did not."""
 
     seed: int
@@ -38,7 +38,7 @@ class Failure:
 
 def world_of(seed: int) -> Scenario:
     """A random small world; every setting drawn by the seed."""
-    rng = random.Random(derive(seed, "explorer"))
+    rng = random.Random(derived_seed(seed, "explorer"))
 
     def some(high: float) -> float:
         """Nothing in a third of the worlds, else up to ``high``."""
@@ -95,29 +95,29 @@ def world_of(seed: int) -> Scenario:
     )
 
 
-def try_seed(seed: int) -> Failure | None:
+def try_seed(seed: int) -> FailingWorld | None:
     """Run a seed's world; what went wrong, if anything."""
     return attempt(world_of(seed), None)
 
 
-def attempt(scenario: Scenario, faults: list[Fault] | None) -> Failure | None:
+def attempt(scenario: Scenario, faults: list[Fault] | None) -> FailingWorld | None:
     """Run one world, with its own faults or with these."""
     experiment = Experiment(scenario, scenario.run.seed, None, folder=Path(), faults=faults)
     try:
         summary = experiment.run()
     except SimulationError as error:
         text, checker = f"{type(error).__name__}: {error}", type(error).__name__
-        return Failure(scenario.run.seed, scenario, experiment.faults, text, checker)
+        return FailingWorld(scenario.run.seed, scenario, experiment.faults, text, checker)
     if summary["interrupted"]:
         raise KeyboardInterrupt  # by whoever started the search
     if not summary["violations"]:
         return None
     first = experiment.violations[0]
     text = f"{first.checker}: {first.what}"
-    return Failure(scenario.run.seed, scenario, experiment.faults, text, first.checker)
+    return FailingWorld(scenario.run.seed, scenario, experiment.faults, text, first.checker)
 
 
-def shrink(failure: Failure, run: Attempt = attempt) -> Failure:
+def shrink(failure: FailingWorld, run: Attempt = attempt) -> FailingWorld:
     """The same failure with fewer faults and nodes, by leaving out ever smaller parts."""
     budget = _SHRINKING_RUNS_MAX
     size = max(1, len(failure.faults) // 2)
@@ -139,7 +139,7 @@ def shrink(failure: Failure, run: Attempt = attempt) -> Failure:
     return _fewer_nodes(failure, run)
 
 
-def _fewer_nodes(failure: Failure, run: Attempt) -> Failure:
+def _fewer_nodes(failure: FailingWorld, run: Attempt) -> FailingWorld:
     nodes = failure.scenario.run.nodes
     step = nodes // 3
     while step >= 1:
@@ -154,12 +154,12 @@ def _fewer_nodes(failure: Failure, run: Attempt) -> Failure:
     return failure
 
 
-def _same(failure: Failure, found: Failure | None) -> Failure | None:
+def _same(failure: FailingWorld, found: FailingWorld | None) -> FailingWorld | None:
     """Another failure found on the way is not the one that is being shrunk."""
     return found if found is not None and found.checker == failure.checker else None
 
 
-def keep(failure: Failure, out: Path) -> Path:
+def keep(failure: FailingWorld, out: Path) -> Path:
     """Write what ``replay`` needs; returns the folder."""
     folder = free_folder(out / f"seed-{failure.seed}")
     faults: Sequence[dict[str, Any]] = [fault.plain() for fault in failure.faults]

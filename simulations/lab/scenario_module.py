@@ -40,7 +40,7 @@ class NoParameters:
     """Of scenarios that have none."""
 
 
-class Plan:
+class ScenarioModule:
     """What is special about a scenario; raises ScenarioError for a module or parameters that do
     not fit."""
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from dhtstore.model.identity import NodeId, node_id
 from dhtstore.params import NODE_ID_BYTES
-from simulations.checks.checkers import Journal
+from simulations.checks.checkers import PromiseJournal
+from simulations.events.damage import DamageRecord
 from simulations.events.users import Users
 from simulations.nodes.instruments import holds_all
 from simulations.nodes.population import Population
@@ -17,39 +18,28 @@ _BITS = 8 * NODE_ID_BYTES
 class PopulationView:
     """Answers from the machines themselves, also those that are down."""
 
-    def __init__(self, population: Population, users: Users) -> None:
-        self._population, self._users = population, users
-        self._lost_since: dict[int, float] = {}  # node -> when its disk was lost or damaged
-        self.liars: dict[int, None] = {}
-
-    # --- what faults did --------------------------------------------------------------------
-
-    def lost_disk(self, node: int) -> None:
-        """The node's data is gone or damaged: promises made before do not hold it any more."""
-        self._lost_since[node] = self._population.loop.time()
-
-    # --- WorldView --------------------------------------------------------------------------
+    def __init__(self, population: Population, users: Users, damage: DamageRecord) -> None:
+        self._population, self._users, self._damage = population, users, damage
 
     @property
     def now_s(self) -> float:
         return self._population.loop.time()
 
     @property
-    def journal(self) -> Journal:
+    def journal(self) -> PromiseJournal:
         return self._users.journal
 
     def nodes_up(self) -> Sequence[int]:
         return [member.number for member in self._population.up()]
 
     def honest(self, node: int) -> bool:
-        return node not in self.liars
+        return self._damage.honest(node)
 
     def has_disk(self, node: int) -> bool:
         return True  # disks that were wiped count as damaged since then
 
     def damaged(self, node: int, object_number: int) -> bool:
-        put = self.journal.acknowledged[object_number]
-        return self._lost_since.get(node, -1.0) >= put.at_s
+        return self._damage.since(node, self.journal.acknowledged[object_number].at_s)
 
     def holds(self, node: int, object_number: int) -> bool:
         blocks = self._population.members[node].disk.blocks

@@ -37,7 +37,7 @@ def kind_of(data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookupResult:
     """What a lookup cost and found.  ``hops``: 1 if the closest node stood in the own table, else
     1 + the depth of the chain of answers that first named it; ``shortest``: of the shortest chain
     that named it, which differs where a longer chain of faster answers was first."""
@@ -98,7 +98,7 @@ class CountingLookup(Lookup):
 
 async def look_up(
     node: Node, target: bytes, *, timeout_s: float, alpha: int = ALPHA, beta: int = K
-) -> Looked:
+) -> LookupResult:
     """Look up as the node does, counting; at the deadline with what was found so far."""
     rpc = node.dht.protocol
     number = int.from_bytes(target, "big")
@@ -119,7 +119,7 @@ async def look_up(
     closest = tuple(peer.id for peer in lookup.result())
     hops = lookup.depth[closest[0]] if closest else 0
     shortest = lookup.shortest[closest[0]] if closest else 0
-    return Looked(hops, shortest, lookup.queries, lookup.timeouts, closest)
+    return LookupResult(hops, shortest, lookup.queries, lookup.timeouts, closest)
 
 
 def holds_all(store: BlockStore, root: Cid) -> bool:

@@ -21,7 +21,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.world.loop.current_node import CURRENT_NODE
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
@@ -29,7 +29,7 @@ from simulations.world.network.streams import SimStreams
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
-from simulations.world.ports.disks import Disk
+from simulations.world.ports.disks import SimDisk
 from simulations.world.ports.entropy import SimEntropy
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Member:
     address: Address
     crypto: SimCrypto
     clock: SimClock
-    disk: Disk
+    disk: SimDisk
     settings: NodeSettings
     blocking: InlineBlocking
     node: Node | None = None
@@ -79,7 +79,7 @@ class Population:
     ) -> None:
         self.loop, self.network, self.seed = loop, network, seed
         self._streams = SimStreams(network)
-        self._rng = random.Random(derive(seed, "population"))
+        self._rng = random.Random(derived_seed(seed, "population"))
         self._skew_s = skew_s
         self.members: list[Member] = []
         for chosen in settings:
@@ -95,7 +95,7 @@ class Population:
         place = number + 1
         address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
         secrets = [
-            derive(self.seed, f"{whose}/{number}").to_bytes(32, "big")
+            derived_seed(self.seed, f"{whose}/{number}").to_bytes(32, "big")
             for whose in ("node", "owner")
         ]
         member = Member(
@@ -103,7 +103,7 @@ class Population:
             address,
             SimCrypto(*secrets),
             SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
-            Disk(settings.capacity_bytes),
+            SimDisk(settings.capacity_bytes),
             replace(settings, advertise=(address,)),
             InlineBlocking(),
         )

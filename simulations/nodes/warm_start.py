@@ -18,7 +18,7 @@ from dhtstore.model.contact import Contact
 from dhtstore.node.node import Node
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K
 from simulations.nodes.population import Member, Population
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 
 _BITS = 8 * NODE_ID_BYTES
 _RTT_SAMPLES = 16
@@ -34,7 +34,7 @@ async def start_all(population: Population, numbers: Sequence[int]) -> None:
 
 def fill_tables(population: Population, members: Sequence[Member]) -> None:
     """Fill the tables of running members with each other."""
-    rng = random.Random(derive(population.seed, "warm"))
+    rng = random.Random(derived_seed(population.seed, "warm"))
     known = [(peer.long_id, peer, member) for member in members for peer in [_peer(member)]]
     known.sort(key=lambda entry: entry[0])
     ids = [entry[0] for entry in known]

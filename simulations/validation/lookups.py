@@ -15,10 +15,10 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, NODE_ID_BYTES, K
 from dhtstore.tasks import run_all
 from simulations.checks.checkers import bucket_index
-from simulations.nodes.instruments import Looked, look_up
+from simulations.nodes.instruments import LookupResult, look_up
 from simulations.nodes.population import Member, Population
 from simulations.nodes.warm_start import start_all
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.validation import theory
 from simulations.validation.findings import Finding
 from simulations.validation.lookup_rounds import RoundModel
@@ -36,7 +36,9 @@ _STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)
 def validate(nodes: int, lookups: int, seed: int) -> list[Finding]:
     """Build the network once and hold everything that can be measured in it."""
     loop = VirtualLoop()
-    network = SimNetwork(loop, random.Random(derive(seed, "network")), CoordinateLatency(seed))
+    network = SimNetwork(
+        loop, random.Random(derived_seed(seed, "network")), CoordinateLatency(seed)
+    )
     population = Population(loop, network, seed, [_STORAGE] * nodes)
 
     async def measure() -> list[Finding]:
@@ -53,11 +55,11 @@ def validate(nodes: int, lookups: int, seed: int) -> list[Finding]:
 
 async def _looked_up(
     population: Population, lookups: int, seed: int, alpha: int, beta: int
-) -> list[Looked]:
+) -> list[LookupResult]:
     """Random keys from random nodes, some lookups at a time; the same ones for every alpha."""
-    rng = random.Random(derive(seed, "targets"))
+    rng = random.Random(derived_seed(seed, "targets"))
 
-    async def one(member: Member, target: bytes) -> Looked:
+    async def one(member: Member, target: bytes) -> LookupResult:
         assert member.node is not None, "all of them run"
         work = look_up(member.node, target, timeout_s=_TIMEOUT_S, alpha=alpha, beta=beta)
         return await population.run(member.number, work)
@@ -67,7 +69,11 @@ async def _looked_up(
 
 
 def _compared(
-    nodes: int, seed: int, alone: list[Looked], rounds: list[Looked], full: list[Looked]
+    nodes: int,
+    seed: int,
+    alone: list[LookupResult],
+    rounds: list[LookupResult],
+    full: list[LookupResult],
 ) -> list[Finding]:
     """Hops beside what they should be.
 
@@ -89,7 +95,7 @@ def _compared(
     ]
 
 
-def _mean_hops(found: Sequence[Looked]) -> float:
+def _mean_hops(found: Sequence[LookupResult]) -> float:
     return mean(looked.hops for looked in found)
 
 

@@ -19,7 +19,7 @@ from dhtstore.model.identity import node_id
 from dhtstore.node.node import Node
 from dhtstore.params import NODE_ID_BYTES, K
 from simulations.events.churn import IPFS
-from simulations.lab.experiment import Experiment, Progress
+from simulations.lab.experiment import Experiment, ProgressDisplay
 from simulations.nodes.population import Member, Population
 from simulations.scenario import Scenario, from_tables
 from simulations.validation import theory
@@ -57,7 +57,7 @@ class Survey:
     messages_per_node_s: float = 0.0
 
 
-def live(nodes: int, lived_s: float, seed: int, progress: Progress | None = None) -> Survey:
+def live(nodes: int, lived_s: float, seed: int, progress: ProgressDisplay | None = None) -> Survey:
     """Let about ``nodes`` nodes live under churn for ``lived_s``, then survey their tables."""
     scenario = scenario_of(nodes, lived_s)
     experiment = Experiment(scenario, seed, None, folder=Path(), progress=progress)

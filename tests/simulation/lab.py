@@ -26,7 +26,7 @@ from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.ticket import Ticket
 from simulations.nodes.population import Population
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.network import SimNetwork
 from simulations.world.ports.blocking import InlineBlocking
@@ -43,7 +43,7 @@ class Lab:
 
     def __init__(self, loop: VirtualLoop, seed: int, network: SimNetwork | None = None) -> None:
         self.loop = loop
-        self.network = network or SimNetwork(loop, random.Random(derive(seed, "network")))
+        self.network = network or SimNetwork(loop, random.Random(derived_seed(seed, "network")))
         self.nodes: list[Node] = []
         self._machines = Population(loop, self.network, seed, [])
         self.rng = random.Random(seed)

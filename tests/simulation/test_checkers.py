@@ -10,7 +10,7 @@ import pytest
 
 from dhtstore.model.identity import NodeId
 from dhtstore.params import K
-from simulations.checks.checkers import CHECKERS, Journal, bucket_index, check_all
+from simulations.checks.checkers import CHECKERS, PromiseJournal, bucket_index, check_all
 
 LAST = 2**160 - 1
 HALF = 2**159
@@ -26,7 +26,7 @@ class FakeWorld:
     """A world of two nodes whose state is written down; well as it stands."""
 
     now_s: float = 100.0
-    journal: Journal = field(default_factory=Journal)
+    journal: PromiseJournal = field(default_factory=PromiseJournal)
     up: list[int] = field(default_factory=lambda: [0, 1])
     liars: list[int] = field(default_factory=list)
     disks: list[int] = field(default_factory=lambda: [0, 1])

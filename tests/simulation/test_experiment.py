@@ -15,7 +15,7 @@ import pytest
 from simulations.__main__ import SCENARIOS, main
 from simulations.checks.checkers import CHECKERS
 from simulations.errors import SimulationError
-from simulations.events.faults import Fault, FaultKind
+from simulations.events.fault_schedule import Fault, FaultKind
 from simulations.lab import explore
 from simulations.lab.experiment import Experiment
 from simulations.lab.progress import Status
@@ -376,10 +376,10 @@ def test_a_failure_shrinks_to_what_causes_it_and_can_be_replayed(
     faults = [Fault(float(n), FaultKind.CRASH, n % 20, 1.0, n) for n in range(40)]
     culprit = faults[13]
 
-    def run(scenario: Scenario, kept: list[Fault] | None) -> explore.Failure | None:
+    def run(scenario: Scenario, kept: list[Fault] | None) -> explore.FailingWorld | None:
         if kept is None or culprit not in kept:
             return None
-        return explore.Failure(1, scenario, kept, "it broke", "made_up")
+        return explore.FailingWorld(1, scenario, kept, "it broke", "made_up")
 
     first = run(
         from_tables({"run": {"nodes": 20, "duration_s": "1 min", "settle_s": "1 s"}}), faults

@@ -1,4 +1,4 @@
-"""Faults: pure schedules that survive JSON, and the parts that carry them out."""
+"""FaultSettings: pure schedules that survive JSON, and the parts that carry them out."""
 
 from __future__ import annotations
 
@@ -13,20 +13,14 @@ from dhtstore.errors import BlockDamaged
 from dhtstore.model.block import Block
 from dhtstore.model.contact import Address
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from simulations.events.faults import (
-    EVERYBODY,
-    AwaitCounter,
-    DropKinds,
-    Fault,
-    FaultKind,
-    LyingBlockStore,
-    halves,
-    rot_one,
-    schedule,
-)
-from simulations.scenario import Faults, from_tables
+from simulations.events.await_counter import AwaitCounter
+from simulations.events.datagram_dropper import DatagramDropper
+from simulations.events.fault_injection import rot_one
+from simulations.events.fault_schedule import EVERYBODY, Fault, FaultKind, halves, schedule
+from simulations.scenario import FaultSettings, from_tables
 from simulations.world.loop.current_node import CURRENT_NODE
 from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.ports.lying_store import LyingBlockStore
 
 ALL = {
     "crashes_per_h": 1.0,
@@ -40,7 +34,7 @@ ALL = {
 }
 
 
-def settings(**values: object) -> Faults:
+def settings(**values: object) -> FaultSettings:
     return from_tables({"faults": values or ALL}).faults
 
 
@@ -77,7 +71,7 @@ def test_halves_are_given_by_the_fault() -> None:
 
 def test_only_the_chosen_kind_is_dropped_and_overlaps_nest() -> None:
     a, b = Address("10.0.0.1", 1), Address("10.0.0.2", 1)
-    drops = DropKinds(lambda data: data.decode())
+    drops = DatagramDropper(lambda data: data.decode())
     drops.begin("find")
     drops.begin("find")
     drops.end("find")

@@ -6,7 +6,7 @@ import io
 import random
 
 from simulations.events.users import get_bytes, put_bytes
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.network import SimNetwork
 from simulations.world.trace import Trace
@@ -30,7 +30,7 @@ def _run(seed: int) -> tuple[str, str, bytes]:
 
     loop = VirtualLoop()
     network = SimNetwork(
-        loop, random.Random(derive(seed, "network")), loss=0.02, jitter=0.1, trace=trace
+        loop, random.Random(derived_seed(seed, "network")), loss=0.02, jitter=0.1, trace=trace
     )
     lab = Lab(loop, seed, network)
     got = run(story(), loop)

@@ -15,7 +15,7 @@ from dhtstore.params import MIB, K
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.datagram_kinds import KINDS
 from simulations.events.users import put_bytes
-from simulations.nodes.instruments import Looked, holds_all, kind_of, look_up
+from simulations.nodes.instruments import LookupResult, holds_all, kind_of, look_up
 from simulations.nodes.population import Population
 from simulations.nodes.warm_start import start_all
 from simulations.validation import theory
@@ -27,12 +27,14 @@ from simulations.world.ports.blocking import InlineBlocking
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 
 
-def looked_up(nodes: int, lookups: int, alpha: int, beta: int) -> tuple[list[Looked], SimNetwork]:
+def looked_up(
+    nodes: int, lookups: int, alpha: int, beta: int
+) -> tuple[list[LookupResult], SimNetwork]:
     loop = VirtualLoop()
     network = SimNetwork(loop, random.Random(1), CoordinateLatency(1))
     network.kind_of = kind_of
     population = Population(loop, network, 1, [STORAGE] * nodes)
-    found: list[Looked] = []
+    found: list[LookupResult] = []
 
     async def main() -> None:
         await start_all(population, range(nodes))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dhtstore.model.identity import NodeId, distance
 from simulations.lab.experiment import Experiment
-from simulations.nodes.closest import Nearest
+from simulations.nodes.true_closest import TrueClosest
 from simulations.results.run_folder import RunFolder, load
 from simulations.scenario import from_tables
 
@@ -16,7 +16,7 @@ def test_it_agrees_with_asking_everybody() -> None:
     rng = random.Random(4)
     ids = [NodeId(rng.randbytes(20)) for _ in range(200)]
     here = {number for number in range(200) if rng.random() < 0.2}
-    nearest = Nearest(((raw, number) for number, raw in enumerate(ids)), here.__contains__)
+    nearest = TrueClosest(((raw, number) for number, raw in enumerate(ids)), here.__contains__)
     for _ in range(300):
         target, asker = NodeId(rng.randbytes(20)), rng.randrange(200)
         others = [ids[number] for number in sorted(here) if number != asker]
@@ -25,9 +25,9 @@ def test_it_agrees_with_asking_everybody() -> None:
 
 def test_nobody_is_the_closest_of_none() -> None:
     only = NodeId(bytes(20))
-    assert Nearest([(only, 0)], lambda number: True).closest(bytes(20), besides=0) is None
-    assert Nearest([(only, 0)], lambda number: False).closest(bytes(20), besides=1) is None
-    assert Nearest([], lambda number: True).closest(bytes(20), besides=0) is None
+    assert TrueClosest([(only, 0)], lambda number: True).closest(bytes(20), besides=0) is None
+    assert TrueClosest([(only, 0)], lambda number: False).closest(bytes(20), besides=1) is None
+    assert TrueClosest([], lambda number: True).closest(bytes(20), besides=0) is None
 
 
 def test_a_lookup_that_misses_the_closest_node_has_not_succeeded(tmp_path: Path) -> None:

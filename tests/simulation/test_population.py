@@ -11,7 +11,7 @@ import pytest
 from dhtstore.errors import DhtstoreError
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
-from simulations.events.faults import AwaitCounter
+from simulations.events.await_counter import AwaitCounter
 from simulations.events.users import get_bytes, put_bytes
 from simulations.nodes.population import CrashedMeanwhile, Population
 from simulations.nodes.warm_start import start_all

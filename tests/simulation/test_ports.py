@@ -8,7 +8,7 @@ import pytest
 
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.identity import PublicKey
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import EPOCH_UNIX_S, SimClock
@@ -30,7 +30,7 @@ def test_entropy_is_given_by_seed_and_label() -> None:
 
     assert drawn(1, "node 1") == drawn(1, "node 1")
     assert len({drawn(seed, f"node {n}") for seed in range(9) for n in range(9)}) == 81
-    assert derive(1, "a") == derive(1, "a") != derive(1, "b")
+    assert derived_seed(1, "a") == derived_seed(1, "a") != derived_seed(1, "b")
 
 
 def test_choices_do_not_disturb_nonces() -> None:

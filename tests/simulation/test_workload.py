@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from simulations.events.workload import (
-    Kind,
     Operation,
+    OperationKind,
     Zipf,
     flash_crowd,
     mass_reprovide,
@@ -19,10 +19,10 @@ from simulations.events.workload import (
     object_size,
     operations,
 )
-from simulations.scenario import Workload, from_tables
+from simulations.scenario import WorkloadSettings, from_tables
 
 
-def settings(**values: object) -> Workload:
+def settings(**values: object) -> WorkloadSettings:
     return from_tables({"workload": values}).workload
 
 
@@ -41,11 +41,11 @@ def test_the_mix_has_its_rate_its_share_and_gets_only_what_was_put() -> None:
     chosen = settings(kind="mix", operations_per_s=10, put_share="20 %", objects=2000)
     done = list(mix(chosen, 50, 500, seed=1))
     assert len(done) == pytest.approx(5000, rel=0.06)
-    puts = [o for o in done if o.kind is Kind.PUT]
+    puts = [o for o in done if o.kind is OperationKind.PUT]
     assert len(puts) / len(done) == pytest.approx(0.2, abs=0.02)
     present: dict[int, int] = {}
     for operation in done:
-        if operation.kind is Kind.PUT:
+        if operation.kind is OperationKind.PUT:
             assert operation.object not in present
             present[operation.object] = operation.size_bytes
         assert present[operation.object] == operation.size_bytes
@@ -54,8 +54,8 @@ def test_the_mix_has_its_rate_its_share_and_gets_only_what_was_put() -> None:
 def test_when_everything_is_put_only_gets_follow() -> None:
     chosen = settings(kind="mix", operations_per_s=10, put_share=1.0, objects=5)
     kinds = Counter(o.kind for o in mix(chosen, 10, 100, seed=1))
-    assert kinds[Kind.PUT] == 5
-    assert kinds[Kind.GET] > 500
+    assert kinds[OperationKind.PUT] == 5
+    assert kinds[OperationKind.GET] > 500
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.8, 1.2])
@@ -82,7 +82,7 @@ def test_objects_are_given_by_seed_and_number() -> None:
 def test_a_flash_crowd_grows_and_everybody_comes_once() -> None:
     chosen = settings(kind="flash_crowd", crowd=300, ramp_s="10 min")
     put, *gets = flash_crowd(chosen, 1000, seed=1)
-    assert put == Operation(0.0, Kind.PUT, 0, 0, put.size_bytes)
+    assert put == Operation(0.0, OperationKind.PUT, 0, 0, put.size_bytes)
     assert len({get.client for get in gets} - {0}) == 300
     middle = 600 + 300
     assert sum(get.at_s < middle for get in gets) / 300 == pytest.approx(0.25, abs=0.07)
@@ -96,8 +96,8 @@ def test_a_crowd_larger_than_the_network_is_everybody() -> None:
 def test_reproviding_follows_all_puts_by_the_same_clients() -> None:
     done = list(mass_reprovide(settings(kind="reprovide", objects=50), 20, seed=1))
     puts, again = done[:50], done[50:]
-    assert {o.kind for o in puts} == {Kind.PUT}
-    assert {o.kind for o in again} == {Kind.REPROVIDE}
+    assert {o.kind for o in puts} == {OperationKind.PUT}
+    assert {o.kind for o in again} == {OperationKind.REPROVIDE}
     pairs = [(o.object, o.client) for o in puts]
     assert sorted(pairs) == sorted((o.object, o.client) for o in again)
 

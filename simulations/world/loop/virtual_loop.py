@@ -21,7 +21,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from simulations.errors import Deadlock, EscapedSimulation, Livelock, UnhandledErrors
 from simulations.world.loop.current_node import CURRENT_NODE, NOBODY
-from simulations.world.loop.refusals import NoRealWorld
+from simulations.world.loop.isolated_loop import IsolatedLoop
 from simulations.world.loop.waiting import describe_waiting
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class VirtualHandle(asyncio.TimerHandle):
         return f"<VirtualHandle at {self._when} s: {state}>"
 
 
-class VirtualLoop(NoRealWorld):
+class VirtualLoop(IsolatedLoop):
     """``time()`` is virtual seconds from ``start_s``; it moves only when nothing is ready."""
 
     def __init__(self, start_s: float = 0.0) -> None:

@@ -9,10 +9,10 @@ from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.memory import MemoryKeyValue
-from simulations.events.faults import LyingBlockStore
+from simulations.world.ports.lying_store import LyingBlockStore
 
 
-class Disk:
+class SimDisk:
     """Blocks and tables of one machine.  ``plug`` gives a node access, ``pull`` takes it away."""
 
     def __init__(self, capacity_bytes: int) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 
-from simulations.seeds import derive
+from simulations.seeds import derived_seed
 
 
 class SimEntropy:
     """Two streams derived from the root seed and a label: choices do not disturb nonces."""
 
     def __init__(self, seed: int, label: str) -> None:
-        self._rng = random.Random(derive(seed, f"{label}/choices"))
-        self._bytes = random.Random(derive(seed, f"{label}/bytes"))
+        self._rng = random.Random(derived_seed(seed, f"{label}/choices"))
+        self._bytes = random.Random(derived_seed(seed, f"{label}/bytes"))
 
     @property
     def rng(self) -> random.Random:

@@ -6,16 +6,12 @@ import asyncio
 import contextlib
 
 from dhtstore.errors import DhtstoreError
-from simulations.events.faults import (
-    DROPPED,
-    AwaitCounter,
-    DropKinds,
-    Fault,
-    FaultKind,
-    halves,
-    rot_one,
-)
-from simulations.lab.view import PopulationView
+from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from simulations.events.await_counter import AwaitCounter
+from simulations.events.damage import DamageRecord
+from simulations.events.datagram_dropper import DatagramDropper
+from simulations.events.fault_schedule import DROPPED, Fault, FaultKind, halves
 from simulations.nodes.instruments import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.world.network.network import SimNetwork
@@ -24,16 +20,17 @@ _MS = 0.001
 _AWAITED_WITHIN_S = 60.0
 
 
-class Faulting:
-    """``strike`` begins a fault and, if it lasts, ends it."""
+class FaultInjector:
+    """Lets faults strike the nodes of a population and its network."""
 
-    def __init__(self, population: Population, network: SimNetwork, view: PopulationView) -> None:
-        self._population, self._network, self._view = population, network, view
+    def __init__(self, population: Population, network: SimNetwork, damage: DamageRecord) -> None:
+        self._population, self._network, self._damage = population, network, damage
         self._awaits = AwaitCounter(population.loop)
-        self._drops = DropKinds(kind_of)
+        self._drops = DatagramDropper(kind_of)
         self._partitions = 0
 
     async def strike(self, fault: Fault) -> None:
+        """Begin a fault and, if it lasts, end it."""
         now_s = self._population.loop.time()
         self._network.trace.state(now_s, f"fault {fault.kind}", f"{fault.node} {fault.amount}")
         if fault.kind is FaultKind.PARTITION:
@@ -92,10 +89,10 @@ class Faulting:
         blocks = member.disk.blocks
         if fault.kind is FaultKind.BIT_ROT:
             if rot_one(blocks, fault.amount) is not None:
-                self._view.lost_disk(fault.node)
+                self._damage.data_lost(fault.node, self._population.loop.time())
         elif fault.kind is FaultKind.LIE:
             blocks.lying = True
-            self._view.liars[fault.node] = None
+            self._damage.lies(fault.node)
         elif fault.kind is FaultKind.DISK_FULL:
             blocks.fill_disk(fault.amount)
             await asyncio.sleep(fault.lasting_s)
@@ -104,3 +101,13 @@ class Faulting:
             member.blocking.delay_s = (1 + fault.amount % 1000) * _MS
             await asyncio.sleep(fault.lasting_s)
             member.blocking.delay_s = 0.0
+
+
+def rot_one(store: FaultyBlockStore, amount: int) -> Cid | None:
+    """Damage one block of the store, chosen by the fault; None if it has none."""
+    cids = sorted(store.cids())
+    if not cids:
+        return None
+    cid = cids[amount % len(cids)]
+    store.rot(cid, amount)
+    return cid

@@ -11,7 +11,7 @@ from dhtstore.params import NODE_ID_BYTES
 _BITS = 8 * NODE_ID_BYTES
 
 
-class Nearest:
+class TrueClosest:
     """Knows every member's id, and asks ``present`` which of them count."""
 
     def __init__(self, ids: Iterable[tuple[NodeId, int]], present: Callable[[int], bool]) -> None:

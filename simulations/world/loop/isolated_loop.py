@@ -21,7 +21,7 @@ def _refused(kind: str) -> Any:
     return refuse
 
 
-class NoRealWorld(asyncio.AbstractEventLoop):
+class IsolatedLoop(asyncio.AbstractEventLoop):
     """Every method that needs the operating system raises EscapedSimulation."""
 
     run_in_executor = _refused(_THREADS)
