@@ -13,6 +13,7 @@ from tests.source_tree import Function, Module, everything, forbid, modules
 
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
+CLASS_LINES_MAX = 200
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|NotImplemented" r"Error)\b")
 CLOCKS_AND_DICE = frozenset(
     {
@@ -39,6 +40,37 @@ ENTRY_POINTS = {
     "dhtstore.cli.main": "the dhtstore command, named in pyproject.toml",
     "dhtstore.store.blocks.faulty": "the store that fails on demand, for tests and simulations",
 }
+# Being split along their jobs; a class that no longer is so long must be taken out.
+LONG_CLASSES = frozenset(
+    {
+        "DhtService",
+        "Experiment",
+        "Link",
+        "NodeRpc",
+        "Table",
+        "TlsStream",
+        "VirtualLoop",
+        "_Fetch",
+    }
+)
+_MENDED = "being renamed"
+DOUBLED_NAMES = {
+    # name of classes in several files: why one word for them is right
+    "Batch": _MENDED,
+    "Call": _MENDED,
+    "Entry": _MENDED,
+    "Found": _MENDED,
+    "Identity": _MENDED,
+    "Link": _MENDED,
+    "Message": _MENDED,
+    "Node": _MENDED,
+    "Peer": _MENDED,
+    "Place": _MENDED,
+    "Progress": _MENDED,
+    "Request": _MENDED,
+    "_Open": _MENDED,
+    "_Reader": _MENDED,
+}
 
 
 def test_functions_are_short() -> None:
@@ -58,6 +90,44 @@ def test_files_are_short() -> None:
         if len(module.text.splitlines()) > FILE_LINES_MAX
     ]
     forbid(f"files over {FILE_LINES_MAX} lines", found)
+
+
+def test_classes_are_short() -> None:
+    longest_first = sorted(
+        (
+            (_lines(each), each.name, module.at(each.lineno))
+            for module, each in _classes("dhtstore", "simulations", "benchmarks")
+        ),
+        reverse=True,
+    )
+    lines, name, where = longest_first[0]
+    over = {name for lines, name, _ in longest_first if lines > CLASS_LINES_MAX}
+    found = [
+        f"{where} {name}: {lines} lines"
+        for lines, name, where in longest_first
+        if lines > CLASS_LINES_MAX and name not in LONG_CLASSES
+    ]
+    forbid(
+        f"classes over {CLASS_LINES_MAX} lines, the longest {name} ({lines}, {where})",
+        [*found, *(f"{name} is not so long: take it out" for name in LONG_CLASSES - over)],
+    )
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    """One word for one meaning; a name that two files need for two things has its reason."""
+    places: dict[str, list[str]] = {}
+    for module, each in _classes("dhtstore", "simulations"):
+        places.setdefault(each.name, []).append(module.at(each.lineno))
+    doubled = {name: where for name, where in places.items() if len(where) > 1}
+    found = [
+        f"{name}: {', '.join(where)}"
+        for name, where in doubled.items()
+        if name not in DOUBLED_NAMES
+    ]
+    forbid(
+        f"names of several classes, of which {len(doubled)} in all",
+        [*found, *(f"{name} is unique: take it out" for name in DOUBLED_NAMES.keys() - doubled)],
+    )
 
 
 def test_each_assert_states_one_thing() -> None:
@@ -114,8 +184,16 @@ def _figures(name: str, sizes: list[int]) -> str:
     return f"{len(sizes)} {name}s, lines: median {median}, p90 {p90}, max {sizes[-1]}"
 
 
-def _lines(function: Function) -> int:
-    return (function.end_lineno or function.lineno) - function.lineno + 1
+def _lines(defined: Function | ast.ClassDef) -> int:
+    return (defined.end_lineno or defined.lineno) - defined.lineno + 1
+
+
+def _classes(*packages: str) -> Iterator[tuple[Module, ast.ClassDef]]:
+    for package in packages:
+        for module in modules(package):
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.ClassDef):
+                    yield module, node
 
 
 def _is_conjunction(test: ast.expr) -> bool:
