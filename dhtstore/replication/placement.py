@@ -1,59 +1,190 @@
-"""Where copies go: pure ranking of candidates and what a put still needs.
+"""Where the copies of one unit go: a plan that is a value.
 
-A candidate is a live storage node among the closest to the unit's key.  Copies are spread over
-failure domains first (an operator's label, else the subnet); distance to the key breaks ties,
-so that any uploader of the same unit tends to choose the same holders.  Data never moves merely
-because a closer node joined: provider records make any choice findable.
+``next`` says what to do now; whoever does it tells the plan what came of it, and gets another
+plan.  Nodes near the unit's key are looked up, the closest are met, the best are offered the
+unit, and only when enough have reserved are they sent to fetch it.  One that fails then is
+replaced.  When a neighbourhood is used up, the next of a few keys derived from the unit's is
+looked up.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from dhtstore.model.contact import Address, Contact
-from dhtstore.model.identity import DhtKey, distance
-from dhtstore.params import MIN_ACKS_DEFAULT
-
-_SUBNET_BITS = {4: 24, 6: 48}  # what one operator is usually given
+from dhtstore.errors import LocalProtocolError
+from dhtstore.model.contact import Contact
+from dhtstore.model.identity import DhtKey, NodeId, format_node
+from dhtstore.params import MIN_ACKS_DEFAULT, NODE_ID_BYTES, PLACEMENT_KEYS_MAX
+from dhtstore.replication.ranking import Candidate, Stage, rank
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A storage node that could hold a copy; ``label`` is its operator's failure domain."""
+class Look:
+    """Look up the nodes closest to ``key`` and tell ``found``."""
 
-    contact: Contact
-    label: str = ""
+    key: DhtKey
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Connect to each of ``contacts`` and tell ``met`` or ``unreached``."""
+
+    contacts: tuple[Contact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTo:
+    """Offer the unit to each of ``candidates`` and tell ``reserved``, ``refused`` or
+    ``unreached``."""
+
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTo:
+    """Let each of ``candidates`` fetch the unit and tell ``held`` or ``failed``, and before that
+    ``copied`` as it proceeds."""
+
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There are enough copies, or nobody is left to ask."""
+
+
+Action = Look | Meet | OfferTo | CopyTo | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The copies of the unit behind ``key``: ``wanted`` altogether.
+
+    ``here`` is the node that places, which is never a candidate; ``own_domain`` the failure
+    domain of the copy that it holds itself, None if it holds none.  ``unmet`` are nodes whose
+    failure domain must be asked for before they can be ranked.  ``candidates`` stand in the
+    order in which something last became of them.
+    """
+
+    key: DhtKey
+    wanted: int
+    here: NodeId
+    own_domain: str | None = None
+    lookups: int = 0
+    unmet: tuple[Contact, ...] = ()
+    candidates: Mapping[NodeId, Candidate] = field(default_factory=dict)
+
+    # --- what to do -------------------------------------------------------------------------
+
+    def next(self) -> Action:
+        """What to do now; ask again when all of the last has been told."""
+        reserved, open_ = self.at(Stage.RESERVED), self.at(Stage.FOUND)
+        short = self.missing - len(reserved)
+        if self.missing <= 0:
+            return Done()
+        if short > 0 and self.unmet:
+            return Meet(self.unmet)
+        if short > 0 and open_:
+            return OfferTo(tuple(rank(open_, self.key, self._taken_domains())[:short]))
+        if reserved:
+            return CopyTo(reserved)
+        if self.lookups < PLACEMENT_KEYS_MAX:
+            return Look(nth_key(self.key, self.lookups))
+        return Done()
 
     @property
-    def domain(self) -> str:
-        return self.label or subnet(self.contact.address)
+    def missing(self) -> int:
+        """How many copies are still wanted."""
+        own = self.own_domain is not None
+        return self.wanted - own - len(self.at(Stage.HELD))
+
+    def at(self, stage: Stage) -> tuple[Candidate, ...]:
+        return tuple(each for each in self.candidates.values() if each.stage is stage)
+
+    def _taken_domains(self) -> list[str]:
+        own = [] if self.own_domain is None else [self.own_domain]
+        return own + [each.domain for each in (*self.at(Stage.HELD), *self.at(Stage.RESERVED))]
+
+    # --- what came of it --------------------------------------------------------------------
+
+    def found(self, contacts: Iterable[Contact]) -> Placement:
+        """``contacts``, closest first.  Twice as many as could be needed are met before they are
+        ranked: a failure domain's label is in the record that a node shows when connected to."""
+        known = {self.here, *self.candidates, *(contact.node for contact in self.unmet)}
+        new = [each for each in contacts if each.storage and each.node not in known]
+        close, further = new[: 2 * self.wanted], new[2 * self.wanted :]
+        unasked = {contact.node: Candidate(contact) for contact in further}
+        return replace(
+            self,
+            lookups=self.lookups + 1,
+            unmet=(*self.unmet, *close),
+            candidates={**self.candidates, **unasked},
+        )
+
+    def met(self, node: NodeId, label: str) -> Placement:
+        """It can be connected to, and ``label`` is what its record says of its failure domain."""
+        return self._with(Candidate(self._unmet(node), label))
+
+    def unreached(self, node: NodeId, why: str) -> Placement:
+        """It could not be connected to, for meeting it or for an offer."""
+        met = node in self.candidates
+        candidate = self._found(node) if met else Candidate(self._unmet(node))
+        return self._with(replace(candidate, stage=Stage.UNREACHED, why=why))
+
+    def refused(self, node: NodeId, why: str) -> Placement:
+        """It does not take the unit."""
+        return self._with(replace(self._found(node), stage=Stage.REFUSED, why=why))
+
+    def reserved(self, node: NodeId, label: str) -> Placement:
+        """It has set room aside."""
+        return self._with(replace(self._found(node), stage=Stage.RESERVED, label=label))
+
+    def copied(self, node: NodeId, copied_bytes: int) -> Placement:
+        """It has so much of the unit by now."""
+        return self._with(replace(self._reserved(node), copied_bytes=copied_bytes))
+
+    def held(self, node: NodeId) -> Placement:
+        """It gave a receipt that was checked."""
+        return self._with(replace(self._reserved(node), stage=Stage.HELD))
+
+    def failed(self, node: NodeId, why: str) -> Placement:
+        """It had reserved and gave no receipt that can be believed."""
+        return self._with(replace(self._reserved(node), stage=Stage.FAILED, why=why))
+
+    def _with(self, candidate: Candidate) -> Placement:
+        """The candidate as it is now, as the last of all."""
+        node = candidate.node
+        others = {key: each for key, each in self.candidates.items() if key != node}
+        unmet = tuple(contact for contact in self.unmet if contact.node != node)
+        return replace(self, unmet=unmet, candidates={**others, node: candidate})
+
+    def _unmet(self, node: NodeId) -> Contact:
+        for contact in self.unmet:
+            if contact.node == node:
+                return contact
+        raise LocalProtocolError(f"node {format_node(node)} was not to be met")
+
+    def _found(self, node: NodeId) -> Candidate:
+        return self._being(node, Stage.FOUND)
+
+    def _reserved(self, node: NodeId) -> Candidate:
+        return self._being(node, Stage.RESERVED)
+
+    def _being(self, node: NodeId, stage: Stage) -> Candidate:
+        candidate = self.candidates.get(node)
+        if candidate is None or candidate.stage is not stage:
+            raise LocalProtocolError(f"node {format_node(node)} is not {stage}")
+        return candidate
 
 
-def subnet(address: Address) -> str:
-    """The /24 (IPv4) or /48 (IPv6) an address is in, as text."""
-    ip = ipaddress.ip_address(address.host)
-    return str(ipaddress.ip_network((ip, _SUBNET_BITS[ip.version]), strict=False))
-
-
-def rank(
-    candidates: Iterable[Candidate], key: DhtKey, taken_domains: Sequence[str] = ()
-) -> list[Candidate]:
-    """All candidates, best first: each next one from the domain used least so far.
-
-    ``taken_domains`` are the domains that hold a copy already, repeated per copy.
-    """
-    waiting = sorted(candidates, key=lambda c: distance(c.contact.node, key))
-    used = Counter(taken_domains)
-    ranked: list[Candidate] = []
-    while waiting:
-        best = min(waiting, key=lambda c: used[c.domain])  # min is stable: distance breaks ties
-        waiting.remove(best)
-        used[best.domain] += 1
-        ranked.append(best)
-    return ranked
+def nth_key(key: DhtKey, number: int) -> DhtKey:
+    """The unit's key, and further ones derived from it for when its neighbourhood is full."""
+    for _ in range(number):
+        digest = hashlib.sha256(b"dhtstore/placement/1\0" + key).digest()
+        key = DhtKey(digest[:NODE_ID_BYTES])
+    return key
 
 
 def default_min_acks(replicas: int, live_storage_nodes: int) -> int:
