@@ -26,7 +26,7 @@ from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.progress import Progress
-from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.put import PutResult
 from dhtstore.node.flows.read import cat
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.files import Source
@@ -166,8 +166,7 @@ async def _put(call: Call) -> PutView:
     source = _source(call)
     request = call.request
     try:
-        result = await put(
-            call.node,
+        result = await call.node.uploader().put(
             source,
             name=request.name,
             replicas=request.replicas,

@@ -8,11 +8,13 @@ from typing import TypeVar
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.network import Network
+from dhtstore.model.policy import Claim
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, check, sign
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import CONTACT_RECORD_TTL_S, PROVIDER_TTL_S
+from dhtstore.params import CONTACT_RECORD_TTL_S, PROTOCOL_VERSION, PROVIDER_TTL_S
 
 S = TypeVar("S", bound=Signed)
 
@@ -70,6 +72,26 @@ class Identity:
                 sequence=now,
                 issued=now,
                 expires=now + int(PROVIDER_TTL_S),
+            )
+        )
+
+    def receipt(self, claim: Claim) -> Receipt:
+        """Our word that the claimed unit is on this disk: for ``copies.acknowledge`` only."""
+        policy = claim.policy
+        return self.sign(
+            Receipt(
+                version=PROTOCOL_VERSION,
+                network=self.network.name,
+                node=self.node,
+                public_key=self.public_key,
+                unit=claim.unit,
+                root=policy.root,
+                size=claim.size_bytes,
+                blocks=claim.blocks,
+                owner=policy.owner,
+                policy_seq=policy.sequence,
+                time=self.now_unix_s(),
+                expires=policy.expires,
             )
         )
 

@@ -14,17 +14,20 @@ from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
-from dhtstore.node.duties import reprovide
+from dhtstore.node.duties.reprovide import Reprovide
+from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.fetching.holders import DhtSources
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.join import Joined, Trust, join
 from dhtstore.node.flows.pin import Pinning
+from dhtstore.node.flows.put import Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
+from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import GetBlocks
 
@@ -60,7 +63,9 @@ class Node:
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        holder = Holder(self)
+        self.holder = Holder(
+            self.identity, self.disk, self.ledger, ports.clock, ports.tracer, self._admission()
+        )
         self.links = Links(
             network=settings.network,
             crypto=ports.crypto,
@@ -68,20 +73,31 @@ class Node:
             clock=ports.clock,
             transport=ports.streams,
             own_record=self.identity.record,
-            handlers={GetBlocks: self.blocks.serve, **holder.handlers()},
+            handlers={GetBlocks: self.blocks.serve, **self.holder.handlers()},
             tracer=ports.tracer,
             supervisor=self.supervisor,
-            on_ended=holder.link_ended,
+            on_ended=self.holder.link_ended,
         )
         self.reach = Reach(self.dht, self.links, self.supervisor)
+        self.reprovide = Reprovide(
+            self.identity,
+            self.disk,
+            self.ledger,
+            self.dht,
+            ports.clock,
+            ports.entropy,
+            ports.tracer,
+            self.joined,
+        )
+        self._save_peers = SavePeers(self.dht, self.peers, ports.blocking)
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port)
         if not self.settings.ephemeral:
-            self._duties.spawn(reprovide.run(self), "reprovide")
-            self._duties.spawn(self._save_peers_regularly(), "save-peers")
+            self._duties.spawn(self.reprovide.run(), "reprovide")
+            self._duties.spawn(self._save_peers.run(), "save-peers")
         if self.dht.maintenance is not None:
             self._duties.spawn(_outcome(self.dht.maintenance), "dht-maintenance")
 
@@ -97,6 +113,20 @@ class Node:
     def fetch_session(self) -> FetchSession:
         """For the fetches of one command; use it with ``async with``."""
         return FetchSession(self.disk, DhtSources(self.reach, self.public_key))
+
+    def uploader(self) -> Uploader:
+        """For putting."""
+        placer = Placer(self.identity, self.dht, self.links, self.supervisor, self.ports.tracer)
+        return Uploader(
+            self.identity,
+            self.disk,
+            self.ledger,
+            self.dht,
+            placer,
+            self.staging,
+            self.settings,
+            self.ports.clock,
+        )
 
     def pinning(self) -> Pinning:
         """The user's pins."""
@@ -124,20 +154,18 @@ class Node:
         """What others are told: the operator's choice, else what the socket is bound to."""
         return self.settings.advertise or advertised(*self.ports.endpoint.local)
 
-    async def _save_peers_regularly(self) -> None:
-        pause_s = PEERS_SAVE_FIRST_S
-        while True:
-            await asyncio.sleep(pause_s)
-            await self.save_peers()
-            pause_s = min(2 * pause_s, PEERS_SAVE_INTERVAL_S)
-
     async def save_peers(self) -> None:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""
-        if self.settings.ephemeral:
-            return
-        known = self.dht.packed_contacts()
-        if known:
-            await self.ports.blocking.run(self.peers.save, known)
+        if not self.settings.ephemeral:
+            await self._save_peers.save()
+
+    def _admission(self) -> Admission | None:
+        """Whose data this disk takes; None on a client."""
+        chosen = self.settings
+        if not chosen.storage:
+            return None
+        owner = self.identity.owner
+        return Admission(chosen.accept, owner, chosen.owners, chosen.owner_quota_bytes)
 
 
 async def _outcome(task: asyncio.Task[None]) -> None:

@@ -44,15 +44,15 @@ def judge(
     owner_used_bytes: int,
     *,
     now_unix_s: float,
-    known_sequence: int,
+    newest: Policy | None,
 ) -> Refusal | None:
-    """None to accept.  ``known_sequence`` is the newest policy known of that (owner, root),
-    -1 for none; ``owner_used_bytes`` what that owner's claims hold here already."""
+    """None to accept.  ``newest`` is the newest policy known of that (owner, root), if any;
+    ``owner_used_bytes`` what that owner's claims hold here already."""
     if not 0 <= size_bytes <= UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES:
         return Refusal("size", f"a unit of {size_bytes} bytes is larger than units may be")
     if not 0 < policy.replicas <= REPLICAS_MAX:
         return Refusal("policy", f"{policy.replicas} replicas is outside 1 to {REPLICAS_MAX}")
-    if not policy.active(now_unix_s) or policy.sequence < known_sequence:
+    if not policy.active(now_unix_s) or (newest and policy.sequence < newest.sequence):
         return Refusal("policy", "the policy is removed, expired or older than one known here")
     return _judge_owner(rule, PublicKey(policy.owner), size_bytes + owner_used_bytes)
 

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import node_id
-from dhtstore.node.duties.reprovide import announce_all
 from dhtstore.node.flows.progress import no_progress
-from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.put import PutResult
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.tasks import all_ended
@@ -106,7 +105,7 @@ class Users:
             elif operation.kind is OperationKind.GET:
                 await self._get(operation, number, node)
             elif operation.kind is OperationKind.REPROVIDE:
-                await self._population.run(number, announce_all(node), what)
+                await self._population.run(number, node.reprovide.announce_all(), what)
             else:
                 looked, missed = await self._look_up(operation, number, node)
                 hops, queries, timeouts = looked.hops, looked.queries, looked.timeouts
@@ -212,8 +211,8 @@ class ClosestMissed(DhtstoreError):
 
 async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutResult:
     """Put bytes as a file without a disk."""
-    return await put(
-        node, _once(data), name="bytes", replicas=replicas, min_acks=None, progress=no_progress
+    return await node.uploader().put(
+        _once(data), name="bytes", replicas=replicas, min_acks=None, progress=no_progress
     )
 
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dhtstore.content.dag.local import local_units
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
-from dhtstore.node.copies.own_copy import local_units
 from dhtstore.node.node import Node
 from dhtstore.params import ALPHA, K
 from dhtstore.store.blocks.contract import BlockStore

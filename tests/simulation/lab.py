@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from dhtstore.content.dag.local import local_units
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
@@ -16,10 +17,9 @@ from dhtstore.model.network import Network
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.own_copy import local_units
 from dhtstore.node.duties.kept import unit_of_claim
 from dhtstore.node.flows.progress import ProgressSink, no_progress
-from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.put import PutResult
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
@@ -167,8 +167,8 @@ async def put_with(
     async def once() -> AsyncIterator[bytes]:
         yield data
 
-    return await put(
-        node, once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
+    return await node.uploader().put(
+        once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
     )
 
 

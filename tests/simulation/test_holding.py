@@ -14,10 +14,10 @@ from msgspec.structs import replace as change
 from dhtstore.errors import PeerRefused, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
-from dhtstore.model.network import Network
-from dhtstore.model.signing import sign
-from dhtstore.node.copies.acknowledge import Totals, acknowledge
+from dhtstore.model.policy import Claim
+from dhtstore.node.copies.acknowledge import acknowledge
 from dhtstore.node.copies.hold import Holder
+from dhtstore.node.identity import Identity
 from dhtstore.node.links.pool import Link, Reply
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
@@ -338,44 +338,43 @@ def test_siblings_that_are_alike_are_held_but_roots_that_hold_nothing_are_not() 
 # --- lying holders --------------------------------------------------------------------------
 
 
-Lie = Callable[[Node, Held], Held]
+Lie = Callable[[Identity, Held], Held]
 
 
 @dataclass(slots=True)
 class LyingHolder(Holder):
     """Takes every offer and answers with what ``lie`` makes of a receipt in order."""
 
-    lie: Lie = lambda node, held: held
+    lie: Lie = lambda identity, held: held
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
-        offer = self._take(link, message.reservation)
-        copy = await acknowledge(self.node, offer.unit, offer.policy, Totals(1, 1))
-        await reply(self.lie(self.node, Held(copy.receipt, copy.provider)))
+        with self.offers.receiving(link, message.reservation) as offer:
+            unit = offer.promise.unit
+            claim = Claim(unit.name, (), unit.spine, 1, 1, offer.promise.policy)
+            copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
+            await reply(self.lie(self.identity, Held(copy.receipt, copy.provider)))
 
 
-def resigned(liar: Node, held: Held, /, **fields: Any) -> Held:
-    receipt = change(held.receipt, **fields)
-    return change(held, receipt=sign(receipt, liar.settings.network, liar.ports.crypto.node))
+def resigned(liar: Identity, held: Held, /, **fields: Any) -> Held:
+    return change(held, receipt=liar.sign(change(held.receipt, **fields)))
 
 
 LIES: dict[str, Lie] = {
-    "another unit": lambda node, held: resigned(node, held, unit=b"u" * 36),
-    "another root": lambda node, held: resigned(node, held, root=Cid.of(b"x").raw),
-    "another owner": lambda node, held: resigned(node, held, owner=b"o" * 32),
-    "an older policy": lambda node, held: resigned(node, held, policy_seq=1),
-    "another network": lambda node, held: resigned(node, held, network="other"),
-    "another version": lambda node, held: resigned(node, held, version=2),
-    "an earlier end": lambda node, held: resigned(node, held, expires=1_900_000_000),
-    "another node": lambda node, held: resigned(node, held, node=b"n" * 20),
-    "another key": lambda node, held: resigned(node, held, public_key=b"k" * 32),
-    "no signature": lambda node, held: change(held, receipt=change(held.receipt, size=5)),
-    "a provider record of something else": lambda node, held: change(
+    "another unit": lambda liar, held: resigned(liar, held, unit=b"u" * 36),
+    "another root": lambda liar, held: resigned(liar, held, root=Cid.of(b"x").raw),
+    "another owner": lambda liar, held: resigned(liar, held, owner=b"o" * 32),
+    "an older policy": lambda liar, held: resigned(liar, held, policy_seq=1),
+    "another network": lambda liar, held: resigned(liar, held, network="other"),
+    "another version": lambda liar, held: resigned(liar, held, version=2),
+    "an earlier end": lambda liar, held: resigned(liar, held, expires=1_900_000_000),
+    "another node": lambda liar, held: resigned(liar, held, node=b"n" * 20),
+    "another key": lambda liar, held: resigned(liar, held, public_key=b"k" * 32),
+    "no signature": lambda liar, held: change(held, receipt=change(held.receipt, size=5)),
+    "a provider record of something else": lambda liar, held: change(
         held,
-        provider=sign(
-            change(held.provider, key=b"p" * 20), Network("main"), node.ports.crypto.node
-        ),
+        provider=liar.sign(change(held.provider, key=b"p" * 20)),
     ),
-    "a provider record that is not signed": lambda node, held: change(
+    "a provider record that is not signed": lambda liar, held: change(
         held, provider=change(held.provider, sequence=5)
     ),
 }
@@ -386,7 +385,9 @@ def test_a_receipt_for_something_else_does_not_count(lie: Lie) -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)
         liar = lab.build()
-        liar.links._handlers = {**liar.links._handlers, **LyingHolder(liar, lie=lie).handlers()}
+        parts = (liar.identity, liar.disk, liar.ledger, liar.ports.clock, liar.ports.tracer)
+        holder = LyingHolder(*parts, liar.holder.rule, lie=lie)
+        liar.links._handlers = {**liar.links._handlers, **holder.handlers()}
         await liar.start()
         await liar.join([ticket_of(lab.nodes[0])])
         result = await put_bytes(lab.nodes[0], CONTENT)

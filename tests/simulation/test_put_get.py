@@ -362,10 +362,12 @@ def test_what_is_gone_or_cut_short_is_not_signed_for() -> None:
         result = await put_bytes(node, CONTENT)
         [unit] = units_of(node, result)
         policy = policy_of(node, result.cid)
-        assert (await own_copy(node, unit, policy)).receipt.blocks == BLOCKS
+        assert (
+            await own_copy(node.identity, node.disk, node.ledger, unit, policy)
+        ).receipt.blocks == BLOCKS
         store.delete([Cid.of(CONTENT[:MIB])])
         with pytest.raises(BlockMissing):
-            await own_copy(node, unit, policy)
+            await own_copy(node.identity, node.disk, node.ledger, unit, policy)
 
     tell(story)
 

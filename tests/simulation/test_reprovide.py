@@ -14,7 +14,6 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
-from dhtstore.node.duties.reprovide import announce_all
 from dhtstore.node.flows.join import Trust
 from dhtstore.node.flows.progress import no_progress
 from dhtstore.node.flows.verify import verify
@@ -130,7 +129,7 @@ def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
         for root in roots:
             await pin(node, root)
         store.rot(roots[1])
-        assert await announce_all(node) == 2
+        assert await node.reprovide.announce_all() == 2
 
     tell(story)
 
@@ -154,7 +153,7 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         back = await lab.again(node, seeds=[ticket_of(lab.nodes[0])])
         await asyncio.sleep(REPROVIDE_INTERVAL_S)
         assert not back.failed.done()
-        assert await announce_all(back) == 3
+        assert await back.reprovide.announce_all() == 3
         assert len(back.claims.units_kept(back.identity.now_unix_s())) == 3 - (damage == "claim")
         assert (await verify(back.disk, no_progress)).damaged == []
 
@@ -169,7 +168,7 @@ def test_records_that_were_renewed_meanwhile_count_as_taken() -> None:
         [unit] = units_of(node, result)
         older = [(node.identity.provider_record(unit.key), node.identity.record())]
         await asyncio.sleep(2)
-        assert await announce_all(node) == 1
+        assert await node.reprovide.announce_all() == 1
         assert await node.dht.provide(unit.key, older, timeout_s=15) == 4
 
     tell(story)

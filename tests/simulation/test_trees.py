@@ -16,7 +16,7 @@ from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.node.flows.get import GetResult, get
 from dhtstore.node.flows.progress import Progress, ProgressSink, no_progress
-from dhtstore.node.flows.put import PutResult, put
+from dhtstore.node.flows.put import PutResult
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, MIB
@@ -40,7 +40,9 @@ async def put_path(node: Node, path: Path, progress: ProgressSink = no_progress)
     fd = os.open(path, os.O_RDONLY)
     source = TreeSource(fd, path.name) if path.is_dir() else FileSource(fd, path.name)
     try:
-        return await put(node, source, name=path.name, replicas=3, min_acks=None, progress=progress)
+        return await node.uploader().put(
+            source, name=path.name, replicas=3, min_acks=None, progress=progress
+        )
     finally:
         source.close()
 

@@ -1,35 +1,29 @@
-"""Sign for a copy: the only place where receipts and our own provider records are made.
+"""Sign for a copy, and believe what others signed.
 
-Call it only after the unit was walked from its roots and every block found present, verified
-and fsynced.
+``acknowledge`` is the only place where receipts and our own provider records are made.  Call it
+only after the unit was walked from its roots and every block found present, verified and
+fsynced.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import PublicKey, dht_key, node_id
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.identity import Identity
 from dhtstore.params import PROTOCOL_VERSION
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
-
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """What a walk of a unit counted: content bytes and distinct blocks."""
-
-    size_bytes: int
-    blocks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
+class SignedCopy:
     """One verified copy: the receipt, and what makes it findable."""
 
     receipt: Receipt
@@ -37,37 +31,41 @@ class Copy:
     contact: ContactRecord
 
 
-async def acknowledge(node: Node, unit: Unit, policy: Policy, totals: Totals) -> Copy:
-    """Keep the claim, durably, then sign the receipt and the provider record."""
-    claim = Claim(
+def claim_on(walk: UnitWalk, policy: Policy) -> Claim:
+    """A claim on the unit that was walked to its end."""
+    unit = walk.unit
+    return Claim(
         unit=unit.name,
         unit_roots=tuple(root.raw for root in unit.roots),
         spine=unit.spine,
-        size_bytes=totals.size_bytes,
-        blocks=totals.blocks,
+        size_bytes=walk.size_bytes,
+        blocks=walk.blocks,
         policy=policy,
     )
-    await node.ports.blocking.run(node.claims.put, claim)
-    return Copy(
-        _receipt(node, unit, policy, totals),
-        node.identity.provider_record(unit.key),
-        node.identity.record(),
-    )
 
 
-def _receipt(node: Node, unit: Unit, policy: Policy, totals: Totals) -> Receipt:
-    unsigned = Receipt(
-        version=PROTOCOL_VERSION,
-        network=node.settings.network.name,
-        node=node.node_id,
-        public_key=node.public_key,
-        unit=unit.name,
-        root=policy.root,
-        size=totals.size_bytes,
-        blocks=totals.blocks,
-        owner=policy.owner,
-        policy_seq=policy.sequence,
-        time=int(node.ports.clock.unix_s()),
-        expires=policy.expires,
+async def acknowledge(identity: Identity, disk: Disk, ledger: Ledger, claim: Claim) -> SignedCopy:
+    """Keep the claim, durably, then sign the receipt and the provider record."""
+    await disk.blocking.run(ledger.claims.put, claim)
+    provider = identity.provider_record(dht_key(claim.unit))
+    return SignedCopy(identity.receipt(claim), provider, identity.record())
+
+
+def check_copy(
+    identity: Identity, copy: SignedCopy, holder: PublicKey, unit: Unit, policy: Policy
+) -> None:
+    """Raise InvalidSignature unless ``holder`` signed the copy for this unit, owner and policy."""
+    receipt, provider = copy.receipt, copy.provider
+    identity.check(receipt)
+    identity.check(provider)
+    right = (
+        receipt.public_key == provider.public_key == holder
+        and receipt.node == node_id(holder)
+        and (receipt.version, receipt.network) == (PROTOCOL_VERSION, identity.network.name)
+        and (receipt.unit, receipt.root) == (unit.name, policy.root)
+        and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
+        and receipt.expires == policy.expires
+        and provider.key == unit.key
     )
-    return node.identity.sign(unsigned)
+    if not right:
+        raise InvalidSignature("the holder sent a receipt for something else")

@@ -8,163 +8,120 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
 
+from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.model.policy import Policy, claim_bytes
-from dhtstore.model.signing import check
+from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.acknowledge import Totals, acknowledge
+from dhtstore.net.ports import Clock
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.acknowledge import acknowledge, claim_on
+from dhtstore.node.copies.open_offers import OpenOffer, OpenOffers
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.fetching.sources import FixedSources
-from dhtstore.params import (
-    BLOCK_SIZE_MAX_BYTES,
-    OFFERS_OPEN_MAX,
-    OFFERS_PER_PEER_MAX,
-    OFFERS_ROOM_DIVISOR,
-    PROGRESS_EVERY_BYTES,
-    PROGRESS_EVERY_S,
-    RESERVATION_TTL_S,
-    UNIT_OVERHEAD_DIVISOR,
-)
-from dhtstore.replication.admission import Admission, judge
+from dhtstore.node.identity import Identity
+from dhtstore.node.links.link import Handler, Link, Reply
+from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
+from dhtstore.replication.admission import Admission, Refusal, judge
+from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much
 from dhtstore.store.blocks.contract import Reservation
+from dhtstore.trace import Tracer
 from dhtstore.wire.frames import Accepted, Held, Offer, Progress, Release, Released, Replicate
-
-if TYPE_CHECKING:
-    from dhtstore.net.ports import Clock
-    from dhtstore.node.links.pool import Handler, Link, Reply
-    from dhtstore.node.node import Node
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """An accepted offer that waits for its Replicate."""
-
-    link: Link
-    unit: Unit
-    policy: Policy
-    room: Reservation
-    expiry: asyncio.TimerHandle
-
-    @property
-    def row_bytes(self) -> int:
-        return _row_bytes(self.unit)
 
 
 @dataclass(slots=True)
 class Holder:
-    """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined."""
+    """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
-    node: Node
-    offers: dict[int, _Open] = field(default_factory=dict)  # that wait for their Replicate
-    receiving: dict[int, _Open] = field(default_factory=dict)
+    ``rule`` says whose data is taken; None on a client, which takes none.
+    """
+
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    clock: Clock
+    tracer: Tracer
+    rule: Admission | None
+    offers: OpenOffers = field(default_factory=OpenOffers)
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
-    last: int = 0
 
     def handlers(self) -> dict[type, Handler]:
         return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
 
+    def link_ended(self, link: Link) -> None:
+        self.offers.link_ended(link)
+
     # --- offers -----------------------------------------------------------------------------
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
-        unit = _unit_of(offer)
+        promise = Promise(link.public_key, _unit_of(offer), offer.policy)
         Cid.decode(offer.policy.root)  # claims are kept under it: nothing else may stand there
-        check(offer.policy, self.node.settings.network, self.node.ports.crypto)
+        self.identity.check(offer.policy)
         async with self.deciding:  # offers that come together must count each other
-            self._check_bounds(link)
-            await self._judge(unit, offer.policy, unit.size_bytes)
-            room = await self._reserve(unit)
-            reservation = self._opened(link, unit, offer.policy, room)
+            _refuse(too_many(self.offers.waiting, link.public_key))
+            await self._judge(promise, promise.unit.size_bytes)
+            room = await self._reserve(promise)
+            reservation = self.offers.open(link, promise, room)
         await reply(Accepted(reservation, RESERVATION_TTL_S))
 
-    def _opened(self, link: Link, unit: Unit, policy: Policy, room: Reservation) -> int:
-        self.last += 1
-        expiry = asyncio.get_running_loop().call_later(RESERVATION_TTL_S, self._expire, self.last)
-        self.offers[self.last] = _Open(link, unit, policy, room, expiry)
-        return self.last
+    async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
+        self.offers.release(link, message.reservation)
+        await reply(Released())
 
-    def _check_bounds(self, link: Link) -> None:
-        if not self.node.settings.storage:
+    async def _judge(self, promise: Promise, size_bytes: int) -> None:
+        """Raises PeerRefused unless the rule of this node allows so much for that owner."""
+        if self.rule is None:
             raise PeerRefused("client", "this node gives no storage")
-        same_peer = sum(offer.link.public_key == link.public_key for offer in self.offers.values())
-        if len(self.offers) >= OFFERS_OPEN_MAX or same_peer >= OFFERS_PER_PEER_MAX:
-            raise PeerRefused("busy", "too many offers are open here")
-
-    async def _judge(self, unit: Unit, policy: Policy, size_bytes: int) -> None:
-        """Raises PeerRefused unless the rules of this node allow so much for that owner."""
-        node, settings, owner = self.node, self.node.settings, policy.owner
-        rule = Admission(
-            settings.accept,
-            node.ports.crypto.owner.public_key,
-            settings.owners,
-            settings.owner_quota_bytes,
-        )
-        run = node.ports.blocking.run
-        known = await run(node.claims.policy, owner, policy.root)
-        but = unit.name, policy.root
-        held_bytes = await run(partial(node.claims.held_bytes, owner, but=but))
+        newest, held_bytes = await self.disk.blocking.run(self._known, promise)
+        owner = promise.policy.owner
+        coming_bytes = promised_bytes(self.offers.promises, owner, but=promise.claim)
         refusal = judge(
-            rule,
-            policy,
+            self.rule,
+            promise.policy,
             size_bytes,
-            held_bytes + self._coming_bytes(owner, but=but) + _row_bytes(unit),
-            now_unix_s=node.ports.clock.unix_s(),
-            known_sequence=known.sequence if known else -1,
+            held_bytes + coming_bytes + promise.row_bytes,
+            now_unix_s=self.identity.now_unix_s(),
+            newest=newest,
         )
-        if refusal:
-            raise PeerRefused(refusal.code, refusal.reason)
+        _refuse(refusal)
 
-    def _coming_bytes(self, owner: bytes, *, but: tuple[bytes, bytes]) -> int:
-        """What is promised to one owner and not held yet: each unit once, and the rows of the
-        claims; not those of ``but`` (unit, root)."""
-        offers = [offer for offer in self._reserving() if offer.policy.owner == owner]
-        units = {o.unit.name: o.unit.size_bytes for o in offers if o.unit.name != but[0]}
-        rows = [o.row_bytes for o in offers if (o.unit.name, o.policy.root) != but]
-        return sum(units.values()) + sum(rows)
+    def _known(self, promise: Promise) -> tuple[Policy | None, int]:
+        """The newest policy here of that owner and root, and what is held for that owner beside
+        what is promised."""
+        claims, owner = self.ledger.claims, promise.policy.owner
+        held_bytes = claims.held_bytes(owner, but=promise.claim)
+        return claims.policy(owner, promise.policy.root), held_bytes
 
-    def _reserving(self) -> list[_Open]:
-        return [*self.offers.values(), *self.receiving.values()]
-
-    async def _reserve(self, unit: Unit) -> Reservation:
-        """Room for the content, its interior blocks, the store's own overhead and the claim."""
-        room = await self._set_aside(
-            unit.size_bytes
-            + unit.size_bytes // UNIT_OVERHEAD_DIVISOR
-            + BLOCK_SIZE_MAX_BYTES
-            + _row_bytes(unit)
-        )
+    async def _reserve(self, promise: Promise) -> Reservation:
+        """Set room aside, also for the claim; raises PeerRefused."""
+        room = await self._set_aside(promise.room_bytes)
         try:
-            self._check_share(
-                room, await self.node.ports.blocking.run(self.node.claims.ledger_bytes)
-            )
+            ledger_bytes = await self.disk.blocking.run(self.ledger.claims.ledger_bytes)
+            self._check_share(promise, ledger_bytes)
         except BaseException:
             room.release()
             raise
         return room
 
-    def _check_share(self, room: Reservation, ledger_bytes: int) -> None:
-        """What strangers reserve together leaves room for the owner's own puts.  The ledger
-        lies outside the store's quota, so it is taken off here."""
-        store = self.node.ports.store
+    def _check_share(self, promise: Promise, ledger_bytes: int) -> None:
+        """The ledger lies outside the store's quota, so it is taken off here."""
+        store = self.disk.store
         if store.capacity_bytes is None:
             return
-        open_bytes = room.size_bytes + sum(offer.room.size_bytes for offer in self._reserving())
-        free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + open_bytes
-        if open_bytes * OFFERS_ROOM_DIVISOR > free_bytes:
-            raise PeerRefused("room", "too much of the room that is left here is reserved")
+        reserved_bytes = sum(each.room_bytes for each in (*self.offers.promises, promise))
+        free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + reserved_bytes
+        _refuse(too_much(reserved_bytes, free_bytes))
 
     async def _set_aside(self, size_bytes: int) -> Reservation:
         rooms: list[Reservation] = []
 
         def reserve() -> None:
-            rooms.append(self.node.ports.store.reserve(size_bytes))
+            rooms.append(self.disk.store.reserve(size_bytes))
 
         try:
-            await self.node.ports.blocking.run(reserve)
+            await self.disk.blocking.run(reserve)
         except NoRoom as error:
             raise PeerRefused("room", str(error)) from error
         except asyncio.CancelledError:
@@ -173,48 +130,23 @@ class Holder:
             raise
         return rooms[0]
 
-    def _expire(self, reservation: int) -> None:
-        self.offers.pop(reservation).room.release()
-
-    def link_ended(self, link: Link) -> None:
-        """Offers end with the link they came by: their Replicate can only come by it."""
-        for reservation, offer in list(self.offers.items()):
-            if offer.link is link:
-                self._take(link, reservation).room.release()
-
-    def _take(self, link: Link, reservation: int) -> _Open:
-        offer = self.offers.get(reservation)
-        if offer is None or offer.link is not link:
-            raise PeerRefused("reservation", "there is no such reservation, or it has expired")
-        del self.offers[reservation]
-        offer.expiry.cancel()
-        return offer
-
     # --- copies -----------------------------------------------------------------------------
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
-        offer = self._take(link, message.reservation)
-        self.receiving[message.reservation] = offer
-        try:
-            totals = await self._receive(link, offer, reply)
-            await self._judge(offer.unit, offer.policy, totals.size_bytes)  # what it really is
-            copy = await acknowledge(self.node, offer.unit, offer.policy, totals)
-        finally:
-            del self.receiving[message.reservation]
-            offer.room.release()
-        self.node.ports.tracer("hold.held", unit=offer.unit.name.hex(), size=totals.size_bytes)
+        with self.offers.receiving(link, message.reservation) as offer:
+            walk = await self._receive(offer, reply)
+            await self._judge(offer.promise, walk.size_bytes)  # what it really is
+            claim = claim_on(walk, offer.promise.policy)
+            copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
+        self.tracer("hold.held", unit=claim.unit.hex(), size=claim.size_bytes)
         await reply(Held(copy.receipt, copy.provider))
 
-    async def _receive(self, link: Link, offer: _Open, reply: Reply) -> Totals:
+    async def _receive(self, offer: OpenOffer, reply: Reply) -> UnitWalk:
         """Fetch the unit, telling the uploader now and then that we are at it."""
-        told = _Told(reply, self.node.ports.clock)
-        async with FetchSession(self.node.disk, FixedSources([link])) as session:
-            return await receive_unit(session, offer.unit, room=offer.room, progress=told.progress)
-
-    async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
-        if message.reservation in self.offers:
-            self._take(link, message.reservation).room.release()
-        await reply(Released())
+        told = _Told(reply, self.clock)
+        unit, room = offer.promise.unit, offer.room
+        async with FetchSession(self.disk, FixedSources([offer.link])) as session:
+            return await receive_unit(session, unit, room=room, progress=told.progress)
 
 
 class _Told:
@@ -242,5 +174,6 @@ def _unit_of(offer: Offer) -> Unit:
     return Unit.of(roots, offer.size, spine=offer.spine)
 
 
-def _row_bytes(unit: Unit) -> int:
-    return claim_bytes(root.raw for root in unit.roots)
+def _refuse(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise PeerRefused(refusal.code, refusal.reason)

@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.acknowledge import Totals
 from dhtstore.node.fetching.fetch import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.importing.write_block import write_block
 from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
+from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 128 * MIB  # what one fsync and one index transaction cover
 
@@ -29,8 +28,8 @@ async def receive_unit(
     *,
     room: Reservation | None = None,
     progress: Callable[[int], None] = lambda done_bytes: None,
-) -> Totals:
-    """Fetch what is missing and verify what is there.
+) -> UnitWalk:
+    """Fetch what is missing and verify what is there; the walk, at its end.
 
     ``progress`` gets the block bytes done so far.  Raises what ``fetch`` raises, MalformedDag,
     NoRoom; what was committed before stays for the next try.
@@ -40,7 +39,7 @@ async def receive_unit(
         keep = _Keeper(disk.store, batch).keep
         await session.fetch(walk, Delivery(keep=keep, progress=progress))
         await disk.blocking.run(batch.commit)
-    return Totals(walk.size_bytes, walk.blocks)
+    return walk
 
 
 class _Keeper:

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from dhtstore.content.dag.local import local_units
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.own_copy import local_units
+from dhtstore.node.context import Ledger
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.trace import Tracer
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
-
-def kept_units(node: Node) -> list[Unit]:
+def kept_units(store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer) -> list[Unit]:
     """Each unit once, claimed ones first.
 
     What is damaged is passed over, and the trace says so: a row of the ledger, and a pinned
     root whose blocks are gone or damaged, which ``dhtstore verify`` finds.
     """
-    units = {unit.name: unit for unit in _claimed(node)}
-    for root in _pinned(node):
+    units = {unit.name: unit for unit in _claimed(ledger, now_unix_s, tracer)}
+    for root in _pinned(ledger, tracer):
         try:
-            units |= {u.name: u for u in local_units(node.ports.store, root) if u.name not in units}
+            units |= {
+                unit.name: unit for unit in local_units(store, root) if unit.name not in units
+            }
         except (BlockMissing, IntegrityFailure) as error:
-            node.ports.tracer("pin.damaged", root=str(root), error=str(error))
+            tracer("pin.damaged", root=str(root), error=str(error))
     return list(units.values())
 
 
-def _claimed(node: Node) -> Iterator[Unit]:
-    for claim in node.claims.units_kept(node.ports.clock.unix_s()):
+def _claimed(ledger: Ledger, now_unix_s: float, tracer: Tracer) -> Iterator[Unit]:
+    for claim in ledger.claims.units_kept(now_unix_s):
         unit = unit_of_claim(claim)
         if unit.name == claim.unit:
             yield unit
         else:
-            node.ports.tracer("claim.damaged", unit=claim.unit.hex())
+            tracer("claim.damaged", unit=claim.unit.hex())
 
 
-def _pinned(node: Node) -> list[Cid]:
+def _pinned(ledger: Ledger, tracer: Tracer) -> list[Cid]:
     try:
-        return [pin.cid for pin in node.pins.list()]
+        return [pin.cid for pin in ledger.pins.list()]
     except IntegrityFailure as error:
-        node.ports.tracer("pins.damaged", error=str(error))
+        tracer("pins.damaged", error=str(error))
         return []
 
 

@@ -9,55 +9,75 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from dhtstore.dht.service import DhtService
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.unit import Unit
+from dhtstore.net.ports import Clock, Entropy
+from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.duties.kept import kept_units
+from dhtstore.node.identity import Identity
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     REPROVIDE_INTERVAL_S,
     REPROVIDE_JITTER,
     REPROVIDE_PAUSE_S,
 )
-
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+from dhtstore.trace import Tracer
 
 
-async def run(node: Node) -> None:
-    """Forever: announce everything held, then sleep until the next round is due."""
-    while True:
-        await node.joined.wait()
-        started_s = node.ports.clock.monotonic_s()
-        await announce_all(node)
-        jitter = 1 - REPROVIDE_JITTER * node.ports.entropy.rng.random()
-        spent_s = node.ports.clock.monotonic_s() - started_s
-        await asyncio.sleep(max(REPROVIDE_PAUSE_S, REPROVIDE_INTERVAL_S * jitter - spent_s))
+@dataclass(frozen=True, slots=True)
+class Reprovide:
+    """The duty of a node that is ``joined`` to a network."""
 
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    dht: DhtService
+    clock: Clock
+    entropy: Entropy
+    tracer: Tracer
+    joined: asyncio.Event
 
-async def announce_all(node: Node) -> int:
-    """Store the contact record and one provider record a unit; how many units were announced.
+    async def run(self) -> None:
+        """Forever: announce everything held, then sleep until the next round is due."""
+        while True:
+            await self.joined.wait()
+            started_s = self.clock.monotonic_s()
+            await self.announce_all()
+            jitter = 1 - REPROVIDE_JITTER * self.entropy.rng.random()
+            spent_s = self.clock.monotonic_s() - started_s
+            await asyncio.sleep(max(REPROVIDE_PAUSE_S, REPROVIDE_INTERVAL_S * jitter - spent_s))
 
-    A unit that no index node takes now is tried again in the next round; the trace says so.
-    """
-    await _try(node, "contact", node.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S))
-    announced = 0
-    for unit in await node.ports.blocking.run(kept_units, node):
-        announced += await _announce(node, unit)
-        await asyncio.sleep(REPROVIDE_PAUSE_S)
-    return announced
+    async def announce_all(self) -> int:
+        """Store the contact record and one provider record a unit; how many units were
+        announced.
 
+        A unit that no index node takes now is tried again in the next round; the trace says so.
+        """
+        await self._try("contact", self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S))
+        announced = 0
+        for unit in await self._kept():
+            announced += await self._announce(unit)
+            await asyncio.sleep(REPROVIDE_PAUSE_S)
+        return announced
 
-async def _announce(node: Node, unit: Unit) -> bool:
-    records = [(node.identity.provider_record(unit.key), node.identity.record())]
-    provide = node.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
-    return await _try(node, unit.name.hex(), provide)
+    async def _kept(self) -> list[Unit]:
+        now_unix_s = self.identity.now_unix_s()
+        return await self.disk.blocking.run(
+            kept_units, self.disk.store, self.ledger, now_unix_s, self.tracer
+        )
 
+    async def _announce(self, unit: Unit) -> bool:
+        records = [(self.identity.provider_record(unit.key), self.identity.record())]
+        provide = self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+        return await self._try(unit.name.hex(), provide)
 
-async def _try(node: Node, what: str, work: Coroutine[Any, Any, int]) -> bool:
-    try:
-        return await work > 0
-    except DhtstoreError as error:
-        node.ports.tracer("reprovide.failed", what=what, error=str(error))
-        return False
+    async def _try(self, what: str, work: Coroutine[Any, Any, int]) -> bool:
+        try:
+            return await work > 0
+        except DhtstoreError as error:
+            self.tracer("reprovide.failed", what=what, error=str(error))
+            return False

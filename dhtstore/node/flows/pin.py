@@ -80,5 +80,5 @@ async def _bring(session: FetchSession, units: list[Unit], progress: ProgressSin
         def advance(done_bytes: int, before_bytes: int = done) -> None:
             progress(Progress("fetching", before_bytes + done_bytes, total))
 
-        totals = await receive_unit(session, unit, progress=advance)
-        done += totals.size_bytes
+        walk = await receive_unit(session, unit, progress=advance)
+        done += walk.size_bytes

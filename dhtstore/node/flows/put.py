@@ -8,34 +8,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dhtstore.content.build.importer import UNIXFS_V1_2025
+from dhtstore.content.dag.local import local_units
+from dhtstore.dht.service import DhtService
 from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import NodeId
+from dhtstore.model.identity import NodeId, format_node
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.signing import sign
 from dhtstore.model.unit import Unit
-from dhtstore.node.copies.own_copy import local_units, own_copy
-from dhtstore.node.copies.place import Placement, place_on_peers, publish
+from dhtstore.net.ports import Clock
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.acknowledge import SignedCopy
+from dhtstore.node.copies.own_copy import own_copy
+from dhtstore.node.copies.place import Placer
 from dhtstore.node.flows.progress import Progress, ProgressSink
+from dhtstore.node.flows.staging import Staging
+from dhtstore.node.identity import Identity
 from dhtstore.node.importing.files import Import, Source
 from dhtstore.node.importing.tree import Imported
+from dhtstore.node.ports import NodeSettings
 from dhtstore.params import REPLICAS_MAX
-from dhtstore.replication.placement import default_min_acks, subnet
+from dhtstore.replication.placement import Placement, default_min_acks
+from dhtstore.replication.ranking import Stage, subnet
 from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
+
+@dataclass(frozen=True, slots=True)
+class HolderReport:
+    """What became of one unit at one node, this one included.
+
+    ``why`` tells why it holds no copy, where it was asked; ``copied_bytes`` is what it has said
+    to have of the unit; ``receipt`` is its word for the whole of it.
+    """
+
+    unit: bytes  # Unit.name
+    node: NodeId
+    stage: Stage
+    why: str = ""
+    copied_bytes: int = 0
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PutResult:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
-    and its last reason, why there are not more."""
+    and its last reason, why there are not more; ``reports`` tell the same of each unit and each
+    node that came into question."""
 
     cid: Cid
     size_bytes: int
@@ -44,115 +65,158 @@ class PutResult:
     copies: int
     receipts: Sequence[Receipt]
     causes: Mapping[str, str]
+    reports: Sequence[HolderReport] = ()
 
 
-async def put(
-    node: Node,
-    source: Source,
-    *,
-    name: str,
-    replicas: int | None,
-    min_acks: int | None,
-    progress: ProgressSink,
-) -> PutResult:
-    """Store ``source`` with the given policy (defaults: the node's settings).
+@dataclass(frozen=True, slots=True)
+class PlacedUnit:
+    """What became of one unit: ``announced`` once an index node took its provider records."""
 
-    Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom (nothing
-    was announced), QuorumNotReached with the PutResult as ``partial`` when fewer than
-    ``min_acks`` copies have receipts, and Unreachable when nobody could be told of them.
-    """
-    wanted = replicas or node.settings.replicas
-    _check_counts(wanted, min_acks)
-    async with node.staging:
-        imported = await _import(node, source, progress)
-        policy = await node.ports.blocking.run(_policy, node, imported.cid, wanted)
-        units = await node.ports.blocking.run(local_units, node.ports.store, imported.cid)
-        placements = await _place_all(node, imported, units, policy, progress)
-        await node.ports.blocking.run(_remember, node, imported, name, policy, placements)
-    acks = _min_acks(node, wanted, min_acks)
-    result = _result(imported, placements, wanted, acks)
-    if result.copies < acks:
-        raise _quorum_not_reached(result)
-    if not all(placement.announced or not placement.copies for placement in placements):
-        raise Unreachable(
-            f"{imported.cid} has {result.copies} copies, but no node took the records by which"
-            " others find them: put it again"
+    unit: Unit
+    plan: Placement
+    copies: Sequence[SignedCopy]
+    announced: bool
+
+    @property
+    def causes(self) -> dict[str, str]:
+        """Node -> why it holds no copy."""
+        return {format_node(c.node): c.why for c in self.plan.candidates.values() if c.why}
+
+    def reports(self) -> list[HolderReport]:
+        name = self.unit.name
+        receipts = {copy.receipt.node_id: copy.receipt for copy in self.copies}
+        own = receipts.get(self.plan.here)
+        here = [HolderReport(name, self.plan.here, Stage.HELD, receipt=own)] if own else []
+        return here + [
+            HolderReport(name, c.node, c.stage, c.why, c.copied_bytes, receipts.get(c.node))
+            for c in self.plan.candidates.values()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """The putting side of one node."""
+
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    dht: DhtService
+    placer: Placer
+    staging: Staging
+    settings: NodeSettings
+    clock: Clock
+
+    async def put(
+        self,
+        source: Source,
+        *,
+        name: str,
+        replicas: int | None,
+        min_acks: int | None,
+        progress: ProgressSink,
+    ) -> PutResult:
+        """Store ``source`` with the given policy (defaults: the node's settings).
+
+        Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
+        (nothing was announced), QuorumNotReached with the PutResult as ``partial`` when fewer
+        than ``min_acks`` copies have receipts, and Unreachable when nobody could be told of them.
+        """
+        wanted = replicas or self.settings.replicas
+        _check_counts(wanted, min_acks)
+        async with self.staging:
+            imported = await self._import(source, progress)
+            run = self.disk.blocking.run
+            policy = await run(self._policy, imported.cid, wanted)
+            units = await run(local_units, self.disk.store, imported.cid)
+            placed = await self._place_all(imported, units, policy, progress)
+            await run(self._remember, imported, name, policy, placed)
+        result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
+        _check_result(result, placed)
+        return result
+
+    def _min_acks(self, wanted: int, asked: int | None) -> int:
+        if asked is not None:
+            return asked
+        if self.settings.min_acks is not None:
+            return min(self.settings.min_acks, wanted)
+        return default_min_acks(wanted, self._live_storage_nodes())
+
+    def _live_storage_nodes(self) -> int:
+        """Storage nodes known to be alive, this one included."""
+        known = sum(contact.storage for contact in self.dht.contacts())
+        return known + int(self.settings.storage)
+
+    async def _import(self, source: Source, progress: ProgressSink) -> Imported:
+        total = source.size_bytes if isinstance(source, FileSource) else None
+        work = Import(
+            self.disk,
+            UNIXFS_V1_2025,
+            lambda done: progress(Progress("reading", done, total)),
         )
-    return result
+        return await work.run(source)
 
+    def _policy(self, root: Cid, replicas: int) -> Policy:
+        """A newer policy than any this owner is known to have signed for this root."""
+        owner = self.identity.owner
+        record = self.ledger.puts.get(root)
+        known = [record.policy if record else None, self.ledger.claims.policy(owner, root.raw)]
+        newest = max((policy.sequence for policy in known if policy), default=-1)
+        unsigned = Policy(
+            owner=owner,
+            root=root.raw,
+            sequence=max(self.identity.now_unix_s(), newest + 1),
+            replicas=replicas,
+            expires=0,
+            removed=False,
+        )
+        return self.identity.sign_as_owner(unsigned)
 
-def _check_counts(wanted: int, min_acks: int | None) -> None:
-    if not 1 <= wanted <= REPLICAS_MAX:
-        raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
-    if min_acks is not None and not 0 <= min_acks <= wanted:
-        raise UsageError(f"--min-acks {min_acks} can't be had from {wanted} replicas")
+    # --- copies -----------------------------------------------------------------------------
 
+    async def _place_all(
+        self, imported: Imported, units: Sequence[Unit], policy: Policy, progress: ProgressSink
+    ) -> list[PlacedUnit]:
+        """One unit after the other: bounds what holders must reserve at once."""
+        elsewhere = policy.replicas - self.settings.storage
+        meter = _CopyMeter(progress, imported.size_bytes * elsewhere)
+        placed = []
+        for unit in units:
+            placed.append(await self._place(unit, policy, meter))
+            meter.unit_done()
+        return placed
 
-def live_storage_nodes(node: Node) -> int:
-    """Storage nodes known to be alive, this one included."""
-    known = sum(contact.storage for contact in node.dht.contacts())
-    return known + int(node.settings.storage)
+    async def _place(self, unit: Unit, policy: Policy, meter: _CopyMeter) -> PlacedUnit:
+        copies: list[SignedCopy] = []
+        domain = None
+        if self.settings.storage:
+            copies.append(await own_copy(self.identity, self.disk, self.ledger, unit, policy))
+            domain = self._domain()
+        plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
+        plan, others = await self.placer.place(plan, unit, policy, meter.advance)
+        copies += others
+        announced = bool(copies) and await self.placer.publish(unit, copies) > 0
+        return PlacedUnit(unit, plan, copies, announced)
 
+    def _domain(self) -> str:
+        """The failure domain of our own copy, as that of a candidate is told."""
+        return self.settings.domain or subnet(self.identity.addresses()[0])
 
-def _min_acks(node: Node, wanted: int, asked: int | None) -> int:
-    if asked is not None:
-        return asked
-    if node.settings.min_acks is not None:
-        return min(node.settings.min_acks, wanted)
-    return default_min_acks(wanted, live_storage_nodes(node))
-
-
-async def _import(node: Node, source: Source, progress: ProgressSink) -> Imported:
-    total = source.size_bytes if isinstance(source, FileSource) else None
-    work = Import(
-        node.disk,
-        UNIXFS_V1_2025,
-        lambda done: progress(Progress("reading", done, total)),
-    )
-    return await work.run(source)
-
-
-def _policy(node: Node, root: Cid, replicas: int) -> Policy:
-    """A newer policy than any this owner is known to have signed for this root."""
-    owner = node.ports.crypto.owner
-    known = [record.policy for record in [node.puts.get(root)] if record]
-    known += [p for p in [node.claims.policy(owner.public_key, root.raw)] if p]
-    unsigned = Policy(
-        owner=owner.public_key,
-        root=root.raw,
-        sequence=max([int(node.ports.clock.unix_s()), *(p.sequence + 1 for p in known)]),
-        replicas=replicas,
-        expires=0,
-        removed=False,
-    )
-    return sign(unsigned, node.settings.network, owner)
-
-
-async def _place_all(
-    node: Node,
-    imported: Imported,
-    units: Sequence[Unit],
-    policy: Policy,
-    progress: ProgressSink,
-) -> list[Placement]:
-    """One unit after the other: bounds what holders must reserve at once."""
-    meter = _CopyMeter(progress, imported.size_bytes * (policy.replicas - node.settings.storage))
-    placements = []
-    for unit in units:
-        placement = Placement(unit)
-        if node.settings.storage:
-            placement.add(await own_copy(node, unit, policy), _own_domain(node))
-        await place_on_peers(node, placement, policy, policy.replicas, meter.advance)
-        if placement.copies:
-            placement.announced = await publish(node, unit, placement.copies) > 0
-        meter.unit_done()
-        placements.append(placement)
-    return placements
-
-
-def _own_domain(node: Node) -> str:
-    """The failure domain of our own copy, as that of a candidate is told."""
-    return node.settings.domain or subnet(node.addresses()[0])
+    def _remember(
+        self, imported: Imported, name: str, policy: Policy, placed: Sequence[PlacedUnit]
+    ) -> None:
+        self.ledger.puts.save(
+            PutRecord(
+                name=name,
+                root=imported.cid.raw,
+                size_bytes=imported.size_bytes,
+                created_unix_s=self.clock.unix_s(),
+                policy=policy,
+                units=len(placed),
+            )
+        )
+        self.ledger.receipts.save(copy.receipt for each in placed for copy in each.copies)
+        if self.settings.storage:
+            self.ledger.pins.add(imported.cid, name, "put")
 
 
 class _CopyMeter:
@@ -173,36 +237,36 @@ class _CopyMeter:
         self._held.clear()
 
 
-def _remember(
-    node: Node, imported: Imported, name: str, policy: Policy, placements: Sequence[Placement]
-) -> None:
-    node.puts.save(
-        PutRecord(
-            name=name,
-            root=imported.cid.raw,
-            size_bytes=imported.size_bytes,
-            created_unix_s=node.ports.clock.unix_s(),
-            policy=policy,
-            units=len(placements),
-        )
-    )
-    node.receipts.save(copy.receipt for p in placements for copy in p.copies)
-    if node.settings.storage:
-        node.pins.add(imported.cid, name, "put")
+def _check_counts(wanted: int, min_acks: int | None) -> None:
+    if not 1 <= wanted <= REPLICAS_MAX:
+        raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
+    if min_acks is not None and not 0 <= min_acks <= wanted:
+        raise UsageError(f"--min-acks {min_acks} can't be had from {wanted} replicas")
 
 
 def _result(
-    imported: Imported, placements: Sequence[Placement], wanted: int, acks: int
+    imported: Imported, placed: Sequence[PlacedUnit], wanted: int, min_acks: int
 ) -> PutResult:
     return PutResult(
         cid=imported.cid,
         size_bytes=imported.size_bytes,
         replicas=wanted,
-        min_acks=acks,
-        copies=min(len(placement.copies) for placement in placements),
-        receipts=[copy.receipt for placement in placements for copy in placement.copies],
-        causes={node: why for placement in placements for node, why in placement.causes.items()},
+        min_acks=min_acks,
+        copies=min(len(each.copies) for each in placed),
+        receipts=[copy.receipt for each in placed for copy in each.copies],
+        causes={node: why for each in placed for node, why in each.causes.items()},
+        reports=[report for each in placed for report in each.reports()],
     )
+
+
+def _check_result(result: PutResult, placed: Sequence[PlacedUnit]) -> None:
+    if result.copies < result.min_acks:
+        raise _quorum_not_reached(result)
+    if not all(each.announced or not each.copies for each in placed):
+        raise Unreachable(
+            f"{result.cid} has {result.copies} copies, but no node took the records by which"
+            " others find them: put it again"
+        )
 
 
 def _quorum_not_reached(result: PutResult) -> QuorumNotReached:

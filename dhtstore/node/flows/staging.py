@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
+from dhtstore.content.dag.local import local_units
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.node.copies.own_copy import local_units
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.trace import Tracer

@@ -17,9 +17,9 @@ from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.tree import Imported, TreeImport
-from dhtstore.node.importing.write_block import write_block
 from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Batch
+from dhtstore.store.blocks.write_block import write_block
 from dhtstore.store.files.source import FileSource, TreeSource
 from dhtstore.tasks import pipelined
 

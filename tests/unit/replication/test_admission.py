@@ -22,10 +22,15 @@ UNIT_LIMIT_BYTES = UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES
 
 
 def judged(
-    accept: Accept, policy: Policy = POLICY, size: int = 10, used: int = 0, known: int = -1
+    accept: Accept,
+    policy: Policy = POLICY,
+    size: int = 10,
+    used: int = 0,
+    known: int | None = None,
 ) -> Refusal | None:
     rule = replace(RULE, accept=accept)
-    return judge(rule, policy, size, used, now_unix_s=NOW_UNIX_S, known_sequence=known)
+    newest = None if known is None else change(policy, sequence=known)
+    return judge(rule, policy, size, used, now_unix_s=NOW_UNIX_S, newest=newest)
 
 
 def code(refusal: Refusal | None) -> str:
@@ -83,9 +88,9 @@ def test_replicas_are_bounded(replicas: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("policy", "known", "expected"),
     [
-        (change(POLICY, removed=True), -1, "policy"),
-        (change(POLICY, expires=int(NOW_UNIX_S)), -1, "policy"),
-        (change(POLICY, expires=int(NOW_UNIX_S) + 1), -1, ""),
+        (change(POLICY, removed=True), None, "policy"),
+        (change(POLICY, expires=int(NOW_UNIX_S)), None, "policy"),
+        (change(POLICY, expires=int(NOW_UNIX_S) + 1), None, ""),
         (POLICY, 7, ""),
         (POLICY, 8, "policy"),
     ],
@@ -103,7 +108,7 @@ def test_also_ones_own_policy_must_be_in_force() -> None:
     st.sampled_from([OWN, FRIEND, STRANGER]),
     st.integers(-1, 2 * UNIT_LIMIT_BYTES),
     st.integers(0, 2000),
-    st.integers(-1, 10),
+    st.none() | st.integers(0, 10),
     st.integers(-1, 100),
     st.booleans(),
 )
@@ -112,7 +117,7 @@ def test_a_refusal_says_why_and_a_smaller_unit_is_never_worse(
     owner: PublicKey,
     size: int,
     used: int,
-    known: int,
+    known: int | None,
     replicas: int,
     removed: bool,
 ) -> None:

@@ -1,0 +1,40 @@
+"""Write down whom this node knows, for its next start."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from dhtstore.net.ports import Blocking
+from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
+from dhtstore.store.ledger.peers import Peers
+
+
+class RoutingTable(Protocol):
+    """Whoever knows peers: as much of the DHT as saving them needs."""
+
+    def packed_contacts(self) -> list[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavePeers:
+    """A young node learns fast and may be killed at any time: it saves early, then less often."""
+
+    table: RoutingTable
+    peers: Peers
+    blocking: Blocking
+
+    async def run(self) -> None:
+        """Forever."""
+        pause_s = PEERS_SAVE_FIRST_S
+        while True:
+            await asyncio.sleep(pause_s)
+            await self.save()
+            pause_s = min(2 * pause_s, PEERS_SAVE_INTERVAL_S)
+
+    async def save(self) -> None:
+        """Nothing is written while nobody is known: what was saved before may still help."""
+        known = self.table.packed_contacts()
+        if known:
+            await self.blocking.run(self.peers.save, known)
