@@ -59,6 +59,7 @@ class Node:
             entropy=ports.entropy,
             endpoint=ports.endpoint,
             tracer=ports.tracer,
+            duties=self._duties,
             own_record=self.identity.record,
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
@@ -98,8 +99,6 @@ class Node:
         if not self.settings.ephemeral:
             self._duties.spawn(self.reprovide.run(), "reprovide")
             self._duties.spawn(self._save_peers.run(), "save-peers")
-        if self.dht.maintenance is not None:
-            self._duties.spawn(_outcome(self.dht.maintenance), "dht-maintenance")
 
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
         """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
@@ -166,8 +165,3 @@ class Node:
             return None
         owner = self.identity.owner
         return Admission(chosen.accept, owner, chosen.owners, chosen.owner_quota_bytes)
-
-
-async def _outcome(task: asyncio.Task[None]) -> None:
-    """End as ``task`` does, without cancelling it."""
-    await asyncio.shield(task)

@@ -321,8 +321,8 @@ class Experiment:
         fills: dict[int, int] = {}
         for member in up:
             assert member.node is not None, "it is up"
-            for index, bucket in enumerate(member.node.dht.protocol.router.buckets):
-                fills[index] = fills.get(index, 0) + len(bucket or ())
+            for index, size in enumerate(member.node.dht.table().sizes()):
+                fills[index] = fills.get(index, 0) + size
         for index, total in sorted(fills.items()):
             self._sample(now_s, "bucket_fill", total / len(up), str(index))
 

@@ -53,22 +53,17 @@ class PopulationView:
         own = int.from_bytes(self.node_id(node), "big")
         running = self._population.members[node].node
         found: list[tuple[int, int, Sequence[NodeId]]] = [(own, own, ())]
-        buckets = running.dht.protocol.router.buckets if running else []
+        known = {b.index: b.entries for b in running.dht.table().buckets} if running else {}
         for index in range(_BITS):
             tail = _BITS - index - 1
             low = ((own >> tail) ^ 1) << tail
-            bucket = buckets[index] if index < len(buckets) else None
-            members = [NodeId(peer.id) for peer in bucket.peers] if bucket else []
+            members = [NodeId(one.peer.id) for one in known.get(index, ())]
             found.append((low, low + (1 << tail) - 1, members))
         return found
 
     def record_expiries_s(self, node: int) -> Sequence[float]:
         running = self._population.members[node].node
-        if running is None:
-            return []
-        running.dht.protocol.tick()
-        held = running.dht.protocol.storage._by_key.values()
-        return [record.expires_s for records in held for record in records.values()]
+        return running.dht.record_expiries_s() if running else []
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self._population.zombies

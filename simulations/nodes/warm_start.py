@@ -14,6 +14,7 @@ import random
 from collections.abc import Sequence
 
 from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.snapshot import BucketSnapshot, TableEntry, TableSnapshot
 from dhtstore.model.contact import Contact
 from dhtstore.node.node import Node
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K
@@ -81,11 +82,11 @@ def _fill(
 ) -> None:
     now, network = population.loop.time(), population.network
     own = network.machine(member.address)
-    router, measured = node.dht.protocol.router, list[float]()
-    router.neighbours_updated_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+    buckets, measured = list[BucketSnapshot](), list[float]()
+    neighbours_updated_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
     for index, peers in chosen:
-        bucket = router._bucket(index, now)
-        bucket.last_updated = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+        looked_up_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+        entries = []
         for heard_ago_s, (peer, other) in zip(
             sorted((rng.random() * BUCKET_REFRESH_INTERVAL_S for _ in peers), reverse=True),
             peers,
@@ -93,10 +94,11 @@ def _fill(
         ):
             there = network.machine(other.address)
             rtt_s = 2 * network.latency.one_way_s(own.place, there.place)
-            bucket.append(peer, now - heard_ago_s, rtt_s, rtt_s / 8, trusts=True)
+            entries.append(TableEntry(peer, now - heard_ago_s, rtt_s, rtt_s / 8, trusts=True))
             measured.append(rtt_s)
-    for rtt_s in rng.sample(measured, min(_RTT_SAMPLES, len(measured))):
-        node.dht.protocol.rtt.add(rtt_s)
+        buckets.append(BucketSnapshot(index, looked_up_s, tuple(entries)))
+    sample = rng.sample(measured, min(_RTT_SAMPLES, len(measured)))
+    node.dht.restore_table(TableSnapshot(neighbours_updated_s, tuple(buckets)), sample)
     member.ready = True
     # It counts as announced already, at some time within the last interval.
     population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from functools import partial
 from statistics import mean
 
-from dhtstore.model.identity import NodeId
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, NODE_ID_BYTES, K
 from dhtstore.tasks import run_all
-from simulations.checks.checkers import bucket_index
 from simulations.nodes.instruments import LookupResult, look_up
 from simulations.nodes.population import Member, Population
 from simulations.nodes.warm_start import start_all
@@ -101,15 +99,9 @@ def _mean_hops(found: Sequence[LookupResult]) -> float:
 
 def _tables(members: Sequence[Member]) -> list[Finding]:
     nodes = len(members)
-    tables = [member.node.dht.protocol.router for member in members if member.node is not None]
-    sizes = sum(len(table) for table in tables) / nodes
-    prefix = (
-        sum(
-            max(bucket_index(NodeId(table.node.id), NodeId(peer.id)) for peer in table)
-            for table in tables
-        )
-        / nodes
-    )
+    tables = [member.node.dht.table().sizes() for member in members if member.node is not None]
+    sizes = sum(map(sum, tables)) / nodes
+    prefix = sum(max(at for at, size in enumerate(table) if size) for table in tables) / nodes
     found = [
         Finding.within("contacts in a table", sizes, theory.table_size(nodes, K), 0.01, "binomial"),
         Finding.within(
@@ -120,7 +112,7 @@ def _tables(members: Sequence[Member]) -> list[Finding]:
     for index in range(20):
         expected = theory.bucket_fill(nodes, K, index)
         if expected >= 5:
-            held = sum(len(t.buckets[index] or ()) for t in tables if index < len(t.buckets))
+            held = sum(table[index] for table in tables if index < len(table))
             name = f"contacts in bucket {index}"
             tolerance = 0.01 if expected > K - 1 else 0.05  # ids fall unevenly for one seed
             found.append(Finding.within(name, held / nodes, expected, tolerance, "binomial"))

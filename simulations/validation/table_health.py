@@ -109,11 +109,14 @@ def _long_id(member: Member) -> int:
 def _health(node: Node, ids: Sequence[int], up: frozenset[int]) -> TableHealth:
     own = int.from_bytes(node.node_id, "big")
     closest = closest_to(own, ids, K)
-    buckets = [bucket.peers if bucket else [] for bucket in node.dht.protocol.router.buckets]
-    known = {peer.long_id for peers in buckets for peer in peers}
+    table = node.dht.table()
+    known = {one.peer.long_id for bucket in table.buckets for one in bucket.entries}
+    live = [0] * len(table.sizes())
+    for bucket in table.buckets:
+        live[bucket.index] = sum(one.peer.long_id in up for one in bucket.entries)
     return TableHealth(
-        entries=[len(peers) for peers in buckets],
-        live=[sum(peer.long_id in up for peer in peers) for peers in buckets],
+        entries=table.sizes(),
+        live=live,
         known=sum(one in known for one in closest),
         closest_bits=_shared_bits(own, closest[0]) if closest else 0,
         kth_bits=_shared_bits(own, closest[-1]) if closest else 0,

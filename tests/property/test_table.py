@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kademlia.node import Node
 
 from dhtstore.dht.core.peer import Peer, peer_of
-from dhtstore.dht.core.table import QUESTIONABLE_AFTER_S, Table, random_id_in_bucket
+from dhtstore.dht.core.refresh import buckets_with_room, random_id_in_bucket, silent
+from dhtstore.dht.core.table import QUESTIONABLE_AFTER_S, Table
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
@@ -84,7 +85,7 @@ class TableMachine(RuleBasedStateMachine):
     def neighbours_are_exact(self, sought: bytes, k: int) -> None:
         number = int.from_bytes(sought, "big")
         expected = sorted(self.table, key=lambda p: p.long_id ^ number)[:k]
-        assert self.table.find_neighbors(Node(sought), k) == expected
+        assert self.table.closest(number, k) == expected
 
     @rule()
     def a_snapshot_fills_another_table_alike(self) -> None:
@@ -104,14 +105,14 @@ class TableMachine(RuleBasedStateMachine):
             for peer, heard_s in zip(bucket.peers, bucket.heard_s, strict=True)
             if self.now - heard_s >= BUCKET_REFRESH_INTERVAL_S
         }
-        assert {peer.id for peer in self.table.silent(self.now)} == due
+        assert {peer.id for peer in silent(self.table, self.now)} == due
 
     @rule()
     def buckets_to_fill_have_room_and_reach_to_the_nearest(self) -> None:
         nearest = self.table.closest(OWN.long_id, KSIZE)
-        edge = self.table.get_bucket_for(nearest[-1]) if len(nearest) == KSIZE else -1
+        edge = self.table.bucket_index(nearest[-1]) if len(nearest) == KSIZE else -1
         expected = [i for i in range(edge + 1) if self.table.room_in(i) > 0]
-        assert self.table.buckets_with_room() == expected
+        assert buckets_with_room(self.table) == expected
 
     @invariant()
     def only_who_answered_is_in(self) -> None:

@@ -125,11 +125,12 @@ def test_joining_a_dead_network_fails_as_a_user_would_see() -> None:
 def _statistics(population: Population) -> tuple[float, list[float], float]:
     """Mean table size, mean fill of the first buckets, share of full nearest neighbourhoods."""
     nodes = [member.node for member in population.up() if member.node is not None]
-    sizes = [len(node.dht.protocol.router) for node in nodes]
-    fills = []
-    for index in range(6):
-        found = [node.dht.protocol.router.buckets for node in nodes]
-        fills.append(sum(len(b[index] or ()) for b in found if index < len(b)) / len(nodes))
+    tables = [node.dht.table().sizes() for node in nodes]
+    sizes = list(map(sum, tables))
+    fills = [
+        sum(table[index] for table in tables if index < len(table)) / len(nodes)
+        for index in range(6)
+    ]
     ids = [node.node_id for node in nodes]
     known = 0
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Rates."""
+"""How often something may happen: a token bucket, refilled by the time that passes."""
 
 from __future__ import annotations
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Any, Final
 
-from kademlia.storage import IStorage
-
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import node_id
 from dhtstore.model.provider_record import ProviderRecord
@@ -111,13 +109,13 @@ class _Expiry:
             yield key, signer
 
 
-class RecordStore(IStorage):
-    """Provider records, several per key, in kademlia's IStorage shape.
+class ProviderStore:
+    """Provider records, several per key: the newest of each provider.
 
-    As IStorage, a key's value is the list of its live records, and assigning a record to its key
-    adds it.  ``now`` is monotonic seconds; ``tick`` sets it for the methods that IStorage names.
-    No ``__len__``: kademlia would take an empty store for none.
+    ``tick`` sets the time for all other methods; ``count`` is how many records are held.
     """
+
+    __slots__ = ("_by_key", "_expiry", "_now", "_per_publisher", "_unix_s", "count")
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, dict[bytes, _Held]] = {}
@@ -127,7 +125,7 @@ class RecordStore(IStorage):
         self.count = 0
 
     def tick(self, now: float, unix_s: float) -> None:
-        """Set the time and drop what expired."""
+        """Set the time (``now`` in monotonic seconds) and drop what expired."""
         self._now, self._unix_s = now, unix_s
         for key, signer in self._expiry.due(now):
             expires_s = self._by_key[key][signer].expires_s
@@ -187,7 +185,7 @@ class RecordStore(IStorage):
         if not self._per_publisher[signer]:
             del self._per_publisher[signer]
 
-    def providers(self, key: bytes) -> list[ProviderRecord]:
+    def of_key(self, key: bytes) -> list[ProviderRecord]:
         """Live records of a key, in the order in which their providers first appeared."""
         held = self._by_key.get(key, {}).values()
         return [h.record for h in held if h.expires_s > self._now]
@@ -195,31 +193,6 @@ class RecordStore(IStorage):
     def expiries_s(self) -> list[float]:
         """When each record that is held ends (monotonic seconds), also those overdue."""
         return [held.expires_s for records in self._by_key.values() for held in records.values()]
-
-    def __setitem__(self, key: bytes, value: ProviderRecord) -> None:
-        if value.key == key:
-            self.add(value)
-
-    def __getitem__(self, key: bytes) -> list[ProviderRecord]:
-        records = self.providers(key)
-        if not records:
-            raise KeyError(key)
-        return records
-
-    def get(self, key: bytes, default: Any = None) -> Any:
-        return self.providers(key) or default
-
-    def iter_older_than(self, seconds_old: float) -> list[tuple[bytes, list[ProviderRecord]]]:
-        """Keys with the records that arrived at least ``seconds_old`` ago."""
-        before = self._now - seconds_old
-        aged = (
-            (key, [h.record for h in providers.values() if h.arrived_s <= before])
-            for key, providers in self._by_key.items()
-        )
-        return [(key, records) for key, records in aged if records]
-
-    def __iter__(self) -> Iterator[tuple[bytes, list[ProviderRecord]]]:
-        return iter([(key, self.providers(key)) for key in self._by_key])
 
 
 class ContactStore:
@@ -237,7 +210,7 @@ class ContactStore:
         return len(self._by_node)
 
     def tick(self, now: float, unix_s: float) -> None:
-        """Set the time and drop what expired."""
+        """Set the time (``now`` in monotonic seconds) and drop what expired."""
         self._now, self._unix_s = now, unix_s
         for node, _ in self._expiry.due(now):
             expires_s = self._by_node[node].expires_s

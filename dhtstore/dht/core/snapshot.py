@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dhtstore.dht.core.peer import Peer
 
 
-@dataclass(frozen=True, slots=True)
-class TableEntry:
+class TableEntry(NamedTuple):
     """A peer of the table.
 
     ``heard_s`` is when it last answered (monotonic seconds), ``rtt_s`` its smoothed round trip

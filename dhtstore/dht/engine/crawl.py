@@ -1,4 +1,4 @@
-"""Driving lookups and batches of requests by callbacks: one future and one timer, no tasks."""
+"""Driving a lookup or a batch of requests by callbacks: one future and one timer, no tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer, unpack_peers
-from dhtstore.dht.engine.rpc import ATTEMPTS, NodeRpc
+from dhtstore.dht.engine.calls import ATTEMPTS, Calls
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
     FindContact,
@@ -27,20 +27,20 @@ OnAnswer = Callable[[Peer, Response], bool]
 
 
 class Crawl:
-    """Runs one Lookup to its end, asking each peer ``request``.
+    """Runs one Lookup to its end through the network, asking each peer ``request``.
 
     ``on_answer`` sees every answer and returns True to stop early.
     """
 
     def __init__(
         self,
-        rpc: NodeRpc,
+        calls: Calls,
         lookup: Lookup,
         request: FindNode | GetProviders | FindContact,
         on_answer: OnAnswer | None = None,
     ) -> None:
         self.lookup = lookup
-        self._rpc, self._request, self._on_answer = rpc, request, on_answer
+        self._calls, self._request, self._on_answer = calls, request, on_answer
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -57,7 +57,7 @@ class Crawl:
     def ask_page(self, peer: Peer, request: GetProviders) -> None:
         """Ask ``peer`` for more before the crawl may end."""
         self._pages += 1
-        self._rpc.ask(peer, request, self._page_done)
+        self._calls.ask(peer, request, self._page_done)
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -70,7 +70,7 @@ class Crawl:
         if self._done.done():
             return
         for peer in self.lookup.next(self._loop.time()):
-            self._rpc.ask(peer, self._request, self._answered)
+            self._calls.ask(peer, self._request, self._answered)
         if self.lookup.finished and not self._pages:
             self._stop()
         elif self._timer is None and (wake_at := self.lookup.wake_at()) is not None:
@@ -117,15 +117,15 @@ def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
     return named if peer.loopback else [p for p in named if not p.loopback]
 
 
-class Batch:
+class RequestBatch:
     """Sends requests, a window of them at a time; ``answers`` runs parallel to them."""
 
     def __init__(
-        self, rpc: NodeRpc, requests: Sequence[tuple[Peer, Request]], attempts: int = ATTEMPTS
+        self, calls: Calls, requests: Sequence[tuple[Peer, Request]], attempts: int = ATTEMPTS
     ) -> None:
         self._attempts = attempts
         self.answers: list[Response | None] = [None] * len(requests)
-        self._rpc, self._waiting = rpc, enumerate(requests)
+        self._calls, self._waiting = calls, enumerate(requests)
         self._missing = len(requests)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -149,7 +149,7 @@ class Batch:
         def on_done(_: Peer, response: Response | None) -> None:
             self._answered(index, response)
 
-        self._rpc.ask(peer, request, on_done, attempts=self._attempts)
+        self._calls.ask(peer, request, on_done, attempts=self._attempts)
 
     def _answered(self, index: int, response: Response | None) -> None:
         if self._done.done():
@@ -160,3 +160,13 @@ class Batch:
             self._send_next(self._waiting)
         else:
             self._done.set_result(None)
+
+
+async def within(timeout_s: float, work: Crawl | RequestBatch) -> bool:
+    """Run ``work``; False if the deadline cut it short."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await work.run()
+    except TimeoutError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from typing import Final
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.records import contact_form, in_time, provider_form
 from dhtstore.dht.engine.crawl import Crawl
-from dhtstore.dht.engine.rpc import NodeRpc
+from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
@@ -31,9 +31,11 @@ class Provider:
 class ProviderHarvest:
     """Gathers the providers of one key from local and remote answers."""
 
-    def __init__(self, rpc: NodeRpc, key: bytes, wanted: int, unix_s: Callable[[], float]) -> None:
+    def __init__(
+        self, keeper: RecordKeeper, key: bytes, wanted: int, unix_s: Callable[[], float]
+    ) -> None:
         self.crawl: Crawl | None = None
-        self._rpc, self._key, self._wanted, self._unix_s = rpc, key, wanted, unix_s
+        self._keeper, self._key, self._wanted, self._unix_s = keeper, key, wanted, unix_s
         self._records: dict[bytes, ProviderRecord] = {}
         self._contacts: dict[bytes, ContactRecord] = {}
         self._offsets: dict[bytes, int] = {}
@@ -41,9 +43,9 @@ class ProviderHarvest:
 
     def take_local(self) -> bool:
         """Take what this node keeps (checked on arrival); True if that is enough."""
-        for record in self._rpc.storage.providers(self._key):
+        for record in self._keeper.providers(self._key):
             self._records[record.public_key] = record
-            contact = self._rpc.contacts.of_provider(record)
+            contact = self._keeper.contact_of(record)
             if contact is not None:
                 self._contacts[record.public_key] = contact
         return self._enough()
@@ -96,15 +98,15 @@ class ProviderHarvest:
     def _verified(self, record: ProviderRecord | ContactRecord) -> bool:
         """Each record is checked once: a copy of one we hold never gets here."""
         self._verifications += 1
-        return self._verifications <= _VERIFICATIONS_MAX and self._rpc.signed(record)
+        return self._verifications <= _VERIFICATIONS_MAX and self._keeper.signed(record)
 
 
 class ContactHarvest:
     """Gathers the contact record of one node."""
 
-    def __init__(self, rpc: NodeRpc, node: NodeId, unix_s: Callable[[], float]) -> None:
-        self.newest: ContactRecord | None = rpc.contacts.get(node)
-        self._rpc, self._node, self._unix_s = rpc, node, unix_s
+    def __init__(self, keeper: RecordKeeper, node: NodeId, unix_s: Callable[[], float]) -> None:
+        self.newest: ContactRecord | None = keeper.contact(node)
+        self._keeper, self._node, self._unix_s = keeper, node, unix_s
         self._answers = 0
 
     def on_answer(self, peer: Peer, response: Response) -> bool:
@@ -121,4 +123,4 @@ class ContactHarvest:
             return False
         if record == self.newest:
             return True
-        return in_time(record, CONTACT_RECORD_TTL_S, self._unix_s()) and self._rpc.signed(record)
+        return in_time(record, CONTACT_RECORD_TTL_S, self._unix_s()) and self._keeper.signed(record)

@@ -12,62 +12,70 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.table import random_id_in_bucket
-from dhtstore.dht.engine.crawl import Batch, contacts_in
-from dhtstore.dht.engine.rpc import NodeRpc
+from dhtstore.dht.core.refresh import random_id_in_bucket, silent
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.engine.crawl import RequestBatch, contacts_in
 from dhtstore.params import ALPHA, NODE_ID_BYTES
 from dhtstore.wire.datagram import FindNode, Ping
 
 if TYPE_CHECKING:
     import random
 
+    from dhtstore.net.ports import Clock
+
 _ONCE: Final = 1  # attempts: who is silent is asked again in the next round
 
 
-async def ping_silent(rpc: NodeRpc) -> None:
-    """Ask every entry that was not heard for an hour whether it lives."""
-    await _ping(rpc, rpc.router.silent(rpc.tick()))
+class Upkeep:
+    """The upkeep of one table, through ``calls``."""
 
+    def __init__(self, table: Table, calls: Calls, clock: Clock, rng: random.Random) -> None:
+        self._table, self._calls, self._clock, self._rng = table, calls, clock, rng
 
-async def fill(rpc: NodeRpc, index: int, rng: random.Random) -> None:
-    """Meet nodes of a bucket's range until it is full or nobody there is unknown.
+    async def ping_silent(self) -> None:
+        """Ask every entry that was not heard for an hour whether it lives."""
+        await self._ping(silent(self._table, self._clock.monotonic_s()))
 
-    ``ALPHA`` points of the range are asked about, each at the node closest to it, nobody twice.
-    Who is named enters the table by answering a ping, as anybody must.
-    """
-    router = rpc.router
-    unknown = await _named(rpc, index, rng)
-    if unknown is None:
-        return  # nobody answered, as when our own line is down: again in the next round
-    router.looked_up(random_id_in_bucket(router.node.long_id, index, 0), rpc.tick())
-    rng.shuffle(unknown)
-    while unknown and (room := router.room_in(index)):
-        some = max(room, ALPHA)  # the silent among them are waited for together
-        await _ping(rpc, unknown[:some])
-        del unknown[:some]
+    async def fill(self, index: int) -> None:
+        """Meet nodes of a bucket's range until it is full or nobody there is unknown.
 
+        ``ALPHA`` points of the range are asked about, each at the node closest to it, nobody
+        twice.  Who is named enters the table by answering a ping, as anybody must.
+        """
+        table = self._table
+        unknown = await self._named(index)
+        if unknown is None:
+            return  # nobody answered, as when our own line is down: again in the next round
+        within_range = random_id_in_bucket(table.node.long_id, index, 0)
+        table.looked_up(within_range, self._clock.monotonic_s())
+        self._rng.shuffle(unknown)
+        while unknown and (room := table.room_in(index)):
+            some = max(room, ALPHA)  # the silent among them are waited for together
+            await self._ping(unknown[:some])
+            del unknown[:some]
 
-async def _named(rpc: NodeRpc, index: int, rng: random.Random) -> list[Peer] | None:
-    """Nodes of the range that are not in the table, as others know them; None if none answered."""
-    questions = [_question(rpc, index, rng.getrandbits(8 * NODE_ID_BYTES)) for _ in range(ALPHA)]
-    asked = list({one[0].id: one for one in questions if one is not None}.values())
-    batch = Batch(rpc, asked)
-    await batch.run()
-    if not any(batch.answers):
-        return None
-    named: dict[bytes, Peer] = {}
-    for (source, _), answer in zip(asked, batch.answers, strict=True):
-        for peer in contacts_in(source, answer) or ():
-            if rpc.router.get_bucket_for(peer) == index and rpc.router.is_new_node(peer):
-                named[peer.id] = peer
-    return list(named.values())
+    async def _named(self, index: int) -> list[Peer] | None:
+        """Nodes of the range that are not in the table, as others know them; None if none
+        answered."""
+        questions = [self._question(index) for _ in range(ALPHA)]
+        asked = list({one[0].id: one for one in questions if one is not None}.values())
+        batch = RequestBatch(self._calls, asked)
+        await batch.run()
+        if not any(batch.answers):
+            return None
+        named: dict[bytes, Peer] = {}
+        for (source, _), answer in zip(asked, batch.answers, strict=True):
+            for peer in contacts_in(source, answer) or ():
+                if self._table.bucket_index(peer) == index and peer not in self._table:
+                    named[peer.id] = peer
+        return list(named.values())
 
+    def _question(self, index: int) -> tuple[Peer, FindNode] | None:
+        random_bits = self._rng.getrandbits(8 * NODE_ID_BYTES)
+        target = random_id_in_bucket(self._table.node.long_id, index, random_bits)
+        closest = self._table.closest(target, 1)
+        return (closest[0], FindNode(target.to_bytes(NODE_ID_BYTES, "big"))) if closest else None
 
-def _question(rpc: NodeRpc, index: int, random_bits: int) -> tuple[Peer, FindNode] | None:
-    target = random_id_in_bucket(rpc.router.node.long_id, index, random_bits)
-    closest = rpc.router.closest(target, 1)
-    return (closest[0], FindNode(target.to_bytes(NODE_ID_BYTES, "big"))) if closest else None
-
-
-async def _ping(rpc: NodeRpc, peers: Sequence[Peer]) -> None:
-    await Batch(rpc, [(peer, Ping()) for peer in peers], _ONCE).run()
+    async def _ping(self, peers: Sequence[Peer]) -> None:
+        await RequestBatch(self._calls, [(peer, Ping()) for peer in peers], _ONCE).run()

@@ -19,8 +19,7 @@ from rpcudp.protocol import RPCProtocol
 
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.table import Table
-from dhtstore.dht.engine.crawl import Batch
-from dhtstore.dht.service import DhtService
+from dhtstore.dht.engine.crawl import RequestBatch
 from dhtstore.errors import ConnectionLost, RemoteProtocolError
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey, dht_key
@@ -145,7 +144,7 @@ def test_5_an_unknown_name_is_no_remote_call() -> None:
     async def scene(world: World) -> None:
         (member,) = await world.grow(1)
         with pytest.raises(AttributeError):
-            _ = member.dht.protocol.any_typo
+            _ = member.dht.rpc.calls.any_typo
 
     play(scene)
 
@@ -217,9 +216,9 @@ def test_9_a_lie_about_where_a_node_is_does_not_evict_it() -> None:
         rogue.answer = lie
         await member.dht.bootstrap([rogue.contact])
         for _ in range(6):
-            await member.dht.protocol.call_find_node(rogue.peer, Node(KEY))
+            await member.dht.rpc.calls.call(rogue.peer, FindNode(KEY))
             with pytest.raises(ConnectionLost):
-                await member.dht.protocol.call_ping(moved)
+                await member.dht.rpc.calls.ping(moved)
         assert victim.contact in member.dht.contacts()
 
     play(scene)
@@ -252,7 +251,7 @@ def test_10_a_malformed_answer_is_a_failure_of_that_peer_only(answer: object) ->
         assert await member.dht.find_contact(member.contact.node, timeout_s=9) is None
         asked = [type(request).__name__ for _, request in rogue.requests]
         assert asked[-3:] == ["FindNode", "GetProviders", "FindContact"]
-        assert member.dht.protocol.in_flight == 0
+        assert member.dht.rpc.calls.in_flight == 0
 
     play(scene)
 
@@ -294,11 +293,6 @@ def test_15_with_nobody_left_provide_still_returns() -> None:
         assert await member.provide(KEY) == 1
 
     play(scene)
-
-
-def test_15_the_library_s_last_writer_wins_calls_do_not_exist() -> None:
-    for name in ("get", "set", "set_digest", "save_state", "load_state"):
-        assert getattr(DhtService, name) is None
 
 
 # --- 17: a round lasted as long as its slowest peer --------------------------------------------
@@ -353,13 +347,13 @@ def test_23_cancelled_calls_leave_nothing() -> None:
         rogue = await Rogue(world).open()
         calls = [asyncio.create_task(member.dht.ping(rogue.contact, 60)) for _ in range(50)]
         await asyncio.sleep(0)
-        assert member.dht.protocol.in_flight == 50
+        assert member.dht.rpc.calls.in_flight == 50
         for call in calls:
             call.cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert all(call.cancelled() for call in calls)
-        assert member.dht.protocol.in_flight == 0
+        assert member.dht.rpc.calls.in_flight == 0
 
     play(scene)
 
@@ -370,10 +364,10 @@ def test_23_a_deadline_leaves_nothing_either() -> None:
         rogue = await Rogue(world).open()
         with pytest.raises(ConnectionLost):
             await member.dht.ping(rogue.contact, 0.01)
-        assert member.dht.protocol.in_flight == 0
-        batch = Batch(member.dht.protocol, [(rogue.peer, Ping())] * 5)
+        assert member.dht.rpc.calls.in_flight == 0
+        batch = RequestBatch(member.dht.rpc.calls, [(rogue.peer, Ping())] * 5)
         await batch.run()
         assert batch.answers == [None] * 5
-        assert member.dht.protocol.in_flight == 0
+        assert member.dht.rpc.calls.in_flight == 0
 
     play(scene)

@@ -17,13 +17,13 @@ DATAGRAMS = 400
 
 
 def _state(member: Member) -> tuple[object, ...]:
-    rpc = member.dht.protocol
+    rpc = member.dht.rpc
     return (
         [c.node for c in member.dht.contacts()],
         member.dht.records_held,
-        rpc.contacts.count,
-        rpc.in_flight,
-        len(rpc._sessions._keys),
+        rpc.keeper._contacts.count,
+        rpc.calls.in_flight,
+        len(rpc.channel.sessions._keys),
     )
 
 
@@ -67,7 +67,7 @@ def test_random_datagrams_change_nothing() -> None:
         for number in range(DATAGRAMS):
             junk = world.rng.randbytes(world.rng.randint(0, 1200))
             junk = prefix + junk if number % 2 else junk
-            member.dht.protocol.datagram_received(junk, member.world.members[1].address)
+            member.dht.rpc.channel.receive(junk, member.world.members[1].address)
         assert _state(member) == before
 
     play(scene)
@@ -82,7 +82,7 @@ def test_mutated_datagrams_change_nothing() -> None:
         for _ in range(DATAGRAMS):
             data = _mutated(world.rng, world.rng.choice(valid))
             if data not in valid:
-                member.dht.protocol.datagram_received(data, rogue.contact.address)
+                member.dht.rpc.channel.receive(data, rogue.contact.address)
         assert _state(member) == before
 
     play(scene)
@@ -102,12 +102,12 @@ def test_authenticated_junk_changes_nothing_and_honest_nodes_are_answered() -> N
             if len(frame) > 1000 or frame[21:] == opened.frame[21:]:
                 continue
             sealed = rogue.seal(member.contact.public_key, frame, flags=envelope.EPHEMERAL)
-            member.dht.protocol.datagram_received(sealed, rogue.contact.address)
+            member.dht.rpc.channel.receive(sealed, rogue.contact.address)
         assert member.dht.contacts() == known
-        assert member.dht.protocol.in_flight == 0
-        assert member.dht.protocol.storage.providers(KEY) in signed, "only what its signer signed"
+        assert member.dht.rpc.calls.in_flight == 0
+        assert member.dht.rpc.keeper.providers(KEY) in signed, "only what its signer signed"
         assert member.dht.records_held <= 1
-        own = member.dht.protocol.contacts.get(member.contact.node)
+        own = member.dht.rpc.keeper.contact(member.contact.node)
         assert own in (None, member.contact_record())
         assert await other.dht.ping(member.contact, 3) > 0
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from kademlia.network import Server
 
 from dhtstore import params
 from dhtstore.dht.core import records
-from dhtstore.dht.core.records import ContactStore, RecordStore, Verdict
+from dhtstore.dht.core.records import ContactStore, ProviderStore, Verdict
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.provider_record import ProviderRecord
 
@@ -41,40 +40,38 @@ def contact(node: int = 1, *, sequence: int = 1, **changes: object) -> ContactRe
 
 
 @pytest.fixture
-def store() -> RecordStore:
-    made = RecordStore()
+def store() -> ProviderStore:
+    made = ProviderStore()
     made.tick(0.0, UNIX_S)
     return made
 
 
-def test_many_providers_of_a_key_live_side_by_side(store: RecordStore) -> None:
+def test_many_providers_of_a_key_live_side_by_side(store: ProviderStore) -> None:
     kept = [record(n) for n in range(1, 6)]
     assert [store.add(r) for r in kept] == [Verdict.KEPT] * 5
-    assert store[KEY] == kept
-    assert store.get(b"x" * 20) is None
-    assert dict(iter(store)) == {KEY: kept}
+    assert store.of_key(KEY) == kept
+    assert store.of_key(b"x" * 20) == []
 
 
-def test_the_newest_sequence_wins_and_an_older_one_never_comes_back(store: RecordStore) -> None:
+def test_the_newest_sequence_wins_and_an_older_one_never_comes_back(store: ProviderStore) -> None:
     assert store.add(record(sequence=2)) is Verdict.KEPT
     assert store.add(record(sequence=1)) is Verdict.HELD_NEWER
     assert store.add(record(sequence=2, lifetime_s=2 * HOUR_S)) is Verdict.HELD_NEWER
     assert store.add(record(sequence=3)) is Verdict.KEPT
-    assert [r.sequence for r in store[KEY]] == [3]
+    assert [r.sequence for r in store.of_key(KEY)] == [3]
     assert store.count == 1
 
 
-def test_a_record_ends_after_its_own_lifetime_from_arrival(store: RecordStore) -> None:
+def test_a_record_ends_after_its_own_lifetime_from_arrival(store: ProviderStore) -> None:
     store.add(record())
     store.tick(HOUR_S - 1, UNIX_S + HOUR_S - 1)
     assert store.add(record()) is Verdict.KEPT  # repeating it does not lengthen its life
     store.tick(HOUR_S, UNIX_S)
     assert store.count == 0
-    with pytest.raises(KeyError):
-        store[KEY]
+    assert store.of_key(KEY) == []
 
 
-def test_a_renewed_record_outlives_its_first_expiry_and_ends_once(store: RecordStore) -> None:
+def test_a_renewed_record_outlives_its_first_expiry_and_ends_once(store: ProviderStore) -> None:
     store.add(record())
     store.tick(HOUR_S - 1, UNIX_S)
     for sequence in range(2, 50):
@@ -99,21 +96,20 @@ def test_a_renewed_record_outlives_its_first_expiry_and_ends_once(store: RecordS
     ],
     ids=str,
 )
-def test_times_are_checked(store: RecordStore, changes: dict[str, int], verdict: Verdict) -> None:
+def test_times_are_checked(store: ProviderStore, changes: dict[str, int], verdict: Verdict) -> None:
     issued = changes.get("issued", UNIX_S)
     lifetime_s = changes.get("lifetime_s", HOUR_S)
     assert store.add(record(issued=issued, lifetime_s=lifetime_s)) is verdict
     assert store.count == (verdict is Verdict.KEPT)
 
 
-def test_a_key_of_another_length_is_malformed(store: RecordStore) -> None:
+def test_a_key_of_another_length_is_malformed(store: ProviderStore) -> None:
     assert store.add(record(key=b"short")) is Verdict.MALFORMED
-    store[b"other"] = record()
     assert store.count == 0
 
 
 def test_caps_hold_and_room_returns_with_expiry(
-    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+    store: ProviderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "PROVIDERS_PER_KEY_MAX", 3)
     monkeypatch.setattr(records, "PROVIDER_RECORDS_PER_PUBLISHER_MAX", 2)
@@ -133,16 +129,11 @@ def test_caps_hold_and_room_returns_with_expiry(
     assert store.add(record(1, key=keys[2])) is Verdict.KEPT
 
 
-def test_iter_older_than_counts_from_arrival(store: RecordStore) -> None:
+def test_each_record_says_when_it_ends(store: ProviderStore) -> None:
     store.add(record(1))
     store.tick(100.0, UNIX_S)
-    store.add(record(2))
-    assert store.iter_older_than(100) == [(KEY, [record(1)])]
-    assert store.iter_older_than(101) == []
-
-
-def test_an_empty_store_is_not_replaced_by_the_library(store: RecordStore) -> None:
-    assert Server(storage=store).storage is store
+    store.add(record(2, lifetime_s=2 * HOUR_S))
+    assert store.expiries_s() == [HOUR_S, 100 + 2 * HOUR_S]
 
 
 def test_contact_records_newest_wins_and_they_end() -> None:

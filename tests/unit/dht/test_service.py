@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
+from dhtstore.dht.core.peer import peer_of
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey, dht_key, distance
-from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, K
+from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, MAINTENANCE_INTERVAL_S, K
+from dhtstore.wire.datagram import Ping, Pong, pack_address
 from tests.unit.dht.world import HOUR_S, Member, World, play
 
 KEY = dht_key(b"unit")
@@ -166,7 +167,9 @@ def test_ping_measures_and_tells_where_we_are_seen() -> None:
     async def scene(world: World) -> None:
         a, b = await world.grow(2)
         assert 0.04 <= await a.dht.ping(b.contact, 3) <= 0.3
-        assert a.dht.observed_address == a.address
+        assert await a.dht.rpc.calls.call(peer_of(b.contact), Ping()) == Pong(
+            pack_address(a.address)
+        )
         impostor = Contact.of(PublicKey(a.crypto.owner.public_key), b.address)
         for wrong in (impostor, Contact.of(b.contact.public_key, Address("10.9.9.9", 1))):
             with pytest.raises(ConnectionLost):
@@ -188,7 +191,7 @@ def test_stop_fails_what_waits_at_once() -> None:
         with pytest.raises(ConnectionLost):
             await asking
         assert world.loop.time() - started_s < 0.02
-        assert a.dht.protocol.in_flight == 0
+        assert a.dht.rpc.calls.in_flight == 0
         with pytest.raises(ConnectionLost):
             await a.dht.ping(b.contact, 1)
 
@@ -224,7 +227,7 @@ def test_maintenance_expires_records_and_refreshes_quiet_buckets() -> None:
 def test_an_emptied_table_is_filled_from_the_seeds_again() -> None:
     async def scene(world: World) -> None:
         a, b = await world.grow(2)
-        b.dht.protocol.router.flush()
+        b.dht.rpc.table.clear()
         await asyncio.sleep(2 * MAINTENANCE_INTERVAL_S)
         assert [c.node for c in b.dht.contacts()] == [a.contact.node]
 

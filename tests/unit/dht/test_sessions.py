@@ -27,9 +27,9 @@ def test_a_flood_of_strangers_is_asked_for_cookies_and_a_newcomer_still_gets_in(
         for number in range(strangers):
             flood = Rogue(world, b"%d" % number)
             sealed = flood.seal(member.contact.public_key, b"\x00" + b"m" * 20 + ping)
-            member.dht.protocol.datagram_received(sealed, flood.contact.address)
+            member.dht.rpc.channel.receive(sealed, flood.contact.address)
         assert member.dht.counters["needs cookie"] == 20
-        member.dht.protocol._sessions._cold = TokenBucket(0, 0)  # the flood goes on
+        member.dht.rpc.channel.sessions._cold = TokenBucket(0, 0)  # the flood goes on
         newcomer = world.add()
         await newcomer.dht.start()
         assert await newcomer.dht.ping(member.contact, 5) > 0
@@ -43,10 +43,10 @@ def test_a_forged_stranger_leaves_no_key_behind() -> None:
         (member,) = await world.grow(1)
         rogue = Rogue(world)
         data = rogue.seal(member.contact.public_key, b"\x00" + b"m" * 20 + b"\x91\xa4ping")
-        member.dht.protocol.datagram_received(data[:-1] + b"x", rogue.contact.address)
+        member.dht.rpc.channel.receive(data[:-1] + b"x", rogue.contact.address)
         await asyncio.sleep(1)
         assert member.dht.counters == {"forged": 1}
-        assert len(member.dht.protocol._sessions._keys) == 0
+        assert len(member.dht.rpc.channel.sessions._keys) == 0
 
     play(scene)
 
@@ -77,7 +77,7 @@ def test_the_key_of_who_asked_is_kept_once_for_the_whole_process() -> None:
         kept = [
             key
             for member in (a, b)
-            for key in member.dht.protocol._sessions._keys
+            for key in member.dht.rpc.channel.sessions._keys
             if key == c.contact.public_key
         ]
         assert len(kept) == 2

@@ -6,11 +6,15 @@ import asyncio
 import random
 
 from dhtstore.dht.core.peer import Peer, peer_of
-from dhtstore.dht.core.table import random_id_in_bucket
-from dhtstore.dht.engine.upkeep import fill
-from dhtstore.dht.service import MAINTENANCE_INTERVAL_S
+from dhtstore.dht.core.refresh import buckets_due, random_id_in_bucket
+from dhtstore.dht.engine.upkeep import Upkeep
 from dhtstore.model.identity import NodeId, distance
-from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, PEER_FAILURES_MAX, K
+from dhtstore.params import (
+    BUCKET_REFRESH_INTERVAL_S,
+    MAINTENANCE_INTERVAL_S,
+    PEER_FAILURES_MAX,
+    K,
+)
 from tests.unit.dht.world import Member, World, play
 
 LATE_S = BUCKET_REFRESH_INTERVAL_S + (PEER_FAILURES_MAX + 1) * 1.3 * MAINTENANCE_INTERVAL_S
@@ -20,8 +24,13 @@ def known(member: Member) -> set[bytes]:
     return {contact.node for contact in member.dht.contacts()}
 
 
+def upkeep(member: Member, seed: int) -> Upkeep:
+    rpc = member.dht.rpc
+    return Upkeep(rpc.table, rpc.calls, member.clock, random.Random(seed))
+
+
 def known_in(member: Member, index: int) -> list[Peer]:
-    bucket = member.dht.protocol.router.buckets[index]
+    bucket = member.dht.rpc.table.buckets[index]
     return list(bucket.peers) if bucket else []
 
 
@@ -33,7 +42,7 @@ def test_who_joins_meets_its_neighbours_and_fills_its_far_buckets() -> None:
         others = [member.contact.node for member in members[:-1]]
         nearest = sorted(others, key=lambda node: distance(own, node))[:K]
         assert known(last) >= set(nearest)
-        router = last.dht.protocol.router
+        router = last.dht.rpc.table
         far = [peer for peer in others if int.from_bytes(peer, "big") >> 159 != own[0] >> 7]
         assert len(far) > K
         assert router.room_in(0) == 0
@@ -60,12 +69,12 @@ def test_who_stays_for_one_command_knows_its_neighbours_and_fills_nothing() -> N
 def test_a_bucket_is_filled_with_nodes_from_all_over_its_range() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
-        rpc = members[0].dht.protocol
-        for peer in list(rpc.router):
-            if rpc.router.get_bucket_for(peer) == 0:
-                rpc.router.remove_contact(peer)
-        await fill(rpc, 0, random.Random(1))
-        bucket = rpc.router.buckets[0]
+        rpc = members[0].dht.rpc
+        for peer in list(rpc.table):
+            if rpc.table.bucket_index(peer) == 0:
+                rpc.table.remove(peer)
+        await upkeep(members[0], 1).fill(0)
+        bucket = rpc.table.buckets[0]
         assert bucket is not None
         assert len(bucket) == K
         quarters = {peer.id[0] >> 5 & 3 for peer in bucket.peers}
@@ -77,13 +86,13 @@ def test_a_bucket_is_filled_with_nodes_from_all_over_its_range() -> None:
 def test_a_bucket_is_filled_though_the_first_that_is_asked_is_silent() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
-        rpc = members[0].dht.protocol
+        rpc = members[0].dht.rpc
         for peer in known_in(members[0], 0)[10:]:
-            rpc.router.remove_contact(peer)
-        first = random_id_in_bucket(rpc.router.node.long_id, 0, random.Random(3).getrandbits(160))
-        world.net.crash(rpc.router.closest(first, 1)[0].address)
-        await fill(rpc, 0, random.Random(3))
-        assert rpc.router.room_in(0) == 0
+            rpc.table.remove(peer)
+        first = random_id_in_bucket(rpc.table.node.long_id, 0, random.Random(3).getrandbits(160))
+        world.net.crash(rpc.table.closest(first, 1)[0].address)
+        await upkeep(members[0], 3).fill(0)
+        assert rpc.table.room_in(0) == 0
 
     play(scene)
 
@@ -91,11 +100,11 @@ def test_a_bucket_is_filled_though_the_first_that_is_asked_is_silent() -> None:
 def test_a_bucket_is_filled_from_several_answers_alike() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
-        rpc = members[0].dht.protocol
+        rpc = members[0].dht.rpc
         for quarter in range(4):
             for peer in [p for p in known_in(members[0], 0) if p.id[0] >> 5 & 3 == quarter][1:]:
-                rpc.router.remove_contact(peer)
-        await fill(rpc, 0, random.Random(3))
+                rpc.table.remove(peer)
+        await upkeep(members[0], 3).fill(0)
         quarters = [peer.id[0] >> 5 & 3 for peer in known_in(members[0], 0)]
         assert len(quarters) == K
         assert min(map(quarters.count, range(4))) > 1
@@ -109,8 +118,8 @@ def test_neighbours_that_missed_each_other_meet_within_the_hour() -> None:
         me, own = members[0], members[0].contact.node
         near = sorted(members[1:], key=lambda member: distance(own, member.contact.node))[:K]
         for other in near:
-            me.dht.protocol.router.remove_contact(peer_of(other.contact))
-            other.dht.protocol.router.remove_contact(peer_of(me.contact))
+            me.dht.rpc.table.remove(peer_of(other.contact))
+            other.dht.rpc.table.remove(peer_of(me.contact))
         assert not known(me) & {other.contact.node for other in near}
         await asyncio.sleep(BUCKET_REFRESH_INTERVAL_S + 1.3 * MAINTENANCE_INTERVAL_S)
         assert known(me) >= {other.contact.node for other in near}
@@ -122,7 +131,7 @@ def test_filling_an_empty_table_asks_nobody() -> None:
     async def scene(world: World) -> None:
         (alone,) = await world.grow(1)
         before = world.net.sent_datagrams
-        await fill(alone.dht.protocol, 0, random.Random(1))
+        await upkeep(alone, 1).fill(0)
         assert world.net.sent_datagrams == before
 
     play(scene)
@@ -146,7 +155,7 @@ def test_a_full_bucket_replaces_its_dead() -> None:
         for member in members[1:25]:
             world.net.crash(member.address)
         await asyncio.sleep(LATE_S)
-        router = members[0].dht.protocol.router
+        router = members[0].dht.rpc.table
         alive = {member.contact.node for member in members[25:]}
         assert known(members[0]) <= alive
         in_half = sum(node[0] >> 7 != members[0].contact.node[0] >> 7 for node in alive)
@@ -159,16 +168,16 @@ def test_a_full_bucket_replaces_its_dead() -> None:
 def test_a_bucket_that_lost_an_entry_does_not_wait_for_its_hour() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
-        rpc = members[0].dht.protocol
-        bucket = rpc.router.buckets[0]
+        rpc = members[0].dht.rpc
+        bucket = rpc.table.buckets[0]
         assert bucket is not None
         bucket.replacements.clear()
-        gone = bucket.head()
+        gone = bucket.peers[0]
         for _ in range(PEER_FAILURES_MAX):
-            rpc.router.failed(gone, world.loop.time())
-        assert rpc.router.room_in(0) == 1
+            rpc.table.failed(gone, world.loop.time())
+        assert rpc.table.room_in(0) == 1
         await asyncio.sleep(1.2 * MAINTENANCE_INTERVAL_S + 60)
-        assert rpc.router.room_in(0) == 0
+        assert rpc.table.room_in(0) == 0
 
     play(scene)
 
@@ -191,18 +200,18 @@ def test_parts_of_a_network_that_forgot_each_other_meet_again() -> None:
 def test_a_bucket_that_nobody_answered_about_is_asked_about_in_the_next_round() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(100)
-        rpc = members[0].dht.protocol
-        assert rpc.router.buckets[0] is not None
-        rpc.router.buckets[0].replacements.clear()
+        rpc = members[0].dht.rpc
+        assert rpc.table.buckets[0] is not None
+        rpc.table.buckets[0].replacements.clear()
         for _ in range(PEER_FAILURES_MAX):
-            rpc.router.failed(rpc.router.buckets[0].head(), world.loop.time())
+            rpc.table.failed(rpc.table.buckets[0].peers[0], world.loop.time())
         world.net.partition([[members[0].address]])
-        await fill(rpc, 0, random.Random(1))
+        await upkeep(members[0], 1).fill(0)
         world.net.heal()
-        assert 0 in rpc.router.lonely_buckets(world.loop.time())
-        await fill(rpc, 0, random.Random(1))
-        assert rpc.router.room_in(0) == 0
-        assert 0 not in rpc.router.lonely_buckets(world.loop.time())
+        assert 0 in buckets_due(rpc.table, world.loop.time())
+        await upkeep(members[0], 1).fill(0)
+        assert rpc.table.room_in(0) == 0
+        assert 0 not in buckets_due(rpc.table, world.loop.time())
 
     play(scene)
 

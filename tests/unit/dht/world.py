@@ -12,6 +12,7 @@ from dhtstore.model.identity import DhtKey
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import UniformLatency
 from simulations.world.network.network import SimEndpoint, SimNetwork
@@ -56,7 +57,7 @@ class World:
         return grown
 
     def trace(self, event: str, **fields: object) -> None:
-        assert event != "dht.defect", fields
+        assert event not in {"dht.defect", "task.failed"}, fields
         self.events.append((event, fields))
 
 
@@ -70,6 +71,7 @@ class Member:
         self.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7400)
         self.endpoint: SimEndpoint = world.net.endpoint(self.address)
         self.sequence = 1
+        self.duties = Supervisor(world.trace)
         self.dht = DhtService(
             network=network,
             crypto=self.crypto,
@@ -77,6 +79,7 @@ class Member:
             entropy=SimEntropy(world.seed, f"node {number}"),
             endpoint=self.endpoint,
             tracer=world.trace,
+            duties=self.duties,
             own_record=self.contact_record,
             storage_node=storage,
             ephemeral=ephemeral,
@@ -118,7 +121,7 @@ def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
             return await scene(world)
         finally:
             for member in world.members:
-                if member.dht.maintenance is not None:
-                    await member.dht.stop()
+                await member.duties.close()
+                await member.dht.stop()
 
     return run(main(), world.loop)

@@ -1,0 +1,246 @@
+"""Requests out: who is asked, how long it is waited for, and what an answer proves.
+
+Only an answer to our own random id, from the key and the address we asked, touches the routing
+table.  No task and one timer per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from rpcudp.protocol import RPCProtocol
+
+from dhtstore.dht.core.limits import TokenBucket
+from dhtstore.dht.core.peer import Peer, peer_at
+from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.channel import Channel
+from dhtstore.dht.engine.sessions import Check
+from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolError
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
+from dhtstore.params import FIRST_REQUEST_PADDED_BYTES, RPC_IN_FLIGHT_MAX, VERIFY_PINGS_PER_S
+from dhtstore.wire import datagram
+from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Request, Response
+from dhtstore.wire.envelope import EPHEMERAL, MESSAGE_ID_BYTES, PROVED, STORAGE, Challenge, Opened
+
+if TYPE_CHECKING:
+    from dhtstore.net.ports import Clock, Entropy
+    from dhtstore.trace import Tracer
+
+OnDone = Callable[[Peer, Response | None], None]
+ATTEMPTS: Final = 2  # the request and one retransmission
+_BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindContact)
+
+
+class PendingCall:
+    """One request that awaits its answer; to rpcudp it is the future that the answer sets."""
+
+    __slots__ = (
+        "attempts", "cookie", "frame", "keys", "message_id", "on_done", "peer", "request",
+        "sends", "sent_s", "size_bytes", "timeout_s",
+    )  # fmt: skip
+
+    def __init__(self, peer: Peer, request: Request, on_done: OnDone, attempts: int) -> None:
+        self.peer, self.request, self.on_done, self.attempts = peer, request, on_done, attempts
+        self.keys = self.cookie = self.frame = self.message_id = b""
+        self.sends = self.size_bytes = 0
+        self.sent_s = self.timeout_s = 0.0
+
+    def set_result(self, outcome: tuple[bool, Response | None]) -> None:
+        """(answered, the response), as rpcudp has it."""
+        self.on_done(self.peer, outcome[1])
+
+
+class Calls(RPCProtocol):
+    """rpcudp's table of outstanding requests, with answers that must prove themselves first.
+
+    The library's ``_outstanding`` holds (call, timer) by message id and its ``_accept_response``
+    ends a call; sending, waiting and failing are ours, for every peer in its own time.
+    """
+
+    _outstanding: dict[bytes, tuple[PendingCall, asyncio.TimerHandle]]
+
+    def __init__(
+        self, channel: Channel, table: Table, clock: Clock, entropy: Entropy, tracer: Tracer
+    ) -> None:
+        super().__init__()
+        self.rtt = RttEstimate()
+        self._channel, self._table = channel, table
+        self._clock, self._entropy, self._tracer = clock, entropy, tracer
+        self._probing: set[bytes] = set()
+        self._probes = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
+        self._closed = False
+
+    def __getattr__(self, name: str) -> Any:
+        """The library would make a remote call of every unknown name."""
+        raise AttributeError(f"{type(self).__name__} has no {name}")
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._outstanding)
+
+    def close(self) -> None:
+        """Every request that waits fails at once, and no further one is sent."""
+        self._closed = True
+        for call, _ in list(self._outstanding.values()):
+            self.forget(call)
+            call.set_result((False, None))
+
+    # --- asking ----------------------------------------------------------------------------
+
+    async def ping(self, peer: Peer) -> float:
+        """The round trip in seconds; raises ConnectionLost."""
+        started_s = self._clock.monotonic_s()
+        await self.call(peer, Ping())
+        return self._clock.monotonic_s() - started_s
+
+    async def call(self, peer: Peer, request: Request) -> Response:
+        """Ask and wait; raises ConnectionLost.  May be cancelled at any time."""
+        future: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
+
+        def on_done(_: Peer, response: Response | None) -> None:
+            if not future.done():
+                future.set_result(response)
+
+        call = self.ask(peer, request, on_done)
+        try:
+            response = await future
+        finally:
+            self.forget(call)
+        if response is None:
+            raise ConnectionLost(f"no answer from {peer.address}")
+        return response
+
+    def ask(
+        self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS
+    ) -> PendingCall:
+        """Send a request; ``on_done`` is called exactly once and later, with None for no answer,
+        unless the call is forgotten first."""
+        call = PendingCall(peer, request, on_done, attempts)
+        try:
+            if self._closed or len(self._outstanding) >= RPC_IN_FLIGHT_MAX:
+                raise ConnectionLost("too many requests in flight, or stopped")
+            call.keys = self._channel.sessions.keys_for(peer.contact.public_key)
+        except (ConnectionLost, InvalidSignature):
+            self._channel.count("not_sent")
+            asyncio.get_running_loop().call_soon(on_done, peer, None)
+            return call
+        self._start(call)
+        return call
+
+    def probe_newcomer(self, peer: Peer, now: float, *, moved: bool) -> None:
+        """Somebody at an address not proved asked us something: ping it if its answer would put
+        it into the table, or move it there."""
+        if (moved or self._table.has_room_for(peer)) and self._probes.take(now):
+            self._probe(peer)
+
+    def _probe(self, peer: Peer) -> None:
+        if peer.id not in self._probing:
+            self._probing.add(peer.id)
+            self.ask(peer, Ping(), self._probed, attempts=1)
+
+    def _probed(self, peer: Peer, response: Response | None) -> None:
+        self._probing.discard(peer.id)
+
+    def _start(self, call: PendingCall) -> None:
+        call.message_id = message_id = self._entropy.random_bytes(MESSAGE_ID_BYTES)
+        call.frame = datagram.encode_request(message_id, call.request)
+        found = self._table.entry(call.peer)
+        call.timeout_s = self.rtt.timeout_s
+        trusted = False
+        if found:
+            bucket, at = found
+            trusted = bool(bucket.trusts[at]) and bucket.peers[at].address == call.peer.address
+            if bucket.srtt_s[at]:
+                call.timeout_s = retransmission_timeout_s(bucket.srtt_s[at], bucket.rttvar_s[at])
+        if not trusted and isinstance(call.request, _BIG_ANSWER):
+            call.size_bytes = FIRST_REQUEST_PADDED_BYTES
+        call.sent_s = self._clock.monotonic_s()
+        self._wait(call, call.timeout_s if call.attempts > 1 else last_wait_s(call.timeout_s))
+        self._transmit(call)
+
+    def _wait(self, call: PendingCall, wait_s: float) -> None:
+        timer = asyncio.get_running_loop().call_later(wait_s, self._timed_out, call)
+        self._outstanding[call.message_id] = (call, timer)
+
+    def _transmit(self, call: PendingCall) -> None:
+        call.sends += 1
+        self._channel.send_request(
+            call.frame, call.keys, call.cookie, call.size_bytes, call.peer.address
+        )
+
+    def _timed_out(self, call: PendingCall) -> None:
+        call.attempts -= 1
+        if call.attempts <= 0:
+            self._fail(call)
+            return
+        self._channel.count("retransmitted")
+        self._transmit(call)
+        self._wait(call, last_wait_s(call.timeout_s))
+
+    def _fail(self, call: PendingCall) -> None:
+        self.forget(call)
+        if self._table.failed(call.peer, self._clock.monotonic_s()):
+            self._tracer("dht.peer_gone", node=call.peer.id.hex())
+        call.set_result((False, None))
+
+    def forget(self, call: PendingCall) -> None:
+        """Stop waiting, without a word to anybody."""
+        entry = self._outstanding.pop(call.message_id, None)
+        if entry is not None:
+            entry[1].cancel()
+
+    # --- being answered --------------------------------------------------------------------
+
+    def on_challenge(self, challenge: Challenge, source: Address) -> None:
+        """Repeat the request that a peer wants a cookie for, once."""
+        call = self._asked(challenge.message_id, challenge.sender, source)
+        if call is None or call.cookie:
+            self._channel.count("unasked")
+            return
+        call.cookie = challenge.cookie
+        self._channel.count("cookies_shown")
+        self._transmit(call)
+
+    def on_answer(self, message_id: bytes, opened: Opened, data: bytes, source: Address) -> None:
+        """End the call that a datagram answers; raises RemoteProtocolError for a malformed one."""
+        call = self._asked(message_id, opened.sender, source)
+        if call is None:
+            self._channel.count("unasked")
+            return
+        asked = call.peer.contact.public_key  # shared by all who know it, unlike the datagram's
+        if self._channel.sessions.check_answer(call.keys, asked, data) is not Check.VALID:
+            self._channel.count("forged")
+            return
+        try:
+            response = datagram.decode_response(call.request, opened.frame[FRAME_OVERHEAD_BYTES:])
+        except RemoteProtocolError:
+            self._fail(call)
+            raise
+        call.peer = self._heard(call, opened.flags)
+        self._accept_response(message_id, response, source)
+
+    def _asked(self, message_id: bytes, sender: PublicKey, source: Address) -> PendingCall | None:
+        """The request of that id, if it went to that key at that address."""
+        entry = self._outstanding.get(message_id)
+        if entry is None:
+            return None
+        peer = entry[0].peer
+        same = peer.contact.public_key == sender and peer.address == source
+        return entry[0] if same else None
+
+    def _heard(self, call: PendingCall, flags: int) -> Peer:
+        """The one place where a node enters the table or moves in it."""
+        now = self._clock.monotonic_s()
+        rtt_s = now - call.sent_s if call.sends == 1 else None
+        if rtt_s is not None:
+            self.rtt.add(rtt_s)
+        peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
+        if not flags & EPHEMERAL:
+            suspect = self._table.answered(peer, now, rtt_s, trusts=bool(flags & PROVED))
+            if suspect is not None:
+                self._probe(suspect)
+        return peer

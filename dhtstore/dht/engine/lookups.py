@@ -1,0 +1,62 @@
+"""Lookups of one node: from what its table knows, through its calls, to the closest that answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.engine.crawl import Crawl, OnAnswer, within
+from dhtstore.params import LOOKUP_TIMEOUT_S, K
+from dhtstore.wire.datagram import FindContact, FindNode, GetProviders
+
+if TYPE_CHECKING:
+    from dhtstore.net.ports import Clock
+
+
+L = TypeVar("L", bound=Lookup)
+
+
+class Lookups:
+    """Starts lookups; each is a Crawl of its own, so any number may run."""
+
+    def __init__(self, table: Table, calls: Calls, clock: Clock) -> None:
+        self._table, self._calls, self._clock = table, calls, clock
+
+    async def closest(
+        self, target: bytes, timeout_s: float = LOOKUP_TIMEOUT_S, also: Iterable[Peer] = ()
+    ) -> list[Peer]:
+        """The K closest to ``target`` that answered, closest first, without this node; at the
+        deadline those found so far.  ``also`` are asked beside those the table knows."""
+        lookup = self._start(target, Lookup, also)
+        await within(timeout_s, Crawl(self._calls, lookup, FindNode(target)))
+        return lookup.result()
+
+    async def search(self, target: bytes, kind: Callable[..., L], timeout_s: float) -> L:
+        """Run a lookup that ``kind`` makes from what ``Lookup`` takes, and return it: experiments
+        count, or search by other rules."""
+        lookup = self._start(target, kind)
+        await within(timeout_s, Crawl(self._calls, lookup, FindNode(target)))
+        return lookup
+
+    def crawl(
+        self,
+        target: bytes,
+        request: GetProviders | FindContact,
+        on_answer: OnAnswer,
+    ) -> Crawl:
+        """A lookup of ``target`` that asks each node for records, ready to run."""
+        return Crawl(self._calls, self._start(target, Lookup), request, on_answer)
+
+    def _start(self, target: bytes, kind: Callable[..., L], also: Iterable[Peer] = ()) -> L:
+        number = int.from_bytes(target, "big")
+        self._table.looked_up(number, self._clock.monotonic_s())
+        return kind(
+            target,
+            [*self._table.closest(number, K), *also],
+            own_id=self._table.node.id,
+            soft_timeout_s=self._calls.rtt.timeout_s,
+        )

@@ -1,0 +1,136 @@
+"""Records through the network: stored at the nodes closest to their key, and found there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from kademlia.node import Node, NodeHeap
+
+from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.core.records import Verdict
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.engine.crawl import RequestBatch, within
+from dhtstore.dht.engine.harvest import ContactHarvest, Provider, ProviderHarvest
+from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.lookups import Lookups
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import DhtKey, NodeId, contact_key
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import MAINTENANCE_INTERVAL_S, K
+from dhtstore.wire.datagram import (
+    AddProvider,
+    FindContact,
+    GetProviders,
+    Request,
+    StoreContact,
+    Stored,
+)
+
+if TYPE_CHECKING:
+    from dhtstore.net.ports import Clock
+
+_HELD: Final = (Verdict.KEPT.value, Verdict.HELD_NEWER.value)  # it is found there, either way
+
+
+class Records:
+    """Publishes and finds the records of one node; an ``ephemeral`` one keeps none itself."""
+
+    def __init__(
+        self,
+        table: Table,
+        calls: Calls,
+        keeper: RecordKeeper,
+        lookups: Lookups,
+        clock: Clock,
+        own_record: Callable[[], ContactRecord],
+        *,
+        ephemeral: bool,
+    ) -> None:
+        self._table, self._calls, self._keeper = table, calls, keeper
+        self._lookups, self._clock = lookups, clock
+        self._own_record, self._ephemeral = own_record, ephemeral
+
+    # --- storing ---------------------------------------------------------------------------
+
+    async def provide(
+        self,
+        key: DhtKey,
+        records: Sequence[tuple[ProviderRecord, ContactRecord]],
+        timeout_s: float,
+    ) -> int:
+        """Store ``records`` at the K nodes closest to ``key``, this one included if it is among
+        them; how many nodes hold all of them now, or newer ones of the same providers."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        holders = self._closest_with_us(key, await self._lookups.closest(key, timeout_s))
+        others = [node for node in holders if isinstance(node, Peer)]
+        requests: list[Request] = [AddProvider(record, contact) for record, contact in records]
+        acknowledged = await self._store(others, requests, deadline_s - self._clock.monotonic_s())
+        if len(others) < len(holders):
+            self._keeper.tick()
+            kept = [self._keep_pair(record, contact) for record, contact in records]
+            acknowledged += all(kept)
+        return acknowledged
+
+    def _closest_with_us(self, key: bytes, peers: list[Peer]) -> list[Node]:
+        """The K closest to ``key`` of ``peers`` and of ourselves, closest first."""
+        closest = NodeHeap(Node(key), K)
+        closest.push(list(peers) if self._ephemeral else [*peers, self._table.node])
+        return list(closest)
+
+    def _keep_pair(self, record: ProviderRecord, contact: ContactRecord) -> bool:
+        self._keeper.keep(contact)
+        return self._keeper.keep(record).value in _HELD
+
+    async def publish_contact(self, timeout_s: float) -> int:
+        """Store our own contact record near our id; how many nodes acknowledged."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        closest = await self._neighbours(timeout_s)
+        left_s = deadline_s - self._clock.monotonic_s()
+        record = self._own_record()
+        self._keeper.tick()
+        self._keeper.keep(record)
+        return await self._store(closest, [StoreContact(record)], left_s)
+
+    async def _neighbours(self, timeout_s: float) -> list[Peer]:
+        """The K closest to us; a node that has just joined knows them."""
+        table = self._table
+        if self._clock.monotonic_s() - table.neighbours_updated_s < MAINTENANCE_INTERVAL_S:
+            return table.closest(table.node.long_id, K)
+        return await self._lookups.closest(table.node.id, timeout_s)
+
+    async def _store(
+        self, peers: Sequence[Peer], requests: Sequence[Request], timeout_s: float
+    ) -> int:
+        """Send every request to every peer; how many peers kept all of them."""
+        batch = RequestBatch(self._calls, [(peer, r) for peer in peers for r in requests])
+        await within(timeout_s, batch)
+        kept = [_is_kept(answer) for answer in batch.answers]
+        each = len(requests)
+        return sum(all(kept[i * each : (i + 1) * each]) for i in range(len(peers)))
+
+    # --- finding ---------------------------------------------------------------------------
+
+    async def find_providers(self, key: DhtKey, wanted: int, timeout_s: float) -> list[Provider]:
+        """Verified providers of ``key``, each once with its newest record; ends early once
+        ``wanted`` are known, and at the deadline with those found so far."""
+        self._keeper.tick()
+        harvest = ProviderHarvest(self._keeper, key, wanted, self._clock.unix_s)
+        if not harvest.take_local():
+            crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
+            harvest.crawl = crawl
+            await within(timeout_s, crawl)
+        return harvest.providers()
+
+    async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
+        """The newest contact record of a node that is found, verified."""
+        self._keeper.tick()
+        harvest = ContactHarvest(self._keeper, node, self._clock.unix_s)
+        key = contact_key(node)
+        await within(timeout_s, self._lookups.crawl(key, FindContact(key), harvest.on_answer))
+        return harvest.newest
+
+
+def _is_kept(answer: object) -> bool:
+    return isinstance(answer, Stored) and answer.verdict in _HELD
