@@ -21,9 +21,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("errors", "params"),
         ("trace", "config"),
         ("tasks", "model"),
-        ("wire", "content"),
+        ("wire", "content", "operations"),
         ("net", "store", "dht", "transfer", "replication"),
         ("node",),
+        ("api",),
         ("cli",),
         ("__main__",),
     ),
@@ -112,6 +113,8 @@ DEMO = "dhtstore.cli.demo"
 
 DISK_ALLOWED = {
     # (start of the module's name, what it imports): why this does not belong into store
+    ("api", "os"): "files of the user are opened with the user's own permissions",
+    ("api", "pathlib"): "the data directory is named by a path",
     ("cli", "os"): "environment, terminal and process ids of the commands",
     ("cli", "pathlib"): "paths are what users type; opening them is store's business",
     ("cli.demo", "tempfile"): "the demo network lives in a directory that it removes at the end",

@@ -1,6 +1,6 @@
-"""The commands of this machine's user, each mapped to one use case.
+"""The operations of this machine's user, each carried out by one use case.
 
-The same table serves the local socket of a running node and a node that lives for one command.
+The same table serves the local socket of a running node and a node inside one's own process.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
     DhtstoreError,
@@ -23,10 +21,10 @@ from dhtstore.errors import (
 from dhtstore.model.cid import Cid, parse_cid_path
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
+from dhtstore.net.ports import Clock
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
-from dhtstore.node.flows.progress import Progress
-from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import cat
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.files import Source
@@ -36,179 +34,146 @@ from dhtstore.node.views.identity import identity
 from dhtstore.node.views.list_puts import list_puts
 from dhtstore.node.views.peers import peers
 from dhtstore.node.views.providers import providers
-from dhtstore.node.views.receipt_view import ReceiptView
 from dhtstore.node.views.receipts import receipts
+from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status, root_status
+from dhtstore.operations import content, keeping, messages, nodes
+from dhtstore.operations.operation import Operation, Progress, Watch
 from dhtstore.store.files.source import FileSource, TreeSource
-from dhtstore.wire import control
 
 PROGRESS_INTERVAL_S: Final = 0.1
 
-Watch = Callable[[control.Progress], None]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request at work.  A use case that closes a descriptor itself takes it with ``take``;
-    the others are closed by whoever received them."""
+    """What goes with one operation at work.  A use case that closes a descriptor itself takes it
+    with ``take``; the others are closed by whoever received them."""
 
     node: Node
-    request: control.Request
     descriptors: list[int]
     watch: Watch
-
-    @property
-    def path(self) -> tuple[Cid, tuple[str, ...]]:
-        """What the request is about; raises InvalidCid."""
-        return parse_cid_path(self.request.target)
-
-    @property
-    def root(self) -> Cid:
-        return self.path[0]
+    timeout_s: float | None
 
     @property
     def descriptor(self) -> int:
-        """The descriptor passed along; raises UsageError if the request came without."""
-        if not self.descriptors:
-            raise UsageError(f"{self.request.op} needs an open file")
+        """The descriptor passed along."""
         return self.descriptors[0]
 
     def take(self) -> int:
         """Own the descriptor: whoever takes it closes it."""
-        descriptor = self.descriptor
-        self.descriptors.remove(descriptor)
-        return descriptor
-
-    def progress(self, progress: Progress) -> None:
-        self.watch(
-            control.Progress(
-                progress.phase, progress.done_bytes, progress.total_bytes, progress.holders
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PutView:
-    """What put prints: ``replicas`` counts verified copies, the minimum over units."""
-
-    cid: str
-    size: int
-    replicas: int
-    wanted: int
-    min_acks: int
-    receipts: list[ReceiptView]
-    causes: dict[str, str]
-
-    @classmethod
-    def of(cls, result: PutResult) -> PutView:
-        return cls(
-            cid=str(result.cid),
-            size=result.size_bytes,
-            replicas=result.copies,
-            wanted=result.replicas,
-            min_acks=result.min_acks,
-            receipts=[ReceiptView.of(receipt) for receipt in result.receipts],
-            causes=dict(result.causes),
-        )
+        return self.descriptors.pop(0)
 
 
 def handler(node: Node) -> Handler:
     """What the local socket of ``node`` does with each request."""
 
     async def handle(body: bytes, descriptors: list[int], send: Send) -> None:
-        throttled = _Throttle(node, lambda progress: send(control.encode(progress)))
+        clock = node.ports.clock
+        throttled = _Throttle(clock, lambda progress: send(messages.encode_progress(progress)))
         try:
-            request = control.decode_request(body)
+            request = messages.decode_request(body)
             if request.descriptors != len(descriptors):
                 raise RemoteProtocolError("a local request without its descriptors")
-            value = await perform(node, request, descriptors, throttled)
+            operation = messages.operation_of(request)
+            call = Call(node, descriptors, throttled, request.timeout_s)
+            value = await perform(operation, call)
         except Exception as error:
-            send(control.encode(control.failure_of(error)))
+            send(messages.encode_failure(error))
             if not isinstance(error, DhtstoreError):
                 raise  # a bug: whoever runs the node shall see where
         else:
-            send(control.encode(control.Result(value)))
+            send(messages.encode_result(value))
 
     return handle
 
 
-async def perform(
-    node: Node, request: control.Request, descriptors: list[int], watch: Watch
-) -> Any:
-    """Do what the request asks; the result in plain JSON types.  Raises what the use case
-    raises, TimedOut at the request's deadline, UsageError for an unknown ``op``."""
-    operation = OPERATIONS.get(request.op)
-    if operation is None:
-        raise UsageError(f"this node knows no command {request.op!r}; is it of another version?")
+async def perform(operation: Operation[R], call: Call) -> R:
+    """Carry an operation out.  Raises what its use case raises, TimedOut at the deadline, and
+    UsageError when the open files that go with it are missing."""
+    if len(call.descriptors) != operation.descriptors:
+        raise UsageError(f"{operation.op} needs {operation.descriptors} open files")
+    use_case = USE_CASES[type(operation)]
     try:
-        async with asyncio.timeout(request.timeout_s):
-            value = await operation(Call(node, request, descriptors, watch))
+        async with asyncio.timeout(call.timeout_s):
+            return cast(R, await use_case(operation, call))
     except TimeoutError as error:
-        raise TimedOut(f"{request.op} was not done within {request.timeout_s:g} s") from error
-    return msgspec.to_builtins(value, enc_hook=str)
+        raise TimedOut(f"{operation.op} was not done within {call.timeout_s:g} s") from error
 
 
 class _Throttle:
     """Passes on what is worth seeing: the first of each phase, then one in a while."""
 
-    def __init__(self, node: Node, watch: Watch) -> None:
-        self._clock, self._watch = node.ports.clock, watch
+    def __init__(self, clock: Clock, watch: Watch) -> None:
+        self._clock, self._watch = clock, watch
         self._phase, self._due_s = "", 0.0
 
-    def __call__(self, progress: control.Progress) -> None:
+    def __call__(self, progress: Progress) -> None:
         now_s = self._clock.monotonic_s()
         if progress.phase != self._phase or now_s >= self._due_s:
             self._phase, self._due_s = progress.phase, now_s + PROGRESS_INTERVAL_S
             self._watch(progress)
 
 
-async def _put(call: Call) -> PutView:
-    source = _source(call)
-    request = call.request
+# --- content --------------------------------------------------------------------------------
+
+
+async def _put(asked: content.Put, call: Call) -> content.PutResult:
+    source = _source(asked, call)
     try:
-        result = await call.node.uploader().put(
+        outcome = await call.node.uploader().put(
             source,
-            name=request.name,
-            replicas=request.replicas,
-            min_acks=request.min_acks,
-            progress=call.progress,
+            name=asked.name,
+            replicas=asked.replicas,
+            min_acks=asked.min_acks,
+            progress=call.watch,
         )
     except QuorumNotReached as error:
-        if isinstance(error.partial, PutResult):
-            error.partial = PutView.of(error.partial)
+        if isinstance(error.partial, PutOutcome):
+            error.partial = _put_result(error.partial)
         raise
     finally:
         if isinstance(source, FileSource | TreeSource):
             await call.node.ports.blocking.run(source.close)
-    return PutView.of(result)
+    return _put_result(outcome)
 
 
-def _source(call: Call) -> Source:
-    kind, name = call.request.kind, call.request.name
-    if kind == "stream":
+def _source(asked: content.Put, call: Call) -> Source:
+    if asked.kind == "stream":
         return read_pipe(call.descriptor)
-    if kind == "file":
-        return FileSource(call.take(), name)
-    if kind == "directory":
-        return TreeSource(call.take(), name)
-    raise UsageError(f"this node cannot put a {kind!r}")
+    if asked.kind == "file":
+        return FileSource(call.take(), asked.name)
+    return TreeSource(call.take(), asked.name)
 
 
-async def _get(call: Call) -> Any:
-    root, names = call.path
+def _put_result(outcome: PutOutcome) -> content.PutResult:
+    return content.PutResult(
+        cid=str(outcome.cid),
+        size=outcome.size_bytes,
+        replicas=outcome.copies,
+        wanted=outcome.replicas,
+        min_acks=outcome.min_acks,
+        receipts=[receipt_text(receipt) for receipt in outcome.receipts],
+        causes=dict(outcome.causes),
+    )
+
+
+async def _get(asked: content.Get, call: Call) -> content.GetResult:
+    root, names = parse_cid_path(asked.target)
     async with call.node.fetch_session() as session:
         got = await get(
             session,
             root,
             names,
             call.descriptor,
-            _file_name(call.request.name),
-            timeout_s=call.request.timeout_s,
-            progress=call.progress,
+            _file_name(asked.name),
+            timeout_s=call.timeout_s,
+            progress=call.watch,
         )
-        if call.request.pin:
-            await call.node.pinning().add(session, got.cid, call.request.name, call.progress)
-    return got
+        if asked.pin:
+            await call.node.pinning().add(session, got.cid, asked.name, call.watch)
+    return content.GetResult(str(got.cid), got.size, list(got.holders), got.causes)
 
 
 def _file_name(name: str) -> str:
@@ -218,40 +183,82 @@ def _file_name(name: str) -> str:
     return name
 
 
-async def _cat(call: Call) -> Any:
-    root, names = call.path
+async def _read(asked: content.Read, call: Call) -> content.ReadResult:
+    root, names = parse_cid_path(asked.target)
     async with call.node.fetch_session() as session:
-        return await cat(session, root, names, call.take(), timeout_s=call.request.timeout_s)
+        read = await cat(
+            session,
+            root,
+            names,
+            call.take(),
+            start=asked.start,
+            end=asked.end,
+            timeout_s=call.timeout_s,
+        )
+    return content.ReadResult(str(read.cid), read.size)
 
 
-async def _list(call: Call) -> Any:
+async def _list_directory(asked: content.ListDirectory, call: Call) -> list[content.DirectoryEntry]:
+    async with call.node.fetch_session() as session:
+        return await list_directory(session, *parse_cid_path(asked.target))
+
+
+async def _describe_content(asked: content.DescribeContent, call: Call) -> content.ContentInfo:
+    async with call.node.fetch_session() as session:
+        return await describe(session, *parse_cid_path(asked.target))
+
+
+async def _find_providers(asked: content.FindProviders, call: Call) -> list[content.ProviderInfo]:
+    async with call.node.fetch_session() as session:
+        return await providers(session, call.node.dht, *parse_cid_path(asked.target))
+
+
+# --- what is kept ---------------------------------------------------------------------------
+
+
+async def _list_puts(asked: keeping.ListPuts, call: Call) -> list[keeping.PutSummary]:
     return await list_puts(call.node)
 
 
-async def _ls(call: Call) -> Any:
+async def _list_receipts(asked: keeping.ListReceipts, call: Call) -> list[keeping.SignedReceipt]:
+    return await receipts(call.node, _root(asked.root))
+
+
+async def _add_pin(asked: keeping.AddPin, call: Call) -> keeping.PinInfo:
     async with call.node.fetch_session() as session:
-        return await list_directory(session, *call.path)
+        root = _root(asked.root)
+        return await call.node.pinning().add(session, root, asked.name, call.watch)
 
 
-async def _stat(call: Call) -> Any:
-    async with call.node.fetch_session() as session:
-        return await describe(session, *call.path)
+async def _remove_pin(asked: keeping.RemovePin, call: Call) -> keeping.PinInfo:
+    return await call.node.pinning().remove(_root(asked.root))
 
 
-async def _providers(call: Call) -> Any:
-    async with call.node.fetch_session() as session:
-        return await providers(session, call.node.dht, *call.path)
+async def _list_pins(asked: keeping.ListPins, call: Call) -> list[keeping.PinInfo]:
+    return await call.node.pinning().list()
 
 
-async def _receipts(call: Call) -> Any:
-    return await receipts(call.node, call.root)
+async def _verify_store(asked: keeping.VerifyStore, call: Call) -> keeping.VerifyResult:
+    return await verify(call.node.disk, call.watch)
 
 
-async def _status(call: Call) -> Any:
+def _root(text: str) -> Cid:
+    """Raises InvalidCid, and UsageError for a path below a CID."""
+    root, names = parse_cid_path(text)
+    if names:
+        raise UsageError(f"this is about a whole CID, not a path in it: {'/'.join(names)!r}")
+    return root
+
+
+# --- nodes ----------------------------------------------------------------------------------
+
+
+async def _identify_node(asked: nodes.IdentifyNode, call: Call) -> nodes.NodeIdentity:
+    return identity(call.node)
+
+
+async def _describe_node(asked: nodes.DescribeNode, call: Call) -> nodes.NodeStatus:
     node = call.node
-    if call.request.target:
-        async with node.fetch_session() as session:
-            return await root_status(session, node.puts, node.dht, call.root)
     return await node_status(
         node.disk,
         node.ledger,
@@ -262,50 +269,36 @@ async def _status(call: Call) -> Any:
     )
 
 
-async def _peers(call: Call) -> Any:
+async def _describe_root(asked: nodes.DescribeRoot, call: Call) -> nodes.RootStatus:
+    node = call.node
+    async with node.fetch_session() as session:
+        return await root_status(session, node.puts, node.dht, _root(asked.root))
+
+
+async def _list_peers(asked: nodes.ListPeers, call: Call) -> list[nodes.KnownPeer]:
     return peers(call.node)
 
 
-async def _ping(call: Call) -> Any:
-    return await ping(call.node.identity, call.node.reach, call.request.target)
+async def _ping_node(asked: nodes.PingNode, call: Call) -> nodes.PingResult:
+    return await ping(call.node.identity, call.node.reach, asked.target)
 
 
-async def _id(call: Call) -> Any:
-    return identity(call.node)
-
-
-async def _pin_add(call: Call) -> Any:
-    async with call.node.fetch_session() as session:
-        return await call.node.pinning().add(session, call.root, call.request.name, call.progress)
-
-
-async def _pin_rm(call: Call) -> Any:
-    return await call.node.pinning().remove(call.root)
-
-
-async def _pin_ls(call: Call) -> Any:
-    return await call.node.pinning().list()
-
-
-async def _verify(call: Call) -> Any:
-    return await verify(call.node.disk, call.progress)
-
-
-OPERATIONS: Final[dict[str, Callable[[Call], Awaitable[Any]]]] = {
-    "put": _put,
-    "get": _get,
-    "cat": _cat,
-    "list": _list,
-    "ls": _ls,
-    "stat": _stat,
-    "providers": _providers,
-    "receipts": _receipts,
-    "status": _status,
-    "peers": _peers,
-    "ping": _ping,
-    "id": _id,
-    "pin-add": _pin_add,
-    "pin-rm": _pin_rm,
-    "pin-ls": _pin_ls,
-    "verify": _verify,
+USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, Call], Awaitable[object]]]] = {
+    content.Put: _put,
+    content.Get: _get,
+    content.Read: _read,
+    content.ListDirectory: _list_directory,
+    content.DescribeContent: _describe_content,
+    content.FindProviders: _find_providers,
+    keeping.ListPuts: _list_puts,
+    keeping.ListReceipts: _list_receipts,
+    keeping.AddPin: _add_pin,
+    keeping.RemovePin: _remove_pin,
+    keeping.ListPins: _list_pins,
+    keeping.VerifyStore: _verify_store,
+    nodes.IdentifyNode: _identify_node,
+    nodes.DescribeNode: _describe_node,
+    nodes.DescribeRoot: _describe_root,
+    nodes.ListPeers: _list_peers,
+    nodes.PingNode: _ping_node,
 }

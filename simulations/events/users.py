@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import node_id
-from dhtstore.node.flows.progress import no_progress
-from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.operations.operation import unwatched
 from dhtstore.tasks import all_ended
 from simulations.checks.checkers import PromiseJournal
 from simulations.events.workload import Operation, OperationKind, object_bytes
@@ -151,7 +151,7 @@ class Users:
         try:
             result = await self._population.run(number, put_bytes(node, data), what)
         except QuorumNotReached as error:
-            if isinstance(error.partial, PutResult):
+            if isinstance(error.partial, PutOutcome):
                 self.roots[operation.object] = error.partial.cid  # printed to the user as well
             raise
         self.roots[operation.object] = result.cid
@@ -209,10 +209,10 @@ class ClosestMissed(DhtstoreError):
     """A lookup that ended without the node that is closest to its key."""
 
 
-async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutResult:
+async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutOutcome:
     """Put bytes as a file without a disk."""
     return await node.uploader().put(
-        _once(data), name="bytes", replicas=replicas, min_acks=None, progress=no_progress
+        _once(data), name="bytes", replicas=replicas, min_acks=None, progress=unwatched
     )
 
 

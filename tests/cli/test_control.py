@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
+import msgspec
 import pytest
 
 from dhtstore.errors import DhtstoreError, RemoteProtocolError, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.net.local.client import LocalClient
+from dhtstore.net.local.client import RECEIVE_BYTES, connected, send_request
+from dhtstore.operations.content import DescribeContent, Get, Put
+from dhtstore.operations.conversation import Conversation
+from dhtstore.operations.messages import encode_operation
+from dhtstore.operations.operation import Operation, unwatched
 from dhtstore.store.home.home import Home
-from dhtstore.wire.control import Failure, Progress, Request, decode_answer, encode, error_of
 from tests.cli.conftest import Network
 from tests.cli.terminal import Daemon
 
 EMPTY = str(Cid.of(b""))
+DESCRIBE = DescribeContent(target=EMPTY)
 
 
 def ask(daemon: Daemon, message: bytes, descriptors: list[int]) -> DhtstoreError:
     """The error that a request results in."""
-    with LocalClient(Home(daemon.home).socket_path) as client:
-        client.send(message, descriptors)
-        answer = decode_answer(client.receive())
-        while isinstance(answer, Progress):
-            answer = decode_answer(client.receive())
-    assert isinstance(answer, Failure)
-    return error_of(answer)
+    conversation = Conversation(DESCRIBE, None, unwatched)
+    with connected(Home(daemon.home).socket_path) as client:
+        send_request(client, message, descriptors)
+        while not conversation.feed(client.recv(RECEIVE_BYTES)):
+            continue
+    with pytest.raises(DhtstoreError) as caught:
+        _ = conversation.result
+    return caught.value
+
+
+def request(op: str, descriptors: int = 0, **arguments: object) -> bytes:
+    asked = {"type": "request", "op": op, "arguments": arguments, "descriptors": descriptors}
+    return malformed(msgspec.msgpack.encode(asked))
+
+
+def encode(operation: Operation[Any]) -> bytes:
+    return encode_operation(operation, None)
 
 
 def malformed(body: bytes) -> bytes:
@@ -35,14 +51,14 @@ def malformed(body: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        (encode(Request("bogus")), UsageError),
-        (encode(Request("put", kind="file")), UsageError),
-        (encode(Request("put", kind="socket")), UsageError),
-        (encode(Request("put", kind="file", descriptors=1)), RemoteProtocolError),
-        (encode(Request("stat", target="xyz")), UsageError),
-        (encode(Request("get", target="xyz")), UsageError),
-        (encode(Request("get", target=EMPTY, name="x")), UsageError),
-        (encode(Request("cat", target=EMPTY)), UsageError),
+        (request("bogus"), UsageError),
+        (request("put", kind="file"), UsageError),
+        (request("put", kind="socket"), UsageError),
+        (encode(Put(kind="file")), RemoteProtocolError),
+        (encode(DescribeContent(target="xyz")), UsageError),
+        (request("get", target="xyz"), UsageError),
+        (request("get", target=EMPTY, name="x"), UsageError),
+        (request("cat", target=EMPTY), UsageError),
         (malformed(b"\xc1"), RemoteProtocolError),
         (malformed(b""), RemoteProtocolError),
         (malformed(b"\x82\xa4type\xa7request\xa2op\x05"), RemoteProtocolError),
@@ -59,7 +75,7 @@ def test_a_descriptor_of_the_wrong_kind(network: Network) -> None:
     read_end, write_end = os.pipe()
     try:
         for kind in ("file", "directory"):
-            message = encode(Request("put", kind=kind, name="pipe", descriptors=1))
+            message = request("put", 1, kind=kind, name="pipe")
             assert isinstance(ask(network.client, message, [read_end]), UsageError)
     finally:
         os.close(read_end)
@@ -71,7 +87,7 @@ def test_a_name_that_leaves_the_directory(network: Network) -> None:
     directory = os.open(network.client.home, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for name in ("../escaped", "a/b", "..", "", "nul\0"):
-            message = encode(Request("get", target=cid, name=name, descriptors=1))
+            message = encode(Get(target=cid, name=name))
             assert isinstance(ask(network.client, message, [directory]), UsageError), name
     finally:
         os.close(directory)

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from dhtstore.model.cid import Cid
+from dhtstore.operations.messages import encode_failure, encode_progress
+from dhtstore.operations.operation import Progress
 from dhtstore.store.home.home import Home
-from dhtstore.wire.control import Failure, Progress, encode
 from tests.cli.conftest import Network
 from tests.cli.terminal import COMMAND, ENVIRONMENT, Daemon, Daemons, end, run
 
@@ -302,8 +303,8 @@ def test_the_unexpected_is_1(tmp_path: Path) -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(encode(Progress("x", 1)))
-                connection.sendall(encode(Failure("DhtstoreError", "unexpected: KeyError()", {})))
+                connection.sendall(encode_progress(Progress("x", 1)))
+                connection.sendall(encode_failure(KeyError()))
 
         node = threading.Thread(target=answer)
         node.start()

@@ -9,22 +9,41 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import HomeInUse, HomeUnusable, NotRunning, RemoteProtocolError
-from dhtstore.net.local.client import LocalClient
+from dhtstore.net.local import async_client
+from dhtstore.net.local.client import connected, converse, send_request
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import LocalServer, Send
-from dhtstore.wire.control import REQUEST_MAX_BYTES, Request, Result, decode_request, encode
+from dhtstore.operations.content import DirectoryEntry, ListDirectory
+from dhtstore.operations.conversation import Conversation
+from dhtstore.operations.messages import (
+    REQUEST_MAX_BYTES,
+    decode_request,
+    encode_operation,
+    encode_result,
+    operation_of,
+)
+from dhtstore.operations.operation import unwatched
+
+HELLO = encode_operation(ListDirectory(target="hello"), None)
+
+
+def entry(name: str) -> DirectoryEntry:
+    return DirectoryEntry(name, "cid", "file", len(name))
 
 
 async def echo(body: bytes, descriptors: list[int], send: Send) -> None:
-    request = decode_request(body)
+    operation = operation_of(decode_request(body))
+    assert isinstance(operation, ListDirectory)
     read = [os.pread(descriptor, 100, 0).decode() for descriptor in descriptors]
-    send(encode(Result([request.target, *read])))
+    send(encode_result([entry(name) for name in (operation.target, *read)]))
 
 
-def ask(path: Path, message: bytes, descriptors: list[int]) -> bytes:
-    with LocalClient(path) as client:
-        client.send(message, descriptors)
-        return client.receive()
+def conversation(target: str) -> Conversation[list[DirectoryEntry]]:
+    return Conversation(ListDirectory(target=target), None, unwatched)
+
+
+def ask(path: Path, target: str, descriptors: list[int]) -> list[DirectoryEntry]:
+    return converse(path, conversation(target), descriptors)
 
 
 @pytest.fixture
@@ -39,12 +58,42 @@ async def test_a_request_with_descriptors_is_answered(path: Path, tmp_path: Path
     server = LocalServer(path, echo)
     await server.open()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    body = await asyncio.to_thread(ask, path, encode(Request("echo", target="hello")), files)
-    assert body == encode(Result(["hello", "first", "second"]))[4:]
+    found = await asyncio.to_thread(ask, path, "hello", files)
+    assert found == [entry("hello"), entry("first"), entry("second")]
     await server.close()
     assert not path.exists()
     for file in files:
-        os.close(file)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.close(file)
+
+
+async def test_a_program_with_an_event_loop_asks_without_a_thread(path: Path) -> None:
+    server = LocalServer(path, echo)
+    await server.open()
+    found = await async_client.converse(path, conversation("hello"), [])
+    assert found == [entry("hello")]
+    await server.close()
+
+
+async def test_cancelling_who_asks_cancels_the_work(path: Path) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(body: bytes, descriptors: list[int], send: Send) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    server = LocalServer(path, hang)
+    await server.open()
+    asking = asyncio.create_task(async_client.converse(path, conversation("x"), []))
+    await started.wait()
+    asking.cancel()
+    await ended.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await server.close()
 
 
 async def test_passed_descriptors_are_closed_when_the_command_ends(path: Path) -> None:
@@ -53,13 +102,12 @@ async def test_passed_descriptors_are_closed_when_the_command_ends(path: Path) -
     async def keep(body: bytes, descriptors: list[int], send: Send) -> None:
         passed.extend(descriptors)
         assert not os.get_inheritable(descriptors[0])
-        send(encode(Result(None)))
+        send(encode_result([]))
 
     server = LocalServer(path, keep)
     await server.open()
     read_end, write_end = os.pipe()
-    await asyncio.to_thread(ask, path, encode(Request("keep")), [write_end])
-    os.close(write_end)
+    await asyncio.to_thread(ask, path, "keep", [write_end])
     await server.close()
     assert os.read(read_end, 1) == b""  # no writer is left, so the server's copy is closed
     os.close(read_end)
@@ -78,10 +126,9 @@ async def test_work_is_cancelled_when_the_client_leaves(path: Path) -> None:
 
     server = LocalServer(path, hang)
     await server.open()
-    client = LocalClient(path)
-    client.send(encode(Request("hang")), [])
-    await started.wait()
-    with client:
+    with connected(path) as client:
+        send_request(client, HELLO, [])
+        await started.wait()
         assert not ended.is_set()
     await ended.wait()
     await server.close()
@@ -96,7 +143,7 @@ async def test_closing_the_server_tells_the_client(path: Path) -> None:
 
     server = LocalServer(path, hang)
     await server.open()
-    asking = asyncio.create_task(asyncio.to_thread(ask, path, encode(Request("hang")), []))
+    asking = asyncio.create_task(asyncio.to_thread(ask, path, "hang", []))
     await started.wait()
     await server.close()
     with pytest.raises(NotRunning, match="stopped while"):
@@ -105,7 +152,7 @@ async def test_closing_the_server_tells_the_client(path: Path) -> None:
 
 def test_nobody_listening(path: Path) -> None:
     with pytest.raises(NotRunning):
-        LocalClient(path)
+        connected(path)
 
 
 async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(path: Path) -> None:
@@ -115,8 +162,7 @@ async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(path: Path) -> N
     await server.open()
     with pytest.raises(HomeInUse):
         await LocalServer(path, echo).open()
-    body = await asyncio.to_thread(ask, path, encode(Request("echo", target="on")), [])
-    assert body == encode(Result(["on"]))[4:]
+    assert await asyncio.to_thread(ask, path, "on", []) == [entry("on")]
     await server.close()
 
 
@@ -148,8 +194,7 @@ async def test_nonsense_costs_only_its_connection(path: Path, message: bytes) ->
                 return b""
 
     assert await asyncio.to_thread(talk_nonsense) == b""
-    body = await asyncio.to_thread(ask, path, encode(Request("echo", target="on")), [])
-    assert body == encode(Result(["on"]))[4:]
+    assert await asyncio.to_thread(ask, path, "on", []) == [entry("on")]
     await server.close()
 
 
@@ -157,9 +202,9 @@ async def test_too_many_descriptors_are_refused_and_closed(path: Path) -> None:
     server = LocalServer(path, echo)
     await server.open()
     read_end, write_end = os.pipe()
+    ends = [write_end, *(os.dup(write_end) for _ in range(4))]
     with pytest.raises(NotRunning):
-        await asyncio.to_thread(ask, path, encode(Request("echo")), [write_end] * 5)
-    os.close(write_end)
+        await asyncio.to_thread(ask, path, "echo", ends)
     assert os.read(read_end, 1) == b""
     os.close(read_end)
     await server.close()
@@ -174,6 +219,6 @@ async def test_a_pipe_is_read_to_its_end() -> None:
 
 
 def test_malformed_requests() -> None:
-    for body in (b"", b"\xc1", encode(Result(1))[4:], b"\x80"):
+    for body in (b"", b"\xc1", encode_result(1)[4:], b"\x80"):
         with pytest.raises(RemoteProtocolError):
             decode_request(body)

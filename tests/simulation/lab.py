@@ -18,10 +18,10 @@ from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
 from dhtstore.node.duties.kept import unit_of_claim
-from dhtstore.node.flows.progress import ProgressSink, no_progress
-from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.operation import Watch, unwatched
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.ticket import Ticket
@@ -121,7 +121,7 @@ def address_of(node: Node) -> Address:
     return node.ports.endpoint.local
 
 
-def check_receipts(lab: Lab, result: PutResult, *, copies: int) -> None:
+def check_receipts(lab: Lab, result: PutOutcome, *, copies: int) -> None:
     """Distinct holders signed for the unit, verifiably without the network, and hold it."""
     by_unit: dict[bytes, set[bytes]] = {}
     crypto = SimCrypto(b"a stranger", b"a stranger")
@@ -152,7 +152,7 @@ def read_whole(store: BlockStore, unit: Unit) -> tuple[int, int]:
     return walk.blocks, walk.size_bytes
 
 
-def units_of(node: Node, result: PutResult) -> list[Unit]:
+def units_of(node: Node, result: PutOutcome) -> list[Unit]:
     return local_units(node.ports.store, result.cid)
 
 
@@ -162,8 +162,8 @@ async def put_with(
     *,
     replicas: int = 3,
     min_acks: int | None = None,
-    progress: ProgressSink = no_progress,
-) -> PutResult:
+    progress: Watch = unwatched,
+) -> PutOutcome:
     async def once() -> AsyncIterator[bytes]:
         yield data
 
@@ -174,7 +174,7 @@ async def put_with(
 
 async def pin(node: Node, root: Cid) -> None:
     async with node.fetch_session() as session:
-        await node.pinning().add(session, root, "kept", no_progress)
+        await node.pinning().add(session, root, "kept", unwatched)
 
 
 def policy_of(node: Node, root: Cid, **fields: Any) -> Policy:

@@ -12,10 +12,10 @@ from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachabl
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.copies.own_copy import own_copy
-from dhtstore.node.flows.progress import Progress
-from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -39,7 +39,7 @@ CONTENT = random.Random(3).randbytes(5 * MIB // 2)
 BLOCKS = 4  # three leaves and their parent
 
 
-def holders(lab: Lab, result: PutResult, *, but: Node) -> list[Node]:
+def holders(lab: Lab, result: PutOutcome, *, but: Node) -> list[Node]:
     keys = {receipt.signer for receipt in result.receipts}
     return [node for node in lab.nodes if node.public_key in keys and node is not but]
 
@@ -184,7 +184,7 @@ def test_two_nodes_are_two_copies_and_fewer_than_asked_for_is_an_error_with_the_
             await put_with(lab.nodes[0], b"other bytes", min_acks=3)
         error = caught.value
         assert (error.copies, error.wanted, error.min_acks) == (2, 3, 3)
-        assert isinstance(error.partial, PutResult)
+        assert isinstance(error.partial, PutOutcome)
         check_receipts(lab, error.partial, copies=2)
         assert await get_bytes(lab.nodes[1], error.partial.cid) == b"other bytes"
         assert len(lab.nodes[0].receipts.for_root(error.partial.cid)) == 2

@@ -15,9 +15,9 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
 from dhtstore.node.flows.join import Trust
-from dhtstore.node.flows.progress import no_progress
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.node import Node
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIB, PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -155,7 +155,7 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         assert not back.failed.done()
         assert await back.reprovide.announce_all() == 3
         assert len(back.claims.units_kept(back.identity.now_unix_s())) == 3 - (damage == "claim")
-        assert (await verify(back.disk, no_progress)).damaged == []
+        assert (await verify(back.disk, unwatched)).damaged == []
 
     tell(story)
 

@@ -14,11 +14,11 @@ import pytest
 
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
-from dhtstore.node.flows.get import GetResult, get
-from dhtstore.node.flows.progress import Progress, ProgressSink, no_progress
-from dhtstore.node.flows.put import PutResult
+from dhtstore.node.flows.get import GetOutcome, get
+from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.operations.operation import Progress, Watch, unwatched
 from dhtstore.params import GIB, MIB
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.files.source import FileSource, TreeSource
@@ -36,7 +36,7 @@ from tests.unit.content.test_vectors import VECTORS, content, expand, label
 RNG_SEED = 11
 
 
-async def put_path(node: Node, path: Path, progress: ProgressSink = no_progress) -> PutResult:
+async def put_path(node: Node, path: Path, progress: Watch = unwatched) -> PutOutcome:
     fd = os.open(path, os.O_RDONLY)
     source = TreeSource(fd, path.name) if path.is_dir() else FileSource(fd, path.name)
     try:
@@ -47,12 +47,12 @@ async def put_path(node: Node, path: Path, progress: ProgressSink = no_progress)
         source.close()
 
 
-async def get_into(node: Node, root: Cid, target: Path, *names: str) -> GetResult:
+async def get_into(node: Node, root: Cid, target: Path, *names: str) -> GetOutcome:
     fd = os.open(target.parent, os.O_RDONLY)
     try:
         async with node.fetch_session() as session:
             return await get(
-                session, root, names, fd, target.name, timeout_s=None, progress=no_progress
+                session, root, names, fd, target.name, timeout_s=None, progress=unwatched
             )
     finally:
         os.close(fd)
@@ -70,7 +70,7 @@ def shape(path: Path) -> dict[str, object]:
     return found
 
 
-async def round_trip(lab: Lab, source: Path, out: Path) -> PutResult:
+async def round_trip(lab: Lab, source: Path, out: Path) -> PutOutcome:
     """Put on one node, get on another that holds nothing, and compare."""
     await lab.grow(4)
     result = await put_path(lab.nodes[1], source)

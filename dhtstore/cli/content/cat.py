@@ -17,12 +17,13 @@ def cat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")
 
 def stream(common: Common, cid: str) -> None:
     """Have the node write to a pipe and print what comes."""
-    from dhtstore.cli.running import session
+    from dhtstore.cli.running.errand import Errand
+    from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.pipes import to_stdout
     from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.content import Read
 
     root, names = parse_cid_path(cid)
-    request = Request("cat", target="/".join([str(root), *names]))
+    reading = Read(target="/".join([str(root), *names]))
     with to_stdout() as pump:
-        session.run(common, session.Errand(request, [pump.give], sent=pump.start))
+        run(common, Errand(reading, [pump.give], sent=pump.start))

@@ -18,15 +18,14 @@ def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
     from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.content import ListDirectory
 
     root, names = parse_cid_path(cid)
-    rows = ask(common, Request("ls", target="/".join([str(root), *names])))
+    rows = ask(common, ListDirectory(target="/".join([str(root), *names])))
     if common.json:
         print_json(rows)
         return
     cells = [
-        (row["cid"], None if row["type"] == "directory" else row["size"], row["type"], row["name"])
-        for row in rows
+        (row.cid, None if row.type == "directory" else row.size, row.type, row.name) for row in rows
     ]
     print_table(cells, ("cid", "size", "type", "name"))

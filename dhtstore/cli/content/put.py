@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+
+if TYPE_CHECKING:
+    from dhtstore.operations.content import Put, PutResult
 
 
 @command
@@ -31,24 +32,25 @@ def put(
 
     Exit code 7 means that fewer than M copies were reached; the CID is printed all the same.
     """
-    from dhtstore.errors import QuorumNotReached, UsageError
-    from dhtstore.wire.control import Request
+    from dhtstore.errors import QuorumNotReached
+    from dhtstore.operations.content import Put, PutResult
 
-    if min_acks is not None and replicas is not None and min_acks > replicas:
-        raise UsageError(f"--min-acks {min_acks} is more than --replicas {replicas}")
-    request = Request("put", name=name, replicas=replicas, min_acks=min_acks)
+    wanted = Put(kind="stream", name=name, replicas=replicas, min_acks=min_acks)
     try:
-        result = _send(common, path, request)
+        result = _send(common, path, wanted)
     except QuorumNotReached as error:
-        _report(common, vars(error).get("partial") or {})
+        if isinstance(error.partial, PutResult):
+            _report(common, error.partial)
         raise
     _report(common, result)
 
 
-def _send(common: Common, path: str, request: Any) -> Any:
+def _send(common: Common, path: str, wanted: Put) -> PutResult:
     import msgspec
 
-    from dhtstore.cli.running import session
+    from dhtstore.api.files import open_source
+    from dhtstore.cli.running.errand import Errand
+    from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.bar import progress_bar
 
     with ExitStack() as stack:
@@ -57,47 +59,21 @@ def _send(common: Common, path: str, request: Any) -> Any:
             from dhtstore.cli.terminal.pipes import from_stdin
 
             pump = stack.enter_context(from_stdin())
-            request = msgspec.structs.replace(request, kind="stream", name=request.name or "-")
-            return session.run(common, session.Errand(request, [pump.give], watch, pump.start))
-        descriptor, kind = _open(path)
-        stack.callback(os.close, descriptor)
-        name = request.name or os.fsencode(Path(path).resolve().name).decode(errors="replace")
-        request = msgspec.structs.replace(request, kind=kind, name=name)
-        return session.run(common, session.Errand(request, [descriptor], watch))
+            piped = msgspec.structs.replace(wanted, name=wanted.name or "-")
+            return run(common, Errand(piped, [pump.give], watch, pump.start))
+        source = open_source(path)
+        named = msgspec.structs.replace(wanted, kind=source.kind, name=wanted.name or source.name)
+        return run(common, Errand(named, [source.descriptor], watch))
 
 
-def _open(path: str) -> tuple[int, str]:
-    """Open it here, with the caller's permissions; raises UnreadableSource."""
-    import stat
-
-    from dhtstore.errors import UnreadableSource
-
-    try:
-        # O_NONBLOCK: opening a FIFO must not wait for its other end
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UnreadableSource(f"cannot read {path}: {reason}") from error
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISDIR(mode):
-        return descriptor, "directory"
-    if stat.S_ISREG(mode):
-        return descriptor, "file"
-    os.close(descriptor)
-    raise UnreadableSource(f"{path} is neither a file nor a directory; use - to put a stream")
-
-
-def _report(common: Common, result: Any) -> None:
+def _report(common: Common, result: PutResult) -> None:
     from dhtstore.cli.terminal.show import emit, print_json, say
 
-    if not result:
-        return
-    copies, wanted = result["replicas"], result["wanted"]
-    if copies < wanted:
-        say(common, f"{copies} of {wanted} copies")
-        for node, cause in result["causes"].items():
+    if result.replicas < result.wanted:
+        say(common, f"{result.replicas} of {result.wanted} copies")
+        for node, cause in result.causes.items():
             say(common, f"  {node}: {cause}")
     if common.json:
         print_json(result)
     else:
-        emit(result["cid"])
+        emit(result.cid)

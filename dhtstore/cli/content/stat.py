@@ -16,16 +16,16 @@ def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]"
     Size is the content of a file; dag size is all blocks below CID, as its links claim them.
     """
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import print_fields, print_json
+    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
     from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.content import DescribeContent
 
     root, names = parse_cid_path(cid)
-    fields = ask(common, Request("stat", target="/".join([str(root), *names])))
+    found = ask(common, DescribeContent(target="/".join([str(root), *names])))
     if common.json:
-        print_json(fields)
+        print_json(found)
         return
-    print_fields(_labelled(fields))
+    print_fields(_labelled(fields_of(found)))
 
 
 def _labelled(fields: dict[str, Any]) -> dict[str, object]:

@@ -20,24 +20,25 @@ def config(
     Settings: network, listen, advertise, capacity, replicas, min_acks, accept, owner_quota,
     domain.  Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
     """
-    from dhtstore.cli.running.where import home_of, set_in_file
+    from dhtstore.api.homes import home_path, set_in_file
     from dhtstore.config import KEYS
     from dhtstore.errors import InvalidSetting
+    from dhtstore.store.home.home import Home
 
     if key and key not in KEYS:
         raise InvalidSetting(f"there is no setting {key!r}; there are {', '.join(KEYS)}")
     if value is not None:
-        set_in_file(home_of(common), key, value)
+        set_in_file(Home(home_path(common.home)), key, value)
         return
     _show(common, key)
 
 
 def _show(common: Common, key: str) -> None:
-    from dhtstore.cli.running.where import settings_here
+    from dhtstore.api.homes import home_path, settings_in
     from dhtstore.cli.terminal.show import emit, print_fields, print_json
     from dhtstore.config import shown
 
-    values = shown(settings_here(common))
+    values = shown(settings_in(home_path(common.home)))
     if key:
         values = {key: values[key]}
     if common.json:

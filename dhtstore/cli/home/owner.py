@@ -20,13 +20,14 @@ app: Final = typer.Typer(
 @command
 def export(common: Common) -> None:
     """Print the owner's private key on one line.  Whoever has it can put and remove as you."""
-    from dhtstore.cli.running.where import home_of
+    from dhtstore.api.homes import home_path
     from dhtstore.cli.terminal.show import emit, print_json, say
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
+    from dhtstore.store.home.home import Home
     from dhtstore.store.home.owner_key import export_key, has_owner_key
 
-    home = home_of(common)
+    home = Home(home_path(common.home))
     if not has_owner_key(home):
         raise UsageError(f"there is no owner key in {home.path} yet; `dhtstore join` makes one")
     seed = home.key_seed("owner", b"")
@@ -48,14 +49,15 @@ def import_(
 
     No node may be running on it.
     """
-    from dhtstore.cli.running.where import home_of
+    from dhtstore.api.homes import home_path
     from dhtstore.cli.terminal.show import emit, print_json
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
+    from dhtstore.store.home.home import Home
     from dhtstore.store.home.owner_key import has_owner_key, import_key, save_owner_key
 
     seed = import_key(_text(file))
-    home = home_of(common)
+    home = Home(home_path(common.home))
     with closing(home.lock()):
         other = has_owner_key(home) and home.key_seed("owner", b"") != seed
         if other and not force:

@@ -11,20 +11,20 @@ def list_puts(common: Common) -> None:
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
     from dhtstore.config import format_size
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.keeping import ListPuts
 
-    rows = ask(common, Request("list"))
+    rows = ask(common, ListPuts())
     if common.json:
         print_json(rows)
         return
     cells = [
         (
-            row["name"],
-            row["cid"],
-            format_size(row["size"]),
-            moment(row["created"]),
-            f"{row['copies']}/{row['replicas']}",
-            f"expires {moment(row['expires'])}",
+            row.name,
+            row.cid,
+            format_size(row.size),
+            moment(row.created),
+            f"{row.copies}/{row.replicas}",
+            f"expires {moment(row.expires)}",
         )
         for row in rows
     ]

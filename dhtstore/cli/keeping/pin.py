@@ -17,18 +17,19 @@ app: Final = typer.Typer(help="Keep things here, whatever the network wants.", n
 @command
 def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
     """Fetch all of CID into this node's store, keep it and announce it."""
-    from dhtstore.cli.running.session import Errand, run
+    from dhtstore.cli.running.errand import Errand
+    from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.bar import progress_bar
     from dhtstore.cli.terminal.show import emit, print_json
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.keeping import AddPin
 
     root = _whole(cid)
     with progress_bar(common) as watch:
-        pinned = run(common, Errand(Request("pin-add", target=str(root)), watch=watch))
+        pinned = run(common, Errand(AddPin(root=str(root)), watch=watch))
     if common.json:
         print_json(pinned)
         return
-    emit(pinned["cid"])
+    emit(pinned.cid)
 
 
 @command
@@ -36,10 +37,10 @@ def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> No
     """Stop keeping CID for its own sake; exit code 3 if it was not pinned."""
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.keeping import RemovePin
 
     root = _whole(cid)
-    removed = ask(common, Request("pin-rm", target=str(root)))
+    removed = ask(common, RemovePin(root=str(root)))
     if common.json:
         print_json(removed)
 
@@ -49,13 +50,13 @@ def ls(common: Common) -> None:
     """List the pins: CID, whether made by a put or by hand, and name."""
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.keeping import ListPins
 
-    rows = ask(common, Request("pin-ls"))
+    rows = ask(common, ListPins())
     if common.json:
         print_json(rows)
         return
-    print_table([(row["cid"], row["kind"], row["name"]) for row in rows], ("cid", "kind", "name"))
+    print_table([(row.cid, row.kind, row.name) for row in rows], ("cid", "kind", "name"))
 
 
 def _whole(text: str) -> Cid:

@@ -18,15 +18,14 @@ def receipts(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")])
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
     from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.keeping import ListReceipts
 
     root, _ = parse_cid_path(cid)
-    rows = ask(common, Request("receipts", target=str(root)))
+    rows = ask(common, ListReceipts(root=str(root)))
     if common.json:
         print_json(rows)
         return
     cells = [
-        (row["node"], row["unit"], row["blocks"], row["size"], moment(row["time"]), "verified")
-        for row in rows
+        (row.node, row.unit, row.blocks, row.size, moment(row.time), "verified") for row in rows
     ]
     print_table(cells, ("node", "unit", "blocks", "bytes", "signed", "signature"))

@@ -9,11 +9,11 @@ from dhtstore.cli.terminal.common import Common, command
 def identity(common: Common) -> None:
     """Show this node's id, keys, addresses and ticket."""
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import print_fields, print_json
-    from dhtstore.wire.control import Request
+    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
+    from dhtstore.operations.nodes import IdentifyNode
 
-    fields = ask(common, Request("id"))
+    told = ask(common, IdentifyNode())
     if common.json:
-        print_json(fields)
+        print_json(told)
         return
-    print_fields(fields)
+    print_fields(fields_of(told))

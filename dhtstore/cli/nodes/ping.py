@@ -19,11 +19,11 @@ def ping(
     """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import emit, print_json
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.nodes import PingNode
 
-    answer = ask(common, Request("ping", target=node))
+    answer = ask(common, PingNode(target=node))
     if common.json:
         print_json(answer)
         return
-    took = "this node itself" if answer["itself"] else f"{answer['rtt_ms']:.1f} ms"
-    emit(f"{answer['node']} at {answer['address']}: {took}")
+    took = "this node itself" if answer.itself else f"{answer.rtt_ms:.1f} ms"
+    emit(f"{answer.node} at {answer.address}: {took}")

@@ -15,12 +15,12 @@ def providers(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/P
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
     from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
+    from dhtstore.operations.content import FindProviders
 
     root, names = parse_cid_path(cid)
-    rows = ask(common, Request("providers", target="/".join([str(root), *names])))
+    rows = ask(common, FindProviders(target="/".join([str(root), *names])))
     if common.json:
         print_json(rows)
         return
-    cells = [(row["node"], row["addresses"], f"until {moment(row['expires'])}") for row in rows]
+    cells = [(row.node, row.addresses, f"until {moment(row.expires)}") for row in rows]
     print_table(cells, ("node", "addresses", "record"))

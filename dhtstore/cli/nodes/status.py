@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,35 +12,36 @@ from dhtstore.cli.terminal.common import Common, command
 @command
 def status(common: Common, cid: Annotated[str, typer.Argument(metavar="[CID]")] = "") -> None:
     """Tell how this node is doing; or, for each unit of CID, how many nodes provide it."""
-    from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import print_json
-    from dhtstore.model.cid import parse_cid_path
-    from dhtstore.wire.control import Request
-
-    target = str(parse_cid_path(cid)[0]) if cid else ""
-    fields = ask(common, Request("status", target=target))
-    if common.json:
-        print_json(fields)
-    elif cid:
-        _print_units(fields)
+    if cid:
+        _show_root(common, cid)
     else:
-        _print_node(fields)
+        _show_node(common)
 
 
-def _print_node(fields: dict[str, Any]) -> None:
-    from dhtstore.cli.terminal.show import print_fields
+def _show_node(common: Common) -> None:
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
     from dhtstore.config import format_size
+    from dhtstore.operations.nodes import DescribeNode
 
-    sizes = {name: format_size(fields[name]) for name in ("capacity", "used")}
-    print_fields({**fields, **sizes, "uptime": f"{fields['uptime']:.0f} s"})
+    told = ask(common, DescribeNode())
+    if common.json:
+        print_json(told)
+        return
+    sizes = {"capacity": format_size(told.capacity), "used": format_size(told.used)}
+    print_fields({**fields_of(told), **sizes, "uptime": f"{told.uptime:.0f} s"})
 
 
-def _print_units(fields: dict[str, Any]) -> None:
-    from dhtstore.cli.terminal.show import print_table
+def _show_root(common: Common, cid: str) -> None:
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import print_json, print_table
+    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.operations.nodes import DescribeRoot
 
-    wanted = "" if fields["replicas"] is None else f" of {fields['replicas']}"
-    cells = [
-        (row["unit"], f"{len(row['providers'])}{wanted}", row["providers"])
-        for row in fields["units"]
-    ]
+    told = ask(common, DescribeRoot(root=str(parse_cid_path(cid)[0])))
+    if common.json:
+        print_json(told)
+        return
+    wanted = "" if told.replicas is None else f" of {told.replicas}"
+    cells = [(row.unit, f"{len(row.providers)}{wanted}", row.providers) for row in told.units]
     print_table(cells, ("unit", "copies", "holders"))

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dhtstore.cli.terminal.common import Common
-from dhtstore.wire.control import Progress
-
-Watch = Callable[[Progress], None]
+from dhtstore.operations.operation import Progress, Watch, unwatched
 
 
 @contextmanager
 def progress_bar(common: Common) -> Iterator[Watch]:
     """Shows bytes, rate, time left and holders of each phase while the block runs."""
     if common.quiet or not sys.stderr.isatty():
-        yield lambda progress: None
+        yield unwatched
         return
     from rich.console import Console
     from rich.progress import (

@@ -15,6 +15,7 @@ from typing import Final
 
 from dhtstore.cli.terminal.common import output_error
 from dhtstore.errors import UnreadableSource
+from dhtstore.net.local.client import Abort
 
 _PIECE_BYTES: Final = 256 * 1024
 
@@ -29,19 +30,18 @@ class Pump:
 
     def __init__(self, give: int, keep: int, copy: Callable[[], None]) -> None:
         self.give, self._keep, self._copy = give, keep, copy
-        self._cancel: Callable[[], None] | None = None
+        self._abort: Abort | None = None
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self, cancel: Callable[[], None]) -> None:
-        """Call when the node has its copy: ours is closed, so that the end can be seen."""
-        self._cancel = cancel
-        os.close(self.give)
+    def start(self, abort: Abort) -> None:
+        """Call when ``give`` is with the node; ``abort`` ends the operation."""
+        self._abort = abort
         self._thread.start()
 
     def finish(self) -> None:
         """Wait until everything is through; raises what reading or writing raised."""
-        if self._cancel is not None:
+        if self._abort is not None:
             self._thread.join()
         self.check()
 
@@ -55,8 +55,8 @@ class Pump:
             self._copy()
         except OSError as error:
             self._error = error
-            assert self._cancel is not None
-            self._cancel()
+            if self._abort is not None:
+                self._abort()
         os.close(self._keep)
 
 

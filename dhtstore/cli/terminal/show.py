@@ -34,9 +34,12 @@ def emit(line: object) -> None:
 
 
 def print_json(value: Any) -> None:
+    """A result of an operation, or plain JSON types."""
     import json
 
-    emit(json.dumps(value, indent=2, ensure_ascii=False))
+    import msgspec
+
+    emit(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
@@ -48,6 +51,13 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> Non
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         emit("  ".join(cells).rstrip())
+
+
+def fields_of(result: Any) -> dict[str, Any]:
+    """The fields of a result by name, in order."""
+    import msgspec
+
+    return msgspec.structs.asdict(result)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:

@@ -8,69 +8,71 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
+from typing import TypeVar
 
 from dhtstore.errors import NotRunning
-from dhtstore.wire.control import ANSWER_MAX_BYTES, LENGTH_BYTES, body_length
+from dhtstore.operations.conversation import Conversation
+
+RECEIVE_BYTES = 1 << 20
+Abort = Callable[[], None]
+R = TypeVar("R")
 
 
-class LocalClient:
-    """One command's conversation with the node; blocking."""
+def converse(
+    path: Path,
+    conversation: Conversation[R],
+    descriptors: Sequence[int],
+    sent: Callable[[Abort], None] = lambda abort: None,
+) -> R:
+    """Ask the node that listens at ``path`` and wait for the result.
 
-    def __init__(self, path: Path) -> None:
-        """Connect; raises NotRunning if nobody listens there."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise NotRunning(f"no node is running here ({path}: {error.strerror})") from error
-        if not same_user(self._socket):
-            self._socket.close()
-            raise NotRunning(f"{path} belongs to another user's process")
+    ``descriptors`` go along and are closed here; ``sent`` is called when the node has copies of
+    its own, with what ends the request from any thread.  Raises NotRunning if nobody listens or
+    the node dies meanwhile, and what the operation failed with.
+    """
+    try:
+        connection = connected(path)
+        with connection:
+            send_request(connection, conversation.request, descriptors)
+            close_all(descriptors)
+            descriptors = ()
+            sent(lambda: _shut_down(connection))
+            while not conversation.feed(_receive(connection)):
+                continue
+            return conversation.result
+    finally:
+        close_all(descriptors)
 
-    def send(self, message: bytes, descriptors: list[int]) -> None:
-        """Send the one request; raises NotRunning."""
-        try:
-            sent = socket.send_fds(self._socket, [message], descriptors)
-            if sent < len(message):  # an empty send would fail if the node has answered and left
-                self._socket.sendall(message[sent:])
-        except OSError as error:
-            raise NotRunning("the node refused the connection or stopped") from error
 
-    def receive(self) -> bytes:
-        """The body of the next message; raises NotRunning when the node dies before it."""
-        length = body_length(self._exactly(LENGTH_BYTES), ANSWER_MAX_BYTES)
-        return self._exactly(length)
+def connected(path: Path) -> socket.socket:
+    """A connection to the node that listens there; raises NotRunning."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        raise NotRunning(f"no node is running here ({path}: {error.strerror})") from error
+    if not same_user(connection):
+        connection.close()
+        raise NotRunning(f"{path} belongs to another user's process")
+    return connection
 
-    def abort(self) -> None:
-        """End the conversation from another thread: the node stops, ``receive`` raises."""
-        with contextlib.suppress(OSError):  # it has ended by itself
-            self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _exactly(self, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            try:
-                piece = self._socket.recv(min(count - len(data), 1 << 20))
-            except OSError:
-                piece = b""
-            if not piece:
-                raise NotRunning("the node stopped while it was working on this command")
-            data += piece
-        return bytes(data)
+def send_request(connection: socket.socket, request: bytes, descriptors: Sequence[int]) -> None:
+    """Send the one request with its descriptors; raises NotRunning."""
+    try:
+        sent = socket.send_fds(connection, [request], list(descriptors))
+        if sent < len(request):  # an empty send would fail if the node has answered and left
+            connection.sendall(request[sent:])
+    except OSError as error:
+        raise NotRunning("the node refused the connection or stopped") from error
 
-    def __enter__(self) -> LocalClient:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._socket.close()
+def close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def same_user(connection: socket.socket) -> bool:
@@ -79,3 +81,16 @@ def same_user(connection: socket.socket) -> bool:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     uid: int = struct.unpack("3i", credentials)[1]
     return uid == os.geteuid()
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """What came; empty at the end of the connection, by whichever side."""
+    try:
+        return connection.recv(RECEIVE_BYTES)
+    except OSError:
+        return b""
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)

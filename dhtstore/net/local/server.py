@@ -17,7 +17,7 @@ from typing import Final
 
 from dhtstore.errors import HomeInUse, HomeUnusable, RemoteProtocolError
 from dhtstore.net.local.client import same_user
-from dhtstore.wire.control import (
+from dhtstore.operations.messages import (
     DESCRIPTORS_MAX,
     LENGTH_BYTES,
     REQUEST_MAX_BYTES,

@@ -16,13 +16,13 @@ from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.fetch import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.progress import Progress, ProgressSink
+from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.files.output import FileOutput, check_target
 from dhtstore.store.files.tree_output import TreeOutput
 
 
 @dataclass(frozen=True, slots=True)
-class GetResult:
+class GetOutcome:
     """``size`` bytes of content were written; ``holders`` are the nodes that were connected
     to for blocks and ``causes`` why others could not be (node -> reason)."""
 
@@ -40,8 +40,8 @@ async def get(
     name: str,
     *,
     timeout_s: float | None,
-    progress: ProgressSink,
-) -> GetResult:
+    progress: Watch,
+) -> GetOutcome:
     """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory.
 
     Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
@@ -63,7 +63,7 @@ async def get(
         await run(target.finish)
     finally:
         await run(target.close)
-    return GetResult(resolved.cid, target.size_bytes, session.connected, session.unreached)
+    return GetOutcome(resolved.cid, target.size_bytes, session.connected, session.unreached)
 
 
 class Target:

@@ -24,12 +24,15 @@ from dhtstore.wire.ticket import Ticket, looks_like_ticket
 SEEDS_AT_ONCE = 8
 
 
+LearnSeed = Callable[[str, PublicKey], None]  # HOST:PORT, the key that was shown there
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """Keys of seeds given as HOST:PORT: ``known`` from earlier, ``learn`` for a first meeting."""
 
     known: Mapping[str, PublicKey] = field(default_factory=dict)
-    learn: Callable[[str, PublicKey], None] = lambda seed, key: None
+    learn: LearnSeed = lambda seed, key: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,13 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.progress import Progress, ProgressSink
 from dhtstore.node.flows.root_units import root_units
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
+from dhtstore.operations.keeping import PinInfo
+from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.store.ledger.pins import Pins
-
-
-@dataclass(frozen=True, slots=True)
-class PinRow:
-    """``kind`` is "put" for what a put keeps and "user" for what was pinned by hand."""
-
-    cid: str
-    kind: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +33,7 @@ class Pinning:
     identity: Identity
     dht: DhtService
 
-    async def add(
-        self, session: FetchSession, root: Cid, name: str, progress: ProgressSink
-    ) -> PinRow:
+    async def add(self, session: FetchSession, root: Cid, name: str, progress: Watch) -> PinInfo:
         """Bring all of it into the store, pin it and announce it.
 
         Raises NoRoom and what ``fetch`` raises; what came before is picked up by the next try.
@@ -54,25 +44,25 @@ class Pinning:
             await self.disk.blocking.run(self.pins.add, root, name, "user")
         for unit in units:
             await self._announce(unit)
-        return PinRow(str(root), "user", name)
+        return PinInfo(str(root), "user", name)
 
-    async def remove(self, root: Cid) -> PinRow:
+    async def remove(self, root: Cid) -> PinInfo:
         """Raises NotHere if it was not pinned by hand.  Pins of puts stay."""
         if not await self.disk.blocking.run(self.pins.remove, root, "user"):
             raise NotHere(f"{root} is not pinned by hand here")
-        return PinRow(str(root), "user", "")
+        return PinInfo(str(root), "user", "")
 
-    async def list(self) -> list[PinRow]:
+    async def list(self) -> list[PinInfo]:
         """By CID, those of puts too."""
         pins = await self.disk.blocking.run(self.pins.list)
-        return [PinRow(str(pin.cid), pin.kind, pin.name) for pin in pins]
+        return [PinInfo(str(pin.cid), pin.kind, pin.name) for pin in pins]
 
     async def _announce(self, unit: Unit) -> None:
         records = [(self.identity.provider_record(unit.key), self.identity.record())]
         await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
 
 
-async def _bring(session: FetchSession, units: list[Unit], progress: ProgressSink) -> None:
+async def _bring(session: FetchSession, units: list[Unit], progress: Watch) -> None:
     total = sum(unit.size_bytes for unit in units)
     done = 0
     for unit in units:

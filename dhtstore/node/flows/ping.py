@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import ConnectionLost, RefusedByNetwork, UnknownNode, Unreachable, UsageError
 from dhtstore.model.contact import Contact, split_host_port
@@ -14,6 +12,7 @@ from dhtstore.node.context import Reach
 from dhtstore.node.flows.join import dial_unknown
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.pool import Links
+from dhtstore.operations.nodes import PingResult
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     NODE_ID_BYTES,
@@ -25,17 +24,7 @@ from dhtstore.wire.ticket import TICKET_PREFIX, Ticket
 _TRIES = 2  # a lost datagram is no dead node
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Who answered, where, and how fast; ``itself``: the node that was asked to ping."""
-
-    node: str
-    address: str
-    rtt_ms: float
-    itself: bool = False
-
-
-async def ping(identity: Identity, reach: Reach, target: str) -> Answer:
+async def ping(identity: Identity, reach: Reach, target: str) -> PingResult:
     """Measure a round trip to ``target``: a node id or public key in hex, a ticket or HOST:PORT.
 
     Raises UsageError, InvalidTicket, RefusedByNetwork, UnknownNode (no address known),
@@ -43,7 +32,7 @@ async def ping(identity: Identity, reach: Reach, target: str) -> Answer:
     """
     contacts = await _contacts(identity, reach, target)
     if contacts[0].node == identity.node:
-        return Answer(format_node(identity.node), str(contacts[0].address), 0.0, itself=True)
+        return PingResult(format_node(identity.node), str(contacts[0].address), 0.0, itself=True)
     causes: dict[str, str] = {}
     for contact in contacts:
         for _ in range(_TRIES):
@@ -52,7 +41,7 @@ async def ping(identity: Identity, reach: Reach, target: str) -> Answer:
             except ConnectionLost as error:
                 causes[str(contact.address)] = str(error)
             else:
-                return Answer(format_node(contact.node), str(contact.address), rtt_s * 1000)
+                return PingResult(format_node(contact.node), str(contact.address), rtt_s * 1000)
     reasons = "; ".join(f"{address}: {cause}" for address, cause in causes.items())
     raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
 

@@ -23,12 +23,12 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.copies.own_copy import own_copy
 from dhtstore.node.copies.place import Placer
-from dhtstore.node.flows.progress import Progress, ProgressSink
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.importing.files import Import, Source
 from dhtstore.node.importing.tree import Imported
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
 from dhtstore.replication.ranking import Stage, subnet
@@ -53,7 +53,7 @@ class HolderReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PutResult:
+class PutOutcome:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
     and its last reason, why there are not more; ``reports`` tell the same of each unit and each
     node that came into question."""
@@ -113,12 +113,12 @@ class Uploader:
         name: str,
         replicas: int | None,
         min_acks: int | None,
-        progress: ProgressSink,
-    ) -> PutResult:
+        progress: Watch,
+    ) -> PutOutcome:
         """Store ``source`` with the given policy (defaults: the node's settings).
 
         Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
-        (nothing was announced), QuorumNotReached with the PutResult as ``partial`` when fewer
+        (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
         than ``min_acks`` copies have receipts, and Unreachable when nobody could be told of them.
         """
         wanted = replicas or self.settings.replicas
@@ -146,7 +146,7 @@ class Uploader:
         known = sum(contact.storage for contact in self.dht.contacts())
         return known + int(self.settings.storage)
 
-    async def _import(self, source: Source, progress: ProgressSink) -> Imported:
+    async def _import(self, source: Source, progress: Watch) -> Imported:
         total = source.size_bytes if isinstance(source, FileSource) else None
         work = Import(
             self.disk,
@@ -174,7 +174,7 @@ class Uploader:
     # --- copies -----------------------------------------------------------------------------
 
     async def _place_all(
-        self, imported: Imported, units: Sequence[Unit], policy: Policy, progress: ProgressSink
+        self, imported: Imported, units: Sequence[Unit], policy: Policy, progress: Watch
     ) -> list[PlacedUnit]:
         """One unit after the other: bounds what holders must reserve at once."""
         elsewhere = policy.replicas - self.settings.storage
@@ -222,7 +222,7 @@ class Uploader:
 class _CopyMeter:
     """Adds up what the holders of the current unit report."""
 
-    def __init__(self, sink: ProgressSink, total_bytes: int) -> None:
+    def __init__(self, sink: Watch, total_bytes: int) -> None:
         self._sink, self._total_bytes = sink, total_bytes
         self._before_bytes = 0
         self._held: dict[NodeId, int] = {}
@@ -246,8 +246,8 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
 
 def _result(
     imported: Imported, placed: Sequence[PlacedUnit], wanted: int, min_acks: int
-) -> PutResult:
-    return PutResult(
+) -> PutOutcome:
+    return PutOutcome(
         cid=imported.cid,
         size_bytes=imported.size_bytes,
         replicas=wanted,
@@ -259,7 +259,7 @@ def _result(
     )
 
 
-def _check_result(result: PutResult, placed: Sequence[PlacedUnit]) -> None:
+def _check_result(result: PutOutcome, placed: Sequence[PlacedUnit]) -> None:
     if result.copies < result.min_acks:
         raise _quorum_not_reached(result)
     if not all(each.announced or not each.copies for each in placed):
@@ -269,7 +269,7 @@ def _check_result(result: PutResult, placed: Sequence[PlacedUnit]) -> None:
         )
 
 
-def _quorum_not_reached(result: PutResult) -> QuorumNotReached:
+def _quorum_not_reached(result: PutOutcome) -> QuorumNotReached:
     causes = "; ".join(f"{node[:12]}: {why}" for node, why in result.causes.items())
     why = causes or "no other storage node was found"
     return QuorumNotReached(

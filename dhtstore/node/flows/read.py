@@ -20,7 +20,7 @@ Write = Callable[[bytes | memoryview], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadOutcome:
     """What was read: the file itself (not the root it was found under) and its bytes."""
 
     cid: Cid
@@ -36,7 +36,7 @@ async def read(
     start: int = 0,
     end: int | None = None,
     timeout_s: float | None = None,
-) -> ReadResult:
+) -> ReadOutcome:
     """Await ``write`` with the bytes ``start`` to ``end`` of a file, in order, each verified.
 
     Raises as ``fetch``, UsageError for a directory, and what ``write`` raises.
@@ -53,7 +53,7 @@ async def read(
     resolved = await session.resolve(root, names)
     walk = FileWalk(resolved.cid, start=start, end=end, place=resolved.place)
     await session.fetch(walk, Delivery(sink, in_order=InOrder(start)), timeout_s=timeout_s)
-    return ReadResult(resolved.cid, size)
+    return ReadOutcome(resolved.cid, size)
 
 
 async def cat(
@@ -62,11 +62,15 @@ async def cat(
     names: Sequence[str],
     descriptor: int,
     *,
+    start: int,
+    end: int | None,
     timeout_s: float | None,
-) -> ReadResult:
+) -> ReadOutcome:
     """Read a file into ``descriptor``, the write end of a pipe, which is owned and closed.
 
     Raises as ``read``, and NotRunning when the reader goes away.
     """
     async with PipeWriter(descriptor) as pipe:
-        return await read(session, root, names, pipe.write, timeout_s=timeout_s)
+        return await read(
+            session, root, names, pipe.write, start=start, end=end, timeout_s=timeout_s
+        )

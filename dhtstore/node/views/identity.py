@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dhtstore.model.identity import format_node
+from dhtstore.operations.nodes import NodeIdentity
 from dhtstore.wire.ticket import Ticket
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Keys in hex; ``addresses`` as HOST:PORT."""
-
-    node: str
-    public_key: str
-    owner: str
-    network: str
-    addresses: list[str]
-    ticket: str
-
-
-def identity(node: Node) -> Identity:
+def identity(node: Node) -> NodeIdentity:
     addresses = node.addresses()
-    return Identity(
+    return NodeIdentity(
         node=format_node(node.node_id),
         public_key=node.public_key.hex(),
         owner=node.ports.crypto.owner.public_key.hex(),

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dhtstore.operations.keeping import PutSummary
 from dhtstore.store.ledger.puts import PutRecord
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class PutRow:
-    """``copies`` is the smallest number of receipts over the units; ``created`` and ``expires``
-    are unix seconds, ``expires`` 0 for "until removed"."""
-
-    name: str
-    cid: str
-    size: int
-    created: int
-    copies: int
-    replicas: int
-    expires: int
-
-
-async def list_puts(node: Node) -> list[PutRow]:
+async def list_puts(node: Node) -> list[PutSummary]:
     """Oldest first."""
     return await node.ports.blocking.run(_rows, node)
 
 
-def _rows(node: Node) -> list[PutRow]:
+def _rows(node: Node) -> list[PutSummary]:
     return [_row(node, record) for record in node.puts.list()]
 
 
-def _row(node: Node, record: PutRecord) -> PutRow:
+def _row(node: Node, record: PutRecord) -> PutSummary:
     receipts = node.receipts.for_root(record.cid)
     per_unit = Counter(receipt.unit for receipt in receipts)
     complete = len(per_unit) >= record.units
-    return PutRow(
+    return PutSummary(
         name=record.name,
         cid=str(record.cid),
         size=record.size_bytes,

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dhtstore.model.identity import format_node
+from dhtstore.operations.nodes import KnownPeer
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRow:
-    """``seen`` is how many seconds ago it last answered; ``rtt_ms`` None before a measurement."""
-
-    node: str
-    address: str
-    storage: bool
-    rtt_ms: float | None
-    seen: float
-
-
-def peers(node: Node) -> list[PeerRow]:
+def peers(node: Node) -> list[KnownPeer]:
     """The routing table, by node id."""
     rows = [
-        PeerRow(
+        KnownPeer(
             node=format_node(peer.contact.node),
             address=str(peer.contact.address),
             storage=peer.contact.storage,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dhtstore.dht.engine.harvest import Provider
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import NotFound
@@ -11,24 +9,13 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.operations.content import ProviderInfo
 from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRow:
-    """One provider record: ``issued`` and ``expires`` are unix seconds of the provider's clock;
-    ``addresses`` is empty when nobody told where it is."""
-
-    node: str
-    public_key: str
-    addresses: list[str]
-    issued: int
-    expires: int
 
 
 async def providers(
     session: FetchSession, dht: DhtService, root: Cid, names: tuple[str, ...]
-) -> list[ProviderRow]:
+) -> list[ProviderInfo]:
     """By node id; raises NotFound when there are none, and what ``FetchSession.ask`` raises."""
     found = await session.resolve(root, names)
     rows = await unit_providers(dht, found.place.unit)
@@ -37,7 +24,7 @@ async def providers(
     return rows
 
 
-async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderRow]:
+async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderInfo]:
     """Everybody who says that it holds the unit, by node id."""
     found = await dht.find_providers(
         unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
@@ -45,9 +32,9 @@ async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderRow]:
     return sorted((_row(each) for each in found), key=lambda row: row.node)
 
 
-def _row(provider: Provider) -> ProviderRow:
+def _row(provider: Provider) -> ProviderInfo:
     record, contact = provider.record, provider.contact
-    return ProviderRow(
+    return ProviderInfo(
         node=format_node(node_id(record.signer)),
         public_key=record.public_key.hex(),
         addresses=[str(each) for each in contact.address_list()] if contact else [],

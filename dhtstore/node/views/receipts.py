@@ -8,13 +8,14 @@ from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.network import Network
 from dhtstore.model.signing import check
-from dhtstore.node.views.receipt_view import ReceiptView
+from dhtstore.node.views.spelling import receipt_text
+from dhtstore.operations.keeping import SignedReceipt
 
 if TYPE_CHECKING:
     from dhtstore.node.node import Node
 
 
-async def receipts(node: Node, root: Cid) -> list[ReceiptView]:
+async def receipts(node: Node, root: Cid) -> list[SignedReceipt]:
     """Needs no network.  Raises NotHere, and InvalidSignature if one does not verify."""
     found = await node.ports.blocking.run(node.receipts.for_root, root)
     if not found:
@@ -22,4 +23,4 @@ async def receipts(node: Node, root: Cid) -> list[ReceiptView]:
     own = node.settings.network
     for receipt in found:
         check(receipt, Network(receipt.network, own.key), node.ports.crypto)
-    return [ReceiptView.of(receipt) for receipt in found]
+    return [receipt_text(receipt) for receipt in found]

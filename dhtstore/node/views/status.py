@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
@@ -12,46 +10,9 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.root_units import root_units
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
-from dhtstore.node.views.receipt_view import unit_text
+from dhtstore.node.views.spelling import unit_text
+from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
 from dhtstore.store.ledger.puts import Puts
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """Sizes in bytes, ``uptime`` in seconds; ``capacity`` 0 on a client.  ``units`` counts those
-    kept here because of a claim."""
-
-    node: str
-    network: str
-    uptime: float
-    peers: int
-    storage_peers: int
-    capacity: int
-    used: int
-    blocks: int
-    units: int
-    puts: int
-    records: int
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStatus:
-    """Who provides one unit, by node id."""
-
-    unit: str
-    size: int
-    providers: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RootStatus:
-    """``replicas`` is what was asked for when it was put from here, None if it was not;
-    ``copies`` the smallest number of providers over the units."""
-
-    cid: str
-    replicas: int | None
-    copies: int
-    units: list[UnitStatus]
 
 
 async def node_status(

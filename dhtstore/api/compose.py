@@ -1,14 +1,15 @@
-"""Hands a Node the real world: keys and stores in a data directory, sockets, clock, threads."""
+"""The composition root: hands a Node the real world, which is keys and stores in a data directory,
+sockets, clock and threads.  The command line, the Python API and tests build nodes here.
+"""
 
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Final
 
 from dhtstore.config import Settings
-from dhtstore.errors import AddressInUse, InvalidSetting, UsageError
+from dhtstore.errors import AddressInUse, InvalidSetting
 from dhtstore.model.contact import Address, split_host_port
 from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
@@ -74,20 +75,6 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
         tracer=log_event,
     )
     return Node(ports, node_settings)
-
-
-def set_up_logging(level: str) -> None:
-    """Log lines on stderr; raises UsageError for an unknown level."""
-    from dhtstore.cli.terminal.common import LOG_LEVELS
-
-    if level not in LOG_LEVELS:
-        raise UsageError(f"--log-level: {level!r} is none of {', '.join(LOG_LEVELS)}")
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-    )
-    if level != "debug":  # the libraries log what a hostile datagram contains, line by line
-        for library in ("kademlia", "rpcudp"):
-            logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def log_event(event: str, **fields: object) -> None:

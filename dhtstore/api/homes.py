@@ -1,4 +1,4 @@
-"""Where this node lives: its data directory, and the settings in it."""
+"""Where a node lives: its data directory, and the settings in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dhtstore.cli.terminal.common import Common
 from dhtstore.config import (
     Settings,
     from_environment,
@@ -21,26 +20,21 @@ from dhtstore.store.home.home import Home
 _FILE = "config.toml"
 
 
-def home_path(common: Common) -> Path:
-    """--home, else $DHTSTORE_HOME, else the XDG data directory."""
-    given = common.home or os.environ.get("DHTSTORE_HOME", "")
-    if given:
-        return Path(given).expanduser().absolute()
+def home_path(given: str | os.PathLike[str] = "") -> Path:
+    """The data directory: ``given``, else $DHTSTORE_HOME, else the XDG data directory."""
+    named = os.fspath(given) or os.environ.get("DHTSTORE_HOME", "")
+    if named:
+        return Path(named).expanduser().absolute()
     from platformdirs import user_data_path
 
     return user_data_path("dhtstore", appauthor=False)
 
 
-def home_of(common: Common) -> Home:
-    """The data directory, made if need be; raises HomeUnusable."""
-    return Home(home_path(common))
-
-
-def socket_path(common: Common) -> Path:
-    """Where the node listens for commands; raises NotRunning if there can be none."""
-    if not home_path(common).is_dir():
-        raise NotRunning(f"no node is running here: there is no {home_path(common)}")
-    return home_of(common).socket_path
+def socket_path(home: Path) -> Path:
+    """Where the node of a home listens for operations; raises NotRunning if there can be none."""
+    if not home.is_dir():
+        raise NotRunning(f"no node is running here: there is no {home}")
+    return Home(home).socket_path
 
 
 def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:
@@ -52,10 +46,10 @@ def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:
     return merge(settings, given, "command line")
 
 
-def settings_here(common: Common) -> Settings:
+def settings_in(home: Path) -> Settings:
     """As ``load_settings`` without flags, of a data directory that may be missing: it stays so."""
-    if home_path(common).is_dir():
-        return load_settings(home_of(common), {})
+    if home.is_dir():
+        return load_settings(Home(home), {})
     return _with_environment(Settings())
 
 

@@ -1,0 +1,1 @@
+"""What stands in front of a node: building one from its settings, and asking it."""

@@ -1,0 +1,41 @@
+"""The asking end of the local socket for programs that run an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dhtstore.net.local.client import RECEIVE_BYTES, close_all, connected, send_request
+from dhtstore.operations.conversation import Conversation
+
+R = TypeVar("R")
+
+
+async def converse(path: Path, conversation: Conversation[R], descriptors: Sequence[int]) -> R:
+    """As ``client.converse``; whoever is cancelled here ends the request in the node.
+
+    Connecting and sending block for as long as the node's socket has no room: a request is small.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        connection = connected(path)
+        with connection:
+            send_request(connection, conversation.request, descriptors)
+            close_all(descriptors)
+            descriptors = ()
+            connection.setblocking(False)
+            while not conversation.feed(await _receive(loop, connection)):
+                continue
+            return conversation.result
+    finally:
+        close_all(descriptors)
+
+
+async def _receive(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> bytes:
+    try:
+        return await loop.sock_recv(connection, RECEIVE_BYTES)
+    except OSError:
+        return b""

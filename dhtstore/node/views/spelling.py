@@ -1,0 +1,36 @@
+"""How values are written for people and in JSON."""
+
+from __future__ import annotations
+
+from dhtstore.errors import InvalidCid
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node
+from dhtstore.model.receipt import Receipt
+from dhtstore.operations.keeping import SignedReceipt
+
+
+def receipt_text(receipt: Receipt) -> SignedReceipt:
+    """Every field of a receipt, bytes as text."""
+    return SignedReceipt(
+        version=receipt.version,
+        network=receipt.network,
+        node=format_node(receipt.node_id),
+        public_key=receipt.public_key.hex(),
+        unit=unit_text(receipt.unit),
+        root=str(Cid(receipt.root)),
+        size=receipt.size,
+        blocks=receipt.blocks,
+        owner=receipt.owner.hex(),
+        policy_seq=receipt.policy_seq,
+        time=receipt.time,
+        expires=receipt.expires,
+        signature=receipt.signature.hex(),
+    )
+
+
+def unit_text(name: bytes) -> str:
+    """How a unit's name is written everywhere: a CID where it has one root, else hex."""
+    try:
+        return str(Cid.decode(name))
+    except (InvalidCid, IndexError):
+        return name.hex()

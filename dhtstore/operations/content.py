@@ -1,0 +1,146 @@
+"""Operations on content: put, get, read, list, describe, find."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from dhtstore.operations.keeping import SignedReceipt
+from dhtstore.operations.operation import Operation
+
+SourceKind = Literal["file", "directory", "stream"]
+
+
+class PutResult(msgspec.Struct, frozen=True):
+    """``cid`` names what was put; ``size`` is its content in bytes.
+
+    ``replicas`` counts verified copies, the smallest number over the units; ``wanted`` is how many
+    were asked for, ``min_acks`` how many had to be reached.  ``receipts`` are the holders' signed
+    words; ``causes`` says per node why it holds no copy.
+    """
+
+    cid: str
+    size: int
+    replicas: int
+    wanted: int
+    min_acks: int
+    receipts: list[SignedReceipt]
+    causes: dict[str, str]
+
+
+class Put(Operation[PutResult], frozen=True, kw_only=True):
+    """Store what the descriptor that goes with it opens: a file, a directory, or a pipe."""
+
+    op: ClassVar[str] = "put"
+    descriptors: ClassVar[int] = 1
+
+    kind: SourceKind
+    name: str = ""
+    replicas: int | None = None
+    min_acks: int | None = None
+
+
+class GetResult(msgspec.Struct, frozen=True):
+    """``cid`` is what was written (not the root it was found under), ``size`` its bytes.
+
+    ``holders`` are the nodes that were connected to for blocks; ``causes`` says why others could
+    not be (node -> reason).
+    """
+
+    cid: str
+    size: int
+    holders: list[str]
+    causes: dict[str, str]
+
+
+class Get(Operation[GetResult], frozen=True, kw_only=True):
+    """Write ``target`` (CID or CID/path) as ``name`` into the directory that goes with it."""
+
+    op: ClassVar[str] = "get"
+    descriptors: ClassVar[int] = 1
+
+    target: str
+    name: str
+    pin: bool = False
+
+
+class ReadResult(msgspec.Struct, frozen=True):
+    """``cid`` is the file that was read, ``size`` how many bytes of it."""
+
+    cid: str
+    size: int
+
+
+class Read(Operation[ReadResult], frozen=True, kw_only=True):
+    """Write the bytes ``start`` to ``end`` (its end where None) of the file ``target`` (CID or
+    CID/path), in order, into the pipe that goes with it."""
+
+    op: ClassVar[str] = "cat"
+    descriptors: ClassVar[int] = 1
+
+    target: str
+    start: int = 0
+    end: int | None = None
+
+
+class DirectoryEntry(msgspec.Struct, frozen=True):
+    """One name of a directory.  ``type`` is "file", "directory" or "symlink"; ``size`` a file's
+    content in bytes, of a directory what its links claim for all below it."""
+
+    name: str
+    cid: str
+    type: str
+    size: int
+
+
+class ListDirectory(Operation[list[DirectoryEntry]], frozen=True, kw_only=True):
+    """The entries of the directory ``target`` (CID or CID/path)."""
+
+    op: ClassVar[str] = "ls"
+
+    target: str
+
+
+class ContentInfo(msgspec.Struct, frozen=True):
+    """What a CID is.
+
+    ``size`` is the content of a file in bytes, and what the links of a directory claim; ``total``
+    what all of it claims, blocks included; ``unit`` where its first block is placed; ``here``
+    whether that block is in the local store.
+    """
+
+    cid: str
+    type: str
+    size: int
+    total: int
+    links: int
+    unit: str
+    here: bool
+
+
+class DescribeContent(Operation[ContentInfo], frozen=True, kw_only=True):
+    """What ``target`` (CID or CID/path) is."""
+
+    op: ClassVar[str] = "stat"
+
+    target: str
+
+
+class ProviderInfo(msgspec.Struct, frozen=True):
+    """One provider record: ``issued`` and ``expires`` are unix seconds of the provider's clock;
+    ``addresses`` (HOST:PORT) is empty when nobody told where it is."""
+
+    node: str
+    public_key: str
+    addresses: list[str]
+    issued: int
+    expires: int
+
+
+class FindProviders(Operation[list[ProviderInfo]], frozen=True, kw_only=True):
+    """Who says that it holds ``target`` (CID or CID/path), by node id."""
+
+    op: ClassVar[str] = "providers"
+
+    target: str

@@ -1,0 +1,72 @@
+"""The asking side of one request on the local socket: bytes in, what they mean out."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from dhtstore.errors import NotRunning
+from dhtstore.operations.messages import (
+    ANSWER_MAX_BYTES,
+    LENGTH_BYTES,
+    LocalAnswer,
+    LocalFailure,
+    LocalProgress,
+    LocalResult,
+    body_length,
+    decode_answer,
+    decode_result,
+    encode_operation,
+    error_of,
+)
+from dhtstore.operations.operation import Operation, Watch
+
+R = TypeVar("R")
+
+
+class Conversation(Generic[R]):
+    """One operation asked for.  ``request`` is to be sent; then ``feed`` it what arrives until it
+    says that this was all, and take the ``result``."""
+
+    def __init__(self, operation: Operation[R], timeout_s: float | None, watch: Watch) -> None:
+        self.request = encode_operation(operation, timeout_s)
+        self._operation, self._watch = operation, watch
+        self._received = bytearray()
+        self._end: LocalResult | LocalFailure | None = None
+
+    def feed(self, data: bytes) -> bool:
+        """Take what arrived; True when nothing more is to come.
+
+        Raises NotRunning for the end of the connection (``data`` empty) before that, and
+        RemoteProtocolError for what is no answer.
+        """
+        if not data:
+            raise NotRunning("the node stopped while it was working on this command")
+        self._received += data
+        while self._end is None and (body := self._next_body()) is not None:
+            self._take(decode_answer(body))
+        return self._end is not None
+
+    @property
+    def result(self) -> R:
+        """What the operation resulted in; raises what it failed with."""
+        if isinstance(self._end, LocalFailure):
+            raise error_of(self._end)
+        if self._end is None:
+            raise NotRunning("the node has not answered yet")
+        return decode_result(self._operation, self._end)
+
+    def _next_body(self) -> bytes | None:
+        if len(self._received) < LENGTH_BYTES:
+            return None
+        end = LENGTH_BYTES + body_length(bytes(self._received[:LENGTH_BYTES]), ANSWER_MAX_BYTES)
+        if len(self._received) < end:
+            return None
+        body = bytes(self._received[LENGTH_BYTES:end])
+        del self._received[:end]
+        return body
+
+    def _take(self, answer: LocalAnswer | None) -> None:
+        if isinstance(answer, LocalProgress):
+            self._watch(answer.progress)
+        elif answer is not None:
+            self._end = answer

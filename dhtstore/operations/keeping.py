@@ -1,0 +1,103 @@
+"""Operations on what is kept: puts, receipts, pins, the local store."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from dhtstore.operations.operation import Operation
+
+
+class SignedReceipt(msgspec.Struct, frozen=True):
+    """A holder's receipt with every field, enough to verify it offline.
+
+    ``unit`` is a CID where the unit has one root, else the hex of its hash; keys and the signature
+    are hex; times are unix seconds, ``expires`` 0 for "until removed".
+    """
+
+    version: int
+    network: str
+    node: str
+    public_key: str
+    unit: str
+    root: str
+    size: int
+    blocks: int
+    owner: str
+    policy_seq: int
+    time: int
+    expires: int
+    signature: str
+
+
+class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
+    """The receipts for ``root``, put from here, each verified again."""
+
+    op: ClassVar[str] = "receipts"
+
+    root: str
+
+
+class PutSummary(msgspec.Struct, frozen=True):
+    """One put from here.  ``copies`` is the smallest number of receipts over the units;
+    ``created`` and ``expires`` are unix seconds, ``expires`` 0 for "until removed"."""
+
+    name: str
+    cid: str
+    size: int
+    created: int
+    copies: int
+    replicas: int
+    expires: int
+
+
+class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):
+    """What was put from here, oldest first."""
+
+    op: ClassVar[str] = "list"
+
+
+class PinInfo(msgspec.Struct, frozen=True):
+    """``kind`` is "put" for what a put keeps and "user" for what was pinned by hand."""
+
+    cid: str
+    kind: str
+    name: str
+
+
+class AddPin(Operation[PinInfo], frozen=True, kw_only=True):
+    """Fetch all of ``root`` into the store here, keep it and announce it."""
+
+    op: ClassVar[str] = "pin-add"
+
+    root: str
+    name: str = ""
+
+
+class RemovePin(Operation[PinInfo], frozen=True, kw_only=True):
+    """Stop keeping ``root`` for its own sake."""
+
+    op: ClassVar[str] = "pin-rm"
+
+    root: str
+
+
+class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
+    """The pins, by CID."""
+
+    op: ClassVar[str] = "pin-ls"
+
+
+class VerifyResult(msgspec.Struct, frozen=True):
+    """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others."""
+
+    blocks: int
+    size: int
+    damaged: list[str]
+
+
+class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):
+    """Read every block of the local store again and compare it with its CID."""
+
+    op: ClassVar[str] = "verify"

@@ -1,0 +1,156 @@
+"""The local socket's messages: how an operation and what comes of it are spelled.
+
+One connection carries one request; then any number of progress messages, and one result or
+failure.  Each message is a 4-byte big-endian length and a msgpack map whose ``type`` says what it
+is.  Fields and types that a later version adds are passed over; an operation that is not known is
+answered by a failure.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from dhtstore import errors
+from dhtstore.errors import DhtstoreError, QuorumNotReached, RemoteProtocolError, UsageError
+from dhtstore.operations.content import PutResult
+from dhtstore.operations.operation import Operation, Progress, result_type
+from dhtstore.operations.table import OPERATIONS
+
+LENGTH_BYTES: Final = 4
+REQUEST_MAX_BYTES: Final = 64 * 1024
+ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024  # a listing of a large directory
+DESCRIPTORS_MAX: Final = 2
+
+R = TypeVar("R")
+
+
+class LocalRequest(msgspec.Struct, frozen=True, tag_field="type", tag="request"):
+    """``arguments`` are the fields of the operation ``op``; ``descriptors`` counts the open files
+    that come along; ``timeout_s`` None for no deadline."""
+
+    op: str
+    arguments: msgspec.Raw
+    descriptors: int = 0
+    timeout_s: float | None = None
+
+
+class LocalProgress(msgspec.Struct, frozen=True, tag_field="type", tag="progress"):
+    progress: Progress
+
+
+class LocalResult(msgspec.Struct, frozen=True, tag_field="type", tag="result"):
+    """The end of a request that worked."""
+
+    value: msgspec.Raw
+
+
+class LocalFailure(msgspec.Struct, frozen=True, tag_field="type", tag="failure"):
+    """The end of a request that failed: a class of errors.py, its message and its fields."""
+
+    kind: str
+    message: str
+    fields: dict[str, Any]
+
+
+LocalAnswer = LocalProgress | LocalResult | LocalFailure
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    type: str
+
+
+_encoder: Final = msgspec.msgpack.Encoder(enc_hook=str)
+_requests: Final = msgspec.msgpack.Decoder(LocalRequest)
+_kinds: Final = msgspec.msgpack.Decoder(_Kind)
+_answers: Final[msgspec.msgpack.Decoder[LocalAnswer]] = msgspec.msgpack.Decoder(LocalAnswer)
+_ANSWER_KINDS: Final = ("progress", "result", "failure")
+
+
+def encode_operation(operation: Operation[Any], timeout_s: float | None) -> bytes:
+    """The request that asks for ``operation``, with its length in front."""
+    arguments = msgspec.Raw(_encoder.encode(operation))
+    return _framed(LocalRequest(operation.op, arguments, operation.descriptors, timeout_s))
+
+
+def encode_progress(progress: Progress) -> bytes:
+    return _framed(LocalProgress(progress))
+
+
+def encode_result(value: object) -> bytes:
+    return _framed(LocalResult(msgspec.Raw(_encoder.encode(value))))
+
+
+def encode_failure(error: BaseException) -> bytes:
+    """What the other side needs to raise the same error again."""
+    kind = type(error).__name__ if isinstance(error, DhtstoreError) else "DhtstoreError"
+    message = str(error) if kind == type(error).__name__ else f"unexpected: {error!r}"
+    fields = {key: msgspec.to_builtins(value, enc_hook=repr) for key, value in vars(error).items()}
+    return _framed(LocalFailure(kind, message, fields))
+
+
+def decode_request(body: bytes) -> LocalRequest:
+    """Raises RemoteProtocolError."""
+    try:
+        return _requests.decode(body)
+    except msgspec.DecodeError as error:
+        raise RemoteProtocolError(f"a malformed request on the local socket: {error}") from error
+
+
+def operation_of(request: LocalRequest) -> Operation[Any]:
+    """What a request asks for; raises UsageError for what this version does not know and for
+    arguments that are malformed."""
+    kind = OPERATIONS.get(request.op)
+    if kind is None:
+        raise UsageError(
+            f"this node knows no command {request.op[:80]!r}; is it of another version?"
+        )
+    try:
+        operation: Operation[Any] = msgspec.msgpack.decode(request.arguments, type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"malformed arguments of {request.op}: {error}") from error
+    return operation
+
+
+def decode_answer(body: bytes) -> LocalAnswer | None:
+    """None for a kind of message that this version does not know.  Raises RemoteProtocolError."""
+    try:
+        return _answers.decode(body) if _kinds.decode(body).type in _ANSWER_KINDS else None
+    except msgspec.DecodeError as error:
+        raise RemoteProtocolError(f"a malformed answer on the local socket: {error}") from error
+
+
+def decode_result(operation: Operation[R], result: LocalResult) -> R:
+    """The typed result of ``operation``; raises RemoteProtocolError."""
+    try:
+        value: R = msgspec.msgpack.decode(result.value, type=result_type(type(operation)))
+    except msgspec.DecodeError as error:
+        raise RemoteProtocolError(f"a malformed result of {operation.op}: {error}") from error
+    return value
+
+
+def error_of(failure: LocalFailure) -> DhtstoreError:
+    """The error a failure stands for, with its fields."""
+    kind = getattr(errors, failure.kind, DhtstoreError)
+    if not (isinstance(kind, type) and issubclass(kind, DhtstoreError)):
+        kind = DhtstoreError
+    error = kind.__new__(kind)
+    error.args = (failure.message,)
+    vars(error).update(failure.fields)
+    if isinstance(error, QuorumNotReached):
+        error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
+    return error
+
+
+def body_length(header: bytes, limit_bytes: int) -> int:
+    """The length a header announces; raises RemoteProtocolError above the limit."""
+    length = int.from_bytes(header, "big")
+    if length > limit_bytes:
+        raise RemoteProtocolError(f"a message of {length} bytes on the local socket")
+    return length
+
+
+def _framed(message: msgspec.Struct) -> bytes:
+    body = _encoder.encode(message)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body

@@ -1,0 +1,46 @@
+"""An operation: one thing that may be asked of a node, with the type of what it results in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar, get_args
+
+import msgspec
+
+R = TypeVar("R")
+
+
+class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """Base of all operations: ``Put(...)`` is an ``Operation[PutResult]``.
+
+    ``op`` names it on the local socket; ``descriptors`` is how many open files go with it.
+    """
+
+    op: ClassVar[str] = ""
+    descriptors: ClassVar[int] = 0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a long operation is.
+
+    ``phase`` is one word for people ("reading", "copying", "fetching", "verifying");
+    ``total_bytes`` is None while nobody can know it; ``holders`` counts the nodes that bytes move
+    to or from.
+    """
+
+    phase: str
+    done_bytes: int
+    total_bytes: int | None = None
+    holders: int = 0
+
+
+Watch = Callable[[Progress], None]
+
+
+def unwatched(progress: Progress) -> None:
+    """For callers that do not watch."""
+
+
+def result_type(operation: type[Operation[Any]]) -> Any:
+    """What the operation results in: the argument of its base, as ``PutResult`` of ``Put``."""
+    return get_args(vars(operation)["__orig_bases__"][0])[0]

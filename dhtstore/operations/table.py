@@ -1,0 +1,38 @@
+"""The one table of operations: what is not in here cannot be asked of a node."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dhtstore.operations.content import (
+    DescribeContent,
+    FindProviders,
+    Get,
+    ListDirectory,
+    Put,
+    Read,
+)
+from dhtstore.operations.keeping import (
+    AddPin,
+    ListPins,
+    ListPuts,
+    ListReceipts,
+    RemovePin,
+    VerifyStore,
+)
+from dhtstore.operations.nodes import (
+    DescribeNode,
+    DescribeRoot,
+    IdentifyNode,
+    ListPeers,
+    PingNode,
+)
+from dhtstore.operations.operation import Operation
+
+_ALL: Final[tuple[type[Operation[Any]], ...]] = (
+    Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
+    ListPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
+    IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode,
+)  # fmt: skip
+
+OPERATIONS: Final[dict[str, type[Operation[Any]]]] = {each.op: each for each in _ALL}

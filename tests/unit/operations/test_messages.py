@@ -1,0 +1,168 @@
+"""The local socket's messages: what crosses, what a later version may add, what is refused."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from dhtstore import errors
+from dhtstore.errors import (
+    DhtstoreError,
+    NotFound,
+    NotRunning,
+    PeerRefused,
+    QuorumNotReached,
+    RemoteProtocolError,
+    UsageError,
+)
+from dhtstore.node.control import USE_CASES
+from dhtstore.operations.content import Put, PutResult
+from dhtstore.operations.conversation import Conversation
+from dhtstore.operations.messages import (
+    LocalFailure,
+    LocalRequest,
+    body_length,
+    decode_answer,
+    decode_request,
+    encode_failure,
+    encode_operation,
+    encode_progress,
+    encode_result,
+    error_of,
+    operation_of,
+)
+from dhtstore.operations.nodes import PingNode, PingResult
+from dhtstore.operations.operation import Progress, result_type, unwatched
+from dhtstore.operations.table import OPERATIONS
+
+PUT = Put(kind="file", name="x", replicas=3)
+RESULT = PutResult("b", 5, 2, 3, 2, [], {"node": "why"})
+
+
+def framed(message: object) -> bytes:
+    body = msgspec.msgpack.encode(message)
+    return len(body).to_bytes(4, "big") + body
+
+
+def crossed(error: BaseException) -> DhtstoreError:
+    """An error as the other side sees it."""
+    failure = decode_answer(encode_failure(error)[4:])
+    assert isinstance(failure, LocalFailure)
+    return error_of(failure)
+
+
+def test_an_operation_crosses() -> None:
+    request = decode_request(encode_operation(PUT, 1.5)[4:])
+    assert operation_of(request) == PUT
+    assert (request.descriptors, request.timeout_s) == (1, 1.5)
+
+
+def test_every_operation_can_be_carried_out_and_says_what_it_results_in() -> None:
+    assert set(OPERATIONS.values()) == set(USE_CASES)
+    assert len({each.op for each in USE_CASES}) == len(USE_CASES)
+    assert all(result_type(each) is not None for each in USE_CASES)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 3, 1000])
+def test_a_conversation_in_pieces(size_bytes: int) -> None:
+    seen: list[Progress] = []
+    conversation = Conversation(PUT, None, seen.append)
+    progress = Progress("copying", 5, 10, 2)
+    data = encode_progress(progress) + encode_result(RESULT)
+    pieces = [data[at : at + size_bytes] for at in range(0, len(data), size_bytes)]
+    assert [conversation.feed(piece) for piece in pieces][-1]
+    assert seen == [progress]
+    assert conversation.result == RESULT
+
+
+def test_a_conversation_that_ends_too_soon() -> None:
+    conversation = Conversation(PUT, None, unwatched)
+    assert not conversation.feed(encode_result(RESULT)[:-1])
+    with pytest.raises(NotRunning):
+        _ = conversation.result
+    with pytest.raises(NotRunning):
+        conversation.feed(b"")
+
+
+def test_a_failure_is_raised() -> None:
+    conversation = Conversation(PUT, None, unwatched)
+    assert conversation.feed(encode_failure(NotFound("nobody")))
+    with pytest.raises(NotFound, match="nobody"):
+        _ = conversation.result
+
+
+def test_what_a_later_version_adds_is_passed_over() -> None:
+    asked = {"type": "request", "op": "ping", "arguments": {"target": "x", "how": 9}, "more": 1}
+    assert operation_of(decode_request(msgspec.msgpack.encode(asked))) == PingNode(target="x")
+    told = {"node": "n", "address": "a", "rtt_ms": 1.0, "itself": False, "jitter_ms": 0.5}
+    conversation = Conversation(PingNode(target="x"), None, unwatched)
+    assert not conversation.feed(framed({"type": "remark", "text": "hm"}))
+    assert conversation.feed(framed({"type": "result", "value": told, "took_s": 3}))
+    assert conversation.result == PingResult("n", "a", 1.0)
+
+
+def test_an_unknown_operation_and_wrong_arguments_are_told() -> None:
+    with pytest.raises(UsageError, match="another version"):
+        operation_of(LocalRequest("bogus", msgspec.Raw(b"\x80")))
+    with pytest.raises(UsageError, match="malformed arguments"):
+        operation_of(LocalRequest("put", msgspec.Raw(msgspec.msgpack.encode({"kind": "socket"}))))
+    with pytest.raises(UsageError, match="malformed arguments"):
+        operation_of(LocalRequest("ping", msgspec.Raw(b"\x80")))
+
+
+def test_a_result_of_another_type_is_refused() -> None:
+    conversation = Conversation(PUT, None, unwatched)
+    assert conversation.feed(encode_result([1, 2]))
+    with pytest.raises(RemoteProtocolError):
+        _ = conversation.result
+
+
+def test_a_length_above_the_limit_is_refused() -> None:
+    assert body_length(b"\0\0\0\x05", 5) == 5
+    with pytest.raises(RemoteProtocolError):
+        body_length(b"\0\0\0\x06", 5)
+
+
+def test_malformed_answers() -> None:
+    for body in (b"", b"\xc1", encode_operation(PUT, None)[4:-3]):
+        with pytest.raises(RemoteProtocolError):
+            decode_answer(body)
+
+
+def every_error() -> list[type[DhtstoreError]]:
+    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    return [kind for kind in kinds if issubclass(kind, DhtstoreError)]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_crosses_with_its_class_and_message(kind: type[DhtstoreError]) -> None:
+    error = kind.__new__(kind)
+    error.args = ("what happened",)
+    again = crossed(error)
+    assert type(again) is kind
+    assert str(again) == "what happened"
+    assert again.hint == kind.hint
+
+
+def test_fields_cross() -> None:
+    few = QuorumNotReached("few", copies=1, wanted=3, min_acks=2, partial=RESULT)
+    quorum = crossed(few)
+    assert isinstance(quorum, QuorumNotReached)
+    assert (quorum.copies, quorum.wanted, quorum.min_acks) == (1, 3, 2)
+    assert quorum.partial == RESULT
+    refused = crossed(PeerRefused("full", "no room"))
+    assert isinstance(refused, PeerRefused)
+    assert (refused.code, str(refused)) == ("full", "no room")
+
+
+def test_a_bug_becomes_a_plain_error_that_says_so() -> None:
+    error = crossed(ZeroDivisionError("oops"))
+    assert type(error) is DhtstoreError
+    assert "unexpected" in str(error)
+    assert "oops" in str(error)
+
+
+def test_an_unknown_kind_is_still_an_error() -> None:
+    assert type(error_of(LocalFailure("Exception", "x", {}))) is DhtstoreError
+    assert type(error_of(LocalFailure("ClassVar", "x", {}))) is DhtstoreError
+    assert type(error_of(LocalFailure("NotFound", "x", {}))) is NotFound
