@@ -128,7 +128,7 @@ def _put(story: Story, putter: DemoNode, source: Path) -> tuple[list[dict[str, A
 def _show_holders(story: Story, nodes: list[DemoNode], asked: DemoNode, cid: str) -> None:
     names = {node.node: node.name for node in nodes}
     rows = asked.run("providers", cid)
-    known = sorted(names.get(row.node, row.node) for row in rows)
+    known = sorted(names.get(row["node"], row["node"]) for row in rows)
     story.tell(f"verified copies, each with a signed receipt, are on {', '.join(known)}")
 
 
