@@ -120,7 +120,6 @@ class Node:
             self.identity,
             self.disk,
             self.ledger,
-            self.dht,
             placer,
             self.staging,
             self.settings,

@@ -52,6 +52,8 @@ class IndexNodes(Protocol):
         timeout_s: float,
     ) -> int: ...
 
+    def contacts(self) -> Sequence[Contact]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Placer:
@@ -73,6 +75,10 @@ class Placer:
         work = _Placing(self, plan, unit, policy, progress)
         await work.run()
         return work.plan, work.copies
+
+    def storage_nodes(self) -> int:
+        """How many others are known to be alive."""
+        return sum(contact.storage for contact in self.dht.contacts())
 
     async def publish(self, unit: Unit, copies: Sequence[SignedCopy]) -> int:
         """Store the provider records of all copies in one lookup; how many index nodes took

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from dhtstore.content.build.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import local_units
-from dhtstore.dht.service import DhtService
 from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, format_node
@@ -100,7 +99,6 @@ class Uploader:
     identity: Identity
     disk: Disk
     ledger: Ledger
-    dht: DhtService
     placer: Placer
     staging: Staging
     settings: NodeSettings
@@ -143,8 +141,7 @@ class Uploader:
 
     def _live_storage_nodes(self) -> int:
         """Storage nodes known to be alive, this one included."""
-        known = sum(contact.storage for contact in self.dht.contacts())
-        return known + int(self.settings.storage)
+        return self.placer.storage_nodes() + int(self.settings.storage)
 
     async def _import(self, source: Source, progress: Watch) -> Imported:
         total = source.size_bytes if isinstance(source, FileSource) else None

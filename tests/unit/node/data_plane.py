@@ -49,6 +49,7 @@ class Peer:
         self.events: list[str] = []
         self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
         self.clock = SimClock(world.loop)
+        self.handlers: dict[type[Request], Handler] = {GetBlocks: self.server.serve, **handlers}
         self.links = Links(
             network=Network(world.names.get(name, "main")),
             crypto=self.crypto,
@@ -56,7 +57,7 @@ class Peer:
             clock=self.clock,
             transport=self.streams,
             own_record=self.record,
-            handlers={GetBlocks: self.server.serve, **handlers},
+            handlers=self.handlers,
             supervisor=self.supervisor,
             tracer=lambda event, **fields: self.events.append(event),
         )
