@@ -60,9 +60,11 @@ class ScriptedHolder(Holder):
 
 @dataclass(slots=True)
 class Directory:
-    """Index nodes that find what they are told to: the next of ``near`` at each lookup."""
+    """Index nodes that find what they are told to: the next of ``near`` at each lookup.
+    ``known`` are those in the routing table."""
 
     near: list[list[Contact]]
+    known: list[Contact] = field(default_factory=list)
     looked: list[DhtKey] = field(default_factory=list)
     provided: list[tuple[ProviderRecord, ContactRecord]] = field(default_factory=list)
     takes_records: bool = True
@@ -82,7 +84,7 @@ class Directory:
         return int(self.takes_records)
 
     def contacts(self) -> list[Contact]:
-        return [contact for near in self.near for contact in near]
+        return self.known
 
 
 def rule_of(peer: Peer, accept: Accept = Accept.NETWORK, quota_bytes: int = 0) -> Admission:

@@ -1,0 +1,254 @@
+"""Putting, with holders that do as they are told: what is promised, reported and written down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from dhtstore.content.dag.local import local_units
+from dhtstore.errors import NoRoom, QuorumNotReached, Unreachable, UsageError
+from dhtstore.model.identity import format_node
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.flows.progress import Progress
+from dhtstore.node.flows.put import HolderReport, PutResult, Uploader
+from dhtstore.node.flows.staging import Staging
+from dhtstore.node.ports import NodeSettings
+from dhtstore.params import MIB
+from dhtstore.replication.ranking import Stage
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.trace import no_trace
+from tests.unit.node.copies_world import (
+    STORAGE,
+    Directory,
+    ScriptedHolder,
+    add_holder,
+    contact_of,
+    identity_of,
+    new_ledger,
+    placer_of,
+)
+from tests.unit.node.data_plane import Peer, World, play
+
+CLIENT = NodeSettings()
+CONTENT = b"z" * (MIB + 1)
+
+
+async def stream(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+@dataclass(slots=True)
+class Cast:
+    """A node that puts, and two holders."""
+
+    peer: Peer
+    uploader: Uploader
+    holders: list[ScriptedHolder]
+    directory: Directory
+    progress: list[Progress] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.uploader.ledger
+
+    async def put(
+        self, replicas: int | None = None, min_acks: int | None = None, data: bytes = CONTENT
+    ) -> PutResult:
+        return await self.uploader.put(
+            stream(data),
+            name="file",
+            replicas=replicas,
+            min_acks=min_acks,
+            progress=self.progress.append,
+        )
+
+
+def disk_of(peer: Peer, capacity_bytes: int | None) -> Disk:
+    """The peer's own, or a small one that nobody can fetch from."""
+    if capacity_bytes is None:
+        return peer.disk
+    return Disk(MemoryBlockStore(capacity_bytes), peer.blocking)
+
+
+Scene = Callable[[Cast], Awaitable[None]]
+
+
+def stage(
+    scene: Scene, settings: NodeSettings = STORAGE, capacity_bytes: int | None = None
+) -> None:
+    async def whole(world: World) -> None:
+        peer = await world.peer("uploader")
+        holders = [await add_holder(world, f"holder {number}") for number in range(2)]
+        others = [contact_of(each) for each in world.peers[1:]]
+        directory = Directory([others], others)
+        disk, ledger = disk_of(peer, capacity_bytes), new_ledger()
+        uploader = Uploader(
+            identity_of(peer, settings),
+            disk,
+            ledger,
+            placer_of(peer, directory, settings),
+            Staging(disk, ledger.pins, no_trace, keeps_all=settings.storage),
+            settings,
+            peer.clock,
+        )
+        await scene(Cast(peer, uploader, holders, directory))
+
+    play(whole)
+
+
+def test_a_storage_node_is_one_of_the_copies_and_all_is_written_down() -> None:
+    async def scene(cast: Cast) -> None:
+        result = await cast.put()
+        assert (result.copies, result.replicas, result.min_acks) == (3, 3, 2)
+        assert result.size_bytes == len(CONTENT)
+        assert result.causes == {}
+        signers = {receipt.public_key for receipt in result.receipts}
+        assert signers == {peer.key for peer in cast.peer.world.peers}
+        [record] = cast.ledger.puts.list()
+        assert (record.cid, record.name, record.units) == (result.cid, "file", 1)
+        assert record.policy.replicas == 3
+        assert len(cast.ledger.receipts.for_root(result.cid)) == 3
+        assert [pin.cid for pin in cast.ledger.pins.list()] == [result.cid]
+        assert {record.signer for record, _ in cast.directory.provided} == signers
+
+    stage(scene)
+
+
+def test_a_client_keeps_nothing_and_pins_nothing() -> None:
+    async def scene(cast: Cast) -> None:
+        result = await cast.put(replicas=2)
+        assert (result.copies, result.min_acks) == (2, 2)
+        assert cast.peer.store.count() == 0
+        assert cast.ledger.pins.list() == []
+        assert cast.ledger.claims.all_units() == []
+        assert len(cast.ledger.receipts.for_root(result.cid)) == 2
+
+    stage(scene, CLIENT)
+
+
+def test_each_node_that_came_into_question_is_reported() -> None:
+    async def scene(cast: Cast) -> None:
+        refuses, holds = cast.holders
+        refuses.refuses = "no room for you"
+        result = await cast.put(min_acks=2)
+        [unit] = local_units(cast.peer.store, result.cid)
+        own, refused, held = (
+            next(each for each in result.reports if each.node == identity.node)
+            for identity in (cast.uploader.identity, refuses.identity, holds.identity)
+        )
+        assert len(result.reports) == 3
+        assert {report.unit for report in result.reports} == {unit.name}
+        assert own.stage is Stage.HELD
+        assert own.receipt in result.receipts
+        assert refused == HolderReport(
+            unit.name, refuses.identity.node, Stage.REFUSED, "no room for you"
+        )
+        assert (held.stage, held.why, held.copied_bytes) == (Stage.HELD, "", len(CONTENT))
+        assert held.receipt in result.receipts
+        assert result.causes == {format_node(refuses.identity.node): "no room for you"}
+
+    stage(scene)
+
+
+def test_one_that_had_reserved_and_failed_is_reported_as_such() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.holders[0].fails = "the disk is broken"
+        result = await cast.put()
+        assert result.copies == 2
+        [report] = [each for each in result.reports if each.stage is not Stage.HELD]
+        assert report.node == cast.holders[0].identity.node
+        assert (report.stage, report.why) == (Stage.FAILED, "the disk is broken")
+        assert report.receipt is None
+
+    stage(scene)
+
+
+def test_fewer_copies_than_asked_for_is_an_error_that_brings_the_result() -> None:
+    async def scene(cast: Cast) -> None:
+        for holder in cast.holders:
+            holder.refuses = "no room for you"
+        with pytest.raises(QuorumNotReached, match="no room for you") as caught:
+            await cast.put()
+        error = caught.value
+        assert (error.copies, error.wanted, error.min_acks) == (1, 3, 2)
+        assert isinstance(error.partial, PutResult)
+        assert len(error.partial.reports) == 3
+        assert [record.cid for record in cast.ledger.puts.list()] == [error.partial.cid]
+
+    stage(scene)
+
+
+def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.directory.takes_records = False
+        with pytest.raises(Unreachable, match="put it again"):
+            await cast.put()
+        assert len(cast.ledger.puts.list()) == 1
+
+    stage(scene)
+
+
+@pytest.mark.parametrize(("replicas", "min_acks"), [(65, None), (-1, None), (3, 4), (1, -1)])
+def test_counts_that_cannot_be_are_refused_before_anything_is_read(
+    replicas: int, min_acks: int | None
+) -> None:
+    async def scene(cast: Cast) -> None:
+        with pytest.raises(UsageError):
+            await cast.put(replicas, min_acks)
+        assert cast.progress == []
+        assert cast.peer.store.count() == 0
+
+    stage(scene)
+
+
+def test_what_has_no_room_here_is_offered_to_nobody() -> None:
+    async def scene(cast: Cast) -> None:
+        with pytest.raises(NoRoom):
+            await cast.put()
+        assert cast.directory.looked == []
+        assert cast.ledger.puts.list() == []
+
+    stage(scene, capacity_bytes=MIB)
+
+
+def test_a_second_put_has_a_newer_policy_also_within_one_second() -> None:
+    async def scene(cast: Cast) -> None:
+        near = cast.directory.near[0]
+        first = await cast.put()
+        cast.directory.near = [near]
+        second = await cast.put()
+        assert first.cid == second.cid
+        assert second.receipts[0].policy_seq > first.receipts[0].policy_seq
+        assert len(cast.ledger.puts.list()) == 1
+
+    stage(scene)
+
+
+def test_progress_reads_then_copies_to_all_who_hold() -> None:
+    async def scene(cast: Cast) -> None:
+        await cast.put()
+        phases = [step.phase for step in cast.progress]
+        assert list(dict.fromkeys(phases)) == ["reading", "copying"]
+        last = cast.progress[-1]
+        assert last.done_bytes == last.total_bytes == 2 * len(CONTENT)
+        assert last.holders == 2
+
+    stage(scene)
+
+
+def test_cancelled_it_leaves_nothing_reserved_and_a_client_nothing_staged() -> None:
+    async def scene(cast: Cast) -> None:
+        for holder in cast.holders:
+            holder.thinks_s = 2.0
+        putting = cast.peer.supervisor.spawn(cast.put(replicas=2), "put")
+        await asyncio.sleep(1.0)
+        putting.cancel()
+        await asyncio.sleep(3.0)
+        assert cast.peer.store.count() == 0
+        assert [holder.disk.store.used_bytes for holder in cast.holders] == [0, 0]
+        assert cast.ledger.puts.list() == []
+
+    stage(scene, CLIENT)
