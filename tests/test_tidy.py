@@ -62,7 +62,6 @@ DOUBLED_NAMES = {
     "Peer": _MENDED,
     "Place": _MENDED,
     "Progress": _MENDED,
-    "Request": _MENDED,
     "_Open": _MENDED,
     "_Reader": _MENDED,
 }

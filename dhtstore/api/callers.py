@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
-from dhtstore.node.control import Call, perform
+from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.operation import Operation, Watch
@@ -65,6 +65,6 @@ class NodeCaller:
         try:
             if self._node.failed.done():
                 self._node.failed.result()
-            return await perform(operation, Call(self._node, given, watch, timeout_s))
+            return await perform(operation, OperationRun(self._node, given, watch, timeout_s))
         finally:
             close_all(given)

@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OperationRun:
     """What goes with one operation at work.  A use case that closes a descriptor itself takes it
     with ``take``; the others are closed by whoever received them."""
 
@@ -77,8 +77,8 @@ def handler(node: Node) -> Handler:
             if request.descriptors != len(descriptors):
                 raise RemoteProtocolError("a local request without its descriptors")
             operation = messages.operation_of(request)
-            call = Call(node, descriptors, throttled, request.timeout_s)
-            value = await perform(operation, call)
+            run = OperationRun(node, descriptors, throttled, request.timeout_s)
+            value = await perform(operation, run)
         except Exception as error:
             send(messages.encode_failure(error))
             if not isinstance(error, DhtstoreError):
@@ -89,17 +89,17 @@ def handler(node: Node) -> Handler:
     return handle
 
 
-async def perform(operation: Operation[R], call: Call) -> R:
+async def perform(operation: Operation[R], run: OperationRun) -> R:
     """Carry an operation out.  Raises what its use case raises, TimedOut at the deadline, and
     UsageError when the open files that go with it are missing."""
-    if len(call.descriptors) != operation.descriptors:
+    if len(run.descriptors) != operation.descriptors:
         raise UsageError(f"{operation.op} needs {operation.descriptors} open files")
     use_case = USE_CASES[type(operation)]
     try:
-        async with asyncio.timeout(call.timeout_s):
-            return cast(R, await use_case(operation, call))
+        async with asyncio.timeout(run.timeout_s):
+            return cast(R, await use_case(operation, run))
     except TimeoutError as error:
-        raise TimedOut(f"{operation.op} was not done within {call.timeout_s:g} s") from error
+        raise TimedOut(f"{operation.op} was not done within {run.timeout_s:g} s") from error
 
 
 class _Throttle:
@@ -119,15 +119,15 @@ class _Throttle:
 # --- content --------------------------------------------------------------------------------
 
 
-async def _put(asked: content.Put, call: Call) -> content.PutResult:
-    source = _source(asked, call)
+async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
+    source = _source(asked, run)
     try:
-        outcome = await call.node.uploader().put(
+        outcome = await run.node.uploader().put(
             source,
             name=asked.name,
             replicas=asked.replicas,
             min_acks=asked.min_acks,
-            progress=call.watch,
+            progress=run.watch,
         )
     except QuorumNotReached as error:
         if isinstance(error.partial, PutOutcome):
@@ -135,16 +135,16 @@ async def _put(asked: content.Put, call: Call) -> content.PutResult:
         raise
     finally:
         if isinstance(source, FileSource | TreeSource):
-            await call.node.ports.blocking.run(source.close)
+            await run.node.ports.blocking.run(source.close)
     return _put_result(outcome)
 
 
-def _source(asked: content.Put, call: Call) -> Source:
+def _source(asked: content.Put, run: OperationRun) -> Source:
     if asked.kind == "stream":
-        return read_pipe(call.descriptor)
+        return read_pipe(run.descriptor)
     if asked.kind == "file":
-        return FileSource(call.take(), asked.name)
-    return TreeSource(call.take(), asked.name)
+        return FileSource(run.take(), asked.name)
+    return TreeSource(run.take(), asked.name)
 
 
 def _put_result(outcome: PutOutcome) -> content.PutResult:
@@ -159,20 +159,20 @@ def _put_result(outcome: PutOutcome) -> content.PutResult:
     )
 
 
-async def _get(asked: content.Get, call: Call) -> content.GetResult:
+async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
     root, names = parse_cid_path(asked.target)
-    async with call.node.fetch_session() as session:
+    async with run.node.fetch_session() as session:
         got = await get(
             session,
             root,
             names,
-            call.descriptor,
+            run.descriptor,
             _file_name(asked.name),
-            timeout_s=call.timeout_s,
-            progress=call.watch,
+            timeout_s=run.timeout_s,
+            progress=run.watch,
         )
         if asked.pin:
-            await call.node.pinning().add(session, got.cid, asked.name, call.watch)
+            await run.node.pinning().add(session, got.cid, asked.name, run.watch)
     return content.GetResult(str(got.cid), got.size, list(got.holders), got.causes)
 
 
@@ -183,63 +183,71 @@ def _file_name(name: str) -> str:
     return name
 
 
-async def _read(asked: content.Read, call: Call) -> content.ReadResult:
+async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
     root, names = parse_cid_path(asked.target)
-    async with call.node.fetch_session() as session:
+    async with run.node.fetch_session() as session:
         read = await cat(
             session,
             root,
             names,
-            call.take(),
+            run.take(),
             start=asked.start,
             end=asked.end,
-            timeout_s=call.timeout_s,
+            timeout_s=run.timeout_s,
         )
     return content.ReadResult(str(read.cid), read.size)
 
 
-async def _list_directory(asked: content.ListDirectory, call: Call) -> list[content.DirectoryEntry]:
-    async with call.node.fetch_session() as session:
+async def _list_directory(
+    asked: content.ListDirectory, run: OperationRun
+) -> list[content.DirectoryEntry]:
+    async with run.node.fetch_session() as session:
         return await list_directory(session, *parse_cid_path(asked.target))
 
 
-async def _describe_content(asked: content.DescribeContent, call: Call) -> content.ContentInfo:
-    async with call.node.fetch_session() as session:
+async def _describe_content(
+    asked: content.DescribeContent, run: OperationRun
+) -> content.ContentInfo:
+    async with run.node.fetch_session() as session:
         return await describe(session, *parse_cid_path(asked.target))
 
 
-async def _find_providers(asked: content.FindProviders, call: Call) -> list[content.ProviderInfo]:
-    async with call.node.fetch_session() as session:
-        return await providers(session, call.node.dht, *parse_cid_path(asked.target))
+async def _find_providers(
+    asked: content.FindProviders, run: OperationRun
+) -> list[content.ProviderInfo]:
+    async with run.node.fetch_session() as session:
+        return await providers(session, run.node.dht, *parse_cid_path(asked.target))
 
 
 # --- what is kept ---------------------------------------------------------------------------
 
 
-async def _list_puts(asked: keeping.ListPuts, call: Call) -> list[keeping.PutSummary]:
-    return await list_puts(call.node)
+async def _list_puts(asked: keeping.ListPuts, run: OperationRun) -> list[keeping.PutSummary]:
+    return await list_puts(run.node)
 
 
-async def _list_receipts(asked: keeping.ListReceipts, call: Call) -> list[keeping.SignedReceipt]:
-    return await receipts(call.node, _root(asked.root))
+async def _list_receipts(
+    asked: keeping.ListReceipts, run: OperationRun
+) -> list[keeping.SignedReceipt]:
+    return await receipts(run.node, _root(asked.root))
 
 
-async def _add_pin(asked: keeping.AddPin, call: Call) -> keeping.PinInfo:
-    async with call.node.fetch_session() as session:
+async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinInfo:
+    async with run.node.fetch_session() as session:
         root = _root(asked.root)
-        return await call.node.pinning().add(session, root, asked.name, call.watch)
+        return await run.node.pinning().add(session, root, asked.name, run.watch)
 
 
-async def _remove_pin(asked: keeping.RemovePin, call: Call) -> keeping.PinInfo:
-    return await call.node.pinning().remove(_root(asked.root))
+async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.PinInfo:
+    return await run.node.pinning().remove(_root(asked.root))
 
 
-async def _list_pins(asked: keeping.ListPins, call: Call) -> list[keeping.PinInfo]:
-    return await call.node.pinning().list()
+async def _list_pins(asked: keeping.ListPins, run: OperationRun) -> list[keeping.PinInfo]:
+    return await run.node.pinning().list()
 
 
-async def _verify_store(asked: keeping.VerifyStore, call: Call) -> keeping.VerifyResult:
-    return await verify(call.node.disk, call.watch)
+async def _verify_store(asked: keeping.VerifyStore, run: OperationRun) -> keeping.VerifyResult:
+    return await verify(run.node.disk, run.watch)
 
 
 def _root(text: str) -> Cid:
@@ -253,12 +261,12 @@ def _root(text: str) -> Cid:
 # --- nodes ----------------------------------------------------------------------------------
 
 
-async def _identify_node(asked: nodes.IdentifyNode, call: Call) -> nodes.NodeIdentity:
-    return identity(call.node)
+async def _identify_node(asked: nodes.IdentifyNode, run: OperationRun) -> nodes.NodeIdentity:
+    return identity(run.node)
 
 
-async def _describe_node(asked: nodes.DescribeNode, call: Call) -> nodes.NodeStatus:
-    node = call.node
+async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.NodeStatus:
+    node = run.node
     return await node_status(
         node.disk,
         node.ledger,
@@ -269,21 +277,21 @@ async def _describe_node(asked: nodes.DescribeNode, call: Call) -> nodes.NodeSta
     )
 
 
-async def _describe_root(asked: nodes.DescribeRoot, call: Call) -> nodes.RootStatus:
-    node = call.node
+async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
+    node = run.node
     async with node.fetch_session() as session:
         return await root_status(session, node.puts, node.dht, _root(asked.root))
 
 
-async def _list_peers(asked: nodes.ListPeers, call: Call) -> list[nodes.KnownPeer]:
-    return peers(call.node)
+async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:
+    return peers(run.node)
 
 
-async def _ping_node(asked: nodes.PingNode, call: Call) -> nodes.PingResult:
-    return await ping(call.node.identity, call.node.reach, asked.target)
+async def _ping_node(asked: nodes.PingNode, run: OperationRun) -> nodes.PingResult:
+    return await ping(run.node.identity, run.node.reach, asked.target)
 
 
-USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, Call], Awaitable[object]]]] = {
+USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaitable[object]]]] = {
     content.Put: _put,
     content.Get: _get,
     content.Read: _read,

@@ -15,7 +15,7 @@ from dhtstore.node.node import Node
 from dhtstore.operations.operation import unwatched
 from dhtstore.tasks import all_ended
 from simulations.checks.checkers import PromiseJournal
-from simulations.events.workload import Operation, OperationKind, object_bytes
+from simulations.events.workload import OperationKind, UserAction, object_bytes
 from simulations.nodes.instruments import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
 from simulations.nodes.true_closest import TrueClosest
@@ -41,7 +41,7 @@ class Users:
         self._numbers: dict[bytes, int] = {}
         self._nearest = TrueClosest((), self._findable)
 
-    def begin(self, operation: Operation) -> None:
+    def begin(self, operation: UserAction) -> None:
         """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
         for the put of its object to end."""
         number = self._client(operation.client)
@@ -84,7 +84,7 @@ class Users:
                 return member.number
         return None
 
-    async def _do(self, operation: Operation, number: int) -> None:
+    async def _do(self, operation: UserAction, number: int) -> None:
         if operation.kind is OperationKind.GET and operation.object in self._putting:
             await asyncio.wait([self._putting[operation.object]])
         loop = self._population.loop
@@ -145,7 +145,7 @@ class Users:
             raise CrashedMeanwhile(f"node {number} crashed before it began")
         return node
 
-    async def _put(self, operation: Operation, number: int, node: Node) -> None:
+    async def _put(self, operation: UserAction, number: int, node: Node) -> None:
         what = _name(operation)
         data = object_bytes(self._seed, operation.object, operation.size_bytes)
         try:
@@ -160,7 +160,7 @@ class Users:
         now_s = self._population.loop.time()
         self.journal.put(now_s, operation.object, data, holders)
 
-    async def _get(self, operation: Operation, number: int, node: Node) -> None:
+    async def _get(self, operation: UserAction, number: int, node: Node) -> None:
         what = _name(operation)
         root = self.roots.get(operation.object)
         if root is None:
@@ -169,7 +169,7 @@ class Users:
         self.journal.got(self._population.loop.time(), operation.object, number, data)
 
     async def _look_up(
-        self, operation: Operation, number: int, node: Node
+        self, operation: UserAction, number: int, node: Node
     ) -> tuple[LookupResult, bool]:
         """And whether it missed the closest node that was there from its start to its end."""
         what = _name(operation)
@@ -197,7 +197,7 @@ class Users:
         return member.ready and self._population.network.machine(member.address).diallable
 
 
-def _name(operation: Operation) -> str:
+def _name(operation: UserAction) -> str:
     return f"{operation.kind} {operation.object}"
 
 

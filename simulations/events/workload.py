@@ -28,7 +28,7 @@ class OperationKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class UserAction:
     """At ``at_s`` the node number ``client`` does ``kind`` to the object (for a lookup: looks up
     the random key of that number).  ``size_bytes`` is the object's size, 0 for lookups."""
 
@@ -65,7 +65,7 @@ def object_size(settings: WorkloadSettings, seed: int, number: int) -> int:
 
 def operations(
     settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
-) -> Iterator[Operation]:
+) -> Iterator[UserAction]:
     """The scenario's operations in order of time."""
     if settings.kind == "mix":
         yield from mix(settings, nodes, duration_s, seed)
@@ -79,7 +79,7 @@ def operations(
 
 def mix(
     settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
-) -> Iterator[Operation]:
+) -> Iterator[UserAction]:
     """Puts of new objects and gets of those put before, popular ones more often."""
     rng = random.Random(derived_seed(seed, "workload/mix"))
     order = list(range(settings.objects))
@@ -94,7 +94,7 @@ def mix(
             known[number] = 1
         else:
             kind, number = OperationKind.GET, _popular(popularity, present, known, rng)
-        yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
+        yield UserAction(at_s, kind, client, number, object_size(settings, seed, number))
 
 
 def _popular(zipf: Zipf, present: list[int], known: bytearray, rng: random.Random) -> int:
@@ -106,34 +106,34 @@ def _popular(zipf: Zipf, present: list[int], known: bytearray, rng: random.Rando
     return rng.choice(present)
 
 
-def flash_crowd(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[Operation]:
+def flash_crowd(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[UserAction]:
     """One object, put at 0; then ``crowd`` nodes want it, ever more often until ``ramp_s``."""
     rng = random.Random(derived_seed(seed, "workload/crowd"))
     size = object_size(settings, seed, 0)
-    yield Operation(0.0, OperationKind.PUT, 0, 0, size)
+    yield UserAction(0.0, OperationKind.PUT, 0, 0, size)
     crowd = rng.sample(range(1, nodes), min(settings.crowd, nodes - 1))
     times = sorted(settings.ramp_s * (1 + math.sqrt(rng.random())) for _ in crowd)
     for at_s, client in zip(times, crowd, strict=True):
-        yield Operation(at_s, OperationKind.GET, client, 0, size)
+        yield UserAction(at_s, OperationKind.GET, client, 0, size)
 
 
 def lookups(
     settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
-) -> Iterator[Operation]:
+) -> Iterator[UserAction]:
     """Lookups of random keys from random nodes."""
     rng = random.Random(derived_seed(seed, "workload/lookups"))
     for number, at_s in enumerate(_arrivals(settings.operations_per_s, duration_s, seed)):
-        yield Operation(at_s, OperationKind.LOOKUP, rng.randrange(nodes), number)
+        yield UserAction(at_s, OperationKind.LOOKUP, rng.randrange(nodes), number)
 
 
-def mass_reprovide(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[Operation]:
+def mass_reprovide(settings: WorkloadSettings, nodes: int, seed: int) -> Iterator[UserAction]:
     """All objects put at once by their clients, then all announced again within ``ramp_s``."""
     rng = random.Random(derived_seed(seed, "workload/reprovide"))
     clients = [rng.randrange(nodes) for _ in range(settings.objects)]
     for kind, begin_s in ((OperationKind.PUT, 0.0), (OperationKind.REPROVIDE, 2 * settings.ramp_s)):
         times = sorted(begin_s + settings.ramp_s * rng.random() for _ in clients)
         for number, (at_s, client) in enumerate(zip(times, clients, strict=True)):
-            yield Operation(at_s, kind, client, number, object_size(settings, seed, number))
+            yield UserAction(at_s, kind, client, number, object_size(settings, seed, number))
 
 
 def _arrivals(rate_per_s: float, duration_s: float, seed: int) -> Iterator[float]:

@@ -3,7 +3,7 @@
 It may define any of
 
     Parameters                       a frozen dataclass of ``simulations.settings``: [parameters]
-    operations(parameters, nodes, duration_s, seed) -> Iterator[Operation]
+    operations(parameters, nodes, duration_s, seed) -> Iterator[UserAction]
                                      what users do, instead of [workload]
     async def drive(experiment, parameters, seed)
                                      anything else that happens, from the begin of the scenario
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from simulations.checks.checkers import CHECKERS, Checker
 from simulations.errors import ScenarioError
 from simulations.events import workload
-from simulations.events.workload import Operation
+from simulations.events.workload import UserAction
 from simulations.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ScenarioModule:
     def _operations(self) -> Any:
         return getattr(self._module, "operations", None)
 
-    def operations(self, seed: int) -> Iterator[Operation]:
+    def operations(self, seed: int) -> Iterator[UserAction]:
         """In order of time."""
         run = self._scenario.run
         if self._operations is None:

@@ -109,8 +109,8 @@ async def duration_s(lab: Lab, work: Awaitable[object]) -> float:
     return lab.loop.time() - start_s
 
 
-Operation = Callable[[Node, Cid, bytes], Awaitable[object]]
-OPERATIONS: dict[str, Operation] = {
+UserAction = Callable[[Node, Cid, bytes], Awaitable[object]]
+OPERATIONS: dict[str, UserAction] = {
     "put": lambda node, root, data: put_bytes(node, data),
     "get": lambda node, root, data: get_bytes(node, root),
     "pin": lambda node, root, data: pin(node, root),

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from simulations.checks.checkers import Checker
 from simulations.settings import duration, share
-from simulations.events.workload import OperationKind, Operation
+from simulations.events.workload import OperationKind, UserAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Parameters:
 def operations(parameters, nodes, duration_s, seed):
     rng = random.Random(seed)
     for at_s in range(0, int(duration_s), 4):
-        yield Operation(at_s, OperationKind.LOOKUP, rng.randrange(nodes), at_s)
+        yield UserAction(at_s, OperationKind.LOOKUP, rng.randrange(nodes), at_s)
 
 
 async def drive(experiment, parameters, seed):

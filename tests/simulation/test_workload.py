@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from simulations.events.workload import (
-    Operation,
     OperationKind,
+    UserAction,
     Zipf,
     flash_crowd,
     mass_reprovide,
@@ -82,7 +82,7 @@ def test_objects_are_given_by_seed_and_number() -> None:
 def test_a_flash_crowd_grows_and_everybody_comes_once() -> None:
     chosen = settings(kind="flash_crowd", crowd=300, ramp_s="10 min")
     put, *gets = flash_crowd(chosen, 1000, seed=1)
-    assert put == Operation(0.0, OperationKind.PUT, 0, 0, put.size_bytes)
+    assert put == UserAction(0.0, OperationKind.PUT, 0, 0, put.size_bytes)
     assert len({get.client for get in gets} - {0}) == 300
     middle = 600 + 300
     assert sum(get.at_s < middle for get in gets) / 300 == pytest.approx(0.25, abs=0.07)
