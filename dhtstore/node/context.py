@@ -13,6 +13,7 @@ from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
+from dhtstore.store.ledger.roots import Roots
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
 
@@ -34,11 +35,18 @@ class Ledger:
     puts: Puts
     receipts: Receipts
     peers: Peers
+    roots: Roots
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer) -> Ledger:
+        roots = Roots(table, tracer)
         return cls(
-            Claims(table, tracer), Pins(table), Puts(table), Receipts(table), Peers(table, tracer)
+            claims=Claims(table, tracer),
+            pins=Pins(table, roots),
+            puts=Puts(table, roots),
+            receipts=Receipts(table),
+            peers=Peers(table, tracer),
+            roots=roots,
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, KeyValue, scan_all
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 
@@ -46,6 +46,68 @@ def test_scan_is_ordered_and_bounded_by_the_prefix(table: KeyValue) -> None:
     assert [key for key, _ in table.scan(b"\xff")] == [b"\xff", b"\xff\xff"]
     assert [key for key, _ in table.scan(b"")] == sorted(keys)
     assert table.scan(b"nothing") == []
+
+
+def test_a_scan_goes_on_after_a_key(table: KeyValue) -> None:
+    table.write([(key, b"v") for key in (b"a", b"p", b"p\x00", b"p1", b"p2", b"q")])
+
+    def keys(after: bytes | None, limit: int) -> list[bytes]:
+        return [key for key, _ in table.scan(b"p", after=after, limit=limit)]
+
+    assert keys(None, 2) == [b"p", b"p\x00"]
+    assert keys(b"p\x00", 2) == [b"p1", b"p2"]
+    assert keys(b"p2", 2) == []
+    assert keys(b"p", 1) == [b"p\x00"]
+    assert keys(b"p0, never there", 9) == [b"p1", b"p2"]
+    assert keys(b"", 1) == keys(b"a", 1) == [b"p"]
+    assert keys(b"q", 9) == []
+    assert keys(b"\xff", 9) == []
+
+
+def test_a_page_is_bounded(table: KeyValue) -> None:
+    table.write([(b"%04d" % number, b"") for number in range(3 * SCAN_PAGE_ROWS)])
+    assert len(table.scan(b"")) == SCAN_PAGE_ROWS
+    assert len(table.scan(b"", limit=5)) == 5
+
+
+@pytest.mark.parametrize("rows", [0, 1, SCAN_PAGE_ROWS, SCAN_PAGE_ROWS + 1, 3 * SCAN_PAGE_ROWS])
+def test_all_pages_are_everything_once(table: KeyValue, rows: int) -> None:
+    pairs = [(b"p%04d" % number, b"%d" % number) for number in range(rows)]
+    table.write([*pairs, (b"o", b""), (b"q", b"")])
+    assert list(scan_all(table, b"p")) == pairs
+    assert table.count(b"p") == rows
+    assert table.count(b"") == rows + 2
+
+
+def test_writes_between_pages_count_from_the_next_page_on(table: KeyValue) -> None:
+    table.write([(b"%04d" % number, b"old") for number in range(0, 4 * SCAN_PAGE_ROWS, 2)])
+    scan = scan_all(table, b"")
+    met = [next(scan) for _ in range(SCAN_PAGE_ROWS)]  # one page
+    last = met[-1][0]
+    ahead = b"%04d" % (int(last) + 101)
+    table.write([(b"0001", b"behind"), (ahead, b"ahead")], [b"%04d" % (int(last) + 2), b"0002"])
+    met += scan
+    keys = [key for key, _ in met]
+    assert keys == sorted(set(keys))
+    assert b"0001" not in keys
+    assert b"0002" in keys
+    assert b"%04d" % (int(last) + 2) not in keys
+    assert (ahead, b"ahead") in met
+    assert len(keys) == 2 * SCAN_PAGE_ROWS
+
+
+def test_a_page_may_lose_the_key_it_goes_on_after(table: KeyValue) -> None:
+    table.write([(b"%04d" % number, b"") for number in range(SCAN_PAGE_ROWS + 2)])
+    scan = scan_all(table, b"")
+    last = [next(scan)[0] for _ in range(SCAN_PAGE_ROWS)][-1]
+    table.write([], [last])
+    assert [key for key, _ in scan] == [b"%04d" % (SCAN_PAGE_ROWS + n) for n in (0, 1)]
+
+
+def test_counts_follow_writes(table: KeyValue) -> None:
+    table.write([(b"a", b""), (b"b1", b""), (b"b2", b"")])
+    table.write([(b"b1", b"again")], [b"b2", b"never there"])
+    assert (table.count(b""), table.count(b"b"), table.count(b"c")) == (2, 1, 0)
 
 
 def test_scan_follows_writes(table: KeyValue) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from dhtstore.errors import InvalidTicket, RefusedByNetwork, Unreachable
+from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
@@ -120,16 +121,53 @@ def test_what_is_pinned_is_announced_again_after_a_restart() -> None:
     tell(story)
 
 
-def test_a_damaged_pin_does_not_keep_the_rest_from_being_announced() -> None:
+async def three_pins(lab: Lab) -> tuple[Node, FaultyBlockStore, list[Cid]]:
+    """A client that pinned three roots of a few blocks each."""
+    await lab.grow(4)
+    store = FaultyBlockStore(MemoryBlockStore())
+    node = await lab.add(CLIENT, store=store)
+    roots = [(await put_bytes(lab.nodes[0], bytes([i]) * 3 * MIB)).cid for i in range(3)]
+    for root in roots:
+        await pin(node, root)
+    return node, store, roots
+
+
+def test_what_is_pinned_is_announced_without_reading_a_block() -> None:
     async def story(lab: Lab) -> None:
-        await lab.grow(4)
-        store = FaultyBlockStore(MemoryBlockStore())
-        node = await lab.add(CLIENT, store=store)
-        roots = [(await put_bytes(lab.nodes[0], bytes([i]) * 3 * MIB)).cid for i in range(3)]
+        node, store, roots = await three_pins(lab)
         for root in roots:
-            await pin(node, root)
+            store.rot(root)
+        assert await node.reprovide.announce_all() == 3
+
+    tell(story)
+
+
+def test_pins_of_an_earlier_version_are_walked_once_and_a_damaged_one_costs_only_itself() -> None:
+    async def story(lab: Lab) -> None:
+        node, store, roots = await three_pins(lab)
+        ledger = node.ports.ledger
+        ledger.write([], [key for key, _ in ledger.scan(b"unit/")])
         store.rot(roots[1])
         assert await node.reprovide.announce_all() == 2
+        assert ledger.count(b"unit/") == 2
+        store.rot(roots[0])
+        store.rot(roots[2])
+        assert await node.reprovide.announce_all() == 2
+
+    tell(story)
+
+
+def test_a_unit_of_two_pins_is_announced_once_and_none_once_its_pins_are_gone() -> None:
+    async def story(lab: Lab) -> None:
+        node, _, roots = await three_pins(lab)
+        table = node.ports.ledger
+        units = node.ledger.roots.units(roots[0])
+        node.ledger.pins.add(roots[1], "shares its unit with the first", "user", units)
+        assert await node.reprovide.announce_all() == 2
+        for root in roots:
+            assert node.ledger.pins.remove(root, "user")
+        assert await node.reprovide.announce_all() == 0
+        assert table.count(b"unit/") == 0
 
     tell(story)
 
@@ -154,7 +192,7 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         await asyncio.sleep(REPROVIDE_INTERVAL_S)
         assert not back.failed.done()
         assert await back.reprovide.announce_all() == 3
-        assert len(back.claims.units_kept(back.identity.now_unix_s())) == 3 - (damage == "claim")
+        assert back.claims.count_kept(back.identity.now_unix_s()) == 3 - (damage == "claim")
         assert (await verify(back.disk, unwatched)).damaged == []
 
     tell(story)

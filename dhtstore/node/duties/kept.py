@@ -14,30 +14,43 @@ from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.trace import Tracer
 
 
-def kept_units(store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer) -> list[Unit]:
-    """Each unit once, claimed ones first.
+def kept_units(
+    store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer
+) -> Iterator[Unit]:
+    """Each unit once, claimed ones first, from the ledger a page at a time.
 
     What is damaged is passed over, and the trace says so: a row of the ledger, and a pinned
-    root whose blocks are gone or damaged, which ``dhtstore verify`` finds.
+    root whose units are not in the ledger and whose blocks are gone or damaged.
     """
-    units = {unit.name: unit for unit in _claimed(ledger, now_unix_s, tracer)}
-    for root in _pinned(ledger, tracer):
-        try:
-            units |= {
-                unit.name: unit for unit in local_units(store, root) if unit.name not in units
-            }
-        except (BlockMissing, IntegrityFailure) as error:
-            tracer("pin.damaged", root=str(root), error=str(error))
-    return list(units.values())
-
-
-def _claimed(ledger: Ledger, now_unix_s: float, tracer: Tracer) -> Iterator[Unit]:
+    damaged: set[bytes] = set()
     for claim in ledger.claims.units_kept(now_unix_s):
         unit = unit_of_claim(claim)
         if unit.name == claim.unit:
             yield unit
         else:
+            damaged.add(claim.unit)
             tracer("claim.damaged", unit=claim.unit.hex())
+    passed: set[bytes] = set()  # of those that no claim keeps: few, pinned by hand
+    for root in _pinned(ledger, tracer):
+        for unit in _units_of(store, ledger, root, tracer):
+            claimed = unit.name not in damaged and ledger.claims.keeps(unit.name, now_unix_s)
+            if not claimed and unit.name not in passed:
+                passed.add(unit.name)
+                yield unit
+
+
+def _units_of(store: BlockStore, ledger: Ledger, root: Cid, tracer: Tracer) -> list[Unit]:
+    """From the ledger; by walking the root, once, where an earlier version pinned it."""
+    units = ledger.roots.units(root)
+    if units:
+        return units
+    try:
+        units = local_units(store, root)
+    except (BlockMissing, IntegrityFailure) as error:
+        tracer("pin.damaged", root=str(root), error=str(error))
+        return []
+    ledger.roots.remember(root, units)
+    return units
 
 
 def _pinned(ledger: Ledger, tracer: Tracer) -> list[Cid]:

@@ -8,9 +8,10 @@ nobody knows how long the node was away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import DhtstoreError
@@ -26,6 +27,8 @@ from dhtstore.params import (
     REPROVIDE_PAUSE_S,
 )
 from dhtstore.trace import Tracer
+
+_UNITS_AT_ONCE: Final = 64  # read from the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,12 @@ class Reprovide:
         """
         await self._try("contact", self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S))
         announced = 0
-        for unit in await self._kept():
-            announced += await self._announce(unit)
-            await asyncio.sleep(REPROVIDE_PAUSE_S)
+        kept = kept_units(self.disk.store, self.ledger, self.identity.now_unix_s(), self.tracer)
+        while units := await self.disk.blocking.run(_some, kept):
+            for unit in units:
+                announced += await self._announce(unit)
+                await asyncio.sleep(REPROVIDE_PAUSE_S)
         return announced
-
-    async def _kept(self) -> list[Unit]:
-        now_unix_s = self.identity.now_unix_s()
-        return await self.disk.blocking.run(
-            kept_units, self.disk.store, self.ledger, now_unix_s, self.tracer
-        )
 
     async def _announce(self, unit: Unit) -> bool:
         records = [(self.identity.provider_record(unit.key), self.identity.record())]
@@ -81,3 +80,7 @@ class Reprovide:
         except DhtstoreError as error:
             self.tracer("reprovide.failed", what=what, error=str(error))
             return False
+
+
+def _some(kept: Iterator[Unit]) -> list[Unit]:
+    return list(islice(kept, _UNITS_AT_ONCE))

@@ -41,7 +41,7 @@ class Pinning:
         async with self.staging:
             units = await root_units(session, root)
             await _bring(session, units, progress)
-            await self.disk.blocking.run(self.pins.add, root, name, "user")
+            await self.disk.blocking.run(self.pins.add, root, name, "user", units)
         for unit in units:
             await self._announce(unit)
         return PinInfo(str(root), "user", name)

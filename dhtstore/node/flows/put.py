@@ -201,19 +201,19 @@ class Uploader:
     def _remember(
         self, imported: Imported, name: str, policy: Policy, placed: Sequence[PlacedUnit]
     ) -> None:
-        self.ledger.puts.save(
-            PutRecord(
-                name=name,
-                root=imported.cid.raw,
-                size_bytes=imported.size_bytes,
-                created_unix_s=self.clock.unix_s(),
-                policy=policy,
-                units=len(placed),
-            )
+        units = [each.unit for each in placed]
+        record = PutRecord(
+            name=name,
+            root=imported.cid.raw,
+            size_bytes=imported.size_bytes,
+            created_unix_s=self.clock.unix_s(),
+            policy=policy,
+            units=len(units),
         )
+        self.ledger.puts.save(record, units)
         self.ledger.receipts.save(copy.receipt for each in placed for copy in each.copies)
         if self.settings.storage:
-            self.ledger.pins.add(imported.cid, name, "put")
+            self.ledger.pins.add(imported.cid, name, "put", units)
 
 
 class _CopyMeter:

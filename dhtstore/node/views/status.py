@@ -35,8 +35,8 @@ async def node_status(
         capacity=capacity_bytes,
         used=disk.store.used_bytes,
         blocks=await run(disk.store.count),
-        units=len(await run(ledger.claims.units_kept, identity.now_unix_s())),
-        puts=len(await run(ledger.puts.list)),
+        units=await run(ledger.claims.count_kept, identity.now_unix_s()),
+        puts=await run(ledger.puts.count),
         records=dht.records_held,
     )
 

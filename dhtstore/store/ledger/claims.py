@@ -10,17 +10,19 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.policy import Claim, Policy
-from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode, part
+from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
 from dhtstore.trace import Tracer, no_trace
 
 T = TypeVar("T")
+_POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
 
 
 class Claims:
@@ -33,19 +35,25 @@ class Claims:
         self._table, self._tracer = table, tracer
         self._held: Counter[bytes] | None = None  # bytes per owner, once somebody asked
         self._ledger_bytes = 0
+        self._kept_count: KeptCount | None = None  # once somebody asked
+        self._changes = 0
         self._lock = threading.RLock()
 
     def put(self, claim: Claim) -> bool:
         """Record the claim.  False if a newer policy of its (owner, root) was known, which
         stays in force."""
+        owner = claim.policy.owner
         with self._lock:
-            before = self._owner_rows(claim.unit, claim.policy.owner)
+            rows, claims = self._owner_rows(claim.unit, owner), self._counted(claim.unit)
             newest = self._write(claim)
-            after = self._owner_rows(claim.unit, claim.policy.owner)
-            if self._held is not None:
-                self._held[claim.policy.owner] += _bytes_of(after) - _bytes_of(before)
-                self._ledger_bytes += _rows_bytes(after) - _rows_bytes(before)
+            self._count(owner, rows, self._owner_rows(claim.unit, owner))
+            if self._kept_count is not None:
+                self._kept_count.replace(claims, self._counted(claim.unit))
         return newest
+
+    def _counted(self, unit: bytes) -> list[Claim]:
+        """The claims on a unit, where somebody counts them."""
+        return [] if self._kept_count is None else self.for_unit(unit)
 
     def _write(self, claim: Claim) -> bool:
         policy = claim.policy
@@ -56,15 +64,21 @@ class Claims:
         if newest:
             puts.append((_policy_key(policy.owner, policy.root), encode(policy)))
         self._table.write(puts)
+        self._changes += 1
+        if known is not None and newest and ends_unix_s(known) != ends_unix_s(policy):
+            self._kept_count = None  # other units than this one may be kept or not from now on
         return newest
 
     def update(self, policy: Policy) -> bool:
         """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
-        known = self.policy(policy.owner, policy.root)
-        if known is None or known.sequence >= policy.sequence:
-            return False
-        self._table.write([(_policy_key(policy.owner, policy.root), encode(policy))])
-        return True
+        with self._lock:
+            known = self.policy(policy.owner, policy.root)
+            if known is None or known.sequence >= policy.sequence:
+                return False
+            self._table.write([(_policy_key(policy.owner, policy.root), encode(policy))])
+            self._changes += 1
+            self._kept_count = None
+            return True
 
     def policy(self, owner: bytes, root: bytes) -> Policy | None:
         """The newest policy known of this owner for this root."""
@@ -74,23 +88,33 @@ class Claims:
 
     def for_unit(self, unit: bytes) -> list[Claim]:
         """All claims on a unit, each with its newest policy, active or not."""
-        return self._claims(b"claim/" + part(unit))
+        return list(self._claims(b"claim/" + part(unit)))
 
-    def replicas_wanted(self, unit: bytes, now_unix_s: float) -> int:
-        """The largest ``replicas`` among the active claims; 0 when none is active."""
-        active = (c.policy for c in self.for_unit(unit) if c.policy.active(now_unix_s))
-        return max((policy.replicas for policy in active), default=0)
+    def keeps(self, unit: bytes, now_unix_s: float) -> bool:
+        """Whether any claim on the unit is active."""
+        return any(claim.policy.active(now_unix_s) for claim in self.for_unit(unit))
 
-    def units_kept(self, now_unix_s: float) -> list[Claim]:
-        """For each unit with an active claim, the claim that wants the most replicas."""
-        best: dict[bytes, Claim] = {}
-        for claim in self._claims(b"claim/"):
-            other = best.get(claim.unit)
-            if claim.policy.active(now_unix_s) and (
-                other is None or other.policy.replicas < claim.policy.replicas
-            ):
-                best[claim.unit] = claim
-        return list(best.values())
+    def units_kept(self, now_unix_s: float) -> Iterator[Claim]:
+        """For each unit with an active claim, by length and bytes of its name, the claim that
+        wants the most replicas.  Read a page of the ledger at a time."""
+        for _, claims in groupby(self._claims(b"claim/"), _unit):
+            active = [claim for claim in claims if claim.policy.active(now_unix_s)]
+            if active:
+                yield max(active, key=lambda claim: claim.policy.replicas)
+
+    def count_kept(self, now_unix_s: float) -> int:
+        """How many units have an active claim.  Counted from all claims once, then kept up until
+        a claim expires or a policy changes."""
+        with self._lock:
+            count, changes = self._kept_count, self._changes
+        if count is None or not count.holds(now_unix_s):
+            count = KeptCount(now_unix_s)
+            for _, claims in groupby(self._claims(b"claim/"), _unit):
+                count.replace((), list(claims))
+            with self._lock:
+                if changes == self._changes:
+                    self._kept_count = count
+        return count.units
 
     def held_bytes(self, owner: bytes, *, but: tuple[bytes, bytes] | None = None) -> int:
         """What is kept for one owner: the content of each unit once, and each of its claims'
@@ -110,7 +134,7 @@ class Claims:
             return self._ledger_bytes
 
     def _held_by_owner(self) -> Counter[bytes]:
-        """Counted from all claims once, and kept up by ``put``."""
+        """Counted from all claims once, and kept up from then on."""
         if self._held is None:
             held: Counter[bytes] = Counter()
             self._ledger_bytes = 0
@@ -121,24 +145,32 @@ class Claims:
             self._held = held
         return self._held
 
-    def all_units(self) -> list[bytes]:
-        """Names of the units that any claim names, active or not, in order."""
-        return list(dict.fromkeys(claim.unit for claim in self._rows(b"claim/")))
-
     def forget(self, unit: bytes) -> None:
         """Drop the claims on a unit that is no longer held.  Policies stay, so that an older
         one cannot come back."""
+        prefix = b"claim/" + part(unit)
         with self._lock:
-            keys = [key for key, _ in self._table.scan(b"claim/" + part(unit))]
-            self._table.write([], keys)
-            self._held = None
+            claims = self._counted(unit)
+            rows = list(self._rows(prefix))
+            self._table.write([], [key for key, _ in scan_all(self._table, prefix)])
+            for (_, owner), group in groupby(rows, _unit_and_owner):
+                self._count(owner, list(group), [])
+            if self._kept_count is not None:
+                self._kept_count.replace(claims, [])
+            self._changes += 1
+
+    def _count(self, owner: bytes, before: list[Claim], after: list[Claim]) -> None:
+        """One owner's claims on one unit changed from one to the other."""
+        if self._held is not None:
+            self._held[owner] += _bytes_of(after) - _bytes_of(before)
+            self._ledger_bytes += _rows_bytes(after) - _rows_bytes(before)
 
     def _owner_rows(self, unit: bytes, owner: bytes) -> list[Claim]:
         return list(self._rows(b"claim/" + part(unit) + part(owner)))
 
     def _rows(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order: those of one unit and owner are neighbours."""
-        for key, value in self._table.scan(prefix):
+        for key, value in scan_all(self._table, prefix):
             if (claim := self._decoded(Claim, key, value)) is not None:
                 yield claim
 
@@ -149,20 +181,25 @@ class Claims:
             self._tracer("ledger.damaged", key=key.hex(), error=str(error))
             return None
 
-    def _claims(self, prefix: bytes) -> list[Claim]:
+    def _claims(self, prefix: bytes) -> Iterator[Claim]:
+        """Claims in key order, each with its newest policy; those of one unit are neighbours."""
         newest: dict[bytes, Policy] = {}
-        claims = []
         for claim in self._rows(prefix):
             owner, root = claim.policy.owner, claim.policy.root
             key = _policy_key(owner, root)
             if key not in newest:
+                if len(newest) >= _POLICIES_HELD_MAX:
+                    newest.clear()
                 newest[key] = self.policy(owner, root) or claim.policy
-            claims.append(msgspec.structs.replace(claim, policy=newest[key]))
-        return claims
+            yield msgspec.structs.replace(claim, policy=newest[key])
 
 
 def _policy_key(owner: bytes, root: bytes) -> bytes:
     return b"policy/" + part(owner) + root
+
+
+def _unit(claim: Claim) -> bytes:
+    return claim.unit
 
 
 def _unit_and_owner(claim: Claim) -> tuple[bytes, bytes]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
+
+from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, above_all
 
 
 class MemoryKeyValue:
@@ -14,32 +16,41 @@ class MemoryKeyValue:
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
-        self._keys: list[bytes] | None = None  # sorted; None when it must be made again
+        self._keys: list[bytes] = []  # sorted
         self._lock = threading.Lock()
 
     def get(self, key: bytes) -> bytes | None:
         return self._values.get(key)
 
-    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    def scan(
+        self, prefix: bytes, *, after: bytes | None = None, limit: int = SCAN_PAGE_ROWS
+    ) -> list[tuple[bytes, bytes]]:
         with self._lock:
-            if self._keys is None:
-                self._keys = sorted(self._values)
-            found = []
-            for index in range(bisect_left(self._keys, prefix), len(self._keys)):
-                key = self._keys[index]
-                if not key.startswith(prefix):
-                    break
-                found.append((key, self._values[key]))
-            return found
+            start, end = self._span(prefix)
+            if after is not None:
+                start = max(start, bisect_right(self._keys, after))
+            return [(key, self._values[key]) for key in self._keys[start : min(end, start + limit)]]
+
+    def count(self, prefix: bytes) -> int:
+        with self._lock:
+            start, end = self._span(prefix)
+            return end - start
 
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
-        new, gone = dict(puts), list(deletes)
+        new, gone = list(puts), list(deletes)
         with self._lock:
-            if gone or any(key not in self._values for key in new):
-                self._keys = None
-            self._values.update(new)
+            for key, value in new:
+                if key not in self._values:
+                    insort(self._keys, key)
+                self._values[key] = value
             for key in gone:
-                self._values.pop(key, None)
+                if self._values.pop(key, None) is not None:
+                    del self._keys[bisect_left(self._keys, key)]
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _span(self, prefix: bytes) -> tuple[int, int]:
+        above = above_all(prefix)
+        end = len(self._keys) if above is None else bisect_left(self._keys, above)
+        return bisect_left(self._keys, prefix), end

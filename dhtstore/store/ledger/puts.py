@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
-from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.model.unit import Unit
+from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode, part
+from dhtstore.store.ledger.roots import Roots, put_key
 
 
 class PutRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -31,25 +33,29 @@ class PutRecord(msgspec.Struct, frozen=True, array_like=True):
 class Puts:
     """Records of puts by root; a second put of one root replaces the first."""
 
-    def __init__(self, table: KeyValue) -> None:
-        self._table = table
+    def __init__(self, table: KeyValue, roots: Roots) -> None:
+        self._table, self._roots = table, roots
 
-    def save(self, record: PutRecord) -> None:
-        self._table.write([(_put_key(record.root), encode(record))])
+    def save(self, record: PutRecord, units: Sequence[Unit]) -> None:
+        """``units`` are all that the root is cut into, in DAG order."""
+        self._roots.keep(record.cid, (put_key(record.cid), encode(record)), units)
 
     def get(self, root: Cid) -> PutRecord | None:
-        raw = self._table.get(_put_key(root.raw))
+        raw = self._table.get(put_key(root))
         return None if raw is None else decode(PutRecord, raw)
 
     def list(self) -> list[PutRecord]:
         """Oldest first."""
-        records = [decode(PutRecord, value) for _, value in self._table.scan(b"put/")]
+        records = [decode(PutRecord, value) for _, value in scan_all(self._table, b"put/")]
         return sorted(records, key=lambda record: (record.created_unix_s, record.root))
+
+    def count(self) -> int:
+        return self._table.count(b"put/")
 
     def remove(self, root: Cid) -> None:
         """Forget the put and its receipts."""
-        receipts = [key for key, _ in self._table.scan(b"receipt/" + part(root.raw))]
-        self._table.write([], [_put_key(root.raw), *receipts])
+        receipts = [key for key, _ in scan_all(self._table, _receipts_key(root.raw))]
+        self._roots.release(root, put_key(root), receipts)
 
 
 class Receipts:
@@ -61,7 +67,7 @@ class Receipts:
     def save(self, receipts: Iterable[Receipt]) -> None:
         puts: dict[bytes, Receipt] = {}
         for receipt in receipts:
-            key = b"receipt/" + part(receipt.root) + part(receipt.unit) + receipt.node
+            key = _receipts_key(receipt.root) + part(receipt.unit) + receipt.node
             known = puts.get(key) or self._known(key)
             if known is None or _age(known) <= _age(receipt):
                 puts[key] = receipt
@@ -69,8 +75,8 @@ class Receipts:
 
     def for_root(self, root: Cid) -> list[Receipt]:
         """Ordered by unit, then node."""
-        prefix = b"receipt/" + part(root.raw)
-        return [decode(Receipt, value) for _, value in self._table.scan(prefix)]
+        prefix = _receipts_key(root.raw)
+        return [decode(Receipt, value) for _, value in scan_all(self._table, prefix)]
 
     def _known(self, key: bytes) -> Receipt | None:
         raw = self._table.get(key)
@@ -81,5 +87,6 @@ def _age(receipt: Receipt) -> tuple[int, int]:
     return receipt.policy_seq, receipt.time
 
 
-def _put_key(root: bytes) -> bytes:
-    return b"put/" + root
+def _receipts_key(root: bytes) -> bytes:
+    """What the keys of all receipts for a root start with."""
+    return b"receipt/" + part(root)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dhtstore.errors import HomeUnusable
 from dhtstore.store.disk import sqlite_error
+from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, above_all
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) \
 WITHOUT ROWID"
@@ -32,14 +34,18 @@ class SqliteKeyValue:
             row = self._db.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
-    def scan(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        after = _after(prefix)
-        query = "SELECT key, value FROM entries WHERE key >= ?"
-        bounds: tuple[bytes, ...] = (prefix,)
-        if after is not None:
-            query, bounds = query + " AND key < ?", (prefix, after)
-        with self._lock:
-            return self._db.execute(query + " ORDER BY key", bounds).fetchall()
+    def scan(
+        self, prefix: bytes, *, after: bytes | None = None, limit: int = SCAN_PAGE_ROWS
+    ) -> list[tuple[bytes, bytes]]:
+        start = prefix if after is None else max(prefix, after + b"\0")
+        where, bounds = _span(start, prefix)
+        query = f"SELECT key, value FROM entries {where} ORDER BY key LIMIT ?"  # noqa: S608
+        return self._all(query, [*bounds, limit])
+
+    def count(self, prefix: bytes) -> int:
+        where, bounds = _span(prefix, prefix)
+        found: int = self._all(f"SELECT count(*) FROM entries {where}", bounds)[0][0]  # noqa: S608
+        return found
 
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         new, gone = list(puts), [(key,) for key in deletes]
@@ -58,8 +64,14 @@ class SqliteKeyValue:
         with self._lock:
             self._db.close()
 
+    def _all(self, query: str, values: Sequence[object]) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
 
-def _after(prefix: bytes) -> bytes | None:
-    """The smallest key above every key with this prefix; None if there is none."""
-    trimmed = prefix.rstrip(b"\xff")
-    return trimmed[:-1] + bytes((trimmed[-1] + 1,)) if trimmed else None
+
+def _span(start: bytes, prefix: bytes) -> tuple[str, list[bytes]]:
+    """The keys from ``start`` on with this prefix, as SQL."""
+    above = above_all(prefix)
+    if above is None:
+        return "WHERE key >= ?", [start]
+    return "WHERE key >= ? AND key < ?", [start, above]

@@ -17,6 +17,7 @@ from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pin, Pins
 from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts
+from dhtstore.store.ledger.roots import Roots
 from dhtstore.wire.datagram import pack_contact
 
 A, B = Cid.of(b"a"), Cid.of(b"b")
@@ -44,18 +45,24 @@ def receipt(unit: bytes, node: bytes, time: int, root: Cid = A) -> Receipt:
 
 
 def test_pins_by_root_and_kind() -> None:
-    pins = Pins(MemoryKeyValue())
-    pins.add(A, "one", "put")
-    pins.add(A, "by hand", "user")
-    pins.add(A, "renamed", "put")
+    table = MemoryKeyValue()
+    pins = Pins(table, Roots(table))
+    pins.add(A, "one", "put", [])
+    pins.add(A, "by hand", "user", [])
+    pins.add(A, "renamed", "put", [])
     assert pins.list() == [Pin(A.raw, "renamed", "put"), Pin(A.raw, "by hand", "user")]
-    assert pins.has(A)
-    assert not pins.has(B)
     assert pins.remove(A, "put")
     assert not pins.remove(A, "put")
-    assert pins.has(A)
+    assert pins.list() == [Pin(A.raw, "by hand", "user")]
     assert pins.remove(A, "user")
-    assert not pins.has(A)
+    assert pins.list() == []
+
+
+def replicas(claims: Claims, unit: bytes, now_unix_s: float) -> int:
+    """The most that any active claim on a unit wants."""
+    return max(
+        (c.policy.replicas for c in claims.units_kept(now_unix_s) if c.unit == unit), default=0
+    )
 
 
 def test_the_newest_policy_of_a_root_rules_all_its_units() -> None:
@@ -63,10 +70,10 @@ def test_the_newest_policy_of_a_root_rules_all_its_units() -> None:
     assert claims.put(claim(b"u1", policy(sequence=5)))
     assert claims.put(claim(b"u2", policy(sequence=5)))
     assert not claims.put(claim(b"u1", policy(sequence=4, replicas=60)))
-    assert claims.replicas_wanted(b"u1", 0) == 3
+    assert replicas(claims, b"u1", 0) == 3
     assert claims.update(policy(sequence=6, replicas=7))
     assert not claims.update(policy(sequence=6, replicas=8))
-    assert [claims.replicas_wanted(unit, 0) for unit in (b"u1", b"u2")] == [7, 7]
+    assert [replicas(claims, unit, 0) for unit in (b"u1", b"u2")] == [7, 7]
     assert claims.for_unit(b"u2") == [claim(b"u2", policy(sequence=6, replicas=7))]
 
 
@@ -75,10 +82,10 @@ def test_an_older_policy_cannot_end_a_removal() -> None:
     claims.put(claim(b"u", policy(sequence=1)))
     claims.update(policy(sequence=2, removed=True))
     assert not claims.put(claim(b"u", policy(sequence=1)))
-    assert claims.replicas_wanted(b"u", 0) == 0
+    assert replicas(claims, b"u", 0) == 0
     claims.forget(b"u")
     assert not claims.put(claim(b"u", policy(sequence=1)))
-    assert claims.units_kept(0) == []
+    assert list(claims.units_kept(0)) == []
 
 
 def test_a_unit_is_kept_while_anyone_claims_it() -> None:
@@ -87,16 +94,59 @@ def test_a_unit_is_kept_while_anyone_claims_it() -> None:
     claims.put(claim(b"u", policy(BOB, B, replicas=4, expires=100)))
     claims.put(claim(b"v", policy(BOB, B, replicas=4, expires=100)))
     assert [c.unit for c in claims.units_kept(50)] == [b"u", b"v"]
-    assert claims.units_kept(50)[0].policy.owner == BOB
-    assert claims.replicas_wanted(b"u", 50) == 4
-    assert claims.replicas_wanted(b"u", 100) == 2
+    assert next(claims.units_kept(50)).policy.owner == BOB
+    assert replicas(claims, b"u", 50) == 4
+    assert replicas(claims, b"u", 100) == 2
     assert [c.unit for c in claims.units_kept(100)] == [b"u"]
-    assert claims.all_units() == [b"u", b"v"]
     claims.update(policy(ALICE, A, sequence=2, removed=True))
-    assert claims.units_kept(100) == []
+    assert list(claims.units_kept(100)) == []
     claims.forget(b"u")
-    assert claims.all_units() == [b"v"]
+    assert len(claims.for_unit(b"v")) == 1
     assert claims.for_unit(b"u") == []
+
+
+def recounted(claims: Claims, table: MemoryKeyValue, now_unix_s: float) -> int:
+    """The count that was kept up, having seen that a fresh one agrees."""
+    count = claims.count_kept(now_unix_s)
+    assert Claims(table).count_kept(now_unix_s) == count
+    assert len(list(claims.units_kept(now_unix_s))) == count
+    return count
+
+
+def test_units_kept_are_counted_as_claims_come_and_end() -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    assert recounted(claims, table, 0) == 0
+    claims.put(claim(b"u", policy(ALICE, A)))
+    claims.put(claim(b"u", policy(BOB, A, expires=100)))
+    claims.put(claim(b"v", policy(BOB, A, expires=100)))
+    claims.put(claim(b"w", policy(BOB, B, removed=True)))
+    assert recounted(claims, table, 0) == 2
+    claims.put(claim(b"v", policy(BOB, A, expires=100)))
+    assert recounted(claims, table, 99) == 2
+    assert recounted(claims, table, 100) == 1
+    assert recounted(claims, table, 50) == 2  # a clock that was set back
+    claims.put(claim(b"x", policy(BOB, A, sequence=2, expires=200)))
+    assert recounted(claims, table, 150) == 3
+    claims.forget(b"x")
+    assert recounted(claims, table, 150) == 2
+    claims.update(policy(BOB, A, sequence=3, removed=True))
+    assert recounted(claims, table, 150) == 1
+    claims.forget(b"u")
+    claims.forget(b"never claimed")
+    assert recounted(claims, table, 150) == 0
+
+
+def test_more_units_than_a_page_of_the_ledger_holds() -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    for number in range(300):
+        for owner in (ALICE, BOB):
+            claims.put(claim(b"%03d" % number, policy(owner, A)))
+    assert [c.unit for c in claims.units_kept(0)] == [b"%03d" % number for number in range(300)]
+    assert recounted(claims, table, 0) == 300
+    assert claims.keeps(b"299", 0)
+    assert not claims.keeps(b"300", 0)
 
 
 def test_a_policy_without_a_claim_is_not_kept() -> None:
@@ -113,14 +163,16 @@ def test_unit_names_that_begin_alike_are_apart() -> None:
 
 
 def test_puts_are_listed_oldest_first() -> None:
-    puts = Puts(MemoryKeyValue())
+    table = MemoryKeyValue()
+    puts = Puts(table, Roots(table))
     second = PutRecord("b", B.raw, 10, 2.0, policy(root=B), 1)
     first = PutRecord("a", A.raw, 10, 1.5, policy(), 2)
-    puts.save(second)
-    puts.save(first)
+    puts.save(second, [])
+    puts.save(first, [])
     assert puts.list() == [first, second]
     assert puts.get(A) == first
-    puts.save(msgspec.structs.replace(first, name="again", created_unix_s=3.0))
+    assert puts.count() == 2
+    puts.save(msgspec.structs.replace(first, name="again", created_unix_s=3.0), [])
     assert [record.name for record in puts.list()] == ["b", "again"]
 
 
@@ -133,7 +185,7 @@ def test_the_newest_receipt_of_a_node_for_a_unit_is_kept() -> None:
     kept = [(r.unit, r.node, r.time) for r in receipts.for_root(A)]
     assert kept == [(b"u", node, 5), (b"u", other, 1), (b"w", node, 1)]
     assert len(receipts.for_root(B)) == 1
-    Puts(table).remove(A)
+    Puts(table, Roots(table)).remove(A)
     assert receipts.for_root(A) == []
     assert len(receipts.for_root(B)) == 1
 
@@ -175,8 +227,8 @@ def test_impossible_peers_are_dropped_with_a_trace() -> None:
 
 def test_a_damaged_ledger_is_named() -> None:
     table = MemoryKeyValue()
-    pins = Pins(table)
-    pins.add(A, "one", "put")
+    pins = Pins(table, Roots(table))
+    pins.add(A, "one", "put", [])
     table.write([(table.scan(b"")[0][0], b"\xc1")])
     with pytest.raises(IntegrityFailure, match="Pin"):
         pins.list()
@@ -216,7 +268,6 @@ def test_damaged_rows_are_passed_over_with_a_trace(raw: bytes) -> None:
         break
     again = Claims(table, lambda event, **fields: told.append(event))
     assert [c.unit for c in again.units_kept(0)] == [b"v"]
-    assert again.all_units() == [b"v"]
     assert again.held_bytes(ALICE) == 100 + claim(b"v", policy()).ledger_bytes
     assert again.for_unit(b"u") == []
     assert set(told) == {"ledger.damaged"}
