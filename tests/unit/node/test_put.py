@@ -12,10 +12,10 @@ from dhtstore.content.dag.local import local_units
 from dhtstore.errors import NoRoom, QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.identity import format_node
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.flows.progress import Progress
-from dhtstore.node.flows.put import HolderReport, PutResult, Uploader
+from dhtstore.node.flows.put import HolderReport, PutOutcome, Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB
 from dhtstore.replication.ranking import Stage
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -56,7 +56,7 @@ class Cast:
 
     async def put(
         self, replicas: int | None = None, min_acks: int | None = None, data: bytes = CONTENT
-    ) -> PutResult:
+    ) -> PutOutcome:
         return await self.uploader.put(
             stream(data),
             name="file",
@@ -123,7 +123,7 @@ def test_a_client_keeps_nothing_and_pins_nothing() -> None:
         assert (result.copies, result.min_acks) == (2, 2)
         assert cast.peer.store.count() == 0
         assert cast.ledger.pins.list() == []
-        assert cast.ledger.claims.all_units() == []
+        assert cast.ledger.claims.count_kept(0) == 0
         assert len(cast.ledger.receipts.for_root(result.cid)) == 2
 
     stage(scene, CLIENT)
@@ -174,7 +174,7 @@ def test_fewer_copies_than_asked_for_is_an_error_that_brings_the_result() -> Non
             await cast.put()
         error = caught.value
         assert (error.copies, error.wanted, error.min_acks) == (1, 3, 2)
-        assert isinstance(error.partial, PutResult)
+        assert isinstance(error.partial, PutOutcome)
         assert len(error.partial.reports) == 3
         assert [record.cid for record in cast.ledger.puts.list()] == [error.partial.cid]
 
