@@ -19,10 +19,10 @@ from typing import Any
 from simulations import units
 from simulations.errors import ScenarioError, SimulationError
 from simulations.events.fault_schedule import Fault
-from simulations.lab import branches as future
-from simulations.lab import explore, sweep
-from simulations.lab.experiment import Experiment
-from simulations.lab.progress import Bar
+from simulations.lab.many_runs import branches as future
+from simulations.lab.many_runs import explore, sweep
+from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.progress import Bar
 from simulations.results import run_folder as results
 from simulations.scenario import Scenario, from_tables, load
 from simulations.validation import findings
@@ -210,7 +210,7 @@ def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -
     with _progress() as progress, contextlib.ExitStack() as files:
         experiment = Experiment(scenario, scenario.run.seed, None, folder=folder, progress=progress)
         kept = results.RunFolder(out, scenario, scenario.run.seed, folder)
-        experiment.results = files.enter_context(kept)
+        experiment.recorder.write_to(files.enter_context(kept))
         if with_lines:
             experiment.trace.lines = files.enter_context((out / "trace.txt").open("w"))
         return experiment.run()

@@ -58,6 +58,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("report",),
         ("__main__",),
     ),
+    "simulations.lab": (("one_run",), ("many_runs",)),
     "simulations.world": (("trace",), ("loop",), ("network", "ports")),
 }
 FILES_IN_A_FOLDER_MAX = 13  # __init__.py not counted
@@ -142,7 +143,7 @@ def test_every_room_has_its_place_in_an_order() -> None:
     forbid("rooms without a place in an order", found)
 
 
-@pytest.mark.parametrize("package", ["dhtstore"])
+@pytest.mark.parametrize("package", ["dhtstore", "simulations"])
 def test_no_files_import_each_other_in_a_circle(package: str) -> None:
     """Imports for typing count: what needs another's type needs the other."""
     circles = [

@@ -12,7 +12,7 @@ from simulations.events.await_counter import AwaitCounter
 from simulations.events.damage import DamageRecord
 from simulations.events.datagram_dropper import DatagramDropper
 from simulations.events.fault_schedule import DROPPED, Fault, FaultKind, halves
-from simulations.nodes.instruments import kind_of
+from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.world.network.network import SimNetwork
 

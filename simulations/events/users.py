@@ -16,7 +16,7 @@ from dhtstore.operations.operation import unwatched
 from dhtstore.tasks import all_ended
 from simulations.checks.checkers import PromiseJournal
 from simulations.events.workload import OperationKind, UserAction, object_bytes
-from simulations.nodes.instruments import LookupResult, look_up
+from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
 from simulations.nodes.true_closest import TrueClosest
 from simulations.results.run_folder import OperationRow

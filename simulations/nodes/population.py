@@ -58,6 +58,12 @@ class Member:
     stopping: asyncio.Task[None] | None = None
 
     @property
+    def running(self) -> Node:
+        """The node of a machine that is up."""
+        assert self.node is not None, "it is up"
+        return self.node
+
+    @property
     def ticket(self) -> str:
         key = self.crypto.node.public_key
         return str(Ticket(self.settings.network.name, key, (self.address,)))

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.snapshot import BucketSnapshot, TableEntry, TableSnapshot
 from dhtstore.model.contact import Contact
-from dhtstore.node.node import Node
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K
 from simulations.nodes.population import Member, Population
 from simulations.seeds import derived_seed
@@ -40,12 +39,11 @@ def fill_tables(population: Population, members: Sequence[Member]) -> None:
     known.sort(key=lambda entry: entry[0])
     ids = [entry[0] for entry in known]
     for own, _, member in known:
-        assert member.node is not None, "only running nodes have tables"
         chosen = [
             (index, [(known[at][1], known[at][2]) for at in _some(rng, low, high)])
             for index, low, high in _buckets(own, ids)
         ]
-        _fill(population, member, member.node, chosen, rng)
+        _fill(population, member, chosen, rng)
 
 
 def _peer(member: Member) -> Peer:
@@ -76,29 +74,39 @@ def _some(rng: random.Random, low: int, high: int) -> Sequence[int]:
 def _fill(
     population: Population,
     member: Member,
-    node: Node,
     chosen: Sequence[tuple[int, list[tuple[Peer, Member]]]],
     rng: random.Random,
 ) -> None:
-    now, network = population.loop.time(), population.network
-    own = network.machine(member.address)
-    buckets, measured = list[BucketSnapshot](), list[float]()
-    neighbours_updated_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+    now, measured = population.loop.time(), list[float]()
+    neighbours_updated_s, buckets = now - _lately(rng), list[BucketSnapshot]()
     for index, peers in chosen:
-        looked_up_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
-        entries = []
-        for heard_ago_s, (peer, other) in zip(
-            sorted((rng.random() * BUCKET_REFRESH_INTERVAL_S for _ in peers), reverse=True),
-            peers,
-            strict=True,
-        ):
-            there = network.machine(other.address)
-            rtt_s = 2 * network.latency.one_way_s(own.place, there.place)
-            entries.append(TableEntry(peer, now - heard_ago_s, rtt_s, rtt_s / 8, trusts=True))
-            measured.append(rtt_s)
+        looked_up_s = now - _lately(rng)
+        heard_s = sorted(now - _lately(rng) for _ in peers)
+        entries = [
+            _entry(population, member, peer, other, at_s)
+            for at_s, (peer, other) in zip(heard_s, peers, strict=True)
+        ]
+        measured += [entry.rtt_s for entry in entries]
         buckets.append(BucketSnapshot(index, looked_up_s, tuple(entries)))
-    sample = rng.sample(measured, min(_RTT_SAMPLES, len(measured)))
-    node.dht.restore_table(TableSnapshot(neighbours_updated_s, tuple(buckets)), sample)
+    rtts_s = rng.sample(measured, min(_RTT_SAMPLES, len(measured)))
+    table = TableSnapshot(neighbours_updated_s, tuple(buckets))
+    node = member.running
+    node.dht.restore_table(table, rtts_s)
     member.ready = True
     # It counts as announced already, at some time within the last interval.
     population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)
+
+
+def _lately(rng: random.Random) -> float:
+    """How long ago, in seconds, something was done that is done every hour."""
+    return rng.random() * BUCKET_REFRESH_INTERVAL_S
+
+
+def _entry(
+    population: Population, member: Member, peer: Peer, other: Member, heard_s: float
+) -> TableEntry:
+    """A peer whose round trip is known and to which our address is proved."""
+    network = population.network
+    own, there = network.machine(member.address), network.machine(other.address)
+    rtt_s = 2 * network.latency.one_way_s(own.place, there.place)
+    return TableEntry(peer, heard_s, rtt_s, rtt_s / 8, trusts=True)

@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from simulations.lab.sweep import Estimate, Sweep, estimates, shown, write_table
+from simulations.lab.many_runs.sweep import Estimate, Sweep, estimates, shown, write_table
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
 from simulations.results.run_folder import RunData, flat

@@ -13,7 +13,7 @@ from statistics import mean
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB, NODE_ID_BYTES, K
 from dhtstore.tasks import run_all
-from simulations.nodes.instruments import LookupResult, look_up
+from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.population import Member, Population
 from simulations.nodes.warm_start import start_all
 from simulations.seeds import derived_seed
@@ -99,11 +99,11 @@ def _mean_hops(found: Sequence[LookupResult]) -> float:
 
 def _tables(members: Sequence[Member]) -> list[Finding]:
     nodes = len(members)
-    tables = [member.node.dht.table().sizes() for member in members if member.node is not None]
-    sizes = sum(map(sum, tables)) / nodes
-    prefix = sum(max(at for at, size in enumerate(table) if size) for table in tables) / nodes
+    sizes = [member.running.dht.table().sizes() for member in members]
+    size = sum(map(sum, sizes)) / nodes
+    prefix = sum(max(at for at, held in enumerate(one) if held) for one in sizes) / nodes
     found = [
-        Finding.within("contacts in a table", sizes, theory.table_size(nodes, K), 0.01, "binomial"),
+        Finding.within("contacts in a table", size, theory.table_size(nodes, K), 0.01, "binomial"),
         Finding.within(
             "prefix shared with the closest", prefix, theory.closest_prefix_bits(nodes), 0.01,
             "log2 N + 0.3327",
@@ -112,7 +112,7 @@ def _tables(members: Sequence[Member]) -> list[Finding]:
     for index in range(20):
         expected = theory.bucket_fill(nodes, K, index)
         if expected >= 5:
-            held = sum(table[index] for table in tables if index < len(table))
+            held = sum(one[index] for one in sizes if index < len(one))
             name = f"contacts in bucket {index}"
             tolerance = 0.01 if expected > K - 1 else 0.05  # ids fall unevenly for one seed
             found.append(Finding.within(name, held / nodes, expected, tolerance, "binomial"))

@@ -19,7 +19,9 @@ from dhtstore.model.identity import node_id
 from dhtstore.node.node import Node
 from dhtstore.params import NODE_ID_BYTES, K
 from simulations.events.churn import IPFS
-from simulations.lab.experiment import Experiment, ProgressDisplay
+from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.progress import ProgressDisplay
+from simulations.lab.one_run.world import World
 from simulations.nodes.population import Member, Population
 from simulations.scenario import Scenario, from_tables
 from simulations.validation import theory
@@ -60,13 +62,17 @@ class Survey:
 def live(nodes: int, lived_s: float, seed: int, progress: ProgressDisplay | None = None) -> Survey:
     """Let about ``nodes`` nodes live under churn for ``lived_s``, then survey their tables."""
     scenario = scenario_of(nodes, lived_s)
-    experiment = Experiment(scenario, seed, None, folder=Path(), progress=progress)
-    experiment.begin()
-    survey = experiment.loop.create_task(_survey_after(experiment, lived_s))
-    summary = experiment.run()
+    surveys: list[Survey] = []
+
+    async def survey_later(world: World) -> None:
+        surveys.append(await _survey_after(world, lived_s))
+
+    summary = Experiment(
+        scenario, seed, None, folder=Path(), progress=progress, companion=survey_later
+    ).run()
     if summary["interrupted"]:
         raise KeyboardInterrupt
-    found = survey.result()
+    found = surveys[0]
     lived_all_s = summary["virtual_s"] * found.nodes
     return Survey(
         found.nodes, found.tables, summary["violations"], summary["messages"] / lived_all_s
@@ -84,9 +90,9 @@ def scenario_of(nodes: int, lived_s: float) -> Scenario:
     )
 
 
-async def _survey_after(experiment: Experiment, lived_s: float) -> Survey:
-    population = experiment.population
-    await asyncio.sleep(experiment.scenario.run.settle_s + max(0.0, lived_s - NEWCOMER_S))
+async def _survey_after(world: World, lived_s: float) -> Survey:
+    population = world.population
+    await world.until(max(0.0, lived_s - NEWCOMER_S))
     there = {member.number: member.life for member in population.members if member.ready}
     await asyncio.sleep(min(NEWCOMER_S, lived_s))
     return survey(

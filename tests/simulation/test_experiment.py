@@ -16,9 +16,9 @@ from simulations.__main__ import SCENARIOS, main
 from simulations.checks.checkers import CHECKERS
 from simulations.errors import SimulationError
 from simulations.events.fault_schedule import Fault, FaultKind
-from simulations.lab import explore
-from simulations.lab.experiment import Experiment
-from simulations.lab.progress import Status
+from simulations.lab.many_runs import explore
+from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.progress import Status
 from simulations.results.run_folder import RunFolder, load
 from simulations.scenario import Scenario, from_tables
 from simulations.scenario import load as load_scenario
@@ -92,8 +92,8 @@ def test_lost_promises_are_found() -> None:
     }
     scenario = from_tables(quiet)
     experiment = Experiment(scenario, 1, None, folder=Path())
-    for member in experiment.population.members:
-        experiment.loop.call_later(200.0, member.disk.wipe)
+    for member in experiment.world.population.members:
+        experiment.world.loop.call_later(200.0, member.disk.wipe)
     found = experiment.run()["violations"]
     assert any("nothing_lost" in violation for violation in found)
 
@@ -154,9 +154,9 @@ def test_brand_new_machines_arrive_serve_and_go() -> None:
     assert grown["trace_sha256"] == summary_of(tables, *growing)["trace_sha256"]
     passing = ["churn.preset=custom", "churn.always_on=1", "churn.session_median_s=1 min"]
     experiment = Experiment(from_tables(tables, [*growing, *passing]), 1, None, folder=Path())
-    up: list[int] = []
+    up, world = list[int](), experiment.world
     for at_s in range(61, 361, 30):
-        experiment.loop.call_later(at_s, lambda: up.append(len(experiment.population.up())))
+        world.loop.call_later(at_s, lambda: up.append(len(world.population.up())))
     assert experiment.run()["lives"] > 20
     assert max(up) < 20, "they come, but they do not stay"
     assert max(up) > 10
@@ -243,7 +243,7 @@ def test_an_interrupted_run_leaves_what_there_is(
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        experiment.loop.call_later(300.0, interrupt)
+        experiment.world.loop.call_later(300.0, interrupt)
         summary = experiment.run()
     assert summary["interrupted"]
     left = load(tmp_path)
@@ -263,7 +263,7 @@ def test_a_run_that_fails_leaves_what_there_is(
         async def fail() -> None:
             raise SimulationError("stuck")
 
-        monkeypatch.setattr(experiment, "_working", fail)
+        monkeypatch.setattr(experiment, "_work", fail)
         with pytest.raises(SimulationError):
             experiment.run()
     assert load(tmp_path).summary["failed"] == "SimulationError: stuck"
@@ -291,7 +291,7 @@ def test_a_task_that_failed_and_was_forgotten_is_told() -> None:
         _cycle = asyncio.current_task()  # task, error, frame, task
         raise RuntimeError("unseen")
 
-    experiment.loop.call_later(120.0, lambda: experiment.loop.create_task(fail()))
+    experiment.world.loop.call_later(120.0, lambda: experiment.world.loop.create_task(fail()))
     violations = experiment.run()["violations"]
     assert len(violations) == 1
     assert "no_unseen_errors: RuntimeError('unseen')" in violations[0]
@@ -307,7 +307,7 @@ def test_operations_that_the_end_cut_off_are_counted(monkeypatch: pytest.MonkeyP
     async def hang(operation: object, number: int) -> None:
         await asyncio.sleep(1e6)
 
-    monkeypatch.setattr(experiment.users, "_do", hang)
+    monkeypatch.setattr(experiment.world.users, "_do", hang)
     summary = experiment.run()
     assert summary["operations"] == {}
     assert summary["operations_cut_off"] > 30
@@ -329,7 +329,7 @@ def test_an_operation_that_fails_while_it_is_cut_off_is_told(
         finally:
             raise KeyError("while it was cancelled")
 
-    monkeypatch.setattr(experiment.users, "_do", hang)
+    monkeypatch.setattr(experiment.world.users, "_do", hang)
     violations = experiment.run()["violations"]
     assert violations
     assert all("no_unseen_errors: KeyError('while" in violation for violation in violations)

@@ -10,8 +10,9 @@ import pytest
 
 from simulations.__main__ import main
 from simulations.errors import ScenarioError
-from simulations.lab.branches import branches, check_branch, fork_each
-from simulations.lab.experiment import Experiment
+from simulations.lab.many_runs.branches import branches, fork_each
+from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.futures import check_branch
 from simulations.results.run_folder import load
 from simulations.scenario import from_tables
 

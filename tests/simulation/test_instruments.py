@@ -15,8 +15,10 @@ from dhtstore.params import MIB, K
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.datagram_kinds import KINDS
 from simulations.events.users import put_bytes
-from simulations.nodes.instruments import LookupResult, holds_all, kind_of, look_up
+from simulations.nodes.counted_lookup import LookupResult, look_up
+from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Population
+from simulations.nodes.stored_content import holds_all
 from simulations.nodes.warm_start import start_all
 from simulations.validation import theory
 from simulations.world.loop.virtual_loop import VirtualLoop, run

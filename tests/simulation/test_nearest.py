@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from dhtstore.model.identity import NodeId, distance
-from simulations.lab.experiment import Experiment
+from simulations.lab.one_run.experiment import Experiment
 from simulations.nodes.true_closest import TrueClosest
 from simulations.results.run_folder import RunFolder, load
 from simulations.scenario import from_tables

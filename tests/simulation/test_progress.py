@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from simulations.lab.progress import Bar, Status
+from simulations.lab.one_run.progress import Bar, Status
 
 
 class Told:

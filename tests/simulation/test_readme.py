@@ -15,7 +15,7 @@ from tests.source_tree import ROOT
 
 README = (ROOT / "simulations" / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    python -m simulations (.*?)(?:  +#.*)?$", README, re.MULTILINE)
-METRICS = re.compile(r'_sample\((?:now_s|self\.loop\.time\(\)), "(\w+)"')
+METRICS = re.compile(r'sample\((?:now_s, )?"(\w+)"')
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -34,8 +34,8 @@ def test_every_command_is_shown() -> None:
 
 def test_every_scenario_column_and_metric_is_told() -> None:
     columns = [field.name for field in dataclasses.fields(OperationRow)]
-    source = (ROOT / "simulations" / "lab" / "experiment.py").read_text(encoding="utf-8")
-    metrics = METRICS.findall(source)
+    sources = [path.read_text("utf-8") for path in (ROOT / "simulations" / "lab").rglob("*.py")]
+    metrics = [name for source in sources for name in METRICS.findall(source)]
     assert len(metrics) > 7
     for name in (*columns, *metrics, *(path.stem for path in SCENARIOS.glob("*.toml"))):
         assert f"`{name}`" in README, name

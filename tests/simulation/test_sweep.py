@@ -13,7 +13,7 @@ import pytest
 
 from simulations.__main__ import main
 from simulations.errors import ScenarioError
-from simulations.lab import sweep
+from simulations.lab.many_runs import sweep
 from simulations.report.page import write_sweep
 from simulations.report.sweep_plots import draw
 from simulations.results.run_folder import RunFolder

@@ -1,14 +1,12 @@
-"""Several runs from one world: what may differ between them, and running them.
+"""Several runs from one world.
 
 A snapshot of a world is a process: it holds live coroutines, which cannot be written to a file.
 So the world is made once and the process forked for each branch, which shares its memory until
-it writes.  What a branch may change is what has no effect before the world has begun; hence a
-branch gives, byte for byte, the trace of a run of its own scenario from the start.
+it writes.  ``one_run.futures`` says what may differ between branches.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import itertools
 import os
@@ -16,43 +14,10 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from simulations.errors import ScenarioError
+from simulations.lab.one_run.futures import check_branch
 from simulations.scenario import Scenario, from_tables
-from simulations.seeds import derived_seed
-
-_EVERYTHING: Final = ("*",)
-_LATER: Final = {
-    "run": ("duration_s", "settle_s", "future"),
-    "churn": ("leave", "keep_data"),
-    "workload": _EVERYTHING,
-    "faults": _EVERYTHING,
-}
-# Making a warm world sends nothing; nodes that join suffer from the network as it is.
-_LATER_IF_WARM: Final = ("loss", "jitter", "duplicate", "reorder", "mtu_bytes")
-
-
-def seed_of_future(seed: int, future: int) -> int:
-    """What decides everything after the start; future 0 is the seed's own."""
-    return derived_seed(seed, f"future/{future}") if future else seed
-
-
-def check_branch(world: Scenario, branch: Scenario) -> None:
-    """Raise ScenarioError, naming the key, unless both begin with the same world."""
-    for name in ("run", "network", "churn", "workload", "faults"):
-        one, other = getattr(world, name), getattr(branch, name)
-        for field in dataclasses.fields(one):
-            differs = getattr(one, field.name) != getattr(other, field.name)
-            if differs and not _may_differ(world, name, field.name):
-                raise ScenarioError(f"{name}.{field.name} shapes the beginning: it cannot vary")
-
-
-def _may_differ(world: Scenario, section: str, key: str) -> bool:
-    if section == "network":
-        return world.run.warm_start and key in _LATER_IF_WARM
-    allowed = _LATER.get(section, ())
-    return allowed is _EVERYTHING or key in allowed
 
 
 @dataclass(frozen=True, slots=True)

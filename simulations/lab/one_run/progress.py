@@ -30,6 +30,10 @@ class Status:
         return min(1.0, (self.now_s - self.begun_s) / self.length_s)
 
 
+ProgressDisplay = Callable[[Callable[[], Status]], None]
+"""Is called often while a run goes on, and asks for its status when it wants to show it."""
+
+
 class Bar:
     """Virtual time, nodes alive, events a second of real time, and when it will be done."""
 

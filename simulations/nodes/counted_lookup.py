@@ -1,4 +1,4 @@
-"""Looking into nodes without changing what they do: kinds of datagrams, hops of lookups."""
+"""The production lookup, counting what it costs: hops, requests, timeouts."""
 
 from __future__ import annotations
 
@@ -6,33 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from dhtstore.content.dag.local import local_units
-from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
-from dhtstore.errors import BlockMissing, IntegrityFailure
-from dhtstore.model.cid import Cid
 from dhtstore.node.node import Node
 from dhtstore.params import ALPHA, K
-from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.wire import datagram, envelope
-from simulations.datagram_kinds import ANSWER
-
-_TAG_LENGTH_MASK = 0x1F  # msgpack fixstr
-_WANTS_AT_ONCE = 64
-
-
-def kind_of(data: bytes) -> str:
-    """What a datagram is: the request's name, "answer" or "challenge"."""
-    flags = data[envelope.FLAGS_AT]
-    at = envelope.OVERHEAD_BYTES + envelope.COOKIE_BYTES * bool(flags & envelope.COOKIE)
-    tag_at = at + datagram.FRAME_OVERHEAD_BYTES + 1  # behind the head of the array
-    if flags & envelope.CHALLENGE or tag_at >= len(data):
-        return "challenge"
-    if data[at] == datagram.RESPONSE:
-        return ANSWER
-    end = tag_at + 1 + (data[tag_at] & _TAG_LENGTH_MASK)
-    return data[tag_at + 1 : end].decode("ascii", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +82,3 @@ async def look_up(
     hops = lookup.depth[closest[0]] if closest else 0
     shortest = lookup.shortest[closest[0]] if closest else 0
     return LookupResult(hops, shortest, lookup.queries, lookup.timeouts, closest)
-
-
-def holds_all(store: BlockStore, root: Cid) -> bool:
-    """Whether every block below ``root`` is there and right."""
-    try:
-        for unit in local_units(store, root):
-            walk = UnitWalk(unit)
-            while wants := walk.next(_WANTS_AT_ONCE):
-                for want in wants:
-                    walk.accept(want, store.get(want.cid))
-    except (BlockMissing, IntegrityFailure):
-        return False
-    return True

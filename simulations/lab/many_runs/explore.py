@@ -15,7 +15,7 @@ from typing import Any
 
 from simulations.errors import SimulationError
 from simulations.events.fault_schedule import Fault
-from simulations.lab.experiment import Experiment
+from simulations.lab.one_run.experiment import Experiment
 from simulations.results.run_folder import RunFolder, free_folder
 from simulations.scenario import Scenario, from_tables
 from simulations.seeds import derived_seed

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from simulations.errors import ScenarioError
-from simulations.lab.branches import Branch
+from simulations.lab.many_runs.branches import Branch
 from simulations.results import run_folder as results
 from simulations.results.run_folder import RunData
 from simulations.scenario import from_tables

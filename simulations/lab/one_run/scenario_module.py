@@ -5,8 +5,9 @@ It may define any of
     Parameters                       a frozen dataclass of ``simulations.settings``: [parameters]
     operations(parameters, nodes, duration_s, seed) -> Iterator[UserAction]
                                      what users do, instead of [workload]
-    async def drive(experiment, parameters, seed)
+    async def drive(world, parameters, seed)
                                      anything else that happens, from the begin of the scenario
+                                     (``lab.world.World``)
     CHECKERS                         further checkers
 
 ``seed`` is what its randomness must come from.  The file is Python that runs as it is: read one
@@ -21,16 +22,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulations.checks.checkers import CHECKERS, Checker
 from simulations.errors import ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction
+from simulations.lab.one_run.world import World
 from simulations.scenario import Scenario
-
-if TYPE_CHECKING:
-    from simulations.lab.experiment import Experiment
 
 _KNOWN = ("Parameters", "operations", "drive", "CHECKERS")
 
@@ -64,11 +63,11 @@ class ScenarioModule:
         else:
             yield from self._operations(self._parameters, run.nodes, run.duration_s, seed)
 
-    async def drive(self, experiment: Experiment, seed: int) -> None:
+    async def drive(self, world: World) -> None:
         """The module's part in what happens."""
         drive = getattr(self._module, "drive", None)
         if drive is not None:
-            await drive(experiment, self._parameters, seed)
+            await drive(world, self._parameters, world.chance)
 
 
 def _load(path: Path) -> ModuleType:

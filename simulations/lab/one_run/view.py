@@ -9,8 +9,8 @@ from dhtstore.params import NODE_ID_BYTES
 from simulations.checks.checkers import PromiseJournal
 from simulations.events.damage import DamageRecord
 from simulations.events.users import Users
-from simulations.nodes.instruments import holds_all
 from simulations.nodes.population import Population
+from simulations.nodes.stored_content import holds_all
 
 _BITS = 8 * NODE_ID_BYTES
 
@@ -53,17 +53,17 @@ class PopulationView:
         own = int.from_bytes(self.node_id(node), "big")
         running = self._population.members[node].node
         found: list[tuple[int, int, Sequence[NodeId]]] = [(own, own, ())]
-        known = {b.index: b.entries for b in running.dht.table().buckets} if running else {}
+        held = {part.index: part.entries for part in running.dht.table().buckets} if running else {}
         for index in range(_BITS):
             tail = _BITS - index - 1
             low = ((own >> tail) ^ 1) << tail
-            members = [NodeId(one.peer.id) for one in known.get(index, ())]
+            members = [NodeId(entry.peer.id) for entry in held.get(index, ())]
             found.append((low, low + (1 << tail) - 1, members))
         return found
 
     def record_expiries_s(self, node: int) -> Sequence[float]:
         running = self._population.members[node].node
-        return running.dht.record_expiries_s() if running else []
+        return running.dht.record_expiries_s() if running is not None else []
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self._population.zombies

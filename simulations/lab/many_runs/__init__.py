@@ -1,0 +1,1 @@
+"""Several runs: branches of one world, sweeps over settings, searches for failures."""

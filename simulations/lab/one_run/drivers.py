@@ -1,0 +1,118 @@
+"""What happens in a world by itself, each kind in a task: machines come and go, faults strike."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.tasks import Supervisor
+from simulations.events import churn
+from simulations.events.fault_injection import FaultInjector
+from simulations.events.fault_schedule import Fault, schedule
+from simulations.lab.one_run.world import World
+from simulations.lab.one_run.world_building import node_settings
+from simulations.seeds import derived_seed
+
+
+class Drivers:
+    """Of one way on from a world; ``faults`` replaces the scenario's own schedule."""
+
+    def __init__(self, world: World, faults: list[Fault] | None = None) -> None:
+        self._world = world
+        self._tasks = Supervisor(on_failure=self._failed)
+        scenario, chance = world.scenario, world.chance
+        nodes, duration_s = scenario.run.nodes, scenario.run.duration_s
+        model = churn.from_settings(scenario.churn, world.folder)
+        self._churn = churn.Schedule(model, nodes, world.seed, chance) if model else None
+        self._newcomers = list(churn.arrivals(scenario.churn, model, duration_s, chance))
+        if faults is None:
+            faults = schedule(scenario.faults, nodes, duration_s, chance)
+        self.faults = faults
+        self._injector = FaultInjector(world.population, world.network, world.damage)
+
+    def up_at_start(self) -> list[int]:
+        """Numbers of the nodes that run when the scenario begins."""
+        return [
+            number
+            for number in range(self._world.scenario.run.nodes)
+            if self._churn is None or self._churn.up_at_start[number]
+        ]
+
+    def start(self, *others: Coroutine[Any, Any, None]) -> None:
+        """Begin, and drive ``others`` besides: each ends with this."""
+        self._spawn(self._come_and_go(), "churn")
+        self._spawn(self._arrive(), "arrivals")
+        self._spawn(self._strike(), "faults")
+        for number, other in enumerate(others, start=1):
+            self._spawn(other, f"driver {number}")
+
+    async def close(self) -> None:
+        """Cancel what has not come to its end."""
+        await self._tasks.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.spawn(work, name)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        """A driver that fails is a defect of the laboratory and must be seen."""
+        self._world.loop.call_exception_handler({"message": f"{name} failed", "exception": error})
+
+    # --- churn ------------------------------------------------------------------------------
+
+    async def _come_and_go(self) -> None:
+        if self._churn is None:
+            return
+        population = self._world.population
+        for change in self._churn.changes(self._world.scenario.run.duration_s):
+            await self._world.until(change.at_s)
+            if change.up:
+                self._spawn(self._return(change.node, with_data=change.with_data), "return")
+            elif change.orderly:
+                self._spawn(population.leave(change.node), "leave")
+            else:
+                population.crash(change.node)
+
+    async def _return(self, number: int, *, with_data: bool) -> None:
+        population = self._world.population
+        if not population.can_start(number):
+            return  # it never went, or a fault that ended is bringing it back
+        if not with_data:
+            self._world.damage.data_lost(number, self._world.loop.time())
+        await population.start(number, with_data=with_data)
+        with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
+            await population.join(number)
+
+    # --- machines that are new --------------------------------------------------------------
+
+    async def _arrive(self) -> None:
+        world = self._world
+        rng = random.Random(derived_seed(world.chance, "arrivals/roles"))
+        for newcomer in self._newcomers:
+            await world.until(newcomer.at_s)
+            member = world.population.add(node_settings(world.scenario.run, rng))
+            world.condition(member, rng)
+            self._spawn(self._visit(member.number, newcomer), "visit")
+
+    async def _visit(self, number: int, newcomer: churn.Newcomer) -> None:
+        await self._return(number, with_data=True)
+        if newcomer.stays_s == math.inf:
+            return
+        await self._world.until(newcomer.at_s + newcomer.stays_s)
+        if newcomer.orderly:
+            await self._world.population.leave(number)
+        else:
+            self._world.population.crash(number)
+
+    # --- faults -----------------------------------------------------------------------------
+
+    async def _strike(self) -> None:
+        world = self._world
+        for fault in self.faults:
+            await world.until(fault.at_s)
+            now_s = world.loop.time()
+            world.recorder.sample(now_s, "fault_lasting_s", fault.lasting_s, fault.kind)
+            self._spawn(self._injector.strike(fault), f"fault {fault.kind}")

@@ -1,0 +1,46 @@
+"""The futures of one world: what decides them, and what they may change.
+
+What a branch may change is what has no effect before the world has begun; hence a branch gives,
+byte for byte, the trace of a run of its own scenario from the start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from simulations.errors import ScenarioError
+from simulations.scenario import Scenario
+from simulations.seeds import derived_seed
+
+_EVERYTHING: Final = ("*",)
+_LATER: Final = {
+    "run": ("duration_s", "settle_s", "future"),
+    "churn": ("leave", "keep_data"),
+    "workload": _EVERYTHING,
+    "faults": _EVERYTHING,
+}
+# Making a warm world sends nothing; nodes that join suffer from the network as it is.
+_LATER_IF_WARM: Final = ("loss", "jitter", "duplicate", "reorder", "mtu_bytes")
+
+
+def seed_of_future(seed: int, future: int) -> int:
+    """What decides everything after the start; future 0 is the seed's own."""
+    return derived_seed(seed, f"future/{future}") if future else seed
+
+
+def check_branch(world: Scenario, branch: Scenario) -> None:
+    """Raise ScenarioError, naming the key, unless both begin with the same world."""
+    for name in ("run", "network", "churn", "workload", "faults"):
+        one, other = getattr(world, name), getattr(branch, name)
+        for field in dataclasses.fields(one):
+            differs = getattr(one, field.name) != getattr(other, field.name)
+            if differs and not _may_differ(world, name, field.name):
+                raise ScenarioError(f"{name}.{field.name} shapes the beginning: it cannot vary")
+
+
+def _may_differ(world: Scenario, section: str, key: str) -> bool:
+    if section == "network":
+        return world.run.warm_start and key in _LATER_IF_WARM
+    allowed = _LATER.get(section, ())
+    return allowed is _EVERYTHING or key in allowed

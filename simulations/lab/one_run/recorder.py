@@ -1,0 +1,29 @@
+"""What a run tells as it happens: one row for each operation, and samples of metrics."""
+
+from __future__ import annotations
+
+from simulations.results.run_folder import OperationRow, RunFolder
+
+
+class Recorder:
+    """Keeps the rows, and writes them and the samples into the run's folder, if it has one."""
+
+    def __init__(self, folder: RunFolder | None) -> None:
+        self.folder = folder
+        self.rows: list[OperationRow] = []
+
+    def write_to(self, folder: RunFolder | None) -> None:
+        """From now on into that folder, which gets the rows that there are already."""
+        self.folder = folder
+        if folder is not None:
+            for row in self.rows:
+                folder.operation(row)
+
+    def operation(self, row: OperationRow) -> None:
+        self.rows.append(row)
+        if self.folder is not None:
+            self.folder.operation(row)
+
+    def sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
+        if self.folder is not None:
+            self.folder.sample(now_s, metric, value, label)

@@ -1,0 +1,82 @@
+"""The world of a scenario: what its drivers, its own module and its checkers work with."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+from simulations.events.damage import DamageRecord
+from simulations.events.users import Users
+from simulations.lab.one_run.futures import seed_of_future
+from simulations.lab.one_run.recorder import Recorder
+from simulations.lab.one_run.view import PopulationView
+from simulations.lab.one_run.world_building import condition, disturb, latency_of, settings_of_nodes
+from simulations.nodes.datagram_kind import kind_of
+from simulations.nodes.population import Member, Population
+from simulations.scenario import Scenario
+from simulations.seeds import derived_seed
+from simulations.world.loop.virtual_loop import VirtualLoop
+from simulations.world.network.network import SimNetwork
+from simulations.world.trace import Trace
+
+
+class World:
+    """Machines, their network, users at them, and how long the scenario has run.
+
+    ``seed`` decides how the world is made, ``chance`` (another for each of its futures) what
+    happens in it.  ``folder`` is where files that the scenario names are looked for.
+    """
+
+    users: Users
+    damage: DamageRecord
+    view: PopulationView
+
+    def __init__(
+        self, scenario: Scenario, seed: int, folder: Path, trace: Trace, recorder: Recorder
+    ) -> None:
+        self.seed, self.folder, self.trace, self.recorder = seed, folder, trace, recorder
+        self.loop = VirtualLoop()
+        self.network = SimNetwork(
+            self.loop,
+            random.Random(derived_seed(seed, "network")),
+            latency_of(scenario.network, seed, folder),
+            trace=trace,
+        )
+        self.network.kind_of = kind_of
+        self.population = Population(
+            self.loop,
+            self.network,
+            seed,
+            list(settings_of_nodes(scenario, seed)),
+            scenario.run.clock_skew_s,
+        )
+        self._begun_s = 0.0
+        self.go_on_as(scenario)
+        links = random.Random(derived_seed(seed, "links"))
+        for member in self.population.members:
+            self.condition(member, links)
+
+    def go_on_as(self, scenario: Scenario) -> None:
+        """What happens from now on is as this scenario says; nothing has happened yet."""
+        self.scenario = scenario
+        self.chance = seed_of_future(self.seed, scenario.run.future)
+        disturb(self.network, scenario.network)
+        self.users = Users(self.population, self.chance, self.recorder.operation)
+        self.damage = DamageRecord()
+        self.view = PopulationView(self.population, self.users, self.damage)
+
+    def condition(self, member: Member, rng: random.Random) -> None:
+        """Give a machine the links that the scenario has for it."""
+        condition(self.network, member, self.scenario.network, rng)
+
+    async def settle(self) -> None:
+        """Let the new world come to rest; the scenario begins at its end."""
+        if self.scenario.run.future:
+            self.network.rng.seed(derived_seed(self.chance, "network"))
+        await asyncio.sleep(self.scenario.run.settle_s)
+        self._begun_s = self.loop.time()
+
+    async def until(self, since_begin_s: float) -> None:
+        """Wait for that time of the scenario."""
+        await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))

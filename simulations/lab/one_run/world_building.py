@@ -1,0 +1,64 @@
+"""The network and the machines that a scenario describes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from dhtstore.node.ports import NodeSettings
+from simulations.nodes.population import Member
+from simulations.scenario import NetworkSettings, RunSettings, Scenario
+from simulations.seeds import derived_seed
+from simulations.world.network.latency import (
+    CoordinateLatency,
+    FixedLatency,
+    Latency,
+    MatrixLatency,
+    UniformLatency,
+)
+from simulations.world.network.network import SimNetwork
+
+
+def latency_of(settings: NetworkSettings, seed: int, folder: Path) -> Latency:
+    """The scenario's model of distance; a matrix is looked for in ``folder``."""
+    if settings.latency == "fixed":
+        return FixedLatency(settings.fixed_s)
+    if settings.latency == "uniform":
+        return UniformLatency(seed, settings.low_s, settings.high_s)
+    if settings.latency == "matrix":
+        return MatrixLatency.load(folder / settings.matrix_file, seed, settings.matrix_unit)
+    return CoordinateLatency(seed)
+
+
+def disturb(network: SimNetwork, settings: NetworkSettings) -> None:
+    """What befalls each datagram on its way."""
+    network.loss, network.jitter = settings.loss, settings.jitter
+    network.duplicate, network.reorder = settings.duplicate, settings.reorder
+    network.mtu_bytes = settings.mtu_bytes
+
+
+def settings_of_nodes(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:
+    """One for each node of the scenario."""
+    rng = random.Random(derived_seed(seed, "roles"))
+    for _ in range(scenario.run.nodes):
+        yield node_settings(scenario.run, rng)
+
+
+def node_settings(run: RunSettings, rng: random.Random) -> NodeSettings:
+    """A storage node or, with the rest of ``storage_share``, a client."""
+    capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
+    return NodeSettings(capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas)
+
+
+def condition(
+    network: SimNetwork, member: Member, settings: NetworkSettings, rng: random.Random
+) -> None:
+    """Bandwidths, NATs and slow links; members of a network that starts are never all hidden."""
+    machine = network.machine(member.address)
+    machine.up_bytes_per_s = settings.up_bytes_per_s
+    machine.down_bytes_per_s = settings.down_bytes_per_s
+    if rng.random() < settings.undiallable and member.number:
+        machine.hide()
+    if rng.random() < settings.slow:
+        machine.slowness = settings.slow_factor
