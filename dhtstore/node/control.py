@@ -19,9 +19,11 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.model.cid import Cid, parse_cid_path
+from dhtstore.model.identity import format_node
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.net.ports import Clock
+from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.put import PutOutcome
@@ -35,7 +37,7 @@ from dhtstore.node.views.list_puts import list_puts
 from dhtstore.node.views.peers import peers
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import receipts
-from dhtstore.node.views.spelling import receipt_text
+from dhtstore.node.views.spelling import receipt_text, unit_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
 from dhtstore.operations.operation import Operation, Progress, Watch
@@ -156,6 +158,17 @@ def _put_result(outcome: PutOutcome) -> content.PutResult:
         min_acks=outcome.min_acks,
         receipts=[receipt_text(receipt) for receipt in outcome.receipts],
         causes=dict(outcome.causes),
+        reports=[_holder_report(each) for each in outcome.reports],
+    )
+
+
+def _holder_report(report: CopyReport) -> content.HolderReport:
+    return content.HolderReport(
+        unit=unit_text(report.unit),
+        node=format_node(report.node),
+        stage=report.stage,
+        why=report.why,
+        copied=report.copied_bytes,
     )
 
 

@@ -12,12 +12,27 @@ from dhtstore.operations.operation import Operation
 SourceKind = Literal["file", "directory", "stream"]
 
 
+class HolderReport(msgspec.Struct, frozen=True):
+    """What became of one unit at one node that was asked, or that put it.
+
+    ``stage`` is how far it came: "unreached", "refused", "reserved", "failed" (after it had
+    reserved), "held" (its receipt is among those of the put); ``why`` says why it holds no copy;
+    ``copied`` is how many bytes of the unit it has said to have.
+    """
+
+    unit: str
+    node: str
+    stage: str
+    why: str
+    copied: int
+
+
 class PutResult(msgspec.Struct, frozen=True):
     """``cid`` names what was put; ``size`` is its content in bytes.
 
     ``replicas`` counts verified copies, the smallest number over the units; ``wanted`` is how many
     were asked for, ``min_acks`` how many had to be reached.  ``receipts`` are the holders' signed
-    words; ``causes`` says per node why it holds no copy.
+    words; ``causes`` says per node why it holds no copy, ``reports`` the same of each unit.
     """
 
     cid: str
@@ -27,6 +42,7 @@ class PutResult(msgspec.Struct, frozen=True):
     min_acks: int
     receipts: list[SignedReceipt]
     causes: dict[str, str]
+    reports: list[HolderReport] = []
 
 
 class Put(Operation[PutResult], frozen=True, kw_only=True):

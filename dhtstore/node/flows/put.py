@@ -13,7 +13,7 @@ from dhtstore.content.build.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import local_units
 from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import NodeId, format_node
+from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
@@ -22,6 +22,7 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.copies.own_copy import own_copy
 from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.placed import CopyReport, PlacedUnit
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.importing.files import Import, Source
@@ -30,32 +31,16 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
-from dhtstore.replication.ranking import Stage, subnet
+from dhtstore.replication.ranking import subnet
 from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
-
-
-@dataclass(frozen=True, slots=True)
-class HolderReport:
-    """What became of one unit at one node, this one included.
-
-    ``why`` tells why it holds no copy, where it was asked; ``copied_bytes`` is what it has said
-    to have of the unit; ``receipt`` is its word for the whole of it.
-    """
-
-    unit: bytes  # Unit.name
-    node: NodeId
-    stage: Stage
-    why: str = ""
-    copied_bytes: int = 0
-    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PutOutcome:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
     and its last reason, why there are not more; ``reports`` tell the same of each unit and each
-    node that came into question."""
+    node that was asked."""
 
     cid: Cid
     size_bytes: int
@@ -64,32 +49,7 @@ class PutOutcome:
     copies: int
     receipts: Sequence[Receipt]
     causes: Mapping[str, str]
-    reports: Sequence[HolderReport] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedUnit:
-    """What became of one unit: ``announced`` once an index node took its provider records."""
-
-    unit: Unit
-    plan: Placement
-    copies: Sequence[SignedCopy]
-    announced: bool
-
-    @property
-    def causes(self) -> dict[str, str]:
-        """Node -> why it holds no copy."""
-        return {format_node(c.node): c.why for c in self.plan.candidates.values() if c.why}
-
-    def reports(self) -> list[HolderReport]:
-        name = self.unit.name
-        receipts = {copy.receipt.node_id: copy.receipt for copy in self.copies}
-        own = receipts.get(self.plan.here)
-        here = [HolderReport(name, self.plan.here, Stage.HELD, receipt=own)] if own else []
-        return here + [
-            HolderReport(name, c.node, c.stage, c.why, c.copied_bytes, receipts.get(c.node))
-            for c in self.plan.candidates.values()
-        ]
+    reports: Sequence[CopyReport] = ()
 
 
 @dataclass(frozen=True, slots=True)

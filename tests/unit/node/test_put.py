@@ -12,7 +12,8 @@ from dhtstore.content.dag.local import local_units
 from dhtstore.errors import NoRoom, QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.identity import format_node
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.flows.put import HolderReport, PutOutcome, Uploader
+from dhtstore.node.copies.placed import CopyReport
+from dhtstore.node.flows.put import PutOutcome, Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress
@@ -129,7 +130,7 @@ def test_a_client_keeps_nothing_and_pins_nothing() -> None:
     stage(scene, CLIENT)
 
 
-def test_each_node_that_came_into_question_is_reported() -> None:
+def test_each_node_that_was_asked_is_reported() -> None:
     async def scene(cast: Cast) -> None:
         refuses, holds = cast.holders
         refuses.refuses = "no room for you"
@@ -143,7 +144,7 @@ def test_each_node_that_came_into_question_is_reported() -> None:
         assert {report.unit for report in result.reports} == {unit.name}
         assert own.stage is Stage.HELD
         assert own.receipt in result.receipts
-        assert refused == HolderReport(
+        assert refused == CopyReport(
             unit.name, refuses.identity.node, Stage.REFUSED, "no room for you"
         )
         assert (held.stage, held.why, held.copied_bytes) == (Stage.HELD, "", len(CONTENT))
