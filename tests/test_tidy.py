@@ -52,17 +52,11 @@ LONG_CLASSES = frozenset(
 _MENDED = "being renamed"
 DOUBLED_NAMES = {
     # name of classes in several files: why one word for them is right
-    "Entry": _MENDED,
     "Found": _MENDED,
     "Identity": _MENDED,
-    "Link": _MENDED,
-    "Message": _MENDED,
-    "Node": _MENDED,
     "Peer": _MENDED,
-    "Place": _MENDED,
     "Progress": _MENDED,
     "_Open": _MENDED,
-    "_Reader": _MENDED,
 }
 
 

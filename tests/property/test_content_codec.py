@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dhtstore.content.codec import dagpb, unixfs
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.protobuf import bytes_field, number_field
-from dhtstore.content.codec.unixfs import Kind, Message, read_node
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing
 from dhtstore.content.dag.tree_walk import TreeWalk
@@ -22,7 +22,7 @@ from dhtstore.model.unit import Unit
 cids = st.builds(
     lambda data, codec: Cid.of(data, codec), st.binary(), st.sampled_from([0x55, 0x70])
 )
-links = st.builds(Link, cids, st.text(max_size=20), st.integers(0, 2**64 - 1))
+links = st.builds(DagLink, cids, st.text(max_size=20), st.integers(0, 2**64 - 1))
 hostile_fields = st.lists(
     st.one_of(
         st.builds(number_field, st.integers(0, 20), st.integers(0, 2**64)),
@@ -35,16 +35,16 @@ hostile_fields = st.lists(
 
 
 @given(st.lists(links, max_size=8), st.binary(max_size=50))
-def test_what_is_encoded_is_decoded(some: list[Link], data: bytes) -> None:
+def test_what_is_encoded_is_decoded(some: list[DagLink], data: bytes) -> None:
     assert dagpb.decode(dagpb.encode(some, data)) == (some, data)
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 2**40), max_size=6))
 def test_a_file_node_is_read_as_it_was_written(content: bytes, sizes: list[int]) -> None:
     total = len(content) + sum(sizes)
-    message = Message(Kind.FILE, content, total, sizes)
+    message = UnixfsMessage(Kind.FILE, content, total, sizes)
     child = Cid.of(b"")
-    block = dagpb.encode([Link(child, "", size) for size in sizes], unixfs.encode(message))
+    block = dagpb.encode([DagLink(child, "", size) for size in sizes], unixfs.encode(message))
     node = read_node(Cid.of(block, DAG_PB), block)
     assert (node.content, node.sizes, node.size_bytes) == (content, sizes, total)
 
@@ -70,7 +70,7 @@ def test_any_block_is_answered_or_refused(block: bytes) -> None:
 
 @given(st.lists(links, max_size=4), hostile_fields, st.sampled_from(Kind))
 def test_any_unixfs_message_is_answered_or_refused(
-    some: list[Link], message: bytes, kind: Kind
+    some: list[DagLink], message: bytes, kind: Kind
 ) -> None:
     with suppress(MalformedDag):
         answer(dagpb.encode(some, number_field(1, kind) + message))

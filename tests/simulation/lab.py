@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from dhtstore.content.dag.local import local_units
-from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.local import Leaves, local_units, walk_local
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
@@ -145,10 +144,7 @@ def check_receipts(lab: Lab, result: PutOutcome, *, copies: int) -> None:
 
 def read_whole(store: BlockStore, unit: Unit) -> tuple[int, int]:
     """Read and verify every block of a unit; how many there are, and their content bytes."""
-    walk = UnitWalk(unit)
-    while wants := walk.next(64):
-        for want in wants:
-            walk.accept(want, store.get(want.cid))
+    walk = walk_local(store, unit, Leaves.READ)
     return walk.blocks, walk.size_bytes
 
 

@@ -10,17 +10,17 @@ from itertools import groupby
 import msgspec
 
 from dhtstore.content.codec import dagpb, unixfs
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import HASH_TYPE, name_hash, prefix_chars, slot
 from dhtstore.content.build.importer import Profile
-from dhtstore.content.codec.unixfs import Kind, Message, check_name
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, check_name
 from dhtstore.errors import MalformedDag, UnreadableSource
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.params import HAMT_FANOUT, HAMT_THRESHOLD_BYTES
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class DirectoryChild(msgspec.Struct, frozen=True, gc=False):
     """One entry of a directory; ``tsize_bytes`` is the whole DAG below ``cid``, blocks included."""
 
     name: str
@@ -28,16 +28,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     tsize_bytes: int
 
 
-def build_directory(entries: Sequence[Entry], profile: Profile) -> tuple[Cid, int, list[Block]]:
+def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> tuple[Cid, int, list[Block]]:
     """The root, its Tsize and the blocks of a directory.
 
     Raises UnreadableSource for a name that cannot be stored, or stands twice.
     """
     _check_names(entries)
-    links = [Link(entry.cid, entry.name, entry.tsize_bytes) for entry in entries]
+    links = [DagLink(entry.cid, entry.name, entry.tsize_bytes) for entry in entries]
     links.sort(key=lambda link: link.name.encode())
     if not _too_large(links, profile):
-        block = profile.block(dagpb.encode(links, unixfs.encode(Message(Kind.DIRECTORY))))
+        block = profile.block(dagpb.encode(links, unixfs.encode(UnixfsMessage(Kind.DIRECTORY))))
         if profile.shard_by == "links" or len(block.data) <= HAMT_THRESHOLD_BYTES:
             return block.cid, _tsize(block, links), [block]
     return _build_hamt(links, profile)
@@ -45,11 +45,11 @@ def build_directory(entries: Sequence[Entry], profile: Profile) -> tuple[Cid, in
 
 def symlink_block(target: str, profile: Profile) -> Block:
     """The block of a symbolic link.  Its Tsize is its length."""
-    message = Message(Kind.SYMLINK, _utf8(target))
+    message = UnixfsMessage(Kind.SYMLINK, _utf8(target))
     return profile.block(dagpb.encode((), unixfs.encode(message)))
 
 
-def _check_names(entries: Sequence[Entry]) -> None:
+def _check_names(entries: Sequence[DirectoryChild]) -> None:
     for entry in entries:
         _utf8(entry.name)
         try:
@@ -67,22 +67,22 @@ def _utf8(text: str) -> bytes:
         raise UnreadableSource(f"the name {text!r} is not UTF-8 and cannot be stored") from None
 
 
-def _too_large(links: Sequence[Link], profile: Profile) -> bool:
+def _too_large(links: Sequence[DagLink], profile: Profile) -> bool:
     """Whether the links alone already exceed the limit."""
     total = sum(len(link.name.encode()) + len(link.cid.raw) for link in links)
     return total > HAMT_THRESHOLD_BYTES
 
 
-def _tsize(block: Block, links: Sequence[Link]) -> int:
+def _tsize(block: Block, links: Sequence[DagLink]) -> int:
     return len(block.data) + sum(link.tsize_bytes for link in links)
 
 
 # --- HAMT -----------------------------------------------------------------------------------
 
-_Hashed = tuple[int, Link]
+_Hashed = tuple[int, DagLink]
 
 
-def _build_hamt(links: Sequence[Link], profile: Profile) -> tuple[Cid, int, list[Block]]:
+def _build_hamt(links: Sequence[DagLink], profile: Profile) -> tuple[Cid, int, list[Block]]:
     hashed = sorted(((name_hash(link.name), link) for link in links), key=lambda pair: pair[0])
     blocks: list[Block] = []
     root = _build_shard(hashed, 0, profile, blocks)
@@ -91,7 +91,7 @@ def _build_hamt(links: Sequence[Link], profile: Profile) -> tuple[Cid, int, list
 
 def _build_shard(
     hashed: Sequence[_Hashed], level: int, profile: Profile, blocks: list[Block]
-) -> Link:
+) -> DagLink:
     """Append the blocks of one shard, children first; returns a nameless link to it.
 
     ``hashed`` is sorted, so the names of one slot stand together.
@@ -104,12 +104,12 @@ def _build_shard(
         name = prefix + child.name
         if len(group) > 1:
             child, name = _build_shard(group, level + 1, profile, blocks), prefix
-        links.append(Link(child.cid, name, child.tsize_bytes))
+        links.append(DagLink(child.cid, name, child.tsize_bytes))
     block = profile.block(dagpb.encode(links, unixfs.encode(_shard(bits))))
     blocks.append(block)
-    return Link(block.cid, "", _tsize(block, links))
+    return DagLink(block.cid, "", _tsize(block, links))
 
 
-def _shard(bits: int) -> Message:
+def _shard(bits: int) -> UnixfsMessage:
     field = bits.to_bytes((bits.bit_length() + 7) // 8, "big")
-    return Message(Kind.SHARD, field, hash_type=HASH_TYPE, fanout=HAMT_FANOUT)
+    return UnixfsMessage(Kind.SHARD, field, hash_type=HASH_TYPE, fanout=HAMT_FANOUT)

@@ -12,8 +12,8 @@ from typing import Final, Literal
 import msgspec
 
 from dhtstore.content.codec import dagpb, unixfs
-from dhtstore.content.codec.dagpb import Link
-from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.content.codec.dagpb import DagLink
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import CHUNK_SIZE_BYTES, KIB, LINKS_PER_NODE_MAX
@@ -53,7 +53,7 @@ class Profile:
 
 
 def _leaf_node(chunk: bytes) -> bytes:
-    return dagpb.encode((), unixfs.encode(Message(Kind.FILE, chunk, len(chunk))))
+    return dagpb.encode((), unixfs.encode(UnixfsMessage(Kind.FILE, chunk, len(chunk))))
 
 
 UNIXFS_V1_2025: Final = Profile(
@@ -121,8 +121,8 @@ class FileBuilder:
         children = self._levels[level]
         sizes = [child.size_bytes for child in children]
         total = sum(sizes)
-        links = (Link(child.cid, "", child.tsize_bytes) for child in children)
-        message = Message(Kind.FILE, filesize=total, blocksizes=sizes)
+        links = (DagLink(child.cid, "", child.tsize_bytes) for child in children)
+        message = UnixfsMessage(Kind.FILE, filesize=total, blocksizes=sizes)
         block = self._profile.block(dagpb.encode(links, unixfs.encode(message)))
         blocks.append(block)
         tsize = len(block.data) + sum(child.tsize_bytes for child in children)

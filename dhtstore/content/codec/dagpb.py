@@ -29,7 +29,7 @@ _LINKS: Final = 2
 _HASH, _NAME, _TSIZE = 1, 2, 3
 
 
-class Link(msgspec.Struct, frozen=True, gc=False):
+class DagLink(msgspec.Struct, frozen=True, gc=False):
     """A link to a child.  ``tsize_bytes`` is the claimed size of everything below, blocks
     included; 0 when nothing is claimed."""
 
@@ -38,7 +38,7 @@ class Link(msgspec.Struct, frozen=True, gc=False):
     tsize_bytes: int
 
 
-def encode(links: Iterable[Link], data: bytes | memoryview | None) -> bytes:
+def encode(links: Iterable[DagLink], data: bytes | memoryview | None) -> bytes:
     """The canonical block of a node.  The caller gives the links in their order."""
     parts = [bytes_field(_LINKS, encode_link(link)) for link in links]
     if data is not None:
@@ -46,7 +46,7 @@ def encode(links: Iterable[Link], data: bytes | memoryview | None) -> bytes:
     return b"".join(parts)
 
 
-def encode_link(link: Link) -> bytes:
+def encode_link(link: DagLink) -> bytes:
     return (
         bytes_field(_HASH, link.cid.raw)
         + bytes_field(_NAME, link.name.encode())
@@ -54,11 +54,11 @@ def encode_link(link: Link) -> bytes:
     )
 
 
-def decode(block: bytes | memoryview) -> tuple[list[Link], bytes]:
+def decode(block: bytes | memoryview) -> tuple[list[DagLink], bytes]:
     """The links and the data of a block (absent data reads as empty).  Raises MalformedDag."""
     if len(block) > BLOCK_SIZE_MAX_BYTES:
         raise MalformedDag(f"a block of {len(block)} bytes is too large")
-    links: list[Link] = []
+    links: list[DagLink] = []
     data: bytes | None = None
     links_ended = False
     for field, wire_type, value in fields(bytes(block)):
@@ -76,7 +76,7 @@ def decode(block: bytes | memoryview) -> tuple[list[Link], bytes]:
     return links, data or b""
 
 
-def _decode_link(raw: bytes) -> Link:
+def _decode_link(raw: bytes) -> DagLink:
     """One link: hash, then optionally a name, then optionally a size."""
     try:
         length = raw[1]
@@ -89,7 +89,7 @@ def _decode_link(raw: bytes) -> Link:
             at = start + length
         cid = Cid.decode(raw[at - length : at])
         name, at = _decode_name(raw, at)
-        return Link(cid, name, _decode_tsize(raw, at))
+        return DagLink(cid, name, _decode_tsize(raw, at))
     except (IndexError, UnicodeDecodeError) as error:
         raise MalformedDag("a dag-pb link that ends early or has a name outside UTF-8") from error
     except InvalidCid as error:

@@ -11,7 +11,7 @@ from typing import Final
 
 import mmh3
 
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.errors import MalformedDag
 
 HASH_TYPE: Final = 0x22  # multicodec murmur3-x64-64
@@ -43,7 +43,7 @@ def slot(hashed: int, level: int, fanout: int) -> int:
     return hashed >> shift & fanout - 1
 
 
-def shard_prefixes(links: Sequence[Link], fanout: int) -> Iterator[int]:
+def shard_prefixes(links: Sequence[DagLink], fanout: int) -> Iterator[int]:
     """The slot each link's name begins with.  Raises MalformedDag."""
     chars = prefix_chars(fanout)
     for link in links:

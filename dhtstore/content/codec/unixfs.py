@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dhtstore.content.codec import dagpb
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import HASH_TYPE, fanout_bits, prefix_chars, shard_prefixes
 from dhtstore.content.codec.protobuf import (
     BYTES,
@@ -51,7 +51,7 @@ class Kind(IntEnum):
     SHARD = 5
 
 
-class Node(msgspec.Struct, frozen=True, gc=False):
+class DagNode(msgspec.Struct, frozen=True, gc=False):
     """A block that was read and found consistent in itself.
 
     ``size_bytes`` is the content of a file (its own ``content`` and all below); for directories
@@ -60,7 +60,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     """
 
     kind: Kind
-    links: list[Link]
+    links: list[DagLink]
     sizes: list[int]
     content: bytes | memoryview
     size_bytes: int
@@ -74,12 +74,12 @@ class Node(msgspec.Struct, frozen=True, gc=False):
         return self.kind is Kind.FILE or self.kind is Kind.RAW
 
 
-def read_node(cid: Cid, block: bytes | memoryview) -> Node:
+def read_node(cid: Cid, block: bytes | memoryview) -> DagNode:
     """What ``block``, already verified against ``cid``, says.  Raises MalformedDag."""
     if cid.codec == RAW:
         if len(block) > BLOCK_SIZE_MAX_BYTES:
             raise MalformedDag(f"a block of {len(block)} bytes is too large")
-        return Node(Kind.RAW, [], [], block, len(block), len(block))
+        return DagNode(Kind.RAW, [], [], block, len(block), len(block))
     links, raw = dagpb.decode(block)
     message = _decode(raw)
     return _READERS[message.kind](links, message, len(block))
@@ -88,7 +88,7 @@ def read_node(cid: Cid, block: bytes | memoryview) -> Node:
 # --- the Data message -----------------------------------------------------------------------
 
 
-class Message(msgspec.Struct):
+class UnixfsMessage(msgspec.Struct):
     """The UnixFS ``Data`` message, field by field."""
 
     kind: Kind = Kind.RAW
@@ -101,7 +101,7 @@ class Message(msgspec.Struct):
     mtime: tuple[int, int] | None = None
 
 
-def encode(message: Message) -> bytes:
+def encode(message: UnixfsMessage) -> bytes:
     """The canonical bytes: fields in order of their numbers, absent ones left out."""
     parts = [number_field(_TYPE, message.kind)]
     if message.content:
@@ -119,8 +119,8 @@ def encode(message: Message) -> bytes:
     return b"".join(parts)
 
 
-def _decode(raw: bytes) -> Message:
-    message, kind = Message(), None
+def _decode(raw: bytes) -> UnixfsMessage:
+    message, kind = UnixfsMessage(), None
     for field, wire_type, value in fields(raw):
         if field not in _WIRE_TYPES:
             continue  # later versions may add fields; protobuf readers skip them
@@ -136,7 +136,7 @@ def _decode(raw: bytes) -> Message:
     return message
 
 
-def _set_field(message: Message, field: int, value: int | bytes) -> None:
+def _set_field(message: UnixfsMessage, field: int, value: int | bytes) -> None:
     if field == _BLOCKSIZES:
         message.blocksizes += [value] if isinstance(value, int) else _packed(value)
     elif isinstance(value, bytes):
@@ -177,7 +177,7 @@ def _decode_mtime(raw: bytes) -> tuple[int, int]:
 # --- what each type must hold ---------------------------------------------------------------
 
 
-def _read_file(links: list[Link], message: Message, block_bytes: int) -> Node:
+def _read_file(links: list[DagLink], message: UnixfsMessage, block_bytes: int) -> DagNode:
     sizes = message.blocksizes
     if len(sizes) != len(links) or (links and message.kind is Kind.RAW):
         raise MalformedDag(f"a file node with {len(links)} links and {len(sizes)} block sizes")
@@ -190,7 +190,7 @@ def _read_file(links: list[Link], message: Message, block_bytes: int) -> Node:
     return _node(links, sizes, message, total, block_bytes)
 
 
-def _read_directory(links: list[Link], message: Message, block_bytes: int) -> Node:
+def _read_directory(links: list[DagLink], message: UnixfsMessage, block_bytes: int) -> DagNode:
     names = [link.name for link in links]
     for name in names:
         check_name(name)
@@ -199,7 +199,7 @@ def _read_directory(links: list[Link], message: Message, block_bytes: int) -> No
     return _directory_node(links, message, block_bytes)
 
 
-def _read_shard(links: list[Link], message: Message, block_bytes: int) -> Node:
+def _read_shard(links: list[DagLink], message: UnixfsMessage, block_bytes: int) -> DagNode:
     if message.hash_type != HASH_TYPE:
         raise MalformedDag(f"a directory shard with unknown hash type {message.hash_type}")
     fanout = message.fanout or 0
@@ -216,7 +216,7 @@ def _read_shard(links: list[Link], message: Message, block_bytes: int) -> Node:
     return _directory_node(links, message, block_bytes)
 
 
-def _directory_node(links: list[Link], message: Message, block_bytes: int) -> Node:
+def _directory_node(links: list[DagLink], message: UnixfsMessage, block_bytes: int) -> DagNode:
     sizes = [link.tsize_bytes for link in links]
     total = sum(sizes)
     _check_size("directory", total)
@@ -231,16 +231,20 @@ def _check_size(kind: str, size_bytes: int) -> None:
         )
 
 
-def _read_symlink(links: list[Link], message: Message, block_bytes: int) -> Node:
+def _read_symlink(links: list[DagLink], message: UnixfsMessage, block_bytes: int) -> DagNode:
     if links or not message.content:
         raise MalformedDag("a symbolic link with children, or without a target")
     return _node(links, [], message, 0, block_bytes)
 
 
 def _node(
-    links: list[Link], sizes: list[int], message: Message, size_bytes: int, block_bytes: int
-) -> Node:
-    return Node(
+    links: list[DagLink],
+    sizes: list[int],
+    message: UnixfsMessage,
+    size_bytes: int,
+    block_bytes: int,
+) -> DagNode:
+    return DagNode(
         message.kind,
         links,
         sizes,

@@ -11,7 +11,7 @@ from enum import IntEnum
 import msgspec
 
 from dhtstore.content.codec.hamt import fanout_bits, name_hash, prefix_chars, shard_prefixes, slot
-from dhtstore.content.codec.unixfs import Kind, Node
+from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.units import Place, cut_node
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import RAW, Cid
@@ -69,7 +69,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return BLOCK_SIZE_MAX_BYTES if self.is_leaf else _INTERIOR_HINT_BYTES
 
 
-def check_claims(task: Task, node: Node) -> None:
+def check_claims(task: Task, node: DagNode) -> None:
     """Raise MalformedDag if the block is not what its parent said it is."""
     if task.role is Role.PART:
         if not node.is_file:
@@ -88,7 +88,7 @@ def check_claims(task: Task, node: Node) -> None:
         _check_tsize(task, node)
 
 
-def _check_tsize(task: Task, node: Node) -> None:
+def _check_tsize(task: Task, node: DagNode) -> None:
     """A directory claims at least what its links claim: without this, a few blocks that link to
     each other many times are an endless tree."""
     if task.claim_bytes < max(node.size_bytes, len(node.links)):
@@ -98,7 +98,7 @@ def _check_tsize(task: Task, node: Node) -> None:
         )
 
 
-def children(task: Task, node: Node) -> Iterator[Task]:
+def children(task: Task, node: DagNode) -> Iterator[Task]:
     """What lies below ``node``, in order.  Raises MalformedDag."""
     if not node.links:
         return iter(())
@@ -112,20 +112,20 @@ def children(task: Task, node: Node) -> Iterator[Task]:
     return _parts(task, node, places)
 
 
-def _parts(task: Task, node: Node, places: list[Place]) -> Iterator[Task]:
+def _parts(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
     offset = task.offset + len(node.content)
     for i, (link, size, place) in enumerate(zip(node.links, node.sizes, places, strict=True)):
         yield Task(link.cid, Role.PART, size, place, (*task.order, i), task.path, offset)
         offset += size
 
 
-def _entries(task: Task, node: Node, places: list[Place]) -> Iterator[Task]:
+def _entries(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
     for i, (link, place) in enumerate(zip(node.links, places, strict=True)):
         path = (*task.path, link.name)
         yield Task(link.cid, Role.ENTRY, link.tsize_bytes, place, (*task.order, i), path)
 
 
-def _shard_children(task: Task, node: Node, places: list[Place]) -> Iterator[Task]:
+def _shard_children(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
     here = task.slot or Slot(node.fanout, 0, 0)
     chars, width = prefix_chars(node.fanout), fanout_bits(node.fanout)
     indices = shard_prefixes(node.links, node.fanout)

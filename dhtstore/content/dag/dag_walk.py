@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from dhtstore.content.codec.unixfs import Node, read_node
+from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.children import Role, Task, check_claims, children
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
@@ -76,7 +76,7 @@ class DagWalk:
         """Which of the children are part of this walk."""
         return tasks
 
-    def _emit(self, task: Task, node: Node) -> list[Output]:
+    def _emit(self, task: Task, node: DagNode) -> list[Output]:
         """The output a block yields."""
         raise MalformedDag(f"{task.cid} is not part of this walk")
 
@@ -118,7 +118,7 @@ class DagWalk:
             self._held += len(waiting)
             heappush(self._frontier, (order + _AFTER_CHILDREN, waiting))
 
-    def _count_unclaimed(self, task: Task, node: Node) -> None:
+    def _count_unclaimed(self, task: Task, node: DagNode) -> None:
         if task.claim_bytes or task.role in (Role.ROOT, Role.PART) or not node.links:
             return
         self._unclaimed += 1
@@ -130,6 +130,6 @@ def root_task(root: Cid, place: Place | None) -> Task:
     return Task(root, Role.ROOT, 0, place or Place.of_root(root))
 
 
-def piece(task: Task, node: Node) -> list[Output]:
+def piece(task: Task, node: DagNode) -> list[Output]:
     """The bytes a block of a file itself holds."""
     return [Piece(task.path, task.offset, node.content)] if len(node.content) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dhtstore.content.codec.unixfs import Node
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, root_task
 from dhtstore.content.dag.units import Place
@@ -35,7 +35,7 @@ class FileWalk(DagWalk):
     def _in_range(self, task: Task) -> bool:
         return task.offset < self._end and task.offset + task.claim_bytes > self._start
 
-    def _emit(self, task: Task, node: Node) -> list[Output]:
+    def _emit(self, task: Task, node: DagNode) -> list[Output]:
         outputs: list[Output] = []
         if task.role is Role.ROOT:
             if not node.is_file:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Final, Protocol
 
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.units import units
+from dhtstore.content.dag.units import unit_wants
+from dhtstore.content.dag.walk import Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 
-_WANTS_AT_ONCE = 256
+_WANTS_AT_ONCE: Final = 256
 
 
 class BlocksHere(Protocol):
@@ -22,27 +25,54 @@ class BlocksHere(Protocol):
         """The block's length in bytes, None if it is not here."""
 
 
+class Leaves(Enum):
+    """How closely a walk looks at leaves, below which nothing lies."""
+
+    NAMED = auto()  # not at all: their parents' word is enough
+    PRESENT = auto()  # they are here, of the length their parents claim
+    READ = auto()  # they are read and verified, as all other blocks are
+
+
 def local_units(blocks: BlocksHere, root: Cid) -> list[Unit]:
     """Cut a DAG whose blocks are here; raises BlockMissing, BlockDamaged, MalformedDag."""
-    cutting = units(root)
+    asking = unit_wants(root)
     try:
-        wanted = next(cutting)
+        want = next(asking)
         while True:
-            wanted = cutting.send(blocks.get(wanted))
+            want = asking.send(blocks.get(want.cid))
     except StopIteration as finished:
         found: list[Unit] = finished.value
         return found
 
 
-def walk_local(blocks: BlocksHere, unit: Unit) -> UnitWalk:
-    """Walk a unit to its end, leaves by their presence and length; raises BlockMissing,
+def local_blocks(blocks: BlocksHere, root: Cid, leaves: Leaves) -> Iterator[Cid]:
+    """Every block below ``root``, unit by unit; raises BlockMissing, BlockDamaged, MalformedDag."""
+    for unit in local_units(blocks, root):
+        yield from _walk(blocks, UnitWalk(unit), leaves)
+
+
+def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:
+    """A walk of the unit that has come to its end, for what it counted; raises BlockMissing,
     BlockDamaged, MalformedDag."""
     walk = UnitWalk(unit)
+    for _ in _walk(blocks, walk, leaves):
+        pass
+    return walk
+
+
+def _walk(blocks: BlocksHere, walk: UnitWalk, leaves: Leaves) -> Iterator[Cid]:
     while wants := walk.next(_WANTS_AT_ONCE):
         for want in wants:
-            leaf = walk.leaf(want)
-            if leaf is not None and blocks.size(want.cid) == leaf.size_bytes:
+            if _is_enough(blocks, walk, want, leaves):
                 walk.skip(want)
             else:
                 walk.accept(want, blocks.get(want.cid))
-    return walk
+            yield want.cid
+
+
+def _is_enough(blocks: BlocksHere, walk: UnitWalk, want: Want, leaves: Leaves) -> bool:
+    """Whether the block need not be read: it is a leaf, as good as it must be."""
+    leaf = None if leaves is Leaves.READ else walk.leaf(want)
+    if leaf is None:
+        return False
+    return leaves is Leaves.NAMED or blocks.size(want.cid) == leaf.size_bytes

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Literal
 
 from dhtstore.content.codec.hamt import name_hash, prefix_chars, slot
-from dhtstore.content.codec.unixfs import Kind, Node, read_node
+from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
 from dhtstore.content.dag.children import Role, Task, check_claims, children
 from dhtstore.content.dag.dag_walk import root_task
 from dhtstore.content.dag.units import Place
@@ -72,7 +72,7 @@ def resolve(
 
     Without names nothing is fetched.
     """
-    reader, task = _Reader(), root_task(root, place)
+    reader, task = _NodeReader(), root_task(root, place)
     for depth, name in enumerate(names):
         found = yield from _enter(reader, task, name)
         if found is None:
@@ -88,7 +88,7 @@ def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, l
     Entries that are not raw blocks are fetched for their type and size.  Raises UsageError if
     the root is not a directory, MalformedDag.
     """
-    reader, listed = _Reader(), list[Listed]()
+    reader, listed = _NodeReader(), list[Listed]()
     stack = [root_task(root, place)]
     while stack:
         task = stack.pop()
@@ -109,7 +109,7 @@ def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, l
 
 def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, Stat]:
     """One node: fetches its block only.  Raises MalformedDag."""
-    node = yield from _Reader().read(root_task(root, place))
+    node = yield from _NodeReader().read(root_task(root, place))
     return Stat(
         root,
         _TYPES[node.kind],
@@ -122,13 +122,13 @@ def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, Stat
     )
 
 
-class _Reader:
+class _NodeReader:
     """Reads one task's node at a time, numbering its wants."""
 
     def __init__(self) -> None:
         self._sequence = count()
 
-    def read(self, task: Task) -> Generator[Want, Data, Node]:
+    def read(self, task: Task) -> Generator[Want, Data, DagNode]:
         data: Data | None = task.cid.inlined
         if data is None:
             unit, hint = task.place.unit, task.size_hint_bytes
@@ -138,7 +138,7 @@ class _Reader:
         return node
 
 
-def _enter(reader: _Reader, task: Task, name: str) -> Generator[Want, Data, Task | None]:
+def _enter(reader: _NodeReader, task: Task, name: str) -> Generator[Want, Data, Task | None]:
     """The entry ``name`` of the directory ``task``, through its shards."""
     while True:
         node = yield from reader.read(task)
@@ -150,7 +150,7 @@ def _enter(reader: _Reader, task: Task, name: str) -> Generator[Want, Data, Task
         task = found
 
 
-def _match(task: Task, node: Node, name: str) -> Task | None:
+def _match(task: Task, node: DagNode, name: str) -> Task | None:
     """The child that is the entry ``name``, or the shard it must be in."""
     if node.kind is Kind.DIRECTORY:
         return next((child for child in children(task, node) if child.path[-1] == name), None)
@@ -163,12 +163,12 @@ def _match(task: Task, node: Node, name: str) -> Task | None:
     return None
 
 
-def _need_directory(task: Task, node: Node) -> None:
+def _need_directory(task: Task, node: DagNode) -> None:
     if node.kind not in (Kind.DIRECTORY, Kind.SHARD):
         raise UsageError(f"{task.cid} is a {_TYPES[node.kind]}, not a directory")
 
 
-def _listed(task: Task, node: Node) -> Listed:
+def _listed(task: Task, node: DagNode) -> Listed:
     size_bytes = node.size_bytes if node.is_file else task.claim_bytes
     if node.kind is Kind.SYMLINK:
         size_bytes = len(node.content)

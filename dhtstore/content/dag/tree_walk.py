@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.content.codec.unixfs import Kind, Node
+from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
 from dhtstore.content.dag.units import Place
@@ -24,7 +24,7 @@ class TreeWalk(DagWalk):
         self._entries = 0
         super().__init__([root_task(root, place)])
 
-    def _emit(self, task: Task, node: Node) -> list[Output]:
+    def _emit(self, task: Task, node: DagNode) -> list[Output]:
         if task.role is Role.PART:
             return piece(task, node)
         if task.role is Role.SHARD:
@@ -39,7 +39,7 @@ class TreeWalk(DagWalk):
         return [Directory(task.path)]
 
 
-def _symlink(task: Task, node: Node) -> Symlink:
+def _symlink(task: Task, node: DagNode) -> Symlink:
     """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
     try:
         target = bytes(node.content).decode()

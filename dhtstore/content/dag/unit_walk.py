@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from dhtstore.content.codec.unixfs import Node
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Slot, Task
 from dhtstore.content.dag.dag_walk import DagWalk
 from dhtstore.content.dag.units import Place
@@ -51,7 +51,7 @@ class UnitWalk(DagWalk):
             self._seen.add(key)
         return True
 
-    def _emit(self, task: Task, node: Node) -> list[Output]:
+    def _emit(self, task: Task, node: DagNode) -> list[Output]:
         if task.cid.inlined is None:
             self.blocks += 1
         self._count(len(node.content) if node.is_file else 0, node.block_bytes)

@@ -16,8 +16,8 @@ from itertools import count
 
 import msgspec
 
-from dhtstore.content.codec.dagpb import Link
-from dhtstore.content.codec.unixfs import Node, read_node
+from dhtstore.content.codec.dagpb import DagLink
+from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.walk import Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
@@ -49,7 +49,7 @@ class Place(msgspec.Struct, frozen=True):
         return cls(Unit.of((root,), 0), top=True)
 
 
-def settle(node: Node, place: Place) -> Place:
+def settle(node: DagNode, place: Place) -> Place:
     """``place`` once the block is known: a top becomes a whole unit or the head of the spine."""
     if not place.top:
         return place
@@ -57,7 +57,7 @@ def settle(node: Node, place: Place) -> Place:
     return Place(Unit.of(place.unit.roots, 0 if spine else node.size_bytes, spine=spine))
 
 
-def cut_node(node: Node, place: Place) -> list[Place]:
+def cut_node(node: DagNode, place: Place) -> list[Place]:
     """The place of each child of ``node``, which itself is at ``place``."""
     place = settle(node, place)
     places = [place] * len(node.links)
@@ -79,7 +79,7 @@ def cut_node(node: Node, place: Place) -> list[Place]:
     return places
 
 
-def _span(node: Node) -> int:
+def _span(node: DagNode) -> int:
     """Spine children that claim more than this stay in the unit of ``node``."""
     return SPINE_SPAN_MAX_BYTES if node.size_bytes > SPINE_SPAN_MAX_BYTES else 0
 
@@ -114,18 +114,6 @@ class _Run:
             places[index] = place
         self._roots, self._indices = [], []
         self._size_bytes = self._roots_bytes = 0
-
-
-def units(root: Cid) -> Generator[Cid, bytes | memoryview, list[Unit]]:
-    """``unit_wants`` for whoever has every block at hand: yields CIDs."""
-    asking = unit_wants(root)
-    try:
-        want = next(asking)
-        while True:
-            want = asking.send((yield want.cid))
-    except StopIteration as finished:
-        found: list[Unit] = finished.value
-        return found
 
 
 def unit_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Unit]]:
@@ -165,7 +153,7 @@ def _distinct(first: Place, places: Sequence[Place]) -> Iterator[Unit]:
         last = place
 
 
-def _is_new(seen: set[tuple[bytes, bytes]], link: Link, place: Place) -> bool:
+def _is_new(seen: set[tuple[bytes, bytes]], link: DagLink, place: Place) -> bool:
     """The same block in the same unit has the same spine below it: once is enough."""
     key = (link.cid.raw, place.unit.name)
     if key in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.content.dag.local import walk_local
+from dhtstore.content.dag.local import Leaves, walk_local
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
@@ -19,5 +19,5 @@ async def own_copy(
     The put that asks has hashed every block and written it, or compared it with what was
     stored: leaves are only checked for presence.
     """
-    walk = await disk.blocking.run(walk_local, disk.store, unit)
+    walk = await disk.blocking.run(walk_local, disk.store, unit, Leaves.PRESENT)
     return await acknowledge(identity, disk, ledger, claim_on(walk, policy))

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from dhtstore.content.dag.local import local_units
-from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import BlockMissing, IntegrityFailure
-from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.trace import Tracer
 
@@ -49,23 +46,11 @@ class Staging:
         kept: set[bytes] = set()
         for pin in self._pins.list():
             try:
-                _collect(store, pin.cid, kept)
+                blocks = local_blocks(store, pin.cid, Leaves.NAMED)
+                kept.update(cid.multihash for cid in blocks)
             except (BlockMissing, IntegrityFailure) as error:
                 self._tracer("pin.damaged", root=str(pin.cid), error=str(error))
                 return
         unpinned = [cid for cid in store.cids() if cid.multihash not in kept]
         for start in range(0, len(unpinned), _DELETE_AT_ONCE):
             store.delete(unpinned[start : start + _DELETE_AT_ONCE])
-
-
-def _collect(store: BlockStore, root: Cid, into: set[bytes]) -> None:
-    """Only interior blocks are read: nothing lies below a leaf."""
-    for unit in local_units(store, root):
-        walk = UnitWalk(unit)
-        while wants := walk.next(_DELETE_AT_ONCE):
-            for want in wants:
-                into.add(want.cid.multihash)
-                if walk.leaf(want) is None:
-                    walk.accept(want, store.get(want.cid))
-                else:
-                    walk.skip(want)

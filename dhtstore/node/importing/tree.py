@@ -13,13 +13,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.build.importer import FileBuilder
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
-from dhtstore.store.files.source import Entry as SourceEntry
-from dhtstore.store.files.source import TreeSource
+from dhtstore.store.files.source import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
 
 if TYPE_CHECKING:
@@ -46,11 +45,11 @@ class _Open:
     """A directory whose listing is not over."""
 
     path: Path
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[DirectoryChild] = field(default_factory=list)
     size_bytes: int = 0
 
     def add(self, name: str, child: Imported) -> None:
-        self.entries.append(Entry(name, child.cid, child.tsize_bytes))
+        self.entries.append(DirectoryChild(name, child.cid, child.tsize_bytes))
         self.size_bytes += child.size_bytes
 
 

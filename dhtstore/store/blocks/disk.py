@@ -15,7 +15,7 @@ from dhtstore.errors import BlockDamaged, BlockMissing, HomeUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.disk_batch import DiskBatch
-from dhtstore.store.blocks.index import ROW_BYTES, Place
+from dhtstore.store.blocks.index import ROW_BYTES, Location
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
@@ -108,7 +108,7 @@ class DiskBlockStore:
         self._readers.close()
         self._index.close()
 
-    def _read_place(self, cid: Cid, place: Place) -> bytes:
+    def _read_place(self, cid: Cid, place: Location) -> bytes:
         try:
             return self._readers.read(place.pack, place.offset, place.length)
         except FileNotFoundError as error:  # deleted between the two looks

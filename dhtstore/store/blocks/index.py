@@ -30,7 +30,7 @@ PRAGMA user_version = {_VERSION};
 """
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a block's data is."""
 
     pack: int
@@ -78,10 +78,10 @@ class Index:
                 raise sqlite_error(error, "the index") from error
             opened.pop_all()
 
-    def find(self, multihash: bytes) -> Place | None:
+    def find(self, multihash: bytes) -> Location | None:
         query = "SELECT pack, offset, length FROM blocks WHERE multihash = ?"
         rows = self._rows(query, (multihash,))
-        return Place(*rows[0]) if rows else None
+        return Location(*rows[0]) if rows else None
 
     def find_or_rely(self, multihash: bytes, relied: set[bytes]) -> bool:
         """Whether it is stored; if so it is added to ``relied`` before any delete can look."""

@@ -142,7 +142,7 @@ class PackReaders:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._open: OrderedDict[int, _Reader] = OrderedDict()
+        self._open: OrderedDict[int, _OpenPack] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, number: int, offset: int, length: int) -> bytes:
@@ -161,12 +161,12 @@ class PackReaders:
         for number in list(self._open):
             self.forget(number)
 
-    def _borrow(self, number: int) -> _Reader:
+    def _borrow(self, number: int) -> _OpenPack:
         with self._lock:
             reader = self._open.get(number)
             if reader is None:
                 path = self._directory / pack_name(number)
-                reader = _Reader(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._lock)
+                reader = _OpenPack(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._lock)
                 self._open[number] = reader
                 if len(self._open) > OPEN_PACKS_MAX:
                     self._open.popitem(last=False)[1].drop()
@@ -176,7 +176,7 @@ class PackReaders:
             return reader
 
 
-class _Reader:
+class _OpenPack:
     """A descriptor that closes when the cache dropped it and its last user is done."""
 
     __slots__ = ("_dropped", "_lock", "fd", "users")
@@ -193,7 +193,7 @@ class _Reader:
         if self.users == 0:
             os.close(self.fd)
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> _OpenPack:
         return self
 
     def __exit__(

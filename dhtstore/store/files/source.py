@@ -58,7 +58,7 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SourceEntry:
     """One thing in a tree.  ``target`` is that of a symlink."""
 
     path: tuple[str, ...]
@@ -81,7 +81,7 @@ class TreeSource:
             self.close()
             raise UnreadableSource(f"{name} is not a directory")
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SourceEntry]:
         """Everything below, sorted by name within a directory, a directory before its content.
 
         Raises UnreadableSource for what cannot be read or is no file, directory or link.
@@ -99,7 +99,7 @@ class TreeSource:
             os.close(self._fd)
             self._fd = -1
 
-    def _below(self, fd: int, path: tuple[str, ...]) -> Iterator[Entry]:
+    def _below(self, fd: int, path: tuple[str, ...]) -> Iterator[SourceEntry]:
         """Owns ``fd``, which is closed before descending: depth costs no descriptors."""
         try:
             names = sorted(os.listdir(fd), key=os.fsencode)
@@ -115,16 +115,16 @@ class TreeSource:
             if entry.kind == "directory":
                 yield from self._below(self._open(entry.path, _DIRECTORY), entry.path)
 
-    def _entry(self, fd: int, path: tuple[str, ...]) -> Entry:
+    def _entry(self, fd: int, path: tuple[str, ...]) -> SourceEntry:
         label = self._label(path)
         _check_name(path[-1], label)
         status = os.stat(path[-1], dir_fd=fd, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
-            return Entry(path, "file", status.st_size)
+            return SourceEntry(path, "file", status.st_size)
         if stat.S_ISDIR(status.st_mode):
-            return Entry(path, "directory")
+            return SourceEntry(path, "directory")
         if stat.S_ISLNK(status.st_mode):
-            return Entry(path, "symlink", target=os.readlink(path[-1], dir_fd=fd))
+            return SourceEntry(path, "symlink", target=os.readlink(path[-1], dir_fd=fd))
         raise UnreadableSource(f"{label} is neither a file, a directory nor a link")
 
     def _open(self, path: tuple[str, ...], flags: int) -> int:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.build.importer import UNIXFS_V1_2025, FileBuilder, Profile
 from dhtstore.content.codec import dagpb, unixfs
-from dhtstore.content.codec.dagpb import Link
-from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.content.codec.dagpb import DagLink
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.units import units
+from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Output, Piece, Walk, Want
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
@@ -36,23 +36,23 @@ class Dag:
         self.blocks[block.cid] = block.data
         return block.cid
 
-    def leaf(self, size_bytes: int) -> Entry:
+    def leaf(self, size_bytes: int) -> DirectoryChild:
         self.invented += 1
         cid = Cid.of(self.invented.to_bytes(8, "big"))
         self.blocks[cid] = ZEROS[:size_bytes]
-        return Entry("", cid, size_bytes)
+        return DirectoryChild("", cid, size_bytes)
 
-    def node(self, links: Iterable[Link], message: Message) -> Cid:
+    def node(self, links: Iterable[DagLink], message: UnixfsMessage) -> Cid:
         return self.add(Block.of(dagpb.encode(links, unixfs.encode(message)), DAG_PB))
 
     def join(self, parts: Sequence[tuple[Cid, int]], content: bytes = b"") -> Cid:
         """A file node over ``parts``: (CID, content size)."""
         sizes = [size for _, size in parts]
         total = len(content) + sum(sizes)
-        links = [Link(cid, "", size) for cid, size in parts]
-        return self.node(links, Message(Kind.FILE, content, total, sizes))
+        links = [DagLink(cid, "", size) for cid, size in parts]
+        return self.node(links, UnixfsMessage(Kind.FILE, content, total, sizes))
 
-    def file(self, data: bytes, profile: Profile = UNIXFS_V1_2025) -> Entry:
+    def file(self, data: bytes, profile: Profile = UNIXFS_V1_2025) -> DirectoryChild:
         builder = FileBuilder(profile)
         for start in range(0, max(len(data), 1), profile.chunk_size_bytes):
             chunk = data[start : start + profile.chunk_size_bytes]
@@ -61,9 +61,9 @@ class Dag:
         root = builder.finish()
         for block in root.blocks:
             self.add(block)
-        return Entry("", root.cid, root.tsize_bytes)
+        return DirectoryChild("", root.cid, root.tsize_bytes)
 
-    def claimed_file(self, size_bytes: int, chunk: int = 1 << 20) -> Entry:
+    def claimed_file(self, size_bytes: int, chunk: int = 1 << 20) -> DirectoryChild:
         """A file of invented leaves."""
         builder = FileBuilder()
         while size_bytes:
@@ -74,18 +74,22 @@ class Dag:
         root = builder.finish()
         for block in root.blocks:
             self.add(block)
-        return Entry("", root.cid, root.tsize_bytes)
+        return DirectoryChild("", root.cid, root.tsize_bytes)
 
-    def directory(self, entries: dict[str, Entry], profile: Profile = UNIXFS_V1_2025) -> Entry:
-        named = [Entry(name, child.cid, child.tsize_bytes) for name, child in entries.items()]
+    def directory(
+        self, entries: dict[str, DirectoryChild], profile: Profile = UNIXFS_V1_2025
+    ) -> DirectoryChild:
+        named = [
+            DirectoryChild(name, child.cid, child.tsize_bytes) for name, child in entries.items()
+        ]
         cid, tsize, blocks = build_directory(named, profile)
         for block in blocks:
             self.add(block)
-        return Entry("", cid, tsize)
+        return DirectoryChild("", cid, tsize)
 
-    def symlink(self, target: str) -> Entry:
+    def symlink(self, target: str) -> DirectoryChild:
         block = symlink_block(target, UNIXFS_V1_2025)
-        return Entry("", self.add(block), len(block.data))
+        return DirectoryChild("", self.add(block), len(block.data))
 
     # --- driving ------------------------------------------------------------------------------
 
@@ -124,14 +128,7 @@ class Dag:
             return result
 
     def units(self, root: Cid) -> list[Unit]:
-        asking = units(root)
-        try:
-            cid = next(asking)
-            while True:
-                cid = asking.send(self.blocks[cid])
-        except StopIteration as stop:
-            result: list[Unit] = stop.value
-            return result
+        return self.answer(unit_wants(root))
 
     def unit_blocks(self, unit: Unit) -> list[Cid]:
         return self.wants(UnitWalk(unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dhtstore.content.codec import dagpb
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.protobuf import bytes_field, number_field
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
@@ -20,9 +20,9 @@ DATA = bytes_field(1, b"data")
 
 
 def test_links_are_written_before_data() -> None:
-    block = dagpb.encode([Link(CID, "name", 300)], b"data")
+    block = dagpb.encode([DagLink(CID, "name", 300)], b"data")
     assert block == LINK + DATA
-    assert dagpb.decode(block) == ([Link(CID, "name", 300)], b"data")
+    assert dagpb.decode(block) == ([DagLink(CID, "name", 300)], b"data")
 
 
 def test_data_before_links_is_read() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from dhtstore.content.build.directory import Entry
+from dhtstore.content.build.directory import DirectoryChild
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk
@@ -123,10 +123,10 @@ def test_a_sharded_directory_above_one_gib() -> None:
 
 def test_shards_and_files_above_one_gib_join_one_spine() -> None:
     dag = Dag()
-    films: dict[str, Entry] = {}
+    films: dict[str, DirectoryChild] = {}
     for i in range(5000):
         parts = [(Cid.of(b"%d %d" % (i, j), DAG_PB), GIB) for j in range(2)]
-        films[f"film-{i:05d}-{'n' * 40}"] = Entry("", dag.join(parts), 2 * GIB)
+        films[f"film-{i:05d}-{'n' * 40}"] = DirectoryChild("", dag.join(parts), 2 * GIB)
     root = dag.directory(films).cid
     spine, *content = dag.units(root)
     assert sorted(dag.unit_blocks(spine)) == sorted(dag.blocks)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dhtstore.content.codec import dagpb, unixfs
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.protobuf import bytes_field, number_field
-from dhtstore.content.codec.unixfs import Kind, Message, Node, read_node
+from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import NAME_MAX_BYTES
@@ -16,7 +16,7 @@ CID = Cid.of(b"child")
 FILE = number_field(1, Kind.FILE)
 
 
-def read(message: Message | bytes, links: list[Link] | None = None) -> Node:
+def read(message: UnixfsMessage | bytes, links: list[DagLink] | None = None) -> DagNode:
     raw = message if isinstance(message, bytes) else unixfs.encode(message)
     block = dagpb.encode(links or [], raw)
     return read_node(Cid.of(block, DAG_PB), block)
@@ -37,48 +37,56 @@ def test_mode_and_mtime_are_read() -> None:
 
 def test_block_sizes_may_be_packed_and_unknown_fields_are_skipped() -> None:
     packed = bytes_field(4, b"\x05\x06")
-    node = read(FILE + packed + number_field(3, 11) + bytes_field(15, b"?"), [Link(CID, "", 5)] * 2)
+    node = read(
+        FILE + packed + number_field(3, 11) + bytes_field(15, b"?"), [DagLink(CID, "", 5)] * 2
+    )
     assert node.sizes == [5, 6]
 
 
 def test_a_file_may_leave_its_size_out_and_hold_bytes_of_its_own() -> None:
-    node = read(Message(Kind.FILE, b"head", None, [5]), [Link(CID, "", 5)])
+    node = read(UnixfsMessage(Kind.FILE, b"head", None, [5]), [DagLink(CID, "", 5)])
     assert node.size_bytes == 9
 
 
-SHARD = Message(Kind.SHARD, b"\x01", hash_type=0x22, fanout=256)
-BAD: dict[str, tuple[Message | bytes, list[Link]]] = {
+SHARD = UnixfsMessage(Kind.SHARD, b"\x01", hash_type=0x22, fanout=256)
+BAD: dict[str, tuple[UnixfsMessage | bytes, list[DagLink]]] = {
     "no type": (b"", []),
-    "metadata": (Message(Kind.METADATA), []),
+    "metadata": (UnixfsMessage(Kind.METADATA), []),
     "type 9": (number_field(1, 9), []),
     "type of wrong wire type": (bytes_field(1, b"\x02"), []),
-    "size that lies": (Message(Kind.FILE, b"abc", 4), []),
-    "block sizes that do not add up": (Message(Kind.FILE, b"", 9, [4]), [Link(CID, "", 4)]),
-    "fewer block sizes than links": (Message(Kind.FILE, b"", 4, [4]), [Link(CID, "", 4)] * 2),
-    "child of no bytes": (Message(Kind.FILE, b"", 0, [0]), [Link(CID, "", 4)]),
-    "exbibytes": (Message(Kind.FILE, b"", None, [1 << 61]), [Link(CID, "", 4)]),
-    "raw node with children": (Message(Kind.RAW, b"", 4, [4]), [Link(CID, "", 4)]),
-    "two entries of one name": (Message(Kind.DIRECTORY), [Link(CID, "a", 1)] * 2),
-    "directory of exbibytes": (Message(Kind.DIRECTORY), [Link(CID, "a", 1 << 61)]),
-    "symlink with children": (Message(Kind.SYMLINK, b"a"), [Link(CID, "a", 1)]),
-    "symlink without target": (Message(Kind.SYMLINK), []),
+    "size that lies": (UnixfsMessage(Kind.FILE, b"abc", 4), []),
+    "block sizes that do not add up": (
+        UnixfsMessage(Kind.FILE, b"", 9, [4]),
+        [DagLink(CID, "", 4)],
+    ),
+    "fewer block sizes than links": (
+        UnixfsMessage(Kind.FILE, b"", 4, [4]),
+        [DagLink(CID, "", 4)] * 2,
+    ),
+    "child of no bytes": (UnixfsMessage(Kind.FILE, b"", 0, [0]), [DagLink(CID, "", 4)]),
+    "exbibytes": (UnixfsMessage(Kind.FILE, b"", None, [1 << 61]), [DagLink(CID, "", 4)]),
+    "raw node with children": (UnixfsMessage(Kind.RAW, b"", 4, [4]), [DagLink(CID, "", 4)]),
+    "two entries of one name": (UnixfsMessage(Kind.DIRECTORY), [DagLink(CID, "a", 1)] * 2),
+    "directory of exbibytes": (UnixfsMessage(Kind.DIRECTORY), [DagLink(CID, "a", 1 << 61)]),
+    "symlink with children": (UnixfsMessage(Kind.SYMLINK, b"a"), [DagLink(CID, "a", 1)]),
+    "symlink without target": (UnixfsMessage(Kind.SYMLINK), []),
     "time beyond its second": (FILE + bytes_field(8, b"\x15" + b"\xff" * 4), []),
-    "shard of another hash": (Message(Kind.SHARD, b"", hash_type=0x12, fanout=256), []),
-    "shard without hash": (Message(Kind.SHARD, b"", fanout=256), []),
-    "shard without fanout": (Message(Kind.SHARD, b"", hash_type=0x22), []),
-    "shard of odd fanout": (Message(Kind.SHARD, b"", hash_type=0x22, fanout=100), []),
-    "shard of huge fanout": (Message(Kind.SHARD, b"", hash_type=0x22, fanout=1 << 20), []),
-    "shard link in lower case": (SHARD, [Link(CID, "0aname", 1)]),
-    "shard link without prefix": (SHARD, [Link(CID, "zz", 1)]),
-    "shard link with half a prefix": (SHARD, [Link(CID, "0", 1)]),
-    "shard with a slot used twice": (SHARD, [Link(CID, "00a", 1), Link(CID, "00b", 1)]),
-    "shard with another bit field": (SHARD, [Link(CID, "01a", 1)]),
+    "shard of another hash": (UnixfsMessage(Kind.SHARD, b"", hash_type=0x12, fanout=256), []),
+    "shard without hash": (UnixfsMessage(Kind.SHARD, b"", fanout=256), []),
+    "shard without fanout": (UnixfsMessage(Kind.SHARD, b"", hash_type=0x22), []),
+    "shard of odd fanout": (UnixfsMessage(Kind.SHARD, b"", hash_type=0x22, fanout=100), []),
+    "shard of huge fanout": (UnixfsMessage(Kind.SHARD, b"", hash_type=0x22, fanout=1 << 20), []),
+    "shard link in lower case": (SHARD, [DagLink(CID, "0aname", 1)]),
+    "shard link without prefix": (SHARD, [DagLink(CID, "zz", 1)]),
+    "shard link with half a prefix": (SHARD, [DagLink(CID, "0", 1)]),
+    "shard with a slot used twice": (SHARD, [DagLink(CID, "00a", 1), DagLink(CID, "00b", 1)]),
+    "shard with another bit field": (SHARD, [DagLink(CID, "01a", 1)]),
 }
 
 
 @pytest.mark.parametrize(("message", "links"), BAD.values(), ids=BAD.keys())
 def test_a_node_that_contradicts_itself_is_refused(
-    message: Message | bytes, links: list[Link]
+    message: UnixfsMessage | bytes, links: list[DagLink]
 ) -> None:
     with pytest.raises(MalformedDag):
         read(message, links)
@@ -90,18 +98,18 @@ NAMES = [".", "..", "a/b", "/", "a\0b", "n" * (NAME_MAX_BYTES + 1), "\u20ac" * 4
 @pytest.mark.parametrize("name", ["", *NAMES])
 def test_a_name_that_could_leave_its_directory_is_refused(name: str) -> None:
     with pytest.raises(MalformedDag, match="name"):
-        read(Message(Kind.DIRECTORY), [Link(CID, name, 1)])
+        read(UnixfsMessage(Kind.DIRECTORY), [DagLink(CID, name, 1)])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_could_leave_its_shard_is_refused(name: str) -> None:
     with pytest.raises(MalformedDag, match="name"):
-        read(SHARD, [Link(CID, "00" + name, 1)])
+        read(SHARD, [DagLink(CID, "00" + name, 1)])
 
 
 def test_a_size_beyond_the_limit_names_the_limit() -> None:
     size = 5 * 10**18
     with pytest.raises(MalformedDag, match=f"claims {size} bytes, more than the {1 << 60}"):
-        read(Message(Kind.FILE, b"", size, [size]), [Link(CID, "", 4)])
+        read(UnixfsMessage(Kind.FILE, b"", size, [size]), [DagLink(CID, "", 4)])
     with pytest.raises(MalformedDag, match=f"claims {size} bytes, more than the {1 << 60}"):
-        read(Message(Kind.DIRECTORY), [Link(CID, "huge", size)])
+        read(UnixfsMessage(Kind.DIRECTORY), [DagLink(CID, "huge", size)])

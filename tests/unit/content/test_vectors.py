@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dhtstore.content.build.directory import Entry, build_directory
+from dhtstore.content.build.directory import DirectoryChild, build_directory
 from dhtstore.content.build.importer import PROFILES, FileBuilder, FileRoot, Profile
 from dhtstore.model.cid import Cid
 
@@ -53,12 +53,14 @@ def import_zeros(size: int, profile: Profile, cids: set[Cid]) -> FileRoot:
     return root
 
 
-def import_tree(paths: dict[str, int], profile: Profile, cids: set[Cid], at: str = "") -> Entry:
+def import_tree(
+    paths: dict[str, int], profile: Profile, cids: set[Cid], at: str = ""
+) -> DirectoryChild:
     entries = []
     for name in sorted({path.split("/")[0] for path in paths}):
         if name in paths:
             root = import_file(content(at + name, paths[name]), profile, cids)
-            entries.append(Entry(name, root.cid, root.tsize_bytes))
+            entries.append(DirectoryChild(name, root.cid, root.tsize_bytes))
         else:
             inner = {
                 path.split("/", 1)[1]: size
@@ -66,10 +68,10 @@ def import_tree(paths: dict[str, int], profile: Profile, cids: set[Cid], at: str
                 if path.startswith(name + "/")
             }
             child = import_tree(inner, profile, cids, f"{at}{name}/")
-            entries.append(Entry(name, child.cid, child.tsize_bytes))
+            entries.append(DirectoryChild(name, child.cid, child.tsize_bytes))
     cid, tsize, blocks = build_directory(entries, profile)
     cids.update(block.cid for block in blocks)
-    return Entry("", cid, tsize)
+    return DirectoryChild("", cid, tsize)
 
 
 def expand(files: dict[str, Any]) -> dict[str, int]:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from dhtstore.content.build.directory import Entry, build_directory, symlink_block
+from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.build.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
-from dhtstore.content.codec.dagpb import Link
+from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
-from dhtstore.content.codec.unixfs import Kind, Message
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing
 from dhtstore.content.dag.tree_walk import TreeWalk
@@ -219,15 +219,15 @@ def test_a_symlink_alone_is_named_as_such(target: str) -> None:
 
 def test_a_symlink_target_outside_utf8_is_refused() -> None:
     dag = Dag()
-    link = dag.node([], Message(Kind.SYMLINK, b"\xff"))
+    link = dag.node([], UnixfsMessage(Kind.SYMLINK, b"\xff"))
     with pytest.raises(MalformedDag, match="UTF-8"):
-        dag.run(TreeWalk(dag.directory({"l": Entry("", link, 10)}).cid))
+        dag.run(TreeWalk(dag.directory({"l": DirectoryChild("", link, 10)}).cid))
 
 
 def test_a_directory_that_claims_less_than_its_links_is_refused() -> None:
     dag = Dag()
     inner = dag.directory({"a": dag.leaf(1000)})
-    root = dag.directory({"d": Entry("", inner.cid, 999)}).cid
+    root = dag.directory({"d": DirectoryChild("", inner.cid, 999)}).cid
     for start_walk in TREE_WALKS:
         with pytest.raises(MalformedDag, match="claims 999"):
             dag.run(start_walk(root))
@@ -236,8 +236,8 @@ def test_a_directory_that_claims_less_than_its_links_is_refused() -> None:
 def bomb(dag: Dag, tsize: int) -> Cid:
     node = dag.directory({"end": dag.leaf(1)})
     for _ in range(30):
-        links = [Link(node.cid, f"{i:03d}", tsize) for i in range(1000)]
-        node = Entry("", dag.node(links, Message(Kind.DIRECTORY)), tsize)
+        links = [DagLink(node.cid, f"{i:03d}", tsize) for i in range(1000)]
+        node = DirectoryChild("", dag.node(links, UnixfsMessage(Kind.DIRECTORY)), tsize)
     return node.cid
 
 
@@ -260,26 +260,26 @@ def test_a_bomb_of_directories_is_small_as_a_unit_and_in_units() -> None:
 # --- sharded directories --------------------------------------------------------------------
 
 
-def shard(dag: Dag, links: list[Link], fanout: int = 256) -> Cid:
+def shard(dag: Dag, links: list[DagLink], fanout: int = 256) -> Cid:
     slots = sum(1 << int(link.name[: len(f"{fanout - 1:X}")], 16) for link in links)
     field = slots.to_bytes((slots.bit_length() + 7) // 8, "big")
-    return dag.node(links, Message(Kind.SHARD, field, hash_type=0x22, fanout=fanout))
+    return dag.node(links, UnixfsMessage(Kind.SHARD, field, hash_type=0x22, fanout=fanout))
 
 
 def test_a_name_in_the_wrong_slot_is_refused() -> None:
     dag = Dag()
     right = name_hash("name") >> 56
     leaf = dag.leaf(5).cid
-    assert dag.run(TreeWalk(shard(dag, [Link(leaf, f"{right:02X}name", 5)])))
+    assert dag.run(TreeWalk(shard(dag, [DagLink(leaf, f"{right:02X}name", 5)])))
     with pytest.raises(MalformedDag, match="wrong slot"):
-        dag.run(TreeWalk(shard(dag, [Link(leaf, f"{right ^ 1:02X}name", 5)])))
+        dag.run(TreeWalk(shard(dag, [DagLink(leaf, f"{right ^ 1:02X}name", 5)])))
 
 
 def test_a_shard_of_another_fanout_is_refused() -> None:
     dag = Dag()
-    below = shard(dag, [Link(dag.leaf(5).cid, "000a", 5)], fanout=512)
+    below = shard(dag, [DagLink(dag.leaf(5).cid, "000a", 5)], fanout=512)
     with pytest.raises(MalformedDag, match="not a shard like"):
-        dag.run(TreeWalk(shard(dag, [Link(below, "00", 100)])))
+        dag.run(TreeWalk(shard(dag, [DagLink(below, "00", 100)])))
 
 
 @pytest.mark.parametrize("tsize", [0, 1, 10**9])
@@ -287,7 +287,7 @@ def test_a_bomb_of_shards_is_refused_at_once(tsize: int) -> None:
     dag = Dag()
     node, claim = shard(dag, []), tsize
     for _ in range(6):
-        node = shard(dag, [Link(node, f"{i:02X}", claim) for i in range(256)])
+        node = shard(dag, [DagLink(node, f"{i:02X}", claim) for i in range(256)])
         claim *= 256
     with pytest.raises(MalformedDag):
         dag.run(TreeWalk(node))
@@ -298,9 +298,9 @@ def test_a_bomb_of_shards_is_refused_at_once(tsize: int) -> None:
 def test_shards_deeper_than_the_hash_are_refused() -> None:
     dag = Dag()
     top = int(name_hash("name").to_bytes(8, "big").hex(), 16)
-    node = shard(dag, [Link(dag.leaf(5).cid, f"{top & 255:02X}name", 5)])
+    node = shard(dag, [DagLink(dag.leaf(5).cid, f"{top & 255:02X}name", 5)])
     for level in range(8):
-        node = shard(dag, [Link(node, f"{top >> 8 * level & 255:02X}", 10_000)])
+        node = shard(dag, [DagLink(node, f"{top >> 8 * level & 255:02X}", 10_000)])
     with pytest.raises(MalformedDag):
         dag.run(TreeWalk(node))
 
@@ -311,8 +311,8 @@ def test_other_fanouts_are_read(fanout: int) -> None:
     bits, width = fanout.bit_length() - 1, len(f"{fanout - 1:X}")
     first = name_hash("name") >> 64 - bits
     second = name_hash("name") >> 64 - 2 * bits & fanout - 1
-    inner = shard(dag, [Link(dag.leaf(5).cid, f"{second:0{width}X}name", 5)], fanout)
-    root = shard(dag, [Link(inner, f"{first:0{width}X}", 1000)], fanout)
+    inner = shard(dag, [DagLink(dag.leaf(5).cid, f"{second:0{width}X}name", 5)], fanout)
+    root = shard(dag, [DagLink(inner, f"{first:0{width}X}", 1000)], fanout)
     assert File(("name",), 5) in dag.run(TreeWalk(root))
 
 
@@ -330,12 +330,12 @@ def test_ten_thousand_names_in_shards_come_back() -> None:
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\0", "\udcff"])
 def test_a_name_that_cannot_be_stored_is_refused(name: str) -> None:
     with pytest.raises(UnreadableSource):
-        build_directory([Entry(name, Cid.of(b""), 0)], UNIXFS_V1_2025)
+        build_directory([DirectoryChild(name, Cid.of(b""), 0)], UNIXFS_V1_2025)
 
 
 def test_a_name_that_stands_twice_is_refused() -> None:
     with pytest.raises(UnreadableSource):
-        build_directory([Entry("a", Cid.of(b""), 0)] * 2, UNIXFS_V1_2025)
+        build_directory([DirectoryChild("a", Cid.of(b""), 0)] * 2, UNIXFS_V1_2025)
 
 
 def test_a_symlink_target_outside_utf8_cannot_be_stored() -> None:
@@ -345,15 +345,15 @@ def test_a_symlink_target_outside_utf8_cannot_be_stored() -> None:
 
 def test_a_directory_is_sharded_from_the_first_byte_above_the_limit() -> None:
     cid = Cid.of(b"")
-    entries = [Entry(f"{i:04d}" + "n" * 200, cid, 1) for i in range(1048)]
+    entries = [DirectoryChild(f"{i:04d}" + "n" * 200, cid, 1) for i in range(1048)]
     (block,) = build_directory(entries, UNIXFS_V1_2025)[2]
     room = 256 * 1024 - len(block.data)
     last = entries[-1]
     assert 0 <= room < 300
-    entries[-1] = Entry(last.name + "x" * room, cid, 1)
+    entries[-1] = DirectoryChild(last.name + "x" * room, cid, 1)
     (exact,) = build_directory(entries, UNIXFS_V1_2025)[2]
     assert len(exact.data) == 256 * 1024
-    entries[-1] = Entry(last.name + "x" * (room + 1), cid, 1)
+    entries[-1] = DirectoryChild(last.name + "x" * (room + 1), cid, 1)
     assert len(build_directory(entries, UNIXFS_V1_2025)[2]) > 1
 
 

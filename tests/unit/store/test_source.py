@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.store.files.source import Entry, FileSource, TreeSource
+from dhtstore.store.files.source import FileSource, SourceEntry, TreeSource
 
 
 def open_file(path: Path) -> FileSource:
@@ -73,12 +73,12 @@ def test_a_tree_is_listed_in_order_with_links_as_links(tmp_path: Path) -> None:
     (tmp_path / "dirlink").symlink_to("b")
     tree = open_tree(tmp_path)
     assert list(tree.entries()) == [
-        Entry(("a",), "file", 1),
-        Entry(("b",), "directory"),
-        Entry(("b", "x"), "file", 2),
-        Entry(("b.txt",), "file", 0),
-        Entry(("dirlink",), "symlink", target="b"),
-        Entry(("link",), "symlink", target="/etc/passwd"),
+        SourceEntry(("a",), "file", 1),
+        SourceEntry(("b",), "directory"),
+        SourceEntry(("b", "x"), "file", 2),
+        SourceEntry(("b.txt",), "file", 0),
+        SourceEntry(("dirlink",), "symlink", target="b"),
+        SourceEntry(("link",), "symlink", target="/etc/passwd"),
     ]
     file = tree.open(("b", "x"))
     assert file.read(0, 10) == b"xx"
