@@ -46,13 +46,11 @@ LONG_CLASSES = frozenset(
         "Link",
         "TlsStream",
         "VirtualLoop",
-        "_Fetch",
     }
 )
 _MENDED = "being renamed"
 DOUBLED_NAMES = {
     # name of classes in several files: why one word for them is right
-    "Found": _MENDED,
     "Identity": _MENDED,
     "Peer": _MENDED,
     "Progress": _MENDED,

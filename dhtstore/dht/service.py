@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.snapshot import TableSnapshot
-from dhtstore.dht.engine.harvest import Provider
+from dhtstore.dht.engine.harvest import OnProvider, Provider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import Records
@@ -129,10 +129,20 @@ class DhtService:
         """Store our own contact record near our id; how many nodes acknowledged."""
         return await self._records.publish_contact(timeout_s)
 
-    async def find_providers(self, key: DhtKey, *, wanted: int, timeout_s: float) -> list[Provider]:
+    async def find_providers(
+        self,
+        key: DhtKey,
+        *,
+        wanted: int,
+        timeout_s: float,
+        on_provider: OnProvider = lambda provider: None,
+    ) -> list[Provider]:
         """Verified providers of ``key``, each once with its newest record; ends early once
-        ``wanted`` are known, and at the deadline with those found so far."""
-        return await self._records.find_providers(key, wanted, timeout_s)
+        ``wanted`` are known, and at the deadline with those found so far.
+
+        ``on_provider`` is told of each when it is first named, with the contact record that is
+        known then; the result may have a newer one."""
+        return await self._records.find_providers(key, wanted, timeout_s, on_provider)
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:
         """The newest contact record of a node that is found, verified."""

@@ -18,7 +18,7 @@ from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
-from dhtstore.node.fetching.holders import DhtSources
+from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.join import Joined, Trust, join
 from dhtstore.node.flows.pin import Pinning
@@ -111,7 +111,7 @@ class Node:
 
     def fetch_session(self) -> FetchSession:
         """For the fetches of one command; use it with ``async with``."""
-        return FetchSession(self.disk, DhtSources(self.reach, self.public_key))
+        return FetchSession(self.disk, DhtSearch(self.reach, self.public_key))
 
     def uploader(self) -> Uploader:
         """For putting."""

@@ -1,9 +1,9 @@
-"""Pull scheduling over many sources: who is asked for which block next.  Pure.
+"""Pull scheduling over many holders: who is asked for which block next.  Pure.
 
-Wants are asked for in order.  Each source has a window of unanswered bytes that starts small and
-grows while its answers come within WINDOW_DELAY_S of its best one, so a slow source holds few
+Wants are asked for in order.  Each holder has a window of unanswered bytes that starts small and
+grows while its answers come within WINDOW_DELAY_S of its best one, so a slow holder holds few
 blocks (delay-based control, as TCP Vegas, Brakmo & Peterson 1995).  When nothing is left to ask
-for, an idle source is asked once more for what another has owed for long.  A source that fails
+for, an idle holder is asked once more for what another has owed for long.  A holder that fails
 gives its wants back; one that sends wrong bytes is banned.
 """
 
@@ -25,31 +25,31 @@ from dhtstore.params import (
 S = TypeVar("S", bound=Hashable)
 
 ASKS_PER_WINDOW: Final = 4  # a request costs as much as a block: few large ones, yet pipelined
-ASKERS_MAX: Final = 2  # sources that owe one want at a time
+ASKERS_MAX: Final = 2  # holders that owe one want at a time
 CLOCK_GRAIN_S: Final = 1e-6  # a timer may end this much before its time, by rounding
-SKIPS_MAX: Final = 256  # wants a source lacks that are passed over in one search
+SKIPS_MAX: Final = 256  # wants a holder lacks that are passed over in one search
 
 
 @dataclass(frozen=True, slots=True)
 class Ask(Generic[S]):
-    """Ask ``source`` for the wants with these sequence numbers, in this order."""
+    """Ask ``holder`` for the wants with these sequence numbers, in this order."""
 
-    source: S
+    holder: S
     wants: tuple[int, ...]
 
 
 @dataclass(slots=True)
-class _Want(Generic[S]):
+class _Wanted(Generic[S]):
     sequence: int
     unit: bytes
     size_bytes: int
-    asked: dict[S, float] = field(default_factory=dict)  # source -> when
-    lacking: dict[S, str] = field(default_factory=dict)  # source -> why it can't give it
+    asked: dict[S, float] = field(default_factory=dict)  # holder -> when
+    lacking: dict[S, str] = field(default_factory=dict)  # holder -> why it can't give it
     queued: bool = True
 
 
 @dataclass(slots=True)
-class _Source(Generic[S]):
+class _Holder(Generic[S]):
     name: S
     units: dict[bytes, None]
     window_bytes: float = WINDOW_START_BYTES
@@ -64,7 +64,7 @@ class _Source(Generic[S]):
 
     @property
     def has_room(self) -> bool:
-        """Room for a whole request; a source that owes nothing may always be asked."""
+        """Room for a whole request; a holder that owes nothing may always be asked."""
         return self.owed_bytes == 0 or self.owed_bytes + self.ask_bytes <= self.window_bytes
 
     def answered(self, size_bytes: int, took_s: float) -> None:
@@ -80,32 +80,32 @@ class _Source(Generic[S]):
 
 
 class Scheduler(Generic[S]):
-    """Wants and sources of one fetch.  Every method takes ``now`` in seconds where time counts."""
+    """Wants and holders of one fetch.  Every method takes ``now`` in seconds where time counts."""
 
     def __init__(self) -> None:
-        self._wants: dict[int, _Want[S]] = {}
+        self._wants: dict[int, _Wanted[S]] = {}
         # unit -> heap of sequences that nobody owes; finished ones are passed over when met
         self._pending: dict[bytes, list[int]] = {}
-        self._doubtful: dict[int, None] = {}  # sequences that some source lacks
-        self._sources: dict[S, _Source[S]] = {}
+        self._doubtful: dict[int, None] = {}  # sequences that some holder lacks
+        self._holders: dict[S, _Holder[S]] = {}
         self._failed: dict[S, str] = {}
 
     # --- what is wanted, and who may have it ------------------------------------------------
 
     def want(self, sequence: int, unit: bytes, size_bytes: int) -> None:
-        """Add a want; ``unit`` tells which sources hold it."""
-        self._wants[sequence] = _Want(sequence, unit, size_bytes)
+        """Add a want; ``unit`` tells which holders hold it."""
+        self._wants[sequence] = _Wanted(sequence, unit, size_bytes)
         heappush(self._pending.setdefault(unit, []), sequence)
 
-    def add_source(self, source: S, unit: bytes) -> None:
-        """This source says it holds ``unit``; a failed one is forgiven, a banned one is not
+    def add_holder(self, holder: S, unit: bytes) -> None:
+        """This holder says it holds ``unit``; a failed one is forgiven, a banned one is not
         offered again by its finder."""
-        known = self._sources.setdefault(source, _Source(source, {}))
+        known = self._holders.setdefault(holder, _Holder(holder, {}))
         known.units[unit] = None
 
     @property
-    def sources(self) -> int:
-        return len(self._sources)
+    def holders(self) -> int:
+        return len(self._holders)
 
     @property
     def unfinished(self) -> int:
@@ -114,46 +114,46 @@ class Scheduler(Generic[S]):
     # --- whom to ask ------------------------------------------------------------------------
 
     def next(self, now: float) -> list[Ask[S]]:
-        """Requests to send now, sources in turn, so that none takes all the work."""
+        """Requests to send now, holders in turn, so that none takes all the work."""
         asks: list[Ask[S]] = []
-        open_sources = list(self._sources.values())
-        while open_sources:
-            open_sources = [s for s in open_sources if self._ask(s, now, asks)]
+        open_holders = list(self._holders.values())
+        while open_holders:
+            open_holders = [s for s in open_holders if self._ask(s, now, asks)]
         return asks
 
     def hedge_due_s(self, now: float) -> float | None:
-        """Seconds until ``next`` might ask a second source for an overdue want; None if no
-        source is idle or nothing is owed."""
+        """Seconds until ``next`` might ask a second holder for an overdue want; None if no
+        holder is idle or nothing is owed."""
         dues = [
-            at + self._overdue_s(source) - now
-            for source in self._sources.values()
-            if source.owed_bytes == 0
-            for want, at in self._hedgeable(source)
+            at + self._overdue_s(holder) - now
+            for holder in self._holders.values()
+            if holder.owed_bytes == 0
+            for want, at in self._hedgeable(holder)
         ]
         return max(0.0, min(dues)) if dues else None
 
-    def _ask(self, source: _Source[S], now: float, asks: list[Ask[S]]) -> bool:
-        wants = self._pick(source) or self._pick_overdue(source, now)
+    def _ask(self, holder: _Holder[S], now: float, asks: list[Ask[S]]) -> bool:
+        wants = self._pick(holder) or self._pick_overdue(holder, now)
         if wants:
             for want in wants:
-                want.asked[source.name] = now
-                source.owed_bytes += want.size_bytes
-            asks.append(Ask(source.name, tuple(want.sequence for want in wants)))
+                want.asked[holder.name] = now
+                holder.owed_bytes += want.size_bytes
+            asks.append(Ask(holder.name, tuple(want.sequence for want in wants)))
         return bool(wants)
 
-    def _pick(self, source: _Source[S]) -> list[_Want[S]]:
-        """The first pending wants this source may have: one request's worth."""
-        picked: list[_Want[S]] = []
+    def _pick(self, holder: _Holder[S]) -> list[_Wanted[S]]:
+        """The first pending wants this holder may have: one request's worth."""
+        picked: list[_Wanted[S]] = []
         total = 0
-        for unit in source.units if source.has_room else ():
+        for unit in holder.units if holder.has_room else ():
             heap = self._pending.get(unit, [])
             skipped: list[int] = []
             while len(picked) < WANTS_PER_REQUEST_MAX and len(skipped) < SKIPS_MAX:
                 want = self._first(heap)
-                if want is None or (picked and total + want.size_bytes > source.ask_bytes):
+                if want is None or (picked and total + want.size_bytes > holder.ask_bytes):
                     break
                 heappop(heap)
-                if source.name in want.lacking:
+                if holder.name in want.lacking:
                     skipped.append(want.sequence)
                     continue
                 want.queued = False
@@ -163,7 +163,7 @@ class Scheduler(Generic[S]):
                 heappush(heap, sequence)
         return picked
 
-    def _first(self, heap: list[int]) -> _Want[S] | None:
+    def _first(self, heap: list[int]) -> _Wanted[S] | None:
         """The first want of a heap that is not finished."""
         while heap:
             want = self._wants.get(heap[0])
@@ -172,41 +172,41 @@ class Scheduler(Generic[S]):
             heappop(heap)
         return None
 
-    def _pick_overdue(self, source: _Source[S], now: float) -> list[_Want[S]]:
-        """The want that another source has owed the longest, if this one is idle and it is
+    def _pick_overdue(self, holder: _Holder[S], now: float) -> list[_Wanted[S]]:
+        """The want that another holder has owed the longest, if this one is idle and it is
         overdue by this one's own measure."""
-        if source.owed_bytes:
+        if holder.owed_bytes:
             return []
-        oldest = min(self._hedgeable(source), key=lambda pair: pair[1], default=None)
-        if oldest is None or oldest[1] + self._overdue_s(source) > now + CLOCK_GRAIN_S:
+        oldest = min(self._hedgeable(holder), key=lambda pair: pair[1], default=None)
+        if oldest is None or oldest[1] + self._overdue_s(holder) > now + CLOCK_GRAIN_S:
             return []
         return [oldest[0]]
 
-    def _hedgeable(self, source: _Source[S]) -> list[tuple[_Want[S], float]]:
+    def _hedgeable(self, holder: _Holder[S]) -> list[tuple[_Wanted[S], float]]:
         return [
             (want, min(want.asked.values()))
             for want in self._wants.values()
             if 0 < len(want.asked) < ASKERS_MAX
-            and want.unit in source.units
-            and source.name not in want.asked
-            and source.name not in want.lacking
+            and want.unit in holder.units
+            and holder.name not in want.asked
+            and holder.name not in want.lacking
         ]
 
     @staticmethod
-    def _overdue_s(source: _Source[S]) -> float:
-        return max(float(HEDGE_DELAY_MIN_S), 2 * source.usual_s)
+    def _overdue_s(holder: _Holder[S]) -> float:
+        return max(float(HEDGE_DELAY_MIN_S), 2 * holder.usual_s)
 
     # --- what came of it --------------------------------------------------------------------
 
-    def arrived(self, source: S, sequence: int, size_bytes: int, now: float) -> bool:
-        """Bytes came from a source, not verified yet.  False if they are no longer wanted."""
+    def arrived(self, holder: S, sequence: int, size_bytes: int, now: float) -> bool:
+        """Bytes came from a holder, not verified yet.  False if they are no longer wanted."""
         want = self._wants.get(sequence)
-        if want is None or source not in want.asked:
+        if want is None or holder not in want.asked:
             return False
-        asked_at = want.asked[source]
-        self._settle(want, source)
-        if source in self._sources:
-            self._sources[source].answered(size_bytes, now - asked_at)
+        asked_at = want.asked[holder]
+        self._settle(want, holder)
+        if holder in self._holders:
+            self._holders[holder].answered(size_bytes, now - asked_at)
         return True
 
     def finish(self, sequence: int) -> bool:
@@ -214,29 +214,29 @@ class Scheduler(Generic[S]):
         want = self._wants.pop(sequence, None)
         if want is None:
             return False
-        for source in want.asked:
-            self._sources[source].owed_bytes -= want.size_bytes
+        for holder in want.asked:
+            self._holders[holder].owed_bytes -= want.size_bytes
         self._doubtful.pop(sequence, None)
         return True
 
-    def lacks(self, source: S, sequence: int, why: str) -> None:
-        """The source does not give this one."""
+    def lacks(self, holder: S, sequence: int, why: str) -> None:
+        """The holder does not give this one."""
         want = self._wants.get(sequence)
         if want is not None:
-            want.lacking[source] = why
+            want.lacking[holder] = why
             self._doubtful[sequence] = None
-            if source in want.asked:
-                self._settle(want, source)
+            if holder in want.asked:
+                self._settle(want, holder)
                 self._requeue(want)
 
-    def fail(self, source: S, why: str) -> None:
-        """The source is gone or not to be trusted: all it owes goes to others."""
-        self._failed[source] = why
-        if self._sources.pop(source, None) is None:
+    def fail(self, holder: S, why: str) -> None:
+        """The holder is gone or not to be trusted: all it owes goes to others."""
+        self._failed[holder] = why
+        if self._holders.pop(holder, None) is None:
             return
         for want in self._wants.values():
-            if source in want.asked:
-                del want.asked[source]
+            if holder in want.asked:
+                del want.asked[holder]
                 self._requeue(want)
 
     def retry(self, sequence: int) -> None:
@@ -246,33 +246,33 @@ class Scheduler(Generic[S]):
             self._requeue(want)
 
     def stuck(self) -> list[int]:
-        """For each unit with wants that no source is left for, one of them: nobody owes it, and
-        every source of its unit lacks it or has failed."""
+        """For each unit with wants that no holder is left for, one of them: nobody owes it, and
+        every holder of its unit lacks it or has failed."""
         found: dict[bytes, int] = {}
         for sequence in self._doubtful:
             want = self._wants[sequence]
-            if want.queued and all(name in want.lacking for name in self._holders(want.unit)):
+            if want.queued and all(name in want.lacking for name in self._names(want.unit)):
                 found.setdefault(want.unit, sequence)
         for unit, heap in self._pending.items():
-            first = None if self._holders(unit) else self._first(heap)
+            first = None if self._names(unit) else self._first(heap)
             if first is not None:
                 found.setdefault(unit, first.sequence)
         return list(found.values())
 
-    def _holders(self, unit: bytes) -> list[S]:
-        return [source.name for source in self._sources.values() if unit in source.units]
+    def _names(self, unit: bytes) -> list[S]:
+        return [holder.name for holder in self._holders.values() if unit in holder.units]
 
     def causes(self, sequence: int) -> dict[S, str]:
-        """Why each source did not give this want."""
+        """Why each holder did not give this want."""
         want = self._wants[sequence]
         return {**self._failed, **want.lacking}
 
-    def _settle(self, want: _Want[S], source: S) -> None:
-        del want.asked[source]
-        if source in self._sources:
-            self._sources[source].owed_bytes -= want.size_bytes
+    def _settle(self, want: _Wanted[S], holder: S) -> None:
+        del want.asked[holder]
+        if holder in self._holders:
+            self._holders[holder].owed_bytes -= want.size_bytes
 
-    def _requeue(self, want: _Want[S]) -> None:
+    def _requeue(self, want: _Wanted[S]) -> None:
         if not want.asked and not want.queued:
             want.queued = True
             heappush(self._pending[want.unit], want.sequence)

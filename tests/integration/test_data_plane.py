@@ -24,8 +24,9 @@ from dhtstore.net.tcp import TlsTransport
 from dhtstore.net.threads import ThreadBlocking
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
-from dhtstore.node.fetching.fetch import Delivery, fetch
-from dhtstore.node.fetching.sources import FixedSources
+from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.search import FixedHolders
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES, MIB
@@ -73,12 +74,9 @@ class Machine:
                     out[output.offset : output.offset + len(output.data)] = output.data
 
         links = [await self.to(holder) for holder in holders]
-        await fetch(
-            FileWalk(root),
-            FixedSources(links),
-            Delivery(sink),
-            disk=Disk(self.store, self.blocking),
-        )
+        disk = Disk(self.store, self.blocking)
+        async with FetchSession(disk, FixedHolders(links)) as session:
+            await session.fetch(FileWalk(root), Delivery(sink))
         return bytes(out)
 
 

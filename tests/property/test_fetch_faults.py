@@ -11,8 +11,9 @@ from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import PeerRefused
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.fetch import Delivery, fetch
-from dhtstore.node.fetching.sources import Found
+from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.search import Finds
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Handler, Link, Reply
 from dhtstore.params import MIB
 from dhtstore.transfer.in_order import InOrder
@@ -42,15 +43,16 @@ def misbehaving(rng: random.Random) -> Handler:
     return serve
 
 
-class Holders:
-    """Everybody, dialled anew at each lookup."""
+class Everybody:
+    """All holders, dialled anew at each search."""
 
     def __init__(self, getter: Peer, holders: list[Peer]) -> None:
         self._getter, self._holders = getter, holders
 
-    async def for_unit(self, unit: Unit) -> Found:
+    async def search(self, unit: Unit, finds: Finds) -> None:
         links = self._getter.links
-        return Found([await links.to(h.key, [h.address], 5.0) for h in self._holders])
+        for holder in self._holders:
+            finds.connected(await links.to(holder.key, [holder.address], 5.0))
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -71,13 +73,10 @@ def test_a_fetch_with_one_honest_holder_completes(seed: int) -> None:
         ]
         holders = [honest, *others]
         rng.shuffle(holders)
-        await fetch(
-            FileWalk(honest.hold(CONTENT)),
-            Holders(getter, holders),
-            Delivery(sink, in_order=InOrder() if rng.random() < 0.5 else None),
-            disk=getter.disk,
-            timeout_s=120.0,
-        )
+        walk = FileWalk(honest.hold(CONTENT))
+        delivery = Delivery(sink, in_order=InOrder() if rng.random() < 0.5 else None)
+        async with FetchSession(getter.disk, Everybody(getter, holders)) as session:
+            await session.fetch(walk, delivery, timeout_s=120.0)
 
     play(scene)
     assert out == CONTENT

@@ -28,13 +28,23 @@ class Provider:
     contact: ContactRecord | None
 
 
+OnProvider = Callable[[Provider], None]
+
+
 class ProviderHarvest:
-    """Gathers the providers of one key from local and remote answers."""
+    """Gathers the providers of one key from local and remote answers; ``on_provider`` is told
+    of each when it is found."""
 
     def __init__(
-        self, keeper: RecordKeeper, key: bytes, wanted: int, unix_s: Callable[[], float]
+        self,
+        keeper: RecordKeeper,
+        key: bytes,
+        wanted: int,
+        unix_s: Callable[[], float],
+        on_provider: OnProvider,
     ) -> None:
         self.crawl: Crawl | None = None
+        self._on_provider = on_provider
         self._keeper, self._key, self._wanted, self._unix_s = keeper, key, wanted, unix_s
         self._records: dict[bytes, ProviderRecord] = {}
         self._contacts: dict[bytes, ContactRecord] = {}
@@ -48,6 +58,7 @@ class ProviderHarvest:
             contact = self._keeper.contact_of(record)
             if contact is not None:
                 self._contacts[record.public_key] = contact
+            self._on_provider(Provider(record, contact))
         return self._enough()
 
     def on_answer(self, peer: Peer, response: Response) -> bool:
@@ -86,6 +97,8 @@ class ProviderHarvest:
             self._records[record.public_key] = record
         if contact is not None and contact.public_key == record.public_key:
             self._take_contact(contact)
+        if held is None:
+            self._on_provider(Provider(record, self._contacts.get(record.public_key)))
 
     def _take_contact(self, contact: ContactRecord) -> None:
         held = self._contacts.get(contact.public_key)

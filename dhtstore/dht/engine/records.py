@@ -12,7 +12,7 @@ from dhtstore.dht.core.records import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
-from dhtstore.dht.engine.harvest import ContactHarvest, Provider, ProviderHarvest
+from dhtstore.dht.engine.harvest import ContactHarvest, OnProvider, Provider, ProviderHarvest
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.model.contact import ContactRecord
@@ -112,11 +112,15 @@ class Records:
 
     # --- finding ---------------------------------------------------------------------------
 
-    async def find_providers(self, key: DhtKey, wanted: int, timeout_s: float) -> list[Provider]:
+    async def find_providers(
+        self, key: DhtKey, wanted: int, timeout_s: float, on_provider: OnProvider
+    ) -> list[Provider]:
         """Verified providers of ``key``, each once with its newest record; ends early once
-        ``wanted`` are known, and at the deadline with those found so far."""
+        ``wanted`` are known, and at the deadline with those found so far.
+
+        ``on_provider`` is told of each when it is first named."""
         self._keeper.tick()
-        harvest = ProviderHarvest(self._keeper, key, wanted, self._clock.unix_s)
+        harvest = ProviderHarvest(self._keeper, key, wanted, self._clock.unix_s, on_provider)
         if not harvest.take_local():
             crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
             harvest.crawl = crawl

@@ -19,8 +19,8 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import acknowledge, claim_on
 from dhtstore.node.copies.open_offers import OpenOffer, OpenOffers
 from dhtstore.node.copies.receive import receive_unit
+from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.fetching.sources import FixedSources
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link, Reply
 from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
@@ -145,7 +145,7 @@ class Holder:
         """Fetch the unit, telling the uploader now and then that we are at it."""
         told = _Told(reply, self.clock)
         unit, room = offer.promise.unit, offer.room
-        async with FetchSession(self.disk, FixedSources([offer.link])) as session:
+        async with FetchSession(self.disk, FixedHolders([offer.link])) as session:
             return await receive_unit(session, unit, room=room, progress=told.progress)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation

@@ -1,97 +1,186 @@
-"""Links to the holders of a unit, by way of the DHT."""
+"""Who holds the units that one command fetches from: found once, kept for all its fetches."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from dhtstore.dht.engine.harvest import Provider
-from dhtstore.errors import DhtstoreError
-from dhtstore.model.contact import Address
+from dhtstore.errors import LocalProtocolError
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.context import Reach
-from dhtstore.node.fetching.sources import Found
+from dhtstore.node.fetching.report import HolderAccount, HolderShare
+from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.links.link import Link
-from dhtstore.params import DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S, PROVIDERS_ASKED
-
-LATE_DIALS_GRACE_S = 0.2  # how long the first holder waits for the others before bytes flow
-
-
-@dataclass(frozen=True, slots=True)
-class DhtSources:
-    """Implements ``sources.Sources``: providers from the DHT, dialled at once."""
-
-    reach: Reach
-    own_key: PublicKey
-    found: dict[str, None] = field(default_factory=dict)  # nodes that links were made to
-    failed: dict[str, str] = field(default_factory=dict)  # node -> why there is none to it
-
-    async def for_unit(self, unit: Unit) -> Found:
-        """Links to those that answered first; the others get a short grace, since a dead
-        holder's dial takes seconds to fail and must not hold up the living.  Asked again, it
-        comes back to those that failed only when there are no others."""
-        providers = await self.reach.dht.find_providers(
-            unit.key, wanted=PROVIDERS_ASKED + len(self.failed), timeout_s=LOOKUP_TIMEOUT_S
-        )
-        others = [p for p in providers if p.record.signer != self.own_key]
-        others.sort(key=lambda p: format_node(node_id(p.record.signer)) in self.failed)
-        race = _Race(self.reach)
-        for provider in others[:PROVIDERS_ASKED]:
-            race.enter(provider)
-        outcome = await race.outcome()
-        self.found.update(dict.fromkeys(format_node(link.node) for link in outcome.links))
-        self.failed.update(outcome.causes)
-        return outcome
+from dhtstore.params import LOOKUPS_PER_UNIT_MAX
+from dhtstore.tasks import Supervisor
 
 
-class _Race:
-    """Dials to several providers, taken as they succeed."""
+@dataclass(slots=True)
+class UnitHolders:
+    """What is known of one unit's holders."""
 
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._links: list[Link] = []
-        self._causes: dict[str, str] = {}
-        self._dials: list[asyncio.Task[None]] = []
-        self._progress = asyncio.Event()
+    unit: Unit
+    keys: dict[PublicKey, None] = field(default_factory=dict)  # that have a link
+    anybody: bool = False  # whether a holder was ever named, reached or not
+    searching: bool = False
+    searches: int = 0  # since the last block of this unit
 
-    def enter(self, provider: Provider) -> None:
-        self._dials.append(self._reach.tasks.spawn(self._dial(provider), "dial-holder"))
+    @property
+    def exhausted(self) -> bool:
+        """Whether another search would find nobody else."""
+        return self.searches >= LOOKUPS_PER_UNIT_MAX
 
-    async def outcome(self) -> Found:
-        """Found when all dials have ended, or a grace after the first that succeeded."""
-        while self._running() and not self._links:
-            await self._progress.wait()
-            self._progress.clear()
-        await self._grace()
-        return Found(list(self._links), dict(self._causes))
 
-    def _running(self) -> bool:
-        return any(not dial.done() for dial in self._dials)
+class HoldersListener(Protocol):
+    """The fetch that is running."""
 
-    async def _grace(self) -> None:
-        try:
-            async with asyncio.timeout(LATE_DIALS_GRACE_S):
-                while self._running():
-                    await self._progress.wait()
-                    self._progress.clear()
-        except TimeoutError:
-            return  # late ones stay pooled for the next lookup of this unit
+    def holder_found(self, key: PublicKey, unit: Unit) -> None: ...
 
-    async def _dial(self, provider: Provider) -> None:
-        key = provider.record.signer
-        try:
-            addresses = await self._addresses(provider)
-            self._links.append(await self._reach.links.to(key, addresses, DIAL_TIMEOUT_S))
-        except DhtstoreError as error:
-            self._causes[format_node(node_id(key))] = str(error)
-        finally:
-            asyncio.get_running_loop().call_soon(self._progress.set)
+    def holder_lost(self, key: PublicKey, why: str) -> None: ...
 
-    async def _addresses(self, provider: Provider) -> Sequence[Address]:
-        if provider.contact is not None:
-            return provider.contact.address_list()
-        node = node_id(provider.record.signer)
-        found = await self._reach.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
-        return found.address_list() if found else ()
+    def search_ended(self) -> None: ...
+
+
+class Holders:
+    """One link per peer, whatever the units it holds; who sent wrong bytes is banned."""
+
+    def __init__(self, search: HolderSearch) -> None:
+        self.banned: dict[PublicKey, None] = {}
+        self.listener: HoldersListener | None = None
+        self._search = search
+        self._tasks = Supervisor(on_failure=self._search_failed)
+        self._failure: BaseException | None = None
+        self._units: dict[bytes, UnitHolders] = {}
+        self._links: dict[PublicKey, Link] = {}
+        self._accounts: dict[PublicKey, HolderAccount] = {}
+
+    async def close(self) -> None:
+        """End the searches that are under way."""
+        await self._tasks.close()
+
+    def attach(self, listener: HoldersListener) -> None:
+        """Tell ``listener`` what changes from now on; raises LocalProtocolError while another
+        fetch of the same command runs."""
+        if self.listener is not None:
+            raise LocalProtocolError("a command fetches one thing after the other")
+        self.listener = listener
+
+    def detach(self) -> None:
+        self.listener = None
+
+    # --- what is known ----------------------------------------------------------------------
+
+    def of(self, unit: Unit) -> UnitHolders:
+        known = self._units.get(unit.name)
+        if known is None:
+            known = self._units[unit.name] = UnitHolders(unit)
+        return known
+
+    def link(self, key: PublicKey) -> Link:
+        """The link to a holder that was found."""
+        return self._links[key]
+
+    def account(self, key: PublicKey) -> HolderAccount:
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = HolderAccount(format_node(node_id(key)))
+        return account
+
+    def reports(self) -> list[HolderShare]:
+        """Of everybody that was found, in the order of finding."""
+        return [account.report() for account in self._accounts.values()]
+
+    @property
+    def connected(self) -> list[str]:
+        """The nodes that there were links to."""
+        return [account.node for account in self._accounts.values() if account.connected]
+
+    @property
+    def unreached(self) -> dict[str, str]:
+        """Why others could not be connected to (node -> reason)."""
+        return {a.node: a.unreached for a in self._accounts.values() if a.unreached}
+
+    @property
+    def causes(self) -> dict[str, str]:
+        """What went wrong with whom (node -> reason)."""
+        accounts = self._accounts.values()
+        return {a.node: a.failed or a.refused for a in accounts if a.failed or a.refused}
+
+    # --- searching --------------------------------------------------------------------------
+
+    def search(self, known: UnitHolders) -> None:
+        """Look for holders of a unit, again maybe; the listener hears what is found."""
+        known.searching = True
+        known.searches += 1
+        self._tasks.spawn(self._run_search(known), "find-holders")
+
+    def check(self) -> None:
+        """Raises what ended a search that should not have ended so."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run_search(self, known: UnitHolders) -> None:
+        finds = _Finds(self, known)
+        await self._search.search(known.unit, finds)
+        known.searching = False
+        if not finds.anybody:
+            known.searches = LOOKUPS_PER_UNIT_MAX
+        if self.listener is not None:
+            self.listener.search_ended()
+
+    def _search_failed(self, name: str, error: BaseException) -> None:
+        self._failure = self._failure or error
+        if self.listener is not None:
+            self.listener.search_ended()
+
+    # --- links ------------------------------------------------------------------------------
+
+    def add(self, link: Link, holds: UnitHolders) -> None:
+        """One link per peer: another takes its place only when that one has ended."""
+        key = link.public_key
+        self.account(key).connected = True
+        if key in self.banned:
+            return
+        known = self._links.get(key)
+        if known is None or (known is not link and not known.alive):
+            if known is not None:
+                self.drop(known, failed="the connection ended")
+            self._links[key] = link
+        holds.keys[key] = None
+        if self.listener is not None:
+            self.listener.holder_found(key, holds.unit)
+
+    def drop(self, link: Link, *, failed: str = "", refused: str = "") -> None:
+        """Ask a holder no more, until a search finds it again."""
+        key = link.public_key
+        if self._links.get(key) is not link:
+            return
+        account = self.account(key)
+        account.failed, account.refused = failed or account.failed, refused or account.refused
+        for known in self._units.values():
+            known.keys.pop(key, None)
+        if self.listener is not None:
+            self.listener.holder_lost(key, failed or refused)
+
+    def ban(self, link: Link, why: str) -> None:
+        """Never ask this one again."""
+        self.banned[link.public_key] = None
+        self.drop(link, failed=why)
+
+
+@dataclass(slots=True)
+class _Finds:
+    """What one search finds."""
+
+    holders: Holders
+    known: UnitHolders
+    anybody: bool = False
+
+    def connected(self, link: Link) -> None:
+        self.anybody = self.known.anybody = True
+        self.holders.add(link, self.known)
+
+    def unreached(self, key: PublicKey, why: str) -> None:
+        self.anybody = self.known.anybody = True
+        account = self.holders.account(key)
+        account.unreached = account.failed = why

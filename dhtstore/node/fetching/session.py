@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from dhtstore.content.dag.resolve import Resolved, resolve
 from dhtstore.content.dag.walk import Walk, Want
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.node.fetching.fetch import Delivery, fetch
+from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.fetch import fetch
+from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
-from dhtstore.node.fetching.sources import Sources
+from dhtstore.node.fetching.report import HolderShare
+from dhtstore.node.fetching.search import HolderSearch
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class FetchSession:
-    """The fetches of one command, one after the other, with what they learn of holders."""
+    """Used with ``async with``: the fetches of one command, one after the other.  Holders, links
+    and lookups of a unit are kept for all of them."""
 
-    disk: Disk
-    sources: Sources
+    def __init__(self, disk: Disk, search: HolderSearch) -> None:
+        self.disk = disk
+        self._holders = Holders(search)
 
     async def __aenter__(self) -> FetchSession:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Nothing outlives a fetch."""
+        await self._holders.close()
 
     @property
     def connected(self) -> list[str]:
         """The nodes that were connected to."""
-        return list(getattr(self.sources, "found", ()))
+        return self._holders.connected
 
     @property
     def unreached(self) -> dict[str, str]:
-        """Why others could not be connected to, by node."""
-        return dict(getattr(self.sources, "failed", {}))
+        """Why others could not be connected to (node -> reason)."""
+        return self._holders.unreached
+
+    def reports(self) -> list[HolderShare]:
+        """What became of each holder so far, in the order in which they were found."""
+        return self._holders.reports()
 
     async def fetch(
         self, walk: Walk, delivery: Delivery, *, timeout_s: float | None = None
     ) -> None:
-        """Drive ``walk`` to its end; raises as ``fetch.fetch``."""
-        await fetch(walk, self.sources, delivery, disk=self.disk, timeout_s=timeout_s)
+        """Drive ``walk`` to its end; raises as ``fetch.fetch``, and LocalProtocolError while
+        another fetch of this session runs."""
+        await fetch(walk, delivery, self.disk, self._holders, timeout_s=timeout_s)
 
     async def ask(self, question: Generator[Want, bytes | memoryview, T]) -> T:
         """Answer a question of ``content.dag`` with blocks from the store or the network.

@@ -14,7 +14,7 @@ from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
-from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.files.output import FileOutput, check_target

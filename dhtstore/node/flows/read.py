@@ -12,7 +12,7 @@ from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.model.cid import Cid
 from dhtstore.net.local.pipes import PipeWriter
-from dhtstore.node.fetching.fetch import Delivery
+from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.transfer.in_order import InOrder
 

@@ -12,16 +12,18 @@ import pytest
 
 from dhtstore.content.build.importer import FileBuilder
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.walk import Leaf, Output, Piece
+from dhtstore.content.dag.walk import Leaf, Output, Piece, Walk
 from dhtstore.errors import IntegrityFailure, NoRoom, NotFound, TimedOut, Unreachable
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
-from dhtstore.model.identity import format_node, node_id
+from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
-from dhtstore.node.fetching.fetch import Delivery, fetch
-from dhtstore.node.fetching.sources import FixedSources, Found
+from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.report import HolderShare
+from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,
@@ -36,6 +38,7 @@ from simulations.world.ports.blocking import InlineBlocking
 from tests.unit.node.data_plane import Peer, World, play
 
 T = TypeVar("T")
+SOMEBODY = PublicKey(bytes(32))
 CONTENT = random.Random(7).randbytes(5 * CHUNK_SIZE_BYTES + 123)
 
 
@@ -54,15 +57,34 @@ class File:
 
 
 @dataclass
-class Looked:
-    """Sources that count lookups and give what ``found`` says for each."""
+class Searches:
+    """A search that counts, and finds what ``found`` says for each number, from 1 on: links, or
+    keys of those that cannot be reached."""
 
-    found: Callable[[int], Found]
-    lookups: int = 0
+    found: Callable[[int], Sequence[Link | PublicKey]]
+    count: int = 0
 
-    async def for_unit(self, unit: Unit) -> Found:
-        self.lookups += 1
-        return self.found(self.lookups)
+    async def search(self, unit: Unit, finds: Finds) -> None:
+        self.count += 1
+        for one in self.found(self.count):
+            if isinstance(one, Link):
+                finds.connected(one)
+            else:
+                finds.unreached(one, "no answer")
+
+
+async def fetch(
+    a: Peer,
+    walk: Walk,
+    search: HolderSearch,
+    delivery: Delivery,
+    *,
+    timeout_s: float | None = None,
+) -> list[HolderShare]:
+    """One fetch in a session of its own."""
+    async with FetchSession(a.disk, search) as session:
+        await session.fetch(walk, delivery, timeout_s=timeout_s)
+        return session.reports()
 
 
 async def get(
@@ -73,13 +95,8 @@ async def get(
     timeout_s: float | None = None,
     **options: object,
 ) -> None:
-    await fetch(
-        FileWalk(root),
-        FixedSources(links),
-        Delivery(file.accept, **options),  # type: ignore[arg-type]
-        disk=a.disk,
-        timeout_s=timeout_s,
-    )
+    delivery = Delivery(file.accept, **options)  # type: ignore[arg-type]
+    await fetch(a, FileWalk(root), FixedHolders(links), delivery, timeout_s=timeout_s)
 
 
 async def links_of(a: Peer, *others: Peer) -> list[Link]:
@@ -256,10 +273,10 @@ def test_a_holder_of_half_the_blocks_gives_that_half() -> None:
 def test_nobody_who_provides_is_not_found() -> None:
     async def scene(world: World) -> None:
         a = await world.peer("a")
-        sources = Looked(lambda _: Found([]))
+        search = Searches(lambda _: [])
         with pytest.raises(NotFound):
-            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
-        assert sources.lookups == 1
+            await fetch(a, FileWalk(Cid.of(b"x")), search, Delivery(File().accept))
+        assert search.count == 1
 
     play(scene)
 
@@ -267,10 +284,10 @@ def test_nobody_who_provides_is_not_found() -> None:
 def test_providers_that_do_not_answer_are_unreachable_with_their_causes() -> None:
     async def scene(world: World) -> None:
         a = await world.peer("a")
-        sources = Looked(lambda _: Found([], {"somebody": "no answer"}))
+        search = Searches(lambda _: [SOMEBODY])
         with pytest.raises(Unreachable) as failure:
-            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
-        assert failure.value.causes == {"somebody": "no answer"}
+            await fetch(a, FileWalk(Cid.of(b"x")), search, Delivery(File().accept))
+        assert failure.value.causes == {format_node(node_id(SOMEBODY)): "no answer"}
 
     play(scene)
 
@@ -279,11 +296,11 @@ def test_a_provider_without_the_block_is_unreachable_and_looked_for_again() -> N
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         (link,) = await links_of(a, b)
-        sources = Looked(lambda _: Found([link]))
+        search = Searches(lambda _: [link])
         with pytest.raises(Unreachable) as failure:
-            await fetch(FileWalk(Cid.of(b"x")), sources, Delivery(File().accept), disk=a.disk)
+            await fetch(a, FileWalk(Cid.of(b"x")), search, Delivery(File().accept))
         assert "does not have" in failure.value.causes[format_node(node_id(b.key))]
-        assert sources.lookups == LOOKUPS_PER_UNIT_MAX
+        assert search.count == LOOKUPS_PER_UNIT_MAX
 
     play(scene)
 
@@ -293,11 +310,11 @@ def test_holders_are_looked_for_again_when_those_found_are_gone() -> None:
         a, b, c = [await world.peer(name) for name in "abc"]
         root = c.hold(CONTENT)
         empty, full = await links_of(a, b, c)
-        sources = Looked(lambda lookup: Found([empty if lookup == 1 else full]))
+        search = Searches(lambda number: [empty if number == 1 else full])
         file = File()
-        await fetch(FileWalk(root), sources, Delivery(file.accept), disk=a.disk)
+        await fetch(a, FileWalk(root), search, Delivery(file.accept))
         assert file.data == CONTENT
-        assert sources.lookups == 2
+        assert search.count == 2
 
     play(scene)
 
@@ -323,7 +340,7 @@ def test_an_error_of_the_sink_ends_the_fetch() -> None:
         links = await links_of(a, b)
         root = b.hold(CONTENT)
         with pytest.raises(NoRoom):
-            await fetch(FileWalk(root), FixedSources(links), Delivery(full), disk=a.disk)
+            await fetch(a, FileWalk(root), FixedHolders(links), Delivery(full))
         await asyncio.sleep(1)
         assert not links[0].busy
 
@@ -353,12 +370,8 @@ def test_memory_is_bounded_by_the_window_whatever_the_file() -> None:
             most = max(most, b.server.sent_bytes - in_use)
             in_use += written
 
-        await fetch(
-            FileWalk(root),
-            FixedSources(await links_of(a, b)),
-            Delivery(sink),
-            disk=Disk(a.store, _SlowDisk()),
-        )
+        a.disk = Disk(a.store, _SlowDisk())
+        await fetch(a, FileWalk(root), FixedHolders(await links_of(a, b)), Delivery(sink))
         assert in_use == 64 * MIB
 
     play(scene)
@@ -424,21 +437,17 @@ def test_a_link_that_ended_and_is_found_again_gives_its_wants_back() -> None:
         (first,) = await links_of(a, b)
 
         class Again:
-            async def for_unit(self, unit: Unit) -> Found:
-                return Found(await links_of(a, b))
+            async def search(self, unit: Unit, finds: Finds) -> None:
+                for link in await links_of(a, b):
+                    finds.connected(link)
 
         def progress(done_bytes: int) -> None:
             if done_bytes > MIB and first.alive:
                 first.abandon()
 
         file = File()
-        await fetch(
-            FileWalk(root),
-            Again(),
-            Delivery(file.accept, progress=progress),
-            disk=a.disk,
-            timeout_s=20.0,
-        )
+        delivery = Delivery(file.accept, progress=progress)
+        await fetch(a, FileWalk(root), Again(), delivery, timeout_s=20.0)
         assert file.data == CONTENT
         assert not first.alive
 

@@ -17,7 +17,7 @@ UNIT, OTHER = b"unit", b"other"
 def filled(wants: int, size_bytes: int = MIB, sources: str = "a") -> Scheduler[str]:
     scheduler: Scheduler[str] = Scheduler()
     for source in sources:
-        scheduler.add_source(source, UNIT)
+        scheduler.add_holder(source, UNIT)
     for sequence in range(wants):
         scheduler.want(sequence, UNIT, size_bytes)
     return scheduler
@@ -33,9 +33,9 @@ def drive(
     now = 0.0
     while scheduler.unfinished:
         for ask in scheduler.next(now):
-            if not queues[ask.source]:
-                free_at[ask.source] = now + size_bytes / rates[ask.source]
-            queues[ask.source] += ask.wants
+            if not queues[ask.holder]:
+                free_at[ask.holder] = now + size_bytes / rates[ask.holder]
+            queues[ask.holder] += ask.wants
         busy = [source for source in rates if queues[source]]
         source = min(busy, key=lambda name: free_at[name])
         due = scheduler.hedge_due_s(now)
@@ -116,7 +116,7 @@ def test_sources_are_only_asked_for_units_they_hold() -> None:
     scheduler.want(7, OTHER, MIB)
     assert scheduler.next(0.0) == [Ask("a", (0,))]
     assert scheduler.stuck() == [7]
-    scheduler.add_source("b", OTHER)
+    scheduler.add_holder("b", OTHER)
     assert scheduler.stuck() == []
     assert scheduler.next(0.0) == [Ask("b", (7,))]
 
@@ -177,14 +177,14 @@ def test_after_a_hedge_the_slow_source_is_free_again() -> None:
     scheduler.finish(0)
     scheduler.want(1, UNIT, MIB)
     scheduler.want(2, UNIT, MIB)
-    assert [ask.source for ask in scheduler.next(9.2)][:2] == ["a", "b"]
+    assert [ask.holder for ask in scheduler.next(9.2)][:2] == ["a", "b"]
 
 
 def test_a_source_that_comes_back_is_asked_again() -> None:
     scheduler = filled(1)
     scheduler.next(0.0)
     scheduler.fail("a", "gone")
-    scheduler.add_source("a", UNIT)
+    scheduler.add_holder("a", UNIT)
     assert scheduler.next(1.0) == [Ask("a", (0,))]
 
 
@@ -201,7 +201,7 @@ def test_a_timer_that_ends_a_rounding_error_early_is_enough_for_a_hedge() -> Non
 def test_a_wide_window_is_filled_by_few_large_requests() -> None:
     """A request costs both sides as much work as a block: one a block halved the rate."""
     scheduler: Scheduler[str] = Scheduler()
-    scheduler.add_source("a", b"unit")
+    scheduler.add_holder("a", b"unit")
     for sequence in range(256):
         scheduler.want(sequence, b"unit", MIB)
     asked: list[int] = []

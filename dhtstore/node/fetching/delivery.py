@@ -1,0 +1,39 @@
+"""Where the output of a walk goes, and what is done with its blocks on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from dhtstore.content.dag.walk import Leaf, Output
+from dhtstore.errors import LocalProtocolError
+from dhtstore.model.cid import Cid
+from dhtstore.transfer.in_order import InOrder
+
+BlockBytes = bytes | memoryview
+Sink = Callable[[list[Output]], Awaitable[None]]
+Keep = Callable[[list[tuple[Cid, BlockBytes]]], None]
+
+
+async def _no_output(outputs: Sequence[Output]) -> None:
+    if outputs:
+        raise LocalProtocolError("this walk yields blocks, not output")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What whoever starts a fetch wants of it.
+
+    ``sink`` is awaited with output, one call at a time, and holds the rest back while it waits;
+    directories and files come before what is in them, pieces in any order, or in order with
+    ``in_order``.  The bytes of pieces are valid until it returns.  ``keep`` gets verified blocks
+    that came from peers, in worker threads, maybe several at a time, before the walk sees them.
+    A leaf that ``have`` says the output holds already is not fetched.  ``progress`` gets the
+    block bytes done so far.
+    """
+
+    sink: Sink = _no_output
+    in_order: InOrder | None = None
+    keep: Keep | None = None
+    have: Callable[[Leaf], bool] | None = None
+    progress: Callable[[int], None] = lambda done_bytes: None

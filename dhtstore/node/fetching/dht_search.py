@@ -1,0 +1,109 @@
+"""Holders by way of the DHT: each provider is dialled as soon as the lookup names it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from dhtstore.dht.engine.harvest import Provider
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.unit import Unit
+from dhtstore.node.context import Reach
+from dhtstore.node.fetching.search import Finds
+from dhtstore.node.links.link import Link
+from dhtstore.params import DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S, PROVIDERS_ASKED
+from dhtstore.tasks import Supervisor, all_ended
+
+
+class DhtSearch:
+    """The searches of one command.  ``own_key`` is passed over: what we hold we read ourselves;
+    who is ``unreached`` is dialled again only for want of others."""
+
+    def __init__(self, reach: Reach, own_key: PublicKey) -> None:
+        self.reach, self.own_key = reach, own_key
+        self.unreached: dict[PublicKey, None] = {}
+
+    async def search(self, unit: Unit, finds: Finds) -> None:
+        """Dial PROVIDERS_ASKED of those that the lookup names."""
+        dials = _Dials(self, finds)
+        try:
+            providers = await self.reach.dht.find_providers(
+                unit.key,
+                wanted=PROVIDERS_ASKED + len(self.unreached),
+                timeout_s=LOOKUP_TIMEOUT_S,
+                on_provider=dials.named,
+            )
+            await dials.finish(providers)
+        finally:
+            await dials.close()
+
+
+class _Dials:
+    """Dials to the providers that one lookup names."""
+
+    def __init__(self, search: DhtSearch, finds: Finds) -> None:
+        self._search, self._reach, self._finds = search, search.reach, finds
+        self._tasks = Supervisor()
+        self._dials: list[asyncio.Task[None]] = []
+        self._postponed: list[Provider] = []
+        self._lookup_over = asyncio.Event()
+        self._newest: dict[PublicKey, Provider] = {}
+
+    def named(self, provider: Provider) -> None:
+        """Dial a provider that the lookup has just named."""
+        key = provider.record.signer
+        if key in self._search.unreached:
+            self._postponed.append(provider)
+        elif key != self._search.own_key:
+            self._enter(provider)
+
+    async def finish(self, providers: Sequence[Provider]) -> None:
+        """The lookup is over and found these: wait for what comes of the dials."""
+        self._newest = {provider.record.signer: provider for provider in providers}
+        self._lookup_over.set()
+        for provider in self._postponed:
+            self._enter(provider)
+        await all_ended(self._dials)
+        for dial in self._dials:
+            dial.result()  # raises what is no failure to reach somebody, but a defect
+
+    async def close(self) -> None:
+        """Wait for nobody any more."""
+        await self._tasks.close()
+
+    def _enter(self, provider: Provider) -> None:
+        if len(self._dials) < PROVIDERS_ASKED:
+            self._dials.append(self._tasks.spawn(self._dial(provider), "dial-holder"))
+
+    async def _dial(self, provider: Provider) -> None:
+        key = provider.record.signer
+        try:
+            link = await self._link(provider)
+        except DhtstoreError as error:
+            self._search.unreached[key] = None
+            self._finds.unreached(key, str(error))
+        else:
+            self._finds.connected(link)
+
+    async def _link(self, provider: Provider) -> Link:
+        """By the addresses that were told with the provider, else by newer ones, which the lookup
+        may meet before its end."""
+        contact, key = provider.contact, provider.record.signer
+        if contact is not None:
+            try:
+                return await self._reach.links.to(key, contact.address_list(), DIAL_TIMEOUT_S)
+            except DhtstoreError:
+                await self._lookup_over.wait()
+                if self._newest[key].contact == contact:
+                    raise
+        await self._lookup_over.wait()
+        addresses = await self._newest_addresses(key)
+        return await self._reach.links.to(key, addresses, DIAL_TIMEOUT_S)
+
+    async def _newest_addresses(self, key: PublicKey) -> Sequence[Address]:
+        contact = self._newest[key].contact
+        if contact is None:
+            contact = await self._reach.dht.find_contact(node_id(key), timeout_s=LOOKUP_TIMEOUT_S)
+        return contact.address_list() if contact else ()

@@ -1,0 +1,41 @@
+"""How holders of a unit are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.unit import Unit
+from dhtstore.node.links.link import Link
+
+
+class Finds(Protocol):
+    """Takes what a search finds, as soon as it does."""
+
+    def connected(self, link: Link) -> None:
+        """There is a link to a holder."""
+
+    def unreached(self, key: PublicKey, why: str) -> None:
+        """There is a holder, and no way to it."""
+
+
+class HolderSearch(Protocol):
+    async def search(self, unit: Unit, finds: Finds) -> None:
+        """Look for holders of a unit, until there are no more to come.
+
+        Called again when those found before are used up.  Nobody found is no error.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FixedHolders:
+    """These links and no others, whatever the unit."""
+
+    links: Sequence[Link]
+
+    async def search(self, unit: Unit, finds: Finds) -> None:
+        for link in self.links:
+            if link.alive:
+                finds.connected(link)

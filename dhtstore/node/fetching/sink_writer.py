@@ -1,0 +1,44 @@
+"""Output on its way to the sink, one call at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.node.fetching.delivery import Sink
+from dhtstore.tasks import Supervisor
+from dhtstore.transfer.in_order import InOrder
+
+
+class SinkWriter:
+    """``unwritten_bytes`` are those of pieces taken and not written yet, ``writing`` whether the
+    sink is at work; ``wake`` is called when either has changed."""
+
+    def __init__(
+        self, sink: Sink, in_order: InOrder | None, tasks: Supervisor, wake: Callable[[], None]
+    ) -> None:
+        self.unwritten_bytes = 0
+        self.writing = False
+        self._sink, self._in_order, self._tasks, self._wake = sink, in_order, tasks, wake
+        self._outputs: list[Output] = []
+
+    def take(self, outputs: Sequence[Output]) -> None:
+        """Write these as soon as those before them are written."""
+        self.unwritten_bytes += _piece_bytes(outputs)
+        self._outputs += self._in_order.pass_on(outputs) if self._in_order else outputs
+        if self._outputs and not self.writing:
+            self.writing = True
+            self._tasks.spawn(self._write(), "write-output")
+
+    async def _write(self) -> None:
+        while self._outputs:
+            outputs, self._outputs = self._outputs, []
+            await self._sink(outputs)
+            self.unwritten_bytes -= _piece_bytes(outputs)  # nobody needs their bytes any more
+            self._wake()
+        self.writing = False
+        self._wake()
+
+
+def _piece_bytes(outputs: Sequence[Output]) -> int:
+    return sum(len(output.data) for output in outputs if isinstance(output, Piece))
