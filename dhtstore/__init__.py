@@ -1,3 +1,95 @@
-"""dhtstore: a replicated content-addressed storage node that anyone can run."""
+"""A replicated content-addressed storage node that anyone can run.
+
+    import dhtstore
+
+    async with dhtstore.connect() as client:  # the node that `dhtstore join` runs here
+        result = await client.put("photos/", replicas=3)
+        await client.get(result.cid, to="copy")
+
+``connect`` and ``open`` are the two ways to a ``Client``; ``dhtstore.sync`` has the same without
+async.  docs/library.md is the tutorial.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``__getattr__``
+    from dhtstore import errors, sync
+    from dhtstore.api.client import Client
+    from dhtstore.api.entry import connect, open  # noqa: A004 - dhtstore.open
+    from dhtstore.errors import DhtstoreError
+    from dhtstore.operations.content import (
+        ContentInfo,
+        DirectoryEntry,
+        GetResult,
+        ProviderInfo,
+        PutResult,
+    )
+    from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
+    from dhtstore.operations.nodes import (
+        KnownPeer,
+        NodeIdentity,
+        NodeStatus,
+        PingResult,
+        RootStatus,
+        UnitStatus,
+    )
+    from dhtstore.operations.operation import Progress
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Client",
+    "ContentInfo",
+    "DhtstoreError",
+    "DirectoryEntry",
+    "GetResult",
+    "KnownPeer",
+    "NodeIdentity",
+    "NodeStatus",
+    "PinInfo",
+    "PingResult",
+    "Progress",
+    "ProviderInfo",
+    "PutResult",
+    "PutSummary",
+    "RootStatus",
+    "SignedReceipt",
+    "UnitStatus",
+    "VerifyResult",
+    "connect",
+    "errors",
+    "open",
+    "sync",
+]
+
+_MODULES: Final = ("errors", "sync")
+_HOMES: Final = {
+    "dhtstore.api.client": ("Client",),
+    "dhtstore.api.entry": ("connect", "open"),
+    "dhtstore.errors": ("DhtstoreError",),
+    "dhtstore.operations.content": (
+        "ContentInfo", "DirectoryEntry", "GetResult", "ProviderInfo", "PutResult",
+    ),
+    "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
+    "dhtstore.operations.nodes": (
+        "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RootStatus", "UnitStatus",
+    ),
+    "dhtstore.operations.operation": ("Progress",),
+}  # fmt: skip
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """PEP 562: a command that prints its version must not load a node."""
+    if name in _MODULES:
+        return importlib.import_module(f"dhtstore.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'dhtstore' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

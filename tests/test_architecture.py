@@ -25,7 +25,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("net", "store", "dht", "transfer", "replication"),
         ("node",),
         ("api",),
-        ("cli",),
+        ("cli", "sync"),
         ("__main__",),
     ),
     "dhtstore.config": (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
@@ -72,14 +72,15 @@ def handler(node: Node) -> Handler:
     """What the local socket of ``node`` does with each request."""
 
     async def handle(body: bytes, descriptors: list[int], send: Send) -> None:
-        clock = node.ports.clock
-        throttled = _Throttle(clock, lambda progress: send(messages.encode_progress(progress)))
+        def watch(progress: Progress) -> None:
+            send(messages.encode_progress(progress))
+
         try:
             request = messages.decode_request(body)
             if request.descriptors != len(descriptors):
                 raise RemoteProtocolError("a local request without its descriptors")
             operation = messages.operation_of(request)
-            run = OperationRun(node, descriptors, throttled, request.timeout_s)
+            run = OperationRun(node, descriptors, watch, request.timeout_s)
             value = await perform(operation, run)
         except Exception as error:
             send(messages.encode_failure(error))
@@ -97,6 +98,7 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
     if len(run.descriptors) != operation.descriptors:
         raise UsageError(f"{operation.op} needs {operation.descriptors} open files")
     use_case = USE_CASES[type(operation)]
+    run = replace(run, watch=_Throttle(run.node.ports.clock, run.watch))
     try:
         async with asyncio.timeout(run.timeout_s):
             return cast(R, await use_case(operation, run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 
 from dhtstore.errors import NotRunning
@@ -61,7 +61,7 @@ class PipeWriter:
             raise NotRunning("the command that reads this went away") from error
 
 
-async def read_pipe(descriptor: int) -> AsyncIterator[bytes]:
+async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:
     """What arrives on the read end of a pipe, until its other end closes.
 
     The descriptor stays open and becomes non-blocking.

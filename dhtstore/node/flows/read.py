@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.net.local.pipes import PipeWriter
 from dhtstore.node.fetching.delivery import Delivery
@@ -39,8 +40,11 @@ async def read(
 ) -> ReadOutcome:
     """Await ``write`` with the bytes ``start`` to ``end`` of a file, in order, each verified.
 
-    Raises as ``fetch``, UsageError for a directory, and what ``write`` raises.
+    Raises as ``fetch``, UsageError for a directory or a range that cannot be, and what ``write``
+    raises.
     """
+    if start < 0 or (end is not None and end < start):
+        raise UsageError(f"there is no range from {start} to {end}")
     size = 0
 
     async def sink(outputs: list[Output]) -> None:

@@ -1,0 +1,222 @@
+"""The Python API: everything that may be asked of a node, as methods with types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TypeVar
+
+from dhtstore.api.callers import Caller
+from dhtstore.api.files import open_source, open_target
+from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_pieces
+from dhtstore.operations.content import (
+    ContentInfo,
+    DescribeContent,
+    DirectoryEntry,
+    FindProviders,
+    Get,
+    GetResult,
+    ListDirectory,
+    ProviderInfo,
+    Put,
+    PutResult,
+    Read,
+    SourceKind,
+)
+from dhtstore.operations.keeping import (
+    AddPin,
+    ListPins,
+    ListPuts,
+    ListReceipts,
+    PinInfo,
+    PutSummary,
+    RemovePin,
+    SignedReceipt,
+    VerifyResult,
+    VerifyStore,
+)
+from dhtstore.operations.nodes import (
+    DescribeNode,
+    DescribeRoot,
+    IdentifyNode,
+    KnownPeer,
+    ListPeers,
+    NodeIdentity,
+    NodeStatus,
+    PingNode,
+    PingResult,
+    RootStatus,
+)
+from dhtstore.operations.operation import Operation, Watch, unwatched
+
+R = TypeVar("R")
+Source = str | os.PathLike[str] | Pieces  # a path, or the bytes themselves
+
+
+class Client:
+    """A node, to be asked.  Get one from ``dhtstore.connect`` or ``dhtstore.open``.
+
+    A ``cid`` is text: a CID, ``ipfs://CID``, or where content is read CID/path.  Every method
+    takes ``timeout_s``, the seconds after which it raises TimedOut (None: no deadline), and raises
+    the errors of ``dhtstore.errors``; InvalidCid, NotRunning and TimedOut may come from any.
+    Cancelling a call cancels the work in the node; what was verified by then is kept for the next
+    try.  ``progress`` is called with a Progress about ten times a second, on the event loop.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    # --- content ----------------------------------------------------------------------------
+
+    async def put(
+        self,
+        source: Source,
+        *,
+        replicas: int | None = None,
+        min_acks: int | None = None,
+        name: str = "",
+        progress: Watch = unwatched,
+        timeout_s: float | None = None,
+    ) -> PutResult:
+        """Store a file or directory (a path) or bytes (bytes, an iterable or async iterable of
+        them, or a binary file object) with ``replicas`` verified copies on as many nodes.
+
+        The counts are 1 to 64 and default to the node's settings.  Raises UnreadableSource,
+        SourceChanged, NoRoom, and QuorumNotReached when fewer than ``min_acks`` copies have
+        receipts: its ``partial`` is the PutResult.
+
+            result = await client.put("photos/", replicas=3)
+            print(result.cid, len(result.receipts))
+        """
+        if isinstance(source, str | os.PathLike):
+            opened = open_source(source)
+            put = _put(opened.kind, name or opened.name, replicas, min_acks)
+            return await self._call(put, [opened.descriptor], progress, timeout_s)
+        put = _put("stream", name, replicas, min_acks)
+        return await put_pieces(self._caller, put, pieces_of(source), progress, timeout_s)
+
+    async def get(
+        self,
+        cid: str,
+        to: str | os.PathLike[str],
+        *,
+        pin: bool = False,
+        progress: Watch = unwatched,
+        timeout_s: float | None = None,
+    ) -> GetResult:
+        """Write the file or directory ``cid`` to the path ``to``, which must not exist yet.
+
+        With ``pin`` it is kept and announced here too.  Raises NotFound, Unreachable,
+        IntegrityFailure, TargetUnusable, NoRoom.  An interrupted get goes on where it was.
+        """
+        target = open_target(to)
+        get = Get(target=cid, name=target.name, pin=pin)
+        return await self._call(get, [target.directory], progress, timeout_s)
+
+    async def read(
+        self, cid: str, start: int = 0, end: int | None = None, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes ``start`` to ``end`` (its end where None) of the file ``cid``, in pieces, in
+        order, each verified; only the blocks that hold them are fetched.
+
+        Raises UsageError for a directory or an impossible range, NotFound, Unreachable,
+        IntegrityFailure.  Close it (``contextlib.aclosing``) when leaving the loop early.
+
+            async for piece in client.read(cid, 0, 1024):
+                ...
+        """
+        read = Read(target=cid, start=start, end=end)
+        async with aclosing(read_pieces(self._caller, read, timeout_s)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def cat(self, cid: str, *, timeout_s: float | None = None) -> bytes:
+        """The whole file ``cid`` in memory; raises as ``read``."""
+        return b"".join([piece async for piece in self.read(cid, timeout_s=timeout_s)])
+
+    async def ls(self, cid: str, *, timeout_s: float | None = None) -> list[DirectoryEntry]:
+        """The entries of the directory ``cid``; raises UsageError if it is none."""
+        return await self._call(ListDirectory(target=cid), timeout_s=timeout_s)
+
+    async def stat(self, cid: str, *, timeout_s: float | None = None) -> ContentInfo:
+        """What ``cid`` is: its type, sizes in bytes, and unit."""
+        return await self._call(DescribeContent(target=cid), timeout_s=timeout_s)
+
+    async def providers(self, cid: str, *, timeout_s: float | None = None) -> list[ProviderInfo]:
+        """Who says that it holds ``cid``, by node id; raises NotFound if nobody does."""
+        return await self._call(FindProviders(target=cid), timeout_s=timeout_s)
+
+    # --- what is kept -----------------------------------------------------------------------
+
+    async def puts(self, *, timeout_s: float | None = None) -> list[PutSummary]:
+        """What was put from this node, oldest first."""
+        return await self._call(ListPuts(), timeout_s=timeout_s)
+
+    async def receipts(self, cid: str, *, timeout_s: float | None = None) -> list[SignedReceipt]:
+        """The holders' receipts for ``cid``, each verified again.  Raises NotHere if it was not
+        put from this node, InvalidSignature if one does not hold."""
+        return await self._call(ListReceipts(root=cid), timeout_s=timeout_s)
+
+    async def pin(
+        self,
+        cid: str,
+        *,
+        name: str = "",
+        progress: Watch = unwatched,
+        timeout_s: float | None = None,
+    ) -> PinInfo:
+        """Fetch all of ``cid`` into this node's store, keep it and announce it."""
+        return await self._call(AddPin(root=cid, name=name), (), progress, timeout_s)
+
+    async def unpin(self, cid: str, *, timeout_s: float | None = None) -> PinInfo:
+        """Stop keeping ``cid`` for its own sake; raises NotHere if it was not pinned."""
+        return await self._call(RemovePin(root=cid), timeout_s=timeout_s)
+
+    async def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
+        """The pins, by CID."""
+        return await self._call(ListPins(), timeout_s=timeout_s)
+
+    async def verify(
+        self, *, progress: Watch = unwatched, timeout_s: float | None = None
+    ) -> VerifyResult:
+        """Read every block of this node's store again; ``damaged`` names those that rotted."""
+        return await self._call(VerifyStore(), (), progress, timeout_s)
+
+    # --- nodes ------------------------------------------------------------------------------
+
+    async def identity(self, *, timeout_s: float | None = None) -> NodeIdentity:
+        """Who this node is; ``ticket`` is what others join by."""
+        return await self._call(IdentifyNode(), timeout_s=timeout_s)
+
+    async def status(self, *, timeout_s: float | None = None) -> NodeStatus:
+        """How this node is doing."""
+        return await self._call(DescribeNode(), timeout_s=timeout_s)
+
+    async def root_status(self, cid: str, *, timeout_s: float | None = None) -> RootStatus:
+        """How many nodes provide each unit of ``cid``."""
+        return await self._call(DescribeRoot(root=cid), timeout_s=timeout_s)
+
+    async def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
+        """The nodes in the routing table, by node id."""
+        return await self._call(ListPeers(), timeout_s=timeout_s)
+
+    async def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
+        """A round trip to ``node``: an id, a public key in hex, a ticket or HOST:PORT.
+
+        Raises UnknownNode, Unreachable.
+        """
+        return await self._call(PingNode(target=node), timeout_s=timeout_s)
+
+    async def _call(
+        self,
+        operation: Operation[R],
+        descriptors: Sequence[int] = (),
+        progress: Watch = unwatched,
+        timeout_s: float | None = None,
+    ) -> R:
+        return await self._caller.call(operation, descriptors, progress, timeout_s)
+
+
+def _put(kind: SourceKind, name: str, replicas: int | None, min_acks: int | None) -> Put:
+    return Put(kind=kind, name=name, replicas=replicas, min_acks=min_acks)

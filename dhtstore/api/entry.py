@@ -1,0 +1,92 @@
+"""The two ways to a Client: to the node that runs here, or with a node of one's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from dhtstore.api.callers import NodeCaller, SocketCaller
+from dhtstore.api.client import Client
+from dhtstore.api.homes import home_path, socket_path
+from dhtstore.api.hosting import hosted, visiting
+from dhtstore.errors import UsageError
+from dhtstore.model.identity import PublicKey
+
+AnyPath = str | os.PathLike[str]
+_logger = logging.getLogger("dhtstore")
+
+
+@asynccontextmanager
+async def connect(home: AnyPath | None = None) -> AsyncIterator[Client]:
+    """A client of the node that runs on the data directory ``home`` (default: $DHTSTORE_HOME,
+    else the user's), started by ``dhtstore join``.
+
+    Raises NotRunning, at once if none runs and from any call after it has stopped.
+
+        async with dhtstore.connect() as client:
+            result = await client.put("photos/")
+    """
+    client = Client(SocketCaller(socket_path(home_path(home or ""))))
+    await client.identity()
+    yield client
+
+
+@asynccontextmanager
+async def open(  # noqa: A001 - dhtstore.open, as one opens a database
+    home: AnyPath | None,
+    *,
+    seeds: Sequence[str] = (),
+    network: str | None = None,
+    listen: str | None = None,
+    advertise: Sequence[str] | None = None,
+    capacity: int | str | None = None,
+    replicas: int | None = None,
+    min_acks: int | None = None,
+    accept: str | None = None,
+    owner_quota: int | str | None = None,
+    domain: str | None = None,
+) -> AsyncIterator[Client]:
+    """A client of a node inside this process, which lives as long as the block.
+
+    ``home`` is its data directory; None makes a client without disk that lives in a temporary one
+    and puts in the name of the owner of the default directory, which needs ``seeds``.  ``seeds``
+    are tickets or HOST:PORT.  The settings are those of ``dhtstore join`` (``dhtstore config``
+    explains them): sizes in bytes or as "10 GB"; None leaves a setting to the environment, the
+    file and its default.  Raises HomeInUse, HomeUnusable, InvalidSetting, AddressInUse, NoRoom,
+    and where seeds are given Unreachable and RefusedByNetwork.
+
+        async with dhtstore.open("node1", listen="127.0.0.1:0", capacity="1 GB") as client:
+            print((await client.identity()).ticket)
+    """
+    settings = {
+        "network": network,
+        "listen": listen,
+        "advertise": advertise,
+        "capacity": capacity,
+        "replicas": replicas,
+        "min_acks": min_acks,
+        "accept": accept,
+        "owner_quota": owner_quota,
+        "domain": domain,
+    }
+    if home is not None:
+        async with hosted(home_path(home), seeds, settings, _log_seed) as here:
+            yield Client(NodeCaller(here.node))
+        return
+    _check_visit(seeds, {key: value for key, value in settings.items() if key != "network"})
+    async with visiting(home_path(), seeds, network or "", _log_seed) as here:
+        yield Client(NodeCaller(here.node))
+
+
+def _check_visit(seeds: Sequence[str], settings: dict[str, object]) -> None:
+    if not seeds:
+        raise UsageError("a node without a data directory needs seeds to join through")
+    given = [key for key, value in settings.items() if value is not None]
+    if given:
+        raise UsageError(f"a node without a data directory has no {', '.join(given)}")
+
+
+def _log_seed(seed: str, key: PublicKey) -> None:
+    _logger.info("seed %s has key %s; pinned from now on", seed, key.hex())

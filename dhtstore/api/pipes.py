@@ -1,0 +1,130 @@
+"""Bytes between a program and a node: through a pipe, whichever process the node is in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing, suppress
+from typing import Any, BinaryIO, Final, cast
+
+from dhtstore.api.callers import Caller
+from dhtstore.errors import NotRunning, UnreadableSource
+from dhtstore.net.local.pipes import PipeWriter, read_pipe
+from dhtstore.operations.content import Put, PutResult, Read, ReadResult
+from dhtstore.operations.operation import Watch, unwatched
+from dhtstore.tasks import Supervisor, all_ended
+
+PIECE_BYTES: Final = 256 * 1024
+
+Bytes = bytes | bytearray | memoryview
+Pieces = Bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+
+
+async def put_pieces(
+    caller: Caller, put: Put, pieces: AsyncIterator[Bytes], watch: Watch, timeout_s: float | None
+) -> PutResult:
+    """Have what ``pieces`` gives stored; raises what it raises, and what the put raises."""
+    read_end, write_end = os.pipe()
+    tasks = Supervisor()
+    try:
+        work: Coroutine[Any, Any, PutResult] = caller.call(put, [read_end], watch, timeout_s)
+        putting = tasks.spawn(work, "put")
+        with suppress(_StoppedReading):  # then the put says why itself
+            await _feed(write_end, pieces, putting)
+        return cast(PutResult, await putting)
+    finally:
+        await tasks.close()
+
+
+class _StoppedReading(Exception):
+    """The node takes no more."""
+
+
+async def _feed(descriptor: int, pieces: AsyncIterator[Bytes], putting: asyncio.Task[Any]) -> None:
+    """Write all pieces; raises what they raise, and _StoppedReading."""
+    failure: BaseException | None = None
+    try:
+        async with PipeWriter(descriptor) as pipe:
+            try:
+                async for piece in pieces:
+                    await _write(pipe, piece)
+            except _StoppedReading:
+                raise
+            except BaseException as error:  # before the pipe ends: this is not the whole
+                failure = error
+                putting.cancel()
+                await all_ended([putting])
+                raise
+    except NotRunning as error:
+        if error is failure:
+            raise
+        raise _StoppedReading from error
+
+
+async def _write(pipe: PipeWriter, piece: Bytes) -> None:
+    try:
+        await pipe.write(memoryview(piece))
+    except NotRunning as error:
+        raise _StoppedReading from error
+
+
+async def read_pieces(
+    caller: Caller, read: Read, timeout_s: float | None
+) -> AsyncGenerator[bytes, None]:
+    """What a read results in, as it comes; raises what it raises once all that came was taken."""
+    read_end, write_end = os.pipe()
+    tasks = Supervisor()
+    try:
+        work: Coroutine[Any, Any, ReadResult]
+        work = caller.call(read, [write_end], unwatched, timeout_s)
+        reading = tasks.spawn(work, "read")
+        async with aclosing(read_pipe(read_end)) as pieces:
+            async for piece in pieces:
+                yield piece
+        await reading
+    finally:
+        await tasks.close()
+        os.close(read_end)
+
+
+async def pieces_of(source: Pieces) -> AsyncGenerator[Bytes, None]:
+    """The bytes of a source, in pieces; files and iterables are read in a worker thread.
+
+    Raises UnreadableSource for what gives no bytes.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        view = memoryview(source).cast("B")
+        for at in range(0, len(view), PIECE_BYTES):
+            yield view[at : at + PIECE_BYTES]
+    elif isinstance(source, AsyncIterable):
+        async for piece in source:
+            yield _checked(piece)
+    else:
+        iterator = _iterator(source)
+        following: object
+        while (following := await asyncio.to_thread(next, iterator, None)) is not None:
+            yield _checked(following)
+
+
+def _iterator(source: object) -> Iterator[object]:
+    """The pieces of a file object, else of an iterable."""
+    read = getattr(source, "read", None)
+    if read is not None:
+        return iter(lambda: read(PIECE_BYTES), b"")
+    if isinstance(source, Iterable):
+        return iter(source)
+    raise UnreadableSource(f"bytes cannot be taken from a {type(source).__name__}")
+
+
+def _checked(piece: object) -> Bytes:
+    if not isinstance(piece, bytes | bytearray | memoryview):
+        raise UnreadableSource(f"a piece of the source is no bytes but a {type(piece).__name__}")
+    return piece

@@ -1,0 +1,279 @@
+"""The Python API over real nodes: inside this process, and over the local socket."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import dhtstore
+from dhtstore import Client, Progress, sync
+from dhtstore.api.client import Source
+from dhtstore.errors import (
+    DhtstoreError,
+    HomeInUse,
+    NotFound,
+    NotHere,
+    NotRunning,
+    QuorumNotReached,
+    TargetUnusable,
+    TimedOut,
+    UnreadableSource,
+    UsageError,
+)
+
+DATA = bytes(range(256)) * 10_000  # three leaves
+NETWORK = "library"
+
+
+@dataclass(frozen=True, slots=True)
+class Trio:
+    """Three storage nodes of one network in this process."""
+
+    directory: Path
+    ticket: str
+    clients: tuple[Client, Client, Client]
+
+
+@pytest.fixture
+async def trio(tmp_path: Path) -> AsyncIterator[Trio]:
+    async with AsyncExitStack() as stack:
+        clients: list[Client] = []
+        seeds: list[str] = []
+        for name in "abc":
+            node = dhtstore.open(
+                tmp_path / name,
+                seeds=seeds,
+                network=NETWORK,
+                listen="127.0.0.1:0",
+                capacity="1 GB",
+            )
+            clients.append(await stack.enter_async_context(node))
+            seeds = seeds or [(await clients[0].identity()).ticket]
+        yield Trio(tmp_path, seeds[0], (clients[0], clients[1], clients[2]))
+
+
+async def test_a_file_goes_into_three_nodes_and_a_range_comes_back(trio: Trio) -> None:
+    source = trio.directory / "source"
+    source.write_bytes(DATA)
+    seen: list[Progress] = []
+    put = await trio.clients[0].put(source, replicas=3, progress=seen.append)
+    assert (put.size, put.replicas, len(put.receipts)) == (len(DATA), 3, 3)
+    assert {progress.phase for progress in seen} == {"reading", "copying"}
+    assert await trio.clients[1].cat(put.cid) == DATA
+    pieces = [piece async for piece in trio.clients[2].read(put.cid, 1_000_000, 1_500_000)]
+    assert b"".join(pieces) == DATA[1_000_000:1_500_000]
+    assert [each.name for each in await trio.clients[0].puts()] == ["source"]
+
+
+@pytest.mark.parametrize("over_socket", [False, True])
+async def test_every_method_in_both_ways(trio: Trio, over_socket: bool) -> None:
+    tree = trio.directory / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "below" / "file").write_bytes(DATA)
+    async with AsyncExitStack() as stack:
+        client = trio.clients[0]
+        if over_socket:
+            connected = dhtstore.connect(trio.directory / "a")
+            client = await stack.enter_async_context(connected)
+        cid = (await client.put(tree, replicas=2, name="named")).cid
+        assert [each.name for each in await client.ls(cid)] == ["below"]
+        assert (await client.stat(f"{cid}/below/file")).size == len(DATA)
+        got = await client.get(f"ipfs://{cid}/below", trio.directory / "copy", pin=False)
+        assert got.size == len(DATA)
+        assert (trio.directory / "copy" / "file").read_bytes() == DATA
+        assert len(await client.providers(cid)) == 2
+        assert [each.root for each in await client.receipts(cid)] == [cid, cid]
+        assert [(each.name, each.cid) for each in await client.puts()] == [("named", cid)]
+        assert (await client.pin(cid, name="kept")).cid == cid
+        assert {each.kind for each in await client.pins()} == {"put", "user"}
+        assert (await client.unpin(cid)).cid == cid
+        assert (await client.verify()).damaged == []
+        assert (await client.status()).puts == 1
+        assert (await client.root_status(cid)).copies == 2
+        peers = await client.peers()
+        assert len(peers) == 2
+        assert (await client.ping(peers[0].node)).node == peers[0].node
+        assert (await client.identity()).network == NETWORK
+
+
+async def test_bytes_from_anything_that_gives_them(trio: Trio) -> None:
+    async def asynchronous() -> AsyncIterator[bytes]:
+        yield DATA[:1000]
+        yield DATA[1000:]
+
+    client = trio.clients[0]
+    sources: list[Source] = [
+        DATA,
+        bytearray(DATA),
+        io.BytesIO(DATA),
+        iter([DATA[:9], DATA[9:]]),
+        asynchronous(),
+    ]
+    cids = {(await client.put(source, replicas=1)).cid for source in sources}
+    assert len(cids) == 1
+    assert await client.cat(cids.pop()) == DATA
+    empty = (await client.put(b"", replicas=1)).cid
+    assert await client.cat(empty) == b""
+
+
+@pytest.mark.parametrize("over_socket", [False, True])
+async def test_a_source_that_fails_is_not_taken_for_the_whole(
+    trio: Trio, over_socket: bool
+) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        yield DATA
+        raise NotRunning("of another node that this one reads from")
+
+    async with AsyncExitStack() as stack:
+        client = trio.clients[0]
+        if over_socket:
+            client = await stack.enter_async_context(dhtstore.connect(trio.directory / "a"))
+        with pytest.raises(NotRunning, match="of another node"):
+            await client.put(failing(), replicas=1)
+        with pytest.raises(UnreadableSource, match="no bytes but a int"):
+            await client.put([1, 2], replicas=1)  # type: ignore[list-item]
+        with pytest.raises(UnreadableSource, match="taken from a int"):
+            await client.put(7, replicas=1)  # type: ignore[arg-type]
+        assert await client.puts() == []
+
+
+@pytest.mark.parametrize("over_socket", [False, True])
+async def test_errors_are_those_of_the_tree(trio: Trio, over_socket: bool) -> None:
+    async with AsyncExitStack() as stack:
+        client = trio.clients[0]
+        if over_socket:
+            client = await stack.enter_async_context(dhtstore.connect(trio.directory / "a"))
+        cid = (await client.put(DATA, replicas=1)).cid
+        nowhere = "bafkreie7q3iidccmpvszul7kudcvvuavuo7u6gzlbobczuk5nqk3b4akba"
+        with pytest.raises(QuorumNotReached) as few:
+            await client.put(b"x", replicas=5, min_acks=5)
+        assert isinstance(few.value.partial, dhtstore.PutResult)
+        with pytest.raises(NotFound):
+            await client.cat(nowhere)
+        with pytest.raises(NotHere):
+            await client.unpin(cid)
+        with pytest.raises(UsageError):
+            await client.ls(cid)
+        with pytest.raises(UsageError):
+            await client.stat("no cid")
+        with pytest.raises(UsageError):
+            await client.pin(f"{cid}/path")
+        with pytest.raises(TargetUnusable):
+            await client.get(cid, trio.directory)
+        with pytest.raises(TimedOut):
+            await client.cat(nowhere, timeout_s=0)
+        with pytest.raises(UnreadableSource):
+            await client.put(trio.directory / "missing")
+
+
+async def test_leaving_a_read_early_leaves_nothing_open(trio: Trio) -> None:
+    cid = (await trio.clients[0].put(DATA * 8, replicas=1)).cid
+    async with dhtstore.connect(trio.directory / "b") as client:
+        async with aclosing(client.read(cid)) as pieces:
+            async for piece in pieces:
+                assert DATA.startswith(piece[:1000])
+                break
+        assert await client.cat(cid) == DATA * 8
+
+
+async def test_a_range_that_cannot_be(trio: Trio) -> None:
+    cid = (await trio.clients[0].put(DATA, replicas=1)).cid
+    for start, end in ((-1, None), (5, 4), (0, -1)):
+        with pytest.raises(UsageError, match="range"):
+            _ = [piece async for piece in trio.clients[0].read(cid, start, end)]
+    beyond = [piece async for piece in trio.clients[0].read(cid, len(DATA) + 5, None)]
+    assert beyond == []
+
+
+async def test_a_visitor_needs_no_home(trio: Trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DHTSTORE_HOME", str(trio.directory / "visitor"))
+    cid = (await trio.clients[0].put(DATA, replicas=3)).cid
+    async with dhtstore.open(None, seeds=[trio.ticket]) as visitor:
+        assert await visitor.cat(cid) == DATA
+        assert (await visitor.put(b"from a visitor", replicas=2)).replicas == 2
+    with pytest.raises(UsageError, match="needs seeds"):
+        async with dhtstore.open(None):
+            pass
+    with pytest.raises(UsageError, match="no capacity"):
+        async with dhtstore.open(None, seeds=[trio.ticket], capacity="1 GB"):
+            pass
+
+
+async def test_nobody_runs_and_somebody_else_does(trio: Trio) -> None:
+    for home in (trio.directory / "missing", trio.directory):
+        with pytest.raises(NotRunning):
+            async with dhtstore.connect(home):
+                pass
+    with pytest.raises(HomeInUse):
+        async with dhtstore.open(trio.directory / "a"):
+            pass
+
+
+async def test_scripts_and_notebooks_do_without_async(trio: Trio) -> None:
+    def script() -> None:  # pytest's own loop goes on meanwhile, as a notebook's does
+        with sync.connect(trio.directory / "b") as client:
+            put = client.put(iter([DATA]), replicas=2, name="sync")
+            assert client.cat(put.cid) == DATA
+            assert b"".join(client.read(put.cid, 0, 300)) == DATA[:300]
+            for piece in client.read(put.cid):
+                assert DATA.startswith(piece)
+                break
+            assert client.get(put.cid, trio.directory / "sync").size == len(DATA)
+            assert [each.name for each in client.puts()] == ["sync"]
+            with pytest.raises(NotHere):
+                client.unpin(put.cid)
+            with pytest.raises(UsageError, match="progress callback"):
+                client.put(DATA, progress=lambda _: print(client.peers()))
+
+    await asyncio.to_thread(script)
+
+
+def test_a_node_of_ones_own_inside_a_running_loop(tmp_path: Path) -> None:
+    async def cell() -> bytes:
+        with sync.open(
+            tmp_path / "own", listen="127.0.0.1:0", capacity="1 GB", network=NETWORK
+        ) as node:
+            return node.cat(node.put(DATA, replicas=1).cid)
+
+    assert asyncio.run(cell()) == DATA
+    assert [thread.name for thread in threading.enumerate() if "dhtstore" in thread.name] == []
+
+
+def test_the_twin_has_the_same_methods() -> None:
+    methods = {name for name in vars(Client) if not name.startswith("_")}
+    assert methods == {name for name in vars(sync.SyncClient) if not name.startswith("_")}
+    for name in methods | {"connect", "open"}:
+        one = inspect.signature(getattr(Client, name, None) or getattr(dhtstore, name))
+        twin = inspect.signature(getattr(sync.SyncClient, name, None) or getattr(sync, name))
+        assert list(one.parameters) == list(twin.parameters), name
+        for parameter in one.parameters:
+            assert one.parameters[parameter].default == twin.parameters[parameter].default, name
+
+
+def test_everything_public_is_there_and_explained() -> None:
+    for name in dhtstore.__all__:
+        assert inspect.getdoc(getattr(dhtstore, name)), name
+    for name, method in vars(Client).items():
+        assert name.startswith("_") or method.__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = dhtstore.nonsense
+    assert set(dhtstore.__all__) <= set(dir(dhtstore))
+    assert issubclass(dhtstore.errors.NotFound, DhtstoreError)
+
+
+def test_importing_it_loads_next_to_nothing() -> None:
+    """Each command starts with this import."""
+    code = "import sys, dhtstore; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert not loaded & {"typer", "rich", "matplotlib", "asyncio", "msgspec", "cryptography"}
