@@ -66,12 +66,13 @@ def rank(
 
     ``taken_domains`` are the domains that hold a copy already, repeated per copy.
     """
-    waiting = sorted(candidates, key=lambda c: distance(c.node, key))
+    nearest = sorted(candidates, key=lambda c: distance(c.node, key))
+    waiting = [(candidate.domain, candidate) for candidate in nearest]
     used = Counter(taken_domains)
     ranked: list[Candidate] = []
     while waiting:
-        best = min(waiting, key=lambda c: used[c.domain])  # min is stable: distance breaks ties
+        best = min(waiting, key=lambda each: used[each[0]])  # the first of equals: the nearest
         waiting.remove(best)
-        used[best.domain] += 1
-        ranked.append(best)
+        used[best[0]] += 1
+        ranked.append(best[1])
     return ranked
