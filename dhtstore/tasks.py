@@ -7,18 +7,27 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from dhtstore.errors import ConnectionLost
+from dhtstore.errors import ConnectionLost, DutyFailed
 from dhtstore.trace import Tracer, no_trace
 
 T = TypeVar("T")
 Failure = Callable[[str, BaseException], None]
+_Failed = Callable[[asyncio.Task[Any]], BaseException | None]
+
+
+def tell_the_loop(name: str, error: BaseException) -> None:
+    """For ``on_failure`` where a failure is a bug and costs nobody else anything: the event
+    loop's exception handler logs it."""
+    context = {"message": f"{name} failed", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)
 
 
 class Supervisor:
-    """Owns tasks in the order of their creation.
+    """Owns tasks in the order of their creation: those that end, and duties, which must not.
 
-    A task that fails is told to the tracer and to ``on_failure`` (name, error); use cases that
-    await a task see its error there instead and need no supervisor.
+    A task that fails and a duty that ends are told to the tracer and to ``on_failure`` (name,
+    error), unless their owner has cancelled them.  Use cases that await a task see its error
+    there instead and need no supervisor.
     """
 
     def __init__(self, tracer: Tracer = no_trace, on_failure: Failure | None = None) -> None:
@@ -37,6 +46,30 @@ class Supervisor:
     def spawn(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
         """Run ``work`` until it ends or this supervisor closes; raises ConnectionLost when it
         has closed already: whatever wanted to start is part of what was shut down."""
+        return self._begin(work, name, _error_of)
+
+    def spawn_duty(self, work: Coroutine[Any, Any, object], name: str) -> asyncio.Task[Any]:
+        """As ``spawn``, for work that goes on until it is cancelled: that it returns, or that
+        what it waits for is cancelled under it, is a failure too and told as DutyFailed."""
+        return self._begin(work, name, _error_of_duty)
+
+    def cancel(self) -> list[asyncio.Task[Any]]:
+        """Cancel all, oldest first, and start nothing any more; the tasks, which are yet to end.
+        The task that calls this is passed over."""
+        self._closed = True
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks.values() if task is not current]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    async def close(self) -> None:
+        """Cancel all, oldest first, and wait until each has ended."""
+        await all_ended(self.cancel())
+
+    def _begin(
+        self, work: Coroutine[Any, Any, object], name: str, failure: _Failed
+    ) -> asyncio.Task[Any]:
         if self._closed:
             work.close()
             raise ConnectionLost(f"{name} cannot start: this node is stopping")
@@ -44,28 +77,25 @@ class Supervisor:
         number = self._last
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks[number] = task
-        task.add_done_callback(lambda done: self._ended(number, name, done))
+        task.add_done_callback(lambda done: self._ended(number, name, failure(done)))
         return task
 
-    async def close(self) -> None:
-        """Cancel all, oldest first, and wait until each has ended.  The task that closes the
-        supervisor it belongs to is passed over."""
-        self._closed = True
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks.values() if task is not current]
-        for task in tasks:
-            task.cancel()
-        await all_ended(tasks)
-
-    def _ended(self, number: int, name: str, task: asyncio.Task[Any]) -> None:
+    def _ended(self, number: int, name: str, error: BaseException | None) -> None:
         del self._tasks[number]
-        if task.cancelled():
-            return
-        error = task.exception()
         if error is not None:
             self._tracer("task.failed", name=name, error=repr(error))
             if self._on_failure is not None:
                 self._on_failure(name, error)
+
+
+def _error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
+
+
+def _error_of_duty(task: asyncio.Task[Any]) -> BaseException | None:
+    if not task.cancelled():
+        return task.exception() or DutyFailed("it returned")
+    return None if task.cancelling() else DutyFailed("what it waited for was cancelled")
 
 
 async def run_all(work: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:

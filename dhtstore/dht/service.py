@@ -24,6 +24,7 @@ from dhtstore.tasks import Supervisor
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto, Endpoint, Entropy
+    from dhtstore.tasks import Supervisor
     from dhtstore.trace import Tracer
 
 L = TypeVar("L", bound=Lookup)
@@ -77,9 +78,9 @@ class DhtService:
 
     async def start(self) -> None:
         """Open the endpoint and give maintenance to the supervisor; raises AddressInUse."""
-        await self._endpoint.open(self.rpc.channel.receive)
+        await self._endpoint.open(self.rpc.channel.receive, self._duties)
         self.rpc.table.opened_s = self._clock.monotonic_s()
-        self._duties.spawn(self._maintenance.run(), "dht-maintenance")
+        self._duties.spawn_duty(self._maintenance.run(), "dht-maintenance")
 
     async def stop(self) -> None:
         """Fail what waits and close the endpoint.  Maintenance ends with its supervisor."""

@@ -55,8 +55,8 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(Address(str(info[4][0]), port) for info in found))
 
 
-def oldest_of_the_crowd(hosts: Mapping[T, str]) -> T:
+def oldest_of_busiest_host(hosts: Mapping[T, str]) -> T:
     """Who gives way when all places are taken: the first of the host that has most of them, so
     that whoever holds many loses its own.  ``hosts`` is in the order of arrival, not empty."""
-    crowd = Counter(hosts.values()).most_common(1)[0][0]
-    return next(each for each, host in hosts.items() if host == crowd)
+    busiest = Counter(hosts.values()).most_common(1)[0][0]
+    return next(each for each, host in hosts.items() if host == busiest)

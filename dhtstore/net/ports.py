@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.signing import Signer, Verifier
+from dhtstore.tasks import Supervisor
 
 T = TypeVar("T")
 
@@ -62,8 +63,14 @@ class Endpoint(Protocol):
     def local(self) -> Address:
         """Where it listens; valid after ``open``."""
 
-    async def open(self, on_datagram: Callable[[bytes, Address], None]) -> None:
-        """Bind and start receiving; raises AddressInUse.  The callback must not raise."""
+    async def open(
+        self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor
+    ) -> None:
+        """Bind and start receiving; raises AddressInUse.
+
+        The loops that receive and send are ``duties``, whose end their owner hears of; a
+        callback that raises ends the one that receives.
+        """
 
     def send(self, data: bytes, to: Address) -> bool:
         """Queue one datagram.  False if it was dropped: bad destination, too large, queue full,
@@ -103,12 +110,16 @@ class Stream(Protocol):
 class StreamTransport(Protocol):
     """Dials and accepts streams on the same port as the datagram endpoint."""
 
-    async def listen(self, port: int, on_stream: Callable[[Stream], Awaitable[None]]) -> None:
+    async def listen(
+        self, port: int, on_stream: Callable[[Stream], Awaitable[None]], duties: Supervisor
+    ) -> None:
         """Accept on the endpoint's host and ``port`` until closed; raises AddressInUse.
 
-        Each accepted stream gets its own call of ``on_stream``, in a task this transport owns;
-        the stream is aborted when the call ends.  More than INBOUND_HANDSHAKES_MAX streams that
-        are still in their TLS handshake are refused.
+        Accepting is one of ``duties``, whose end their owner hears of.  Each accepted stream
+        gets its own call of ``on_stream``, in a task this transport owns; the stream is aborted
+        when the call ends, by an error of the peer or well; any other error is told to the event
+        loop.  More than INBOUND_HANDSHAKES_MAX streams that are still in their TLS handshake are
+        refused.
         """
 
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:

@@ -7,24 +7,25 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
-from dhtstore.net.addresses import oldest_of_the_crowd
+from dhtstore.net.accepting import next_connection
+from dhtstore.net.addresses import oldest_of_busiest_host
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
 from dhtstore.params import ALPN, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
+from dhtstore.tasks import Supervisor, all_ended, tell_the_loop
 
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 LISTEN_BACKLOG: Final = 128
 # Above those that links may have, so that they can end an idle one for one that was proved.
 ACCEPTED_MAX: Final = CONNECTIONS_MAX + INBOUND_HANDSHAKES_MAX
-ACCEPT_PAUSE_S: Final = 0.1  # after the system refused to accept: out of descriptors, mostly
 
 OnStream = Callable[[Stream], Awaitable[None]]
 
@@ -39,19 +40,19 @@ class TlsTransport:
         self._receive = memoryview(bytearray(RECEIVE_BYTES))
         self._socket: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
-        self._accepted: dict[int, asyncio.Task[None]] = {}
-        self._count = 0
-        self._shaking: dict[int, str] = {}  # hosts of the handshakes under way, oldest first
-        self._dialled: dict[int, TlsStream] = {}
+        self._serving = Supervisor(on_failure=tell_the_loop)  # a task for each accepted stream
+        self._handshakes: dict[TlsStream, str] = {}  # accepted, not secure yet; their hosts
+        self._dialled: dict[TlsStream, None] = {}
 
     @property
     def port(self) -> int:
         """Where it listens; 0 before ``listen``."""
         return 0 if self._socket is None else int(self._socket.getsockname()[1])
 
-    async def listen(self, port: int, on_stream: OnStream) -> None:
+    async def listen(self, port: int, on_stream: OnStream, duties: Supervisor) -> None:
         self._socket = _listening_socket(self._host, port)
-        self._acceptor = asyncio.create_task(self._accept(self._socket, on_stream))
+        accepting = self._accept(self._socket, on_stream)
+        self._acceptor = duties.spawn_duty(accepting, "accept-streams")
 
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
         if not routable(to):
@@ -65,21 +66,20 @@ class TlsTransport:
         except OSError as error:
             raise ConnectionLost(f"cannot connect to {to}: {_reason(error)}") from error
         self._check_key(stream, expected_key)
-        self._remember(stream)
+        self._dialled[stream] = None
+        stream.on_closed(lambda: self._dialled.pop(stream, None))
         return stream
 
     async def close(self) -> None:
-        tasks = [*self._accepted.values()]
         if self._acceptor is not None:
-            tasks.insert(0, self._acceptor)
-        for task in tasks:
-            task.cancel()
+            self._acceptor.cancel()
+            await all_ended([self._acceptor])
         if self._socket is not None:
             self._socket.close()
-        for stream in [*self._dialled.values()]:
+        for stream in [*self._dialled]:
             stream.abort()
             await stream.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._serving.close()
 
     # --- dialling ---------------------------------------------------------------------------
 
@@ -102,65 +102,38 @@ class TlsTransport:
             stream.abort()
             raise
 
-    def _remember(self, stream: TlsStream) -> None:
-        self._count += 1
-        number = self._count
-        self._dialled[number] = stream
-        stream.on_closed(lambda: self._dialled.pop(number, None))
-
     # --- accepting --------------------------------------------------------------------------
 
     async def _accept(self, listening: socket.socket, on_stream: OnStream) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                sock, peer = await loop.sock_accept(listening)
-            except OSError:
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            if len(self._accepted) >= ACCEPTED_MAX:
+            sock, peer = await next_connection(listening)
+            if len(self._serving) >= ACCEPTED_MAX:
                 sock.close()
                 continue
-            if len(self._shaking) >= INBOUND_HANDSHAKES_MAX:
-                self._drop_a_handshake()
-            self._count += 1
-            self._own(self._count, self._serve(self._count, sock, Address(*peer[:2]), on_stream))
+            if len(self._handshakes) >= INBOUND_HANDSHAKES_MAX:
+                oldest = oldest_of_busiest_host(self._handshakes)
+                del self._handshakes[oldest]
+                oldest.abort()
+            self._serving.spawn(self._serve(sock, Address(*peer[:2]), on_stream), "serve-stream")
             await asyncio.sleep(0)  # it begins before the next one is counted
 
-    def _own(self, number: int, serving: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(serving)
-        self._accepted[number] = task
-        task.add_done_callback(lambda done: self._served(number, done))
-
-    def _drop_a_handshake(self) -> None:
-        oldest = oldest_of_the_crowd(self._shaking)
-        del self._shaking[oldest]
-        self._accepted[oldest].cancel()
-
-    def _served(self, number: int, task: asyncio.Task[None]) -> None:
-        """A stream that ends in an error of the peer is over; anything else is a bug to be seen."""
-        del self._accepted[number]
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, DhtstoreError):
-            context = {"message": "serving a stream failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-
-    async def _serve(
-        self, number: int, sock: socket.socket, peer: Address, on_stream: OnStream
-    ) -> None:
+    async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
         stream = TlsStream(peer, self._server, self._receive, server=True)
-        self._shaking[number] = peer.host
+        self._handshakes[stream] = peer.host
         try:
-            shaken = await self._shake(sock, stream)
+            secure = await self._handshake(sock, stream)
         finally:
-            self._shaking.pop(number, None)
-        if shaken:
-            try:
-                await on_stream(stream)
-            finally:
-                stream.abort()
+            self._handshakes.pop(stream, None)
+        if not secure:
+            return
+        try:
+            await on_stream(stream)
+        except DhtstoreError:
+            return  # of the peer: it costs only its stream
+        finally:
+            stream.abort()
 
-    async def _shake(self, sock: socket.socket, stream: TlsStream) -> bool:
+    async def _handshake(self, sock: socket.socket, stream: TlsStream) -> bool:
         """TLS with a client about whom nothing is known; False when it failed, whatever it sent."""
         try:
             _tune(sock, stream.remote.host)

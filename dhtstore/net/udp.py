@@ -7,19 +7,18 @@ so the queue is replaced by one that drops and counts, and every destination is 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-import asyncio_dgram
 from asyncio_dgram.aio import DatagramServer, Protocol
 
-from dhtstore.errors import AddressInUse
+from dhtstore.errors import AddressInUse, LocalProtocolError
 from dhtstore.model.contact import Address, routable
 from dhtstore.params import DATAGRAM_MAX_BYTES
+from dhtstore.tasks import Supervisor, all_ended
 
 RX_QUEUE_MAX: Final = 1024
 TX_QUEUE_MAX: Final = 1024
@@ -29,25 +28,19 @@ _MAPPED: Final = "::ffff:"
 
 
 class _DroppingQueue(asyncio.Queue[Any]):
-    """Drops and counts what does not fit; the end-of-stream mark always fits."""
-
-    dropped = 0
+    """Drops what does not fit; the end-of-stream mark always fits."""
 
     def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
-        if self.qsize() >= RX_QUEUE_MAX and item[0] is not None:
-            self.dropped += 1
-            return
-        super().put_nowait(item)
+        if self.qsize() < RX_QUEUE_MAX or item[0] is None:
+            super().put_nowait(item)
 
 
-class _ErrorCount(asyncio.Queue[Exception]):
-    """Counts errors and stays empty: asyncio-dgram's own queue of them grows without bound and
-    raises one peer's error from a send to another."""
-
-    count = 0
+class _ForgettingQueue(asyncio.Queue[Exception]):
+    """Stays empty: asyncio-dgram's own queue of errors grows without bound and raises one peer's
+    error from a send to another."""
 
     def put_nowait(self, item: Exception) -> None:
-        self.count += 1
+        """A datagram that did not arrive is no more than lost."""
 
 
 class UdpEndpoint:
@@ -60,40 +53,34 @@ class UdpEndpoint:
         self._local: Address | None = None
         self._family = 6 if ":" in host else 4
         self._received: _DroppingQueue = _DroppingQueue()
-        self._errors = _ErrorCount()
+        self._errors = _ForgettingQueue()
         self._waiting: deque[tuple[bytes, tuple[str, int]]] = deque()
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._checked: dict[Address, tuple[str, int] | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.sent = 0
-        self.received = 0
-        self.dropped_sending = 0
 
     @property
     def local(self) -> Address:
-        assert self._local is not None, "valid after open"
+        if self._local is None:
+            raise LocalProtocolError("an endpoint has no address before it is open")
         return self._local
 
-    @property
-    def dropped_receiving(self) -> int:
-        return self._received.dropped
-
-    async def open(self, on_datagram: Callable[[bytes, Address], None]) -> None:
-        """Bind and start receiving; raises AddressInUse."""
+    async def open(
+        self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor
+    ) -> None:
         sock = self._bind()
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: Protocol(self._received, self._errors, self._drained), sock=sock
         )
-        self._stream = DatagramServer(
-            cast(Any, transport), self._received, self._errors, self._drained
-        )
         self._transport = transport
         name = transport.get_extra_info("sockname")
         self._local = Address(name[0], name[1])
+        stream = DatagramServer(cast(Any, transport), self._received, self._errors, self._drained)
+        self._stream = stream
         self._tasks = [
-            asyncio.create_task(self._receive(on_datagram), name="udp receive"),
-            asyncio.create_task(self._transmit(), name="udp transmit"),
+            duties.spawn_duty(self._receive(stream, on_datagram), "receive-datagrams"),
+            duties.spawn_duty(self._transmit(stream), "send-datagrams"),
         ]
 
     def _bind(self) -> socket.socket:
@@ -111,47 +98,38 @@ class UdpEndpoint:
             raise AddressInUse(f"cannot listen on {where}: {error.strerror or error}") from error
         return sock
 
-    async def _receive(self, on_datagram: Callable[[bytes, Address], None]) -> None:
-        stream = self._stream
-        assert stream is not None
-        with contextlib.suppress(asyncio_dgram.TransportClosed):
-            while True:
-                data, source = await stream.recv()
-                self.received += 1
-                on_datagram(data, _plain(source))
+    async def _receive(
+        self, stream: DatagramServer, on_datagram: Callable[[bytes, Address], None]
+    ) -> None:
+        while True:
+            data, source = await stream.recv()
+            on_datagram(data, _plain(source))
 
     def send(self, data: bytes, to: Address) -> bool:
         """See ``net.ports.Endpoint.send``."""
         destination = self._destination(to)
         transport = self._transport
         if destination is None or transport is None or not 0 < len(data) <= DATAGRAM_MAX_BYTES:
-            self.dropped_sending += 1
             return False
         if self._drained.is_set() and not self._waiting:
             transport.sendto(data, destination)
-            self.sent += 1
             return True
         return self._wait_in_line(data, destination)
 
     def _wait_in_line(self, data: bytes, destination: tuple[str, int]) -> bool:
         """The kernel's buffer is full: keep the datagram, if there is room, until it is not."""
         if len(self._waiting) >= TX_QUEUE_MAX:
-            self.dropped_sending += 1
             return False
         self._waiting.append((data, destination))
         self._wake.set()
         return True
 
-    async def _transmit(self) -> None:
-        stream = self._stream
-        assert stream is not None
-        with contextlib.suppress(asyncio_dgram.TransportClosed):
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._waiting:
-                    await stream.send(*self._waiting.popleft())
-                    self.sent += 1
+    async def _transmit(self, stream: DatagramServer) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await stream.send(*self._waiting.popleft())
 
     def _destination(self, to: Address) -> tuple[str, int] | None:
         """The socket's form of an address, None if nothing can be sent there."""
@@ -174,16 +152,13 @@ class UdpEndpoint:
         return to.host, to.port
 
     async def close(self) -> None:
-        """Close the socket and end both tasks; raises what ended one of them early."""
         stream, self._stream, self._transport = self._stream, None, None
         if stream is None:
             return
-        stream.close()
-        _receiving, transmitting = self._tasks
-        transmitting.cancel()
         for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            task.cancel()
+        await all_ended(self._tasks)
+        stream.close()
         self._waiting.clear()
 
 

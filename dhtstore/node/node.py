@@ -43,7 +43,7 @@ class Node:
         self.public_key: PublicKey = self.identity.public_key
         self.node_id: NodeId = self.identity.node
         self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
-        self._duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
+        self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.claims, self.pins = self.ledger.claims, self.ledger.pins
         self.puts, self.receipts = self.ledger.puts, self.ledger.receipts
@@ -94,11 +94,11 @@ class Node:
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
-        await self.dht.start()
-        await self.links.listen(self.ports.endpoint.local.port)
+        await self.dht.start(self.duties)
+        await self.links.listen(self.ports.endpoint.local.port, self.duties)
         if not self.settings.ephemeral:
-            self._duties.spawn(self.reprovide.run(), "reprovide")
-            self._duties.spawn(self._save_peers.run(), "save-peers")
+            self.duties.spawn_duty(self.reprovide.run(), "reprovide")
+            self.duties.spawn_duty(self._save_peers.run(), "save-peers")
 
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
         """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
@@ -132,7 +132,7 @@ class Node:
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores."""
-        await self._duties.close()
+        await self.duties.close()
         await self.supervisor.close()
         await self.links.close()
         await self.save_peers()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.errors import HomeInUse, HomeUnusable, RemoteProtocolError
+from dhtstore.net.accepting import next_connection
 from dhtstore.net.local.client import same_user
 from dhtstore.operations.messages import (
     DESCRIPTORS_MAX,
@@ -26,7 +27,6 @@ from dhtstore.operations.messages import (
 
 CLIENTS_MAX: Final = 64
 REQUEST_TIMEOUT_S: Final = 10.0  # a client that connects and stays silent
-ACCEPT_RETRY_S: Final = 0.5  # after running out of descriptors
 _INT_BYTES: Final = array.array("i").itemsize
 
 Send = Callable[[bytes], None]
@@ -42,48 +42,38 @@ class LocalServer:
     def __init__(self, path: Path, handler: Handler) -> None:
         self._path, self._handler = path, handler
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._serving: dict[asyncio.Task[None], None] = {}
+        self._acceptor: asyncio.Task[None] | None = None
+        self._serving = Supervisor(on_failure=tell_the_loop)  # a task for each command
+        self._watching = Supervisor(on_failure=tell_the_loop)  # one for each that is answered
 
-    async def open(self) -> None:
-        """Bind and serve.  A socket nobody answers on is replaced; raises HomeInUse if somebody
-        does, HomeUnusable if the path cannot be bound."""
+    async def open(self, duties: Supervisor) -> None:
+        """Bind and serve; accepting is one of ``duties``, whose end their owner hears of.
+
+        A socket nobody answers on is replaced; raises HomeInUse if somebody does, HomeUnusable
+        if the path cannot be bound.
+        """
         _remove_stale(self._path)
         self._socket = _bind(self._path)
-        self._accepting = asyncio.create_task(self._accept(self._socket))
+        self._acceptor = duties.spawn_duty(self._accept(self._socket), "accept-commands")
 
     async def close(self) -> None:
         """Refuse new commands and cancel the running ones."""
-        if self._socket is None or self._accepting is None:
+        if self._socket is None or self._acceptor is None:
             return
-        tasks = [self._accepting, *self._serving]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._acceptor.cancel()
+        await all_ended([self._acceptor])
+        await self._serving.close()
+        await self._watching.close()
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
     async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError:  # out of descriptors: those who wait are served when some are free
-                await asyncio.sleep(ACCEPT_RETRY_S)
-                continue
+            connection, _ = await next_connection(listener)
             if len(self._serving) >= CLIENTS_MAX or not same_user(connection):
                 connection.close()
                 continue
-            task = asyncio.create_task(self._serve(connection))
-            self._serving[task] = None
-            task.add_done_callback(self._served)
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        del self._serving[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a local command failed", "exception": error, "task": task}
-            )
+            self._serving.spawn(self._serve(connection), "serve-command")
 
     async def _serve(self, connection: socket.socket) -> None:
         descriptors: list[int] = []
@@ -101,18 +91,16 @@ class LocalServer:
 
     async def _answer(self, connection: socket.socket, body: bytes, descriptors: list[int]) -> None:
         reader, writer = await asyncio.open_unix_connection(sock=connection)
-        work = asyncio.ensure_future(self._handler(body, descriptors, writer.write))
-        gone = asyncio.create_task(_until_closed(reader))
-        gone.add_done_callback(lambda _: work.cancel())
+        serving = asyncio.current_task()
+        left = self._watching.spawn(_cancel_when_left(reader, serving), "watch-client")
         try:
-            await work
+            await self._handler(body, descriptors, writer.write)
             await writer.drain()
         except asyncio.CancelledError:
-            if not gone.done():  # it is the server that closes, not the client that left
+            if not left.done():  # it is the server that closes, not the client that left
                 raise
         finally:
-            gone.cancel()
-            await _stopped(work)
+            left.cancel()
             await _close(writer)
 
 
@@ -193,17 +181,14 @@ def _resolve(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-async def _until_closed(reader: asyncio.StreamReader) -> None:
+async def _cancel_when_left(
+    reader: asyncio.StreamReader, serving: asyncio.Task[object] | None
+) -> None:
     """A client says nothing after its request: whatever is read, it has left."""
     with contextlib.suppress(OSError):
         await reader.read(1)
-
-
-async def _stopped(work: asyncio.Future[None]) -> None:
-    if not work.done():
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+    if serving is not None:
+        serving.cancel()
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

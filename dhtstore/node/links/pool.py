@@ -14,7 +14,7 @@ from dhtstore.errors import (
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.network import Network
-from dhtstore.net.addresses import oldest_of_the_crowd
+from dhtstore.net.addresses import oldest_of_busiest_host
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
 from dhtstore.node.links.handshake import Identity, Peer, admit, greet, refuse
 from dhtstore.node.links.link import Arrival, Backlog, Handler, Link, Reply
@@ -53,9 +53,9 @@ class Links:
         self._dialling: dict[PublicKey, asyncio.Task[Link | DhtstoreError]] = {}
         self._greeting: dict[Stream, str] = {}  # accepted, not proved yet; their hosts
 
-    async def listen(self, port: int) -> None:
-        """Accept links; raises AddressInUse."""
-        await self._transport.listen(port, self._accept)
+    async def listen(self, port: int, duties: Supervisor) -> None:
+        """Accept links, as one of ``duties``; raises AddressInUse."""
+        await self._transport.listen(port, self._accept, duties)
 
     async def to(
         self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
@@ -146,7 +146,7 @@ class Links:
 
     async def _admitted(self, stream: Stream) -> Peer:
         if len(self._greeting) >= INBOUND_HANDSHAKES_MAX:
-            oldest = oldest_of_the_crowd(self._greeting)
+            oldest = oldest_of_busiest_host(self._greeting)
             del self._greeting[oldest]
             oldest.abort()
         self._greeting[stream] = stream.remote.host

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address, routable
 from dhtstore.params import DATAGRAM_MAX_BYTES
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.latency import FixedLatency, Latency
 from simulations.world.network.machine import Machine
@@ -223,7 +224,8 @@ class SimEndpoint:
     def local(self) -> Address:
         return self._address
 
-    async def open(self, on_datagram: OnDatagram) -> None:
+    async def open(self, on_datagram: OnDatagram, duties: Supervisor) -> None:
+        """Without a loop that could end: an error of the callback ends the simulation."""
         self._address = self._network.bind(self, self._address)
         self._machine = self._network.machine(self._address)
         self.on_datagram = on_datagram

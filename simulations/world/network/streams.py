@@ -13,9 +13,13 @@ from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
+<<<<<<< HEAD
 from dhtstore.tasks import all_ended
 from simulations.world.network.machine import Machine
 from simulations.world.network.network import SimNetwork
+=======
+from dhtstore.tasks import Supervisor, tell_the_loop
+>>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)
 from simulations.world.network.pipe import Pipe
 from simulations.world.network.stream import SimStream
 
@@ -50,14 +54,20 @@ class SimStreamTransport:
         self._key = public_key
         self._on_stream: OnStream | None = None
         self._streams: dict[SimStream, None] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._serving = Supervisor(on_failure=tell_the_loop)  # a task for each accepted stream
         self._handshakes = 0
         self._alive = True
 
     # --- accepting --------------------------------------------------------------------------
 
+<<<<<<< HEAD
     async def listen(self, port: int, on_stream: OnStream) -> None:
         address = Address(self.machine.address.host, port)
+=======
+    async def listen(self, port: int, on_stream: OnStream, duties: Supervisor) -> None:
+        """Without a loop that could end: the network hands over each stream."""
+        address = Address(self._machine.address.host, port)
+>>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)
         if not port:
             address = Address(address.host, self._network.free_port(address.host))
         machine = self._network.machine(address)
@@ -77,7 +87,7 @@ class SimStreamTransport:
         return self.machine.address
 
     def _begin_handshake(self) -> bool:
-        full = self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._tasks) >= CONNECTIONS_MAX
+        full = self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._serving) >= CONNECTIONS_MAX
         if self._on_stream is None or full:
             return False
         self._handshakes += 1
@@ -89,27 +99,7 @@ class SimStreamTransport:
             stream.abort()
             return
         self._streams[stream] = None
-        task = self._network.loop.create_task(
-            self._serve(self._on_stream, stream), name=f"{self.local} serves {stream.remote}"
-        )
-        self._tasks[task] = None
-        task.add_done_callback(self._served)
-
-    @staticmethod
-    async def _serve(on_stream: OnStream, stream: SimStream) -> None:
-        try:
-            await on_stream(stream)
-        finally:
-            stream.abort()
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        """A stream that ends in an error of a peer is over; anything else is a bug to be seen."""
-        del self._tasks[task]
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, DhtstoreError):
-            self._network.loop.call_exception_handler(
-                {"message": f"{task.get_name()} failed", "exception": error}
-            )
+        self._serving.spawn(_serve(self._on_stream, stream), f"{self.local} serves {stream.remote}")
 
     # --- dialling ---------------------------------------------------------------------------
 
@@ -201,14 +191,14 @@ class SimStreamTransport:
                 stream.vanish()
             else:
                 stream.abort()
-        for task in list(self._tasks):
-            task.cancel()
+        self._serving.cancel()
 
     async def close(self) -> None:
         self._stop_listening()
         self.machine.tenants.pop(self, None)
         for stream in list(self._streams):
             stream.abort()
+<<<<<<< HEAD
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -218,3 +208,15 @@ class SimStreamTransport:
         self._alive, self._on_stream = False, None
         if self._listeners.get(self.machine.address) is self:
             del self._listeners[self.machine.address]
+=======
+        await self._serving.close()
+
+
+async def _serve(on_stream: OnStream, stream: SimStream) -> None:
+    try:
+        await on_stream(stream)
+    except DhtstoreError:
+        return  # of the peer: it costs only its stream
+    finally:
+        stream.abort()
+>>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)
