@@ -35,6 +35,8 @@ CLOCKS_AND_DICE = frozenset(
     }
 )
 CLOCK_AND_DICE_IMPORTS = frozenset({"time.time", "time.time_ns", "os.urandom", "os.getrandom"})
+TASK_CALLS = frozenset({"create_task", "ensure_future", "run_coroutine_threadsafe"})
+TASK_GROUPS = frozenset({"asyncio.gather", "asyncio.wait_for", "asyncio.TaskGroup"})
 ENTRY_POINTS = {
     "dhtstore.__main__": "python -m dhtstore",
     "dhtstore.cli.main": "the dhtstore command, named in pyproject.toml",
@@ -135,6 +137,12 @@ def test_nothing_is_left_unfinished() -> None:
     forbid("unfinished", found)
 
 
+def test_only_tasks_makes_tasks() -> None:
+    """Whatever runs by itself has an owner, who sees it fail: a Supervisor, or who waits."""
+    outside = [module for module in modules("dhtstore") if module.name != "dhtstore.tasks"]
+    forbid("tasks made outside dhtstore/tasks.py", (row for m in outside for row in _spawning(m)))
+
+
 def test_only_net_reads_the_clock_and_rolls_dice() -> None:
     outside = [module for module in modules("dhtstore") if module.room != "net"]
     forbid(
@@ -183,6 +191,15 @@ def _classes(*packages: str) -> Iterator[tuple[Module, ast.ClassDef]]:
 
 def _is_conjunction(test: ast.expr) -> bool:
     return isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)
+
+
+def _spawning(module: Module) -> Iterator[str]:
+    for call, line in module.calls():
+        if call.rpartition(".")[2] in TASK_CALLS or call in TASK_GROUPS:
+            yield f"{module.at(line)} calls {call}"
+    for found in module.imports():
+        if found.name in TASK_GROUPS:
+            yield f"{module.at(found.line)} imports {found.name}"
 
 
 def _impure(module: Module) -> Iterator[str]:

@@ -51,7 +51,7 @@ async def hosted(
         local = LocalServer(home.socket_path, handler(node))
         try:
             joined = await node.join(seeds, trust_in(home, learn_seed))
-            await local.open()
+            await local.open(node.duties)
             keep_settings(home, settings)
             yield Hosted(node, joined)
         finally:

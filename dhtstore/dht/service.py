@@ -24,7 +24,6 @@ from dhtstore.tasks import Supervisor
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto, Endpoint, Entropy
-    from dhtstore.tasks import Supervisor
     from dhtstore.trace import Tracer
 
 L = TypeVar("L", bound=Lookup)

@@ -63,9 +63,7 @@ class Endpoint(Protocol):
     def local(self) -> Address:
         """Where it listens; valid after ``open``."""
 
-    async def open(
-        self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor
-    ) -> None:
+    async def open(self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor) -> None:
         """Bind and start receiving; raises AddressInUse.
 
         The loops that receive and send are ``duties``, whose end their owner hears of; a

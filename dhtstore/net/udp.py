@@ -66,9 +66,7 @@ class UdpEndpoint:
             raise LocalProtocolError("an endpoint has no address before it is open")
         return self._local
 
-    async def open(
-        self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor
-    ) -> None:
+    async def open(self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor) -> None:
         sock = self._bind()
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: Protocol(self._received, self._errors, self._drained), sock=sock

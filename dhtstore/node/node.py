@@ -59,7 +59,7 @@ class Node:
             entropy=ports.entropy,
             endpoint=ports.endpoint,
             tracer=ports.tracer,
-            duties=self._duties,
+            duties=self.duties,
             own_record=self.identity.record,
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
@@ -94,7 +94,7 @@ class Node:
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
-        await self.dht.start(self.duties)
+        await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self.reprovide.run(), "reprovide")

@@ -12,6 +12,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.crypto import Ed25519Signer
 from dhtstore.net.ports import Stream, StreamTransport
 from dhtstore.net.tcp import TlsTransport
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -46,7 +47,7 @@ Scene = Callable[[World], Awaitable[None]]
 
 
 async def _play(world: World, port: int, scene: Scene) -> None:
-    await world.b.listen(port, world.keep)
+    await world.b.listen(port, world.keep, Supervisor())
     try:
         await scene(world)
     finally:

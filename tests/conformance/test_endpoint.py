@@ -13,6 +13,7 @@ from dhtstore.model.contact import Address
 from dhtstore.net.ports import Endpoint
 from dhtstore.net.udp import UdpEndpoint
 from dhtstore.params import DATAGRAM_MAX_BYTES
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -58,8 +59,8 @@ class Inbox:
 
 async def _pair(make: Make) -> tuple[Endpoint, Endpoint, Inbox]:
     a, b, inbox = make(ANY_PORT), make(ANY_PORT), Inbox()
-    await a.open(Inbox())
-    await b.open(inbox)
+    await a.open(Inbox(), Supervisor())
+    await b.open(inbox, Supervisor())
     return a, b, inbox
 
 
@@ -117,7 +118,7 @@ def test_a_taken_address_is_refused(play: Callable[[Scene], None]) -> None:
     async def scene(make: Make) -> None:
         a, b, _ = await _pair(make)
         with pytest.raises(AddressInUse):
-            await make(a.local).open(Inbox())
+            await make(a.local).open(Inbox(), Supervisor())
         await a.close()
         await b.close()
 
@@ -132,7 +133,7 @@ def test_closed_or_not_yet_open_sends_nothing(play: Callable[[Scene], None]) -> 
         assert not a.send(b"late", b.local)
         await a.close()  # twice is once
         again = make(ANY_PORT)
-        await again.open(Inbox())
+        await again.open(Inbox(), Supervisor())
         again.send(b"first heard", b.local)
         assert (await inbox.get())[0] == b"first heard"
         await again.close()
@@ -144,12 +145,12 @@ def test_closed_or_not_yet_open_sends_nothing(play: Callable[[Scene], None]) -> 
 def test_a_reply_can_be_sent_from_the_callback(play: Callable[[Scene], None]) -> None:
     async def scene(make: Make) -> None:
         a, b, inbox = make(ANY_PORT), make(ANY_PORT), Inbox()
-        await a.open(inbox)
+        await a.open(inbox, Supervisor())
 
         def mirror(data: bytes, source: Address) -> None:
             b.send(data[::-1], source)
 
-        await b.open(mirror)
+        await b.open(mirror, Supervisor())
         assert a.send(b"abc", b.local)
         assert await inbox.get() == (b"cba", b.local)
         await a.close()

@@ -11,6 +11,7 @@ from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
 from dhtstore.model.contact import Address
 from dhtstore.net.ports import Stream
 from dhtstore.params import KIB, MIB
+from dhtstore.tasks import Supervisor
 from tests.conformance.stream_worlds import (
     KEY_A,
     KEY_B,
@@ -176,7 +177,7 @@ def test_dialling_after_the_acceptor_closed_fails(play: Play) -> None:
 def test_a_port_is_taken_once(play: Play) -> None:
     async def scene(world: World) -> None:
         with pytest.raises(AddressInUse):
-            await world.b.listen(world.where_b().port, world.keep)
+            await world.b.listen(world.where_b().port, world.keep, Supervisor())
 
     play(scene)
 

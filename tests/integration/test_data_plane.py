@@ -96,7 +96,7 @@ async def machine(network: str = "main") -> AsyncIterator[Machine]:
         handlers={GetBlocks: BlockServer(store, blocking).serve},
         supervisor=supervisor,
     )
-    await links.listen(0)
+    await links.listen(0, supervisor)
     address = Address("127.0.0.1", transport.port)
     try:
         yield Machine(address, crypto, store, blocking, links, transport)

@@ -5,11 +5,13 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from dhtstore.errors import HomeInUse, HomeUnusable, NotRunning, RemoteProtocolError
 from dhtstore.net.local import async_client
+from dhtstore.net.local import server as local_server
 from dhtstore.net.local.client import connected, converse, send_request
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import LocalServer, Send
@@ -23,6 +25,8 @@ from dhtstore.operations.messages import (
     operation_of,
 )
 from dhtstore.operations.operation import unwatched
+from dhtstore.tasks import Supervisor
+from tests.integration.duties import Duties
 
 HELLO = encode_operation(ListDirectory(target="hello"), None)
 
@@ -56,7 +60,7 @@ async def test_a_request_with_descriptors_is_answered(path: Path, tmp_path: Path
     (tmp_path / "b").write_text("second")
     files = [os.open(tmp_path / name, os.O_RDONLY) for name in "ab"]
     server = LocalServer(path, echo)
-    await server.open()
+    await server.open(Supervisor())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     found = await asyncio.to_thread(ask, path, "hello", files)
     assert found == [entry("hello"), entry("first"), entry("second")]
@@ -69,7 +73,7 @@ async def test_a_request_with_descriptors_is_answered(path: Path, tmp_path: Path
 
 async def test_a_program_with_an_event_loop_asks_without_a_thread(path: Path) -> None:
     server = LocalServer(path, echo)
-    await server.open()
+    await server.open(Supervisor())
     found = await async_client.converse(path, conversation("hello"), [])
     assert found == [entry("hello")]
     await server.close()
@@ -86,7 +90,7 @@ async def test_cancelling_who_asks_cancels_the_work(path: Path) -> None:
             ended.set()
 
     server = LocalServer(path, hang)
-    await server.open()
+    await server.open(Supervisor())
     asking = asyncio.create_task(async_client.converse(path, conversation("x"), []))
     await started.wait()
     asking.cancel()
@@ -105,7 +109,7 @@ async def test_passed_descriptors_are_closed_when_the_command_ends(path: Path) -
         send(encode_result([]))
 
     server = LocalServer(path, keep)
-    await server.open()
+    await server.open(Supervisor())
     read_end, write_end = os.pipe()
     await asyncio.to_thread(ask, path, "keep", [write_end])
     await server.close()
@@ -125,7 +129,7 @@ async def test_work_is_cancelled_when_the_client_leaves(path: Path) -> None:
             ended.set()
 
     server = LocalServer(path, hang)
-    await server.open()
+    await server.open(Supervisor())
     with connected(path) as client:
         send_request(client, HELLO, [])
         await started.wait()
@@ -142,7 +146,7 @@ async def test_closing_the_server_tells_the_client(path: Path) -> None:
         await asyncio.Event().wait()
 
     server = LocalServer(path, hang)
-    await server.open()
+    await server.open(Supervisor())
     asking = asyncio.create_task(asyncio.to_thread(ask, path, "hang", []))
     await started.wait()
     await server.close()
@@ -159,16 +163,51 @@ async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(path: Path) -> N
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     server = LocalServer(path, echo)
-    await server.open()
+    await server.open(Supervisor())
     with pytest.raises(HomeInUse):
-        await LocalServer(path, echo).open()
+        await LocalServer(path, echo).open(Supervisor())
     assert await asyncio.to_thread(ask, path, "on", []) == [entry("on")]
     await server.close()
 
 
+async def test_a_socket_that_breaks_ends_the_duty_that_accepts(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(listener: socket.socket) -> NoReturn:
+        raise OSError("not a socket any more")
+
+    monkeypatch.setattr(local_server, "next_connection", broken)
+    server, duties = LocalServer(path, echo), Duties()
+    await server.open(duties)
+    name, error = await duties.ended.get()
+    assert (name, str(error)) == ("accept-commands", "not a socket any more")
+    await server.close()
+
+
+async def test_a_bug_in_a_command_is_told_and_costs_only_its_connection(path: Path) -> None:
+    problems: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(repr(context["exception"])))
+
+    async def broken(body: bytes, descriptors: list[int], send: Send) -> None:
+        if operation_of(decode_request(body)) == ListDirectory(target="break"):
+            raise KeyError("a bug")
+        await echo(body, descriptors, send)
+
+    server, duties = LocalServer(path, broken), Duties()
+    await server.open(duties)
+    with pytest.raises(NotRunning, match="stopped while"):
+        await asyncio.to_thread(ask, path, "break", [])
+    assert await asyncio.to_thread(ask, path, "on", []) == [entry("on")]
+    assert problems == ["KeyError('a bug')"]
+    await server.close()
+    assert duties.ended.empty()
+    assert len(duties) == 0
+
+
 async def test_a_path_that_cannot_be_bound(tmp_path: Path) -> None:
     with pytest.raises(HomeUnusable):
-        await LocalServer(tmp_path / "missing" / "node.sock", echo).open()
+        await LocalServer(tmp_path / "missing" / "node.sock", echo).open(Supervisor())
 
 
 @pytest.mark.parametrize(
@@ -181,7 +220,7 @@ async def test_a_path_that_cannot_be_bound(tmp_path: Path) -> None:
 )
 async def test_nonsense_costs_only_its_connection(path: Path, message: bytes) -> None:
     server = LocalServer(path, echo)
-    await server.open()
+    await server.open(Supervisor())
 
     def talk_nonsense() -> bytes:
         with socket.socket(socket.AF_UNIX) as raw:
@@ -200,7 +239,7 @@ async def test_nonsense_costs_only_its_connection(path: Path, message: bytes) ->
 
 async def test_too_many_descriptors_are_refused_and_closed(path: Path) -> None:
     server = LocalServer(path, echo)
-    await server.open()
+    await server.open(Supervisor())
     read_end, write_end = os.pipe()
     ends = [write_end, *(os.dup(write_end) for _ in range(4))]
     with pytest.raises(NotRunning):

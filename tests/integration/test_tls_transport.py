@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -16,11 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dhtstore.errors import AddressInUse, ConnectionLost, RefusedByNetwork
 from dhtstore.model.contact import Address
-from dhtstore.net import tcp
+from dhtstore.net import accepting, tcp
 from dhtstore.net.certificate import client_context, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tcp import TlsTransport
 from dhtstore.params import ALPN, HANDSHAKE_TIMEOUT_S
+from dhtstore.tasks import Supervisor
+from tests.integration.duties import Duties
 
 SEED = b"s" * 32
 
@@ -56,7 +60,7 @@ async def listening() -> AsyncIterator[Listening]:
     world = Listening()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: world.problems.append(repr(context)))
-    await world.transport.listen(0, world.echo)
+    await world.transport.listen(0, world.echo, Supervisor())
     yield world
     await world.transport.close()
     assert world.problems == []
@@ -209,7 +213,7 @@ async def test_nobody_listening_is_a_lost_connection() -> None:
 async def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     transport = TlsTransport("192.0.2.1", SEED)  # TEST-NET-1, RFC 5737
     with pytest.raises(AddressInUse):
-        await transport.listen(0, Listening().echo)
+        await transport.listen(0, Listening().echo, Supervisor())
     await transport.close()
 
 
@@ -218,4 +222,36 @@ async def test_the_proved_key_is_the_ed25519_key_of_the_seed(listening: Listenin
     stream = await transport.dial(listening.address, None, 5.0)
     expected = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
     assert stream.remote_key == expected
+    await transport.close()
+
+
+async def test_a_listening_socket_that_breaks_ends_the_duty_that_accepts() -> None:
+    transport, duties = TlsTransport("127.0.0.1", SEED), Duties()
+    await transport.listen(0, Listening().echo, duties)
+    assert transport._socket is not None
+    transport._socket.shutdown(socket.SHUT_RDWR)  # accept(2) gives EINVAL from now on
+    assert (await duties.ended.get())[0] == "accept-streams"
+    await transport.close()
+
+
+async def test_running_out_of_descriptors_ends_no_duty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "ACCEPT_PAUSE_S", 0.01)
+    transport, duties, world = TlsTransport("127.0.0.1", SEED), Duties(), Listening()
+    await transport.listen(0, world.echo, duties)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = socket.create_connection(("127.0.0.1", transport.port))
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        await asyncio.sleep(0.05)  # it cannot accept and tries again
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    waiting.close()
+    client = TlsTransport("127.0.0.1", b"c" * 32)
+    stream = await client.dial(Address("127.0.0.1", transport.port), None, 5.0)
+    await stream.write(b"!")
+    assert await stream.read_exactly(1) == b"!"
+    assert duties.ended.empty()
+    await client.close()
     await transport.close()

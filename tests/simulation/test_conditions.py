@@ -12,6 +12,7 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.machine import NAT_MAPPING_S
@@ -40,7 +41,9 @@ class Bad:
 
     async def endpoint(self, address: Address) -> SimEndpoint:
         endpoint = self.network.endpoint(address)
-        await endpoint.open(lambda data, source: self.seen.append((self.loop.time(), data)))
+        await endpoint.open(
+            lambda data, source: self.seen.append((self.loop.time(), data)), Supervisor()
+        )
         return endpoint
 
 
@@ -135,7 +138,7 @@ def test_behind_a_nat_one_can_dial_but_not_be_dialled() -> None:
         a = streams.transport(A, PublicKey(b"a" * 32))
         b = streams.transport(B, PublicKey(b"b" * 32))
         for transport, address in ((a, A), (b, B)):
-            await transport.listen(address.port, serve)
+            await transport.listen(address.port, serve, Supervisor())
         bad.network.machine(B).hide()
         with pytest.raises(ConnectionLost, match="did not answer"):
             await a.dial(B, None, 5.0)

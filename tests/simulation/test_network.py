@@ -14,6 +14,7 @@ import pytest
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address
 from dhtstore.params import DATAGRAM_MAX_BYTES
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency, UniformLatency
 from simulations.world.network.network import SimNetwork
@@ -47,8 +48,8 @@ def play(scene: Callable[[VirtualLoop, SimNetwork, Received], Awaitable[None]]) 
 def test_a_datagram_arrives_after_the_latency_never_inline() -> None:
     async def scene(loop: VirtualLoop, network: SimNetwork, seen: Received) -> None:
         a, b = network.endpoint(A), network.endpoint(B)
-        await a.open(receiver(loop, []))
-        await b.open(receiver(loop, seen))
+        await a.open(receiver(loop, []), Supervisor())
+        await b.open(receiver(loop, seen), Supervisor())
         assert a.send(b"hello", B)
         assert a.send(b"self", A)
         assert seen == []
@@ -60,7 +61,7 @@ def test_what_cannot_be_sent_is_refused() -> None:
     async def scene(loop: VirtualLoop, network: SimNetwork, seen: Received) -> None:
         a = network.endpoint(A)
         assert not a.send(b"not open yet", B)
-        await a.open(receiver(loop, seen))
+        await a.open(receiver(loop, seen), Supervisor())
         assert not a.send(b"other family", Address("::1", 7400))
         assert not a.send(b"no port", Address("10.0.0.2", 0))
         assert not a.send(b"no host", Address("nowhere", 1))
@@ -68,10 +69,10 @@ def test_what_cannot_be_sent_is_refused() -> None:
         assert not a.send(b"", B)
         assert a.send(b"to nobody", C)
         with pytest.raises(AddressInUse):
-            await network.endpoint(A).open(receiver(loop, seen))
+            await network.endpoint(A).open(receiver(loop, seen), Supervisor())
         await a.close()
         assert not a.send(b"closed", B)
-        await network.endpoint(A).open(receiver(loop, seen))
+        await network.endpoint(A).open(receiver(loop, seen), Supervisor())
 
     assert play(scene) == []
 
@@ -79,8 +80,8 @@ def test_what_cannot_be_sent_is_refused() -> None:
 def test_port_0_picks_different_ports() -> None:
     async def scene(loop: VirtualLoop, network: SimNetwork, seen: Received) -> None:
         a, b = (network.endpoint(Address("127.0.0.1", 0)) for _ in range(2))
-        await a.open(receiver(loop, []))
-        await b.open(receiver(loop, seen))
+        await a.open(receiver(loop, []), Supervisor())
+        await b.open(receiver(loop, seen), Supervisor())
         assert 0 < a.local.port != b.local.port > 0
         assert a.send(b"hi", b.local)
 
@@ -91,7 +92,7 @@ def test_partitions_cut_also_what_travels_and_heal() -> None:
     async def scene(loop: VirtualLoop, network: SimNetwork, seen: Received) -> None:
         a, b, c = (network.endpoint(address) for address in (A, B, C))
         for endpoint in (a, b, c):
-            await endpoint.open(receiver(loop, seen))
+            await endpoint.open(receiver(loop, seen), Supervisor())
         a.send(b"travelling", B)
         network.partition([[A, C]])
         a.send(b"cut", B)
@@ -106,14 +107,14 @@ def test_partitions_cut_also_what_travels_and_heal() -> None:
 def test_a_crashed_machine_neither_hears_nor_speaks_and_can_come_back() -> None:
     async def scene(loop: VirtualLoop, network: SimNetwork, seen: Received) -> None:
         a, b = network.endpoint(A), network.endpoint(B)
-        await a.open(receiver(loop, []))
-        await b.open(receiver(loop, seen))
+        await a.open(receiver(loop, []), Supervisor())
+        await b.open(receiver(loop, seen), Supervisor())
         network.crash(B)
         a.send(b"lost", B)
         assert not b.send(b"from the dead", A)
         await asyncio.sleep(1)
         again = network.endpoint(B)
-        await again.open(receiver(loop, seen))
+        await again.open(receiver(loop, seen), Supervisor())
         await b.close()  # the old one must not unbind the new one
         a.send(b"heard", B)
 
@@ -126,8 +127,8 @@ def test_loss_is_about_the_rate_asked_for() -> None:
 
     async def main() -> None:
         a, b = network.endpoint(A), network.endpoint(B)
-        await a.open(receiver(loop, []))
-        await b.open(receiver(loop, seen))
+        await a.open(receiver(loop, []), Supervisor())
+        await b.open(receiver(loop, seen), Supervisor())
         for _ in range(5000):
             a.send(b"x", B)
         await asyncio.sleep(1)
@@ -167,7 +168,7 @@ def digest(seed: int, extra: bytes = b"") -> tuple[str, int]:
                 if len(data) > 1:
                     send(data[1:], source)
 
-            await endpoint.open(reply)
+            await endpoint.open(reply, Supervisor())
         for _ in range(200):
             choose.choice(endpoints).send(choose.randbytes(9) + extra, choose.choice(addresses))
             await asyncio.sleep(0.01)

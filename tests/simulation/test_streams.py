@@ -13,6 +13,7 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.params import INBOUND_HANDSHAKES_MAX, MIB
+from dhtstore.tasks import Supervisor
 from simulations.errors import UnhandledErrors
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
@@ -41,7 +42,7 @@ class Pair:
         await asyncio.sleep(1e6)
 
     async def connect(self) -> tuple[Stream, Stream]:
-        await self.b.listen(B.port, self.keep)
+        await self.b.listen(B.port, self.keep, Supervisor())
         near = await self.a.dial(B, KEY_B, 5.0)
         return near, await self.accepted.get()
 
@@ -204,7 +205,7 @@ def test_abort_wakes_a_waiting_writer() -> None:
 
 def test_the_wrong_key_is_refused_and_nobody_is_served() -> None:
     async def scene(pair: Pair) -> None:
-        await pair.b.listen(B.port, pair.keep)
+        await pair.b.listen(B.port, pair.keep, Supervisor())
         with pytest.raises(RefusedByNetwork):
             await pair.a.dial(B, KEY_A, 5.0)
         await asyncio.sleep(1)
@@ -216,7 +217,7 @@ def test_the_wrong_key_is_refused_and_nobody_is_served() -> None:
 
 def test_dialling_nobody_fails_as_the_machine_would() -> None:
     async def scene(pair: Pair) -> None:
-        await pair.network.endpoint(B).open(lambda data, source: None)
+        await pair.network.endpoint(B).open(lambda data, source: None, Supervisor())
         with pytest.raises(ConnectionLost, match="nothing listens"):
             await pair.a.dial(B, None, 5.0)
         assert pair.loop.time() == pytest.approx(0.2)
@@ -231,16 +232,16 @@ def test_dialling_nobody_fails_as_the_machine_would() -> None:
 
 def test_listening_twice_is_refused() -> None:
     async def scene(pair: Pair) -> None:
-        await pair.b.listen(B.port, pair.keep)
+        await pair.b.listen(B.port, pair.keep, Supervisor())
         with pytest.raises(AddressInUse):
-            await pair.streams.transport(B, KEY_A).listen(B.port, pair.keep)
+            await pair.streams.transport(B, KEY_A).listen(B.port, pair.keep, Supervisor())
 
     play(scene)
 
 
 def test_handshakes_are_bounded() -> None:
     async def scene(pair: Pair) -> None:
-        await pair.b.listen(B.port, pair.keep)
+        await pair.b.listen(B.port, pair.keep, Supervisor())
         dials = [pair.a.dial(B, None, 5.0) for _ in range(INBOUND_HANDSHAKES_MAX + 3)]
         outcomes = await asyncio.gather(*dials, return_exceptions=True)
         assert sum(isinstance(outcome, ConnectionLost) for outcome in outcomes) == 3
@@ -254,7 +255,7 @@ def test_the_served_call_owns_its_stream() -> None:
         async def serve(stream: Stream) -> None:
             await stream.write(await stream.read_exactly(2))
 
-        await pair.b.listen(B.port, serve)
+        await pair.b.listen(B.port, serve, Supervisor())
         near = await pair.a.dial(B, None, 5.0)
         await near.write(b"hi")
         assert await near.read_exactly(2) == b"hi"
@@ -271,7 +272,7 @@ def test_a_bug_while_serving_is_seen_and_a_lost_peer_is_not_one() -> None:
                 raise LookupError("a bug")
             await stream.read_exactly(1)
 
-        await pair.b.listen(B.port, serve)
+        await pair.b.listen(B.port, serve, Supervisor())
         for word in (b"!", b"."):
             near = await pair.a.dial(B, None, 5.0)
             await near.write(word)
@@ -328,7 +329,7 @@ def test_a_silent_crash_is_noticed_only_when_the_machine_is_back() -> None:
         with pytest.raises(ConnectionLost, match="did not answer"):
             await pair.a.dial(B, None, 5.0)
         again = pair.streams.transport(B, KEY_B)
-        await again.listen(B.port, pair.keep)
+        await again.listen(B.port, pair.keep, Supervisor())
         await near.write(b"hello?")
         with pytest.raises(ConnectionLost, match="reset"):
             await reading
@@ -352,7 +353,7 @@ def test_nothing_is_kept_of_finished_streams() -> None:
         async def serve(stream: Stream) -> None:
             await stream.read_exactly(1)
 
-        await pair.b.listen(B.port, serve)
+        await pair.b.listen(B.port, serve, Supervisor())
         for _ in range(20):
             near = await pair.a.dial(B, None, 5.0)
             await near.write(b"x")
@@ -364,4 +365,4 @@ def test_nothing_is_kept_of_finished_streams() -> None:
 
 
 def _kept(transport: SimStreamTransport) -> int:
-    return len(transport._streams) + len(transport._tasks) + transport._handshakes
+    return len(transport._streams) + len(transport._serving) + transport._handshakes

@@ -24,6 +24,7 @@ from dhtstore.operations.messages import (
     REQUEST_MAX_BYTES,
     body_length,
 )
+from dhtstore.tasks import Supervisor, all_ended, tell_the_loop
 
 CLIENTS_MAX: Final = 64
 REQUEST_TIMEOUT_S: Final = 10.0  # a client that connects and stays silent

@@ -13,13 +13,9 @@ from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
-<<<<<<< HEAD
-from dhtstore.tasks import all_ended
+from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.world.network.machine import Machine
 from simulations.world.network.network import SimNetwork
-=======
-from dhtstore.tasks import Supervisor, tell_the_loop
->>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)
 from simulations.world.network.pipe import Pipe
 from simulations.world.network.stream import SimStream
 
@@ -60,14 +56,9 @@ class SimStreamTransport:
 
     # --- accepting --------------------------------------------------------------------------
 
-<<<<<<< HEAD
-    async def listen(self, port: int, on_stream: OnStream) -> None:
-        address = Address(self.machine.address.host, port)
-=======
     async def listen(self, port: int, on_stream: OnStream, duties: Supervisor) -> None:
         """Without a loop that could end: the network hands over each stream."""
-        address = Address(self._machine.address.host, port)
->>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)
+        address = Address(self.machine.address.host, port)
         if not port:
             address = Address(address.host, self._network.free_port(address.host))
         machine = self._network.machine(address)
@@ -198,18 +189,12 @@ class SimStreamTransport:
         self.machine.tenants.pop(self, None)
         for stream in list(self._streams):
             stream.abort()
-<<<<<<< HEAD
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await all_ended(tasks)
+        await self._serving.close()
 
     def _stop_listening(self) -> None:
         self._alive, self._on_stream = False, None
         if self._listeners.get(self.machine.address) is self:
             del self._listeners[self.machine.address]
-=======
-        await self._serving.close()
 
 
 async def _serve(on_stream: OnStream, stream: SimStream) -> None:
@@ -219,4 +204,3 @@ async def _serve(on_stream: OnStream, stream: SimStream) -> None:
         return  # of the peer: it costs only its stream
     finally:
         stream.abort()
->>>>>>> e9efaf1 (Make accepting and the socket loops duties whose end fails the node)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Address, Contact
+from dhtstore.tasks import Supervisor
 from dhtstore.wire import datagram, envelope
 from dhtstore.wire.datagram import Request
 from simulations.world.ports.crypto import SimCrypto
@@ -28,7 +29,7 @@ class Rogue:
         self.heard: list[bytes] = []
 
     async def open(self) -> Rogue:
-        await self.endpoint.open(self._on_datagram)
+        await self.endpoint.open(self._on_datagram, Supervisor())
         return self
 
     def _on_datagram(self, data: bytes, source: Address) -> None:

@@ -107,7 +107,7 @@ class World:
     ) -> Peer:
         peer = Peer(self, name, handlers or {})
         self.peers.append(peer)
-        await peer.links.listen(peer.address.port)
+        await peer.links.listen(peer.address.port, peer.supervisor)
         return peer
 
     async def close(self) -> None:

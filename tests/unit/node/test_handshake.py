@@ -12,6 +12,7 @@ from dhtstore.net.ports import Stream
 from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.node.links.handshake import _signed_bytes
 from dhtstore.params import HANDSHAKE_FRAME_MAX_BYTES, HANDSHAKE_TIMEOUT_S, PROTOCOL_VERSION
+from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import PREFIX, AnyMessage, Auth, Hello, Refused, Welcome
 from tests.unit.node.data_plane import Peer, World, play
 
@@ -175,7 +176,7 @@ def test_an_acceptor_that_says_nothing_does_not_hold_the_dialler() -> None:
         async def listen(stream: Stream) -> None:
             await stream.read_exactly(10**6)
 
-        await mute.listen(7400, listen)
+        await mute.listen(7400, listen, Supervisor())
         with pytest.raises(ConnectionLost):
             await a.links.to(key, [Address("10.0.0.9", 7400)], 5.0)
         await mute.close()

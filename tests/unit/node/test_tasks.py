@@ -26,6 +26,51 @@ async def test_a_failure_is_told_with_its_name() -> None:
     assert len(supervisor) == 0
 
 
+class Told:
+    """What a supervisor told of failures."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str]] = []
+        self.supervisor = Supervisor(on_failure=self._note)
+
+    def _note(self, name: str, error: BaseException) -> None:
+        self.failures.append((name, repr(error)))
+
+
+async def test_a_duty_that_returns_has_failed_and_other_work_has_not() -> None:
+    told = Told()
+    tasks = [
+        told.supervisor.spawn(asyncio.sleep(0), "work"),
+        told.supervisor.spawn_duty(asyncio.sleep(0), "listening"),
+    ]
+    await asyncio.wait(tasks)
+    assert told.failures == [("listening", "DutyFailed('it returned')")]
+
+
+async def test_a_duty_whose_work_is_cancelled_under_it_has_failed() -> None:
+    told, waited_for = Told(), asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        await waited_for
+
+    duty = told.supervisor.spawn_duty(wait(), "listening")
+    await asyncio.sleep(0)
+    waited_for.cancel()
+    await asyncio.wait([duty])
+    assert told.failures == [("listening", "DutyFailed('what it waited for was cancelled')")]
+
+
+async def test_a_duty_that_its_owner_ends_has_not_failed() -> None:
+    told = Told()
+    one = told.supervisor.spawn_duty(asyncio.Event().wait(), "one")
+    told.supervisor.spawn_duty(asyncio.Event().wait(), "other")
+    await asyncio.sleep(0)
+    one.cancel()
+    await asyncio.wait([one])
+    await told.supervisor.close()
+    assert told.failures == []
+
+
 async def test_close_cancels_in_the_order_of_creation_and_waits() -> None:
     ended: list[int] = []
 
