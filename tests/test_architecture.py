@@ -36,6 +36,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.content": (("codec",), ("build", "dag")),
     "dhtstore.store": (("disk",), ("blocks", "ledger", "files", "home")),
+    "dhtstore.net": (
+        ("ports",),
+        ("accepting", "addresses", "certificate", "clock", "crypto", "threads", "tls_stream"),
+        ("local", "tcp", "udp"),
+    ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.cli": (
         ("exits",),
