@@ -80,6 +80,11 @@ class Supervisor:
         task.add_done_callback(lambda done: self._ended(number, name, failure(done)))
         return task
 
+    async def settle(self, at_most_s: float) -> None:
+        """Let what runs now come to its end, but wait no longer than that."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=at_most_s)
+
     def _ended(self, number: int, name: str, error: BaseException | None) -> None:
         del self._tasks[number]
         if error is not None:

@@ -13,7 +13,7 @@ from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import unwatched
-from dhtstore.tasks import all_ended
+from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.checkers import PromiseJournal
 from simulations.events.workload import OperationKind, UserAction, object_bytes
 from simulations.nodes.counted_lookup import LookupResult, look_up
@@ -37,7 +37,7 @@ class Users:
         self.journal = PromiseJournal()
         self.roots: dict[int, Cid] = {}
         self._putting: dict[int, asyncio.Task[None]] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks = Supervisor(on_failure=tell_the_loop)
         self._numbers: dict[bytes, int] = {}
         self._nearest = TrueClosest((), self._findable)
 
@@ -48,9 +48,7 @@ class Users:
         if number is None:
             return
         name = f"{operation.kind} at {number}"
-        task = self._population.loop.create_task(self._do(operation, number), name=name)
-        self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
+        task = self._tasks.spawn(self._do(operation, number), name)
         if operation.kind is OperationKind.PUT:
             self._putting[operation.object] = task
 
@@ -61,20 +59,11 @@ class Users:
 
     async def settle(self, at_most_s: float) -> None:
         """Let what runs come to its end."""
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=at_most_s)
+        await self._tasks.settle(at_most_s)
 
     async def close(self) -> None:
         """Cancel what still runs."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await all_ended(tasks)
-        for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self._population.loop.call_exception_handler(
-                    {"message": f"{task.get_name()} failed while it ended", "exception": error}
-                )
+        await self._tasks.close()
 
     def _client(self, wanted: int) -> int | None:
         members = self._population.members

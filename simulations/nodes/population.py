@@ -19,7 +19,7 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.tasks import run_all
+from dhtstore.tasks import Supervisor, run_all, tell_the_loop
 from dhtstore.wire.ticket import Ticket
 from simulations.seeds import derived_seed
 from simulations.world.loop.current_node import CURRENT_NODE
@@ -93,7 +93,7 @@ class Population:
         self.lives = 0
         self.zombies: dict[int, list[str]] = {}
         self._ended = 0
-        self._reapers: dict[int, asyncio.Task[None]] = {}
+        self._reapers = Supervisor(on_failure=tell_the_loop)
 
     def add(self, settings: NodeSettings) -> Member:
         """One more machine."""
@@ -202,8 +202,7 @@ class Population:
             member.disk.pull()
             life = member.life
             self._cancel(life)
-            reaper = self.loop.create_task(self._reap(number, life), name=f"reap life {life}")
-            self._reapers[life] = reaper
+            self._reapers.spawn(self._reap(number, life), f"reap life {life}")
 
     def _cancel(self, life: int) -> int:
         tasks = self.loop.tasks_of(life)
@@ -218,7 +217,6 @@ class Population:
             if not self._cancel(life):
                 break
         self._bury(number, life)
-        del self._reapers[life]
 
     def _bury(self, number: int, life: int) -> None:
         """Note what lives on, and free now and then what does not: a node is a cycle of objects."""

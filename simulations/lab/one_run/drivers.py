@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from dhtstore.errors import DhtstoreError
-from dhtstore.tasks import Supervisor
+from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.events import churn
 from simulations.events.fault_injection import FaultInjector
 from simulations.events.fault_schedule import Fault, schedule
@@ -23,7 +23,7 @@ class Drivers:
 
     def __init__(self, world: World, faults: list[Fault] | None = None) -> None:
         self._world = world
-        self._tasks = Supervisor(on_failure=self._failed)
+        self._tasks = Supervisor(on_failure=tell_the_loop)
         scenario, chance = world.scenario, world.chance
         nodes, duration_s = scenario.run.nodes, scenario.run.duration_s
         model = churn.from_settings(scenario.churn, world.folder)
@@ -44,22 +44,15 @@ class Drivers:
 
     def start(self, *others: Coroutine[Any, Any, None]) -> None:
         """Begin, and drive ``others`` besides: each ends with this."""
-        self._spawn(self._come_and_go(), "churn")
-        self._spawn(self._arrive(), "arrivals")
-        self._spawn(self._strike(), "faults")
+        self._tasks.spawn(self._come_and_go(), "churn")
+        self._tasks.spawn(self._arrive(), "arrivals")
+        self._tasks.spawn(self._strike(), "faults")
         for number, other in enumerate(others, start=1):
-            self._spawn(other, f"driver {number}")
+            self._tasks.spawn(other, f"driver {number}")
 
     async def close(self) -> None:
         """Cancel what has not come to its end."""
         await self._tasks.close()
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.spawn(work, name)
-
-    def _failed(self, name: str, error: BaseException) -> None:
-        """A driver that fails is a defect of the laboratory and must be seen."""
-        self._world.loop.call_exception_handler({"message": f"{name} failed", "exception": error})
 
     # --- churn ------------------------------------------------------------------------------
 
@@ -70,9 +63,9 @@ class Drivers:
         for change in self._churn.changes(self._world.scenario.run.duration_s):
             await self._world.until(change.at_s)
             if change.up:
-                self._spawn(self._return(change.node, with_data=change.with_data), "return")
+                self._tasks.spawn(self._return(change.node, with_data=change.with_data), "return")
             elif change.orderly:
-                self._spawn(population.leave(change.node), "leave")
+                self._tasks.spawn(population.leave(change.node), "leave")
             else:
                 population.crash(change.node)
 
@@ -95,7 +88,7 @@ class Drivers:
             await world.until(newcomer.at_s)
             member = world.population.add(node_settings(world.scenario.run, rng))
             world.condition(member, rng)
-            self._spawn(self._visit(member.number, newcomer), "visit")
+            self._tasks.spawn(self._visit(member.number, newcomer), "visit")
 
     async def _visit(self, number: int, newcomer: churn.Newcomer) -> None:
         await self._return(number, with_data=True)
@@ -115,4 +108,4 @@ class Drivers:
             await world.until(fault.at_s)
             now_s = world.loop.time()
             world.recorder.sample(now_s, "fault_lasting_s", fault.lasting_s, fault.kind)
-            self._spawn(self._injector.strike(fault), f"fault {fault.kind}")
+            self._tasks.spawn(self._injector.strike(fault), f"fault {fault.kind}")

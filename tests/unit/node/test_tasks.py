@@ -97,6 +97,28 @@ async def test_nothing_starts_after_close() -> None:
         supervisor.spawn(asyncio.sleep(0), "late")
 
 
+async def test_cancelling_does_not_wait_and_lets_nothing_start() -> None:
+    supervisor = Supervisor()
+    task = supervisor.spawn(asyncio.Event().wait(), "waiting")
+    assert supervisor.cancel() == [task]
+    assert not task.done()
+    with pytest.raises(ConnectionLost):
+        supervisor.spawn(asyncio.sleep(0), "late")
+    await all_ended([task])
+    assert task.cancelled()
+
+
+async def test_settling_waits_for_what_ends_but_no_longer() -> None:
+    supervisor = Supervisor()
+    short = supervisor.spawn(asyncio.sleep(0), "short")
+    await supervisor.settle(60.0)
+    assert short.done()
+    supervisor.spawn(asyncio.Event().wait(), "for ever")
+    await supervisor.settle(0.0)
+    assert len(supervisor) == 1
+    await supervisor.close()
+
+
 async def test_results_come_in_order_and_never_more_than_the_limit_run() -> None:
     running = most = 0
 
