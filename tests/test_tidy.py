@@ -59,6 +59,7 @@ DOUBLED_NAMES = {
 }
 TASK_MAKERS = {
     # module outside dhtstore/tasks.py that makes tasks: who owns them
+    "dhtstore.sync": "the thread that called, which waits for the result",
     "simulations.nodes.population": "the loop, which keeps them by node: a crash ends just those",
     "simulations.world.loop.virtual_loop": "it is the loop",
 }
