@@ -42,6 +42,21 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("local", "tcp", "udp"),
     ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
+    "dhtstore.dht.core": (
+        ("limits", "peer", "record_stores", "rtt"),
+        ("lookup", "snapshot"),
+        ("bucket",),
+        ("table",),
+        ("refresh",),
+    ),
+    "dhtstore.dht.engine": (
+        ("sessions",),
+        ("channel",),
+        ("calls", "keeping"),
+        ("crawl", "procedures"),
+        ("harvest", "lookups", "rpc", "upkeep"),
+        ("maintenance", "records"),
+    ),
     "dhtstore.cli": (
         ("exits",),
         ("terminal",),

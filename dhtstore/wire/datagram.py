@@ -88,7 +88,7 @@ class Found(msgspec.Struct, array_like=True, gc=False):
 
 
 class Stored(msgspec.Struct, array_like=True, gc=False):
-    """Whether the record is kept; if not, why (see dht.records.Verdict)."""
+    """Whether the record is kept; if not, why (see dht.core.record_stores.Verdict)."""
 
     verdict: str
 

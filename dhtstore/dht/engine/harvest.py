@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.records import contact_form, in_time, provider_form
+from dhtstore.dht.core.record_stores import contact_form, in_time, provider_form
 from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.model.contact import ContactRecord

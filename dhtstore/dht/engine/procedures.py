@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.records import Verdict
+from dhtstore.dht.core.record_stores import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.model.identity import NodeId

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kademlia.node import Node, NodeHeap
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.records import Verdict
+from dhtstore.dht.core.record_stores import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from dhtstore.dht.core.peer import peer_of
+from dhtstore.dht.engine.upkeep import Upkeep
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey, dht_key, distance
@@ -207,6 +208,22 @@ def test_dead_peers_leave_the_table() -> None:
             await members[0].dht.lookup(dht_key(b"%d" % number), timeout_s=15)
             await asyncio.sleep(5)
         assert members[5].contact.node not in {c.node for c in members[0].dht.contacts()}
+
+    play(scene)
+
+
+def test_maintenance_that_ends_by_a_defect_is_told_to_the_owner_of_duties(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(upkeep: Upkeep) -> None:
+        raise KeyError("a defect")
+
+    async def scene(world: World) -> None:
+        await world.grow(1)
+        monkeypatch.setattr(Upkeep, "ping_silent", broken)
+        await asyncio.sleep(MAINTENANCE_INTERVAL_S)
+        assert world.failed_duties == ["dht-maintenance: KeyError('a defect')"]
+        world.failed_duties.clear()
 
     play(scene)
 

@@ -35,6 +35,7 @@ class World:
         self.network, self.seed = Network(network), seed
         self.members: list[Member] = []
         self.events: list[tuple[str, dict[str, object]]] = []
+        self.failed_duties: list[str] = []
 
     def add(
         self, *, network: str | None = None, ephemeral: bool = False, storage: bool = True
@@ -57,8 +58,11 @@ class World:
         return grown
 
     def trace(self, event: str, **fields: object) -> None:
-        assert event not in {"dht.defect", "task.failed"}, fields
+        assert event != "dht.defect", fields
         self.events.append((event, fields))
+
+    def duty_failed(self, name: str, error: BaseException) -> None:
+        self.failed_duties.append(f"{name}: {error!r}")
 
 
 class Member:
@@ -71,7 +75,7 @@ class Member:
         self.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7400)
         self.endpoint: SimEndpoint = world.net.endpoint(self.address)
         self.sequence = 1
-        self.duties = Supervisor(world.trace)
+        self.duties = Supervisor(world.trace, world.duty_failed)
         self.dht = DhtService(
             network=network,
             crypto=self.crypto,
@@ -113,7 +117,8 @@ class Member:
 
 
 def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
-    """Run a scene in virtual time; stops every service at the end."""
+    """Run a scene in virtual time; stops every service at the end.  A scene in which a duty is
+    meant to fail clears ``failed_duties``."""
     world = World(**settings)  # type: ignore[arg-type]
 
     async def main() -> T:
@@ -124,4 +129,6 @@ def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
                 await member.duties.close()
                 await member.dht.stop()
 
-    return run(main(), world.loop)
+    result = run(main(), world.loop)
+    assert world.failed_duties == []
+    return result

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from dhtstore import params
-from dhtstore.dht.core import records
-from dhtstore.dht.core.records import ContactStore, ProviderStore, Verdict
+from dhtstore.dht.core import record_stores
+from dhtstore.dht.core.record_stores import ContactStore, ProviderStore, Verdict
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.provider_record import ProviderRecord
 
@@ -111,9 +111,9 @@ def test_a_key_of_another_length_is_malformed(store: ProviderStore) -> None:
 def test_caps_hold_and_room_returns_with_expiry(
     store: ProviderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "PROVIDERS_PER_KEY_MAX", 3)
-    monkeypatch.setattr(records, "PROVIDER_RECORDS_PER_PUBLISHER_MAX", 2)
-    monkeypatch.setattr(records, "PROVIDER_RECORDS_MAX", 5)
+    monkeypatch.setattr(record_stores, "PROVIDERS_PER_KEY_MAX", 3)
+    monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_PER_PUBLISHER_MAX", 2)
+    monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_MAX", 5)
     keys = [bytes((n,)) * 20 for n in range(4)]
     for key in keys[:2]:
         assert store.add(record(1, key=key)) is Verdict.KEPT
