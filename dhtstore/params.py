@@ -12,6 +12,10 @@ MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
 PROTOCOL_VERSION: Final = 1
+OLDEST_PROTOCOL_VERSION: Final = 1  # that this one still speaks with peers
+FEATURES: Final[frozenset[str]] = frozenset()  # beyond the protocol: docs/protocol.md lists them
+FEATURES_MAX: Final = 16  # of one node, and so at most 272 bytes of a contact record
+FEATURE_NAME_MAX_CHARS: Final = 16
 
 # --- content (IPIP-499 profile unixfs-v1-2025; UnixFS spec) ----------------------------------
 CHUNK_SIZE_BYTES: Final = 1 * MIB  # IPIP-499 unixfs-v1-2025
@@ -64,6 +68,7 @@ REPROVIDE_JITTER: Final = 0.1  # share of the interval, so that nodes started to
 REPROVIDE_PAUSE_S: Final = 0.05  # between two units: at most 20 lookups a second
 RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
 CONTACT_RECORD_TTL_S: Final = 48 * 3600.0
+PROCEDURE_NAME_MAX_CHARS: Final = 32  # of a request in a datagram
 FIRST_REQUEST_PADDED_BYTES: Final = 400  # x AMPLIFICATION_MAX: a full answer costs no round trip
 RPC_RETRANSMIT_MIN_S: Final = 0.1  # one lost datagram on a LAN must not cost RPC_TIMEOUT_MIN_S
 RPC_IN_FLIGHT_MAX: Final = 2048  # requests of one node that await an answer
@@ -78,6 +83,10 @@ COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret c
 PROVIDER_RECORDS_PER_PUBLISHER_MAX: Final = 20_000
 CONTACT_RECORDS_MAX: Final = 20_000
 DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
+PROVIDER_RECORD_MAX_BYTES: Final = 256  # packed; today's has at most 151, the rest is for later
+CONTACT_RECORD_MAX_BYTES: Final = 768  # packed; today's has at most 680; both fit a datagram
+POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
+RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
 
@@ -87,10 +96,12 @@ FRAME_HEADER_MAX_BYTES: Final = 512 * KIB  # a run of 5,800 36-byte CIDs in one 
 FRAME_PACK_BYTES: Final = 512 * KIB  # a frame takes small blocks until it holds this much
 FRAME_BODY_MAX_BYTES: Final = BLOCK_SIZE_MAX_BYTES + FRAME_PACK_BYTES
 NONCE_BYTES: Final = 32
+NETWORK_PROOF_BYTES: Final = 32
 REFUSAL_CODE_MAX_CHARS: Final = 32
 REASON_MAX_CHARS: Final = 512
 WANTS_PER_REQUEST_MAX: Final = 128  # measured best for 4 KiB blocks; bounds one request's memory
 REQUESTS_IN_FLIGHT_MAX: Final = 64  # per connection and direction, requests not yet answered
+UNKNOWN_FRAMES_MAX: Final = 64  # of a later version, in a row, that ask nothing
 OUTGOING_FRAMES_MAX: Final = 4 * REQUESTS_IN_FLIGHT_MAX  # queued on a connection before it waits
 WINDOW_BYTES: Final = 16 * MIB  # unanswered block bytes asked of one peer
 WINDOW_START_BYTES: Final = 1 * MIB

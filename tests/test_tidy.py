@@ -49,14 +49,8 @@ LONG_CLASSES = frozenset(
         "TlsStream",
     }
 )
-_MENDED = "being renamed"
-DOUBLED_NAMES = {
-    # name of classes in several files: why one word for them is right
-    "Identity": _MENDED,
-    "Peer": _MENDED,
-    "Progress": _MENDED,
-    "_Open": _MENDED,
-}
+# Name of classes in several files: why one word for them is right.
+DOUBLED_NAMES: dict[str, str] = {}
 TASK_MAKERS = {
     # module outside dhtstore/tasks.py that makes tasks: who owns them
     "dhtstore.sync": "the thread that called, which waits for the result",

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 
 from dhtstore.errors import UsageError
+from dhtstore.model.features import Features
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import Signed
 
@@ -42,11 +43,12 @@ def routable(address: Address) -> bool:
     return 0 < address.port < 65536 and not (ip.is_multicast or ip.is_unspecified)
 
 
-class ContactRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ContactRecord(Signed, msgspec.Struct, frozen=True, array_like=True):
     """What a node says of itself; the newest ``sequence`` wins.
 
     ``capacity_bytes`` > 0 makes it a storage node.  ``domain`` is the operator's label for a
     failure domain ("" when not set).  Times are unix seconds of the signer's clock.
+    ``features`` names what it can do beyond the protocol.
     """
 
     signing_domain: ClassVar[bytes] = b"dhtstore/contact/1\0"
@@ -58,7 +60,7 @@ class ContactRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=
     sequence: int
     issued: int
     expires: int
-    signature: bytes = b""
+    features: Features = ()
 
     @property
     def signer(self) -> PublicKey:

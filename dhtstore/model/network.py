@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from dhtstore.params import DEFAULT_NETWORK, PROTOCOL_VERSION
+from dhtstore.params import DEFAULT_NETWORK, NETWORK_PROOF_BYTES, PROTOCOL_VERSION
 
 _TAG_BYTES = 8  # of a datagram that comes from elsewhere: one comparison tells
 
@@ -38,6 +38,17 @@ class Network:
     def datagram_prefix(self) -> bytes:
         """How each datagram of this network begins: version 1 ‖ tag 8."""
         return bytes((PROTOCOL_VERSION,)) + self.digest[:_TAG_BYTES]
+
+    def proof(self, role: bytes, meeting: bytes) -> bytes:
+        """32 bytes that only who knows this network can make, and that do not tell its name.
+
+        Keyed BLAKE2b over ``meeting``, what no other handshake has; ``role`` (at most 16 bytes)
+        so that nobody hands back a proof it was shown.
+        """
+        keyed = hashlib.blake2b(
+            meeting, key=self.digest, person=role, digest_size=NETWORK_PROOF_BYTES
+        )
+        return keyed.digest()
 
     def __str__(self) -> str:
         return self.name

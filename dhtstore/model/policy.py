@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -12,7 +13,7 @@ from dhtstore.model.signing import Signed
 from dhtstore.params import CLAIM_ROW_BYTES
 
 
-class Policy(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Policy(Signed, msgspec.Struct, frozen=True, array_like=True):
     """Owner-signed: keep ``replicas`` copies of everything below ``root``.
 
     The newest ``sequence`` of one (owner, root) wins.  ``expires`` is unix seconds, 0 for "until
@@ -27,7 +28,6 @@ class Policy(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
     replicas: int
     expires: int
     removed: bool
-    signature: bytes = b""
 
     @property
     def signer(self) -> PublicKey:
@@ -37,7 +37,8 @@ class Policy(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
         return not self.removed and (self.expires == 0 or self.expires > now_unix_s)
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True):
+@dataclass(frozen=True, slots=True)
+class Claim:
     """An owner's claim on a unit that this node holds: why it is kept."""
 
     unit: bytes  # Unit.name

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.signing import Signed
 
 
-class ProviderRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ProviderRecord(Signed, msgspec.Struct, frozen=True, array_like=True):
     """Signed by the provider; holds neither CID nor address.
 
     ``issued`` and ``expires`` are unix seconds of the provider's clock: compared only within
@@ -22,7 +24,6 @@ class ProviderRecord(Signed, frozen=True, array_like=True, forbid_unknown_fields
     sequence: int
     issued: int
     expires: int
-    signature: bytes = b""
 
     @property
     def signer(self) -> PublicKey:

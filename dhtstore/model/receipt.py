@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import Signed
 
 
-class Receipt(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Receipt(Signed, msgspec.Struct, frozen=True, array_like=True):
     """Signed only after the holder walked the unit from its roots and found every block
     present, verified and fsynced.  Times are unix seconds; ``expires`` 0 means "until removed".
     """
@@ -27,7 +29,6 @@ class Receipt(Signed, frozen=True, array_like=True, forbid_unknown_fields=True):
     policy_seq: int
     time: int
     expires: int
-    signature: bytes = b""
 
     @property
     def signer(self) -> PublicKey:

@@ -1,19 +1,24 @@
-"""Signed objects: what is signed, and how a signature is checked.
+"""Signed objects: what is signed, how a signature is checked, and how both travel.
 
-The signed bytes are a domain string (so that no object passes for another), what binds it to
-its network, and the object's fields in msgpack without the signature.  Lasting state is always
-signed.
+A signed object travels and is kept as one byte string: signature 64 ‖ body.  The body is a msgpack
+array of the object's fields; fields that only later versions know may follow.  What is signed is a
+domain string (so that no object passes for another), what binds it to its network, and the body.
+The bytes are kept as they came, so that an object of a later version can be checked, stored and
+handed on by one that does not know all of it.  Lasting state is always signed.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, TypeVar
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import msgspec
 
-from dhtstore.errors import InvalidSignature
+from dhtstore.errors import InvalidSignature, RemoteProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
+from dhtstore.params import SIGNATURE_BYTES
 
 
 class Signer(Protocol):
@@ -32,9 +37,16 @@ class Verifier(Protocol):
     def verify(self, public_key: PublicKey, message: bytes, signature: bytes) -> bool: ...
 
 
-class Signed(msgspec.Struct, frozen=True, array_like=True):
-    """Base of signed objects.  Subclasses end in ``signature: bytes = b""``."""
+class Signed:
+    """Beside the fields of a frozen, array-like Struct: the bytes that were signed.
 
+    ``packed`` is there once the object is signed or unpacked; a changed copy
+    (``msgspec.structs.replace``) is unsigned again.  Signed objects are equal when their bytes
+    are.  Encoding the Struct itself gives only the body: what travels or is stored is ``packed``.
+    """
+
+    __slots__ = ("packed",)
+    packed: bytes
     signing_domain: ClassVar[bytes]
 
     @property
@@ -43,14 +55,16 @@ class Signed(msgspec.Struct, frozen=True, array_like=True):
         raise AssertionError("each signed object names its signer")
 
     @property
-    def signed_with(self) -> bytes:
-        """The signature: always the last field."""
-        last: bytes = msgspec.structs.astuple(self)[-1]
-        return last
+    def signature(self) -> bytes:
+        return self.packed[:SIGNATURE_BYTES]
 
-    def signed_bytes(self, network: Network) -> bytes:
-        body = msgspec.msgpack.encode(msgspec.structs.astuple(self)[:-1])
-        return self.signing_domain + network.binding + body
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return bool(_identity(self) == _identity(other))
+
+    def __hash__(self) -> int:
+        return hash(_identity(self))
 
 
 S = TypeVar("S", bound=Signed)
@@ -58,11 +72,51 @@ S = TypeVar("S", bound=Signed)
 
 def sign(unsigned: S, network: Network, signer: Signer) -> S:
     """A copy of ``unsigned`` with its signature."""
-    signature = signer.sign(unsigned.signed_bytes(network))
-    return msgspec.structs.replace(unsigned, signature=signature)
+    return attach(unsigned, signer.sign(_signed_bytes(unsigned, network, _body(unsigned))))
+
+
+def attach(unsigned: S, signature: bytes) -> S:
+    """A copy of ``unsigned`` with a signature that was made elsewhere."""
+    copy = cast(S, msgspec.structs.replace(cast(msgspec.Struct, unsigned)))
+    return _keep(copy, signature + _body(unsigned))
 
 
 def check(signed: Signed, network: Network, verifier: Verifier) -> None:
     """Raise InvalidSignature unless the object's own signer signed it for this network."""
-    if not verifier.verify(signed.signer, signed.signed_bytes(network), signed.signed_with):
+    body = signed.packed[SIGNATURE_BYTES:]
+    message = _signed_bytes(signed, network, body)
+    if not verifier.verify(signed.signer, message, signed.signature):
         raise InvalidSignature(f"a {type(signed).__name__} with a signature that does not match")
+
+
+def unpack(kind: type[S], packed: bytes) -> S:
+    """The object in ``packed``, its signature not checked yet; raises RemoteProtocolError."""
+    try:
+        signed: S = _decode(cast(Any, kind))(packed[SIGNATURE_BYTES:])
+        return _keep(signed, packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RemoteProtocolError(f"a {kind.__name__} that does not decode: {error}") from error
+
+
+@lru_cache
+def _decode(kind: type[Any]) -> Callable[[bytes], Any]:
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+def _body(unsigned: Signed) -> bytes:
+    return msgspec.msgpack.encode(unsigned)
+
+
+def _signed_bytes(signed: Signed, network: Network, body: bytes) -> bytes:
+    return signed.signing_domain + network.binding + body
+
+
+def _keep(signed: S, packed: bytes) -> S:
+    msgspec.structs.force_setattr(cast(msgspec.Struct, signed), "packed", packed)
+    return signed
+
+
+def _identity(signed: Signed) -> Any:
+    """What tells one object from others of its kind."""
+    packed = getattr(signed, "packed", None)
+    return msgspec.structs.astuple(cast(msgspec.Struct, signed)) if packed is None else packed

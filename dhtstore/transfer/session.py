@@ -2,48 +2,35 @@
 
 Both sides may ask.  A request lives from ``open`` (ours) or ``receive`` (the peer's) until its
 final response; each side has at most REQUESTS_IN_FLIGHT_MAX of them, cancelled ones included,
-so neither can make the other remember without end.
+so neither can make the other remember without end.  Frames of a later version that ask nothing
+are passed over, UNKNOWN_FRAMES_MAX in a row at most: to read them is work nobody gains from.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
-from dhtstore.params import REQUESTS_IN_FLIGHT_MAX
+from dhtstore.params import REQUESTS_IN_FLIGHT_MAX, UNKNOWN_FRAMES_MAX
 from dhtstore.wire.frames import (
-    Accepted,
     Blocks,
     Cancel,
     Declined,
+    Frame,
+    FrameRequest,
+    FrameResponse,
     GetBlocks,
-    Held,
-    Message,
-    Offer,
-    Progress,
-    Release,
-    Released,
-    Replicate,
-    Request,
-    Response,
+    UnknownFrame,
 )
-
-_ANSWERS: Final[dict[type[Request], tuple[type[Response], ...]]] = {
-    GetBlocks: (Blocks, Declined),
-    Offer: (Accepted, Declined),
-    Replicate: (Progress, Held, Declined),
-    Release: (Released, Declined),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The peer wants something: run it and answer."""
 
-    request: Request
+    request: FrameRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +41,7 @@ class Answered:
     """
 
     number: int
-    response: Response
+    response: FrameResponse
     final: bool
     wanted: bool
 
@@ -67,28 +54,29 @@ class Cancelled:
 
 
 @dataclass(slots=True)
-class _Open:
+class _InFlight:
     """A request in flight; for GetBlocks the indices that no response named yet, a bit each:
     a set takes 8 KiB, and peers decide how many there are."""
 
-    kind: type[Request]
+    kind: type[FrameRequest]
     indices: int
     wanted: bool = True
 
     @classmethod
-    def of(cls, request: Request) -> _Open:
+    def of(cls, request: FrameRequest) -> _InFlight:
         count = len(request.cids) if isinstance(request, GetBlocks) else 0
         return cls(type(request), (1 << count) - 1)
 
-    def take(self, response: Response) -> bool:
+    def take(self, response: FrameResponse) -> bool:
         """Account for a response and say whether it is the last; raises ValueError if this
         request is not answered so."""
-        if type(response) not in _ANSWERS[self.kind]:
+        kind = type(response)
+        if kind is not Declined and kind not in self.kind.answers:
             raise ValueError(f"{self.kind.__name__} answered by {type(response).__name__}")
         if isinstance(response, Blocks):
             self._take_indices(response)
             return not self.indices
-        return not isinstance(response, Progress)
+        return response.final
 
     def _take_indices(self, response: Blocks) -> None:
         named = response.indices + response.missing
@@ -104,9 +92,10 @@ class Session:
     """What is in flight both ways on one connection."""
 
     def __init__(self) -> None:
-        self._ours: dict[int, _Open] = {}
-        self._theirs: dict[int, _Open] = {}
+        self._ours: dict[int, _InFlight] = {}
+        self._theirs: dict[int, _InFlight] = {}
         self._last = 0
+        self._unknown_in_a_row = 0
 
     @property
     def busy(self) -> bool:
@@ -117,12 +106,12 @@ class Session:
         """How many more requests we may have in flight."""
         return REQUESTS_IN_FLIGHT_MAX - len(self._ours)
 
-    def open(self, request: Request) -> Request:
+    def open(self, request: FrameRequest) -> FrameRequest:
         """The request with its number, to be sent; raises LocalProtocolError without room."""
         if self.room <= 0:
             raise LocalProtocolError("too many requests in flight to one peer")
         self._last += 1
-        self._ours[self._last] = _Open.of(request)
+        self._ours[self._last] = _InFlight.of(request)
         return msgspec.structs.replace(request, request=self._last)
 
     def cancel(self, number: int) -> Cancel | None:
@@ -133,7 +122,7 @@ class Session:
         ours.wanted = False
         return Cancel(number)
 
-    def answer(self, number: int, response: Response) -> Response:
+    def answer(self, number: int, response: FrameResponse) -> FrameResponse:
         """The response to the peer's request, to be sent; raises LocalProtocolError when the
         request is not open or not answered so."""
         theirs = self._theirs.get(number)
@@ -151,28 +140,37 @@ class Session:
         """Whether the peer still waits for an end of its request."""
         return number in self._theirs
 
-    def receive(self, message: Message) -> Asked | Answered | Cancelled | None:
-        """What a message means; raises RemoteProtocolError when it breaks the rules.
+    def receive(self, frame: Frame) -> Asked | Answered | Cancelled | None:
+        """What a frame means; raises RemoteProtocolError when it breaks the rules.
 
-        None for a cancel that crossed the end of its request.
+        None for a cancel that crossed the end of its request, and for what is not known here.
         """
-        if isinstance(message, Request):
-            return self._asked(message)
-        if isinstance(message, Response):
-            return self._answered(message)
-        if isinstance(message, Cancel):
-            return Cancelled(message.request) if message.request in self._theirs else None
-        raise RemoteProtocolError(f"a {type(message).__name__} after the handshake")
+        if isinstance(frame, UnknownFrame):
+            self._pass_over()
+            return None
+        self._unknown_in_a_row = 0
+        if isinstance(frame, FrameRequest):
+            return self._asked(frame)
+        if isinstance(frame, FrameResponse):
+            return self._answered(frame)
+        if isinstance(frame, Cancel):
+            return Cancelled(frame.request) if frame.request in self._theirs else None
+        raise RemoteProtocolError(f"a {type(frame).__name__} after the handshake")
 
-    def _asked(self, request: Request) -> Asked:
+    def _pass_over(self) -> None:
+        self._unknown_in_a_row += 1
+        if self._unknown_in_a_row > UNKNOWN_FRAMES_MAX:
+            raise RemoteProtocolError("too many unknown frames in a row")
+
+    def _asked(self, request: FrameRequest) -> Asked:
         if request.request in self._theirs:
             raise RemoteProtocolError(f"request {request.request} is in flight already")
         if len(self._theirs) >= REQUESTS_IN_FLIGHT_MAX:
             raise RemoteProtocolError("too many requests in flight")
-        self._theirs[request.request] = _Open.of(request)
+        self._theirs[request.request] = _InFlight.of(request)
         return Asked(request)
 
-    def _answered(self, response: Response) -> Answered:
+    def _answered(self, response: FrameResponse) -> Answered:
         ours = self._ours.get(response.request)
         if ours is None:
             raise RemoteProtocolError("an answer to nothing we asked")

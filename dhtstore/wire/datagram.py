@@ -1,7 +1,8 @@
 """What datagrams say: requests and answers in rpcudp's framing, msgpack inside, typed.
 
 A frame is type (1 byte) ‖ message id (20 bytes) ‖ payload.  A request is an array whose first
-item is the name of the procedure, as in rpcudp; its other items have fixed types and sizes.
+item is the name of the procedure, as in rpcudp; its other items have fixed types and sizes.  An
+answer is an array too, or a map if it refuses.  What a later version adds is passed over.
 Contacts travel packed: key 32 ‖ flags 1 ‖ address 4 or 16 ‖ port 2.
 """
 
@@ -10,16 +11,22 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import msgspec
 
 from dhtstore.errors import RemoteProtocolError
-from dhtstore.model.contact import Address, Contact, ContactRecord, routable
+from dhtstore.model.contact import Address, Contact, routable
 from dhtstore.model.identity import PublicKey
-from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import NODE_ID_BYTES, PROVIDERS_PER_KEY_MAX, PUBLIC_KEY_BYTES
+from dhtstore.params import (
+    NODE_ID_BYTES,
+    PROCEDURE_NAME_MAX_CHARS,
+    PROVIDERS_PER_KEY_MAX,
+    PUBLIC_KEY_BYTES,
+    REFUSAL_CODE_MAX_CHARS,
+)
 from dhtstore.wire.envelope import FRAME_MAX_BYTES, MESSAGE_ID_BYTES
+from dhtstore.wire.packed import PackedContact, PackedProvider
 
 REQUEST: Final = 0  # rpcudp/protocol.py
 RESPONSE: Final = 1  # rpcudp/protocol.py
@@ -29,6 +36,7 @@ CONTACT_V4_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 4 + 2
 CONTACT_V6_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 16 + 2
 # As many as fit, not only K: some of those named are dead, and a lookup needs K that are not.
 CONTACTS_PER_ANSWER_MAX: Final = PAYLOAD_MAX_BYTES // CONTACT_V4_BYTES
+PACKED_HEAD_BYTES: Final = 3  # msgpack, before a signed object
 _STORAGE_BIT: Final = 1
 
 Id = Annotated[bytes, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
@@ -46,11 +54,11 @@ class FindNode(msgspec.Struct, array_like=True, tag="find_node", gc=False):
     target: Id
 
 
-class AddProvider(msgspec.Struct, array_like=True, tag="add_provider"):
+class AddProvider(msgspec.Struct, array_like=True, tag="add_provider", gc=False):
     """Keep this provider record, and with it how to reach the provider."""
 
-    record: ProviderRecord
-    contact: ContactRecord
+    record: PackedProvider
+    contact: PackedContact
 
 
 class GetProviders(msgspec.Struct, array_like=True, tag="get_providers", gc=False):
@@ -60,16 +68,22 @@ class GetProviders(msgspec.Struct, array_like=True, tag="get_providers", gc=Fals
     offset: Offset
 
 
-class StoreContact(msgspec.Struct, array_like=True, tag="store_contact"):
+class StoreContact(msgspec.Struct, array_like=True, tag="store_contact", gc=False):
     """Keep this contact record."""
 
-    contact: ContactRecord
+    contact: PackedContact
 
 
 class FindContact(msgspec.Struct, array_like=True, tag="find_contact", gc=False):
     """What is the contact record of ``node``?"""
 
     node: Id
+
+
+class UnknownProcedure(msgspec.Struct, gc=False):
+    """A request of a later version, by the name of its procedure; it is owed ``UNSUPPORTED``."""
+
+    procedure: str
 
 
 Request = Ping | FindNode | AddProvider | GetProviders | StoreContact | FindContact
@@ -81,7 +95,7 @@ class Pong(msgspec.Struct, array_like=True, gc=False):
     observed: Annotated[bytes, msgspec.Meta(max_length=18)]
 
 
-class Found(msgspec.Struct, array_like=True, gc=False):
+class FoundNodes(msgspec.Struct, array_like=True, gc=False):
     """Packed contacts, closest to the target first."""
 
     contacts: Contacts
@@ -90,34 +104,56 @@ class Found(msgspec.Struct, array_like=True, gc=False):
 class Stored(msgspec.Struct, array_like=True, gc=False):
     """Whether the record is kept; if not, why (see dht.core.record_stores.Verdict)."""
 
-    verdict: str
+    verdict: Annotated[str, msgspec.Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
 
 
-ProviderPair = tuple[ProviderRecord, ContactRecord | None]
+class Provided(msgspec.Struct, array_like=True, gc=False):
+    """A provider's record, and how to reach it if that is known."""
+
+    record: PackedProvider
+    contact: PackedContact | None = None
 
 
 class Providers(msgspec.Struct, array_like=True):
-    """One page of ``total`` providers, and the closest contacts as in Found."""
+    """One page of ``total`` providers, and the closest contacts as in FoundNodes."""
 
     total: Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
-    providers: Annotated[list[ProviderPair], msgspec.Meta(max_length=PROVIDERS_PER_KEY_MAX)]
+    providers: Annotated[list[Provided], msgspec.Meta(max_length=PROVIDERS_PER_KEY_MAX)]
     contacts: Contacts
 
 
 class FoundContact(msgspec.Struct, array_like=True):
-    """The record asked for, or None; and the closest contacts as in Found."""
+    """The record asked for, or None; and the closest contacts as in FoundNodes."""
 
-    contact: ContactRecord | None
+    contact: PackedContact | None
     contacts: Contacts
 
 
-Response = Pong | Found | Stored | Providers | FoundContact
+class Unserved(msgspec.Struct, gc=False):
+    """The request is not served, and why; a map, so that it passes for no other answer.
+
+    It says nothing against the peer, which lives and answers.
+    """
+
+    code: Annotated[str, msgspec.Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
+
+
+UNSUPPORTED: Final = Unserved("unsupported")
+
+Response = Pong | FoundNodes | Stored | Providers | FoundContact | Unserved
+
+
+class _Named(msgspec.Struct, array_like=True, gc=False):
+    procedure: Annotated[str, msgspec.Meta(max_length=PROCEDURE_NAME_MAX_CHARS)]
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_request: Final[Callable[[bytes], Request]] = msgspec.msgpack.Decoder(Request).decode
+_procedure: Final = msgspec.msgpack.Decoder(_Named)
+_PROCEDURES: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Request))
 ANSWER_TO: Final[dict[type[Request], type[Response]]] = {
     Ping: Pong,
-    FindNode: Found,
+    FindNode: FoundNodes,
     AddProvider: Stored,
     GetProviders: Providers,
     StoreContact: Stored,
@@ -126,6 +162,7 @@ ANSWER_TO: Final[dict[type[Request], type[Response]]] = {
 _decode_response: Final = {
     request: msgspec.msgpack.Decoder(answer).decode for request, answer in ANSWER_TO.items()
 }
+_decode_unserved: Final = msgspec.msgpack.Decoder(Unserved).decode
 _REQUEST_TYPE: Final = bytes((REQUEST,))
 _RESPONSE_TYPE: Final = bytes((RESPONSE,))
 
@@ -138,16 +175,24 @@ def encode_response(message_id: bytes, response: Response) -> bytes:
     return _RESPONSE_TYPE + message_id + _encode(response)
 
 
-def encoded_size_bytes(value: object) -> int:
-    return len(_encode(value))
-
-
-def decode_request(payload: bytes) -> Request:
+def decode_request(payload: bytes) -> Request | UnknownProcedure:
     """Raises RemoteProtocolError."""
     try:
         return _decode_request(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"a request that does not decode: {error}") from error
+        unknown = _unknown_request(payload)
+        if unknown is None:
+            raise RemoteProtocolError(f"a request that does not decode: {error}") from error
+        return unknown
+
+
+def _unknown_request(payload: bytes) -> UnknownProcedure | None:
+    """None if the request is malformed, or one that we do know."""
+    try:
+        procedure = _procedure.decode(payload).procedure
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return None if procedure in _PROCEDURES else UnknownProcedure(procedure)
 
 
 def decode_response(request: Request, payload: bytes) -> Response:
@@ -155,7 +200,17 @@ def decode_response(request: Request, payload: bytes) -> Response:
     try:
         return _decode_response[type(request)](payload)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise RemoteProtocolError(f"an answer that does not decode: {error}") from error
+        unserved = _refusal(payload)
+        if unserved is None:
+            raise RemoteProtocolError(f"an answer that does not decode: {error}") from error
+        return unserved
+
+
+def _refusal(payload: bytes) -> Unserved | None:
+    try:
+        return _decode_unserved(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 @lru_cache(maxsize=16_384)

@@ -11,6 +11,8 @@
 
 A challenge (flag CHALLENGE) carries no MAC: after the key comes the id of the message it answers,
 which only who saw that request knows, then the cookie to repeat the request with.
+
+Flags that are not known here mean nothing, and what follows a challenge is passed over.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def challenge(network: Network, own: PublicKey, message_id: bytes, cookie: bytes
 
 def parse_challenge(data: bytes) -> Challenge | None:
     """None if the datagram is no challenge."""
-    if len(data) != CHALLENGE_BYTES or not data[FLAGS_AT] & CHALLENGE:
+    if len(data) < CHALLENGE_BYTES or not data[FLAGS_AT] & CHALLENGE:
         return None
     at = _MAC_AT + MESSAGE_ID_BYTES
-    return Challenge(PublicKey(data[_KEY_AT:_MAC_AT]), data[_MAC_AT:at], data[at:])
+    return Challenge(PublicKey(data[_KEY_AT:_MAC_AT]), data[_MAC_AT:at], data[at:CHALLENGE_BYTES])

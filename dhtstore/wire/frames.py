@@ -1,29 +1,27 @@
 """TCP frames: bytes <-> messages, and every limit on them.
 
 A frame is u32 header length, u32 body length (big-endian), a msgpack header and a raw body.  The
-header is a tagged array (msgspec union); only ``Blocks`` has a body: the blocks' bytes one after
-the other.
+header is an array: a tag, for requests and responses the request's number, and the fields; only
+``Blocks`` has a body: the blocks' bytes one after the other.  What a later version puts behind
+the fields is passed over.  The tag's range tells what an unknown frame is owed.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final, get_args
 
 import msgspec
 from msgspec import Meta
 
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
-from dhtstore.model.contact import ContactRecord
-from dhtstore.model.policy import Policy
-from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.receipt import Receipt
+from dhtstore.model.features import Features
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     FRAME_BODY_MAX_BYTES,
     FRAME_HEADER_MAX_BYTES,
     IDENTITY_DIGEST_MAX_BYTES,
-    NETWORK_NAME_MAX_BYTES,
+    NETWORK_PROOF_BYTES,
     NONCE_BYTES,
     PUBLIC_KEY_BYTES,
     REASON_MAX_CHARS,
@@ -32,34 +30,54 @@ from dhtstore.params import (
     UNIT_ROOTS_MAX_BYTES,
     WANTS_PER_REQUEST_MAX,
 )
+from dhtstore.wire.packed import PackedContact, PackedPolicy, PackedProvider, PackedReceipt
 
 PREFIX: Final = struct.Struct(">II")
+
+# What a tag in each of these ranges is, now and later: it tells what an unknown frame is owed.
+HANDSHAKE_TAGS: Final = range(0x01, 0x10)
+REQUEST_TAGS: Final = range(0x10, 0x30)
+RESPONSE_TAGS: Final = range(0x30, 0x50)
+NOTICE_TAGS: Final = range(0x50, 0x70)
 
 _CID_MAX_BYTES: Final = IDENTITY_DIGEST_MAX_BYTES + 8
 _U63: Final = 2**63 - 1
 
 Count = Annotated[int, Meta(ge=0, le=_U63)]
+Version = Annotated[int, Meta(ge=0, le=255)]
 CidBytes = Annotated[bytes, Meta(min_length=4, max_length=_CID_MAX_BYTES)]
 Key = Annotated[bytes, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
-Network = Annotated[str, Meta(max_length=NETWORK_NAME_MAX_BYTES)]
+Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
+Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
+Proof = Annotated[bytes, Meta(min_length=NETWORK_PROOF_BYTES, max_length=NETWORK_PROOF_BYTES)]
 Index = Annotated[int, Meta(ge=0, lt=WANTS_PER_REQUEST_MAX)]
 BlockSize = Annotated[int, Meta(ge=0, le=BLOCK_SIZE_MAX_BYTES)]
 Code = Annotated[str, Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
 Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Frame(msgspec.Struct, frozen=True, array_like=True):
     """What a frame's header says."""
 
 
-class Request(Message, frozen=True, kw_only=True):
-    """A message that is owed an answer; the asker's session fills in ``request``."""
+class FrameRequest(Frame, frozen=True):
+    """A frame that is owed an answer: one of ``answers``, or ``Declined``.
+
+    The asker's session fills in ``request``.
+    """
+
+    answers: ClassVar[tuple[type[FrameResponse], ...]] = ()
 
     request: Count = 0
 
 
-class Response(Message, frozen=True, kw_only=True):
-    """Part of the answer to the peer's ``request``, which the answering session fills in."""
+class FrameResponse(Frame, frozen=True):
+    """Part of the answer to the peer's ``request``, which the answering session fills in.
+
+    Nothing follows a ``final`` one; ``Blocks`` is the last when nothing is left to name.
+    """
+
+    final: ClassVar[bool] = True
 
     request: Count = 0
 
@@ -67,46 +85,50 @@ class Response(Message, frozen=True, kw_only=True):
 # --- handshake ------------------------------------------------------------------------------
 
 
-class Hello(Message, frozen=True, tag=1):
-    """The acceptor's first word."""
+class Hello(Frame, frozen=True, tag=0x01):
+    """The acceptor's first word: the newest version it speaks and the oldest it still does."""
 
-    version: Count
-    network: Network
-    nonce: Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
-    record: ContactRecord | None = None
+    version: Version
+    oldest: Version
+    nonce: Nonce
+    features: Features = ()
 
 
-class Auth(Message, frozen=True, tag=2):
-    """The dialler proves its key: see node/handshake.py for what is signed."""
+class Auth(Frame, frozen=True, tag=0x02):
+    """The dialler proves its key and its network: see node/links/handshake.py."""
 
-    version: Count
-    network: Network
+    version: Version
+    oldest: Version
     public_key: Key
-    signature: Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
-    record: ContactRecord | None = None
+    signature: Signature
+    network_proof: Proof
+    features: Features = ()
 
 
-class Welcome(Message, frozen=True, tag=3):
-    """The dialler is who it says; requests may flow both ways."""
+class Welcome(Frame, frozen=True, tag=0x03):
+    """The dialler is who it says; the acceptor proves its network and says how it is reached."""
+
+    network_proof: Proof
+    record: PackedContact | None = None
 
 
-class Refused(Message, frozen=True, tag=4):
+class Refused(Frame, frozen=True, tag=0x04):
     """The acceptor closes the connection, and why."""
 
     code: Code
     reason: Reason
 
 
+class Introduction(Frame, frozen=True, tag=0x05):
+    """How the dialler is reached; after it, requests may flow both ways."""
+
+    record: PackedContact | None = None
+
+
 # --- blocks ---------------------------------------------------------------------------------
 
 
-class GetBlocks(Request, frozen=True, tag=10):
-    """Send these blocks; answered by ``Blocks`` until each index was sent or named missing."""
-
-    cids: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=WANTS_PER_REQUEST_MAX)]
-
-
-class Blocks(Response, frozen=True, tag=11):
+class Blocks(FrameResponse, frozen=True, kw_only=True, tag=0x30):
     """Some of the blocks asked for: body = the blocks at ``indices``, of ``sizes``, in order."""
 
     indices: Annotated[tuple[Index, ...], Meta(max_length=WANTS_PER_REQUEST_MAX)]
@@ -114,85 +136,122 @@ class Blocks(Response, frozen=True, tag=11):
     missing: Annotated[tuple[Index, ...], Meta(max_length=WANTS_PER_REQUEST_MAX)] = ()
 
 
+class GetBlocks(FrameRequest, frozen=True, kw_only=True, tag=0x10):
+    """Send these blocks; answered by ``Blocks`` until each index was sent or named missing."""
+
+    answers = (Blocks,)
+
+    cids: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=WANTS_PER_REQUEST_MAX)]
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
-class Offer(Request, frozen=True, tag=20):
-    """Will you hold this unit?  Answered by ``Accepted``; no byte moves before."""
-
-    roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX_BYTES // 4)]
-    spine: bool
-    size: Count  # content bytes that links claim for the unit
-    policy: Policy
-
-
-class Accepted(Response, frozen=True, tag=21):
+class Accepted(FrameResponse, frozen=True, kw_only=True, tag=0x31):
     """Room is set aside until ``expires_s`` seconds pass without progress."""
 
     reservation: Count
     expires_s: Annotated[float, Meta(gt=0, le=86400)]
 
 
-class Replicate(Request, frozen=True, tag=22):
-    """Fetch the unit reserved as ``reservation`` from me; answered by ``Progress`` and ``Held``."""
+class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
+    """Will you hold this unit?  Answered by ``Accepted``; no byte moves before."""
 
-    reservation: Count
+    answers = (Accepted,)
+
+    roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX_BYTES // 4)]
+    spine: bool
+    size: Count  # content bytes that links claim for the unit
+    policy: PackedPolicy
 
 
-class Progress(Response, frozen=True, tag=23):
+class Replicating(FrameResponse, frozen=True, kw_only=True, tag=0x32):
     """Still at it: bytes of the unit verified so far."""
+
+    final = False
 
     held_bytes: Count
 
 
-class Held(Response, frozen=True, tag=24):
+class Held(FrameResponse, frozen=True, kw_only=True, tag=0x33):
     """The unit is on disk: the holder's word, and its provider record to publish."""
 
-    receipt: Receipt
-    provider: ProviderRecord
+    receipt: PackedReceipt
+    provider: PackedProvider
 
 
-class Release(Request, frozen=True, tag=25):
-    """Give up a reservation; answered by ``Released``, also when it is gone already."""
+class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
+    """Fetch the unit reserved as ``reservation`` from me."""
+
+    answers = (Replicating, Held)
 
     reservation: Count
 
 
-class Released(Response, frozen=True, tag=26):
+class Released(FrameResponse, frozen=True, tag=0x34):
     """The reservation is gone."""
+
+
+class Release(FrameRequest, frozen=True, kw_only=True, tag=0x13):
+    """Give up a reservation; answered by ``Released``, also when it is gone already."""
+
+    answers = (Released,)
+
+    reservation: Count
 
 
 # --- any request ----------------------------------------------------------------------------
 
 
-class Declined(Response, frozen=True, tag=30):
+class Declined(FrameResponse, frozen=True, kw_only=True, tag=0x35):
     """The end of a request that is not fulfilled (further), and why."""
 
     code: Code
     reason: Reason
 
 
-class Cancel(Message, frozen=True, tag=31):
+class Cancel(Frame, frozen=True, tag=0x50):
     """The asker no longer wants an answer; the request still ends, with ``Declined`` at the
     latest, so that both sides agree on what is in flight."""
 
     request: Count
 
 
-AnyMessage = (
-    Hello | Auth | Welcome | Refused | GetBlocks | Blocks | Offer | Accepted | Replicate
-    | Progress | Held | Release | Released | Declined | Cancel
+# --- of later versions ------------------------------------------------------------------------
+
+
+class UnknownRequest(FrameRequest, frozen=True):
+    """A request we do not know: it is owed a ``Declined``."""
+
+
+class UnknownFrame(Frame, frozen=True):
+    """Anything else we do not know: nothing is owed."""
+
+    kind: Annotated[int, Meta(ge=0, le=255)]  # its tag
+
+
+class _Numbered(msgspec.Struct, array_like=True):
+    tag: int
+    number: Count
+
+
+KnownFrame = (
+    Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
+    | Replicate | Replicating | Held | Release | Released | Declined | Cancel
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_decoder: Final[msgspec.msgpack.Decoder[AnyMessage]] = msgspec.msgpack.Decoder(AnyMessage)
+_decoder: Final[msgspec.msgpack.Decoder[KnownFrame]] = msgspec.msgpack.Decoder(KnownFrame)
+_unknown: Final = msgspec.msgpack.Decoder(UnknownFrame)
+_numbered: Final = msgspec.msgpack.Decoder(_Numbered)
+_KNOWN_TAGS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(KnownFrame))
 
 
-def encode(message: Message, body_bytes: int = 0) -> bytes:
+def encode(frame: Frame, body_bytes: int = 0) -> bytes:
     """Prefix and header of a frame whose body has ``body_bytes``."""
-    header = _encoder.encode(message)
+    header = _encoder.encode(frame)
     if len(header) > FRAME_HEADER_MAX_BYTES or body_bytes > FRAME_BODY_MAX_BYTES:
-        raise LocalProtocolError(f"a {type(message).__name__} too large for a frame")
+        raise LocalProtocolError(f"a {type(frame).__name__} too large for a frame")
     return PREFIX.pack(len(header), body_bytes) + header
 
 
@@ -204,12 +263,28 @@ def decode_prefix(prefix: bytes) -> tuple[int, int]:
     return header_bytes, body_bytes
 
 
-def decode(header: bytes, body_bytes: int) -> AnyMessage:
-    """The message of a frame; raises RemoteProtocolError unless it is well-formed."""
+def decode(header: bytes, body_bytes: int) -> Frame:
+    """What a frame says; raises RemoteProtocolError unless it is well-formed."""
     try:
-        message: AnyMessage = _decoder.decode(header)
+        frame = _decoder.decode(header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise RemoteProtocolError(f"a frame header that is not a message: {error}") from error
-    if body_bytes != (sum(message.sizes) if isinstance(message, Blocks) else 0):
-        raise RemoteProtocolError(f"a {type(message).__name__} with a body of {body_bytes} bytes")
-    return message
+        unknown = _unknown_frame(header)
+        if unknown is None:
+            raise RemoteProtocolError(f"a frame header that is not a message: {error}") from error
+        return unknown
+    if body_bytes != (sum(frame.sizes) if isinstance(frame, Blocks) else 0):
+        raise RemoteProtocolError(f"a {type(frame).__name__} with a body of {body_bytes} bytes")
+    return frame
+
+
+def _unknown_frame(header: bytes) -> UnknownRequest | UnknownFrame | None:
+    """None if the header is malformed, or one that we do know."""
+    try:
+        frame = _unknown.decode(header)
+        if frame.kind in _KNOWN_TAGS:
+            return None
+        if frame.kind in REQUEST_TAGS:
+            return UnknownRequest(_numbered.decode(header).number)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return frame

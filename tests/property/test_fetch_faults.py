@@ -30,13 +30,13 @@ def misbehaving(rng: random.Random) -> Handler:
         count = len(request.cids)
         match rng.randrange(5):
             case 0:
-                await reply(Blocks(tuple(range(count)), (3,) * count), b"lie" * count)
+                await reply(Blocks(indices=tuple(range(count)), sizes=(3,) * count), b"lie" * count)
             case 1:
                 await asyncio.sleep(rng.uniform(0, 60))
             case 2:
                 raise PeerRefused("busy", "not now")
             case 3:
-                await reply(Blocks((), (), tuple(range(count))))
+                await reply(Blocks(indices=(), sizes=(), missing=tuple(range(count))))
             case _:
                 link.abandon()
 

@@ -226,7 +226,9 @@ def test_room_reserved_for_an_offer_that_was_withdrawn_is_given_back() -> None:
         holder = await lab.add(store=CountingStore(), blocking=SlowToReturn())
         link = await lab.nodes[0].links.to(holder.public_key, [address_of(holder)], 5.0)
         root = Cid.of(b"data")
-        offer = Offer((root.raw,), False, MIB, policy_of(lab.nodes[0], root))
+        offer = Offer(
+            roots=(root.raw,), spine=False, size=MIB, policy=policy_of(lab.nodes[0], root).packed
+        )
         for step in range(12):
             work = asyncio.ensure_future(link.request(offer, Accepted))
             await asyncio.sleep(0.1 * step)

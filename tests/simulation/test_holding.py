@@ -14,7 +14,10 @@ from msgspec.structs import replace as change
 from dhtstore.errors import PeerRefused, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
-from dhtstore.model.policy import Claim
+from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import attach, unpack
 from dhtstore.node.copies.acknowledge import acknowledge
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.identity import Identity
@@ -102,11 +105,20 @@ async def declined(link: Link, request: Offer | Replicate) -> str:
     return ""
 
 
+def forge(kind: type[Any], packed: bytes, **fields: Any) -> bytes:
+    """The same with other fields, and the signature it had."""
+    signed = unpack(kind, packed)
+    forged: bytes = attach(change(signed, **fields), signed.signature).packed
+    return forged
+
+
 def offer_of(node: Node, data: bytes, size: int | None = None, **policy: Any) -> Offer:
     """An offer of one raw block, whether or not ``node`` has it."""
     cid = Cid.of(data)
     wanted = len(data) if size is None else size
-    return Offer((cid.raw,), False, wanted, policy_of(node, cid, **policy))
+    return Offer(
+        roots=(cid.raw,), spine=False, size=wanted, policy=policy_of(node, cid, **policy).packed
+    )
 
 
 def test_offers_are_refused_with_a_code() -> None:
@@ -116,8 +128,8 @@ def test_offers_are_refused_with_a_code() -> None:
         client = await lab.add(CLIENT)
         link = await link_between(uploader, holder)
         good = offer_of(uploader, b"data")
-        forged = change(good, policy=change(good.policy, replicas=64))
-        stranger = change(good.policy, owner=holder.ports.crypto.owner.public_key)
+        forged = change(good, policy=forge(Policy, good.policy, replicas=64))
+        stranger = forge(Policy, good.policy, owner=holder.ports.crypto.owner.public_key)
         assert await declined(link, forged) == "invalid-signature"
         assert await declined(link, change(good, policy=stranger)) == "invalid-signature"
         assert await declined(link, change(good, roots=(b"\x01\x55\x12\x04",))) == "invalid-cid"
@@ -147,7 +159,7 @@ def test_open_offers_are_bounded_and_expire_with_what_they_reserved() -> None:
         await asyncio.sleep(RESERVATION_TTL_S + 1)
         assert holder.ports.store.used_bytes == 0
         link = await link_between(uploader, holder)
-        assert await declined(link, Replicate(1)) == "reservation"
+        assert await declined(link, Replicate(reservation=1)) == "reservation"
         assert await declined(link, offer_of(uploader, b"again", size=MIB)) == ""
 
     tell(story)
@@ -178,14 +190,14 @@ def test_a_reservation_serves_its_peer_and_once() -> None:
         link = await link_between(uploader, holder)
         accepted = await link.request(offer_of(uploader, b"one block"), Accepted)
         other = await link_between(thief, holder)
-        assert await declined(other, Replicate(accepted.reservation)) == "reservation"
-        held = await link.request(Replicate(accepted.reservation), Held)
-        assert held.receipt.root == result.cid.raw
-        assert await declined(link, Replicate(accepted.reservation)) == "reservation"
+        assert await declined(other, Replicate(reservation=accepted.reservation)) == "reservation"
+        held = await link.request(Replicate(reservation=accepted.reservation), Held)
+        assert unpack(Receipt, held.receipt).root == result.cid.raw
+        assert await declined(link, Replicate(reservation=accepted.reservation)) == "reservation"
         given = await link.request(offer_of(uploader, b"never sent"), Accepted)
-        await link.request(Release(given.reservation), Released)
-        await link.request(Release(given.reservation), Released)
-        assert await declined(link, Replicate(given.reservation)) == "reservation"
+        await link.request(Release(reservation=given.reservation), Released)
+        await link.request(Release(reservation=given.reservation), Released)
+        assert await declined(link, Replicate(reservation=given.reservation)) == "reservation"
         assert holder.ports.store.used_bytes == len(b"one block")
 
     tell(story)
@@ -212,11 +224,13 @@ def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> Non
         holder = await lab.add(replace(STORAGE, owner_quota_bytes=MIB))
         result = await put_with(uploader, CONTENT, replicas=1)
         [unit] = units_of(uploader, result)
-        policy = policy_of(uploader, result.cid)
-        offer = Offer(tuple(root.raw for root in unit.roots), False, 0, policy)
+        policy = policy_of(uploader, result.cid).packed
+        offer = Offer(
+            roots=tuple(root.raw for root in unit.roots), spine=False, size=0, policy=policy
+        )
         link = await link_between(uploader, holder)
         accepted = await link.request(offer, Accepted)
-        assert await declined(link, Replicate(accepted.reservation)) == "quota"
+        assert await declined(link, Replicate(reservation=accepted.reservation)) == "quota"
         assert holder.claims.for_unit(unit.name) == []
 
     tell(story)
@@ -228,7 +242,7 @@ def test_what_the_uploader_does_not_have_is_not_held() -> None:
         uploader, holder = lab.nodes
         link = await link_between(uploader, holder)
         accepted = await link.request(offer_of(uploader, b"nobody has this"), Accepted)
-        assert await declined(link, Replicate(accepted.reservation)) == "unreachable"
+        assert await declined(link, Replicate(reservation=accepted.reservation)) == "unreachable"
         assert holder.claims.count_kept(0) == 0
         assert holder.ports.store.used_bytes == 0
 
@@ -245,10 +259,17 @@ def test_blocks_that_are_wrong_are_not_held() -> None:
         other = await lab.add()
         [unit] = units_of(uploader, result)
         link = await link_between(uploader, other)
-        policy = policy_of(uploader, result.cid)
-        offer = Offer(tuple(root.raw for root in unit.roots), False, unit.size_bytes, policy)
+        policy = policy_of(uploader, result.cid).packed
+        offer = Offer(
+            roots=tuple(root.raw for root in unit.roots),
+            spine=False,
+            size=unit.size_bytes,
+            policy=policy,
+        )
         accepted = await link.request(offer, Accepted)
-        assert await declined(link, Replicate(accepted.reservation)) == "integrity-failure"
+        assert (
+            await declined(link, Replicate(reservation=accepted.reservation)) == "integrity-failure"
+        )
         assert holder.claims.count_kept(0) == other.claims.count_kept(0) == 0
 
     tell(story)
@@ -303,7 +324,12 @@ def test_roots_of_units_count_towards_a_quota_and_towards_the_room() -> None:
         codes = []
         for number in range(20):
             roots = tuple(Cid.of(block).raw for block in blocks[number:] + blocks[:number])
-            offer = Offer(roots, False, 0, policy_of(uploader, Cid.of(blocks[number])))
+            offer = Offer(
+                roots=roots,
+                spine=False,
+                size=0,
+                policy=policy_of(uploader, Cid.of(blocks[number])).packed,
+            )
             assert await declined(await link_between(uploader, strict), offer) == "quota"
             link = await link_between(uploader, narrow)
             try:
@@ -311,7 +337,7 @@ def test_roots_of_units_count_towards_a_quota_and_towards_the_room() -> None:
             except PeerRefused as error:
                 codes.append(error.code)
             else:
-                await link.request(Replicate(accepted.reservation), Held)
+                await link.request(Replicate(reservation=accepted.reservation), Held)
         assert 5 < len(codes) < 15
         assert set(codes) == {"room"}
         assert narrow.claims.ledger_bytes() < MIB
@@ -325,12 +351,20 @@ def test_siblings_that_are_alike_are_held_but_roots_that_hold_nothing_are_not() 
         uploader, holder = lab.nodes
         root = (await put_with(uploader, b"twice in one directory", replicas=1)).cid
         link = await link_between(uploader, holder)
-        policy = policy_of(uploader, root)
-        accepted = await link.request(Offer((root.raw, root.raw), False, 44, policy), Accepted)
-        held = await link.request(Replicate(accepted.reservation), Held)
-        assert (held.receipt.blocks, held.receipt.size) == (1, 22)
+        policy = policy_of(uploader, root).packed
+        accepted = await link.request(
+            Offer(roots=(root.raw, root.raw), spine=False, size=44, policy=policy), Accepted
+        )
+        held = await link.request(Replicate(reservation=accepted.reservation), Held)
+        receipt = unpack(Receipt, held.receipt)
+        assert (receipt.blocks, receipt.size) == (1, 22)
         inlined = bytes([1, 0x55, 0, 5]) + b"hello"
-        assert await declined(link, Offer((root.raw, inlined), False, 27, policy)) == "roots"
+        assert (
+            await declined(
+                link, Offer(roots=(root.raw, inlined), spine=False, size=27, policy=policy)
+            )
+            == "roots"
+        )
 
     tell(story)
 
@@ -352,11 +386,13 @@ class LyingHolder(Holder):
             unit = offer.promise.unit
             claim = Claim(unit.name, (), unit.spine, 1, 1, offer.promise.policy)
             copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
-            await reply(self.lie(self.identity, Held(copy.receipt, copy.provider)))
+            held = Held(receipt=copy.receipt.packed, provider=copy.provider.packed)
+            await reply(self.lie(self.identity, held))
 
 
 def resigned(liar: Identity, held: Held, /, **fields: Any) -> Held:
-    return change(held, receipt=liar.sign(change(held.receipt, **fields)))
+    receipt = change(unpack(Receipt, held.receipt), **fields)
+    return change(held, receipt=liar.sign(receipt).packed)
 
 
 LIES: dict[str, Lie] = {
@@ -369,13 +405,13 @@ LIES: dict[str, Lie] = {
     "an earlier end": lambda liar, held: resigned(liar, held, expires=1_900_000_000),
     "another node": lambda liar, held: resigned(liar, held, node=b"n" * 20),
     "another key": lambda liar, held: resigned(liar, held, public_key=b"k" * 32),
-    "no signature": lambda liar, held: change(held, receipt=change(held.receipt, size=5)),
+    "no signature": lambda liar, held: change(held, receipt=forge(Receipt, held.receipt, size=5)),
     "a provider record of something else": lambda liar, held: change(
         held,
-        provider=liar.sign(change(held.provider, key=b"p" * 20)),
+        provider=liar.sign(change(unpack(ProviderRecord, held.provider), key=b"p" * 20)).packed,
     ),
     "a provider record that is not signed": lambda liar, held: change(
-        held, provider=change(held.provider, sequence=5)
+        held, provider=forge(ProviderRecord, held.provider, sequence=5)
     ),
 }
 

@@ -13,7 +13,7 @@ from dhtstore.wire.frames import Accepted, Offer
 from tests.simulation.lab import Lab, tell
 
 
-@pytest.mark.parametrize("root", [b"", b"no CID", bytes(300_000)])
+@pytest.mark.parametrize("root", [b"", b"no CID", bytes(400)])
 def test_a_policy_for_a_root_that_is_no_cid_is_refused(root: bytes) -> None:
     async def story(lab: Lab) -> str:
         await lab.grow(2)
@@ -22,7 +22,7 @@ def test_a_policy_for_a_root_that_is_no_cid_is_refused(root: bytes) -> None:
         owner = crypto.owner
         policy = sign(Policy(owner.public_key, root, 1, 3, 0, False), Network("main"), owner)
         link = await stranger.links.to(holder.public_key, holder.addresses(), 5.0)
-        offer = Offer((Cid.of(b"block").raw,), False, 5, policy)
+        offer = Offer(roots=(Cid.of(b"block").raw,), spine=False, size=5, policy=policy.packed)
         with pytest.raises(PeerRefused) as refused:
             await link.request(offer, Accepted)
         return refused.value.code

@@ -13,8 +13,8 @@ from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
     FindContact,
     FindNode,
-    Found,
     FoundContact,
+    FoundNodes,
     GetProviders,
     Providers,
     Request,
@@ -104,11 +104,11 @@ class Crawl:
 
 
 def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
-    """The usable contacts that ``peer`` named; None if its answer is malformed.
+    """The usable contacts that ``peer`` named; None if its answer is malformed, or a refusal.
 
     A loopback contact means something only to who is on that machine.
     """
-    if not isinstance(response, Found | Providers | FoundContact):
+    if not isinstance(response, FoundNodes | Providers | FoundContact):
         return None
     try:
         named = unpack_peers(split_contacts(response.contacts, ipv6=peer.ipv6))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_stores import contact_form, in_time, provider_form
 from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import Signed, unpack
 from dhtstore.params import CONTACT_RECORD_TTL_S, PROVIDER_TTL_S, PROVIDERS_PER_KEY_MAX
 from dhtstore.wire.datagram import FoundContact, GetProviders, Providers, Response
 
 _VERIFICATIONS_MAX: Final = 8 * PROVIDERS_PER_KEY_MAX  # of one search: 50 ms of lies at most
+S = TypeVar("S", bound=Signed)
 _CONTACTS_AGREE: Final = 2  # answers with a contact record before a search ends early
 
 
@@ -65,8 +68,10 @@ class ProviderHarvest:
         """Take one page; ask for the next; True if no more is needed."""
         if not isinstance(response, Providers):
             return False
-        for record, contact in response.providers:
-            self._take(record, contact)
+        for provided in response.providers:
+            record = _read(ProviderRecord, provided.record)
+            if record is not None:
+                self._take(record, _read(ContactRecord, provided.contact))
         self._ask_next_page(peer, response)
         return self._enough()
 
@@ -124,7 +129,8 @@ class ContactHarvest:
 
     def on_answer(self, peer: Peer, response: Response) -> bool:
         """True once enough nodes answered with a record that is in order."""
-        record = response.contact if isinstance(response, FoundContact) else None
+        packed = response.contact if isinstance(response, FoundContact) else None
+        record = _read(ContactRecord, packed)
         if record is not None and self._usable(record):
             self._answers += 1
             if self.newest is None or record.sequence > self.newest.sequence:
@@ -137,3 +143,11 @@ class ContactHarvest:
         if record == self.newest:
             return True
         return in_time(record, CONTACT_RECORD_TTL_S, self._unix_s()) and self._keeper.signed(record)
+
+
+def _read(kind: type[S], packed: bytes | None) -> S | None:
+    """None for one that is malformed: that costs only itself, not what stands beside it."""
+    try:
+        return None if packed is None else unpack(kind, packed)
+    except RemoteProtocolError:
+        return None

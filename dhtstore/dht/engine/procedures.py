@@ -11,10 +11,18 @@ from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_stores import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import unpack
 from dhtstore.wire import datagram
-from dhtstore.wire.datagram import Request, Response
+from dhtstore.wire.datagram import (
+    PACKED_HEAD_BYTES,
+    UNSUPPORTED,
+    Request,
+    Response,
+    UnknownProcedure,
+)
 
 _CONTACTS_BESIDE_PROVIDERS: Final = 8  # room kept in a first page for where to ask next
 _PAGE_OVERHEAD_BYTES: Final = 12  # msgpack heads of a Providers answer
@@ -27,12 +35,16 @@ class Procedures:
     def __init__(self, table: Table, keeper: RecordKeeper) -> None:
         self._table, self._keeper = table, keeper
 
-    def respond(self, sender: Peer, request: Request, room_bytes: int) -> Response:
+    def respond(
+        self, sender: Peer, request: Request | UnknownProcedure, room_bytes: int
+    ) -> Response:
         """The whitelist: these procedures can be called, no others."""
         if isinstance(request, datagram.FindNode):
             return self.rpc_find_node(sender, request, room_bytes)
         if isinstance(request, datagram.Ping):
             return self.rpc_ping(sender, request)
+        if isinstance(request, UnknownProcedure):
+            return UNSUPPORTED
         self._keeper.tick()
         if isinstance(request, datagram.GetProviders):
             return self.rpc_get_providers(sender, request, room_bytes)
@@ -47,17 +59,18 @@ class Procedures:
 
     def rpc_find_node(
         self, sender: Peer, request: datagram.FindNode, room_bytes: int
-    ) -> datagram.Found:
-        return datagram.Found(self._closest(sender, request.target, room_bytes))
+    ) -> datagram.FoundNodes:
+        return datagram.FoundNodes(self._closest(sender, request.target, room_bytes))
 
     def rpc_find_contact(
         self, sender: Peer, request: datagram.FindContact, room_bytes: int
     ) -> datagram.FoundContact:
         record = self._keeper.contact(NodeId(request.node))
-        if record is not None and datagram.encoded_size_bytes(record) >= room_bytes:
-            record = None
-        room_bytes -= datagram.encoded_size_bytes(record)
-        return datagram.FoundContact(record, self._closest(sender, request.node, room_bytes))
+        packed = None if record is None else record.packed
+        if packed is not None and PACKED_HEAD_BYTES + len(packed) >= room_bytes:
+            packed = None
+        room_bytes -= _size_bytes(packed)
+        return datagram.FoundContact(packed, self._closest(sender, request.node, room_bytes))
 
     def rpc_get_providers(
         self, sender: Peer, request: datagram.GetProviders, room_bytes: int
@@ -72,25 +85,28 @@ class Procedures:
         return datagram.Providers(len(records), pairs, contacts)
 
     def rpc_add_provider(self, sender: Peer, request: datagram.AddProvider) -> datagram.Stored:
-        if request.contact.public_key != request.record.public_key:
+        record = unpack(ProviderRecord, request.record)
+        contact = unpack(ContactRecord, request.contact)
+        if contact.public_key != record.public_key:
             return datagram.Stored(Verdict.MALFORMED.value)
-        verdict = self._keeper.keep(request.record)
+        verdict = self._keeper.keep(record)
         if verdict is Verdict.KEPT:
-            self._keeper.keep(request.contact)
+            self._keeper.keep(contact)
         return datagram.Stored(verdict.value)
 
     def rpc_store_contact(self, sender: Peer, request: datagram.StoreContact) -> datagram.Stored:
-        return datagram.Stored(self._keeper.keep(request.contact).value)
+        return datagram.Stored(self._keeper.keep(unpack(ContactRecord, request.contact)).value)
 
     def _page(
         self, records: list[ProviderRecord], room_bytes: int
-    ) -> tuple[list[datagram.ProviderPair], int]:
+    ) -> tuple[list[datagram.Provided], int]:
         """As many (record, contact) pairs as fit, in order, and their size in bytes."""
-        pairs: list[datagram.ProviderPair] = []
+        pairs: list[datagram.Provided] = []
         used = 0
         for record in records:
-            pair = (record, self._keeper.contact_of(record))
-            size = datagram.encoded_size_bytes(pair)
+            contact = self._keeper.contact_of(record)
+            pair = datagram.Provided(record.packed, None if contact is None else contact.packed)
+            size = 1 + _size_bytes(pair.record) + _size_bytes(pair.contact)
             if used + size > room_bytes:
                 break
             pairs.append(pair)
@@ -106,6 +122,11 @@ class Procedures:
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
         closest = self._table.closest(number, count, sender.id, ipv6=sender.ipv6)
         return b"".join([peer.packed for peer in closest])
+
+
+def _size_bytes(packed: bytes | None) -> int:
+    """What a signed object takes in an answer, at most."""
+    return 1 if packed is None else PACKED_HEAD_BYTES + len(packed)
 
 
 def _contact_size_bytes(asker: Peer) -> int:

@@ -65,7 +65,9 @@ class Records:
         deadline_s = self._clock.monotonic_s() + timeout_s
         holders = self._closest_with_us(key, await self._lookups.closest(key, timeout_s))
         others = [node for node in holders if isinstance(node, Peer)]
-        requests: list[Request] = [AddProvider(record, contact) for record, contact in records]
+        requests: list[Request] = [
+            AddProvider(record.packed, contact.packed) for record, contact in records
+        ]
         acknowledged = await self._store(others, requests, deadline_s - self._clock.monotonic_s())
         if len(others) < len(holders):
             self._keeper.tick()
@@ -91,7 +93,7 @@ class Records:
         record = self._own_record()
         self._keeper.tick()
         self._keeper.keep(record)
-        return await self._store(closest, [StoreContact(record)], left_s)
+        return await self._store(closest, [StoreContact(record.packed)], left_s)
 
     async def _neighbours(self, timeout_s: float) -> list[Peer]:
         """The K closest to us; a node that has just joined knows them."""

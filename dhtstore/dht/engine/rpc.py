@@ -22,7 +22,7 @@ from dhtstore.model.identity import node_id
 from dhtstore.model.network import Network
 from dhtstore.params import AMPLIFICATION_MAX, DATAGRAM_MAX_BYTES, K
 from dhtstore.wire import datagram, envelope
-from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES
+from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, UNSUPPORTED
 from dhtstore.wire.envelope import EPHEMERAL, STORAGE, Opened
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class NodeRpc:
         if not proved:  # the answer and a ping together stay below the limit
             allowed = min(allowed, AMPLIFICATION_MAX * size_bytes - _PING_BYTES)
         response = self.procedures.respond(sender, request, allowed - _ANSWER_OVERHEAD_BYTES)
+        if response is UNSUPPORTED:
+            self.channel.count("unsupported")
         frame = datagram.encode_response(message_id, response)
         self.channel.send_answer(frame, keys, source, allowed, proved=proved)
         if not proved and not opened.flags & EPHEMERAL:

@@ -13,6 +13,7 @@ from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
@@ -28,7 +29,7 @@ from dhtstore.replication.admission import Admission, Refusal, judge
 from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.trace import Tracer
-from dhtstore.wire.frames import Accepted, Held, Offer, Progress, Release, Released, Replicate
+from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate, Replicating
 
 
 @dataclass(slots=True)
@@ -56,15 +57,16 @@ class Holder:
     # --- offers -----------------------------------------------------------------------------
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
-        promise = Promise(link.public_key, _unit_of(offer), offer.policy)
-        Cid.decode(offer.policy.root)  # claims are kept under it: nothing else may stand there
-        self.identity.check(offer.policy)
+        policy = unpack(Policy, offer.policy)
+        promise = Promise(link.public_key, _unit_of(offer), policy)
+        Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
+        self.identity.check(policy)
         async with self.deciding:  # offers that come together must count each other
             _refuse(too_many(self.offers.waiting, link.public_key))
             await self._judge(promise, promise.unit.size_bytes)
             room = await self._reserve(promise)
             reservation = self.offers.open(link, promise, room)
-        await reply(Accepted(reservation, RESERVATION_TTL_S))
+        await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
         self.offers.release(link, message.reservation)
@@ -139,7 +141,7 @@ class Holder:
             claim = claim_on(walk, offer.promise.policy)
             copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
         self.tracer("hold.held", unit=claim.unit.hex(), size=claim.size_bytes)
-        await reply(Held(copy.receipt, copy.provider))
+        await reply(Held(receipt=copy.receipt.packed, provider=copy.provider.packed))
 
     async def _receive(self, offer: OpenOffer, reply: Reply) -> UnitWalk:
         """Fetch the unit, telling the uploader now and then that we are at it."""
@@ -150,7 +152,7 @@ class Holder:
 
 
 class _Told:
-    """Sends Progress when enough has come, or some of it slowly: an uploader takes silence for
+    """Sends Replicating when enough has come, or some of it slowly: an uploader takes silence for
     an end.  Never queues a second one behind a first."""
 
     def __init__(self, reply: Reply, clock: Clock) -> None:
@@ -164,7 +166,7 @@ class _Told:
         much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES
         if (much or now - self._told_s >= PROGRESS_EVERY_S) and not waiting:
             self._told_bytes, self._told_s = done_bytes, now
-            self._sending = self._reply(Progress(done_bytes))
+            self._sending = self._reply(Replicating(held_bytes=done_bytes))
 
 
 def _unit_of(offer: Offer) -> Unit:

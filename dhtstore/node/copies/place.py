@@ -18,6 +18,8 @@ from dhtstore.model.contact import Contact, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, format_node
 from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy, check_copy
 from dhtstore.node.identity import Identity
@@ -167,7 +169,9 @@ class _Placing:
         """What the node reserves, or why it does not take the unit."""
         unit = self._unit
         roots = tuple(root.raw for root in unit.roots)
-        offer = Offer(roots, unit.spine, unit.size_bytes, self._policy)
+        offer = Offer(
+            roots=roots, spine=unit.spine, size=unit.size_bytes, policy=self._policy.packed
+        )
         try:
             link = await self._link(contact)
             accepted = await link.request(offer, Accepted, REQUEST_TIMEOUT_S)
@@ -196,7 +200,9 @@ class _Placing:
         """Best effort: the holder forgets it by itself after a while."""
         link = reserved.link
         try:
-            await link.request(Release(reserved.reservation), Released, RELEASE_TIMEOUT_S)
+            await link.request(
+                Release(reservation=reserved.reservation), Released, RELEASE_TIMEOUT_S
+            )
         except DhtstoreError as error:
             self._node.tracer("release.failed", node=format_node(link.node), error=str(error))
 
@@ -219,14 +225,15 @@ class _Placing:
         """Believe a receipt only if its holder signed it, for this unit, owner and policy."""
         link = reserved.link
         held = await link.request(
-            Replicate(reserved.reservation),
+            Replicate(reservation=reserved.reservation),
             Held,
             REQUEST_TIMEOUT_S,
             on_progress=lambda update: self._copied(node, update.held_bytes),
         )
         if link.peer_record is None:
             raise InvalidSignature("the holder says nothing of where it can be reached")
-        copy = SignedCopy(held.receipt, held.provider, link.peer_record)
+        receipt, provider = unpack(Receipt, held.receipt), unpack(ProviderRecord, held.provider)
+        copy = SignedCopy(receipt, provider, link.peer_record)
         check_copy(self._node.identity, copy, link.public_key, self._unit, self._policy)
         return copy
 

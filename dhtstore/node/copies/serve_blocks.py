@@ -36,7 +36,11 @@ class Group:
 
     @property
     def response(self) -> Blocks:
-        return Blocks(tuple(self.indices), tuple(map(len, self.blocks)), tuple(self.missing))
+        return Blocks(
+            indices=tuple(self.indices),
+            sizes=tuple(map(len, self.blocks)),
+            missing=tuple(self.missing),
+        )
 
 
 class BlockServer:

@@ -10,7 +10,7 @@ from typing import Final
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.net.ports import Stream
 from dhtstore.params import CHUNK_SIZE_BYTES, FRAME_HEADER_MAX_BYTES, FRAME_PACK_BYTES
-from dhtstore.wire.frames import PREFIX, AnyMessage, Message, decode, decode_prefix, encode
+from dhtstore.wire.frames import PREFIX, Frame, decode, decode_prefix, encode
 
 POOL_BUFFERS: Final = 40  # the window of one fetch, and what waits to be written
 Body = bytes | bytearray | memoryview
@@ -23,7 +23,7 @@ async def read_prefix(stream: Stream) -> tuple[int, int]:
 
 async def read_rest(
     stream: Stream, sizes: tuple[int, int], header_max_bytes: int = FRAME_HEADER_MAX_BYTES
-) -> tuple[AnyMessage, memoryview]:
+) -> tuple[Frame, memoryview]:
     """The message and body behind a prefix; the body is received into a buffer of its own.
 
     Raises ConnectionLost, RemoteProtocolError.
@@ -69,7 +69,7 @@ _buffers: Final = _Buffers(CHUNK_SIZE_BYTES, POOL_BUFFERS)
 
 
 async def write_frame(
-    stream: Stream, message: Message, *body: Body, taken: Callable[[], None] = lambda: None
+    stream: Stream, message: Frame, *body: Body, taken: Callable[[], None] = lambda: None
 ) -> None:
     """Send one frame, telling ``taken`` of each part that went out; raises ConnectionLost."""
     for parts in _portions(encode(message, sum(map(len, body))), *body):

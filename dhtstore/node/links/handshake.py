@@ -1,14 +1,20 @@
-"""Who is at the other end of a stream.
+"""Who is at the other end of a stream, and which network it is of.
 
 TLS has proved the acceptor's key to the dialler.  The acceptor sends a nonce; the dialler signs
-a domain string, the network's name, both keys and the nonce.  Both keys are signed so that a
-node cannot pass a nonce on and be taken for somebody else; the nonce so that a proof serves once.
+the transcript: both keys, the nonce, and what each side said of its versions and features.  Both
+keys are signed so that a node cannot pass a nonce on and be taken for somebody else; the nonce so
+that a proof serves once; the rest so that nobody in the middle can take anything away.  Each side
+proves its network over both keys and the nonce, the dialler first, and neither names it; contact
+records follow once both have.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dhtstore.errors import (
     ConnectionLost,
@@ -20,80 +26,91 @@ from dhtstore.errors import (
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
-from dhtstore.model.signing import check
+from dhtstore.model.signing import check, unpack
 from dhtstore.net.ports import Crypto, Entropy, Stream
 from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.params import (
     ADDRESSES_PER_TICKET_MAX,
+    FEATURES,
     HANDSHAKE_FRAME_MAX_BYTES,
     NONCE_BYTES,
+    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
     REASON_MAX_CHARS,
 )
-from dhtstore.wire.frames import AnyMessage, Auth, Hello, Refused, Welcome
+from dhtstore.wire.frames import Auth, Frame, Hello, Introduction, Refused, Welcome
 
 _DOMAIN: Final = b"dhtstore/auth/1\0"
-_NETWORK_CODES: Final = ("network", "key")
+_DIALLER: Final = b"dialler"
+_ACCEPTOR: Final = b"acceptor"
+_NETWORK: Final = "network"
+_VERSION: Final = "version"
+_KEY: Final = "key"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What this node says of itself in a handshake."""
+class Credentials:
+    """What this node proves and says of itself in a handshake."""
 
     network: Network
     crypto: Crypto
     record: ContactRecord | None
+    features: frozenset[str] = FEATURES
+    version: int = PROTOCOL_VERSION
+    oldest: int = OLDEST_PROTOCOL_VERSION
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """Who was proved to be at the other end, and the contact record it gave."""
+class ProvedPeer:
+    """Who was proved to be at the other end, and the contact record it gave.
+
+    ``version`` is what both speak, ``features`` what both have.
+    """
 
     public_key: PublicKey
     record: ContactRecord | None
+    version: int
+    features: frozenset[str]
 
 
-async def greet(stream: Stream, own: Identity) -> Peer:
+async def greet(stream: Stream, own: Credentials) -> ProvedPeer:
     """The dialler's side.  Raises RefusedByNetwork (another network, version or key),
     PeerRefused (for instance "busy"), RemoteProtocolError, ConnectionLost."""
     server_key = stream.remote_key
-    hello = _not_refused(await _read(stream))
+    hello = _not_refused(await _read(stream), own)
     if server_key is None or not isinstance(hello, Hello):
         raise RemoteProtocolError("the peer did not say hello")
-    _same_network(hello.version, hello.network, own.network.name)
-    client_key = own.crypto.node.public_key
-    signed = _signed_bytes(own.network, client_key, server_key, hello.nonce)
-    signature = own.crypto.node.sign(signed)
-    auth = Auth(PROTOCOL_VERSION, own.network.name, client_key, signature, own.record)
+    version = _common_version(hello.version, hello.oldest, own)
+    auth = _proof(own, server_key, hello)
     await write_frame(stream, auth)
-    if not isinstance(_not_refused(await _read(stream)), Welcome):
+    welcome = _not_refused(await _read(stream), own)
+    if not isinstance(welcome, Welcome):
         raise RemoteProtocolError("the peer did not welcome us")
-    return Peer(server_key, _checked(hello.record, server_key, own))
+    _check_network(_ACCEPTOR, _meeting(server_key, hello, auth), welcome.network_proof, own)
+    record = _checked(welcome.record, server_key, own)
+    await write_frame(stream, Introduction(_packed(own.record)))
+    return ProvedPeer(server_key, record, version, own.features.intersection(hello.features))
 
 
-async def admit(stream: Stream, own: Identity, entropy: Entropy) -> Peer:
+async def admit(stream: Stream, own: Credentials, entropy: Entropy) -> ProvedPeer:
     """The acceptor's side; tells the dialler why it is refused.  Raises RefusedByNetwork,
     InvalidSignature, RemoteProtocolError, ConnectionLost."""
     nonce = entropy.random_bytes(NONCE_BYTES)
-    await write_frame(stream, Hello(PROTOCOL_VERSION, own.network.name, nonce, own.record))
+    hello = Hello(own.version, own.oldest, nonce, tuple(sorted(own.features)))
+    await write_frame(stream, hello)
     auth = await _read(stream)
     if not isinstance(auth, Auth):
         raise RemoteProtocolError("the peer did not prove its key")
-    try:
-        _same_network(auth.version, auth.network, own.network.name)
-        key = PublicKey(auth.public_key)
-        signed = _signed_bytes(own.network, key, own.crypto.node.public_key, nonce)
-        if not own.crypto.verify(key, signed, auth.signature):
-            raise InvalidSignature("the peer did not prove the key it claims")
-        record = _checked(auth.record, key, own)
-    except RefusedByNetwork as error:
-        await refuse(stream, "network", str(error))
-        raise
-    except InvalidSignature as error:
-        await refuse(stream, "key", str(error))
-        raise
-    await write_frame(stream, Welcome())
-    return Peer(key, record)
+    version = await _judged(stream, own, hello, auth)
+    meeting = _meeting(own.crypto.node.public_key, hello, auth)
+    proof = own.network.proof(_ACCEPTOR, meeting)
+    await write_frame(stream, Welcome(proof, _packed(own.record)))
+    introduction = await _read(stream)
+    if not isinstance(introduction, Introduction):
+        raise RemoteProtocolError("the peer did not introduce itself")
+    key = PublicKey(auth.public_key)
+    record = _checked(introduction.record, key, own)
+    return ProvedPeer(key, record, version, own.features.intersection(auth.features))
 
 
 async def refuse(stream: Stream, code: str, reason: str) -> None:
@@ -102,41 +119,106 @@ async def refuse(stream: Stream, code: str, reason: str) -> None:
     await stream.close()
 
 
-def _not_refused(answer: AnyMessage) -> AnyMessage:
-    if isinstance(answer, Refused):
-        if answer.code in _NETWORK_CODES:
-            raise RefusedByNetwork(f"the node refused us: {answer.reason}")
-        raise PeerRefused(answer.code, f"the node refused us: {answer.reason}")
-    return answer
+async def _judged(stream: Stream, own: Credentials, hello: Hello, auth: Auth) -> int:
+    """The version both speak, once the dialler has proved itself; else it is told why not."""
+    code, own_key = _VERSION, own.crypto.node.public_key
+    try:
+        version = _common_version(auth.version, auth.oldest, own)
+        code = _NETWORK
+        _check_network(_DIALLER, _meeting(own_key, hello, auth), auth.network_proof, own)
+        code = _KEY
+        transcript = _transcript(own.network, own_key, hello, auth)
+        if not own.crypto.verify(PublicKey(auth.public_key), transcript, auth.signature):
+            raise InvalidSignature("the peer did not prove the key it claims")
+    except (RefusedByNetwork, InvalidSignature) as error:
+        reason = "this node is of another network" if code == _NETWORK else str(error)
+        await refuse(stream, code, reason)
+        raise
+    return version
 
 
-def _same_network(version: int, network: str, ours: str) -> None:
-    if network != ours:
-        raise RefusedByNetwork(f"that node is of network {network!r}, this one of {ours!r}")
-    if version != PROTOCOL_VERSION:
-        raise RefusedByNetwork(
-            f"that node speaks protocol version {version}, this one {PROTOCOL_VERSION}"
-        )
+def _common_version(newest: int, oldest: int, own: Credentials) -> int:
+    """The newest version that both speak."""
+    common = min(newest, own.version)
+    if common < max(oldest, own.oldest):
+        theirs, ours = _versions(newest, oldest), _versions(own.version, own.oldest)
+        raise RefusedByNetwork(f"that node speaks protocol {theirs}, this one {ours}")
+    return common
 
 
-def _signed_bytes(network: Network, client: PublicKey, server: PublicKey, nonce: bytes) -> bytes:
-    return _DOMAIN + network.binding + client + server + nonce
+def _versions(newest: int, oldest: int) -> str:
+    return f"version {newest}" if oldest >= newest else f"versions {oldest} to {newest}"
 
 
-def _checked(record: ContactRecord | None, key: PublicKey, own: Identity) -> ContactRecord | None:
+def _proof(own: Credentials, server_key: PublicKey, hello: Hello) -> Auth:
+    """What proves this dialler and its network to the acceptor."""
+    unproved = Auth(
+        own.version,
+        own.oldest,
+        own.crypto.node.public_key,
+        signature=b"",
+        network_proof=b"",
+        features=tuple(sorted(own.features)),
+    )
+    return msgspec.structs.replace(
+        unproved,
+        signature=own.crypto.node.sign(_transcript(own.network, server_key, hello, unproved)),
+        network_proof=own.network.proof(_DIALLER, _meeting(server_key, hello, unproved)),
+    )
+
+
+def _meeting(server_key: PublicKey, hello: Hello, auth: Auth) -> bytes:
+    """What no other handshake has: acceptor's key 32, dialler's key 32, nonce 32."""
+    return server_key + auth.public_key + hello.nonce
+
+
+def _transcript(network: Network, server_key: PublicKey, hello: Hello, auth: Auth) -> bytes:
+    """All that both sides know of each other so far; bound to the network."""
+    said = (
+        (server_key, hello.nonce, hello.version, hello.oldest, hello.features),
+        (auth.public_key, auth.version, auth.oldest, auth.features),
+    )
+    return _DOMAIN + network.binding + msgspec.msgpack.encode(said)
+
+
+def _check_network(role: bytes, meeting: bytes, proof: bytes, own: Credentials) -> None:
+    if not hmac.compare_digest(proof, own.network.proof(role, meeting)):
+        raise _other_network(own)
+
+
+def _other_network(own: Credentials) -> RefusedByNetwork:
+    return RefusedByNetwork(f"that node is of another network than {own.network.name!r}")
+
+
+def _not_refused(answer: Frame, own: Credentials) -> Frame:
+    if not isinstance(answer, Refused):
+        return answer
+    if answer.code == _NETWORK:
+        raise _other_network(own)
+    if answer.code in (_VERSION, _KEY):
+        raise RefusedByNetwork(f"the node refused us: {answer.reason}")
+    raise PeerRefused(answer.code, f"the node refused us: {answer.reason}")
+
+
+def _packed(record: ContactRecord | None) -> bytes | None:
+    return None if record is None else record.packed
+
+
+def _checked(packed: bytes | None, key: PublicKey, own: Credentials) -> ContactRecord | None:
     """The record, if it is the peer's own; raises InvalidSignature or RemoteProtocolError."""
-    if record is None:
+    if packed is None:
         return None
+    record = unpack(ContactRecord, packed)
     if record.public_key != key or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
         raise RemoteProtocolError("a contact record that is not the peer's own")
     check(record, own.network, own.crypto)
     return record
 
 
-async def _read(stream: Stream) -> AnyMessage:
+async def _read(stream: Stream) -> Frame:
     try:
         sizes = await read_prefix(stream)
-        message, _ = await read_rest(stream, sizes, HANDSHAKE_FRAME_MAX_BYTES)
+        frame, _ = await read_rest(stream, sizes, HANDSHAKE_FRAME_MAX_BYTES)
     except ConnectionLost as error:
         raise ConnectionLost(f"{stream.remote} hung up during the handshake") from error
-    return message
+    return frame

@@ -24,7 +24,7 @@ from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.frame_io import Body, read_prefix, read_rest, write_frame
-from dhtstore.node.links.handshake import Peer
+from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.params import (
     IDLE_CONNECTION_TIMEOUT_S,
     OUTGOING_FRAMES_MAX,
@@ -39,20 +39,20 @@ from dhtstore.transfer.session import Answered, Asked, Cancelled, Session
 from dhtstore.wire.frames import (
     Blocks,
     Declined,
+    Frame,
+    FrameRequest,
+    FrameResponse,
     GetBlocks,
-    Message,
-    Progress,
-    Request,
-    Response,
+    Replicating,
 )
 
-A = TypeVar("A", bound=Response)
+A = TypeVar("A", bound=FrameResponse)
 
 
 class Reply(Protocol):
     """Sends one response to the request being handled; await it to wait for a slow peer."""
 
-    def __call__(self, response: Response, *body: Body) -> asyncio.Future[None]: ...
+    def __call__(self, response: FrameResponse, *body: Body) -> asyncio.Future[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class Arrival:
 
 
 Handler = Callable[["Link", Any, Reply], Awaitable[None]]
-OnPart = Callable[[Response, memoryview], Awaitable[None]]
+OnPart = Callable[[FrameResponse, memoryview], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class _Waiting:
-    answer: asyncio.Future[Response]
+    answer: asyncio.Future[FrameResponse]
     on_part: OnPart
     silence_s: float
     timer: asyncio.Timeout
@@ -77,7 +77,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    message: Message
+    message: Frame
     body: tuple[Body, ...]
     sent: asyncio.Future[None]
 
@@ -108,9 +108,9 @@ class Link:
     def __init__(
         self,
         stream: Stream,
-        peer: Peer,
+        peer: ProvedPeer,
         *,
-        handlers: Mapping[type[Request], Handler],
+        handlers: Mapping[type[FrameRequest], Handler],
         clock: Clock,
         supervisor: Supervisor,
         tracer: Tracer,
@@ -120,6 +120,7 @@ class Link:
         self.node: NodeId = node_id(peer.public_key)
         self.remote: Address = stream.remote
         self.peer_record: ContactRecord | None = peer.record
+        self.features: frozenset[str] = peer.features  # that both ends have
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer = supervisor, tracer
@@ -157,18 +158,18 @@ class Link:
 
     async def request(
         self,
-        message: Request,
+        message: FrameRequest,
         expected: type[A],
         timeout_s: float = REQUEST_TIMEOUT_S,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[Replicating], None] | None = None,
     ) -> A:
         """Ask and wait for the final answer, at most ``timeout_s`` without a sign of progress.
 
         Raises PeerRefused (declined), ConnectionLost (lost or silent), RemoteProtocolError.
         """
 
-        async def on_part(response: Response, body: memoryview) -> None:
-            if on_progress is not None and isinstance(response, Progress):
+        async def on_part(response: FrameResponse, body: memoryview) -> None:
+            if on_progress is not None and isinstance(response, Replicating):
                 on_progress(response)
 
         answer = await self._ask(message, timeout_s, on_part)
@@ -188,13 +189,13 @@ class Link:
         Raises PeerRefused, ConnectionLost.
         """
 
-        async def on_part(response: Response, body: memoryview) -> None:
+        async def on_part(response: FrameResponse, body: memoryview) -> None:
             if isinstance(response, Blocks):
                 await on_arrival(_arrival(response, body))
 
-        await self._ask(GetBlocks(tuple(cid.raw for cid in cids)), timeout_s, on_part)
+        await self._ask(GetBlocks(cids=tuple(cid.raw for cid in cids)), timeout_s, on_part)
 
-    async def _ask(self, request: Request, silence_s: float, on_part: OnPart) -> Response:
+    async def _ask(self, request: FrameRequest, silence_s: float, on_part: OnPart) -> FrameResponse:
         self._check()
         try:
             async with asyncio.timeout(silence_s) as timer:
@@ -217,8 +218,8 @@ class Link:
         self._check()
 
     async def _asked(
-        self, request: Request, silence_s: float, on_part: OnPart, timer: asyncio.Timeout
-    ) -> Response:
+        self, request: FrameRequest, silence_s: float, on_part: OnPart, timer: asyncio.Timeout
+    ) -> FrameResponse:
         opened = self._session.open(request)
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future(), on_part, silence_s, timer)
@@ -284,9 +285,12 @@ class Link:
         while True:
             sizes = await read_prefix(self._stream)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                message, body = await read_rest(self._stream, sizes)
-            self._heard_s = self._used_s = self._clock.monotonic_s()
-            event = self._session.receive(message)
+                frame, body = await read_rest(self._stream, sizes)
+            self._heard_s = self._clock.monotonic_s()
+            event = self._session.receive(frame)
+            if event is None:
+                continue  # nothing that concerns us: a link is not used by that
+            self._used_s = self._heard_s
             if isinstance(event, Answered):
                 await self._answered(event, body)
             elif isinstance(event, Asked):
@@ -310,10 +314,13 @@ class Link:
         if event.final and not waiting.answer.done():
             waiting.answer.set_result(event.response)
 
-    def _asked_by_peer(self, request: Request) -> None:
+    def _asked_by_peer(self, request: FrameRequest) -> None:
         handler = self._handlers.get(type(request))
         if handler is None:
-            self._decline(request.request, Declined("unsupported", "this node does not serve that"))
+            self._decline(
+                request.request,
+                Declined(code="unsupported", reason="this node does not serve that"),
+            )
             return
         number = request.request
         task = self._supervisor.spawn(self._handle(handler, request), "link-handler")
@@ -333,14 +340,14 @@ class Link:
         task = self._handling.pop(number, None)
         if task is not None:
             task.cancel()
-        self._decline(number, Declined("cancelled", "as asked"))
+        self._decline(number, Declined(code="cancelled", reason="as asked"))
 
     # --- answering --------------------------------------------------------------------------
 
-    async def _handle(self, handler: Handler, request: Request) -> None:
+    async def _handle(self, handler: Handler, request: FrameRequest) -> None:
         """Run one handler; unless the link ends, the peer gets an end of its request."""
         number = request.request
-        declined = Declined("internal", "this node could not answer")
+        declined = Declined(code="internal", reason="this node could not answer")
         try:
             await handler(self, request, partial(self._reply, number))
         except DhtstoreError as error:
@@ -355,13 +362,13 @@ class Link:
         if self.alive and self._session.owed(number):
             self._queue(self._session.answer(number, declined))
 
-    def _reply(self, number: int, response: Response, *body: Body) -> asyncio.Future[None]:
+    def _reply(self, number: int, response: FrameResponse, *body: Body) -> asyncio.Future[None]:
         self._check()
         return self._queue(self._session.answer(number, response), *body)
 
     # --- writing ----------------------------------------------------------------------------
 
-    def _queue(self, message: Message, *body: Body) -> asyncio.Future[None]:
+    def _queue(self, message: Frame, *body: Body) -> asyncio.Future[None]:
         """Hand a frame to the writer; the future is done when it has been sent."""
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent.add_done_callback(_retrieved)
@@ -440,7 +447,7 @@ def _declined(error: DhtstoreError) -> Declined:
     code = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
     if isinstance(error, PeerRefused):
         code = error.code
-    return Declined(code, str(error)[:REASON_MAX_CHARS])
+    return Declined(code=code, reason=str(error)[:REASON_MAX_CHARS])
 
 
 def _fail(future: asyncio.Future[Any], error: ConnectionLost) -> None:

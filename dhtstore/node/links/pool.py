@@ -16,12 +16,12 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.network import Network
 from dhtstore.net.addresses import oldest_of_busiest_host
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
-from dhtstore.node.links.handshake import Identity, Peer, admit, greet, refuse
+from dhtstore.node.links.handshake import Credentials, ProvedPeer, admit, greet, refuse
 from dhtstore.node.links.link import Arrival, Backlog, Handler, Link, Reply
 from dhtstore.params import CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer, no_trace
-from dhtstore.wire.frames import Request
+from dhtstore.wire.frames import FrameRequest
 
 __all__ = ["Arrival", "Handler", "Link", "Links", "Reply"]
 
@@ -39,7 +39,7 @@ class Links:
         clock: Clock,
         transport: StreamTransport,
         own_record: Callable[[], ContactRecord | None],
-        handlers: Mapping[type[Request], Handler],
+        handlers: Mapping[type[FrameRequest], Handler],
         supervisor: Supervisor,
         tracer: Tracer = no_trace,
         on_ended: Callable[[Link], None] = lambda link: None,
@@ -125,9 +125,9 @@ class Links:
         self._supervisor.spawn(self._run(link), "link")
         return link
 
-    async def _greeted(self, stream: Stream) -> Peer:
+    async def _greeted(self, stream: Stream) -> ProvedPeer:
         try:
-            return await greet(stream, self._identity())
+            return await greet(stream, self._credentials())
         except BaseException:
             stream.abort()
             raise
@@ -144,7 +144,7 @@ class Links:
             return
         await self._run(link)
 
-    async def _admitted(self, stream: Stream) -> Peer:
+    async def _admitted(self, stream: Stream) -> ProvedPeer:
         if len(self._greeting) >= INBOUND_HANDSHAKES_MAX:
             oldest = oldest_of_busiest_host(self._greeting)
             del self._greeting[oldest]
@@ -155,16 +155,16 @@ class Links:
                 if len(self._all) >= CONNECTIONS_MAX and self._idlest() is None:
                     await refuse(stream, "busy", "this node has too many connections")
                     raise ConnectionLost("too many connections")
-                return await admit(stream, self._identity(), self._entropy)
+                return await admit(stream, self._credentials(), self._entropy)
         finally:
             self._greeting.pop(stream, None)
 
     # --- the pool ---------------------------------------------------------------------------
 
-    def _identity(self) -> Identity:
-        return Identity(self._network, self._crypto, self._own_record())
+    def _credentials(self) -> Credentials:
+        return Credentials(self._network, self._crypto, self._own_record())
 
-    def _add(self, stream: Stream, peer: Peer) -> Link:
+    def _add(self, stream: Stream, peer: ProvedPeer) -> Link:
         if not self._make_room():
             stream.abort()
             raise Unreachable("this node has too many connections")

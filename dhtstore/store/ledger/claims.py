@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Final, TypeVar
-
-import msgspec
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, encode, part
+from dhtstore.store.ledger.entries import decode_signed, part
 from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
+from dhtstore.store.ledger.rows import decode_claim, encode_claim
 from dhtstore.trace import Tracer, no_trace
 
 T = TypeVar("T")
@@ -60,9 +60,9 @@ class Claims:
         key = b"claim/" + part(claim.unit) + part(policy.owner) + policy.root
         known = self.policy(policy.owner, policy.root)
         newest = known is None or known.sequence <= policy.sequence
-        puts = [(key, encode(claim))]
+        puts = [(key, encode_claim(claim))]
         if newest:
-            puts.append((_policy_key(policy.owner, policy.root), encode(policy)))
+            puts.append((_policy_key(policy.owner, policy.root), policy.packed))
         self._table.write(puts)
         self._changes += 1
         if known is not None and newest and ends_unix_s(known) != ends_unix_s(policy):
@@ -75,7 +75,7 @@ class Claims:
             known = self.policy(policy.owner, policy.root)
             if known is None or known.sequence >= policy.sequence:
                 return False
-            self._table.write([(_policy_key(policy.owner, policy.root), encode(policy))])
+            self._table.write([(_policy_key(policy.owner, policy.root), policy.packed)])
             self._changes += 1
             self._kept_count = None
             return True
@@ -84,7 +84,7 @@ class Claims:
         """The newest policy known of this owner for this root."""
         key = _policy_key(owner, root)
         raw = self._table.get(key)
-        return None if raw is None else self._decoded(Policy, key, raw)
+        return None if raw is None else self._sound(_decode_policy, key, raw)
 
     def for_unit(self, unit: bytes) -> list[Claim]:
         """All claims on a unit, each with its newest policy, active or not."""
@@ -171,12 +171,12 @@ class Claims:
     def _rows(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order: those of one unit and owner are neighbours."""
         for key, value in scan_all(self._table, prefix):
-            if (claim := self._decoded(Claim, key, value)) is not None:
+            if (claim := self._sound(decode_claim, key, value)) is not None:
                 yield claim
 
-    def _decoded(self, kind: type[T], key: bytes, raw: bytes) -> T | None:
+    def _sound(self, decode: Callable[[bytes], T], key: bytes, raw: bytes) -> T | None:
         try:
-            return decode(kind, raw)
+            return decode(raw)
         except IntegrityFailure as error:
             self._tracer("ledger.damaged", key=key.hex(), error=str(error))
             return None
@@ -191,7 +191,11 @@ class Claims:
                 if len(newest) >= _POLICIES_HELD_MAX:
                     newest.clear()
                 newest[key] = self.policy(owner, root) or claim.policy
-            yield msgspec.structs.replace(claim, policy=newest[key])
+            yield replace(claim, policy=newest[key])
+
+
+def _decode_policy(raw: bytes) -> Policy:
+    return decode_signed(Policy, raw)
 
 
 def _policy_key(owner: bytes, root: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Structs as values of a KeyValue: msgpack in, checked structs out."""
+"""Structs as values of a KeyValue: msgpack in, checked structs out; signed objects as they came."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TypeVar
 
 import msgspec
 
-from dhtstore.errors import IntegrityFailure
+from dhtstore.errors import IntegrityFailure, RemoteProtocolError
+from dhtstore.model.signing import Signed, unpack
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Signed)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -21,6 +23,14 @@ def decode(kind: type[T], raw: bytes) -> T:
     try:
         return msgspec.msgpack.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise IntegrityFailure(f"the ledger holds a damaged {kind.__name__}: {error}") from error
+
+
+def decode_signed(kind: type[S], raw: bytes) -> S:
+    """Raises IntegrityFailure, as ``decode``.  What was stored is ``packed``."""
+    try:
+        return unpack(kind, raw)
+    except RemoteProtocolError as error:
         raise IntegrityFailure(f"the ledger holds a damaged {kind.__name__}: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -11,11 +12,12 @@ from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, encode, part
+from dhtstore.store.ledger.entries import decode, decode_signed, encode, part
 from dhtstore.store.ledger.roots import Roots, put_key
 
 
-class PutRecord(msgspec.Struct, frozen=True, array_like=True):
+@dataclass(frozen=True, slots=True)
+class PutRecord:
     """One root that was put: ``units`` is how many its DAG is cut into."""
 
     name: str
@@ -30,6 +32,15 @@ class PutRecord(msgspec.Struct, frozen=True, array_like=True):
         return Cid(self.root)
 
 
+class _PutRow(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    root: bytes
+    size_bytes: int
+    created_unix_s: float
+    policy: bytes  # packed
+    units: int
+
+
 class Puts:
     """Records of puts by root; a second put of one root replaces the first."""
 
@@ -38,15 +49,15 @@ class Puts:
 
     def save(self, record: PutRecord, units: Sequence[Unit]) -> None:
         """``units`` are all that the root is cut into, in DAG order."""
-        self._roots.keep(record.cid, (put_key(record.cid), encode(record)), units)
+        self._roots.keep(record.cid, (put_key(record.cid), _encode(record)), units)
 
     def get(self, root: Cid) -> PutRecord | None:
         raw = self._table.get(put_key(root))
-        return None if raw is None else decode(PutRecord, raw)
+        return None if raw is None else _decode(raw)
 
     def list(self) -> list[PutRecord]:
         """Oldest first."""
-        records = [decode(PutRecord, value) for _, value in scan_all(self._table, b"put/")]
+        records = [_decode(value) for _, value in scan_all(self._table, b"put/")]
         return sorted(records, key=lambda record: (record.created_unix_s, record.root))
 
     def count(self) -> int:
@@ -71,16 +82,29 @@ class Receipts:
             known = puts.get(key) or self._known(key)
             if known is None or _age(known) <= _age(receipt):
                 puts[key] = receipt
-        self._table.write([(key, encode(receipt)) for key, receipt in puts.items()])
+        self._table.write([(key, receipt.packed) for key, receipt in puts.items()])
 
     def for_root(self, root: Cid) -> list[Receipt]:
         """Ordered by unit, then node."""
         prefix = _receipts_key(root.raw)
-        return [decode(Receipt, value) for _, value in scan_all(self._table, prefix)]
+        return [decode_signed(Receipt, value) for _, value in scan_all(self._table, prefix)]
 
     def _known(self, key: bytes) -> Receipt | None:
         raw = self._table.get(key)
-        return None if raw is None else decode(Receipt, raw)
+        return None if raw is None else decode_signed(Receipt, raw)
+
+
+def _encode(put: PutRecord) -> bytes:
+    packed = put.policy.packed
+    return encode(
+        _PutRow(put.name, put.root, put.size_bytes, put.created_unix_s, packed, put.units)
+    )
+
+
+def _decode(raw: bytes) -> PutRecord:
+    row = decode(_PutRow, raw)
+    policy = decode_signed(Policy, row.policy)
+    return PutRecord(row.name, row.root, row.size_bytes, row.created_unix_s, policy, row.units)
 
 
 def _age(receipt: Receipt) -> tuple[int, int]:

@@ -8,11 +8,11 @@ from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.model.contact import Address, Contact
 from dhtstore.tasks import Supervisor
 from dhtstore.wire import datagram, envelope
-from dhtstore.wire.datagram import Request
+from dhtstore.wire.datagram import Request, UnknownProcedure
 from simulations.world.ports.crypto import SimCrypto
 from tests.unit.dht.world import Member, World
 
-Answer = Callable[[Request], bytes | None]
+Answer = Callable[[Request | UnknownProcedure], bytes | None]
 
 
 class Rogue:
@@ -25,7 +25,7 @@ class Rogue:
         self.contact = Contact.of(self.crypto.node.public_key, self.endpoint.local)
         self.peer: Peer = peer_of(self.contact)
         self.answer: Answer = lambda request: None
-        self.requests: list[tuple[bytes, Request]] = []
+        self.requests: list[tuple[bytes, Request | UnknownProcedure]] = []
         self.heard: list[bytes] = []
 
     async def open(self) -> Rogue:

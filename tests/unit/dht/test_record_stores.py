@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,6 +12,7 @@ from dhtstore.dht.core import record_stores
 from dhtstore.dht.core.record_stores import ContactStore, ProviderStore, Verdict
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import attach
 
 UNIX_S = 1_800_000_000
 HOUR_S = 3600
@@ -22,10 +25,10 @@ def record(
     issued = changes.get("issued", UNIX_S)
     expires = issued + changes.get("lifetime_s", HOUR_S)
     signer = provider.to_bytes(32, "big")
-    return ProviderRecord(key, signer, sequence, issued, expires, b"s" * 64)
+    return attach(ProviderRecord(key, signer, sequence, issued, expires), b"s" * 64)
 
 
-def contact(node: int = 1, *, sequence: int = 1, **changes: object) -> ContactRecord:
+def contact(node: int = 1, *, sequence: int = 1, **changes: Any) -> ContactRecord:
     base = ContactRecord(
         node.to_bytes(32, "big"),
         (("10.0.0.1", 1),),
@@ -34,9 +37,8 @@ def contact(node: int = 1, *, sequence: int = 1, **changes: object) -> ContactRe
         sequence,
         UNIX_S,
         UNIX_S + HOUR_S,
-        b"s" * 64,
     )
-    return msgspec.structs.replace(base, **changes)
+    return attach(msgspec.structs.replace(base, **changes), b"s" * 64)
 
 
 @pytest.fixture
@@ -156,12 +158,11 @@ def test_contact_records_newest_wins_and_they_end() -> None:
         {"domain": "d" * (params.DOMAIN_LABEL_MAX_BYTES + 1)},
         {"capacity_bytes": -1},
         {"sequence": -1},
-        {"signature": b""},
         {"public_key": b"k"},
     ],
 )
-def test_a_contact_record_beyond_its_limits_is_malformed(changes: dict[str, object]) -> None:
+def test_a_contact_record_beyond_its_limits_is_malformed(changes: dict[str, Any]) -> None:
     store = ContactStore()
     store.tick(0.0, UNIX_S)
-    assert store.add(msgspec.structs.replace(contact(), **changes)) is Verdict.MALFORMED
+    assert store.add(contact(**changes)) is Verdict.MALFORMED
     assert store.count == 0

@@ -141,4 +141,9 @@ def only_unit(peer: Peer, root: Cid) -> Unit:
 
 
 def offer_of(unit: Unit, policy: Policy) -> Offer:
-    return Offer(tuple(root.raw for root in unit.roots), unit.spine, unit.size_bytes, policy)
+    return Offer(
+        roots=tuple(root.raw for root in unit.roots),
+        spine=unit.spine,
+        size=unit.size_bytes,
+        policy=policy.packed,
+    )

@@ -15,13 +15,13 @@ from dhtstore.net.ports import Stream
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.links.frame_io import read_prefix, read_rest
-from dhtstore.node.links.handshake import Identity, greet
+from dhtstore.node.links.handshake import Credentials, greet
 from dhtstore.node.links.link import Arrival, Handler, Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.tasks import Supervisor
-from dhtstore.wire.frames import AnyMessage, GetBlocks, Request
+from dhtstore.wire.frames import Frame, FrameRequest, GetBlocks
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -35,7 +35,9 @@ from simulations.world.ports.entropy import SimEntropy
 class Peer:
     """One machine with a store, links and the block server."""
 
-    def __init__(self, world: World, name: str, handlers: Mapping[type[Request], Handler]) -> None:
+    def __init__(
+        self, world: World, name: str, handlers: Mapping[type[FrameRequest], Handler]
+    ) -> None:
         number = len(world.peers) + 1
         self.world, self.name = world, name
         self.address = Address(f"10.0.0.{number}", 7400)
@@ -49,7 +51,10 @@ class Peer:
         self.events: list[str] = []
         self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
         self.clock = SimClock(world.loop)
-        self.handlers: dict[type[Request], Handler] = {GetBlocks: self.server.serve, **handlers}
+        self.handlers: dict[type[FrameRequest], Handler] = {
+            GetBlocks: self.server.serve,
+            **handlers,
+        }
         self.links = Links(
             network=Network(world.names.get(name, "main")),
             crypto=self.crypto,
@@ -62,7 +67,7 @@ class Peer:
             tracer=lambda event, **fields: self.events.append(event),
         )
 
-    def record(self) -> ContactRecord | None:
+    def record(self) -> ContactRecord:
         unsigned = ContactRecord(
             self.key, ((self.address.host, self.address.port),), 1, self.name, 1, 0, 10
         )
@@ -103,7 +108,7 @@ class World:
         self.peers: list[Peer] = []
 
     async def peer(
-        self, name: str, handlers: Mapping[type[Request], Handler] | None = None
+        self, name: str, handlers: Mapping[type[FrameRequest], Handler] | None = None
     ) -> Peer:
         peer = Peer(self, name, handlers or {})
         self.peers.append(peer)
@@ -154,9 +159,9 @@ async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], li
 async def raw_session(a: Peer, b: Peer) -> Stream:
     """A stream of ``a`` that ``b`` has welcomed, for misbehaving on."""
     stream = await a.raw(b)
-    await greet(stream, Identity(Network("main"), a.crypto, None))
+    await greet(stream, Credentials(Network("main"), a.crypto, None))
     return stream
 
 
-async def read(stream: Stream) -> tuple[AnyMessage, memoryview]:
+async def read(stream: Stream) -> tuple[Frame, memoryview]:
     return await read_rest(stream, await read_prefix(stream))

@@ -106,7 +106,7 @@ async def links_of(a: Peer, *others: Peer) -> list[Link]:
 async def lie(link: Link, request: GetBlocks, reply: Reply) -> None:
     """Serve bytes that do not hash to what was asked for."""
     count = len(request.cids)
-    await reply(Blocks(tuple(range(count)), (4,) * count), b"lies" * count)
+    await reply(Blocks(indices=tuple(range(count)), sizes=(4,) * count), b"lies" * count)
 
 
 async def stall(link: Link, request: GetBlocks, reply: Reply) -> None:

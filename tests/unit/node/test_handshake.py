@@ -2,24 +2,76 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import msgspec
 import pytest
 
-from dhtstore.errors import ConnectionLost, RefusedByNetwork
-from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
-from dhtstore.node.links.handshake import _signed_bytes
+from dhtstore.node.links.handshake import (
+    Credentials,
+    ProvedPeer,
+    _meeting,
+    _proof,
+    _transcript,
+    admit,
+    greet,
+)
 from dhtstore.params import HANDSHAKE_FRAME_MAX_BYTES, HANDSHAKE_TIMEOUT_S, PROTOCOL_VERSION
 from dhtstore.tasks import Supervisor
-from dhtstore.wire.frames import PREFIX, AnyMessage, Auth, Hello, Refused, Welcome
-from tests.unit.node.data_plane import Peer, World, play
+from dhtstore.wire.frames import PREFIX, Auth, Frame, Hello, Introduction, Refused, Welcome
+from simulations.world.ports.crypto import SimCrypto
+from simulations.world.ports.entropy import SimEntropy
+from tests.unit.node.data_plane import Peer, World, collect, play
 
 
-async def read(stream: Stream) -> AnyMessage:
+async def read(stream: Stream) -> Frame:
     message, _ = await read_rest(stream, await read_prefix(stream))
     return message
+
+
+async def meet(
+    world: World, dialler: Credentials, acceptor: Credentials
+) -> tuple[ProvedPeer | DhtstoreError, ProvedPeer | DhtstoreError]:
+    """What each side makes of the other: the dialler's view, then the acceptor's."""
+    port, key = 7400, acceptor.crypto.node.public_key
+    admitted: asyncio.Future[ProvedPeer | DhtstoreError] = world.loop.create_future()
+
+    async def accept(stream: Stream) -> None:
+        try:
+            admitted.set_result(await admit(stream, acceptor, SimEntropy(1, "acceptor")))
+        except DhtstoreError as error:
+            stream.abort()
+            admitted.set_result(error)
+
+    listening = world.streams.transport(Address("10.9.0.1", port), key)
+    await listening.listen(port, accept, Supervisor())
+    own = dialler.crypto.node.public_key
+    stream = await world.streams.transport(Address("10.9.0.2", port), own).dial(
+        Address("10.9.0.1", port), key, 5.0
+    )
+    try:
+        greeted: ProvedPeer | DhtstoreError = await greet(stream, dialler)
+    except DhtstoreError as error:
+        stream.abort()
+        greeted = error
+    answers = greeted, await admitted
+    stream.abort()
+    await listening.close()
+    return answers
+
+
+def credentials(name: str, **changes: Any) -> Credentials:
+    crypto = SimCrypto(name.encode(), name.encode())
+    return replace(Credentials(Network("main"), crypto, None), **changes)
 
 
 async def hello_of(stream: Stream) -> Hello:
@@ -28,10 +80,24 @@ async def hello_of(stream: Stream) -> Hello:
     return message
 
 
-def proof(by: Peer, server: PublicKey, nonce: bytes, claimed: PublicKey | None = None) -> Auth:
-    key = claimed or by.key
-    signature = by.crypto.node.sign(_signed_bytes(Network("main"), key, server, nonce))
-    return Auth(PROTOCOL_VERSION, "main", key, signature)
+def proof(
+    by: Peer,
+    server: PublicKey,
+    hello: Hello,
+    claimed: PublicKey | None = None,
+    network: str = "main",
+) -> Auth:
+    """What ``by`` answers to a ``hello``, as its own key or one it claims."""
+    own = Credentials(Network(network), by.crypto, None)
+    auth = _proof(own, server, hello)
+    if claimed is None:
+        return auth
+    unproved = msgspec.structs.replace(auth, public_key=claimed)
+    return msgspec.structs.replace(
+        unproved,
+        signature=by.crypto.node.sign(_transcript(own.network, server, hello, unproved)),
+        network_proof=own.network.proof(b"dialler", _meeting(server, hello, unproved)),
+    )
 
 
 def test_both_ends_learn_key_and_contact_record() -> None:
@@ -39,18 +105,19 @@ def test_both_ends_learn_key_and_contact_record() -> None:
         a, b = await world.peer("a"), await world.peer("b")
         link = await a.links.to(b.key, [b.address], 5.0)
         assert (link.public_key, link.peer_record) == (b.key, b.record())
+        await collect(link, [Cid.of(b"x")])  # answered once the dialler has introduced itself
         (other,) = b.links.open_links()
         assert (other.public_key, other.peer_record) == (a.key, a.record())
 
     play(scene)
 
 
-def test_another_network_is_refused_and_both_names_are_told() -> None:
+def test_another_network_is_refused_on_both_sides_and_neither_is_named() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
-        with pytest.raises(RefusedByNetwork, match=r"'other'.*'main'"):
+        with pytest.raises(RefusedByNetwork, match=r"of another network than 'main'$"):
             await a.links.to(b.key, [b.address], 5.0)
-        with pytest.raises(RefusedByNetwork, match=r"'main'.*'other'"):
+        with pytest.raises(RefusedByNetwork, match=r"of another network than 'other'$"):
             await b.links.dial_unknown(a.address)
         assert not a.links.open_links()
         assert not b.links.open_links()
@@ -58,33 +125,128 @@ def test_another_network_is_refused_and_both_names_are_told() -> None:
     play(scene, names={"b": "other"})
 
 
-def test_a_dialler_of_another_network_is_told_why() -> None:
+def test_a_dialler_of_another_network_is_told_so_and_no_name() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         stream = await a.raw(b)
-        nonce = (await hello_of(stream)).nonce
-        auth = proof(a, b.key, nonce)
-        await write_frame(stream, Auth(auth.version, "other", auth.public_key, auth.signature))
-        refused = await read(stream)
-        assert isinstance(refused, Refused)
-        assert refused.code == "network"
+        hello = await hello_of(stream)
+        await write_frame(stream, proof(a, b.key, hello, network="other"))
+        assert await read(stream) == Refused("network", "this node is of another network")
 
     play(scene)
 
 
-async def refused_key(world: World, auth: Auth, stream: Stream) -> None:
+def test_a_stranger_hears_neither_the_network_nor_where_a_node_is() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await a.raw(b)
+        hello = await hello_of(stream)
+        said = msgspec.structs.asdict(hello)
+        said.pop("nonce")
+        assert said == {"version": PROTOCOL_VERSION, "oldest": 1, "features": ()}
+
+    play(scene)
+
+
+def test_an_acceptor_that_cannot_prove_the_network_is_refused_by_the_dialler() -> None:
+    """It hands back the dialler's own proof, the only one of that network it has seen."""
+
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        key, heard = PublicKey(b"m" * 32), list[type]()
+
+        async def pose(stream: Stream) -> None:
+            await write_frame(stream, Hello(PROTOCOL_VERSION, 1, b"n" * 32))
+            auth = await read(stream)
+            heard.append(type(auth))
+            assert isinstance(auth, Auth)
+            await write_frame(stream, Welcome(auth.network_proof))
+            with pytest.raises(ConnectionLost):
+                heard.append(type(await read(stream)))
+
+        posing = world.streams.transport(Address("10.0.0.9", 7400), key)
+        await posing.listen(7400, pose, Supervisor())
+        with pytest.raises(RefusedByNetwork, match="another network than 'main'"):
+            await a.links.to(key, [Address("10.0.0.9", 7400)], 5.0)
+        await asyncio.sleep(1)
+        assert heard == [Auth]  # and not where the dialler is reached
+        await posing.close()
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(b"", b"key"), (b"key", b""), (b"key", b"other")])
+def test_a_network_of_the_same_name_and_another_key_is_another(ours: bytes, theirs: bytes) -> None:
+    async def scene(world: World) -> None:
+        dialler = credentials("a", network=Network("main", ours))
+        acceptor = credentials("b", network=Network("main", theirs))
+        for outcome in await meet(world, dialler, acceptor):
+            assert isinstance(outcome, RefusedByNetwork)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("newer", ["dialler", "acceptor"])
+def test_a_higher_version_that_still_speaks_ours_is_met_in_ours(newer: str) -> None:
+    async def scene(world: World) -> None:
+        today, later = credentials("a"), credentials("b", version=PROTOCOL_VERSION + 1)
+        pair = (later, today) if newer == "dialler" else (today, later)
+        for outcome in await meet(world, *pair):
+            assert isinstance(outcome, ProvedPeer)
+            assert outcome.version == PROTOCOL_VERSION
+
+    play(scene)
+
+
+@pytest.mark.parametrize("newer", ["dialler", "acceptor"])
+def test_a_version_that_no_longer_speaks_ours_is_refused_and_both_are_told_why(newer: str) -> None:
+    async def scene(world: World) -> None:
+        today, later = credentials("a"), credentials("b", version=9, oldest=8)
+        pair = (later, today) if newer == "dialler" else (today, later)
+        outcomes = await meet(world, *pair)
+        dialler = outcomes[0]
+        assert isinstance(dialler, RefusedByNetwork)
+        assert "versions 8 to 9" in str(dialler)
+        assert "version 1" in str(dialler)
+
+    play(scene)
+
+
+def test_both_use_the_features_that_both_have() -> None:
+    async def scene(world: World) -> None:
+        a = credentials("a", features=frozenset(("one", "two")))
+        b = credentials("b", features=frozenset(("two", "three")))
+        for outcome in await meet(world, a, b):
+            assert isinstance(outcome, ProvedPeer)
+            assert outcome.features == {"two"}
+
+    play(scene)
+
+
+def test_features_taken_away_on_the_way_are_noticed() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await a.raw(b)
+        hello = await hello_of(stream)
+        auth = proof(a, b.key, msgspec.structs.replace(hello, features=("stripped",)))
+        await refused(auth, stream, "key")
+
+    play(scene)
+
+
+async def refused(auth: Auth, stream: Stream, code: str) -> None:
     await write_frame(stream, auth)
-    refused = await read(stream)
-    assert isinstance(refused, Refused)
-    assert refused.code == "key"
+    answer = await read(stream)
+    assert isinstance(answer, Refused)
+    assert answer.code == code
 
 
 def test_claiming_anothers_key_is_refused() -> None:
     async def scene(world: World) -> None:
         a, b, c = [await world.peer(name) for name in "abc"]
         stream = await a.raw(b)
-        nonce = (await hello_of(stream)).nonce
-        await refused_key(world, proof(a, b.key, nonce, claimed=c.key), stream)
+        hello = await hello_of(stream)
+        await refused(proof(a, b.key, hello, claimed=c.key), stream, "key")
 
     play(scene)
 
@@ -95,9 +257,9 @@ def test_a_nonce_passed_on_proves_nothing() -> None:
     async def scene(world: World) -> None:
         a, b, m = [await world.peer(name) for name in "abm"]
         to_b = await m.raw(b)
-        nonce = (await hello_of(to_b)).nonce
-        made_for_m = proof(a, m.key, nonce)
-        await refused_key(world, made_for_m, to_b)
+        hello = await hello_of(to_b)
+        made_for_m = proof(a, m.key, hello)
+        await refused(made_for_m, to_b, "network")
 
     play(scene)
 
@@ -106,12 +268,12 @@ def test_a_proof_serves_once() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         first = await a.raw(b)
-        used = proof(a, b.key, (await hello_of(first)).nonce)
+        used = proof(a, b.key, await hello_of(first))
         await write_frame(first, used)
         assert isinstance(await read(first), Welcome)
         second = await a.raw(b)
         await hello_of(second)
-        await refused_key(world, used, second)
+        await refused(used, second, "network")
 
     play(scene)
 
@@ -120,11 +282,9 @@ def test_somebody_elses_contact_record_ends_the_handshake() -> None:
     async def scene(world: World) -> None:
         a, b, c = [await world.peer(name) for name in "abc"]
         stream = await a.raw(b)
-        auth = proof(a, b.key, (await hello_of(stream)).nonce)
-        record: ContactRecord | None = c.record()
-        await write_frame(
-            stream, Auth(auth.version, auth.network, auth.public_key, auth.signature, record)
-        )
+        await write_frame(stream, proof(a, b.key, await hello_of(stream)))
+        assert isinstance(await read(stream), Welcome)
+        await write_frame(stream, Introduction(c.record().packed))
         with pytest.raises(ConnectionLost):
             await read(stream)
 
@@ -137,9 +297,9 @@ def test_somebody_elses_contact_record_ends_the_handshake() -> None:
         b"\xff" * 64,
         PREFIX.pack(HANDSHAKE_FRAME_MAX_BYTES + 1, 0) + bytes(HANDSHAKE_FRAME_MAX_BYTES + 1),
         PREFIX.pack(10, 0) + b"not msgpack at all",
-        PREFIX.pack(2, 0) + b"\x91\x03",
+        PREFIX.pack(2, 0) + b"\x91\x05",
     ],
-    ids=["ones", "oversized", "garbage", "welcome"],
+    ids=["ones", "oversized", "garbage", "introduction"],
 )
 def test_a_dialler_that_talks_nonsense_is_dropped(junk: bytes) -> None:
     async def scene(world: World) -> None:

@@ -10,6 +10,10 @@ import pytest
 
 from dhtstore.errors import PeerRefused
 from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Policy
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.links.link import Link
@@ -75,14 +79,16 @@ def test_a_unit_is_reserved_for_then_fetched_claimed_and_signed_for() -> None:
         both = await pair(world)
         reservation = await both.accepted()
         assert both.used_bytes > len(CONTENT)
-        held = await both.link.request(Replicate(reservation), Held)
-        identity_of(both.uploader).check(held.receipt)
-        identity_of(both.uploader).check(held.provider)
-        assert (held.receipt.unit, held.receipt.size) == (both.unit.name, len(CONTENT))
-        assert held.receipt.blocks == both.peer.store.count() == 4
-        assert held.provider.key == both.unit.key
+        held = await both.link.request(Replicate(reservation=reservation), Held)
+        receipt = unpack(Receipt, held.receipt)
+        provider = unpack(ProviderRecord, held.provider)
+        identity_of(both.uploader).check(receipt)
+        identity_of(both.uploader).check(provider)
+        assert (receipt.unit, receipt.size) == (both.unit.name, len(CONTENT))
+        assert receipt.blocks == both.peer.store.count() == 4
+        assert provider.key == both.unit.key
         [claim] = both.holder.ledger.claims.for_unit(both.unit.name)
-        assert claim.policy == both.offer.policy
+        assert claim.policy.packed == both.offer.policy
         assert both.used_bytes == both.uploader.store.used_bytes
         assert both.holder.offers.promises == []
         assert "hold.held" in both.peer.events
@@ -122,7 +128,7 @@ def test_a_unit_that_turns_out_larger_than_it_was_offered_is_not_signed_for() ->
         smaller = Unit.of(both.unit.roots, 0)
         offer = offer_of(smaller, policy_of(both.uploader, both.root))
         reservation = await both.accepted(offer)
-        assert await both.declined(Replicate(reservation)) == "quota"
+        assert await both.declined(Replicate(reservation=reservation)) == "quota"
         assert both.holder.ledger.claims.count_kept(0) == 0
         assert both.holder.offers.promises == []
 
@@ -133,14 +139,14 @@ def test_room_is_given_back_when_released_when_expired_and_when_the_link_ends() 
     async def scene(world: World) -> None:
         both = await pair(world)
         reservation = await both.accepted()
-        await both.link.request(Release(reservation), Released)
+        await both.link.request(Release(reservation=reservation), Released)
         assert both.used_bytes == 0
         reservation = await both.accepted()
         await asyncio.sleep(RESERVATION_TTL_S + 0.1)
         assert both.used_bytes == 0
         again = await both.uploader.links.to(both.peer.key, [both.peer.address], 5.0)
         with pytest.raises(PeerRefused):
-            await again.request(Replicate(reservation), Held)
+            await again.request(Replicate(reservation=reservation), Held)
         await again.request(both.offer, Accepted)
         for link in both.peer.links.open_links():
             both.holder.link_ended(link)
@@ -155,11 +161,14 @@ def test_a_reservation_is_used_once_and_only_by_the_link_it_was_made_for() -> No
         reservation = await both.accepted()
         thief = await world.peer("thief")
         link = await thief.links.to(both.peer.key, [both.peer.address], 5.0)
-        for request, answer in ((Replicate(reservation), Held), (Release(reservation), Released)):
+        for request, answer in (
+            (Replicate(reservation=reservation), Held),
+            (Release(reservation=reservation), Released),
+        ):
             with pytest.raises(PeerRefused, match="no such reservation"):
                 await link.request(request, answer)
-        await both.link.request(Replicate(reservation), Held)
-        assert await both.declined(Replicate(reservation)) == "reservation"
+        await both.link.request(Replicate(reservation=reservation), Held)
+        assert await both.declined(Replicate(reservation=reservation)) == "reservation"
 
     play(scene)
 
@@ -169,11 +178,11 @@ def test_a_receipt_is_for_the_policy_that_the_owner_signed() -> None:
         both = await pair(world)
         strange = policy_of(await world.peer("stranger"), both.root)
         forged = offer_of(both.unit, strange)
-        held = await both.link.request(Replicate(await both.accepted(forged)), Held)
-        assert held.receipt.owner == strange.owner
+        held = await both.link.request(Replicate(reservation=await both.accepted(forged)), Held)
+        assert unpack(Receipt, held.receipt).owner == strange.owner
         reservation = await both.accepted()
-        again = await both.link.request(Replicate(reservation), Held)
-        assert again.receipt.owner == both.offer.policy.owner
+        again = await both.link.request(Replicate(reservation=reservation), Held)
+        assert unpack(Receipt, again.receipt).owner == unpack(Policy, both.offer.policy).owner
         assert len(both.holder.ledger.claims.for_unit(both.unit.name)) == 2
 
     play(scene)

@@ -26,8 +26,8 @@ from dhtstore.wire.frames import (
     Blocks,
     Cancel,
     Declined,
+    Frame,
     GetBlocks,
-    Message,
     Release,
     Released,
 )
@@ -64,10 +64,14 @@ def test_bytes_that_are_no_frame_end_the_link_and_nothing_else(sent: bytes) -> N
 
 @pytest.mark.parametrize(
     "message",
-    [Blocks((), (), (0,), request=1), Released(request=5), Declined("x", "", request=1)],
+    [
+        Blocks(indices=(), sizes=(), missing=(0,), request=1),
+        Released(request=5),
+        Declined(code="x", reason="", request=1),
+    ],
     ids=repr,
 )
-def test_answers_nobody_asked_for_end_the_link(message: Message) -> None:
+def test_answers_nobody_asked_for_end_the_link(message: Frame) -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         stream = await raw_session(a, b)
@@ -117,7 +121,7 @@ def test_a_peer_that_asks_for_more_than_agreed_is_cut_off() -> None:
         a, b = await world.peer("a"), await world.peer("b", {Release: forever})
         stream = await raw_session(a, b)
         for number in range(REQUESTS_IN_FLIGHT_MAX + 1):
-            await write_frame(stream, Release(1, request=number))
+            await write_frame(stream, Release(reservation=1, request=number))
         with pytest.raises(ConnectionLost):
             await read(stream)
         await asyncio.sleep(1)
@@ -133,7 +137,7 @@ def test_a_peer_that_asks_and_never_reads_is_cut_off_with_little_held_for_it() -
         cids = tuple(Cid.of(bytes(MIB)).raw for _ in range(WANTS_PER_REQUEST_MAX))
         stream = await raw_session(a, b)
         for number in range(REQUESTS_IN_FLIGHT_MAX):
-            await write_frame(stream, GetBlocks(cids, request=number))
+            await write_frame(stream, GetBlocks(cids=cids, request=number))
         await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
         with pytest.raises(ConnectionLost):
             await write_frame(stream, Cancel(0))
@@ -154,7 +158,7 @@ def test_peers_that_never_read_give_way_to_one_that_does() -> None:
         streams = [await raw_session(peer, b) for peer in lazy]
         for number in range(4):
             for stream in streams:
-                await write_frame(stream, GetBlocks(request, request=number))
+                await write_frame(stream, GetBlocks(cids=request, request=number))
         await asyncio.sleep(1)
         held_bytes = b.server.sent_bytes
         link = await honest.links.to(b.key, [b.address], 5.0)
@@ -173,7 +177,7 @@ def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
         b.hold(bytes(2 * MIB))
         for step in range(4 * SERVED_READS_MAX):
             stream = await raw_session(a, b)
-            await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+            await write_frame(stream, GetBlocks(cids=(Cid.of(bytes(MIB)).raw,) * 64, request=1))
             await asyncio.sleep(0.02 * step)  # the later ones while a read waits to be sent
             stream.abort()
         await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
@@ -200,10 +204,16 @@ def test_a_link_with_more_than_its_share_of_requests_is_read_from_later(
         b = await world.peer("b", {Release: slow})
         peers = [await world.peer(name) for name in ("greedy", "modest")]
         links = [await peer.links.to(b.key, [b.address], 5.0) for peer in peers]
-        asking = [asyncio.ensure_future(links[0].request(Release(1), Released)) for _ in range(40)]
+        asking = [
+            asyncio.ensure_future(links[0].request(Release(reservation=1), Released))
+            for _ in range(40)
+        ]
         await asyncio.sleep(1)
         assert len(begun) == 9
-        asking += [asyncio.ensure_future(links[1].request(Release(1), Released)) for _ in range(3)]
+        asking += [
+            asyncio.ensure_future(links[1].request(Release(reservation=1), Released))
+            for _ in range(3)
+        ]
         await asyncio.sleep(1)
         assert len(begun) == 12
         go_on.set()
@@ -220,7 +230,7 @@ def test_endless_requests_that_are_declined_do_not_pile_up_answers() -> None:
         async def ask_without_end() -> None:
             async with asyncio.timeout(3 * REQUEST_TIMEOUT_S):
                 for number in range(200_000):
-                    await write_frame(stream, Release(1, request=number))
+                    await write_frame(stream, Release(reservation=1, request=number))
 
         with pytest.raises((ConnectionLost, TimeoutError)):
             await ask_without_end()
@@ -235,7 +245,7 @@ def test_a_peer_that_hangs_up_while_being_served_costs_nothing_more() -> None:
         a, b = await world.peer("a"), await world.peer("b")
         b.hold(bytes(2 * MIB))
         stream = await raw_session(a, b)
-        await write_frame(stream, GetBlocks((Cid.of(bytes(MIB)).raw,) * 64, request=1))
+        await write_frame(stream, GetBlocks(cids=(Cid.of(bytes(MIB)).raw,) * 64, request=1))
         await read(stream)
         stream.abort()
         await asyncio.sleep(1)
@@ -251,7 +261,7 @@ def test_stopping_in_the_middle_of_a_request_ends_it() -> None:
 
     async def scene(world: World) -> None:
         a, b, link = await connected(world, {Release: forever})
-        asking = asyncio.ensure_future(link.request(Release(1), Released))
+        asking = asyncio.ensure_future(link.request(Release(reservation=1), Released))
         await asyncio.sleep(0.1)
         await b.supervisor.close()
         await b.links.close()

@@ -23,10 +23,10 @@ from dhtstore.wire.frames import (
     Accepted,
     Declined,
     Hello,
-    Progress,
     Release,
     Released,
     Replicate,
+    Replicating,
 )
 from tests.unit.node.data_plane import World, collect, connected, play, read
 
@@ -39,6 +39,7 @@ def test_callers_share_one_dial_and_one_link() -> None:
         found = await asyncio.gather(*(a.links.to(b.key, [b.address], 5.0) for _ in range(5)))
         assert len(set(found)) == 1
         assert await a.links.to(b.key, [], 5.0) is found[0]
+        await collect(found[0], [Cid.of(b"x")])  # answered once the dialler has introduced itself
         assert len(b.links.open_links()) == 1
         assert await b.links.to(a.key, [], 5.0) is b.links.open_links()[0]
 
@@ -117,7 +118,9 @@ def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
         a, b, c = [await o.links.to(full.key, [full.address], 5.0) for o in others[:3]]
         await asyncio.sleep(1)
         assert [a.alive, b.alive, c.alive] == [False, True, True]
-        asking = [asyncio.ensure_future(x.request(Release(1), Released)) for x in (b, c)]
+        asking = [
+            asyncio.ensure_future(x.request(Release(reservation=1), Released)) for x in (b, c)
+        ]
         await asyncio.sleep(1)
         with pytest.raises(PeerRefused) as refused:
             await others[3].links.to(full.key, [full.address], 5.0)
@@ -174,9 +177,9 @@ def test_requests_flow_both_ways_on_one_link() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a", {Release: accept}), await world.peer("b", {Release: accept})
         link = await a.links.to(b.key, [b.address], 5.0)
+        assert isinstance(await link.request(Release(reservation=1), Released), Released)
         (back,) = b.links.open_links()
-        assert isinstance(await link.request(Release(1), Released), Released)
-        assert isinstance(await back.request(Release(1), Released), Released)
+        assert isinstance(await back.request(Release(reservation=1), Released), Released)
 
     play(scene)
 
@@ -185,16 +188,18 @@ def test_progress_is_told_and_keeps_a_request_alive() -> None:
     async def slowly(link: Link, request: Replicate, reply: Reply) -> None:
         for done in range(5):
             await asyncio.sleep(REQUEST_TIMEOUT_S * 0.9)
-            await reply(Progress(done))
+            await reply(Replicating(held_bytes=done))
         await asyncio.sleep(REQUEST_TIMEOUT_S * 0.9)
-        await reply(Declined("no-room", "full"))
+        await reply(Declined(code="no-room", reason="full"))
 
     async def scene(world: World) -> None:
         _, _, link = await connected(world, {Replicate: slowly})
         told: list[int] = []
         with pytest.raises(PeerRefused, match="full") as refused:
             await link.request(
-                Replicate(1), Accepted, on_progress=lambda update: told.append(update.held_bytes)
+                Replicate(reservation=1),
+                Accepted,
+                on_progress=lambda update: told.append(update.held_bytes),
             )
         assert refused.value.code == "no-room"
         assert told == [0, 1, 2, 3, 4]
@@ -210,7 +215,7 @@ def test_silence_is_a_lost_connection() -> None:
         _, _, link = await connected(world, {Release: never})
         start = world.loop.time()
         with pytest.raises(ConnectionLost, match="silent"):
-            await link.request(Release(1), Released, timeout_s=7.0)
+            await link.request(Release(reservation=1), Released, timeout_s=7.0)
         assert world.loop.time() == pytest.approx(start + 7.0)
 
     play(scene)
@@ -235,7 +240,7 @@ def test_an_error_of_a_handler_is_told_by_its_name() -> None:
     async def scene(world: World) -> None:
         _, _, link = await connected(world, {Release: full})
         with pytest.raises(PeerRefused, match="the disk is full") as refused:
-            await link.request(Release(1), Released)
+            await link.request(Release(reservation=1), Released)
         assert refused.value.code == "no-room"
 
     play(scene)
@@ -248,7 +253,7 @@ def test_a_bug_in_a_handler_is_seen_here_and_ends_the_request_there() -> None:
     async def scene(world: World) -> None:
         _, b, link = await connected(world, {Release: broken})
         with pytest.raises(PeerRefused) as refused:
-            await link.request(Release(1), Released)
+            await link.request(Release(reservation=1), Released)
         assert refused.value.code == "internal"
         assert link.alive
         assert [type(error) for error in b.failures] == [KeyError]
@@ -261,7 +266,7 @@ def test_what_nobody_serves_is_declined() -> None:
     async def scene(world: World) -> None:
         _, _, link = await connected(world)
         with pytest.raises(PeerRefused) as refused:
-            await link.request(Release(1), Released)
+            await link.request(Release(reservation=1), Released)
         assert refused.value.code == "unsupported"
 
     play(scene)
@@ -279,7 +284,7 @@ def test_giving_up_a_request_ends_the_work_for_it_at_the_peer() -> None:
     async def scene(world: World) -> None:
         _, b, link = await connected(world, {Release: forever})
         for _ in range(3 * REQUESTS_IN_FLIGHT_MAX):
-            asking = asyncio.ensure_future(link.request(Release(1), Released))
+            asking = asyncio.ensure_future(link.request(Release(reservation=1), Released))
             await asyncio.sleep(0.05)
             asking.cancel()
         await asyncio.sleep(1)
@@ -297,7 +302,10 @@ def test_more_requests_than_may_be_in_flight_wait_their_turn() -> None:
 
     async def scene(world: World) -> None:
         _, _, link = await connected(world, {Release: later})
-        asked = [link.request(Release(1), Released) for _ in range(3 * REQUESTS_IN_FLIGHT_MAX)]
+        asked = [
+            link.request(Release(reservation=1), Released)
+            for _ in range(3 * REQUESTS_IN_FLIGHT_MAX)
+        ]
         assert len(await asyncio.gather(*asked)) == 3 * REQUESTS_IN_FLIGHT_MAX
 
     play(scene)
@@ -312,7 +320,7 @@ def test_requests_that_wait_their_turn_end_with_the_link() -> None:
     async def scene(world: World) -> None:
         _, b, link = await connected(world, {Release: never})
         asked = [
-            asyncio.ensure_future(link.request(Release(1), Released))
+            asyncio.ensure_future(link.request(Release(reservation=1), Released))
             for _ in range(2 * REQUESTS_IN_FLIGHT_MAX)
         ]
         await asyncio.sleep(1)

@@ -12,6 +12,8 @@ from msgspec.structs import replace as change
 
 from dhtstore.model.identity import NodeId, distance
 from dhtstore.model.policy import Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.copies.hold import Holder
@@ -141,8 +143,9 @@ class Liar(ScriptedHolder):
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
         async def lie(response: Held) -> None:
-            wrong = self.identity.sign(change(response.receipt, root=b"another root"))
-            await reply(change(response, receipt=wrong))
+            receipt = unpack(Receipt, response.receipt)
+            wrong = self.identity.sign(change(receipt, root=b"another root"))
+            await reply(change(response, receipt=wrong.packed))
 
         await Holder.on_replicate(self, link, message, lie)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
+from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.pins import Pins
@@ -17,7 +18,8 @@ UNITS = [
     Unit.of((B, C), 0, spine=True),
     *(Unit.of((Cid.of(bytes((n,))),), n) for n in range(200)),  # more than a page of the ledger
 ]
-RECORD = PutRecord("a", A.raw, 10, 2.0, Policy(b"o", A.raw, 1, 3, 0, False, b"s"), len(UNITS))
+POLICY = attach(Policy(b"o", A.raw, 1, 3, 0, False), b"s" * 64)
+RECORD = PutRecord("a", A.raw, 10, 2.0, POLICY, len(UNITS))
 
 
 class Kept:

@@ -13,18 +13,18 @@ from dhtstore.wire.frames import (
     Blocks,
     Cancel,
     Declined,
+    Frame,
+    FrameResponse,
     GetBlocks,
-    Message,
-    Progress,
     Release,
     Released,
     Replicate,
-    Response,
+    Replicating,
     Welcome,
 )
 
 CID = Cid.of(b"x").raw
-TWO = GetBlocks((CID, CID))
+TWO = GetBlocks(cids=(CID, CID))
 
 
 def ask(session: Session) -> int:
@@ -34,9 +34,9 @@ def ask(session: Session) -> int:
 def test_an_answer_may_come_in_parts_and_ends_with_the_last_index() -> None:
     session = Session()
     number = ask(session)
-    part = Blocks((1,), (3,), request=number)
+    part = Blocks(indices=(1,), sizes=(3,), request=number)
     assert session.receive(part) == Answered(number, part, final=False, wanted=True)
-    last = Blocks((), (), (0,), request=number)
+    last = Blocks(indices=(), sizes=(), missing=(0,), request=number)
     assert session.receive(last) == Answered(number, last, final=True, wanted=True)
     assert not session.busy
 
@@ -44,26 +44,26 @@ def test_an_answer_may_come_in_parts_and_ends_with_the_last_index() -> None:
 def test_numbers_are_never_used_twice() -> None:
     session = Session()
     first = ask(session)
-    session.receive(Declined("x", "", request=first))
+    session.receive(Declined(code="x", reason="", request=first))
     assert ask(session) != first
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        Blocks((0,), (1,), request=99),
-        Blocks((2,), (1,), request=1),
-        Blocks((0, 0), (1, 1), request=1),
-        Blocks((0,), (1,), (0,), request=1),
-        Blocks((0,), (1, 1), request=1),
-        Blocks((), (), request=1),
-        Accepted(1, 60.0, request=1),
-        Progress(1, request=1),
-        Welcome(),
+        Blocks(indices=(0,), sizes=(1,), request=99),
+        Blocks(indices=(2,), sizes=(1,), request=1),
+        Blocks(indices=(0, 0), sizes=(1, 1), request=1),
+        Blocks(indices=(0,), sizes=(1,), missing=(0,), request=1),
+        Blocks(indices=(0,), sizes=(1, 1), request=1),
+        Blocks(indices=(), sizes=(), request=1),
+        Accepted(reservation=1, expires_s=60.0, request=1),
+        Replicating(held_bytes=1, request=1),
+        Welcome(b"p" * 32),
     ],
     ids=repr,
 )
-def test_an_answer_that_was_not_asked_for_breaks_the_rules(wrong: Message) -> None:
+def test_an_answer_that_was_not_asked_for_breaks_the_rules(wrong: Frame) -> None:
     session = Session()
     assert ask(session) == 1
     with pytest.raises(RemoteProtocolError):
@@ -73,18 +73,18 @@ def test_an_answer_that_was_not_asked_for_breaks_the_rules(wrong: Message) -> No
 def test_an_index_answered_twice_breaks_the_rules() -> None:
     session = Session()
     number = ask(session)
-    session.receive(Blocks((0,), (1,), request=number))
+    session.receive(Blocks(indices=(0,), sizes=(1,), request=number))
     with pytest.raises(RemoteProtocolError):
-        session.receive(Blocks((0,), (1,), request=number))
+        session.receive(Blocks(indices=(0,), sizes=(1,), request=number))
 
 
 def test_progress_does_not_end_a_request_and_declined_always_does() -> None:
     session = Session()
-    number = session.open(Replicate(5)).request
-    event = session.receive(Progress(10, request=number))
+    number = session.open(Replicate(reservation=5)).request
+    event = session.receive(Replicating(held_bytes=10, request=number))
     assert isinstance(event, Answered)
     assert not event.final
-    event = session.receive(Declined("no-room", "", request=number))
+    event = session.receive(Declined(code="no-room", reason="", request=number))
     assert isinstance(event, Answered)
     assert event.final
 
@@ -96,7 +96,7 @@ def test_a_cancelled_request_holds_its_place_until_the_peer_ends_it() -> None:
     assert session.cancel(numbers[0]) is None
     with pytest.raises(LocalProtocolError):
         ask(session)
-    event = session.receive(Declined("cancelled", "", request=numbers[0]))
+    event = session.receive(Declined(code="cancelled", reason="", request=numbers[0]))
     assert isinstance(event, Answered)
     assert not event.wanted
     ask(session)
@@ -105,38 +105,40 @@ def test_a_cancelled_request_holds_its_place_until_the_peer_ends_it() -> None:
 def test_the_peer_may_not_have_more_in_flight_than_agreed() -> None:
     session = Session()
     for number in range(REQUESTS_IN_FLIGHT_MAX):
-        assert isinstance(session.receive(Release(1, request=number)), Asked)
+        assert isinstance(session.receive(Release(reservation=1, request=number)), Asked)
     with pytest.raises(RemoteProtocolError):
-        session.receive(Release(1, request=REQUESTS_IN_FLIGHT_MAX))
+        session.receive(Release(reservation=1, request=REQUESTS_IN_FLIGHT_MAX))
 
 
 def test_the_peer_may_not_use_a_number_twice_at_once() -> None:
     session = Session()
-    session.receive(Release(1, request=4))
+    session.receive(Release(reservation=1, request=4))
     with pytest.raises(RemoteProtocolError):
-        session.receive(Release(1, request=4))
+        session.receive(Release(reservation=1, request=4))
 
 
 def test_our_answer_carries_the_peers_number_and_ends_its_request() -> None:
     session = Session()
-    session.receive(Release(1, request=4))
+    session.receive(Release(reservation=1, request=4))
     assert session.answer(4, Released()) == Released(request=4)
     assert not session.owed(4)
     with pytest.raises(LocalProtocolError):
         session.answer(4, Released())
 
 
-@pytest.mark.parametrize("wrong", [Accepted(1, 1.0), Blocks((5,), (1,))], ids=repr)
-def test_answering_with_the_wrong_thing_is_our_own_mistake(wrong: Response) -> None:
+@pytest.mark.parametrize(
+    "wrong", [Accepted(reservation=1, expires_s=1.0), Blocks(indices=(5,), sizes=(1,))], ids=repr
+)
+def test_answering_with_the_wrong_thing_is_our_own_mistake(wrong: FrameResponse) -> None:
     session = Session()
-    session.receive(GetBlocks((CID,), request=2))
+    session.receive(GetBlocks(cids=(CID,), request=2))
     with pytest.raises(LocalProtocolError):
         session.answer(2, wrong)
 
 
 def test_a_cancel_that_crossed_the_end_of_its_request_means_nothing() -> None:
     session = Session()
-    session.receive(Release(1, request=4))
+    session.receive(Release(reservation=1, request=4))
     assert session.receive(Cancel(4)) == Cancelled(4)
-    session.answer(4, Declined("cancelled", ""))
+    session.answer(4, Declined(code="cancelled", reason=""))
     assert session.receive(Cancel(4)) is None

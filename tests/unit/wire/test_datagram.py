@@ -9,7 +9,13 @@ from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import ADDRESSES_PER_TICKET_MAX, DOMAIN_LABEL_MAX_BYTES
+from dhtstore.model.signing import attach
+from dhtstore.params import (
+    ADDRESSES_PER_TICKET_MAX,
+    DOMAIN_LABEL_MAX_BYTES,
+    FEATURE_NAME_MAX_CHARS,
+    FEATURES_MAX,
+)
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
     AddProvider,
@@ -30,16 +36,18 @@ WIDEST_CONTACT = ContactRecord(
     BIG,
     BIG,
     BIG,
-    b"s" * 64,
+    tuple(str(number).rjust(FEATURE_NAME_MAX_CHARS, "f") for number in range(FEATURES_MAX)),
 )
-WIDEST_RECORD = ProviderRecord(b"k" * 20, b"k" * 32, BIG, BIG, BIG, b"s" * 64)
+WIDEST_RECORD = ProviderRecord(b"k" * 20, b"k" * 32, BIG, BIG, BIG)
+CONTACT = attach(WIDEST_CONTACT, b"s" * 64).packed
+RECORD = attach(WIDEST_RECORD, b"s" * 64).packed
 REQUESTS: list[Request] = [
     Ping(),
     FindNode(b"t" * 20),
     GetProviders(b"k" * 20, 64),
     FindContact(b"n" * 20),
-    StoreContact(WIDEST_CONTACT),
-    AddProvider(WIDEST_RECORD, WIDEST_CONTACT),
+    StoreContact(CONTACT),
+    AddProvider(RECORD, CONTACT),
 ]
 
 
@@ -61,7 +69,8 @@ def test_requests_come_back_and_fit_a_datagram(request_: Request) -> None:
         ["get_providers", b"k" * 20, -1],
         ["get_providers", b"k" * 20, 65],
         ["add_provider", [], []],
-        ["rpc_ping"],
+        ["n" * 33],
+        [7],
         [["ping"]],
         {"ping": 1},
     ],
@@ -69,6 +78,23 @@ def test_requests_come_back_and_fit_a_datagram(request_: Request) -> None:
 def test_a_request_of_another_shape_is_refused(payload: object) -> None:
     with pytest.raises(RemoteProtocolError):
         datagram.decode_request(msgspec.msgpack.encode(payload))
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: type(r).__name__)
+def test_further_fields_are_passed_over(request_: Request) -> None:
+    later = [*msgspec.msgpack.decode(msgspec.msgpack.encode(request_)), {"more": 1}]
+    assert datagram.decode_request(msgspec.msgpack.encode(later)) == request_
+
+
+def test_an_unknown_procedure_is_told_by_its_name() -> None:
+    payload = msgspec.msgpack.encode(["find_value", b"k" * 20, [1]])
+    assert datagram.decode_request(payload) == datagram.UnknownProcedure("find_value")
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: type(r).__name__)
+def test_a_refusal_answers_every_request(request_: Request) -> None:
+    frame = datagram.encode_response(b"i" * 20, datagram.UNSUPPORTED)
+    assert datagram.decode_response(request_, frame[21:]) == datagram.UNSUPPORTED
 
 
 def test_trailing_bytes_are_refused() -> None:

@@ -10,29 +10,43 @@ from hypothesis import strategies as st
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
+from dhtstore.model.signing import attach
 from dhtstore.params import (
+    CONTACT_RECORD_MAX_BYTES,
+    FEATURE_NAME_MAX_CHARS,
+    FEATURES_MAX,
     FRAME_BODY_MAX_BYTES,
     FRAME_HEADER_MAX_BYTES,
+    POLICY_MAX_BYTES,
     PROTOCOL_VERSION,
     UNIT_ROOTS_MAX_BYTES,
     WANTS_PER_REQUEST_MAX,
 )
 from dhtstore.wire.frames import (
+    HANDSHAKE_TAGS,
+    NOTICE_TAGS,
     PREFIX,
+    REQUEST_TAGS,
+    RESPONSE_TAGS,
     Accepted,
     Auth,
     Blocks,
     Cancel,
     Declined,
+    Frame,
+    FrameRequest,
+    FrameResponse,
     GetBlocks,
     Hello,
-    Message,
+    Introduction,
     Offer,
-    Progress,
     Refused,
     Release,
     Released,
     Replicate,
+    Replicating,
+    UnknownFrame,
+    UnknownRequest,
     Welcome,
     decode,
     decode_prefix,
@@ -40,27 +54,28 @@ from dhtstore.wire.frames import (
 )
 
 CID = Cid.of(b"x")
-POLICY = Policy(b"o" * 32, CID.raw, 1, 3, 0, False, b"s" * 64)
-MESSAGES: list[Message] = [
-    Hello(PROTOCOL_VERSION, "main", b"n" * 32),
-    Auth(PROTOCOL_VERSION, "main", b"k" * 32, b"s" * 64),
-    Welcome(),
+POLICY = attach(Policy(b"o" * 32, CID.raw, 1, 3, 0, False), b"s" * 64).packed
+MESSAGES: list[Frame] = [
+    Hello(PROTOCOL_VERSION, 1, b"n" * 32, ("feature",)),
+    Auth(PROTOCOL_VERSION, 1, b"k" * 32, b"s" * 64, b"p" * 32),
+    Welcome(b"p" * 32, b"r" * 65),
+    Introduction(),
     Refused("network", "another network"),
-    GetBlocks((CID.raw,) * WANTS_PER_REQUEST_MAX, request=7),
-    Blocks((0, 1), (5, 6), (2,), request=7),
-    Offer((CID.raw,), False, 2**40, POLICY, request=8),
-    Accepted(3, 60.0, request=8),
-    Replicate(3, request=9),
-    Progress(2**30, request=9),
-    Release(3, request=10),
+    GetBlocks(cids=(CID.raw,) * WANTS_PER_REQUEST_MAX, request=7),
+    Blocks(indices=(0, 1), sizes=(5, 6), missing=(2,), request=7),
+    Offer(roots=(CID.raw,), spine=False, size=2**40, policy=POLICY, request=8),
+    Accepted(reservation=3, expires_s=60.0, request=8),
+    Replicate(reservation=3, request=9),
+    Replicating(held_bytes=2**30, request=9),
+    Release(reservation=3, request=10),
     Released(request=10),
-    Declined("no-room", "the disk is full", request=11),
+    Declined(code="no-room", reason="the disk is full", request=11),
     Cancel(12),
 ]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
-def test_every_message_survives_the_wire(message: Message) -> None:
+def test_every_message_survives_the_wire(message: Frame) -> None:
     body_bytes = 11 if isinstance(message, Blocks) else 0
     frame = encode(message, body_bytes)
     header_bytes, told_bytes = decode_prefix(frame[: PREFIX.size])
@@ -70,8 +85,8 @@ def test_every_message_survives_the_wire(message: Message) -> None:
 
 def test_the_largest_offer_fits_a_frame() -> None:
     roots = (CID.raw,) * (UNIT_ROOTS_MAX_BYTES // len(CID.raw))
-    frame = encode(Offer(roots, False, 1, POLICY))
-    assert decode(frame[PREFIX.size :], 0) == Offer(roots, False, 1, POLICY)
+    frame = encode(Offer(roots=roots, spine=False, size=1, policy=POLICY))
+    assert decode(frame[PREFIX.size :], 0) == Offer(roots=roots, spine=False, size=1, policy=POLICY)
 
 
 @pytest.mark.parametrize(
@@ -90,28 +105,33 @@ def test_a_prefix_beyond_the_limits_is_refused(sizes: tuple[int, int]) -> None:
 
 def test_what_we_send_is_held_to_the_same_limits() -> None:
     with pytest.raises(LocalProtocolError):
-        encode(Blocks((0,), (1,)), FRAME_BODY_MAX_BYTES + 1)
+        encode(Blocks(indices=(0,), sizes=(1,)), FRAME_BODY_MAX_BYTES + 1)
 
 
 BAD = [
-    GetBlocks((), request=1),
-    GetBlocks((CID.raw,) * (WANTS_PER_REQUEST_MAX + 1), request=1),
-    GetBlocks((b"x" * 1000,), request=1),
-    Hello(1, "n" * 65, b"n" * 32),
-    Hello(1, "main", b"short"),
-    Auth(1, "main", b"k" * 31, b"s" * 64),
-    Blocks((WANTS_PER_REQUEST_MAX,), (0,)),
-    Blocks((0,), (2**21 + 1,)),
-    Declined("x" * 33, ""),
-    Declined("x", "y" * 513),
+    GetBlocks(cids=(), request=1),
+    GetBlocks(cids=(CID.raw,) * (WANTS_PER_REQUEST_MAX + 1), request=1),
+    GetBlocks(cids=(b"x" * 1000,), request=1),
+    Hello(256, 1, b"n" * 32),
+    Hello(1, 1, b"short"),
+    Hello(1, 1, b"n" * 32, ("f",) * (FEATURES_MAX + 1)),
+    Hello(1, 1, b"n" * 32, ("f" * (FEATURE_NAME_MAX_CHARS + 1),)),
+    Auth(1, 1, b"k" * 31, b"s" * 64, b"p" * 32),
+    Welcome(b"p" * 32, b"r" * (CONTACT_RECORD_MAX_BYTES + 1)),
+    Introduction(b"r" * 64),
+    Offer(roots=(CID.raw,), spine=False, size=1, policy=b"p" * (POLICY_MAX_BYTES + 1)),
+    Blocks(indices=(WANTS_PER_REQUEST_MAX,), sizes=(0,)),
+    Blocks(indices=(0,), sizes=(2**21 + 1,)),
+    Declined(code="x" * 33, reason=""),
+    Declined(code="x", reason="y" * 513),
     Cancel(-1),
-    Accepted(1, float("inf")),
-    Accepted(1, float("nan")),
+    Accepted(reservation=1, expires_s=float("inf")),
+    Accepted(reservation=1, expires_s=float("nan")),
 ]
 
 
 @pytest.mark.parametrize("message", BAD, ids=repr)
-def test_messages_beyond_the_limits_are_refused(message: Message) -> None:
+def test_messages_beyond_the_limits_are_refused(message: Frame) -> None:
     header = msgspec.msgpack.encode(message)
     body_bytes = sum(message.sizes) if isinstance(message, Blocks) else 0
     with pytest.raises(RemoteProtocolError):
@@ -121,17 +141,44 @@ def test_messages_beyond_the_limits_are_refused(message: Message) -> None:
 @pytest.mark.parametrize("body_bytes", [0, 10, 12])
 def test_a_body_that_is_not_the_blocks_announced_is_refused(body_bytes: int) -> None:
     with pytest.raises(RemoteProtocolError):
-        decode(msgspec.msgpack.encode(Blocks((0, 1), (5, 6))), body_bytes)
+        decode(msgspec.msgpack.encode(Blocks(indices=(0, 1), sizes=(5, 6))), body_bytes)
 
 
 def test_only_blocks_have_a_body() -> None:
     with pytest.raises(RemoteProtocolError):
-        decode(msgspec.msgpack.encode(Welcome()), 1)
+        decode(msgspec.msgpack.encode(Introduction()), 1)
 
 
-def test_further_fields_are_refused() -> None:
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_further_fields_are_passed_over(message: Frame) -> None:
+    later = [*msgspec.msgpack.decode(msgspec.msgpack.encode(message)), {"more": [1]}, b"x"]
+    body_bytes = 11 if isinstance(message, Blocks) else 0
+    assert decode(msgspec.msgpack.encode(later), body_bytes) == message
+
+
+def test_an_unknown_request_keeps_its_number_whatever_else_is_in_it() -> None:
+    header = msgspec.msgpack.encode([REQUEST_TAGS.stop - 1, 7, {"x": 1}, None])
+    assert decode(header, body_bytes=5) == UnknownRequest(7)
+
+
+@pytest.mark.parametrize("tag", [HANDSHAKE_TAGS[-1], RESPONSE_TAGS[-1], NOTICE_TAGS[-1], 0, 255])
+def test_other_unknown_frames_tell_their_tag(tag: int) -> None:
+    assert decode(msgspec.msgpack.encode([tag, "anything"]), body_bytes=9) == UnknownFrame(tag)
+    assert decode(msgspec.msgpack.encode([tag]), body_bytes=0) == UnknownFrame(tag)
+
+
+@pytest.mark.parametrize("header", [[REQUEST_TAGS[-1]], [REQUEST_TAGS[-1], -1], [256], ["x"], [-1]])
+def test_an_unknown_frame_without_what_is_at_fixed_places_is_refused(header: object) -> None:
     with pytest.raises(RemoteProtocolError):
-        decode(msgspec.msgpack.encode([31, 1, 2]), 0)
+        decode(msgspec.msgpack.encode(header), 0)
+
+
+def test_every_tag_is_in_the_range_of_its_kind() -> None:
+    for message in MESSAGES:
+        tag = message.__struct_config__.tag
+        ranges = [(FrameRequest, REQUEST_TAGS), (FrameResponse, RESPONSE_TAGS)]
+        kinds = [tags for kind, tags in ranges if isinstance(message, kind)]
+        assert any(tag in tags for tags in kinds or (HANDSHAKE_TAGS, NOTICE_TAGS))
 
 
 def test_deep_nesting_is_refused() -> None:
@@ -145,13 +192,11 @@ def test_garbage_is_refused_or_a_message_and_never_anything_else(header: bytes) 
         message = decode(header, 0)
     except RemoteProtocolError:
         return
-    assert isinstance(message, Message)
+    assert isinstance(message, Frame)
 
 
 @given(st.sampled_from(MESSAGES), st.data())
-def test_a_damaged_message_never_raises_anything_else(
-    message: Message, data: st.DataObject
-) -> None:
+def test_a_damaged_message_never_raises_anything_else(message: Frame, data: st.DataObject) -> None:
     header = bytearray(encode(message)[PREFIX.size :])
     at = data.draw(st.integers(0, len(header) - 1))
     header[at] = data.draw(st.integers(0, 255))
