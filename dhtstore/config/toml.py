@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 
 from dhtstore.config.declaration import Value
@@ -11,6 +10,8 @@ from dhtstore.errors import InvalidSetting
 
 def parse_toml(text: str, source: str) -> dict[str, object]:
     """The written values of a config file; raises InvalidSetting."""
+    import tomllib  # each command loads this module; few of them read a file
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

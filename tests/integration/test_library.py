@@ -18,6 +18,7 @@ import pytest
 import dhtstore
 from dhtstore import Client, Progress, sync
 from dhtstore.api.client import Source
+from dhtstore.config import KEYS
 from dhtstore.errors import (
     DhtstoreError,
     HomeInUse,
@@ -258,6 +259,10 @@ def test_the_twin_has_the_same_methods() -> None:
         assert list(one.parameters) == list(twin.parameters), name
         for parameter in one.parameters:
             assert one.parameters[parameter].default == twin.parameters[parameter].default, name
+
+
+def test_a_node_of_ones_own_takes_every_setting() -> None:
+    assert set(KEYS) | {"home", "seeds"} == set(inspect.signature(dhtstore.open).parameters)
 
 
 def test_everything_public_is_there_and_explained() -> None:

@@ -7,21 +7,19 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.config import KEYS
 
 
-@command
-def config(
+def settings(
     common: Common,
     key: Annotated[str, typer.Argument(metavar="[KEY]")] = "",
     value: Annotated[str | None, typer.Argument(metavar="[VALUE]")] = None,
 ) -> None:
     """Show the settings, or one; or write one (it counts from the next start; "" resets it).
 
-    Settings: network, listen, advertise, capacity, replicas, min_acks, accept, owner_quota,
-    domain.  Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
+    Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
     """
     from dhtstore.api.homes import home_path, set_in_file
-    from dhtstore.config import KEYS
     from dhtstore.errors import InvalidSetting
     from dhtstore.store.home.home import Home
 
@@ -31,6 +29,10 @@ def config(
         set_in_file(Home(home_path(common.home)), key, value)
         return
     _show(common, key)
+
+
+settings.__doc__ = f"{settings.__doc__}\n    Settings: {', '.join(KEYS)}.\n    "
+config = command(settings)
 
 
 def _show(common: Common, key: str) -> None:

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from typing import Annotated, Final
 
 import typer
 
-from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.common import Common, command, option
+from dhtstore.config import SETTINGS, Setting
+
+_NETWORK: Final = "network"  # an option of every command
 
 
-@command
-def join(
+def run_node(
     common: Common,
+    /,
     seed: Annotated[
         list[str] | None, typer.Argument(metavar="[SEED]...", help="A ticket or HOST:PORT.")
     ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option("--listen", metavar="HOST:PORT", help="UDP and TCP; port 0 picks one."),
-    ] = None,
-    advertise: Annotated[
-        list[str] | None,
-        typer.Option("--advertise", metavar="HOST:PORT", help="Addresses to tell others, up to 4."),
-    ] = None,
-    capacity: Annotated[
-        str | None,
-        typer.Option("--capacity", metavar="SIZE", help="Disk to give, e.g. 200GB; 0: none."),
-    ] = None,
-    replicas: Annotated[
-        str | None, typer.Option("--replicas", metavar="N", help="Copies of what is put here.")
-    ] = None,
-    min_acks: Annotated[
-        str | None, typer.Option("--min-acks", metavar="N", help="Copies a put must reach.")
-    ] = None,
-    accept: Annotated[
-        str | None,
-        typer.Option("--accept", metavar="WHOM", help="mine, 'owners FILE', network or anyone."),
-    ] = None,
-    owner_quota: Annotated[
-        str | None,
-        typer.Option(
-            "--owner-quota", metavar="SIZE", help="For each foreign owner; default: 9/10."
-        ),
-    ] = None,
-    domain: Annotated[
-        str | None,
-        typer.Option("--domain", metavar="LABEL", help="Failure domain; copies avoid sharing one."),
-    ] = None,
+    **flags: object,
 ) -> None:
     """Run a node here until Ctrl-C: start a network, or join one through SEED.
 
@@ -55,15 +28,13 @@ def join(
     """
     from dhtstore.cli.running.serve import serve
 
-    flags = {
-        "listen": listen,
-        "advertise": advertise,
-        "capacity": capacity,
-        "replicas": replicas,
-        "min_acks": min_acks,
-        "accept": accept,
-        "owner_quota": owner_quota,
-        "domain": domain,
-        "network": common.network,
-    }
-    serve(common, seed or (), flags)
+    serve(common, seed or (), {**flags, _NETWORK: common.network})
+
+
+def _flag(each: Setting) -> inspect.Parameter:
+    told = typer.Option(each.flag, metavar=each.metavar, help=each.help)
+    kind = list[str] | None if each.repeats else str | None
+    return option(each.key, Annotated[kind, told], None)
+
+
+join = command(run_node, options=[_flag(each) for each in SETTINGS if each.key != _NETWORK])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, Final, ParamSpec
 
@@ -62,27 +62,32 @@ _LogLevel = Annotated[
 ]
 
 
-def _option(name: str, annotation: object, default: object) -> inspect.Parameter:
+def option(name: str, annotation: object, default: object) -> inspect.Parameter:
+    """An option of a command, as typer reads it from a signature."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
     )
 
 
 _OPTIONS: Final = (
-    _option("home", _Home, ""),
-    _option("json", _Json, False),
-    _option("quiet", _Quiet, False),
-    _option("timeout", _Timeout, ""),
-    _option("seed", _Seeds, None),
-    _option("network", _Network, ""),
-    _option("log_level", _LogLevel, "warning"),
+    option("home", _Home, ""),
+    option("json", _Json, False),
+    option("quiet", _Quiet, False),
+    option("timeout", _Timeout, ""),
+    option("seed", _Seeds, None),
+    option("network", _Network, ""),
+    option("log_level", _LogLevel, "warning"),
 )
 
 
-def command(function: Callable[Concatenate[Common, P], None]) -> Callable[..., None]:
-    """Make a typer command of ``function``: the common options are added to its own, and what it
-    raises is printed and becomes the exit code."""
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+def command(
+    function: Callable[Concatenate[Common, P], None], *, options: Sequence[inspect.Parameter] = ()
+) -> Callable[..., None]:
+    """Make a typer command of ``function``: the common options are added to its own and to
+    ``options``, which it takes as ``**``; what it raises is printed and becomes the exit code."""
+    written = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    own = [each for each in written if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    own += options
     taken = {parameter.name for parameter in own}
     added = [option for option in _OPTIONS if option.name not in taken]
 
