@@ -1,4 +1,5 @@
-"""Random histories of a disk store against a dictionary: put, commit, discard, delete, reopen."""
+"""Random histories of a disk store against a dictionary: put, commit, discard, delete,
+move, reopen."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.disk_batch import DiskBatch
 from dhtstore.store.blocks.index import ROW_BYTES
+from tests.unit.store.emptying import empty_pack
 
 NUMBERS = st.integers(0, 30)
 SLOTS = st.integers(0, 2)
@@ -73,6 +75,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.delete([block(number)[0] for number in numbers])
         self.committed -= set(numbers)
 
+    @rule(choice=st.integers(0, 20))
+    def move(self, choice: int) -> None:
+        """Empty some pack, also one that an open batch writes to."""
+        packs = sorted(self.store._index.packs())
+        if packs:
+            empty_pack(self.store, packs[choice % len(packs)])
+
     @rule()
     def reopen(self) -> None:
         for slot in list(self.batches):
@@ -101,6 +110,12 @@ class StoreMachine(RuleBasedStateMachine):
         for number in sorted(self.committed)[:3]:
             cid, data = block(number)
             assert self.store.get(cid) == data
+
+    @invariant()
+    def counts_each_pack_right(self) -> None:
+        index = self.store._index
+        for pack, state in index.packs().items():
+            assert state.live == len(list(index.blocks(pack)))
 
     @invariant()
     def accounts_exactly_when_idle(self) -> None:

@@ -57,8 +57,8 @@ class DiskBlockStore:
         return [cid for cid in cids if cid.multihash not in held]
 
     def size(self, cid: Cid) -> int | None:
-        place = self._index.find(cid.multihash)
-        return None if place is None else place.length
+        location = self._index.find(cid.multihash)
+        return None if location is None else location.length
 
     def get(self, cid: Cid) -> bytes:
         data = self.read(cid)
@@ -67,13 +67,13 @@ class DiskBlockStore:
         return data
 
     def read(self, cid: Cid) -> bytes:
-        place = self._index.find(cid.multihash)
-        if place is None:
-            raise BlockMissing(f"block {cid} is not held here")
-        data = self._read_place(cid, place)
-        if len(data) != place.length:
-            raise BlockDamaged(f"block {cid} is cut short on disk")
-        return data
+        location, gone = self._index.find(cid.multihash), None
+        while location is not None and location != gone:
+            data = self._read_at(cid, location)
+            if data is not None:
+                return data
+            location, gone = self._index.find(cid.multihash), location
+        raise BlockMissing(f"block {cid} is not held here")
 
     def batch(self, reservation: Reservation | None = None) -> DiskBatch:
         batch = DiskBatch(self._pool, self._index, self._quota, own_room(reservation))
@@ -108,10 +108,14 @@ class DiskBlockStore:
         self._readers.close()
         self._index.close()
 
-    def _read_place(self, cid: Cid, place: Location) -> bytes:
+    def _read_at(self, cid: Cid, location: Location) -> bytes | None:
+        """None if the pack has gone since the index was asked, with or without the block."""
         try:
-            return self._readers.read(place.pack, place.offset, place.length)
-        except FileNotFoundError as error:  # deleted between the two looks
-            raise BlockMissing(f"block {cid} is not held here") from error
+            data = self._readers.read(location.pack, location.offset, location.length)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise BlockDamaged(f"block {cid} cannot be read: {error.strerror}") from error
+        if len(data) != location.length:
+            raise BlockDamaged(f"block {cid} is cut short on disk")
+        return data

@@ -21,6 +21,11 @@ ROW_BYTES: Final = 64  # what a row costs on disk, measured 52 at 1,000,000 rows
 DAMAGED: Final = "-damaged"  # a file beside the index with this suffix: rebuild at the next open
 _VERSION: Final = 1
 _PAGE_ROWS: Final = 1000
+_LOOKED_AT_ROWS: Final = 10_000  # at once, for those of one pack: 2 ms
+_PAGE_END: Final = """SELECT max(multihash) FROM
+    (SELECT multihash FROM blocks WHERE multihash > ? ORDER BY multihash LIMIT ?)"""
+_OF_A_PACK: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
+    WHERE multihash > ? AND multihash <= ? AND pack = ? ORDER BY multihash"""
 _VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 _SCHEMA: Final = f"""
 CREATE TABLE blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
@@ -111,6 +116,23 @@ class Index:
             yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec in rows)
             after = rows[-1][0]
 
+    def blocks(self, pack: int) -> Iterator[Row]:
+        """Those of one pack, by multihash: for compaction, which copies them elsewhere.
+
+        Rows are not ordered by pack, since an index of that would cost each block written more
+        than a pack that is emptied now and then; so all rows are looked at, a page at a time.
+        """
+        after = b""
+        while (last := self._page_end(after)) is not None:
+            rows = self._rows(_OF_A_PACK, (after, last, pack))
+            yield from (Row(*row) for row in rows)
+            after = last
+
+    def _page_end(self, after: bytes) -> bytes | None:
+        """The last multihash of the page of rows that begins behind ``after``; None at the end."""
+        last: bytes | None = self._rows(_PAGE_END, (after, _LOOKED_AT_ROWS))[0][0]
+        return last
+
     def packs(self) -> dict[int, PackState]:
         rows = self._rows("SELECT pack, known, live FROM packs", ())
         return {pack: PackState(known, live) for pack, known, live in rows}
@@ -138,11 +160,29 @@ class Index:
                 ):
                     gone[pack] = gone.get(pack, 0) + 1
                 db.execute(f"DELETE FROM blocks WHERE multihash IN ({_marks(keys)})", keys)  # noqa: S608
-            db.executemany(
-                "UPDATE packs SET live = live - ? WHERE pack = ?",
-                [(count, pack) for pack, count in gone.items()],
-            )
+            _take_from_live(db, gone)
         return gone
+
+    def move(self, copied: Iterable[tuple[Row, int]], pack: int, known: int) -> dict[int, int]:
+        """Point blocks to their copies in ``pack``, which must be synced, and set how far that
+        pack is known; in one transaction.
+
+        Each row comes with the offset of its copy.  A block that no longer stands where its row
+        says, since it was deleted or moved meanwhile, is passed over.  Returns how many left
+        each pack.
+        """
+        left: dict[int, int] = {}
+        with self._transaction() as db:
+            for row, offset in copied:
+                moved = db.execute(
+                    "UPDATE blocks SET pack = ?, offset = ? "
+                    "WHERE multihash = ? AND pack = ? AND offset = ?",
+                    (pack, offset, row.multihash, row.pack, row.offset),
+                ).rowcount
+                left[row.pack] = left.get(row.pack, 0) + moved
+            _take_from_live(db, left)
+            _add_to_pack(db, pack, known, sum(left.values()))
+        return left
 
     def cut(self, pack: int, size: int) -> None:
         """Forget what lies beyond ``size`` of a pack whose file lost its end."""
@@ -237,12 +277,24 @@ def _add(db: sqlite3.Connection, pack: int, known: int, rows: list[Row]) -> int:
     before = db.total_changes
     db.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
     added = db.total_changes - before
+    _add_to_pack(db, pack, known, added)
+    return added
+
+
+def _add_to_pack(db: sqlite3.Connection, pack: int, known: int, count: int) -> None:
     db.execute(
         "INSERT INTO packs VALUES (?, ?, ?) ON CONFLICT (pack) DO UPDATE "
         "SET known = excluded.known, live = live + excluded.live",
-        (pack, known, added),
+        (pack, known, count),
     )
-    return added
+
+
+def _take_from_live(db: sqlite3.Connection, counts: dict[int, int]) -> None:
+    """So many fewer blocks of each pack are live."""
+    db.executemany(
+        "UPDATE packs SET live = live - ? WHERE pack = ?",
+        [(count, pack) for pack, count in counts.items()],
+    )
 
 
 def _groups(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
