@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.errors import BlockMissing, NoRoom
+from dhtstore.errors import BlockMissing, LocalProtocolError, NoRoom
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import BlockStore
@@ -106,6 +106,32 @@ def test_leaving_without_commit_discards(store: BlockStore) -> None:
     with store.batch() as batch:
         batch.put(second, other)
     assert store.used_bytes == one
+
+
+def test_a_batch_that_was_left_is_over(store: BlockStore) -> None:
+    put(store, block(1))
+    with store.batch() as batch:
+        batch.put(*block(2))
+    for number in (1, 2, 3):
+        with pytest.raises(LocalProtocolError):
+            batch.put(*block(number))
+    with pytest.raises(LocalProtocolError):
+        batch.commit()
+    assert store.count() == 1
+
+
+class _Foreign:
+    """Room that no store gave."""
+
+    size_bytes = 1
+
+    def release(self) -> None:
+        """There is nothing to give back."""
+
+
+def test_a_reservation_of_another_store_is_refused(store: BlockStore) -> None:
+    with pytest.raises(LocalProtocolError):
+        store.batch(_Foreign())
 
 
 def test_an_error_in_the_batch_discards(store: BlockStore) -> None:

@@ -24,7 +24,8 @@ class Batch(Protocol):
     """Blocks that become durable and readable together.
 
     ``put`` may be called from several threads.  Leaving the ``with`` block without ``commit``
-    discards what was put since the last commit; a crash does the same.
+    discards what was put since the last commit; a crash does the same.  A batch that was left
+    raises LocalProtocolError.
     """
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
@@ -67,7 +68,8 @@ class BlockStore(Protocol):
         """The block, not verified: for serving to a peer, who verifies it anyway."""
 
     def batch(self, reservation: Reservation | None = None) -> Batch:
-        """Start a batch.  With a reservation its bytes are taken from there first."""
+        """Start a batch.  With a reservation its bytes are taken from there first; raises
+        LocalProtocolError for one of another store."""
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it."""

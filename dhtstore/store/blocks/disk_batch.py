@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from dhtstore.errors import DhtstoreError, NoRoom
+from dhtstore.errors import DhtstoreError, LocalProtocolError, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Row
@@ -48,6 +48,7 @@ class DiskBatch:
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
         multihash, size = cid.multihash, len(data)
+        self._check_open()
         if multihash in self._staged:
             return True
         if self._index.find_or_rely(multihash, self.relied):
@@ -102,7 +103,7 @@ class DiskBatch:
     def _drain(self) -> tuple[dict[bytes, Row], set[bytes], dict[int, int]]:
         """Everything put so far, written: its rows, the blocks relied on, the packs' ends."""
         with self._state:
-            assert not self._closed, "a batch is used after it was left"
+            self._check_open()
             # A write in flight lies below the end that the commit will declare known.
             self._draining = True
             try:
@@ -118,7 +119,7 @@ class DiskBatch:
 
     def _reserve(self, size: int) -> tuple[PackWriter, int]:
         """Called with the state held.  Quota first: nothing is written that has no room."""
-        assert not self._closed, "a batch is used after it was left"
+        self._check_open()
         self._quota.take(size + ROW_BYTES, self._room)
         try:
             writer = self._writer_for(size)
@@ -126,6 +127,10 @@ class DiskBatch:
             self._quota.give_back(size + ROW_BYTES)
             raise
         return writer, writer.reserve(size)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("a batch is used after it was left")
 
     def _writer_for(self, size: int) -> PackWriter:
         if not self._writers or self._writers[-1].end + size > self._pool.pack_size_bytes:

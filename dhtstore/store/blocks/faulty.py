@@ -112,20 +112,20 @@ class FaultyBatch:
     def __init__(self, store: FaultyBlockStore, inner: Batch) -> None:
         self._store = store
         self._inner = inner.__enter__()
-        self._alive = True
+        self._crashed = False
 
     def kill(self) -> None:
-        self._alive = False
+        self._crashed = True
         self._inner.__exit__(None, None, None)
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
-        self._check_alive()
+        self._check_store()
         if not self._store.has(cid):
             self._store.spend(len(data))
         return self._inner.put(cid, data)
 
     def commit(self) -> None:
-        self._check_alive()
+        self._check_store()
         self._inner.commit()
 
     def __enter__(self) -> FaultyBatch:
@@ -137,11 +137,10 @@ class FaultyBatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._alive:
-            self._alive = False
+        if not self._crashed:
             self._store.closed(self)
             self._inner.__exit__(kind, error, trace)
 
-    def _check_alive(self) -> None:
-        if not self._alive:
+    def _check_store(self) -> None:
+        if self._crashed:
             raise HomeUnusable("the store crashed under this batch")

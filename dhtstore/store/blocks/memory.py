@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
-from dhtstore.errors import BlockDamaged, BlockMissing
+from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.quota import Quota, Room, own_room
@@ -80,17 +80,19 @@ class MemoryBlockStore:
 class MemoryBatch:
     """Staged blocks of one MemoryBlockStore."""
 
-    __slots__ = ("_lock", "_room", "_staged", "_store")
+    __slots__ = ("_closed", "_lock", "_room", "_staged", "_store")
 
     def __init__(self, store: MemoryBlockStore, room: Room | None) -> None:
         self._store = store
         self._room = room
         self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
+        self._closed = False
         self._lock = threading.Lock()
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
         multihash = cid.multihash
         with self._lock:
+            self._check_open()
             if multihash in self._staged:
                 return self._staged[multihash][2] is not None
             stored = self._store._blocks.get(multihash)
@@ -105,6 +107,7 @@ class MemoryBatch:
     def commit(self) -> None:
         blocks = self._store._blocks
         with self._lock, self._store._lock:
+            self._check_open()
             for multihash, (codec, data, charged) in self._staged.items():
                 cost = 0 if multihash in blocks else len(data)
                 blocks.setdefault(multihash, (codec, data))
@@ -122,6 +125,11 @@ class MemoryBatch:
         trace: TracebackType | None,
     ) -> None:
         with self._lock:
+            self._closed = True
             staged = sum(charged or 0 for _, _, charged in self._staged.values())
             self._staged.clear()
             self._store._quota.give_back(staged)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("a batch is used after it was left")

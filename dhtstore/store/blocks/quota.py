@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from dhtstore.errors import NoRoom
+from dhtstore.errors import LocalProtocolError, NoRoom
 
 
 class Quota:
@@ -72,6 +72,7 @@ class Room:
 
 
 def own_room(reservation: object) -> Room | None:
-    """The Room behind a Reservation; a store is only ever handed its own."""
-    assert reservation is None or isinstance(reservation, Room), "a reservation of another store"
+    """The Room behind a Reservation; raises LocalProtocolError for one of another store."""
+    if reservation is not None and not isinstance(reservation, Room):
+        raise LocalProtocolError("a reservation of another store")
     return reservation

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from dhtstore.errors import HomeInUse, HomeUnusable
+from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.store.disk import sync_directory
@@ -54,11 +54,13 @@ class Home:
         """The 32 bytes in ``name``.key; made of ``entropy`` where there is no such file.
 
         Raises HomeUnusable on a file that others may read or that is no key: a key is never
-        made again over an existing file.
+        made again over an existing file.  Raises LocalProtocolError for entropy of another
+        length.
         """
         path = self.path / f"{name}.key"
         if not path.exists():
-            assert len(entropy) == KEY_SEED_BYTES, "entropy for a key is 32 bytes"
+            if len(entropy) != KEY_SEED_BYTES:
+                raise LocalProtocolError(f"a key is made of {KEY_SEED_BYTES} bytes")
             _write_new(path, f"{_KEY_HEADER}\n{entropy.hex()}\n")
         return _read_key(path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.errors import HomeInUse, HomeUnusable
+from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.store.home import home as home_module
 from dhtstore.store.home.home import Home
@@ -31,6 +31,9 @@ def test_a_key_is_made_once_and_kept(home: Home) -> None:
     assert home.key_seed("node", SEED) == SEED
     assert home.key_seed("node", bytes(32)) == SEED
     assert home.key_seed("owner", bytes(32)) == bytes(32)
+    with pytest.raises(LocalProtocolError):
+        home.key_seed("other", bytes(31))
+    assert not (home.path / "other.key").exists()
     assert (home.path / "node.key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in home.path.glob(".*")] == []
 
