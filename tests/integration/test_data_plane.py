@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import RefusedByNetwork

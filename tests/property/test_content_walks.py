@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dhtstore.content.build.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing, resolve, stat
 from dhtstore.content.dag.tree_walk import TreeWalk

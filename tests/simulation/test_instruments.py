@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dhtstore.content.build.importer import UNIXFS_V1_2025
+from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.files import Import

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dhtstore.content.build.importer import UNIXFS_V1_2025
+from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import local_units
 from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dhtstore.content.build.importer import FileBuilder, Profile
+from dhtstore.content.builders.importer import FileBuilder, Profile
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk

@@ -13,8 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
-from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
+from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid

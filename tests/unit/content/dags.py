@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
-from dhtstore.content.build.importer import UNIXFS_V1_2025, FileBuilder, Profile
+from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
+from dhtstore.content.builders.importer import UNIXFS_V1_2025, FileBuilder, Profile
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from dhtstore.content.build.directory import DirectoryChild
+from dhtstore.content.builders.directory import DirectoryChild
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk

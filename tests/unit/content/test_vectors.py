@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dhtstore.content.build.directory import DirectoryChild, build_directory
-from dhtstore.content.build.importer import PROFILES, FileBuilder, FileRoot, Profile
+from dhtstore.content.builders.directory import DirectoryChild, build_directory
+from dhtstore.content.builders.importer import PROFILES, FileBuilder, FileRoot, Profile
 from dhtstore.model.cid import Cid
 
 VECTORS: list[dict[str, Any]] = json.loads(

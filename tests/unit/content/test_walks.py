@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dhtstore.content.build.directory import DirectoryChild, build_directory, symlink_block
-from dhtstore.content.build.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
+from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
+from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from dhtstore.content.build.importer import FileBuilder
+from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Walk
 from dhtstore.errors import IntegrityFailure, NoRoom, NotFound, TimedOut, Unreachable

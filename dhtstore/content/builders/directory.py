@@ -9,10 +9,10 @@ from itertools import groupby
 
 import msgspec
 
+from dhtstore.content.builders.importer import Profile
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import HASH_TYPE, name_hash, prefix_chars, slot
-from dhtstore.content.build.importer import Profile
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, check_name
 from dhtstore.errors import MalformedDag, UnreadableSource
 from dhtstore.model.block import Block
@@ -28,7 +28,9 @@ class DirectoryChild(msgspec.Struct, frozen=True, gc=False):
     tsize_bytes: int
 
 
-def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> tuple[Cid, int, list[Block]]:
+def build_directory(
+    entries: Sequence[DirectoryChild], profile: Profile
+) -> tuple[Cid, int, list[Block]]:
     """The root, its Tsize and the blocks of a directory.
 
     Raises UnreadableSource for a name that cannot be stored, or stands twice.
