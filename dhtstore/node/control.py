@@ -32,11 +32,11 @@ from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.files import Source
 from dhtstore.node.node import Node
 from dhtstore.node.views.describe import describe, list_directory
-from dhtstore.node.views.identity import identity
-from dhtstore.node.views.list_puts import list_puts
-from dhtstore.node.views.peers import peers
+from dhtstore.node.views.identity import node_identity
+from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.providers import providers
-from dhtstore.node.views.receipts import receipts
+from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.spelling import receipt_text, unit_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
@@ -238,13 +238,14 @@ async def _find_providers(
 
 
 async def _list_puts(asked: keeping.ListPuts, run: OperationRun) -> list[keeping.PutSummary]:
-    return await list_puts(run.node)
+    return await put_summaries(run.node.disk, run.node.ledger)
 
 
 async def _list_receipts(
     asked: keeping.ListReceipts, run: OperationRun
 ) -> list[keeping.SignedReceipt]:
-    return await receipts(run.node, _root(asked.root))
+    node = run.node
+    return await signed_receipts(node.disk, node.ledger, node.identity, _root(asked.root))
 
 
 async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinInfo:
@@ -277,7 +278,7 @@ def _root(text: str) -> Cid:
 
 
 async def _identify_node(asked: nodes.IdentifyNode, run: OperationRun) -> nodes.NodeIdentity:
-    return identity(run.node)
+    return node_identity(run.node.identity)
 
 
 async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.NodeStatus:
@@ -299,7 +300,7 @@ async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.
 
 
 async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:
-    return peers(run.node)
+    return known_peers(run.node.dht)
 
 
 async def _ping_node(asked: nodes.PingNode, run: OperationRun) -> nodes.PingResult:

@@ -51,9 +51,9 @@ class Identity:
     def sign_as_owner(self, unsigned: S) -> S:
         return sign(unsigned, self.network, self._crypto.owner)
 
-    def check(self, signed: Signed) -> None:
-        """Raises InvalidSignature unless its own signer signed it for our network."""
-        check(signed, self.network, self._crypto)
+    def check(self, signed: Signed, network: Network | None = None) -> None:
+        """Raises InvalidSignature unless its own signer signed it for ``network``, ours if None."""
+        check(signed, network or self.network, self._crypto)
 
     def record(self) -> ContactRecord:
         """The contact record, signed anew when half of its life has passed."""

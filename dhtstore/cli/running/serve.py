@@ -15,7 +15,7 @@ from dhtstore.cli.terminal.logs import set_up_logging
 from dhtstore.cli.terminal.show import emit, say
 from dhtstore.config import format_size
 from dhtstore.node.node import Node
-from dhtstore.node.views.identity import identity
+from dhtstore.node.views.identity import node_identity
 
 
 def serve(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> None:
@@ -40,11 +40,11 @@ def _announce(common: Common, here: Hosted) -> None:
     for seed, reason in here.joined.failures.items():
         say(common, f"seed {seed} did not answer: {reason}")
     say(common, _introduction(here.node, here.joined.answered))
-    emit(identity(here.node).ticket)
+    emit(node_identity(here.node.identity).ticket)
 
 
 def _introduction(node: Node, peers: int) -> str:
-    told = identity(node)
+    told = node_identity(node.identity)
     gives = format_size(node.settings.capacity_bytes) if node.settings.storage else "no disk"
     where = ", ".join(told.addresses)
     return f"node {told.node} at {where}, giving {gives}, {peers} peers answered"

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dhtstore.model.identity import format_node
+from dhtstore.node.identity import Identity
 from dhtstore.operations.nodes import NodeIdentity
 from dhtstore.wire.ticket import Ticket
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
-
-def identity(node: Node) -> NodeIdentity:
-    addresses = node.addresses()
+def node_identity(identity: Identity) -> NodeIdentity:
+    """Its addresses are known once its sockets are open."""
+    addresses, network = identity.addresses(), identity.network.name
     return NodeIdentity(
-        node=format_node(node.node_id),
-        public_key=node.public_key.hex(),
-        owner=node.ports.crypto.owner.public_key.hex(),
-        network=node.settings.network.name,
+        node=format_node(identity.node),
+        public_key=identity.public_key.hex(),
+        owner=identity.owner.hex(),
+        network=network,
         addresses=[str(address) for address in addresses],
-        ticket=str(Ticket(node.settings.network.name, node.public_key, addresses)),
+        ticket=str(Ticket(network, identity.public_key, addresses)),
     )

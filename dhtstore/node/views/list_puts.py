@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
+from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.store.ledger.puts import PutRecord
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
-
-async def list_puts(node: Node) -> list[PutSummary]:
+async def put_summaries(disk: Disk, ledger: Ledger) -> list[PutSummary]:
     """Oldest first."""
-    return await node.ports.blocking.run(_rows, node)
+    return await disk.blocking.run(_rows, ledger)
 
 
-def _rows(node: Node) -> list[PutSummary]:
-    return [_row(node, record) for record in node.puts.list()]
+def _rows(ledger: Ledger) -> list[PutSummary]:
+    return [_row(ledger, record) for record in ledger.puts.list()]
 
 
-def _row(node: Node, record: PutRecord) -> PutSummary:
-    receipts = node.receipts.for_root(record.cid)
+def _row(ledger: Ledger, record: PutRecord) -> PutSummary:
+    receipts = ledger.receipts.for_root(record.cid)
     per_unit = Counter(receipt.unit for receipt in receipts)
     complete = len(per_unit) >= record.units
     return PutSummary(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from dhtstore.dht.service import DhtService
 from dhtstore.model.identity import format_node
 from dhtstore.operations.nodes import KnownPeer
 
-if TYPE_CHECKING:
-    from dhtstore.node.node import Node
 
-
-def peers(node: Node) -> list[KnownPeer]:
+def known_peers(dht: DhtService) -> list[KnownPeer]:
     """The routing table, by node id."""
     rows = [
         KnownPeer(
@@ -21,6 +17,6 @@ def peers(node: Node) -> list[KnownPeer]:
             rtt_ms=None if peer.rtt_s is None else peer.rtt_s * 1000,
             seen=peer.last_seen_s,
         )
-        for peer in node.dht.peers()
+        for peer in dht.peers()
     ]
     return sorted(rows, key=lambda row: row.node)
