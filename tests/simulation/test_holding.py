@@ -395,24 +395,9 @@ def resigned(liar: Identity, held: Held, /, **fields: Any) -> Held:
     return change(held, receipt=liar.sign(receipt).packed)
 
 
-LIES: dict[str, Lie] = {
+LIES: dict[str, Lie] = {  # each kind: tests/unit/node/test_acknowledge.py
     "another unit": lambda liar, held: resigned(liar, held, unit=b"u" * 36),
-    "another root": lambda liar, held: resigned(liar, held, root=Cid.of(b"x").raw),
-    "another owner": lambda liar, held: resigned(liar, held, owner=b"o" * 32),
-    "an older policy": lambda liar, held: resigned(liar, held, policy_seq=1),
-    "another network": lambda liar, held: resigned(liar, held, network="other"),
-    "another version": lambda liar, held: resigned(liar, held, version=2),
-    "an earlier end": lambda liar, held: resigned(liar, held, expires=1_900_000_000),
-    "another node": lambda liar, held: resigned(liar, held, node=b"n" * 20),
-    "another key": lambda liar, held: resigned(liar, held, public_key=b"k" * 32),
     "no signature": lambda liar, held: change(held, receipt=forge(Receipt, held.receipt, size=5)),
-    "a provider record of something else": lambda liar, held: change(
-        held,
-        provider=liar.sign(change(unpack(ProviderRecord, held.provider), key=b"p" * 20)).packed,
-    ),
-    "a provider record that is not signed": lambda liar, held: change(
-        held, provider=forge(ProviderRecord, held.provider, sequence=5)
-    ),
 }
 
 

@@ -7,13 +7,14 @@ import random
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace as change
 
 from dhtstore.errors import PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.signing import unpack
+from dhtstore.model.signing import attach, unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.links.link import Link
@@ -184,5 +185,28 @@ def test_a_receipt_is_for_the_policy_that_the_owner_signed() -> None:
         again = await both.link.request(Replicate(reservation=reservation), Held)
         assert unpack(Receipt, again.receipt).owner == unpack(Policy, both.offer.policy).owner
         assert len(both.holder.ledger.claims.for_unit(both.unit.name)) == 2
+
+    play(scene)
+
+
+@pytest.mark.parametrize("root", [b"", b"no CID", bytes(400)])
+def test_a_policy_for_a_root_that_is_no_cid_is_refused_before_anything_is_kept(root: bytes) -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        policy = Policy(both.uploader.crypto.owner.public_key, root, 1, 3, 0, removed=False)
+        signed = identity_of(both.uploader).sign_as_owner(policy)
+        assert await both.declined(offer_of(both.unit, signed)) == "invalid-cid"
+        assert both.used_bytes == 0
+
+    play(scene)
+
+
+def test_a_policy_that_its_owner_did_not_sign_is_refused() -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        offer = both.offer
+        policy = unpack(Policy, offer.policy)
+        forged = attach(change(policy, replicas=64), policy.signature)
+        assert await both.declined(change(offer, policy=forged.packed)) == "invalid-signature"
 
     play(scene)
