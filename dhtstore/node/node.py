@@ -50,7 +50,7 @@ class Node:
         self.peers = self.ledger.peers
         self.staging = Staging(self.disk, self.pins, ports.tracer, keeps_all=settings.storage)
         self.joined = asyncio.Event()
-        self.blocks = BlockServer(ports.store, ports.blocking)
+        self.blocks = BlockServer(self.disk)
         self.started_s = ports.clock.monotonic_s()
         self.dht = DhtService(
             network=settings.network,

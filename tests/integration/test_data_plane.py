@@ -93,7 +93,7 @@ async def machine(network: str = "main") -> AsyncIterator[Machine]:
         clock=SystemClock(),
         transport=transport,
         own_record=lambda: None,
-        handlers={GetBlocks: BlockServer(store, blocking).serve},
+        handlers={GetBlocks: BlockServer(Disk(store, blocking)).serve},
         supervisor=supervisor,
     )
     await links.listen(0, supervisor)

@@ -15,7 +15,6 @@ from dhtstore.errors import PeerRefused, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.model.policy import Claim, Policy
-from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import attach, unpack
 from dhtstore.node.copies.acknowledge import acknowledge

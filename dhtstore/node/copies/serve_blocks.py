@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.net.ports import Blocking
+from dhtstore.node.context import Disk
+from dhtstore.node.copies.read_room import ReadRoom
 from dhtstore.node.links.link import Link, Reply
 from dhtstore.params import (
     FRAME_PACK_BYTES,
-    SERVED_PATIENCE_S,
     SERVED_READ_BYTES,
-    SERVED_READS_MAX,
 )
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.frames import Blocks, GetBlocks
@@ -46,9 +45,9 @@ class Group:
 class BlockServer:
     """The handler of GetBlocks.  ``sent_bytes`` counts block bytes sent so far."""
 
-    def __init__(self, store: BlockStore, blocking: Blocking) -> None:
-        self._store, self._blocking = store, blocking
-        self._room = _ReadRoom()
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._room = ReadRoom()
         self.sent_bytes = 0
 
     async def serve(self, link: Link, request: GetBlocks, reply: Reply) -> None:
@@ -96,55 +95,10 @@ class BlockServer:
         """One read, when there is room for it; whoever sends it gives the room back."""
         await self._room.take(link)
         try:
-            return await self._blocking.run(read_groups, self._store, cids, start)
+            return await self._disk.blocking.run(read_groups, self._disk.store, cids, start)
         except BaseException:
             self._room.give_back(link)
             raise
-
-
-class _ReadRoom:
-    """Memory for SERVED_READS_MAX reads, first come first served.  While somebody waits for
-    one, peers that read nothing for SERVED_PATIENCE_S lose their link: else a few of them
-    would shut the node off for all."""
-
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(SERVED_READS_MAX)
-        self._held: dict[Link, int] = {}
-        self._waiting = 0
-        self._look: asyncio.TimerHandle | None = None
-
-    @property
-    def wanted(self) -> bool:
-        return self._waiting > 0
-
-    async def take(self, link: Link) -> None:
-        self._waiting += 1
-        self._look_later()
-        try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
-        self._held[link] = self._held.get(link, 0) + 1
-
-    def give_back(self, link: Link) -> None:
-        self._held[link] -= 1
-        if not self._held[link]:
-            del self._held[link]
-        self._free.release()
-
-    def _look_later(self) -> None:
-        if self._look is None and self._free.locked():
-            loop = asyncio.get_running_loop()
-            self._look = loop.call_later(SERVED_PATIENCE_S / 3, self._end_stalled)
-
-    def _end_stalled(self) -> None:
-        self._look = None
-        if not self._waiting:
-            return
-        for link in list(self._held):
-            if link.stalled_s >= SERVED_PATIENCE_S:
-                link.abandon("the peer reads nothing while others wait")
-        self._look_later()
 
 
 def read_groups(store: BlockStore, cids: Sequence[Cid], start: int) -> list[Group]:

@@ -8,13 +8,15 @@ nobody knows how long the node was away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from dhtstore.dht.service import DhtService
 from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import DhtKey
+from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock, Entropy
 from dhtstore.node.context import Disk, Ledger
@@ -31,6 +33,20 @@ from dhtstore.trace import Tracer
 _UNITS_AT_ONCE: Final = 64  # read from the ledger
 
 
+class Announcements(Protocol):
+    """As much of the DHT as this duty needs."""
+
+    async def publish_contact(self, timeout_s: float) -> int: ...
+
+    async def provide(
+        self,
+        key: DhtKey,
+        records: Sequence[tuple[ProviderRecord, ContactRecord]],
+        *,
+        timeout_s: float,
+    ) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reprovide:
     """The duty of a node that is ``joined`` to a network."""
@@ -38,7 +54,7 @@ class Reprovide:
     identity: Identity
     disk: Disk
     ledger: Ledger
-    dht: DhtService
+    dht: Announcements
     clock: Clock
     entropy: Entropy
     tracer: Tracer

@@ -46,7 +46,7 @@ class Peer:
         self.streams = world.streams.transport(self.address, self.key)
         self.store, self.blocking = MemoryBlockStore(), InlineBlocking()
         self.disk = Disk(self.store, self.blocking)
-        self.server = BlockServer(self.store, self.blocking)
+        self.server = BlockServer(self.disk)
         self.failures: list[BaseException] = []
         self.events: list[str] = []
         self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
