@@ -81,6 +81,16 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("harvest", "lookups", "rpc", "upkeep"),
         ("maintenance", "records"),
     ),
+    "dhtstore.node": (
+        ("ports",),
+        ("links",),
+        ("identity", "context"),
+        ("fetching",),
+        ("importing", "copies"),
+        ("flows", "duties", "views"),
+        ("node",),
+        ("control",),
+    ),
     "dhtstore.cli": (
         ("exits",),
         ("terminal",),

@@ -29,7 +29,7 @@ from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import cat
 from dhtstore.node.flows.verify import verify
-from dhtstore.node.importing.files import Source
+from dhtstore.node.importing.source import Source
 from dhtstore.node.node import Node
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
@@ -188,7 +188,9 @@ async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
         )
         if asked.pin:
             await run.node.pinning().add(session, got.cid, asked.name, run.watch)
-    return content.GetResult(str(got.cid), got.size, list(got.holders), got.causes)
+    return content.GetResult(
+        str(got.cid), got.size_bytes, list(got.holders), got.causes, list(got.shares)
+    )
 
 
 def _file_name(name: str) -> str:
@@ -210,7 +212,7 @@ async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
             end=asked.end,
             timeout_s=run.timeout_s,
         )
-    return content.ReadResult(str(read.cid), read.size)
+    return content.ReadResult(str(read.cid), read.size_bytes, list(read.shares))
 
 
 async def _list_directory(

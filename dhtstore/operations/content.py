@@ -57,17 +57,35 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     min_acks: int | None = None
 
 
+class HolderShare(msgspec.Struct, frozen=True):
+    """What one holder did for the fetches of one operation.
+
+    Of the blocks that it was ``asked`` for it ``delivered`` some, whole and right,
+    ``delivered_bytes`` together, and said of others that it ``lacked`` them.  ``refused`` is its
+    own reason for turning a request down, ``failed`` what else went wrong with it, "" if nothing.
+    """
+
+    node: str
+    asked: int
+    delivered: int
+    delivered_bytes: int
+    lacked: int
+    refused: str
+    failed: str
+
+
 class GetResult(msgspec.Struct, frozen=True):
     """``cid`` is what was written (not the root it was found under), ``size`` its bytes.
 
     ``holders`` are the nodes that were connected to for blocks; ``causes`` says why others could
-    not be (node -> reason).
+    not be (node -> reason); ``shares`` what each did that is known to hold some of it.
     """
 
     cid: str
     size: int
     holders: list[str]
     causes: dict[str, str]
+    shares: list[HolderShare] = []
 
 
 class Get(Operation[GetResult], frozen=True, kw_only=True):
@@ -82,10 +100,12 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
 
 
 class ReadResult(msgspec.Struct, frozen=True):
-    """``cid`` is the file that was read, ``size`` how many bytes of it."""
+    """``cid`` is the file that was read, ``size`` how many bytes of it; ``shares`` is what each
+    node did that is known to hold some of it."""
 
     cid: str
     size: int
+    shares: list[HolderShare] = []
 
 
 class Read(Operation[ReadResult], frozen=True, kw_only=True):

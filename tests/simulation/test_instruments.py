@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
 
 import pytest
 
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.node.importing.files import Import
+from dhtstore.node.importing.source import import_source
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -94,12 +95,12 @@ def test_every_kind_of_request_is_told() -> None:
 def test_a_store_holds_all_or_not() -> None:
     store = MemoryBlockStore()
 
-    async def chunks() -> object:
+    async def chunks() -> AsyncIterator[bytes]:
         yield bytes(3 * MIB)
 
     async def main() -> Cid:
-        work = Import(Disk(store, InlineBlocking()), UNIXFS_V1_2025, lambda done: None)
-        return (await work.run(chunks())).cid  # type: ignore[arg-type]
+        disk = Disk(store, InlineBlocking())
+        return (await import_source(disk, chunks(), UNIXFS_V1_2025, lambda done: None)).cid
 
     root = run(main(), VirtualLoop())
     assert holds_all(store, root)

@@ -8,9 +8,10 @@ from typing import Protocol
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.report import HolderAccount, HolderShare
+from dhtstore.node.fetching.report import HolderAccount
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.links.link import Link
+from dhtstore.operations.content import HolderShare
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX
 from dhtstore.tasks import Supervisor
 
@@ -86,9 +87,9 @@ class Holders:
             account = self._accounts[key] = HolderAccount(format_node(node_id(key)))
         return account
 
-    def reports(self) -> list[HolderShare]:
-        """Of everybody that was found, in the order of finding."""
-        return [account.report() for account in self._accounts.values()]
+    def shares(self) -> list[HolderShare]:
+        """What each did that was found, in the order of finding."""
+        return [account.share() for account in self._accounts.values()]
 
     @property
     def connected(self) -> list[str]:

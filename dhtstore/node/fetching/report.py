@@ -1,35 +1,20 @@
-"""What became of each holder that a command met."""
+"""What each holder that a command met did for it, while it is counted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class HolderShare:
-    """One holder in the fetches of one command.
-
-    Of the blocks it was ``asked`` for it ``delivered`` some, whole and right, ``delivered_bytes``
-    together, and said of others that it ``lacked`` them.  ``refused`` is its own reason for
-    turning a request down, ``failed`` what else went wrong with it, "" if nothing did.
-    """
-
-    node: str
-    asked: int
-    delivered: int
-    delivered_bytes: int
-    lacked: int
-    refused: str
-    failed: str
+from dhtstore.operations.content import HolderShare
 
 
 @dataclass(slots=True)
 class HolderAccount:
-    """The same while it is counted."""
+    """``unreached`` is why the holder could not be connected to, the last time that failed; the
+    other fields are those of HolderShare."""
 
     node: str
     connected: bool = False
-    unreached: str = ""  # why it could not be connected to, the last time that failed
+    unreached: str = ""
     asked: int = 0
     delivered: int = 0
     delivered_bytes: int = 0
@@ -37,7 +22,8 @@ class HolderAccount:
     refused: str = ""
     failed: str = ""
 
-    def report(self) -> HolderShare:
+    def share(self) -> HolderShare:
+        """As it stands now."""
         return HolderShare(
             node=self.node,
             asked=self.asked,

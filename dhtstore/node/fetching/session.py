@@ -6,15 +6,17 @@ from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from dhtstore.content.dag.resolve import Resolved, resolve
+from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Walk, Want
 from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.fetch import fetch
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
-from dhtstore.node.fetching.report import HolderShare
 from dhtstore.node.fetching.search import HolderSearch
+from dhtstore.operations.content import HolderShare
 
 T = TypeVar("T")
 
@@ -43,9 +45,9 @@ class FetchSession:
         """Why others could not be connected to (node -> reason)."""
         return self._holders.unreached
 
-    def reports(self) -> list[HolderShare]:
-        """What became of each holder so far, in the order in which they were found."""
-        return self._holders.reports()
+    def shares(self) -> list[HolderShare]:
+        """What each holder did so far, in the order in which they were found."""
+        return self._holders.shares()
 
     async def fetch(
         self, walk: Walk, delivery: Delivery, *, timeout_s: float | None = None
@@ -65,6 +67,13 @@ class FetchSession:
             return walk.answer
         finally:
             question.close()
+
+    async def units(self, root: Cid) -> list[Unit]:
+        """Which units a root is made of, asking for its spine where we don't hold it.
+
+        Raises as ``ask``, and MalformedDag.
+        """
+        return await self.ask(unit_wants(root))
 
     async def resolve(self, root: Cid, names: Sequence[str]) -> Resolved:
         """Follow a path from a root; raises NoSuchPath naming what is missing, and as ``ask``."""

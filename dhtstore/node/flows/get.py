@@ -16,6 +16,7 @@ from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.operations.content import HolderShare
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.files.output import FileOutput, check_target
 from dhtstore.store.files.tree_output import TreeOutput
@@ -23,13 +24,15 @@ from dhtstore.store.files.tree_output import TreeOutput
 
 @dataclass(frozen=True, slots=True)
 class GetOutcome:
-    """``size`` bytes of content were written; ``holders`` are the nodes that were connected
-    to for blocks and ``causes`` why others could not be (node -> reason)."""
+    """``size_bytes`` of content were written; ``holders`` are the nodes that were connected
+    to for blocks and ``causes`` why others could not be (node -> reason); ``shares`` is what
+    each did."""
 
     cid: Cid
-    size: int
+    size_bytes: int
     holders: Sequence[str]
     causes: dict[str, str]
+    shares: Sequence[HolderShare]
 
 
 async def get(
@@ -63,7 +66,13 @@ async def get(
         await run(target.finish)
     finally:
         await run(target.close)
-    return GetOutcome(resolved.cid, target.size_bytes, session.connected, session.unreached)
+    return GetOutcome(
+        resolved.cid,
+        target.size_bytes,
+        session.connected,
+        session.unreached,
+        session.shares(),
+    )
 
 
 class Target:

@@ -14,7 +14,6 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.root_units import root_units
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.operations.keeping import PinInfo
@@ -39,7 +38,7 @@ class Pinning:
         Raises NoRoom and what ``fetch`` raises; what came before is picked up by the next try.
         """
         async with self.staging:
-            units = await root_units(session, root)
+            units = await session.units(root)
             await _bring(session, units, progress)
             await self.disk.blocking.run(self.pins.add, root, name, "user", units)
         for unit in units:

@@ -25,8 +25,8 @@ from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.placed import CopyReport, PlacedUnit
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
-from dhtstore.node.importing.files import Import, Source
-from dhtstore.node.importing.tree import Imported
+from dhtstore.node.importing.batch import Imported
+from dhtstore.node.importing.source import Source, import_source
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import REPLICAS_MAX
@@ -105,12 +105,11 @@ class Uploader:
 
     async def _import(self, source: Source, progress: Watch) -> Imported:
         total = source.size_bytes if isinstance(source, FileSource) else None
-        work = Import(
-            self.disk,
-            UNIXFS_V1_2025,
-            lambda done: progress(Progress("reading", done, total)),
-        )
-        return await work.run(source)
+
+        def tell(done_bytes: int) -> None:
+            progress(Progress("reading", done_bytes, total))
+
+        return await import_source(self.disk, source, UNIXFS_V1_2025, tell)
 
     def _policy(self, root: Cid, replicas: int) -> Policy:
         """A newer policy than any this owner is known to have signed for this root."""

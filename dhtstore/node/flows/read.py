@@ -15,6 +15,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.net.local.pipes import PipeWriter
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.operations.content import HolderShare
 from dhtstore.transfer.in_order import InOrder
 
 Write = Callable[[bytes | memoryview], Awaitable[None]]
@@ -22,10 +23,12 @@ Write = Callable[[bytes | memoryview], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ReadOutcome:
-    """What was read: the file itself (not the root it was found under) and its bytes."""
+    """What was read: the file itself (not the root it was found under) and how many bytes of it;
+    ``shares`` is what each holder did."""
 
     cid: Cid
-    size: int
+    size_bytes: int
+    shares: Sequence[HolderShare]
 
 
 async def read(
@@ -45,19 +48,19 @@ async def read(
     """
     if start < 0 or (end is not None and end < start):
         raise UsageError(f"there is no range from {start} to {end}")
-    size = 0
+    size_bytes = 0
 
     async def sink(outputs: list[Output]) -> None:
-        nonlocal size
+        nonlocal size_bytes
         for piece in outputs:
             if isinstance(piece, Piece):
                 await write(piece.data)
-                size += len(piece.data)
+                size_bytes += len(piece.data)
 
     resolved = await session.resolve(root, names)
     walk = FileWalk(resolved.cid, start=start, end=end, place=resolved.place)
     await session.fetch(walk, Delivery(sink, in_order=InOrder(start)), timeout_s=timeout_s)
-    return ReadOutcome(resolved.cid, size)
+    return ReadOutcome(resolved.cid, size_bytes, session.shares())
 
 
 async def cat(

@@ -11,18 +11,15 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.model.cid import Cid
+from dhtstore.node.importing.batch import ImportBatch, Imported
+from dhtstore.node.importing.file import import_file
 from dhtstore.store.files.source import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
-
-if TYPE_CHECKING:
-    from dhtstore.node.importing.files import Import
 
 LISTED_AT_ONCE = 2048  # entries in memory beyond those of the directories that are open
 GROUP_FILES = 64  # small files handled in one job: a hop between threads costs as much as a file
@@ -31,17 +28,8 @@ GROUPS_AT_ONCE = 4
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What a source became.  ``tsize_bytes`` includes interior blocks."""
-
-    cid: Cid
-    size_bytes: int
-    tsize_bytes: int
-
-
 @dataclass(slots=True)
-class _Open:
+class _OpenDirectory:
     """A directory whose listing is not over."""
 
     path: Path
@@ -57,19 +45,19 @@ class _Open:
 class TreeImport:
     """One directory tree on its way into the store."""
 
-    work: Import
+    batch: ImportBatch
     source: TreeSource
-    open: list[_Open] = field(default_factory=lambda: [_Open(())])
+    open: list[_OpenDirectory] = field(default_factory=lambda: [_OpenDirectory(())])
 
     async def run(self) -> Imported:
         listing = self.source.entries()
-        blocking = self.work.disk.blocking
+        blocking = self.batch.disk.blocking
         while chunk := await blocking.run(_take, listing):
             made = await self._import_files(chunk)
             for entry in chunk:
                 await self._leave(entry.path[:-1])
                 if entry.kind == "directory":
-                    self.open.append(_Open(entry.path))
+                    self.open.append(_OpenDirectory(entry.path))
                 else:
                     self.open[-1].add(entry.path[-1], made[entry.path])
         await self._leave(())
@@ -81,10 +69,10 @@ class TreeImport:
             done = self.open.pop()
             self.open[-1].add(done.path[-1], await self._build(done))
 
-    async def _build(self, done: _Open) -> Imported:
-        build = partial(build_directory, done.entries, self.work.profile)
-        cid, tsize_bytes, blocks = await self.work.disk.blocking.run(build)
-        await self.work.stage(blocks)
+    async def _build(self, done: _OpenDirectory) -> Imported:
+        build = partial(build_directory, done.entries, self.batch.profile)
+        cid, tsize_bytes, blocks = await self.batch.disk.blocking.run(build)
+        await self.batch.stage(blocks)
         return Imported(cid, done.size_bytes, tsize_bytes)
 
     # --- files ------------------------------------------------------------------------------
@@ -93,24 +81,26 @@ class TreeImport:
         made: dict[Path, Imported] = {}
         small = [entry for entry in chunk if self._is_small(entry)]
         groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
-        jobs = [partial(self.work.disk.blocking.run, self._import_group, group) for group in groups]
+        jobs = [
+            partial(self.batch.disk.blocking.run, self._import_group, group) for group in groups
+        ]
         async with aclosing(pipelined(jobs, GROUPS_AT_ONCE)) as results:
             async for result in results:
                 made |= result
-                await self.work.advance(sum(child.size_bytes for child in result.values()))
+                await self.batch.advance(sum(child.size_bytes for child in result.values()))
         for entry in chunk:
             if entry.kind == "file" and not self._is_small(entry):
                 made[entry.path] = await self._import_large(entry)
         return made
 
     def _is_small(self, entry: SourceEntry) -> bool:
-        limit = self.work.profile.chunk_size_bytes
+        limit = self.batch.profile.chunk_size_bytes
         return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
 
     async def _import_large(self, entry: SourceEntry) -> Imported:
-        file = await self.work.disk.blocking.run(self.source.open, entry.path)
+        file = await self.batch.disk.blocking.run(self.source.open, entry.path)
         try:
-            return await self.work.file(file)
+            return await import_file(self.batch, file)
         finally:
             file.close()
 
@@ -125,13 +115,13 @@ class TreeImport:
                     f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
                     " nobody could get it back"
                 )
-            block = symlink_block(entry.target, self.work.profile)
-            self.work.put(block)
+            block = symlink_block(entry.target, self.batch.profile)
+            self.batch.put(block)
             return Imported(block.cid, 0, len(block.data))
-        builder = FileBuilder(self.work.profile)
-        builder.add_leaf(*self.work.stage_leaf(self._read_small(entry)))
+        builder = FileBuilder(self.batch.profile)
+        builder.add_leaf(*self.batch.put_leaf(self._read_small(entry)))
         root = builder.finish()
-        self.work.put_all(root.blocks)
+        self.batch.put_all(root.blocks)
         return Imported(root.cid, root.size_bytes, root.tsize_bytes)
 
     def _read_small(self, entry: SourceEntry) -> bytes:

@@ -7,7 +7,6 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.root_units import root_units
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.spelling import unit_text
@@ -42,10 +41,10 @@ async def node_status(
 
 
 async def root_status(session: FetchSession, puts: Puts, dht: DhtService, root: Cid) -> RootStatus:
-    """Asks the network, one unit after the other; raises what ``root_units`` raises."""
+    """Asks the network, one unit after the other; raises what ``FetchSession.units`` raises."""
     record = await session.disk.blocking.run(puts.get, root)
     rows = []
-    for unit in await root_units(session, root):
+    for unit in await session.units(root):
         found = await unit_providers(dht, unit)
         rows.append(UnitStatus(unit_text(unit.name), unit.size_bytes, [row.node for row in found]))
     return RootStatus(

@@ -21,10 +21,10 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery
-from dhtstore.node.fetching.report import HolderShare
 from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Link, Reply
+from dhtstore.operations.content import HolderShare
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,
     FETCH_MEMORY_BYTES,
@@ -84,7 +84,7 @@ async def fetch(
     """One fetch in a session of its own."""
     async with FetchSession(a.disk, search) as session:
         await session.fetch(walk, delivery, timeout_s=timeout_s)
-        return session.reports()
+        return session.shares()
 
 
 async def get(

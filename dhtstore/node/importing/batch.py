@@ -1,0 +1,66 @@
+"""Blocks of one import on their way into the store, committed in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dhtstore.content.builders.importer import Profile
+from dhtstore.model.block import Block
+from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk
+from dhtstore.params import MIB
+from dhtstore.store.blocks.contract import Batch
+from dhtstore.store.blocks.write_block import write_block
+
+COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a source became.  ``tsize_bytes`` includes interior blocks."""
+
+    cid: Cid
+    size_bytes: int
+    tsize_bytes: int
+
+
+@dataclass(slots=True)
+class ImportBatch:
+    """``put``, ``put_all`` and ``put_leaf`` run in worker threads, several at a time; the others
+    on the loop.  ``progress`` gets the content bytes done so far."""
+
+    disk: Disk
+    profile: Profile
+    batch: Batch
+    progress: Callable[[int], None]
+    done_bytes: int = 0
+    uncommitted_bytes: int = 0
+
+    def put(self, block: Block) -> None:
+        """Raises NoRoom, and BlockDamaged while another batch relies on a rotten copy."""
+        write_block(self.disk.store, self.batch, block.cid, block.data)
+
+    def put_all(self, blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            self.put(block)
+
+    def put_leaf(self, chunk: bytes) -> tuple[Cid, int]:
+        """The leaf of a file that carries ``chunk``, and how long that is."""
+        leaf = self.profile.leaf(chunk)
+        self.put(leaf)
+        return leaf.cid, len(chunk)
+
+    async def stage(self, blocks: Sequence[Block]) -> None:
+        """Put blocks, in a worker thread."""
+        if blocks:
+            await self.disk.blocking.run(self.put_all, blocks)
+
+    async def advance(self, size_bytes: int) -> None:
+        """So much more content is staged; commit when a group is full."""
+        self.done_bytes += size_bytes
+        self.uncommitted_bytes += size_bytes
+        self.progress(self.done_bytes)
+        if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
+            self.uncommitted_bytes = 0
+            await self.disk.blocking.run(self.batch.commit)

@@ -1,0 +1,76 @@
+"""Importing one file: leaves in several threads at once, their parents as they fill.
+
+data path: file bytes -> worker threads (read, hash, stage) -> leaf CIDs in order -> builder ->
+interior blocks.  Bounded: at most JOBS jobs are in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+
+from dhtstore.content.builders.importer import FileBuilder
+from dhtstore.model.cid import Cid
+from dhtstore.node.importing.batch import ImportBatch, Imported
+from dhtstore.store.files.source import FileSource
+from dhtstore.tasks import pipelined
+
+JOBS = 4  # read, hashed and staged at once: keeps the worker threads busy
+
+ByteStream = AsyncIterator[bytes]  # standard input, in pieces of any size
+
+
+async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
+    """Raises SourceChanged, UnreadableSource, NoRoom."""
+    builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
+    chunk = batch.profile.chunk_size_bytes
+    jobs = (
+        partial(run, _read_leaf, batch, source, offset, chunk)
+        for offset in range(0, max(source.size_bytes, 1), chunk)
+    )
+    async with aclosing(pipelined(jobs, JOBS)) as leaves:
+        async for cid, size_bytes in leaves:
+            await _add_leaf(batch, builder, cid, size_bytes)
+    await run(source.check_unchanged)
+    return await _finish(batch, builder)
+
+
+async def import_stream(batch: ImportBatch, stream: ByteStream) -> Imported:
+    """A file whose length shows at its end.  Raises NoRoom, and what the stream raises."""
+    builder = FileBuilder(batch.profile)
+    async for chunk in chunks_of(stream, batch.profile.chunk_size_bytes):
+        cid, size_bytes = await batch.disk.blocking.run(batch.put_leaf, chunk)
+        await _add_leaf(batch, builder, cid, size_bytes)
+    return await _finish(batch, builder)
+
+
+def _read_leaf(
+    batch: ImportBatch, source: FileSource, offset: int, size_bytes: int
+) -> tuple[Cid, int]:
+    return batch.put_leaf(source.read(offset, size_bytes))
+
+
+async def _add_leaf(batch: ImportBatch, builder: FileBuilder, cid: Cid, size_bytes: int) -> None:
+    await batch.stage(builder.add_leaf(cid, size_bytes))
+    await batch.advance(size_bytes)
+
+
+async def _finish(batch: ImportBatch, builder: FileBuilder) -> Imported:
+    root = builder.finish()
+    await batch.stage(root.blocks)
+    return Imported(root.cid, root.size_bytes, root.tsize_bytes)
+
+
+async def chunks_of(stream: ByteStream, chunk_size_bytes: int) -> AsyncIterator[bytes]:
+    """Cut a stream into chunks of exactly ``chunk_size_bytes``, the last one shorter; an empty
+    stream is one empty chunk."""
+    buffer, first = bytearray(), True
+    async for piece in stream:
+        buffer += piece
+        while len(buffer) >= chunk_size_bytes:
+            yield bytes(buffer[:chunk_size_bytes])
+            del buffer[:chunk_size_bytes]
+            first = False
+    if buffer or first:
+        yield bytes(buffer)
