@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("dhtstore", deadline=None)
+settings.load_profile("dhtstore")
 
 TESTS = Path(__file__).parent
 SLOWER_LAST = ("unit", "property", "conformance", "simulation", "integration", "cli")
