@@ -1,1 +1,0 @@
-"""Files and directories to blocks."""
