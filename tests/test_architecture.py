@@ -116,6 +116,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lab",),
         ("validation",),
         ("report",),
+        ("commands",),
         ("__main__",),
     ),
     "simulations.lab": (("one_run",), ("many_runs",)),

@@ -19,7 +19,7 @@ from simulations.events.workload import OperationKind, UserAction, object_bytes
 from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
 from simulations.nodes.true_closest import TrueClosest
-from simulations.results.run_folder import OperationRow
+from simulations.results.rows import OperationRow
 from simulations.seeds import derived_seed
 from simulations.world.loop.waiting import describe_task
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from simulations.lab.many_runs.sweep import Estimate, Sweep, estimates, shown, write_table
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
-from simulations.results.run_folder import RunData, flat
+from simulations.results.comparison import flat
+from simulations.results.run_data import RunData
 
 _DPI = 200  # enough for print at the width of a column
 _STYLE = """

@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dhtstore.params import K
-from simulations.results.run_folder import OperationRow, RunData, Sample, quantile
+from simulations.results.rows import OperationRow, Sample
+from simulations.results.run_data import RunData
+from simulations.results.summary import quantile
 from simulations.validation import theory
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito

@@ -15,59 +15,28 @@ import csv
 import hashlib
 import itertools
 import json
-import math
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import astuple, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 from dhtstore import __version__
 from simulations.errors import ScenarioError
+from simulations.results.rows import (
+    OPERATIONS_FILE,
+    SAMPLES_FILE,
+    SCENARIO_FILE,
+    SUMMARY_FILE,
+    OperationRow,
+    Sample,
+)
 from simulations.scenario import Scenario
 
 SCHEMA_VERSION = 1
-_SCENARIO, _SUMMARY = "scenario.json", "summary.json"
-_OPERATIONS, _SAMPLES = "operations.csv", "samples.csv"
-_QUANTILES = {"p5": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-_SETTINGS = "scenario"
-_NOT_COMPARED = (
-    "wall_s", "messages_per_wall_s", "cpu_s", "cpu_us_per_message", "rss_bytes", "begin_cpu_s",
-    "begin_rss_bytes", "git_sha", "version", "python",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRow:
-    """One operation.  Times are virtual seconds since the world was made, as in samples and in
-    the trace; ``hops``, ``queries`` and ``timeouts`` are 0
-    where they mean nothing; ``error`` is "" or the name of what was raised."""
-
-    start_s: float
-    stop_s: float
-    kind: str
-    client: int
-    object: int
-    size_bytes: int
-    hops: int
-    queries: int
-    timeouts: int
-    ok: bool
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One value of a metric at a virtual time, counted as in OperationRow; ``label`` tells apart
-    what has one value each."""
-
-    time_s: float
-    metric: str
-    label: str
-    value: float
 
 
 class RunFolder:
@@ -101,10 +70,10 @@ class RunFolder:
             data = _read_file(key, source / name)
             (path / Path(name).name).write_bytes(data)
             header[f"sha256_of_{Path(name).name}"] = hashlib.sha256(data).hexdigest()
-        _write_json(path / _SCENARIO, kept.raw)
+        _write_json(path / SCENARIO_FILE, kept.raw)
         self._header = header
-        self._operations = _Table(path / _OPERATIONS, header, OperationRow)
-        self._samples = _Table(path / _SAMPLES, header, Sample)
+        self._operations = _Table(path / OPERATIONS_FILE, header, OperationRow)
+        self._samples = _Table(path / SAMPLES_FILE, header, Sample)
 
     def operation(self, row: OperationRow) -> None:
         self._operations.write(row)
@@ -115,7 +84,7 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write the summary; the header's fields are part of it."""
         self.close()
-        _write_json(self.path / _SUMMARY, {**self._header, **summary})
+        _write_json(self.path / SUMMARY_FILE, {**self._header, **summary})
 
     def close(self) -> None:
         self._operations.close()
@@ -170,7 +139,7 @@ def _read_file(key: str, path: Path) -> bytes:
 
 
 def holds_run(path: Path) -> bool:
-    return (path / _SCENARIO).exists()
+    return (path / SCENARIO_FILE).exists()
 
 
 def free_folder(path: Path) -> Path:
@@ -193,137 +162,3 @@ def git_sha() -> str:
         check=False,
     )
     return found.stdout.strip() or "unknown"
-
-
-# --- reading --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RunData:
-    """A run read back; an interrupted run has an empty summary."""
-
-    path: Path
-    scenario: Mapping[str, Any]
-    summary: Mapping[str, Any]
-    operations: Sequence[OperationRow]
-    samples: Sequence[Sample]
-
-    def metric(self, name: str) -> list[Sample]:
-        return [sample for sample in self.samples if sample.metric == name]
-
-
-def load(path: Path) -> RunData:
-    """Read a run's folder; raises ScenarioError if it is none."""
-    try:
-        summary = path / _SUMMARY
-        return RunData(
-            path,
-            json.loads((path / _SCENARIO).read_text()),
-            json.loads(summary.read_text()) if summary.exists() else {},
-            [_operation(row) for row in _rows(path / _OPERATIONS)],
-            [_sample(row) for row in _rows(path / _SAMPLES)],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ScenarioError(f"{path} is not the folder of a run: {error}") from error
-
-
-def _rows(path: Path) -> Iterable[dict[str, str]]:
-    with path.open(newline="") as file:
-        yield from csv.DictReader(line for line in file if not line.startswith("#"))
-
-
-def _operation(row: Mapping[str, str]) -> OperationRow:
-    whole = {k: int(row[k]) for k in ("client", "object", "size_bytes", "hops", "queries")}
-    return OperationRow(
-        start_s=float(row["start_s"]),
-        stop_s=float(row["stop_s"]),
-        kind=row["kind"],
-        timeouts=int(row["timeouts"]),
-        ok=row["ok"] == "1",
-        error=row["error"],
-        **whole,
-    )
-
-
-def _sample(row: Mapping[str, str]) -> Sample:
-    return Sample(float(row["time_s"]), row["metric"], row["label"], float(row["value"]))
-
-
-# --- summaries ------------------------------------------------------------------------------
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear interpolation between the two nearest of the ordered values; NaN for none."""
-    if not ordered:
-        return math.nan
-    at = share * (len(ordered) - 1)
-    low = int(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-
-
-def describe(values: Iterable[float]) -> dict[str, float]:
-    """Count, mean, extremes and quantiles of some values."""
-    ordered = sorted(values)
-    if not ordered:
-        return {"count": 0}
-    found = {name: quantile(ordered, share) for name, share in _QUANTILES.items()}
-    mean = math.fsum(ordered) / len(ordered)
-    return {"count": len(ordered), "mean": mean, "min": ordered[0], "max": ordered[-1], **found}
-
-
-def summarise(operations: Iterable[OperationRow]) -> dict[str, Any]:
-    """Per kind of operation: how many succeeded, how long those took, why the others failed."""
-    by_kind: dict[str, list[OperationRow]] = {}
-    for row in operations:
-        by_kind.setdefault(row.kind, []).append(row)
-    return {kind: _summary_of(rows) for kind, rows in sorted(by_kind.items())}
-
-
-def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
-    good = [row for row in rows if row.ok]
-    errors: dict[str, int] = {}
-    for row in rows:
-        if not row.ok:
-            errors[row.error] = errors.get(row.error, 0) + 1
-    return {
-        "count": len(rows),
-        "ok_share": len(good) / len(rows),
-        "latency_s": describe(row.stop_s - row.start_s for row in good),
-        "hops": describe(row.hops for row in good if row.hops),
-        "queries": describe(row.queries for row in good if row.queries),
-        "errors": dict(sorted(errors.items())),
-    }
-
-
-def compare(one: RunData, other: RunData) -> list[str]:
-    """Where scenarios, then summaries differ, a line each; empty for two runs of one world."""
-    a, b = (flat({_SETTINGS: run.scenario, **run.summary}) for run in (one, other))
-    return [
-        f"{key}: {_shown(a.get(key))} | {_shown(b.get(key))}{_change(a, b, key)}"
-        for key in sorted(
-            a.keys() | b.keys(), key=lambda key: (key.split(".")[0] != _SETTINGS, key)
-        )
-        if a.get(key) != b.get(key) and key.split(".")[0] not in _NOT_COMPARED
-    ]
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Tables within tables as one, with dots in the keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[prefix + key] = value
-    return found
-
-
-def _shown(value: object) -> str:
-    return format(value, ".6g") if isinstance(value, float) else str(value)
-
-
-def _change(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> str:
-    x, y = a.get(key), b.get(key)
-    numbers = isinstance(x, int | float) and isinstance(y, int | float)
-    return f" ({100 * (y - x) / abs(x):+.1f} %)" if numbers and x else ""

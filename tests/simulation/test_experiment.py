@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from simulations.__main__ import SCENARIOS, main
+from simulations.__main__ import main
 from simulations.checks.checkers import CHECKERS
+from simulations.commands.common import SCENARIOS
 from simulations.errors import SimulationError
 from simulations.events.fault_schedule import Fault, FaultKind
 from simulations.lab.many_runs import explore
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.progress import Status
-from simulations.results.run_folder import RunFolder, load
+from simulations.results.run_data import load
+from simulations.results.run_folder import RunFolder
 from simulations.scenario import Scenario, from_tables
 from simulations.scenario import load as load_scenario
 

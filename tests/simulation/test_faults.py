@@ -1,4 +1,4 @@
-"""FaultSettings: pure schedules that survive JSON, and the parts that carry them out."""
+"""Faults: pure schedules that survive JSON, and the parts that carry them out."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from simulations.errors import ScenarioError
 from simulations.lab.many_runs.branches import branches, fork_each
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.futures import check_branch
-from simulations.results.run_folder import load
+from simulations.results.run_data import load
 from simulations.scenario import from_tables
 
 WORLD: dict[str, Any] = {

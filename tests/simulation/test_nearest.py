@@ -8,7 +8,8 @@ from pathlib import Path
 from dhtstore.model.identity import NodeId, distance
 from simulations.lab.one_run.experiment import Experiment
 from simulations.nodes.true_closest import TrueClosest
-from simulations.results.run_folder import RunFolder, load
+from simulations.results.run_data import load
+from simulations.results.run_folder import RunFolder
 from simulations.scenario import from_tables
 
 

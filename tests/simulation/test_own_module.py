@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulations.__main__ import main
-from simulations.results.run_folder import load
+from simulations.results.run_data import load
 
 SCENARIO = """
 [run]

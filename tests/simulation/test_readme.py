@@ -8,8 +8,9 @@ import shlex
 
 import pytest
 
-from simulations.__main__ import SCENARIOS, parser
-from simulations.results.run_folder import OperationRow
+from simulations.__main__ import parser
+from simulations.commands.common import SCENARIOS
+from simulations.results.rows import OperationRow
 from simulations.scenario import from_tables
 from tests.source_tree import ROOT
 

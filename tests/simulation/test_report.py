@@ -10,7 +10,10 @@ import pytest
 
 from simulations.report.page import write
 from simulations.report.plots import PLOTS, latency_cdf
-from simulations.results.run_folder import OperationRow, RunFolder, load, summarise
+from simulations.results.rows import OperationRow
+from simulations.results.run_data import load
+from simulations.results.run_folder import RunFolder
+from simulations.results.summary import summarise
 from simulations.scenario import from_tables
 
 

@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 
 from simulations.errors import ScenarioError
-from simulations.results.run_folder import (
-    OperationRow,
-    RunFolder,
-    compare,
-    describe,
-    free_folder,
-    load,
-    quantile,
-    summarise,
-)
+from simulations.results.comparison import compare
+from simulations.results.rows import OperationRow
+from simulations.results.run_data import load
+from simulations.results.run_folder import RunFolder, free_folder
+from simulations.results.summary import describe, quantile, summarise
 from simulations.scenario import from_tables
 
 SCENARIO = from_tables({"run": {"scenario": "lookup", "nodes": 10}})

@@ -17,8 +17,8 @@ from typing import Any
 
 from simulations.errors import ScenarioError
 from simulations.lab.many_runs.branches import Branch
-from simulations.results import run_folder as results
-from simulations.results.run_folder import RunData
+from simulations.results import run_data
+from simulations.results.run_data import RunData
 from simulations.scenario import from_tables
 
 _PLAN, _TABLE = "sweep.json", "sweep.csv"
@@ -95,7 +95,7 @@ def load(path: Path) -> Sweep:
                 known = vary.setdefault(key, [])
                 known += [value] if value not in known else []
             summary = path / name / "summary.json"
-            run = results.load(path / name) if summary.exists() else None
+            run = run_data.load(path / name) if summary.exists() else None
             if run is not None and not run.summary["interrupted"] and not run.summary["failed"]:
                 done.append((settings, run))
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -27,7 +27,9 @@ from simulations.lab.one_run.sampler import Sampler
 from simulations.lab.one_run.scenario_module import ScenarioModule
 from simulations.lab.one_run.world import World
 from simulations.nodes.warm_start import start_all
-from simulations.results.run_folder import OperationRow, RunFolder, summarise
+from simulations.results.rows import OperationRow
+from simulations.results.run_folder import RunFolder
+from simulations.results.summary import summarise
 from simulations.scenario import Scenario
 from simulations.world.loop.guard import guarded
 from simulations.world.loop.virtual_loop import shut_down

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simulations.results.run_folder import OperationRow, RunFolder
+from simulations.results.rows import OperationRow
+from simulations.results.run_folder import RunFolder
 
 
 class Recorder:

@@ -6,7 +6,7 @@ import asyncio
 
 from simulations.lab.one_run.world import World
 from simulations.nodes.population import Member
-from simulations.results.run_folder import quantile
+from simulations.results.summary import quantile
 
 _SAMPLES_PER_RUN = 60
 _COPIES = (("fewest", 0.0), ("lower quartile", 0.25), ("median", 0.5))

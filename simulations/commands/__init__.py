@@ -1,0 +1,1 @@
+"""The commands of ``python -m simulations``: each module adds its own to the parser."""

@@ -1,0 +1,81 @@
+"""What several commands share: their options, the scenario they are for, and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from simulations.lab.one_run.progress import Bar
+from simulations.results import run_folder
+from simulations.scenario import Scenario, load
+
+Subparsers = Any  # of argparse, which keeps the type to itself
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+INTERRUPTED = 130
+
+
+def scenario_options(command: argparse.ArgumentParser, seed: str) -> None:
+    """The scenario and what is set instead of its values; ``seed`` explains the option."""
+    command.add_argument(
+        "scenario", help="a TOML file, a name that `list` shows, or a run's folder"
+    )
+    command.add_argument("--seed", type=int, help=seed)
+    command.add_argument("--nodes", type=int, help="instead of run.nodes")
+    command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+
+
+def _at_least(low: int, spelled: str) -> int:
+    number = int(spelled)
+    if number < low:
+        raise argparse.ArgumentTypeError(f"{number} is less than {low}")
+    return number
+
+
+def positive(spelled: str) -> int:
+    return _at_least(1, spelled)
+
+
+def several(spelled: str) -> int:
+    return _at_least(2, spelled)
+
+
+def load_chosen(chosen: argparse.Namespace) -> tuple[Scenario, Path]:
+    path = _find(chosen.scenario)
+    overrides = list(chosen.set)
+    overrides += [f"run.seed={chosen.seed}"] if chosen.seed is not None else []
+    overrides += [f"run.nodes={chosen.nodes}"] if chosen.nodes is not None else []
+    return load(path, overrides), path
+
+
+def _find(name: str) -> Path:
+    """A file, a run's folder, else one of the scenarios at hand."""
+    path = Path(name)
+    if run_folder.holds_run(path):
+        return path / "scenario.json"
+    known = SCENARIOS / f"{name}.toml"
+    if not path.exists() and known.exists():
+        return known
+    return path
+
+
+def exit_code(summary: dict[str, Any]) -> int:
+    if summary["interrupted"]:
+        return INTERRUPTED
+    return 1 if summary["violations"] else 0
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Bar | None]:
+    """A bar if somebody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = Bar(sys.stderr)
+    try:
+        yield bar
+    finally:
+        bar.close()

@@ -1,0 +1,43 @@
+"""``compare`` and ``report``: runs that are done, beside each other and drawn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from simulations.commands.common import Subparsers
+from simulations.errors import ScenarioError
+from simulations.lab.many_runs import sweep
+from simulations.results import comparison, run_data
+
+
+def add(commands: Subparsers) -> None:
+    comparison = commands.add_parser("compare", help="where two runs differ")
+    comparison.add_argument("folders", type=Path, nargs=2)
+    comparison.set_defaults(do=_compare)
+    report = commands.add_parser("report", help="draw report.html and PNG files of a run or sweep")
+    report.add_argument("folder", type=Path)
+    report.set_defaults(do=_report)
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    one, other = (run_data.load(folder) for folder in chosen.folders)
+    differences = comparison.compare(one, other)
+    print("\n".join(differences) or "the same world")
+    return 1 if differences else 0
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    try:
+        from simulations.report import page as report  # matplotlib takes a second to import
+    except ModuleNotFoundError as error:
+        raise ScenarioError(f"{error}; pip install 'dhtstore[simulations]' has it") from error
+
+    try:
+        if sweep.is_sweep(chosen.folder):
+            print(report.write_sweep(sweep.load(chosen.folder)))
+        else:
+            print(report.write(run_data.load(chosen.folder)))
+    except OSError as error:
+        raise ScenarioError(f"cannot write to {chosen.folder}: {error}") from error
+    return 0

@@ -1,0 +1,52 @@
+"""``replay``: the world of a folder again; is it the same trace?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from simulations.commands.common import INTERRUPTED, Subparsers, progress_bar
+from simulations.errors import ScenarioError
+from simulations.events.fault_schedule import Fault
+from simulations.lab.many_runs import explore
+from simulations.lab.one_run.experiment import Experiment
+from simulations.results import run_data, run_folder
+from simulations.scenario import Scenario, from_tables
+
+
+def add(commands: Subparsers) -> None:
+    command = commands.add_parser("replay", help="run a folder's world again, compare the traces")
+    command.add_argument("folder", type=Path)
+    command.set_defaults(do=_replay)
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    scenario, faults, before = _kept(chosen.folder)
+    with progress_bar() as progress:
+        experiment = Experiment(
+            scenario, before["seed"], None, folder=chosen.folder, faults=faults, progress=progress
+        )
+        now = {"git_sha": run_folder.git_sha(), **experiment.run()}
+    if now["interrupted"]:
+        return INTERRUPTED
+    for when, which in (("before", before), ("now   ", now)):
+        print(f"{when} {which['trace_sha256']}  commit {which['git_sha']}")
+    for violation in now["violations"]:
+        print(f"violation: {violation}")
+    same = now["trace_sha256"] == before["trace_sha256"]
+    print("the same trace" if same else "another trace: the code differs")
+    return 0 if same and not now["violations"] else 1
+
+
+def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:
+    try:
+        run = run_data.load(folder)
+        if run.summary.get("interrupted", True):
+            raise ValueError("the run was interrupted; `run` it again from its folder")
+        kept = folder / explore.FAULTS
+        faults = [Fault.of(v) for v in json.loads(kept.read_text())] if kept.exists() else None
+        return from_tables(run.scenario), faults, dict(run.summary)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ScenarioError(f"{folder} cannot be replayed: {error}") from error

@@ -1,0 +1,82 @@
+"""``run``: one run of a scenario, into a folder of its own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from simulations.commands.common import (
+    Subparsers,
+    exit_code,
+    load_chosen,
+    progress_bar,
+    scenario_options,
+)
+from simulations.lab.one_run.experiment import Experiment
+from simulations.results import run_folder
+from simulations.scenario import Scenario
+
+
+def add(commands: Subparsers) -> None:
+    command = commands.add_parser("run", help="run a scenario")
+    scenario_options(command, seed="instead of run.seed")
+    command.add_argument(
+        "--out", type=Path, help="a new folder for the results (default runs/NAME-SEED)"
+    )
+    command.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
+    command.set_defaults(do=_run)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    scenario, path = load_chosen(chosen)
+    name = scenario.run.scenario or path.stem
+    out = chosen.out or run_folder.free_folder(Path("runs") / f"{name}-{scenario.run.seed}")
+    summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
+    print(json.dumps(_short(summary), indent=2))
+    print(_verdicts(summary))
+    print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
+    return exit_code(summary)
+
+
+def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:
+    with progress_bar() as progress, contextlib.ExitStack() as files:
+        experiment = Experiment(scenario, scenario.run.seed, None, folder=folder, progress=progress)
+        kept = run_folder.RunFolder(out, scenario, scenario.run.seed, folder)
+        experiment.recorder.write_to(files.enter_context(kept))
+        if with_lines:
+            experiment.trace.lines = files.enter_context((out / "trace.txt").open("w"))
+        return experiment.run()
+
+
+def _short(summary: dict[str, Any]) -> dict[str, Any]:
+    """What fits a terminal."""
+    keys = (
+        "nodes", "virtual_s", "messages", "messages_by_kind", "wall_s", "cpu_s",
+        "cpu_us_per_message", "begin_cpu_s", "begin_rss_bytes", "rss_bytes", "violations",
+    )  # fmt: skip
+    found: dict[str, Any] = {key: _rounded(summary[key]) for key in keys if key in summary}
+    for kind, one in summary["operations"].items():
+        latency = one["latency_s"]
+        found[kind] = {
+            "count": one["count"],
+            "ok_share": _rounded(one["ok_share"]),
+            "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
+            "errors": one["errors"],
+        }
+    return found
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _verdicts(summary: dict[str, Any]) -> str:
+    """A line for each checker."""
+    lines = [f"checked {summary['looks_of_checkers']} times:"]
+    for name, one in summary["checkers"].items():
+        found = f"{one['violations']} violations" if one["violations"] else "holds"
+        lines.append(f"  {name}: {found}; does not check {one['does_not_check']}")
+    return "\n".join(lines)

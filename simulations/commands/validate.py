@@ -1,0 +1,47 @@
+"""``validate``: the laboratory held against theory and live networks."""
+
+from __future__ import annotations
+
+import argparse
+
+from simulations import units
+from simulations.commands.common import Subparsers, positive, progress_bar, several
+from simulations.errors import ScenarioError
+from simulations.validation import findings, lookups, session_lengths, table_health
+
+
+def add(commands: Subparsers) -> None:
+    command = commands.add_parser("validate", help="hold a settled network against theory")
+    command.add_argument("--nodes", type=several, default=1000)
+    command.add_argument("--lookups", type=positive, default=1000)
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
+    command.add_argument("--churn", action="store_true", help="sessions beside their parameters")
+    command.set_defaults(do=_validate)
+
+
+def _validate(chosen: argparse.Namespace) -> int:
+    if chosen.live is not None:
+        found = _live(chosen)
+    elif chosen.churn:
+        found = session_lengths.validate(chosen.nodes, chosen.seed)
+        days = session_lengths.WATCHED_S / 86_400
+        print(f"{chosen.nodes} nodes for {days:.0f} days, seed {chosen.seed}")
+    else:
+        found = lookups.validate(chosen.nodes, chosen.lookups, chosen.seed)
+        print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
+    print(findings.table_of(found))
+    return 0 if all(finding.holds for finding in found) else 1
+
+
+def _live(chosen: argparse.Namespace) -> list[findings.Finding]:
+    try:
+        lived_s = units.seconds(chosen.live)
+    except ValueError as error:
+        raise ScenarioError(f"--live: {error}") from error
+    with progress_bar() as progress:
+        survey = table_health.live(chosen.nodes, lived_s, chosen.seed, progress)
+    print(f"{survey.nodes} nodes up after {chosen.live}, {len(survey.tables)} of them surveyed, ")
+    print(f"seed {chosen.seed}; {survey.messages_per_node_s:.3f} datagrams a node and second")
+    print(table_health.buckets_of(survey))
+    return table_health.findings(survey)

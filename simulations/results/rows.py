@@ -1,0 +1,38 @@
+"""The rows of a run's tables, and the names of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCENARIO_FILE, SUMMARY_FILE = "scenario.json", "summary.json"
+OPERATIONS_FILE, SAMPLES_FILE = "operations.csv", "samples.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRow:
+    """One operation.  Times are virtual seconds since the world was made, as in samples and in
+    the trace; ``hops``, ``queries`` and ``timeouts`` are 0
+    where they mean nothing; ``error`` is "" or the name of what was raised."""
+
+    start_s: float
+    stop_s: float
+    kind: str
+    client: int
+    object: int
+    size_bytes: int
+    hops: int
+    queries: int
+    timeouts: int
+    ok: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric at a virtual time, counted as in OperationRow; ``label`` tells apart
+    what has one value each."""
+
+    time_s: float
+    metric: str
+    label: str
+    value: float

@@ -1,0 +1,55 @@
+"""Many operations as a few figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from simulations.results.rows import OperationRow
+
+_QUANTILES = {"p5": 0.05, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear interpolation between the two nearest of the ordered values; NaN for none."""
+    if not ordered:
+        return math.nan
+    at = share * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def describe(values: Iterable[float]) -> dict[str, float]:
+    """Count, mean, extremes and quantiles of some values."""
+    ordered = sorted(values)
+    if not ordered:
+        return {"count": 0}
+    found = {name: quantile(ordered, share) for name, share in _QUANTILES.items()}
+    mean = math.fsum(ordered) / len(ordered)
+    return {"count": len(ordered), "mean": mean, "min": ordered[0], "max": ordered[-1], **found}
+
+
+def summarise(operations: Iterable[OperationRow]) -> dict[str, Any]:
+    """Per kind of operation: how many succeeded, how long those took, why the others failed."""
+    by_kind: dict[str, list[OperationRow]] = {}
+    for row in operations:
+        by_kind.setdefault(row.kind, []).append(row)
+    return {kind: _summary_of(rows) for kind, rows in sorted(by_kind.items())}
+
+
+def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
+    good = [row for row in rows if row.ok]
+    errors: dict[str, int] = {}
+    for row in rows:
+        if not row.ok:
+            errors[row.error] = errors.get(row.error, 0) + 1
+    return {
+        "count": len(rows),
+        "ok_share": len(good) / len(rows),
+        "latency_s": describe(row.stop_s - row.start_s for row in good),
+        "hops": describe(row.hops for row in good if row.hops),
+        "queries": describe(row.queries for row in good if row.queries),
+        "errors": dict(sorted(errors.items())),
+    }
