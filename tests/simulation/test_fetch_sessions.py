@@ -1,0 +1,133 @@
+"""What one command learns of holders serves all of its fetches, and the first holder suffices."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dhtstore.content.dag.local import local_units
+from dhtstore.model.identity import DhtKey, format_node
+from dhtstore.node.flows.put import PutOutcome
+from dhtstore.node.flows.read import read
+from dhtstore.node.node import Node
+from dhtstore.node.views.describe import list_directory
+from dhtstore.operations.operation import unwatched
+from dhtstore.params import CHUNK_SIZE_BYTES, DIAL_TIMEOUT_S, MIB
+from simulations.events.users import put_bytes
+from tests.simulation.lab import CLIENT, Lab, tell
+from tests.simulation.test_trees import put_path, write
+
+CONTENT = random.Random(8).randbytes(3 * MIB)
+NAME_CHARS = 200  # long names make a directory large enough for shards
+
+
+async def nothing(piece: bytes | memoryview) -> None:
+    """For who only wants to have read."""
+
+
+async def slowly(piece: bytes | memoryview) -> None:
+    """For a reader who takes so long that every dial ends before."""
+    await asyncio.sleep(DIAL_TIMEOUT_S)
+
+
+def count_lookups(node: Node, monkeypatch: pytest.MonkeyPatch) -> Counter[DhtKey]:
+    """How often the node looks for providers from now on, by key."""
+    lookups, find = Counter[DhtKey](), node.dht.find_providers
+
+    async def counted(key: DhtKey, **options: Any) -> object:
+        lookups[key] += 1
+        return await find(key, **options)
+
+    monkeypatch.setattr(node.dht, "find_providers", counted)
+    return lookups
+
+
+def others(lab: Lab, result: PutOutcome, *, but: Node) -> list[Node]:
+    keys = {receipt.signer for receipt in result.receipts}
+    return [node for node in lab.nodes if node.public_key in keys and node is not but]
+
+
+def test_ls_of_a_remote_sharded_directory_looks_its_unit_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number:04}".ljust(NAME_CHARS, "x") for number in range(1200)]
+    for name in names:
+        write(tmp_path / "wide" / name, b"")
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        result = await put_path(lab.nodes[1], tmp_path / "wide")
+        reader = await lab.add(CLIENT)
+        lookups = count_lookups(reader, monkeypatch)
+        async with reader.fetch_session() as session:
+            listed = await list_directory(session, result.cid, ())
+            asked = sum(share.asked for share in session.shares())
+        assert [entry.name for entry in listed] == names
+        assert asked > 100, "a directory of shards"
+        assert set(lookups.values()) == {1}
+
+    tell(story)
+
+
+def test_a_read_begins_with_the_first_holder_and_does_not_wait_for_the_others() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(12)
+        result = await put_bytes(lab.nodes[2], CONTENT)
+        reader = await lab.add(CLIENT)
+        for gone in others(lab, result, but=lab.nodes[2]):
+            lab.crash(gone)
+        start_s = lab.loop.time()
+        async with reader.fetch_session() as session:
+            await read(session, result.cid, (), nothing, end=1)
+            took_s = lab.loop.time() - start_s
+        assert took_s < 1.0, "the dead are given up after seconds"
+
+    tell(story)
+
+
+def test_the_dead_are_reported_beside_those_that_delivered() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(12)
+        result = await put_bytes(lab.nodes[2], CONTENT)
+        gone = others(lab, result, but=lab.nodes[2])
+        for node in gone:
+            lab.crash(node)
+        reader = await lab.add(CLIENT)
+        async with reader.fetch_session() as session:
+            outcome = await read(session, result.cid, (), slowly)
+        shares = {share.node: share for share in outcome.shares}
+        giver = shares[format_node(lab.nodes[2].node_id)]
+        blocks = 1 + len(CONTENT) // CHUNK_SIZE_BYTES
+        assert (giver.asked, giver.delivered, giver.lacked) == (blocks, blocks, 0)
+        assert giver.delivered_bytes > len(CONTENT)
+        assert (giver.refused, giver.failed) == ("", "")
+        for node in gone:
+            share = shares[format_node(node.node_id)]
+            assert (share.asked, share.delivered) == (0, 0)
+            assert "did not answer" in share.failed
+        assert set(session.unreached) == {format_node(node.node_id) for node in gone}
+        assert session.connected == [giver.node]
+
+    tell(story)
+
+
+def test_a_pin_after_a_read_in_one_command_asks_for_nobody_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        result = await put_bytes(lab.nodes[2], CONTENT)
+        client = await lab.add(CLIENT)
+        lookups = count_lookups(client, monkeypatch)
+        async with client.fetch_session() as session:
+            await read(session, result.cid, (), nothing)
+            await client.pinning().add(session, result.cid, "kept", unwatched)
+        assert list(lookups.values()) == [1]
+        assert len(local_units(client.disk.store, result.cid)) == 1
+
+    tell(story)
