@@ -14,7 +14,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, check, sign
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import CONTACT_RECORD_TTL_S, PROTOCOL_VERSION, PROVIDER_TTL_S
+from dhtstore.params import CONTACT_RECORD_TTL_S, FEATURES, PROTOCOL_VERSION, PROVIDER_TTL_S
 
 S = TypeVar("S", bound=Signed)
 
@@ -24,6 +24,8 @@ class Identity:
 
     ``addresses`` tells what others may reach it at: known once the sockets are open.
     """
+
+    features: frozenset[str] = FEATURES
 
     def __init__(
         self,
@@ -105,5 +107,6 @@ class Identity:
                 sequence=now_unix_s,
                 issued=now_unix_s,
                 expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
+                features=tuple(sorted(self.features)),
             )
         )

@@ -19,7 +19,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.duties.kept import unit_of_claim
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.node import Node
-from dhtstore.node.ports import NodeSettings
+from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.operations.operation import Watch, unwatched
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.blocks.contract import BlockStore
@@ -32,6 +32,7 @@ from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.crypto import SimCrypto
 
 T = TypeVar("T")
+MakeNode = Callable[[Ports, NodeSettings], Node]
 STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)
 CLIENT = NodeSettings()
 
@@ -56,12 +57,14 @@ class Lab:
         await node.join(known if seeds is None else seeds)
         return node
 
-    def build(self, settings: NodeSettings = STORAGE, **parts: Any) -> Node:
-        """A node that is not started yet."""
+    def build(
+        self, settings: NodeSettings = STORAGE, *, make: MakeNode = Node, **parts: Any
+    ) -> Node:
+        """A node that is not started yet; ``make`` builds one of another kind."""
         machine = self._machines.add(settings)
         machine.crypto = parts.get("crypto", machine.crypto)
         ports = replace(self._machines.ports(machine), **parts)
-        self.nodes.append(Node(ports, machine.settings))
+        self.nodes.append(make(ports, machine.settings))
         return self.nodes[-1]
 
     async def grow(self, count: int) -> None:

@@ -18,7 +18,7 @@ from dhtstore.net.addresses import oldest_of_busiest_host
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, admit, greet, refuse
 from dhtstore.node.links.link import Arrival, Backlog, Handler, Link, Reply
-from dhtstore.params import CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
+from dhtstore.params import CONNECTIONS_MAX, FEATURES, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer, no_trace
 from dhtstore.wire.frames import FrameRequest
@@ -162,7 +162,9 @@ class Links:
     # --- the pool ---------------------------------------------------------------------------
 
     def _credentials(self) -> Credentials:
-        return Credentials(self._network, self._crypto, self._own_record())
+        record = self._own_record()
+        features = FEATURES if record is None else frozenset(record.features)
+        return Credentials(self._network, self._crypto, record, features)
 
     def _add(self, stream: Stream, peer: ProvedPeer) -> Link:
         if not self._make_room():
