@@ -86,7 +86,7 @@ class DiskBlockStore:
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
-        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relied())
+        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relied)
         self._quota.give_back(ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +27,7 @@ _PAGE_END: Final = """SELECT max(multihash) FROM
 _OF_A_PACK: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
     WHERE multihash > ? AND multihash <= ? AND pack = ? ORDER BY multihash"""
 _VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
+_READ_MEANWHILE: Final = nullcontext()
 _SCHEMA: Final = f"""
 CREATE TABLE blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
     length INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
@@ -148,11 +149,15 @@ class Index:
         with self._transaction() as db:
             return {pack: _add(db, pack, known[pack], by_pack[pack]) for pack in known}
 
-    def remove(self, multihashes: Iterable[bytes], relied: Iterable[set[bytes]]) -> dict[int, int]:
-        """Delete rows, except those in ``relied``.  Returns how many of each pack went."""
+    def remove(
+        self, multihashes: Iterable[bytes], relied: Callable[[], Iterable[set[bytes]]]
+    ) -> dict[int, int]:
+        """Delete rows, except those that open batches rely on: ``relied`` is asked for them, and
+        the rows are gone, while no batch can begin to rely.  Returns how many of each pack went.
+        """
         gone: dict[int, int] = {}
-        with self._transaction() as db, self._read_lock:
-            keep = set().union(*relied)
+        with self._transaction(self._read_lock) as db:
+            keep = set().union(*relied())
             for keys in _groups([key for key in multihashes if key not in keep]):
                 for (pack,) in db.execute(
                     f"SELECT pack FROM blocks WHERE multihash IN ({_marks(keys)})",  # noqa: S608
@@ -240,8 +245,11 @@ class Index:
         return HomeUnusable("the index of the block store is damaged; a restart rebuilds it")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._write_lock:
+    def _transaction(
+        self, unread: AbstractContextManager[object] = _READ_MEANWHILE
+    ) -> Iterator[sqlite3.Connection]:
+        """Commits at the end; with the read lock as ``unread`` nobody reads until then."""
+        with self._write_lock, unread:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer

@@ -24,6 +24,11 @@ def row(number: int, pack: int) -> Row:
     return Row(b"%04d" % number, pack, number * LENGTH, LENGTH, 0x55)
 
 
+def nobody() -> list[set[bytes]]:
+    """No open batch relies on a block."""
+    return []
+
+
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
     opened = Index(tmp_path / "index.sqlite")
@@ -61,7 +66,7 @@ def test_moved_blocks_are_found_where_they_went(index: Index) -> None:
 def test_a_block_that_stands_elsewhere_by_now_stays_there(index: Index) -> None:
     rows = [row(number, 1) for number in range(3)]
     index.add(rows, {1: 30})
-    index.remove([rows[0].multihash], [])
+    index.remove([rows[0].multihash], nobody)
     index.move([(rows[1], 5)], 2, 15)
     assert index.move([(each, 100 + at) for at, each in enumerate(rows)], 3, 200) == {1: 1}
     assert index.find(rows[0].multihash) is None
@@ -73,7 +78,7 @@ def test_a_block_that_stands_elsewhere_by_now_stays_there(index: Index) -> None:
 def test_a_block_that_was_deleted_and_stored_again_stays_where_it_is(index: Index) -> None:
     old = row(1, 1)
     index.add([old], {1: 20})
-    index.remove([old.multihash], [])
+    index.remove([old.multihash], nobody)
     index.add([old._replace(pack=2)], {2: 20})
     assert index.move([(old, 0)], 3, 10) == {1: 0}
     assert live(index) == {1: 0, 2: 1, 3: 0}
@@ -91,7 +96,7 @@ def test_moving_beside_adding_and_deleting_keeps_the_counts(index: Index) -> Non
 
     def delete(rng: Random) -> None:
         for _ in range(60):
-            gone.update(index.remove([row(n, 1).multihash for n in rng.sample(numbers, 5)], []))
+            gone.update(index.remove([row(n, 1).multihash for n in rng.sample(numbers, 5)], nobody))
 
     def move(rng: Random) -> None:
         for target in range(10, 70):
@@ -160,3 +165,22 @@ def test_a_block_whose_pack_is_gone_without_it_is_missing(
         path.unlink()
     with pytest.raises(BlockMissing):
         store.read(cid)
+
+
+def test_what_is_relied_on_meanwhile_is_not_deleted(index: Index) -> None:
+    """Who relies is asked, and the rows go, while nobody can begin to rely."""
+    index.add([row(1, 1)], {1: 1000})
+    free_while: list[str] = []
+
+    def look(when: str) -> None:
+        if index._read_lock.acquire(blocking=False):
+            index._read_lock.release()
+            free_while.append(when)
+
+    def relied() -> list[set[bytes]]:
+        look("asked who relies")
+        return []
+
+    index._writer.set_trace_callback(lambda text: look(text) if text == "COMMIT" else None)
+    assert index.remove([row(1, 1).multihash], relied) == {1: 1}
+    assert free_while == []
