@@ -20,7 +20,7 @@ from dhtstore.store.blocks.quota import own_room
 from dhtstore.wire.frames import Accepted, Offer
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.blocking import InlineBlocking
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     CLIENT,
     STORAGE,
     Lab,

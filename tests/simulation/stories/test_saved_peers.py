@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dhtstore.params import PEERS_SAVE_INTERVAL_S
-from tests.simulation.lab import Lab, tell
+from tests.simulation.harness import Lab, tell
 
 
 def test_the_first_node_soon_knows_on_disk_who_joined_it() -> None:

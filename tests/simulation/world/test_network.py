@@ -185,7 +185,7 @@ def test_one_seed_gives_one_digest_and_any_change_another() -> None:
 
 
 def test_the_digest_does_not_depend_on_the_hash_seed() -> None:
-    program = "from tests.simulation.test_network import digest; print(digest(5))"
+    program = "from tests.simulation.world.test_network import digest; print(digest(5))"
     printed = [
         subprocess.run(
             [sys.executable, "-c", program],

@@ -28,7 +28,7 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 from simulations.events.users import put_bytes
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     CLIENT,
     STORAGE,
     Lab,

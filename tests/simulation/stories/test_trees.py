@@ -22,7 +22,7 @@ from dhtstore.operations.operation import Progress, Watch, unwatched
 from dhtstore.params import GIB, MIB
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.files.source import FileSource, TreeSource
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     CLIENT,
     STORAGE,
     Lab,

@@ -10,7 +10,7 @@ from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.network import SimNetwork
 from simulations.world.trace import Trace
-from tests.simulation.lab import Lab
+from tests.simulation.harness import Lab
 
 NODES = 50
 CONTENT = random.Random(7).randbytes(3_000_000)

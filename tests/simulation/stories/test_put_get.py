@@ -21,7 +21,7 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.clock import SimClock
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     CLIENT,
     STORAGE,
     Lab,

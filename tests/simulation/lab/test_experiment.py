@@ -70,7 +70,7 @@ def test_the_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
     scenario = tmp_path / "hard.json"
     scenario.write_text(json.dumps(HARD))
     program = (
-        "import json, sys; from tests.simulation.test_experiment import summary_of;"
+        "import json, sys; from tests.simulation.lab.test_experiment import summary_of;"
         "print(summary_of(json.load(open(sys.argv[1])))['trace_sha256'])"
     )
     digests = [

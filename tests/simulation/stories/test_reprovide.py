@@ -23,7 +23,7 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.ticket import Ticket
 from simulations.events.users import get_bytes, put_bytes
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     CLIENT,
     STORAGE,
     Lab,
