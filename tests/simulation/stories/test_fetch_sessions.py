@@ -19,7 +19,7 @@ from dhtstore.node.views.describe import list_directory
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES, DIAL_TIMEOUT_S, MIB
 from simulations.events.users import put_bytes
-from tests.simulation.lab import CLIENT, Lab, tell
+from tests.simulation.harness import CLIENT, Lab, tell
 from tests.simulation.test_trees import put_path, write
 
 CONTENT = random.Random(8).randbytes(3 * MIB)

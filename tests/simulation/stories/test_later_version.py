@@ -20,7 +20,7 @@ from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.params import FEATURES, KIB, MIB
 from dhtstore.wire.frames import Release, Released
 from simulations.events.users import get_bytes, put_bytes
-from tests.simulation.lab import (
+from tests.simulation.harness import (
     Lab,
     address_of,
     check_receipts,
