@@ -20,7 +20,7 @@ from dhtstore.operations.operation import unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES, DIAL_TIMEOUT_S, MIB
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, tell
-from tests.simulation.test_trees import put_path, write
+from tests.simulation.stories.test_trees import put_path, write
 
 CONTENT = random.Random(8).randbytes(3 * MIB)
 NAME_CHARS = 200  # long names make a directory large enough for shards
