@@ -181,8 +181,6 @@ DISK_ALLOWED = {
     ("cli", "pathlib"): "paths are what users type; opening them is store's business",
     ("cli.demo", "tempfile"): "the demo network lives in a directory that it removes at the end",
     ("cli.demo", "shutil"): "the demo network lives in a directory that it removes at the end",
-    ("config", "os"): "environment variables are settings",
-    ("config", "pathlib"): "the data directory is a setting",
     ("net.certificate", "tempfile"): "ssl loads a certificate from a file only",
     ("net", "os"): "os.urandom behind Entropy; the mode of the local socket",
     ("net", "pathlib"): "a local socket is named by a path",

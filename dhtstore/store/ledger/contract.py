@@ -13,7 +13,8 @@ SCAN_PAGE_ROWS: Final = 64  # a claim on a run of many roots takes up to 400 KiB
 class KeyValue(Protocol):
     """A small ordered, durable table beside the blocks: pins, claims, puts, receipts, peers."""
 
-    def get(self, key: bytes) -> bytes | None: ...
+    def get(self, key: bytes) -> bytes | None:
+        """The value, None where there is none."""
 
     def scan(
         self, prefix: bytes, *, after: bytes | None = None, limit: int = SCAN_PAGE_ROWS
@@ -25,9 +26,12 @@ class KeyValue(Protocol):
         """How many keys start with ``prefix``."""
 
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
-        """Apply all or nothing; durable when it returns."""
+        """Apply the puts, then the deletes, all or nothing; durable when it returns.
 
-    def close(self) -> None: ...
+        Raises NoRoom or HomeUnusable."""
+
+    def close(self) -> None:
+        """Nothing may be asked of it afterwards."""
 
 
 def scan_all(table: KeyValue, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
