@@ -27,7 +27,8 @@ class Delivery:
     ``sink`` is awaited with output, one call at a time, and holds the rest back while it waits;
     directories and files come before what is in them, pieces in any order, or in order with
     ``in_order``.  The bytes of pieces are valid until it returns.  ``keep`` gets verified blocks
-    that came from peers, in worker threads, maybe several at a time, before the walk sees them.
+    that came from peers, in worker threads, maybe several at a time, before the walk sees them;
+    those bytes too are valid until it returns.
     A leaf that ``have`` says the output holds already is not fetched.  ``progress`` gets the
     block bytes done so far.
     """

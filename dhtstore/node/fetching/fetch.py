@@ -19,6 +19,7 @@ from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.requests import Requests
 from dhtstore.node.fetching.sink_writer import SinkWriter
 from dhtstore.node.fetching.window import Window
+from dhtstore.node.links.buffers import Lease
 from dhtstore.tasks import Supervisor
 
 
@@ -123,21 +124,24 @@ class _Fetch:
                 self._advanced()
 
     def _verified(self, arrived: Sequence[Arrived], right: Sequence[bool]) -> None:
-        for (_, want, data), good in zip(arrived, right, strict=True):
+        for (_, want, data, lease), good in zip(arrived, right, strict=True):
             if good:
-                self._accept(want, data)
+                self._accept(want, data, lease)
+            elif lease is not None:
+                lease.release()
         self.requests.judge(arrived, right)
         self._advanced()
 
-    def _accept(self, want: Want, data: BlockBytes) -> None:
+    def _accept(self, want: Want, data: BlockBytes, lease: Lease | None = None) -> None:
         """The one place where a block leaves the fetch.  Of its bytes only the pieces that the
         walk yields are needed from here on, until the sink has written them."""
         outputs = self._window.accept(want, data)
-        if outputs is None:
-            return  # a second holder was asked, and both gave it
-        self.requests.finish(want)
+        if outputs is not None:  # else a second holder was asked, and both gave it
+            self.requests.finish(want)
         if outputs:
-            self._writer.take(outputs)
+            self._writer.take(outputs, lease)
+        elif lease is not None:
+            lease.release()
 
     def _advanced(self) -> None:
         self._progress(self._window.done_bytes)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from dhtstore.content.dag.walk import Want
 from dhtstore.net.ports import Blocking
 from dhtstore.node.fetching.delivery import BlockBytes, Keep
+from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.link import Link
 from dhtstore.params import FETCH_MEMORY_BYTES, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S
 from dhtstore.tasks import Supervisor
 
-Arrived = tuple[Link, Want, BlockBytes]  # a block that a holder sent, not verified yet
+
+class Arrived(NamedTuple):
+    """A block that a holder sent, not verified yet; ``lease`` is of the buffer it lies in, if it
+    has that for itself."""
+
+    link: Link
+    want: Want
+    data: BlockBytes
+    lease: Lease | None
+
+
 OnVerified = Callable[[Sequence[Arrived], Sequence[bool]], None]
 
 
@@ -74,12 +86,12 @@ class Intake:
 
 def verify_and_keep(arrived: Sequence[Arrived], keep: Keep | None) -> list[bool]:
     """Which blocks hash to their CIDs; those are kept.  Runs in a worker thread."""
-    right = [want.cid.matches(data) for _, want, data in arrived]
+    right = [want.cid.matches(data) for _, want, data, _ in arrived]
     if keep is not None:
-        pairs = [(want.cid, data) for _, want, data in arrived]
+        pairs = [(want.cid, data) for _, want, data, _ in arrived]
         keep([pair for pair, good in zip(pairs, right, strict=True) if good])
     return right
 
 
 def _size_bytes(arrived: Sequence[Arrived]) -> int:
-    return sum(len(data) for _, _, data in arrived)
+    return sum(len(block.data) for block in arrived)

@@ -78,7 +78,7 @@ class Requests:
 
     def judge(self, arrived: Sequence[Arrived], right: Sequence[bool]) -> None:
         """Give credit for right blocks, and ask others for those that were wrong."""
-        for (link, want, data), good in zip(arrived, right, strict=True):
+        for (link, want, data, _), good in zip(arrived, right, strict=True):
             if good:
                 self._units[want.unit.name].searches = 0
                 account = self._holders.account(link.public_key)
@@ -124,11 +124,14 @@ class Requests:
         for index in arrival.missing:
             self._scheduler.lacks(key, wants[index].sequence, "does not have the block")
             self._holders.account(key).lacked += 1
+        lease = arrival.lease if len(arrival.blocks) == 1 else None  # else they share a buffer
         arrived = [
-            (link, wants[index], data)
+            Arrived(link, wants[index], data, lease)
             for index, data in arrival.blocks
             if self._scheduler.arrived(key, wants[index].sequence, len(data), now)
         ]
+        if not arrived:
+            arrival.lease.release()
         self._wake()
         self._intake.take(arrived, unfinished=self._scheduler.unfinished)
         if self._intake.crowded:  # the holder waits as long as this does

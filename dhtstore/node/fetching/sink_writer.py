@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.node.fetching.delivery import Sink
+from dhtstore.node.links.buffers import Lease
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 
@@ -21,10 +22,14 @@ class SinkWriter:
         self.writing = False
         self._sink, self._in_order, self._tasks, self._wake = sink, in_order, tasks, wake
         self._outputs: list[Output] = []
+        self._leases: dict[int, Lease] = {}  # by the id() of the output that is written last
 
-    def take(self, outputs: Sequence[Output]) -> None:
-        """Write these as soon as those before them are written."""
+    def take(self, outputs: Sequence[Output], lease: Lease | None = None) -> None:
+        """Write these as soon as those before them are written, and then release ``lease``, of
+        the buffer that their bytes lie in."""
         self.unwritten_bytes += _piece_bytes(outputs)
+        if lease is not None:
+            self._leases[id(outputs[-1])] = lease
         self._outputs += self._in_order.pass_on(outputs) if self._in_order else outputs
         if self._outputs and not self.writing:
             self.writing = True
@@ -34,10 +39,16 @@ class SinkWriter:
         while self._outputs:
             outputs, self._outputs = self._outputs, []
             await self._sink(outputs)
-            self.unwritten_bytes -= _piece_bytes(outputs)  # nobody needs their bytes any more
+            self.unwritten_bytes -= _piece_bytes(outputs)
+            self._release(outputs)
             self._wake()
         self.writing = False
         self._wake()
+
+    def _release(self, written: Sequence[Output]) -> None:
+        for output in written:
+            if lease := self._leases.pop(id(output), None):
+                lease.release()
 
 
 def _piece_bytes(outputs: Sequence[Output]) -> int:

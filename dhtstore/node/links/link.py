@@ -23,6 +23,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
+from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.frame_io import Body, read_prefix, read_rest, write_frame
 from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.params import (
@@ -57,14 +58,18 @@ class Reply(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Part of an answer to ``get_blocks``: blocks by index, not verified, and what is missing."""
+    """Part of an answer to ``get_blocks``: blocks by index, not verified, and what is missing.
+
+    The blocks lie in one buffer; whoever is done with all of them releases ``lease``.
+    """
 
     blocks: list[tuple[int, memoryview]]
     missing: tuple[int, ...]
+    lease: Lease
 
 
 Handler = Callable[["Link", Any, Reply], Awaitable[None]]
-OnPart = Callable[[FrameResponse, memoryview], Awaitable[None]]
+OnPart = Callable[[FrameResponse, Lease], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -168,7 +173,7 @@ class Link:
         Raises PeerRefused (declined), ConnectionLost (lost or silent), RemoteProtocolError.
         """
 
-        async def on_part(response: FrameResponse, body: memoryview) -> None:
+        async def on_part(response: FrameResponse, body: Lease) -> None:
             if on_progress is not None and isinstance(response, Replicating):
                 on_progress(response)
 
@@ -189,7 +194,7 @@ class Link:
         Raises PeerRefused, ConnectionLost.
         """
 
-        async def on_part(response: FrameResponse, body: memoryview) -> None:
+        async def on_part(response: FrameResponse, body: Lease) -> None:
             if isinstance(response, Blocks):
                 await on_arrival(_arrival(response, body))
 
@@ -303,11 +308,12 @@ class Link:
                 self._answered_one.clear()
                 await self._answered_one.wait()
 
-    async def _answered(self, event: Answered, body: memoryview) -> None:
+    async def _answered(self, event: Answered, body: Lease) -> None:
         if event.final:
             self._slots.release()
         waiting = self._waiting.get(event.number)
         if waiting is None or waiting.answer.done():
+            body.release()
             return
         waiting.timer.reschedule(asyncio.get_running_loop().time() + waiting.silence_s)
         await waiting.on_part(event.response, body)
@@ -433,12 +439,12 @@ class _IdleWatch:
             self._link.abandon()
 
 
-def _arrival(response: Blocks, body: memoryview) -> Arrival:
-    blocks, at = [], 0
+def _arrival(response: Blocks, lease: Lease) -> Arrival:
+    blocks, at, body = [], 0, lease.view
     for index, size in zip(response.indices, response.sizes, strict=True):
         blocks.append((index, body[at : at + size]))
         at += size
-    return Arrival(blocks, response.missing)
+    return Arrival(blocks, response.missing, lease)
 
 
 def _declined(error: DhtstoreError) -> Declined:

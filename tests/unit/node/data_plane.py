@@ -14,6 +14,7 @@ from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.handshake import Credentials, greet
 from dhtstore.node.links.link import Arrival, Handler, Link
@@ -163,5 +164,5 @@ async def raw_session(a: Peer, b: Peer) -> Stream:
     return stream
 
 
-async def read(stream: Stream) -> tuple[Frame, memoryview]:
+async def read(stream: Stream) -> tuple[Frame, Lease]:
     return await read_rest(stream, await read_prefix(stream))

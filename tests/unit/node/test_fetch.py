@@ -23,6 +23,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.links import buffers, frame_io
 from dhtstore.node.links.link import Link, Reply
 from dhtstore.operations.content import HolderShare
 from dhtstore.params import (
@@ -146,6 +147,41 @@ def test_pieces_come_in_order_when_asked() -> None:
         await get(a, roots[0], await links_of(a, *holders), file, in_order=InOrder())
         assert file.data == CONTENT
         assert file.offsets == sorted(file.offsets)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "delivery_to",
+    [
+        lambda file: Delivery(file.accept),
+        lambda file: Delivery(file.accept, in_order=InOrder()),
+        lambda file: Delivery(file.accept, keep=lambda blocks: None),
+    ],
+    ids=["any order", "in order", "kept"],
+)
+def test_buffers_are_given_back_when_their_blocks_are_written(
+    monkeypatch: pytest.MonkeyPatch, delivery_to: Callable[[File], Delivery]
+) -> None:
+    pool, made, make = buffers.BufferPool(CHUNK_SIZE_BYTES, 40), list[int](), buffers._resizable
+
+    def counted(size_bytes: int) -> bytearray:
+        made.append(size_bytes)
+        return make(size_bytes)
+
+    monkeypatch.setattr(frame_io, "receive_buffers", pool)
+    monkeypatch.setattr(buffers, "_resizable", counted)
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        root, links = b.hold(CONTENT), await links_of(a, b)
+        for _ in range(2):
+            made.clear()
+            file = File()
+            await fetch(a, FileWalk(root), FixedHolders(links), delivery_to(file))
+            assert file.data == CONTENT
+        assert made == []  # those of the first fetch do for the second
+        assert 0 < len(pool._unused) <= 5
 
     play(scene)
 
