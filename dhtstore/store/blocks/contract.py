@@ -29,7 +29,8 @@ class Batch(Protocol):
     """
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
-        """Stage a block whose bytes the caller has verified against ``cid``.
+        """Stage a block whose bytes the caller has verified against ``cid``; the buffer of ``data``
+        may be used for others when it returns.
 
         A block that is stored already costs nothing and returns False: its bytes on disk were
         not looked at.  True means written by this batch, now or before.  Raises NoRoom when the
