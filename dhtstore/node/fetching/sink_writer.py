@@ -10,6 +10,8 @@ from dhtstore.node.links.buffers import Lease
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 
+_Place = tuple[tuple[str, ...], int]
+
 
 class SinkWriter:
     """``unwritten_bytes`` are those of pieces taken and not written yet, ``writing`` whether the
@@ -22,14 +24,14 @@ class SinkWriter:
         self.writing = False
         self._sink, self._in_order, self._tasks, self._wake = sink, in_order, tasks, wake
         self._outputs: list[Output] = []
-        self._leases: dict[int, Lease] = {}  # by the id() of the output that is written last
+        self._leases: dict[_Place, Lease] = {}  # by the last output that needs their buffers
 
     def take(self, outputs: Sequence[Output], lease: Lease | None = None) -> None:
         """Write these as soon as those before them are written, and then release ``lease``, of
         the buffer that their bytes lie in."""
         self.unwritten_bytes += _piece_bytes(outputs)
         if lease is not None:
-            self._leases[id(outputs[-1])] = lease
+            self._leases[_place(outputs[-1])] = lease
         self._outputs += self._in_order.pass_on(outputs) if self._in_order else outputs
         if self._outputs and not self.writing:
             self.writing = True
@@ -46,9 +48,14 @@ class SinkWriter:
         self._wake()
 
     def _release(self, written: Sequence[Output]) -> None:
-        for output in written:
-            if lease := self._leases.pop(id(output), None):
+        for output in written if self._leases else ():
+            if lease := self._leases.pop(_place(output), None):
                 lease.release()
+
+
+def _place(output: Output) -> _Place:
+    """What no other output of a fetch has."""
+    return output.path, output.offset if isinstance(output, Piece) else -1
 
 
 def _piece_bytes(outputs: Sequence[Output]) -> int:
