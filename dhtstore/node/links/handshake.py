@@ -39,10 +39,8 @@ from dhtstore.params import (
     REASON_MAX_CHARS,
 )
 from dhtstore.wire.frames import Auth, Frame, Hello, Introduction, Refused, Welcome
+from dhtstore.wire.proofs import ACCEPTOR, DIALLER, meeting, transcript
 
-_DOMAIN: Final = b"dhtstore/auth/1\0"
-_DIALLER: Final = b"dialler"
-_ACCEPTOR: Final = b"acceptor"
 _NETWORK: Final = "network"
 _VERSION: Final = "version"
 _KEY: Final = "key"
@@ -81,12 +79,12 @@ async def greet(stream: Stream, own: Credentials) -> ProvedPeer:
     if server_key is None or not isinstance(hello, Hello):
         raise RemoteProtocolError("the peer did not say hello")
     version = _common_version(hello.version, hello.oldest, own)
-    auth = _proof(own, server_key, hello)
+    auth = prove(own, server_key, hello)
     await write_frame(stream, auth)
     welcome = _not_refused(await _read(stream), own)
     if not isinstance(welcome, Welcome):
         raise RemoteProtocolError("the peer did not welcome us")
-    _check_network(_ACCEPTOR, _meeting(server_key, hello, auth), welcome.network_proof, own)
+    _check_network(ACCEPTOR, meeting(server_key, hello, auth), welcome.network_proof, own)
     record = _checked(welcome.record, server_key, own)
     await write_frame(stream, Introduction(_packed(own.record)))
     return ProvedPeer(server_key, record, version, own.features.intersection(hello.features))
@@ -102,8 +100,7 @@ async def admit(stream: Stream, own: Credentials, entropy: Entropy) -> ProvedPee
     if not isinstance(auth, Auth):
         raise RemoteProtocolError("the peer did not prove its key")
     version = await _judged(stream, own, hello, auth)
-    meeting = _meeting(own.crypto.node.public_key, hello, auth)
-    proof = own.network.proof(_ACCEPTOR, meeting)
+    proof = own.network.proof(ACCEPTOR, meeting(own.crypto.node.public_key, hello, auth))
     await write_frame(stream, Welcome(proof, _packed(own.record)))
     introduction = await _read(stream)
     if not isinstance(introduction, Introduction):
@@ -125,10 +122,10 @@ async def _judged(stream: Stream, own: Credentials, hello: Hello, auth: Auth) ->
     try:
         version = _common_version(auth.version, auth.oldest, own)
         code = _NETWORK
-        _check_network(_DIALLER, _meeting(own_key, hello, auth), auth.network_proof, own)
+        _check_network(DIALLER, meeting(own_key, hello, auth), auth.network_proof, own)
         code = _KEY
-        transcript = _transcript(own.network, own_key, hello, auth)
-        if not own.crypto.verify(PublicKey(auth.public_key), transcript, auth.signature):
+        signed = transcript(own.network, own_key, hello, auth)
+        if not own.crypto.verify(PublicKey(auth.public_key), signed, auth.signature):
             raise InvalidSignature("the peer did not prove the key it claims")
     except (RefusedByNetwork, InvalidSignature) as error:
         reason = "this node is of another network" if code == _NETWORK else str(error)
@@ -150,7 +147,7 @@ def _versions(newest: int, oldest: int) -> str:
     return f"version {newest}" if oldest >= newest else f"versions {oldest} to {newest}"
 
 
-def _proof(own: Credentials, server_key: PublicKey, hello: Hello) -> Auth:
+def prove(own: Credentials, server_key: PublicKey, hello: Hello) -> Auth:
     """What proves this dialler and its network to the acceptor."""
     unproved = Auth(
         own.version,
@@ -162,27 +159,13 @@ def _proof(own: Credentials, server_key: PublicKey, hello: Hello) -> Auth:
     )
     return msgspec.structs.replace(
         unproved,
-        signature=own.crypto.node.sign(_transcript(own.network, server_key, hello, unproved)),
-        network_proof=own.network.proof(_DIALLER, _meeting(server_key, hello, unproved)),
+        signature=own.crypto.node.sign(transcript(own.network, server_key, hello, unproved)),
+        network_proof=own.network.proof(DIALLER, meeting(server_key, hello, unproved)),
     )
 
 
-def _meeting(server_key: PublicKey, hello: Hello, auth: Auth) -> bytes:
-    """What no other handshake has: acceptor's key 32, dialler's key 32, nonce 32."""
-    return server_key + auth.public_key + hello.nonce
-
-
-def _transcript(network: Network, server_key: PublicKey, hello: Hello, auth: Auth) -> bytes:
-    """All that both sides know of each other so far; bound to the network."""
-    said = (
-        (server_key, hello.nonce, hello.version, hello.oldest, hello.features),
-        (auth.public_key, auth.version, auth.oldest, auth.features),
-    )
-    return _DOMAIN + network.binding + msgspec.msgpack.encode(said)
-
-
-def _check_network(role: bytes, meeting: bytes, proof: bytes, own: Credentials) -> None:
-    if not hmac.compare_digest(proof, own.network.proof(role, meeting)):
+def _check_network(role: bytes, where: bytes, proof: bytes, own: Credentials) -> None:
+    if not hmac.compare_digest(proof, own.network.proof(role, where)):
         raise _other_network(own)
 
 

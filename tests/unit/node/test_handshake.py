@@ -19,15 +19,14 @@ from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.node.links.handshake import (
     Credentials,
     ProvedPeer,
-    _meeting,
-    _proof,
-    _transcript,
     admit,
     greet,
+    prove,
 )
 from dhtstore.params import HANDSHAKE_FRAME_MAX_BYTES, HANDSHAKE_TIMEOUT_S, PROTOCOL_VERSION
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import PREFIX, Auth, Frame, Hello, Introduction, Refused, Welcome
+from dhtstore.wire.proofs import meeting, transcript
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
 from tests.unit.node.data_plane import Peer, World, collect, play
@@ -89,14 +88,14 @@ def proof(
 ) -> Auth:
     """What ``by`` answers to a ``hello``, as its own key or one it claims."""
     own = Credentials(Network(network), by.crypto, None)
-    auth = _proof(own, server, hello)
+    auth = prove(own, server, hello)
     if claimed is None:
         return auth
     unproved = msgspec.structs.replace(auth, public_key=claimed)
     return msgspec.structs.replace(
         unproved,
-        signature=by.crypto.node.sign(_transcript(own.network, server, hello, unproved)),
-        network_proof=own.network.proof(b"dialler", _meeting(server, hello, unproved)),
+        signature=by.crypto.node.sign(transcript(own.network, server, hello, unproved)),
+        network_proof=own.network.proof(b"dialler", meeting(server, hello, unproved)),
     )
 
 
