@@ -16,10 +16,13 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import attach, unpack
 from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.links.link import Link
-from dhtstore.params import KIB, MIB, RESERVATION_TTL_S
+from dhtstore.params import KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
+from dhtstore.replication.promises import Promise
+from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 from tests.unit.node.copies_world import (
     add_holder,
@@ -49,8 +52,12 @@ class Pair:
         return only_unit(self.uploader, self.root)
 
     @property
+    def policy(self) -> Policy:
+        return policy_of(self.uploader, self.root)
+
+    @property
     def offer(self) -> Offer:
-        return offer_of(self.unit, policy_of(self.uploader, self.root))
+        return offer_of(self.unit, self.policy)
 
     @property
     def used_bytes(self) -> int:
@@ -183,7 +190,7 @@ def test_a_receipt_is_for_the_policy_that_the_owner_signed() -> None:
         assert unpack(Receipt, held.receipt).owner == strange.owner
         reservation = await both.accepted()
         again = await both.link.request(Replicate(reservation=reservation), Held)
-        assert unpack(Receipt, again.receipt).owner == unpack(Policy, both.offer.policy).owner
+        assert unpack(Receipt, again.receipt).owner == both.policy.owner
         assert len(both.holder.ledger.claims.for_unit(both.unit.name)) == 2
 
     play(scene)
@@ -208,5 +215,42 @@ def test_a_policy_that_its_owner_did_not_sign_is_refused() -> None:
         policy = unpack(Policy, offer.policy)
         forged = attach(change(policy, replicas=64), policy.signature)
         assert await both.declined(change(offer, policy=forged.packed)) == "invalid-signature"
+
+    play(scene)
+
+
+def test_offers_of_another_link_outlive_one_that_ends() -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        other = await world.peer("other")
+        ending = await other.links.to(both.peer.key, [both.peer.address], 5.0)
+        reservation = await both.accepted()
+        await ending.request(both.offer, Accepted)
+        links = {link.public_key: link for link in both.peer.links.open_links()}
+        both.holder.link_ended(links[other.key])
+        assert [each.peer for each in both.holder.offers.promises] == [both.uploader.key]
+        await both.link.request(Replicate(reservation=reservation), Held)
+
+    play(scene)
+
+
+def test_one_peer_may_have_so_many_offers_open_and_no_more() -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        for _ in range(OFFERS_PER_PEER_MAX):
+            await both.accepted()
+        assert await both.declined(both.offer) == "busy"
+
+    play(scene)
+
+
+def test_offers_may_not_reserve_all_that_is_left() -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        room_bytes = Promise(both.link.public_key, both.unit, both.policy).room_bytes
+        both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes - 1), both.peer.blocking)
+        assert await both.declined(both.offer) == "room"
+        both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes), both.peer.blocking)
+        await both.accepted()
 
     play(scene)

@@ -154,6 +154,15 @@ def test_each_node_that_was_asked_is_reported() -> None:
     stage(scene)
 
 
+def test_a_node_that_was_found_and_not_asked_is_not_reported() -> None:
+    async def scene(cast: Cast) -> None:
+        result = await cast.put(replicas=2)
+        assert len(cast.directory.known) == 2
+        assert [report.stage for report in result.reports] == [Stage.HELD, Stage.HELD]
+
+    stage(scene)
+
+
 def test_one_that_had_reserved_and_failed_is_reported_as_such() -> None:
     async def scene(cast: Cast) -> None:
         cast.holders[0].fails = "the disk is broken"
