@@ -298,7 +298,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
 async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
     node = run.node
     async with node.fetch_session() as session:
-        return await root_status(session, node.puts, node.dht, _root(asked.root))
+        return await root_status(session, node.ledger.puts, node.dht, _root(asked.root))
 
 
 async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:

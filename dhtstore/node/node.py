@@ -1,5 +1,5 @@
-"""The Node: holds its ports and its parts, starts and stops them.  What a node does stands in
-one use case per file beside this one; they take the Node as their first argument.
+"""The Node: puts its parts together, starts and stops them.  What a node does stands in the rooms
+beside this file, whose use cases take the parts that they need, never the Node.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ class Node:
         self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.claims, self.pins = self.ledger.claims, self.ledger.pins
-        self.puts, self.receipts = self.ledger.puts, self.ledger.receipts
-        self.peers = self.ledger.peers
-        self.staging = Staging(self.disk, self.pins, ports.tracer, keeps_all=settings.storage)
+        self.staging = Staging(
+            self.disk, self.ledger.pins, ports.tracer, keeps_all=settings.storage
+        )
         self.joined = asyncio.Event()
         self.blocks = BlockServer(self.disk)
         self.started_s = ports.clock.monotonic_s()
@@ -90,7 +89,7 @@ class Node:
             ports.tracer,
             self.joined,
         )
-        self._save_peers = SavePeers(self.dht, self.peers, ports.blocking)
+        self._save_peers = SavePeers(self.dht, self.ledger.peers, ports.blocking)
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
@@ -128,7 +127,7 @@ class Node:
 
     def pinning(self) -> Pinning:
         """The user's pins."""
-        return Pinning(self.disk, self.pins, self.staging, self.identity, self.dht)
+        return Pinning(self.disk, self.ledger.pins, self.staging, self.identity, self.dht)
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores."""

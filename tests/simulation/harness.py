@@ -136,7 +136,7 @@ def check_receipts(lab: Lab, result: PutOutcome, *, copies: int) -> None:
         holder = holders[receipt.signer]
         claims = {
             (claim.policy.owner, claim.policy.sequence): claim
-            for claim in holder.claims.for_unit(receipt.unit)
+            for claim in holder.ledger.claims.for_unit(receipt.unit)
         }
         unit = unit_of_claim(claims[receipt.owner, receipt.policy_seq])
         assert read_whole(holder.ports.store, unit) == (receipt.blocks, receipt.size)

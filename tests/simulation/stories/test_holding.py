@@ -230,7 +230,7 @@ def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> Non
         link = await link_between(uploader, holder)
         accepted = await link.request(offer, Accepted)
         assert await declined(link, Replicate(reservation=accepted.reservation)) == "quota"
-        assert holder.claims.for_unit(unit.name) == []
+        assert holder.ledger.claims.for_unit(unit.name) == []
 
     tell(story)
 
@@ -242,7 +242,7 @@ def test_what_the_uploader_does_not_have_is_not_held() -> None:
         link = await link_between(uploader, holder)
         accepted = await link.request(offer_of(uploader, b"nobody has this"), Accepted)
         assert await declined(link, Replicate(reservation=accepted.reservation)) == "unreachable"
-        assert holder.claims.count_kept(0) == 0
+        assert holder.ledger.claims.count_kept(0) == 0
         assert holder.ports.store.used_bytes == 0
 
     tell(story)
@@ -269,7 +269,7 @@ def test_blocks_that_are_wrong_are_not_held() -> None:
         assert (
             await declined(link, Replicate(reservation=accepted.reservation)) == "integrity-failure"
         )
-        assert holder.claims.count_kept(0) == other.claims.count_kept(0) == 0
+        assert holder.ledger.claims.count_kept(0) == other.ledger.claims.count_kept(0) == 0
 
     tell(story)
 
@@ -339,7 +339,7 @@ def test_roots_of_units_count_towards_a_quota_and_towards_the_room() -> None:
                 await link.request(Replicate(reservation=accepted.reservation), Held)
         assert 5 < len(codes) < 15
         assert set(codes) == {"room"}
-        assert narrow.claims.ledger_bytes() < MIB
+        assert narrow.ledger.claims.ledger_bytes() < MIB
 
     tell(story)
 
@@ -416,7 +416,7 @@ def test_a_receipt_for_something_else_does_not_count(lie: Lie) -> None:
         [(name, why)] = result.causes.items()
         assert name == format_node(liar.node_id)
         assert "receipt for something else" in why or "does not match" in why
-        assert len(lab.nodes[0].receipts.for_root(result.cid)) == 2
+        assert len(lab.nodes[0].ledger.receipts.for_root(result.cid)) == 2
         [unit] = units_of(lab.nodes[0], result)
         assert liar.public_key not in await providers_seen(lab.nodes[1], unit)
 

@@ -108,12 +108,12 @@ def test_what_a_later_owner_signed_outlives_a_restart_here(monkeypatch: pytest.M
         result = await put_bytes(later[0], CONTENT, replicas=4)
         await today[1].stop()
         back = await lab.again(today[1], seeds=[ticket_of(today[0])])
-        policy = back.claims.policy(owner, result.cid.raw)
+        policy = back.ledger.claims.policy(owner, result.cid.raw)
         assert policy is not None
         check(policy, back.settings.network, back.ports.crypto)
         assert msgspec.msgpack.decode(policy.packed[64:])[-len(MORE) :] == list(MORE)
         own = await put_bytes(today[0], CONTENT + b"own", replicas=4)
-        for receipt in today[0].receipts.for_root(own.cid):  # half of them by later holders
+        for receipt in today[0].ledger.receipts.for_root(own.cid):  # half of them by later holders
             check(receipt, back.settings.network, back.ports.crypto)
 
     tell(story)

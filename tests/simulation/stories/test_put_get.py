@@ -108,7 +108,7 @@ def test_a_holder_that_crashes_while_it_copies_is_replaced(silent: bool) -> None
         def progress(step: Progress) -> None:
             others = [node for node in lab.nodes if node is not uploader]
             half_done = [
-                n for n in others if n.ports.store.used_bytes and not n.claims.count_kept(0)
+                n for n in others if n.ports.store.used_bytes and not n.ledger.claims.count_kept(0)
             ]
             if step.phase == "copying" and not crashed:
                 crashed.append(half_done[0])
@@ -189,7 +189,7 @@ def test_two_nodes_are_two_copies_and_fewer_than_asked_for_is_an_error_with_the_
         assert isinstance(error.partial, PutOutcome)
         check_receipts(lab, error.partial, copies=2)
         assert await get_bytes(lab.nodes[1], error.partial.cid) == b"other bytes"
-        assert len(lab.nodes[0].receipts.for_root(error.partial.cid)) == 2
+        assert len(lab.nodes[0].ledger.receipts.for_root(error.partial.cid)) == 2
 
     tell(story)
 
@@ -294,7 +294,7 @@ def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
         with pytest.raises(Unreachable, match="put it again"):
             await put_with(client, CONTENT, progress=cut_off)
         lab.network.drops = None
-        assert len(client.puts.list()) == 1
+        assert len(client.ledger.puts.list()) == 1
         result = await put_with(client, CONTENT)
         assert await get_bytes(lab.nodes[0], result.cid) == CONTENT
 
@@ -317,9 +317,9 @@ def test_putting_the_same_bytes_again_moves_nothing_and_renews_the_policy() -> N
         )
         assert {r.signer for r in first.receipts} == {r.signer for r in second.receipts}
         check_receipts(lab, second, copies=3)
-        stored = node.receipts.for_root(second.cid)
+        stored = node.ledger.receipts.for_root(second.cid)
         assert {r.policy_seq for r in stored} == {r.policy_seq for r in second.receipts}
-        assert [record.cid for record in node.puts.list()] == [second.cid]
+        assert [record.cid for record in node.ledger.puts.list()] == [second.cid]
 
     tell(story)
 

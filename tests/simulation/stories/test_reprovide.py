@@ -192,7 +192,7 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         await asyncio.sleep(REPROVIDE_INTERVAL_S)
         assert not back.failed.done()
         assert await back.reprovide.announce_all() == 3
-        assert back.claims.count_kept(back.identity.now_unix_s()) == 3 - (damage == "claim")
+        assert back.ledger.claims.count_kept(back.identity.now_unix_s()) == 3 - (damage == "claim")
         assert (await verify(back.disk, unwatched)).damaged == []
 
     tell(story)

@@ -228,8 +228,8 @@ def check_nothing_happened(lab: Lab) -> None:
         assert node.ports.store.count() == 0
         assert node.ports.store.used_bytes == 0
         assert node.dht.records_held == 0
-        assert node.puts.list() == []
-        assert node.pins.list() == []
+        assert node.ledger.puts.list() == []
+        assert node.ledger.pins.list() == []
 
 
 def refuse(source: Path, error: type[Exception], match: str, spoil: Callable[[], object]) -> None:
