@@ -48,7 +48,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store": (("disk",), ("blocks", "ledger", "files", "home")),
     "dhtstore.store.blocks": (
         ("contract",),
-        ("index", "packs", "quota", "write_block"),
+        ("index_database", "packs", "quota", "write_block"),
+        ("index",),
         ("recovery", "pool", "memory", "faulty"),
         ("disk_batch",),
         ("disk",),

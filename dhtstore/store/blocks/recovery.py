@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from dhtstore.store.blocks.index import DAMAGED, Index, IndexUnusable, PackState, Row
+from dhtstore.store.blocks.index import Index, PackState, Row
+from dhtstore.store.blocks.index_database import DAMAGED, IndexUnusable
 from dhtstore.store.blocks.packs import pack_name, scan
 from dhtstore.store.disk import sync_directory
 

@@ -173,14 +173,16 @@ def test_what_is_relied_on_meanwhile_is_not_deleted(index: Index) -> None:
     free_while: list[str] = []
 
     def look(when: str) -> None:
-        if index._read_lock.acquire(blocking=False):
-            index._read_lock.release()
+        if index._database.read_lock.acquire(blocking=False):
+            index._database.read_lock.release()
             free_while.append(when)
 
     def relied() -> list[set[bytes]]:
         look("asked who relies")
         return []
 
-    index._writer.set_trace_callback(lambda text: look(text) if text == "COMMIT" else None)
+    index._database._writer.set_trace_callback(
+        lambda text: look(text) if text == "COMMIT" else None
+    )
     assert index.remove([row(1, 1).multihash], relied) == {1: 1}
     assert free_while == []
