@@ -110,7 +110,7 @@ class Node:
 
     def fetch_session(self) -> FetchSession:
         """For the fetches of one command; use it with ``async with``."""
-        return FetchSession(self.disk, DhtSearch(self.reach, self.public_key))
+        return FetchSession(self.disk, DhtSearch(self.dht, self.links, self.public_key))
 
     def uploader(self) -> Uploader:
         """For putting."""

@@ -1,1 +1,1 @@
-"""How bytes move: the state machine of one connection, and the scheduler over many sources."""
+"""How bytes move: the state machine of one connection, and the scheduler over many holders."""

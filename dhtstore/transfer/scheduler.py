@@ -98,14 +98,9 @@ class Scheduler(Generic[S]):
         heappush(self._pending.setdefault(unit, []), sequence)
 
     def add_holder(self, holder: S, unit: bytes) -> None:
-        """This holder says it holds ``unit``; a failed one is forgiven, a banned one is not
-        offered again by its finder."""
+        """Somebody holds ``unit``, or says so; one that failed is forgiven."""
         known = self._holders.setdefault(holder, _Holder(holder, {}))
         known.units[unit] = None
-
-    @property
-    def holders(self) -> int:
-        return len(self._holders)
 
     @property
     def unfinished(self) -> int:

@@ -1,6 +1,6 @@
 """Bring a whole unit into the store: what a holder does for an offer and what pinning does.
 
-data path: unit -> UnitWalk -> wants -> fetch (local blocks verified, others from sources and
+data path: unit -> UnitWalk -> wants -> fetch (local blocks verified, others from holders and
 verified) -> batch -> commit.  When it returns, every block of the unit was walked from its
 roots, verified and fsynced: the moment a receipt may be signed.
 """

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
-from dhtstore.dht.engine.harvest import Provider
+from dhtstore.dht.engine.harvest import OnProvider, Provider
 from dhtstore.errors import DhtstoreError
-from dhtstore.model.contact import Address
-from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.context import Reach
 from dhtstore.node.fetching.search import Finds
 from dhtstore.node.links.link import Link
+from dhtstore.node.links.pool import Links
 from dhtstore.params import DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S, PROVIDERS_ASKED
 from dhtstore.tasks import Supervisor, all_ended
+
+
+class ProviderLookups(Protocol):
+    """What is needed of the DHT."""
+
+    async def find_providers(
+        self, key: DhtKey, *, wanted: int, timeout_s: float, on_provider: OnProvider
+    ) -> list[Provider]: ...
+
+    async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None: ...
 
 
 class DhtSearch:
     """The searches of one command.  ``own_key`` is passed over: what we hold we read ourselves;
     who is ``unreached`` is dialled again only for want of others."""
 
-    def __init__(self, reach: Reach, own_key: PublicKey) -> None:
-        self.reach, self.own_key = reach, own_key
+    def __init__(self, dht: ProviderLookups, links: Links, own_key: PublicKey) -> None:
+        self.dht, self.links, self.own_key = dht, links, own_key
         self.unreached: dict[PublicKey, None] = {}
 
     async def search(self, unit: Unit, finds: Finds) -> None:
         """Dial PROVIDERS_ASKED of those that the lookup names."""
         dials = _Dials(self, finds)
         try:
-            providers = await self.reach.dht.find_providers(
+            providers = await self.dht.find_providers(
                 unit.key,
                 wanted=PROVIDERS_ASKED + len(self.unreached),
                 timeout_s=LOOKUP_TIMEOUT_S,
@@ -44,7 +55,7 @@ class _Dials:
     """Dials to the providers that one lookup names."""
 
     def __init__(self, search: DhtSearch, finds: Finds) -> None:
-        self._search, self._reach, self._finds = search, search.reach, finds
+        self._search, self._finds = search, finds
         self._tasks = Supervisor()
         self._dials: list[asyncio.Task[None]] = []
         self._postponed: list[Provider] = []
@@ -93,17 +104,17 @@ class _Dials:
         contact, key = provider.contact, provider.record.signer
         if contact is not None:
             try:
-                return await self._reach.links.to(key, contact.address_list(), DIAL_TIMEOUT_S)
+                return await self._search.links.to(key, contact.address_list(), DIAL_TIMEOUT_S)
             except DhtstoreError:
                 await self._lookup_over.wait()
                 if self._newest[key].contact == contact:
                     raise
         await self._lookup_over.wait()
         addresses = await self._newest_addresses(key)
-        return await self._reach.links.to(key, addresses, DIAL_TIMEOUT_S)
+        return await self._search.links.to(key, addresses, DIAL_TIMEOUT_S)
 
     async def _newest_addresses(self, key: PublicKey) -> Sequence[Address]:
         contact = self._newest[key].contact
         if contact is None:
-            contact = await self._reach.dht.find_contact(node_id(key), timeout_s=LOOKUP_TIMEOUT_S)
+            contact = await self._search.dht.find_contact(node_id(key), timeout_s=LOOKUP_TIMEOUT_S)
         return contact.address_list() if contact else ()

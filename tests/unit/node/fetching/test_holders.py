@@ -1,0 +1,189 @@
+"""What a command knows of holders, over all its fetches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from dhtstore.errors import LocalProtocolError, Unreachable
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.model.unit import Unit
+from dhtstore.node.fetching.holders import Holders
+from dhtstore.node.fetching.search import Finds
+from dhtstore.node.links.link import Link
+from dhtstore.params import LOOKUPS_PER_UNIT_MAX
+from tests.unit.node.data_plane import World, connected, play
+from tests.unit.node.fetching.walks import UNIT
+
+OTHER_UNIT = Unit.of((Cid.of(b"other"),), 0)
+SOMEBODY = PublicKey(bytes(32))
+Found = Sequence[Link | PublicKey]
+
+
+@dataclass
+class Scripted:
+    """A search that finds the next of ``finds`` each time: links, or keys of the unreachable."""
+
+    finds: list[Found]
+
+    async def search(self, unit: Unit, finds: Finds) -> None:
+        for one in self.finds.pop(0):
+            if isinstance(one, Link):
+                finds.connected(one)
+            else:
+                finds.unreached(one, "no answer")
+
+
+@dataclass
+class Log:
+    """A listener that writes down what it hears."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def holder_found(self, key: PublicKey, unit: Unit) -> None:
+        self.heard.append("found")
+
+    def holder_lost(self, key: PublicKey, why: str) -> None:
+        self.heard.append(f"lost: {why}")
+
+    def search_ended(self) -> None:
+        self.heard.append("ended")
+
+
+async def searched(holders: Holders, unit: Unit = UNIT) -> None:
+    holders.search(holders.of(unit))
+    await asyncio.sleep(1)
+    assert not holders.of(unit).searching
+
+
+def test_holders_of_a_unit_stay_known_for_the_next_fetch() -> None:
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world)
+        holders, log = Holders(Scripted([[link]])), Log()
+        holders.attach(log)
+        await searched(holders)
+        holders.detach()
+        assert log.heard == ["found", "ended"]
+        assert list(holders.of(UNIT).keys) == [link.public_key]
+        assert holders.link(link.public_key) is link
+        assert list(holders.of(OTHER_UNIT).keys) == []
+        assert holders.connected == [format_node(link.node)]
+        await holders.close()
+
+    play(scene)
+
+
+def test_whoever_sent_wrong_bytes_is_never_found_again() -> None:
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world)
+        holders, log = Holders(Scripted([[link], [link]])), Log()
+        holders.attach(log)
+        await searched(holders)
+        holders.ban(link, "lied")
+        await searched(holders)
+        assert log.heard == ["found", "ended", "lost: lied", "ended"]
+        assert list(holders.of(UNIT).keys) == []
+        assert holders.causes == {format_node(link.node): "lied"}
+        await holders.close()
+
+    play(scene)
+
+
+def test_whoever_turned_a_request_down_may_be_found_again() -> None:
+    async def scene(world: World) -> None:
+        _, _, link = await connected(world)
+        holders, log = Holders(Scripted([[link], [link]])), Log()
+        holders.attach(log)
+        await searched(holders)
+        holders.drop(link, refused="busy")
+        await searched(holders)
+        assert log.heard == ["found", "ended", "lost: busy", "found", "ended"]
+        [share] = holders.shares()
+        assert (share.refused, share.failed) == ("busy", "")
+        await holders.close()
+
+    play(scene)
+
+
+def test_a_link_that_ended_makes_room_for_another_to_the_same_node() -> None:
+    async def scene(world: World) -> None:
+        a, b, first = await connected(world)
+        first.abandon()
+        second = await a.links.to(b.key, [b.address], 5.0)
+        holders, log = Holders(Scripted([[first], [second]])), Log()
+        holders.attach(log)
+        await searched(holders)
+        await searched(holders)
+        assert holders.link(b.key) is second
+        assert log.heard == ["found", "ended", "lost: the connection ended", "found", "ended"]
+        await holders.close()
+
+    play(scene)
+
+
+@pytest.mark.parametrize("found", [[], [SOMEBODY]])
+def test_a_search_that_finds_nobody_is_the_last(found: list[PublicKey]) -> None:
+    async def scene(world: World) -> None:
+        holders = Holders(Scripted([found]))
+        await searched(holders)
+        known = holders.of(UNIT)
+        assert known.anybody == bool(found)
+        assert known.searches == (1 if found else LOOKUPS_PER_UNIT_MAX)
+        name = format_node(node_id(SOMEBODY))
+        assert holders.unreached == ({name: "no answer"} if found else {})
+        await holders.close()
+
+    play(scene)
+
+
+def test_a_search_that_fails_ends_the_fetch_that_asks_next() -> None:
+    class Failing:
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            raise Unreachable("no way")
+
+    async def scene(world: World) -> None:
+        holders = Holders(Failing())
+        holders.check()
+        holders.search(holders.of(UNIT))
+        await asyncio.sleep(1)
+        with pytest.raises(Unreachable):
+            holders.check()
+        await holders.close()
+
+    play(scene)
+
+
+def test_two_fetches_at_once_are_refused() -> None:
+    async def scene(world: World) -> None:
+        holders = Holders(Scripted([]))
+        holders.attach(Log())
+        with pytest.raises(LocalProtocolError):
+            holders.attach(Log())
+        holders.detach()
+        holders.attach(Log())
+
+    play(scene)
+
+
+def test_closing_ends_a_search() -> None:
+    ended: list[str] = []
+
+    class Endless:
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cancelled")
+
+    async def scene(world: World) -> None:
+        holders = Holders(Endless())
+        holders.search(holders.of(UNIT))
+        await asyncio.sleep(1)
+        await holders.close()
+        assert ended == ["cancelled"]
+
+    play(scene)

@@ -1,0 +1,102 @@
+"""When arrived blocks are verified, and what becomes of wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from dhtstore.model.cid import Cid
+from dhtstore.node.fetching.delivery import BlockBytes
+from dhtstore.node.fetching.intake import Arrived, Intake
+from dhtstore.node.links.link import Link
+from dhtstore.params import FETCH_MEMORY_BYTES, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S, MIB
+from dhtstore.tasks import Supervisor
+from simulations.world.ports.blocking import InlineBlocking
+from tests.unit.node.data_plane import World, connected, play
+from tests.unit.node.fetching.walks import want_of
+
+Story = Callable[[World, Link, Intake], Awaitable[None]]
+
+
+class Verdicts:
+    """What the intake says, and when it does."""
+
+    def __init__(self, story: Story) -> None:
+        self.right: list[tuple[float, list[bool]]] = []
+        self.kept: list[list[tuple[Cid, BlockBytes]]] = []
+        play(self._scene(story))
+
+    def _scene(self, story: Story) -> Callable[[World], Awaitable[None]]:
+        async def scene(world: World) -> None:
+            _, _, link = await connected(world)
+            start_s, tasks = world.loop.time(), Supervisor()
+
+            def on_verified(arrived: Sequence[Arrived], right: Sequence[bool]) -> None:
+                assert len(arrived) == len(right)
+                self.right.append((world.loop.time() - start_s, list(right)))
+
+            await story(world, link, Intake(InlineBlocking(), self.kept.append, tasks, on_verified))
+            await tasks.close()
+
+        return scene
+
+
+def test_blocks_wait_a_moment_for_others_and_are_verified_together() -> None:
+    async def story(world: World, link: Link, intake: Intake) -> None:
+        intake.take([Arrived(link, want_of(b"a", 0), b"a", None)], unfinished=9)
+        await asyncio.sleep(FETCH_VERIFY_DELAY_S / 2)
+        intake.take([Arrived(link, want_of(b"b", 1), b"b", None)], unfinished=8)
+        await asyncio.sleep(1)
+
+    verdicts = Verdicts(story)
+    [(when_s, right)] = verdicts.right
+    assert right == [True, True]
+    assert abs(when_s - FETCH_VERIFY_DELAY_S) < 1e-6
+
+
+def test_the_last_blocks_are_verified_at_once() -> None:
+    async def story(world: World, link: Link, intake: Intake) -> None:
+        intake.take([Arrived(link, want_of(b"a", 0), b"a", None)], unfinished=1)
+        await asyncio.sleep(1)
+
+    assert Verdicts(story).right == [(0.0, [True])]
+
+
+def test_much_is_verified_at_once() -> None:
+    much = bytes(FETCH_VERIFY_BYTES)
+
+    async def story(world: World, link: Link, intake: Intake) -> None:
+        intake.take([Arrived(link, want_of(much, 0), much, None)], unfinished=99)
+        await asyncio.sleep(1)
+
+    assert Verdicts(story).right == [(0.0, [True])]
+
+
+def test_only_right_blocks_are_kept() -> None:
+    async def story(world: World, link: Link, intake: Intake) -> None:
+        arrived = [
+            Arrived(link, want_of(b"a", 0), b"a", None),
+            Arrived(link, want_of(b"b", 1), b"lie", None),
+        ]
+        intake.take(arrived, unfinished=2)
+        await asyncio.sleep(1)
+
+    verdicts = Verdicts(story)
+    assert verdicts.right == [(0.0, [True, False])]
+    assert verdicts.kept == [[(Cid.of(b"a"), b"a")]]
+
+
+def test_senders_wait_while_more_is_unverified_than_memory_is_meant_for() -> None:
+    block = bytes(MIB)
+
+    async def story(world: World, link: Link, intake: Intake) -> None:
+        want = want_of(block, 0)
+        for _ in range(FETCH_MEMORY_BYTES // MIB):
+            intake.take([Arrived(link, want, block, None)], unfinished=99)
+        assert not intake.crowded
+        intake.take([Arrived(link, want, block, None)], unfinished=99)
+        assert intake.crowded
+        await intake.room()
+        assert not intake.crowded
+
+    assert Verdicts(story).right != []

@@ -1,0 +1,142 @@
+"""Importing by values: what is in the store afterwards, and what was told on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from dhtstore.content.builders.importer import UNIXFS_V1_2025
+from dhtstore.content.dag.local import Leaves, local_blocks
+from dhtstore.errors import NoRoom, UnreadableSource
+from dhtstore.model.block import Block
+from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk
+from dhtstore.node.importing.batch import COMMIT_GROUP_BYTES, ImportBatch, Imported
+from dhtstore.node.importing.file import chunks_of
+from dhtstore.node.importing.source import Source, import_source
+from dhtstore.params import CHUNK_SIZE_BYTES, MIB
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.files.source import FileSource, TreeSource
+from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.ports.blocking import InlineBlocking
+
+CONTENT = random.Random(9).randbytes(2 * CHUNK_SIZE_BYTES + 7)
+
+
+def import_all(
+    source: Source,
+    store: MemoryBlockStore | FaultyBlockStore,
+    progress: Callable[[int], None] = lambda done_bytes: None,
+) -> Imported:
+    disk = Disk(store, InlineBlocking())
+    return run(import_source(disk, source, UNIXFS_V1_2025, progress), VirtualLoop())
+
+
+async def stream(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def file_source(path: Path, data: bytes) -> FileSource:
+    path.write_bytes(data)
+    return FileSource(os.open(path, os.O_RDONLY), path.name)
+
+
+def test_a_file_and_a_stream_of_the_same_bytes_are_the_same(tmp_path: Path) -> None:
+    source, store = file_source(tmp_path / "file", CONTENT), MemoryBlockStore()
+    try:
+        of_file = import_all(source, store)
+    finally:
+        source.close()
+    of_stream = import_all(stream(CONTENT[:5], CONTENT[5:]), MemoryBlockStore())
+    assert of_file == of_stream
+    assert of_file.size_bytes == len(CONTENT)
+    blocks = list(local_blocks(store, of_file.cid, Leaves.READ))
+    assert len(blocks) == store.count() == 4
+    assert of_file.tsize_bytes == store.used_bytes
+
+
+def test_progress_counts_content_bytes() -> None:
+    told: list[int] = []
+    import_all(stream(CONTENT), MemoryBlockStore(), told.append)
+    assert told == [CHUNK_SIZE_BYTES, 2 * CHUNK_SIZE_BYTES, len(CONTENT)]
+
+
+def test_a_tree_is_its_files_and_directories(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "small").write_bytes(b"small")
+    (tmp_path / "tree" / "large").write_bytes(CONTENT)
+    source = TreeSource(os.open(tmp_path / "tree", os.O_RDONLY), "tree")
+    store, told = MemoryBlockStore(), list[int]()
+    try:
+        imported = import_all(source, store, told.append)
+    finally:
+        source.close()
+    assert imported.size_bytes == told[-1] == len(CONTENT) + len(b"small")
+    assert store.has(Cid.of(b"small"))
+    assert len(list(local_blocks(store, imported.cid, Leaves.READ))) == store.count()
+
+
+def test_a_link_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to("../secret")
+    source = TreeSource(os.open(tmp_path / "tree", os.O_RDONLY), "tree")
+    try:
+        with pytest.raises(UnreadableSource, match="leads out"):
+            import_all(source, MemoryBlockStore())
+    finally:
+        source.close()
+
+
+def test_a_block_that_rotted_is_written_anew() -> None:
+    store = FaultyBlockStore(MemoryBlockStore())
+    import_all(stream(b"content"), store)
+    store.rot(Cid.of(b"content"))
+    import_all(stream(b"content"), store)
+    assert store.get(Cid.of(b"content")) == b"content"
+
+
+def test_without_room_nothing_stays() -> None:
+    store = MemoryBlockStore(MIB)
+    with pytest.raises(NoRoom):
+        import_all(stream(CONTENT), store)
+    assert store.count() == 0
+
+
+def test_what_fills_a_group_is_committed_before_the_rest_comes() -> None:
+    store, block = MemoryBlockStore(), Block.of(b"early")
+
+    async def main() -> None:
+        with store.batch() as blocks:
+            batch = ImportBatch(
+                Disk(store, InlineBlocking()), UNIXFS_V1_2025, blocks, lambda done_bytes: None
+            )
+            await batch.stage([block])
+            await batch.advance(COMMIT_GROUP_BYTES - 1)
+            assert not store.has(block.cid)
+            await batch.advance(1)
+            assert store.has(block.cid)
+            assert batch.uncommitted_bytes == 0
+
+    run(main(), VirtualLoop())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "chunks"),
+    [
+        ([], [b""]),
+        ([b""], [b""]),
+        ([b"a", b"bcd", b"ef"], [b"abc", b"def"]),
+        ([b"abcdefg"], [b"abc", b"def", b"g"]),
+    ],
+)
+def test_streams_are_cut_into_whole_chunks(pieces: list[bytes], chunks: list[bytes]) -> None:
+    async def main() -> list[bytes]:
+        return [chunk async for chunk in chunks_of(stream(*pieces), 3)]
+
+    assert run(main(), VirtualLoop()) == chunks
