@@ -10,7 +10,7 @@ from dhtstore.cli.exits import DONE, EXITS, INTERRUPTED, UNEXPECTED
 from dhtstore.cli.main import app
 from tests.source_tree import ROOT, forbid
 
-DOCUMENTS = ("README.md", "docs/architecture.md")
+DOCUMENTS = ("README.md", "docs/architecture.md", "docs/protocol.md")
 PLACES = ("", "dhtstore/")
 
 
