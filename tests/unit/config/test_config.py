@@ -21,6 +21,7 @@ from dhtstore.config import (
     to_toml,
     written,
 )
+from dhtstore.config.quantities import DURATIONS, SIZES, read_quantity
 from dhtstore.config.values import AcceptRule
 from dhtstore.errors import InvalidSetting
 
@@ -56,6 +57,33 @@ def test_durations() -> None:
     for wrong in ("", "0", "-3", "5 years", "inf"):
         with pytest.raises(ValueError, match="not a duration"):
             parse_duration(wrong)
+
+
+def test_what_is_typed_and_what_is_spelled_out_are_one_grammar() -> None:
+    for spelled, typed in (
+        ("64 KiB", "64kib"),
+        ("1.5 GB", "1.5g"),
+        ("7 B", "7"),
+        ("2 PiB", "2PIB"),
+    ):
+        assert read_quantity(spelled, SIZES, "a size") == parse_size(typed)
+    for spelled, typed in (("5 min", "5m"), ("250 ms", "250MS"), ("90 s", "90"), ("1 y", "1y")):
+        assert read_quantity(spelled, DURATIONS, "a duration") == parse_duration(typed)
+
+
+@pytest.mark.parametrize("value", ["5", "5 m", "5 Min", "5 MIN", "min", 5, True, None, ["5 s"]])
+def test_what_is_spelled_out_needs_its_exact_unit(value: object) -> None:
+    with pytest.raises(ValueError, match=r"a duration|unknown unit"):
+        read_quantity(value, DURATIONS, "a duration")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, "0", "0 s"])
+def test_nothing_needs_no_unit(value: object) -> None:
+    assert read_quantity(value, DURATIONS, "a duration") == 0
+
+
+def test_a_typed_size_is_exact_however_large() -> None:
+    assert parse_size("9007199254740993") == 2**53 + 1
 
 
 def test_formatted_sizes() -> None:
