@@ -92,6 +92,24 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("node",),
         ("control",),
     ),
+    "dhtstore.node.fetching": (
+        ("delivery", "question", "report", "search"),
+        ("window", "intake", "sink_writer", "holders", "dht_search"),
+        ("requests",),
+        ("fetch",),
+        ("session",),
+    ),
+    "dhtstore.node.importing": (("batch",), ("file",), ("tree",), ("source",)),
+    "dhtstore.node.flows": (
+        ("get", "join", "read", "staging", "verify"),
+        ("pin", "ping", "put"),
+    ),
+    "dhtstore.node.views": (
+        ("identity", "list_puts", "peers", "spelling"),
+        ("describe", "providers", "receipts"),
+        ("status",),
+    ),
+    "dhtstore.transfer": (("in_order", "scheduler", "session"),),
     "dhtstore.node.copies": (
         ("acknowledge", "receive", "open_offers", "read_room"),
         ("own_copy", "place", "placed", "hold", "serve_blocks"),

@@ -14,7 +14,6 @@ from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
-from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
 
 
@@ -52,8 +51,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How other nodes are found and talked to; ``tasks`` owns what outlives one call of it."""
+    """How other nodes are found and talked to."""
 
     dht: DhtService
     links: Links
-    tasks: Supervisor

@@ -78,7 +78,7 @@ class Node:
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
         )
-        self.reach = Reach(self.dht, self.links, self.supervisor)
+        self.reach = Reach(self.dht, self.links)
         self.reprovide = Reprovide(
             self.identity,
             self.disk,
