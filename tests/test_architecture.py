@@ -63,8 +63,19 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.home": (("home",), ("owner_key", "places")),
     "dhtstore.net": (
         ("ports",),
-        ("accepting", "addresses", "certificate", "clock", "crypto", "threads", "tls_stream"),
+        ("accepting", "addresses", "certificate", "clock", "crypto", "threads", "tls_engine"),
+        ("tls_inflow",),
+        ("tls_stream",),
         ("local", "tcp", "udp"),
+    ),
+    "dhtstore.node.links": (
+        ("buffers",),
+        ("frame_io",),
+        ("handshake", "outbox"),
+        ("own_requests", "peer_requests"),
+        ("link",),
+        ("dialler", "newcomers"),
+        ("pool",),
     ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (

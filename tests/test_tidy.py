@@ -43,12 +43,7 @@ ENTRY_POINTS = {
     "dhtstore.store.blocks.faulty": "the store that fails on demand, for tests and simulations",
 }
 # Being split along their jobs; a class that no longer is so long must be taken out.
-LONG_CLASSES = frozenset(
-    {
-        "Link",
-        "TlsStream",
-    }
-)
+LONG_CLASSES: frozenset[str] = frozenset()
 # Name of classes in several files: why one word for them is right.
 DOUBLED_NAMES: dict[str, str] = {}
 TASK_MAKERS = {

@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
+from dhtstore.net.tls_engine import TlsEngine
+from dhtstore.net.tls_inflow import TlsInflow
 
 RECEIVE_BYTES: Final = 256 * 1024  # of ciphertext at once; each read costs a turn of the loop
-SPILL_BYTES: Final = 64 * 1024
 WRITE_SLICE_BYTES: Final = 256 * 1024  # encrypted and handed to the socket in one go
 WRITE_HIGH_WATER_BYTES: Final = 64 * 1024  # and a slice: what a peer that never reads costs
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -40,12 +40,10 @@ class TlsStream(asyncio.BufferedProtocol):
         self.remote_key: PublicKey | None = None
         self._loop = asyncio.get_running_loop()
         self._receive = receive
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server)
+        self._engine = TlsEngine(context, server=server)
+        self.tls = self._engine.tls
         self._transport: asyncio.Transport | None = None
-        self._spill = bytearray()
-        self._target: memoryview | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._inflow = TlsInflow(self._engine)
         self._writer: asyncio.Future[None] | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._secured = self._reading_paused = self._writing_paused = False
@@ -54,45 +52,39 @@ class TlsStream(asyncio.BufferedProtocol):
 
     async def handshake(self) -> None:
         """Secure the connection; raises OSError (an ssl.SSLError mostly) and ConnectionLost."""
-        while True:
-            try:
-                self.tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
+        try:
+            while not self._engine.shake_hands():
                 self._flush()
                 await self._more()
-            except ssl.SSLError:
-                self._flush()  # the alert that says why
-                raise
+        finally:
+            self._flush()  # also the alert that says why
         self._secured = True
-        self._flush()
         self._pump()
 
     # --- ports.Stream -----------------------------------------------------------------------
 
     async def read_exactly(self, count: int) -> bytes:
-        if len(self._spill) >= count:
-            return self._take(count)
+        if self._inflow.spilt_bytes >= count:
+            return self._inflow.take(count)
         target = bytearray(count)
         await self.read_into(memoryview(target))
         return bytes(target)
 
     async def read_into(self, target: memoryview) -> None:
-        ready = self._take(min(len(target), len(self._spill)))
+        ready = self._inflow.take(min(len(target), self._inflow.spilt_bytes))
         target[: len(ready)] = ready
         if len(ready) == len(target):
             return
         self._check()
-        self._target = target[len(ready) :]
-        self._reader = self._loop.create_future()
+        full = self._inflow.expect(target[len(ready) :])
         try:
             self._pump()
-            await self._reader
+            await full
         except asyncio.CancelledError:
             self.abort()  # part of a frame is gone: nothing after it can be understood
             raise
         finally:
-            self._target = self._reader = None
+            self._inflow.forget()
 
     async def write(self, *parts: bytes | bytearray | memoryview) -> None:
         self._check()
@@ -107,8 +99,7 @@ class TlsStream(asyncio.BufferedProtocol):
 
     async def close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            with suppress(ssl.SSLError):  # the peer's own goodbye is not waited for
-                self.tls.unwrap()
+            self._engine.say_goodbye()
             self._flush()
             self._transport.close()
         try:
@@ -135,7 +126,7 @@ class TlsStream(asyncio.BufferedProtocol):
         return self._receive
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._incoming.write(self._receive[:nbytes])
+        self._engine.receive(self._receive[:nbytes])
         if self._secured:
             self._pump()
         elif self._arrived is not None and not self._arrived.done():
@@ -165,43 +156,26 @@ class TlsStream(asyncio.BufferedProtocol):
         if self._lost is not None:
             return
         try:
-            while self._target is not None:
-                self._decrypt_into(self._target)
-            while (room := SPILL_BYTES - len(self._spill)) > 0:
-                self._spill += self.tls.read(room) or _ended()
-            self._pause_reading()
-        except ssl.SSLWantReadError:
-            self._resume_reading()
+            if self._inflow.fill():
+                self._pause_reading()
+            else:
+                self._resume_reading()
         except ssl.SSLZeroReturnError:
             self.eof_received()
         except ssl.SSLError as error:
             self._fail(ConnectionLost(f"{self.remote} broke TLS ({error.reason})"))
         self._flush()  # OpenSSL may owe an answer, as to a key update
 
-    def _decrypt_into(self, target: memoryview) -> None:
-        """Fill the target as far as ciphertext is there; raises SSLWantReadError at its end,
-        SSLZeroReturnError when the peer has said goodbye."""
-        at, size, read = 0, len(target), self.tls.read
-        try:
-            while at < size:
-                at += cast(int, read(size - at, target[at:])) or _ended()
-        finally:
-            self._target = target[at:] if at < size else None
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
     def _encrypt(self, view: memoryview) -> None:
-        at, size, write = 0, len(view), self.tls.write
         try:
-            while at < size:
-                at += write(view[at:])  # one record of at most 16 KiB each time
+            self._engine.encrypt(view)
         except ssl.SSLError as error:
             raise ConnectionLost(f"{self.remote} broke TLS ({error.reason})") from error
         self._flush()
 
     def _flush(self) -> None:
-        if self._outgoing.pending and self._transport is not None:
-            self._transport.write(self._outgoing.read())
+        if self._transport is not None and (due := self._engine.to_send()):
+            self._transport.write(due)
 
     async def _more(self) -> None:
         """Wait for further bytes of the handshake."""
@@ -213,11 +187,6 @@ class TlsStream(asyncio.BufferedProtocol):
             self._arrived = None
 
     # --- inside -----------------------------------------------------------------------------
-
-    def _take(self, count: int) -> bytes:
-        taken = bytes(self._spill[:count])
-        del self._spill[:count]
-        return taken
 
     def _check(self) -> None:
         if self._lost is not None:
@@ -245,11 +214,6 @@ class TlsStream(asyncio.BufferedProtocol):
     def _fail(self, error: ConnectionLost) -> None:
         if self._lost is None:
             self._lost = error
-        for waiter in (self._reader, self._writer, self._arrived):
+        for waiter in (self._inflow.reader, self._writer, self._arrived):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(ConnectionLost(*self._lost.args))
-
-
-def _ended() -> NoReturn:
-    """OpenSSL reads nothing, without an error, after the peer's close_notify."""
-    raise ssl.SSLZeroReturnError

@@ -14,7 +14,8 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.search import Finds
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.links.link import Handler, Link, Reply
+from dhtstore.node.links.link import Handler, Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import MIB
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import Blocks, GetBlocks

@@ -23,7 +23,8 @@ from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
-from dhtstore.node.links.link import Handler, Link, Reply
+from dhtstore.node.links.link import Handler, Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
 from dhtstore.replication.admission import Admission, Refusal, judge
 from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much

@@ -15,7 +15,8 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, PeerRefus
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.read_room import ReadRoom
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import (
     FRAME_PACK_BYTES,
     SERVED_READ_BYTES,

@@ -16,7 +16,8 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
 from dhtstore.node.context import Disk, Ledger, Reach
-from dhtstore.node.links.pool import Link, Links
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.pool import Links
 from dhtstore.params import DIAL_TIMEOUT_S
 from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket, looks_like_ticket

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from dhtstore.errors import (
-    ConnectionLost,
-    DhtstoreError,
-    RefusedByNetwork,
-    Unreachable,
-)
+from dhtstore.errors import DhtstoreError, Unreachable
 from dhtstore.model.contact import Address, ContactRecord
-from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
-from dhtstore.net.addresses import oldest_of_busiest_host
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
-from dhtstore.node.links.handshake import Credentials, ProvedPeer, admit, greet, refuse
-from dhtstore.node.links.link import Arrival, Backlog, Handler, Link, Reply
-from dhtstore.params import CONNECTIONS_MAX, FEATURES, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
+from dhtstore.node.links.dialler import Dialler
+from dhtstore.node.links.handshake import Credentials, ProvedPeer
+from dhtstore.node.links.link import Handler, Link
+from dhtstore.node.links.newcomers import Newcomers
+from dhtstore.node.links.peer_requests import Backlog
+from dhtstore.params import CONNECTIONS_MAX, FEATURES, HANDSHAKE_TIMEOUT_S
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer, no_trace
 from dhtstore.wire.frames import FrameRequest
-
-__all__ = ["Arrival", "Handler", "Link", "Links", "Reply"]
 
 
 class Links:
@@ -44,14 +38,14 @@ class Links:
         tracer: Tracer = no_trace,
         on_ended: Callable[[Link], None] = lambda link: None,
     ) -> None:
-        self._on_ended, self._backlog = on_ended, Backlog()
-        self._network, self._crypto, self._entropy = network, crypto, entropy
-        self._clock, self._transport, self._own_record = clock, transport, own_record
+        self._network, self._crypto, self._own_record = network, crypto, own_record
+        self._clock, self._transport = clock, transport
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
+        self._on_ended, self._backlog = on_ended, Backlog()
+        self._dialler = Dialler(transport, self._credentials, self._dialled, clock, supervisor)
+        self._newcomers = Newcomers(self._credentials, entropy, self._busy)
         self._by_key: dict[PublicKey, Link] = {}
         self._all: dict[Link, None] = {}
-        self._dialling: dict[PublicKey, asyncio.Task[Link | DhtstoreError]] = {}
-        self._greeting: dict[Stream, str] = {}  # accepted, not proved yet; their hosts
 
     async def listen(self, port: int, duties: Supervisor) -> None:
         """Accept links, as one of ``duties``; raises AddressInUse."""
@@ -68,20 +62,14 @@ class Links:
         link = self._by_key.get(public_key)
         if link is not None and link.alive:
             return link
-        dial = self._dialling.get(public_key)
-        if dial is None:
-            work = self._dial_in_turn(public_key, tuple(addresses), timeout_s)
-            dial = self._supervisor.spawn(work, "dial")
-            self._dialling[public_key] = dial
-            dial.add_done_callback(lambda _: self._dialling.pop(public_key, None))
-        return await _shared(dial)
+        return await self._dialler.link_to(public_key, addresses, timeout_s)
 
     async def dial_unknown(self, address: Address, timeout_s: float = HANDSHAKE_TIMEOUT_S) -> Link:
         """A link to whoever answers there; ``link.public_key`` tells who, for pinning.
 
         Raises ConnectionLost, RefusedByNetwork, PeerRefused.
         """
-        return await self._dial(address, None, timeout_s)
+        return await self._dialler.dial(address, None, timeout_s)
 
     def open_links(self) -> list[Link]:
         """The links there are, oldest first."""
@@ -92,79 +80,27 @@ class Links:
         await run_all([link.close for link in self.open_links()], limit=CONNECTIONS_MAX)
         await self._transport.close()
 
-    # --- dialling ---------------------------------------------------------------------------
-
-    async def _dial_in_turn(
-        self, public_key: PublicKey, addresses: tuple[Address, ...], timeout_s: float
-    ) -> Link | DhtstoreError:
-        """Each address gets its share of the time that is left."""
-        ends_s = self._clock.monotonic_s() + timeout_s
-        causes: list[DhtstoreError] = []
-        for at, address in enumerate(addresses):
-            share_s = (ends_s - self._clock.monotonic_s()) / (len(addresses) - at)
-            try:
-                return await self._dial(address, public_key, share_s)
-            except DhtstoreError as error:
-                causes.append(error)
-        if not causes:
-            name = format_node(node_id(public_key))
-            return ConnectionLost(f"no address of node {name} is known")
-        refused = [cause for cause in causes if isinstance(cause, RefusedByNetwork)]
-        return refused[0] if refused else causes[-1]
-
-    async def _dial(
-        self, address: Address, expected_key: PublicKey | None, timeout_s: float
-    ) -> Link:
-        try:
-            async with asyncio.timeout(timeout_s):
-                stream = await self._transport.dial(address, expected_key, timeout_s)
-                peer = await self._greeted(stream)
-        except TimeoutError as error:
-            raise ConnectionLost(f"{address} did not answer within {timeout_s:g} s") from error
-        link = self._add(stream, peer)
-        self._supervisor.spawn(self._run(link), "link")
-        return link
-
-    async def _greeted(self, stream: Stream) -> ProvedPeer:
-        try:
-            return await greet(stream, self._credentials())
-        except BaseException:
-            stream.abort()
-            raise
-
-    # --- accepting --------------------------------------------------------------------------
-
-    async def _accept(self, stream: Stream) -> None:
-        """One accepted stream, until it ends; what a stranger does wrong costs only itself."""
-        try:
-            peer = await self._admitted(stream)
-            link = self._add(stream, peer)
-        except (DhtstoreError, TimeoutError) as error:
-            self._tracer("link.refused", address=str(stream.remote), error=repr(error))
-            return
-        await self._run(link)
-
-    async def _admitted(self, stream: Stream) -> ProvedPeer:
-        if len(self._greeting) >= INBOUND_HANDSHAKES_MAX:
-            oldest = oldest_of_busiest_host(self._greeting)
-            del self._greeting[oldest]
-            oldest.abort()
-        self._greeting[stream] = stream.remote.host
-        try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                if len(self._all) >= CONNECTIONS_MAX and self._idlest() is None:
-                    await refuse(stream, "busy", "this node has too many connections")
-                    raise ConnectionLost("too many connections")
-                return await admit(stream, self._credentials(), self._entropy)
-        finally:
-            self._greeting.pop(stream, None)
-
-    # --- the pool ---------------------------------------------------------------------------
+    # --- how links begin --------------------------------------------------------------------
 
     def _credentials(self) -> Credentials:
         record = self._own_record()
         features = FEATURES if record is None else frozenset(record.features)
         return Credentials(self._network, self._crypto, record, features)
+
+    def _dialled(self, stream: Stream, peer: ProvedPeer) -> Link:
+        link = self._add(stream, peer)
+        self._supervisor.spawn(self._run(link), "link")
+        return link
+
+    async def _accept(self, stream: Stream) -> None:
+        """One accepted stream, until it ends; what a stranger does wrong costs only itself."""
+        try:
+            peer = await self._newcomers.proved(stream)
+            link = self._add(stream, peer)
+        except (DhtstoreError, TimeoutError) as error:
+            self._tracer("link.refused", address=str(stream.remote), error=repr(error))
+            return
+        await self._run(link)
 
     def _add(self, stream: Stream, peer: ProvedPeer) -> Link:
         if not self._make_room():
@@ -185,6 +121,11 @@ class Links:
             self._by_key[link.public_key] = link
         self._tracer("link.open", node=format_node(link.node), address=str(link.remote))
         return link
+
+    # --- how they end -----------------------------------------------------------------------
+
+    def _busy(self) -> bool:
+        return len(self._all) >= CONNECTIONS_MAX and self._idlest() is None
 
     def _make_room(self) -> bool:
         """Below CONNECTIONS_MAX, if need be by ending the link that was idle the longest."""
@@ -215,21 +156,3 @@ class Links:
             del self._by_key[link.public_key]
         self._tracer("link.closed", node=format_node(link.node))
         self._on_ended(link)
-
-
-async def _shared(dial: asyncio.Task[Link | DhtstoreError]) -> Link:
-    """The outcome of a dial that others may wait for too."""
-    try:
-        outcome = await asyncio.shield(dial)
-    except asyncio.CancelledError:
-        if dial.cancelled():
-            raise ConnectionLost("this node is stopping") from None
-        raise
-    if isinstance(outcome, DhtstoreError):
-        raise type(outcome)(*_arguments(outcome)) from outcome
-    return outcome
-
-
-def _arguments(error: DhtstoreError) -> tuple[str, ...]:
-    code = getattr(error, "code", None)
-    return (str(error),) if code is None else (code, str(error))

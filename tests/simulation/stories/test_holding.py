@@ -20,7 +20,8 @@ from dhtstore.model.signing import attach, unpack
 from dhtstore.node.copies.acknowledge import acknowledge
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.identity import Identity
-from dhtstore.node.links.pool import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
 from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept

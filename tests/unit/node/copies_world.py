@@ -18,7 +18,8 @@ from dhtstore.node.context import Ledger
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.identity import Identity
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import GIB
 from dhtstore.replication.admission import Accept, Admission

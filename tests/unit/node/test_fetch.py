@@ -24,7 +24,8 @@ from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links import buffers, frame_io
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.operations.content import HolderShare
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,

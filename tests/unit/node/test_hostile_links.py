@@ -8,9 +8,10 @@ import pytest
 
 from dhtstore.errors import ConnectionLost, NotFound, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.node.links import link as link_module
+from dhtstore.node.links import peer_requests
 from dhtstore.node.links.frame_io import write_frame
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import (
     IDLE_CONNECTION_TIMEOUT_S,
     KIB,
@@ -191,7 +192,7 @@ def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
 def test_a_link_with_more_than_its_share_of_requests_is_read_from_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "PEER_REQUESTS_MAX", 8)
+    monkeypatch.setattr(peer_requests, "PEER_REQUESTS_MAX", 8)
     begun: list[Link] = []
     go_on = asyncio.Event()
 

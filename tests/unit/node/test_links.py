@@ -9,8 +9,9 @@ import pytest
 from dhtstore.errors import ConnectionLost, NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
-from dhtstore.node.links import pool as links_module
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links import newcomers, pool
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import (
     FRAME_PACK_BYTES,
     IDLE_CONNECTION_TIMEOUT_S,
@@ -107,7 +108,7 @@ def test_an_idle_link_ends_and_the_next_caller_dials_anew() -> None:
 def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links_module, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(pool, "CONNECTIONS_MAX", 2)
 
     async def forever(link: Link, request: Release, reply: Reply) -> None:
         await asyncio.Event().wait()
@@ -134,7 +135,7 @@ def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
 def test_a_stranger_that_proves_no_key_ends_no_link_of_a_full_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links_module, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(pool, "CONNECTIONS_MAX", 2)
 
     async def scene(world: World) -> None:
         full, stranger = await world.peer("full"), await world.peer("stranger")
@@ -152,7 +153,7 @@ def test_a_stranger_that_proves_no_key_ends_no_link_of_a_full_node(
 def test_strangers_that_never_prove_a_key_give_way_to_those_that_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links_module, "INBOUND_HANDSHAKES_MAX", 3)
+    monkeypatch.setattr(newcomers, "INBOUND_HANDSHAKES_MAX", 3)
 
     async def scene(world: World) -> None:
         node, stranger, honest = [await world.peer(name) for name in ("node", "stranger", "honest")]

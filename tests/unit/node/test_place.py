@@ -18,7 +18,8 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
-from dhtstore.node.links.link import Link, Reply
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import MIB, RELEASE_TIMEOUT_S
 from dhtstore.replication.placement import Placement, nth_key
 from dhtstore.wire.frames import Held, Replicate

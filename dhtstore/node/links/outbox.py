@@ -1,0 +1,124 @@
+"""Frames on their way out, whole and in order.
+
+One task sends them, so that whoever stops waiting for one never leaves half of it behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from dhtstore.errors import ConnectionLost
+from dhtstore.net.ports import Clock, Stream
+from dhtstore.node.links.frame_io import Body, write_frame
+from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
+from dhtstore.wire.frames import Frame
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    frame: Frame
+    body: tuple[Body, ...]
+    sent: asyncio.Future[None]
+
+
+class Outbox:
+    """Open until ``close``.  ``queued_s`` is when a frame was queued last, on the clock's monotonic
+    scale."""
+
+    def __init__(self, stream: Stream, clock: Clock) -> None:
+        self._stream, self._clock = stream, clock
+        self._frames: deque[_Outgoing] = deque()
+        self._queued = asyncio.Event()
+        self._sending = False
+        self._lost: ConnectionLost | None = None
+        self.queued_s = self._taken_s = clock.monotonic_s()
+
+    @property
+    def open(self) -> bool:
+        return self._lost is None
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the peer has read nothing of what waits for it."""
+        return self._clock.monotonic_s() - self._taken_s if self._sending else 0.0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that whoever causes it had better wait in ``room``."""
+        return len(self._frames) > OUTGOING_FRAMES_MAX
+
+    def check(self) -> None:
+        """Raises ConnectionLost when the link has ended."""
+        if self._lost is not None:
+            raise ConnectionLost(*self._lost.args)
+
+    def queue(self, frame: Frame, *body: Body) -> asyncio.Future[None]:
+        """Send a frame after those before it; the future is done when it has been sent."""
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sent.add_done_callback(_retrieved)
+        self._frames.append(_Outgoing(frame, body, sent))
+        self.queued_s = self._clock.monotonic_s()
+        self._queued.set()
+        return sent
+
+    async def room(self) -> None:
+        """Wait until all that waits now has been sent; raises ConnectionLost."""
+        if self._frames:
+            await self._frames[-1].sent
+
+    async def run(self) -> None:
+        """Send what is queued until cancelled; raises ConnectionLost, also when the peer reads
+        nothing for REQUEST_TIMEOUT_S."""
+        try:
+            while True:
+                await self._queued.wait()
+                self._queued.clear()
+                while self._frames:
+                    await self._send_next()
+        except TimeoutError as error:
+            raise ConnectionLost("the peer reads too slowly") from error
+
+    def close(self, error: ConnectionLost) -> None:
+        """The link has ended: nothing that waits is sent any more."""
+        self._lost = ConnectionLost(*error.args)  # a traceback would keep what was to be sent
+        for outgoing in self._frames:
+            fail_future(outgoing.sent, error)
+        self._frames.clear()
+
+    async def _send_next(self) -> None:
+        outgoing = self._frames.popleft()
+        self._sending, self._taken_s = True, self._clock.monotonic_s()
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
+                taken = partial(self._taken, timer)
+                await write_frame(self._stream, outgoing.frame, *outgoing.body, taken=taken)
+        except BaseException:
+            fail_future(outgoing.sent, ConnectionLost("the connection ended"))
+            raise
+        finally:
+            self._sending = False
+        if not outgoing.sent.done():
+            outgoing.sent.set_result(None)
+
+    def _taken(self, timer: asyncio.Timeout) -> None:
+        """The peer reads: it may take its time for a frame, but not do nothing."""
+        self._taken_s = self._clock.monotonic_s()
+        timer.reschedule(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S)
+
+
+def fail_future(future: asyncio.Future[T], error: ConnectionLost) -> None:
+    """Tell whoever waits, each with an error of its own."""
+    if not future.done():
+        future.set_exception(ConnectionLost(*error.args))
+
+
+def _retrieved(future: asyncio.Future[None]) -> None:
+    """Frames nobody waits for may fail unseen: the link's end tells everybody."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,131 @@
+"""What a peer asks of this node: requests in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from dhtstore.errors import DhtstoreError, PeerRefused
+from dhtstore.node.links.frame_io import Body
+from dhtstore.node.links.outbox import Outbox
+from dhtstore.params import PEER_REQUESTS_MAX, REASON_MAX_CHARS
+from dhtstore.tasks import Supervisor
+from dhtstore.transfer.session import Session
+from dhtstore.wire.frames import Declined, FrameRequest, FrameResponse
+
+
+class Reply(Protocol):
+    """Sends one response to the request being handled; await it to wait for a slow peer."""
+
+    def __call__(self, response: FrameResponse, *body: Body) -> asyncio.Future[None]: ...
+
+
+Handle = Callable[[Any, Reply], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Requests of peers that are not answered yet, over all links of a node."""
+
+    requests: int = 0
+    links: int = 0  # that such requests came by
+
+    def add(self, *, first: bool) -> None:
+        self.requests += 1
+        self.links += first
+
+    def remove(self, *, last: bool) -> None:
+        self.requests -= 1
+        self.links -= last
+
+    def crowded_by(self, requests: int) -> bool:
+        """Whether there are too many, and more than its share came by one link."""
+        return self.requests > PEER_REQUESTS_MAX and requests * self.links > PEER_REQUESTS_MAX
+
+
+class PeerRequests:
+    """A task for each request; unless the link ends, the peer gets an end of each."""
+
+    def __init__(
+        self, session: Session, outbox: Outbox, supervisor: Supervisor, backlog: Backlog
+    ) -> None:
+        self._session, self._outbox = session, outbox
+        self._supervisor, self._backlog = supervisor, backlog
+        self._handling: dict[int, asyncio.Task[Any]] = {}
+        self._unanswered = 0  # also those that were cancelled and have not ended yet
+        self._answered_one = asyncio.Event()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether nothing more should be read from this peer before ``room``."""
+        return self._backlog.crowded_by(self._unanswered)
+
+    async def room(self) -> None:
+        """Wait until a request has been answered."""
+        self._answered_one.clear()
+        await self._answered_one.wait()
+
+    def begin(self, request: FrameRequest, handle: Handle | None) -> None:
+        """Answer a request by ``handle(request, reply)``, None if this node does not serve it."""
+        number = request.request
+        if handle is None:
+            reason = "this node does not serve that"
+            self._decline(number, Declined(code="unsupported", reason=reason))
+            return
+        task = self._supervisor.spawn(self._answer(handle, request), "link-handler")
+        self._handling[number] = task
+        self._backlog.add(first=not self._unanswered)
+        self._unanswered += 1
+        task.add_done_callback(lambda done: self._ended(number, done))
+
+    def cancel(self, number: int) -> None:
+        """The peer no longer wants an answer to that request."""
+        task = self._handling.pop(number, None)
+        if task is not None:
+            task.cancel()
+        self._decline(number, Declined(code="cancelled", reason="as asked"))
+
+    def cancel_all(self) -> None:
+        """The link has ended: nobody waits for answers."""
+        for task in self._handling.values():
+            task.cancel()
+
+    async def _answer(self, handle: Handle, request: FrameRequest) -> None:
+        number = request.request
+        declined = Declined(code="internal", reason="this node could not answer")
+        try:
+            await handle(request, partial(self._reply, number))
+        except DhtstoreError as error:
+            declined = _declined(error)
+        except Exception:
+            self._decline(number, declined)
+            raise
+        self._decline(number, declined)
+
+    def _ended(self, number: int, task: asyncio.Task[Any]) -> None:
+        if self._handling.get(number) is task:
+            del self._handling[number]
+        self._unanswered -= 1
+        self._backlog.remove(last=not self._unanswered)
+        self._answered_one.set()
+
+    def _decline(self, number: int, declined: Declined) -> None:
+        """End a request of the peer that has not ended yet."""
+        if self._outbox.open and self._session.owed(number):
+            self._outbox.queue(self._session.answer(number, declined))
+
+    def _reply(self, number: int, response: FrameResponse, *body: Body) -> asyncio.Future[None]:
+        self._outbox.check()
+        return self._outbox.queue(self._session.answer(number, response), *body)
+
+
+def _declined(error: DhtstoreError) -> Declined:
+    """``NoRoom`` becomes the code ``no-room``; who raises PeerRefused chooses the code."""
+    name = type(error).__name__
+    code = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+    if isinstance(error, PeerRefused):
+        code = error.code
+    return Declined(code=code, reason=str(error)[:REASON_MAX_CHARS])
