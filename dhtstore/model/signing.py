@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import msgspec
+from msgspec.structs import astuple, force_setattr, replace
 
 from dhtstore.errors import InvalidSignature, RemoteProtocolError
 from dhtstore.model.identity import PublicKey
@@ -77,8 +78,9 @@ def sign(unsigned: S, network: Network, signer: Signer) -> S:
 
 def attach(unsigned: S, signature: bytes) -> S:
     """A copy of ``unsigned`` with a signature that was made elsewhere."""
-    copy = cast(S, msgspec.structs.replace(cast(msgspec.Struct, unsigned)))
-    return _keep(copy, signature + _body(unsigned))
+    copy: Any = replace(cast(Any, unsigned))
+    force_setattr(copy, "packed", signature + _body(unsigned))
+    return cast(S, copy)
 
 
 def check(signed: Signed, network: Network, verifier: Verifier) -> None:
@@ -92,14 +94,15 @@ def check(signed: Signed, network: Network, verifier: Verifier) -> None:
 def unpack(kind: type[S], packed: bytes) -> S:
     """The object in ``packed``, its signature not checked yet; raises RemoteProtocolError."""
     try:
-        signed: S = _decode(cast(Any, kind))(packed[SIGNATURE_BYTES:])
-        return _keep(signed, packed)
+        signed: S = _decoder(kind)(packed[SIGNATURE_BYTES:])  # type: ignore[arg-type]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"a {kind.__name__} that does not decode: {error}") from error
+    force_setattr(signed, "packed", packed)  # type: ignore[arg-type]
+    return signed
 
 
 @lru_cache
-def _decode(kind: type[Any]) -> Callable[[bytes], Any]:
+def _decoder(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
 
 
@@ -111,12 +114,7 @@ def _signed_bytes(signed: Signed, network: Network, body: bytes) -> bytes:
     return signed.signing_domain + network.binding + body
 
 
-def _keep(signed: S, packed: bytes) -> S:
-    msgspec.structs.force_setattr(cast(msgspec.Struct, signed), "packed", packed)
-    return signed
-
-
 def _identity(signed: Signed) -> Any:
     """What tells one object from others of its kind."""
     packed = getattr(signed, "packed", None)
-    return msgspec.structs.astuple(cast(msgspec.Struct, signed)) if packed is None else packed
+    return astuple(cast(Any, signed)) if packed is None else packed
