@@ -31,8 +31,11 @@ _MODEL_LOOKUPS = 3000
 _STORAGE = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB)
 
 
-def validate(nodes: int, lookups: int, seed: int) -> list[Finding]:
-    """Build the network once and hold everything that can be measured in it."""
+def validate(
+    nodes: int, lookups: int, seed: int, model_lookups: int = _MODEL_LOOKUPS
+) -> list[Finding]:
+    """Build the network once and hold everything that can be measured in it, beside as many lookups
+    of the model in rounds."""
     loop = VirtualLoop()
     network = SimNetwork(
         loop, random.Random(derived_seed(seed, "network")), CoordinateLatency(seed)
@@ -46,7 +49,7 @@ def validate(nodes: int, lookups: int, seed: int) -> list[Finding]:
         full = await _looked_up(population, lookups, seed, alpha=3, beta=K)
         network.latency = FixedLatency(_EQUAL_LATENCY_S)  # last: nodes expect such answers then
         rounds = await _looked_up(population, lookups, seed, alpha=3, beta=K)
-        return tables + _compared(nodes, seed, alone, rounds, full)
+        return tables + _compared(nodes, seed, model_lookups, alone, rounds, full)
 
     return run(measure(), loop)
 
@@ -69,6 +72,7 @@ async def _looked_up(
 def _compared(
     nodes: int,
     seed: int,
+    model_lookups: int,
     alone: list[LookupResult],
     rounds: list[LookupResult],
     full: list[LookupResult],
@@ -82,7 +86,7 @@ def _compared(
     recursion, model = theory.expected_hops(nodes, K), theory.HOPS_ALPHA_3.get((nodes, K))
     source = "vectorised model"
     if model is None:
-        model, source = RoundModel(nodes, seed).mean_hops(_MODEL_LOOKUPS), "model in rounds"
+        model, source = RoundModel(nodes, seed).mean_hops(model_lookups), "model in rounds"
     first = mean(looked.hops for looked in full)
     shortest = mean(looked.shortest for looked in full)
     return [

@@ -17,7 +17,7 @@ from simulations.results.run_data import load
 from simulations.scenario import from_tables
 
 WORLD: dict[str, Any] = {
-    "run": {"nodes": 20, "duration_s": "3 min"},
+    "run": {"nodes": 12, "duration_s": "2 min"},
     "churn": {"preset": "custom", "session_median_s": "5 min", "absence_median_s": "2 min"},
     "workload": {"kind": "lookups", "operations_per_s": 0.5},
 }
@@ -43,7 +43,7 @@ def digest_from_the_start(tables: dict[str, Any], *overrides: str) -> str:
     [
         (),
         ("run.future=3",),
-        ("run.duration_s=2 min", "run.settle_s=10 s", "churn.leave=100 %", "churn.keep_data=0"),
+        ("run.duration_s=1 min", "run.settle_s=10 s", "churn.leave=100 %", "churn.keep_data=0"),
         ("workload.kind=mix", "workload.objects=5", "faults.crashes_per_h=20", "faults.lying=20 %"),
     ],
 )
@@ -58,13 +58,13 @@ def test_the_network_of_a_warm_world_may_turn_worse() -> None:
 
 
 def test_futures_differ_and_share_the_start() -> None:
-    digests = {digest_of_branch(WORLD, f"run.future={future}") for future in range(4)}
-    assert len(digests) == 4
+    digests = {digest_of_branch(WORLD, f"run.future={future}") for future in range(3)}
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize(
     "override",
-    ["run.nodes=21", "run.seed=2", "churn.preset=ipfs", "churn.always_on=50 %",
+    ["run.nodes=13", "run.seed=2", "churn.preset=ipfs", "churn.always_on=50 %",
      "network.latency=fixed", "network.undiallable=10 %"],
 )  # fmt: skip
 def test_what_shapes_the_beginning_cannot_vary(override: str) -> None:
@@ -104,7 +104,7 @@ def test_branches_from_the_command_line_can_be_replayed(
 ) -> None:
     scenario = tmp_path / "world.toml"
     scenario.write_text(
-        '[run]\nnodes = 20\nduration_s = "2 min"\n'
+        '[run]\nnodes = 12\nduration_s = "1 min"\n'
         '[workload]\nkind = "lookups"\noperations_per_s = 0.5\n'
     )
     out = tmp_path / "out"
@@ -116,7 +116,7 @@ def test_branches_from_the_command_line_can_be_replayed(
     assert all(run.summary["trace_sha256"] in told for run in runs)
     assert json.dumps(runs[3].scenario["network"]) == '{"loss": "5 %"}'
     assert main(["replay", str(out / "004")]) == 0
-    assert main(["branch", str(scenario), "--vary", "run.nodes=20,30"]) == 2
+    assert main(["branch", str(scenario), "--vary", "run.nodes=12,30"]) == 2
 
 
 def test_operations_and_samples_tell_the_same_time(tmp_path: Path) -> None:

@@ -57,33 +57,40 @@ def summary_of(
     return Experiment(scenario, scenario.run.seed, None, folder=Path(), faults=faults).run()
 
 
-def test_a_hard_world_keeps_its_promises_and_its_digest() -> None:
-    one, other = summary_of(HARD), summary_of(HARD)
-    assert one["violations"] == []
-    assert one["trace_sha256"] == other["trace_sha256"]
-    assert one["operations"]["put"]["ok_share"] > 0.5
-    assert one["lives"] > 25
-    assert summary_of(HARD, "run.seed=4")["trace_sha256"] != one["trace_sha256"]
+@pytest.fixture(scope="module")
+def hard() -> dict[str, Any]:
+    """The summary of the hard world, which several tests look at."""
+    return summary_of(HARD)
 
 
-def test_the_digest_is_the_same_in_another_process(tmp_path: Path) -> None:
+def test_a_hard_world_keeps_its_promises(hard: dict[str, Any]) -> None:
+    assert hard["violations"] == []
+    assert hard["operations"]["put"]["ok_share"] > 0.5
+    assert hard["lives"] > 25
+
+
+def test_one_seed_has_one_digest_and_another_has_another() -> None:
+    tables = {"run": {"nodes": 5, "duration_s": "1 min"}}
+    digests = [summary_of(tables, f"run.seed={seed}")["trace_sha256"] for seed in (3, 3, 4)]
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_the_digest_is_the_same_in_another_process(tmp_path: Path, hard: dict[str, Any]) -> None:
     scenario = tmp_path / "hard.json"
     scenario.write_text(json.dumps(HARD))
     program = (
         "import json, sys; from tests.simulation.lab.test_experiment import summary_of;"
         "print(summary_of(json.load(open(sys.argv[1])))['trace_sha256'])"
     )
-    digests = [
-        subprocess.run(
-            [sys.executable, "-c", program, str(scenario)],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    ]
-    assert digests[0] == digests[1] != ""
+    digest = subprocess.run(
+        [sys.executable, "-c", program, str(scenario)],
+        env={**os.environ, "PYTHONHASHSEED": "1"},  # this process has another, drawn at random
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert digest.strip() == hard["trace_sha256"]
 
 
 def test_lost_promises_are_found() -> None:
@@ -165,7 +172,7 @@ def test_brand_new_machines_arrive_serve_and_go() -> None:
 
 
 def test_a_kind_of_message_can_be_dropped() -> None:
-    tables = {"run": {"nodes": 20, "duration_s": "5 min"}, "workload": {"kind": "lookups"}}
+    tables = {"run": {"nodes": 20, "duration_s": "3 min"}, "workload": {"kind": "lookups"}}
     drops = ["faults.drops_per_h=60", "faults.lasting_s=2 min", "faults.drop_kind="]
     shares = [
         summary_of(tables, *drops[:2], drops[2] + kind)["operations"]["lookup"]["ok_share"]
@@ -179,7 +186,7 @@ def test_a_kind_of_message_can_be_dropped() -> None:
 
 
 def test_run_replay_compare_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--nodes", "20", "--set", "run.duration_s=3 min"]
+    small = ["--nodes", "12", "--set", "run.duration_s=2 min"]
     one, other = str(tmp_path / "one"), str(tmp_path / "other")
     assert main(["run", "partition", *small, "--out", one, "--trace"]) == 0
     assert "trace sha256" in capsys.readouterr().out
@@ -197,7 +204,7 @@ def test_run_replay_compare_and_report(tmp_path: Path, capsys: pytest.CaptureFix
     assert (tmp_path / "one" / "report.html").exists()
     data = load(tmp_path / "one")
     assert {sample.metric for sample in data.samples} >= {"nodes_up", "bucket_fill", "messages"}
-    assert len((tmp_path / "one" / "trace.txt").read_text().splitlines()) > 1000
+    assert len((tmp_path / "one" / "trace.txt").read_text().splitlines()) > 500
 
 
 def test_list_shows_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,11 +252,11 @@ def test_an_interrupted_run_leaves_what_there_is(
         def interrupt() -> None:
             raise KeyboardInterrupt
 
-        experiment.world.loop.call_later(300.0, interrupt)
+        experiment.world.loop.call_later(150.0, interrupt)
         summary = experiment.run()
     assert summary["interrupted"]
     left = load(tmp_path)
-    assert left.summary["virtual_s"] == pytest.approx(300, abs=1)
+    assert left.summary["virtual_s"] == pytest.approx(150, abs=1)
     assert left.metric("node_sent_bytes_per_s"), "what is measured at the end is there as well"
     assert main(["replay", str(tmp_path)]) == 2
     assert "interrupted" in capsys.readouterr().err

@@ -53,9 +53,9 @@ def looked_up(
 
 
 def test_hops_with_alpha_and_beta_1_follow_the_recursion() -> None:
-    found, _ = looked_up(1000, 600, alpha=1, beta=1)
+    found, _ = looked_up(500, 600, alpha=1, beta=1)
     mean = sum(looked.hops for looked in found) / len(found)
-    assert mean == pytest.approx(theory.expected_hops(1000, K), rel=0.03)
+    assert mean == pytest.approx(theory.expected_hops(500, K), rel=0.03)
 
 
 def test_lookups_count_what_the_network_sees() -> None:
@@ -68,7 +68,7 @@ def test_lookups_count_what_the_network_sees() -> None:
 
 
 def test_the_first_chain_to_name_a_node_may_be_longer_than_the_shortest() -> None:
-    found, _ = looked_up(1000, 200, alpha=3, beta=K)
+    found, _ = looked_up(500, 150, alpha=3, beta=K)
     assert all(1 <= looked.shortest <= looked.hops for looked in found)
     assert any(looked.shortest < looked.hops for looked in found)
 

@@ -146,7 +146,7 @@ def test_a_warm_start_is_like_joining_through_the_protocol() -> None:
 
     async def joined(population: Population) -> None:
         await join_all(population)
-        await asyncio.sleep(3 * 3600)
+        await asyncio.sleep(2 * 3600)
         found["joined"] = _statistics(population)
 
     async def warm(population: Population) -> None:

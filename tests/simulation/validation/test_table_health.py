@@ -74,15 +74,15 @@ def test_machines_are_enough_for_so_many_to_be_up() -> None:
 
 
 def test_tables_kept_under_churn_are_as_probelab_found_them() -> None:
-    found = {finding.name: finding for finding in findings(live(480, 3600, seed=1))}
-    assert found["contacts in buckets 0-3"].measured > 19.88
-    assert found["live contacts in bucket 4"].holds
+    found = {finding.name: finding for finding in findings(live(240, 3600, seed=1))}
+    assert found["contacts in buckets 0-2"].measured > 19.88, "18.6 if nobody fills them"
+    assert found["live contacts in bucket 3"].holds
     assert found["know all of their k closest"].measured > 0.8
     assert found["know fewer than 18 of them"].measured < 0.0479
     assert found["prefix shared with the closest"].holds
     assert found["prefix shared with the k-th closest"].holds
     assert found["violations found by checkers"].holds
-    assert 0 < found["dead entries of buckets 0-3"].measured < 0.15
+    assert 0 < found["dead entries of buckets 0-2"].measured < 0.09, "0.1 if nobody pings them"
 
 
 def test_a_neglected_network_is_seen() -> None:
