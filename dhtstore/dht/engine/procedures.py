@@ -100,13 +100,20 @@ class Procedures:
     def _page(
         self, records: list[ProviderRecord], room_bytes: int
     ) -> tuple[list[datagram.Provided], int]:
-        """As many (record, contact) pairs as fit, in order, and their size in bytes."""
+        """As many (record, contact) pairs as fit, in order, and their size in bytes.
+
+        If not even one fits, its record alone, so that asking for pages comes to an end: who
+        asks can look the contact up.
+        """
         pairs: list[datagram.Provided] = []
         used = 0
         for record in records:
             contact = self._keeper.contact_of(record)
             pair = datagram.Provided(record.packed, None if contact is None else contact.packed)
-            size = 1 + _size_bytes(pair.record) + _size_bytes(pair.contact)
+            size = _pair_size_bytes(pair)
+            if used + size > room_bytes and not pairs:
+                pair = datagram.Provided(record.packed)
+                size = _pair_size_bytes(pair)
             if used + size > room_bytes:
                 break
             pairs.append(pair)
@@ -122,6 +129,10 @@ class Procedures:
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
         closest = self._table.closest(number, count, sender.id, ipv6=sender.ipv6)
         return b"".join([peer.packed for peer in closest])
+
+
+def _pair_size_bytes(pair: datagram.Provided) -> int:
+    return 1 + _size_bytes(pair.record) + _size_bytes(pair.contact)
 
 
 def _size_bytes(packed: bytes | None) -> int:

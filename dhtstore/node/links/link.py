@@ -185,8 +185,10 @@ class Link:
                 frame, body = await read_rest(stream, sizes)
             self._own_requests.heard_s = heard_s = now_s()
             event = self._session.receive(frame)
-            if event is None:
-                continue  # nothing that concerns us: a link is not used by that
+            if event is None:  # nothing that concerns us: a link is not used by that
+                self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))
+                body.release()
+                continue
             self._received_s = heard_s
             if isinstance(event, Answered):
                 await self._own_requests.answered(event, body)

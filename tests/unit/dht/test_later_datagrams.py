@@ -7,9 +7,23 @@ import asyncio
 import msgspec
 
 from dhtstore.model.identity import dht_key
-from dhtstore.params import PEER_FAILURES_MAX
+from dhtstore.model.signing import sign
+from dhtstore.params import (
+    DOMAIN_LABEL_MAX_BYTES,
+    FEATURE_NAME_MAX_CHARS,
+    FEATURES_MAX,
+    PEER_FAILURES_MAX,
+)
 from dhtstore.wire import datagram, envelope
-from dhtstore.wire.datagram import UNSUPPORTED, FindNode, Ping, Pong, Unserved
+from dhtstore.wire.datagram import (
+    UNSUPPORTED,
+    FindNode,
+    GetProviders,
+    Ping,
+    Pong,
+    Providers,
+    Unserved,
+)
 from tests.unit.dht.rogue import Rogue
 from tests.unit.dht.world import World, play
 
@@ -85,3 +99,29 @@ def test_a_peer_that_does_not_serve_a_request_is_alive_and_passed_over() -> None
 def test_a_refusal_with_a_code_of_a_later_version_is_one_too() -> None:
     payload = encode({"code": "not-today", "more": [1]})
     assert datagram.decode_response(FindNode(KEY), payload) == Unserved("not-today")
+
+
+def test_providers_with_the_largest_contact_records_are_found_too() -> None:
+    async def scene(world: World) -> None:
+        member, publisher, asker = await world.grow(3)
+        wide = msgspec.structs.replace(
+            publisher.contact_record(),
+            domain="d" * DOMAIN_LABEL_MAX_BYTES,
+            addresses=(("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255", 65535),) * 4,
+            features=tuple(
+                f"{number:f>{FEATURE_NAME_MAX_CHARS}}" for number in range(FEATURES_MAX)
+            ),
+        )
+        contact = sign(wide, world.network, publisher.crypto.node)
+        record = publisher.provider_record(KEY)
+        assert await publisher.dht.provide(KEY, [(record, contact)], timeout_s=9) == 3
+        rogue = await Rogue(world).open()
+        rogue.request(member, encode(["get_providers", KEY, 0]), size_bytes=400)
+        await asyncio.sleep(1)
+        answers = [opened for data in rogue.heard if (opened := envelope.parse(data))]
+        page = datagram.decode_response(GetProviders(KEY, 0), answers[0].frame[21:])
+        assert isinstance(page, Providers)
+        assert [each.record for each in page.providers] == [record.packed]
+        assert await asker.dht.find_contact(publisher.contact.node, timeout_s=9) == contact
+
+    play(scene)
