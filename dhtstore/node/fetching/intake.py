@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from dhtstore.content.dag.walk import Want
 from dhtstore.net.ports import Blocking
@@ -14,17 +13,9 @@ from dhtstore.node.links.link import Link
 from dhtstore.params import FETCH_MEMORY_BYTES, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S
 from dhtstore.tasks import Supervisor
 
-
-class Arrived(NamedTuple):
-    """A block that a holder sent, not verified yet; ``lease`` is of the buffer it lies in, if it
-    has that for itself."""
-
-    link: Link
-    want: Want
-    data: BlockBytes
-    lease: Lease | None
-
-
+# A block that a holder sent, not verified yet, and the lease of the buffer that it lies in, if it
+# has that for itself.
+Arrived = tuple[Link, Want, BlockBytes, Lease | None]
 OnVerified = Callable[[Sequence[Arrived], Sequence[bool]], None]
 
 
@@ -94,4 +85,4 @@ def verify_and_keep(arrived: Sequence[Arrived], keep: Keep | None) -> list[bool]
 
 
 def _size_bytes(arrived: Sequence[Arrived]) -> int:
-    return sum(len(block.data) for block in arrived)
+    return sum(len(data) for _, _, data, _ in arrived)

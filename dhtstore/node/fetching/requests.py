@@ -125,8 +125,8 @@ class Requests:
             self._scheduler.lacks(key, wants[index].sequence, "does not have the block")
             self._holders.account(key).lacked += 1
         lease = arrival.lease if len(arrival.blocks) == 1 else None  # else they share a buffer
-        arrived = [
-            Arrived(link, wants[index], data, lease)
+        arrived: list[Arrived] = [
+            (link, wants[index], data, lease)
             for index, data in arrival.blocks
             if self._scheduler.arrived(key, wants[index].sequence, len(data), now)
         ]

@@ -43,9 +43,9 @@ class Verdicts:
 
 def test_blocks_wait_a_moment_for_others_and_are_verified_together() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([Arrived(link, want_of(b"a", 0), b"a", None)], unfinished=9)
+        intake.take([(link, want_of(b"a", 0), b"a", None)], unfinished=9)
         await asyncio.sleep(FETCH_VERIFY_DELAY_S / 2)
-        intake.take([Arrived(link, want_of(b"b", 1), b"b", None)], unfinished=8)
+        intake.take([(link, want_of(b"b", 1), b"b", None)], unfinished=8)
         await asyncio.sleep(1)
 
     verdicts = Verdicts(story)
@@ -56,7 +56,7 @@ def test_blocks_wait_a_moment_for_others_and_are_verified_together() -> None:
 
 def test_the_last_blocks_are_verified_at_once() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([Arrived(link, want_of(b"a", 0), b"a", None)], unfinished=1)
+        intake.take([(link, want_of(b"a", 0), b"a", None)], unfinished=1)
         await asyncio.sleep(1)
 
     assert Verdicts(story).right == [(0.0, [True])]
@@ -66,7 +66,7 @@ def test_much_is_verified_at_once() -> None:
     much = bytes(FETCH_VERIFY_BYTES)
 
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([Arrived(link, want_of(much, 0), much, None)], unfinished=99)
+        intake.take([(link, want_of(much, 0), much, None)], unfinished=99)
         await asyncio.sleep(1)
 
     assert Verdicts(story).right == [(0.0, [True])]
@@ -75,8 +75,8 @@ def test_much_is_verified_at_once() -> None:
 def test_only_right_blocks_are_kept() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
         arrived = [
-            Arrived(link, want_of(b"a", 0), b"a", None),
-            Arrived(link, want_of(b"b", 1), b"lie", None),
+            (link, want_of(b"a", 0), b"a", None),
+            (link, want_of(b"b", 1), b"lie", None),
         ]
         intake.take(arrived, unfinished=2)
         await asyncio.sleep(1)
@@ -92,9 +92,9 @@ def test_senders_wait_while_more_is_unverified_than_memory_is_meant_for() -> Non
     async def story(world: World, link: Link, intake: Intake) -> None:
         want = want_of(block, 0)
         for _ in range(FETCH_MEMORY_BYTES // MIB):
-            intake.take([Arrived(link, want, block, None)], unfinished=99)
+            intake.take([(link, want, block, None)], unfinished=99)
         assert not intake.crowded
-        intake.take([Arrived(link, want, block, None)], unfinished=99)
+        intake.take([(link, want, block, None)], unfinished=99)
         assert intake.crowded
         await intake.room()
         assert not intake.crowded
