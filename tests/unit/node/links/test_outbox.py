@@ -1,0 +1,89 @@
+"""Frames go out whole and in order, and whoever waits for one learns what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dhtstore.errors import ConnectionLost
+from dhtstore.node.links.frame_io import read_prefix, read_rest
+from dhtstore.node.links.outbox import Outbox
+from dhtstore.params import MIB, OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
+from dhtstore.wire.frames import Blocks, Cancel
+from tests.unit.node.links.ends import Ends, play
+
+LARGE = (Blocks(indices=(0,), sizes=(MIB,), missing=()), bytes(MIB))
+
+
+def test_frames_arrive_in_the_order_in_which_they_were_queued() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        ends.tasks.spawn(outbox.run(), "send")
+        sent = [outbox.queue(Cancel(number)) for number in range(20)]
+        arrived = [await read_rest(ends.far, await read_prefix(ends.far)) for _ in range(20)]
+        assert [frame for frame, _ in arrived] == [Cancel(number) for number in range(20)]
+        assert all(future.done() for future in sent)
+
+    play(scene)
+
+
+def test_what_waits_fails_when_the_link_ends() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        sent = [outbox.queue(Cancel(number)) for number in range(3)]
+        outbox.close(ConnectionLost("the peer is gone"))
+        assert not outbox.open
+        for future in sent:
+            with pytest.raises(ConnectionLost, match="the peer is gone"):
+                await future
+        with pytest.raises(ConnectionLost, match="the peer is gone"):
+            outbox.check()
+
+    play(scene)
+
+
+def test_whoever_gives_up_waiting_leaves_no_half_frame() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        ends.tasks.spawn(outbox.run(), "send")
+        frame, body = LARGE
+        first = outbox.queue(frame, body)
+        await asyncio.sleep(0.005)
+        first.cancel()
+        outbox.queue(Cancel(7))
+        whole, lease = await read_rest(ends.far, await read_prefix(ends.far))
+        assert (whole, len(lease.view)) == (frame, MIB)
+        assert (await read_rest(ends.far, await read_prefix(ends.far)))[0] == Cancel(7)
+
+    play(scene)
+
+
+def test_a_peer_that_reads_nothing_stalls_and_then_loses_the_link() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        for _ in range(40):
+            outbox.queue(*LARGE)
+        sending = ends.tasks.spawn(outbox.run(), "send")
+        await asyncio.sleep(REQUEST_TIMEOUT_S / 2)
+        assert outbox.stalled_s == pytest.approx(REQUEST_TIMEOUT_S / 2, rel=0.1)
+        with pytest.raises(ConnectionLost, match="too slowly"):
+            await sending
+        assert outbox.stalled_s == 0.0
+
+    play(scene)
+
+
+def test_more_frames_than_agreed_are_a_crowd_until_they_were_sent() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        for number in range(OUTGOING_FRAMES_MAX):
+            outbox.queue(Cancel(number))
+        assert not outbox.crowded
+        outbox.queue(Cancel(0))
+        assert outbox.crowded
+        ends.tasks.spawn(outbox.run(), "send")
+        await outbox.room()
+        assert not outbox.crowded
+
+    play(scene)
