@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         ContentInfo,
         DirectoryEntry,
         GetResult,
+        HolderReport,
+        HolderShare,
         ProviderInfo,
         PutResult,
     )
@@ -46,6 +48,8 @@ __all__ = [
     "DhtstoreError",
     "DirectoryEntry",
     "GetResult",
+    "HolderReport",
+    "HolderShare",
     "KnownPeer",
     "NodeIdentity",
     "NodeStatus",
@@ -71,7 +75,8 @@ _HOMES: Final = {
     "dhtstore.api.entry": ("connect", "open"),
     "dhtstore.errors": ("DhtstoreError",),
     "dhtstore.operations.content": (
-        "ContentInfo", "DirectoryEntry", "GetResult", "ProviderInfo", "PutResult",
+        "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "HolderShare", "ProviderInfo",
+        "PutResult",
     ),
     "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
     "dhtstore.operations.nodes": (
