@@ -30,6 +30,8 @@ class Supervisor:
     there instead and need no supervisor.
     """
 
+    __slots__ = ("_closed", "_last", "_on_failure", "_tasks", "_tracer")
+
     def __init__(self, tracer: Tracer = no_trace, on_failure: Failure | None = None) -> None:
         self._tracer, self._on_failure = tracer, on_failure
         self._tasks: dict[int, asyncio.Task[Any]] = {}
