@@ -56,7 +56,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
-        ("memory", "sqlite", "roots", "peers"),
+        ("memory", "sqlite", "roots", "peers", "upgrade"),
         ("pins", "puts", "claims"),
     ),
     "dhtstore.store.files": (("spans", "journal", "source"), ("output",), ("tree_output",)),

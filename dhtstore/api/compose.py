@@ -25,6 +25,7 @@ from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
+from dhtstore.store.ledger.upgrade import upgrade
 
 PORT_TRIES: Final = 8  # a port that is free for UDP may be taken for TCP
 
@@ -71,10 +72,17 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
         streams=TlsTransport(listen.host, node_seed),
         blocking=ThreadBlocking(),
         store=store,
-        ledger=SqliteKeyValue(home.ledger),
+        ledger=_ledger(home),
         tracer=log_event,
     )
     return Node(ports, node_settings)
+
+
+def _ledger(home: Home) -> SqliteKeyValue:
+    ledger = SqliteKeyValue(home.ledger)
+    upgrade(ledger, log_event)
+    home.upgraded()
+    return ledger
 
 
 def log_event(event: str, **fields: object) -> None:

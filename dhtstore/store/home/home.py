@@ -15,7 +15,8 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.store.disk import sync_directory
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
+_READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
 KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
 _KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
 _SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107
@@ -98,14 +99,21 @@ class Home:
         digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
         return _runtime_directory() / f"dhtstore-{digest}.sock"
 
+    def upgraded(self) -> None:
+        """Everything here is of this version's layout: an earlier version must not write to it."""
+        path = self.path / "version"
+        if _read_text(path).strip() != str(LAYOUT_VERSION):
+            write_atomically(path, f"{LAYOUT_VERSION}\n")
+
     def _check_version(self) -> None:
         path = self.path / "version"
         text = _read_text(path)
         if not text:
             write_atomically(path, f"{LAYOUT_VERSION}\n")
-        elif text.strip() != str(LAYOUT_VERSION):
+        elif text.strip() not in _READ_VERSIONS:
             raise HomeUnusable(
-                f"{self.path} has layout {text.strip()[:20]!r}; this version reads {LAYOUT_VERSION}"
+                f"{self.path} has layout {text.strip()[:20]!r}; this version reads up to"
+                f" {LAYOUT_VERSION}: use the version that wrote it, or a newer one"
             )
 
 

@@ -1,0 +1,72 @@
+"""Ledgers of earlier layouts, brought to the one that this version reads.
+
+Layout 1 kept a signed object as an array of its fields with the signature at the end; layout 2
+keeps signature ‖ body, the bytes that were signed (``model.signing``).  The body is the same, so
+signatures hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from dhtstore.errors import IntegrityFailure
+from dhtstore.params import SIGNATURE_BYTES
+from dhtstore.store.ledger.contract import KeyValue, scan_all
+from dhtstore.store.ledger.entries import decode, encode
+from dhtstore.trace import Tracer
+
+LEDGER_LAYOUT: Final = 2
+_LAYOUT_KEY: Final = b"layout"
+_CLAIM_POLICY_AT: Final = 5
+_PUT_POLICY_AT: Final = 4
+
+
+def upgrade(ledger: KeyValue, tracer: Tracer) -> None:
+    """Rewrite what an earlier version wrote, all or nothing; does nothing the second time.
+
+    A row that is damaged stays as it is, with a trace: whoever reads it passes it over.
+    """
+    if ledger.get(_LAYOUT_KEY) is None:
+        ledger.write([*_rewritten(ledger, tracer), (_LAYOUT_KEY, encode(LEDGER_LAYOUT))])
+
+
+def _rewritten(ledger: KeyValue, tracer: Tracer) -> Iterator[tuple[bytes, bytes]]:
+    for prefix, rewrite in _REWRITES.items():
+        for key, value in scan_all(ledger, prefix):
+            try:
+                yield key, rewrite(value)
+            except IntegrityFailure as error:
+                tracer("ledger.damaged", key=key.hex(), error=str(error))
+
+
+def _packed(fields: list[Any]) -> bytes:
+    signature = fields[-1] if fields else None
+    if not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
+        raise IntegrityFailure("a signed object without its signature")
+    return signature + msgspec.msgpack.encode(fields[:-1])
+
+
+def _signed(value: bytes) -> bytes:
+    return _packed(decode(list[Any], value))
+
+
+def _with_policy_at(at: int) -> Callable[[bytes], bytes]:
+    def rewrite(value: bytes) -> bytes:
+        row = decode(list[Any], value)
+        if len(row) <= at or not isinstance(row[at], list):
+            raise IntegrityFailure("a row without its policy")
+        row[at] = _packed(row[at])
+        return encode(row)
+
+    return rewrite
+
+
+_REWRITES: Final[dict[bytes, Callable[[bytes], bytes]]] = {
+    b"policy/": _signed,
+    b"receipt/": _signed,
+    b"claim/": _with_policy_at(_CLAIM_POLICY_AT),
+    b"put/": _with_policy_at(_PUT_POLICY_AT),
+}

@@ -1,0 +1,92 @@
+"""A ledger that the first version wrote, read by this one."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec.structs import astuple
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.network import Network
+from dhtstore.model.policy import Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import check, sign
+from dhtstore.model.unit import Unit
+from dhtstore.net.crypto import Ed25519Crypto
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.entries import part
+from dhtstore.store.ledger.memory import MemoryKeyValue
+from dhtstore.store.ledger.puts import Puts, Receipts
+from dhtstore.store.ledger.roots import Roots
+from dhtstore.store.ledger.upgrade import upgrade
+
+NETWORK = Network("main")
+CRYPTO = Ed25519Crypto(b"n" * 32, b"o" * 32)
+ROOT = Cid.of(b"root")
+UNIT = Unit.of((ROOT,), 4)
+POLICY = sign(Policy(CRYPTO.owner.public_key, ROOT.raw, 7, 3, 0, False), NETWORK, CRYPTO.owner)
+NODE = CRYPTO.node.public_key
+RECEIPT = sign(
+    Receipt(1, "main", b"n" * 20, NODE, UNIT.name, ROOT.raw, 4, 1, POLICY.owner, 7, 9, 0),
+    NETWORK,
+    CRYPTO.node,
+)
+
+
+def first_form(signed: Policy | Receipt) -> list[object]:
+    """As layout 1 had it: the fields, then the signature."""
+    return [*astuple(signed), signed.signature]
+
+
+def first_ledger() -> MemoryKeyValue:
+    policy, encode = first_form(POLICY), msgspec.msgpack.encode
+    owner = part(POLICY.owner)
+    table = MemoryKeyValue()
+    table.write(
+        [
+            (b"policy/" + owner + ROOT.raw, encode(policy)),
+            (
+                b"claim/" + part(UNIT.name) + owner + ROOT.raw,
+                encode([UNIT.name, [ROOT.raw], False, 4, 1, policy]),
+            ),
+            (b"put/" + ROOT.raw, encode(["name", ROOT.raw, 4, 5.0, policy, 1])),
+            (
+                b"receipt/" + part(ROOT.raw) + part(UNIT.name) + RECEIPT.node,
+                encode(first_form(RECEIPT)),
+            ),
+        ]
+    )
+    return table
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_everything_is_there_and_its_signatures_hold(times: int) -> None:
+    table = first_ledger()
+    for _ in range(times):
+        upgrade(table, lambda event, **fields: pytest.fail(event))
+    claims, puts, receipts = Claims(table), Puts(table, Roots(table)), Receipts(table)
+    (claim,) = claims.for_unit(UNIT.name)
+    put = puts.get(ROOT)
+    assert put is not None
+    assert (put.name, put.policy, claim.policy) == ("name", POLICY, POLICY)
+    assert receipts.for_root(ROOT) == [RECEIPT]
+    for signed in (claim.policy, put.policy, *receipts.for_root(ROOT)):
+        check(signed, NETWORK, CRYPTO)
+
+
+def test_a_damaged_row_costs_only_itself() -> None:
+    table, told = first_ledger(), []
+    broken = [b"put/" + ROOT.raw, b"policy/broken", b"claim/broken"]
+    table.write([(broken[0], b"\xc1"), (broken[1], b"\x91\x01"), (broken[2], b"\x90")])
+    upgrade(table, lambda event, **fields: told.append((event, fields["key"])))
+    assert sorted(told) == sorted(("ledger.damaged", key.hex()) for key in broken)
+    assert len(Receipts(table).for_root(ROOT)) == 1
+
+
+def test_a_new_ledger_is_of_the_layout_from_the_first() -> None:
+    table = MemoryKeyValue()
+    upgrade(table, lambda event, **fields: pytest.fail(event))
+    receipts = Receipts(table)
+    receipts.save([RECEIPT])
+    upgrade(table, lambda event, **fields: pytest.fail(event))
+    assert receipts.for_root(ROOT) == [RECEIPT]
