@@ -12,6 +12,8 @@ import asyncio
 import bisect
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.snapshot import BucketSnapshot, TableEntry, TableSnapshot
@@ -32,18 +34,27 @@ async def start_all(population: Population, numbers: Sequence[int]) -> None:
     await asyncio.sleep(0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A running member as others know it; ``place`` is where the latency model has it."""
+
+    peer: Peer
+    place: Any
+    member: Member
+
+
 def fill_tables(population: Population, members: Sequence[Member]) -> None:
     """Fill the tables of running members with each other."""
-    rng = random.Random(derived_seed(population.seed, "warm"))
-    known = [(peer.long_id, peer, member) for member in members for peer in [_peer(member)]]
-    known.sort(key=lambda entry: entry[0])
-    ids = [entry[0] for entry in known]
-    for own, _, member in known:
+    rng, network = random.Random(derived_seed(population.seed, "warm")), population.network
+    known = [_Known(_peer(one), network.machine(one.address).place, one) for one in members]
+    known.sort(key=lambda one: one.peer.long_id)
+    ids = [one.peer.long_id for one in known]
+    for one, own in zip(known, ids, strict=True):
         chosen = [
-            (index, [(known[at][1], known[at][2]) for at in _some(rng, low, high)])
+            (index, [known[at] for at in _some(rng, low, high)])
             for index, low, high in _buckets(own, ids)
         ]
-        _fill(population, member, chosen, rng)
+        _fill(population, one, chosen, rng)
 
 
 def _peer(member: Member) -> Peer:
@@ -73,26 +84,26 @@ def _some(rng: random.Random, low: int, high: int) -> Sequence[int]:
 
 def _fill(
     population: Population,
-    member: Member,
-    chosen: Sequence[tuple[int, list[tuple[Peer, Member]]]],
+    own: _Known,
+    chosen: Sequence[tuple[int, list[_Known]]],
     rng: random.Random,
 ) -> None:
-    now, measured = population.loop.time(), list[float]()
+    now, measured, one_way_s = population.loop.time(), [], population.network.latency.one_way_s
     neighbours_updated_s, buckets = now - _lately(rng), list[BucketSnapshot]()
-    for index, peers in chosen:
+    for index, others in chosen:
         looked_up_s = now - _lately(rng)
-        heard_s = sorted(now - _lately(rng) for _ in peers)
-        entries = [
-            _entry(population, member, peer, other, at_s)
-            for at_s, (peer, other) in zip(heard_s, peers, strict=True)
-        ]
-        measured += [entry.rtt_s for entry in entries]
-        buckets.append(BucketSnapshot(index, looked_up_s, tuple(entries)))
-    rtts_s = rng.sample(measured, min(_RTT_SAMPLES, len(measured)))
+        heard_s = sorted(now - _lately(rng) for _ in others)
+        rtts_s = [2 * one_way_s(own.place, other.place) for other in others]
+        entries = tuple(
+            TableEntry(other.peer, at_s, rtt_s, rtt_s / 8, trusts=True)
+            for other, at_s, rtt_s in zip(others, heard_s, rtts_s, strict=True)
+        )
+        measured += rtts_s
+        buckets.append(BucketSnapshot(index, looked_up_s, entries))
     table = TableSnapshot(neighbours_updated_s, tuple(buckets))
-    node = member.running
-    node.dht.restore_table(table, rtts_s)
-    member.ready = True
+    node = own.member.running
+    node.dht.restore_table(table, rng.sample(measured, min(_RTT_SAMPLES, len(measured))))
+    own.member.ready = True
     # It counts as announced already, at some time within the last interval.
     population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)
 
@@ -100,13 +111,3 @@ def _fill(
 def _lately(rng: random.Random) -> float:
     """How long ago, in seconds, something was done that is done every hour."""
     return rng.random() * BUCKET_REFRESH_INTERVAL_S
-
-
-def _entry(
-    population: Population, member: Member, peer: Peer, other: Member, heard_s: float
-) -> TableEntry:
-    """A peer whose round trip is known and to which our address is proved."""
-    network = population.network
-    own, there = network.machine(member.address), network.machine(other.address)
-    rtt_s = 2 * network.latency.one_way_s(own.place, there.place)
-    return TableEntry(peer, heard_s, rtt_s, rtt_s / 8, trusts=True)
