@@ -63,7 +63,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
         return Experiment(way.scenario, seed, kept, folder=path.parent).run()
 
     code = _run_all(out, ways, run, path.parent, chosen.jobs)
-    print(sweep.told(sweep.estimates(sweep.load(out))))
+    print(sweep.estimates_as_text(sweep.estimates(sweep.load(out))))
     print(f"results in {out}; `report {out}` draws them")
     return code
 

@@ -13,7 +13,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from simulations.lab.many_runs.sweep import Estimate, Sweep, estimates, shown, write_table
+from simulations.lab.many_runs.sweep import (
+    Estimate,
+    Sweep,
+    estimate_as_text,
+    estimates,
+    write_table,
+)
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
 from simulations.results.comparison import flat
@@ -80,7 +86,7 @@ def _estimates(found: Sequence[Estimate]) -> str:
     rows = []
     for one in found:
         what = f"{one.kind} {one.measure}".strip()
-        cells = (*(value for _, value in one.settings), what, shown(one))
+        cells = (*(value for _, value in one.settings), what, estimate_as_text(one))
         rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 

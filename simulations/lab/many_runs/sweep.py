@@ -169,17 +169,17 @@ def write_table(path: Path, found: Sequence[Estimate]) -> Path:
     return table
 
 
-def told(found: Sequence[Estimate]) -> str:
+def estimates_as_text(found: Sequence[Estimate]) -> str:
     """The same for a terminal."""
     lines = []
     for one in found:
         where = " ".join(f"{key}={value}" for key, value in one.settings)
         what = f"{one.kind} {one.measure}".strip()
-        lines.append(f"{where}  {what}: {shown(one)}")
+        lines.append(f"{where}  {what}: {estimate_as_text(one)}")
     return "\n".join(lines)
 
 
-def shown(one: Estimate) -> str:
+def estimate_as_text(one: Estimate) -> str:
     half = one.high - one.mean
     spread = "" if math.isnan(half) else f" ± {half:.2g}"
     return f"{one.mean:.4g}{spread} (n = {one.runs})"
