@@ -10,10 +10,12 @@ from dhtstore.operations.operation import Operation
 
 
 class SignedReceipt(msgspec.Struct, frozen=True):
-    """A holder's receipt with every field, enough to verify it offline.
+    """A holder's receipt with every field.
 
     ``unit`` is a CID where the unit has one root, else the hex of its hash; keys and the signature
-    are hex; times are unix seconds, ``expires`` 0 for "until removed".
+    are hex; times are unix seconds, ``expires`` 0 for "until removed".  ``body`` is what was
+    signed, in hex, with what a later version may have added: enough to verify it offline
+    (docs/protocol.md tells how).
     """
 
     version: int
@@ -29,6 +31,7 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     time: int
     expires: int
     signature: str
+    body: str
 
 
 class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dhtstore.model.cid import Cid
 from tests.cli.conftest import Network
@@ -73,6 +74,11 @@ def test_put_json_has_verifiable_receipts(network: Network) -> None:
         public_key = bytes.fromhex(receipt["public_key"])
         assert receipt["node"] == hashlib.sha256(public_key).hexdigest()[:40]
         assert (receipt["root"], receipt["blocks"]) == (result["cid"], 1)
+        name = receipt["network"].encode()
+        signed = b"dhtstore/receipt/1\0" + bytes((len(name),)) + name
+        signed += bytes.fromhex(receipt["body"])
+        verifier = Ed25519PublicKey.from_public_bytes(public_key)
+        verifier.verify(bytes.fromhex(receipt["signature"]), signed)  # raises
     assert "verified" in node.run("receipts", result["cid"]).text
     rows = [row for row in node.run("list", "--json").json if row["cid"] == result["cid"]]
     assert [(row["name"], row["size"], row["copies"]) for row in rows] == [("note", 100, 3)]

@@ -7,6 +7,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.operations.keeping import SignedReceipt
+from dhtstore.params import SIGNATURE_BYTES
 
 
 def receipt_text(receipt: Receipt) -> SignedReceipt:
@@ -25,6 +26,7 @@ def receipt_text(receipt: Receipt) -> SignedReceipt:
         time=receipt.time,
         expires=receipt.expires,
         signature=receipt.signature.hex(),
+        body=receipt.packed[SIGNATURE_BYTES:].hex(),
     )
 
 
