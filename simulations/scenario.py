@@ -44,7 +44,7 @@ class RunSettings:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
-    ``module``: a Python file with the scenario's own parts, see ``own_module``."""
+    ``module``: a Python file with the scenario's own parts, see ``lab.one_run.scenario_module``."""
 
     scenario: str = text()
     description: str = text()

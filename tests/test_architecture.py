@@ -150,7 +150,35 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "simulations.lab": (("one_run",), ("many_runs",)),
+    "simulations.lab.one_run": (
+        ("cost", "futures", "progress", "recorder", "view", "world_building"),
+        ("world",),
+        ("drivers", "inspector", "sampler", "scenario_module"),
+        ("experiment",),
+    ),
+    "simulations.events": (
+        ("await_counter", "damage", "datagram_dropper", "fault_schedule", "sessions", "workload"),
+        ("churn", "fault_injection", "users"),
+    ),
+    "simulations.results": (("rows",), ("run_data", "run_folder", "summary"), ("comparison",)),
+    "simulations.validation": (
+        ("findings", "lookup_rounds", "theory"),
+        ("lookups", "session_lengths", "table_health"),
+    ),
     "simulations.world": (("trace",), ("loop",), ("network", "ports")),
+    "simulations.world.loop": (
+        ("current_node", "guard", "isolated_loop", "waiting"),
+        ("failures", "node_tasks"),
+        ("schedule",),
+        ("virtual_loop",),
+    ),
+    "simulations.world.network": (
+        ("latency", "machine"),
+        ("network",),
+        ("pipe",),
+        ("stream",),
+        ("streams",),
+    ),
 }
 FILES_IN_A_FOLDER_MAX = 13  # __init__.py not counted
 PURE_ROOMS = ("model", "wire", "content", "transfer", "replication")

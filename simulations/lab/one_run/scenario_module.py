@@ -7,7 +7,7 @@ It may define any of
                                      what users do, instead of [workload]
     async def drive(world, parameters, seed)
                                      anything else that happens, from the begin of the scenario
-                                     (``lab.world.World``)
+                                     (``lab.one_run.world.World``)
     CHECKERS                         further checkers
 
 ``seed`` is what its randomness must come from.  The file is Python that runs as it is: read one
