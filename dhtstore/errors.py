@@ -123,9 +123,12 @@ class UnknownNode(NotFound):
 
 
 class Unreachable(DhtstoreError):
-    """Providers or seeds are known, but none of them answered."""
+    """Providers, seeds or nodes to ask are known, but none of them answered."""
 
-    hint = "try again later; `dhtstore providers CID` shows who holds it, `dhtstore ping` tries one"
+    hint = (
+        "check this machine's connection, or try again later; `dhtstore providers CID` shows who"
+        " holds it, `dhtstore ping` tries one"
+    )
 
 
 class TimedOut(DhtstoreError):

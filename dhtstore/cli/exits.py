@@ -27,7 +27,7 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
 )
 
 HELP: Final = """Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found (nobody provides it),
-4 providers found but none reachable, 5 integrity failure, 6 timed out, 7 fewer copies than
+4 nobody answered who was asked for it, 5 integrity failure, 6 timed out, 7 fewer copies than
 --min-acks, 8 no room here, 9 no node running here, 10 refused by the network, 130 interrupted."""
 
 

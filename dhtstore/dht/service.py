@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.snapshot import TableSnapshot
-from dhtstore.dht.engine.harvest import OnProvider, Provider
+from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import Records
@@ -57,6 +57,7 @@ class DhtService:
         ephemeral: bool,
     ) -> None:
         self._clock, self._endpoint, self._duties = clock, endpoint, duties
+        self._own_record = own_record
         self.rpc = rpc = NodeRpc(
             network=network,
             crypto=crypto,
@@ -68,10 +69,17 @@ class DhtService:
             ephemeral=ephemeral,
         )
         self._lookups = Lookups(rpc.table, rpc.calls, clock)
-        self._records = Records(
-            rpc.table, rpc.calls, rpc.keeper, self._lookups, clock, own_record, ephemeral=ephemeral
-        )
         self._maintenance = Maintenance(rpc, self._lookups, clock, entropy, ephemeral=ephemeral)
+        self._records = Records(
+            rpc.table,
+            rpc.calls,
+            rpc.keeper,
+            self._lookups,
+            clock,
+            own_record,
+            self._maintenance.cut_off,
+            ephemeral=ephemeral,
+        )
 
     # --- life ------------------------------------------------------------------------------
 
@@ -79,6 +87,7 @@ class DhtService:
         """Open the endpoint and give maintenance to the supervisor; raises AddressInUse."""
         await self._endpoint.open(self.rpc.channel.receive, self._duties)
         self.rpc.table.opened_s = self._clock.monotonic_s()
+        self.rpc.table.crowds.set_own(host for host, _ in self._own_record().addresses)
         self._duties.spawn_duty(self._maintenance.run(), "dht-maintenance")
 
     async def stop(self) -> None:
@@ -136,16 +145,18 @@ class DhtService:
         wanted: int,
         timeout_s: float,
         on_provider: OnProvider = lambda provider: None,
-    ) -> list[Provider]:
+    ) -> FoundProviders:
         """Verified providers of ``key``, each once with its newest record; ends early once
         ``wanted`` are known, and at the deadline with those found so far.
 
         ``on_provider`` is told of each when it is first named, with the contact record that is
-        known then; the result may have a newer one."""
+        known then; the result may have a newer one.  Raises Unreachable when none are known here
+        and nobody answered: that is no word on whether there are any."""
         return await self._records.find_providers(key, wanted, timeout_s, on_provider)
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:
-        """The newest contact record of a node that is found, verified."""
+        """The newest contact record of a node that is found, verified; raises as
+        ``find_providers``."""
         return await self._records.find_contact(node, timeout_s)
 
     # --- what is known ---------------------------------------------------------------------

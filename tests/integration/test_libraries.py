@@ -86,7 +86,7 @@ async def live() -> None:
             KEY, [(first.provider_record(), first.record())], timeout_s=TIMEOUT_S
         ) == len(services)
         found = await last.dht.find_providers(KEY, wanted=9, timeout_s=TIMEOUT_S)
-        assert [provider.record for provider in found] == [first.provider_record()]
+        assert [provider.record for provider in found.providers] == [first.provider_record()]
         await second.dht.publish_contact(TIMEOUT_S)
         assert await last.dht.find_contact(second.contact.node, timeout_s=TIMEOUT_S)
         gone = last.contact

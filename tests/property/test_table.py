@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
     BUCKET_REFRESH_INTERVAL_S,
     BUCKET_REPLACEMENTS_MAX,
-    NODES_PER_IP_MAX,
+    NODES_PER_SITE_MAX,
     PEER_FAILURES_MAX,
 )
 
@@ -33,6 +34,10 @@ PEERS: list[Peer] = [
     )
     for i in range(90)
 ]
+# One for each bucket that the peers above can fill, at an address of its own.
+NEWCOMERS: list[Peer] = [
+    peer_of(Contact.of(PublicKey(_rng.randbytes(32)), Address("9.9.9.9", 7400))) for _ in range(400)
+]
 peers = st.sampled_from(PEERS)
 targets = st.binary(min_size=20, max_size=20)
 
@@ -47,7 +52,8 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(peer=peers, rtt_s=st.none() | st.floats(0.001, 2))
     def a_peer_answers(self, peer: Peer, rtt_s: float | None) -> None:
-        was_full = not self.table.has_room_for(peer) and self.table.get(peer) is None
+        had_room, known = self.table.has_room_for(peer), self.table.get(peer) is not None
+        was_full = not had_room and not known
         suspect = self.table.answered(peer, self.now, rtt_s)
         self.answered.add(peer.id)
         if suspect is not None:
@@ -56,7 +62,9 @@ class TableMachine(RuleBasedStateMachine):
             assert found is not None
             assert self.now - found[0].heard_s[found[1]] >= QUESTIONABLE_AFTER_S
         entry = self.table.entry(peer)
-        if entry is not None and entry[0].peers[entry[1]].address == peer.address:
+        assert (entry is not None) == (had_room or known)
+        if entry is not None:
+            assert entry[0].peers[entry[1]].address == peer.address
             self.silent.pop(peer.id, None)
             assert entry[1] == len(entry[0]) - 1, "whoever is heard is at the tail"
 
@@ -129,11 +137,20 @@ class TableMachine(RuleBasedStateMachine):
             assert list(bucket.heard_s) == sorted(bucket.heard_s)
 
     @invariant()
-    def nobody_is_in_twice_and_no_address_too_often(self) -> None:
+    def nobody_is_in_twice(self) -> None:
         ids = [p.id for p in self.table]
         assert len(ids) == len(set(ids))
-        public = [p.ip for p in self.table if not p.private]
-        assert all(public.count(ip) <= NODES_PER_IP_MAX for ip in public)
+
+    @invariant()
+    def a_full_bucket_has_room_for_a_newcomer_just_where_it_holds_a_crowd(self) -> None:
+        sites = Counter(p.site for p in self.table if p.site)
+        for bucket in self.table.buckets:
+            if bucket is None or len(bucket) < KSIZE:
+                continue
+            crowded = any(sites[p.site] > NODES_PER_SITE_MAX for p in bucket.peers)
+            at = self.table.bucket_index(bucket.peers[0])
+            newcomer = next(p for p in NEWCOMERS if self.table.bucket_index(p) == at)
+            assert self.table.has_room_for(newcomer) == crowded
 
 
 TestTable = TableMachine.TestCase

@@ -199,7 +199,7 @@ class UnevenBlocking(InlineBlocking):
 async def providers_seen(node: Node, unit: Unit) -> set[bytes]:
     """Public keys of those a node finds for a unit."""
     found = await node.dht.find_providers(unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=15)
-    return {provider.record.signer for provider in found}
+    return {provider.record.signer for provider in found.providers}
 
 
 def small(capacity_bytes: int, **settings: Any) -> NodeSettings:

@@ -74,8 +74,9 @@ class Bucket:
         columns = (self.peers, self.heard_s, self.srtt_s, self.rttvar_s, map(bool, self.trusts))
         return tuple(map(TableEntry._make, zip(*columns, strict=True)))
 
-    def keep_as_replacement(self, peer: Peer) -> None:
-        """The node seen last is the first to replace."""
+    def keep_as_replacement(self, peer: Peer, *, last: bool = False) -> None:
+        """The node seen last is the first to replace; one of a crowd comes ``last``, after all
+        others, and is the first to be forgotten."""
         self.replacements = [p for p in self.replacements if p.id != peer.id]
-        self.replacements.append(peer)
+        self.replacements.insert(0 if last else len(self.replacements), peer)
         del self.replacements[:-BUCKET_REPLACEMENTS_MAX]

@@ -117,6 +117,16 @@ class Lookup:
                 return False
         return not late
 
+    @property
+    def asked(self) -> int:
+        """How many were asked so far."""
+        return sum(c.state is not _FRESH for c in self._known.values())
+
+    @property
+    def answered(self) -> int:
+        """How many of them answered."""
+        return sum(c.state is _ANSWERED for c in self._known.values())
+
     def result(self) -> list[Peer]:
         """The closest peers that answered, closest first, at most k."""
         return [c.peer for c in self._ranked if c.state is _ANSWERED][: self.k]

@@ -17,6 +17,7 @@ from dhtstore.model.contact import Address, Contact
 from dhtstore.wire.datagram import pack_contact, unpack_contact
 
 _INTERNED_MAX: Final = 32_768  # about 20 MB
+IPV6_SITE_BYTES: Final = 7  # RIPE-690: a home gets a /56, and with it 256 networks of 2**64 hosts
 
 
 class Peer(Node):
@@ -33,7 +34,19 @@ class Peer(Node):
         self.packed = packed
         self.ipv6 = ip.version == 6
         self.loopback = ip.is_loopback
-        self.private = ip.is_private or ip.is_loopback
+        self.site = _site(ip)
+
+
+def site_of(host: str) -> bytes:
+    """What one line to the internet gets: an IPv4 address, or an IPv6 /56 (RIPE-690); b"" for
+    loopback and private addresses, which are nobody's alone."""
+    return _site(ipaddress.ip_address(host))
+
+
+def _site(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
+    if ip.is_private or ip.is_loopback:
+        return b""
+    return ip.packed if ip.version == 4 else ip.packed[:IPV6_SITE_BYTES]
 
 
 _interned: dict[bytes, Peer] = {}

@@ -23,6 +23,7 @@ from dhtstore.params import (
     NODE_ID_BYTES,
     PROVIDER_RECORDS_MAX,
     PROVIDER_RECORDS_PER_PUBLISHER_MAX,
+    PROVIDER_RECORDS_UNSHARED,
     PROVIDER_TTL_S,
     PROVIDERS_PER_KEY_MAX,
     PUBLIC_KEY_BYTES,
@@ -148,12 +149,11 @@ class ProviderStore:
         return Verdict.KEPT if self._has_room(record, providers) else Verdict.FULL
 
     def _has_room(self, record: ProviderRecord, providers: dict[bytes, _Held]) -> bool:
+        if len(providers) >= PROVIDERS_PER_KEY_MAX or self.count >= PROVIDER_RECORDS_MAX:
+            return False
+        contended = self.count >= PROVIDER_RECORDS_UNSHARED
         published = self._per_publisher.get(record.public_key, 0)
-        return (
-            len(providers) < PROVIDERS_PER_KEY_MAX
-            and self.count < PROVIDER_RECORDS_MAX
-            and published < PROVIDER_RECORDS_PER_PUBLISHER_MAX
-        )
+        return not contended or published < PROVIDER_RECORDS_PER_PUBLISHER_MAX
 
     def holds(self, record: ProviderRecord) -> bool:
         """Whether exactly this record is held, so that its signature is already checked."""

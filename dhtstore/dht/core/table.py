@@ -14,11 +14,11 @@ from typing import Final
 from kademlia.node import Node
 
 from dhtstore.dht.core.bucket import Bucket
+from dhtstore.dht.core.crowds import Crowds
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.snapshot import BucketSnapshot, TableSnapshot
 from dhtstore.params import (
     NODE_ID_BYTES,
-    NODES_PER_IP_MAX,
     PEER_FAILURES_MAX,
     K,
 )
@@ -34,11 +34,13 @@ class Table:
     def __init__(self, node: Node, ksize: int = K) -> None:
         self.node, self.ksize = node, ksize
         self.opened_s = 0.0
+        self.crowds = Crowds()
         self.clear()
 
     def clear(self) -> None:
         """Forget everybody."""
         self.buckets: list[Bucket | None] = []
+        self.crowds.clear()
         self.neighbours_updated_s = -math.inf
 
     def snapshot(self) -> TableSnapshot:
@@ -59,6 +61,7 @@ class Table:
             bucket = self._bucket(part.index, part.looked_up_s)
             for one in part.entries:
                 bucket.append(one.peer, one.heard_s, one.rtt_s, one.rttvar_s, one.trusts)
+                self.crowds.enter(one.peer)
 
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self.buckets if bucket)
@@ -94,7 +97,10 @@ class Table:
     def has_room_for(self, peer: Peer) -> bool:
         """Whether an answer from this unknown node would put it into the table."""
         index = self.bucket_index(peer)
-        return index < _BITS and self.room_in(index) > 0 and self._ip_allows(peer)
+        bucket = self.buckets[index] if index < len(self.buckets) else None
+        if bucket is None or len(bucket) < self.ksize:
+            return index < _BITS
+        return self.crowds.giving_way(bucket.peers, peer) >= 0
 
     def answered(
         self, peer: Peer, now: float, rtt_s: float | None = None, *, trusts: bool = False
@@ -106,23 +112,33 @@ class Table:
             return None
         bucket = self._bucket(index, now)
         at = bucket.index(peer.id)
-        moved = at < 0 or bucket.peers[at].address != peer.address
-        if moved and not self._ip_allows(peer):
-            return None
         if at >= 0:
+            self.crowds.leave(bucket.peers[at])
             bucket.heard(at, peer, now, rtt_s, trusts)
-        elif len(bucket) < self.ksize:
+        elif len(bucket) < self.ksize or self._made_room(bucket, peer):
             rtt_s = rtt_s or 0.0
             bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
         else:
-            bucket.keep_as_replacement(peer)
-            if now - bucket.heard_s[0] >= QUESTIONABLE_AFTER_S:
-                return bucket.peers[0]
+            bucket.keep_as_replacement(peer, last=not self.crowds.has_share(peer))
+            silent = now - bucket.heard_s[0] >= QUESTIONABLE_AFTER_S
+            return bucket.peers[0] if silent else None
+        self.crowds.enter(peer)
         return None
+
+    def _made_room(self, bucket: Bucket, newcomer: Peer) -> bool:
+        """Whether one of a crowd gave way in a full bucket; it waits there as a replacement."""
+        at = self.crowds.giving_way(bucket.peers, newcomer)
+        if at < 0:
+            return False
+        crowded = bucket.peers[at]
+        self.crowds.leave(crowded)
+        bucket.drop(at)
+        bucket.keep_as_replacement(crowded, last=True)
+        return True
 
     def failed(self, peer: Peer, now: float) -> bool:
         """A node did not answer.  After several times in a row it goes and the most recent
-        replacement takes its place, if one may enter; True if it went."""
+        replacement takes its place; True if it went."""
         found = self.entry(peer)
         if not found or found[0].peers[found[1]].address != peer.address:
             return False  # somebody else's claim about where this node is
@@ -131,26 +147,21 @@ class Table:
         if bucket.failures[at] < PEER_FAILURES_MAX:
             return False
         self.remove(peer)
-        replacement = self._take_replacement(bucket)
-        if replacement is not None:
+        if bucket.replacements:
+            replacement = bucket.replacements.pop()
             bucket.append(replacement, now, 0.0, 0.0, trusts=False)
+            self.crowds.enter(replacement)
         else:
             bucket.looked_up_s = -math.inf  # to be filled in the next round, not in an hour
         return True
-
-    def _take_replacement(self, bucket: Bucket) -> Peer | None:
-        """The one seen last whose address is not in the table too often by now."""
-        while bucket.replacements:
-            peer = bucket.replacements.pop()
-            if self._ip_allows(peer):
-                return peer
-        return None
 
     def remove(self, peer: Peer) -> None:
         """Forget that node, if it is here."""
         found = self.entry(peer)
         if found:
-            found[0].drop(found[1])
+            bucket, at = found
+            self.crowds.leave(bucket.peers[at])
+            bucket.drop(at)
 
     def closest(
         self, target: int, k: int, exclude: bytes = b"", *, ipv6: bool | None = None
@@ -210,9 +221,3 @@ class Table:
         if bucket is None:
             bucket = self.buckets[index] = Bucket(now)
         return bucket
-
-    def _ip_allows(self, peer: Peer) -> bool:
-        if peer.private:
-            return True
-        same = sum(1 for p in self if p.ip == peer.ip and p.id != peer.id)
-        return same < NODES_PER_IP_MAX

@@ -34,6 +34,21 @@ class Provider:
 OnProvider = Callable[[Provider], None]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundProviders:
+    """What a search found, and how many of the nodes that it ``asked`` had ``answered``."""
+
+    providers: list[Provider]
+    asked: int
+    answered: int
+
+    def extent(self) -> str:
+        """How far a search that found nobody can be believed, in words."""
+        if not self.asked:
+            return "this node knows no other node"
+        return f"{self.answered} of {self.asked} nodes asked answered"
+
+
 class ProviderHarvest:
     """Gathers the providers of one key from local and remote answers; ``on_provider`` is told
     of each when it is found."""

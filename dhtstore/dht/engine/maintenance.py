@@ -69,6 +69,13 @@ class Maintenance:
             await self._refresh()
             await self._rest(MAINTENANCE_INTERVAL_S * self._rng.uniform(0.8, 1.2))
 
+    def cut_off(self) -> bool:
+        """Whether others were known once and nobody is now; they are asked again at once then."""
+        lost = bool(self._seeds) and not len(self._rpc.table)
+        if lost:
+            self._met_nobody.set()
+        return lost
+
     async def _rest(self, pause_s: float) -> None:
         """Until maintenance is due, or a bootstrap met nobody."""
         with contextlib.suppress(TimeoutError):

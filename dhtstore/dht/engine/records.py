@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 from kademlia.node import Node, NodeHeap
 
+from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_stores import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
-from dhtstore.dht.engine.harvest import ContactHarvest, OnProvider, Provider, ProviderHarvest
+from dhtstore.dht.engine.harvest import (
+    ContactHarvest,
+    FoundProviders,
+    OnProvider,
+    ProviderHarvest,
+)
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
+from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, contact_key
 from dhtstore.model.provider_record import ProviderRecord
@@ -35,7 +42,9 @@ _HELD: Final = (Verdict.KEPT.value, Verdict.HELD_NEWER.value)  # it is found the
 
 
 class Records:
-    """Publishes and finds the records of one node; an ``ephemeral`` one keeps none itself."""
+    """Publishes and finds the records of one node; an ``ephemeral`` one keeps none itself.
+
+    ``cut_off`` is asked, when there was nobody to ask, whether others were known once."""
 
     def __init__(
         self,
@@ -45,12 +54,13 @@ class Records:
         lookups: Lookups,
         clock: Clock,
         own_record: Callable[[], ContactRecord],
+        cut_off: Callable[[], bool],
         *,
         ephemeral: bool,
     ) -> None:
         self._table, self._calls, self._keeper = table, calls, keeper
         self._lookups, self._clock = lookups, clock
-        self._own_record, self._ephemeral = own_record, ephemeral
+        self._own_record, self._cut_off, self._ephemeral = own_record, cut_off, ephemeral
 
     # --- storing ---------------------------------------------------------------------------
 
@@ -116,26 +126,44 @@ class Records:
 
     async def find_providers(
         self, key: DhtKey, wanted: int, timeout_s: float, on_provider: OnProvider
-    ) -> list[Provider]:
+    ) -> FoundProviders:
         """Verified providers of ``key``, each once with its newest record; ends early once
         ``wanted`` are known, and at the deadline with those found so far.
 
-        ``on_provider`` is told of each when it is first named."""
+        ``on_provider`` is told of each when it is first named.  Raises Unreachable when nobody
+        answered, unless some are known here."""
         self._keeper.tick()
         harvest = ProviderHarvest(self._keeper, key, wanted, self._clock.unix_s, on_provider)
-        if not harvest.take_local():
-            crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
-            harvest.crawl = crawl
-            await within(timeout_s, crawl)
-        return harvest.providers()
+        if harvest.take_local():
+            return FoundProviders(harvest.providers(), 0, 0)
+        crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
+        harvest.crawl = crawl
+        await within(timeout_s, crawl)
+        found = harvest.providers()
+        if not found:
+            self._check_answered(crawl.lookup)
+        return FoundProviders(found, crawl.lookup.asked, crawl.lookup.answered)
 
     async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
-        """The newest contact record of a node that is found, verified."""
+        """The newest contact record of a node that is found, verified.  Raises Unreachable when
+        nobody answered, unless one is known here."""
         self._keeper.tick()
         harvest = ContactHarvest(self._keeper, node, self._clock.unix_s)
         key = contact_key(node)
-        await within(timeout_s, self._lookups.crawl(key, FindContact(key), harvest.on_answer))
+        crawl = self._lookups.crawl(key, FindContact(key), harvest.on_answer)
+        await within(timeout_s, crawl)
+        if harvest.newest is None:
+            self._check_answered(crawl.lookup)
         return harvest.newest
+
+    def _check_answered(self, lookup: Lookup) -> None:
+        """That nothing was found means something only if somebody was asked and answered, or if
+        there never was anybody else; raises Unreachable."""
+        asked = lookup.asked
+        if asked and not lookup.answered:
+            raise Unreachable(f"none of {asked} known nodes answered")
+        if not asked and self._cut_off():
+            raise Unreachable("none of the nodes that were known here answers any more")
 
 
 def _is_kept(answer: object) -> bool:

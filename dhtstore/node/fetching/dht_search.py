@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from dhtstore.dht.engine.harvest import OnProvider, Provider
+from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
@@ -23,7 +23,7 @@ class ProviderLookups(Protocol):
 
     async def find_providers(
         self, key: DhtKey, *, wanted: int, timeout_s: float, on_provider: OnProvider
-    ) -> list[Provider]: ...
+    ) -> FoundProviders: ...
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None: ...
 
@@ -40,13 +40,14 @@ class DhtSearch:
         """Dial PROVIDERS_ASKED of those that the lookup names."""
         dials = _Dials(self, finds)
         try:
-            providers = await self.dht.find_providers(
+            found = await self.dht.find_providers(
                 unit.key,
                 wanted=PROVIDERS_ASKED + len(self.unreached),
                 timeout_s=LOOKUP_TIMEOUT_S,
                 on_provider=dials.named,
             )
-            await dials.finish(providers)
+            await dials.finish(found.providers)
+            finds.searched(found.extent())
         finally:
             await dials.close()
 

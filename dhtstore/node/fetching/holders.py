@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dhtstore.errors import LocalProtocolError
+from dhtstore.errors import LocalProtocolError, Unreachable
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.report import HolderAccount
@@ -25,6 +25,8 @@ class UnitHolders:
     anybody: bool = False  # whether a holder was ever named, reached or not
     searching: bool = False
     searches: int = 0  # since the last block of this unit
+    extent: str = ""  # how far the last search can be believed, if it found nobody
+    unreachable: str = ""  # why the last search asked nobody
 
     @property
     def exhausted(self) -> bool:
@@ -122,7 +124,11 @@ class Holders:
 
     async def _run_search(self, known: UnitHolders) -> None:
         finds = _Finds(self, known)
-        await self._search.search(known.unit, finds)
+        known.unreachable = ""
+        try:
+            await self._search.search(known.unit, finds)
+        except Unreachable as error:
+            known.unreachable = str(error)
         known.searching = False
         if not finds.anybody:
             known.searches = LOOKUPS_PER_UNIT_MAX
@@ -185,3 +191,6 @@ class _Finds:
         self.anybody = self.known.anybody = True
         account = self.holders.account(key)
         account.unreached = account.failed = why
+
+    def searched(self, extent: str) -> None:
+        self.known.extent = extent

@@ -140,8 +140,11 @@ class Requests:
     def _give_up(self, sequence: int, known: UnitHolders) -> NoReturn:
         cid = self._wants[sequence].cid
         error: DhtstoreError
-        if not known.anybody:
-            error = NotFound(f"nobody provides {cid}")
+        if not known.anybody and known.unreachable:
+            error = Unreachable(f"cannot tell who provides {cid}: {known.unreachable}")
+        elif not known.anybody:
+            extent = f" ({known.extent})" if known.extent else ""
+            error = NotFound(f"nobody provides {cid}{extent}")
         elif self._holders.banned:
             error = IntegrityFailure(f"no holder gives the right bytes of {cid}")
         else:

@@ -20,12 +20,16 @@ class Finds(Protocol):
     def unreached(self, key: PublicKey, why: str) -> None:
         """There is a holder, and no way to it."""
 
+    def searched(self, extent: str) -> None:
+        """The search is over; how far it can be believed if it found nobody, in words."""
+
 
 class HolderSearch(Protocol):
     async def search(self, unit: Unit, finds: Finds) -> None:
         """Look for holders of a unit, until there are no more to come.
 
-        Called again when those found before are used up.  Nobody found is no error.
+        Called again when those found before are used up.  Nobody found is no error; that nobody
+        could be asked is Unreachable.
         """
 
 

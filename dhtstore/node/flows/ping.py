@@ -28,7 +28,8 @@ async def ping(identity: Identity, reach: Reach, target: str) -> PingResult:
     """Measure a round trip to ``target``: a node id or public key in hex, a ticket or HOST:PORT.
 
     Raises UsageError, InvalidTicket, RefusedByNetwork, UnknownNode (no address known),
-    ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers).
+    ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers, or nobody
+    who may know them).
     """
     contacts = await _contacts(identity, reach, target)
     if contacts[0].node == identity.node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.dht.engine.harvest import Provider
+from dhtstore.dht.engine.harvest import FoundProviders, Provider
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
@@ -16,20 +16,28 @@ from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
 async def providers(
     session: FetchSession, dht: DhtService, root: Cid, names: tuple[str, ...]
 ) -> list[ProviderInfo]:
-    """By node id; raises NotFound when there are none, and what ``FetchSession.ask`` raises."""
-    found = await session.resolve(root, names)
-    rows = await unit_providers(dht, found.place.unit)
-    if not rows:
-        raise NotFound(f"nobody provides {found.cid}")
-    return rows
+    """By node id; raises NotFound when there are none, Unreachable when nobody answers, and what
+    ``FetchSession.ask`` raises."""
+    resolved = await session.resolve(root, names)
+    found = await _search(dht, resolved.place.unit)
+    if not found.providers:
+        raise NotFound(f"nobody provides {resolved.cid} ({found.extent()})")
+    return _rows(found)
 
 
 async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderInfo]:
-    """Everybody who says that it holds the unit, by node id."""
-    found = await dht.find_providers(
+    """Everybody who says that it holds the unit, by node id; raises Unreachable."""
+    return _rows(await _search(dht, unit))
+
+
+async def _search(dht: DhtService, unit: Unit) -> FoundProviders:
+    return await dht.find_providers(
         unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
     )
-    return sorted((_row(each) for each in found), key=lambda row: row.node)
+
+
+def _rows(found: FoundProviders) -> list[ProviderInfo]:
+    return sorted((_row(each) for each in found.providers), key=lambda row: row.node)
 
 
 def _row(provider: Provider) -> ProviderInfo:

@@ -41,7 +41,8 @@ async def node_status(
 
 
 async def root_status(session: FetchSession, puts: Puts, dht: DhtService, root: Cid) -> RootStatus:
-    """Asks the network, one unit after the other; raises what ``FetchSession.units`` raises."""
+    """Asks the network, one unit after the other; raises Unreachable when nobody answers, and what
+    ``FetchSession.units`` raises."""
     record = await session.disk.blocking.run(puts.get, root)
     rows = []
     for unit in await session.units(root):

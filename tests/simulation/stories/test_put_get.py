@@ -156,7 +156,7 @@ def test_many_dead_providers_do_not_hide_the_living_ones() -> None:
         [unit] = units_of(lab.nodes[2], result)
         found = await reader.dht.find_providers(unit.key, wanted=64, timeout_s=15)
         for node in with_copy:
-            if node.public_key != found[-1].record.signer:
+            if node.public_key != found.providers[-1].record.signer:
                 lab.crash(node)
         assert await get_bytes(reader, result.cid) == CONTENT
 

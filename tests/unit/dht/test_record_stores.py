@@ -115,6 +115,7 @@ def test_caps_hold_and_room_returns_with_expiry(
 ) -> None:
     monkeypatch.setattr(record_stores, "PROVIDERS_PER_KEY_MAX", 3)
     monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_PER_PUBLISHER_MAX", 2)
+    monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_UNSHARED", 2)
     monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_MAX", 5)
     keys = [bytes((n,)) * 20 for n in range(4)]
     for key in keys[:2]:
@@ -166,3 +167,14 @@ def test_a_contact_record_beyond_its_limits_is_malformed(changes: dict[str, Any]
     store.tick(0.0, UNIX_S)
     assert store.add(contact(**changes)) is Verdict.MALFORMED
     assert store.count == 0
+
+
+def test_a_publisher_has_no_limit_of_its_own_while_there_is_room_for_others(
+    store: ProviderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_PER_PUBLISHER_MAX", 2)
+    monkeypatch.setattr(record_stores, "PROVIDER_RECORDS_UNSHARED", 4)
+    for number in range(4):
+        assert store.add(record(1, key=bytes((number,)) * 20)) is Verdict.KEPT
+    assert store.add(record(1, key=bytes((9,)) * 20)) is Verdict.FULL
+    assert store.add(record(2, key=bytes((9,)) * 20)) is Verdict.KEPT

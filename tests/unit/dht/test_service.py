@@ -8,10 +8,15 @@ import pytest
 
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.engine.upkeep import Upkeep
-from dhtstore.errors import ConnectionLost
+from dhtstore.errors import ConnectionLost, Unreachable
 from dhtstore.model.contact import Address, Contact
-from dhtstore.model.identity import PublicKey, dht_key, distance
-from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, MAINTENANCE_INTERVAL_S, K
+from dhtstore.model.identity import PublicKey, dht_key, distance, node_id
+from dhtstore.params import (
+    BUCKET_REFRESH_INTERVAL_S,
+    MAINTENANCE_INTERVAL_S,
+    PEER_FAILURES_MAX,
+    K,
+)
 from dhtstore.wire.datagram import Ping, Pong, pack_address
 from tests.unit.dht.world import HOUR_S, Member, World, play
 
@@ -26,7 +31,7 @@ def test_a_network_of_one_keeps_and_finds_its_own_records() -> None:
     async def scene(world: World) -> None:
         (alone,) = await world.grow(1)
         assert await alone.provide(KEY) == 1
-        found = await alone.dht.find_providers(KEY, wanted=3, timeout_s=5)
+        found = (await alone.dht.find_providers(KEY, wanted=3, timeout_s=5)).providers
         assert [p.record.public_key for p in found] == [alone.crypto.node.public_key]
         assert found[0].contact is not None
         assert await alone.dht.lookup(KEY, timeout_s=5) == []
@@ -74,7 +79,7 @@ def test_several_providers_of_one_key_are_all_found_newest_first_of_each() -> No
         for provider in members[:12]:
             await provider.provide(KEY)
         await members[3].provide(KEY, sequence=9)
-        found = await members[-1].dht.find_providers(KEY, wanted=64, timeout_s=15)
+        found = (await members[-1].dht.find_providers(KEY, wanted=64, timeout_s=15)).providers
         sequences = {p.record.public_key: p.record.sequence for p in found}
         assert len(found) == len(sequences) == 12
         assert sequences[members[3].crypto.node.public_key] == 9
@@ -89,10 +94,10 @@ def test_a_search_that_needs_one_provider_ends_before_the_lookup_would() -> None
         await members[0].provide(KEY)
         outside = next(m for m in members if not m.dht.records_held)
         before = world.net.trace.entries
-        assert len(await outside.dht.find_providers(KEY, wanted=1, timeout_s=15)) == 1
+        assert len((await outside.dht.find_providers(KEY, wanted=1, timeout_s=15)).providers) == 1
         one = world.net.trace.entries - before
         before = world.net.trace.entries
-        assert len(await outside.dht.find_providers(KEY, wanted=9, timeout_s=15)) == 1
+        assert len((await outside.dht.find_providers(KEY, wanted=9, timeout_s=15)).providers) == 1
         assert one < (world.net.trace.entries - before) / 2
 
     play(scene)
@@ -105,7 +110,7 @@ def test_records_are_found_when_the_publisher_and_half_the_holders_are_dead() ->
         for victim in [members[0], *_closest(world, KEY)[::2]]:
             world.net.crash(victim.address)
         asker = next(m for m in members if world.net.is_open(m.address) and not m.dht.records_held)
-        found = await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        found = (await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)).providers
         assert [p.record.public_key for p in found] == [members[0].crypto.node.public_key]
 
     play(scene)
@@ -115,7 +120,7 @@ def test_everything_works_with_lost_datagrams() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(30)
         assert await members[3].provide(KEY) >= K - 2
-        assert await members[9].dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert (await members[9].dht.find_providers(KEY, wanted=1, timeout_s=15)).providers
 
     play(scene, loss=0.05)
 
@@ -142,7 +147,7 @@ def test_an_ephemeral_node_is_answered_and_never_remembered() -> None:
         client = world.add(ephemeral=True, storage=False)
         await client.dht.start()
         assert await client.dht.bootstrap([members[3].contact]) == 1
-        assert await client.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert (await client.dht.find_providers(KEY, wanted=1, timeout_s=15)).providers
         assert await client.provide(dht_key(b"other")) == 10
         assert client.dht.records_held == 0
         assert client.contact.node not in {c.node for m in members for c in m.dht.contacts()}
@@ -260,3 +265,58 @@ def test_one_seed_gives_one_run() -> None:
 
     assert play(scene, seed=5, loss=0.05) == play(scene, seed=5, loss=0.05)
     assert play(scene, seed=5)[0] != play(scene, seed=6)[0]
+
+
+def test_a_lookup_that_nobody_answers_is_told_apart_from_one_that_finds_nothing() -> None:
+    async def scene(world: World) -> None:
+        asker, *others = await world.grow(5)
+        stranger = node_id(PublicKey(bytes(32)))
+        nothing = await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert nothing.providers == []
+        assert nothing.extent() == "4 of 4 nodes asked answered"
+        assert await asker.dht.find_contact(stranger, timeout_s=15) is None
+        for other in others[1:]:
+            world.net.crash(other.address)
+        few = await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert few.extent() == "1 of 4 nodes asked answered"
+        world.net.crash(others[0].address)
+        with pytest.raises(Unreachable, match="none of 4 known nodes answered"):
+            await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        with pytest.raises(Unreachable, match="none of 4 known nodes answered"):
+            await asker.dht.find_contact(stranger, timeout_s=15)
+
+    play(scene)
+
+
+def test_a_node_whose_table_ran_empty_does_not_claim_that_nothing_exists() -> None:
+    async def scene(world: World) -> None:
+        first, cut_off = await world.grow(2)
+        world.net.crash(first.address)
+        for _ in range(PEER_FAILURES_MAX):
+            with pytest.raises(Unreachable):
+                await cut_off.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert cut_off.dht.contacts() == []
+        with pytest.raises(Unreachable, match="any more"):
+            await cut_off.dht.find_providers(KEY, wanted=1, timeout_s=15)
+
+    play(scene)
+
+
+def test_what_is_known_here_is_found_though_nobody_answers() -> None:
+    async def scene(world: World) -> None:
+        first, second = await world.grow(2)
+        await first.provide(KEY)
+        world.net.crash(first.address)
+        found = await second.dht.find_providers(KEY, wanted=9, timeout_s=15)
+        assert [p.record.public_key for p in found.providers] == [first.crypto.node.public_key]
+
+    play(scene)
+
+
+def test_a_network_of_one_says_that_it_is_alone() -> None:
+    async def scene(world: World) -> None:
+        (alone,) = await world.grow(1)
+        found = await alone.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert found.extent() == "this node knows no other node"
+
+    play(scene)

@@ -307,6 +307,32 @@ def test_a_holder_of_half_the_blocks_gives_that_half() -> None:
     play(scene)
 
 
+def test_that_nobody_answered_is_not_told_as_not_found() -> None:
+    class Unanswered:
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            raise Unreachable("none of 7 known nodes answered")
+
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        with pytest.raises(Unreachable, match="none of 7 known nodes answered"):
+            await fetch(a, FileWalk(Cid.of(b"?")), Unanswered(), Delivery())
+
+    play(scene)
+
+
+def test_not_found_tells_how_many_answered() -> None:
+    class Partial:
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            finds.searched("2 of 7 nodes asked answered")
+
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        with pytest.raises(NotFound, match=r"\(2 of 7 nodes asked answered\)"):
+            await fetch(a, FileWalk(Cid.of(b"?")), Partial(), Delivery())
+
+    play(scene)
+
+
 def test_nobody_who_provides_is_not_found() -> None:
     async def scene(world: World) -> None:
         a = await world.peer("a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
-from dhtstore.dht.engine.harvest import OnProvider, Provider
+from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey
 from dhtstore.model.provider_record import ProviderRecord
@@ -37,12 +37,12 @@ class ScriptedLookups:
 
     async def find_providers(
         self, key: DhtKey, *, wanted: int, timeout_s: float, on_provider: OnProvider
-    ) -> list[Provider]:
+    ) -> FoundProviders:
         self.wanted.append(wanted)
         for each in self.named:
             on_provider(each)
             await asyncio.sleep(1)
-        return self.named if self.found is None else self.found
+        return FoundProviders(self.named if self.found is None else self.found, 3, 2)
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:
         return self.contacts.get(node)
@@ -56,12 +56,16 @@ class Clocked:
     start_s: float
     links: dict[PublicKey, int] = field(default_factory=dict)
     failures: dict[PublicKey, int] = field(default_factory=dict)
+    extent: str = ""
 
     def connected(self, link: Link) -> None:
         self.links[link.public_key] = int(self.world.loop.time() - self.start_s)
 
     def unreached(self, key: PublicKey, why: str) -> None:
         self.failures[key] = int(self.world.loop.time() - self.start_s)
+
+    def searched(self, extent: str) -> None:
+        self.extent = extent
 
 
 async def search(world: World, own: Peer, lookups: ScriptedLookups) -> Clocked:

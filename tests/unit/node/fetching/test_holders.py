@@ -143,15 +143,32 @@ def test_a_search_that_finds_nobody_is_the_last(found: list[PublicKey]) -> None:
 def test_a_search_that_fails_ends_the_fetch_that_asks_next() -> None:
     class Failing:
         async def search(self, unit: Unit, finds: Finds) -> None:
-            raise Unreachable("no way")
+            raise LocalProtocolError("a defect")
 
     async def scene(world: World) -> None:
         holders = Holders(Failing())
         holders.check()
         holders.search(holders.of(UNIT))
         await asyncio.sleep(1)
-        with pytest.raises(Unreachable):
+        with pytest.raises(LocalProtocolError):
             holders.check()
+        await holders.close()
+
+    play(scene)
+
+
+def test_a_search_that_nobody_answers_is_the_last_and_says_so() -> None:
+    class Unanswered:
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            raise Unreachable("none of 7 known nodes answered")
+
+    async def scene(world: World) -> None:
+        holders = Holders(Unanswered())
+        await searched(holders)
+        holders.check()
+        known = holders.of(UNIT)
+        assert known.unreachable == "none of 7 known nodes answered"
+        assert known.exhausted
         await holders.close()
 
     play(scene)
