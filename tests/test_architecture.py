@@ -63,7 +63,16 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.home": (("home",), ("owner_key", "places")),
     "dhtstore.net": (
         ("ports",),
-        ("accepting", "addresses", "certificate", "clock", "crypto", "threads", "tls_engine"),
+        (
+            "accepting",
+            "addresses",
+            "certificate",
+            "clock",
+            "crypto",
+            "threads",
+            "tls_engine",
+            "wide_socket",
+        ),
         ("tls_inflow",),
         ("tls_stream",),
         ("local", "tcp", "udp"),

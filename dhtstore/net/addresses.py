@@ -8,12 +8,13 @@ import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from dhtstore.errors import UsageError
 from dhtstore.model.contact import Address
 
 T = TypeVar("T")
+MAPPED: Final = "::ffff:"  # IPv4 on a socket of IPv6 (RFC 4291 section 2.5.5.2)
 _RESOLVE_TIMEOUT_S = 5.0
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only
 # makes the kernel choose the interface that faces the internet.
@@ -40,6 +41,11 @@ def _outward(version: int) -> str | None:
         sock.connect((probe, 9))
         return str(sock.getsockname()[0])
     return None
+
+
+def address_of(peer: Any) -> Address:
+    """That of a peer as a socket tells it: IPv4 in its own spelling, without a scope."""
+    return Address(peer[0].removeprefix(MAPPED), peer[1])
 
 
 async def resolve(host: str, port: int) -> tuple[Address, ...]:

@@ -66,8 +66,9 @@ class Endpoint(Protocol):
     async def open(self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor) -> None:
         """Bind and start receiving; raises AddressInUse.
 
-        The loops that receive and send are ``duties``, whose end their owner hears of; a
-        callback that raises ends the one that receives.
+        What the callback sends to the source of its datagram leaves from the address that the
+        datagram came to.  The loops that receive and send are ``duties``, whose end their owner
+        hears of; a callback that raises ends the one that receives.
         """
 
     def send(self, data: bytes, to: Address) -> bool:

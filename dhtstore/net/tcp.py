@@ -15,7 +15,7 @@ from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, Refused
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.accepting import next_connection
-from dhtstore.net.addresses import oldest_of_busiest_host
+from dhtstore.net.addresses import address_of, oldest_of_busiest_host
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
@@ -114,7 +114,7 @@ class TlsTransport:
                 oldest = oldest_of_busiest_host(self._handshakes)
                 del self._handshakes[oldest]
                 oldest.abort()
-            self._serving.spawn(self._serve(sock, Address(*peer[:2]), on_stream), "serve-stream")
+            self._serving.spawn(self._serve(sock, address_of(peer), on_stream), "serve-stream")
             await asyncio.sleep(0)  # it begins before the next one is counted
 
     async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
@@ -162,6 +162,8 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     sock = _new_socket(host)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # as the UDP socket
         sock.bind((host, port))
         sock.listen(LISTEN_BACKLOG)
     except OSError as error:

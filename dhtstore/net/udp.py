@@ -1,5 +1,7 @@
 """One UDP socket on asyncio-dgram, with bounded queues in both directions.
 
+On all addresses of a machine it answers from the one that was asked (``wide_socket``).
+
 asyncio-dgram's receive queue has no bound and a bad destination closes its transport for ever,
 so the queue is replaced by one that drops and counts, and every destination is checked first.
 """
@@ -17,6 +19,8 @@ from asyncio_dgram.aio import DatagramServer, Protocol
 
 from dhtstore.errors import AddressInUse, LocalProtocolError
 from dhtstore.model.contact import Address, routable
+from dhtstore.net.addresses import MAPPED, address_of
+from dhtstore.net.wide_socket import Ends, WideSocket
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from dhtstore.tasks import Supervisor, all_ended
 
@@ -24,7 +28,6 @@ RX_QUEUE_MAX: Final = 1024
 TX_QUEUE_MAX: Final = 1024
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # the kernel cuts it to net.core.rmem_max
 _CHECKED_MAX: Final = 4096
-_MAPPED: Final = "::ffff:"
 
 
 class _DroppingQueue(asyncio.Queue[Any]):
@@ -52,12 +55,14 @@ class UdpEndpoint:
         self._transport: asyncio.DatagramTransport | None = None
         self._local: Address | None = None
         self._family = 6 if ":" in host else 4
+        self._wide = ipaddress.ip_address(host).is_unspecified
+        self._asked: tuple[Address, Ends] | None = None  # by the datagram that is handled just now
         self._received: _DroppingQueue = _DroppingQueue()
         self._errors = _ForgettingQueue()
-        self._waiting: deque[tuple[bytes, tuple[str, int]]] = deque()
+        self._waiting: deque[tuple[bytes, Any]] = deque()
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
-        self._checked: dict[Address, tuple[str, int] | None] = {}
+        self._checked: dict[Address, tuple[str, int] | Ends | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -76,14 +81,15 @@ class UdpEndpoint:
         self._local = Address(name[0], name[1])
         stream = DatagramServer(cast(Any, transport), self._received, self._errors, self._drained)
         self._stream = stream
+        receive = self._receive_wide if self._wide else self._receive
         self._tasks = [
-            duties.spawn_duty(self._receive(stream, on_datagram), "receive-datagrams"),
+            duties.spawn_duty(receive(stream, on_datagram), "receive-datagrams"),
             duties.spawn_duty(self._transmit(stream), "send-datagrams"),
         ]
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if self._family == 6 else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock = WideSocket(family) if self._wide else socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -101,7 +107,18 @@ class UdpEndpoint:
     ) -> None:
         while True:
             data, source = await stream.recv()
-            on_datagram(data, _plain(source))
+            on_datagram(data, address_of(source))
+
+    async def _receive_wide(
+        self, stream: DatagramServer, on_datagram: Callable[[bytes, Address], None]
+    ) -> None:
+        ends: Any  # ``Ends``: what WideSocket gives, the stream hands on
+        while True:
+            data, ends = await stream.recv()
+            source = address_of(ends.peer)
+            self._asked = source, ends
+            on_datagram(data, source)
+            self._asked = None
 
     def send(self, data: bytes, to: Address) -> bool:
         """See ``net.ports.Endpoint.send``."""
@@ -114,7 +131,7 @@ class UdpEndpoint:
             return True
         return self._wait_in_line(data, destination)
 
-    def _wait_in_line(self, data: bytes, destination: tuple[str, int]) -> bool:
+    def _wait_in_line(self, data: bytes, destination: tuple[str, int] | Ends) -> bool:
         """The kernel's buffer is full: keep the datagram, if there is room, until it is not."""
         if len(self._waiting) >= TX_QUEUE_MAX:
             return False
@@ -129,15 +146,18 @@ class UdpEndpoint:
             while self._waiting:
                 await stream.send(*self._waiting.popleft())
 
-    def _destination(self, to: Address) -> tuple[str, int] | None:
+    def _destination(self, to: Address) -> tuple[str, int] | Ends | None:
         """The socket's form of an address, None if nothing can be sent there."""
+        if self._asked is not None and self._asked[0] == to:
+            return self._asked[1]
         try:
             return self._checked[to]
         except KeyError:
             if len(self._checked) >= _CHECKED_MAX:
                 self._checked.clear()
-            self._checked[to] = form = self._socket_form(to)
-            return form
+            form = self._socket_form(to)
+            self._checked[to] = found = Ends(form, b"") if form and self._wide else form
+            return found
 
     def _socket_form(self, to: Address) -> tuple[str, int] | None:
         if not routable(to):
@@ -146,7 +166,7 @@ class UdpEndpoint:
         if self._family == 4:
             return (to.host, to.port) if ip.version == 4 else None
         if ip.version == 4:
-            return (_MAPPED + to.host, to.port) if self._host == "::" else None
+            return (MAPPED + to.host, to.port) if self._host == "::" else None
         return to.host, to.port
 
     async def close(self) -> None:
@@ -158,8 +178,3 @@ class UdpEndpoint:
         await all_ended(self._tasks)
         stream.close()
         self._waiting.clear()
-
-
-def _plain(source: Any) -> Address:
-    """Where a datagram came from, IPv4 in its own spelling, without a scope."""
-    return Address(source[0].removeprefix(_MAPPED), source[1])

@@ -255,3 +255,17 @@ async def test_running_out_of_descriptors_ends_no_duty(monkeypatch: pytest.Monke
     assert duties.ended.empty()
     await client.close()
     await transport.close()
+
+
+async def test_ipv4_on_a_socket_of_both_families_is_told_as_ipv4() -> None:
+    both, client = TlsTransport("::", SEED), TlsTransport("127.0.0.1", b"c" * 32)
+    accepted: asyncio.Queue[Address] = asyncio.Queue()
+
+    async def note(stream: Stream) -> None:
+        accepted.put_nowait(stream.remote)
+
+    await both.listen(0, note, Supervisor())
+    await client.dial(Address("127.0.0.1", both.port), None, 5.0)
+    assert (await asyncio.wait_for(accepted.get(), 5)).host == "127.0.0.1"
+    await client.close()
+    await both.close()

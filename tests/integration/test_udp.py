@@ -107,3 +107,63 @@ async def test_closing_an_endpoint_ends_its_duties_without_a_failure() -> None:
 async def test_an_address_that_is_not_ours_is_refused() -> None:
     with pytest.raises(AddressInUse, match=r"192\.0\.2\.1"):
         await UdpEndpoint("192.0.2.1", 0).open(lambda *_: None, Supervisor())
+
+
+@pytest.mark.parametrize(
+    ("wide", "asker", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1", "127.0.0.2"),
+        ("::", "127.0.0.1", "127.0.0.2"),
+        ("::", "::1", "::1"),
+    ],
+)
+async def test_an_answer_leaves_from_the_address_that_was_asked(
+    wide: str, asker: str, asked: str
+) -> None:
+    """All of 127.0.0.0/8 is this machine; the kernel alone would answer from 127.0.0.1."""
+    answering, asking = UdpEndpoint(wide, 0), UdpEndpoint(asker, 0)
+    answers: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
+    await answering.open(lambda data, source: _both(answering, data, source), Supervisor())
+    await asking.open(lambda *got: answers.put_nowait(got), Supervisor())
+    to = Address(asked, answering.local.port)
+    assert asking.send(b"ask", to)
+    assert await asyncio.wait_for(answers.get(), 5) == (b"ask", to)
+    await answering.close()
+    await asking.close()
+
+
+def _both(endpoint: UdpEndpoint, data: bytes, source: Address) -> None:
+    assert endpoint.send(data, source)
+    assert not endpoint.send(data, Address(source.host, 0))
+
+
+async def test_only_answers_leave_from_the_address_that_was_asked() -> None:
+    wide, asking = UdpEndpoint("0.0.0.0", 0), UdpEndpoint("127.0.0.1", 0)
+    asked, answers = asyncio.Event(), asyncio.Queue[tuple[bytes, Address]]()
+    await wide.open(lambda *_: asked.set(), Supervisor())
+    await asking.open(lambda *got: answers.put_nowait(got), Supervisor())
+    assert asking.send(b"ask", Address("127.0.0.2", wide.local.port))
+    await asyncio.wait_for(asked.wait(), 5)
+    assert wide.send(b"by itself", asking.local)
+    source = Address("127.0.0.1", wide.local.port)
+    assert await asyncio.wait_for(answers.get(), 5) == (b"by itself", source)
+    await wide.close()
+    await asking.close()
+
+
+async def test_an_answer_that_waits_in_line_leaves_from_there_too() -> None:
+    wide, asking = UdpEndpoint("0.0.0.0", 0), UdpEndpoint("127.0.0.1", 0)
+    answers: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
+
+    def answer(data: bytes, source: Address) -> None:
+        wide._drained.clear()  # as the transport does when the kernel's buffer is full
+        wide.send(data, source)
+
+    await wide.open(answer, Supervisor())
+    await asking.open(lambda *got: answers.put_nowait(got), Supervisor())
+    to = Address("127.0.0.2", wide.local.port)
+    assert asking.send(b"ask", to)
+    assert await asyncio.wait_for(answers.get(), 5) == (b"ask", to)
+    wide._drained.set()
+    await wide.close()
+    await asking.close()
