@@ -75,7 +75,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ),
         ("tls_inflow",),
         ("tls_stream",),
-        ("local", "tcp", "udp"),
+        ("interfaces", "local", "tcp", "udp"),
     ),
     "dhtstore.node.links": (
         ("buffers",),
@@ -100,7 +100,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("calls", "keeping"),
         ("crawl", "procedures"),
         ("harvest", "lookups", "rpc", "upkeep"),
-        ("maintenance", "records"),
+        ("maintenance", "outrun"),
+        ("records",),
     ),
     "dhtstore.node": (
         ("ports",),

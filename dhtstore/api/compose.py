@@ -15,6 +15,7 @@ from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
 from dhtstore.net.clock import SystemClock, SystemEntropy
 from dhtstore.net.crypto import Ed25519Crypto
+from dhtstore.net.interfaces.host import HostInterfaces
 from dhtstore.net.tcp import TlsTransport
 from dhtstore.net.threads import ThreadBlocking
 from dhtstore.net.udp import UdpEndpoint
@@ -69,6 +70,7 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
         entropy=entropy,
         crypto=Ed25519Crypto(node_seed, owner_seed),
         endpoint=UdpEndpoint(listen.host, listen.port),
+        interfaces=HostInterfaces(),
         streams=TlsTransport(listen.host, node_seed),
         blocking=ThreadBlocking(),
         store=store,

@@ -13,7 +13,7 @@ from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
-from dhtstore.dht.engine.records import Records
+from dhtstore.dht.engine.records import OwnRecords, Records
 from dhtstore.dht.engine.rpc import NodeRpc
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Contact, ContactRecord, routable
@@ -52,12 +52,12 @@ class DhtService:
         endpoint: Endpoint,
         tracer: Tracer,
         duties: Supervisor,
-        own_record: Callable[[], ContactRecord],
+        own: OwnRecords,
         storage_node: bool,
         ephemeral: bool,
     ) -> None:
         self._clock, self._endpoint, self._duties = clock, endpoint, duties
-        self._own_record = own_record
+        self._own = own
         self.rpc = rpc = NodeRpc(
             network=network,
             crypto=crypto,
@@ -76,7 +76,7 @@ class DhtService:
             rpc.keeper,
             self._lookups,
             clock,
-            own_record,
+            own,
             self._maintenance.cut_off,
             ephemeral=ephemeral,
         )
@@ -87,7 +87,7 @@ class DhtService:
         """Open the endpoint and give maintenance to the supervisor; raises AddressInUse."""
         await self._endpoint.open(self.rpc.channel.receive, self._duties)
         self.rpc.table.opened_s = self._clock.monotonic_s()
-        self.rpc.table.crowds.set_own(host for host, _ in self._own_record().addresses)
+        self.rpc.table.crowds.set_own(host for host, _ in self._own.record().addresses)
         self._duties.spawn_duty(self._maintenance.run(), "dht-maintenance")
 
     async def stop(self) -> None:

@@ -7,40 +7,69 @@ import contextlib
 import ipaddress
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 from dhtstore.errors import UsageError
 from dhtstore.model.contact import Address
+from dhtstore.params import ADDRESSES_PER_TICKET_MAX
 
 T = TypeVar("T")
 MAPPED: Final = "::ffff:"  # IPv4 on a socket of IPv6 (RFC 4291 section 2.5.5.2)
 _RESOLVE_TIMEOUT_S = 5.0
-# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only
-# makes the kernel choose the interface that faces the internet.
-_PROBES = {4: (socket.AF_INET, "192.0.2.1"), 6: (socket.AF_INET6, "2001:db8::1")}
+_LOOPBACK: Final = "127.0.0.1"
 
 
-def advertised(host: str, port: int) -> tuple[Address, ...]:
-    """What to put in tickets and contact records for a node bound to ``host``.
+def is_wide(local: Address) -> bool:
+    """Whether a socket bound there takes what comes to any address of this machine."""
+    return ipaddress.ip_address(local.host).is_unspecified
 
-    For a wildcard host: the address of the interface that faces the internet, or loopback on a
-    machine without one.
+
+def advertised(local: Address, hosts: Iterable[str]) -> tuple[Address, ...]:
+    """What to put in tickets and contact records for a node bound to ``local``, on a machine
+    that has ``hosts``.
+
+    Of a wildcard all that others can reach, at most ADDRESSES_PER_TICKET_MAX: global ones before
+    private ones, IPv4 before IPv6, and in ``hosts``' order.  Where that is not room for all, the
+    second of a kind comes after the first of every other.  Loopback is told only if there is
+    nothing else; what is good on one link only, never.
     """
+    if not is_wide(local):
+        return (local,)
+    family = [host for host in hosts if ":" in local.host or ":" not in host]
+    kinds: dict[tuple[_Scope, int], list[str]] = {}
+    for host in _farthest_reaching(family):
+        kinds.setdefault(_kind(host), []).append(host)
+    turns = zip_longest(*(kinds[kind] for kind in sorted(kinds)))
+    chosen = [host for turn in turns for host in turn if host][:ADDRESSES_PER_TICKET_MAX]
+    return tuple(Address(host, local.port) for host in sorted(chosen, key=_kind))
+
+
+class _Scope(IntEnum):
+    GLOBAL = 0
+    PRIVATE = 1
+    HERE = 2  # this machine only
+    LINK = 3  # of no use without saying which
+
+
+def _farthest_reaching(hosts: Sequence[str]) -> Sequence[str]:
+    """Those that others can reach; only where there are none, those of loopback."""
+    for scopes in ((_Scope.GLOBAL, _Scope.PRIVATE), (_Scope.HERE,)):
+        if found := [host for host in hosts if _kind(host)[0] in scopes]:
+            return found
+    return (_LOOPBACK,)
+
+
+def _kind(host: str) -> tuple[_Scope, int]:
+    """Scope and family, those told first the lowest."""
     ip = ipaddress.ip_address(host)
-    if not ip.is_unspecified:
-        return (Address(host, port),)
-    versions = (4, 6) if ip.version == 6 else (4,)
-    found = [Address(own, port) for version in versions if (own := _outward(version))]
-    return tuple(found) or (Address("127.0.0.1", port),)
-
-
-def _outward(version: int) -> str | None:
-    family, probe = _PROBES[version]
-    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.connect((probe, 9))
-        return str(sock.getsockname()[0])
-    return None
+    if ip.is_loopback:
+        return _Scope.HERE, ip.version
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        return _Scope.LINK, ip.version
+    return (_Scope.GLOBAL if ip.is_global else _Scope.PRIVATE), ip.version
 
 
 def address_of(peer: Any) -> Address:

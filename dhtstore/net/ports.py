@@ -9,7 +9,7 @@ keys and disks only through these protocols.  It may use asyncio futures, events
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from dhtstore.model.contact import Address
@@ -76,6 +76,18 @@ class Endpoint(Protocol):
         other address family, or closed."""
 
     async def close(self) -> None: ...
+
+
+class Interfaces(Protocol):
+    """The addresses of this machine."""
+
+    def hosts(self) -> Sequence[str]:
+        """IP literals of all interfaces, those that face the internet first; of any scope.
+        Raises UsageError when the system does not tell."""
+
+    async def changed(self) -> None:
+        """Wait until ``hosts`` tells others than it did when this was called; raises OSError and
+        UsageError when the system does not tell."""
 
 
 class Stream(Protocol):

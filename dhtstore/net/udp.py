@@ -19,7 +19,7 @@ from asyncio_dgram.aio import DatagramServer, Protocol
 
 from dhtstore.errors import AddressInUse, LocalProtocolError
 from dhtstore.model.contact import Address, routable
-from dhtstore.net.addresses import MAPPED, address_of
+from dhtstore.net.addresses import MAPPED, address_of, is_wide
 from dhtstore.net.wide_socket import Ends, WideSocket
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from dhtstore.tasks import Supervisor, all_ended
@@ -55,7 +55,7 @@ class UdpEndpoint:
         self._transport: asyncio.DatagramTransport | None = None
         self._local: Address | None = None
         self._family = 6 if ":" in host else 4
-        self._wide = ipaddress.ip_address(host).is_unspecified
+        self._wide = is_wide(Address(host, port))
         self._asked: tuple[Address, Ends] | None = None  # by the datagram that is handled just now
         self._received: _DroppingQueue = _DroppingQueue()
         self._errors = _ForgettingQueue()

@@ -41,6 +41,7 @@ class Identity:
         self.addresses = addresses
         self._crypto, self._clock, self._settings = crypto, clock, settings
         self._record: ContactRecord | None = None
+        self._sequence = 0  # the highest that is known to be signed
 
     def now_unix_s(self) -> int:
         """The wall clock, as signed objects state it."""
@@ -58,11 +59,24 @@ class Identity:
         check(signed, network or self.network, self._crypto)
 
     def record(self) -> ContactRecord:
-        """The contact record, signed anew when half of its life has passed."""
-        now = self.now_unix_s()
-        if self._record is None or now * 2 > self._record.issued + self._record.expires:
-            self._record = self._fresh_record(now)
-        return self._record
+        """The contact record, signed anew when half of its life has passed, and when this node
+        is to be reached elsewhere."""
+        now, addresses = self.now_unix_s(), self.addresses()
+        held = self._record
+        if held is None or now * 2 > held.issued + held.expires or held.addresses != addresses:
+            self._record = held = self._fresh_record(now, addresses)
+        return held
+
+    def outrun(self, sequence: int) -> None:
+        """A record of ours with that sequence is out there, by a clock that was ahead or from
+        another disk: what is signed from now on is newer."""
+        self._sequence = max(self._sequence, sequence)
+        self._record = None
+
+    def _next_sequence(self, now_unix_s: int) -> int:
+        """Above all before, whatever the clock does."""
+        self._sequence = max(self._sequence + 1, now_unix_s)
+        return self._sequence
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:
         """A fresh signed statement that this node holds the unit behind ``key``."""
@@ -71,7 +85,7 @@ class Identity:
             ProviderRecord(
                 key=key,
                 public_key=self.public_key,
-                sequence=now,
+                sequence=self._next_sequence(now),
                 issued=now,
                 expires=now + int(PROVIDER_TTL_S),
             )
@@ -97,14 +111,14 @@ class Identity:
             )
         )
 
-    def _fresh_record(self, now_unix_s: int) -> ContactRecord:
+    def _fresh_record(self, now_unix_s: int, addresses: tuple[Address, ...]) -> ContactRecord:
         return self.sign(
             ContactRecord(
                 public_key=self.public_key,
-                addresses=tuple((a.host, a.port) for a in self.addresses()),
+                addresses=addresses,
                 capacity_bytes=self._settings.capacity_bytes,
                 domain=self._settings.domain,
-                sequence=now_unix_s,
+                sequence=self._next_sequence(now_unix_s),
                 issued=now_unix_s,
                 expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
                 features=tuple(sorted(self.features)),

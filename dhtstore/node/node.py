@@ -59,7 +59,7 @@ class Node:
             endpoint=ports.endpoint,
             tracer=ports.tracer,
             duties=self.duties,
-            own_record=self.identity.record,
+            own=self.identity,
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
@@ -149,7 +149,9 @@ class Node:
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""
-        return self.settings.advertise or advertised(*self.ports.endpoint.local)
+        if self.settings.advertise:
+            return self.settings.advertise
+        return advertised(self.ports.endpoint.local, self.ports.interfaces.hosts())
 
     async def save_peers(self) -> None:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""

@@ -11,7 +11,15 @@ from typing import Final
 
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
-from dhtstore.net.ports import Blocking, Clock, Crypto, Endpoint, Entropy, StreamTransport
+from dhtstore.net.ports import (
+    Blocking,
+    Clock,
+    Crypto,
+    Endpoint,
+    Entropy,
+    Interfaces,
+    StreamTransport,
+)
 from dhtstore.params import DEFAULT_REPLICAS
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.contract import BlockStore
@@ -29,6 +37,7 @@ class Ports:
     entropy: Entropy
     crypto: Crypto
     endpoint: Endpoint
+    interfaces: Interfaces
     streams: StreamTransport
     blocking: Blocking
     store: BlockStore
@@ -41,7 +50,7 @@ class NodeSettings:
     """What the operator chose, resolved to values.
 
     ``capacity_bytes`` 0 makes a client.  ``advertise`` are the addresses told to others; empty
-    means the endpoint's own.  An ``ephemeral`` node asks but is never put in routing tables: a
+    means those of the endpoint.  An ``ephemeral`` node asks but is never put in routing tables: a
     command that runs without a daemon.
     """
 

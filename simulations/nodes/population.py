@@ -31,6 +31,7 @@ from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.disks import SimDisk
 from simulations.world.ports.entropy import SimEntropy
+from simulations.world.ports.interfaces import SimInterfaces
 
 T = TypeVar("T")
 PORT = 7400
@@ -159,6 +160,7 @@ class Population:
             entropy=SimEntropy(self.seed, f"life/{member.life}"),
             crypto=member.crypto,
             endpoint=self.network.endpoint(member.address),
+            interfaces=SimInterfaces(member.address.host),
             streams=self._streams.transport(member.address, member.crypto.node.public_key),
             blocking=member.blocking,
             store=blocks,

@@ -16,7 +16,7 @@ import pytest
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Contact, ContactRecord
-from dhtstore.model.identity import dht_key
+from dhtstore.model.identity import DhtKey, PublicKey, dht_key
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
@@ -48,7 +48,7 @@ class LiveService:
             endpoint=self.endpoint,
             tracer=no_trace,
             duties=self.duties,
-            own_record=self.record,
+            own=self,
             storage_node=True,
             ephemeral=False,
         )
@@ -63,9 +63,16 @@ class LiveService:
         made = ContactRecord(own, ((host, port),), 1, "", issued, issued, issued + HOUR_S)
         return sign(made, self.network, self.crypto.node)
 
-    def provider_record(self) -> ProviderRecord:
+    @property
+    def public_key(self) -> PublicKey:
+        return self.crypto.node.public_key
+
+    def outrun(self, sequence: int) -> None:
+        raise AssertionError("nobody holds what this node has not signed")
+
+    def provider_record(self, key: DhtKey = KEY) -> ProviderRecord:
         issued, own = int(self.clock.unix_s()), self.crypto.node.public_key
-        made = ProviderRecord(KEY, own, issued, issued, issued + HOUR_S)
+        made = ProviderRecord(key, own, issued, issued, issued + HOUR_S)
         return sign(made, self.network, self.crypto.node)
 
     async def stop(self) -> None:

@@ -84,9 +84,9 @@ class ProviderHarvest:
         if not isinstance(response, Providers):
             return False
         for provided in response.providers:
-            record = _read(ProviderRecord, provided.record)
+            record = read(ProviderRecord, provided.record)
             if record is not None:
-                self._take(record, _read(ContactRecord, provided.contact))
+                self._take(record, read(ContactRecord, provided.contact))
         self._ask_next_page(peer, response)
         return self._enough()
 
@@ -145,7 +145,7 @@ class ContactHarvest:
     def on_answer(self, peer: Peer, response: Response) -> bool:
         """True once enough nodes answered with a record that is in order."""
         packed = response.contact if isinstance(response, FoundContact) else None
-        record = _read(ContactRecord, packed)
+        record = read(ContactRecord, packed)
         if record is not None and self._usable(record):
             self._answers += 1
             if self.newest is None or record.sequence > self.newest.sequence:
@@ -160,7 +160,7 @@ class ContactHarvest:
         return in_time(record, CONTACT_RECORD_TTL_S, self._unix_s()) and self._keeper.signed(record)
 
 
-def _read(kind: type[S], packed: bytes | None) -> S | None:
+def read(kind: type[S], packed: bytes | None) -> S | None:
     """None for one that is malformed: that costs only itself, not what stands beside it."""
     try:
         return None if packed is None else unpack(kind, packed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kademlia.node import Node, NodeHeap
 
@@ -21,9 +23,10 @@ from dhtstore.dht.engine.harvest import (
 )
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
+from dhtstore.dht.engine.outrun import HeldElsewhere
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
-from dhtstore.model.identity import DhtKey, NodeId, contact_key
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, contact_key
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import MAINTENANCE_INTERVAL_S, K
 from dhtstore.wire.datagram import (
@@ -38,7 +41,25 @@ from dhtstore.wire.datagram import (
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
 
-_HELD: Final = (Verdict.KEPT.value, Verdict.HELD_NEWER.value)  # it is found there, either way
+Verdicts = list[list[str]]  # a list for each node: of each record, "" where it did not answer
+_NEWER: Final = Verdict.HELD_NEWER.value
+_HELD: Final = (Verdict.KEPT.value, _NEWER)  # its provider is found there, either way
+
+
+class OwnRecords(Protocol):
+    """Signs for this node."""
+
+    @property
+    def public_key(self) -> PublicKey: ...
+
+    def record(self) -> ContactRecord:
+        """The contact record."""
+
+    def provider_record(self, key: DhtKey) -> ProviderRecord:
+        """A fresh statement that this node provides ``key``."""
+
+    def outrun(self, sequence: int) -> None:
+        """What is signed from now on has a higher sequence than that."""
 
 
 class Records:
@@ -53,14 +74,15 @@ class Records:
         keeper: RecordKeeper,
         lookups: Lookups,
         clock: Clock,
-        own_record: Callable[[], ContactRecord],
+        own: OwnRecords,
         cut_off: Callable[[], bool],
         *,
         ephemeral: bool,
     ) -> None:
         self._table, self._calls, self._keeper = table, calls, keeper
         self._lookups, self._clock = lookups, clock
-        self._own_record, self._cut_off, self._ephemeral = own_record, cut_off, ephemeral
+        self._own, self._cut_off, self._ephemeral = own, cut_off, ephemeral
+        self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------
 
@@ -78,12 +100,32 @@ class Records:
         requests: list[Request] = [
             AddProvider(record.packed, contact.packed) for record, contact in records
         ]
-        acknowledged = await self._store(others, requests, deadline_s - self._clock.monotonic_s())
+        verdicts = await self._store(others, requests, deadline_s)
+        for at, (record, _) in enumerate(records):
+            if record.signer == self._own.public_key:
+                await self._provide_above(key, others, verdicts, at, deadline_s)
         if len(others) < len(holders):
             self._keeper.tick()
-            kept = [self._keep_pair(record, contact) for record, contact in records]
-            acknowledged += all(kept)
-        return acknowledged
+            verdicts.append([self._keep_pair(record, contact) for record, contact in records])
+        return sum(all(each in _HELD for each in verdict) for verdict in verdicts)
+
+    async def _provide_above(
+        self, key: DhtKey, peers: Sequence[Peer], verdicts: Verdicts, at: int, deadline_s: float
+    ) -> None:
+        """Where a newer record of ours stood in the way of ours, the one ``at`` that place, store
+        one above it, and put down what came of that."""
+        behind = [i for i, verdict in enumerate(verdicts) if verdict[at] == _NEWER]
+        if not behind:
+            return
+        refusing = [peers[i] for i in behind]
+        if not await self._outrun(self._elsewhere.provider(refusing, key), deadline_s):
+            return
+        record, contact = self._own.provider_record(key), self._own.record()
+        request = AddProvider(record.packed, contact.packed)
+        for i, verdict in zip(
+            behind, await self._store(refusing, [request], deadline_s), strict=True
+        ):
+            verdicts[i][at] = verdict[0] if verdict[0] != _NEWER else ""
 
     def _closest_with_us(self, key: bytes, peers: list[Peer]) -> list[Node]:
         """The K closest to ``key`` of ``peers`` and of ourselves, closest first."""
@@ -91,19 +133,37 @@ class Records:
         closest.push(list(peers) if self._ephemeral else [*peers, self._table.node])
         return list(closest)
 
-    def _keep_pair(self, record: ProviderRecord, contact: ContactRecord) -> bool:
+    def _keep_pair(self, record: ProviderRecord, contact: ContactRecord) -> str:
         self._keeper.keep(contact)
-        return self._keeper.keep(record).value in _HELD
+        return self._keeper.keep(record).value
 
     async def publish_contact(self, timeout_s: float) -> int:
         """Store our own contact record near our id; how many nodes acknowledged."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         closest = await self._neighbours(timeout_s)
-        left_s = deadline_s - self._clock.monotonic_s()
-        record = self._own_record()
+        verdicts = await self._store_contact(closest, deadline_s)
+        refusing = [p for p, each in zip(closest, verdicts, strict=True) if each == _NEWER]
+        if refusing and await self._outrun(self._elsewhere.contact(refusing), deadline_s):
+            verdicts += await self._store_contact(refusing, deadline_s)
+        return verdicts.count(Verdict.KEPT.value)
+
+    async def _store_contact(self, peers: Sequence[Peer], deadline_s: float) -> list[str]:
+        record = self._own.record()
         self._keeper.tick()
         self._keeper.keep(record)
-        return await self._store(closest, [StoreContact(record.packed)], left_s)
+        verdicts = await self._store(peers, [StoreContact(record.packed)], deadline_s)
+        return [verdict for (verdict,) in verdicts]
+
+    async def _outrun(self, asking: Coroutine[Any, Any, int], deadline_s: float) -> bool:
+        """Whether somebody tells how far newer records of ours are ahead; what we sign from now on
+        is above that."""
+        sequence = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s - self._clock.monotonic_s()):
+                sequence = await asking
+        if sequence:
+            self._own.outrun(sequence)
+        return sequence > 0
 
     async def _neighbours(self, timeout_s: float) -> list[Peer]:
         """The K closest to us; a node that has just joined knows them."""
@@ -113,14 +173,14 @@ class Records:
         return await self._lookups.closest(table.node.id, timeout_s)
 
     async def _store(
-        self, peers: Sequence[Peer], requests: Sequence[Request], timeout_s: float
-    ) -> int:
-        """Send every request to every peer; how many peers kept all of them."""
+        self, peers: Sequence[Peer], requests: Sequence[Request], deadline_s: float
+    ) -> Verdicts:
+        """Send every request to every peer; what became of each, a list a peer."""
         batch = RequestBatch(self._calls, [(peer, r) for peer in peers for r in requests])
-        await within(timeout_s, batch)
-        kept = [_is_kept(answer) for answer in batch.answers]
+        await within(deadline_s - self._clock.monotonic_s(), batch)
+        told = [_verdict(answer) for answer in batch.answers]
         each = len(requests)
-        return sum(all(kept[i * each : (i + 1) * each]) for i in range(len(peers)))
+        return [told[i * each : (i + 1) * each] for i in range(len(peers))]
 
     # --- finding ---------------------------------------------------------------------------
 
@@ -166,5 +226,5 @@ class Records:
             raise Unreachable("none of the nodes that were known here answers any more")
 
 
-def _is_kept(answer: object) -> bool:
-    return isinstance(answer, Stored) and answer.verdict in _HELD
+def _verdict(answer: object) -> str:
+    return answer.verdict if isinstance(answer, Stored) else ""

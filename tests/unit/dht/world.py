@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from dhtstore.dht.service import DhtService
 from dhtstore.model.contact import Address, Contact, ContactRecord
-from dhtstore.model.identity import DhtKey
+from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
@@ -84,11 +84,21 @@ class Member:
             endpoint=self.endpoint,
             tracer=world.trace,
             duties=self.duties,
-            own_record=self.contact_record,
+            own=self,
             storage_node=storage,
             ephemeral=ephemeral,
         )
         self.contact = Contact.of(self.crypto.node.public_key, self.address, storage=storage)
+
+    @property
+    def public_key(self) -> PublicKey:
+        return self.crypto.node.public_key
+
+    def record(self) -> ContactRecord:
+        return self.contact_record()
+
+    def outrun(self, sequence: int) -> None:
+        self.sequence = max(self.sequence, sequence + 1)
 
     def contact_record(self, *, lifetime_s: int = HOUR_S) -> ContactRecord:
         issued = int(self.clock.unix_s())
@@ -104,11 +114,13 @@ class Member:
         return sign(record, self.network, self.crypto.node)
 
     def provider_record(
-        self, key: DhtKey, *, sequence: int = 1, lifetime_s: int = HOUR_S
+        self, key: DhtKey, *, sequence: int = 0, lifetime_s: int = HOUR_S
     ) -> ProviderRecord:
         issued = int(self.clock.unix_s())
         public_key = self.crypto.node.public_key
-        record = ProviderRecord(key, public_key, sequence, issued, issued + lifetime_s)
+        record = ProviderRecord(
+            key, public_key, sequence or self.sequence, issued, issued + lifetime_s
+        )
         return sign(record, self.network, self.crypto.node)
 
     async def provide(self, key: DhtKey, **changes: int) -> int:

@@ -1,0 +1,1 @@
+"""The addresses of this machine, asked of the kernel (rtnetlink(7))."""
