@@ -59,7 +59,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("memory", "sqlite", "roots", "peers", "upgrade"),
         ("pins", "puts", "claims"),
     ),
-    "dhtstore.store.files": (("spans", "journal", "source"), ("output",), ("tree_output",)),
+    "dhtstore.store.files": (
+        ("journal", "source", "spans"),
+        ("partial",),
+        ("output", "tree_names"),
+        ("tree_output",),
+    ),
     "dhtstore.store.home": (("home",), ("owner_key", "places")),
     "dhtstore.net": (
         ("ports",),
@@ -115,7 +120,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.fetching": (
         ("delivery", "question", "report", "search"),
-        ("window", "intake", "sink_writer", "holders", "dht_search"),
+        ("window", "intake", "recall", "sink_writer", "holders", "dht_search"),
         ("requests",),
         ("fetch",),
         ("session",),

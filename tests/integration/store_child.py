@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from dhtstore.content.dag.walk import File, Piece
+from dhtstore.content.dag.walk import File, Leaf, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
@@ -60,7 +60,8 @@ def write_output(directory: Path, seed: int) -> None:
     random.Random(seed).shuffle(numbers)
     output.accept([File((), PIECES * PIECE_BYTES)])
     for count, number in enumerate(numbers):
-        if not output.have(number * PIECE_BYTES, PIECE_BYTES):
+        leaf = Leaf((), number * PIECE_BYTES, PIECE_BYTES)
+        if output.recall(leaf, Cid.of(piece(number))) is None:
             output.accept([Piece((), number * PIECE_BYTES, piece(number))])
         if count % 5 == 4:
             output.checkpoint()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.content.dag.walk import File, Piece
+from dhtstore.content.dag.walk import File, Leaf, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
@@ -65,14 +65,16 @@ def test_a_partial_output_survives_sigkill(tmp_path: Path) -> None:
         run_and_kill("output", tmp_path, round_number, 1 + round_number, rng.randrange(200_000))
         assert not (tmp_path / "f").exists()
     output = FileOutput(dir_fd, "f", Cid.of(b"root"))
-    have = [n for n in range(PIECES) if output.have(n * PIECE_BYTES, PIECE_BYTES)]
+    have = [n for n in range(PIECES) if output.claims(Leaf((), n * PIECE_BYTES, PIECE_BYTES))]
     assert len(have) >= 5
     for number in have:
         with (tmp_path / "f.part").open("rb") as part:
             part.seek(number * PIECE_BYTES)
             assert part.read(PIECE_BYTES) == piece(number)
     output.accept([File((), PIECES * PIECE_BYTES)])
-    output.accept([Piece((), n * PIECE_BYTES, piece(n)) for n in range(PIECES) if n not in have])
+    for n in have:
+        assert output.recall(Leaf((), n * PIECE_BYTES, PIECE_BYTES), Cid.of(piece(n))) == piece(n)
+    output.accept([Piece((), n * PIECE_BYTES, piece(n)) for n in range(PIECES)])
     output.finish()
     whole = (tmp_path / "f").read_bytes()
     assert whole == b"".join(piece(number) for number in range(PIECES))
@@ -161,7 +163,7 @@ def test_a_tree_that_does_not_fit_stays_resumable(small_disk: Path) -> None:
         output.accept([one for pair in files for one in pair])
     output.close()
     again = TreeOutput(dir_fd, "t", Cid.of(b"root"))
-    kept = [number for number in range(10) if again.have((str(number),), size)]
+    kept = [number for number in range(10) if again.claims(Leaf((str(number),), 0, size))]
     assert kept == list(range(len(kept)))
     for number in kept:
         assert (small_disk / "t.part" / str(number)).read_bytes() == bytes(size)

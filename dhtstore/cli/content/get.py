@@ -28,7 +28,7 @@ def get(
     """Fetch CID from whoever holds it; every block is checked.
 
     Without -o into a file named after the CID (or the last name of PATH).  An interrupted get
-    leaves PATH.part; the same command goes on from there.
+    leaves PATH.part; the same command checks what is there and goes on.
     """
     from dhtstore.model.cid import parse_cid_path
 

@@ -87,9 +87,6 @@ class Walk(Protocol):
     def leaf(self, want: Want) -> Leaf | None:
         """Where the bytes of a want belong; None unless it is a raw block inside a file."""
 
-    def skip(self, want: Want) -> None:
-        """Take a leaf as accepted without its bytes: the output has them already."""
-
     @property
     def done(self) -> bool:
         """Every want handed out has been accepted and none is left."""

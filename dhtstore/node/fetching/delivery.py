@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dhtstore.content.dag.walk import Leaf, Output
 from dhtstore.errors import LocalProtocolError
@@ -13,6 +14,17 @@ from dhtstore.transfer.in_order import InOrder
 BlockBytes = bytes | memoryview
 Sink = Callable[[list[Output]], Awaitable[None]]
 Keep = Callable[[list[tuple[Cid, BlockBytes]]], None]
+
+
+class Earlier(Protocol):
+    """What an earlier run of the same command left of its output."""
+
+    def claims(self, leaf: Leaf) -> bool:
+        """Whether it says that it wrote these bytes.  Cheap."""
+
+    def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
+        """The bytes, read again, if they are what ``cid`` names.  For worker threads, several at
+        a time."""
 
 
 async def _no_output(outputs: Sequence[Output]) -> None:
@@ -29,12 +41,12 @@ class Delivery:
     ``in_order``.  The bytes of pieces are valid until it returns.  ``keep`` gets verified blocks
     that came from peers, in worker threads, maybe several at a time, before the walk sees them;
     those bytes too are valid until it returns.
-    A leaf that ``have`` says the output holds already is not fetched.  ``progress`` gets the
-    block bytes done so far.
+    A leaf that ``earlier`` claims and recalls is not fetched; it comes to the sink as all others
+    do.  ``progress`` gets the block bytes done so far.
     """
 
     sink: Sink = _no_output
     in_order: InOrder | None = None
     keep: Keep | None = None
-    have: Callable[[Leaf], bool] | None = None
+    earlier: Earlier | None = None
     progress: Callable[[int], None] = lambda done_bytes: None

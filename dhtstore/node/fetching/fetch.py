@@ -1,7 +1,7 @@
 """Fetch what a walk wants: from the local store and from many peers, verified, within a window.
 
-data path: walk -> window of wants -> local store, else search for holders -> requests -> links ->
-frames -> intake (verified in worker threads) -> walk -> sink writer -> sink.
+data path: walk -> window of wants -> earlier output or local store, else search for holders ->
+requests -> links -> frames -> intake (verified in worker threads) -> walk -> sink writer -> sink.
 Memory holds what was asked for and not yet written: FETCH_MEMORY_BYTES, whatever the file.
 """
 
@@ -16,6 +16,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import BlockBytes, Delivery
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.intake import Arrived, Intake
+from dhtstore.node.fetching.recall import Claimed, Recall
 from dhtstore.node.fetching.requests import Requests
 from dhtstore.node.fetching.sink_writer import SinkWriter
 from dhtstore.node.fetching.window import Window
@@ -61,7 +62,8 @@ class _Fetch:
         self._woken = asyncio.Event()
         wake = self._woken.set
         self._opening = walk.opening
-        self._window = Window(walk, delivery.have)
+        self._window = Window(walk)
+        self._recall = Recall(walk, delivery.earlier, disk.blocking)
         self._writer = SinkWriter(delivery.sink, delivery.in_order, self.tasks, wake)
         intake = Intake(disk.blocking, delivery.keep, self.tasks, self._verified)
         self.requests = Requests(self._window.open, holders, intake, self.tasks, wake)
@@ -99,7 +101,22 @@ class _Fetch:
         while wants := self._window.take(
             unwritten_bytes=self._writer.unwritten_bytes, writing=self._writer.writing
         ):
-            await self._start(wants)
+            claimed, others = self._recall.sort_out(wants)
+            for group in claimed:
+                self.tasks.spawn(self._read_back(group), "read-back")
+            if others:
+                await self._start(others)
+
+    async def _read_back(self, claimed: Sequence[Claimed]) -> None:
+        lost: list[Want] = []
+        for want, data in await self._recall.read(claimed):
+            if data is None:
+                lost.append(want)
+            else:
+                self._accept(want, data)
+        if lost:
+            await self._start(lost)
+        self._advanced()
 
     async def _start(self, wants: Sequence[Want]) -> None:
         cids = [want.cid for want in wants]

@@ -45,9 +45,6 @@ class QuestionWalk(Generic[T]):
     def leaf(self, want: Want) -> Leaf | None:
         return None
 
-    def skip(self, want: Want) -> None:
-        raise LocalProtocolError("a question needs each block that it asks for")
-
     def _send(self, data: Bytes | None) -> None:
         try:
             self._want = next(self._question) if data is None else self._question.send(data)

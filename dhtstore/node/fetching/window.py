@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from dhtstore.content.dag.walk import Leaf, Output, Walk, Want
+from dhtstore.content.dag.walk import Output, Walk, Want
 from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
@@ -19,10 +18,10 @@ class Window:
     """``open`` are the wants taken from the walk and not accepted yet, by sequence number;
     ``done_bytes`` counts the bytes of blocks that were."""
 
-    def __init__(self, walk: Walk, have: Callable[[Leaf], bool] | None = None) -> None:
+    def __init__(self, walk: Walk) -> None:
         self.open: dict[int, Want] = {}
         self.done_bytes = 0
-        self._walk, self._have = walk, have
+        self._walk = walk
         self._backlog: deque[Want] = deque()  # from the walk, waiting for room
         self._open_bytes = 0  # as the parents of the wants claim
 
@@ -33,14 +32,13 @@ class Window:
     def take(self, *, unwritten_bytes: int, writing: bool) -> list[Want]:
         """Open further wants; none when the walk knows none now, or when there is no room beside
         what was accepted and is not written yet."""
-        while self._has_room(unwritten_bytes, writing) and self._fill_backlog():
-            wants = [want for want in self._batch(unwritten_bytes) if not self._skipped(want)]
-            if wants:
-                for want in wants:
-                    self.open[want.sequence] = want
-                    self._open_bytes += claimed_bytes(want)
-                return wants
-        return []
+        if not self._has_room(unwritten_bytes, writing) or not self._fill_backlog():
+            return []
+        wants = self._batch(unwritten_bytes)
+        for want in wants:
+            self.open[want.sequence] = want
+            self._open_bytes += claimed_bytes(want)
+        return wants
 
     def accept(self, want: Want, data: BlockBytes) -> list[Output] | None:
         """Hand a verified block to the walk, and return what it yields; None for the second copy
@@ -70,13 +68,6 @@ class Window:
             batch.append(self._backlog.popleft())
             used += claimed_bytes(batch[-1])
         return batch
-
-    def _skipped(self, want: Want) -> bool:
-        leaf = self._walk.leaf(want) if self._have else None
-        if leaf is None or self._have is None or not self._have(leaf):
-            return False
-        self._walk.skip(want)
-        return True
 
 
 def claimed_bytes(want: Want) -> int:

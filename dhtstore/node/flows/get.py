@@ -6,6 +6,7 @@ NAME.part, out of order -> fsync, rename.  Nothing enters the store and nothing 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,8 @@ from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import HolderShare
 from dhtstore.operations.operation import Progress, Watch
-from dhtstore.store.files.output import FileOutput, check_target
+from dhtstore.store.files.output import FileOutput
+from dhtstore.store.files.partial import begun_before, check_target
 from dhtstore.store.files.tree_output import TreeOutput
 
 
@@ -48,7 +50,8 @@ async def get(
     """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory.
 
     Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
-    was verified stays beside the target as ``name.part`` and the next get goes on from there.
+    was written stays beside the target as ``name.part``; the next get hashes it again and goes
+    on from there.
     """
     run = session.disk.blocking.run
     await run(check_target, dir_fd, name)
@@ -59,7 +62,8 @@ async def get(
         holders = len(session.connected)
         progress(Progress("fetching", done_bytes, target.total_bytes, holders))
 
-    delivery = Delivery(partial(run, target.accept), have=target.have, progress=tell)
+    await run(target.look_back)
+    delivery = Delivery(partial(run, target.accept), earlier=target, progress=tell)
     walk = TreeWalk(resolved.cid, place=resolved.place)
     try:
         await session.fetch(walk, delivery, timeout_s=timeout_s)
@@ -76,48 +80,52 @@ async def get(
 
 
 class Target:
-    """A file or a directory: what it is shows with the first output."""
+    """A file or a directory: what it is shows with the first output, or the first that an
+    earlier run claims."""
 
     def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
         self._dir_fd, self._name, self._root = dir_fd, name, root
-        self._file: FileOutput | None = None
-        self._tree: TreeOutput | None = None
+        self._output: FileOutput | TreeOutput | None = None
+        self._opening = threading.Lock()
+        self._begun_before = False
         self.size_bytes = 0
+
+    def look_back(self) -> None:
+        """See whether an earlier run left something; for a worker thread."""
+        self._begun_before = begun_before(self._dir_fd, self._name)
 
     def accept(self, outputs: Sequence[Output]) -> None:
         """The sink of the fetch; runs in a worker thread."""
-        if outputs and self._file is None and self._tree is None:
-            self._open(outputs[0])
-        self.size_bytes += sum(out.size_bytes for out in outputs if isinstance(out, File))
-        if self._file is not None:
-            self._file.accept(outputs)
-        if self._tree is not None:
-            self._tree.accept(outputs)
+        if outputs:
+            self.size_bytes += sum(out.size_bytes for out in outputs if isinstance(out, File))
+            self._opened(is_tree=isinstance(outputs[0], Directory)).accept(outputs)
 
-    def have(self, leaf: Leaf) -> bool:
-        """Whether an earlier try wrote these bytes, verified."""
-        if self._file is not None:
-            return self._file.have(leaf.offset, leaf.size_bytes)
-        return self._tree is not None and self._tree.finished(leaf.path)
+    def claims(self, leaf: Leaf) -> bool:
+        """Whether an earlier run says that it wrote these bytes."""
+        return self._begun_before and (self._output is None or self._output.claims(leaf))
+
+    def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
+        """The bytes, if they are there and right; runs in worker threads."""
+        output = self._opened(is_tree=bool(leaf.path))
+        return output.recall(leaf, cid) if output.claims(leaf) else None
 
     @property
     def total_bytes(self) -> int | None:
         """The size of a file; that of a directory is not known before its end."""
-        return self.size_bytes if self._file is not None else None
+        return self.size_bytes if isinstance(self._output, FileOutput) else None
 
     def finish(self) -> None:
-        output = self._file or self._tree
-        if output is None:
+        if self._output is None:
             raise IntegrityFailure(f"{self._root} holds nothing that can be written")
-        output.finish()
+        self._output.finish()
 
     def close(self) -> None:
-        for output in (self._file, self._tree):
-            if output is not None:
-                output.close()
+        if self._output is not None:
+            self._output.close()
 
-    def _open(self, first: Output) -> None:
-        if isinstance(first, Directory):
-            self._tree = TreeOutput(self._dir_fd, self._name, self._root)
-        else:
-            self._file = FileOutput(self._dir_fd, self._name, self._root)
+    def _opened(self, *, is_tree: bool) -> FileOutput | TreeOutput:
+        with self._opening:
+            if self._output is None:
+                kind = TreeOutput if is_tree else FileOutput
+                self._output = kind(self._dir_fd, self._name, self._root)
+            return self._output

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import struct
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -13,38 +15,49 @@ from dhtstore.errors import TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import write_error
 
-_MAGIC: Final = b"dhtstore partial 1\n"
+_FAMILY: Final = b"dhtstore partial "  # all versions' journals start so
+_MAGIC: Final = _FAMILY + b"1\n"
 _HEAD: Final = struct.Struct("<II")  # length and CRC-32 of an entry
 _SIZE_MAX_BYTES: Final = 1 << 30
+_MODE: Final = 0o600
+_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Journal:
     """``name`` beside the partial; names the root, so that two contents never mix.
 
-    Entries come after their data is synced, so each is true whenever it can be read; a torn one
-    at the end is ignored and overwritten.
+    Entries come after their data is synced; a torn one at the end is ignored and overwritten.
+    They were true once: whoever goes by them hashes the data again, since it may have changed.
     """
 
     def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
         """``entries`` are those of an earlier run for the same root, ``resumed`` says if there
-        was one, ``started`` if there was one for any root.
+        was one, ``started`` if there was one for any root.  ``owner`` and ``modes_kept`` tell how
+        the file system shows what we make: some have one owner and one mode for everything.
 
-        Raises TargetUnusable, also while another process has it open.
+        Raises TargetUnusable, also while another process has it open, and for a file that is
+        not a journal of ours or that another version of this program wrote.
         """
         self._dir_fd = dir_fd
         self._name = name
         self._header = _MAGIC + len(root.raw).to_bytes(2, "big") + root.raw
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._fd = os.open(name, flags, 0o600, dir_fd=dir_fd)
+            self._fd, made = _open(dir_fd, name)
+            status = os.fstat(self._fd)
+            ours = made or _is_ours(dir_fd, status)
         except OSError as error:
             raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
+        if not ours:
+            self.close()
+            raise TargetUnusable(f"{name} exists already and is not ours alone")
+        self.owner = status.st_uid  # that of whatever we make there
+        self.modes_kept = stat.S_IMODE(status.st_mode) == _MODE
         self._lock()
         raw = os.pread(self._fd, min(os.fstat(self._fd).st_size, _SIZE_MAX_BYTES), 0)
         self.started = raw.startswith(_MAGIC)
         if raw and not self.started:
             self.close()
-            raise TargetUnusable(f"{name} exists already and is not ours")
+            raise TargetUnusable(_not_ours(name, raw))
         self.resumed = raw.startswith(self._header)
         self.entries = list(_parse(raw, len(self._header))) if self.resumed else []
         self._end = len(self._header) + sum(_HEAD.size + len(entry) for entry in self.entries)
@@ -56,6 +69,11 @@ class Journal:
             os.pwrite(self._fd, self._header, 0)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
+
+    def restart(self) -> None:
+        """Forget what an earlier run wrote.  Raises NoRoom."""
+        self.resumed, self.entries, self._end = False, [], len(self._header)
+        self.start()
 
     def append(self, entries: Iterable[bytes]) -> None:
         """Raises NoRoom; the entries may then be lost, and nothing else."""
@@ -84,6 +102,32 @@ class Journal:
             raise TargetUnusable(f"{self._name} is being written by another process")
 
 
+def _open(dir_fd: int, name: str) -> tuple[int, bool]:
+    """The descriptor, and whether the file was made."""
+    try:
+        return os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=dir_fd), True
+    except FileExistsError:
+        return os.open(name, _FLAGS, dir_fd=dir_fd), False
+
+
+def _is_ours(dir_fd: int, status: os.stat_result) -> bool:
+    """Whether nobody else made a file that was there already, or has another name for it."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        return False
+    return status.st_uid == os.geteuid() or status.st_uid == _owner_given(dir_fd)
+
+
+def _owner_given(dir_fd: int) -> int:
+    """Whom the file system makes the owner of what we make: not us on some mounts."""
+    name = f"dhtstore-{os.getpid()}-{threading.get_ident()}.tmp"
+    fd = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=dir_fd)
+    try:
+        return os.fstat(fd).st_uid
+    finally:
+        os.close(fd)
+        os.unlink(name, dir_fd=dir_fd)
+
+
 def _parse(raw: bytes, at: int) -> Iterator[bytes]:
     while at + _HEAD.size <= len(raw):
         length, crc = _HEAD.unpack_from(raw, at)
@@ -93,3 +137,10 @@ def _parse(raw: bytes, at: int) -> Iterator[bytes]:
             return
         yield entry
         at += length
+
+
+def _not_ours(name: str, raw: bytes) -> str:
+    if raw.startswith(_FAMILY):
+        part = name.removesuffix(".map")
+        return f"{name} is of another version of dhtstore: use that, or remove it and {part}"
+    return f"{name} exists already and is not ours"

@@ -1,61 +1,62 @@
-"""Writing what is got: a partial that can be resumed, and the target only when it is whole."""
+"""Writing a file that is got: resumable while it is partial, and named only when it is whole."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import os
-import stat
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from dhtstore.content.dag.walk import File, Output, Piece
+from dhtstore.content.dag.walk import File, Leaf, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.params import MIB
 from dhtstore.store.disk import write_error, write_fully
-from dhtstore.store.files.journal import Journal
+from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
 from dhtstore.store.files.spans import Spans
 
-CHECKPOINT_BYTES: Final = 64 * MIB  # at most this much is fetched again after a crash
 _SPAN: Final = struct.Struct("<QQ")
-_RENAME_NOREPLACE: Final = 1  # renameat2(2)
 
 
 class FileOutput:
-    """One file: ``name.part`` and its journal ``name.part.map`` until it is whole."""
+    """One file: a partial and the journal of its spans until it is whole.
+
+    What the journal claims counts only once it was recalled, which hashes it again.
+    """
 
     def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
-        """Raises TargetUnusable if ``name`` exists (unless ``force``), if the directory cannot
-        be written, or if another process writes the same partial."""
-        self._dir_fd = dir_fd
+        """Raises as ``Partial``."""
         self._name = name
-        self._force = force
-        check_target(dir_fd, name, force=force)
-        self._journal = open_journal(dir_fd, name, root)
+        self._partial = Partial(dir_fd, name, root, force=force)
         self._lock = threading.Condition()  # guards all below
         self._writing = 0  # threads that use the descriptor, which must not close under them
         self._size: int | None = None
         self._mode: int | None = None
-        self._spans = Spans()
+        self._spans = Spans()  # accepted
+        self._recalled = Spans()  # found right where an earlier run wrote them
         self._unsaved: list[tuple[int, int]] = []
         self._unsaved_bytes = 0
         self._saving = threading.Lock()
-        try:
-            self._fd = self._open_part()
-        except BaseException as error:
-            self._journal.close()  # and with it the lock that another try would meet
-            if isinstance(error, OSError):
-                raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
-            raise
+        self._fd = self._partial.open_file()
+        self._claimed = _claimed(self._partial.journal.entries)
 
-    def have(self, offset: int, size_bytes: int) -> bool:
-        """Whether these bytes were verified and written, now or by an earlier run."""
+    def claims(self, leaf: Leaf) -> bool:
+        """Whether an earlier run says that it wrote these bytes."""
+        return self._claimed.covers(leaf.offset, leaf.offset + leaf.size_bytes)
+
+    def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
+        """The bytes there, if they are what ``cid`` names; they are not written again."""
+        try:
+            with self._in_use():
+                data = os.pread(self._fd, leaf.size_bytes, leaf.offset)
+        except OSError:
+            return None
+        if not cid.matches(data):
+            return None
         with self._lock:
-            return self._spans.covers(offset, offset + size_bytes)
+            self._recalled.add(leaf.offset, leaf.offset + len(data))
+        return data
 
     def accept(self, outputs: Sequence[Output]) -> None:
         """May be called from several threads.  Raises NoRoom (what is verified stays resumable)
@@ -80,12 +81,12 @@ class FileOutput:
             merged = Spans()
             for span in spans:
                 merged.add(*span)
-            self._journal.append(_SPAN.pack(*span) for span in merged)
+            self._partial.journal.append(_SPAN.pack(*span) for span in merged)
 
     def finish(self) -> None:
         """Make it durable and give it its name.  Raises IntegrityFailure if a part is missing,
         TargetUnusable if the name was taken meanwhile, NoRoom."""
-        if self._size is None or not self.have(0, self._size):
+        if self._size is None or not self._spans.covers(0, self._size):
             raise IntegrityFailure(f"{self._name} is not whole yet")
         try:
             os.ftruncate(self._fd, self._size)
@@ -94,35 +95,20 @@ class FileOutput:
             os.fsync(self._fd)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
-        publish(self._dir_fd, f"{self._name}.part", self._name, force=self._force)
-        self._journal.remove()
+        self._partial.publish(self._fd)
         self._release()
 
     def close(self) -> None:
-        """Leave what is verified for the next try, or nothing if that is nothing."""
+        """Leave what was written for the next try, or nothing if that is nothing."""
         if self._fd < 0:
             return
-        if self._spans:
+        if self._spans or self._claimed:
             # Without room for the journal, what came since the last checkpoint is got again.
             with contextlib.suppress(DhtstoreError):
                 self.checkpoint()
         else:
-            os.unlink(f"{self._name}.part", dir_fd=self._dir_fd)
-            self._journal.remove()
+            self._partial.remove()
         self._release()
-
-    def _open_part(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(f"{self._name}.part", flags, 0o666, dir_fd=self._dir_fd)
-        if not self._journal.resumed:
-            os.ftruncate(fd, 0)
-            self._journal.start()
-        length = os.fstat(fd).st_size
-        for entry in self._journal.entries:
-            start, end = _SPAN.unpack(entry)
-            if end <= length:
-                self._spans.add(start, end)
-        return fd
 
     def _begin(self, file: File) -> None:
         with self._lock:
@@ -137,6 +123,8 @@ class FileOutput:
         end = piece.offset + len(piece.data)
         if self._size is None or piece.offset < 0 or end > self._size:
             raise MalformedDag("a piece beyond the end of its file")
+        if self._is_recalled(piece.offset, end):
+            return
         try:
             with self._in_use():
                 write_fully(self._fd, piece.offset, piece.data)
@@ -151,6 +139,13 @@ class FileOutput:
                 self._unsaved_bytes = 0  # this thread saves; the others go on
         if due:
             self.checkpoint()
+
+    def _is_recalled(self, start: int, end: int) -> bool:
+        with self._lock:
+            known = self._recalled.covers(start, end)
+            if known:
+                self._spans.add(start, end)
+            return known
 
     def _sync(self) -> None:
         try:
@@ -176,74 +171,14 @@ class FileOutput:
         with self._saving, self._lock:
             self._lock.wait_for(lambda: self._writing == 0)
             os.close(self._fd)
-            self._journal.close()
+            self._partial.journal.close()
             self._fd = -1
 
 
-def open_journal(dir_fd: int, name: str, root: Cid) -> Journal:
-    """The journal of ``name.part``; a partial that has none is someone else's and stays.
-
-    Raises TargetUnusable, NoRoom.
-    """
-    journal = Journal(dir_fd, f"{name}.part.map", root)
-    try:
-        if not journal.started:
-            check_target(dir_fd, f"{name}.part")
-            journal.start()  # first, so that no partial of ours is ever without one
-    except DhtstoreError:
-        journal.remove()
-        journal.close()
-        raise
-    return journal
-
-
-def check_target(dir_fd: int, name: str, *, force: bool = False) -> None:
-    """Raises TargetUnusable unless ``name`` may come to be in this directory."""
-    if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd):
-        raise TargetUnusable(f"cannot write {name}: its directory is not writable")
-    try:
-        existing = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
-    if not force or stat.S_ISDIR(existing.st_mode):
-        raise TargetUnusable(f"{name} exists already")
-
-
-def publish(dir_fd: int, part: str, name: str, *, force: bool = False) -> None:
-    """Rename the partial to its name, which it never takes from another (unless ``force``)."""
-    try:
-        if force:
-            os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-        else:
-            _rename_new(dir_fd, part, name)
-        os.fsync(dir_fd)
-    except FileExistsError as error:
-        raise TargetUnusable(f"{name} came to be meanwhile; {part} is whole") from error
-    except OSError as error:
-        raise write_error(error, name, TargetUnusable) from error
-
-
-def _rename_new(dir_fd: int, part: str, name: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(libc, "renameat2", None)
-    if renameat2 is not None:
-        arguments = (dir_fd, os.fsencode(part), dir_fd, os.fsencode(name), _RENAME_NOREPLACE)
-        if renameat2(*arguments) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):  # not on this file system, not in this kernel
-            raise OSError(code, os.strerror(code))
-    check_target(dir_fd, name)
-    os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-
-
-def allocate(fd: int, size_bytes: int) -> None:
-    """Give the file its length, with room on the disk where the file system can promise it."""
-    try:
-        os.posix_fallocate(fd, 0, size_bytes)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-        os.ftruncate(fd, size_bytes)
+def _claimed(entries: Iterable[bytes]) -> Spans:
+    """What the journal says; an entry of another shape says nothing."""
+    claimed = Spans()
+    for entry in entries:
+        if len(entry) == _SPAN.size:
+            claimed.add(*_SPAN.unpack(entry))
+    return claimed

@@ -9,68 +9,60 @@ import os
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from dhtstore.content.dag.walk import Directory, File, Output, Piece, Symlink
+from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import write_error, write_fully
-from dhtstore.store.files.output import (
-    CHECKPOINT_BYTES,
-    allocate,
-    check_target,
-    open_journal,
-    publish,
-)
+from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
 from dhtstore.store.files.spans import Spans
-
-Path = tuple[str, ...]
+from dhtstore.store.files.tree_names import Path, TreeNames, keep_open, path_text
 
 _CHECKPOINT_FILES: Final = 4096
-_OPEN_MAX: Final = 64  # descriptors of files, and of directories, kept open
 _ALLOCATE_MIN_BYTES: Final = 1 << 20
 _TWICE: Final = frozenset((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
 _SIZE: Final = struct.Struct("<Q")
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class TreeOutput:
-    """One directory: ``name.part/`` and a journal of finished files until it is whole.
+    """One directory: a partial and the journal of its finished files until it is whole.
 
-    Every name is opened relative to its parent's descriptor without following links.
+    What the journal claims counts only once it was recalled, which hashes it again.
     """
 
     def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
-        """Raises TargetUnusable if ``name`` exists, if the directory cannot be written, or if
-        another process writes the same partial."""
-        self._dir_fd = dir_fd
-        self._name = name
-        check_target(dir_fd, name)
-        self._journal = open_journal(dir_fd, name, root)
-        self._lock = threading.Lock()
+        """Raises as ``Partial``."""
+        self._partial = Partial(dir_fd, name, root)
+        self._lock = threading.Lock()  # guards all below
         self._files: dict[Path, tuple[File, Spans]] = {}  # begun and not finished
-        self._finished = dict(_parse(entry) for entry in self._journal.entries)  # earlier runs
+        self._recalled: dict[Path, Spans] = {}  # found right where an earlier run wrote them
         self._unsaved: list[File] = []
         self._unsaved_bytes = 0
         self._open: OrderedDict[Path, int] = OrderedDict()
-        self._directories: OrderedDict[Path, int] = OrderedDict()
+        self._fd = self._partial.open_directory()
+        self._names = TreeNames(self._fd, resumed=self._partial.journal.resumed)
+        self._claimed = dict(_claims(self._partial.journal.entries))
+
+    def claims(self, leaf: Leaf) -> bool:
+        """Whether an earlier run says that it finished this file."""
+        return leaf.path in self._claimed
+
+    def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
+        """The bytes there, if they are what ``cid`` names; they are not written again."""
         try:
-            self._fd = self._open_part()
-        except BaseException as error:
-            self._journal.close()  # and with it the lock that another try would meet
-            if isinstance(error, OSError):
-                raise TargetUnusable(f"cannot write {name}.part: {error.strerror}") from error
-            raise
-
-    def have(self, path: Path, size_bytes: int) -> bool:
-        """Whether an earlier run finished this file."""
-        return self._finished.get(path) == size_bytes
-
-    def finished(self, path: Path) -> bool:
-        """Whether an earlier run finished this file of the same tree."""
-        return path in self._finished
+            data = self._read(leaf)
+        except (OSError, MalformedDag):
+            return None
+        if data is None or not cid.matches(data):
+            return None
+        with self._lock:
+            if leaf.path not in self._claimed:
+                return None
+            known = self._recalled.setdefault(leaf.path, Spans())
+            known.add(leaf.offset, leaf.offset + len(data))
+        return data
 
     def accept(self, outputs: Sequence[Output]) -> None:
         with self._lock:
@@ -79,20 +71,21 @@ class TreeOutput:
                     self._accept(output)
                 except OSError as error:
                     if error.errno in _TWICE:
-                        text = f"{_text(output.path)} is in the tree twice"
+                        text = f"{path_text(output.path)} is in the tree twice"
                         raise MalformedDag(text) from error
-                    raise write_error(error, _text(output.path), TargetUnusable) from error
+                    raise write_error(error, path_text(output.path), TargetUnusable) from error
             if self._unsaved_bytes >= CHECKPOINT_BYTES or len(self._unsaved) >= _CHECKPOINT_FILES:
                 self._checkpoint()
 
     def finish(self) -> None:
         with self._lock:
             if self._files:
-                raise IntegrityFailure(f"{_text(next(iter(self._files)))} is not whole yet")
-            self._close_all()
+                unfinished = path_text(next(iter(self._files)))
+                raise IntegrityFailure(f"{unfinished} is not whole yet")
+            self._close_files()
+            self._names.check_all_met()
             _sync_file_system(self._fd)
-            publish(self._dir_fd, f"{self._name}.part", self._name)
-            self._journal.remove()
+            self._partial.publish(self._fd)
             self._release()
 
     def close(self) -> None:
@@ -102,68 +95,52 @@ class TreeOutput:
             # Without room for the journal, files since the last checkpoint are got again.
             with contextlib.suppress(DhtstoreError):
                 self._checkpoint()
-            self._close_all()
+            self._close_files()
             with contextlib.suppress(OSError):  # not empty: something is there to resume
-                os.rmdir(f"{self._name}.part", dir_fd=self._dir_fd)
-                self._journal.remove()
+                self._partial.remove()
             self._release()
 
-    def _open_part(self) -> int:
-        part = f"{self._name}.part"
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(part, dir_fd=self._dir_fd)
-        fd = os.open(part, _DIRECTORY, dir_fd=self._dir_fd)
-        if not self._journal.resumed:
-            _empty(fd)
-            self._journal.start()
-        return fd
+    def _read(self, leaf: Leaf) -> bytes | None:
+        with self._lock:
+            if self._fd < 0:
+                return None
+            fd = self._names.open_file(leaf.path, os.O_RDONLY)
+        try:
+            return os.pread(fd, leaf.size_bytes, leaf.offset)
+        finally:
+            os.close(fd)
 
     def _accept(self, output: Output) -> None:
         if isinstance(output, Piece):
             self._write(output)
         elif isinstance(output, File):
             self._begin(output)
-        elif isinstance(output, Directory):
-            self._make_directory(output.path)
-        else:
-            self._link(output)
-
-    def _make_directory(self, path: Path) -> None:
-        if path:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(_checked(path), dir_fd=self._parent(path))
-            self._directory(path)  # whatever stood there already is a directory
-
-    def _link(self, link: Symlink) -> None:
-        name = _checked(link.path)
-        parent = self._parent(link.path)
-        try:
-            os.symlink(link.target, name, dir_fd=parent)
-        except FileExistsError:
-            if os.readlink(name, dir_fd=parent) != link.target:
-                raise
+        elif not isinstance(output, Directory):
+            self._names.make_link(output.path, output.target)
+        elif output.path:
+            self._names.make_directory(output.path)
 
     def _begin(self, file: File) -> None:
-        if self.have(file.path, file.size_bytes):
-            return
-        name = _checked(file.path)
-        if file.path in self._files:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-        fd = os.open(name, _FILE | os.O_TRUNC, 0o666, dir_fd=self._parent(file.path))
-        self._keep(self._open, file.path, fd)
+        fd, kept = self._names.make_file(file.path, keep=file.path in self._claimed)
+        if not kept:
+            self._claimed.pop(file.path, None)
+            self._recalled.pop(file.path, None)
+        elif os.fstat(fd).st_size > file.size_bytes:
+            os.ftruncate(fd, file.size_bytes)
+        keep_open(self._open, file.path, fd)
         self._files[file.path] = (file, Spans())
         if file.size_bytes >= _ALLOCATE_MIN_BYTES:
             allocate(fd, file.size_bytes)
         self._finish_if_whole(file.path)
 
     def _write(self, piece: Piece) -> None:
-        if piece.path in self._finished:
-            return
         file, spans = self._files.get(piece.path, (None, None))
         end = piece.offset + len(piece.data)
         if file is None or spans is None or piece.offset < 0 or end > file.size_bytes:
-            raise MalformedDag(f"a piece beyond the end of {_text(piece.path)}")
-        write_fully(self._descriptor(piece.path), piece.offset, piece.data)
+            raise MalformedDag(f"a piece beyond the end of {path_text(piece.path)}")
+        recalled = self._recalled.get(piece.path)
+        if recalled is None or not recalled.covers(piece.offset, end):
+            write_fully(self._descriptor(piece.path), piece.offset, piece.data)
         spans.add(piece.offset, end)
         self._finish_if_whole(piece.path)
 
@@ -176,87 +153,47 @@ class TreeOutput:
             os.fchmod(fd, file.mode & 0o777)
         os.close(self._open.pop(path))
         del self._files[path]
-        self._unsaved.append(file)
-        self._unsaved_bytes += file.size_bytes
+        self._recalled.pop(path, None)
+        if self._claimed.get(path) != file.size_bytes:
+            self._unsaved.append(file)
+            self._unsaved_bytes += file.size_bytes
 
     def _checkpoint(self) -> None:
         if not self._unsaved:
             return
         _sync_file_system(self._fd)
-        self._journal.append(_entry(file) for file in self._unsaved)
+        self._partial.journal.append(_entry(file) for file in self._unsaved)
         self._unsaved.clear()
         self._unsaved_bytes = 0
 
     def _descriptor(self, path: Path) -> int:
         fd = self._open.get(path)
         if fd is None:
-            fd = os.open(path[-1], _FILE, dir_fd=self._parent(path))
-            self._keep(self._open, path, fd)
+            fd = self._names.open_file(path, os.O_WRONLY)
+            keep_open(self._open, path, fd)
         return fd
 
-    def _parent(self, path: Path) -> int:
-        return self._directory(path[:-1])
-
-    def _directory(self, path: Path) -> int:
-        """The descriptor of a directory of the tree, reached step by step from the top."""
-        if not path:
-            return self._fd
-        fd = self._directories.get(path)
-        if fd is None:
-            fd = os.open(_checked(path), _DIRECTORY, dir_fd=self._directory(path[:-1]))
-            self._keep(self._directories, path, fd)
-        else:
-            self._directories.move_to_end(path)
-        return fd
-
-    def _keep(self, kept: OrderedDict[Path, int], path: Path, fd: int) -> None:
-        kept[path] = fd
-        if len(kept) > _OPEN_MAX:
-            os.close(kept.popitem(last=False)[1])
-
-    def _close_all(self) -> None:
-        for kept in (self._open, self._directories):
-            while kept:
-                os.close(kept.popitem()[1])
+    def _close_files(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def _release(self) -> None:
+        self._names.close()
         os.close(self._fd)
-        self._journal.close()
+        self._partial.journal.close()
         self._fd = -1
-
-
-def _checked(path: Path) -> str:
-    """The last name of a path, which must be one plain name."""
-    name = path[-1] if path else ""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise MalformedDag(f"{name!r} is no name for a file")
-    return name
-
-
-def _text(path: Path) -> str:
-    return "/".join(path)
 
 
 def _entry(file: File) -> bytes:
     return _SIZE.pack(file.size_bytes) + "\0".join(file.path).encode()
 
 
-def _parse(entry: bytes) -> tuple[Path, int]:
-    return tuple(entry[_SIZE.size :].decode().split("\0")), _SIZE.unpack_from(entry)[0]
-
-
-def _empty(fd: int) -> None:
-    """Remove everything below; never follows a link."""
-    for name in os.listdir(fd):
-        try:
-            os.unlink(name, dir_fd=fd)
-        except IsADirectoryError:
-            below = os.open(name, _DIRECTORY, dir_fd=fd)
-            try:
-                _empty(below)
-            finally:
-                os.close(below)
-            os.rmdir(name, dir_fd=fd)
+def _claims(entries: Iterable[bytes]) -> Iterable[tuple[Path, int]]:
+    """Files and their sizes; an entry of another shape says nothing."""
+    for entry in entries:
+        with contextlib.suppress(UnicodeDecodeError, struct.error):
+            names = tuple(entry[_SIZE.size :].decode().split("\0"))
+            yield names, _SIZE.unpack_from(entry)[0]
 
 
 def _sync_file_system(fd: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.content.dag.walk import Directory, File, Output, Piece, Symlink
+from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece, Symlink
 from dhtstore.errors import IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.files.tree_output import TreeOutput
@@ -31,6 +31,12 @@ def out(tmp_path: Path) -> Path:
 
 def file(path: tuple[str, ...], data: bytes, mode: int | None = None) -> list[Output]:
     return [File(path, len(data), mode), *([Piece(path, 0, data)] if data else [])]
+
+
+def recalled(output: TreeOutput, path: tuple[str, ...], data: bytes) -> bool:
+    """Whether what an earlier run wrote there is claimed, and still right."""
+    leaf = Leaf(path, 0, len(data))
+    return output.claims(leaf) and output.recall(leaf, Cid.of(data)) is not None
 
 
 def names(path: Path) -> list[str]:
@@ -68,14 +74,83 @@ def test_the_next_run_keeps_finished_files(out: Path, dir_fd: int) -> None:
     first.accept([Piece(("b",), 0, b"bb"), Symlink(("l",), "b")])
     first.close()
     second = TreeOutput(dir_fd, "t", ROOT)
-    assert second.have(("d", "a"), 3)
-    assert not second.have(("d", "a"), 4)
-    assert not second.have(("b",), 4)
+    assert recalled(second, ("d", "a"), b"aaa")
+    assert not recalled(second, ("d", "a"), b"aaab")
+    assert not recalled(second, ("b",), b"bbbb")
     second.accept([Directory(()), Directory(("d",)), File(("d", "a"), 3), File(("b",), 4)])
     second.accept([Symlink(("l",), "b"), Piece(("d", "a"), 0, b"aaa"), Piece(("b",), 0, b"bbbb")])
     second.finish()
     assert (out / "t" / "d" / "a").read_bytes() == b"aaa"
     assert (out / "t" / "l").read_bytes() == b"bbbb"
+
+
+BOTH: list[Output] = [Directory(()), *file(("a",), b"aaa"), *file(("b",), b"bbb")]
+
+
+def interrupted(dir_fd: int, outputs: list[Output]) -> None:
+    output = TreeOutput(dir_fd, "t", ROOT)
+    output.accept(outputs)
+    output.close()
+
+
+@pytest.mark.parametrize("damage", ["bit", "appended", "cut", "gone", "link", "hard link"])
+def test_a_finished_file_that_was_changed_is_written_again(
+    out: Path, dir_fd: int, damage: str
+) -> None:
+    interrupted(dir_fd, BOTH)
+    path, victim = out / "t.part" / "a", out / "victim"
+    victim.write_bytes(b"aaa")
+    if damage in ("gone", "link", "hard link"):
+        path.unlink()
+    if damage == "link":
+        path.symlink_to("../victim")
+    elif damage == "hard link":
+        path.hardlink_to(victim)
+    elif damage != "gone":
+        path.write_bytes({"bit": b"aab", "appended": b"aaaa", "cut": b"aa"}[damage])
+    second = TreeOutput(dir_fd, "t", ROOT)
+    recalled(second, ("a",), b"aaa")
+    assert recalled(second, ("b",), b"bbb")
+    second.accept(BOTH)
+    second.finish()
+    assert (out / "t" / "a").read_bytes() == b"aaa"
+    assert (out / "t" / "a").lstat().st_nlink == 1
+    assert (out / "t" / "b").read_bytes() == b"bbb"
+    assert victim.read_bytes() == b"aaa"
+
+
+def test_files_that_are_recalled_are_not_written_again(out: Path, dir_fd: int) -> None:
+    interrupted(dir_fd, BOTH)
+    before = (out / "t.part" / "a").stat()
+    second = TreeOutput(dir_fd, "t", ROOT)
+    assert recalled(second, ("a",), b"aaa")
+    second.accept(BOTH)
+    second.finish()
+    after = (out / "t" / "a").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_what_is_not_of_the_tree_gets_no_name(out: Path, dir_fd: int) -> None:
+    interrupted(dir_fd, [*BOTH, Directory(("d",)), *file(("d", "e"), b"")])
+    (out / "t.part" / "d" / "planted").write_bytes(b"x")
+    second = TreeOutput(dir_fd, "t", ROOT)
+    second.accept([*BOTH, Directory(("d",)), *file(("d", "e"), b"")])
+    with pytest.raises(TargetUnusable, match="d/planted in the partial is not of this tree"):
+        second.finish()
+    second.close()
+    assert not (out / "t").exists()
+
+
+def test_a_tree_of_the_longest_name(out: Path, dir_fd: int) -> None:
+    name = "n" * 255
+    first = TreeOutput(dir_fd, name, ROOT)
+    first.accept(BOTH)
+    first.close()
+    second = TreeOutput(dir_fd, name, ROOT)
+    assert recalled(second, ("a",), b"aaa")
+    second.accept(BOTH)
+    second.finish()
+    assert names(out) == [name]
 
 
 def test_the_partial_of_another_content_is_emptied(out: Path, dir_fd: int) -> None:

@@ -59,5 +59,3 @@ def test_misuse_is_refused() -> None:
     walk = QuestionWalk(two_blocks())
     with pytest.raises(LocalProtocolError):
         _ = walk.answer
-    with pytest.raises(LocalProtocolError):
-        walk.skip(FIRST)

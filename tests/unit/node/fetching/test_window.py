@@ -76,19 +76,6 @@ def test_a_block_leaves_the_window_once_and_its_output_is_returned() -> None:
     assert window.open == {}
 
 
-def test_what_the_output_has_is_skipped() -> None:
-    walk = ListWalk(BLOCKS[:4])
-    window = Window(walk, have=lambda leaf: leaf.offset != 2)
-    assert sequences(take_all(window)) == [2]
-    assert walk.skipped == [0, 1, 3]
-
-
-def test_a_walk_that_the_output_has_whole_is_done_without_a_want() -> None:
-    window = Window(ListWalk(BLOCKS), have=lambda leaf: True)
-    assert take_all(window) == []
-    assert window.done
-
-
 def test_claims_are_held_within_what_a_block_may_be() -> None:
     assert claimed_bytes(want_of(b"", 0, 0)) == 1
     assert claimed_bytes(want_of(b"", 0, -5)) == 1

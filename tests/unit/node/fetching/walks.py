@@ -21,7 +21,6 @@ class ListWalk:
 
     def __init__(self, blocks: Sequence[bytes], claim_bytes: int | None = None) -> None:
         self.opening: list[Output] = []
-        self.skipped: list[int] = []
         self._waiting = [want_of(data, at, claim_bytes) for at, data in enumerate(blocks)]
         self._left = len(self._waiting)
 
@@ -35,10 +34,6 @@ class ListWalk:
 
     def leaf(self, want: Want) -> Leaf | None:
         return Leaf((), want.sequence, want.size_hint_bytes)
-
-    def skip(self, want: Want) -> None:
-        self.skipped.append(want.sequence)
-        self._left -= 1
 
     @property
     def done(self) -> bool:
