@@ -54,7 +54,7 @@ class UnreadableSource(UsageError):
 
 
 class SourceChanged(UsageError):
-    """A file that changed or shrank while it was being put: nothing of it was announced."""
+    """A file or directory that changed each time it was read for a put: nothing was announced."""
 
     hint = "put it again when nothing writes to it"
 

@@ -24,6 +24,7 @@ HAMT_FANOUT: Final = 256  # IPIP-499; UnixFS spec, HAMT sharded directories
 HAMT_THRESHOLD_BYTES: Final = 256 * KIB  # IPIP-499: shard above this directory block size
 BLOCK_SIZE_MAX_BYTES: Final = 2 * MIB  # bitswap and trustless gateways accept at most 2 MiB
 DAG_DEPTH_MAX: Final = 32  # 1,024-ary trees of 1 MiB leaves reach 1 EiB at depth 5; HAMT adds 8
+TREE_LEVELS_MAX: Final = DAG_DEPTH_MAX - 1  # directories within each other that a put takes
 IDENTITY_DIGEST_MAX_BYTES: Final = 128  # as Kubo: larger inlined CIDs are refused
 UNIT_SIZE_MAX_BYTES: Final = 1 * GIB  # placed, receipted and repaired as one
 UNIT_SLACK_BYTES: Final = 64 * MIB  # claimed sizes choose the cut; the real size may exceed by this

@@ -104,7 +104,7 @@ class Uploader:
         return self.placer.storage_nodes() + int(self.settings.storage)
 
     async def _import(self, source: Source, progress: Watch) -> Imported:
-        total = source.size_bytes if isinstance(source, FileSource) else None
+        total = source.size_bytes or None if isinstance(source, FileSource) else None
 
         def tell(done_bytes: int) -> None:
             progress(Progress("reading", done_bytes, total))

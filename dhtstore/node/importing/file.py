@@ -2,6 +2,10 @@
 
 data path: file bytes -> worker threads (read, hash, stage) -> leaf CIDs in order -> builder ->
 interior blocks.  Bounded: at most JOBS jobs are in memory at once.
+
+The size a file system tells is where reading in several threads ends.  A file that ends elsewhere
+(those of procfs and sysfs do) or that changed meanwhile is read again, once, from its beginning to
+where it ends: what was read is what is stored, or nothing is.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from contextlib import aclosing
 from functools import partial
 
 from dhtstore.content.builders.importer import FileBuilder
+from dhtstore.errors import SourceChanged
 from dhtstore.model.cid import Cid
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.store.files.source import FileSource
@@ -22,7 +27,17 @@ ByteStream = AsyncIterator[bytes]  # standard input, in pieces of any size
 
 
 async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
-    """Raises SourceChanged, UnreadableSource, NoRoom."""
+    """Raises SourceChanged if it changed each time it was read, UnreadableSource, NoRoom."""
+    before_bytes = batch.done_bytes
+    try:
+        return await _import_spans(batch, source)
+    except SourceChanged:
+        await batch.disk.blocking.run(source.look)
+        batch.done_bytes = before_bytes
+        return await _import_in_order(batch, source)
+
+
+async def _import_spans(batch: ImportBatch, source: FileSource) -> Imported:
     builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
     chunk = batch.profile.chunk_size_bytes
     jobs = (
@@ -34,6 +49,23 @@ async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
             await _add_leaf(batch, builder, cid, size_bytes)
     await run(source.check_unchanged)
     return await _finish(batch, builder)
+
+
+async def _import_in_order(batch: ImportBatch, source: FileSource) -> Imported:
+    builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
+    chunk = batch.profile.chunk_size_bytes
+    offset = 0
+    while data := await run(_read_next, source, offset, chunk):
+        await _add_leaf(batch, builder, *await run(batch.put_leaf, data))
+        offset += len(data)
+    return await _finish(batch, builder)
+
+
+def _read_next(source: FileSource, offset: int, size_bytes: int) -> bytes:
+    """Checked each time: what grows as fast as it is read has no end."""
+    data = source.read_on(offset, size_bytes)
+    source.check_unchanged()
+    return data
 
 
 async def import_stream(batch: ImportBatch, stream: ByteStream) -> Imported:

@@ -15,7 +15,7 @@ from itertools import islice
 from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.dag.tree_walk import may_lead_out
-from dhtstore.errors import SourceChanged, UnreadableSource
+from dhtstore.errors import UnreadableSource
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
 from dhtstore.store.files.source import SourceEntry, TreeSource
@@ -79,7 +79,7 @@ class TreeImport:
 
     async def _import_files(self, chunk: Sequence[SourceEntry]) -> dict[Path, Imported]:
         made: dict[Path, Imported] = {}
-        small = [entry for entry in chunk if self._is_small(entry)]
+        small = [entry for entry in chunk if self._looks_small(entry)]
         groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
         jobs = [
             partial(self.batch.disk.blocking.run, self._import_group, group) for group in groups
@@ -89,11 +89,11 @@ class TreeImport:
                 made |= result
                 await self.batch.advance(sum(child.size_bytes for child in result.values()))
         for entry in chunk:
-            if entry.kind == "file" and not self._is_small(entry):
+            if entry.kind != "directory" and entry.path not in made:
                 made[entry.path] = await self._import_large(entry)
         return made
 
-    def _is_small(self, entry: SourceEntry) -> bool:
+    def _looks_small(self, entry: SourceEntry) -> bool:
         limit = self.batch.profile.chunk_size_bytes
         return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
 
@@ -105,33 +105,38 @@ class TreeImport:
             file.close()
 
     def _import_group(self, group: Sequence[SourceEntry]) -> dict[Path, Imported]:
-        return {entry.path: self._import_small(entry) for entry in group}
+        """Of those that are as small as they looked."""
+        made = {entry.path: self._import_small(entry) for entry in group}
+        return {path: imported for path, imported in made.items() if imported}
 
-    def _import_small(self, entry: SourceEntry) -> Imported:
+    def _import_small(self, entry: SourceEntry) -> Imported | None:
+        """None for a file that turns out to be larger than one leaf."""
         if entry.kind == "symlink":
-            if may_lead_out(entry.path, entry.target):
-                link = "/".join(entry.path)
-                raise UnreadableSource(
-                    f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
-                    " nobody could get it back"
-                )
-            block = symlink_block(entry.target, self.batch.profile)
-            self.batch.put(block)
-            return Imported(block.cid, 0, len(block.data))
+            return self._import_link(entry)
+        data = self._read_small(entry)
+        if data is None:
+            return None
         builder = FileBuilder(self.batch.profile)
-        builder.add_leaf(*self.batch.put_leaf(self._read_small(entry)))
+        builder.add_leaf(*self.batch.put_leaf(data))
         root = builder.finish()
         self.batch.put_all(root.blocks)
         return Imported(root.cid, root.size_bytes, root.tsize_bytes)
 
-    def _read_small(self, entry: SourceEntry) -> bytes:
+    def _import_link(self, entry: SourceEntry) -> Imported:
+        if may_lead_out(entry.path, entry.target):
+            link = "/".join(entry.path)
+            raise UnreadableSource(
+                f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
+                " nobody could get it back"
+            )
+        block = symlink_block(entry.target, self.batch.profile)
+        self.batch.put(block)
+        return Imported(block.cid, 0, len(block.data))
+
+    def _read_small(self, entry: SourceEntry) -> bytes | None:
         file = self.source.open(entry.path)
         try:
-            if file.size_bytes != entry.size_bytes:  # it may be anything now, also too large
-                raise SourceChanged(f"{'/'.join(entry.path)} changed after it was listed")
-            data = file.read(0, entry.size_bytes)
-            file.check_unchanged()
-            return data
+            return file.read_whole(self.batch.profile.chunk_size_bytes)
         finally:
             file.close()
 

@@ -6,48 +6,80 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.params import DAG_DEPTH_MAX
+from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
+from dhtstore.params import TREE_LEVELS_MAX
+from dhtstore.store.files.names import from_disk, listed, on_disk, readable
 
 
 class FileSource:
-    """A regular file that must not change while it is put.  Owns ``fd``."""
+    """A regular file that must not change while it is put.  Owns ``fd``.
+
+    ``size_bytes`` is what the file system says: procfs says 0 of everything, sysfs a page.
+    """
 
     def __init__(self, fd: int, name: str = "the file") -> None:
         """Raises UnreadableSource, and closes ``fd``, for anything but a regular file."""
         self._fd = fd
         self._name = name
-        self._opened = os.fstat(fd)
-        if not stat.S_ISREG(self._opened.st_mode):
+        self.look()
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             self.close()
             raise UnreadableSource(f"{name} is not a regular file")
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        self.size_bytes = self._opened.st_size
-        self.mode = stat.S_IMODE(self._opened.st_mode)
+
+    def look(self) -> None:
+        """Take the file for what it is now: from here on it must not change."""
+        self._looked = _state(self._fd)
+        self.size_bytes = self._looked.size_bytes
 
     def read(self, offset: int, count: int) -> bytes:
-        """Exactly the bytes that stand there, fewer only at the end the file had when opened.
+        """Exactly the bytes that stand there, fewer only at the end of the file.
 
-        Raises SourceChanged when it shrank, UnreadableSource when the disk fails.
+        Raises SourceChanged if the file does not end where its size says, UnreadableSource when
+        the disk fails.
         """
         wanted = min(count, self.size_bytes - offset)
+        beyond = int(offset + wanted == self.size_bytes)  # a byte that must not be there
+        data = self.read_on(offset, wanted + beyond)
+        if len(data) != wanted:
+            raise SourceChanged(f"{self._name} is not as long as it was when it was opened")
+        return data
+
+    def read_on(self, offset: int, count: int) -> bytes:
+        """The bytes that stand there, fewer only where the file ends, whatever its size says.
+
+        Raises UnreadableSource when the disk fails.
+        """
         try:
-            data = os.pread(self._fd, wanted, offset)
-            while len(data) < wanted:
-                more = os.pread(self._fd, wanted - len(data), offset + len(data))
+            data = os.pread(self._fd, count, offset)
+            while len(data) < count:
+                more = os.pread(self._fd, count - len(data), offset + len(data))
                 if not more:
-                    raise SourceChanged(f"{self._name} shrank while it was read")
+                    break
                 data += more
         except OSError as error:
             raise _unreadable(self._name, error) from error
         return data
 
+    def read_whole(self, limit_bytes: int) -> bytes | None:
+        """All of it, to its end; None if that is more than ``limit_bytes``.
+
+        Read again once if it changed meanwhile; raises SourceChanged if it did then, too.
+        """
+        try:
+            return self._read_whole(limit_bytes)
+        except SourceChanged:
+            self.look()
+            return self._read_whole(limit_bytes)
+
     def check_unchanged(self) -> None:
-        """Raises SourceChanged if it was written to or resized since it was opened."""
-        now = os.fstat(self._fd)
-        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+        """Raises SourceChanged if it was written to or resized since it was looked at.
+
+        Nobody can set the time of the last change of an inode (ctime) back.
+        """
+        if _state(self._fd) != self._looked:
             raise SourceChanged(f"{self._name} changed while it was read")
 
     def close(self) -> None:
@@ -55,6 +87,28 @@ class FileSource:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _read_whole(self, limit_bytes: int) -> bytes | None:
+        data = self.read_on(0, min(self.size_bytes, limit_bytes) + 1)
+        if len(data) > self.size_bytes:  # the size was no more than a hint
+            data += self.read_on(len(data), limit_bytes + 1 - len(data))
+        self.check_unchanged()
+        return data if len(data) <= limit_bytes else None
+
+
+class _State(NamedTuple):
+    """What differs when something was changed."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+def _state(fd: int) -> _State:
+    now = os.fstat(fd)
+    return _State(now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +138,14 @@ class TreeSource:
     def entries(self) -> Iterator[SourceEntry]:
         """Everything below, sorted by name within a directory, a directory before its content.
 
-        Raises UnreadableSource for what cannot be read or is no file, directory or link.
+        Raises UnreadableSource for what cannot be read or is no file, directory or link, and
+        SourceChanged for what vanished or a directory that changed each time it was listed.
         """
         fd = os.dup(self._fd)
         return self._below(fd, ())
 
     def open(self, path: tuple[str, ...]) -> FileSource:
-        """A file of the tree, one at a time.  Raises UnreadableSource."""
+        """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
         return FileSource(self._open(path, os.O_RDONLY | os.O_NONBLOCK), self._label(path))
 
     def close(self) -> None:
@@ -101,30 +156,52 @@ class TreeSource:
 
     def _below(self, fd: int, path: tuple[str, ...]) -> Iterator[SourceEntry]:
         """Owns ``fd``, which is closed before descending: depth costs no descriptors."""
+        if len(path) >= TREE_LEVELS_MAX:
+            os.close(fd)
+            raise UnreadableSource(
+                f"{self._label(path)} is one directory too deep: a tree has at most"
+                f" {TREE_LEVELS_MAX} levels of them"
+            )
         try:
-            names = sorted(os.listdir(fd), key=os.fsencode)
-            found = [self._entry(fd, (*path, name)) for name in names]
-        except OSError as error:
-            raise _unreadable(self._label(path), error) from error
+            found = self._listed(fd, path)
         finally:
             os.close(fd)
-        if len(path) >= _DEPTH_MAX:
-            raise UnreadableSource(f"{self._label(path[:3])}/... is nested too deeply")
         for entry in found:
             yield entry
             if entry.kind == "directory":
                 yield from self._below(self._open(entry.path, _DIRECTORY), entry.path)
 
-    def _entry(self, fd: int, path: tuple[str, ...]) -> SourceEntry:
-        label = self._label(path)
-        _check_name(path[-1], label)
-        status = os.stat(path[-1], dir_fd=fd, follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
-            return SourceEntry(path, "file", status.st_size)
-        if stat.S_ISDIR(status.st_mode):
-            return SourceEntry(path, "directory")
-        if stat.S_ISLNK(status.st_mode):
-            return SourceEntry(path, "symlink", target=os.readlink(path[-1], dir_fd=fd))
+    def _listed(self, fd: int, path: tuple[str, ...]) -> list[SourceEntry]:
+        """All of a directory as it was at one moment; listed again once if it changed."""
+        try:
+            return self._listed_once(fd, path)
+        except SourceChanged:
+            return self._listed_once(fd, path)
+
+    def _listed_once(self, fd: int, path: tuple[str, ...]) -> list[SourceEntry]:
+        try:
+            before = _state(fd)
+            found = [self._entry(fd, path, raw) for raw in listed(fd)]
+            if _state(fd) != before:
+                raise SourceChanged(f"{self._label(path)} changed while it was listed")
+        except OSError as error:
+            raise _unreadable(self._label(path), error) from error
+        return found
+
+    def _entry(self, fd: int, parent: tuple[str, ...], raw: bytes) -> SourceEntry:
+        label = self._label((*parent, readable(raw)))
+        path = (*parent, _text(raw, f"the name of {label}"))
+        try:
+            status = os.stat(raw, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                return SourceEntry(path, "file", status.st_size)
+            if stat.S_ISDIR(status.st_mode):
+                return SourceEntry(path, "directory")
+            if stat.S_ISLNK(status.st_mode):
+                target = _text(os.readlink(raw, dir_fd=fd), f"the target of the link {label}")
+                return SourceEntry(path, "symlink", target=target)
+        except OSError as error:
+            raise _unreadable(label, error) from error
         raise UnreadableSource(f"{label} is neither a file, a directory nor a link")
 
     def _open(self, path: tuple[str, ...], flags: int) -> int:
@@ -142,23 +219,24 @@ class TreeSource:
 
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_DEPTH_MAX = DAG_DEPTH_MAX - 1  # levels of directories: deeper trees could not be got back
 
 
 def _step(fd: int, name: str, flags: int) -> int:
     """Open ``name`` in the directory ``fd``, which is closed either way."""
     try:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        return os.open(on_disk(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     finally:
         os.close(fd)
 
 
-def _check_name(name: str, label: str) -> None:
+def _text(raw: bytes, what: str) -> str:
     try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UnreadableSource(f"the name of {label!r} is not UTF-8") from error
+        return from_disk(raw)
+    except UnicodeDecodeError as error:
+        raise UnreadableSource(f"{what} is not UTF-8") from error
 
 
-def _unreadable(name: str, error: OSError) -> UnreadableSource:
+def _unreadable(name: str, error: OSError) -> DhtstoreError:
+    if isinstance(error, FileNotFoundError):  # it was there when it was listed
+        return SourceChanged(f"{name} vanished while it was put")
     return UnreadableSource(f"cannot read {name}: {error.strerror or error}")

@@ -82,6 +82,67 @@ def test_a_tree_is_its_files_and_directories(tmp_path: Path) -> None:
     assert len(list(local_blocks(store, imported.cid, Leaves.READ))) == store.count()
 
 
+def import_path(path: Path, progress: Callable[[int], None] = lambda done_bytes: None) -> Imported:
+    fd = os.open(path, os.O_RDONLY)
+    source = TreeSource(fd, path.name) if path.is_dir() else FileSource(fd, path.name)
+    try:
+        return import_all(source, MemoryBlockStore(), progress)
+    finally:
+        source.close()
+
+
+def test_a_file_that_changed_once_is_read_again(tmp_path: Path) -> None:
+    path, told = tmp_path / "file", list[int]()
+    path.write_bytes(CONTENT)
+
+    def change_once(done_bytes: int) -> None:
+        told.append(done_bytes)
+        if len(told) == 1:
+            path.write_bytes(CONTENT[::-1] + b"more")
+
+    imported = import_path(path, change_once)
+    assert imported == import_path(path)
+    assert told[-1] == imported.size_bytes == len(CONTENT) + 4
+
+
+def test_small_files_are_stored_as_they_are_when_they_are_read(tmp_path: Path) -> None:
+    for number in range(500):
+        (tmp_path / f"{number:03}").write_bytes(b"some bytes")
+
+    def change_once(done_bytes: int) -> None:
+        if (tmp_path / "490").stat().st_size > 3:
+            os.truncate(tmp_path / "490", 3)
+            os.truncate(tmp_path / "491", 3 * MIB)
+            (tmp_path / "492").write_bytes(b"more than before")
+
+    assert import_path(tmp_path, change_once) == import_path(tmp_path)
+
+
+KALLSYMS = Path("/proc/kallsyms")  # megabytes
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")  # a line; "one page"
+
+
+def test_files_whose_size_is_not_told_are_read_to_their_end() -> None:
+    path = Path("/proc/version")
+    assert path.stat().st_size == 0
+    assert import_path(path).cid == Cid.of(path.read_bytes())
+
+
+@pytest.mark.skipif(not KALLSYMS.exists(), reason="this kernel tells no symbols")
+def test_large_files_whose_size_is_not_told_are_read_to_their_end() -> None:
+    assert KALLSYMS.stat().st_size == 0
+    content = KALLSYMS.read_bytes()
+    assert len(content) > CHUNK_SIZE_BYTES
+    assert import_path(KALLSYMS) == import_all(stream(content), MemoryBlockStore())
+
+
+@pytest.mark.skipif(not HUGE_PAGES.exists(), reason="this kernel has no huge pages")
+def test_files_that_are_shorter_than_they_say_are_read_to_their_end() -> None:
+    content = HUGE_PAGES.read_bytes()
+    assert HUGE_PAGES.stat().st_size > len(content)
+    assert import_path(HUGE_PAGES).cid == Cid.of(content)
+
+
 def test_a_link_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "link").symlink_to("../secret")

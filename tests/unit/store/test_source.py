@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_file_that_shrinks_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(b"0123456789")
     source = open_file(path)
     os.truncate(path, 4)
-    with pytest.raises(SourceChanged, match="f shrank"):
+    with pytest.raises(SourceChanged, match="f is not as long"):
         source.read(0, 10)
     with pytest.raises(SourceChanged):
         source.check_unchanged()
@@ -53,6 +54,51 @@ def test_a_file_that_grows_or_is_rewritten_is_noticed(tmp_path: Path) -> None:
     assert source.read(0, 1) == b"9"
     with pytest.raises(SourceChanged):
         source.check_unchanged()
+    source.close()
+
+
+def test_a_change_is_noticed_whose_time_was_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789")
+    source, before = open_file(path), path.stat()
+    wait_for_a_tick(tmp_path / "probe")
+    path.write_bytes(b"9876543210")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(SourceChanged, match="f changed"):
+        source.check_unchanged()
+    source.look()
+    source.check_unchanged()
+    source.close()
+
+
+def wait_for_a_tick(probe: Path) -> None:
+    """Until the clock of the file system, which is coarse, tells another time than now."""
+    probe.touch()
+    first_ns = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == first_ns:
+        os.utime(probe)
+
+
+def test_a_file_is_read_to_its_end_whatever_its_size_says() -> None:
+    path = Path("/proc/version")
+    source = open_file(path)
+    assert source.size_bytes == 0
+    assert source.read_whole(10_000) == path.read_bytes() != b""
+    assert source.read_whole(3) is None
+    with pytest.raises(SourceChanged):
+        source.read(0, 100)
+    source.close()
+
+
+def test_a_whole_file_is_at_most_as_large_as_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789")
+    source = open_file(path)
+    assert source.read_whole(10) == b"0123456789"
+    assert source.read_whole(9) is None
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert source.read_whole(100) == b"0123456789more"
     source.close()
 
 
@@ -83,9 +129,11 @@ def test_a_tree_is_listed_in_order_with_links_as_links(tmp_path: Path) -> None:
     file = tree.open(("b", "x"))
     assert file.read(0, 10) == b"xx"
     file.close()
-    for path in (("link",), ("dirlink", "x"), ("nothing",)):
+    for path in (("link",), ("dirlink", "x")):
         with pytest.raises(UnreadableSource, match=path[0]):
             tree.open(path)
+    with pytest.raises(SourceChanged, match="/nothing vanished"):
+        tree.open(("nothing",))
     tree.close()
     tree.close()
 
@@ -104,9 +152,61 @@ def test_pipes_are_refused_by_name(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"")
     tree = open_tree(tmp_path)
-    with pytest.raises(UnreadableSource, match="UTF-8"):
+    with pytest.raises(UnreadableSource, match=r"the name of .*/\\xff is not UTF-8"):
         list(tree.entries())
     tree.close()
+
+
+def test_names_are_what_stands_in_the_directory_whatever_the_locale_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "d\u00e9").mkdir(parents=True)
+    (tree / "d\u00e9" / "caf\u00e9").write_bytes(b"x")
+    (tree / "link").symlink_to("d\u00e9/caf\u00e9")
+    source = open_tree(tree)
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    monkeypatch.setattr(os, "listdir", latin_1_names)
+    assert [(entry.path, entry.target) for entry in source.entries()] == [
+        (("d\u00e9",), ""),
+        (("d\u00e9", "caf\u00e9"), ""),
+        (("link",), "d\u00e9/caf\u00e9"),
+    ]
+    source.close()
+
+
+LISTDIR = os.listdir
+
+
+def latin_1_names(fd: int) -> list[str]:
+    """As a Latin-1 locale spells them."""
+    return [name.encode().decode("latin-1") for name in LISTDIR(fd)]
+
+
+def vanishing(tree: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of ``tree`` that comes and goes: the first ``times`` it is listed, it is gone then."""
+    left = iter(range(times))
+
+    def listdir(fd: int) -> list[str]:
+        gone = [] if next(left, None) is None else ["vanished"]
+        return [*LISTDIR(fd), *gone]
+
+    monkeypatch.setattr(os, "listdir", listdir)
+
+
+def test_a_file_that_vanished_while_its_directory_was_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stays").write_bytes(b"")
+    vanishing(tmp_path, 1, monkeypatch)
+    with closing(open_tree(tmp_path)) as tree:
+        assert list(tree.entries()) == [SourceEntry(("stays",), "file")]
+    vanishing(tmp_path, 2, monkeypatch)
+    with (
+        closing(open_tree(tmp_path)) as tree,
+        pytest.raises(SourceChanged, match="/vanished vanished"),
+    ):
+        list(tree.entries())
 
 
 def test_a_bottomless_tree_is_refused(tmp_path: Path) -> None:
