@@ -82,14 +82,14 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
 
 def _ledger(home: Home) -> SqliteKeyValue:
     ledger = SqliteKeyValue(home.ledger)
+    home.upgraded()  # first: an earlier version must not write to a ledger that was rewritten
     upgrade(ledger, log_event)
-    home.upgraded()
     return ledger
 
 
 def log_event(event: str, **fields: object) -> None:
-    """The tracer of real nodes: failures are warnings, everything else is for debugging."""
-    level = logging.WARNING if event.endswith("failed") else logging.DEBUG
+    """The tracer of real nodes: failures and damage are warnings, the rest is for debugging."""
+    level = logging.WARNING if event.endswith(("failed", "damaged")) else logging.DEBUG
     if _logger.isEnabledFor(level):
         details = " ".join(f"{name}={str(value)[:200]!r}" for name, value in fields.items())
         _logger.log(level, "%s %s", event, details)

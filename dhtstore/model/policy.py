@@ -50,9 +50,10 @@ class Claim:
 
     @property
     def ledger_bytes(self) -> int:
-        return claim_bytes(self.unit_roots)
+        return claim_bytes(self.unit_roots, self.policy)
 
 
-def claim_bytes(unit_roots: Iterable[bytes]) -> int:
-    """What a claim on a unit with these roots takes in a ledger, at most."""
-    return CLAIM_ROW_BYTES + sum(map(len, unit_roots))
+def claim_bytes(unit_roots: Iterable[bytes], policy: Policy) -> int:
+    """What a claim on a unit with these roots takes in a ledger, at most: the policy stands beside
+    the claim, and in force for all claims of its root."""
+    return CLAIM_ROW_BYTES + sum(map(len, unit_roots)) + 2 * len(policy.packed)

@@ -41,9 +41,9 @@ class Ledger:
         roots = Roots(table, tracer)
         return cls(
             claims=Claims(table, tracer),
-            pins=Pins(table, roots),
-            puts=Puts(table, roots),
-            receipts=Receipts(table),
+            pins=Pins(table, roots, tracer),
+            puts=Puts(table, roots, tracer),
+            receipts=Receipts(table, tracer),
             peers=Peers(table, tracer),
             roots=roots,
         )

@@ -81,13 +81,13 @@ def handler(node: Node) -> Handler:
                 raise RemoteProtocolError("a local request without its descriptors")
             operation = messages.operation_of(request)
             run = OperationRun(node, descriptors, watch, request.timeout_s)
-            value = await perform(operation, run)
+            answer = messages.encode_result(await perform(operation, run))
         except Exception as error:
             send(messages.encode_failure(error))
             if not isinstance(error, DhtstoreError):
                 raise  # a bug: whoever runs the node shall see where
         else:
-            send(messages.encode_result(value))
+            send(answer)
 
     return handle
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from dhtstore.errors import NotRunning
+from dhtstore.errors import NotRunning, RemoteProtocolError
 from dhtstore.operations.messages import (
     ANSWER_MAX_BYTES,
     LENGTH_BYTES,
+    RESULT_MAX_BYTES,
     LocalAnswer,
     LocalFailure,
+    LocalPiece,
     LocalProgress,
     LocalResult,
     body_length,
@@ -30,7 +32,7 @@ class Conversation(Generic[R]):
     def __init__(self, operation: Operation[R], timeout_s: float | None, watch: Watch) -> None:
         self.request = encode_operation(operation, timeout_s)
         self._operation, self._watch = operation, watch
-        self._received = bytearray()
+        self._received, self._pieces = bytearray(), bytearray()
         self._end: LocalResult | LocalFailure | None = None
 
     def feed(self, data: bytes) -> bool:
@@ -53,7 +55,7 @@ class Conversation(Generic[R]):
             raise error_of(self._end)
         if self._end is None:
             raise NotRunning("the node has not answered yet")
-        return decode_result(self._operation, self._end)
+        return decode_result(self._operation, bytes(self._pieces) or self._end.value)
 
     def _next_body(self) -> bytes | None:
         if len(self._received) < LENGTH_BYTES:
@@ -68,5 +70,9 @@ class Conversation(Generic[R]):
     def _take(self, answer: LocalAnswer | None) -> None:
         if isinstance(answer, LocalProgress):
             self._watch(answer.progress)
+        elif isinstance(answer, LocalPiece):
+            self._pieces += answer.data
+            if len(self._pieces) > RESULT_MAX_BYTES:
+                raise RemoteProtocolError("a result without end on the local socket")
         elif answer is not None:
             self._end = answer

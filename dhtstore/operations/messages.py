@@ -3,7 +3,7 @@
 One connection carries one request; then any number of progress messages, and one result or
 failure.  Each message is a 4-byte big-endian length and a msgpack map whose ``type`` says what it
 is.  Fields and types that a later version adds are passed over; an operation that is not known is
-answered by a failure.
+answered by a failure.  A result too large for one message comes in pieces before it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from dhtstore.operations.table import OPERATIONS
 
 LENGTH_BYTES: Final = 4
 REQUEST_MAX_BYTES: Final = 64 * 1024
-ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024  # a listing of a large directory
+ANSWER_MAX_BYTES: Final = 4 * 1024 * 1024
+RESULT_PIECE_BYTES: Final = 1024 * 1024
+RESULT_MAX_BYTES: Final = 1024 * 1024 * 1024  # a listing of ten million names
 DESCRIPTORS_MAX: Final = 2
 
 R = TypeVar("R")
@@ -40,8 +42,15 @@ class LocalProgress(msgspec.Struct, frozen=True, tag_field="type", tag="progress
     progress: Progress
 
 
+class LocalPiece(msgspec.Struct, frozen=True, tag_field="type", tag="piece"):
+    """Part of a result, in order."""
+
+    data: bytes
+
+
 class LocalResult(msgspec.Struct, frozen=True, tag_field="type", tag="result"):
-    """The end of a request that worked."""
+    """The end of a request that worked: what the pieces before it make up, if there are any, else
+    ``value``."""
 
     value: msgspec.Raw
 
@@ -54,7 +63,7 @@ class LocalFailure(msgspec.Struct, frozen=True, tag_field="type", tag="failure")
     fields: dict[str, Any]
 
 
-LocalAnswer = LocalProgress | LocalResult | LocalFailure
+LocalAnswer = LocalProgress | LocalPiece | LocalResult | LocalFailure
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -65,7 +74,9 @@ _encoder: Final = msgspec.msgpack.Encoder(enc_hook=str)
 _requests: Final = msgspec.msgpack.Decoder(LocalRequest)
 _kinds: Final = msgspec.msgpack.Decoder(_Kind)
 _answers: Final[msgspec.msgpack.Decoder[LocalAnswer]] = msgspec.msgpack.Decoder(LocalAnswer)
-_ANSWER_KINDS: Final = ("progress", "result", "failure")
+_ANSWER_KINDS: Final = ("progress", "piece", "result", "failure")
+_MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_NOTHING: Final = msgspec.Raw(_encoder.encode(None))
 
 
 def encode_operation(operation: Operation[Any], timeout_s: float | None) -> bytes:
@@ -79,7 +90,15 @@ def encode_progress(progress: Progress) -> bytes:
 
 
 def encode_result(value: object) -> bytes:
-    return _framed(LocalResult(msgspec.Raw(_encoder.encode(value))))
+    """One message, or several for a large one."""
+    encoded = _encoder.encode(value)
+    if len(encoded) <= RESULT_PIECE_BYTES:
+        return _framed(LocalResult(msgspec.Raw(encoded)))
+    pieces = (
+        _framed(LocalPiece(encoded[at : at + RESULT_PIECE_BYTES]))
+        for at in range(0, len(encoded), RESULT_PIECE_BYTES)
+    )
+    return b"".join([*pieces, _framed(LocalResult(_NOTHING))])
 
 
 def encode_failure(error: BaseException) -> bytes:
@@ -94,7 +113,7 @@ def decode_request(body: bytes) -> LocalRequest:
     """Raises RemoteProtocolError."""
     try:
         return _requests.decode(body)
-    except msgspec.DecodeError as error:
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"a malformed request on the local socket: {error}") from error
 
 
@@ -108,7 +127,7 @@ def operation_of(request: LocalRequest) -> Operation[Any]:
         )
     try:
         operation: Operation[Any] = msgspec.msgpack.decode(request.arguments, type=kind)
-    except msgspec.DecodeError as error:
+    except _MALFORMED as error:
         raise UsageError(f"malformed arguments of {request.op}: {error}") from error
     return operation
 
@@ -117,15 +136,15 @@ def decode_answer(body: bytes) -> LocalAnswer | None:
     """None for a kind of message that this version does not know.  Raises RemoteProtocolError."""
     try:
         return _answers.decode(body) if _kinds.decode(body).type in _ANSWER_KINDS else None
-    except msgspec.DecodeError as error:
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"a malformed answer on the local socket: {error}") from error
 
 
-def decode_result(operation: Operation[R], result: LocalResult) -> R:
+def decode_result(operation: Operation[R], encoded: bytes | msgspec.Raw) -> R:
     """The typed result of ``operation``; raises RemoteProtocolError."""
     try:
-        value: R = msgspec.msgpack.decode(result.value, type=result_type(type(operation)))
-    except msgspec.DecodeError as error:
+        value: R = msgspec.msgpack.decode(encoded, type=result_type(type(operation)))
+    except _MALFORMED as error:
         raise RemoteProtocolError(f"a malformed result of {operation.op}: {error}") from error
     return value
 

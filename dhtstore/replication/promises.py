@@ -34,7 +34,7 @@ class Promise:
     @property
     def row_bytes(self) -> int:
         """What its claim will take in the ledger, at most."""
-        return claim_bytes(root.raw for root in self.unit.roots)
+        return claim_bytes((root.raw for root in self.unit.roots), self.policy)
 
     @property
     def room_bytes(self) -> int:

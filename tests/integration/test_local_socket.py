@@ -9,11 +9,17 @@ from typing import NoReturn
 
 import pytest
 
-from dhtstore.errors import HomeInUse, HomeUnusable, NotRunning, RemoteProtocolError
+from dhtstore.errors import (
+    HomeInUse,
+    HomeUnusable,
+    NotRunning,
+    RemoteProtocolError,
+    UsageError,
+)
 from dhtstore.net.local import async_client
 from dhtstore.net.local import server as local_server
 from dhtstore.net.local.client import connected, converse, send_request
-from dhtstore.net.local.pipes import read_pipe
+from dhtstore.net.local.pipes import PipeWriter, read_pipe
 from dhtstore.net.local.server import LocalServer, Send
 from dhtstore.operations.content import DirectoryEntry, ListDirectory
 from dhtstore.operations.conversation import Conversation
@@ -261,3 +267,14 @@ def test_malformed_requests() -> None:
     for body in (b"", b"\xc1", encode_result(1)[4:], b"\x80"):
         with pytest.raises(RemoteProtocolError):
             decode_request(body)
+
+
+async def test_what_is_no_pipe_is_refused(tmp_path: Path) -> None:
+    for flags in (os.O_RDONLY | os.O_DIRECTORY, os.O_RDWR | os.O_TMPFILE):
+        descriptor = os.open(tmp_path, flags)
+        with pytest.raises(UsageError, match="through a pipe"):
+            _ = [piece async for piece in read_pipe(descriptor)]
+        with pytest.raises(UsageError, match="through a pipe"):
+            PipeWriter(descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.close(descriptor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Final, Literal
 
 from dhtstore.content.codec.hamt import name_hash, prefix_chars, slot
 from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
@@ -22,6 +22,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.params import TREE_ENTRIES_MAX
 
 Data = bytes | memoryview
+_CLAIMED_MAX_BYTES: Final = 2**63 - 1  # links claim what they like; answers carry 63 bits
 EntryType = Literal["file", "directory", "symlink"]
 _TYPES: dict[Kind, EntryType] = {
     Kind.RAW: "file",
@@ -116,7 +117,7 @@ def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, Stat
         node.size_bytes,
         node.block_bytes,
         len(node.links),
-        node.block_bytes + sum(link.tsize_bytes for link in node.links),
+        _claimed_bytes(node),
         node.mode,
         node.mtime,
     )
@@ -173,3 +174,9 @@ def _listed(task: Task, node: DagNode) -> Listed:
     if node.kind is Kind.SYMLINK:
         size_bytes = len(node.content)
     return Listed(task.path[-1], task.cid, _TYPES[node.kind], size_bytes)
+
+
+def _claimed_bytes(node: DagNode) -> int:
+    """What a node and all below it are said to take, as far as that can be."""
+    links = sum(link.tsize_bytes for link in node.links)
+    return min(node.block_bytes + links, _CLAIMED_MAX_BYTES)

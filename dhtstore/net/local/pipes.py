@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncGenerator
 from types import TracebackType
 
-from dhtstore.errors import NotRunning
+from dhtstore.errors import NotRunning, UsageError
 
 PIPE_READ_BYTES = 256 * 1024
 PIPE_BUFFER_BYTES = 1024 * 1024
@@ -18,9 +19,15 @@ class PipeWriter:
     """``async with`` the write end of a pipe, which it owns and makes non-blocking.
 
     Leaving it normally waits until everything is through; with an error, drops what waits.
+    Raises UsageError for what is no pipe, which is closed.
     """
 
     def __init__(self, descriptor: int) -> None:
+        try:
+            _need_pipe(descriptor)
+        except UsageError:
+            os.close(descriptor)
+            raise
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     async def __aenter__(self) -> PipeWriter:
@@ -64,8 +71,9 @@ class PipeWriter:
 async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:
     """What arrives on the read end of a pipe, until its other end closes.
 
-    The descriptor stays open and becomes non-blocking.
+    The descriptor stays open and becomes non-blocking.  Raises UsageError for what is no pipe.
     """
+    _need_pipe(descriptor)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=PIPE_BUFFER_BYTES)
     file = os.fdopen(os.dup(descriptor), "rb", buffering=0)
@@ -75,3 +83,9 @@ async def read_pipe(descriptor: int) -> AsyncGenerator[bytes, None]:
             yield piece
     finally:
         transport.close()
+
+
+def _need_pipe(descriptor: int) -> None:
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise UsageError("bytes travel through a pipe, not through a file or a directory")

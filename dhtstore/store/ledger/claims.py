@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import Final
 
-from dhtstore.errors import IntegrityFailure
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode_signed, part
+from dhtstore.store.ledger.entries import decode_signed, part, sound
 from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
 from dhtstore.store.ledger.rows import decode_claim, encode_claim
 from dhtstore.trace import Tracer, no_trace
 
-T = TypeVar("T")
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
 
 
@@ -84,7 +82,7 @@ class Claims:
         """The newest policy known of this owner for this root."""
         key = _policy_key(owner, root)
         raw = self._table.get(key)
-        return None if raw is None else self._sound(_decode_policy, key, raw)
+        return None if raw is None else sound(_decode_policy, key, raw, self._tracer)
 
     def for_unit(self, unit: bytes) -> list[Claim]:
         """All claims on a unit, each with its newest policy, active or not."""
@@ -171,15 +169,8 @@ class Claims:
     def _rows(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order: those of one unit and owner are neighbours."""
         for key, value in scan_all(self._table, prefix):
-            if (claim := self._sound(decode_claim, key, value)) is not None:
+            if (claim := sound(decode_claim, key, value, self._tracer)) is not None:
                 yield claim
-
-    def _sound(self, decode: Callable[[bytes], T], key: bytes, raw: bytes) -> T | None:
-        try:
-            return decode(raw)
-        except IntegrityFailure as error:
-            self._tracer("ledger.damaged", key=key.hex(), error=str(error))
-            return None
 
     def _claims(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order, each with its newest policy; those of one unit are neighbours."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
 from dhtstore.errors import IntegrityFailure, RemoteProtocolError
 from dhtstore.model.signing import Signed, unpack
+from dhtstore.trace import Tracer
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Signed)
@@ -34,6 +36,22 @@ def decode_signed(kind: type[S], raw: bytes) -> S:
         raise IntegrityFailure(f"the ledger holds a damaged {kind.__name__}: {error}") from error
 
 
+def sound(read: Callable[[bytes], T], key: bytes, raw: bytes, tracer: Tracer) -> T | None:
+    """What ``read`` makes of a row; None, with a trace, if it is damaged: other rows must not fall
+    with it."""
+    try:
+        return read(raw)
+    except IntegrityFailure as error:
+        tracer("ledger.damaged", key=key.hex(), error=str(error))
+        return None
+
+
 def part(value: bytes) -> bytes:
     """A part of a key, with its length before it so that no part runs into the next."""
     return len(value).to_bytes(2, "big") + value
+
+
+def take_part(key: bytes) -> tuple[bytes, bytes]:
+    """The first part of a key and what follows it, as ``part`` put them together."""
+    end = 2 + int.from_bytes(key[:2], "big")
+    return key[2:end], key[end:]

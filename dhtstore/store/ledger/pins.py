@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, encode
+from dhtstore.store.ledger.entries import decode, encode, sound, take_part
 from dhtstore.store.ledger.roots import Roots, pins_key
+from dhtstore.trace import Tracer, no_trace
 
+_PREFIX: Final = b"pin/"
 PinKind = Literal["put", "user"]  # made by a put, or by hand
 
 
@@ -29,8 +31,8 @@ class Pin(msgspec.Struct, frozen=True, array_like=True):
 class Pins:
     """A root may be pinned once by each kind; it is kept while any of them stands."""
 
-    def __init__(self, table: KeyValue, roots: Roots) -> None:
-        self._table, self._roots = table, roots
+    def __init__(self, table: KeyValue, roots: Roots, tracer: Tracer = no_trace) -> None:
+        self._table, self._roots, self._tracer = table, roots, tracer
 
     def add(self, root: Cid, name: str, kind: PinKind, units: Sequence[Unit]) -> None:
         """``units`` are all that the root is made of, in DAG order."""
@@ -41,8 +43,23 @@ class Pins:
         return self._roots.release(root, _key(root, kind))
 
     def list(self) -> list[Pin]:
-        """Ordered by root, then kind."""
-        return [decode(Pin, value) for _, value in scan_all(self._table, b"pin/")]
+        """Ordered by root, then kind.  Of a damaged row its key tells all but the name: what it
+        keeps must not be lost for that."""
+        rows = scan_all(self._table, _PREFIX)
+        pins = (sound(_pin, *row, self._tracer) or _pin_of_key(row[0]) for row in rows)
+        return [pin for pin in pins if pin is not None]
+
+
+def _pin(raw: bytes) -> Pin:
+    return decode(Pin, raw)
+
+
+def _pin_of_key(key: bytes) -> Pin | None:
+    """The pin whose row stands under ``key``, without its name; None for no key of ours."""
+    root, kind = take_part(key[len(_PREFIX) :])
+    if kind in (b"put", b"user"):
+        return Pin(root, "", "put" if kind == b"put" else "user")
+    return None
 
 
 def _key(root: Cid, kind: PinKind) -> bytes:

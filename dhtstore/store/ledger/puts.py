@@ -12,8 +12,9 @@ from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, decode_signed, encode, part
+from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
 from dhtstore.store.ledger.roots import Roots, put_key
+from dhtstore.trace import Tracer, no_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +45,23 @@ class _PutRow(msgspec.Struct, frozen=True, array_like=True):
 class Puts:
     """Records of puts by root; a second put of one root replaces the first."""
 
-    def __init__(self, table: KeyValue, roots: Roots) -> None:
-        self._table, self._roots = table, roots
+    def __init__(self, table: KeyValue, roots: Roots, tracer: Tracer = no_trace) -> None:
+        self._table, self._roots, self._tracer = table, roots, tracer
 
     def save(self, record: PutRecord, units: Sequence[Unit]) -> None:
         """``units`` are all that the root is cut into, in DAG order."""
         self._roots.keep(record.cid, (put_key(record.cid), _encode(record)), units)
 
     def get(self, root: Cid) -> PutRecord | None:
-        raw = self._table.get(put_key(root))
-        return None if raw is None else _decode(raw)
+        """None also where the row is damaged."""
+        key = put_key(root)
+        raw = self._table.get(key)
+        return None if raw is None else sound(_decode, key, raw, self._tracer)
 
     def list(self) -> list[PutRecord]:
-        """Oldest first."""
-        records = [_decode(value) for _, value in scan_all(self._table, b"put/")]
+        """Oldest first, without those whose rows are damaged."""
+        rows = scan_all(self._table, b"put/")
+        records = [each for row in rows if (each := sound(_decode, *row, self._tracer))]
         return sorted(records, key=lambda record: (record.created_unix_s, record.root))
 
     def count(self) -> int:
@@ -70,10 +74,13 @@ class Puts:
 
 
 class Receipts:
-    """The newest receipt of each (root, unit, node).  Signatures are checked by the caller."""
+    """The newest receipt of each (root, unit, node).  Signatures are checked by the caller.
 
-    def __init__(self, table: KeyValue) -> None:
-        self._table = table
+    A damaged row is passed over, with a trace.
+    """
+
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+        self._table, self._tracer = table, tracer
 
     def save(self, receipts: Iterable[Receipt]) -> None:
         puts: dict[bytes, Receipt] = {}
@@ -86,12 +93,12 @@ class Receipts:
 
     def for_root(self, root: Cid) -> list[Receipt]:
         """Ordered by unit, then node."""
-        prefix = _receipts_key(root.raw)
-        return [decode_signed(Receipt, value) for _, value in scan_all(self._table, prefix)]
+        rows = scan_all(self._table, _receipts_key(root.raw))
+        return [each for row in rows if (each := sound(_receipt, *row, self._tracer))]
 
     def _known(self, key: bytes) -> Receipt | None:
         raw = self._table.get(key)
-        return None if raw is None else decode_signed(Receipt, raw)
+        return None if raw is None else sound(_receipt, key, raw, self._tracer)
 
 
 def _encode(put: PutRecord) -> bytes:
@@ -105,6 +112,10 @@ def _decode(raw: bytes) -> PutRecord:
     row = decode(_PutRow, raw)
     policy = decode_signed(Policy, row.policy)
     return PutRecord(row.name, row.root, row.size_bytes, row.created_unix_s, policy, row.units)
+
+
+def _receipt(raw: bytes) -> Receipt:
+    return decode_signed(Receipt, raw)
 
 
 def _age(receipt: Receipt) -> tuple[int, int]:

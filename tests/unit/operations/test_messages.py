@@ -16,9 +16,11 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.node.control import USE_CASES
-from dhtstore.operations.content import Put, PutResult
+from dhtstore.operations.content import DirectoryEntry, ListDirectory, Put, PutResult
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.messages import (
+    ANSWER_MAX_BYTES,
+    RESULT_PIECE_BYTES,
     LocalFailure,
     LocalRequest,
     body_length,
@@ -108,6 +110,28 @@ def test_an_unknown_operation_and_wrong_arguments_are_told() -> None:
         operation_of(LocalRequest("put", msgspec.Raw(msgspec.msgpack.encode({"kind": "socket"}))))
     with pytest.raises(UsageError, match="malformed arguments"):
         operation_of(LocalRequest("ping", msgspec.Raw(b"\x80")))
+
+
+def test_a_large_result_comes_in_pieces() -> None:
+    names = [DirectoryEntry(f"name {number}", "c" * 59, "file", 1) for number in range(40_000)]
+    answer = encode_result(names)
+    conversation = Conversation(ListDirectory(target="x"), None, unwatched)
+    pieces = [answer[at : at + 100_000] for at in range(0, len(answer), 100_000)]
+    assert [conversation.feed(piece) for piece in pieces][-1]
+    assert conversation.result == names
+    assert len(answer) > RESULT_PIECE_BYTES * 2
+    at = 0
+    while at < len(answer):
+        size = body_length(answer[at : at + 4], ANSWER_MAX_BYTES)  # raises beyond it
+        at += 4 + size
+
+
+def test_text_that_is_none_is_refused() -> None:
+    request = encode_operation(PUT, None)[4:].replace(b"\xa3put", b"\xa3\xff\xff\xff")
+    with pytest.raises(RemoteProtocolError):
+        decode_request(request)
+    with pytest.raises(RemoteProtocolError):
+        decode_answer(encode_failure(NotFound("who"))[4:].replace(b"\xa3who", b"\xa3\xff\xff\xff"))
 
 
 def test_a_result_of_another_type_is_refused() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Policy
+from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
@@ -20,7 +21,8 @@ from dhtstore.params import (
 from dhtstore.replication.admission import Refusal
 from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much
 
-ROW_BYTES = CLAIM_ROW_BYTES + 36
+SIGNATURE = b"s" * 64
+
 NOBODY = (b"", b"")
 
 
@@ -30,8 +32,12 @@ def key(number: int) -> PublicKey:
 
 def promise(unit: int = 0, size: int = 0, owner: int = 0, peer: int = 0, root: int = 0) -> Promise:
     cid = Cid.of(b"root %d" % root)
-    policy = Policy(key(owner), cid.raw, 1, 3, expires=0, removed=False)
+    policy = attach(Policy(key(owner), cid.raw, 1, 3, expires=0, removed=False), SIGNATURE)
     return Promise(key(peer), Unit.of((Cid.of(b"unit %d" % unit),), size), policy)
+
+
+POLICY_BYTES = len(promise().policy.packed)
+ROW_BYTES = CLAIM_ROW_BYTES + 36 + 2 * POLICY_BYTES
 
 
 def test_room_is_for_the_content_what_holds_it_together_and_the_claim() -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.signing import attach
+from dhtstore.model.signing import attach, unpack
+from dhtstore.params import POLICY_MAX_BYTES
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pin, Pins
 from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
+from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.wire.datagram import pack_contact
 
 A, B = Cid.of(b"a"), Cid.of(b"b")
@@ -229,13 +231,59 @@ def test_impossible_peers_are_dropped_with_a_trace() -> None:
     assert events == [("peers.invalid", {"dropped": 3})]
 
 
-def test_a_damaged_ledger_is_named() -> None:
+def test_a_damaged_pin_is_kept_by_what_its_key_tells() -> None:
+    """Were it passed over, a client would drop what it keeps."""
     table = MemoryKeyValue()
-    pins = Pins(table, Roots(table))
+    told: list[str] = []
+    pins = Pins(table, Roots(table), lambda event, **fields: told.append(event))
     pins.add(A, "one", "put", [])
-    table.write([(table.scan(b"")[0][0], b"\xc1")])
-    with pytest.raises(IntegrityFailure, match="Pin"):
-        pins.list()
+    pins.add(B, "two", "user", [])
+    table.write([(key, b"\xc1") for key, _ in table.scan(b"pin/")])
+    assert sorted((pin.cid, pin.kind, pin.name) for pin in pins.list()) == sorted(
+        [(A, "put", ""), (B, "user", "")]
+    )
+    assert told == ["ledger.damaged"] * 2
+
+
+def test_damaged_puts_and_receipts_cost_only_themselves() -> None:
+    table = MemoryKeyValue()
+    told: list[str] = []
+    trace = lambda event, **fields: told.append(event)  # noqa: E731 - a tracer
+    puts, receipts = Puts(table, Roots(table), trace), Receipts(table, trace)
+    for root in (A, B):
+        puts.save(PutRecord("name", root.raw, 9, 5.0, policy(root=root), 1), [])
+    receipts.save([receipt(b"u", b"x", 1), receipt(b"u", b"y", 1)])
+    first = table.scan(b"receipt/")[0][0]
+    table.write([(b"put/" + A.raw, b"\xc1"), (first, b"\xc1")])
+    assert [put.cid for put in puts.list()] == [B]
+    assert puts.get(A) is None
+    assert len(receipts.for_root(A)) == 1
+    receipts.save([receipt(b"u", b"x", 2)])  # as the next put of it would
+    assert len(receipts.for_root(A)) == 2
+    assert set(told) == {"ledger.damaged"}
+
+
+def test_a_claim_is_charged_for_the_widest_policy_too(tmp_path: Path) -> None:
+    """What later versions may add to a policy stands in the ledger twice."""
+    table = SqliteKeyValue(tmp_path / "ledger.sqlite")
+    claims = Claims(table)
+    charged = 0
+    for number in range(300):
+        root = Cid.of(b"%d" % number)
+        today = policy(root=root).packed
+        wide = unpack(Policy, today.replace(b"\x96", b"\x97", 1) + _padding(len(today)))
+        assert len(wide.packed) == POLICY_MAX_BYTES
+        one = replace(claim(root.raw, wide), unit_roots=(root.raw,))
+        claims.put(one)
+        charged += one.ledger_bytes
+    table.close()
+    assert (tmp_path / "ledger.sqlite").stat().st_size <= charged
+
+
+def _padding(size_bytes: int) -> bytes:
+    """One more field, of a later version, that makes a policy of that size as wide as can be."""
+    length = POLICY_MAX_BYTES - size_bytes - 3
+    return b"\xc5" + length.to_bytes(2, "big") + b"x" * length
 
 
 def test_a_unit_that_one_owner_claims_twice_is_counted_once_and_each_claim_by_its_row() -> None:
