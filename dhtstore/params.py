@@ -120,6 +120,7 @@ FETCH_VERIFY_BYTES: Final = 4 * MIB  # blocks verified in one go, if more are on
 FETCH_VERIFY_DELAY_S: Final = 0.005  # what the first of them waits at most
 FETCH_MEMORY_BYTES: Final = 32 * MIB  # blocks asked for or received and not yet written, per get
 DIAL_TIMEOUT_S: Final = 5.0
+DIAL_HEAD_START_S: Final = 0.25  # RFC 8305 section 5: of one address on the next
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 REQUEST_TIMEOUT_S: Final = 30.0  # silence on one request before it is given to another peer
 IDLE_CONNECTION_TIMEOUT_S: Final = 60.0

@@ -83,7 +83,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("interfaces", "local", "tcp", "udp"),
     ),
     "dhtstore.node.links": (
-        ("buffers",),
+        ("buffers", "race"),
         ("frame_io",),
         ("handshake", "outbox"),
         ("own_requests", "peer_requests"),

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from kademlia.node import Node
+
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.snapshot import TableSnapshot
@@ -16,7 +18,7 @@ from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import OwnRecords, Records
 from dhtstore.dht.engine.rpc import NodeRpc
 from dhtstore.errors import ConnectionLost
-from dhtstore.model.contact import Contact, ContactRecord, routable
+from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import DhtKey, NodeId
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
@@ -160,6 +162,11 @@ class DhtService:
         return await self._records.find_contact(node, timeout_s)
 
     # --- what is known ---------------------------------------------------------------------
+
+    def address_of(self, node: NodeId) -> Address | None:
+        """Where a node of the routing table last answered."""
+        known = self.rpc.table.get(Node(node))
+        return known.address if known else None
 
     def contacts(self) -> list[Contact]:
         """The routing table, nearest buckets last."""

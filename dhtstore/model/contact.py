@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,8 @@ from dhtstore.errors import UsageError
 from dhtstore.model.features import Features
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import Signed
+
+_SUBNET_BITS: Final = {4: 24, 6: 48}
 
 
 class Address(NamedTuple):
@@ -41,6 +43,13 @@ def routable(address: Address) -> bool:
     except ValueError:
         return False
     return 0 < address.port < 65536 and not (ip.is_multicast or ip.is_unspecified)
+
+
+def subnet(address: Address) -> str:
+    """The /24 (IPv4) or /48 (IPv6) an address is in, as text: what one operator is usually
+    given."""
+    ip = ipaddress.ip_address(address.host)
+    return str(ipaddress.ip_network((ip, _SUBNET_BITS[ip.version]), strict=False))
 
 
 class ContactRecord(Signed, msgspec.Struct, frozen=True, array_like=True):

@@ -7,16 +7,13 @@ because a closer node joined: provider records make any choice findable.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dhtstore.model.contact import Address, Contact
+from dhtstore.model.contact import Contact, subnet
 from dhtstore.model.identity import DhtKey, NodeId, distance
-
-_SUBNET_BITS = {4: 24, 6: 48}  # what one operator is usually given
 
 
 class Stage(StrEnum):
@@ -51,12 +48,6 @@ class Candidate:
     @property
     def domain(self) -> str:
         return self.label or subnet(self.contact.address)
-
-
-def subnet(address: Address) -> str:
-    """The /24 (IPv4) or /48 (IPv6) an address is in, as text."""
-    ip = ipaddress.ip_address(address.host)
-    return str(ipaddress.ip_network((ip, _SUBNET_BITS[ip.version]), strict=False))
 
 
 def rank(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
-from dhtstore.errors import DhtstoreError
+from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.unit import Unit
@@ -26,6 +26,8 @@ class ProviderLookups(Protocol):
     ) -> FoundProviders: ...
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None: ...
+
+    def address_of(self, node: NodeId) -> Address | None: ...
 
 
 class DhtSearch:
@@ -100,22 +102,37 @@ class _Dials:
             self._finds.connected(link)
 
     async def _link(self, provider: Provider) -> Link:
-        """By the addresses that were told with the provider, else by newer ones, which the lookup
-        may meet before its end."""
-        contact, key = provider.contact, provider.record.signer
-        if contact is not None:
+        """By the addresses that were told with the provider and the one it was last heard at, else
+        by newer ones: the lookup may meet those before its end, or who is near the provider knows
+        them."""
+        key = provider.record.signer
+        lost: DhtstoreError = ConnectionLost(f"no address of node {node_id(key).hex()} is known")
+        tried: dict[Address, None] = {}
+        for tell in (self._told_at_once, self._told_by_the_lookup, self._told_near_it):
+            addresses = [each for each in await tell(provider) if each not in tried]
+            if not addresses:
+                continue
+            tried.update(dict.fromkeys(addresses))
             try:
-                return await self._search.links.to(key, contact.address_list(), DIAL_TIMEOUT_S)
-            except DhtstoreError:
-                await self._lookup_over.wait()
-                if self._newest[key].contact == contact:
-                    raise
-        await self._lookup_over.wait()
-        addresses = await self._newest_addresses(key)
-        return await self._search.links.to(key, addresses, DIAL_TIMEOUT_S)
+                return await self._search.links.to(key, addresses, DIAL_TIMEOUT_S)
+            except PeerRefused:
+                raise  # the address is right
+            except DhtstoreError as error:
+                lost = error
+        raise lost
 
-    async def _newest_addresses(self, key: PublicKey) -> Sequence[Address]:
-        contact = self._newest[key].contact
-        if contact is None:
-            contact = await self._search.dht.find_contact(node_id(key), timeout_s=LOOKUP_TIMEOUT_S)
-        return contact.address_list() if contact else ()
+    async def _told_at_once(self, provider: Provider) -> Sequence[Address]:
+        last_heard = self._search.dht.address_of(node_id(provider.record.signer))
+        return *_addresses(provider.contact), *([last_heard] if last_heard else ())
+
+    async def _told_by_the_lookup(self, provider: Provider) -> Sequence[Address]:
+        await self._lookup_over.wait()
+        return _addresses(self._newest[provider.record.signer].contact)
+
+    async def _told_near_it(self, provider: Provider) -> Sequence[Address]:
+        node = node_id(provider.record.signer)
+        return _addresses(await self._search.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S))
+
+
+def _addresses(contact: ContactRecord | None) -> Sequence[Address]:
+    return contact.address_list() if contact else ()

@@ -13,6 +13,7 @@ from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import local_units
 from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
+from dhtstore.model.contact import subnet
 from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
@@ -31,7 +32,6 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
-from dhtstore.replication.ranking import subnet
 from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import ip_address
 
 from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, greet
 from dhtstore.node.links.link import Link
+from dhtstore.node.links.race import first_to_succeed
+from dhtstore.params import DIAL_HEAD_START_S
 from dhtstore.tasks import Supervisor
 
 
@@ -32,14 +36,14 @@ class Dialler:
     async def link_to(
         self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
     ) -> Link:
-        """A new link to a node, dialling its addresses in turn.
+        """A new link to a node, by whichever of its addresses leads there first.
 
         Callers at the same time share one dial.  Raises ConnectionLost, RefusedByNetwork,
         PeerRefused (the node is busy).
         """
         dial = self._dials.get(public_key)
         if dial is None:
-            work = self._dial_in_turn(public_key, tuple(addresses), timeout_s)
+            work = self._dial_all(public_key, tuple(addresses), timeout_s)
             dial = self._supervisor.spawn(work, "dial")
             self._dials[public_key] = dial
             dial.add_done_callback(lambda _: self._dials.pop(public_key, None))
@@ -60,23 +64,33 @@ class Dialler:
             raise ConnectionLost(f"{address} did not answer within {timeout_s:g} s") from error
         return self._open_link(stream, peer)
 
-    async def _dial_in_turn(
-        self, public_key: PublicKey, addresses: tuple[Address, ...], timeout_s: float
+    async def _dial_all(
+        self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
     ) -> Link | DhtstoreError:
-        """Each address gets its share of the time that is left."""
+        """By the first address that leads to the node."""
         ends_s = self._clock.monotonic_s() + timeout_s
-        causes: list[DhtstoreError] = []
-        for at, address in enumerate(addresses):
-            share_s = (ends_s - self._clock.monotonic_s()) / (len(addresses) - at)
-            try:
-                return await self.dial(address, public_key, share_s)
-            except DhtstoreError as error:
-                causes.append(error)
-        if not causes:
+
+        async def dial(address: Address) -> Link:
+            return await self.dial(address, public_key, ends_s - self._clock.monotonic_s())
+
+        attempts = [partial(dial, address) for address in self._nearest_first(addresses)]
+        outcome = await first_to_succeed(attempts, DIAL_HEAD_START_S)
+        if isinstance(outcome, Link):
+            return outcome
+        if not outcome:
             name = format_node(node_id(public_key))
             return ConnectionLost(f"no address of node {name} is known")
-        refused = [cause for cause in causes if isinstance(cause, RefusedByNetwork)]
-        return refused[0] if refused else causes[-1]
+        refused = [cause for cause in outcome if isinstance(cause, RefusedByNetwork)]
+        return refused[0] if refused else outcome[-1]
+
+    def _nearest_first(self, addresses: Sequence[Address]) -> Sequence[Address]:
+        """Those in a network that this node is in, the others, and loopback last; each once."""
+        each = [address for address in dict.fromkeys(addresses) if routable(address)]
+        record = self._credentials().record if len(each) > 1 else None
+        if record is None:
+            return each
+        own = [subnet(address) for address in record.address_list()]
+        return sorted(each, key=lambda address: (subnet(address) not in own, _here(address)))
 
     async def _greeted(self, stream: Stream) -> ProvedPeer:
         try:
@@ -84,6 +98,10 @@ class Dialler:
         except BaseException:
             stream.abort()
             raise
+
+
+def _here(address: Address) -> bool:
+    return ip_address(address.host).is_loopback
 
 
 async def _shared(dial: asyncio.Task[Link | DhtstoreError]) -> Link:

@@ -54,7 +54,8 @@ class Links:
     async def to(
         self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
     ) -> Link:
-        """The link to a node: the one there is, or a new one, dialling addresses in turn.
+        """The link to a node: the one there is, or a new one, by whichever of the addresses
+        leads there first.
 
         Callers at the same time share one dial.  Raises ConnectionLost, RefusedByNetwork,
         PeerRefused (the node is busy).

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhtstore.model.contact import Address, Contact
+from dhtstore.model.contact import Address, Contact, subnet
 from dhtstore.model.identity import DhtKey, PublicKey, distance
-from dhtstore.replication.ranking import Candidate, rank, subnet
+from dhtstore.replication.ranking import Candidate, rank
 
 KEY = DhtKey(bytes(20))
 

@@ -33,6 +33,7 @@ class ScriptedLookups:
     named: list[Provider]
     found: list[Provider] | None = None
     contacts: dict[NodeId, ContactRecord] = field(default_factory=dict)
+    heard: dict[NodeId, Address] = field(default_factory=dict)
     wanted: list[int] = field(default_factory=list)
 
     async def find_providers(
@@ -46,6 +47,9 @@ class ScriptedLookups:
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:
         return self.contacts.get(node)
+
+    def address_of(self, node: NodeId) -> Address | None:
+        return self.heard.get(node)
 
 
 @dataclass
@@ -123,5 +127,40 @@ def test_who_was_not_reached_is_tried_again_after_all_others_and_others_are_aske
         assert again.links == {c.key: 1}
         assert again.failures == {b.key: 2 + int(DIAL_TIMEOUT_S)}
         assert lookups.wanted[1] == lookups.wanted[0] + 1
+
+    play(scene)
+
+
+def test_where_it_was_last_heard_is_tried_beside_what_was_told() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stale = contact_at(b, NOWHERE)
+        lookups = ScriptedLookups([provider(b, stale)], heard={stale.node: b.address})
+        finds = await search(world, a, lookups)
+        assert finds.links == {b.key: 0}
+
+    play(scene)
+
+
+def test_who_is_near_a_provider_is_asked_when_all_that_was_told_is_stale() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        newest = contact_at(b, b.address, sequence=2)
+        stale = provider(b, contact_at(b, NOWHERE))
+        finds = await search(world, a, ScriptedLookups([stale], contacts={newest.node: newest}))
+        assert list(finds.links) == [b.key]
+
+    play(scene)
+
+
+def test_a_provider_that_is_busy_is_not_looked_for_elsewhere() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        elsewhere = contact_at(b, NOWHERE, sequence=2)
+        named = [provider(b, contact_at(b, b.address))]
+        b.links._newcomers._busy = lambda: True
+        lookups = ScriptedLookups(named, contacts={elsewhere.node: elsewhere})
+        finds = await search(world, a, lookups)
+        assert finds.failures == {b.key: 0}
 
     play(scene)

@@ -6,13 +6,15 @@ import asyncio
 
 import pytest
 
-from dhtstore.errors import ConnectionLost, NoRoom, PeerRefused
+from dhtstore.errors import ConnectionLost, NoRoom, PeerRefused, RefusedByNetwork
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
+from dhtstore.model.identity import PublicKey
 from dhtstore.node.links import newcomers, pool
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import (
+    DIAL_HEAD_START_S,
     FRAME_PACK_BYTES,
     IDLE_CONNECTION_TIMEOUT_S,
     KIB,
@@ -29,6 +31,7 @@ from dhtstore.wire.frames import (
     Replicate,
     Replicating,
 )
+from simulations.world.network.stream import SimStream
 from tests.unit.node.data_plane import World, collect, connected, play, read
 
 # --- the pool -------------------------------------------------------------------------------
@@ -59,12 +62,42 @@ def test_a_caller_that_gives_up_does_not_spoil_the_dial_of_others() -> None:
     play(scene)
 
 
-def test_addresses_are_tried_in_turn() -> None:
+def test_another_node_at_an_address_is_passed_over() -> None:
     async def scene(world: World) -> None:
         a, b, c = [await world.peer(name) for name in "abc"]
         nobody = Address("10.9.9.9", 1)
         link = await a.links.to(b.key, [nobody, c.address, b.address], 5.0)
         assert link.public_key == b.key
+
+    play(scene)
+
+
+def test_an_address_that_is_silent_holds_up_the_next_for_a_moment_only() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        nobody = [Address(f"10.9.9.{number}", 1) for number in range(1, 4)]
+        started_s = world.loop.time()
+        await a.links.to(b.key, [*nobody, b.address], 5.0)
+        assert world.loop.time() - started_s < 4 * DIAL_HEAD_START_S
+
+    play(scene)
+
+
+def test_addresses_of_our_own_network_are_tried_first() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        far, loop = Address("172.16.0.1", 1), Address("127.0.0.1", 1)
+        dialled: list[Address] = []
+        dial = a.streams.dial
+
+        async def noted(to: Address, expected_key: PublicKey | None, timeout_s: float) -> SimStream:
+            dialled.append(to)
+            return await dial(to, expected_key, timeout_s)
+
+        a.streams.dial = noted  # type: ignore[method-assign]
+        with pytest.raises(RefusedByNetwork):
+            await a.links.to(b.key, [loop, far, Address("no address", 1), c.address], 5.0)
+        assert dialled == [c.address, far, loop]
 
     play(scene)
 
