@@ -56,7 +56,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
-        ("memory", "sqlite", "roots", "peers", "upgrade"),
+        ("damage", "memory", "sqlite", "roots", "peers", "upgrade"),
         ("pins", "puts", "claims"),
     ),
     "dhtstore.store.files": (
@@ -65,7 +65,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("output", "tree_names"),
         ("tree_output",),
     ),
-    "dhtstore.store.home": (("home",), ("owner_key", "places")),
+    "dhtstore.store.home": (("home",), ("block_directory", "owner_key", "places")),
     "dhtstore.net": (
         ("ports",),
         (
@@ -137,10 +137,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.transfer": (("in_order", "scheduler", "session"),),
     "dhtstore.node.copies": (
-        ("acknowledge", "receive", "open_offers", "read_room"),
-        ("own_copy", "place", "placed", "hold", "serve_blocks"),
+        ("acknowledge", "kept", "receive", "open_offers", "read_room"),
+        ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),
     ),
-    "dhtstore.node.duties": (("kept", "save_peers"), ("reprovide",)),
+    "dhtstore.node.duties": (("reprovide", "save_peers", "stocktaking"),),
     "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
     "dhtstore.cli": (
         ("exits",),

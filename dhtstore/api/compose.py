@@ -24,6 +24,7 @@ from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.home.block_directory import mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.store.ledger.upgrade import upgrade
@@ -63,6 +64,7 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
     entropy = SystemEntropy()
     node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
     owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
+    mark_blocks(home)
     # A client's store holds staging and what it pinned: only the disk limits that.
     store = DiskBlockStore(home.blocks, settings.capacity_bytes or None)
     ports = Ports(

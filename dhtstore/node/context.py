@@ -10,6 +10,7 @@ from dhtstore.node.links.pool import Links
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.damage import Damage
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
@@ -35,6 +36,7 @@ class Ledger:
     receipts: Receipts
     peers: Peers
     roots: Roots
+    damage: Damage
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer) -> Ledger:
@@ -46,6 +48,7 @@ class Ledger:
             receipts=Receipts(table, tracer),
             peers=Peers(table, tracer),
             roots=roots,
+            damage=Damage(table),
         )
 
 

@@ -265,7 +265,14 @@ async def _list_pins(asked: keeping.ListPins, run: OperationRun) -> list[keeping
 
 
 async def _verify_store(asked: keeping.VerifyStore, run: OperationRun) -> keeping.VerifyResult:
-    return await verify(run.node.disk, run.watch)
+    node = run.node
+    found = await verify(node.completeness, node.identity.now_unix_s(), run.watch)
+    units = [
+        keeping.IncompleteUnit(unit_text(each.unit), [str(root) for root in each.roots], each.why)
+        for each in found.units
+    ]
+    damaged = [str(cid) for cid in found.damaged]
+    return keeping.VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units)
 
 
 def _root(text: str) -> Cid:
@@ -290,6 +297,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.ledger,
         node.identity,
         node.dht,
+        node.completeness,
         capacity_bytes=node.settings.capacity_bytes,
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
     )
@@ -298,7 +306,14 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
 async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
     node = run.node
     async with node.fetch_session() as session:
-        return await root_status(session, node.ledger.puts, node.dht, _root(asked.root))
+        return await root_status(
+            session,
+            node.ledger.puts,
+            node.identity,
+            node.dht,
+            node.completeness,
+            _root(asked.root),
+        )
 
 
 async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:

@@ -13,11 +13,13 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised
 from dhtstore.node.context import Disk, Ledger, Reach
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
+from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.join import Joined, Trust, join
@@ -79,6 +81,7 @@ class Node:
             on_ended=self.holder.link_ended,
         )
         self.reach = Reach(self.dht, self.links)
+        self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
             self.identity,
             self.disk,
@@ -88,6 +91,7 @@ class Node:
             ports.entropy,
             ports.tracer,
             self.joined,
+            self.completeness,
         )
         self._save_peers = SavePeers(self.dht, self.ledger.peers, ports.blocking)
 
@@ -97,6 +101,9 @@ class Node:
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self.reprovide.run(), "reprovide")
+            self.supervisor.spawn(
+                Stocktaking(self.identity, self.completeness).run(), "stocktaking"
+            )
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
 
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:

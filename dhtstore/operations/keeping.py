@@ -92,15 +92,27 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
     op: ClassVar[str] = "pin-ls"
 
 
+class IncompleteUnit(msgspec.Struct, frozen=True):
+    """A unit that is kept for ``roots`` (CIDs) and lacks blocks here; ``cause`` names one."""
+
+    unit: str
+    roots: list[str]
+    cause: str
+
+
 class VerifyResult(msgspec.Struct, frozen=True):
-    """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others."""
+    """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others.
+    ``incomplete`` of the units kept lack blocks; ``units`` names the first thousand of them."""
 
     blocks: int
     size: int
     damaged: list[str]
+    incomplete: int = 0
+    units: list[IncompleteUnit] = []
 
 
 class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):
-    """Read every block of the local store again and compare it with its CID."""
+    """Read every block of the local store again and compare it with its CID; then compare the
+    units that are kept with what is there."""
 
     op: ClassVar[str] = "verify"

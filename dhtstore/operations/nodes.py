@@ -28,7 +28,9 @@ class IdentifyNode(Operation[NodeIdentity], frozen=True, kw_only=True):
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``uptime`` in seconds; ``capacity`` 0 on a client.  ``units`` counts those
-    kept here because of a claim, ``records`` the provider records kept for the network."""
+    kept here because of a claim, ``records`` the provider records kept for the network.
+    ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
+    is what the last ``verify`` found."""
 
     node: str
     network: str
@@ -41,6 +43,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     units: int
     puts: int
     records: int
+    incomplete_units: int = 0
+    damaged_blocks: int = 0
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):

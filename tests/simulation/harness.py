@@ -16,7 +16,7 @@ from dhtstore.model.network import Network
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check, sign
 from dhtstore.model.unit import Unit
-from dhtstore.node.duties.kept import unit_of_claim
+from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports

@@ -7,7 +7,8 @@ from dhtstore.cli.terminal.common import Common, command
 
 @command
 def verify(common: Common) -> None:
-    """Check every block held here against its CID; exit code 5 if one is damaged."""
+    """Check every block held here against its CID, and that what is kept is here; exit code 5 if
+    not."""
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.bar import progress_bar
@@ -23,6 +24,10 @@ def verify(common: Common) -> None:
     else:
         for cid in found.damaged:
             emit(f"damaged {cid}")
+        for unit in found.units:
+            emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.cause}")
         emit(f"{found.blocks} blocks, {format_size(found.size)} verified")
-    if found.damaged:
-        raise StoreDamaged(f"{len(found.damaged)} blocks are damaged")
+    if found.damaged or found.incomplete:
+        raise StoreDamaged(
+            f"{len(found.damaged)} blocks are damaged, {found.incomplete} units are incomplete"
+        )

@@ -20,7 +20,7 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock, Entropy
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.duties.kept import kept_units
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
@@ -59,6 +59,7 @@ class Reprovide:
     entropy: Entropy
     tracer: Tracer
     joined: asyncio.Event
+    completeness: Completeness
 
     async def run(self) -> None:
         """Forever: announce everything held, then sleep until the next round is due."""
@@ -74,15 +75,20 @@ class Reprovide:
         """Store the contact record and one provider record a unit; how many units were
         announced.
 
-        A unit that no index node takes now is tried again in the next round; the trace says so.
+        A unit of which blocks are not here is passed over.  One that no index node takes now is
+        tried again in the next round; the trace says so.
         """
         await self._try("contact", self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S))
-        announced = 0
-        kept = kept_units(self.disk.store, self.ledger, self.identity.now_unix_s(), self.tracer)
+        announced = incomplete = 0
+        kept = self.completeness.kept(self.identity.now_unix_s())
         while units := await self.disk.blocking.run(_some, kept):
             for unit in units:
-                announced += await self._announce(unit)
+                if await self.completeness.lack(unit):
+                    incomplete += 1
+                else:
+                    announced += await self._announce(unit)
                 await asyncio.sleep(REPROVIDE_PAUSE_S)
+        self.completeness.looked(incomplete)
         return announced
 
     async def _announce(self, unit: Unit) -> bool:

@@ -1,4 +1,6 @@
-"""verify: read every block of the store again and compare it with its name."""
+"""verify: read every block of the store again and compare it with its name; then compare what is
+kept with what is there.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +10,79 @@ from itertools import islice
 
 from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
-from dhtstore.operations.keeping import VerifyResult
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.blocks.contract import BlockStore
 
 _BLOCKS_AT_ONCE = 64
+_NAMED_MAX = 1000  # incomplete units that are told by name
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLack:
+    """A unit that is kept for ``roots`` and is not here whole, and why."""
+
+    unit: bytes
+    roots: list[Cid]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """``size_bytes`` are those of the ``blocks`` that are whole; ``units`` names the first
+    _NAMED_MAX of ``incomplete`` units."""
+
+    blocks: int
+    size_bytes: int
+    damaged: list[Cid]
+    incomplete: int
+    units: list[UnitLack]
 
 
 @dataclass(slots=True)
 class _Count:
     blocks: int = 0
     size_bytes: int = 0
-    damaged: list[str] = field(default_factory=list)
+    damaged: list[Cid] = field(default_factory=list)
 
 
-async def verify(disk: Disk, progress: Watch) -> VerifyResult:
-    """Blocks that are stored or dropped meanwhile may or may not be counted."""
+@dataclass(slots=True)
+class _Lacking:
+    count: int = 0
+    named: list[tuple[Unit, str]] = field(default_factory=list)  # and why
+
+    def add(self, unit: Unit, why: str) -> None:
+        self.count += 1
+        if len(self.named) < _NAMED_MAX:
+            self.named.append((unit, why))
+
+
+async def verify(completeness: Completeness, now_unix_s: float, progress: Watch) -> Verified:
+    """Blocks and units that are stored or dropped meanwhile may or may not be counted.
+
+    Raises NoRoom or HomeUnusable if what is damaged cannot be written down.
+    """
+    disk, ledger = completeness.disk, completeness.ledger
+    found = await _read_all(disk, progress)
+    await disk.blocking.run(ledger.damage.replace, [cid.multihash for cid in found.damaged])
+    lacking, units = _Lacking(), completeness.kept(now_unix_s)
+    while await disk.blocking.run(_look_at_one, completeness, units, lacking):
+        progress(Progress("comparing", found.size_bytes, None))
+    await disk.blocking.run(_look_at_unknown, completeness, lacking)
+    completeness.looked(lacking.count)
+    described = await disk.blocking.run(_described, completeness, lacking)
+    return Verified(found.blocks, found.size_bytes, found.damaged, lacking.count, described)
+
+
+async def _read_all(disk: Disk, progress: Watch) -> _Count:
     found = _Count()
     cids = iter(disk.store.cids())
     total = disk.store.used_bytes
     while await disk.blocking.run(_check_some, disk.store, cids, found):
         progress(Progress("verifying", found.size_bytes, total))
-    return VerifyResult(found.blocks, found.size_bytes, found.damaged)
+    return found
 
 
 def _check_some(store: BlockStore, cids: Iterator[Cid], found: _Count) -> bool:
@@ -40,7 +92,45 @@ def _check_some(store: BlockStore, cids: Iterator[Cid], found: _Count) -> bool:
             found.size_bytes += len(store.get(cid))
             found.blocks += 1
         except BlockDamaged:
-            found.damaged.append(str(cid))
+            found.damaged.append(cid)
         except BlockMissing:
-            continue  # dropped since it was listed
+            if store.has(cid):  # its pack is gone; else it was dropped since it was listed
+                found.damaged.append(cid)
     return bool(some)
+
+
+def _look_at_one(completeness: Completeness, units: Iterator[Unit], lacking: _Lacking) -> bool:
+    unit = next(units, None)
+    if unit is None:
+        return False
+    if why := completeness.lack_now(unit):
+        lacking.add(unit, why)
+    return True
+
+
+def _look_at_unknown(completeness: Completeness, lacking: _Lacking) -> None:
+    """Pins of an earlier version, whose units cannot be known for want of blocks."""
+    for root in completeness.pinned():
+        if not completeness.ledger.roots.units(root):
+            lacking.add(Unit.of((root,), 0), f"{root} cannot be walked")
+
+
+def _described(completeness: Completeness, lacking: _Lacking) -> list[UnitLack]:
+    claims = completeness.ledger.claims
+    pinned = _pinned_for(completeness, {unit.name for unit, _ in lacking.named})
+    described = []
+    for unit, why in lacking.named:
+        roots = [Cid(claim.policy.root) for claim in claims.for_unit(unit.name)]
+        roots += [root for root in pinned.get(unit.name, ()) if root not in roots]
+        described.append(UnitLack(unit.name, roots or list(unit.roots), why))
+    return described
+
+
+def _pinned_for(completeness: Completeness, names: set[bytes]) -> dict[bytes, list[Cid]]:
+    """By unit, of those named, the pinned roots that need it."""
+    roots: dict[bytes, list[Cid]] = {}
+    for root in completeness.pinned() if names else ():
+        for unit in completeness.ledger.roots.units(root):
+            if unit.name in names:
+                roots.setdefault(unit.name, []).append(root)
+    return roots

@@ -6,6 +6,7 @@ from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
@@ -19,6 +20,7 @@ async def node_status(
     ledger: Ledger,
     identity: Identity,
     dht: DhtService,
+    completeness: Completeness,
     *,
     capacity_bytes: int,
     uptime_s: float,
@@ -37,17 +39,30 @@ async def node_status(
         units=await run(ledger.claims.count_kept, identity.now_unix_s()),
         puts=await run(ledger.puts.count),
         records=dht.records_held,
+        incomplete_units=completeness.incomplete,
+        damaged_blocks=await run(ledger.damage.count),
     )
 
 
-async def root_status(session: FetchSession, puts: Puts, dht: DhtService, root: Cid) -> RootStatus:
+async def root_status(
+    session: FetchSession,
+    puts: Puts,
+    identity: Identity,
+    dht: DhtService,
+    completeness: Completeness,
+    root: Cid,
+) -> RootStatus:
     """Asks the network, one unit after the other; raises Unreachable when nobody answers, and what
-    ``FetchSession.units`` raises."""
+    ``FetchSession.units`` raises.  This node counts only for what is here whole, whatever it
+    announced before."""
+    own = format_node(identity.node)
     record = await session.disk.blocking.run(puts.get, root)
     rows = []
     for unit in await session.units(root):
-        found = await unit_providers(dht, unit)
-        rows.append(UnitStatus(unit_text(unit.name), unit.size_bytes, [row.node for row in found]))
+        nodes = [row.node for row in await unit_providers(dht, unit)]
+        if own in nodes and await completeness.lack(unit):
+            nodes.remove(own)
+        rows.append(UnitStatus(unit_text(unit.name), unit.size_bytes, nodes))
     return RootStatus(
         cid=str(root),
         replicas=record.policy.replicas if record else None,

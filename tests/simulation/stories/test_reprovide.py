@@ -131,12 +131,17 @@ async def three_pins(lab: Lab) -> tuple[Node, FaultyBlockStore, list[Cid]]:
     return node, store, roots
 
 
-def test_what_is_pinned_is_announced_without_reading_a_block() -> None:
+def test_what_is_pinned_and_rotted_is_announced_no_more() -> None:
+    """A block above others is read each time; what ``verify`` finds is remembered."""
+
     async def story(lab: Lab) -> None:
         node, store, roots = await three_pins(lab)
-        for root in roots:
-            store.rot(root)
-        assert await node.reprovide.announce_all() == 3
+        store.rot(roots[0])
+        assert await node.reprovide.announce_all() == 2
+        store.rot(Cid.of(bytes([1]) * MIB))
+        found = await verify(node.completeness, node.identity.now_unix_s(), unwatched)
+        assert sorted(each.roots[0] for each in found.units) == sorted(roots[:2])
+        assert await node.reprovide.announce_all() == 1
 
     tell(story)
 
@@ -149,9 +154,10 @@ def test_pins_of_an_earlier_version_are_walked_once_and_a_damaged_one_costs_only
         store.rot(roots[1])
         assert await node.reprovide.announce_all() == 2
         assert ledger.count(b"unit/") == 2
+        ledger.write([], [key for key, _ in ledger.scan(b"unit/")])
         store.rot(roots[0])
         store.rot(roots[2])
-        assert await node.reprovide.announce_all() == 2
+        assert await node.reprovide.announce_all() == 0
 
     tell(story)
 
@@ -193,7 +199,8 @@ def test_a_damaged_ledger_does_not_end_a_node_nor_keep_the_rest_from_being_annou
         assert not back.failed.done()
         assert await back.reprovide.announce_all() == 3
         assert back.ledger.claims.count_kept(back.identity.now_unix_s()) == 3 - (damage == "claim")
-        assert (await verify(back.disk, unwatched)).damaged == []
+        now_unix_s = back.identity.now_unix_s()
+        assert (await verify(back.completeness, now_unix_s, unwatched)).damaged == []
 
     tell(story)
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,14 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
+from dhtstore.node.duties.stocktaking import Stocktaking
+from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import (
     PEERS_SAVE_FIRST_S,
     PEERS_SAVE_INTERVAL_S,
@@ -29,7 +34,10 @@ from dhtstore.params import (
     REPROVIDE_JITTER,
     SIGNATURE_BYTES,
 )
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.trace import no_trace
 from dhtstore.wire.datagram import pack_contact
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
@@ -80,16 +88,31 @@ class Holding:
         for each in self.units[:3]:
             self.ledger.claims.put(claim_of(each))
         self.ledger.pins.add(self.units[3].roots[0], "by hand", "user", [self.units[3]])
+        self.store = FaultyBlockStore(MemoryBlockStore())
+        with self.store.batch() as batch:
+            for number, each in enumerate(self.units):
+                batch.put(each.roots[0], b"%d" % number)
+            batch.commit()
+        disk, tracer = Disk(self.store, InlineBlocking()), self.trace
+        self.completeness = Completeness(disk, self.ledger, tracer)
+        self.stocktaking = Stocktaking(identity, self.completeness)
         self.reprovide = Reprovide(
             identity,
-            Disk(MemoryBlockStore(), InlineBlocking()),
+            disk,
             self.ledger,
             self.heard,
             clock,
             SimEntropy(1, "node"),
-            lambda event, **fields: self.events.append(event),
+            tracer,
             self.joined,
+            self.completeness,
         )
+
+    def trace(self, event: str, **fields: object) -> None:
+        self.events.append(event)
+
+    async def verify(self) -> Verified:
+        return await verify(self.completeness, 0.0, unwatched)
 
     def play(self, scene: Callable[[], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -163,6 +186,119 @@ def test_what_is_no_longer_wanted_is_no_longer_announced() -> None:
         node.ledger.claims.forget(node.units[0].name)
         node.ledger.pins.remove(node.units[3].roots[0], "user")
         assert await node.reprovide.announce_all() == 2
+
+    node.play(scene)
+
+
+# --- what is kept and not here --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", [0, 3])  # claimed, pinned
+def test_what_is_not_here_is_not_announced_and_told(lost: int) -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.store.delete(node.units[lost].roots)
+        assert await node.reprovide.announce_all() == 3
+        assert node.units[lost].key not in [key for _, key in node.heard.units]
+        assert node.events == ["unit.incomplete", "store.failed"]
+        assert node.completeness.incomplete == 1
+
+    node.play(scene)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_what_rotted_is_not_announced(lost: int) -> None:
+    """Roots are read each time, leaves by ``verify``; here a root is a leaf."""
+    node = Holding()
+
+    async def scene() -> None:
+        node.store.rot(node.units[lost].roots[0])
+        await node.verify()
+        assert await node.reprovide.announce_all() == 3
+        assert node.units[lost].key not in [key for _, key in node.heard.units]
+
+    node.play(scene)
+
+
+def test_what_was_found_damaged_and_is_right_again_is_announced() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.ledger.damage.replace([each.roots[0].multihash for each in node.units])
+        assert await node.reprovide.announce_all() == 4
+
+    node.play(scene)
+
+
+def test_stocktaking_finds_what_is_missing_before_anything_is_announced() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        await node.stocktaking.run()
+        assert (node.completeness.incomplete, node.events) == (0, [])
+        node.store.delete(node.units[2].roots)
+        await node.stocktaking.run()
+        assert (node.completeness.incomplete, node.heard.units) == (1, [])
+        assert node.events == ["unit.incomplete", "store.failed"]
+
+    node.play(scene)
+
+
+def test_verify_names_units_and_roots_of_what_is_missing_and_of_what_rotted() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        gone, rotten = node.units[0], node.units[3]
+        node.store.delete(gone.roots)
+        node.store.rot(rotten.roots[0])
+        found = await node.verify()
+        assert (found.blocks, found.damaged, found.incomplete) == (2, [rotten.roots[0]], 2)
+        named = {each.unit: each.roots for each in found.units}
+        assert named == {gone.name: [gone.roots[0]], rotten.name: [rotten.roots[0]]}
+        assert node.ledger.damage.count() == 1
+        assert node.completeness.incomplete == 2
+
+    node.play(scene)
+
+
+def test_verify_finds_nothing_where_all_is_well() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        found = await node.verify()
+        assert (found.blocks, found.damaged, found.incomplete, found.units) == (4, [], 0, [])
+
+    node.play(scene)
+
+
+def test_verify_finds_a_pack_that_went_under_a_running_node(tmp_path: Path) -> None:
+    store, ledger = DiskBlockStore(tmp_path, None), new_ledger()
+    with store.batch() as batch:
+        batch.put(Cid.of(b"0"), b"0")
+        batch.commit()
+    ledger.claims.put(claim_of(unit(0)))
+    for pack in tmp_path.glob("*.pack"):
+        pack.unlink()
+
+    async def scene() -> Verified:
+        completeness = Completeness(Disk(store, InlineBlocking()), ledger, no_trace)
+        return await verify(completeness, 0.0, unwatched)
+
+    found = run(scene(), VirtualLoop())
+    assert (found.blocks, found.damaged) == (0, [Cid.of(b"0")])
+    assert [each.unit for each in found.units] == [unit(0).name]
+    store.close()
+
+
+def test_verify_names_a_pin_whose_units_cannot_be_known() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        root = Cid.of(b"pinned by an earlier version")
+        node.ledger.pins.add(root, "", "user", [])
+        found = await node.verify()
+        assert [each.roots for each in found.units] == [[root]]
 
     node.play(scene)
 

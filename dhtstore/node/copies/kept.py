@@ -31,7 +31,7 @@ def kept_units(
             damaged.add(claim.unit)
             tracer("claim.damaged", unit=claim.unit.hex())
     passed: set[bytes] = set()  # of those that no claim keeps: few, pinned by hand
-    for root in _pinned(ledger, tracer):
+    for root in pinned_roots(ledger, tracer):
         for unit in _units_of(store, ledger, root, tracer):
             claimed = unit.name not in damaged and ledger.claims.keeps(unit.name, now_unix_s)
             if not claimed and unit.name not in passed:
@@ -53,7 +53,8 @@ def _units_of(store: BlockStore, ledger: Ledger, root: Cid, tracer: Tracer) -> l
     return units
 
 
-def _pinned(ledger: Ledger, tracer: Tracer) -> list[Cid]:
+def pinned_roots(ledger: Ledger, tracer: Tracer) -> list[Cid]:
+    """None if a pin is damaged, and then the trace says so."""
     try:
         return [pin.cid for pin in ledger.pins.list()]
     except IntegrityFailure as error:

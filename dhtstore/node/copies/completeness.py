@@ -1,0 +1,73 @@
+"""Whether what this node keeps is really here: what the ledger says is compared with the store.
+
+Cheap: of each unit only the blocks above its leaves are read, and leaves must be in the index.
+``verify`` reads all blocks, and which it finds damaged is remembered and looked at again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from dhtstore.content.dag.local import Leaves, walk_local
+from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.kept import kept_units, pinned_roots
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.trace import Tracer
+
+
+@dataclass(slots=True)
+class Completeness:
+    """``incomplete`` is how many of the units kept lacked blocks when last looked at."""
+
+    disk: Disk
+    ledger: Ledger
+    tracer: Tracer
+    incomplete: int = 0
+
+    async def lack(self, unit: Unit) -> str:
+        """Why the unit is not here whole; "" if it is."""
+        return await self.disk.blocking.run(self.lack_now, unit)
+
+    def lack_now(self, unit: Unit) -> str:
+        """As ``lack``; for worker threads."""
+        blocks = _Believed(self.disk.store, self.ledger.damage.found())
+        try:
+            walk_local(blocks, unit, Leaves.PRESENT)
+        except DhtstoreError as error:
+            self.tracer("unit.incomplete", unit=unit.name.hex(), error=str(error))
+            return str(error)
+        return ""
+
+    def kept(self, now_unix_s: float) -> Iterator[Unit]:
+        """All units kept, a page of the ledger at a time; for worker threads."""
+        return kept_units(self.disk.store, self.ledger, now_unix_s, self.tracer)
+
+    def pinned(self) -> list[Cid]:
+        """The roots that are pinned; for worker threads."""
+        return pinned_roots(self.ledger, self.tracer)
+
+    def looked(self, incomplete: int) -> None:
+        """All units were looked at, and so many lack blocks."""
+        self.incomplete = incomplete
+        if incomplete:
+            self.tracer("store.failed", incomplete_units=incomplete, see="dhtstore verify")
+
+
+class _Believed:
+    """The store's index is believed, but for blocks that were found damaged before."""
+
+    def __init__(self, store: BlockStore, damaged: Set[bytes]) -> None:
+        self._store, self._damaged = store, damaged
+        self.get = store.get
+
+    def size(self, cid: Cid) -> int | None:
+        if cid.multihash in self._damaged:
+            try:
+                return len(self._store.get(cid))
+            except (BlockDamaged, BlockMissing):
+                return None
+        return self._store.size(cid)

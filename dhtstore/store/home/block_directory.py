@@ -1,0 +1,51 @@
+"""A mark in the directory of blocks tells it from the empty mount point of a missing disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from dhtstore.errors import HomeUnusable
+from dhtstore.store.disk import sync_directory
+from dhtstore.store.home.home import Home
+
+MARK: Final = "dhtstore-blocks"
+
+
+def mark_blocks(home: Home) -> None:
+    """Mark the directory of blocks of a new home, or of one that an earlier version made.
+
+    Raises HomeUnusable if this home was used before and its blocks are not there.
+    """
+    mark = home.blocks / MARK
+    if mark.exists():
+        return
+    if not home.ledger.exists():
+        try:
+            home.blocks.mkdir(mode=0o700, exist_ok=True)
+            _make(mark)
+        except OSError as error:
+            raise HomeUnusable(f"cannot use {home.blocks}: {error.strerror}") from error
+    elif _has_blocks(home.blocks):
+        with contextlib.suppress(OSError):  # reads are served from a full disk too
+            _make(mark)
+    else:
+        raise HomeUnusable(
+            f"the blocks of this home are gone from {home.blocks}: if their disk is not mounted,"
+            f" mount it; to go on without them: mkdir -p {home.blocks} && touch {mark}"
+        )
+
+
+def _has_blocks(directory: Path) -> bool:
+    """Whether an index or a pack is there."""
+    if not directory.is_dir():
+        return False
+    with os.scandir(directory) as entries:
+        return any(entry.name.endswith((".sqlite", ".pack")) for entry in entries)
+
+
+def _make(mark: Path) -> None:
+    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    sync_directory(mark.parent)
