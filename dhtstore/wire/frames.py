@@ -174,10 +174,12 @@ class Replicating(FrameResponse, frozen=True, kw_only=True, tag=0x32):
 
 
 class Held(FrameResponse, frozen=True, kw_only=True, tag=0x33):
-    """The unit is on disk: the holder's word, and its provider record to publish."""
+    """The unit is on disk: the holder's word, its provider record to publish, and where it can be
+    reached by now."""
 
     receipt: PackedReceipt
     provider: PackedProvider
+    contact: PackedContact | None = None
 
 
 class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):

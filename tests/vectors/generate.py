@@ -88,7 +88,9 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     frames.Accepted(reservation=5, expires_s=60.0, request=2),
     frames.Replicate(reservation=5, request=3),
     frames.Replicating(held_bytes=4096, request=3),
-    frames.Held(receipt=RECEIPT.packed, provider=PROVIDER.packed, request=3),
+    frames.Held(
+        receipt=RECEIPT.packed, provider=PROVIDER.packed, contact=CONTACT.packed, request=3
+    ),
     frames.Release(reservation=5, request=4),
     frames.Released(request=4),
     frames.Declined(code="no-room", reason="the disk is full", request=2),

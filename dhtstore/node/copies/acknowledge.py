@@ -58,8 +58,9 @@ def check_copy(
     receipt, provider = copy.receipt, copy.provider
     identity.check(receipt)
     identity.check(provider)
+    identity.check(copy.contact)
     right = (
-        receipt.public_key == provider.public_key == holder
+        receipt.public_key == provider.public_key == copy.contact.public_key == holder
         and receipt.node == node_id(holder)
         and (receipt.version, receipt.network) == (PROTOCOL_VERSION, identity.network.name)
         and (receipt.unit, receipt.root) == (unit.name, policy.root)

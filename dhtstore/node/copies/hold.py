@@ -142,7 +142,13 @@ class Holder:
             claim = claim_on(walk, offer.promise.policy)
             copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
         self.tracer("hold.held", unit=claim.unit.hex(), size=claim.size_bytes)
-        await reply(Held(receipt=copy.receipt.packed, provider=copy.provider.packed))
+        await reply(
+            Held(
+                receipt=copy.receipt.packed,
+                provider=copy.provider.packed,
+                contact=copy.contact.packed,
+            )
+        )
 
     async def _receive(self, offer: OpenOffer, reply: Reply) -> UnitWalk:
         """Fetch the unit, telling the uploader now and then that we are at it."""

@@ -230,10 +230,11 @@ class _Placing:
             REQUEST_TIMEOUT_S,
             on_progress=lambda update: self._copied(node, update.held_bytes),
         )
-        if link.peer_record is None:
+        contact = unpack(ContactRecord, held.contact) if held.contact else link.peer_record
+        if contact is None:
             raise InvalidSignature("the holder says nothing of where it can be reached")
         receipt, provider = unpack(Receipt, held.receipt), unpack(ProviderRecord, held.provider)
-        copy = SignedCopy(receipt, provider, link.peer_record)
+        copy = SignedCopy(receipt, provider, contact)
         check_copy(self._node.identity, copy, link.public_key, self._unit, self._policy)
         return copy
 

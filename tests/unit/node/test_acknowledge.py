@@ -119,6 +119,10 @@ LIES: dict[str, Lie] = {
     "a provider record of somebody else": lambda copy: replace(
         copy, provider=UPLOADER.provider_record(UNIT.key)
     ),
+    "a contact record of somebody else": lambda copy: replace(copy, contact=UPLOADER.record()),
+    "a contact record that is not signed": lambda copy: replace(
+        copy, contact=forged(copy.contact, sequence=5)
+    ),
     "a provider record that is not signed": lambda copy: replace(
         copy, provider=forged(copy.provider, sequence=5)
     ),
