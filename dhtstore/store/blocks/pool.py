@@ -45,27 +45,39 @@ class PackPool:
         self._quota = quota
         self._index = index
         self._readers = readers
-        self._lock = threading.Lock()
+        # While the index deletes it asks who relies, and a pack that goes tells the index: one lock
+        # for both would make each wait for the other.
+        self._lock, self._relying = threading.Lock(), threading.Lock()
         self._batches: dict[int, Relying] = {}
-        states = index.packs()
-        self._packs = {number: _Pack(end, states[number].live) for number, end in ends.items()}
-        self._next_pack = max(ends, default=0) + 1
-        quota.give_back(-(sum(ends.values()) + ROW_BYTES * self.live_blocks()))
+        self._packs: dict[int, _Pack] = {}
+        self.restart(ends)
+
+    def restart(self, ends: dict[int, int]) -> None:
+        """Count the packs that there are, of these lengths; while no batch is open."""
+        states = self._index.packs()
+        with self._lock:
+            self._quota.give_back(self._used_bytes())
+            self._packs = {number: _Pack(end, states[number].live) for number, end in ends.items()}
+            self._next_pack = max(ends, default=0) + 1
+            self._quota.give_back(-self._used_bytes())
+
+    def _used_bytes(self) -> int:
+        return sum(pack.end + ROW_BYTES * pack.live for pack in self._packs.values())
 
     def live_blocks(self) -> int:
         with self._lock:
             return sum(pack.live for pack in self._packs.values())
 
     def opened(self, batch: Relying) -> None:
-        with self._lock:
+        with self._relying:
             self._batches[id(batch)] = batch
 
     def closed(self, batch: Relying) -> None:
-        with self._lock:
+        with self._relying:
             self._batches.pop(id(batch), None)
 
     def relied(self) -> list[set[bytes]]:
-        with self._lock:
+        with self._relying:
             return [batch.relied for batch in self._batches.values()]
 
     def checkout(self, size: int) -> PackWriter:
