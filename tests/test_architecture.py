@@ -45,7 +45,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("file_walk", "tree_walk", "unit_walk", "resolve"),
         ("local",),
     ),
-    "dhtstore.store": (("disk",), ("blocks", "ledger", "files", "home")),
+    "dhtstore.store": (("disk", "sqlite_file"), ("blocks", "ledger", "files", "home")),
     "dhtstore.store.blocks": (
         ("contract",),
         ("index_database", "packs", "quota", "write_block"),
@@ -94,7 +94,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
         ("limits", "peer", "record_stores", "rtt"),
-        ("lookup", "snapshot"),
+        ("crowds", "lookup", "snapshot"),
         ("bucket",),
         ("table",),
         ("refresh",),

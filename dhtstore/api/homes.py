@@ -34,7 +34,7 @@ def socket_path(home: Path) -> Path:
     """Where the node of a home listens for operations; raises NotRunning if there can be none."""
     if not home.is_dir():
         raise NotRunning(f"no node is running here: there is no {home}")
-    return Home(home).socket_path
+    return Home(home).socket_to_ask
 
 
 def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:

@@ -21,6 +21,7 @@ from dhtstore.store.files.output import FileOutput
 from dhtstore.store.files.tree_output import TreeOutput
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from tests.integration import store_child
+from tests.integration.disks import SmallDisk
 from tests.integration.store_child import PIECE_BYTES, PIECES, block, piece
 
 ROUNDS = 8
@@ -84,13 +85,9 @@ def test_a_partial_output_survives_sigkill(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB; needs the right to mount one."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(directory)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a tmpfs")
-    yield directory
-    subprocess.run(["umount", "-l", str(directory)], check=True)
+    disk = SmallDisk(tmp_path)
+    yield disk.path
+    disk.unmount()
 
 
 def test_the_store_goes_on_when_the_disk_is_full(small_disk: Path) -> None:

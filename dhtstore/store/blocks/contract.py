@@ -70,7 +70,7 @@ class BlockStore(Protocol):
 
     def batch(self, reservation: Reservation | None = None) -> Batch:
         """Start a batch.  With a reservation its bytes are taken from there first; raises
-        LocalProtocolError for one of another store."""
+        LocalProtocolError for one of another store, NoRoom on a disk that takes no writes."""
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it."""

@@ -8,18 +8,24 @@ always a pack's tail, cut off at discard or at the next open.
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
-from dhtstore.errors import BlockDamaged, BlockMissing, HomeUnusable
+from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.disk_batch import DiskBatch
-from dhtstore.store.blocks.index import ROW_BYTES, Location
+from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
+from dhtstore.store.blocks.index_database import IndexUnusable
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
-from dhtstore.store.blocks.recovery import open_index
+from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
+
+REOPEN_AFTER_S: Final = 10.0  # between two tries to write to a store that can only be read
 
 
 class DiskBlockStore:
@@ -36,15 +42,18 @@ class DiskBlockStore:
         *,
         pack_size_bytes: int = PACK_SIZE_BYTES,
     ) -> None:
-        """Recovers from whatever ended the last use.  Raises HomeUnusable, NoRoom."""
+        """Recovers from whatever ended the last use; on a disk that takes no writes, opens what
+        it can to be read.  Raises HomeUnusable, NoRoom."""
         self._directory = directory
+        self._quota = Quota(capacity_bytes)
+        self._opening, self._tried_s = threading.Lock(), time.monotonic()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._index, ends = open_index(directory)
-        except OSError as error:
-            raise HomeUnusable(f"cannot use {directory}: {error.strerror or error}") from error
+        except (OSError, NoRoom, HomeUnusable) as error:
+            self._index, ends = _opened_to_read(directory, error)
+            self._quota.closed = str(error)
         self._readers = PackReaders(directory)
-        self._quota = Quota(capacity_bytes)
         self._pool = PackPool(
             directory, ends, pack_size_bytes, self._quota, self._index, self._readers
         )
@@ -76,13 +85,37 @@ class DiskBlockStore:
         raise BlockMissing(f"block {cid} is not held here")
 
     def batch(self, reservation: Reservation | None = None) -> DiskBatch:
+        self._open_to_write()
         batch = DiskBatch(self._pool, self._index, self._quota, own_room(reservation))
         self._pool.opened(batch)
         return batch
 
     def reserve(self, size_bytes: int) -> Room:
-        disk = os.statvfs(self._directory)
+        self._open_to_write()
+        try:
+            disk = os.statvfs(self._directory)
+        except OSError as error:
+            raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
         return self._quota.reserve(size_bytes, disk.f_bavail * disk.f_frsize)
+
+    def _open_to_write(self) -> None:
+        """Where the store was opened to be read only, try again, now and then.  Raises NoRoom."""
+        with self._opening:
+            due = time.monotonic() - self._tried_s >= REOPEN_AFTER_S
+            if self._quota.closed and due:
+                self._tried_s = time.monotonic()
+                self._reopen()
+            if self._quota.closed:
+                raise NoRoom(f"what is stored can only be read: {self._quota.closed}")
+
+    def _reopen(self) -> None:
+        try:
+            self._index.open_to_write()
+            self._pool.restart(bring_to_agreement(self._index, self._directory))
+        except (OSError, NoRoom, HomeUnusable, IndexUnusable) as error:
+            self._quota.closed = str(error)
+        else:
+            self._quota.closed = ""
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
@@ -105,8 +138,10 @@ class DiskBlockStore:
         return self._quota.capacity_bytes
 
     def close(self) -> None:
-        self._readers.close()
-        self._index.close()
+        try:
+            self._readers.close()
+        finally:
+            self._index.close()
 
     def _read_at(self, cid: Cid, location: Location) -> bytes | None:
         """None if the pack has gone since the index was asked, with or without the block."""
@@ -119,3 +154,13 @@ class DiskBlockStore:
         if len(data) != location.length:
             raise BlockDamaged(f"block {cid} is cut short on disk")
         return data
+
+
+def _opened_to_read(directory: Path, error: Exception) -> tuple[Index, dict[int, int]]:
+    """After ``error`` kept it from being opened to write; raises that if this does not help."""
+    try:
+        return open_index_to_read(directory)
+    except (OSError, DhtstoreError):
+        if isinstance(error, OSError):
+            raise HomeUnusable(f"cannot use {directory}: {error.strerror or error}") from error
+        raise error from None

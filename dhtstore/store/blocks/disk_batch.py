@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -95,9 +96,10 @@ class DiskBatch:
             self._gathered = None
             self._quota.give_back(ROW_BYTES * len(self._staged))
             self._staged.clear()
-            for writer in self._writers:
-                self._cut(writer)
-                self._pool.checkin(writer)
+            with ExitStack() as each:  # all are given back, whatever one of them raises
+                for writer in self._writers:
+                    each.callback(self._pool.checkin, writer)
+                    each.callback(self._cut, writer)
             self._writers.clear()
 
     def _drain(self) -> tuple[dict[bytes, Row], set[bytes], dict[int, int]]:

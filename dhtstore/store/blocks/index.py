@@ -46,9 +46,14 @@ class PackState(NamedTuple):
 class Index:
     """Thread-safe; readers see what was committed."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises IndexUnusable; NoRoom or HomeUnusable when a rebuild would not help."""
-        self._database = IndexDatabase(path)
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
+        """``to_read`` on a disk that takes no writes.  Raises IndexUnusable; NoRoom or HomeUnusable
+        when a rebuild would not help."""
+        self._database = IndexDatabase(path, to_read=to_read)
+
+    def open_to_write(self) -> None:
+        """Leave reading only; raises as the constructor while that is not possible."""
+        self._database.open_to_write()
 
     def find(self, multihash: bytes) -> Location | None:
         query = "SELECT pack, offset, length FROM blocks WHERE multihash = ?"

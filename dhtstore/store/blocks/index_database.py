@@ -10,14 +10,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dhtstore.errors import DhtstoreError, HomeUnusable
+from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.store.disk import sqlite_error
+from dhtstore.store.sqlite_file import open_to_read, open_to_write
 
 DAMAGED: Final = "-damaged"  # a file beside the index with this suffix: rebuild at the next open
+_SYNCHRONOUS: Final = "NORMAL"
 _VERSION: Final = 1
 _SCHEMA: Final = f"""
 CREATE TABLE blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
@@ -34,22 +36,38 @@ class IndexUnusable(Exception):
 class IndexDatabase:
     """Each connection is under its own lock.  Who holds ``read_lock`` keeps readers out."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises IndexUnusable; NoRoom or HomeUnusable when a rebuild would not help."""
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
+        """``to_read`` on a disk that takes no writes: ``open_to_write`` tries anew.  Raises
+        IndexUnusable; NoRoom or HomeUnusable when a rebuild would not help."""
         self.read_lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self._damaged = Path(f"{path}{DAMAGED}")
+        self._path, self._damaged = path, Path(f"{path}{DAMAGED}")
+        self._writer: sqlite3.Connection | None = None
         if self._damaged.exists():
             raise IndexUnusable("found damaged while it was in use")
-        with ExitStack() as opened:
+        with _named("the index"):
+            if to_read:
+                self._reader = open_to_read(path)
+                _check(self._reader)
+            else:
+                self._open_to_write()
+
+    def open_to_write(self) -> None:
+        """Leave reading only; raises as the constructor while that is not possible."""
+        with self._write_lock, self.read_lock, _named("the index"):
+            self._reader.close()
             try:
-                self._writer = opened.enter_context(closing(_connect(path)))
-                self._create_or_check()
-                self._reader = opened.enter_context(closing(_connect(path)))
-            except sqlite3.DatabaseError as error:
-                if _damage(error):
-                    raise IndexUnusable(str(error)) from error
-                raise sqlite_error(error, "the index") from error
+                self._open_to_write()
+            except BaseException:
+                self._reader = open_to_read(self._path)
+                raise
+
+    def _open_to_write(self) -> None:
+        with ExitStack() as opened:
+            writer = opened.enter_context(closing(open_to_write(self._path, _SYNCHRONOUS)))
+            _create_or_check(writer)
+            self._reader = opened.enter_context(closing(open_to_write(self._path, _SYNCHRONOUS)))
+            self._writer = writer
             opened.pop_all()
 
     def rows(self, query: str, values: Sequence[object]) -> list[Any]:
@@ -67,40 +85,43 @@ class IndexDatabase:
     def transaction(self, *, unread: bool = False) -> Iterator[sqlite3.Connection]:
         """Commits at the end; ``unread``: nobody reads until then."""
         with self._write_lock, self.read_lock if unread else nullcontext():
+            writer = self._writing()
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
-                self._writer.execute("COMMIT")
+                writer.execute("BEGIN IMMEDIATE")
+                yield writer
+                writer.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
             finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
-        """Make every transaction so far survive a power cut."""
+        """Make every transaction so far survive a power cut; raises NoRoom or HomeUnusable."""
         with self._write_lock:
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            writer = self._writing()
+            try:
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
 
     def close(self) -> None:
         with self._write_lock, self.read_lock:
             self._reader.close()
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
 
-    def _create_or_check(self) -> None:
-        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-        elif version != _VERSION:
-            raise IndexUnusable(f"index of version {version}")
-        self._writer.execute("SELECT count(*) FROM packs").fetchone()
-        self._writer.execute("SELECT * FROM blocks LIMIT 1").fetchone()
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            raise NoRoom("the disk takes no writes: the index can only be read")
+        return self._writer
 
     def _unusable(self, error: sqlite3.Error) -> DhtstoreError:
         """Whether a damaged index, to be rebuilt at the next open, or something else."""
         if not _damage(error):
             return sqlite_error(error, "the index")
-        self._damaged.touch()
+        with suppress(OSError):  # then the next open finds the damage for itself
+            self._damaged.touch()
         return HomeUnusable("the index of the block store is damaged; a restart rebuilds it")
 
 
@@ -113,12 +134,26 @@ def _damage(error: sqlite3.Error) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """SQLite's errors while a file is opened, in our words."""
     try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
-    return db
+        yield
+    except sqlite3.Error as error:
+        if _damage(error):
+            raise IndexUnusable(str(error)) from error
+        raise sqlite_error(error, what) from error
+
+
+def _create_or_check(db: sqlite3.Connection) -> None:
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    _check(db)
+
+
+def _check(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != _VERSION:
+        raise IndexUnusable(f"index of version {version}")
+    db.execute("SELECT count(*) FROM packs").fetchone()
+    db.execute("SELECT * FROM blocks LIMIT 1").fetchone()

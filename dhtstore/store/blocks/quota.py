@@ -8,14 +8,17 @@ from dhtstore.errors import LocalProtocolError, NoRoom
 
 
 class Quota:
-    """Bytes used of a hard capacity (None: no limit but the disk's).  Thread-safe."""
+    """Bytes used of a hard capacity (None: no limit but the disk's).  Thread-safe.
 
-    __slots__ = ("_lock", "capacity_bytes", "reserved_bytes", "used_bytes")
+    ``closed`` is why nothing can be taken at all; "" while something can."""
+
+    __slots__ = ("_lock", "capacity_bytes", "closed", "reserved_bytes", "used_bytes")
 
     def __init__(self, capacity_bytes: int | None, used_bytes: int = 0) -> None:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = used_bytes  # reservations included
         self.reserved_bytes = 0
+        self.closed = ""
         self._lock = threading.Lock()
 
     def take(self, size_bytes: int, room: Room | None = None) -> None:
@@ -50,6 +53,8 @@ class Quota:
             room.left_bytes = 0
 
     def _check(self, more_bytes: int) -> None:
+        if self.closed:
+            raise NoRoom(f"what is stored can only be read: {self.closed}")
         if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:
             raise NoRoom(
                 f"{self.used_bytes} of {self.capacity_bytes} bytes are used: "

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from dhtstore.errors import HomeUnusable
 from dhtstore.store.blocks.index import Index, PackState, Row
 from dhtstore.store.blocks.index_database import DAMAGED, IndexUnusable
 from dhtstore.store.blocks.packs import pack_name, scan
@@ -18,10 +19,29 @@ _UNSEEN: Final = PackState(0, 0)
 def open_index(directory: Path) -> tuple[Index, dict[int, int]]:
     """The index, in agreement with the packs, and the length of each pack.
 
-    Blocks written but not indexed when a crash came are verified and indexed; a torn tail is cut
-    off; rows whose bytes are gone are dropped; a missing or damaged index is built anew.
+    A missing or damaged index is built anew.  Raises OSError, NoRoom, HomeUnusable.
     """
     index = _open_or_rebuild(directory)
+    try:
+        return index, bring_to_agreement(index, directory)
+    except BaseException:
+        index.close()
+        raise
+
+
+def open_index_to_read(directory: Path) -> tuple[Index, dict[int, int]]:
+    """The same where the disk takes no writes: what is not indexed yet is not seen."""
+    try:
+        index = Index(directory / _INDEX, to_read=True)
+    except IndexUnusable as error:
+        raise HomeUnusable(f"the index of the block store is to be rebuilt: {error}") from error
+    known, lengths = index.packs(), _pack_lengths(directory)
+    return index, {number: end for number, end in lengths.items() if number in known}
+
+
+def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
+    """Blocks written but not indexed when a crash came are verified and indexed; a torn tail is
+    cut off; rows whose bytes are gone are dropped.  Returns the length of each pack."""
     ends = _pack_lengths(directory)
     for number, (known, _) in index.packs().items():
         if number not in ends:
@@ -36,7 +56,7 @@ def open_index(directory: Path) -> tuple[Index, dict[int, int]]:
     _remove_empty(index, directory, ends)
     # Numbers of packs are not used again before it is certain on disk that they are free.
     index.checkpoint()
-    return index, ends
+    return ends
 
 
 def _open_or_rebuild(directory: Path) -> Index:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,11 +14,12 @@ from typing import Final
 from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
-from dhtstore.store.disk import sync_directory
+from dhtstore.store.disk import sync_directory, write_error
 
 LAYOUT_VERSION: Final = 2
 _READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
 KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
+_PID_BYTES: Final = 20  # of the lock file, filled up with spaces
 _KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
 _SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107
 _RUNTIME_MAX_BYTES: Final = _SOCKET_PATH_MAX_BYTES - len("/dhtstore-0123456789abcdef.sock")
@@ -40,9 +42,16 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(self.path, error) from error
-        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+        if not os.access(self.path, os.R_OK | os.X_OK):
+            raise HomeUnusable(f"cannot read {self.path}")
+        if not os.access(self.path, os.W_OK) and not self._reads_only:
             raise HomeUnusable(f"cannot write to {self.path}")
         self._check_version()
+
+    @property
+    def _reads_only(self) -> bool:
+        """Whether the file system takes no writes, as one that is mounted so after an error."""
+        return bool(os.statvfs(self.path).f_flag & os.ST_RDONLY)
 
     def lock(self) -> HomeLock:
         """Make this process the only one that uses the stores here, until the lock is closed.
@@ -92,10 +101,30 @@ class Home:
 
     @property
     def socket_path(self) -> Path:
-        """Where the node of this home listens for commands.  Raises HomeUnusable."""
+        """Where a node of this home is to listen for commands.  Raises HomeUnusable."""
+        inside = self._socket_inside
+        return inside if inside is not None and not self._reads_only else self._socket_outside()
+
+    @property
+    def socket_to_ask(self) -> Path:
+        """Where the node that runs listens: the file system may take writes since it started, or
+        none any more.  Raises HomeUnusable."""
+        inside = self._socket_inside
+        if inside is None:
+            return self._socket_outside()
+        if not inside.exists() or self._reads_only:
+            with contextlib.suppress(HomeUnusable):
+                outside = self._socket_outside()
+                return outside if outside.exists() else inside
+        return inside
+
+    @property
+    def _socket_inside(self) -> Path | None:
+        """None if the path is too long for a socket."""
         path = self.path / "control.sock"
-        if len(os.fsencode(path)) <= _SOCKET_PATH_MAX_BYTES:
-            return path
+        return path if len(os.fsencode(path)) <= _SOCKET_PATH_MAX_BYTES else None
+
+    def _socket_outside(self) -> Path:
         digest = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
         return _runtime_directory() / f"dhtstore-{digest}.sock"
 
@@ -121,18 +150,17 @@ class HomeLock:
     """An flock that ends with the process at the latest; the file holds its pid."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(path, error) from error
+        self._fd = _open_lock(path)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = (
+                os.pread(self._fd, _PID_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
+            )
             os.close(self._fd)
             raise HomeInUse(f"{path.parent} is in use by process {holder}") from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # who holds it is a hint: a full disk takes none
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode().ljust(_PID_BYTES), 0)
 
     def close(self) -> None:
         """May be called twice."""
@@ -141,13 +169,24 @@ class HomeLock:
             self._fd = -1
 
 
+def _open_lock(path: Path) -> int:
+    """A lock needs no writing, only the file."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        raise _unusable(path, error) from error
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path``: after a crash it holds the old text or the new.  Raises HomeUnusable."""
+    """Replace ``path``: after a crash it holds the old text or the new.  Raises HomeUnusable,
+    NoRoom."""
     try:
         os.replace(_write_temporary(path, text), path)
         sync_directory(path.parent)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise write_error(error, str(path)) from error
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -159,7 +198,7 @@ def _write_new(path: Path, text: str) -> None:
         temporary.unlink()
         sync_directory(path.parent)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise write_error(error, str(path)) from error
 
 
 def _write_temporary(path: Path, text: str) -> Path:

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dhtstore.store.disk import write_error
 from dhtstore.store.home.home import Home
 
 
 @contextmanager
 def temporary_home() -> Iterator[Home]:
-    """A home for one command; removed with all in it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="dhtstore-", ignore_cleanup_errors=True) as path:
+    """A home for one command; removed with all in it afterwards.  Raises NoRoom, HomeUnusable."""
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="dhtstore-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise write_error(error, f"a directory in {tempfile.gettempdir()}") from error
+    with directory as path:
         yield Home(Path(path))
 
 

@@ -11,28 +11,34 @@ from typing import Any
 from dhtstore.errors import HomeUnusable
 from dhtstore.store.disk import sqlite_error
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, above_all
+from dhtstore.store.sqlite_file import open_to_read, open_to_write
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) \
 WITHOUT ROWID"
 
 
 class SqliteKeyValue:
-    """Raises HomeUnusable when the file cannot be opened, NoRoom when the disk is full."""
+    """Raises HomeUnusable when the file cannot be opened or read, NoRoom when the disk is full.
+
+    On a disk that takes no writes it opens to be read; each write tries anew.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = threading.Lock()
+        self._reads_only = False
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_SCHEMA)
+            self._db = _opened(path)
         except sqlite3.Error as error:
-            raise HomeUnusable(f"cannot open {path}: {error}") from error
+            try:
+                self._db = open_to_read(path)
+            except (sqlite3.Error, OSError):
+                raise HomeUnusable(f"cannot open {path}: {error}") from error
+            self._reads_only = True
 
     def get(self, key: bytes) -> bytes | None:
-        with self._lock:
-            row = self._db.execute("SELECT value FROM entries WHERE key = ?", (key,)).fetchone()
-        return None if row is None else row[0]
+        rows = self._all("SELECT value FROM entries WHERE key = ?", (key,))
+        return rows[0][0] if rows else None
 
     def scan(
         self, prefix: bytes, *, after: bytes | None = None, limit: int = SCAN_PAGE_ROWS
@@ -50,8 +56,9 @@ class SqliteKeyValue:
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         new, gone = list(puts), [(key,) for key in deletes]
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._open_to_write()
+                self._db.execute("BEGIN IMMEDIATE")
                 self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", new)
                 self._db.executemany("DELETE FROM entries WHERE key = ?", gone)
                 self._db.execute("COMMIT")
@@ -66,7 +73,32 @@ class SqliteKeyValue:
 
     def _all(self, query: str, values: Sequence[object]) -> list[Any]:
         with self._lock:
-            return self._db.execute(query, values).fetchall()
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise HomeUnusable(f"cannot read the ledger: {error}") from error
+
+    def _open_to_write(self) -> None:
+        """Called with the lock held; raises sqlite3.Error while the disk takes no writes."""
+        if not self._reads_only:
+            return
+        self._db.close()
+        try:
+            self._db = _opened(self._path)
+        except sqlite3.Error:
+            self._db = open_to_read(self._path)
+            raise
+        self._reads_only = False
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = open_to_write(path, "FULL")
+    try:
+        db.execute(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
 
 
 def _span(start: bytes, prefix: bytes) -> tuple[str, list[bytes]]:

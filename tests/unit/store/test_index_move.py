@@ -181,8 +181,8 @@ def test_what_is_relied_on_meanwhile_is_not_deleted(index: Index) -> None:
         look("asked who relies")
         return []
 
-    index._database._writer.set_trace_callback(
-        lambda text: look(text) if text == "COMMIT" else None
-    )
+    writer = index._database._writer
+    assert writer is not None
+    writer.set_trace_callback(lambda text: look(text) if text == "COMMIT" else None)
     assert index.remove([row(1, 1).multihash], relied) == {1: 1}
     assert free_while == []

@@ -1,0 +1,56 @@
+"""Opening SQLite files, also on a disk that takes no more bytes.
+
+In WAL mode even a reader makes files: the index of the log in shared memory, and the log.  So
+where the ordinary way fails, what needs the fewest of them is tried.  Whoever opens a file here
+has made sure (``Home.lock``) to be the only process that does.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+
+def open_to_write(path: Path, synchronous: str) -> sqlite3.Connection:
+    """A connection in WAL mode; ``synchronous`` is FULL or NORMAL.  Raises sqlite3.Error."""
+    db = _connection(str(path))
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute(f"PRAGMA synchronous={synchronous}")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not os.access(path, os.W_OK):  # SQLite opens it all the same
+            raise sqlite3.OperationalError("the file or its file system is read-only")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that reads what was committed and makes no file grow, the only one there may
+    be.  Raises sqlite3.Error."""
+    log = Path(f"{path}-wal")
+    if not log.exists() or not log.stat().st_size:
+        return _reading(f"file:{quote(str(path))}?immutable=1")  # the file holds all there is
+    try:
+        return _reading(f"file:{quote(str(path))}?mode=rw", "PRAGMA locking_mode=EXCLUSIVE")
+    except sqlite3.Error:
+        return _reading(f"file:{quote(str(path))}?mode=ro")
+
+
+def _reading(uri: str, first: str = "PRAGMA query_only=1") -> sqlite3.Connection:
+    db = _connection(uri, uri=True)
+    try:
+        db.execute(first)  # an exclusive lock keeps the index of the log in our own memory
+        db.execute("PRAGMA query_only=1")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _connection(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=uri)
