@@ -9,7 +9,7 @@ from dhtstore.api.callers import NodeCaller
 from dhtstore.api.homes import home_path
 from dhtstore.api.hosting import visiting
 from dhtstore.cli.running.errand import Errand
-from dhtstore.cli.running.seeds import show_seed
+from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
 from dhtstore.errors import NeedsNode
@@ -54,6 +54,7 @@ async def _carried_out(common: Common, errand: Errand[R]) -> R:
     home, timeout_s = home_path(common.home), common.timeout_s
     visit = visiting(home, common.seeds, common.network, show_seed, timeout_s)
     async with visit as visitor:
+        tell_failures(common, visitor.joined)
         if task is not None:
             errand.sent(lambda: _cancel(loop, task))
         caller = NodeCaller(visitor.node)

@@ -1,12 +1,21 @@
-"""Keys of seeds that were given as HOST:PORT are shown at the first meeting."""
+"""What is told of seeds: keys at the first meeting, and which were of no use."""
 
 from __future__ import annotations
 
 import sys
 
+from dhtstore.cli.terminal.common import Common
+from dhtstore.cli.terminal.show import say
 from dhtstore.model.identity import PublicKey
+from dhtstore.node.flows.join import Joined
 
 
 def show_seed(seed: str, key: PublicKey) -> None:
     """Told by whoever pins it."""
     print(f"seed {seed} has key {key.hex()}; pinned from now on", file=sys.stderr)
+
+
+def tell_failures(common: Common, joined: Joined) -> None:
+    """Of seeds that did not let us in, though others did."""
+    for seed, reason in joined.failures.items():
+        say(common, f"seed {seed} is of no use: {reason}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from dhtstore.api.homes import home_path
 from dhtstore.api.hosting import Hosted, hosted
-from dhtstore.cli.running.seeds import show_seed
+from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
 from dhtstore.cli.terminal.show import emit, say
@@ -37,8 +37,7 @@ async def _until_signal(common: Common, seeds: Sequence[str], flags: Mapping[str
 
 def _announce(common: Common, here: Hosted) -> None:
     """The ticket comes last: whoever reads it may count on everything else."""
-    for seed, reason in here.joined.failures.items():
-        say(common, f"seed {seed} did not answer: {reason}")
+    tell_failures(common, here.joined)
     say(common, _introduction(here.node, here.joined.answered))
     emit(node_identity(here.node.identity).ticket)
 

@@ -49,21 +49,24 @@ async def join(
 ) -> Joined:
     """Enter the network through tickets or HOST:PORT seeds and the peers saved before.
 
-    With neither, this node starts a network.  Raises RefusedByNetwork when a seed is of another
-    network or shows another key than known, InvalidTicket, UsageError, and Unreachable when
-    seeds were given and nobody answered.
+    With neither, this node starts a network.  One seed's failure is its own, whatever it says.
+    Raises InvalidTicket, UsageError, and when seeds were given and nobody answered, not even a
+    peer saved before, RefusedByNetwork if every seed is of another network or shows another key
+    than known, else Unreachable.
     """
     for seed in seeds:
         _check_form(seed)
-    failures: dict[str, str] = {}
+    failures: dict[str, Exception] = {}
     dials = [partial(_meet, network, reach.links, seed, trust, failures) for seed in seeds]
     met = [contact for contact in await run_all(dials, limit=SEEDS_AT_ONCE) if contact]
     saved = await disk.blocking.run(ledger.peers.load)
     contacts = met + saved
     answered = await reach.dht.bootstrap(contacts) if contacts else 0
+    reasons = {_short(seed): str(error) for seed, error in failures.items()}
     if seeds and not answered:
-        raise Unreachable(f"none of the seeds answered: {_reasons(failures)}")
-    return Joined(answered, failures)
+        refused = [each for each in failures.values() if isinstance(each, RefusedByNetwork)]
+        raise _nobody_answered(reasons, all_refused=len(refused) == len(set(seeds)))
+    return Joined(answered, reasons)
 
 
 def _check_form(seed: str) -> None:
@@ -75,15 +78,13 @@ def _check_form(seed: str) -> None:
 
 
 async def _meet(
-    network: Network, links: Links, seed: str, trust: Trust, failures: dict[str, str]
+    network: Network, links: Links, seed: str, trust: Trust, failures: dict[str, Exception]
 ) -> Contact | None:
-    """Prove a seed's key over TCP; None, with the reason noted, if it cannot be reached."""
+    """Prove a seed's key over TCP; None, with the reason noted, if that cannot be done."""
     try:
         link = await _dial(network, links, seed, trust)
-    except RefusedByNetwork:
-        raise
     except (DhtstoreError, OSError) as error:
-        failures[seed if len(seed) < 40 else f"{seed[:20]}..."] = str(error)
+        failures[seed] = error
         return None
     storage = link.peer_record is not None and link.peer_record.capacity_bytes > 0
     return Contact.of(link.public_key, link.remote, storage=storage)
@@ -119,5 +120,13 @@ async def dial_unknown(links: Links, addresses: Sequence[Address]) -> Link:
     raise lost or ConnectionLost("a name without addresses")
 
 
-def _reasons(failures: Mapping[str, str]) -> str:
-    return "; ".join(f"{seed}: {why}" for seed, why in failures.items()) or "no reply over UDP"
+def _nobody_answered(reasons: Mapping[str, str], *, all_refused: bool) -> DhtstoreError:
+    told = "; ".join(f"{seed}: {why}" for seed, why in reasons.items()) or "no reply over UDP"
+    if all_refused:
+        return RefusedByNetwork(f"refused by every seed: {told}")
+    return Unreachable(f"none of the seeds answered: {told}")
+
+
+def _short(seed: str) -> str:
+    """Tickets differ at their end; their beginning may be the same in all of a network."""
+    return seed if len(seed) < 40 else f"{seed[:12]}...{seed[-12:]}"
