@@ -205,7 +205,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
     """Read a scenario file, or the scenario.json of a run; raises ScenarioError."""
     read = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        raw = read(path.read_text())
+        raw = read(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

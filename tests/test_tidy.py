@@ -15,6 +15,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
 CLASS_LINES_MAX = 200
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|NotImplemented" r"Error)\b")
+TEXT_MODE = re.compile(r"[rwax]t?\+?")
 CLOCKS_AND_DICE = frozenset(
     {
         "time.time",
@@ -131,6 +132,16 @@ def test_nothing_is_left_unfinished() -> None:
     forbid("unfinished", found)
 
 
+def test_text_of_files_is_utf8_whatever_the_locale_says() -> None:
+    found = [
+        f"{module.at(node.lineno)} {ast.unparse(node)[:80]}"
+        for module in (*modules("dhtstore"), *modules("simulations"))
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and _leaves_encoding_open(node)
+    ]
+    forbid("text files of whatever encoding", found)
+
+
 def test_only_tasks_makes_tasks() -> None:
     """Whatever runs by itself has an owner, who sees it fail: a Supervisor, or who waits."""
     sources = (*modules("dhtstore"), *modules("simulations"))
@@ -204,3 +215,13 @@ def _impure(module: Module) -> Iterator[str]:
     for found in module.imports():
         if found.name in CLOCK_AND_DICE_IMPORTS:
             yield f"{module.at(found.line)} imports {found.name}"
+
+
+def _leaves_encoding_open(call: ast.Call) -> bool:
+    """Whether a call opens a file for text and does not say of which encoding."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    modes = [each.value for each in call.args if isinstance(each, ast.Constant)]
+    texts = [mode for mode in modes if isinstance(mode, str) and TEXT_MODE.fullmatch(mode)]
+    return name in ("read_text", "write_text") or (name in ("open", "fdopen") and bool(texts))

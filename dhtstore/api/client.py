@@ -57,9 +57,10 @@ Source = str | os.PathLike[str] | Pieces  # a path, or the bytes themselves
 class Client:
     """A node, to be asked.  Get one from ``dhtstore.connect`` or ``dhtstore.open``.
 
-    A ``cid`` is text: a CID, ``ipfs://CID``, or where content is read CID/path.  Every method
-    takes ``timeout_s``, the seconds after which it raises TimedOut (None: no deadline), and raises
-    the errors of ``dhtstore.errors``; InvalidCid, NotRunning and TimedOut may come from any.
+    A ``cid`` is text: a CID, or where content is read CID/path with names by the letter, or the
+    URL ``ipfs://CID/path`` with its escapes.  Every method takes ``timeout_s``, the seconds after
+    which it raises TimedOut (None: no deadline), and raises the errors of ``dhtstore.errors``;
+    InvalidCid, NotRunning and TimedOut may come from any.
     Cancelling a call cancels the work in the node; what was verified by then is kept for the next
     try.  ``progress`` is called with a Progress about ten times a second, on the event loop.
     """

@@ -41,6 +41,8 @@ def open_source(path: str | os.PathLike[str]) -> OpenedSource:
     if stat.S_ISREG(mode):
         return OpenedSource(descriptor, "file", name)
     os.close(descriptor)
+    if stat.S_ISFIFO(mode):  # nobody could tell its end from a writer that is not there yet
+        raise UnreadableSource(f"{os.fspath(path)} is a pipe: put what comes out of it as -")
     raise UnreadableSource(f"{os.fspath(path)} is neither a file nor a directory")
 
 
@@ -49,8 +51,7 @@ def open_target(path: str | os.PathLike[str]) -> OpenedTarget:
     text, target = os.fspath(path), Path(path)
     if text.endswith("/") and not target.is_dir():
         raise TargetUnusable(f"there is no directory {text}")
-    if target.name in ("", ".."):
-        raise TargetUnusable(f"{target} is no name for a file")
+    name = _target_name(target)
     if os.path.lexists(target):
         raise TargetUnusable(f"{target} exists already")
     try:
@@ -60,4 +61,14 @@ def open_target(path: str | os.PathLike[str]) -> OpenedTarget:
     if not os.access(target.parent, os.W_OK | os.X_OK):
         os.close(directory)
         raise TargetUnusable(f"cannot write into {target.parent}: Permission denied")
-    return OpenedTarget(directory, target.name)
+    return OpenedTarget(directory, name)
+
+
+def _target_name(target: Path) -> str:
+    """The bytes that the locale took it from are UTF-8, or it is refused."""
+    if target.name in ("", ".."):
+        raise TargetUnusable(f"{target} is no name for a file")
+    try:
+        return os.fsencode(target.name).decode()
+    except UnicodeDecodeError as error:
+        raise TargetUnusable(f"the name {target.name!r} is not UTF-8") from error

@@ -23,6 +23,7 @@ from dhtstore.operations.operation import Watch, unwatched
 from dhtstore.tasks import Supervisor, all_ended
 
 PIECE_BYTES: Final = 256 * 1024
+_END: Final = object()  # not None: a file that does not block gives that when it has nothing yet
 
 Bytes = bytes | bytearray | memoryview
 Pieces = Bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
@@ -109,8 +110,7 @@ async def pieces_of(source: Pieces) -> AsyncGenerator[Bytes, None]:
             yield _checked(piece)
     else:
         iterator = _iterator(source)
-        following: object
-        while (following := await asyncio.to_thread(next, iterator, None)) is not None:
+        while (following := await asyncio.to_thread(next, iterator, _END)) is not _END:
             yield _checked(following)
 
 

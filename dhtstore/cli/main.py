@@ -14,6 +14,7 @@ from dhtstore.cli.home import config, owner, version
 from dhtstore.cli.keeping import list_puts, pin, receipts, verify
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
 from dhtstore.cli.terminal.common import complain
+from dhtstore.cli.terminal.utf8 import use_utf8
 
 app: Final = typer.Typer(
     name="dhtstore",
@@ -49,6 +50,7 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     if sys.stdout is None or sys.stderr is None:
         sys.exit(USAGE)  # their numbers would be those of other files, which we must not write to
+    use_utf8()
     sys.exit(run(sys.argv[1:] or ["--help"]))
 
 

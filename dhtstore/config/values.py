@@ -47,7 +47,7 @@ def size(value: object) -> int:
 def addresses(value: object) -> tuple[str, ...]:
     """A list, or text with commas."""
     if isinstance(value, str):
-        return tuple(each.strip() for each in value.split(",") if each.strip())
+        return tuple(each.strip() for each in text(value).split(",") if each.strip())
     if isinstance(value, list | tuple):
         return tuple(text(each) for each in value)
     raise ValueError(f"{value!r} is not a list of HOST:PORT")

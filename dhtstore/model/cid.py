@@ -123,21 +123,6 @@ class Cid:
         return hash(self.raw)
 
 
-def parse_cid_path(text: str) -> tuple[Cid, tuple[str, ...]]:
-    """Split ``CID``, ``CID/path``, ``/ipfs/CID/path`` or ``ipfs://CID/path``.
-
-    Returns the root and the path's names; raises InvalidCid.
-    """
-    text = text.strip()
-    for prefix in ("ipfs://", "/ipfs/"):
-        text = text.removeprefix(prefix)
-    root, _, rest = text.partition("/")
-    names = tuple(name for name in rest.split("/") if name)
-    if any(name in (".", "..") for name in names):
-        raise InvalidCid(f"a path inside a CID holds no '.' or '..': {text[:80]!r}")
-    return Cid.parse(root), names
-
-
 def _check_v1(raw: bytes) -> None:
     try:
         version, at = _read_varint(raw, 0)

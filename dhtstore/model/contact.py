@@ -29,7 +29,8 @@ def split_host_port(text: str) -> tuple[str, int]:
     """Split HOST:PORT, with brackets around an IPv6 literal; raises UsageError."""
     host, separator, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isascii() or not port.isdigit():
+    named = separator and host and host.isprintable()
+    if not named or not port.isascii() or not port.isdigit():
         raise UsageError(f"not an address of the form HOST:PORT: {text[:80]!r}")
     if int(port) > 65535:
         raise UsageError(f"port {port} does not exist (0 to 65535)")

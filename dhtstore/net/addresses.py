@@ -85,7 +85,7 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     try:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, UnicodeError) as error:  # the last is of IDNA (RFC 3490)
         raise UsageError(f"cannot find the address of {host}: {error}") from error
     return tuple(dict.fromkeys(Address(str(info[4][0]), port) for info in found))
 

@@ -18,7 +18,8 @@ from dhtstore.errors import (
     TimedOut,
     UsageError,
 )
-from dhtstore.model.cid import Cid, parse_cid_path
+from dhtstore.model.cid import Cid
+from dhtstore.model.cid_path import parse_cid_path
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send

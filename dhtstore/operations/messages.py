@@ -105,6 +105,7 @@ def encode_failure(error: BaseException) -> bytes:
     """What the other side needs to raise the same error again."""
     kind = type(error).__name__ if isinstance(error, DhtstoreError) else "DhtstoreError"
     message = str(error) if kind == type(error).__name__ else f"unexpected: {error!r}"
+    message = message.encode(errors="backslashreplace").decode()  # a path need not be text
     fields = {key: msgspec.to_builtins(value, enc_hook=repr) for key, value in vars(error).items()}
     return _framed(LocalFailure(kind, message, fields))
 

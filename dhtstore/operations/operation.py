@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 import msgspec
+from msgspec.structs import asdict
+
+from dhtstore.errors import UsageError
 
 R = TypeVar("R")
 
@@ -18,6 +21,19 @@ class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
     op: ClassVar[str] = ""
     descriptors: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for text that is none, as of bytes in a command that are not UTF-8."""
+        for name, value in asdict(self).items():
+            if isinstance(value, str):
+                _check_text(name, value)
+
+
+def _check_text(name: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{name} is not UTF-8: {value[:80]!r}") from error
 
 
 class Progress(msgspec.Struct, frozen=True):

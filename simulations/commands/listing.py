@@ -15,7 +15,7 @@ def add(commands: Subparsers) -> None:
 
 def _list(chosen: argparse.Namespace) -> int:
     for path in sorted(SCENARIOS.glob("*.toml")):
-        run = tomllib.loads(path.read_text())["run"]
+        run = tomllib.loads(path.read_text(encoding="utf-8"))["run"]
         print(
             f"{path.stem:12} {run['nodes']:>6} nodes {run['duration_s']:>6}  {run['description']}"
         )

@@ -46,7 +46,11 @@ def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:
         if run.summary.get("interrupted", True):
             raise ValueError("the run was interrupted; `run` it again from its folder")
         kept = folder / explore.FAULTS
-        faults = [Fault.of(v) for v in json.loads(kept.read_text())] if kept.exists() else None
+        faults = (
+            [Fault.of(v) for v in json.loads(kept.read_text(encoding="utf-8"))]
+            if kept.exists()
+            else None
+        )
         return from_tables(run.scenario), faults, dict(run.summary)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ScenarioError(f"{folder} cannot be replayed: {error}") from error

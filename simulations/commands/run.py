@@ -47,7 +47,9 @@ def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -
         kept = run_folder.RunFolder(out, scenario, scenario.run.seed, folder)
         experiment.recorder.write_to(files.enter_context(kept))
         if with_lines:
-            experiment.trace.lines = files.enter_context((out / "trace.txt").open("w"))
+            experiment.trace.lines = files.enter_context(
+                (out / "trace.txt").open("w", encoding="utf-8")
+            )
         return experiment.run()
 
 

@@ -132,7 +132,7 @@ def load_measured(path: Path) -> tuple[Measured, Measured]:
     """
     found: dict[str, list[float]] = {"up": [], "down": []}
     try:
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             state, _, duration = line.partition("#")[0].strip().partition(" ")
             if state:
                 _add(found, state, duration, number)

@@ -51,7 +51,7 @@ def write(run: RunData) -> Path:
             figure.savefig(run.path / f"{name}.png", dpi=_DPI)
             figures.append(_figure(name, figure, (plot.__doc__ or "").strip()))
     page = run.path / "report.html"
-    page.write_text(_page(run, "\n".join(figures)))
+    page.write_text(_page(run, "\n".join(figures)), encoding="utf-8")
     return page
 
 
@@ -76,7 +76,7 @@ def write_sweep(runs: Sweep) -> Path:
 <pre>{html.escape(citation(one))}</pre>
 <p>Each run has a folder with its own seed and digest; name the range of seeds.</p>"""
     page = runs.path / "report.html"
-    page.write_text(_document(f"{_title(one)}: sweep", body))
+    page.write_text(_document(f"{_title(one)}: sweep", body), encoding="utf-8")
     return page
 
 

@@ -40,8 +40,8 @@ def load(path: Path) -> RunData:
         summary = path / SUMMARY_FILE
         return RunData(
             path,
-            json.loads((path / SCENARIO_FILE).read_text()),
-            json.loads(summary.read_text()) if summary.exists() else {},
+            json.loads((path / SCENARIO_FILE).read_text(encoding="utf-8")),
+            json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {},
             [_operation(row) for row in _rows(path / OPERATIONS_FILE)],
             [_sample(row) for row in _rows(path / SAMPLES_FILE)],
         )

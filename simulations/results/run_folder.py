@@ -106,7 +106,7 @@ class _Table:
     """A CSV file of one dataclass."""
 
     def __init__(self, path: Path, header: Mapping[str, Any], row: type[Any]) -> None:
-        self._file: TextIO = path.open("w", newline="")
+        self._file: TextIO = path.open("w", encoding="utf-8", newline="")
         for key, value in header.items():
             self._file.write(f"# {key}: {value}\n")
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -127,7 +127,7 @@ def _cell(value: object) -> object:
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    part.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -34,6 +35,13 @@ from dhtstore.errors import (
 
 DATA = bytes(range(256)) * 10_000  # three leaves
 NETWORK = "library"
+
+
+class NothingYet(io.BytesIO):
+    """As a file that does not block, when more is still to come."""
+
+    def read(self, count: int | None = -1) -> bytes:
+        return b"the first half" if self.tell() == 0 and self.seek(1) else None  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,8 @@ async def test_a_source_that_fails_is_not_taken_for_the_whole(
             await client.put(failing(), replicas=1)
         with pytest.raises(UnreadableSource, match="no bytes but a int"):
             await client.put([1, 2], replicas=1)  # type: ignore[list-item]
+        with pytest.raises(UnreadableSource, match="no bytes but a NoneType"):
+            await client.put(NothingYet(), replicas=1)
         with pytest.raises(UnreadableSource, match="taken from a int"):
             await client.put(7, replicas=1)  # type: ignore[arg-type]
         assert await client.puts() == []
@@ -175,6 +185,9 @@ async def test_errors_are_those_of_the_tree(trio: Trio, over_socket: bool) -> No
             await client.cat(nowhere, timeout_s=0)
         with pytest.raises(UnreadableSource):
             await client.put(trio.directory / "missing")
+        os.mkfifo(trio.directory / "pipe")
+        with pytest.raises(UnreadableSource, match="is a pipe"):
+            await client.put(trio.directory / "pipe")
 
 
 async def test_leaving_a_read_early_leaves_nothing_open(trio: Trio) -> None:

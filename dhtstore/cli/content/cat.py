@@ -20,7 +20,7 @@ def stream(common: Common, cid: str) -> None:
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.pipes import to_stdout
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
     from dhtstore.operations.content import Read
 
     root, names = parse_cid_path(cid)

@@ -30,7 +30,7 @@ def get(
     Without -o into a file named after the CID (or the last name of PATH).  An interrupted get
     leaves PATH.part; the same command checks what is there and goes on.
     """
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
 
     root, names = parse_cid_path(cid)
     target = "/".join([str(root), *names])

@@ -17,7 +17,7 @@ def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
     from dhtstore.operations.content import ListDirectory
 
     root, names = parse_cid_path(cid)

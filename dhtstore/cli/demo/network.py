@@ -39,7 +39,9 @@ class DemoNode:
         self.ticket = self.process.stdout.readline().strip()
         late.cancel()
         if not self.ticket:
-            said = (self.home.parent / f"{self.name}.log").read_text(errors="replace")
+            said = (self.home.parent / f"{self.name}.log").read_text(
+                encoding="utf-8", errors="replace"
+            )
             raise DhtstoreError(f"node {self.name} did not start: {said[-2000:].strip()}")
         self.node = self.run("id")["node"]
 
@@ -105,7 +107,7 @@ def network(directory: Path, names: Sequence[str], capacity_bytes: int) -> Itera
 def _start(directory: Path, name: str, seeds: Sequence[str], capacity_bytes: int) -> DemoNode:
     home = directory / name
     options = ["--listen", "127.0.0.1:0", "--network", "demo", "--capacity", str(capacity_bytes)]
-    with (directory / f"{name}.log").open("w") as log:
+    with (directory / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [*_DHTSTORE, "join", "--home", str(home), *options, *seeds],
             stdin=subprocess.DEVNULL,

@@ -62,7 +62,7 @@ def ls(common: Common) -> None:
 def _whole(text: str) -> Cid:
     """Raises InvalidCid, and UsageError for a path below a CID."""
     from dhtstore.errors import UsageError
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
 
     root, names = parse_cid_path(text)
     if names:

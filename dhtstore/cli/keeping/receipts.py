@@ -17,7 +17,7 @@ def receipts(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")])
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
     from dhtstore.operations.keeping import ListReceipts
 
     root, _ = parse_cid_path(cid)

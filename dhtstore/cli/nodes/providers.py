@@ -14,7 +14,7 @@ def providers(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/P
     """Ask the network who provides CID; exit code 3 if nobody does."""
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
     from dhtstore.operations.content import FindProviders
 
     root, names = parse_cid_path(cid)

@@ -35,7 +35,7 @@ def _show_node(common: Common) -> None:
 def _show_root(common: Common, cid: str) -> None:
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
-    from dhtstore.model.cid import parse_cid_path
+    from dhtstore.model.cid_path import parse_cid_path
     from dhtstore.operations.nodes import DescribeRoot
 
     told = ask(common, DescribeRoot(root=str(parse_cid_path(cid)[0])))

@@ -14,6 +14,7 @@ from typing import Final
 from dhtstore.errors import TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import write_error
+from dhtstore.store.files.names import on_disk
 
 _FAMILY: Final = b"dhtstore partial "  # all versions' journals start so
 _MAGIC: Final = _FAMILY + b"1\n"
@@ -86,7 +87,7 @@ class Journal:
             self._end += written
 
     def remove(self) -> None:
-        os.unlink(self._name, dir_fd=self._dir_fd)
+        os.unlink(on_disk(self._name), dir_fd=self._dir_fd)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -104,10 +105,11 @@ class Journal:
 
 def _open(dir_fd: int, name: str) -> tuple[int, bool]:
     """The descriptor, and whether the file was made."""
+    raw = on_disk(name)
     try:
-        return os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=dir_fd), True
+        return os.open(raw, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=dir_fd), True
     except FileExistsError:
-        return os.open(name, _FLAGS, dir_fd=dir_fd), False
+        return os.open(raw, _FLAGS, dir_fd=dir_fd), False
 
 
 def _is_ours(dir_fd: int, status: os.stat_result) -> bool:

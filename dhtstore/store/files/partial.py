@@ -18,6 +18,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
 from dhtstore.store.disk import write_error
 from dhtstore.store.files.journal import Journal
+from dhtstore.store.files.names import listed, on_disk
 
 CHECKPOINT_BYTES: Final = 64 * MIB  # at most this much is fetched again after a crash
 DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -55,7 +56,7 @@ class Partial:
             if fd is None:
                 self._start_anew()
                 flags = _FILE_FLAGS | os.O_CREAT | os.O_EXCL
-                fd = os.open(self.name, flags, 0o666, dir_fd=self._dir_fd)
+                fd = os.open(on_disk(self.name), flags, 0o666, dir_fd=self._dir_fd)
         except BaseException as error:
             raise self._unopened(error) from error
         return fd
@@ -66,8 +67,8 @@ class Partial:
             fd = self._reopen(DIRECTORY_FLAGS, stat.S_ISDIR)
             if fd is None:
                 self._start_anew()
-                os.mkdir(self.name, dir_fd=self._dir_fd)
-                fd = os.open(self.name, DIRECTORY_FLAGS, dir_fd=self._dir_fd)
+                os.mkdir(on_disk(self.name), dir_fd=self._dir_fd)
+                fd = os.open(on_disk(self.name), DIRECTORY_FLAGS, dir_fd=self._dir_fd)
         except BaseException as error:
             raise self._unopened(error) from error
         return fd
@@ -79,7 +80,7 @@ class Partial:
             if not os.path.samestat(os.fstat(fd), self._status()):
                 raise TargetUnusable(f"{self.name} was replaced while it was written")
             if self._force:
-                os.rename(self.name, self.target, src_dir_fd=self._dir_fd, dst_dir_fd=self._dir_fd)
+                _rename(self._dir_fd, self.name, self.target)
             else:
                 _rename_new(self._dir_fd, self.name, self.target)
             os.fsync(self._dir_fd)
@@ -93,9 +94,9 @@ class Partial:
     def remove(self) -> None:
         """Leave nothing.  Raises OSError for a directory that is not empty."""
         if stat.S_ISDIR(self._status().st_mode):
-            os.rmdir(self.name, dir_fd=self._dir_fd)
+            os.rmdir(on_disk(self.name), dir_fd=self._dir_fd)
         else:
-            os.unlink(self.name, dir_fd=self._dir_fd)
+            os.unlink(on_disk(self.name), dir_fd=self._dir_fd)
         self.journal.remove()
 
     def _open_journal(self, root: Cid) -> Journal:
@@ -112,14 +113,14 @@ class Partial:
         return journal
 
     def _status(self) -> os.stat_result:
-        return os.stat(self.name, dir_fd=self._dir_fd, follow_symlinks=False)
+        return os.stat(on_disk(self.name), dir_fd=self._dir_fd, follow_symlinks=False)
 
     def _reopen(self, flags: int, is_kind: Callable[[int], bool]) -> int | None:
         """None if nothing can be gone on with: another root's, or no file that we would make."""
         if not self.journal.resumed:
             return None
         try:
-            fd = os.open(self.name, flags, dir_fd=self._dir_fd)
+            fd = os.open(on_disk(self.name), flags, dir_fd=self._dir_fd)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -148,7 +149,7 @@ class Partial:
         if status is not None:
             if status.st_uid != self.journal.owner:
                 raise TargetUnusable(f"{self.name} belongs to another user")
-            _remove(self._dir_fd, self.name)
+            _remove(self._dir_fd, on_disk(self.name))
         self.journal.restart()
 
     def _unopened(self, error: BaseException) -> BaseException:
@@ -163,15 +164,16 @@ def partial_name(dir_fd: int, target: str) -> str:
     length that the next run finds again."""
     name = f"{target}.part"
     longest = min(os.fpathconf(dir_fd, "PC_NAME_MAX"), _NAME_MAX_BYTES)
-    if len(os.fsencode(f"{name}.map")) <= longest:
+    if len(on_disk(f"{name}.map")) <= longest:
         return name
-    return f"dhtstore-{hashlib.sha256(os.fsencode(target)).hexdigest()[:32]}.part"
+    return f"dhtstore-{hashlib.sha256(on_disk(target)).hexdigest()[:32]}.part"
 
 
 def begun_before(dir_fd: int, target: str) -> bool:
     """Whether an earlier run left a journal for this target."""
     try:
-        os.stat(f"{partial_name(dir_fd, target)}.map", dir_fd=dir_fd, follow_symlinks=False)
+        name = on_disk(f"{partial_name(dir_fd, target)}.map")
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except OSError:
         return False
     return True
@@ -182,7 +184,7 @@ def check_target(dir_fd: int, name: str, *, force: bool = False) -> None:
     if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd):
         raise TargetUnusable(f"cannot write {name}: its directory is not writable")
     try:
-        existing = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        existing = os.stat(on_disk(name), dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -201,14 +203,14 @@ def allocate(fd: int, size_bytes: int) -> None:
         os.ftruncate(fd, size_bytes)
 
 
-def _remove(dir_fd: int, name: str) -> None:
+def _remove(dir_fd: int, name: bytes) -> None:
     """A file, or a directory and everything below it; never follows a link."""
     try:
         os.unlink(name, dir_fd=dir_fd)
     except IsADirectoryError:
         below = os.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
         try:
-            for each in os.listdir(below):
+            for each in listed(below):
                 _remove(below, each)
         finally:
             os.close(below)
@@ -219,11 +221,15 @@ def _rename_new(dir_fd: int, part: str, name: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     renameat2 = getattr(libc, "renameat2", None)
     if renameat2 is not None:
-        arguments = (dir_fd, os.fsencode(part), dir_fd, os.fsencode(name), _RENAME_NOREPLACE)
+        arguments = (dir_fd, on_disk(part), dir_fd, on_disk(name), _RENAME_NOREPLACE)
         if renameat2(*arguments) == 0:
             return
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOSYS):  # not on this file system, not in this kernel
             raise OSError(code, os.strerror(code))
     check_target(dir_fd, name)
-    os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    _rename(dir_fd, part, name)
+
+
+def _rename(dir_fd: int, part: str, name: str) -> None:
+    os.rename(on_disk(part), on_disk(name), src_dir_fd=dir_fd, dst_dir_fd=dir_fd)

@@ -15,6 +15,7 @@ from typing import Final
 from unicodedata import normalize
 
 from dhtstore.errors import DhtstoreError, MalformedDag, TargetUnusable
+from dhtstore.store.files.names import listed, on_disk, readable
 from dhtstore.store.files.partial import DIRECTORY_FLAGS
 
 Path = tuple[str, ...]
@@ -36,7 +37,9 @@ class TreeNames:
         self._fd = fd
         self._owner = os.fstat(fd).st_uid
         self._directories: OrderedDict[Path, int] = OrderedDict()
-        self._left: dict[Path, set[str]] = {}  # by directory: names of an earlier run, not met yet
+        self._left: dict[
+            Path, set[bytes]
+        ] = {}  # by directory: names of an earlier run, not met yet
         if resumed:
             self._look_into(())
 
@@ -55,11 +58,11 @@ class TreeNames:
     def make_link(self, path: Path, target: str) -> None:
         name, parent = checked(path), self._parent(path)
         try:
-            os.symlink(target, name, dir_fd=parent)
+            os.symlink(on_disk(target), name, dir_fd=parent)
         except FileExistsError:
             self._leftover(path)
             os.unlink(name, dir_fd=parent)
-            os.symlink(target, name, dir_fd=parent)
+            os.symlink(on_disk(target), name, dir_fd=parent)
 
     def make_file(self, path: Path, *, keep: bool = False) -> tuple[int, bool]:
         """A file open for writing: a new one, or with ``keep`` that which an earlier run left;
@@ -81,7 +84,7 @@ class TreeNames:
         """Raises TargetUnusable if an earlier run, or somebody else, left what is not of this
         tree."""
         for path, names in self._left.items():
-            text = path_text((*path, min(names)))
+            text = path_text((*path, readable(min(names))))
             raise TargetUnusable(f"{text} in the partial is not of this tree: move it away")
 
     def close(self) -> None:
@@ -104,12 +107,12 @@ class TreeNames:
         return fd
 
     def _look_into(self, path: Path) -> None:
-        if names := set(os.listdir(self._directory(path))):
+        if names := set(listed(self._directory(path))):
             self._left[path] = names
 
     def _leftover(self, path: Path) -> os.stat_result:
         """What an earlier run left under this name, which is met by that."""
-        above, name = path[:-1], path[-1]
+        above, name = path[:-1], on_disk(path[-1])
         names = self._left.get(above, set())
         if name not in names:
             raise self._twice(path)
@@ -124,25 +127,25 @@ class TreeNames:
 
     def _twice(self, path: Path) -> DhtstoreError:
         """Names both, if the file system keeps names as they were given."""
-        name, parent = path[-1], self._parent(path)
+        name, parent = on_disk(path[-1]), self._parent(path)
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        with os.scandir(parent) as entries:
-            others = [each.name for each in entries if _is_other_name(each, name, status)]
+        others = [each for each in listed(parent) if _is_other_name(parent, each, name, status)]
         if not others:
             return MalformedDag(f"{path_text(path)} is in the tree twice")
-        other = path_text((*path[:-1], others[0]))
+        other = path_text((*path[:-1], readable(others[0])))
         return TargetUnusable(f"{path_text(path)} and {other} are one name to the file system here")
 
 
-def _is_other_name(entry: os.DirEntry[str], name: str, status: os.stat_result) -> bool:
-    if entry.name == name:
+def _is_other_name(parent: int, listed_name: bytes, name: bytes, status: os.stat_result) -> bool:
+    if listed_name == name:
         return False
-    folded = _folded(entry.name) == _folded(name)
-    return folded or os.path.samestat(entry.stat(follow_symlinks=False), status)
+    if _folded(listed_name) == _folded(name):
+        return True
+    return os.path.samestat(os.stat(listed_name, dir_fd=parent, follow_symlinks=False), status)
 
 
-def _folded(name: str) -> str:
-    return normalize("NFC", name).casefold().rstrip(". ")
+def _folded(name: bytes) -> str:
+    return normalize("NFC", readable(name)).casefold().rstrip(". ")
 
 
 def keep_open(kept: OrderedDict[Path, int], path: Path, fd: int) -> None:
@@ -152,12 +155,12 @@ def keep_open(kept: OrderedDict[Path, int], path: Path, fd: int) -> None:
         os.close(kept.popitem(last=False)[1])
 
 
-def checked(path: Path) -> str:
-    """The last name of a path; raises MalformedDag unless it is one plain name."""
+def checked(path: Path) -> bytes:
+    """The last name of a path, on disk; raises MalformedDag unless it is one plain name."""
     name = path[-1] if path else ""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise MalformedDag(f"{name!r} is no name for a file")
-    return name
+    return on_disk(name)
 
 
 def path_text(path: Path) -> str:

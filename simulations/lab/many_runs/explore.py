@@ -164,7 +164,7 @@ def keep(failure: FailingWorld, out: Path) -> Path:
     folder = free_folder(out / f"seed-{failure.seed}")
     faults: Sequence[dict[str, Any]] = [fault.plain() for fault in failure.faults]
     with RunFolder(folder, failure.scenario, failure.seed) as results:
-        (folder / FAULTS).write_text(json.dumps(faults, indent=1) + "\n")
+        (folder / FAULTS).write_text(json.dumps(faults, indent=1) + "\n", encoding="utf-8")
         experiment = Experiment(
             failure.scenario, failure.seed, results, folder=Path(), faults=list(failure.faults)
         )

@@ -74,7 +74,7 @@ def write_plan(path: Path, ways: Sequence[Branch]) -> None:
         if any(path.iterdir()):
             raise ScenarioError(f"{path} is not empty: choose another folder")
         plan = {folder_of(number): list(way.settings) for number, way in enumerate(ways)}
-        (path / _PLAN).write_text(json.dumps(plan, indent=1) + "\n")
+        (path / _PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"cannot write to {path}: {error}") from error
 
@@ -86,7 +86,7 @@ def is_sweep(path: Path) -> bool:
 def load(path: Path) -> Sweep:
     """Read a folder of runs; those that were not finished are left out and counted."""
     try:
-        plan: dict[str, list[str]] = json.loads((path / _PLAN).read_text())
+        plan: dict[str, list[str]] = json.loads((path / _PLAN).read_text(encoding="utf-8"))
         done: list[tuple[Settings, RunData]] = []
         vary: dict[str, list[str]] = {}
         for name, assignments in plan.items():
@@ -159,7 +159,7 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 def write_table(path: Path, found: Sequence[Estimate]) -> Path:
     """A row for each estimate."""
     table = path / _TABLE
-    with table.open("w", newline="") as file:
+    with table.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         keys = [key for key, _ in found[0].settings]
         rows.writerow([*keys, *(field.name for field in fields(Estimate)[1:])])

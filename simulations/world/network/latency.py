@@ -123,7 +123,7 @@ class MatrixLatency:
         latter.  Raises ScenarioError."""
         try:
             unit_s = seconds(f"1 {unit}")
-            lines = path.read_text().splitlines()
+            lines = path.read_text(encoding="utf-8").splitlines()
             rows = [[float(cell) * unit_s for cell in line.split()] for line in lines]
             return cls(seed, [row for row in rows if row])
         except (OSError, ValueError) as error:

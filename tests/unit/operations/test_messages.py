@@ -20,6 +20,7 @@ from dhtstore.operations.content import DirectoryEntry, ListDirectory, Put, PutR
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.messages import (
     ANSWER_MAX_BYTES,
+    LENGTH_BYTES,
     RESULT_PIECE_BYTES,
     LocalFailure,
     LocalRequest,
@@ -190,3 +191,16 @@ def test_an_unknown_kind_is_still_an_error() -> None:
     assert type(error_of(LocalFailure("Exception", "x", {}))) is DhtstoreError
     assert type(error_of(LocalFailure("ClassVar", "x", {}))) is DhtstoreError
     assert type(error_of(LocalFailure("NotFound", "x", {}))) is NotFound
+
+
+def test_what_is_no_text_is_in_no_operation() -> None:
+    with pytest.raises(UsageError, match="name is not UTF-8"):
+        Put(kind="stream", name="caf\udce9")
+    with pytest.raises(UsageError, match="target is not UTF-8"):
+        PingNode(target="\udcff")
+
+
+def test_a_failure_may_name_a_path_that_is_no_text() -> None:
+    failure = decode_answer(encode_failure(NotFound("no /caf\udce9"))[LENGTH_BYTES:])
+    assert isinstance(failure, LocalFailure)
+    assert failure.message == "no /caf\\udce9"
