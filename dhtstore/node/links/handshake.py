@@ -199,8 +199,11 @@ def _checked(packed: bytes | None, key: PublicKey, own: Credentials) -> ContactR
 
 
 async def _read(stream: Stream) -> Frame:
+    """Nothing in a handshake has a body: none is waited for, nor is there memory for one."""
     try:
         sizes = await read_prefix(stream)
+        if sizes[1]:
+            raise RemoteProtocolError(f"a body of {sizes[1]} bytes in the handshake")
         frame, _ = await read_rest(stream, sizes, HANDSHAKE_FRAME_MAX_BYTES)
     except ConnectionLost as error:
         raise ConnectionLost(f"{stream.remote} hung up during the handshake") from error

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork, RemoteProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
@@ -23,13 +23,36 @@ from dhtstore.node.links.handshake import (
     greet,
     prove,
 )
-from dhtstore.params import HANDSHAKE_FRAME_MAX_BYTES, HANDSHAKE_TIMEOUT_S, PROTOCOL_VERSION
+from dhtstore.params import (
+    FRAME_BODY_MAX_BYTES,
+    HANDSHAKE_FRAME_MAX_BYTES,
+    HANDSHAKE_TIMEOUT_S,
+    MIB,
+    PROTOCOL_VERSION,
+)
 from dhtstore.tasks import Supervisor
-from dhtstore.wire.frames import PREFIX, Auth, Frame, Hello, Introduction, Refused, Welcome
+from dhtstore.wire.frames import (
+    PREFIX,
+    Auth,
+    Blocks,
+    Frame,
+    Hello,
+    Introduction,
+    Refused,
+    Welcome,
+    encode,
+)
 from dhtstore.wire.proofs import meeting, transcript
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
 from tests.unit.node.data_plane import Peer, World, collect, play
+
+
+# The heads of frames with a body that never comes: one that is not known, and one that is.
+BODIES = [
+    PREFIX.pack(2, FRAME_BODY_MAX_BYTES) + b"\x91\x0f",
+    encode(Blocks(indices=(0,), sizes=(MIB,), request=1), MIB),
+]
 
 
 async def read(stream: Stream) -> Frame:
@@ -290,6 +313,29 @@ def test_somebody_elses_contact_record_ends_the_handshake() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("head", BODIES, ids=["unknown", "known"])
+def test_an_acceptor_that_announces_a_body_is_refused_at_once(head: bytes) -> None:
+    async def scene(world: World) -> None:
+        a = await world.peer("a")
+        key = PublicKey(b"m" * 32)
+        posing = world.streams.transport(Address("10.0.0.9", 7400), key)
+
+        async def pose(stream: Stream) -> None:
+            await stream.write(head)
+            await asyncio.Event().wait()
+
+        tasks = Supervisor()
+        await posing.listen(7400, pose, tasks)
+        start_s = world.loop.time()
+        with pytest.raises(RemoteProtocolError):
+            await a.links.dial_unknown(Address("10.0.0.9", 7400), 5.0)
+        assert world.loop.time() - start_s < 1
+        await posing.close()
+        await tasks.close()
+
+    play(scene)
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -297,17 +343,20 @@ def test_somebody_elses_contact_record_ends_the_handshake() -> None:
         PREFIX.pack(HANDSHAKE_FRAME_MAX_BYTES + 1, 0) + bytes(HANDSHAKE_FRAME_MAX_BYTES + 1),
         PREFIX.pack(10, 0) + b"not msgpack at all",
         PREFIX.pack(2, 0) + b"\x91\x05",
+        *BODIES,
     ],
-    ids=["ones", "oversized", "garbage", "introduction"],
+    ids=["ones", "oversized", "garbage", "introduction", "unknown body", "known body"],
 )
 def test_a_dialler_that_talks_nonsense_is_dropped(junk: bytes) -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         stream = await a.raw(b)
         await hello_of(stream)
+        start_s = world.loop.time()
         await stream.write(junk)
         with pytest.raises(ConnectionLost):
             await read(stream)
+        assert world.loop.time() - start_s < 1  # waiting for no more of it
         assert (await a.links.to(b.key, [b.address], 5.0)).alive
 
     play(scene)
