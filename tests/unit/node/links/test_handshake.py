@@ -47,7 +47,6 @@ from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
 from tests.unit.node.data_plane import Peer, World, collect, play
 
-
 # The heads of frames with a body that never comes: one that is not known, and one that is.
 BODIES = [
     PREFIX.pack(2, FRAME_BODY_MAX_BYTES) + b"\x91\x0f",
