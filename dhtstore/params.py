@@ -13,6 +13,8 @@ GIB: Final = 1024 * MIB
 
 PROTOCOL_VERSION: Final = 1
 OLDEST_PROTOCOL_VERSION: Final = 1  # that this one still speaks with peers
+ENVELOPE_VERSION: Final = 1  # of the outside of datagrams, which no handshake comes before
+RECEIPT_VERSION: Final = 1  # of what a receipt means, for whoever reads it years later
 FEATURES: Final[frozenset[str]] = frozenset()  # beyond the protocol: docs/protocol.md lists them
 FEATURES_MAX: Final = 16  # of one node, and so at most 272 bytes of a contact record
 FEATURE_NAME_MAX_CHARS: Final = 16

@@ -85,6 +85,19 @@ def test_all_domain_strings_are_listed() -> None:
     assert listed == used
 
 
+def test_the_protocol_version_is_agreed_in_handshakes_and_enters_nothing_else() -> None:
+    """Else a node of a later version could not talk with one of this, whatever they agree on."""
+    may_name_it = {"dhtstore.params", "dhtstore.node.links.handshake", "dhtstore.cli.home.version"}
+    forbid(
+        "files that name the protocol version",
+        (
+            module.name
+            for module in modules("dhtstore")
+            if re.search(r"\bPROTOCOL_VERSION\b", module.text) and module.name not in may_name_it
+        ),
+    )
+
+
 def test_flags_are_listed_with_their_values() -> None:
     listed = {n: int(v) for n, v in re.findall(r"^\| `([A-Z]+)` \| (\d+) \|", TEXT, re.MULTILINE)}
     assert listed == {name: getattr(envelope, name) for name in listed}

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from dhtstore.params import DEFAULT_NETWORK, NETWORK_PROOF_BYTES, PROTOCOL_VERSION
+from dhtstore.params import DEFAULT_NETWORK, ENVELOPE_VERSION, NETWORK_PROOF_BYTES
 
 _TAG_BYTES = 8  # of a datagram that comes from elsewhere: one comparison tells
 
@@ -36,8 +36,8 @@ class Network:
 
     @cached_property
     def datagram_prefix(self) -> bytes:
-        """How each datagram of this network begins: version 1 ‖ tag 8."""
-        return bytes((PROTOCOL_VERSION,)) + self.digest[:_TAG_BYTES]
+        """How each datagram of this network begins: version of the envelope 1 ‖ tag 8."""
+        return bytes((ENVELOPE_VERSION,)) + self.digest[:_TAG_BYTES]
 
     def proof(self, role: bytes, meeting: bytes) -> bytes:
         """32 bytes that only who knows this network can make, and that do not tell its name.

@@ -17,7 +17,7 @@ class Receipt(Signed, msgspec.Struct, frozen=True, array_like=True):
 
     signing_domain: ClassVar[bytes] = b"dhtstore/receipt/1\0"
 
-    version: int
+    version: int  # RECEIPT_VERSION: of what the fields mean
     network: str
     node: bytes
     public_key: bytes

@@ -14,7 +14,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, check, sign
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import CONTACT_RECORD_TTL_S, FEATURES, PROTOCOL_VERSION, PROVIDER_TTL_S
+from dhtstore.params import CONTACT_RECORD_TTL_S, FEATURES, PROVIDER_TTL_S, RECEIPT_VERSION
 
 S = TypeVar("S", bound=Signed)
 
@@ -96,7 +96,7 @@ class Identity:
         policy = claim.policy
         return self.sign(
             Receipt(
-                version=PROTOCOL_VERSION,
+                version=RECEIPT_VERSION,
                 network=self.network.name,
                 node=self.node,
                 public_key=self.public_key,

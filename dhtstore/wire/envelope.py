@@ -1,6 +1,6 @@
-"""The outside of every datagram: version, network, sender's key and a MAC.
+"""The outside of every datagram: its version, network, sender's key and a MAC.
 
-    0   version        1
+    0   version        1    of this form of the outside, not of the protocol
     1   network tag    8    so that a stranger's datagram costs one comparison
     9   flags          1
    10   sender's key  32    Ed25519
@@ -61,7 +61,7 @@ class Opened(NamedTuple):
 
 
 def ours(network: Network, data: bytes) -> bool:
-    """Whether a datagram claims our version and network."""
+    """Whether a datagram is of the outside that we know, and claims our network."""
     return data.startswith(network.datagram_prefix)
 
 

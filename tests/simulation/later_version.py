@@ -1,6 +1,6 @@
 """A node of an invented next version, made of today's by what a later one would add on the way
 out: fields at the end of every message and signed object, unknown frames and datagrams, unknown
-flags, and one more feature.
+flags, one more feature and a newer version, beside which it still speaks ours.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from dhtstore.model.network import Network
 from dhtstore.model.signing import Signed, Signer, unpack
 from dhtstore.net.ports import Crypto, Endpoint, Entropy, Stream, StreamTransport
 from dhtstore.node.identity import Identity
+from dhtstore.node.links.handshake import Credentials
+from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import Ports
-from dhtstore.params import DATAGRAM_MAX_BYTES, FEATURES
+from dhtstore.params import DATAGRAM_MAX_BYTES, FEATURES, PROTOCOL_VERSION
 from dhtstore.tasks import Supervisor
 from dhtstore.wire import envelope
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, REQUEST
@@ -35,6 +37,7 @@ S = TypeVar("S", bound=Signed)
 KeyOf = Callable[[Address], PublicKey]
 MORE: tuple[object, ...] = ("later", {"x": [1, None]}, b"y" * 9)
 FEATURE = "later"
+VERSION = PROTOCOL_VERSION + 1
 UNKNOWN_FLAGS = 0b1110_0000
 UNKNOWN_PROCEDURE = "find_anything"
 
@@ -70,6 +73,13 @@ def with_more(encoded: bytes) -> bytes:
     if isinstance(said, dict):
         return msgspec.msgpack.encode({**said, "later": MORE})
     return msgspec.msgpack.encode([*said, *MORE])
+
+
+class LaterLinks(Links):
+    """Speaks the next version, and today's."""
+
+    def _credentials(self) -> Credentials:
+        return replace(super()._credentials(), version=VERSION)
 
 
 class LaterStream:

@@ -19,7 +19,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.identity import Identity
-from dhtstore.params import PROTOCOL_VERSION
+from dhtstore.params import RECEIPT_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def check_copy(
     right = (
         receipt.public_key == provider.public_key == copy.contact.public_key == holder
         and receipt.node == node_id(holder)
-        and (receipt.version, receipt.network) == (PROTOCOL_VERSION, identity.network.name)
+        and (receipt.version, receipt.network) == (RECEIPT_VERSION, identity.network.name)
         and (receipt.unit, receipt.root) == (unit.name, policy.root)
         and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
         and receipt.expires == policy.expires

@@ -66,6 +66,7 @@ class Link:
         self.node: NodeId = node_id(peer.public_key)
         self.remote: Address = stream.remote
         self.peer_record: ContactRecord | None = peer.record
+        self.version: int = peer.version  # that both ends speak
         self.features: frozenset[str] = peer.features  # that both ends have
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock

@@ -17,7 +17,7 @@ from dhtstore.model.signing import check
 from dhtstore.node.links.link import Link
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.params import FEATURES, KIB, MIB
+from dhtstore.params import FEATURES, KIB, MIB, PROTOCOL_VERSION
 from dhtstore.wire.frames import Release, Released
 from simulations.events.users import get_bytes, put_bytes
 from tests.simulation.harness import (
@@ -32,7 +32,9 @@ from tests.simulation.harness import (
 from tests.simulation.later_version import (
     FEATURE,
     MORE,
+    VERSION,
     LaterIdentity,
+    LaterLinks,
     LaterRequest,
     later_ports,
 )
@@ -50,6 +52,7 @@ async def mixed(lab: Lab, monkeypatch: pytest.MonkeyPatch, pairs: int) -> tuple[
     def make(ports: Ports, settings: NodeSettings) -> Node:
         with monkeypatch.context() as patched:
             patched.setattr(dhtstore.node.node, "Identity", LaterIdentity)
+            patched.setattr(dhtstore.node.node, "Links", LaterLinks)
             return Node(later_ports(ports, settings.network, key_of), settings)
 
     for _ in range(pairs):
@@ -122,9 +125,13 @@ def test_what_a_later_owner_signed_outlives_a_restart_here(monkeypatch: pytest.M
 def test_both_ends_of_a_link_use_what_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(lab: Lab) -> None:
         today, later = await mixed(lab, monkeypatch, 2)
-        assert (await link_between(today[0], later[1])).features == FEATURES
-        assert (await link_between(later[1], today[1])).features == FEATURES
-        assert (await link_between(later[0], later[1])).features == FEATURES | {FEATURE}
+        for link in (
+            await link_between(today[0], later[1]),
+            await link_between(later[1], today[1]),
+        ):
+            assert (link.version, link.features) == (PROTOCOL_VERSION, FEATURES)
+        link = await link_between(later[0], later[1])
+        assert (link.version, link.features) == (VERSION, FEATURES | {FEATURE})
 
     tell(story)
 

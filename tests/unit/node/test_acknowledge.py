@@ -23,7 +23,7 @@ from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge, check_copy
 from dhtstore.node.copies.own_copy import own_copy
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import PROTOCOL_VERSION
+from dhtstore.params import RECEIPT_VERSION
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
@@ -61,7 +61,7 @@ def copy_of(disk: Disk) -> SignedCopy:
 def test_a_receipt_states_the_claim_and_who_holds_it() -> None:
     copy = copy_of(disk_with(BLOCK))
     receipt = copy.receipt
-    assert (receipt.version, receipt.network) == (PROTOCOL_VERSION, "main")
+    assert (receipt.version, receipt.network) == (RECEIPT_VERSION, "main")
     assert (receipt.node, receipt.public_key) == (HOLDER.node, HOLDER.public_key)
     assert (receipt.unit, receipt.root) == (UNIT.name, ROOT.raw)
     assert (receipt.size, receipt.blocks) == (len(BLOCK), 1)
