@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import msgspec
@@ -21,17 +22,27 @@ from dhtstore.params import HAMT_FANOUT, HAMT_THRESHOLD_BYTES
 
 
 class DirectoryChild(msgspec.Struct, frozen=True, gc=False):
-    """One entry of a directory; ``tsize_bytes`` is the whole DAG below ``cid``, blocks included."""
+    """One entry of a directory; ``tsize_bytes`` is the whole DAG below ``cid``, blocks included,
+    and ``height`` its levels below ``cid``."""
 
     name: str
     cid: Cid
     tsize_bytes: int
+    height: int = 0
 
 
-def build_directory(
-    entries: Sequence[DirectoryChild], profile: Profile
-) -> tuple[Cid, int, list[Block]]:
-    """The root, its Tsize and the blocks of a directory.
+@dataclass(frozen=True, slots=True)
+class DirectoryRoot:
+    """A finished directory: ``height`` levels below its root; ``blocks`` are its own."""
+
+    cid: Cid
+    tsize_bytes: int
+    height: int
+    blocks: list[Block]
+
+
+def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> DirectoryRoot:
+    """The root and the blocks of a directory.
 
     Raises UnreadableSource for a name that cannot be stored, or stands twice.
     """
@@ -41,8 +52,9 @@ def build_directory(
     if not _too_large(links, profile):
         block = profile.block(dagpb.encode(links, unixfs.encode(UnixfsMessage(Kind.DIRECTORY))))
         if profile.shard_by == "links" or len(block.data) <= HAMT_THRESHOLD_BYTES:
-            return block.cid, _tsize(block, links), [block]
-    return _build_hamt(links, profile)
+            height = max((1 + entry.height for entry in entries), default=0)
+            return DirectoryRoot(block.cid, _tsize(block, links), height, [block])
+    return _build_hamt(links, {entry.name: entry.height for entry in entries}, profile)
 
 
 def symlink_block(target: str, profile: Profile) -> Block:
@@ -84,32 +96,41 @@ def _tsize(block: Block, links: Sequence[DagLink]) -> int:
 _Hashed = tuple[int, DagLink]
 
 
-def _build_hamt(links: Sequence[DagLink], profile: Profile) -> tuple[Cid, int, list[Block]]:
+def _build_hamt(
+    links: Sequence[DagLink], heights: Mapping[str, int], profile: Profile
+) -> DirectoryRoot:
     hashed = sorted(((name_hash(link.name), link) for link in links), key=lambda pair: pair[0])
     blocks: list[Block] = []
-    root = _build_shard(hashed, 0, profile, blocks)
-    return root.cid, root.tsize_bytes, blocks
+    root, height = _build_shard(hashed, 0, heights, profile, blocks)
+    return DirectoryRoot(root.cid, root.tsize_bytes, height, blocks)
 
 
 def _build_shard(
-    hashed: Sequence[_Hashed], level: int, profile: Profile, blocks: list[Block]
-) -> DagLink:
-    """Append the blocks of one shard, children first; returns a nameless link to it.
+    hashed: Sequence[_Hashed],
+    level: int,
+    heights: Mapping[str, int],
+    profile: Profile,
+    blocks: list[Block],
+) -> tuple[DagLink, int]:
+    """Append the blocks of one shard, children first; returns a nameless link to it, and its
+    height.
 
     ``hashed`` is sorted, so the names of one slot stand together.
     """
-    chars, bits, links = prefix_chars(HAMT_FANOUT), 0, []
+    chars, bits, height, links = prefix_chars(HAMT_FANOUT), 0, 0, []
     for index, run in groupby(hashed, lambda pair: slot(pair[0], level, HAMT_FANOUT)):
         group, prefix = list(run), f"{index:0{chars}X}"
         bits |= 1 << index
         child = group[0][1]
-        name = prefix + child.name
+        name, below = prefix + child.name, heights[child.name]
         if len(group) > 1:
-            child, name = _build_shard(group, level + 1, profile, blocks), prefix
+            child, below = _build_shard(group, level + 1, heights, profile, blocks)
+            name = prefix
+        height = max(height, 1 + below)
         links.append(DagLink(child.cid, name, child.tsize_bytes))
     block = profile.block(dagpb.encode(links, unixfs.encode(_shard(bits))))
     blocks.append(block)
-    return DagLink(block.cid, "", _tsize(block, links))
+    return DagLink(block.cid, "", _tsize(block, links)), height
 
 
 def _shard(bits: int) -> UnixfsMessage:

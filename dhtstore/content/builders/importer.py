@@ -72,11 +72,13 @@ class _Subtree(msgspec.Struct, frozen=True, gc=False):
 @dataclass(frozen=True, slots=True)
 class FileRoot:
     """A finished file: ``size_bytes`` of content; ``tsize_bytes`` with every block of the DAG
-    counted where it is linked; ``blocks`` are the last ones to store."""
+    counted where it is linked; ``height`` levels below the root; ``blocks`` are the last ones to
+    store."""
 
     cid: Cid
     size_bytes: int
     tsize_bytes: int
+    height: int
     blocks: list[Block]
 
 
@@ -114,7 +116,7 @@ class FileBuilder:
                 self._close(level, blocks)
             level += 1
         root = self._levels[level][0]
-        return FileRoot(root.cid, root.size_bytes, root.tsize_bytes, blocks)
+        return FileRoot(root.cid, root.size_bytes, root.tsize_bytes, level, blocks)
 
     def _close(self, level: int, blocks: list[Block]) -> None:
         """Turn the children waiting at ``level`` into one node of the level above."""

@@ -18,11 +18,13 @@ COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a source became.  ``tsize_bytes`` includes interior blocks."""
+    """What a source became.  ``tsize_bytes`` includes interior blocks; ``height`` is how many
+    levels lie below the root."""
 
     cid: Cid
     size_bytes: int
     tsize_bytes: int
+    height: int = 0
 
 
 @dataclass(slots=True)

@@ -91,7 +91,7 @@ async def _add_leaf(batch: ImportBatch, builder: FileBuilder, cid: Cid, size_byt
 async def _finish(batch: ImportBatch, builder: FileBuilder) -> Imported:
     root = builder.finish()
     await batch.stage(root.blocks)
-    return Imported(root.cid, root.size_bytes, root.tsize_bytes)
+    return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
 
 
 async def chunks_of(stream: ByteStream, chunk_size_bytes: int) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import UnreadableSource
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
+from dhtstore.params import DAG_DEPTH_MAX
 from dhtstore.store.files.source import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
 
@@ -37,7 +38,8 @@ class _OpenDirectory:
     size_bytes: int = 0
 
     def add(self, name: str, child: Imported) -> None:
-        self.entries.append(DirectoryChild(name, child.cid, child.tsize_bytes))
+        entry = DirectoryChild(name, child.cid, child.tsize_bytes, child.height)
+        self.entries.append(entry)
         self.size_bytes += child.size_bytes
 
 
@@ -71,9 +73,11 @@ class TreeImport:
 
     async def _build(self, done: _OpenDirectory) -> Imported:
         build = partial(build_directory, done.entries, self.batch.profile)
-        cid, tsize_bytes, blocks = await self.batch.disk.blocking.run(build)
-        await self.batch.stage(blocks)
-        return Imported(cid, done.size_bytes, tsize_bytes)
+        root = await self.batch.disk.blocking.run(build)
+        if len(done.path) + root.height > DAG_DEPTH_MAX:
+            raise _too_tall(done)
+        await self.batch.stage(root.blocks)
+        return Imported(root.cid, done.size_bytes, root.tsize_bytes, root.height)
 
     # --- files ------------------------------------------------------------------------------
 
@@ -120,7 +124,7 @@ class TreeImport:
         builder.add_leaf(*self.batch.put_leaf(data))
         root = builder.finish()
         self.batch.put_all(root.blocks)
-        return Imported(root.cid, root.size_bytes, root.tsize_bytes)
+        return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
 
     def _import_link(self, entry: SourceEntry) -> Imported:
         if may_lead_out(entry.path, entry.target):
@@ -139,6 +143,16 @@ class TreeImport:
             return file.read_whole(self.batch.profile.chunk_size_bytes)
         finally:
             file.close()
+
+
+def _too_tall(done: _OpenDirectory) -> UnreadableSource:
+    """Large files and directories are several levels of blocks themselves."""
+    tallest = max(done.entries, key=lambda entry: entry.height)
+    path = (*done.path, tallest.name) if tallest.height else done.path
+    return UnreadableSource(
+        f"{'/'.join(path)} is too large to lie so deep in a tree: more than {DAG_DEPTH_MAX} levels"
+        " of blocks cannot be got back"
+    )
 
 
 def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:

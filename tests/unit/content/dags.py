@@ -82,10 +82,10 @@ class Dag:
         named = [
             DirectoryChild(name, child.cid, child.tsize_bytes) for name, child in entries.items()
         ]
-        cid, tsize, blocks = build_directory(named, profile)
-        for block in blocks:
+        root = build_directory(named, profile)
+        for block in root.blocks:
             self.add(block)
-        return DirectoryChild("", cid, tsize)
+        return DirectoryChild("", root.cid, root.tsize_bytes)
 
     def symlink(self, target: str) -> DirectoryChild:
         block = symlink_block(target, UNIXFS_V1_2025)

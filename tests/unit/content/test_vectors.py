@@ -69,9 +69,9 @@ def import_tree(
             }
             child = import_tree(inner, profile, cids, f"{at}{name}/")
             entries.append(DirectoryChild(name, child.cid, child.tsize_bytes))
-    cid, tsize, blocks = build_directory(entries, profile)
-    cids.update(block.cid for block in blocks)
-    return DirectoryChild("", cid, tsize)
+    made = build_directory(entries, profile)
+    cids.update(block.cid for block in made.blocks)
+    return DirectoryChild("", made.cid, made.tsize_bytes)
 
 
 def expand(files: dict[str, Any]) -> dict[str, int]:

@@ -346,15 +346,15 @@ def test_a_symlink_target_outside_utf8_cannot_be_stored() -> None:
 def test_a_directory_is_sharded_from_the_first_byte_above_the_limit() -> None:
     cid = Cid.of(b"")
     entries = [DirectoryChild(f"{i:04d}" + "n" * 200, cid, 1) for i in range(1048)]
-    (block,) = build_directory(entries, UNIXFS_V1_2025)[2]
+    (block,) = build_directory(entries, UNIXFS_V1_2025).blocks
     room = 256 * 1024 - len(block.data)
     last = entries[-1]
     assert 0 <= room < 300
     entries[-1] = DirectoryChild(last.name + "x" * room, cid, 1)
-    (exact,) = build_directory(entries, UNIXFS_V1_2025)[2]
+    (exact,) = build_directory(entries, UNIXFS_V1_2025).blocks
     assert len(exact.data) == 256 * 1024
     entries[-1] = DirectoryChild(last.name + "x" * (room + 1), cid, 1)
-    assert len(build_directory(entries, UNIXFS_V1_2025)[2]) > 1
+    assert len(build_directory(entries, UNIXFS_V1_2025).blocks) > 1
 
 
 def test_memory_of_a_walk_stays_near_depth_times_fan_out() -> None:

@@ -33,12 +33,12 @@ def hold_directory(peer: Peer) -> Cid:
     """A directory with one file, ``file``, in a peer's store."""
     file = peer.hold(CONTENT)
     entry = DirectoryChild("file", file, peer.store.used_bytes)
-    root, _, blocks = build_directory([entry], UNIXFS_V1_2025)
+    root = build_directory([entry], UNIXFS_V1_2025)
     with peer.store.batch() as batch:
-        for block in blocks:
+        for block in root.blocks:
             batch.put(block.cid, block.data)
         batch.commit()
-    return root
+    return root.cid
 
 
 def play_session(story: Story) -> None:

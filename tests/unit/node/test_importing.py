@@ -11,6 +11,8 @@ import pytest
 
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import Leaves, local_blocks
+from dhtstore.content.dag.tree_walk import TreeWalk
+from dhtstore.content.dag.walk import Output
 from dhtstore.errors import NoRoom, UnreadableSource
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
@@ -18,7 +20,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.importing.batch import COMMIT_GROUP_BYTES, ImportBatch, Imported
 from dhtstore.node.importing.file import chunks_of
 from dhtstore.node.importing.source import Source, import_source
-from dhtstore.params import CHUNK_SIZE_BYTES, MIB
+from dhtstore.params import CHUNK_SIZE_BYTES, LINKS_PER_NODE_MAX, MIB, TREE_LEVELS_MAX
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.files.source import FileSource, TreeSource
@@ -141,6 +143,49 @@ def test_files_that_are_shorter_than_they_say_are_read_to_their_end() -> None:
     content = HUGE_PAGES.read_bytes()
     assert HUGE_PAGES.stat().st_size > len(content)
     assert import_path(HUGE_PAGES).cid == Cid.of(content)
+
+
+def large_directory(path: Path) -> None:
+    """Two levels of shards below the block of the directory itself."""
+    for number in range(1500):
+        (path / f"{number:04}{'n' * 200}").touch()
+
+
+def large_file(path: Path) -> None:
+    """Three levels of blocks."""
+    (path / "large").touch()
+    os.truncate(path / "large", (LINKS_PER_NODE_MAX + 1) * CHUNK_SIZE_BYTES)
+
+
+def import_deep(make: Callable[[Path], None], levels: int, path: Path) -> list[Output]:
+    """Import what is made in the innermost of so many directories, and walk it as a get does."""
+    place = path.joinpath(*["d"] * (levels - 1))
+    place.mkdir(parents=True, exist_ok=True)
+    make(place)
+    store, source = MemoryBlockStore(), TreeSource(os.open(path, os.O_RDONLY), "tree")
+    try:
+        walk, outputs = TreeWalk(import_all(source, store).cid), list[Output]()
+    finally:
+        source.close()
+    while not walk.done:
+        for want in walk.next(64):
+            outputs += walk.accept(want, store.get(want.cid))
+    return outputs
+
+
+@pytest.mark.parametrize("make", [large_directory, large_file])
+def test_what_was_put_however_deep_can_be_got_back(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    assert len(import_deep(make, TREE_LEVELS_MAX - 1, tmp_path)) > TREE_LEVELS_MAX - 1
+
+
+@pytest.mark.parametrize(("make", "name"), [(large_directory, "d"), (large_file, "large")])
+def test_what_could_not_be_got_back_from_so_deep_is_refused(
+    make: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UnreadableSource, match=f"/d/{name} is too large to lie so deep"):
+        import_deep(make, TREE_LEVELS_MAX, tmp_path)
 
 
 def test_a_link_that_leads_out_of_the_tree_is_refused(tmp_path: Path) -> None:

@@ -33,13 +33,13 @@ def hold_tree(peer: Peer) -> Cid:
         DirectoryChild("large", large, len(LARGE)),
         DirectoryChild("small", small, len(SMALL)),
     ]
-    root, _, blocks = build_directory(children, UNIXFS_V1_2025)
+    root = build_directory(children, UNIXFS_V1_2025)
     with peer.store.batch() as batch:
         batch.put(small, SMALL)
-        for block in blocks:
+        for block in root.blocks:
             batch.put(block.cid, block.data)
         batch.commit()
-    return root
+    return root.cid
 
 
 def play_gets(folder: Path, hold: Callable[[Peer], Cid], scene: Scene) -> None:
