@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
-from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused
+from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused, Unreachable
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.unit import Unit
@@ -131,7 +131,11 @@ class _Dials:
 
     async def _told_near_it(self, provider: Provider) -> Sequence[Address]:
         node = node_id(provider.record.signer)
-        return _addresses(await self._search.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S))
+        try:
+            contact = await self._search.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
+        except Unreachable:
+            return ()  # why it could not be dialled says more
+        return _addresses(contact)
 
 
 def _addresses(contact: ContactRecord | None) -> Sequence[Address]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import ConnectionLost, RefusedByNetwork, UnknownNode, Unreachable, UsageError
 from dhtstore.model.contact import Contact, split_host_port
@@ -35,16 +37,45 @@ async def ping(identity: Identity, reach: Reach, target: str) -> PingResult:
     if contacts[0].node == identity.node:
         return PingResult(format_node(identity.node), str(contacts[0].address), 0.0, itself=True)
     causes: dict[str, str] = {}
+    found = await _first_answer(reach.dht, contacts, causes)
+    if found is None:
+        found = await _first_answer(reach.dht, await _moved(reach.dht, contacts[0], causes), causes)
+    if found is not None:
+        return found
+    reasons = "; ".join(f"{address}: {cause}" for address, cause in causes.items())
+    raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
+
+
+async def _first_answer(
+    dht: DhtService, contacts: Sequence[Contact], causes: dict[str, str]
+) -> PingResult | None:
+    """By the first of ``contacts`` that answers; why the others did not goes to ``causes``."""
     for contact in contacts:
         for _ in range(_TRIES):
             try:
-                rtt_s = await reach.dht.ping(contact, RPC_TIMEOUT_MAX_S)
+                rtt_s = await dht.ping(contact, RPC_TIMEOUT_MAX_S)
             except ConnectionLost as error:
                 causes[str(contact.address)] = str(error)
             else:
                 return PingResult(format_node(contact.node), str(contact.address), rtt_s * 1000)
-    reasons = "; ".join(f"{address}: {cause}" for address, cause in causes.items())
-    raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
+    return None
+
+
+async def _moved(dht: DhtService, contact: Contact, tried: Container[str]) -> list[Contact]:
+    """Where else the network says that it can be reached; nowhere, if it is as silent."""
+    try:
+        return await _recorded(dht, contact.node, tried)
+    except Unreachable:
+        return []
+
+
+async def _recorded(dht: DhtService, node: NodeId, tried: Container[str]) -> list[Contact]:
+    """Where the network says that it can be reached, without what was ``tried``."""
+    record = await dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
+    if record is None:
+        return []
+    told = [Contact.of(record.signer, address) for address in record.address_list()]
+    return [contact for contact in told if str(contact.address) not in tried]
 
 
 async def _contacts(identity: Identity, reach: Reach, target: str) -> list[Contact]:
@@ -88,11 +119,7 @@ async def _of_id(identity: Identity, dht: DhtService, wanted: NodeId) -> list[Co
     if wanted == identity.node:
         return [Contact.of(identity.public_key, address) for address in identity.addresses()]
     known = [contact for contact in dht.contacts() if contact.node == wanted]
-    record = None
-    if not known:
-        record = await dht.find_contact(wanted, timeout_s=LOOKUP_TIMEOUT_S)
-    if record is not None:
-        known = [Contact.of(record.signer, address) for address in record.address_list()]
+    known = known or await _recorded(dht, wanted, ())
     if not known:
         raise UnknownNode(f"nobody knows an address of node {format_node(wanted)}")
     return known

@@ -61,9 +61,25 @@ class Links:
         PeerRefused (the node is busy).
         """
         link = self._by_key.get(public_key)
-        if link is not None and link.alive:
+        if link is None or not link.alive:
+            return await self._dialler.link_to(public_key, addresses, timeout_s)
+        if link.busy or link.remote.host in [address.host for address in addresses]:
             return link
-        return await self._dialler.link_to(public_key, addresses, timeout_s)
+        return await self._elsewhere(link, addresses, timeout_s)
+
+    async def _elsewhere(self, link: Link, addresses: Sequence[Address], timeout_s: float) -> Link:
+        """The peer is said to be elsewhere than at the other end of ``link``, where silence would
+        be noticed late: a new one, unless that cannot be had."""
+        try:
+            newer = await self._dialler.link_to(link.public_key, addresses, timeout_s)
+        except DhtstoreError:
+            if link.alive:
+                return link
+            raise
+        self._by_key[link.public_key] = newer
+        if not link.busy:
+            link.abandon("the peer is at another address now")
+        return newer
 
     async def dial_unknown(self, address: Address, timeout_s: float = HANDSHAKE_TIMEOUT_S) -> Link:
         """A link to whoever answers there; ``link.public_key`` tells who, for pinning.

@@ -102,6 +102,29 @@ def test_addresses_of_our_own_network_are_tried_first() -> None:
     play(scene)
 
 
+def test_an_idle_link_to_where_a_peer_is_no_more_is_replaced() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        moved = await world.peer("b")
+        before = await a.links.to(b.key, [b.address], 5.0)
+        after = await a.links.to(b.key, [moved.address], 5.0)
+        assert (before.alive, after.remote) == (False, moved.address)
+        assert await a.links.to(b.key, [moved.address, b.address], 5.0) is after
+
+    play(scene)
+
+
+def test_a_link_stays_when_its_peer_cannot_be_reached_elsewhere() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        link = await a.links.to(b.key, [b.address], 5.0)
+        assert await a.links.to(b.key, [Address("10.9.9.9", 1)], 5.0) is link
+        assert await a.links.to(b.key, [], 5.0) is link
+        assert link.alive
+
+    play(scene)
+
+
 def test_no_address_that_answers_is_a_lost_connection() -> None:
     async def scene(world: World) -> None:
         a = await world.peer("a")
