@@ -7,9 +7,9 @@ codes in one table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class DhtstoreError(Exception):
@@ -18,6 +18,20 @@ class DhtstoreError(Exception):
     causes: Mapping[str, str] = MappingProxyType({})  # node -> what went wrong there, if several
 
     hint: ClassVar[str] = "run the command again with --log-level debug and report what it prints"
+
+    def __reduce__(self) -> tuple[Callable[..., DhtstoreError], tuple[object, ...]]:
+        """Errors cross processes with their fields, whatever their constructors take."""
+        return restored, (type(self), self.args, dict(vars(self)))
+
+
+def restored(
+    kind: type[DhtstoreError], args: tuple[object, ...], fields: Mapping[str, object]
+) -> DhtstoreError:
+    """An error as it was elsewhere."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(fields)
+    return error
 
 
 # --- the caller's fault ---------------------------------------------------------------------
@@ -143,7 +157,7 @@ class QuorumNotReached(DhtstoreError):
     hint = "more storage nodes must join or free space; put the same file again to add copies"
 
     def __init__(
-        self, message: str, *, copies: int, wanted: int, min_acks: int, partial: object
+        self, message: str, *, copies: int, wanted: int, min_acks: int, partial: Any
     ) -> None:
         super().__init__(message)
         self.copies, self.wanted, self.min_acks = copies, wanted, min_acks

@@ -7,20 +7,22 @@
         print(client.cat(cid))
 
 It runs the asynchronous API on an event loop in a thread of its own, so it works inside a running
-event loop too (a notebook has one).  A client may be used from several threads.
+event loop too (a notebook has one).  A client may be used from several threads, not in a process
+that was forked after it was made.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
 from dhtstore.api import entry
 from dhtstore.api.client import Client, Source
-from dhtstore.errors import UsageError
+from dhtstore.errors import NotRunning, UsageError
 from dhtstore.operations.content import (
     ContentInfo,
     DirectoryEntry,
@@ -36,7 +38,8 @@ from dhtstore.operations.nodes import (
     PingResult,
     RootStatus,
 )
-from dhtstore.operations.operation import Watch, unwatched
+from dhtstore.operations.operation import Watch
+from dhtstore.tasks import all_ended
 
 __all__ = ["SyncClient", "connect", "open"]
 
@@ -45,7 +48,7 @@ T = TypeVar("T")
 
 @contextmanager
 def connect(home: entry.AnyPath | None = None) -> Iterator[SyncClient]:
-    """As ``dhtstore.connect``."""
+    """As ``dhtstore.connect``: the node that runs on the data directory ``home``."""
     with _client(lambda: entry.connect(home)) as client:
         yield client
 
@@ -54,7 +57,7 @@ def connect(home: entry.AnyPath | None = None) -> Iterator[SyncClient]:
 def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     home: entry.AnyPath | None,
     *,
-    seeds: Sequence[str] = (),
+    seeds: str | Sequence[str] = (),
     network: str | None = None,
     listen: str | None = None,
     advertise: Sequence[str] | None = None,
@@ -65,7 +68,7 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     owner_quota: int | str | None = None,
     domain: str | None = None,
 ) -> Iterator[SyncClient]:
-    """As ``dhtstore.open``."""
+    """As ``dhtstore.open``: a node inside this process, which lives as long as the block."""
     node = entry.open(
         home,
         seeds=seeds,
@@ -84,10 +87,13 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
 
 
 class SyncClient:
-    """A ``dhtstore.Client`` whose methods wait; see there for what they do and raise."""
+    """A ``dhtstore.Client`` whose methods wait."""
 
     def __init__(self, client: Client, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._client, self._wait = client, wait
+
+    def __repr__(self) -> str:
+        return f"<dhtstore.sync.SyncClient, waiting for {self._client!r}>"
 
     def put(
         self,
@@ -96,7 +102,7 @@ class SyncClient:
         replicas: int | None = None,
         min_acks: int | None = None,
         name: str = "",
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
         work = self._client.put(
@@ -115,7 +121,7 @@ class SyncClient:
         to: entry.AnyPath,
         *,
         pin: bool = False,
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
         work = self._client.get(cid, to, pin=pin, progress=progress, timeout_s=timeout_s)
@@ -123,7 +129,7 @@ class SyncClient:
 
     def read(
         self, cid: str, start: int = 0, end: int | None = None, *, timeout_s: float | None = None
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         pieces = self._client.read(cid, start, end, timeout_s=timeout_s)
         try:
             while (piece := self._run(_following(pieces))) is not None:
@@ -154,7 +160,7 @@ class SyncClient:
         cid: str,
         *,
         name: str = "",
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PinInfo:
         work = self._client.pin(cid, name=name, progress=progress, timeout_s=timeout_s)
@@ -167,7 +173,7 @@ class SyncClient:
         return self._run(self._client.pins(timeout_s=timeout_s))
 
     def verify(
-        self, *, progress: Watch = unwatched, timeout_s: float | None = None
+        self, *, progress: Watch | None = None, timeout_s: float | None = None
     ) -> VerifyResult:
         return self._run(self._client.verify(progress=progress, timeout_s=timeout_s))
 
@@ -191,40 +197,74 @@ class SyncClient:
         return result
 
 
-@contextmanager
-def _client(
-    opening: Callable[[], AbstractAsyncContextManager[Client]],
-) -> Iterator[SyncClient]:
-    """A client on a loop of its own, from entering ``opening`` to leaving it."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="dhtstore loop", daemon=True)
-    thread.start()
+def _describe_methods() -> None:
+    """Each method of the twin is documented as the one that it waits for."""
+    for name, method in vars(SyncClient).items():
+        if not name.startswith("_"):
+            method.__doc__ = inspect.getdoc(getattr(Client, name))
 
-    def wait(work: Coroutine[Any, Any, T]) -> T:
-        if threading.current_thread() is thread:
+
+_describe_methods()
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        name = "dhtstore loop"
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` there and wait; raises what it raises, NotRunning once it was stopped."""
+        if threading.current_thread() is self._thread:
             work.close()
             raise UsageError("a progress callback cannot wait for the client that calls it")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        if not self._thread.is_alive():
+            work.close()
+            raise NotRunning("this client was closed: its block has ended")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:  # an interrupt from the keyboard, mostly: end the work too
             future.cancel()
             raise
 
+    def stop(self) -> None:
+        """End what still runs, so that nobody waits for ever, and the loop."""
+        self.wait(_end_others())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _end_others() -> None:
+    current = asyncio.current_task()
+    others = [task for task in list(asyncio.all_tasks()) if task is not current]
+    for task in others:
+        task.cancel()
+    await all_ended(others)
+
+
+@contextmanager
+def _client(
+    opening: Callable[[], AbstractAsyncContextManager[Client]],
+) -> Iterator[SyncClient]:
+    """A client on a loop of its own, from entering ``opening`` to leaving it."""
+    thread = _LoopThread()
     manager = opening()
     try:
-        client = SyncClient(wait(manager.__aenter__()), wait)
+        client = SyncClient(thread.wait(manager.__aenter__()), thread.wait)
         try:
             yield client
         except BaseException as error:
-            if not wait(manager.__aexit__(type(error), error, error.__traceback__)):
+            if not thread.wait(manager.__aexit__(type(error), error, error.__traceback__)):
                 raise
         else:
-            wait(manager.__aexit__(None, None, None))
+            thread.wait(manager.__aexit__(None, None, None))
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        thread.stop()
 
 
 async def _following(pieces: AsyncGenerator[bytes, None]) -> bytes | None:

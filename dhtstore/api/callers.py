@@ -1,19 +1,39 @@
-"""Two ways to a node: through its local socket, or in this very process."""
+"""Ways to a node: through its local socket, or in this very process; and the end of both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
+from dhtstore.errors import NeedsNode, NotRunning
+from dhtstore.model.identity import format_node
 from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
 from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
+from dhtstore.operations.content import Get
 from dhtstore.operations.conversation import Conversation
+from dhtstore.operations.keeping import (
+    AddPin,
+    ListPins,
+    ListPuts,
+    ListReceipts,
+    RemovePin,
+    VerifyStore,
+)
+from dhtstore.operations.messages import as_received
+from dhtstore.operations.nodes import DescribeNode, IdentifyNode
 from dhtstore.operations.operation import Operation, Watch
+from dhtstore.tasks import Supervisor, all_ended
 
 R = TypeVar("R")
+
+# What these tell of, or keep, would end with a node that lives for a visit.
+_NEED_NODE: Final = (
+    IdentifyNode, DescribeNode, ListPuts, VerifyStore, ListReceipts, AddPin, RemovePin, ListPins,
+)  # fmt: skip
 
 
 class Caller(Protocol):
@@ -30,11 +50,24 @@ class Caller(Protocol):
         """
 
 
+def check_visit(operation: Operation[Any]) -> None:
+    """Raises NeedsNode for what makes no sense of a node that ends at once."""
+    pins = isinstance(operation, Get) and operation.pin
+    if isinstance(operation, _NEED_NODE) or pins:
+        what = "pin" if pins else operation.op.replace("-", " ")
+        raise NeedsNode(
+            f"{what} needs a running node: a visitor, as behind --seed, ends with its visit"
+        )
+
+
 class SocketCaller:
     """Asks the running node that listens at ``path``; each call has a connection of its own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def __str__(self) -> str:
+        return f"the node at {self._path}"
 
     async def call(
         self,
@@ -44,14 +77,22 @@ class SocketCaller:
         timeout_s: float | None,
     ) -> R:
         """See ``Caller``; raises NotRunning if no node listens."""
-        return await converse(self._path, Conversation(operation, timeout_s, watch), descriptors)
+        try:
+            conversation = Conversation(operation, timeout_s, watch)
+        except BaseException:
+            close_all(descriptors)
+            raise
+        return await converse(self._path, conversation, descriptors)
 
 
 class NodeCaller:
-    """Asks a node in this process."""
+    """Asks a node in this process; ``visiting`` if it lives for a visit only."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, *, visiting: bool = False) -> None:
+        self._node, self._visiting = node, visiting
+
+    def __str__(self) -> str:
+        return f"node {format_node(self._node.node_id)} in this process"
 
     async def call(
         self,
@@ -60,11 +101,56 @@ class NodeCaller:
         watch: Watch,
         timeout_s: float | None,
     ) -> R:
-        """See ``Caller``; raises DutyFailed once the node has failed."""
+        """See ``Caller``; raises DutyFailed once the node has failed, NeedsNode on a visit."""
         given = list(descriptors)  # what a use case takes leaves this list
         try:
+            asked, within_s = as_received(operation, timeout_s)
+            if self._visiting:
+                check_visit(asked)
             if self._node.failed.done():
                 self._node.failed.result()
-            return await perform(operation, OperationRun(self._node, given, watch, timeout_s))
+            return await perform(asked, OperationRun(self._node, given, watch, within_s))
         finally:
             close_all(given)
+
+
+class ClosableCaller:
+    """Another caller until it is closed; then what runs is ended, and everything raises
+    NotRunning."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, self._calls = caller, Supervisor()
+
+    def __str__(self) -> str:
+        return f"{self._caller}{' (closed)' if self._calls.closed else ''}"
+
+    async def call(
+        self,
+        operation: Operation[R],
+        descriptors: Sequence[int],
+        watch: Watch,
+        timeout_s: float | None,
+    ) -> R:
+        """See ``Caller``."""
+        if self._calls.closed:
+            close_all(descriptors)
+            raise NotRunning("this client was closed: its block has ended")
+        work: Coroutine[Any, Any, R]
+        work = self._caller.call(operation, descriptors, watch, timeout_s)
+        task = self._calls.spawn(work, operation.op)
+        try:
+            return cast(R, await task)
+        except asyncio.CancelledError:
+            await all_ended([task])
+            if self._calls.closed and not _being_cancelled():
+                raise NotRunning("this client was closed while it worked") from None
+            raise
+
+    async def close(self) -> None:
+        """End what runs."""
+        await self._calls.close()
+
+
+def _being_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -10,6 +11,8 @@ from typing import TypeVar
 from dhtstore.api.callers import Caller
 from dhtstore.api.files import open_source, open_target
 from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_pieces
+from dhtstore.errors import UsageError
+from dhtstore.net.local.client import close_all
 from dhtstore.operations.content import (
     ContentInfo,
     DescribeContent,
@@ -62,11 +65,15 @@ class Client:
     which it raises TimedOut (None: no deadline), and raises the errors of ``dhtstore.errors``;
     InvalidCid, NotRunning and TimedOut may come from any.
     Cancelling a call cancels the work in the node; what was verified by then is kept for the next
-    try.  ``progress`` is called with a Progress about ten times a second, on the event loop.
+    try.  ``progress`` is a plain function, called with a Progress about ten times a second, on the
+    event loop; what it raises ends the call.  After its block a client raises NotRunning.
     """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+
+    def __repr__(self) -> str:
+        return f"<dhtstore.Client of {self._caller}>"
 
     # --- content ----------------------------------------------------------------------------
 
@@ -77,15 +84,16 @@ class Client:
         replicas: int | None = None,
         min_acks: int | None = None,
         name: str = "",
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
         """Store a file or directory (a path) or bytes (bytes, an iterable or async iterable of
         them, or a binary file object) with ``replicas`` verified copies on as many nodes.
 
-        The counts are 1 to 64 and default to the node's settings.  Raises UnreadableSource,
-        SourceChanged, NoRoom, and QuorumNotReached when fewer than ``min_acks`` copies have
-        receipts: its ``partial`` is the PutResult.
+        ``replicas`` is 1 to 64, ``min_acks`` 0 to ``replicas``; both default to the node's
+        settings.  Text and paths name files; ``bytes`` are content.  Raises UnreadableSource,
+        SourceChanged, NoRoom, QuorumNotReached when fewer than ``min_acks`` copies have receipts
+        (its ``partial`` is the PutResult), and what the source itself raises.
 
             result = await client.put("photos/", replicas=3)
             print(result.cid, len(result.receipts))
@@ -95,7 +103,8 @@ class Client:
             put = _put(opened.kind, name or opened.name, replicas, min_acks)
             return await self._call(put, [opened.descriptor], progress, timeout_s)
         put = _put("stream", name, replicas, min_acks)
-        return await put_pieces(self._caller, put, pieces_of(source), progress, timeout_s)
+        pieces = pieces_of(source)
+        return await put_pieces(self._caller, put, pieces, _checked(progress), timeout_s)
 
     async def get(
         self,
@@ -103,7 +112,7 @@ class Client:
         to: str | os.PathLike[str],
         *,
         pin: bool = False,
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
         """Write the file or directory ``cid`` to the path ``to``, which must not exist yet.
@@ -121,7 +130,8 @@ class Client:
         """The bytes ``start`` to ``end`` (its end where None) of the file ``cid``, in pieces, in
         order, each verified; only the blocks that hold them are fetched.
 
-        Raises UsageError for a directory or an impossible range, NotFound, Unreachable,
+        ``timeout_s`` is for all of it, the time included that you take between pieces.  Raises
+        UsageError for a directory or an impossible range, NotFound, Unreachable,
         IntegrityFailure.  Close it (``contextlib.aclosing``) when leaving the loop early.
 
             async for piece in client.read(cid, 0, 1024):
@@ -164,7 +174,7 @@ class Client:
         cid: str,
         *,
         name: str = "",
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PinInfo:
         """Fetch all of ``cid`` into this node's store, keep it and announce it."""
@@ -179,7 +189,7 @@ class Client:
         return await self._call(ListPins(), timeout_s=timeout_s)
 
     async def verify(
-        self, *, progress: Watch = unwatched, timeout_s: float | None = None
+        self, *, progress: Watch | None = None, timeout_s: float | None = None
     ) -> VerifyResult:
         """Read every block of this node's store again; ``damaged`` names those that rotted."""
         return await self._call(VerifyStore(), (), progress, timeout_s)
@@ -213,10 +223,24 @@ class Client:
         self,
         operation: Operation[R],
         descriptors: Sequence[int] = (),
-        progress: Watch = unwatched,
+        progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> R:
-        return await self._caller.call(operation, descriptors, progress, timeout_s)
+        try:
+            watch = _checked(progress)
+        except UsageError:
+            close_all(descriptors)
+            raise
+        return await self._caller.call(operation, descriptors, watch, timeout_s)
+
+
+def _checked(progress: Watch | None) -> Watch:
+    """Raises UsageError for what cannot be called from here."""
+    if progress is None:
+        return unwatched
+    if not callable(progress) or inspect.iscoroutinefunction(progress):
+        raise UsageError("progress is told to a plain function, which is not awaited")
+    return progress
 
 
 def _put(kind: SourceKind, name: str, replicas: int | None, min_acks: int | None) -> Put:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from dhtstore.api.callers import NodeCaller, SocketCaller
+from dhtstore.api.callers import Caller, ClosableCaller, NodeCaller, SocketCaller
 from dhtstore.api.client import Client
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.api.hosting import hosted, visiting
-from dhtstore.errors import UsageError
+from dhtstore.errors import InvalidSetting, UsageError
 from dhtstore.model.identity import PublicKey
 
 AnyPath = str | os.PathLike[str]
@@ -28,16 +28,17 @@ async def connect(home: AnyPath | None = None) -> AsyncIterator[Client]:
         async with dhtstore.connect() as client:
             result = await client.put("photos/")
     """
-    client = Client(SocketCaller(socket_path(home_path(home or ""))))
-    await client.identity()
-    yield client
+    path = socket_path(home_path("" if home is None else _path(home)))
+    async with _closing(SocketCaller(path)) as client:
+        await client.identity()
+        yield client
 
 
 @asynccontextmanager
 async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     home: AnyPath | None,
     *,
-    seeds: Sequence[str] = (),
+    seeds: str | Sequence[str] = (),
     network: str | None = None,
     listen: str | None = None,
     advertise: Sequence[str] | None = None,
@@ -71,13 +72,48 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
         "owner_quota": owner_quota,
         "domain": domain,
     }
-    if home is not None:
-        async with hosted(home_path(home), seeds, settings, _log_seed) as here:
-            yield Client(NodeCaller(here.node))
+    _check_settings(settings)
+    through = _seeds(seeds)
+    if home is None:
+        _check_visit(through, {key: value for key, value in settings.items() if key != "network"})
+        visit = visiting(home_path(), through, network or "", _log_seed)
+        async with visit as here, _closing(NodeCaller(here.node, visiting=True)) as client:
+            yield client
         return
-    _check_visit(seeds, {key: value for key, value in settings.items() if key != "network"})
-    async with visiting(home_path(), seeds, network or "", _log_seed) as here:
-        yield Client(NodeCaller(here.node))
+    life = hosted(home_path(_path(home)), through, settings, _log_seed, "dhtstore.open")
+    async with life as here, _closing(NodeCaller(here.node)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _closing(caller: Caller) -> AsyncIterator[Client]:
+    closable = ClosableCaller(caller)
+    try:
+        yield Client(closable)
+    finally:
+        await closable.close()
+
+
+def _path(home: AnyPath) -> str:
+    """Raises UsageError for what names no directory: "" is mostly a variable that was not set."""
+    text = os.fspath(home) if isinstance(home, str | os.PathLike) else home
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise UsageError(f"a data directory is named by a path, not by {home!r}")
+    return text
+
+
+def _seeds(seeds: str | Sequence[str]) -> Sequence[str]:
+    through = [seeds] if isinstance(seeds, str) else list(seeds or ())
+    for seed in through:
+        if not isinstance(seed, str) or not seed:
+            raise UsageError(f"a seed is a ticket or HOST:PORT, not {seed!r}")
+    return through
+
+
+def _check_settings(settings: Mapping[str, object]) -> None:
+    for key, value in settings.items():
+        if value == "" and key != "domain":
+            raise InvalidSetting(f"{key} is empty; None leaves it to its default")
 
 
 def _check_visit(seeds: Sequence[str], settings: dict[str, object]) -> None:

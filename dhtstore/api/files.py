@@ -43,7 +43,9 @@ def open_source(path: str | os.PathLike[str]) -> OpenedSource:
     os.close(descriptor)
     if stat.S_ISFIFO(mode):  # nobody could tell its end from a writer that is not there yet
         raise UnreadableSource(f"{os.fspath(path)} is a pipe: put what comes out of it as -")
-    raise UnreadableSource(f"{os.fspath(path)} is neither a file nor a directory")
+    raise UnreadableSource(
+        f"{os.fspath(path)} is neither a file nor a directory; use - to put a stream"
+    )
 
 
 def open_target(path: str | os.PathLike[str]) -> OpenedTarget:

@@ -33,17 +33,22 @@ def home_path(given: str | os.PathLike[str] = "") -> Path:
 def socket_path(home: Path) -> Path:
     """Where the node of a home listens for operations; raises NotRunning if there can be none."""
     if not home.is_dir():
-        raise NotRunning(f"no node is running here: there is no {home}")
+        raise NotRunning(f"no node is running here: there is no directory {home}")
     return Home(home).socket_to_ask
 
 
-def load_settings(home: Home, flags: Mapping[str, object]) -> Settings:
-    """Flag, else environment, else file, else default; raises InvalidSetting naming the key."""
+def load_settings(
+    home: Home, flags: Mapping[str, object], source: str = "command line"
+) -> Settings:
+    """Flag (given by ``source``, as errors say), else environment, else file, else default.
+
+    Raises InvalidSetting naming the key.
+    """
     file = str(home.path / _FILE)
     settings = merge(Settings(), parse_toml(home.read_config(), file), file)
     settings = _with_environment(settings)
     given = {key: value for key, value in flags.items() if value is not None and value != ""}
-    return merge(settings, given, "command line")
+    return merge(settings, given, source)
 
 
 def settings_in(home: Path) -> Settings:

@@ -36,17 +36,19 @@ async def hosted(
     seeds: Sequence[str],
     flags: Mapping[str, object],
     learn_seed: LearnSeed,
+    source: str = "command line",
 ) -> AsyncIterator[Hosted]:
     """A storage node or client that lives in the data directory ``path`` and serves its local
     socket; stopped cleanly at the end.
 
-    ``flags`` are settings as a command line gives them; those of a first start that worked are
-    kept.  Keys of HOST:PORT seeds are pinned there, new ones told to ``learn_seed``.  Raises
-    HomeUnusable, HomeInUse, InvalidSetting, AddressInUse, NoRoom and what ``join`` raises.
+    ``flags`` are settings as a command line gives them, ``source`` is who does; those of a first
+    start that worked are kept.  Keys of HOST:PORT seeds are pinned there, new ones told to
+    ``learn_seed``.  Raises HomeUnusable, HomeInUse, InvalidSetting, AddressInUse, NoRoom and what
+    ``join`` raises.
     """
     home = Home(path)
     with closing(home.lock()):
-        settings = _decided(home, load_settings(home, flags))
+        settings = _decided(home, load_settings(home, flags, source))
         node = await start_node(home, home, settings)
         local = LocalServer(home.socket_path, handler(node))
         try:

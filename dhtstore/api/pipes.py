@@ -12,7 +12,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, BinaryIO, Final, cast
 
 from dhtstore.api.callers import Caller
@@ -26,48 +26,62 @@ PIECE_BYTES: Final = 256 * 1024
 _END: Final = object()  # not None: a file that does not block gives that when it has nothing yet
 
 Bytes = bytes | bytearray | memoryview
-Pieces = Bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+Pieces = Bytes | BinaryIO | Iterable[Bytes] | AsyncIterable[Bytes]
 
 
 async def put_pieces(
-    caller: Caller, put: Put, pieces: AsyncIterator[Bytes], watch: Watch, timeout_s: float | None
+    caller: Caller,
+    put: Put,
+    pieces: AsyncGenerator[Bytes, None],
+    watch: Watch,
+    timeout_s: float | None,
 ) -> PutResult:
     """Have what ``pieces`` gives stored; raises what it raises, and what the put raises."""
     read_end, write_end = os.pipe()
     tasks = Supervisor()
+    writer = PipeWriter(write_end)
     try:
         work: Coroutine[Any, Any, PutResult] = caller.call(put, [read_end], watch, timeout_s)
         putting = tasks.spawn(work, "put")
-        with suppress(_StoppedReading):  # then the put says why itself
-            await _feed(write_end, pieces, putting)
+        feeding = tasks.spawn(_feed(writer, pieces, putting), "feed")
+        # A put that fails, or is not done in time, does not wait for its source.
+        await asyncio.wait([putting, feeding], return_when=asyncio.FIRST_COMPLETED)
+        if putting.cancelled() or not putting.done():
+            await feeding
         return cast(PutResult, await putting)
     finally:
         await tasks.close()
+        writer.discard()
+        await pieces.aclose()
 
 
-class _StoppedReading(Exception):
-    """The node takes no more."""
-
-
-async def _feed(descriptor: int, pieces: AsyncIterator[Bytes], putting: asyncio.Task[Any]) -> None:
-    """Write all pieces; raises what they raise, and _StoppedReading."""
+async def _feed(
+    writer: PipeWriter, pieces: AsyncIterator[Bytes], putting: asyncio.Task[Any]
+) -> None:
+    """Write all pieces, or as many as the node takes; raises what they raise.  Then the put is
+    ended before the pipe is: the node must not take what it got for the whole."""
     failure: BaseException | None = None
     try:
-        async with PipeWriter(descriptor) as pipe:
+        async with writer as pipe:
             try:
                 async for piece in pieces:
                     await _write(pipe, piece)
             except _StoppedReading:
                 raise
-            except BaseException as error:  # before the pipe ends: this is not the whole
+            except BaseException as error:
                 failure = error
                 putting.cancel()
                 await all_ended([putting])
                 raise
+    except _StoppedReading:
+        return  # the put says why itself
     except NotRunning as error:
         if error is failure:
             raise
-        raise _StoppedReading from error
+
+
+class _StoppedReading(Exception):
+    """The node takes no more."""
 
 
 async def _write(pipe: PipeWriter, piece: Bytes) -> None:
@@ -87,6 +101,7 @@ async def read_pieces(
         work: Coroutine[Any, Any, ReadResult]
         work = caller.call(read, [write_end], unwatched, timeout_s)
         reading = tasks.spawn(work, "read")
+        await asyncio.sleep(0)  # it begins, and owns its end of the pipe from now on
         async with aclosing(read_pipe(read_end)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -121,10 +136,10 @@ def _iterator(source: object) -> Iterator[object]:
         return iter(lambda: read(PIECE_BYTES), b"")
     if isinstance(source, Iterable):
         return iter(source)
-    raise UnreadableSource(f"bytes cannot be taken from a {type(source).__name__}")
+    raise UnreadableSource(f"no bytes can be taken from this: {type(source).__name__}")
 
 
 def _checked(piece: object) -> Bytes:
     if not isinstance(piece, bytes | bytearray | memoryview):
-        raise UnreadableSource(f"a piece of the source is no bytes but a {type(piece).__name__}")
+        raise UnreadableSource(f"a piece of the source is not bytes but {type(piece).__name__}")
     return piece

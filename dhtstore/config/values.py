@@ -23,6 +23,8 @@ class AcceptRule(NamedTuple):
 
 # --- readers: raise ValueError ---------------------------------------------------------------
 
+_SIZE_MAX_BYTES: Final = 2**60
+
 
 def text(value: object) -> str:
     if not isinstance(value, str) or not value.isprintable():
@@ -81,7 +83,10 @@ def is_within(low: int, high: int) -> Callable[[Any, Any], str]:
 
 
 def is_size(value: int | None, settings: object) -> str:
-    return "must not be negative" if (value or 0) < 0 else ""
+    """Up to 1 EiB: more fits no counter, and is a slip of the pen."""
+    if (value or 0) < 0:
+        return "must not be negative"
+    return f"at most {_SIZE_MAX_BYTES} bytes (1 EiB)" if (value or 0) > _SIZE_MAX_BYTES else ""
 
 
 def is_place(value: str, settings: object) -> str:

@@ -6,7 +6,7 @@ The same table serves the local socket of a running node and a node inside one's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
@@ -99,26 +99,40 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
     if len(run.descriptors) != operation.descriptors:
         raise UsageError(f"{operation.op} needs {operation.descriptors} open files")
     use_case = USE_CASES[type(operation)]
-    run = replace(run, watch=_Throttle(run.node.ports.clock, run.watch))
+    throttle = _Throttle(run.node.ports.clock, run.watch)
+    run = replace(run, watch=throttle)
     try:
         async with asyncio.timeout(run.timeout_s):
-            return cast(R, await use_case(operation, run))
+            result = cast(R, await use_case(operation, run))
+        throttle.finish()
+        return result
     except TimeoutError as error:
         raise TimedOut(f"{operation.op} was not done within {run.timeout_s:g} s") from error
 
 
 class _Throttle:
-    """Passes on what is worth seeing: the first of each phase, then one in a while."""
+    """Passes on what is worth seeing: the first and the last of each phase, else one in a while."""
 
     def __init__(self, clock: Clock, watch: Watch) -> None:
         self._clock, self._watch = clock, watch
         self._phase, self._due_s = "", 0.0
+        self._held: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
         now_s = self._clock.monotonic_s()
+        if progress.phase != self._phase:
+            self.finish()
         if progress.phase != self._phase or now_s >= self._due_s:
-            self._phase, self._due_s = progress.phase, now_s + PROGRESS_INTERVAL_S
+            self._phase, self._due_s, self._held = progress.phase, now_s + PROGRESS_INTERVAL_S, None
             self._watch(progress)
+        else:
+            self._held = progress
+
+    def finish(self) -> None:
+        """Pass on what was held back."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._watch(held)
 
 
 # --- content --------------------------------------------------------------------------------
@@ -139,9 +153,16 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             error.partial = _put_result(error.partial)
         raise
     finally:
-        if isinstance(source, FileSource | TreeSource):
-            await run.node.ports.blocking.run(source.close)
+        await _close(source, run)
     return _put_result(outcome)
+
+
+async def _close(source: Source, run: OperationRun) -> None:
+    """A pipe too: whoever writes to it must see that nobody reads on."""
+    if isinstance(source, FileSource | TreeSource):
+        await run.node.ports.blocking.run(source.close)
+    elif isinstance(source, AsyncGenerator):
+        await source.aclose()
 
 
 def _source(asked: content.Put, run: OperationRun) -> Source:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.operation import Operation
+from dhtstore.params import REPLICAS_MAX
 
 SourceKind = Literal["file", "directory", "stream"]
+ContentType = Literal["file", "directory", "symlink"]
 
 
 class HolderReport(msgspec.Struct, frozen=True):
@@ -53,8 +55,8 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
 
     kind: SourceKind
     name: str = ""
-    replicas: int | None = None
-    min_acks: int | None = None
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)] | None = None
+    min_acks: Annotated[int, msgspec.Meta(ge=0, le=REPLICAS_MAX)] | None = None
 
 
 class HolderShare(msgspec.Struct, frozen=True):
@@ -126,7 +128,7 @@ class DirectoryEntry(msgspec.Struct, frozen=True):
 
     name: str
     cid: str
-    type: str
+    type: ContentType
     size: int
 
 
@@ -147,7 +149,7 @@ class ContentInfo(msgspec.Struct, frozen=True):
     """
 
     cid: str
-    type: str
+    type: ContentType
     size: int
     total: int
     links: int

@@ -8,7 +8,7 @@ answered by a failure.  A result too large for one message comes in pieces befor
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -71,6 +71,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 _encoder: Final = msgspec.msgpack.Encoder(enc_hook=str)
+_strict: Final = msgspec.msgpack.Encoder()
 _requests: Final = msgspec.msgpack.Decoder(LocalRequest)
 _kinds: Final = msgspec.msgpack.Decoder(_Kind)
 _answers: Final[msgspec.msgpack.Decoder[LocalAnswer]] = msgspec.msgpack.Decoder(LocalAnswer)
@@ -80,9 +81,33 @@ _NOTHING: Final = msgspec.Raw(_encoder.encode(None))
 
 
 def encode_operation(operation: Operation[Any], timeout_s: float | None) -> bytes:
-    """The request that asks for ``operation``, with its length in front."""
-    arguments = msgspec.Raw(_encoder.encode(operation))
-    return _framed(LocalRequest(operation.op, arguments, operation.descriptors, timeout_s))
+    """The request that asks for ``operation``, with its length in front.
+
+    Raises UsageError for arguments of wrong types, and for text that cannot be written.
+    """
+    _check_timeout(timeout_s)
+    try:
+        arguments = msgspec.Raw(_strict.encode(operation))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"malformed arguments of {operation.op}: {error}") from error
+    request = LocalRequest(operation.op, arguments, operation.descriptors, timeout_s)
+    operation_of(request)
+    return _framed(request)
+
+
+def as_received(
+    operation: Operation[R], timeout_s: float | None
+) -> tuple[Operation[R], float | None]:
+    """An operation as the node at the other end of the socket would get it: its types checked.
+    Raises UsageError."""
+    request = decode_request(encode_operation(operation, timeout_s)[LENGTH_BYTES:])
+    return operation_of(request), request.timeout_s
+
+
+def _check_timeout(timeout_s: object) -> None:
+    number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if timeout_s is not None and not (number and 0 <= cast(float, timeout_s) < float("inf")):
+        raise UsageError(f"a timeout is a number of seconds, or None, not {timeout_s!r}")
 
 
 def encode_progress(progress: Progress) -> bytes:
@@ -155,9 +180,7 @@ def error_of(failure: LocalFailure) -> DhtstoreError:
     kind = getattr(errors, failure.kind, DhtstoreError)
     if not (isinstance(kind, type) and issubclass(kind, DhtstoreError)):
         kind = DhtstoreError
-    error = kind.__new__(kind)
-    error.args = (failure.message,)
-    vars(error).update(failure.fields)
+    error = errors.restored(kind, (failure.message,), failure.fields)
     if isinstance(error, QuorumNotReached):
         error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
     return error

@@ -149,11 +149,11 @@ async def test_a_source_that_fails_is_not_taken_for_the_whole(
             client = await stack.enter_async_context(dhtstore.connect(trio.directory / "a"))
         with pytest.raises(NotRunning, match="of another node"):
             await client.put(failing(), replicas=1)
-        with pytest.raises(UnreadableSource, match="no bytes but a int"):
+        with pytest.raises(UnreadableSource, match="not bytes but int"):
             await client.put([1, 2], replicas=1)  # type: ignore[list-item]
-        with pytest.raises(UnreadableSource, match="no bytes but a NoneType"):
+        with pytest.raises(UnreadableSource, match="not bytes but NoneType"):
             await client.put(NothingYet(), replicas=1)
-        with pytest.raises(UnreadableSource, match="taken from a int"):
+        with pytest.raises(UnreadableSource, match="from this: int"):
             await client.put(7, replicas=1)  # type: ignore[arg-type]
         assert await client.puts() == []
 

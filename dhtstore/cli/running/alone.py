@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from dhtstore.api.callers import NodeCaller
+from dhtstore.api.callers import NodeCaller, check_visit
 from dhtstore.api.homes import home_path
 from dhtstore.api.hosting import visiting
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
-from dhtstore.errors import NeedsNode
-from dhtstore.operations.content import Get
-from dhtstore.operations.keeping import (
-    AddPin,
-    ListPins,
-    ListPuts,
-    ListReceipts,
-    RemovePin,
-    VerifyStore,
-)
-from dhtstore.operations.nodes import DescribeNode, IdentifyNode
-from dhtstore.operations.operation import Operation
 
 R = TypeVar("R")
-
-# What these tell of, or keep, would end with the command.
-_NEED_NODE: Final = (
-    IdentifyNode, DescribeNode, ListPuts, VerifyStore, ListReceipts, AddPin, RemovePin, ListPins,
-)  # fmt: skip
 
 
 def run_alone(common: Common, errand: Errand[R]) -> R:
     """As ``session.run``.  Puts are made in the name of the owner of the real data directory,
     where the keys of HOST:PORT seeds are pinned too.  Raises NeedsNode for what makes no sense
     of a node that ends at once."""
-    _check(errand.operation)
+    check_visit(errand.operation)
     set_up_logging(common.log_level)
     return asyncio.run(_carried_out(common, errand))
-
-
-def _check(operation: Operation[Any]) -> None:
-    pins = isinstance(operation, Get) and operation.pin
-    if isinstance(operation, _NEED_NODE) or pins:
-        what = "--pin" if pins else operation.op.replace("-", " ")
-        raise NeedsNode(f"{what} needs a running node: there is none behind --seed")
 
 
 async def _carried_out(common: Common, errand: Errand[R]) -> R:
@@ -57,7 +33,7 @@ async def _carried_out(common: Common, errand: Errand[R]) -> R:
         tell_failures(common, visitor.joined)
         if task is not None:
             errand.sent(lambda: _cancel(loop, task))
-        caller = NodeCaller(visitor.node)
+        caller = NodeCaller(visitor.node, visiting=True)
         return await caller.call(errand.operation, errand.descriptors, errand.watch, timeout_s)
 
 

@@ -29,8 +29,15 @@ class PipeWriter:
             os.close(descriptor)
             raise
         self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._entered = False
+
+    def discard(self) -> None:
+        """Close it, where it was never entered."""
+        if not self._entered:
+            self._file.close()
 
     async def __aenter__(self) -> PipeWriter:
+        self._entered = True
         loop = asyncio.get_running_loop()
         self._transport, protocol = await loop.connect_write_pipe(
             asyncio.streams.FlowControlMixin, self._file

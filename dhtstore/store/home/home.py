@@ -40,7 +40,7 @@ class Home:
         self.ledger = self.path / "ledger.sqlite"
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unusable(self.path, error) from error
         if not os.access(self.path, os.R_OK | os.X_OK):
             raise HomeUnusable(f"cannot read {self.path}")
