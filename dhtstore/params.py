@@ -64,6 +64,7 @@ LOOKUP_TIMEOUT_S: Final = 15.0
 BUCKET_REFRESH_INTERVAL_S: Final = 3600.0  # Kademlia section 2.3
 MAINTENANCE_INTERVAL_S: Final = 600.0  # between two looks at what of the table is due
 PROVIDERS_PER_KEY_MAX: Final = 64
+PROVIDERS_PER_ANSWER: Final = PROVIDERS_PER_KEY_MAX // K  # so that K nodes that lie leave room
 PROVIDER_RECORDS_MAX: Final = 100_000  # in one node's record store
 PROVIDER_TTL_S: Final = 48 * 3600.0  # ProbeLab RFM17: records outlive 36 h; libp2p specs 451
 REPROVIDE_INTERVAL_S: Final = 22 * 3600.0  # ProbeLab RFM17; libp2p specs 451

@@ -78,6 +78,7 @@ class DhtService:
             rpc.keeper,
             self._lookups,
             clock,
+            entropy.rng,
             own,
             self._maintenance.cut_off,
             ephemeral=ephemeral,

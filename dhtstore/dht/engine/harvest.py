@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from dhtstore.dht.core.peer import Peer
@@ -15,10 +16,16 @@ from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import Signed, unpack
-from dhtstore.params import CONTACT_RECORD_TTL_S, PROVIDER_TTL_S, PROVIDERS_PER_KEY_MAX
+from dhtstore.params import (
+    CONTACT_RECORD_TTL_S,
+    PROVIDER_TTL_S,
+    PROVIDERS_PER_ANSWER,
+    PROVIDERS_PER_KEY_MAX,
+)
 from dhtstore.wire.datagram import FoundContact, GetProviders, Providers, Response
 
-_VERIFICATIONS_MAX: Final = 8 * PROVIDERS_PER_KEY_MAX  # of one search: 50 ms of lies at most
+# Right ones of one provider, each newer than the last, so that not even that goes on for ever.
+_SIGNATURES_PER_PROVIDER_MAX: Final = 16
 S = TypeVar("S", bound=Signed)
 _CONTACTS_AGREE: Final = 2  # answers with a contact record before a search ends early
 
@@ -49,9 +56,27 @@ class FoundProviders:
         return f"{self.answered} of {self.asked} nodes asked answered"
 
 
+@dataclass(slots=True)
+class _Answerer:
+    """What one node told: ``taken`` counts the providers it was the first to name, and ``waiting``
+    are those it named beyond its share.  One that ``lied`` is asked for no further page; what is
+    kept ``here`` was checked when it came."""
+
+    here: bool = False
+    offset: int = 0
+    taken: int = 0
+    lied: bool = False
+    waiting: list[tuple[ProviderRecord, ContactRecord | None]] = field(default_factory=list)
+
+
 class ProviderHarvest:
     """Gathers the providers of one key from local and remote answers; ``on_provider`` is told
-    of each when it is found."""
+    of each when it is found.
+
+    No answer keeps others out: each node first names PROVIDERS_PER_ANSWER, by lot, and the rest
+    only if ``wanted`` are not found otherwise; a page with a wrong signature is its last.  So a
+    search checks a datagram of wrong ones a node, and a bounded number of right ones a provider.
+    """
 
     def __init__(
         self,
@@ -59,36 +84,46 @@ class ProviderHarvest:
         key: bytes,
         wanted: int,
         unix_s: Callable[[], float],
+        rng: random.Random,
         on_provider: OnProvider,
     ) -> None:
         self.crawl: Crawl | None = None
         self._on_provider = on_provider
-        self._keeper, self._key, self._wanted, self._unix_s = keeper, key, wanted, unix_s
+        self._keeper, self._key, self._wanted = keeper, key, min(wanted, PROVIDERS_PER_KEY_MAX)
+        self._unix_s, self._rng = unix_s, rng
         self._records: dict[bytes, ProviderRecord] = {}
         self._contacts: dict[bytes, ContactRecord] = {}
-        self._offsets: dict[bytes, int] = {}
-        self._verifications = 0
+        self._answerers: dict[bytes, _Answerer] = {}
+        self._signatures: dict[bytes, int] = {}
 
     def take_local(self) -> bool:
-        """Take what this node keeps (checked on arrival); True if that is enough."""
-        for record in self._keeper.providers(self._key):
-            self._records[record.public_key] = record
-            contact = self._keeper.contact_of(record)
-            if contact is not None:
-                self._contacts[record.public_key] = contact
-            self._on_provider(Provider(record, contact))
+        """Take of what this node keeps as of an answer; True if that is enough."""
+        here = self._answerers[b""] = _Answerer(here=True)
+        records = self._keeper.providers(self._key)
+        for record in self._rng.sample(records, len(records)):
+            self._sort(here, record, self._keeper.contact_of(record))
         return self._enough()
 
     def on_answer(self, peer: Peer, response: Response) -> bool:
         """Take one page; ask for the next; True if no more is needed."""
         if not isinstance(response, Providers):
             return False
-        for provided in response.providers:
+        answerer = self._answerers.setdefault(peer.id, _Answerer())
+        for provided in self._rng.sample(response.providers, len(response.providers)):
             record = read(ProviderRecord, provided.record)
-            if record is not None:
-                self._take(record, read(ContactRecord, provided.contact))
-        self._ask_next_page(peer, response)
+            if record is not None and self._usable(record):
+                self._sort(answerer, record, read(ContactRecord, provided.contact))
+        self._ask_next_page(peer, answerer, response)
         return self._enough()
+
+    def take_waiting(self) -> None:
+        """Nobody else will answer: take what is still wanted, from each node in turn."""
+        told = [each for each in self._answerers.values() if each.waiting]
+        self._rng.shuffle(told)
+        while told and not self._enough():
+            for answerer in told:
+                self._take_one_more(answerer)
+            told = [each for each in told if each.waiting]
 
     def providers(self) -> list[Provider]:
         """In the order in which they were found."""
@@ -97,41 +132,68 @@ class ProviderHarvest:
     def _enough(self) -> bool:
         return len(self._records) >= self._wanted
 
-    def _ask_next_page(self, peer: Peer, page: Providers) -> None:
-        offset = self._offsets.get(peer.id, 0) + len(page.providers)
-        self._offsets[peer.id] = offset
-        if page.providers and offset < page.total and not self._enough() and self.crawl:
-            self.crawl.ask_page(peer, GetProviders(self._key, offset))
+    def _ask_next_page(self, peer: Peer, answerer: _Answerer, page: Providers) -> None:
+        answerer.offset += len(page.providers)
+        more = page.providers and answerer.offset < page.total and not answerer.lied
+        if more and not self._enough() and self.crawl:
+            self.crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
 
-    def _take(self, record: ProviderRecord, contact: ContactRecord | None) -> None:
-        if record.key != self._key or not provider_form(record):
-            return
-        if not in_time(record, PROVIDER_TTL_S, self._unix_s()):
-            return
+    def _usable(self, record: ProviderRecord) -> bool:
+        right = record.key == self._key and provider_form(record)
+        return right and in_time(record, PROVIDER_TTL_S, self._unix_s())
+
+    def _sort(
+        self, answerer: _Answerer, record: ProviderRecord, contact: ContactRecord | None
+    ) -> None:
+        """Take it now, or once the others were heard."""
+        if record.public_key in self._records or answerer.taken < PROVIDERS_PER_ANSWER:
+            self._take(answerer, record, contact)
+        elif not answerer.lied:
+            answerer.waiting.append((record, contact))
+
+    def _take_one_more(self, answerer: _Answerer) -> None:
+        """The next that is not known by now."""
+        known = len(self._records)
+        while answerer.waiting and len(self._records) == known and not self._enough():
+            self._take(answerer, *answerer.waiting.pop(0))
+
+    def _take(
+        self, answerer: _Answerer, record: ProviderRecord, contact: ContactRecord | None
+    ) -> None:
         held = self._records.get(record.public_key)
         if held is None and len(self._records) >= PROVIDERS_PER_KEY_MAX:
             return
         if held is None or record.sequence > held.sequence:
-            if not self._verified(record):
+            if not self._verified(answerer, record):
                 return
             self._records[record.public_key] = record
         if contact is not None and contact.public_key == record.public_key:
-            self._take_contact(contact)
+            self._take_contact(answerer, contact)
         if held is None:
+            answerer.taken += 1
             self._on_provider(Provider(record, self._contacts.get(record.public_key)))
 
-    def _take_contact(self, contact: ContactRecord) -> None:
+    def _take_contact(self, answerer: _Answerer, contact: ContactRecord) -> None:
         held = self._contacts.get(contact.public_key)
         if held is not None and contact.sequence <= held.sequence:
             return
-        usable = contact_form(contact) and in_time(contact, CONTACT_RECORD_TTL_S, self._unix_s())
-        if usable and self._verified(contact):
+        in_order = contact_form(contact) and in_time(contact, CONTACT_RECORD_TTL_S, self._unix_s())
+        if (answerer.here or in_order) and self._verified(answerer, contact):
             self._contacts[contact.public_key] = contact
 
-    def _verified(self, record: ProviderRecord | ContactRecord) -> bool:
-        """Each record is checked once: a copy of one we hold never gets here."""
-        self._verifications += 1
-        return self._verifications <= _VERIFICATIONS_MAX and self._keeper.signed(record)
+    def _verified(self, answerer: _Answerer, record: ProviderRecord | ContactRecord) -> bool:
+        """Each record is checked once: a copy of one we hold never gets here.  Index nodes check
+        what they keep, so who tells of one that is not signed has lied."""
+        signer = record.public_key
+        seen = self._signatures.get(signer, 0)
+        if seen >= _SIGNATURES_PER_PROVIDER_MAX:
+            return False
+        if not answerer.here and not self._keeper.signed(record):
+            answerer.lied = True
+            answerer.waiting.clear()
+            return False
+        self._signatures[signer] = seen + 1
+        return True
 
 
 class ContactHarvest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -74,13 +75,14 @@ class Records:
         keeper: RecordKeeper,
         lookups: Lookups,
         clock: Clock,
+        rng: random.Random,
         own: OwnRecords,
         cut_off: Callable[[], bool],
         *,
         ephemeral: bool,
     ) -> None:
         self._table, self._calls, self._keeper = table, calls, keeper
-        self._lookups, self._clock = lookups, clock
+        self._lookups, self._clock, self._rng = lookups, clock, rng
         self._own, self._cut_off, self._ephemeral = own, cut_off, ephemeral
         self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
@@ -193,12 +195,15 @@ class Records:
         ``on_provider`` is told of each when it is first named.  Raises Unreachable when nobody
         answered, unless some are known here."""
         self._keeper.tick()
-        harvest = ProviderHarvest(self._keeper, key, wanted, self._clock.unix_s, on_provider)
+        harvest = ProviderHarvest(
+            self._keeper, key, wanted, self._clock.unix_s, self._rng, on_provider
+        )
         if harvest.take_local():
             return FoundProviders(harvest.providers(), 0, 0)
         crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
         harvest.crawl = crawl
         await within(timeout_s, crawl)
+        harvest.take_waiting()
         found = harvest.providers()
         if not found:
             self._check_answered(crawl.lookup)
