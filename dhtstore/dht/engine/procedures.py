@@ -5,7 +5,7 @@ Each takes who asks and the request, and where the answer may be long, how many 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_stores import Verdict
@@ -52,7 +52,9 @@ class Procedures:
             return self.rpc_add_provider(sender, request)
         if isinstance(request, datagram.FindContact):
             return self.rpc_find_contact(sender, request, room_bytes)
-        return self.rpc_store_contact(sender, request)
+        if isinstance(request, datagram.StoreContact):
+            return self.rpc_store_contact(sender, request)
+        assert_never(request)
 
     def rpc_ping(self, sender: Peer, request: datagram.Ping) -> datagram.Pong:
         return datagram.Pong(datagram.pack_address(sender.address))
