@@ -145,6 +145,16 @@ class Unreachable(DhtstoreError):
     )
 
 
+class NotAnnounced(Unreachable):
+    """The copies were made, but nobody took the records by which others find them."""
+
+    hint = "put it again when other nodes can be reached; what was stored is not sent twice"
+
+    def __init__(self, message: str, *, partial: object) -> None:
+        super().__init__(message)
+        self.partial = partial  # what a put that was announced would have returned
+
+
 class TimedOut(DhtstoreError):
     """The deadline passed before the work was done; what was fetched is kept for the next try."""
 
@@ -258,6 +268,12 @@ class PeerRefused(DhtstoreError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ClockOff(DhtstoreError):
+    """A peer signs with a clock so far from ours that others would not believe it."""
+
+    hint = "set the clocks of both machines by a time server; `dhtstore status` compares ours"
 
 
 class ConnectionLost(DhtstoreError):

@@ -44,6 +44,12 @@ SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files 
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
 UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 
+# --- clocks -----------------------------------------------------------------------------------
+CLOCK_LOOK_S: Final = 30.0  # between two looks whether the machine slept: two wakeups a minute
+CLOCK_SLEPT_MIN_S: Final = 10.0  # a timer that is late by less may be a busy machine
+SEQUENCES_RESERVED: Final = 3600  # written down ahead: one write an hour
+CLOCK_SET_MIN_S: Final = 60.0  # the wall clock moved: all that was signed by it is signed anew
+
 # --- identity ---------------------------------------------------------------------------------
 NODE_ID_BYTES: Final = 20  # Kademlia (Maymounkov & Mazieres 2002): 160 bits
 PUBLIC_KEY_BYTES: Final = 32  # Ed25519, RFC 8032
@@ -70,8 +76,13 @@ PROVIDER_TTL_S: Final = 48 * 3600.0  # ProbeLab RFM17: records outlive 36 h; lib
 REPROVIDE_INTERVAL_S: Final = 22 * 3600.0  # ProbeLab RFM17; libp2p specs 451
 REPROVIDE_JITTER: Final = 0.1  # share of the interval, so that nodes started together spread
 REPROVIDE_PAUSE_S: Final = 0.05  # between two units: at most 20 lookups a second
+REPROVIDE_RETRY_FIRST_S: Final = 30.0  # after one that nobody took; then doubling up to
+REPROVIDE_RETRY_MAX_S: Final = 3600.0
 RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
+# A holder's clock: its record must live until it is renewed.
+HOLDER_BEHIND_MAX_S: Final = PROVIDER_TTL_S - REPROVIDE_INTERVAL_S
 CONTACT_RECORD_TTL_S: Final = 48 * 3600.0
+CONTACT_RECORD_RENEW_S: Final = 12 * 3600.0  # signed anew after, so that each round prolongs it
 PROCEDURE_NAME_MAX_CHARS: Final = 32  # of a request in a datagram
 FIRST_REQUEST_PADDED_BYTES: Final = 400  # x AMPLIFICATION_MAX: a full answer costs no round trip
 RPC_RETRANSMIT_MIN_S: Final = 0.1  # one lost datagram on a LAN must not cost RPC_TIMEOUT_MIN_S
@@ -152,6 +163,7 @@ assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert PROVIDER_RECORDS_PER_PUBLISHER_MAX < PROVIDER_RECORDS_UNSHARED < PROVIDER_RECORDS_MAX
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
+assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert UNIT_ROOTS_MAX_BYTES * 38 // 36 < FRAME_HEADER_MAX_BYTES, "msgpack adds 2 to 36 bytes"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
@@ -103,6 +104,28 @@ def _error_of_duty(task: asyncio.Task[Any]) -> BaseException | None:
     if not task.cancelled():
         return task.exception() or DutyFailed("it returned")
     return None if task.cancelling() else DutyFailed("what it waited for was cancelled")
+
+
+class Alarm:
+    """Rests that can be cut short: by whoever knows that something is to be done now."""
+
+    __slots__ = ("_rung",)
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """End the rest that is going on, or the next one."""
+        self._rung.set()
+
+    async def rest(self, at_most_s: float) -> bool:
+        """Wait that long, or until the alarm rings; whether it rang."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._rung.wait()
+        rung = self._rung.is_set()
+        self._rung.clear()
+        return rung
 
 
 async def run_all(work: Sequence[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T]:

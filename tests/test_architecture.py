@@ -56,7 +56,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
-        ("damage", "memory", "sqlite", "roots", "peers", "upgrade"),
+        ("damage", "memory", "sqlite", "roots", "peers", "sequence", "upgrade"),
         ("pins", "puts", "claims"),
     ),
     "dhtstore.store.files": (
@@ -93,8 +93,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
-        ("limits", "peer", "record_stores", "rtt"),
-        ("crowds", "lookup", "snapshot"),
+        ("limits", "peer", "record_rules", "rtt"),
+        ("crowds", "lookup", "record_stores", "snapshot"),
         ("bucket",),
         ("table",),
         ("refresh",),
@@ -140,7 +140,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),
     ),
-    "dhtstore.node.duties": (("reprovide", "save_peers", "stocktaking"),),
+    "dhtstore.node.duties": (("keep_sequence", "reprovide", "save_peers", "stocktaking"),),
     "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
     "dhtstore.cli": (
         ("exits",),

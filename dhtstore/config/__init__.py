@@ -6,7 +6,13 @@
 
 from dhtstore.config.declaration import Setting
 from dhtstore.config.layers import from_environment, merge, shown, written
-from dhtstore.config.quantities import format_size, parse_duration, parse_size
+from dhtstore.config.quantities import (
+    format_clock,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 from dhtstore.config.settings import KEYS, SETTINGS, Settings
 from dhtstore.config.toml import parse_toml, to_toml
 
@@ -15,6 +21,8 @@ __all__ = [
     "SETTINGS",
     "Setting",
     "Settings",
+    "format_clock",
+    "format_duration",
     "format_size",
     "from_environment",
     "merge",

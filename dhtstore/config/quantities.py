@@ -91,6 +91,20 @@ def format_size(size_bytes: int) -> str:
     return f"{size_bytes} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def format_duration(duration_s: float) -> str:
+    """For people, rounded to what matters: ``20 minutes``, ``3 hours``, ``2 days``."""
+    for seconds, unit, below in ((1, "second", 120), (60, "minute", 120), (3600, "hour", 48)):
+        count = round(duration_s / seconds)
+        if count < below:
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return f"{round(duration_s / 86_400)} days"
+
+
+def format_clock(ahead_s: float) -> str:
+    """How a clock differs from another: ``2 days ahead``, ``20 minutes behind``."""
+    return f"{format_duration(abs(ahead_s))} {'ahead' if ahead_s > 0 else 'behind'}"
+
+
 def _typed(text: str, units: Mapping[str, float], wanted: str) -> float:
     """Whole numbers stay exact: a size may pass what a float holds."""
     match = _QUANTITY.fullmatch(text.strip())

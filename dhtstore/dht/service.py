@@ -11,6 +11,7 @@ from kademlia.node import Node
 
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
@@ -98,6 +99,10 @@ class DhtService:
         self.rpc.calls.close()
         await self._endpoint.close()
 
+    def time_jumped(self) -> None:
+        """The machine was asleep: what became due meanwhile is done now."""
+        self._maintenance.time_jumped()
+
     # --- the network -----------------------------------------------------------------------
 
     async def bootstrap(self, contacts: Sequence[Contact]) -> int:
@@ -132,9 +137,10 @@ class DhtService:
         records: Sequence[tuple[ProviderRecord, ContactRecord]],
         *,
         timeout_s: float,
-    ) -> int:
+    ) -> list[Published]:
         """Store ``records`` at the K nodes closest to ``key``, this one included if it is among
-        them; how many nodes hold all of them now, or newer ones of the same providers."""
+        them; what became of each, in order.  Raises Unreachable when others are known and none
+        of them answered."""
         return await self._records.provide(key, records, timeout_s)
 
     async def publish_contact(self, timeout_s: float) -> int:

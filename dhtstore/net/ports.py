@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from dhtstore.model.contact import Address
@@ -20,12 +21,32 @@ from dhtstore.tasks import Supervisor
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """What a watch of the clocks has seen: the machine slept for ``asleep_s``, or the wall clock
+    was set, by ``set_s`` seconds (forward if above 0).  0 is neither."""
+
+    asleep_s: float
+    set_s: float
+
+
+OnJump = Callable[[Jump], None]
+
+
 class Clock(Protocol):
     def monotonic_s(self) -> float:
-        """Seconds that never go back; the same scale as the event loop's ``time()``."""
+        """Seconds that never go back and go on while the machine sleeps.
+
+        Timers of the event loop do not: what is due hours later is due by this clock, and looked
+        after anew when ``watch`` tells of a jump.  The two scales must not be mixed."""
 
     def unix_s(self) -> float:
         """Wall-clock seconds since 1970, for signed objects only."""
+
+    def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
+        """Call ``on_jump``, at most CLOCK_LOOK_S late, whenever the machine was asleep for
+        CLOCK_SLEPT_MIN_S or the wall clock has moved by CLOCK_SET_MIN_S.  The watch is one of
+        ``duties``, whose end their owner hears of."""
 
 
 class Entropy(Protocol):

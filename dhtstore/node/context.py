@@ -15,6 +15,7 @@ from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
+from dhtstore.store.ledger.sequence import LastSequence
 from dhtstore.trace import Tracer
 
 
@@ -37,6 +38,7 @@ class Ledger:
     peers: Peers
     roots: Roots
     damage: Damage
+    sequence: LastSequence
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer) -> Ledger:
@@ -49,6 +51,7 @@ class Ledger:
             peers=Peers(table, tracer),
             roots=roots,
             damage=Damage(table),
+            sequence=LastSequence(table, tracer),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
     DhtstoreError,
+    NotAnnounced,
     QuorumNotReached,
     RemoteProtocolError,
     TargetUnusable,
@@ -148,7 +149,7 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             min_acks=asked.min_acks,
             progress=run.watch,
         )
-    except QuorumNotReached as error:
+    except (QuorumNotReached, NotAnnounced) as error:
         if isinstance(error.partial, PutOutcome):
             error.partial = _put_result(error.partial)
         raise

@@ -11,10 +11,17 @@ from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
+from dhtstore.model.sequences import Sequences
 from dhtstore.model.signing import Signed, check, sign
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import CONTACT_RECORD_TTL_S, FEATURES, PROVIDER_TTL_S, RECEIPT_VERSION
+from dhtstore.params import (
+    CONTACT_RECORD_RENEW_S,
+    CONTACT_RECORD_TTL_S,
+    FEATURES,
+    PROVIDER_TTL_S,
+    RECEIPT_VERSION,
+)
 
 S = TypeVar("S", bound=Signed)
 
@@ -40,8 +47,8 @@ class Identity:
         self.node: NodeId = node_id(self.public_key)
         self.addresses = addresses
         self._crypto, self._clock, self._settings = crypto, clock, settings
+        self.sequences = Sequences()
         self._record: ContactRecord | None = None
-        self._sequence = 0  # the highest that is known to be signed
 
     def now_unix_s(self) -> int:
         """The wall clock, as signed objects state it."""
@@ -59,24 +66,20 @@ class Identity:
         check(signed, network or self.network, self._crypto)
 
     def record(self) -> ContactRecord:
-        """The contact record, signed anew when half of its life has passed, and when this node
-        is to be reached elsewhere."""
+        """The contact record, signed anew when it is old or of a time that has not come yet, and
+        when this node is to be reached elsewhere."""
         now, addresses = self.now_unix_s(), self.addresses()
         held = self._record
-        if held is None or now * 2 > held.issued + held.expires or held.addresses != addresses:
+        fresh = held is not None and 0 <= now - held.issued < CONTACT_RECORD_RENEW_S
+        if held is None or not fresh or held.addresses != addresses:
             self._record = held = self._fresh_record(now, addresses)
         return held
 
     def outrun(self, sequence: int) -> None:
         """A record of ours with that sequence is out there, by a clock that was ahead or from
         another disk: what is signed from now on is newer."""
-        self._sequence = max(self._sequence, sequence)
+        self.sequences.used(sequence)
         self._record = None
-
-    def _next_sequence(self, now_unix_s: int) -> int:
-        """Above all before, whatever the clock does."""
-        self._sequence = max(self._sequence + 1, now_unix_s)
-        return self._sequence
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:
         """A fresh signed statement that this node holds the unit behind ``key``."""
@@ -85,7 +88,7 @@ class Identity:
             ProviderRecord(
                 key=key,
                 public_key=self.public_key,
-                sequence=self._next_sequence(now),
+                sequence=self.sequences.next(now),
                 issued=now,
                 expires=now + int(PROVIDER_TTL_S),
             )
@@ -118,7 +121,7 @@ class Identity:
                 addresses=addresses,
                 capacity_bytes=self._settings.capacity_bytes,
                 domain=self._settings.domain,
-                sequence=self._next_sequence(now_unix_s),
+                sequence=self.sequences.next(now_unix_s),
                 issued=now_unix_s,
                 expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
                 features=tuple(sorted(self.features)),

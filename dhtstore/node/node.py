@@ -12,11 +12,13 @@ from dhtstore.errors import DutyFailed
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised
+from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
@@ -85,7 +87,6 @@ class Node:
         self.reprovide = Reprovide(
             self.identity,
             self.disk,
-            self.ledger,
             self.dht,
             ports.clock,
             ports.entropy,
@@ -93,13 +94,20 @@ class Node:
             self.joined,
             self.completeness,
         )
-        self._save_peers = SavePeers(self.dht, self.ledger.peers, ports.blocking)
+        self._keep_sequence = KeepSequence(
+            self.identity, self.ledger.sequence, ports.blocking, ports.tracer
+        )
+        self._save_peers = SavePeers(self.dht, self.ledger.peers, ports.blocking, ports.clock)
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
+        if not self.settings.ephemeral:
+            await self._keep_sequence.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
+        self.ports.clock.watch(self._time_jumped, self.duties)
         if not self.settings.ephemeral:
+            self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
             self.duties.spawn_duty(self.reprovide.run(), "reprovide")
             self.supervisor.spawn(
                 Stocktaking(self.identity, self.completeness).run(), "stocktaking"
@@ -130,11 +138,12 @@ class Node:
             self.staging,
             self.settings,
             self.ports.clock,
+            self.reprovide.again_soon,
         )
 
     def pinning(self) -> Pinning:
         """The user's pins."""
-        return Pinning(self.disk, self.ledger.pins, self.staging, self.identity, self.dht)
+        return Pinning(self.disk, self.ledger.pins, self.staging, self.reprovide.announce)
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores."""
@@ -143,9 +152,18 @@ class Node:
         await self.links.close()
         await self.save_peers()
         await self.dht.stop()
+        await self._keep_sequence.end()
         for close in (self.ports.store.close, self.ports.ledger.close):
             await self.ports.blocking.run(close)
         await self.ports.blocking.close()
+
+    def _time_jumped(self, jump: Jump) -> None:
+        """The machine was asleep or its wall clock was set: what is due now is done now."""
+        self.ports.tracer("clock.jumped", asleep_s=jump.asleep_s, set_s=jump.set_s)
+        self.links.time_jumped(jump.asleep_s)
+        self.dht.time_jumped()
+        self.reprovide.time_jumped(jump)
+        self._save_peers.time_jumped()
 
     def _duty_failed(self, name: str, error: BaseException) -> None:
         """A node that no longer does its duties must not look healthy: whoever runs it waits

@@ -13,7 +13,13 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from dhtstore import errors
-from dhtstore.errors import DhtstoreError, QuorumNotReached, RemoteProtocolError, UsageError
+from dhtstore.errors import (
+    DhtstoreError,
+    NotAnnounced,
+    QuorumNotReached,
+    RemoteProtocolError,
+    UsageError,
+)
 from dhtstore.operations.content import PutResult
 from dhtstore.operations.operation import Operation, Progress, result_type
 from dhtstore.operations.table import OPERATIONS
@@ -181,7 +187,7 @@ def error_of(failure: LocalFailure) -> DhtstoreError:
     if not (isinstance(kind, type) and issubclass(kind, DhtstoreError)):
         kind = DhtstoreError
     error = errors.restored(kind, (failure.message,), failure.fields)
-    if isinstance(error, QuorumNotReached):
+    if isinstance(error, QuorumNotReached | NotAnnounced):
         error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
     return error
 

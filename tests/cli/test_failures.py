@@ -101,6 +101,17 @@ def test_fewer_copies_than_asked_for(daemons: Daemons) -> None:
     assert (quiet.code, quiet.err) == (0, "")
 
 
+def test_copies_that_nobody_is_told_of(daemons: Daemons) -> None:
+    here = daemons("here", "--capacity", "100MB")
+    other = daemons("other", here.ticket)
+    other.kill()
+    ran = here.run("put", "-", "--replicas", "1", stdin=b"who knows")
+    assert ran.code == 4
+    assert "no node took the records" in ran.err
+    assert ran.text.strip() == str(Cid.of(b"who knows"))
+    assert here.run("cat", ran.last_line).out == b"who knows"
+
+
 def test_no_room_here(daemons: Daemons) -> None:
     small = daemons("small", "--capacity", "3MB")
     kept = small.put(b"kept")

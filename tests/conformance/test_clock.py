@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from dhtstore.net.clock import SystemClock, SystemEntropy
-from dhtstore.net.ports import Blocking, Clock, Entropy
+from dhtstore.net.ports import Blocking, Clock, Entropy, Jump
 from dhtstore.net.threads import ThreadBlocking
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
@@ -73,13 +74,16 @@ def test_both_clocks_advance_by_what_is_slept(play: Play) -> None:
     play(scene)
 
 
-def test_the_monotonic_clock_is_the_loop_s(play: Play) -> None:
-    """Timers of the loop are set by it."""
-
+def test_a_watch_is_a_duty_that_is_silent_while_nothing_jumps(play: Play) -> None:
     async def scene(world: World) -> None:
-        before_s = world.clock.monotonic_s()
-        now_s = asyncio.get_running_loop().time()
-        assert before_s <= now_s <= world.clock.monotonic_s()
+        jumps: list[Jump] = []
+        ended: list[str] = []
+        duties = Supervisor(on_failure=lambda name, error: ended.append(name))
+        world.clock.watch(jumps.append, duties)
+        await asyncio.sleep(0.05)
+        await duties.close()
+        assert jumps == []
+        assert ended == []
 
     play(scene)
 

@@ -89,9 +89,9 @@ async def live() -> None:
             stack.push_async_callback(service.stop)
             await service.dht.bootstrap([services[0].contact])
         first, second, *_, last = services
-        assert await first.dht.provide(
-            KEY, [(first.provider_record(), first.record())], timeout_s=TIMEOUT_S
-        ) == len(services)
+        pair = (first.provider_record(), first.record())
+        [published] = await first.dht.provide(KEY, [pair], timeout_s=TIMEOUT_S)
+        assert published.holders == len(services)
         found = await last.dht.find_providers(KEY, wanted=9, timeout_s=TIMEOUT_S)
         assert [provider.record for provider in found.providers] == [first.provider_record()]
         await second.dht.publish_contact(TIMEOUT_S)

@@ -30,15 +30,16 @@ def put(
 ) -> None:
     """Store PATH with N verified copies on N nodes; prints its CID, alone, on the last line.
 
-    Exit code 7 means that fewer than M copies were reached; the CID is printed all the same.
+    Exit code 7 means that fewer than M copies were reached, exit code 4 that nobody took the
+    records by which they are found; the CID is printed all the same.
     """
-    from dhtstore.errors import QuorumNotReached
+    from dhtstore.errors import NotAnnounced, QuorumNotReached
     from dhtstore.operations.content import Put, PutResult
 
     wanted = Put(kind="stream", name=name, replicas=replicas, min_acks=min_acks)
     try:
         result = _send(common, path, wanted)
-    except QuorumNotReached as error:
+    except (QuorumNotReached, NotAnnounced) as error:
         if isinstance(error.partial, PutResult):
             _report(common, error.partial)
         raise

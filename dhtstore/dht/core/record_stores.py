@@ -9,45 +9,27 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
+from dhtstore.dht.core.record_rules import (
+    Verdict,
+    contact_form,
+    in_time,
+    lifetime_s,
+    provider_form,
+)
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import node_id
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import (
-    ADDRESSES_PER_TICKET_MAX,
     CONTACT_RECORD_TTL_S,
     CONTACT_RECORDS_MAX,
-    DOMAIN_LABEL_MAX_BYTES,
-    NODE_ID_BYTES,
     PROVIDER_RECORDS_MAX,
     PROVIDER_RECORDS_PER_PUBLISHER_MAX,
     PROVIDER_RECORDS_UNSHARED,
     PROVIDER_TTL_S,
     PROVIDERS_PER_KEY_MAX,
-    PUBLIC_KEY_BYTES,
-    RECORD_FUTURE_SKEW_MAX_S,
-    SIGNATURE_BYTES,
 )
-
-_IP_LITERAL_MAX_CHARS: Final = 45
-_SEQUENCE_MAX: Final = 2**63
-
-
-class Verdict(Enum):
-    """What became of a record; the value travels in the answer."""
-
-    KEPT = "kept"
-    HELD_NEWER = "held newer"
-    MALFORMED = "malformed"
-    OUT_OF_TIME = "out of time"
-    FULL = "full"
-    BAD_SIGNATURE = "bad signature"
-
-
-def _lifetime_s(record: ProviderRecord | ContactRecord) -> int:
-    return record.expires - record.issued
 
 
 class _Held:
@@ -58,35 +40,7 @@ class _Held:
 
     @property
     def expires_s(self) -> float:
-        return self.arrived_s + _lifetime_s(self.record)
-
-
-def in_time(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
-    """Not issued far ahead of us, not expired, and not meant to outlive ``ttl_max_s``."""
-    lifetime_s = _lifetime_s(record)
-    not_ahead = record.issued <= unix_s + RECORD_FUTURE_SKEW_MAX_S
-    return 0 < lifetime_s <= ttl_max_s and not_ahead and record.expires > unix_s
-
-
-def _well_signed_form(record: ProviderRecord | ContactRecord) -> bool:
-    sizes = len(record.public_key) == PUBLIC_KEY_BYTES and len(record.signature) == SIGNATURE_BYTES
-    return sizes and 0 <= record.sequence < _SEQUENCE_MAX and record.issued >= 0
-
-
-def provider_form(record: ProviderRecord) -> bool:
-    """Whether all fields of a provider record are within their limits."""
-    return _well_signed_form(record) and len(record.key) == NODE_ID_BYTES
-
-
-def contact_form(record: ContactRecord) -> bool:
-    """Whether all fields of a contact record are within their limits."""
-    if not _well_signed_form(record) or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
-        return False
-    if len(record.domain.encode(errors="replace")) > DOMAIN_LABEL_MAX_BYTES:
-        return False
-    if not 0 <= record.capacity_bytes < _SEQUENCE_MAX:
-        return False
-    return all(len(h) <= _IP_LITERAL_MAX_CHARS and 0 < p < 65536 for h, p in record.addresses)
+        return self.arrived_s + lifetime_s(self.record)
 
 
 class _Expiry:
@@ -171,7 +125,7 @@ class ProviderStore:
             self.count += 1
             published = self._per_publisher.get(record.public_key, 0)
             self._per_publisher[record.public_key] = published + 1
-            self._expiry.add(self._now + _lifetime_s(record), record.key, record.public_key)
+            self._expiry.add(self._now + lifetime_s(record), record.key, record.public_key)
         providers[record.public_key] = _Held(record, self._now)
         return verdict
 
@@ -239,7 +193,7 @@ class ContactStore:
         verdict = self.verdict(record)
         if verdict is Verdict.KEPT and not self.holds(record):
             if record.node not in self._by_node:
-                self._expiry.add(self._now + _lifetime_s(record), record.node, b"")
+                self._expiry.add(self._now + lifetime_s(record), record.node, b"")
             self._by_node[record.node] = _Held(record, self._now)
         return verdict
 

@@ -21,7 +21,12 @@ from dhtstore.dht.engine.sessions import Check
 from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
-from dhtstore.params import FIRST_REQUEST_PADDED_BYTES, RPC_IN_FLIGHT_MAX, VERIFY_PINGS_PER_S
+from dhtstore.params import (
+    FIRST_REQUEST_PADDED_BYTES,
+    RPC_IN_FLIGHT_MAX,
+    RPC_TIMEOUT_MAX_S,
+    VERIFY_PINGS_PER_S,
+)
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Request, Response
 from dhtstore.wire.envelope import EPHEMERAL, MESSAGE_ID_BYTES, PROVED, STORAGE, Challenge, Opened
@@ -236,6 +241,8 @@ class Calls(RPCProtocol):
         """The one place where a node enters the table or moves in it."""
         now = self._clock.monotonic_s()
         rtt_s = now - call.sent_s if call.sends == 1 else None
+        if rtt_s is not None and rtt_s > RPC_TIMEOUT_MAX_S:
+            rtt_s = None  # nobody waits so long: the machine slept, or stood still
         if rtt_s is not None:
             self.rtt.add(rtt_s)
         peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.record_stores import contact_form, in_time, provider_form
+from dhtstore.dht.core.record_rules import contact_form, in_time, provider_form
 from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.errors import RemoteProtocolError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dhtstore.dht.core.record_stores import ContactStore, ProviderStore, Verdict
+from dhtstore.dht.core.record_rules import Verdict
+from dhtstore.dht.core.record_stores import ContactStore, ProviderStore
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import ContactRecord

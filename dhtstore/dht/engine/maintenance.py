@@ -3,19 +3,18 @@ finding back when it knows nobody any more."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from dhtstore.dht.core.peer import Peer, peer_of
-from dhtstore.dht.core.refresh import buckets_due, buckets_with_room, neighbours_due
+from dhtstore.dht.core.refresh import buckets_due, buckets_with_room, neighbours_due, silent
 from dhtstore.dht.engine.crawl import RequestBatch, contacts_in
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.rpc import NodeRpc
 from dhtstore.dht.engine.upkeep import Upkeep
 from dhtstore.model.contact import Contact, routable
 from dhtstore.params import MAINTENANCE_INTERVAL_S
+from dhtstore.tasks import Alarm
 from dhtstore.wire.datagram import FindNode, Ping
 
 if TYPE_CHECKING:
@@ -36,10 +35,25 @@ class Maintenance:
         self._clock, self._rng, self._ephemeral = clock, entropy.rng, ephemeral
         self._upkeep = Upkeep(rpc.table, rpc.calls, clock, entropy.rng)
         self._seeds: list[Peer] = []
-        self._met_nobody = asyncio.Event()
+        self._alarm = Alarm()
 
     async def bootstrap(self, contacts: Sequence[Contact]) -> int:
         """Meet the network through ``contacts``; how many of them answered."""
+        answered = await self._enter(contacts)
+        if not answered and self._lost:
+            self._alarm.ring()
+        return answered
+
+    def time_jumped(self) -> None:
+        """The machine was asleep: what became due meanwhile is done now."""
+        self._alarm.ring()
+
+    @property
+    def _lost(self) -> bool:
+        """Whether others were known once, and nobody is now."""
+        return bool(self._seeds) and not len(self._rpc.table)
+
+    async def _enter(self, contacts: Sequence[Contact]) -> int:
         table = self._rpc.table
         peers = [peer_of(c) for c in contacts[:_SEEDS_MAX] if routable(c.address)]
         peers = [peer for peer in peers if peer.id != table.node.id]
@@ -51,7 +65,6 @@ class Maintenance:
                 await self._upkeep.fill(index)
         elif peers and not len(table):
             self._seeds = self._seeds or peers
-            self._met_nobody.set()
         return len(answered)
 
     async def _answering(self, peers: Sequence[Peer]) -> list[Peer]:
@@ -63,33 +76,38 @@ class Maintenance:
     async def run(self) -> None:
         """For as long as the node runs; ends only when cancelled."""
         # Nodes that start together, as after a power cut, must not do this in waves.
-        await self._rest(MAINTENANCE_INTERVAL_S * self._rng.random())
+        await self._alarm.rest(MAINTENANCE_INTERVAL_S * self._rng.random())
+        retry_s = _RETRY_FIRST_S
         while True:
             await self._find_back()
             await self._refresh()
-            await self._rest(MAINTENANCE_INTERVAL_S * self._rng.uniform(0.8, 1.2))
+            pause_s = MAINTENANCE_INTERVAL_S
+            if self._unheard():  # as when the line comes up later than the machine wakes
+                pause_s = retry_s
+                retry_s = min(2 * retry_s, MAINTENANCE_INTERVAL_S)
+            else:
+                retry_s = _RETRY_FIRST_S
+            await self._alarm.rest(pause_s * self._rng.uniform(0.8, 1.2))
 
     def cut_off(self) -> bool:
         """Whether others were known once and nobody is now; they are asked again at once then."""
-        lost = bool(self._seeds) and not len(self._rpc.table)
-        if lost:
-            self._met_nobody.set()
-        return lost
+        if self._lost:
+            self._alarm.ring()
+        return self._lost
 
-    async def _rest(self, pause_s: float) -> None:
-        """Until maintenance is due, or a bootstrap met nobody."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await self._met_nobody.wait()
+    def _unheard(self) -> bool:
+        """Whether peers are known, and not one of them was heard for an hour."""
+        table = self._rpc.table
+        return 0 < len(table) == len(silent(table, self._clock.monotonic_s()))
 
     async def _find_back(self) -> None:
         """Ask those we know of, less and less often, while the table is empty."""
         retry_s = _RETRY_FIRST_S
-        while self._seeds and not len(self._rpc.table):
-            await asyncio.sleep(retry_s * self._rng.uniform(0.8, 1.2))
-            await self.bootstrap([peer.contact for peer in self._seeds])
+        while self._lost:
+            if await self._alarm.rest(retry_s * self._rng.uniform(0.8, 1.2)):
+                retry_s = _RETRY_FIRST_S
+            await self._enter([peer.contact for peer in self._seeds])
             retry_s = min(2 * retry_s, MAINTENANCE_INTERVAL_S)
-        self._met_nobody.clear()
 
     async def _refresh(self) -> None:
         """Drop records that expired, and bring up to date what of the table was not for an

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.record_stores import Verdict
+from dhtstore.dht.core.record_rules import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.keeping import RecordKeeper
 from dhtstore.model.contact import ContactRecord

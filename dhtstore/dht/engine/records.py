@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -12,7 +13,7 @@ from kademlia.node import Node, NodeHeap
 
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.record_stores import Verdict
+from dhtstore.dht.core.record_rules import Published, Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
@@ -27,7 +28,7 @@ from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.outrun import HeldElsewhere
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
-from dhtstore.model.identity import DhtKey, NodeId, PublicKey, contact_key
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, contact_key, node_id
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import MAINTENANCE_INTERVAL_S, K
 from dhtstore.wire.datagram import (
@@ -93,12 +94,18 @@ class Records:
         key: DhtKey,
         records: Sequence[tuple[ProviderRecord, ContactRecord]],
         timeout_s: float,
-    ) -> int:
+    ) -> list[Published]:
         """Store ``records`` at the K nodes closest to ``key``, this one included if it is among
-        them; how many nodes hold all of them now, or newer ones of the same providers."""
+        them; what became of each, in order.
+
+        That its own signer keeps a record counts only beside others: by its own clock a record is
+        always in time, and who is cut off tells nobody.  Raises Unreachable when others are known
+        and none of them answered."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        holders = self._closest_with_us(key, await self._lookups.closest(key, timeout_s))
-        others = [node for node in holders if isinstance(node, Peer)]
+        lookup = await self._lookups.search(key, Lookup, timeout_s)
+        self._check_answered(lookup)
+        index_nodes = self._closest_with_us(key, lookup.result())
+        others = [node for node in index_nodes if isinstance(node, Peer)]
         requests: list[Request] = [
             AddProvider(record.packed, contact.packed) for record, contact in records
         ]
@@ -106,10 +113,14 @@ class Records:
         for at, (record, _) in enumerate(records):
             if record.signer == self._own.public_key:
                 await self._provide_above(key, others, verdicts, at, deadline_s)
-        if len(others) < len(holders):
-            self._keeper.tick()
-            verdicts.append([self._keep_pair(record, contact) for record, contact in records])
-        return sum(all(each in _HELD for each in verdict) for verdict in verdicts)
+        asked = [node.id for node in others]
+        if len(others) < len(index_nodes):
+            asked.append(self._table.node.id)
+            verdicts.append(self._keep_pairs(records))
+        return [
+            _published(record, asked, [each[at] for each in verdicts])
+            for at, (record, _) in enumerate(records)
+        ]
 
     async def _provide_above(
         self, key: DhtKey, peers: Sequence[Peer], verdicts: Verdicts, at: int, deadline_s: float
@@ -135,9 +146,11 @@ class Records:
         closest.push(list(peers) if self._ephemeral else [*peers, self._table.node])
         return list(closest)
 
-    def _keep_pair(self, record: ProviderRecord, contact: ContactRecord) -> str:
-        self._keeper.keep(contact)
-        return self._keeper.keep(record).value
+    def _keep_pairs(self, records: Sequence[tuple[ProviderRecord, ContactRecord]]) -> list[str]:
+        self._keeper.tick()
+        for _, contact in records:
+            self._keeper.keep(contact)
+        return [self._keeper.keep(record).value for record, _ in records]
 
     async def publish_contact(self, timeout_s: float) -> int:
         """Store our own contact record near our id; how many nodes acknowledged."""
@@ -233,3 +246,16 @@ class Records:
 
 def _verdict(answer: object) -> str:
     return answer.verdict if isinstance(answer, Stored) else ""
+
+
+def _published(
+    record: ProviderRecord, asked: Sequence[bytes], verdicts: Sequence[str]
+) -> Published:
+    """``verdicts`` of those ``asked``, by id; "" of one that did not answer."""
+    signer = node_id(record.signer)
+    others = [v for node, v in zip(asked, verdicts, strict=True) if node != signer]
+    holders = sum(verdict in _HELD for verdict in others)
+    refusals = Counter(verdict for verdict in others if verdict and verdict not in _HELD)
+    if holders or not others:
+        holders = sum(verdict in _HELD for verdict in verdicts)
+    return Published(holders, dict(refusals))

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dhtstore.config import format_clock
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.errors import InvalidSignature
+from dhtstore.dht.core.record_rules import in_time, provider_form
+from dhtstore.errors import ClockOff, InvalidSignature
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, dht_key, node_id
 from dhtstore.model.policy import Claim, Policy
@@ -19,7 +21,12 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.identity import Identity
-from dhtstore.params import RECEIPT_VERSION
+from dhtstore.params import (
+    HOLDER_BEHIND_MAX_S,
+    PROVIDER_TTL_S,
+    RECEIPT_VERSION,
+    RECORD_FUTURE_SKEW_MAX_S,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,8 @@ async def acknowledge(identity: Identity, disk: Disk, ledger: Ledger, claim: Cla
 def check_copy(
     identity: Identity, copy: SignedCopy, holder: PublicKey, unit: Unit, policy: Policy
 ) -> None:
-    """Raise InvalidSignature unless ``holder`` signed the copy for this unit, owner and policy."""
+    """Raise InvalidSignature unless ``holder`` signed the copy for this unit, owner and policy,
+    and ClockOff where index nodes would not keep its record, or not until it is renewed."""
     receipt, provider = copy.receipt, copy.provider
     identity.check(receipt)
     identity.check(provider)
@@ -67,6 +75,18 @@ def check_copy(
         and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
         and receipt.expires == policy.expires
         and provider.key == unit.key
+        and provider_form(provider)
     )
     if not right:
         raise InvalidSignature("the holder sent a receipt for something else")
+    for signed_unix_s in (provider.issued, receipt.time):
+        check_clock(signed_unix_s, identity.now_unix_s())
+    if not in_time(provider, PROVIDER_TTL_S, identity.now_unix_s()):
+        raise ClockOff("its provider record is out of time")
+
+
+def check_clock(signed_unix_s: int, now_unix_s: int) -> None:
+    """Raises ClockOff where what was signed just now is of another time."""
+    ahead_s = signed_unix_s - now_unix_s
+    if not -HOLDER_BEHIND_MAX_S <= ahead_s <= RECORD_FUTURE_SKEW_MAX_S:
+        raise ClockOff(f"its clock is {format_clock(ahead_s)}")

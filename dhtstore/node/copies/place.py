@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from dhtstore.errors import ConnectionLost, DhtstoreError, InvalidSignature, PeerRefused
+from dhtstore.dht.core.record_rules import Published
+from dhtstore.errors import (
+    ConnectionLost,
+    DhtstoreError,
+    InvalidSignature,
+    PeerRefused,
+    Unreachable,
+)
 from dhtstore.model.contact import Contact, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, format_node
 from dhtstore.model.policy import Policy
@@ -52,7 +59,7 @@ class IndexNodes(Protocol):
         records: Sequence[tuple[ProviderRecord, ContactRecord]],
         *,
         timeout_s: float,
-    ) -> int: ...
+    ) -> Sequence[Published]: ...
 
     def contacts(self) -> Sequence[Contact]: ...
 
@@ -82,11 +89,14 @@ class Placer:
         """How many others are known to be alive."""
         return sum(contact.storage for contact in self.dht.contacts())
 
-    async def publish(self, unit: Unit, copies: Sequence[SignedCopy]) -> int:
-        """Store the provider records of all copies in one lookup; how many index nodes took
-        them."""
+    async def publish(self, unit: Unit, copies: Sequence[SignedCopy]) -> Sequence[Published]:
+        """Store the provider records of all copies in one lookup; what became of each."""
         records = [(copy.provider, copy.contact) for copy in copies]
-        return await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+        try:
+            return await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+        except Unreachable as error:
+            self.tracer("publish.failed", unit=unit.name.hex(), error=str(error))
+            return [Published(0, {})] * len(copies)
 
 
 @dataclass(frozen=True, slots=True)

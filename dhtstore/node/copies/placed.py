@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
@@ -17,8 +18,9 @@ from dhtstore.replication.ranking import Stage
 class CopyReport:
     """What became of one unit at a node that was asked, or at this one if it holds it.
 
-    ``why`` tells why there is no copy; ``copied_bytes`` is what the node has said to have of the
-    unit; ``receipt`` is its word for the whole of it.
+    ``why`` tells why there is no copy, or why a copy is not found by its own record;
+    ``copied_bytes`` is what the node has said to have of the unit; ``receipt`` is its word for
+    the whole of it.
     """
 
     unit: bytes  # Unit.name
@@ -31,25 +33,52 @@ class CopyReport:
 
 @dataclass(frozen=True, slots=True)
 class PlacedUnit:
-    """What became of one unit: ``announced`` once an index node took its provider records."""
+    """What became of one unit: ``published`` of the record of each of ``made``, one by one."""
 
     unit: Unit
     plan: Placement
-    copies: Sequence[SignedCopy]
-    announced: bool
+    made: Sequence[SignedCopy]
+    published: Sequence[Published]
+
+    @property
+    def copies(self) -> list[SignedCopy]:
+        """Those that count: one whose record is out of time for everybody, nobody finds."""
+        pairs = zip(self.made, self.published, strict=True)
+        return [copy for copy, published in pairs if not published.out_of_time]
+
+    @property
+    def announced(self) -> bool:
+        """Whether somebody tells where a copy is."""
+        return any(each.holders for each in self.published)
 
     @property
     def causes(self) -> dict[str, str]:
-        """Node -> why it holds no copy."""
-        return {format_node(c.node): c.why for c in self.plan.candidates.values() if c.why}
+        """Node -> why it holds no copy, or why its own record does not lead to it."""
+        return {format_node(report.node): report.why for report in self.reports() if report.why}
 
     def reports(self) -> list[CopyReport]:
-        name = self.unit.name
-        receipts = {copy.receipt.node_id: copy.receipt for copy in self.copies}
-        own = receipts.get(self.plan.here)
-        here = [CopyReport(name, self.plan.here, Stage.HELD, receipt=own)] if own else []
-        return here + [
-            CopyReport(name, c.node, c.stage, c.why, c.copied_bytes, receipts.get(c.node))
-            for c in self.plan.candidates.values()
-            if c.stage is not Stage.FOUND
-        ]
+        """This node first, if it holds the unit."""
+        asked = [c for c in self.plan.candidates.values() if c.stage is not Stage.FOUND]
+        reports = [self._report(c.node, c.stage, c.why, c.copied_bytes) for c in asked]
+        here = self.plan.here
+        if any(copy.receipt.node_id == here for copy in self.made):
+            reports.insert(0, self._report(here, Stage.HELD))
+        return reports
+
+    def _report(
+        self, node: NodeId, stage: Stage, why: str = "", copied_bytes: int = 0
+    ) -> CopyReport:
+        receipt = next((c.receipt for c in self.copies if c.receipt.node_id == node), None)
+        if stage is Stage.HELD and receipt is None:
+            stage = Stage.FAILED
+        why = why or self._unfound().get(node, "")
+        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt)
+
+    def _unfound(self) -> dict[NodeId, str]:
+        """Nodes whose record no index node holds, and what those said of it."""
+        pairs = zip(self.made, self.published, strict=True)
+        return {
+            copy.receipt.node_id: f"no index node keeps its record: {published.why_not}"
+            for copy, published in pairs
+            if not published.holders and published.refusals
+        }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from dhtstore.net.ports import Blocking
+from dhtstore.net.ports import Blocking, Clock
 from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
 from dhtstore.store.ledger.peers import Peers
+from dhtstore.tasks import Alarm
 
 
 class RoutingTable(Protocol):
@@ -24,14 +24,25 @@ class SavePeers:
     table: RoutingTable
     peers: Peers
     blocking: Blocking
+    clock: Clock
+    alarm: Alarm = field(default_factory=Alarm)
 
     async def run(self) -> None:
         """Forever."""
         pause_s = PEERS_SAVE_FIRST_S
         while True:
-            await asyncio.sleep(pause_s)
+            await self._until(self.clock.monotonic_s() + pause_s)
             await self.save()
             pause_s = min(2 * pause_s, PEERS_SAVE_INTERVAL_S)
+
+    async def _until(self, due_s: float) -> None:
+        """By the clock that goes on while the machine sleeps."""
+        while (left_s := due_s - self.clock.monotonic_s()) > 0:
+            await self.alarm.rest(left_s)
+
+    def time_jumped(self) -> None:
+        """The machine was asleep: what became due meanwhile is done now."""
+        self.alarm.ring()
 
     async def save(self) -> None:
         """Nothing is written while nobody is known: what was saved before may still help."""

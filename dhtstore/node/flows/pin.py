@@ -5,9 +5,9 @@ data path: root -> units -> blocks fetched and fsynced -> pin -> provider record
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from dhtstore.dht.service import DhtService
 from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
@@ -15,22 +15,21 @@ from dhtstore.node.context import Disk
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.staging import Staging
-from dhtstore.node.identity import Identity
 from dhtstore.operations.keeping import PinInfo
 from dhtstore.operations.operation import Progress, Watch
-from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.store.ledger.pins import Pins
 
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
-    """The pins that this machine's user sets by hand."""
+    """The pins that this machine's user sets by hand.
+
+    ``announce`` tells the network of a unit, at once if it can, and never fails."""
 
     disk: Disk
     pins: Pins
     staging: Staging
-    identity: Identity
-    dht: DhtService
+    announce: Callable[[Unit], Awaitable[object]]
 
     async def add(self, session: FetchSession, root: Cid, name: str, progress: Watch) -> PinInfo:
         """Bring all of it into the store, pin it and announce it.
@@ -42,7 +41,7 @@ class Pinning:
             await _bring(session, units, progress)
             await self.disk.blocking.run(self.pins.add, root, name, "user", units)
         for unit in units:
-            await self._announce(unit)
+            await self.announce(unit)
         return PinInfo(str(root), "user", name)
 
     async def remove(self, root: Cid) -> PinInfo:
@@ -55,10 +54,6 @@ class Pinning:
         """By CID, those of puts too."""
         pins = await self.disk.blocking.run(self.pins.list)
         return [PinInfo(str(pin.cid), pin.kind, pin.name) for pin in pins]
-
-    async def _announce(self, unit: Unit) -> None:
-        records = [(self.identity.provider_record(unit.key), self.identity.record())]
-        await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
 
 
 async def _bring(session: FetchSession, units: list[Unit], progress: Watch) -> None:

@@ -6,12 +6,12 @@ provider records -> pin => CID.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import local_units
-from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
+from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import NodeId
@@ -54,7 +54,8 @@ class PutOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """The putting side of one node."""
+    """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
+    that no index node was told of."""
 
     identity: Identity
     disk: Disk
@@ -63,6 +64,7 @@ class Uploader:
     staging: Staging
     settings: NodeSettings
     clock: Clock
+    again_soon: Callable[[Unit], None]
 
     async def put(
         self,
@@ -77,14 +79,16 @@ class Uploader:
 
         Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
         (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
-        than ``min_acks`` copies have receipts, and Unreachable when nobody could be told of them.
+        than ``min_acks`` copies have receipts, and NotAnnounced, with the same, when nobody could
+        be told of them.
         """
         wanted = replicas or self.settings.replicas
         _check_counts(wanted, min_acks)
         async with self.staging:
             imported = await self._import(source, progress)
             run = self.disk.blocking.run
-            policy = await run(self._policy, imported.cid, wanted)
+            sequence = self.identity.sequences.next(self.identity.now_unix_s())
+            policy = await run(self._policy, imported.cid, wanted, sequence)
             units = await run(local_units, self.disk.store, imported.cid)
             placed = await self._place_all(imported, units, policy, progress)
             await run(self._remember, imported, name, policy, placed)
@@ -111,7 +115,7 @@ class Uploader:
 
         return await import_source(self.disk, source, UNIXFS_V1_2025, tell)
 
-    def _policy(self, root: Cid, replicas: int) -> Policy:
+    def _policy(self, root: Cid, replicas: int, sequence: int) -> Policy:
         """A newer policy than any this owner is known to have signed for this root."""
         owner = self.identity.owner
         record = self.ledger.puts.get(root)
@@ -120,7 +124,7 @@ class Uploader:
         unsigned = Policy(
             owner=owner,
             root=root.raw,
-            sequence=max(self.identity.now_unix_s(), newest + 1),
+            sequence=max(sequence, newest + 1),
             replicas=replicas,
             expires=0,
             removed=False,
@@ -150,8 +154,10 @@ class Uploader:
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
         plan, others = await self.placer.place(plan, unit, policy, meter.advance)
         copies += others
-        announced = bool(copies) and await self.placer.publish(unit, copies) > 0
-        return PlacedUnit(unit, plan, copies, announced)
+        published = await self.placer.publish(unit, copies) if copies else ()
+        if self.settings.storage and not published[0].holders:
+            self.again_soon(unit)
+        return PlacedUnit(unit, plan, copies, published)
 
     def _domain(self) -> str:
         """The failure domain of our own copy, as that of a candidate is told."""
@@ -218,10 +224,11 @@ def _result(
 def _check_result(result: PutOutcome, placed: Sequence[PlacedUnit]) -> None:
     if result.copies < result.min_acks:
         raise _quorum_not_reached(result)
-    if not all(each.announced or not each.copies for each in placed):
-        raise Unreachable(
+    if not all(each.announced or not each.made for each in placed):
+        raise NotAnnounced(
             f"{result.cid} has {result.copies} copies, but no node took the records by which"
-            " others find them: put it again"
+            " others find them",
+            partial=result,
         )
 
 

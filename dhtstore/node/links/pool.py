@@ -14,7 +14,12 @@ from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.newcomers import Newcomers
 from dhtstore.node.links.peer_requests import Backlog
-from dhtstore.params import CONNECTIONS_MAX, FEATURES, HANDSHAKE_TIMEOUT_S
+from dhtstore.params import (
+    CONNECTIONS_MAX,
+    FEATURES,
+    HANDSHAKE_TIMEOUT_S,
+    IDLE_CONNECTION_TIMEOUT_S,
+)
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer, no_trace
 from dhtstore.wire.frames import FrameRequest
@@ -91,6 +96,12 @@ class Links:
     def open_links(self) -> list[Link]:
         """The links there are, oldest first."""
         return list(self._all)
+
+    def time_jumped(self, asleep_s: float) -> None:
+        """The machine was asleep: peers have given up links that were silent for so long."""
+        if asleep_s >= IDLE_CONNECTION_TIMEOUT_S:
+            for link in self.open_links():
+                link.abandon("this machine was asleep")
 
     async def close(self) -> None:
         """Stop accepting and close every link."""

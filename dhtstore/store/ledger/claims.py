@@ -15,9 +15,14 @@ from typing import Final
 
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode_signed, part, sound
+from dhtstore.store.ledger.entries import (
+    decode_claim,
+    decode_signed,
+    encode_claim,
+    part,
+    sound,
+)
 from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
-from dhtstore.store.ledger.rows import decode_claim, encode_claim
 from dhtstore.trace import Tracer, no_trace
 
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units

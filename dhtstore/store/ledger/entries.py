@@ -1,4 +1,6 @@
-"""Structs as values of a KeyValue: msgpack in, checked structs out; signed objects as they came."""
+"""Structs as values of a KeyValue: msgpack in, checked structs out; signed objects as they came:
+re-encoded, one of a later version would lose what this one does not know, and no longer match its
+signature."""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from dhtstore.errors import IntegrityFailure, RemoteProtocolError
+from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.signing import Signed, unpack
 from dhtstore.trace import Tracer
 
@@ -55,3 +58,27 @@ def take_part(key: bytes) -> tuple[bytes, bytes]:
     """The first part of a key and what follows it, as ``part`` put them together."""
     end = 2 + int.from_bytes(key[:2], "big")
     return key[2:end], key[end:]
+
+
+class _ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    unit: bytes
+    unit_roots: tuple[bytes, ...]
+    spine: bool
+    size_bytes: int
+    blocks: int
+    policy: bytes  # packed
+
+
+def encode_claim(claim: Claim) -> bytes:
+    packed = claim.policy.packed
+    row = _ClaimRow(
+        claim.unit, claim.unit_roots, claim.spine, claim.size_bytes, claim.blocks, packed
+    )
+    return encode(row)
+
+
+def decode_claim(raw: bytes) -> Claim:
+    """Raises IntegrityFailure."""
+    row = decode(_ClaimRow, raw)
+    policy = decode_signed(Policy, row.policy)
+    return Claim(row.unit, row.unit_roots, row.spine, row.size_bytes, row.blocks, policy)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappush
 from typing import Any, TypeVarTuple
 
+from simulations.world.loop.current_node import CURRENT_NODE, NOBODY
 from simulations.world.loop.failures import FailureKeepingLoop
 
 Ts = TypeVarTuple("Ts")
@@ -106,6 +107,23 @@ class SchedulingLoop(FailureKeepingLoop):
         self._sequence += 1
         heappush(self._timers, (self._now + delay_s, self._sequence, callback, args))
 
+    def hold_timers(self, node: int) -> list[tuple[float, VirtualHandle]]:
+        """Take out the timers that code of this node has set, each with how long it has left: for
+        a machine that falls asleep."""
+        mine = [entry for entry in self._timers if entry[3] is None and _set_by(entry[2]) == node]
+        taken = {entry[1] for entry in mine}
+        self._timers[:] = [entry for entry in self._timers if entry[1] not in taken]
+        heapify(self._timers)
+        return [(entry[0] - self._now, entry[2]) for entry in sorted(mine, key=_in_order)]
+
+    def release_timers(self, held: Iterable[tuple[float, VirtualHandle]]) -> None:
+        """Let held timers go on, as if the time in between had not been."""
+        for left_s, handle in held:
+            if not handle._cancelled:
+                handle._when = self._now + left_s
+                self._sequence += 1
+                heappush(self._timers, (handle._when, self._sequence, handle, None))
+
     def _timer_cancelled(self) -> None:
         self._cancelled_timers += 1
         count = self._cancelled_timers
@@ -115,6 +133,14 @@ class SchedulingLoop(FailureKeepingLoop):
             ]
             heapify(self._timers)
             self._cancelled_timers = 0
+
+
+def _set_by(handle: VirtualHandle) -> int:
+    return NOBODY if handle._cancelled else handle._context.get(CURRENT_NODE, NOBODY)
+
+
+def _in_order(entry: tuple[float, int, Any, BareArguments | None]) -> tuple[float, int]:
+    return entry[:2]
 
 
 def _nothing(*_: object) -> None:

@@ -25,6 +25,7 @@ class Machine:
     __slots__ = (
         "_mappings",
         "address",
+        "asleep",
         "down_bytes_per_s",
         "down_free_at_s",
         "group",
@@ -44,6 +45,7 @@ class Machine:
         self.ipv6 = ":" in address.host
         self.place = place
         self.group = 0
+        self.asleep = False
         self.slowness = 1.0
         self.tenants: dict[Tenant, None] = {}
         self.up_bytes_per_s: float | None = None

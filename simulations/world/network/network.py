@@ -59,7 +59,8 @@ class SimNetwork:
         self._machines: dict[Address, Machine] = {}
         self._open: dict[Address, SimEndpoint] = {}
         self._next_port: dict[str, int] = {}
-        self._partitioned = False
+        self._partitioned = self._divided = False
+        self._asleep = 0
         self._stalled: list[Callable[[], None]] = []
 
     # --- what a node is handed --------------------------------------------------------------
@@ -78,6 +79,8 @@ class SimNetwork:
         """
         machine = self.machine(address)
         self.trace.state(self.loop.time(), "crash", str(address))
+        if machine.asleep:
+            self.sleep(address, asleep=False)
         endpoint = self._open.pop(address, None)
         if endpoint is not None:
             endpoint.drop()
@@ -90,7 +93,7 @@ class SimNetwork:
         for number, group in enumerate(groups, start=1):
             for address in group:
                 self.machine(address).group = number
-        self._partitioned = True
+        self._partitioned = self._divided = True
         self.trace.state(self.loop.time(), "partition", str(len(groups)))
 
     def heal(self) -> None:
@@ -99,6 +102,19 @@ class SimNetwork:
             machine.group = 0
         self._partitioned = False
         self.trace.state(self.loop.time(), "heal", "")
+        self._reach_again()
+
+    def sleep(self, address: Address, *, asleep: bool) -> None:
+        """The machine there falls asleep, and neither sends nor hears; or wakes, with what was
+        sent on its streams meanwhile."""
+        machine = self.machine(address)
+        self._asleep += asleep - machine.asleep
+        machine.asleep = asleep
+        self.trace.state(self.loop.time(), "asleep" if asleep else "awake", str(address))
+        self._reach_again()
+
+    def _reach_again(self) -> None:
+        self._divided = self._partitioned or self._asleep > 0
         stalled, self._stalled = self._stalled, []
         for resume in stalled:
             resume()
@@ -113,10 +129,10 @@ class SimNetwork:
         return machine
 
     def reachable(self, a: Machine, b: Machine) -> bool:
-        return not self._partitioned or a.group == b.group
+        return not self._divided or (a.group == b.group and not (a.asleep or b.asleep))
 
     def when_healed(self, resume: Callable[[], None]) -> None:
-        """Call ``resume`` once, when the partition heals."""
+        """Call ``resume`` once, when a partition heals or a machine wakes."""
         self._stalled.append(resume)
 
     def delay_s(self, a: Machine, b: Machine) -> float:

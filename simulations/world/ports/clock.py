@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from dhtstore.net.ports import Jump, OnJump
+from dhtstore.params import CLOCK_LOOK_S
+from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop
 
 EPOCH_UNIX_S = 1_800_000_000.0  # what wall clocks show when virtual time is 0
 
 
 class SimClock:
-    """Virtual time; ``skew_s`` is how far this node's wall clock is off (its loop's is not)."""
+    """Virtual time; ``skew_s`` is how far this machine's wall clock is off (its loop's is not).
+
+    It does not look for jumps: ``set_wall`` and whoever puts the machine to sleep tell of them,
+    as late as a real watch may."""
 
     def __init__(self, loop: VirtualLoop, skew_s: float = 0.0) -> None:
         self._loop, self.skew_s = loop, skew_s
+        self._on_jump: OnJump = _nobody
 
     def monotonic_s(self) -> float:
         return self._loop.time()
 
     def unix_s(self) -> float:
         return EPOCH_UNIX_S + self._loop.time() + self.skew_s
+
+    def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
+        """Without a task: whoever moves the clock tells."""
+        self._on_jump = on_jump
+
+    def set_wall(self, skew_s: float) -> None:
+        """Somebody sets the wall clock."""
+        set_s, self.skew_s = skew_s - self.skew_s, skew_s
+        self.jumped(Jump(asleep_s=0.0, set_s=set_s))
+
+    def jumped(self, jump: Jump) -> None:
+        """Tell the node that runs then."""
+        self._loop.post(CLOCK_LOOK_S, self._tell, jump)
+
+    def _tell(self, jump: Jump) -> None:
+        self._on_jump(jump)
+
+
+def _nobody(jump: Jump) -> None:
+    """Until a node watches."""

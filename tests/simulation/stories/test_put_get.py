@@ -291,7 +291,7 @@ def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
             if step.phase == "copying":
                 lab.network.drops = lambda source, target, data: True
 
-        with pytest.raises(Unreachable, match="put it again"):
+        with pytest.raises(Unreachable, match="no node took the records"):
             await put_with(client, CONTENT, progress=cut_off)
         lab.network.drops = None
         assert len(client.ledger.puts.list()) == 1
@@ -333,7 +333,7 @@ def test_a_policy_is_newer_also_when_the_clock_went_back() -> None:
         clock.skew_s = 0
         second = await put_bytes(node, CONTENT)
         assert second.copies == 3
-        assert second.receipts[0].policy_seq == first.receipts[0].policy_seq + 1
+        assert second.receipts[0].policy_seq > first.receipts[0].policy_seq
 
     tell(story)
 

@@ -294,11 +294,12 @@ def test_15_provide_counts_the_nodes_that_acknowledged() -> None:
     play(scene)
 
 
-def test_15_with_nobody_left_provide_still_returns() -> None:
+def test_15_with_nobody_left_provide_says_so() -> None:
     async def scene(world: World) -> None:
         member, other = await world.grow(2)
         world.net.crash(other.address)
-        assert await member.provide(KEY) == 1
+        with pytest.raises(Unreachable, match="none of 1 known nodes answered"):
+            await member.provide(KEY)
 
     play(scene)
 

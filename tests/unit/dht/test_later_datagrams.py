@@ -114,7 +114,8 @@ def test_providers_with_the_largest_contact_records_are_found_too() -> None:
         )
         contact = sign(wide, world.network, publisher.crypto.node)
         record = publisher.provider_record(KEY)
-        assert await publisher.dht.provide(KEY, [(record, contact)], timeout_s=9) == 3
+        [published] = await publisher.dht.provide(KEY, [(record, contact)], timeout_s=9)
+        assert published.holders == 3
         rogue = await Rogue(world).open()
         rogue.request(member, encode(["get_providers", KEY, 0]), size_bytes=400)
         await asyncio.sleep(1)

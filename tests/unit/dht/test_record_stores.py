@@ -9,7 +9,8 @@ import pytest
 
 from dhtstore import params
 from dhtstore.dht.core import record_stores
-from dhtstore.dht.core.record_stores import ContactStore, ProviderStore, Verdict
+from dhtstore.dht.core.record_rules import Verdict
+from dhtstore.dht.core.record_stores import ContactStore, ProviderStore
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import attach

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from dhtstore.dht.core.peer import peer_of
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.engine.upkeep import Upkeep
 from dhtstore.errors import ConnectionLost, Unreachable
 from dhtstore.model.contact import Address, Contact
@@ -318,5 +319,41 @@ def test_a_network_of_one_says_that_it_is_alone() -> None:
         (alone,) = await world.grow(1)
         found = await alone.dht.find_providers(KEY, wanted=1, timeout_s=15)
         assert found.extent() == "this node knows no other node"
+
+    play(scene)
+
+
+# --- what becomes of records ------------------------------------------------------------------
+
+
+async def _provide_both(world: World, members: list[Member]) -> list[Published]:
+    """The records of the first two, at once, by the third."""
+    key = KEY
+    pairs = [(each.provider_record(key), each.contact_record()) for each in members[:2]]
+    return await members[2].dht.provide(key, pairs, timeout_s=15)
+
+
+def test_each_record_counts_by_itself() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(8)
+        members[0].clock.skew_s = 172_800.0
+        ahead, right = await _provide_both(world, members)
+        assert (ahead.holders, ahead.refusals) == (0, {"out of time": 7})
+        assert ahead.out_of_time
+        assert (right.holders, right.refusals) == (7, {"out of time": 1})  # by the wrong clock
+
+    play(scene)
+
+
+def test_a_node_that_is_ahead_does_not_count_its_own_record_as_stored() -> None:
+    """It is in time by its own clock, and by that of nobody who looks for it."""
+
+    async def scene(world: World) -> None:
+        member, *_ = await world.grow(8)
+        member.clock.skew_s = 20 * 60.0
+        pair = (member.provider_record(KEY), member.contact_record())
+        [published] = await member.dht.provide(KEY, [pair], timeout_s=15)
+        assert published.holders == 0
+        assert published.why_not == "out of time (7 nodes)"
 
     play(scene)

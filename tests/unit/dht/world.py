@@ -125,7 +125,8 @@ class Member:
 
     async def provide(self, key: DhtKey, **changes: int) -> int:
         pair = (self.provider_record(key, **changes), self.contact_record())
-        return await self.dht.provide(key, [pair], timeout_s=15)
+        [published] = await self.dht.provide(key, [pair], timeout_s=15)
+        return published.holders
 
 
 def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:

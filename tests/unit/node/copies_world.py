@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dhtstore.content.dag.local import local_units
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Contact, ContactRecord
@@ -69,6 +70,7 @@ class Directory:
     looked: list[DhtKey] = field(default_factory=list)
     provided: list[tuple[ProviderRecord, ContactRecord]] = field(default_factory=list)
     takes_records: bool = True
+    refuses: dict[bytes, Published] = field(default_factory=dict)  # by who signed a record
 
     async def lookup(self, target: bytes, *, timeout_s: float) -> list[Contact]:
         self.looked.append(DhtKey(target))
@@ -80,9 +82,11 @@ class Directory:
         records: Sequence[tuple[ProviderRecord, ContactRecord]],
         *,
         timeout_s: float,
-    ) -> int:
+    ) -> list[Published]:
         self.provided += records if self.takes_records else []
-        return int(self.takes_records)
+        return [
+            self.refuses.get(r.signer, Published(int(self.takes_records), {})) for r, _ in records
+        ]
 
     def contacts(self) -> list[Contact]:
         return self.known

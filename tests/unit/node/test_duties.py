@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from dhtstore.errors import Unreachable
+from dhtstore.dht.core.record_rules import Published
+from dhtstore.errors import NoRoom, Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import DhtKey, PublicKey
@@ -18,8 +19,10 @@ from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
+from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
@@ -32,11 +35,15 @@ from dhtstore.params import (
     PEERS_SAVE_INTERVAL_S,
     REPROVIDE_INTERVAL_S,
     REPROVIDE_JITTER,
+    REPROVIDE_RETRY_FIRST_S,
     SIGNATURE_BYTES,
 )
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.memory import MemoryKeyValue
+from dhtstore.store.ledger.sequence import LastSequence
+from dhtstore.tasks import Supervisor
 from dhtstore.trace import no_trace
 from dhtstore.wire.datagram import pack_contact
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -54,11 +61,13 @@ class Heard:
     loop: VirtualLoop
     contacts: list[float] = field(default_factory=list)
     units: list[tuple[float, DhtKey]] = field(default_factory=list)
+    records: list[ProviderRecord] = field(default_factory=list)
     deaf: set[DhtKey] = field(default_factory=set)
+    away: bool = False
 
     async def publish_contact(self, timeout_s: float) -> int:
         self.contacts.append(self.loop.time())
-        return 1
+        return int(not self.away)
 
     async def provide(
         self,
@@ -66,12 +75,13 @@ class Heard:
         records: Sequence[tuple[ProviderRecord, ContactRecord]],
         *,
         timeout_s: float,
-    ) -> int:
+    ) -> list[Published]:
         if key in self.deaf:
             raise Unreachable("nobody answers")
         assert [record.key for record, _ in records] == [key]
         self.units.append((self.loop.time(), key))
-        return 1
+        self.records += [record for record, _ in records]
+        return [Published(int(not self.away), {})]
 
 
 class Holding:
@@ -99,7 +109,6 @@ class Holding:
         self.reprovide = Reprovide(
             identity,
             disk,
-            self.ledger,
             self.heard,
             clock,
             SimEntropy(1, "node"),
@@ -107,6 +116,8 @@ class Holding:
             self.joined,
             self.completeness,
         )
+        self.clock = clock
+        clock.watch(self.reprovide.time_jumped, Supervisor())
 
     def trace(self, event: str, **fields: object) -> None:
         self.events.append(event)
@@ -119,6 +130,12 @@ class Holding:
             await scene()
 
         run(main(), self.loop)
+
+    def sleep(self, asleep_s: float) -> None:
+        """The machine sleeps and wakes: only its clocks have moved on."""
+        monotonic_s = self.clock.monotonic_s
+        self.clock.monotonic_s = lambda: monotonic_s() + asleep_s  # type: ignore[method-assign]
+        self.reprovide.time_jumped(Jump(asleep_s, 0.0))
 
     async def run_for(self, seconds: float) -> None:
         with pytest.raises(TimeoutError):
@@ -188,6 +205,173 @@ def test_what_is_no_longer_wanted_is_no_longer_announced() -> None:
         assert await node.reprovide.announce_all() == 2
 
     node.play(scene)
+
+
+def test_what_nobody_took_is_announced_again_soon_and_less_and_less_often() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.heard.deaf = {node.units[1].key}
+        node.joined.set()
+        await node.run_for(600.0)
+        assert len(node.heard.contacts) == 1
+        assert len(node.heard.units) == 3
+        failures = node.events.count("reprovide.failed")
+        assert 4 <= failures <= 6
+        await node.run_for(6 * 3600.0)
+        assert node.events.count("reprovide.failed") - failures <= 14
+
+    node.play(scene)
+
+
+def test_once_it_is_taken_it_waits_for_the_next_round() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.heard.away = True
+        node.joined.set()
+        node.loop.call_later(100.0, setattr, node.heard, "away", False)
+        await node.run_for(10 * 3600.0)
+        last_s = max(second for second, _ in node.heard.units)
+        assert REPROVIDE_RETRY_FIRST_S < last_s < 100.0 + 4 * REPROVIDE_RETRY_FIRST_S
+        assert len({key for second, key in node.heard.units if second > 100.0}) == 4
+        assert node.heard.contacts[-1] > 100.0
+
+    node.play(scene)
+
+
+def test_what_became_due_in_a_sleep_is_done_at_the_wake() -> None:
+    """Timers of the event loop stood still: there is still most of the rest to wait for."""
+    node = Holding()
+
+    async def scene() -> None:
+        node.joined.set()
+        node.loop.call_later(60.0, node.sleep, 30 * 3600.0)
+        await node.run_for(90.0)
+        assert len(node.heard.contacts) == 2
+        assert len(node.heard.units) == 8
+
+    node.play(scene)
+
+
+def test_a_short_sleep_makes_nothing_due() -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.joined.set()
+        node.loop.call_later(60.0, node.sleep, 3600.0)
+        await node.run_for(90.0)
+        assert len(node.heard.contacts) == 1
+
+    node.play(scene)
+
+
+@pytest.mark.parametrize("set_s", [-7200.0, 7200.0])
+def test_a_wall_clock_that_was_set_makes_everything_due(set_s: float) -> None:
+    node = Holding()
+
+    async def scene() -> None:
+        node.joined.set()
+        node.loop.call_later(60.0, node.clock.set_wall, set_s)
+        await node.run_for(120.0)
+        assert len(node.heard.contacts) == 2
+        old, new = node.heard.records[:4], node.heard.records[4:]
+        assert sorted(record.key for record in new) == sorted(record.key for record in old)
+        assert min(r.sequence for r in new) > max(r.sequence for r in old)
+        assert new[0].issued == pytest.approx(old[0].issued + set_s + 60, abs=60)
+
+    node.play(scene)
+
+
+def test_a_unit_that_was_kept_without_anybody_hearing_is_announced_soon() -> None:
+    """As after a put or a pin while the line was down."""
+    node = Holding()
+
+    async def scene() -> None:
+        node.joined.set()
+        await node.run_for(60.0)
+        node.heard.deaf = {node.units[2].key}
+        assert not await node.reprovide.announce(node.units[2])
+        node.heard.deaf = set()
+        heard = len(node.heard.units)
+        await node.run_for(REPROVIDE_RETRY_FIRST_S)
+        assert [key for _, key in node.heard.units[heard:]].count(node.units[2].key) >= 1
+
+    node.play(scene)
+
+
+# --- the contact record -----------------------------------------------------------------------
+
+
+def test_each_round_prolongs_the_contact_record() -> None:
+    """One that misses the next round must not be lost: the same record again would not live on."""
+    node = Holding()
+    identity, earlier = node.reprovide.identity, node.reprovide.identity.record()
+
+    async def scene() -> None:
+        await asyncio.sleep(REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER))
+        assert identity.record().sequence > earlier.sequence
+        assert identity.record() is identity.record()
+
+    node.play(scene)
+
+
+def test_a_contact_record_of_the_future_is_signed_anew_and_is_newer() -> None:
+    node = Holding()
+    identity = node.reprovide.identity
+    node.clock.skew_s = 172_800.0
+    ahead = identity.record()
+    node.clock.skew_s = 0.0
+    assert identity.record().issued == ahead.issued - 172_800
+    assert identity.record().sequence == ahead.sequence + 1
+
+
+# --- sequences --------------------------------------------------------------------------------
+
+
+def test_a_restart_with_a_clock_set_back_signs_what_is_newer() -> None:
+    table, loop = MemoryKeyValue(), VirtualLoop()
+    clock = SimClock(loop)
+
+    def life() -> tuple[Identity, KeepSequence]:
+        crypto = SimCrypto(b"node", b"node")
+        identity = Identity(crypto, clock, NodeSettings(), lambda: ())
+        return identity, KeepSequence(identity, LastSequence(table), InlineBlocking(), no_trace)
+
+    async def scene() -> None:
+        identity, duty = life()
+        await duty.begin()
+        sequence = identity.provider_record(unit(1).key).sequence
+        clock.skew_s = -86_400.0
+        identity, duty = life()  # the first crashed
+        await duty.begin()
+        again = identity.provider_record(unit(1).key).sequence
+        await duty.end()
+        identity, duty = life()  # the second stopped
+        await duty.begin()
+        assert again > sequence
+        assert identity.provider_record(unit(1).key).sequence == again + 1
+
+    run(scene(), loop)
+
+
+def test_a_disk_that_takes_no_sequence_ends_nothing() -> None:
+    events: list[str] = []
+
+    class Full(MemoryKeyValue):
+        def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
+            raise NoRoom("the disk is full")
+
+    loop = VirtualLoop()
+    identity = Identity(SimCrypto(b"n", b"n"), SimClock(loop), NodeSettings(), lambda: ())
+    duty = KeepSequence(
+        identity,
+        LastSequence(Full()),
+        InlineBlocking(),
+        lambda event, **fields: events.append(event),
+    )
+    run(duty.begin(), loop)
+    assert events == ["sequence.failed"]
 
 
 # --- what is kept and not here --------------------------------------------------------------
@@ -322,14 +506,15 @@ def contact(number: int) -> Contact:
 
 def saved_after(table: Table, seconds: float) -> list[Contact]:
     """What the next start finds, when this one ends after so long."""
-    peers = new_ledger().peers
+    peers, loop = new_ledger().peers, VirtualLoop()
+    clock = SimClock(loop)
 
     async def main() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(seconds):
-                await SavePeers(table, peers, InlineBlocking()).run()
+                await SavePeers(table, peers, InlineBlocking(), clock).run()
 
-    run(main(), VirtualLoop())
+    run(main(), loop)
     return peers.load()
 
 
@@ -356,5 +541,6 @@ def test_peers_are_saved_less_and_less_often_and_never_seldom() -> None:
 def test_an_empty_table_does_not_wipe_out_what_was_saved() -> None:
     peers = new_ledger().peers
     for size in (3, 0):
-        run(SavePeers(Table(size), peers, InlineBlocking()).save(), VirtualLoop())
+        loop = VirtualLoop()
+        run(SavePeers(Table(size), peers, InlineBlocking(), SimClock(loop)).save(), loop)
     assert len(peers.load()) == 3

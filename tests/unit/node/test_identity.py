@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import DhtKey
+from dhtstore.net.ports import OnJump
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
+from dhtstore.tasks import Supervisor
 from simulations.world.ports.crypto import SimCrypto
 
 KEY = DhtKey(bytes(20))
@@ -27,6 +29,9 @@ class Moving:
 
     def unix_s(self) -> float:
         return self.unix
+
+    def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
+        """Nobody watches."""
 
 
 def test_the_contact_record_stays_while_nothing_changes() -> None:

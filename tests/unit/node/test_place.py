@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace as change
 
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.model.identity import NodeId, distance
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
@@ -207,7 +208,8 @@ def test_cancelled_it_gives_back_what_was_reserved_and_what_is_reserved_later(
 def test_records_of_all_copies_are_published_together() -> None:
     async def scene(cast: Cast) -> None:
         _, copies = await cast.place(2)
-        assert await cast.placer.publish(cast.unit, copies) == 1
+        published = await cast.placer.publish(cast.unit, copies)
+        assert published == [Published(1, {})] * 2
         records = cast.directory.provided
         assert {record.signer for record, _ in records} == {
             holder.identity.public_key for holder in cast.holders[:2]

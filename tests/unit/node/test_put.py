@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 import pytest
 
 from dhtstore.content.dag.local import local_units
-from dhtstore.errors import NoRoom, QuorumNotReached, Unreachable, UsageError
+from dhtstore.dht.core.record_rules import Published
+from dhtstore.errors import NoRoom, NotAnnounced, QuorumNotReached, UsageError
 from dhtstore.model.identity import format_node
+from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.put import PutOutcome, Uploader
 from dhtstore.node.flows.staging import Staging
+from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB
 from dhtstore.replication.ranking import Stage
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.trace import no_trace
+from simulations.world.ports.clock import SimClock
 from tests.unit.node.copies_world import (
     STORAGE,
     Directory,
@@ -49,6 +53,7 @@ class Cast:
     uploader: Uploader
     holders: list[ScriptedHolder]
     directory: Directory
+    again: list[Unit]  # to be announced again soon
     progress: list[Progress] = field(default_factory=list)
 
     @property
@@ -84,7 +89,7 @@ def stage(
         peer = await world.peer("uploader")
         holders = [await add_holder(world, f"holder {number}") for number in range(2)]
         others = [contact_of(each) for each in world.peers[1:]]
-        directory = Directory([others], others)
+        directory, again = Directory([others], others), list[Unit]()
         disk, ledger = disk_of(peer, capacity_bytes), new_ledger()
         uploader = Uploader(
             identity_of(peer, settings),
@@ -94,8 +99,9 @@ def stage(
             Staging(disk, ledger.pins, no_trace, keeps_all=settings.storage),
             settings,
             peer.clock,
+            again.append,
         )
-        await scene(Cast(peer, uploader, holders, directory))
+        await scene(Cast(peer, uploader, holders, directory, again))
 
     play(whole)
 
@@ -191,12 +197,76 @@ def test_fewer_copies_than_asked_for_is_an_error_that_brings_the_result() -> Non
     stage(scene)
 
 
+def test_a_record_that_is_refused_costs_only_its_own_copy() -> None:
+    async def scene(cast: Cast) -> None:
+        late, full = (holder.identity for holder in cast.holders)
+        cast.directory.refuses = {
+            late.public_key: Published(0, {"out of time": 20}),
+            full.public_key: Published(0, {"full": 20}),
+        }
+        result = await cast.put(min_acks=2)
+        assert result.copies == 2
+        assert {receipt.public_key for receipt in result.receipts} == {
+            cast.uploader.identity.public_key,
+            full.public_key,
+        }
+        assert result.causes == {
+            format_node(late.node): "no index node keeps its record: out of time (20 nodes)",
+            format_node(full.node): "no index node keeps its record: full (20 nodes)",
+        }
+        stages = {report.node: report.stage for report in result.reports}
+        assert (stages[late.node], stages[full.node]) == (Stage.FAILED, Stage.HELD)
+        assert cast.again == []
+
+    stage(scene)
+
+
+def test_a_node_whose_own_record_is_refused_is_no_copy() -> None:
+    """As where its clock is 20 minutes ahead of everybody's."""
+
+    async def scene(cast: Cast) -> None:
+        own = cast.uploader.identity
+        cast.directory.refuses = {own.public_key: Published(0, {"out of time": 20})}
+        result = await cast.put(min_acks=1)
+        assert result.copies == 2
+        assert "out of time" in result.causes[format_node(own.node)]
+        assert [unit.roots for unit in cast.again] == [(result.cid,)]
+
+    stage(scene)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "told"),
+    [(172_800, "its clock is 2 days ahead"), (-172_800, "its clock is 2 days behind")],
+)
+def test_a_holder_whose_clock_is_days_off_is_no_copy_and_its_cause_says_so(
+    ahead_s: float, told: str
+) -> None:
+    async def scene(cast: Cast) -> None:
+        off, right = cast.holders
+        clock = SimClock(cast.peer.world.loop, ahead_s)
+        off.identity = Identity(
+            cast.peer.world.peers[1].crypto, clock, STORAGE, off.identity.addresses
+        )
+        result = await cast.put(min_acks=2)
+        assert result.copies == 2
+        assert result.causes == {format_node(off.identity.node): told}
+        signers = {record.signer for record, _ in cast.directory.provided}
+        assert signers == {cast.uploader.identity.public_key, right.identity.public_key}
+
+    stage(scene)
+
+
 def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
     async def scene(cast: Cast) -> None:
         cast.directory.takes_records = False
-        with pytest.raises(Unreachable, match="put it again"):
+        with pytest.raises(NotAnnounced, match="no node took the records") as caught:
             await cast.put()
-        assert len(cast.ledger.puts.list()) == 1
+        assert isinstance(caught.value.partial, PutOutcome)
+        [record] = cast.ledger.puts.list()
+        assert caught.value.partial.cid == record.cid
+        assert caught.value.partial.copies == 3
+        assert [unit.roots for unit in cast.again] == [(record.cid,)]
 
     stage(scene)
 

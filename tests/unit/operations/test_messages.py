@@ -8,6 +8,7 @@ import pytest
 from dhtstore import errors
 from dhtstore.errors import (
     DhtstoreError,
+    NotAnnounced,
     NotFound,
     NotRunning,
     PeerRefused,
@@ -175,6 +176,9 @@ def test_fields_cross() -> None:
     assert isinstance(quorum, QuorumNotReached)
     assert (quorum.copies, quorum.wanted, quorum.min_acks) == (1, 3, 2)
     assert quorum.partial == RESULT
+    untold = crossed(NotAnnounced("nobody knows", partial=RESULT))
+    assert isinstance(untold, NotAnnounced)
+    assert untold.partial == RESULT
     refused = crossed(PeerRefused("full", "no room"))
     assert isinstance(refused, PeerRefused)
     assert (refused.code, str(refused)) == ("full", "no room")

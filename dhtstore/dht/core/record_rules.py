@@ -1,0 +1,85 @@
+"""Which records may be kept, whoever signed them: their form and their time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import (
+    ADDRESSES_PER_TICKET_MAX,
+    DOMAIN_LABEL_MAX_BYTES,
+    NODE_ID_BYTES,
+    PUBLIC_KEY_BYTES,
+    RECORD_FUTURE_SKEW_MAX_S,
+    SIGNATURE_BYTES,
+)
+
+_IP_LITERAL_MAX_CHARS: Final = 45
+_SEQUENCE_MAX: Final = 2**63
+
+
+class Verdict(Enum):
+    """What became of a record; the value travels in the answer."""
+
+    KEPT = "kept"
+    HELD_NEWER = "held newer"
+    MALFORMED = "malformed"
+    OUT_OF_TIME = "out of time"
+    FULL = "full"
+    BAD_SIGNATURE = "bad signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of one record at the index nodes: how many hold it now, or a newer one of the
+    same signer; and why others do not, verdict -> how many."""
+
+    holders: int
+    refusals: Mapping[str, int]
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether its time is why nobody holds it."""
+        return not self.holders and Verdict.OUT_OF_TIME.value in self.refusals
+
+    @property
+    def why_not(self) -> str:
+        """What the index nodes said that do not hold it; "" if they said nothing."""
+        return ", ".join(f"{verdict} ({count} nodes)" for verdict, count in self.refusals.items())
+
+
+def lifetime_s(record: ProviderRecord | ContactRecord) -> int:
+    """How long it wants to be kept."""
+    return record.expires - record.issued
+
+
+def in_time(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
+    """Not issued far ahead of us, not expired, and not meant to outlive ``ttl_max_s``."""
+    life_s = lifetime_s(record)
+    not_ahead = record.issued <= unix_s + RECORD_FUTURE_SKEW_MAX_S
+    return 0 < life_s <= ttl_max_s and not_ahead and record.expires > unix_s
+
+
+def _well_signed_form(record: ProviderRecord | ContactRecord) -> bool:
+    sizes = len(record.public_key) == PUBLIC_KEY_BYTES and len(record.signature) == SIGNATURE_BYTES
+    return sizes and 0 <= record.sequence < _SEQUENCE_MAX and record.issued >= 0
+
+
+def provider_form(record: ProviderRecord) -> bool:
+    """Whether all fields of a provider record are within their limits."""
+    return _well_signed_form(record) and len(record.key) == NODE_ID_BYTES
+
+
+def contact_form(record: ContactRecord) -> bool:
+    """Whether all fields of a contact record are within their limits."""
+    if not _well_signed_form(record) or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
+        return False
+    if len(record.domain.encode(errors="replace")) > DOMAIN_LABEL_MAX_BYTES:
+        return False
+    if not 0 <= record.capacity_bytes < _SEQUENCE_MAX:
+        return False
+    return all(len(h) <= _IP_LITERAL_MAX_CHARS and 0 < p < 65536 for h, p in record.addresses)

@@ -1,0 +1,51 @@
+"""Write down which sequence numbers were given, so that the next start gives none of them again,
+wherever its clock stands then."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.net.ports import Blocking
+from dhtstore.node.identity import Identity
+from dhtstore.params import SEQUENCES_RESERVED
+from dhtstore.store.ledger.sequence import LastSequence
+from dhtstore.trace import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSequence:
+    """A disk that takes no write costs only what it is for: the trace tells, the node goes on."""
+
+    identity: Identity
+    row: LastSequence
+    blocking: Blocking
+    tracer: Tracer
+
+    async def begin(self) -> None:
+        """Go on above what earlier lives of this node gave."""
+        self.identity.sequences.used(await self.blocking.run(self.row.load))
+        await self._reserve()
+
+    async def run(self) -> None:
+        """Forever."""
+        while True:
+            await asyncio.sleep(SEQUENCES_RESERVED / 4)  # in seconds, which numbers are too
+            await self._reserve()
+
+    async def end(self) -> None:
+        """What was not given is free again; nothing, unless it began."""
+        if self.identity.sequences.reserved:
+            await self._save(self.identity.sequences.give_back())
+
+    async def _reserve(self) -> None:
+        reserved = self.identity.sequences.reserve(self.identity.now_unix_s())
+        if reserved is not None:
+            await self._save(reserved)
+
+    async def _save(self, reserved: int) -> None:
+        try:
+            await self.blocking.run(self.row.save, reserved)
+        except DhtstoreError as error:
+            self.tracer("sequence.failed", error=str(error))
