@@ -109,7 +109,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("records",),
     ),
     "dhtstore.node": (
-        ("ports",),
+        ("ports", "warnings"),
         ("links",),
         ("identity", "context"),
         ("fetching",),
@@ -140,7 +140,9 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),
     ),
-    "dhtstore.node.duties": (("keep_sequence", "reprovide", "save_peers", "stocktaking"),),
+    "dhtstore.node.duties": (
+        ("keep_sequence", "lasting", "reprovide", "save_peers", "stocktaking"),
+    ),
     "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
     "dhtstore.cli": (
         ("exits",),

@@ -17,6 +17,8 @@ from dhtstore.net.local.server import LocalServer
 from dhtstore.node.control import handler
 from dhtstore.node.flows.join import Joined, LearnSeed, Trust
 from dhtstore.node.node import Node
+from dhtstore.node.views.status import look_for_room
+from dhtstore.node.warnings import Warnings
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.places import free_bytes, temporary_home
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
@@ -52,13 +54,17 @@ async def hosted(
         node = await start_node(home, home, settings)
         local = LocalServer(home.socket_path, handler(node))
         try:
-            joined = await node.join(seeds, trust_in(home, learn_seed))
+            await look_for_room(node.disk, node.warnings)
+            joined = await node.join(seeds, trust_in(home, learn_seed, node.warnings))
             await local.open(node.duties)
-            keep_settings(home, settings)
+            with node.warnings.tolerated("settings", "the settings cannot be written down"):
+                keep_settings(home, settings)
             yield Hosted(node, joined)
         finally:
-            await local.close()
-            await node.stop()
+            try:
+                await local.close()
+            finally:
+                await node.stop()
 
 
 @asynccontextmanager
@@ -81,17 +87,19 @@ async def visiting(
     with temporary_home() as home:
         node = await start_node(home, owner_home, settings, ephemeral=True)
         try:
-            joined = await _joined(node, seeds, trust_in(owner_home, learn_seed), timeout_s)
+            trust = trust_in(owner_home, learn_seed, node.warnings)
+            joined = await _joined(node, seeds, trust, timeout_s)
             yield Hosted(node, joined)
         finally:
             await node.stop()
 
 
-def trust_in(home: Home, learn_seed: LearnSeed) -> Trust:
+def trust_in(home: Home, learn_seed: LearnSeed, warnings: Warnings) -> Trust:
     """The keys of seeds that ``home`` knows; new ones are written there and told."""
 
     def learn(seed: str, key: PublicKey) -> None:
-        home.save_trusted_seeds({**home.trusted_seeds(), seed: key})
+        with warnings.tolerated("seeds", f"the key of {seed} cannot be written down"):
+            home.save_trusted_seeds({**home.trusted_seeds(), seed: key})
         learn_seed(seed, key)
 
     return Trust(home.trusted_seeds(), learn)

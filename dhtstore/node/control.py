@@ -321,6 +321,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.identity,
         node.dht,
         node.completeness,
+        node.warnings,
         capacity_bytes=node.settings.capacity_bytes,
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
     )

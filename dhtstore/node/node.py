@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
@@ -19,6 +20,7 @@ from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.keep_sequence import KeepSequence
+from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
@@ -31,6 +33,7 @@ from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import GetBlocks
@@ -49,8 +52,9 @@ class Node:
         self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.warnings = Warnings(ports.tracer)
         self.staging = Staging(
-            self.disk, self.ledger.pins, ports.tracer, keeps_all=settings.storage
+            self.disk, self.ledger.pins, ports.tracer, self.warnings, keeps_all=settings.storage
         )
         self.joined = asyncio.Event()
         self.blocks = BlockServer(self.disk)
@@ -97,7 +101,9 @@ class Node:
         self._keep_sequence = KeepSequence(
             self.identity, self.ledger.sequence, ports.blocking, ports.tracer
         )
-        self._save_peers = SavePeers(self.dht, self.ledger.peers, ports.blocking, ports.clock)
+        self._save_peers = SavePeers(
+            self.dht, self.ledger.peers, ports.blocking, ports.clock, self.warnings
+        )
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
@@ -108,7 +114,8 @@ class Node:
         self.ports.clock.watch(self._time_jumped, self.duties)
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
-            self.duties.spawn_duty(self.reprovide.run(), "reprovide")
+            reproviding = lasting("reprovide", self.reprovide.run, self.warnings, self.ports.clock)
+            self.duties.spawn_duty(reproviding, "reprovide")
             self.supervisor.spawn(
                 Stocktaking(self.identity, self.completeness).run(), "stocktaking"
             )
@@ -146,16 +153,19 @@ class Node:
         return Pinning(self.disk, self.ledger.pins, self.staging, self.reprovide.announce)
 
     async def stop(self) -> None:
-        """Stop serving, end every task and close the stores."""
-        await self.duties.close()
-        await self.supervisor.close()
-        await self.links.close()
-        await self.save_peers()
-        await self.dht.stop()
-        await self._keep_sequence.end()
-        for close in (self.ports.store.close, self.ports.ledger.close):
-            await self.ports.blocking.run(close)
-        await self.ports.blocking.close()
+        """Stop serving, end every task and close the stores.  Each step is taken, whatever those
+        before it raised; the last error is raised then."""
+        blocking = self.ports.blocking
+        async with AsyncExitStack() as steps:  # taken from the last to the first
+            steps.push_async_callback(blocking.close)
+            steps.push_async_callback(blocking.run, self.ports.ledger.close)
+            steps.push_async_callback(blocking.run, self.ports.store.close)
+            steps.push_async_callback(self._keep_sequence.end)
+            steps.push_async_callback(self.dht.stop)
+            steps.push_async_callback(self.save_peers)
+            steps.push_async_callback(self.links.close)
+            steps.push_async_callback(self.supervisor.close)
+            steps.push_async_callback(self.duties.close)
 
     def _time_jumped(self, jump: Jump) -> None:
         """The machine was asleep or its wall clock was set: what is due now is done now."""

@@ -30,7 +30,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``uptime`` in seconds; ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
-    is what the last ``verify`` found."""
+    is what the last ``verify`` found.  ``warnings`` say what is wrong around the node."""
 
     node: str
     network: str
@@ -45,6 +45,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     records: int
     incomplete_units: int = 0
     damaged_blocks: int = 0
+    warnings: list[str] = []
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):

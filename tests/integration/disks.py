@@ -11,11 +11,12 @@ import pytest
 
 
 class SmallDisk:
-    """A tmpfs of 4 MiB at ``path``; mounting needs root."""
+    """A tmpfs of 4 MiB in ``directory``; mounting needs root."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(path)]
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "small"
+        self.path.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(self.path)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("this user may not mount a tmpfs")
 

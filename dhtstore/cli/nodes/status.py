@@ -20,7 +20,7 @@ def status(common: Common, cid: Annotated[str, typer.Argument(metavar="[CID]")] 
 
 def _show_node(common: Common) -> None:
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
+    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json, say
     from dhtstore.config import format_size
     from dhtstore.operations.nodes import DescribeNode
 
@@ -29,7 +29,11 @@ def _show_node(common: Common) -> None:
         print_json(told)
         return
     sizes = {"capacity": format_size(told.capacity), "used": format_size(told.used)}
-    print_fields({**fields_of(told), **sizes, "uptime": f"{told.uptime:.0f} s"})
+    fields = {**fields_of(told), **sizes, "uptime": f"{told.uptime:.0f} s"}
+    del fields["warnings"]
+    print_fields(fields)
+    for warning in told.warnings:
+        say(common, f"warning: {warning}")
 
 
 def _show_root(common: Common, cid: str) -> None:

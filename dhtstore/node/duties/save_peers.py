@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dhtstore.net.ports import Blocking, Clock
+from dhtstore.node.warnings import Warnings
 from dhtstore.params import PEERS_SAVE_FIRST_S, PEERS_SAVE_INTERVAL_S
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.tasks import Alarm
@@ -25,6 +26,7 @@ class SavePeers:
     peers: Peers
     blocking: Blocking
     clock: Clock
+    warnings: Warnings
     alarm: Alarm = field(default_factory=Alarm)
 
     async def run(self) -> None:
@@ -45,7 +47,10 @@ class SavePeers:
         self.alarm.ring()
 
     async def save(self) -> None:
-        """Nothing is written while nobody is known: what was saved before may still help."""
+        """Nothing is written while nobody is known: what was saved before may still help.  A disk
+        that takes it not is told; the next time is soon enough."""
         known = self.table.packed_contacts()
-        if known:
+        if not known:
+            return
+        with self.warnings.tolerated("save-peers", "known peers cannot be written down"):
             await self.blocking.run(self.peers.save, known)

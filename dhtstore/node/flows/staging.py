@@ -11,6 +11,7 @@ import asyncio
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.node.context import Disk
+from dhtstore.node.warnings import Warnings
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.trace import Tracer
 
@@ -21,9 +22,12 @@ class Staging:
     """``async with`` around each put; the last one out cleans up, and whoever comes meanwhile
     waits, so that nothing is dropped under a put that has begun."""
 
-    def __init__(self, disk: Disk, pins: Pins, tracer: Tracer, *, keeps_all: bool) -> None:
+    def __init__(
+        self, disk: Disk, pins: Pins, tracer: Tracer, warnings: Warnings, *, keeps_all: bool
+    ) -> None:
         """``keeps_all`` on a storage node: there a put's own copy is one that was asked for."""
         self._disk, self._pins, self._tracer, self._keeps_all = disk, pins, tracer, keeps_all
+        self._warnings = warnings
         self._puts = 0
         self._dropping = asyncio.Lock()
 
@@ -37,7 +41,8 @@ class Staging:
             return
         async with self._dropping:
             if self._puts == 0:
-                await self._disk.blocking.run(self._drop)
+                with self._warnings.tolerated("staging", "what was staged cannot be dropped"):
+                    await self._disk.blocking.run(self._drop)
 
     def _drop(self) -> None:
         """Nothing is dropped while a pinned root is damaged: what lies below the damage cannot

@@ -11,7 +11,10 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.spelling import unit_text
+from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES
+from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.puts import Puts
 
 
@@ -21,12 +24,14 @@ async def node_status(
     identity: Identity,
     dht: DhtService,
     completeness: Completeness,
+    warnings: Warnings,
     *,
     capacity_bytes: int,
     uptime_s: float,
 ) -> NodeStatus:
     """What this node holds and whom it knows."""
     run, contacts = disk.blocking.run, dht.contacts()
+    await look_for_room(disk, warnings)
     return NodeStatus(
         node=format_node(identity.node),
         network=identity.network.name,
@@ -41,7 +46,18 @@ async def node_status(
         records=dht.records_held,
         incomplete_units=completeness.incomplete,
         damaged_blocks=await run(ledger.damage.count),
+        warnings=warnings.texts,
     )
+
+
+async def look_for_room(disk: Disk, warnings: Warnings) -> None:
+    """Warn while not one more block can be stored."""
+    with warnings.tolerated("room", "nothing can be stored here, what is held is served"):
+        await disk.blocking.run(_take_and_give_back, disk.store)
+
+
+def _take_and_give_back(store: BlockStore) -> None:
+    store.reserve(BLOCK_SIZE_MAX_BYTES).release()
 
 
 async def root_status(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.errors import IntegrityFailure, RemoteProtocolError
+from dhtstore.errors import HomeUnusable, IntegrityFailure, RemoteProtocolError
 from dhtstore.model.contact import Contact
 from dhtstore.params import K
 from dhtstore.store.ledger.contract import KeyValue
@@ -17,7 +17,8 @@ _PEERS_MAX = 160 * K  # a full routing table: k contacts in each of 160 buckets
 
 
 class Peers:
-    """A hint only: what was written by another version or damaged is dropped with a trace."""
+    """A hint only: what was written by another version, is damaged or cannot be read is done
+    without, with a trace."""
 
     def __init__(self, table: KeyValue, trace: Tracer = no_trace) -> None:
         self._table = table
@@ -28,7 +29,11 @@ class Peers:
         self._table.write([(_KEY, encode(packed[:_PEERS_MAX]))])
 
     def load(self) -> list[Contact]:
-        raw = self._table.get(_KEY)
+        try:
+            raw = self._table.get(_KEY)
+        except HomeUnusable as error:
+            self._trace("peers.failed", reason=str(error))
+            return []
         if raw is None:
             return []
         try:

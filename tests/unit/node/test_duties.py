@@ -29,6 +29,7 @@ from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import (
     PEERS_SAVE_FIRST_S,
@@ -512,7 +513,7 @@ def saved_after(table: Table, seconds: float) -> list[Contact]:
     async def main() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(seconds):
-                await SavePeers(table, peers, InlineBlocking(), clock).run()
+                await SavePeers(table, peers, InlineBlocking(), clock, Warnings()).run()
 
     run(main(), loop)
     return peers.load()
@@ -542,5 +543,6 @@ def test_an_empty_table_does_not_wipe_out_what_was_saved() -> None:
     peers = new_ledger().peers
     for size in (3, 0):
         loop = VirtualLoop()
-        run(SavePeers(Table(size), peers, InlineBlocking(), SimClock(loop)).save(), loop)
+        saving = SavePeers(Table(size), peers, InlineBlocking(), SimClock(loop), Warnings())
+        run(saving.save(), loop)
     assert len(peers.load()) == 3

@@ -19,6 +19,7 @@ from dhtstore.node.flows.put import PutOutcome, Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB
 from dhtstore.replication.ranking import Stage
@@ -96,7 +97,7 @@ def stage(
             disk,
             ledger,
             placer_of(peer, directory, settings),
-            Staging(disk, ledger.pins, no_trace, keeps_all=settings.storage),
+            Staging(disk, ledger.pins, no_trace, Warnings(), keeps_all=settings.storage),
             settings,
             peer.clock,
             again.append,

@@ -1,0 +1,126 @@
+"""Nodes whose disks fail them go on with what needs no writing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from dhtstore.errors import HomeUnusable, NoRoom
+from dhtstore.node.views.status import node_status
+from dhtstore.operations.nodes import NodeStatus
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.memory import MemoryKeyValue
+from simulations.events.users import get_bytes, put_bytes
+from tests.simulation.harness import Lab, tell
+
+CONTENT = bytes(range(256)) * 9000
+DAY_S = 86_400.0
+
+
+class FailingLedger(MemoryKeyValue):
+    """Takes no writes while ``full``, and can not even be read while ``broken``."""
+
+    __slots__ = ("broken", "full")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = self.broken = False
+
+    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
+        if self.full:
+            raise NoRoom("no room on the disk for the ledger")
+        super().write(puts, deletes)
+
+    def scan(
+        self, prefix: bytes, *, after: bytes | None = None, limit: int = 64
+    ) -> list[tuple[bytes, bytes]]:
+        if self.broken:
+            raise HomeUnusable("cannot read the ledger: disk I/O error")
+        return super().scan(prefix, after=after, limit=limit)
+
+    def close(self) -> None:
+        if self.broken:
+            raise HomeUnusable("cannot close the ledger: disk I/O error")
+        super().close()
+
+
+async def status_of(lab: Lab, at: int) -> NodeStatus:
+    node = lab.nodes[at]
+    return await node_status(
+        node.disk,
+        node.ledger,
+        node.identity,
+        node.dht,
+        node.completeness,
+        node.warnings,
+        capacity_bytes=node.settings.capacity_bytes,
+        uptime_s=0,
+    )
+
+
+def test_a_full_disk_ends_no_node_and_keeps_it_from_nothing_but_writing() -> None:
+    async def story(lab: Lab) -> None:
+        ledger, store = FailingLedger(), FaultyBlockStore(MemoryBlockStore(10**9))
+        node = await lab.add(ledger=ledger, store=store)
+        await lab.grow(3)
+        result = await put_bytes(node, CONTENT, replicas=1)
+        ledger.full = True
+        store.fill_disk()
+        await asyncio.sleep(2 * DAY_S)
+        assert not node.failed.done()
+        assert await get_bytes(lab.nodes[-1], result.cid) == CONTENT
+        with pytest.raises(NoRoom):
+            await put_bytes(node, CONTENT + b"more")
+        elsewhere = await put_bytes(lab.nodes[-1], CONTENT + b"more")
+        assert all(receipt.signer != node.public_key for receipt in elsewhere.receipts)
+        told = await status_of(lab, 0)
+        assert "cannot be written down" in told.warnings[0]
+        assert "nothing can be stored here" in told.warnings[1]
+
+        ledger.full = False
+        store.free_disk()
+        await asyncio.sleep(DAY_S)
+        assert (await status_of(lab, 0)).warnings == []
+        await put_bytes(node, CONTENT + b"more")
+
+    tell(story)
+
+
+def test_a_ledger_that_cannot_be_read_interrupts_announcing_and_ends_nothing() -> None:
+    async def story(lab: Lab) -> None:
+        ledger = FailingLedger()
+        node = await lab.add(ledger=ledger)
+        await lab.grow(3)
+        result = await put_bytes(node, CONTENT, replicas=1)
+        ledger.broken = True
+        await asyncio.sleep(2 * DAY_S)
+        assert not node.failed.done()
+        assert node.warnings.texts == [
+            "reprovide is interrupted: cannot read the ledger: disk I/O error"
+        ]
+        ledger.broken = False
+        await asyncio.sleep(1000)
+        assert node.warnings.texts == []
+        assert await get_bytes(lab.nodes[-1], result.cid) == CONTENT
+
+    tell(story)
+
+
+def test_a_node_that_stops_on_a_broken_disk_closes_all_the_same() -> None:
+    async def story(lab: Lab) -> None:
+        ledger = FailingLedger()
+        node = await lab.add(ledger=ledger)
+        other = await lab.add()
+        ledger.broken = ledger.full = True
+        with pytest.raises(HomeUnusable):
+            await node.stop()
+        assert len(node.duties) == len(node.supervisor) == 0
+        assert node.links.open_links() == []
+        lab.nodes.remove(node)
+        await other.stop()
+        lab.nodes.remove(other)
+
+    tell(story)
