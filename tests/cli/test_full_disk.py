@@ -34,7 +34,7 @@ def test_a_node_serves_warns_stops_and_starts_on_a_full_disk(
     refused = first.run("put", "-", stdin=MORE)
     assert refused.code == 8
     assert "Traceback" not in refused.err
-    assert "nothing can be stored here" in first.run("status").err
+    assert "no room here for one block more" in first.run("status").err
     stopped = first.stop()
     assert stopped.code == 0
     assert "Traceback" not in stopped.err
@@ -44,7 +44,7 @@ def test_a_node_serves_warns_stops_and_starts_on_a_full_disk(
     assert again.run("cat", cid).out == DATA
     assert again.run("put", "-", stdin=MORE).code == 8
     (warning,) = again.run("status", "--json").json["warnings"]
-    assert "nothing can be stored here" in warning
+    assert "no room here for one block more" in warning
     got = run("get", "--seed", again.ticket, "--network", "tests", cid, "-o", out)
     assert got.code == 0, got.err
     assert out.read_bytes() == DATA

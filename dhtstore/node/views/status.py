@@ -52,7 +52,7 @@ async def node_status(
 
 async def look_for_room(disk: Disk, warnings: Warnings) -> None:
     """Warn while not one more block can be stored."""
-    with warnings.tolerated("room", "nothing can be stored here, what is held is served"):
+    with warnings.tolerated("room", "no room here for one block more, what is held is served"):
         await disk.blocking.run(_take_and_give_back, disk.store)
 
 

@@ -78,7 +78,7 @@ def test_a_full_disk_ends_no_node_and_keeps_it_from_nothing_but_writing() -> Non
         assert all(receipt.signer != node.public_key for receipt in elsewhere.receipts)
         told = await status_of(lab, 0)
         assert "cannot be written down" in told.warnings[0]
-        assert "nothing can be stored here" in told.warnings[1]
+        assert "no room here for one block more" in told.warnings[1]
 
         ledger.full = False
         store.free_disk()
