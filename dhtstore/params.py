@@ -157,7 +157,7 @@ OFFERS_PER_PEER_MAX: Final = 8
 OFFERS_ROOM_DIVISOR: Final = 2  # offers cost nothing: half of what is free stays out of reach
 PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
 PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
-PROVIDERS_ASKED: Final = 8  # holders a get uses at once
+PROVIDERS_ASKED: Final = 8  # holders that one search of a get dials
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S

@@ -14,7 +14,12 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.search import Finds
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
-from dhtstore.params import DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S, PROVIDERS_ASKED
+from dhtstore.params import (
+    DIAL_TIMEOUT_S,
+    LOOKUP_TIMEOUT_S,
+    PROVIDERS_ASKED,
+    PROVIDERS_PER_KEY_MAX,
+)
 from dhtstore.tasks import Supervisor, all_ended
 
 
@@ -31,20 +36,19 @@ class ProviderLookups(Protocol):
 
 
 class DhtSearch:
-    """The searches of one command.  ``own_key`` is passed over: what we hold we read ourselves;
-    who is ``unreached`` is dialled again only for want of others."""
+    """The searches of one command.  ``own_key`` is passed over: what we hold we read ourselves."""
 
     def __init__(self, dht: ProviderLookups, links: Links, own_key: PublicKey) -> None:
         self.dht, self.links, self.own_key = dht, links, own_key
-        self.unreached: dict[PublicKey, None] = {}
 
     async def search(self, unit: Unit, finds: Finds) -> None:
-        """Dial PROVIDERS_ASKED of those that the lookup names."""
+        """Dial PROVIDERS_ASKED of those that the lookup names, first of all those that had no
+        chance before: so many are asked for that some of them are left."""
         dials = _Dials(self, finds)
         try:
             found = await self.dht.find_providers(
                 unit.key,
-                wanted=PROVIDERS_ASKED + len(self.unreached),
+                wanted=min(PROVIDERS_PER_KEY_MAX, PROVIDERS_ASKED + len(finds.tried)),
                 timeout_s=LOOKUP_TIMEOUT_S,
                 on_provider=dials.named,
             )
@@ -68,16 +72,18 @@ class _Dials:
     def named(self, provider: Provider) -> None:
         """Dial a provider that the lookup has just named."""
         key = provider.record.signer
-        if key in self._search.unreached:
+        if key == self._search.own_key or key in self._finds.banned:
+            return
+        if key in self._finds.tried:
             self._postponed.append(provider)
-        elif key != self._search.own_key:
+        else:
             self._enter(provider)
 
     async def finish(self, providers: Sequence[Provider]) -> None:
         """The lookup is over and found these: wait for what comes of the dials."""
         self._newest = {provider.record.signer: provider for provider in providers}
         self._lookup_over.set()
-        for provider in self._postponed:
+        for provider in sorted(self._postponed, key=self._gave_nothing):
             self._enter(provider)
         await all_ended(self._dials)
         for dial in self._dials:
@@ -86,6 +92,9 @@ class _Dials:
     async def close(self) -> None:
         """Wait for nobody any more."""
         await self._tasks.close()
+
+    def _gave_nothing(self, provider: Provider) -> bool:
+        return not self._finds.gave(provider.record.signer)
 
     def _enter(self, provider: Provider) -> None:
         if len(self._dials) < PROVIDERS_ASKED:
@@ -96,7 +105,6 @@ class _Dials:
         try:
             link = await self._link(provider)
         except DhtstoreError as error:
-            self._search.unreached[key] = None
             self._finds.unreached(key, str(error))
         else:
             self._finds.connected(link)

@@ -12,7 +12,7 @@ from dhtstore.node.fetching.report import HolderAccount
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.links.link import Link
 from dhtstore.operations.content import HolderShare
-from dhtstore.params import LOOKUPS_PER_UNIT_MAX
+from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from dhtstore.tasks import Supervisor
 
 
@@ -22,7 +22,8 @@ class UnitHolders:
 
     unit: Unit
     keys: dict[PublicKey, None] = field(default_factory=dict)  # that have a link
-    anybody: bool = False  # whether a holder was ever named, reached or not
+    found: dict[PublicKey, None] = field(default_factory=dict)  # ever, reached or not
+    news: bool = False  # whether the last search found somebody that none had found before
     searching: bool = False
     searches: int = 0  # since the last block of this unit
     extent: str = ""  # how far the last search can be believed, if it found nobody
@@ -30,8 +31,10 @@ class UnitHolders:
 
     @property
     def exhausted(self) -> bool:
-        """Whether another search would find nobody else."""
-        return self.searches >= LOOKUPS_PER_UNIT_MAX
+        """Whether there were enough searches: while they find others, those are asked too, up to
+        as many as index nodes keep."""
+        more = self.news and len(self.found) < PROVIDERS_PER_KEY_MAX
+        return self.searches >= LOOKUPS_PER_UNIT_MAX and not more
 
 
 class HoldersListener(Protocol):
@@ -123,17 +126,22 @@ class Holders:
             raise self._failure
 
     async def _run_search(self, known: UnitHolders) -> None:
-        finds = _Finds(self, known)
-        known.unreachable = ""
+        finds = _Finds(self, known, self._tried(known))
+        known.unreachable, known.news = "", False
         try:
             await self._search.search(known.unit, finds)
         except Unreachable as error:
             known.unreachable = str(error)
         known.searching = False
+        known.news = finds.news
         if not finds.anybody:
             known.searches = LOOKUPS_PER_UNIT_MAX
         if self.listener is not None:
             self.listener.search_ended()
+
+    def _tried(self, known: UnitHolders) -> dict[PublicKey, None]:
+        hopeless = [key for key, account in self._accounts.items() if account.hopeless]
+        return {**known.found, **self.banned, **dict.fromkeys(hopeless)}
 
     def _search_failed(self, name: str, error: BaseException) -> None:
         self._failure = self._failure or error
@@ -181,16 +189,30 @@ class _Finds:
 
     holders: Holders
     known: UnitHolders
+    tried: dict[PublicKey, None]
     anybody: bool = False
+    news: bool = False
+
+    @property
+    def banned(self) -> dict[PublicKey, None]:
+        return self.holders.banned
+
+    def gave(self, key: PublicKey) -> bool:
+        return self.holders.account(key).delivered > 0
 
     def connected(self, link: Link) -> None:
-        self.anybody = self.known.anybody = True
+        self._found(link.public_key)
         self.holders.add(link, self.known)
 
     def unreached(self, key: PublicKey, why: str) -> None:
-        self.anybody = self.known.anybody = True
+        self._found(key)
         account = self.holders.account(key)
         account.unreached = account.failed = why
+
+    def _found(self, key: PublicKey) -> None:
+        self.anybody = True
+        self.news = self.news or key not in self.tried
+        self.known.found[key] = None
 
     def searched(self, extent: str) -> None:
         self.known.extent = extent

@@ -22,6 +22,11 @@ class HolderAccount:
     refused: str = ""
     failed: str = ""
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether it never let us in, or turned us down then."""
+        return bool(self.refused) or (bool(self.unreached) and not self.connected)
+
     def share(self) -> HolderShare:
         """As it stands now."""
         return HolderShare(

@@ -140,9 +140,9 @@ class Requests:
     def _give_up(self, sequence: int, known: UnitHolders) -> NoReturn:
         cid = self._wants[sequence].cid
         error: DhtstoreError
-        if not known.anybody and known.unreachable:
+        if not known.found and known.unreachable:
             error = Unreachable(f"cannot tell who provides {cid}: {known.unreachable}")
-        elif not known.anybody:
+        elif not known.found:
             extent = f" ({known.extent})" if known.extent else ""
             error = NotFound(f"nobody provides {cid}{extent}")
         elif self._holders.banned:

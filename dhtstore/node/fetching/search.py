@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,19 @@ from dhtstore.node.links.link import Link
 
 
 class Finds(Protocol):
-    """Takes what a search finds, as soon as it does."""
+    """Takes what a search finds, as soon as it does, and tells what came of those found before."""
+
+    @property
+    def tried(self) -> Mapping[PublicKey, None]:
+        """Those that were found for this unit before, or were of no use for another: each had its
+        chance and is dialled again only for want of others."""
+
+    @property
+    def banned(self) -> Mapping[PublicKey, None]:
+        """Those that sent wrong bytes: nobody is to dial them."""
+
+    def gave(self, key: PublicKey) -> bool:
+        """Whether blocks came from it."""
 
     def connected(self, link: Link) -> None:
         """There is a link to a holder."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dhtstore.content.dag.local import local_units
-from dhtstore.model.identity import DhtKey, format_node
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import DhtKey, dht_key, format_node
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
@@ -129,5 +130,28 @@ def test_a_pin_after_a_read_in_one_command_asks_for_nobody_again(
             await client.pinning().add(session, result.cid, "kept", unwatched)
         assert list(lookups.values()) == [1]
         assert len(local_units(client.disk.store, result.cid)) == 1
+
+    tell(story)
+
+
+@pytest.mark.parametrize("crowd", [8, 40])
+def test_announcements_by_many_that_hold_nothing_do_not_make_a_cid_unfetchable(
+    crowd: int,
+) -> None:
+    """They come before the put: whoever knows a file can tell its CID."""
+    leaf = b"known to others" * 1000
+    root = Cid.of(leaf)
+    key = dht_key(root.raw)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        for _ in range(crowd):
+            node = await lab.add(CLIENT)
+            pair = (node.identity.provider_record(key), node.identity.record())
+            await node.dht.provide(key, [pair], timeout_s=15)
+        assert (await put_bytes(lab.nodes[0], leaf)).cid == root
+        reader = await lab.add(CLIENT)
+        async with reader.fetch_session() as session:
+            await read(session, root, (), nothing)
 
     tell(story)

@@ -61,6 +61,12 @@ class Clocked:
     links: dict[PublicKey, int] = field(default_factory=dict)
     failures: dict[PublicKey, int] = field(default_factory=dict)
     extent: str = ""
+    tried: dict[PublicKey, None] = field(default_factory=dict)
+    banned: dict[PublicKey, None] = field(default_factory=dict)
+    givers: tuple[PublicKey, ...] = ()
+
+    def gave(self, key: PublicKey) -> bool:
+        return key in self.givers
 
     def connected(self, link: Link) -> None:
         self.links[link.public_key] = int(self.world.loop.time() - self.start_s)
@@ -122,7 +128,7 @@ def test_who_was_not_reached_is_tried_again_after_all_others_and_others_are_aske
         await searching.search(UNIT, finds)
         assert list(finds.failures) == [b.key]
         lookups.named = [dead, alive]
-        again = Clocked(world, world.loop.time())
+        again = Clocked(world, world.loop.time(), tried={b.key: None})
         await searching.search(UNIT, again)
         assert again.links == {c.key: 1}
         assert again.failures == {b.key: 2 + int(DIAL_TIMEOUT_S)}

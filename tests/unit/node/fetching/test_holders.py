@@ -15,7 +15,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.search import Finds
 from dhtstore.node.links.link import Link
-from dhtstore.params import LOOKUPS_PER_UNIT_MAX
+from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from tests.unit.node.data_plane import World, connected, play
 from tests.unit.node.fetching.walks import UNIT
 
@@ -131,10 +131,61 @@ def test_a_search_that_finds_nobody_is_the_last(found: list[PublicKey]) -> None:
         holders = Holders(Scripted([found]))
         await searched(holders)
         known = holders.of(UNIT)
-        assert known.anybody == bool(found)
+        assert bool(known.found) == bool(found)
         assert known.searches == (1 if found else LOOKUPS_PER_UNIT_MAX)
         name = format_node(node_id(SOMEBODY))
         assert holders.unreached == ({name: "no answer"} if found else {})
+        await holders.close()
+
+    play(scene)
+
+
+def test_searches_go_on_while_they_find_others_but_not_for_ever() -> None:
+    def key(number: int) -> PublicKey:
+        return PublicKey(number.to_bytes(32, "big"))
+
+    async def scene(world: World) -> None:
+        crowd = [[key(number)] for number in range(PROVIDERS_PER_KEY_MAX)]
+        holders = Holders(Scripted([*crowd[:9], crowd[0], *crowd[9:]]))
+        known = holders.of(UNIT)
+        for number in range(1, PROVIDERS_PER_KEY_MAX + 1):
+            await searched(holders)
+            enough = number == 10  # the tenth finds the first again
+            assert known.exhausted == enough, number
+        await searched(holders)
+        assert len(known.found) == PROVIDERS_PER_KEY_MAX
+        assert known.exhausted
+        await holders.close()
+
+    play(scene)
+
+
+def test_a_search_is_told_who_had_a_chance_already() -> None:
+    seen: list[tuple[list[PublicKey], list[PublicKey], list[bool]]] = []
+
+    class Watching(Scripted):
+        async def search(self, unit: Unit, finds: Finds) -> None:
+            keys = list(finds.tried)
+            seen.append((keys, list(finds.banned), [finds.gave(key) for key in keys]))
+            await Scripted.search(self, unit, finds)
+
+    async def scene(world: World) -> None:
+        a, b, lacking = await connected(world)
+        c = await world.peer("c")
+        liar = await a.links.to(c.key, [c.address], 5.0)
+        holders = Holders(Watching([[lacking], [liar, SOMEBODY], [], []]))
+        await searched(holders)
+        holders.account(b.key).delivered += 1
+        await searched(holders)
+        holders.ban(liar, "lied")
+        await searched(holders)
+        await searched(holders, OTHER_UNIT)
+        assert seen == [
+            ([], [], []),
+            ([b.key], [], [True]),
+            ([b.key, c.key, SOMEBODY], [c.key], [True, False, False]),
+            ([c.key, SOMEBODY], [c.key], [False, False]),
+        ]
         await holders.close()
 
     play(scene)
