@@ -22,7 +22,9 @@ from dhtstore.wire.frames import (
     FrameRequest,
     FrameResponse,
     GetBlocks,
+    Replicating,
     UnknownFrame,
+    UnknownRequest,
 )
 
 
@@ -37,13 +39,15 @@ class Asked:
 class Answered:
     """The peer answered our request ``number``; ``final`` when nothing more will come.
 
-    ``wanted`` is False when we cancelled it: the answer is to be dropped.
+    ``wanted`` is False when we cancelled it: the answer is to be dropped.  ``progress`` is False
+    when it only repeats what the peer said before.
     """
 
     number: int
     response: FrameResponse
     final: bool
     wanted: bool
+    progress: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class _InFlight:
     kind: type[FrameRequest]
     indices: int
     wanted: bool = True
+    held_bytes: int = -1  # that the peer told of
 
     @classmethod
     def of(cls, request: FrameRequest) -> _InFlight:
@@ -77,6 +82,15 @@ class _InFlight:
             self._take_indices(response)
             return not self.indices
         return response.final
+
+    def brought_on_by(self, response: FrameResponse) -> bool:
+        """Whether a response says more than those before: a peer may tell for ever that it is
+        still at it."""
+        if not isinstance(response, Replicating):
+            return True
+        grown = response.held_bytes > self.held_bytes
+        self.held_bytes = max(self.held_bytes, response.held_bytes)
+        return grown
 
     def _take_indices(self, response: Blocks) -> None:
         named = response.indices + response.missing
@@ -99,7 +113,8 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        return bool(self._ours or self._theirs)
+        """Whether an answer is owed, either way, to somebody who still wants it."""
+        return bool(self._theirs) or any(ours.wanted for ours in self._ours.values())
 
     @property
     def room(self) -> int:
@@ -148,13 +163,17 @@ class Session:
         if isinstance(frame, UnknownFrame):
             self._pass_over()
             return None
-        self._unknown_in_a_row = 0
+        if isinstance(frame, UnknownRequest):
+            return self._asked(frame)
+        if isinstance(frame, Cancel) and frame.request not in self._theirs:
+            return None
+        self._unknown_in_a_row = 0  # by what is understood, and asks or answers something
         if isinstance(frame, FrameRequest):
             return self._asked(frame)
         if isinstance(frame, FrameResponse):
             return self._answered(frame)
         if isinstance(frame, Cancel):
-            return Cancelled(frame.request) if frame.request in self._theirs else None
+            return Cancelled(frame.request)
         raise RemoteProtocolError(f"a {type(frame).__name__} after the handshake")
 
     def _pass_over(self) -> None:
@@ -180,4 +199,5 @@ class Session:
             raise RemoteProtocolError(str(error)) from error
         if final:
             del self._ours[response.request]
-        return Answered(response.request, response, final, ours.wanted)
+        progress = ours.brought_on_by(response)
+        return Answered(response.request, response, final, ours.wanted, progress)

@@ -75,7 +75,6 @@ class Link:
         self._outbox = Outbox(stream, clock)
         self._own_requests = OwnRequests(self._session, self._outbox, stream, self.node, clock)
         self._peer_requests = PeerRequests(self._session, self._outbox, supervisor, backlog)
-        self._received_s = clock.monotonic_s()
 
     @property
     def alive(self) -> bool:
@@ -87,8 +86,9 @@ class Link:
 
     @property
     def idle_since_s(self) -> float:
-        """When it was last used, on the clock's monotonic scale."""
-        return max(self._received_s, self._outbox.queued_s)
+        """When it was last used, on the clock's monotonic scale.  What is not understood, or not
+        served, is no use of it."""
+        return max(self._own_requests.heard_s, self._outbox.queued_s)
 
     @property
     def stalled_s(self) -> float:
@@ -179,19 +179,19 @@ class Link:
             self._end(error)
 
     async def _read(self) -> None:
-        stream, now_s = self._stream, self._clock.monotonic_s
+        stream = self._stream
         while True:
             sizes = await read_prefix(stream)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 frame, body = await read_rest(stream, sizes)
-            self._own_requests.heard_s = heard_s = now_s()
             event = self._session.receive(frame)
-            if event is None:  # nothing that concerns us: a link is not used by that
+            if event is None:  # nothing that concerns us
                 self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))
                 body.release()
                 continue
-            self._received_s = heard_s
             if isinstance(event, Answered):
+                if event.progress:
+                    self._used()
                 await self._own_requests.answered(event, body)
             elif isinstance(event, Asked):
                 self._begin(event.request)
@@ -204,7 +204,15 @@ class Link:
 
     def _begin(self, request: FrameRequest) -> None:
         handler = self._handlers.get(type(request))
-        self._peer_requests.begin(request, None if handler is None else partial(handler, self))
+        if handler is None:
+            self._peer_requests.decline_unserved(request)
+            return
+        self._used()
+        self._peer_requests.begin(request, partial(handler, self))
+
+    def _used(self) -> None:
+        """By something that was asked or answered."""
+        self._own_requests.heard_s = self._clock.monotonic_s()
 
 
 class _IdleWatch:

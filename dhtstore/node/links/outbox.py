@@ -28,8 +28,8 @@ class _Outgoing:
 
 
 class Outbox:
-    """Open until ``close``.  ``queued_s`` is when a frame was queued last, on the clock's monotonic
-    scale."""
+    """Open until ``close``.  ``queued_s`` is when a frame by which the link is used was queued
+    last, on the clock's monotonic scale."""
 
     def __init__(self, stream: Stream, clock: Clock) -> None:
         self._stream, self._clock = stream, clock
@@ -58,12 +58,13 @@ class Outbox:
         if self._lost is not None:
             raise ConnectionLost(*self._lost.args)
 
-    def queue(self, frame: Frame, *body: Body) -> asyncio.Future[None]:
+    def queue(self, frame: Frame, *body: Body, is_use: bool = True) -> asyncio.Future[None]:
         """Send a frame after those before it; the future is done when it has been sent."""
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent.add_done_callback(_retrieved)
         self._frames.append(_Outgoing(frame, body, sent))
-        self.queued_s = self._clock.monotonic_s()
+        if is_use:
+            self.queued_s = self._clock.monotonic_s()
         self._queued.set()
         return sent
 

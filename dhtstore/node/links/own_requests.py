@@ -11,7 +11,7 @@ from dhtstore.model.identity import NodeId, format_node
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.outbox import Outbox, fail_future
-from dhtstore.params import REQUESTS_IN_FLIGHT_MAX
+from dhtstore.params import CANCELLED_END_S, REQUESTS_IN_FLIGHT_MAX
 from dhtstore.transfer.session import Answered, Session
 from dhtstore.wire.frames import Declined, FrameRequest, FrameResponse
 
@@ -27,8 +27,12 @@ class _Waiting:
 
 
 class OwnRequests:
-    """``heard_s`` is when anything came from the peer last, on the clock's monotonic scale; the
-    owner keeps it up to date."""
+    """``heard_s`` is when the peer last brought anything on, on the clock's monotonic scale; the
+    owner keeps it up to date.
+
+    A request that nobody waits for any more still has to be ended by the peer, within
+    CANCELLED_END_S, or the link ends: it holds a place, and memory on both sides.
+    """
 
     def __init__(
         self, session: Session, outbox: Outbox, stream: Stream, node: NodeId, clock: Clock
@@ -36,14 +40,16 @@ class OwnRequests:
         self._session, self._outbox = session, outbox
         self._stream, self._node, self._clock = stream, node, clock
         self._waiting: dict[int, _Waiting] = {}
+        self._ends_due: dict[int, asyncio.TimerHandle | None] = {}  # None: not cancelled there yet
+        self._taking = False  # while nothing is read, for want of room for what came
         self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
         self.heard_s = clock.monotonic_s()
 
     async def ask(self, request: FrameRequest, silence_s: float, on_part: OnPart) -> FrameResponse:
-        """Ask and wait for the final answer, at most ``silence_s`` without a part of it.
+        """Ask and wait for the final answer, at most ``silence_s`` without progress.
 
         ``on_part`` gets each part, the final one too.  Raises PeerRefused (declined) and
-        ConnectionLost (lost, or silent: a peer of which nothing at all came is given up).
+        ConnectionLost (lost, or silent: a peer of which nothing of use came is given up).
         """
         self._outbox.check()
         try:
@@ -62,13 +68,18 @@ class OwnRequests:
     async def answered(self, event: Answered, body: Lease) -> None:
         """Hand an answer to who waits for it, and wait until it was taken."""
         if event.final:
-            self._slots.release()
+            self._ended(event.number)
         waiting = self._waiting.get(event.number)
         if waiting is None or waiting.answer.done():
             body.release()
             return
-        waiting.timer.reschedule(asyncio.get_running_loop().time() + waiting.silence_s)
-        await waiting.on_part(event.response, body)
+        if event.progress:
+            waiting.timer.reschedule(asyncio.get_running_loop().time() + waiting.silence_s)
+        self._taking = True
+        try:
+            await waiting.on_part(event.response, body)
+        finally:
+            self._taking = False
         if event.final and not waiting.answer.done():
             waiting.answer.set_result(event.response)
 
@@ -76,6 +87,8 @@ class OwnRequests:
         """The link has ended; call it after the outbox was closed."""
         for waiting in self._waiting.values():
             fail_future(waiting.answer, error)
+        for number in list(self._ends_due):
+            self._ended(number)
         self._slots.release()
 
     async def _take_slot(self) -> None:
@@ -96,6 +109,28 @@ class OwnRequests:
             return await answer
         finally:
             del self._waiting[numbered.request]
-            cancel = self._session.cancel(numbered.request)
-            if cancel is not None and self._outbox.open:
-                self._outbox.queue(cancel)
+            self._cancel(numbered.request)
+
+    def _cancel(self, number: int) -> None:
+        """Unless the request has ended: the peer has to end it soon after it is told."""
+        cancel = self._session.cancel(number)
+        if cancel is not None and self._outbox.open:
+            self._ends_due[number] = None
+            self._outbox.queue(cancel).add_done_callback(lambda _: self._expect_end(number))
+
+    def _expect_end(self, number: int) -> None:
+        if number in self._ends_due:
+            loop = asyncio.get_running_loop()
+            self._ends_due[number] = loop.call_later(CANCELLED_END_S, self._end_missing, number)
+
+    def _end_missing(self, number: int) -> None:
+        if self._taking:  # its end may have come and wait to be read
+            self._expect_end(number)
+        else:
+            self._stream.abort()
+
+    def _ended(self, number: int) -> None:
+        self._slots.release()
+        due = self._ends_due.pop(number, None)
+        if due is not None:
+            due.cancel()

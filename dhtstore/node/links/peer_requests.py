@@ -68,13 +68,16 @@ class PeerRequests:
         self._answered_one.clear()
         await self._answered_one.wait()
 
-    def begin(self, request: FrameRequest, handle: Handle | None) -> None:
-        """Answer a request by ``handle(request, reply)``, None if this node does not serve it."""
+    def decline_unserved(self, request: FrameRequest) -> None:
+        """End a request that this node does not serve; the link is not used by that."""
+        declined = Declined(code="unsupported", reason="this node does not serve that")
+        if self._outbox.open:
+            ended = self._session.answer(request.request, declined)
+            self._outbox.queue(ended, is_use=False)
+
+    def begin(self, request: FrameRequest, handle: Handle) -> None:
+        """Answer a request by ``handle(request, reply)``."""
         number = request.request
-        if handle is None:
-            reason = "this node does not serve that"
-            self._decline(number, Declined(code="unsupported", reason=reason))
-            return
         task = self._supervisor.spawn(self._answer(handle, request), "link-handler")
         self._handling[number] = task
         self._backlog.add(first=not self._unanswered)

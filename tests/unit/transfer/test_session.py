@@ -6,7 +6,7 @@ import pytest
 
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
 from dhtstore.model.cid import Cid
-from dhtstore.params import REQUESTS_IN_FLIGHT_MAX
+from dhtstore.params import REQUESTS_IN_FLIGHT_MAX, UNKNOWN_FRAMES_MAX
 from dhtstore.transfer.session import Answered, Asked, Cancelled, Session
 from dhtstore.wire.frames import (
     Accepted,
@@ -20,6 +20,8 @@ from dhtstore.wire.frames import (
     Released,
     Replicate,
     Replicating,
+    UnknownFrame,
+    UnknownRequest,
     Welcome,
 )
 
@@ -87,6 +89,49 @@ def test_progress_does_not_end_a_request_and_declined_always_does() -> None:
     event = session.receive(Declined(code="no-room", reason="", request=number))
     assert isinstance(event, Answered)
     assert event.final
+
+
+def test_word_of_bytes_held_is_progress_only_when_they_grow() -> None:
+    session = Session()
+    number = session.open(Replicate(reservation=5)).request
+    told = [
+        session.receive(Replicating(held_bytes=held, request=number)) for held in (0, 0, 7, 3, 7, 8)
+    ]
+    grown = [event.progress for event in told if isinstance(event, Answered)]
+    assert grown == [True, False, True, False, False, True]
+
+
+def test_a_connection_is_busy_with_what_is_still_wanted() -> None:
+    session = Session()
+    number = ask(session)
+    assert session.busy
+    session.cancel(number)
+    assert not session.busy
+    session.receive(Release(reservation=1, request=4))
+    assert session.busy
+
+
+@pytest.mark.parametrize("between", [Cancel(9), UnknownRequest(request=1)], ids=repr)
+def test_frames_that_are_owed_nothing_or_not_understood_start_no_new_count(between: Frame) -> None:
+    session = Session()
+    for _ in range(UNKNOWN_FRAMES_MAX):
+        session.receive(UnknownFrame(0x6F))
+    session.receive(between)
+    with pytest.raises(RemoteProtocolError, match="too many unknown frames"):
+        session.receive(UnknownFrame(0x6F))
+
+
+@pytest.mark.parametrize(
+    "between", [Release(reservation=1, request=5), Cancel(4), Released(request=1)], ids=repr
+)
+def test_frames_that_ask_or_answer_something_start_a_new_count(between: Frame) -> None:
+    session = Session()
+    session.open(Release(reservation=1))
+    session.receive(Release(reservation=1, request=4))
+    for _ in range(UNKNOWN_FRAMES_MAX):
+        session.receive(UnknownFrame(0x6F))
+    session.receive(between)
+    assert session.receive(UnknownFrame(0x6F)) is None
 
 
 def test_a_cancelled_request_holds_its_place_until_the_peer_ends_it() -> None:

@@ -22,6 +22,7 @@ from dhtstore.wire.frames import (
     Cancel,
     Declined,
     GetBlocks,
+    Release,
 )
 from tests.unit.node.data_plane import World, play, raw_session, read
 
@@ -99,7 +100,16 @@ def test_nothing_but_unknown_frames_ends_a_link() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("idle", [[NOTICE_TAGS[-1]], [Cancel(9).__struct_config__.tag, 9]])
+@pytest.mark.parametrize(
+    "idle",
+    [
+        [NOTICE_TAGS[-1]],
+        [Cancel(9).__struct_config__.tag, 9],
+        [REQUEST_TAGS[-1], 5],
+        [Release.__struct_config__.tag, 5, 1],  # which nobody serves here
+    ],
+    ids=["notice", "cancel", "request", "unserved"],
+)
 def test_frames_that_mean_nothing_do_not_keep_a_link_open(idle: list[object]) -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
@@ -107,9 +117,11 @@ def test_frames_that_mean_nothing_do_not_keep_a_link_open(idle: list[object]) ->
         start = world.loop.time()
 
         async def chatter() -> None:
-            while True:
+            for _ in range(20):
                 await asyncio.sleep(IDLE_CONNECTION_TIMEOUT_S / 4)
                 await send(stream, *idle)
+                if idle[0] in REQUEST_TAGS:
+                    assert isinstance((await read(stream))[0], Declined)
 
         with pytest.raises(ConnectionLost):
             await chatter()

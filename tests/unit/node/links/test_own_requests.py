@@ -13,7 +13,7 @@ from dhtstore.node.links.buffers import BufferPool, Lease
 from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.node.links.own_requests import OwnRequests
-from dhtstore.params import REQUESTS_IN_FLIGHT_MAX
+from dhtstore.params import CANCELLED_END_S, REQUESTS_IN_FLIGHT_MAX
 from dhtstore.transfer.session import Answered, Session
 from dhtstore.wire.frames import (
     Cancel,
@@ -97,6 +97,68 @@ def test_each_part_is_a_sign_of_life() -> None:
         with pytest.raises(ConnectionLost, match="silent for 5 s"):
             await asked
         assert ends.clock.monotonic_s() - start_s == pytest.approx(9.0, abs=0.1)
+
+    play(scene)
+
+
+def test_a_part_that_says_nothing_new_is_no_sign_of_life() -> None:
+    async def scene(ends: Ends) -> None:
+        asking, start_s = Asking.over(ends), ends.clock.monotonic_s()
+        asked = ends.tasks.spawn(asking.ask(Replicate(reservation=3), silence_s=5.0), "ask")
+        number = (await next_request(ends)).request
+        for _ in range(4):
+            await asking.hear(Replicating(held_bytes=10, request=number))
+            await asyncio.sleep(2.0)
+        with pytest.raises(ConnectionLost, match="silent for 5 s"):
+            await asked
+        assert ends.clock.monotonic_s() - start_s == pytest.approx(8.0, abs=0.1)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_peer_that_does_not_end_a_cancelled_request_loses_the_link(ended: bool) -> None:
+    async def scene(ends: Ends) -> None:
+        asking = Asking.over(ends)
+        asked = ends.tasks.spawn(asking.ask(Release(reservation=1)), "ask")
+        number = (await next_request(ends)).request
+        asked.cancel()
+        assert await next_frame(ends) == Cancel(number)
+        await asyncio.sleep(CANCELLED_END_S - 1)
+        if ended:
+            await asking.hear(Released(request=number))
+        await asyncio.sleep(2)
+        if ended:
+            await ends.far.write(b"x")
+            assert await ends.near.read_exactly(1) == b"x"
+        else:
+            with pytest.raises(ConnectionLost):
+                await ends.near.read_exactly(1)
+
+    play(scene)
+
+
+def test_the_end_of_a_cancelled_request_may_take_as_long_as_this_node_does_not_read() -> None:
+    async def scene(ends: Ends) -> None:
+        asking, go_on = Asking.over(ends), asyncio.Event()
+
+        async def slowly(response: FrameResponse, body: Lease) -> None:
+            await go_on.wait()
+
+        work = asking.requests.ask(Replicate(reservation=1), 1000.0, slowly)
+        ends.tasks.spawn(work, "ask")
+        number = (await next_request(ends)).request
+        given_up = ends.tasks.spawn(asking.ask(Release(reservation=1)), "ask")
+        cancelled = (await next_request(ends)).request
+        ends.tasks.spawn(asking.hear(Replicating(held_bytes=1, request=number)), "hear")
+        given_up.cancel()
+        await asyncio.sleep(2.5 * CANCELLED_END_S)
+        go_on.set()
+        await asyncio.sleep(1)
+        await asking.hear(Released(request=cancelled))
+        await asyncio.sleep(2 * CANCELLED_END_S)
+        await ends.far.write(b"x")
+        assert await ends.near.read_exactly(1) == b"x"
 
     play(scene)
 

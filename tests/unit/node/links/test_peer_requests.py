@@ -35,7 +35,10 @@ class Serving:
     def hear(self, number: int, handle: Handle | None) -> None:
         request = Release(reservation=1, request=number)
         self.session.receive(request)
-        self.requests.begin(request, handle)
+        if handle is None:
+            self.requests.decline_unserved(request)
+        else:
+            self.requests.begin(request, handle)
 
 
 async def answer(ends: Ends) -> Frame:
