@@ -116,7 +116,7 @@ def test_a_report_that_cannot_be_drawn_says_why(
     assert missing in capsys.readouterr().err
 
 
-def _refuse(self: Path, text: str) -> int:
+def _refuse(self: Path, text: str, encoding: str = "utf-8") -> int:
     raise OSError(f"no permission for {self}")
 
 
