@@ -91,8 +91,12 @@ class DhtService:
         """Open the endpoint and give maintenance to the supervisor; raises AddressInUse."""
         await self._endpoint.open(self.rpc.channel.receive, self._duties)
         self.rpc.table.opened_s = self._clock.monotonic_s()
-        self.rpc.table.crowds.set_own(host for host, _ in self._own.record().addresses)
+        self.readdressed()
         self._duties.spawn_duty(self._maintenance.run(), "dht-maintenance")
+
+    def readdressed(self) -> None:
+        """This node's contact record has other addresses than before."""
+        self.rpc.table.crowds.set_own(host for host, _ in self._own.record().addresses)
 
     async def stop(self) -> None:
         """Fail what waits and close the endpoint.  Maintenance ends with its supervisor."""

@@ -12,7 +12,7 @@ from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
-from dhtstore.net.addresses import advertised
+from dhtstore.net.addresses import advertised, is_wide
 from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
@@ -21,6 +21,7 @@ from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
+from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
@@ -104,6 +105,9 @@ class Node:
         self._save_peers = SavePeers(
             self.dht, self.ledger.peers, ports.blocking, ports.clock, self.warnings
         )
+        self._readdress = Readdress(
+            self.identity, self.dht, self.reprovide, ports.interfaces, ports.tracer
+        )
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
@@ -120,6 +124,9 @@ class Node:
                 Stocktaking(self.identity, self.completeness).run(), "stocktaking"
             )
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
+            if self.roams:
+                telling = lasting("readdress", self._readdress.run, self.warnings, self.ports.clock)
+                self.duties.spawn_duty(telling, "readdress")
 
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
         """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
@@ -181,6 +188,11 @@ class Node:
         if not self.failed.done():
             self.failed.set_exception(DutyFailed(f"{name} ended: {error!r}"))
             self.failed.exception()  # seen: the tracer has told it already
+
+    @property
+    def roams(self) -> bool:
+        """Whether what others are told follows the addresses of the machine."""
+        return not self.settings.advertise and is_wide(self.ports.endpoint.local)
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""

@@ -76,16 +76,11 @@ class Lab:
         for node in self.nodes:
             await node.stop()
 
-    async def again(self, node: Node, *, seeds: list[str] | None = None) -> Node:
+    async def again(self, node: Node, *, seeds: list[str] | None = None, **parts: Any) -> Node:
         """The machine of ``node`` with its key and its disk, at another address."""
         ports = node.ports
-        return await self.add(
-            node.settings,
-            seeds=seeds,
-            store=ports.store,
-            ledger=ports.ledger,
-            crypto=ports.crypto,
-        )
+        kept = {"store": ports.store, "ledger": ports.ledger, "crypto": ports.crypto}
+        return await self.add(node.settings, seeds=seeds, **{**kept, **parts})
 
     def crash(self, node: Node, *, silent: bool = True) -> None:
         """``node`` is gone: it is neither heard nor hears."""

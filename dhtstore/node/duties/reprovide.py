@@ -82,7 +82,7 @@ class Reprovide:
     joined: asyncio.Event
     completeness: Completeness
     _alarm: Alarm = field(default_factory=Alarm)
-    _clock_set: bool = False
+    _all_due: bool = False
     _failed: set[bytes] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class Reprovide:
         while True:
             jitter = 1 - REPROVIDE_JITTER * self.entropy.rng.random()
             due_s = self.clock.monotonic_s() + REPROVIDE_INTERVAL_S * jitter
-            self._clock_set = False
+            self._all_due = False
             await self._repeat(_EVERYTHING)
             await self._rest(due_s)
             await asyncio.sleep(REPROVIDE_PAUSE_S)
@@ -99,7 +99,13 @@ class Reprovide:
     def time_jumped(self, jump: Jump) -> None:
         """After a sleep what became due meanwhile is done now.  When the wall clock was set
         everything is due: what was signed by the old time, others may not believe."""
-        self._clock_set = self._clock_set or bool(jump.set_s)
+        self._all_due = self._all_due or bool(jump.set_s)
+        self._alarm.ring()
+
+    def readdressed(self) -> None:
+        """Every record leads to where this node was: once the round that may be going on has
+        ended, all are due."""
+        self._all_due = True
         self._alarm.ring()
 
     async def announce(self, unit: Unit) -> bool:
@@ -135,7 +141,7 @@ class Reprovide:
         self._failed |= (await self._announce(names)).failed
 
     def _left_s(self, due_s: float) -> float:
-        return 0.0 if self._clock_set else due_s - self.clock.monotonic_s()
+        return 0.0 if self._all_due else due_s - self.clock.monotonic_s()
 
     async def _announce(self, names: Container[bytes]) -> _Announced:
         """Of the contact record and the units kept, those that ``names`` has.  A unit of which
