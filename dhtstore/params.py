@@ -48,6 +48,11 @@ UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 CLOCK_LOOK_S: Final = 30.0  # between two looks whether the machine slept: two wakeups a minute
 CLOCK_SLEPT_MIN_S: Final = 10.0  # a timer that is late by less may be a busy machine
 SEQUENCES_RESERVED: Final = 3600  # written down ahead: one write an hour
+CLOCK_OFF_MIN_S: Final = 60.0  # beside the clocks of peers, before a node says so
+PEER_CLOCKS_MIN: Final = 2  # one alone may be the one that is wrong
+PEER_CLOCKS_ASKED: Final = 5  # as many are asked for
+PEER_CLOCKS_MAX: Final = 32  # remembered
+PEER_CLOCKS_AGE_MAX_S: Final = 6 * 3600.0  # a peer's clock may have been set since
 CLOCK_SET_MIN_S: Final = 60.0  # the wall clock moved: all that was signed by it is signed anew
 
 # --- identity ---------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
-        ("limits", "peer", "record_rules", "rtt"),
+        ("limits", "peer", "peer_clocks", "record_rules", "rtt"),
         ("crowds", "lookup", "record_stores", "snapshot"),
         ("bucket",),
         ("table",),

@@ -17,7 +17,7 @@ from dhtstore.net.local.server import LocalServer
 from dhtstore.node.control import handler
 from dhtstore.node.flows.join import Joined, LearnSeed, Trust
 from dhtstore.node.node import Node
-from dhtstore.node.views.status import look_for_room
+from dhtstore.node.views.status import look_at_clock, look_for_room
 from dhtstore.node.warnings import Warnings
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.places import free_bytes, temporary_home
@@ -56,6 +56,7 @@ async def hosted(
         try:
             await look_for_room(node.disk, node.warnings)
             joined = await node.join(seeds, trust_in(home, learn_seed, node.warnings))
+            look_at_clock(node.dht, node.warnings)
             await local.open(node.duties)
             with node.warnings.tolerated("settings", "the settings cannot be written down"):
                 keep_settings(home, settings)

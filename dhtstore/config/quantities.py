@@ -100,9 +100,12 @@ def format_duration(duration_s: float) -> str:
     return f"{round(duration_s / 86_400)} days"
 
 
-def format_clock(ahead_s: float) -> str:
-    """How a clock differs from another: ``2 days ahead``, ``20 minutes behind``."""
-    return f"{format_duration(abs(ahead_s))} {'ahead' if ahead_s > 0 else 'behind'}"
+def format_clock(ahead_s: float, others: str = "") -> str:
+    """How a clock differs: ``2 days ahead``, ``20 minutes behind`` or, with ``others``, ``2 days
+    ahead of those of most peers``."""
+    difference = format_duration(abs(ahead_s))
+    words = ("ahead of" if others else "ahead") if ahead_s > 0 else "behind"
+    return f"{difference} {words} {others}".rstrip()
 
 
 def _typed(text: str, units: Mapping[str, float], wanted: str) -> float:

@@ -183,6 +183,12 @@ class DhtService:
         """The routing table, nearest buckets last."""
         return [peer.contact for peer in self.rpc.table]
 
+    def clock_ahead_s(self) -> float | None:
+        """How far this node's wall clock is ahead of most peers', behind if below 0; None while
+        too few of them have told."""
+        clock = self._clock
+        return self.rpc.calls.clocks.ahead_s(clock.unix_s(), clock.monotonic_s())
+
     def packed_contacts(self) -> list[bytes]:
         """The same as datagrams carry them."""
         return [peer.packed for peer in self.rpc.table]

@@ -9,8 +9,8 @@ class Sequences:
     """Rising numbers: unix seconds while the clock is right, and never at or below one that was
     given before, whatever became of the clock.
 
-    Numbers below ``reserved`` are used up in the eyes of the next start, so whoever writes that
-    down now and then writes few times, and a crash gives no number twice.
+    Numbers up to ``reserved``, which is what was written down, are used up in the eyes of the next
+    start: so whoever writes now and then writes seldom, and a crash gives no number twice.
     """
 
     __slots__ = ("_last", "reserved")
@@ -28,14 +28,12 @@ class Sequences:
         self._last = max(self._last, reserved)
 
     def reserve(self, now_unix_s: int) -> int | None:
-        """The new ``reserved`` to write down; None while there are enough left."""
+        """What to write down as ``reserved``; None while there are enough left."""
         ahead = max(self._last, now_unix_s)
-        if ahead + SEQUENCES_RESERVED // 2 <= self.reserved:
-            return None
-        self.reserved = ahead + SEQUENCES_RESERVED
-        return self.reserved
+        enough = ahead + SEQUENCES_RESERVED // 2 <= self.reserved
+        return None if enough else ahead + SEQUENCES_RESERVED
 
-    def give_back(self) -> int:
-        """``reserved`` for a node that stops in good order: what it did not use is free again."""
-        self.reserved = self._last
-        return self.reserved
+    @property
+    def last(self) -> int:
+        """The highest that was given: for one that stops, all above are free again."""
+        return self._last

@@ -100,7 +100,7 @@ class Node:
             self.completeness,
         )
         self._keep_sequence = KeepSequence(
-            self.identity, self.ledger.sequence, ports.blocking, ports.tracer
+            self.identity, self.ledger.sequence, ports.blocking, self.warnings
         )
         self._save_peers = SavePeers(
             self.dht, self.ledger.peers, ports.blocking, ports.clock, self.warnings

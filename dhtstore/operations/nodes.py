@@ -30,7 +30,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``uptime`` in seconds; ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
-    is what the last ``verify`` found.  ``warnings`` say what is wrong around the node."""
+    is what the last ``verify`` found.  ``warnings`` say what is wrong around the node.
+    ``clock_ahead`` is by how many seconds its clock is ahead of most peers', behind if below 0;
+    None while too few of them have told."""
 
     node: str
     network: str
@@ -46,6 +48,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     incomplete_units: int = 0
     damaged_blocks: int = 0
     warnings: list[str] = []
+    clock_ahead: float | None = None
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):

@@ -90,9 +90,11 @@ Request = Ping | FindNode | AddProvider | GetProviders | StoreContact | FindCont
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False):
-    """``observed`` is the asker's address as it arrived here: address ‖ port."""
+    """``observed`` is the asker's address as it arrived here: address ‖ port; ``unix_s`` what
+    the clock shows here, 0 from one that does not tell."""
 
     observed: Annotated[bytes, msgspec.Meta(max_length=18)]
+    unix_s: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class FoundNodes(msgspec.Struct, array_like=True, gc=False):

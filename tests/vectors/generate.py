@@ -107,7 +107,7 @@ REQUESTS: Final[tuple[datagram.Request, ...]] = (
 PACKED: Final = datagram.pack_contact(Contact.of(KEY, V4, storage=True))
 PACKED_V6: Final = datagram.pack_contact(Contact.of(KEY, V6))
 ANSWERS: Final[tuple[tuple[datagram.Request, datagram.Response], ...]] = (
-    (datagram.Ping(), datagram.Pong(datagram.pack_address(V4))),
+    (datagram.Ping(), datagram.Pong(datagram.pack_address(V4), 1_800_000_000)),
     (REQUESTS[1], datagram.FoundNodes(PACKED)),
     (REQUESTS[2], datagram.Stored("kept")),
     (

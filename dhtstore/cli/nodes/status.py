@@ -31,6 +31,8 @@ def _show_node(common: Common) -> None:
     sizes = {"capacity": format_size(told.capacity), "used": format_size(told.used)}
     fields = {**fields_of(told), **sizes, "uptime": f"{told.uptime:.0f} s"}
     del fields["warnings"]
+    ahead_s = fields["clock_ahead"]
+    fields["clock_ahead"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
     print_fields(fields)
     for warning in told.warnings:
         say(common, f"warning: {warning}")

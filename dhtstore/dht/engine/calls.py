@@ -14,6 +14,7 @@ from rpcudp.protocol import RPCProtocol
 
 from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.peer import Peer, peer_at
+from dhtstore.dht.core.peer_clocks import PeerClocks
 from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.channel import Channel
@@ -28,7 +29,7 @@ from dhtstore.params import (
     VERIFY_PINGS_PER_S,
 )
 from dhtstore.wire import datagram
-from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Request, Response
+from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Pong, Request, Response
 from dhtstore.wire.envelope import EPHEMERAL, MESSAGE_ID_BYTES, PROVED, STORAGE, Challenge, Opened
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Calls(RPCProtocol):
     ) -> None:
         super().__init__()
         self.rtt = RttEstimate()
+        self.clocks = PeerClocks()
         self._channel, self._table = channel, table
         self._clock, self._entropy, self._tracer = clock, entropy, tracer
         self._probing: set[bytes] = set()
@@ -226,6 +228,8 @@ class Calls(RPCProtocol):
             self._fail(call)
             raise
         call.peer = self._heard(call, opened.flags)
+        if isinstance(response, Pong) and response.unix_s:
+            self.clocks.heard(call.peer.id, response.unix_s, self._clock.monotonic_s())
         self._accept_response(message_id, response, source)
 
     def _asked(self, message_id: bytes, sender: PublicKey, source: Address) -> PendingCall | None:

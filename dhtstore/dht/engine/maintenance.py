@@ -63,6 +63,7 @@ class Maintenance:
             await self._lookups.closest(table.node.id)
             for index in () if self._ephemeral else buckets_with_room(table):
                 await self._upkeep.fill(index)
+            await self._upkeep.ask_clocks()
         elif peers and not len(table):
             self._seeds = self._seeds or peers
         return len(answered)
@@ -115,6 +116,7 @@ class Maintenance:
         table = self._rpc.table
         self._rpc.keeper.tick()
         await self._upkeep.ping_silent()
+        await self._upkeep.ask_clocks()
         if neighbours_due(table, self._clock.monotonic_s()):
             await self._lookups.closest(table.node.id, also=await self._named_by_a_seed())
         for index in buckets_due(table, self._clock.monotonic_s()):

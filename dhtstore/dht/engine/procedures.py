@@ -5,6 +5,7 @@ Each takes who asks and the request, and where the answer may be long, how many 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from dhtstore.dht.core.peer import Peer
@@ -32,8 +33,8 @@ _CONTACTS_OVERHEAD_BYTES: Final = 4
 class Procedures:
     """Answers from the routing table and the records kept here; sends nothing itself."""
 
-    def __init__(self, table: Table, keeper: RecordKeeper) -> None:
-        self._table, self._keeper = table, keeper
+    def __init__(self, table: Table, keeper: RecordKeeper, unix_s: Callable[[], float]) -> None:
+        self._table, self._keeper, self._unix_s = table, keeper, unix_s
 
     def respond(
         self, sender: Peer, request: Request | UnknownProcedure, room_bytes: int
@@ -57,7 +58,7 @@ class Procedures:
         assert_never(request)
 
     def rpc_ping(self, sender: Peer, request: datagram.Ping) -> datagram.Pong:
-        return datagram.Pong(datagram.pack_address(sender.address))
+        return datagram.Pong(datagram.pack_address(sender.address), int(self._unix_s()))
 
     def rpc_find_node(
         self, sender: Peer, request: datagram.FindNode, room_bytes: int

@@ -61,7 +61,7 @@ class NodeRpc:
         self.table = Table(Node(node_id(self.channel.own)), K)
         self.calls = Calls(self.channel, self.table, clock, entropy, tracer)
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
-        self.procedures = Procedures(self.table, self.keeper)
+        self.procedures = Procedures(self.table, self.keeper, clock.unix_s)
         self.channel.on_request = self._on_request
         self.channel.on_answer = self.calls.on_answer
         self.channel.on_challenge = self.calls.on_challenge

@@ -16,7 +16,7 @@ from dhtstore.dht.core.refresh import random_id_in_bucket, silent
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, contacts_in
-from dhtstore.params import ALPHA, NODE_ID_BYTES
+from dhtstore.params import ALPHA, NODE_ID_BYTES, PEER_CLOCKS_ASKED
 from dhtstore.wire.datagram import FindNode, Ping
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ class Upkeep:
     async def ping_silent(self) -> None:
         """Ask every entry that was not heard for an hour whether it lives."""
         await self._ping(silent(self._table, self._clock.monotonic_s()))
+
+    async def ask_clocks(self) -> None:
+        """Ping a few peers, where too few told lately what their clocks show."""
+        known = list(self._table)
+        if known and self._calls.clocks.known(self._clock.monotonic_s()) < PEER_CLOCKS_ASKED:
+            await self._ping(self._rng.sample(known, min(PEER_CLOCKS_ASKED, len(known))))
 
     async def fill(self, index: int) -> None:
         """Meet nodes of a bucket's range until it is full or nobody there is unknown.

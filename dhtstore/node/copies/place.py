@@ -63,6 +63,8 @@ class IndexNodes(Protocol):
 
     def contacts(self) -> Sequence[Contact]: ...
 
+    def clock_ahead_s(self) -> float | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Placer:

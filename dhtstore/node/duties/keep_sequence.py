@@ -6,22 +6,21 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from dhtstore.errors import DhtstoreError
 from dhtstore.net.ports import Blocking
 from dhtstore.node.identity import Identity
+from dhtstore.node.warnings import Warnings
 from dhtstore.params import SEQUENCES_RESERVED
 from dhtstore.store.ledger.sequence import LastSequence
-from dhtstore.trace import Tracer
 
 
 @dataclass(frozen=True, slots=True)
 class KeepSequence:
-    """A disk that takes no write costs only what it is for: the trace tells, the node goes on."""
+    """A disk that takes no write costs only what this is for: a warning tells, the node goes on."""
 
     identity: Identity
     row: LastSequence
     blocking: Blocking
-    tracer: Tracer
+    warnings: Warnings
 
     async def begin(self) -> None:
         """Go on above what earlier lives of this node gave."""
@@ -37,7 +36,7 @@ class KeepSequence:
     async def end(self) -> None:
         """What was not given is free again; nothing, unless it began."""
         if self.identity.sequences.reserved:
-            await self._save(self.identity.sequences.give_back())
+            await self._save(self.identity.sequences.last)
 
     async def _reserve(self) -> None:
         reserved = self.identity.sequences.reserve(self.identity.now_unix_s())
@@ -45,7 +44,6 @@ class KeepSequence:
             await self._save(reserved)
 
     async def _save(self, reserved: int) -> None:
-        try:
+        with self.warnings.tolerated("sequence", "sequence numbers cannot be written down"):
             await self.blocking.run(self.row.save, reserved)
-        except DhtstoreError as error:
-            self.tracer("sequence.failed", error=str(error))
+            self.identity.sequences.reserved = reserved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dhtstore.config import format_clock
 from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
@@ -13,7 +14,7 @@ from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.spelling import unit_text
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, CLOCK_OFF_MIN_S
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.puts import Puts
 
@@ -30,8 +31,9 @@ async def node_status(
     uptime_s: float,
 ) -> NodeStatus:
     """What this node holds and whom it knows."""
-    run, contacts = disk.blocking.run, dht.contacts()
+    run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
     await look_for_room(disk, warnings)
+    look_at_clock(dht, warnings)
     return NodeStatus(
         node=format_node(identity.node),
         network=identity.network.name,
@@ -47,6 +49,7 @@ async def node_status(
         incomplete_units=completeness.incomplete,
         damaged_blocks=await run(ledger.damage.count),
         warnings=warnings.texts,
+        clock_ahead=None if ahead_s is None else round(ahead_s, 1),
     )
 
 
@@ -54,6 +57,16 @@ async def look_for_room(disk: Disk, warnings: Warnings) -> None:
     """Warn while not one more block can be stored."""
     with warnings.tolerated("room", "no room here for one block more, what is held is served"):
         await disk.blocking.run(_take_and_give_back, disk.store)
+
+
+def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
+    """Warn while our clock is off, by what peers tell of theirs."""
+    ahead_s = dht.clock_ahead_s() or 0.0
+    if abs(ahead_s) < CLOCK_OFF_MIN_S:
+        warnings.over("clock")
+    else:
+        difference = format_clock(ahead_s, "those of most peers")
+        warnings.tell("clock", f"the clock here is {difference}: set it by a time server")
 
 
 def _take_and_give_back(store: BlockStore) -> None:

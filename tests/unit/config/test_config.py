@@ -11,6 +11,8 @@ from dhtstore.config import (
     KEYS,
     SETTINGS,
     Settings,
+    format_clock,
+    format_duration,
     format_size,
     from_environment,
     merge,
@@ -229,3 +231,25 @@ def test_what_is_shown_is_what_would_be_written() -> None:
 def test_no_settings_are_impossible(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting):
         Settings(**change)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "1 second"),
+        (90, "90 seconds"),
+        (1200, "20 minutes"),
+        (47 * 3600, "47 hours"),
+        (172_799, "2 days"),
+        (40 * 86_400, "40 days"),
+    ],
+)
+def test_durations_for_people(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_how_clocks_differ_for_people() -> None:
+    assert format_clock(172_800) == "2 days ahead"
+    assert format_clock(-1200) == "20 minutes behind"
+    assert format_clock(172_800, "theirs") == "2 days ahead of theirs"
+    assert format_clock(-172_800, "theirs") == "2 days behind theirs"

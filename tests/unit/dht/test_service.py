@@ -175,7 +175,7 @@ def test_ping_measures_and_tells_where_we_are_seen() -> None:
         a, b = await world.grow(2)
         assert 0.04 <= await a.dht.ping(b.contact, 3) <= 0.3
         assert await a.dht.rpc.calls.call(peer_of(b.contact), Ping()) == Pong(
-            pack_address(a.address)
+            pack_address(a.address), int(b.clock.unix_s())
         )
         impostor = Contact.of(PublicKey(a.crypto.owner.public_key), b.address)
         for wrong in (impostor, Contact.of(b.contact.public_key, Address("10.9.9.9", 1))):
@@ -355,5 +355,44 @@ def test_a_node_that_is_ahead_does_not_count_its_own_record_as_stored() -> None:
         [published] = await member.dht.provide(KEY, [pair], timeout_s=15)
         assert published.holders == 0
         assert published.why_not == "out of time (7 nodes)"
+
+    play(scene)
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+
+def test_a_node_learns_from_its_peers_that_its_clock_is_off() -> None:
+    async def scene(world: World) -> None:
+        await world.grow(8)
+        late = world.add()
+        late.clock.skew_s = -172_800.0
+        await late.dht.start()
+        assert late.dht.clock_ahead_s() is None
+        await late.dht.bootstrap([world.members[0].contact])
+        assert late.dht.clock_ahead_s() == pytest.approx(-172_800, abs=2)
+        assert world.members[0].dht.clock_ahead_s() == pytest.approx(0, abs=2)
+
+    play(scene)
+
+
+def test_a_clock_that_was_set_is_compared_anew_without_asking() -> None:
+    async def scene(world: World) -> None:
+        first, *_ = await world.grow(4)
+        first.clock.skew_s = 600.0
+        assert first.dht.clock_ahead_s() == pytest.approx(600, abs=2)
+        first.clock.skew_s = 0.0
+        assert first.dht.clock_ahead_s() == pytest.approx(0, abs=2)
+
+    play(scene)
+
+
+def test_peers_are_asked_again_before_what_they_told_is_too_old() -> None:
+    async def scene(world: World) -> None:
+        first, *others = await world.grow(4)
+        for other in others:
+            other.clock.skew_s = 3600.0
+        await asyncio.sleep(8 * HOUR_S)
+        assert first.dht.clock_ahead_s() == pytest.approx(-3600, abs=2)
 
     play(scene)

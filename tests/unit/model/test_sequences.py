@@ -36,13 +36,17 @@ def test_writing_is_asked_for_seldom_and_in_time() -> None:
     for now in range(NOW, NOW + 10 * SEQUENCES_RESERVED, SEQUENCES_RESERVED // 4):
         written = sequences.reserve(now)
         writes += written is not None
-        reserved = reserved if written is None else written
+        sequences.reserved = reserved = reserved if written is None else written
         assert sequences.next(now) < reserved
     assert writes <= 21
 
 
-def test_what_was_not_used_is_given_back() -> None:
+def test_what_was_not_written_is_asked_for_again() -> None:
     sequences = Sequences()
-    sequences.reserve(NOW)
-    last = sequences.next(NOW)
-    assert sequences.give_back() == last
+    assert sequences.reserve(NOW) == sequences.reserve(NOW) == NOW + SEQUENCES_RESERVED
+
+
+def test_what_was_not_used_is_free_again() -> None:
+    sequences = Sequences()
+    sequences.reserved = NOW + SEQUENCES_RESERVED
+    assert sequences.next(NOW) == sequences.last == NOW

@@ -70,6 +70,7 @@ class Directory:
     looked: list[DhtKey] = field(default_factory=list)
     provided: list[tuple[ProviderRecord, ContactRecord]] = field(default_factory=list)
     takes_records: bool = True
+    clock_ahead: float | None = None
     refuses: dict[bytes, Published] = field(default_factory=dict)  # by who signed a record
 
     async def lookup(self, target: bytes, *, timeout_s: float) -> list[Contact]:
@@ -87,6 +88,9 @@ class Directory:
         return [
             self.refuses.get(r.signer, Published(int(self.takes_records), {})) for r, _ in records
         ]
+
+    def clock_ahead_s(self) -> float | None:
+        return self.clock_ahead
 
     def contacts(self) -> list[Contact]:
         return self.known

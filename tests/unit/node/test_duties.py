@@ -337,7 +337,7 @@ def test_a_restart_with_a_clock_set_back_signs_what_is_newer() -> None:
     def life() -> tuple[Identity, KeepSequence]:
         crypto = SimCrypto(b"node", b"node")
         identity = Identity(crypto, clock, NodeSettings(), lambda: ())
-        return identity, KeepSequence(identity, LastSequence(table), InlineBlocking(), no_trace)
+        return identity, KeepSequence(identity, LastSequence(table), InlineBlocking(), Warnings())
 
     async def scene() -> None:
         identity, duty = life()
@@ -369,7 +369,7 @@ def test_a_disk_that_takes_no_sequence_ends_nothing() -> None:
         identity,
         LastSequence(Full()),
         InlineBlocking(),
-        lambda event, **fields: events.append(event),
+        Warnings(lambda event, **fields: events.append(event)),
     )
     run(duty.begin(), loop)
     assert events == ["sequence.failed"]

@@ -258,6 +258,16 @@ def test_a_holder_whose_clock_is_days_off_is_no_copy_and_its_cause_says_so(
     stage(scene)
 
 
+def test_a_node_that_knows_its_own_clock_to_be_off_says_so_where_copies_are_few() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.directory.near = []
+        cast.directory.clock_ahead = -172_800.0
+        with pytest.raises(QuorumNotReached, match="clock is 2 days behind those of most peers"):
+            await cast.put(min_acks=2)
+
+    stage(scene)
+
+
 def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
     async def scene(cast: Cast) -> None:
         cast.directory.takes_records = False
