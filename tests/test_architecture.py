@@ -127,8 +127,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.importing": (("batch",), ("file",), ("tree",), ("source",)),
     "dhtstore.node.flows": (
-        ("get", "join", "read", "staging", "verify"),
-        ("pin", "ping", "put"),
+        ("get", "meet", "read", "staging", "verify"),
+        ("join", "pin", "ping", "put"),
     ),
     "dhtstore.node.views": (
         ("identity", "list_puts", "peers", "spelling"),

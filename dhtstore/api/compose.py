@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.config import Settings
+from dhtstore.config.values import host_problem
 from dhtstore.errors import AddressInUse, InvalidSetting
 from dhtstore.model.contact import Address, split_host_port
 from dhtstore.model.network import Network
@@ -115,7 +116,11 @@ async def _node_settings(settings: Settings, ephemeral: bool) -> NodeSettings:
 
 
 async def _advertised(texts: tuple[str, ...]) -> tuple[Address, ...]:
-    return tuple([(await resolve(*split_host_port(text)))[0] for text in texts])
+    addresses = tuple([(await resolve(*split_host_port(text)))[0] for text in texts])
+    for text, address in zip(texts, addresses, strict=True):
+        if problem := host_problem(address.host):
+            raise InvalidSetting(f"advertise: {text}: {problem}")
+    return addresses
 
 
 def _owners(file: str) -> frozenset[bytes]:

@@ -15,7 +15,8 @@ from dhtstore.errors import TimedOut
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.local.server import LocalServer
 from dhtstore.node.control import handler
-from dhtstore.node.flows.join import Joined, LearnSeed, Trust
+from dhtstore.node.flows.join import Joined, Trust
+from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
 from dhtstore.node.views.status import look_at_clock, look_for_room
 from dhtstore.node.warnings import Warnings

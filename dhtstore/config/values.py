@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -90,15 +91,16 @@ def is_size(value: int | None, settings: object) -> str:
 
 
 def is_place(value: str, settings: object) -> str:
-    """HOST:PORT; port 0 picks one."""
-    return _place_problem(value, 0)
+    """HOST:PORT to listen on; port 0 picks one."""
+    return _place_problem(value, 0) or host_problem(_host(value), listening=True)
 
 
 def are_places(count_max: int) -> Callable[[Any, Any], str]:
     def check(values: tuple[str, ...], settings: object) -> str:
         if len(values) > count_max:
             return f"at most {count_max} addresses"
-        return next(filter(None, (_place_problem(each, 1) for each in values)), "")
+        problems = (_place_problem(each, 1) or host_problem(_host(each)) for each in values)
+        return next(filter(None, problems), "")
 
     return check
 
@@ -109,6 +111,31 @@ def is_accept_rule(value: AcceptRule, settings: object) -> str:
     if value.accept == "owners" and not value.owners_file:
         return "'owners' needs the file that lists them, as in 'owners FILE'"
     return ""
+
+
+def host_problem(host: str, *, listening: bool = False) -> str:
+    """Why an IP literal names no single host that others can reach, or to listen on; "" for one
+    that does, and for a name, which is looked up later."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    ip = getattr(ip, "ipv4_mapped", None) or ip  # IPv4 within IPv6
+    if ip.is_multicast:
+        return f"{host} is a multicast address: nobody in particular has it"
+    if ip.version == 4 and ip.is_reserved:
+        return f"{host} is a broadcast or reserved address: nobody in particular has it"
+    if listening:
+        return ""
+    if ip.is_unspecified:
+        return f"{host} stands for every address of a machine: name the one that others can reach"
+    if ip.version == 6 and ip.is_link_local:
+        return f"{host} is good on one link only: name an address that others can reach"
+    return ""
+
+
+def _host(place: str) -> str:
+    return place.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def _place_problem(place: str, port_min: int) -> str:

@@ -43,7 +43,8 @@ def routable(address: Address) -> bool:
         ip = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return 0 < address.port < 65536 and not (ip.is_multicast or ip.is_unspecified)
+    several = ip.is_multicast or ip.is_unspecified or (ip.version == 4 and ip.is_reserved)
+    return 0 < address.port < 65536 and not several  # 255.255.255.255 is reserved, too
 
 
 def subnet(address: Address) -> str:

@@ -77,17 +77,29 @@ def address_of(peer: Any) -> Address:
     return Address(peer[0].removeprefix(MAPPED), peer[1])
 
 
+def in_reach(local: Address, to: Address) -> bool:
+    """Whether a datagram socket bound to ``local`` can send to addresses of ``to``'s family."""
+    return (":" in local.host) == (":" in to.host) or local.host == "::"
+
+
 async def resolve(host: str, port: int) -> tuple[Address, ...]:
-    """All addresses of a host name; an IP literal is its own.  Raises UsageError for none."""
+    """All addresses of a host name; an IP literal is its own, and IPv4 within IPv6 is IPv4.  Raises
+    UsageError for none."""
     with contextlib.suppress(ValueError):
-        return (Address(str(ipaddress.ip_address(host)), port),)
+        return (Address(_plain(host), port),)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:  # the last is of IDNA (RFC 3490)
         raise UsageError(f"cannot find the address of {host}: {error}") from error
-    return tuple(dict.fromkeys(Address(str(info[4][0]), port) for info in found))
+    return tuple(dict.fromkeys(Address(_plain(str(info[4][0])), port) for info in found))
+
+
+def _plain(literal: str) -> str:
+    """An IP literal in its usual spelling; raises ValueError for what is none."""
+    ip = ipaddress.ip_address(literal)
+    return str((ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip)
 
 
 def oldest_of_busiest_host(hosts: Mapping[T, str]) -> T:

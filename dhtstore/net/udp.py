@@ -9,7 +9,6 @@ so the queue is replaced by one that drops and counts, and every destination is 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from asyncio_dgram.aio import DatagramServer, Protocol
 
 from dhtstore.errors import AddressInUse, LocalProtocolError
 from dhtstore.model.contact import Address, routable
-from dhtstore.net.addresses import MAPPED, address_of, is_wide
+from dhtstore.net.addresses import MAPPED, address_of, in_reach, is_wide
 from dhtstore.net.wide_socket import Ends, WideSocket
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from dhtstore.tasks import Supervisor, all_ended
@@ -162,12 +161,10 @@ class UdpEndpoint:
     def _socket_form(self, to: Address) -> tuple[str, int] | None:
         if not routable(to):
             return None
-        ip = ipaddress.ip_address(to.host)
-        if self._family == 4:
-            return (to.host, to.port) if ip.version == 4 else None
-        if ip.version == 4:
-            return (MAPPED + to.host, to.port) if self._host == "::" else None
-        return to.host, to.port
+        if not in_reach(Address(self._host, self._port), to):
+            return None
+        mapped = self._family == 6 and ":" not in to.host
+        return (MAPPED + to.host if mapped else to.host), to.port
 
     async def close(self) -> None:
         stream, self._stream, self._transport = self._stream, None, None

@@ -131,7 +131,13 @@ class Node:
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
         """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
         joined = await join(
-            self.disk, self.ledger, self.identity.network, self.reach, seeds, trust or Trust()
+            self.disk,
+            self.ledger,
+            self.identity,
+            self.ports.endpoint.local,
+            self.reach,
+            seeds,
+            trust or Trust(),
         )
         await self.save_peers()  # a node that is killed now must find its network again
         self.joined.set()

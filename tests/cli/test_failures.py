@@ -18,7 +18,7 @@ from dhtstore.operations.messages import encode_failure, encode_progress
 from dhtstore.operations.operation import Progress
 from dhtstore.store.home.home import Home
 from tests.cli.conftest import Network
-from tests.cli.terminal import COMMAND, ENVIRONMENT, Daemon, Daemons, end, run
+from tests.cli.terminal import COMMAND, ENVIRONMENT, NETWORK, Daemon, Daemons, Ran, end, run
 
 MIB = 1024 * 1024
 ABSENT = str(Cid.of(b"nobody ever put this"))
@@ -323,3 +323,43 @@ def test_the_unexpected_is_1(tmp_path: Path) -> None:
         node.join()
     assert ran.code == 1
     assert "KeyError" in ran.err
+
+
+# --- seeds and addresses ---------------------------------------------------------------------
+
+
+def joined(home: Path, *arguments: str) -> Ran:
+    """What a ``join`` says that fails."""
+    ran = run("join", "--home", home, "--network", NETWORK, *arguments)
+    assert ran.code == 4
+    return ran
+
+
+def test_each_seed_that_is_of_no_use_says_why(network: Network, tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        free = silent.getsockname()[1]
+    home = tmp_path / "home"
+    alone = Daemon(home, "--capacity", "0")
+    own = alone.ticket
+    alone.stop()
+    assert "the ticket of this node itself" in joined(home, "--listen", "127.0.0.1:0", own).err
+    itself = joined(home, "--listen", f"127.0.0.1:{free}", f"127.0.0.1:{free}")
+    assert "this node itself answers there" in itself.err
+    six = joined(home, "--listen", "[::1]:0", network.ticket)
+    assert "it is at an address of IPv4, and this node listens on IPv6 only" in six.err
+    four = joined(home, "--listen", "127.0.0.1:0", "[::1]:7400")
+    assert "it is at an address of IPv6, and this node listens on IPv4 only" in four.err
+
+
+def test_ipv4_spelled_as_ipv6_is_ipv4(network: Network, tmp_path: Path) -> None:
+    port = network.storage[0].address.rpartition(":")[2]
+    daemon = Daemon(tmp_path / "home", "--capacity", "0", f"[::ffff:127.0.0.1]:{port}")
+    assert daemon.run("peers", "--json").json
+    daemon.stop()
+
+
+def test_an_address_of_nobody_is_not_advertised(tmp_path: Path) -> None:
+    ran = run("join", "--home", tmp_path / "home", "--advertise", "0.0.0.0:7400")
+    assert ran.code == 2
+    assert "stands for every address of a machine" in ran.err

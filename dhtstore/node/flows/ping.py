@@ -11,7 +11,7 @@ from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
 from dhtstore.node.context import Reach
-from dhtstore.node.flows.join import dial_unknown
+from dhtstore.node.flows.meet import dial_unknown
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.pool import Links
 from dhtstore.operations.nodes import PingResult

@@ -96,6 +96,34 @@ def test_formatted_sizes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("0.0.0.0", "every address"),
+        ("[::]", "every address"),
+        ("[::ffff:0.0.0.0]", "every address"),
+        ("224.0.0.1", "multicast"),
+        ("[ff02::1]", "multicast"),
+        ("255.255.255.255", "broadcast"),
+        ("[fe80::1]", "one link only"),
+    ],
+)
+def test_an_address_that_is_no_one_hosts_is_not_advertised(host: str, why: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"advertise: .*{why}"):
+        Settings(advertise=(f"{host}:7400",))
+
+
+@pytest.mark.parametrize("host", ["224.0.0.1", "[ff02::1]", "255.255.255.255"])
+def test_nobody_listens_at_an_address_of_several(host: str) -> None:
+    with pytest.raises(InvalidSetting, match="nobody in particular"):
+        Settings(listen=f"{host}:7400")
+
+
+@pytest.mark.parametrize("host", ["192.168.1.7", "[2a01:4f8::1]", "[::ffff:8.8.8.8]", "a.org"])
+def test_addresses_of_one_host_are_advertised(host: str) -> None:
+    assert Settings(advertise=(f"{host}:7400",)).advertise == (f"{host}:7400",)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("replicas", "0"),
