@@ -77,15 +77,21 @@ class Placer:
     tracer: Tracer
 
     async def place(
-        self, plan: Placement, unit: Unit, policy: Policy, progress: CopyProgress
-    ) -> tuple[Placement, list[SignedCopy]]:
-        """Carry ``plan`` out to its end: the plan as it ended, and the copies that were made.
+        self,
+        plan: Placement,
+        unit: Unit,
+        policy: Policy,
+        progress: CopyProgress,
+        copies: list[SignedCopy],
+    ) -> Placement:
+        """Carry ``plan`` out to its end: the plan as it ended.  Each copy that is made is added to
+        ``copies`` at once, so that whoever is cut short knows it.
 
-        Raises ConnectionLost when this node is stopping.  Cancelled, it gives back what was
-        reserved."""
-        work = _Placing(self, plan, unit, policy, progress)
+        Raises ConnectionLost when this node is stopping.  Whatever ends it early, it gives back
+        what was reserved.  ``progress`` must not raise."""
+        work = _Placing(self, plan, unit, policy, progress, copies)
         await work.run()
-        return work.plan, work.copies
+        return work.plan
 
     def storage_nodes(self) -> int:
         """How many others are known to be alive."""
@@ -115,10 +121,15 @@ class _Placing:
     """One plan at work: does what it says next and tells it what came of that."""
 
     def __init__(
-        self, node: Placer, plan: Placement, unit: Unit, policy: Policy, progress: CopyProgress
+        self,
+        node: Placer,
+        plan: Placement,
+        unit: Unit,
+        policy: Policy,
+        progress: CopyProgress,
+        copies: list[SignedCopy],
     ) -> None:
-        self.plan = plan
-        self.copies: list[SignedCopy] = []
+        self.plan, self._copies = plan, copies
         self._node, self._unit, self._policy, self._progress = node, unit, policy, progress
         self._reserved: dict[NodeId, _Reserved] = {}
 
@@ -126,7 +137,7 @@ class _Placing:
         try:
             while not isinstance(action := self.plan.next(), Done):
                 await self._do(action)
-        except asyncio.CancelledError:
+        except BaseException:
             for reserved in self._reserved.values():
                 self._later(self._release(reserved))
             raise
@@ -228,9 +239,9 @@ class _Placing:
         except DhtstoreError as error:
             self.plan = self.plan.failed(node, str(error))
         else:
+            self._copies.append(copy)
             self._copied(node, self._unit.size_bytes)
             self.plan = self.plan.held(node)
-            self.copies.append(copy)
         del self._reserved[node]
 
     async def _replicated(self, node: NodeId, reserved: _Reserved) -> SignedCopy:
@@ -250,7 +261,10 @@ class _Placing:
         check_copy(self._node.identity, copy, link.public_key, self._unit, self._policy)
         return copy
 
-    def _copied(self, node: NodeId, copied_bytes: int) -> None:
+    def _copied(self, node: NodeId, told_bytes: int) -> None:
+        """Believed up to the unit's size; and what a holder once had it does not lose."""
+        before_bytes = self.plan.candidates[node].copied_bytes
+        copied_bytes = max(before_bytes, min(told_bytes, self._unit.size_bytes))
         self.plan = self.plan.copied(node, copied_bytes)
         self._progress(node, copied_bytes)
 

@@ -6,6 +6,7 @@ provider records -> pin => CID.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,16 @@ class PutOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class _Work:
+    """What is put, cut into ``units``."""
+
+    imported: Imported
+    name: str
+    policy: Policy
+    units: Sequence[Unit]
+
+
+@dataclass(frozen=True, slots=True)
 class Uploader:
     """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
     that no index node was told of."""
@@ -80,8 +91,9 @@ class Uploader:
 
         Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
         (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
-        than ``min_acks`` copies have receipts, and NotAnnounced, with the same, when nobody could
-        be told of them.
+        than ``min_acks`` copies have receipts, NotAnnounced, with the same, when nobody could be
+        told of them, and what ``progress`` raises.  Cut short once there are copies, it still
+        writes down the put and their receipts.
         """
         wanted = replicas or self.settings.replicas
         _check_counts(wanted, min_acks)
@@ -91,8 +103,8 @@ class Uploader:
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, wanted, sequence)
             units = await run(local_units, self.disk.store, imported.cid)
-            placed = await self._place_all(imported, units, policy, progress)
-            await run(self._remember, imported, name, policy, placed)
+            work = _Work(imported, name, policy, units)
+            placed = await self._place_all(work, progress)
         result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
         _check_result(result, placed, self.placer.dht.clock_ahead_s())
         return result
@@ -134,27 +146,39 @@ class Uploader:
 
     # --- copies -----------------------------------------------------------------------------
 
-    async def _place_all(
-        self, imported: Imported, units: Sequence[Unit], policy: Policy, progress: Watch
-    ) -> list[PlacedUnit]:
-        """One unit after the other: bounds what holders must reserve at once."""
-        elsewhere = policy.replicas - self.settings.storage
-        meter = _CopyMeter(progress, imported.size_bytes * elsewhere)
-        placed = []
-        for unit in units:
-            placed.append(await self._place(unit, policy, meter))
-            meter.unit_done()
+    async def _place_all(self, work: _Work, progress: Watch) -> list[PlacedUnit]:
+        """Place every unit and write down what came of it.  One unit after the other: bounds what
+        holders must reserve at once."""
+        elsewhere = work.policy.replicas - self.settings.storage
+        meter = _CopyMeter(progress, work.imported.size_bytes * elsewhere)
+        placed: list[PlacedUnit] = []
+        made: list[list[SignedCopy]] = []
+        run = self.disk.blocking.run
+        try:
+            for unit in work.units:
+                placed.append(await self._place(unit, work.policy, meter, made))
+                meter.unit_done()
+            await run(self._remember, work, [each.copies for each in placed])
+            await run(self._pin, work)
+        except BaseException:
+            if any(made):  # somebody holds them, whatever becomes of this
+                await run(self._remember, work, made)
+            raise
+        meter.check()
         return placed
 
-    async def _place(self, unit: Unit, policy: Policy, meter: _CopyMeter) -> PlacedUnit:
+    async def _place(
+        self, unit: Unit, policy: Policy, meter: _CopyMeter, made: list[list[SignedCopy]]
+    ) -> PlacedUnit:
+        """The copies of the unit become the last of ``made``, one by one."""
         copies: list[SignedCopy] = []
+        made.append(copies)
         domain = None
         if self.settings.storage:
             copies.append(await own_copy(self.identity, self.disk, self.ledger, unit, policy))
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
-        plan, others = await self.placer.place(plan, unit, policy, meter.advance)
-        copies += others
+        plan = await self.placer.place(plan, unit, policy, meter.advance, copies)
         published = await self.placer.publish(unit, copies) if copies else ()
         if self.settings.storage and not published[0].holders:
             self.again_soon(unit)
@@ -164,40 +188,49 @@ class Uploader:
         """The failure domain of our own copy, as that of a candidate is told."""
         return self.settings.domain or subnet(self.identity.addresses()[0])
 
-    def _remember(
-        self, imported: Imported, name: str, policy: Policy, placed: Sequence[PlacedUnit]
-    ) -> None:
-        units = [each.unit for each in placed]
+    def _remember(self, work: _Work, copies: Sequence[Sequence[SignedCopy]]) -> None:
         record = PutRecord(
-            name=name,
-            root=imported.cid.raw,
-            size_bytes=imported.size_bytes,
+            name=work.name,
+            root=work.imported.cid.raw,
+            size_bytes=work.imported.size_bytes,
             created_unix_s=self.clock.unix_s(),
-            policy=policy,
-            units=len(units),
+            policy=work.policy,
+            units=len(work.units),
         )
-        self.ledger.puts.save(record, units)
-        self.ledger.receipts.save(copy.receipt for each in placed for copy in each.copies)
+        self.ledger.puts.save(record, work.units)
+        self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
+
+    def _pin(self, work: _Work) -> None:
         if self.settings.storage:
-            self.ledger.pins.add(imported.cid, name, "put", units)
+            self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
 
 
 class _CopyMeter:
-    """Adds up what the holders of the current unit report."""
+    """Adds up what the holders of the current unit report.  Where ``sink`` raises, the copies go
+    on without it: ``check`` raises that once they are written down."""
 
     def __init__(self, sink: Watch, total_bytes: int) -> None:
         self._sink, self._total_bytes = sink, total_bytes
         self._before_bytes = 0
         self._held: dict[NodeId, int] = {}
+        self._failure: BaseException | None = None
 
     def advance(self, holder: NodeId, held_bytes: int) -> None:
         self._held[holder] = held_bytes
-        done = self._before_bytes + sum(self._held.values())
-        self._sink(Progress("copying", done, self._total_bytes, len(self._held)))
+        done = min(self._before_bytes + sum(self._held.values()), self._total_bytes)
+        if self._failure is None:
+            try:
+                self._sink(Progress("copying", done, self._total_bytes, len(self._held)))
+            except (Exception, asyncio.CancelledError) as error:
+                self._failure = error
 
     def unit_done(self) -> None:
         self._before_bytes += sum(self._held.values())
         self._held.clear()
+
+    def check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 def _check_counts(wanted: int, min_acks: int | None) -> None:

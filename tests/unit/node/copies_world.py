@@ -26,7 +26,7 @@ from dhtstore.params import GIB
 from dhtstore.replication.admission import Accept, Admission
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.trace import Tracer, no_trace
-from dhtstore.wire.frames import Offer, Release, Replicate
+from dhtstore.wire.frames import Offer, Release, Replicate, Replicating
 from tests.unit.node.data_plane import Peer, World
 
 STORAGE = NodeSettings(capacity_bytes=GIB)
@@ -34,13 +34,16 @@ STORAGE = NodeSettings(capacity_bytes=GIB)
 
 @dataclass(slots=True)
 class ScriptedHolder(Holder):
-    """Writes down what it is asked; ``refuses`` and ``fails`` say why it does not do as asked."""
+    """Writes down what it is asked; ``refuses`` and ``fails`` say why it does not do as asked.
+    While it copies, which takes ``works_s``, it says that it has each of ``tells_bytes``."""
 
     name: str = ""
     log: list[str] = field(default_factory=list)
     refuses: str = ""
     fails: str = ""
     thinks_s: float = 0.0
+    works_s: float = 0.0
+    tells_bytes: tuple[int, ...] = ()
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         self.log.append(f"{self.name} is offered")
@@ -53,6 +56,9 @@ class ScriptedHolder(Holder):
         self.log.append(f"{self.name} copies")
         if self.fails:
             raise PeerRefused("internal", self.fails)
+        for held_bytes in self.tells_bytes:
+            await reply(Replicating(held_bytes=held_bytes))
+        await asyncio.sleep(self.works_s)
         await Holder.on_replicate(self, link, message, reply)
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:

@@ -50,10 +50,17 @@ class Cast:
     holders: list[ScriptedHolder]
     log: list[str]
     told: dict[NodeId, int] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=list)
+
+    def progress(self, node: NodeId, copied_bytes: int) -> None:
+        self.told[node] = copied_bytes
+        self.steps.append(copied_bytes)
 
     async def place(self, wanted: int) -> tuple[Placement, list[SignedCopy]]:
         plan = Placement(self.unit.key, wanted, self.placer.identity.node)
-        return await self.placer.place(plan, self.unit, self.policy, self.told.__setitem__)
+        copies: list[SignedCopy] = []
+        placing = self.placer.place(plan, self.unit, self.policy, self.progress, copies)
+        return await placing, copies
 
     def stages(self, plan: Placement) -> list[str]:
         """Of each holder, "" for one that was not found."""
@@ -216,5 +223,34 @@ def test_records_of_all_copies_are_published_together() -> None:
         }
         assert {record.key for record, _ in records} == {cast.unit.key}
         assert all(record.signer == contact.signer for record, contact in records)
+
+    stage(scene)
+
+
+def test_how_far_a_holder_is_never_falls_nor_passes_the_size_of_the_unit() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.holders[0].tells_bytes = (1000, 2**63 - 1, 0)
+        plan, copies = await cast.place(1)
+        assert len(copies) == 1
+        assert cast.steps == [1000] + 3 * [len(CONTENT)]
+        assert plan.candidates[cast.holders[0].identity.node].copied_bytes == len(CONTENT)
+
+    stage(scene)
+
+
+def test_a_defect_gives_back_what_was_reserved() -> None:
+    async def scene(cast: Cast) -> None:
+        def broken(node: NodeId, copied_bytes: int) -> None:
+            raise RuntimeError("a defect")
+
+        cast.holders[0].works_s = 9.0
+        plan = Placement(cast.unit.key, 2, cast.placer.identity.node)
+        copies: list[SignedCopy] = []
+        with pytest.raises(RuntimeError, match="a defect"):
+            await cast.placer.place(plan, cast.unit, cast.policy, broken, copies)
+        await asyncio.sleep(RELEASE_TIMEOUT_S)
+        assert len(copies) == 1
+        assert "0 releases" in cast.log
+        assert cast.holders[0].disk.store.used_bytes == 0
 
     stage(scene)

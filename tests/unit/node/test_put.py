@@ -343,3 +343,47 @@ def test_cancelled_it_leaves_nothing_reserved_and_a_client_nothing_staged() -> N
         assert cast.ledger.puts.list() == []
 
     stage(scene, CLIENT)
+
+
+def test_what_two_holders_say_they_have_cannot_end_a_put() -> None:
+    async def scene(cast: Cast) -> None:
+        for holder in cast.holders:
+            holder.tells_bytes = (2**63 - 1,)
+        assert (await cast.put()).copies == 3
+        assert max(step.done_bytes for step in cast.progress) == 2 * len(CONTENT)
+
+    stage(scene)
+
+
+def test_a_watcher_that_fails_ends_nothing_and_is_told_afterwards() -> None:
+    async def scene(cast: Cast) -> None:
+        def watch(step: Progress) -> None:
+            if step.phase == "copying":
+                raise RuntimeError("a broken display")
+
+        putting = cast.uploader.put(
+            stream(CONTENT), name="file", replicas=3, min_acks=1, progress=watch
+        )
+        with pytest.raises(RuntimeError, match="display"):
+            await putting
+        [record] = cast.ledger.puts.list()
+        assert len(cast.ledger.receipts.for_root(record.cid)) == 3
+        assert [pin.cid for pin in cast.ledger.pins.list()] == [record.cid]
+
+    stage(scene)
+
+
+def test_cancelled_it_remembers_the_copies_that_were_made() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.holders[1].works_s = 9.0
+        putting = cast.peer.supervisor.spawn(cast.put(replicas=2), "put")
+        await asyncio.sleep(5.0)
+        putting.cancel()
+        await asyncio.sleep(3.0)
+        assert putting.cancelled()
+        [record] = cast.ledger.puts.list()
+        [receipt] = cast.ledger.receipts.for_root(record.cid)
+        assert receipt.signer == cast.holders[0].identity.public_key
+        assert cast.peer.store.count() == 0
+
+    stage(scene, CLIENT)
