@@ -1,11 +1,39 @@
-"""A bound on the blocks that are read for peers and not sent yet."""
+"""A bound on the blocks that are read for peers and have not left yet."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from dhtstore.node.links.link import Link
 from dhtstore.params import SERVED_PATIENCE_S, SERVED_READS_MAX
+
+
+class Share:
+    """Room for one read, from when it is entered until it was left and each frame that was made
+    of the read has left too, or never will."""
+
+    __slots__ = ("_give_back", "_holders")
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back, self._holders = give_back, 0
+
+    def __enter__(self) -> Share:
+        self.hold()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def hold(self) -> None:
+        """Keep it until one more ``release``."""
+        self._holders += 1
+
+    def release(self) -> None:
+        self._holders -= 1
+        if not self._holders:
+            self._give_back()
 
 
 class ReadRoom:
@@ -24,8 +52,8 @@ class ReadRoom:
         """Whether somebody waits."""
         return self._waiting > 0
 
-    async def take(self, link: Link) -> None:
-        """Room for one read, when there is some."""
+    async def take(self, link: Link) -> Share:
+        """Room for one read, when there is some; to be entered at once."""
         self._waiting += 1
         self._look_later()
         try:
@@ -33,8 +61,9 @@ class ReadRoom:
         finally:
             self._waiting -= 1
         self._held[link] = self._held.get(link, 0) + 1
+        return Share(partial(self._give_back, link))
 
-    def give_back(self, link: Link) -> None:
+    def _give_back(self, link: Link) -> None:
         self._held[link] -= 1
         if not self._held[link]:
             del self._held[link]

@@ -1,8 +1,9 @@
 """Serving blocks to a peer.
 
 data path: GetBlocks -> blocks read in a worker thread, one read ahead -> groups -> frames.
-Per link one answer is sent at a time, so a peer costs two reads of memory at most; blocks are
-not verified here, since whoever asked verifies them anyway.
+Per link one answer is sent at a time, so a peer costs two reads of memory at most, and all of them
+together what ``ReadRoom`` has, whatever they cancel; blocks are not verified here, since whoever
+asked verifies them anyway.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.node.copies.read_room import ReadRoom
+from dhtstore.node.copies.read_room import ReadRoom, Share
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import (
-    FRAME_PACK_BYTES,
-    SERVED_READ_BYTES,
-)
+from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -63,43 +62,37 @@ class BlockServer:
     async def _send_all(self, link: Link, cids: Sequence[Cid], reply: Reply) -> None:
         start = 0
         sending: asyncio.Future[None] | None = None
-        groups: list[Group] = []
-        try:
-            while start < len(cids):
-                if sending is not None and self._room.wanted:
-                    await sending  # reading ahead is for when nobody waits
-                groups = await self._read(link, cids, start)
+        while start < len(cids):
+            if sending is not None and self._room.wanted:
+                await sending  # reading ahead is for when nobody waits
+            with await self._room.take(link) as share:
+                groups = await self._read(cids, start)
                 start += sum(len(group.indices) + len(group.missing) for group in groups)
                 try:
                     if sending is not None:
                         await sending
-                    sending = self._queue(link, groups, reply)
-                except BaseException:  # the link ended before the last of it was handed over
-                    self._room.give_back(link)
-                    raise
-            if sending is not None:
-                await sending
-        finally:
-            groups.clear()  # the traceback of what ended a link would keep them
+                    sending = self._queue(groups, share, reply)
+                finally:
+                    groups.clear()  # the traceback of what ended a link would keep them
+        if sending is not None:
+            await sending
 
-    def _queue(self, link: Link, groups: list[Group], reply: Reply) -> asyncio.Future[None]:
-        """Hand over a read, a frame each group; whoever sends the last gives its room back."""
+    async def _read(self, cids: Sequence[Cid], start: int) -> list[Group]:
+        return await self._disk.blocking.run(read_groups, self._disk.store, cids, start)
+
+    def _queue(self, groups: list[Group], share: Share, reply: Reply) -> asyncio.Future[None]:
+        """Hand over a read, a frame each group, each of which keeps the room for it."""
         assert groups, "a read names each block it passed"
         while groups:
             group = groups.pop(0)
-            sending = reply(group.response, *group.blocks)
-            self.sent_bytes += group.size_bytes
-        sending.add_done_callback(lambda _: self._room.give_back(link))
+            gone = partial(self._gone, share, group.size_bytes)
+            sending = reply(group.response, *group.blocks, gone=gone)
+            share.hold()
         return sending
 
-    async def _read(self, link: Link, cids: Sequence[Cid], start: int) -> list[Group]:
-        """One read, when there is room for it; whoever sends it gives the room back."""
-        await self._room.take(link)
-        try:
-            return await self._disk.blocking.run(read_groups, self._disk.store, cids, start)
-        except BaseException:
-            self._room.give_back(link)
-            raise
+    def _gone(self, share: Share, size_bytes: int, sent: bool) -> None:
+        self.sent_bytes += size_bytes * sent
+        share.release()
 
 
 def read_groups(store: BlockStore, cids: Sequence[Cid], start: int) -> list[Group]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -15,9 +16,10 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.frame_io import Body, write_frame
 from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
-from dhtstore.wire.frames import Frame
+from dhtstore.wire.frames import Frame, FrameResponse
 
 T = TypeVar("T")
+Gone = Callable[[bool], None]  # whether it was sent; else it never will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,16 @@ class _Outgoing:
     frame: Frame
     body: tuple[Body, ...]
     sent: asyncio.Future[None]
+    gone: Gone | None
+
+    def end(self, error: ConnectionLost | None) -> None:
+        """It has left, or never will, for that reason."""
+        if self.gone is not None:
+            self.gone(error is None)
+        if error is not None:
+            fail_future(self.sent, error)
+        elif not self.sent.done():
+            self.sent.set_result(None)
 
 
 class Outbox:
@@ -58,20 +70,37 @@ class Outbox:
         if self._lost is not None:
             raise ConnectionLost(*self._lost.args)
 
-    def queue(self, frame: Frame, *body: Body, is_use: bool = True) -> asyncio.Future[None]:
-        """Send a frame after those before it; the future is done when it has been sent."""
+    def queue(
+        self, frame: Frame, *body: Body, gone: Gone | None = None, is_use: bool = True
+    ) -> asyncio.Future[None]:
+        """Send a frame after those before it; the future is done when it has been sent.
+
+        Whoever waits for the future may give up, which is no word of the frame: ``gone`` is
+        called when its memory is free again.
+        """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         sent.add_done_callback(_retrieved)
-        self._frames.append(_Outgoing(frame, body, sent))
+        self._frames.append(_Outgoing(frame, body, sent, gone))
         if is_use:
             self.queued_s = self._clock.monotonic_s()
         self._queued.set()
         return sent
 
+    def drop(self, number: int) -> None:
+        """Send nothing more of what waits as an answer to the peer's request ``number``."""
+        waiting, self._frames = self._frames, deque()
+        for outgoing in waiting:
+            frame = outgoing.frame
+            if isinstance(frame, FrameResponse) and frame.request == number:
+                outgoing.end(ConnectionLost("the peer wants no answer any more"))
+            else:
+                self._frames.append(outgoing)
+
     async def room(self) -> None:
         """Wait until all that waits now has been sent; raises ConnectionLost."""
         if self._frames:
-            await self._frames[-1].sent
+            await asyncio.wait([self._frames[-1].sent])  # others wait for it too, and may give up
+            self.check()
 
     async def run(self) -> None:
         """Send what is queued until cancelled; raises ConnectionLost, also when the peer reads
@@ -89,7 +118,7 @@ class Outbox:
         """The link has ended: nothing that waits is sent any more."""
         self._lost = ConnectionLost(*error.args)  # a traceback would keep what was to be sent
         for outgoing in self._frames:
-            fail_future(outgoing.sent, error)
+            outgoing.end(error)
         self._frames.clear()
 
     async def _send_next(self) -> None:
@@ -100,12 +129,11 @@ class Outbox:
                 taken = partial(self._taken, timer)
                 await write_frame(self._stream, outgoing.frame, *outgoing.body, taken=taken)
         except BaseException:
-            fail_future(outgoing.sent, ConnectionLost("the connection ended"))
+            outgoing.end(ConnectionLost("the connection ended"))
             raise
         finally:
             self._sending = False
-        if not outgoing.sent.done():
-            outgoing.sent.set_result(None)
+        outgoing.end(None)
 
     def _taken(self, timer: asyncio.Timeout) -> None:
         """The peer reads: it may take its time for a frame, but not do nothing."""

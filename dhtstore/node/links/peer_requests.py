@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from dhtstore.errors import DhtstoreError, PeerRefused
 from dhtstore.node.links.frame_io import Body
-from dhtstore.node.links.outbox import Outbox
+from dhtstore.node.links.outbox import Gone, Outbox
 from dhtstore.params import PEER_REQUESTS_MAX, REASON_MAX_CHARS
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.session import Session
@@ -18,9 +18,14 @@ from dhtstore.wire.frames import Declined, FrameRequest, FrameResponse
 
 
 class Reply(Protocol):
-    """Sends one response to the request being handled; await it to wait for a slow peer."""
+    """Sends one response to the request being handled; await it to wait for a slow peer.
 
-    def __call__(self, response: FrameResponse, *body: Body) -> asyncio.Future[None]: ...
+    ``gone`` is told when the body takes no memory any more, and whether it was sent.
+    """
+
+    def __call__(
+        self, response: FrameResponse, *body: Body, gone: Gone | None = None
+    ) -> asyncio.Future[None]: ...
 
 
 Handle = Callable[[Any, Reply], Awaitable[None]]
@@ -89,6 +94,7 @@ class PeerRequests:
         task = self._handling.pop(number, None)
         if task is not None:
             task.cancel()
+        self._outbox.drop(number)
         self._decline(number, Declined(code="cancelled", reason="as asked"))
 
     def cancel_all(self) -> None:
@@ -120,9 +126,11 @@ class PeerRequests:
         if self._outbox.open and self._session.owed(number):
             self._outbox.queue(self._session.answer(number, declined))
 
-    def _reply(self, number: int, response: FrameResponse, *body: Body) -> asyncio.Future[None]:
+    def _reply(
+        self, number: int, response: FrameResponse, *body: Body, gone: Gone | None = None
+    ) -> asyncio.Future[None]:
         self._outbox.check()
-        return self._outbox.queue(self._session.answer(number, response), *body)
+        return self._outbox.queue(self._session.answer(number, response), *body, gone=gone)
 
 
 def _declined(error: DhtstoreError) -> Declined:

@@ -8,6 +8,7 @@ import pytest
 
 from dhtstore.errors import ConnectionLost, NotFound, PeerRefused
 from dhtstore.model.cid import Cid
+from dhtstore.net.ports import Stream
 from dhtstore.node.links import peer_requests
 from dhtstore.node.links.frame_io import write_frame
 from dhtstore.node.links.link import Link
@@ -32,7 +33,7 @@ from dhtstore.wire.frames import (
     Release,
     Released,
 )
-from tests.unit.node.data_plane import World, collect, connected, play, raw_session, read
+from tests.unit.node.data_plane import Peer, World, collect, connected, play, raw_session, read
 
 
 def junk_frame(header: bytes, body_bytes: int = 0) -> bytes:
@@ -168,6 +169,82 @@ def test_peers_that_never_read_give_way_to_one_that_does() -> None:
         assert len(blocks) == 1 + len(chunks)
         assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
         assert held_bytes < 2 * SERVED_READS_MAX * SERVED_READ_BYTES
+
+    play(scene)
+
+
+def queued_bytes(peer: Peer) -> int:
+    """Of blocks that wait to be sent to anybody."""
+    return sum(
+        len(body)
+        for link in peer.links.open_links()
+        for outgoing in link._outbox._frames
+        for body in outgoing.body
+    )
+
+
+async def ask_and_cancel(stream: Stream, cid: Cid, times: int) -> None:
+    for number in range(times):
+        await write_frame(stream, GetBlocks(cids=(cid.raw,) * 8, request=number))
+        await asyncio.sleep(0.05)
+        await write_frame(stream, Cancel(number))
+
+
+def test_asking_and_cancelling_unread_leaves_one_read_in_memory() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        stream = await raw_session(a, b)
+        most_bytes = 0
+        for _ in range(20):
+            await ask_and_cancel(stream, Cid.of(bytes(MIB)), 3)
+            most_bytes = max(most_bytes, queued_bytes(b))
+        assert most_bytes <= SERVED_READ_BYTES
+        assert b.server.sent_bytes <= 2 * SERVED_READ_BYTES  # what lies on the way to it
+
+    play(scene)
+
+
+def test_many_that_ask_and_cancel_unread_share_the_bound_and_give_way() -> None:
+    async def scene(world: World) -> None:
+        b, honest = await world.peer("b"), await world.peer("honest")
+        content = bytes(range(256)) * (16 * KIB)
+        b.hold(content)
+        cid = Cid.of(content[:MIB])
+        lazy = [await world.peer(f"lazy {number}") for number in range(2 * SERVED_READS_MAX)]
+        streams = [await raw_session(peer, b) for peer in lazy]
+        for number in range(10):
+            for stream in streams:
+                await write_frame(stream, GetBlocks(cids=(cid.raw,) * 64, request=number))
+            await asyncio.sleep(0.1)
+            assert queued_bytes(b) <= SERVED_READS_MAX * (SERVED_READ_BYTES + MIB)
+            for stream in streams:
+                await write_frame(stream, Cancel(number))
+        link = await honest.links.to(b.key, [b.address], 5.0)
+        started_s = world.loop.time()
+        assert (await collect(link, [cid]))[0] == {0: content[:MIB]}
+        assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
+        await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
+        assert not b.server._room._held
+
+    play(scene)
+
+
+def test_a_read_keeps_its_room_until_the_last_of_it_has_left() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        b.hold(bytes(2 * MIB))
+        stream = await raw_session(a, b)
+        await write_frame(stream, GetBlocks(cids=(Cid.of(bytes(MIB)).raw,) * 64, request=1))
+        await asyncio.sleep(1)
+        await write_frame(stream, Cancel(1))
+        await asyncio.sleep(1)
+        assert queued_bytes(b) == 0
+        assert list(b.server._room._held.values()) == [1]  # of the frame that is half on its way
+        arrived = [type((await read(stream))[0]) for _ in range(2)]
+        assert arrived == [Blocks, Declined]
+        await asyncio.sleep(1)
+        assert not b.server._room._held
 
     play(scene)
 

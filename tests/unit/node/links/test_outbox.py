@@ -10,7 +10,7 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.params import MIB, OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
-from dhtstore.wire.frames import Blocks, Cancel
+from dhtstore.wire.frames import Blocks, Cancel, Release
 from tests.unit.node.links.ends import Ends, play
 
 LARGE = (Blocks(indices=(0,), sizes=(MIB,), missing=()), bytes(MIB))
@@ -70,6 +70,63 @@ def test_a_peer_that_reads_nothing_stalls_and_then_loses_the_link() -> None:
         with pytest.raises(ConnectionLost, match="too slowly"):
             await sending
         assert outbox.stalled_s == 0.0
+
+    play(scene)
+
+
+def test_answers_that_nobody_wants_are_dropped_and_the_others_are_sent() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        gone: list[tuple[int, bool]] = []
+        for number in (7, 8, 7):
+            outbox.queue(
+                Blocks(indices=(0,), sizes=(4,), request=number),
+                b"data",
+                gone=lambda left, number=number: gone.append((number, left)),  # type: ignore[misc]
+            )
+        outbox.queue(Release(reservation=1, request=7))  # of our own
+        outbox.drop(7)
+        assert gone == [(7, False), (7, False)]
+        ends.tasks.spawn(outbox.run(), "send")
+        arrived = [(await read_rest(ends.far, await read_prefix(ends.far)))[0] for _ in range(2)]
+        assert [type(frame) for frame in arrived] == [Blocks, Release]
+        assert gone[2:] == [(8, True)]
+
+    play(scene)
+
+
+def test_a_frame_is_gone_when_it_has_left_and_not_when_its_waiter_gives_up() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        gone: list[bool] = []
+        for _ in range(40):
+            outbox.queue(*LARGE, gone=gone.append).cancel()
+        sending = ends.tasks.spawn(outbox.run(), "send")
+        for _ in range(3):
+            await read_rest(ends.far, await read_prefix(ends.far))
+        await asyncio.sleep(1)
+        left = len(gone)
+        assert 3 <= left < 10
+        assert all(gone)
+        outbox.close(ConnectionLost("the peer is gone"))
+        assert gone[left:] == [False] * (39 - left)  # all but the one that is being sent
+        sending.cancel()
+        await asyncio.sleep(0)
+        assert gone[39:] == [False]
+
+    play(scene)
+
+
+def test_who_waits_for_room_does_not_mind_that_another_gives_up() -> None:
+    async def scene(ends: Ends) -> None:
+        outbox = Outbox(ends.near, ends.clock)
+        last = outbox.queue(Cancel(1))
+        waiting = ends.tasks.spawn(outbox.room(), "room")
+        await asyncio.sleep(0)
+        last.cancel()
+        await asyncio.sleep(0.1)
+        assert waiting.done()
+        assert not waiting.cancelled()
 
     play(scene)
 
