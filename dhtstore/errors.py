@@ -49,6 +49,12 @@ class InvalidCid(UsageError):
     hint = "a CID looks like bafybei... or Qm...; copy it whole, without spaces"
 
 
+class InvalidPath(InvalidCid):
+    """A path below a CID that is no text, or a URL that no content can have."""
+
+    hint = "CID/path takes names by the letter, ipfs://CID/path escaped, as %20 for a space"
+
+
 class InvalidTicket(UsageError):
     """A ticket that was cut, mistyped or made by something else."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dhtstore.errors import InvalidCid
+from dhtstore.errors import InvalidPath
 from dhtstore.model.cid import Cid
 
 _SCHEME: Final = "ipfs://"
@@ -20,8 +20,8 @@ def parse_cid_path(text: str) -> tuple[Cid, tuple[str, ...]]:
 
     Names count as they stand, with every space, but in the URL, which is read as the URL standard
     says: its escapes are decoded and its dot segments followed.  Returns the root and the path's
-    names; raises InvalidCid, also for an escape that is none or is no UTF-8, and for a query or a
-    fragment, which would say nothing here.
+    names; raises InvalidCid, and InvalidPath for an escape that is none or is no UTF-8, and for a
+    query or a fragment, which would say nothing here.
     """
     _check_text(text)
     text = text.lstrip()
@@ -39,13 +39,13 @@ def _check_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidCid(f"not UTF-8: {text[:80]!r}") from error
+        raise InvalidPath(f"not UTF-8: {text[:80]!r}") from error
 
 
 def _split_url(text: str) -> tuple[str, list[str]]:
     url = text.strip(_URL_MARGIN).translate(_NOT_IN_URLS)
     if "?" in url or "#" in url:
-        raise InvalidCid(
+        raise InvalidPath(
             f"an address of content has no query and no fragment: {text[:80]!r}; in a name, '?' is"
             " written %3F and '#' %23"
         )
@@ -63,16 +63,16 @@ def _split_url(text: str) -> tuple[str, list[str]]:
 def _unescaped(segment: str) -> str:
     def byte(escape: re.Match[bytes]) -> bytes:
         if escape[1] is None:
-            raise InvalidCid(f"a '%' in a URL that is no escape: {segment[:80]!r}; write it %25")
+            raise InvalidPath(f"a '%' in a URL that is no escape: {segment[:80]!r}; write it %25")
         return bytes.fromhex(escape[1].decode())
 
     try:
         return _ESCAPED.sub(byte, segment.encode()).decode()
     except UnicodeDecodeError as error:
-        raise InvalidCid(f"the escapes in {segment[:80]!r} are no UTF-8") from error
+        raise InvalidPath(f"the escapes in {segment[:80]!r} are no UTF-8") from error
 
 
 def _check_name(name: str) -> None:
     """No directory has such names; what they would mean elsewhere must not be guessed."""
     if name in (".", "..") or "/" in name or "\0" in name:
-        raise InvalidCid(f"there is no name {name[:80]!r} in a path below a CID")
+        raise InvalidPath(f"there is no name {name[:80]!r} in a path below a CID")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.cli.terminal.common import complain
+from dhtstore.cli.terminal.show import print_table
 from tests.cli.conftest import Network
 from tests.cli.terminal import run
 
@@ -35,3 +36,13 @@ def test_what_a_peer_said_cannot_drive_the_terminal(capsys: pytest.CaptureFixtur
     complain("refused: \x1b[2Jbye\n$ ", "a hint", {"node": "busy\r\x07"})
     told = capsys.readouterr().err
     assert told == "error: refused: \\x1b[2Jbye\\x0a$ \n  node: busy\\x0d\\x07\nhint: a hint\n"
+
+
+def test_a_table_keeps_the_spaces_a_name_ends_in(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([("1", "ends in a space "), ("23", "b")], ("size", "name"))
+    assert capsys.readouterr().out == "1   ends in a space \n23  b\n"
+
+
+def test_a_byte_that_is_no_text_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    complain(f"no {os.fsdecode(b'caf' + bytes((0xE9,)))}", "a hint")
+    assert capsys.readouterr().err == "error: no caf\\xe9\nhint: a hint\n"

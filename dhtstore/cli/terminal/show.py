@@ -49,8 +49,8 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> Non
         lines.insert(0, [header.upper() for header in headers])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        emit("  ".join(cells).rstrip())
+        before_last = zip(line[:-1], widths, strict=False)
+        emit("  ".join([*(cell.ljust(width) for cell, width in before_last), line[-1]]))
 
 
 def fields_of(result: Any) -> dict[str, Any]:

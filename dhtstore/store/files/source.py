@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
-from dhtstore.params import TREE_LEVELS_MAX
+from dhtstore.params import CHUNK_SIZE_BYTES, TREE_LEVELS_MAX
 from dhtstore.store.files.names import from_disk, listed, on_disk, readable
 
 
@@ -24,10 +24,11 @@ class FileSource:
         self._fd = fd
         self._name = name
         self.look()
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        if not stat.S_ISREG(self._looked.mode):
             self.close()
             raise UnreadableSource(f"{name} is not a regular file")
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        if self.size_bytes > CHUNK_SIZE_BYTES:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def look(self) -> None:
         """Take the file for what it is now: from here on it must not change."""
@@ -101,6 +102,7 @@ class _State(NamedTuple):
 
     device: int
     inode: int
+    mode: int
     size_bytes: int
     modified_ns: int
     changed_ns: int
@@ -108,7 +110,9 @@ class _State(NamedTuple):
 
 def _state(fd: int) -> _State:
     now = os.fstat(fd)
-    return _State(now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    return _State(
+        now.st_dev, now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+    )
 
 
 @dataclass(frozen=True, slots=True)
