@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
 from dhtstore.params import CHUNK_SIZE_BYTES, TREE_LEVELS_MAX
@@ -24,7 +24,7 @@ class FileSource:
         self._fd = fd
         self._name = name
         self.look()
-        if not stat.S_ISREG(self._looked.mode):
+        if not stat.S_ISREG(self._looked.st_mode):
             self.close()
             raise UnreadableSource(f"{name} is not a regular file")
         if self.size_bytes > CHUNK_SIZE_BYTES:
@@ -32,8 +32,8 @@ class FileSource:
 
     def look(self) -> None:
         """Take the file for what it is now: from here on it must not change."""
-        self._looked = _state(self._fd)
-        self.size_bytes = self._looked.size_bytes
+        self._looked = os.fstat(self._fd)
+        self.size_bytes = self._looked.st_size
 
     def read(self, offset: int, count: int) -> bytes:
         """Exactly the bytes that stand there, fewer only at the end of the file.
@@ -80,7 +80,7 @@ class FileSource:
 
         Nobody can set the time of the last change of an inode (ctime) back.
         """
-        if _state(self._fd) != self._looked:
+        if _state(os.fstat(self._fd)) != _state(self._looked):
             raise SourceChanged(f"{self._name} changed while it was read")
 
     def close(self) -> None:
@@ -97,22 +97,10 @@ class FileSource:
         return data if len(data) <= limit_bytes else None
 
 
-class _State(NamedTuple):
-    """What differs when something was changed."""
-
-    device: int
-    inode: int
-    mode: int
-    size_bytes: int
-    modified_ns: int
-    changed_ns: int
-
-
-def _state(fd: int) -> _State:
-    now = os.fstat(fd)
-    return _State(
-        now.st_dev, now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns
-    )
+def _state(status: os.stat_result) -> tuple[object, ...]:
+    """What differs when something was changed: mode, inode, device, links, owners and size come
+    first in a status."""
+    return status[:7], status.st_mtime_ns, status.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +172,9 @@ class TreeSource:
 
     def _listed_once(self, fd: int, path: tuple[str, ...]) -> list[SourceEntry]:
         try:
-            before = _state(fd)
+            before = os.fstat(fd)
             found = [self._entry(fd, path, raw) for raw in listed(fd)]
-            if _state(fd) != before:
+            if _state(os.fstat(fd)) != _state(before):
                 raise SourceChanged(f"{self._label(path)} changed while it was listed")
         except OSError as error:
             raise _unreadable(self._label(path), error) from error
