@@ -68,10 +68,14 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 
 def moment(unix_s: float) -> str:
-    """A time as people and scripts sort it; "never" for 0."""
+    """A time as people and scripts sort it; "never" for 0, and the number itself where no
+    calendar has it: others may have signed it."""
     if not unix_s:
         return "never"
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return str(unix_s)
 
 
 def _cell(value: object) -> str:

@@ -18,7 +18,6 @@ from dhtstore.model.identity import PublicKey, dht_key, node_id
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
@@ -26,6 +25,10 @@ from dhtstore.params import (
     PROVIDER_TTL_S,
     RECEIPT_VERSION,
     RECORD_FUTURE_SKEW_MAX_S,
+    UNIT_SEEN_MAX,
+    UNIT_SIZE_MAX_BYTES,
+    UNIT_SLACK_BYTES,
+    UNIT_WANTS_MAX,
 )
 
 
@@ -58,12 +61,11 @@ async def acknowledge(identity: Identity, disk: Disk, ledger: Ledger, claim: Cla
     return SignedCopy(identity.receipt(claim), provider, identity.record())
 
 
-def check_copy(
-    identity: Identity, copy: SignedCopy, holder: PublicKey, unit: Unit, policy: Policy
-) -> None:
-    """Raise InvalidSignature unless ``holder`` signed the copy for this unit, owner and policy,
-    and ClockOff where index nodes would not keep its record, or not until it is renewed."""
-    receipt, provider = copy.receipt, copy.provider
+def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: Claim) -> None:
+    """Raise InvalidSignature unless ``holder`` signed for what ``claim`` states, as we walked it
+    ourselves, and ClockOff where index nodes would not keep its record, or not until it is
+    renewed."""
+    receipt, provider, policy = copy.receipt, copy.provider, claim.policy
     identity.check(receipt)
     identity.check(provider)
     identity.check(copy.contact)
@@ -71,10 +73,11 @@ def check_copy(
         receipt.public_key == provider.public_key == copy.contact.public_key == holder
         and receipt.node == node_id(holder)
         and (receipt.version, receipt.network) == (RECEIPT_VERSION, identity.network.name)
-        and (receipt.unit, receipt.root) == (unit.name, policy.root)
+        and (receipt.unit, receipt.root) == (claim.unit, policy.root)
         and (receipt.owner, receipt.policy_seq) == (policy.owner, policy.sequence)
         and receipt.expires == policy.expires
-        and provider.key == unit.key
+        and _counts_agree(receipt, claim)
+        and provider.key == dht_key(claim.unit)
         and provider_form(provider)
     )
     if not right:
@@ -83,6 +86,14 @@ def check_copy(
         check_clock(signed_unix_s, identity.now_unix_s())
     if not in_time(provider, PROVIDER_TTL_S, identity.now_unix_s()):
         raise ClockOff("its provider record is out of time")
+
+
+def _counts_agree(receipt: Receipt, claim: Claim) -> bool:
+    """Walks count again what repeats beyond the blocks that they remember, each in its order."""
+    if claim.blocks < UNIT_SEEN_MAX:
+        return (receipt.size, receipt.blocks) == (claim.size_bytes, claim.blocks)
+    right_size = 0 <= receipt.size <= UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES
+    return right_size and UNIT_SEEN_MAX <= receipt.blocks <= UNIT_WANTS_MAX
 
 
 def check_clock(signed_unix_s: int, now_unix_s: int) -> None:

@@ -23,7 +23,7 @@ from dhtstore.errors import (
 )
 from dhtstore.model.contact import Contact, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, format_node
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Claim
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import unpack
@@ -80,16 +80,17 @@ class Placer:
         self,
         plan: Placement,
         unit: Unit,
-        policy: Policy,
+        claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
     ) -> Placement:
-        """Carry ``plan`` out to its end: the plan as it ended.  Each copy that is made is added to
+        """Carry ``plan`` out to its end: the plan as it ended.  ``claim`` is what holders must
+        sign for, as this node has walked the unit.  Each copy that is made is added to
         ``copies`` at once, so that whoever is cut short knows it.
 
         Raises ConnectionLost when this node is stopping.  Whatever ends it early, it gives back
         what was reserved.  ``progress`` must not raise."""
-        work = _Placing(self, plan, unit, policy, progress, copies)
+        work = _Placing(self, plan, unit, claim, progress, copies)
         await work.run()
         return work.plan
 
@@ -125,12 +126,12 @@ class _Placing:
         node: Placer,
         plan: Placement,
         unit: Unit,
-        policy: Policy,
+        claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
     ) -> None:
         self.plan, self._copies = plan, copies
-        self._node, self._unit, self._policy, self._progress = node, unit, policy, progress
+        self._node, self._unit, self._claim, self._progress = node, unit, claim, progress
         self._reserved: dict[NodeId, _Reserved] = {}
 
     async def run(self) -> None:
@@ -193,7 +194,7 @@ class _Placing:
         unit = self._unit
         roots = tuple(root.raw for root in unit.roots)
         offer = Offer(
-            roots=roots, spine=unit.spine, size=unit.size_bytes, policy=self._policy.packed
+            roots=roots, spine=unit.spine, size=unit.size_bytes, policy=self._claim.policy.packed
         )
         try:
             link = await self._link(contact)
@@ -245,7 +246,7 @@ class _Placing:
         del self._reserved[node]
 
     async def _replicated(self, node: NodeId, reserved: _Reserved) -> SignedCopy:
-        """Believe a receipt only if its holder signed it, for this unit, owner and policy."""
+        """Believe a receipt only if its holder signed it, for what we hold ourselves."""
         link = reserved.link
         held = await link.request(
             Replicate(reservation=reserved.reservation),
@@ -258,7 +259,7 @@ class _Placing:
             raise InvalidSignature("the holder says nothing of where it can be reached")
         receipt, provider = unpack(Receipt, held.receipt), unpack(ProviderRecord, held.provider)
         copy = SignedCopy(receipt, provider, contact)
-        check_copy(self._node.identity, copy, link.public_key, self._unit, self._policy)
+        check_copy(self._node.identity, copy, link.public_key, self._claim)
         return copy
 
     def _copied(self, node: NodeId, told_bytes: int) -> None:

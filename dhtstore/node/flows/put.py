@@ -22,8 +22,8 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.copies.acknowledge import SignedCopy
-from dhtstore.node.copies.own_copy import own_copy
+from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
+from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.placed import CopyReport, PlacedUnit
 from dhtstore.node.flows.staging import Staging
@@ -173,12 +173,13 @@ class Uploader:
         """The copies of the unit become the last of ``made``, one by one."""
         copies: list[SignedCopy] = []
         made.append(copies)
+        claim = await own_claim(self.disk, unit, policy)
         domain = None
         if self.settings.storage:
-            copies.append(await own_copy(self.identity, self.disk, self.ledger, unit, policy))
+            copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
-        plan = await self.placer.place(plan, unit, policy, meter.advance, copies)
+        plan = await self.placer.place(plan, unit, claim, meter.advance, copies)
         published = await self.placer.publish(unit, copies) if copies else ()
         if self.settings.storage and not published[0].holders:
             self.again_soon(unit)

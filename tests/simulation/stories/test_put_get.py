@@ -11,7 +11,7 @@ import pytest
 from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachable, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
-from dhtstore.node.copies.own_copy import own_copy
+from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
@@ -364,12 +364,10 @@ def test_what_is_gone_or_cut_short_is_not_signed_for() -> None:
         result = await put_bytes(node, CONTENT)
         [unit] = units_of(node, result)
         policy = policy_of(node, result.cid)
-        assert (
-            await own_copy(node.identity, node.disk, node.ledger, unit, policy)
-        ).receipt.blocks == BLOCKS
+        assert (await own_claim(node.disk, unit, policy)).blocks == BLOCKS
         store.delete([Cid.of(CONTENT[:MIB])])
         with pytest.raises(BlockMissing):
-            await own_copy(node.identity, node.disk, node.ledger, unit, policy)
+            await own_claim(node.disk, unit, policy)
 
     tell(story)
 

@@ -11,19 +11,19 @@ import pytest
 from msgspec.structs import replace as change
 
 from dhtstore.content.dag.local import Leaves, walk_local
-from dhtstore.errors import BlockMissing, InvalidSignature
+from dhtstore.errors import BlockMissing, ClockOff, InvalidSignature
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge, check_copy, claim_on
-from dhtstore.node.copies.own_copy import own_copy
+from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
-from dhtstore.params import RECEIPT_VERSION
+from dhtstore.params import RECEIPT_VERSION, UNIT_SEEN_MAX
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
@@ -43,6 +43,7 @@ def identity(name: bytes) -> Identity:
 
 UPLOADER, HOLDER = identity(b"uploader"), identity(b"holder")
 POLICY = UPLOADER.sign_as_owner(Policy(UPLOADER.owner, ROOT.raw, 7, 3, expires=0, removed=False))
+CLAIM = Claim(UNIT.name, (ROOT.raw,), False, len(BLOCK), 1, POLICY)
 
 
 def disk_with(*blocks: bytes) -> Disk:
@@ -55,7 +56,10 @@ def disk_with(*blocks: bytes) -> Disk:
 
 
 def copy_of(disk: Disk) -> SignedCopy:
-    return run(own_copy(HOLDER, disk, new_ledger(), UNIT, POLICY), VirtualLoop())
+    async def held() -> SignedCopy:
+        return await acknowledge(HOLDER, disk, new_ledger(), await own_claim(disk, UNIT, POLICY))
+
+    return run(held(), VirtualLoop())
 
 
 def test_a_receipt_states_the_claim_and_who_holds_it() -> None:
@@ -68,7 +72,7 @@ def test_a_receipt_states_the_claim_and_who_holds_it() -> None:
     assert (receipt.owner, receipt.policy_seq) == (UPLOADER.owner, 7)
     assert copy.provider.key == UNIT.key
     assert copy.contact == HOLDER.record()
-    check_copy(UPLOADER, copy, HOLDER.public_key, UNIT, POLICY)
+    check_copy(UPLOADER, copy, HOLDER.public_key, CLAIM)
 
 
 def test_the_claim_stands_before_the_receipt_is_signed() -> None:
@@ -110,6 +114,10 @@ LIES: dict[str, Lie] = {
     "another network": lambda copy: resigned(copy, network="other"),
     "another version": lambda copy: resigned(copy, version=2),
     "an earlier end": lambda copy: resigned(copy, expires=1_900_000_000),
+    "nothing": lambda copy: resigned(copy, size=0, blocks=0),
+    "more bytes than there are": lambda copy: resigned(copy, size=2**64 - 1),
+    "fewer bytes than there are": lambda copy: resigned(copy, size=len(BLOCK) - 1),
+    "less than no blocks": lambda copy: resigned(copy, blocks=-5),
     "another node": lambda copy: resigned(copy, node=b"n" * 20),
     "another key": lambda copy: resigned(copy, public_key=b"k" * 32),
     "no signature": lambda copy: replace(copy, receipt=forged(copy.receipt, size=5)),
@@ -133,10 +141,27 @@ LIES: dict[str, Lie] = {
 def test_a_receipt_for_something_else_is_not_believed(lie: Lie) -> None:
     copy = lie(copy_of(disk_with(BLOCK)))
     with pytest.raises(InvalidSignature):
-        check_copy(UPLOADER, copy, HOLDER.public_key, UNIT, POLICY)
+        check_copy(UPLOADER, copy, HOLDER.public_key, CLAIM)
 
 
 def test_a_receipt_of_another_node_than_the_one_connected_to_is_not_believed() -> None:
     copy = copy_of(disk_with(BLOCK))
     with pytest.raises(InvalidSignature, match="something else"):
-        check_copy(UPLOADER, copy, PublicKey(b"k" * 32), UNIT, POLICY)
+        check_copy(UPLOADER, copy, PublicKey(b"k" * 32), CLAIM)
+
+
+@pytest.mark.parametrize("time", [-(2**63), -1, 0, 2**64 - 1])
+def test_a_receipt_of_no_time_is_not_believed(time: int) -> None:
+    copy = resigned(copy_of(disk_with(BLOCK)), time=time)
+    with pytest.raises(ClockOff):
+        check_copy(UPLOADER, copy, HOLDER.public_key, CLAIM)
+
+
+def test_of_a_unit_that_walks_cannot_count_exactly_bounds_are_believed() -> None:
+    """They remember UNIT_SEEN_MAX blocks, and count what repeats beyond those again."""
+    claim = replace(CLAIM, blocks=UNIT_SEEN_MAX + 9, size_bytes=999)
+    copy = resigned(copy_of(disk_with(BLOCK)), blocks=UNIT_SEEN_MAX + 2, size=990)
+    check_copy(UPLOADER, copy, HOLDER.public_key, claim)
+    for lie in ({"blocks": UNIT_SEEN_MAX - 1}, {"blocks": 2**63}, {"size": -1}, {"size": 2**63}):
+        with pytest.raises(InvalidSignature):
+            check_copy(UPLOADER, resigned(copy, **lie), HOLDER.public_key, claim)

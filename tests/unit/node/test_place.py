@@ -12,12 +12,13 @@ from msgspec.structs import replace as change
 
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.model.identity import NodeId, distance
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Claim
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
@@ -44,7 +45,7 @@ class Cast:
 
     uploader: Peer
     unit: Unit
-    policy: Policy
+    claim: Claim
     directory: Directory
     placer: Placer
     holders: list[ScriptedHolder]
@@ -59,7 +60,7 @@ class Cast:
     async def place(self, wanted: int) -> tuple[Placement, list[SignedCopy]]:
         plan = Placement(self.unit.key, wanted, self.placer.identity.node)
         copies: list[SignedCopy] = []
-        placing = self.placer.place(plan, self.unit, self.policy, self.progress, copies)
+        placing = self.placer.place(plan, self.unit, self.claim, self.progress, copies)
         return await placing, copies
 
     def stages(self, plan: Placement) -> list[str]:
@@ -91,8 +92,8 @@ def stage(scene: Scene, holders: int = 3) -> None:
         peers = {peer.key: contact_of(peer) for peer in world.peers}
         directory = Directory([[peers[holder.identity.public_key] for holder in cast]])
         placer = placer_of(uploader, directory)
-        policy = policy_of(uploader, root)
-        await scene(Cast(uploader, unit, policy, directory, placer, cast, log))
+        claim = await own_claim(uploader.disk, unit, policy_of(uploader, root))
+        await scene(Cast(uploader, unit, claim, directory, placer, cast, log))
 
     play(whole)
 
@@ -167,7 +168,7 @@ def test_a_receipt_for_something_else_is_not_believed() -> None:
         plan, copies = await cast.place(1)
         assert cast.stages(plan)[:2] == ["failed", "held"]
         assert "receipt for something else" in plan.candidates[honest.identity.node].why
-        assert [copy.receipt.root for copy in copies] == [cast.policy.root]
+        assert [copy.receipt.root for copy in copies] == [cast.claim.policy.root]
 
     stage(scene)
 
@@ -247,7 +248,7 @@ def test_a_defect_gives_back_what_was_reserved() -> None:
         plan = Placement(cast.unit.key, 2, cast.placer.identity.node)
         copies: list[SignedCopy] = []
         with pytest.raises(RuntimeError, match="a defect"):
-            await cast.placer.place(plan, cast.unit, cast.policy, broken, copies)
+            await cast.placer.place(plan, cast.unit, cast.claim, broken, copies)
         await asyncio.sleep(RELEASE_TIMEOUT_S)
         assert len(copies) == 1
         assert "0 releases" in cast.log

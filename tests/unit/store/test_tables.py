@@ -45,8 +45,8 @@ def claim(unit: bytes, of: Policy) -> Claim:
     return Claim(unit, (of.root,), False, 100, 1, of)
 
 
-def receipt(unit: bytes, node: bytes, time: int, root: Cid = A) -> Receipt:
-    unsigned = Receipt(1, "main", node, b"k" * 32, unit, root.raw, 9, 1, ALICE, 1, time, 0)
+def receipt(unit: bytes, node: bytes, time: int, root: Cid = A, *, policy_seq: int = 1) -> Receipt:
+    unsigned = Receipt(1, "main", node, b"k" * 32, unit, root.raw, 9, 1, ALICE, policy_seq, time, 0)
     return attach(unsigned, b"s" * 64)
 
 
@@ -194,6 +194,14 @@ def test_the_newest_receipt_of_a_node_for_a_unit_is_kept() -> None:
     Puts(table, Roots(table)).remove(A)
     assert receipts.for_root(A) == []
     assert len(receipts.for_root(B)) == 1
+
+
+def test_a_receipt_of_an_impossible_time_gives_way_to_that_of_the_next_put() -> None:
+    receipts = Receipts(MemoryKeyValue())
+    receipts.save([receipt(b"u", b"1" * 20, 2**64 - 1), receipt(b"u", b"2" * 20, -1)])
+    assert [each.time for each in receipts.for_root(A)] == [2**64 - 1, -1]
+    receipts.save([receipt(b"u", b"1" * 20, 5, policy_seq=2)])
+    assert [each.time for each in receipts.for_root(A)] == [5, -1]
 
 
 def test_peers_come_back_in_order() -> None:
