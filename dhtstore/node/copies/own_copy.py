@@ -10,12 +10,15 @@ from dhtstore.node.context import Disk
 from dhtstore.node.copies.acknowledge import claim_on
 
 
-async def own_claim(disk: Disk, unit: Unit, policy: Policy) -> Claim:
+async def own_claim(
+    disk: Disk, unit: Unit, policy: Policy, leaves: Leaves = Leaves.PRESENT
+) -> Claim:
     """Walk the unit in our store: what there is to claim; raises BlockMissing, BlockDamaged,
     MalformedDag.
 
     The put that asks has hashed every block and written it, or compared it with what was
-    stored: leaves are only checked for presence.
+    stored: leaves are only checked for presence, and not even that where this node will not
+    sign for them.
     """
-    walk = await disk.blocking.run(walk_local, disk.store, unit, Leaves.PRESENT)
+    walk = await disk.blocking.run(walk_local, disk.store, unit, leaves)
     return claim_on(walk, policy)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dhtstore.config import format_clock
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
-from dhtstore.content.dag.local import local_units
+from dhtstore.content.dag.local import Leaves, local_units
 from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
@@ -173,7 +173,8 @@ class Uploader:
         """The copies of the unit become the last of ``made``, one by one."""
         copies: list[SignedCopy] = []
         made.append(copies)
-        claim = await own_claim(self.disk, unit, policy)
+        leaves = Leaves.PRESENT if self.settings.storage else Leaves.NAMED
+        claim = await own_claim(self.disk, unit, policy, leaves)
         domain = None
         if self.settings.storage:
             copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
