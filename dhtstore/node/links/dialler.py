@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 
@@ -13,7 +13,7 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, greet
 from dhtstore.node.links.link import Link
-from dhtstore.node.links.race import first_to_succeed
+from dhtstore.node.links.race import Race
 from dhtstore.params import DIAL_HEAD_START_S
 from dhtstore.tasks import Supervisor
 
@@ -31,23 +31,42 @@ class Dialler:
     ) -> None:
         self._transport, self._credentials, self._open_link = transport, credentials, open_link
         self._clock, self._supervisor = clock, supervisor
-        self._dials: dict[PublicKey, asyncio.Task[Link | DhtstoreError]] = {}
+        self._dials: dict[PublicKey, _Dial] = {}
 
     async def link_to(
         self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
     ) -> Link:
         """A new link to a node, by whichever of its addresses leads there first.
 
-        Callers at the same time share one dial.  Raises ConnectionLost, RefusedByNetwork,
-        PeerRefused (the node is busy).
+        Callers at the same time share one dial of all their addresses, and each waits for it
+        until its own deadline.  Raises ConnectionLost, RefusedByNetwork, PeerRefused (the node is
+        busy).
         """
         dial = self._dials.get(public_key)
-        if dial is None:
-            work = self._dial_all(public_key, tuple(addresses), timeout_s)
-            dial = self._supervisor.spawn(work, "dial")
-            self._dials[public_key] = dial
-            dial.add_done_callback(lambda _: self._dials.pop(public_key, None))
-        return await _shared(dial)
+        if dial is None or dial.over:
+            dial = self._begin(public_key)
+        tried = self._nearest_first(addresses)
+        dial.join(tried, self._clock.monotonic_s() + timeout_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await dial.link()
+        except TimeoutError as error:
+            where = ", ".join(map(str, tried)) or f"node {dial.name}"
+            late = ConnectionLost(f"{where} did not answer within {timeout_s:g} s")
+            raise dial.cause(late) from error
+
+    def _begin(self, public_key: PublicKey) -> _Dial:
+        async def attempt(address: Address, timeout_s: float) -> Link:
+            return await self.dial(address, public_key, timeout_s)
+
+        dial = _Dial(format_node(node_id(public_key)), attempt, self._clock, self._supervisor)
+        self._dials[public_key] = dial
+        dial.on_end(lambda: self._forget(public_key, dial))
+        return dial
+
+    def _forget(self, public_key: PublicKey, dial: _Dial) -> None:
+        if self._dials.get(public_key) is dial:
+            del self._dials[public_key]
 
     async def dial(
         self, address: Address, expected_key: PublicKey | None, timeout_s: float
@@ -63,25 +82,6 @@ class Dialler:
         except TimeoutError as error:
             raise ConnectionLost(f"{address} did not answer within {timeout_s:g} s") from error
         return self._open_link(stream, peer)
-
-    async def _dial_all(
-        self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
-    ) -> Link | DhtstoreError:
-        """By the first address that leads to the node."""
-        ends_s = self._clock.monotonic_s() + timeout_s
-
-        async def dial(address: Address) -> Link:
-            return await self.dial(address, public_key, ends_s - self._clock.monotonic_s())
-
-        attempts = [partial(dial, address) for address in self._nearest_first(addresses)]
-        outcome = await first_to_succeed(attempts, DIAL_HEAD_START_S)
-        if isinstance(outcome, Link):
-            return outcome
-        if not outcome:
-            name = format_node(node_id(public_key))
-            return ConnectionLost(f"no address of node {name} is known")
-        refused = [cause for cause in outcome if isinstance(cause, RefusedByNetwork)]
-        return refused[0] if refused else outcome[-1]
 
     def _nearest_first(self, addresses: Sequence[Address]) -> Sequence[Address]:
         """Those in a network that this node is in, the others, and loopback last; each once."""
@@ -104,17 +104,67 @@ def _here(address: Address) -> bool:
     return ip_address(address.host).is_loopback
 
 
-async def _shared(dial: asyncio.Task[Link | DhtstoreError]) -> Link:
-    """The outcome of a dial that others may wait for too."""
-    try:
-        outcome = await asyncio.shield(dial)
-    except asyncio.CancelledError:
-        if dial.cancelled():
-            raise ConnectionLost("this node is stopping") from None
-        raise
-    if isinstance(outcome, DhtstoreError):
-        raise type(outcome)(*_arguments(outcome)) from outcome
-    return outcome
+class _Dial:
+    """One node being dialled, for all that want a link to it: who joins adds addresses and time."""
+
+    def __init__(
+        self,
+        name: str,
+        attempt: Callable[[Address, float], Awaitable[Link]],
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self.name = name
+        self._dial, self._clock = attempt, clock
+        self._race: Race[Link] = Race(DIAL_HEAD_START_S)
+        self._ends_s: dict[Address, float] = {}  # when the last that named it gives up
+        self._task = supervisor.spawn(self._race.winner(), "dial")
+
+    @property
+    def over(self) -> bool:
+        """Whether all addresses have failed, or all callers given up: it is too late to join."""
+        now_s = self._clock.monotonic_s()
+        return self._race.lost or all(now_s >= ends_s for ends_s in self._ends_s.values())
+
+    def on_end(self, ended: Callable[[], None]) -> None:
+        self._task.add_done_callback(lambda _: ended())
+
+    def join(self, addresses: Sequence[Address], ends_s: float) -> None:
+        """Try these too, after the others, until ``ends_s`` on the clock's monotonic scale."""
+        for address in addresses:
+            if address not in self._ends_s:
+                self._race.add(partial(self._attempt, address))
+            self._ends_s[address] = max(ends_s, self._ends_s.get(address, ends_s))
+
+    async def link(self) -> Link:
+        """Wait for it with the others; raises why there is none."""
+        try:
+            link: Link | None = await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if self._task.cancelled():
+                raise ConnectionLost("this node is stopping") from None
+            raise
+        if link is None:
+            unknown = ConnectionLost(f"no address of node {self.name} is known")
+            raise self.cause([unknown, *self._race.causes][-1])
+        return link
+
+    def cause(self, last: DhtstoreError) -> DhtstoreError:
+        """Why there is no link: that an address refused us, else ``last``.  Each caller gets an
+        error of its own."""
+        refused = (cause for cause in self._race.causes if isinstance(cause, RefusedByNetwork))
+        told = next(refused, last)
+        return type(told)(*_arguments(told))
+
+    async def _attempt(self, address: Address) -> Link:
+        """Again when its time is over and somebody has joined who has more."""
+        while True:
+            ends_s = self._ends_s[address]
+            try:
+                return await self._dial(address, ends_s - self._clock.monotonic_s())
+            except DhtstoreError:
+                if self._clock.monotonic_s() < ends_s or self._ends_s[address] <= ends_s:
+                    raise
 
 
 def _arguments(error: DhtstoreError) -> tuple[str, ...]:

@@ -62,8 +62,9 @@ class Links:
         """The link to a node: the one there is, or a new one, by whichever of the addresses
         leads there first.
 
-        Callers at the same time share one dial.  Raises ConnectionLost, RefusedByNetwork,
-        PeerRefused (the node is busy).
+        Callers at the same time share one dial of all their addresses, and each waits for it
+        until its own deadline.  Raises ConnectionLost, RefusedByNetwork, PeerRefused (the node is
+        busy).
         """
         link = self._by_key.get(public_key)
         if link is None or not link.alive:

@@ -32,6 +32,7 @@ from dhtstore.wire.frames import (
     Replicating,
 )
 from simulations.world.network.stream import SimStream
+from simulations.world.ports.crypto import SimCrypto
 from tests.unit.node.data_plane import World, collect, connected, play, read
 
 # --- the pool -------------------------------------------------------------------------------
@@ -58,6 +59,69 @@ def test_a_caller_that_gives_up_does_not_spoil_the_dial_of_others() -> None:
         await asyncio.sleep(0.01)
         first.cancel()
         assert (await second).alive
+
+    play(scene)
+
+
+def test_a_shared_dial_takes_the_addresses_of_whoever_joins() -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        nobody = Address("10.9.9.9", 7400)
+        first = a.supervisor.spawn(a.links.to(b.key, [nobody], 60.0), "dial")
+        await asyncio.sleep(0.1)
+        link = await a.links.to(b.key, [nobody, b.address], 1.0)
+        assert link.alive
+        assert await first is link
+        assert world.loop.time() < 1.5
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("first_s", "second_s"), [(1.0, 20.0), (20.0, 1.0)])
+def test_each_caller_of_a_shared_dial_waits_as_long_as_it_said(
+    first_s: float, second_s: float
+) -> None:
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        ended: dict[float, float] = {}
+
+        async def dial(timeout_s: float) -> None:
+            with pytest.raises(ConnectionLost, match=f"did not answer within {timeout_s:g} s"):
+                await a.links.to(b.key, [Address("10.9.9.9", 7400)], timeout_s)
+            ended[timeout_s] = world.loop.time()
+
+        started_s = world.loop.time()
+        for timeout_s in (first_s, second_s):
+            a.supervisor.spawn(dial(timeout_s), "dial")
+        await asyncio.sleep(30)
+        assert ended[1.0] - started_s == pytest.approx(1.0, abs=0.01)
+        assert ended[20.0] - started_s == pytest.approx(20.0, abs=0.01)
+
+    play(scene)
+
+
+def test_an_address_is_tried_for_as_long_as_any_caller_waits() -> None:
+    async def scene(world: World) -> None:
+        a, later = await world.peer("a"), Address("10.0.0.2", 7400)
+        key = SimCrypto(b"b", b"b").node.public_key
+        impatient = a.supervisor.spawn(a.links.to(key, [later], 1.0), "dial")
+        await asyncio.sleep(0.2)
+        patient = a.supervisor.spawn(a.links.to(key, [later], 20.0), "dial")
+        b = await world.peer("b")
+        assert (b.key, b.address) == (key, later)
+        with pytest.raises(ConnectionLost):
+            await impatient
+        assert (await patient).alive
+        a.failures.clear()
+
+    play(scene)
+
+
+def test_a_caller_that_waits_no_longer_is_told_that_the_node_refused() -> None:
+    async def scene(world: World) -> None:
+        a, b, c = [await world.peer(name) for name in "abc"]
+        with pytest.raises(RefusedByNetwork):
+            await a.links.to(b.key, [c.address, Address("10.9.9.9", 7400)], 1.0)
 
     play(scene)
 

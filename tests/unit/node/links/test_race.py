@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 
 from dhtstore.errors import ConnectionLost, DhtstoreError
-from dhtstore.node.links.race import Attempt, first_to_succeed
+from dhtstore.node.links.race import Attempt, Race
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 
 HEAD_START_S = 0.25
+
+
+async def first_to_succeed(
+    attempts: Iterable[Attempt[float]], head_start_s: float
+) -> float | list[DhtstoreError]:
+    """What the winner of a race returns, or why there is none."""
+    race: Race[float] = Race(head_start_s)
+    for attempt in attempts:
+        race.add(attempt)
+    won = await race.winner()
+    assert race.lost == (won is None)
+    return race.causes if won is None else won
 
 
 class Attempts:
@@ -96,4 +108,23 @@ def test_whoever_gives_up_ends_all() -> None:
         return []
 
     attempts.run(impatient)
+    assert attempts.cancelled == 2
+
+
+def test_an_attempt_that_joins_begins_at_once_unless_the_last_is_young() -> None:
+    attempts = Attempts()
+
+    async def joined() -> float:
+        race: Race[float] = Race(HEAD_START_S)
+        for attempt in attempts.taking(9):
+            race.add(attempt)
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.1, race.add, attempts.taking(9)[0])  # waits for its turn
+        loop.call_later(1.0, race.add, attempts.taking(1)[0])
+        won = await race.winner()
+        assert won is not None
+        return won
+
+    assert attempts.run(joined) == 1
+    assert attempts.began == [0, 0.25, 1.0]
     assert attempts.cancelled == 2
