@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
@@ -24,6 +25,7 @@ from dhtstore.params import (
 )
 
 S = TypeVar("S", bound=Signed)
+_RECORDS_REMEMBERED: Final = 16  # of those this node signed of itself
 
 
 class Identity:
@@ -49,6 +51,7 @@ class Identity:
         self._crypto, self._clock, self._settings = crypto, clock, settings
         self.sequences = Sequences()
         self._record: ContactRecord | None = None
+        self._own_signatures: deque[bytes] = deque(maxlen=_RECORDS_REMEMBERED)
 
     def now_unix_s(self) -> int:
         """The wall clock, as signed objects state it."""
@@ -73,7 +76,12 @@ class Identity:
         fresh = held is not None and 0 <= now - held.issued < CONTACT_RECORD_RENEW_S
         if held is None or not fresh or held.addresses != addresses:
             self._record = held = self._fresh_record(now, addresses)
+            self._own_signatures.append(held.signature)
         return held
+
+    def signed_here(self, record: ContactRecord) -> bool:
+        """Whether this node signed that contact record since it started, lately."""
+        return record.signature in self._own_signatures
 
     def outrun(self, sequence: int) -> None:
         """A record of ours with that sequence is out there, by a clock that was ahead or from

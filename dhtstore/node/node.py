@@ -25,6 +25,7 @@ from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
+from dhtstore.node.duties.twins import Twins
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.join import Joined, Trust, join
@@ -86,7 +87,9 @@ class Node:
             tracer=ports.tracer,
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
+            on_own_key=lambda record: self._twins.met(record),
         )
+        self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
@@ -124,6 +127,7 @@ class Node:
                 Stocktaking(self.identity, self.completeness).run(), "stocktaking"
             )
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
+            self.duties.spawn_duty(self._twins.run(), "twins")
             if self.roams:
                 telling = lasting("readdress", self._readdress.run, self.warnings, self.ports.clock)
                 self.duties.spawn_duty(telling, "readdress")
@@ -140,8 +144,19 @@ class Node:
             trust or Trust(),
         )
         await self.save_peers()  # a node that is killed now must find its network again
-        self.joined.set()
+        if joined.answered and not self.settings.ephemeral:
+            self.supervisor.spawn(self._look_and_announce(), "look-for-twins")
+        else:
+            self.joined.set()
         return joined
+
+    async def _look_and_announce(self) -> None:
+        """What others hold of this key is looked up before they hold what is announced now."""
+        try:
+            places = await self._twins.elsewhere()
+        finally:
+            self.joined.set()
+        await self._twins.ask(places)
 
     def fetch_session(self) -> FetchSession:
         """For the fetches of one command; use it with ``async with``."""

@@ -343,7 +343,7 @@ def test_each_seed_that_is_of_no_use_says_why(network: Network, tmp_path: Path) 
     alone = Daemon(home, "--capacity", "0")
     own = alone.ticket
     alone.stop()
-    assert "the ticket of this node itself" in joined(home, "--listen", "127.0.0.1:0", own).err
+    assert "ticket of this node's key: its own" in joined(home, "--listen", "127.0.0.1:0", own).err
     itself = joined(home, "--listen", f"127.0.0.1:{free}", f"127.0.0.1:{free}")
     assert "this node itself answers there" in itself.err
     six = joined(home, "--listen", "[::1]:0", network.ticket)

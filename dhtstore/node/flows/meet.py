@@ -34,8 +34,11 @@ class Meetings:
         this node itself and for a seed of another address family."""
         link = await self._link(seed)
         if link.public_key == self.identity.public_key:
-            link.abandon("it leads to this node itself")
-            raise Unreachable("this node itself answers there")
+            link.abandon("it has the key of this node")
+            record = link.peer_record
+            if record is None or self.identity.signed_here(record):
+                raise Unreachable("this node itself answers there")
+            raise Unreachable("a node with the key of this one answers there: is its home a copy?")
         storage = link.peer_record is not None and link.peer_record.capacity_bytes > 0
         return Contact.of(link.public_key, link.remote, storage=storage)
 
@@ -59,8 +62,13 @@ class Meetings:
                 f"the ticket is for network {ticket.network!r}, this node is in {network!r}"
             )
         if ticket.public_key == self.identity.public_key:
-            raise Unreachable("that is the ticket of this node itself")
+            raise Unreachable(self._of_own_key(ticket))
         return ticket
+
+    def _of_own_key(self, ticket: Ticket) -> str:
+        if set(ticket.addresses) & set(self.identity.addresses()):
+            return "that is the ticket of this node itself"
+        return "that is a ticket of this node's key: its own, or of a node whose home is a copy"
 
     def _in_reach(self, addresses: Sequence[Address]) -> Sequence[Address]:
         """Those of a family that datagrams of this node can take."""

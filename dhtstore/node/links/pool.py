@@ -42,11 +42,14 @@ class Links:
         supervisor: Supervisor,
         tracer: Tracer = no_trace,
         on_ended: Callable[[Link], None] = lambda link: None,
+        on_own_key: Callable[[ContactRecord], None] = lambda record: None,
     ) -> None:
+        """``on_own_key`` is told what somebody says of itself that proved this node's own key."""
         self._network, self._crypto, self._own_record = network, crypto, own_record
         self._clock, self._transport = clock, transport
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
         self._on_ended, self._backlog = on_ended, Backlog()
+        self._on_own_key = on_own_key
         self._dialler = Dialler(transport, self._credentials, self._dialled, clock, supervisor)
         self._newcomers = Newcomers(self._credentials, entropy, self._busy)
         self._by_key: dict[PublicKey, Link] = {}
@@ -132,6 +135,8 @@ class Links:
         await self._run(link)
 
     def _add(self, stream: Stream, peer: ProvedPeer) -> Link:
+        if peer.public_key == self._crypto.node.public_key and peer.record is not None:
+            self._on_own_key(peer.record)
         if not self._make_room():
             stream.abort()
             raise Unreachable("this node has too many connections")
