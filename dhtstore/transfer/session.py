@@ -155,6 +155,11 @@ class Session:
         """Whether the peer still waits for an end of its request."""
         return number in self._theirs
 
+    def is_due(self, frame: Frame) -> bool:
+        """Whether the body of a frame is to be read: that of an answer that is still wanted."""
+        ours = self._ours.get(frame.request) if isinstance(frame, FrameResponse) else None
+        return ours is not None and ours.wanted
+
     def receive(self, frame: Frame) -> Asked | Answered | Cancelled | None:
         """What a frame means; raises RemoteProtocolError when it breaks the rules.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.buffers import Lease, receive_buffers
-from dhtstore.params import FRAME_HEADER_MAX_BYTES, FRAME_PACK_BYTES
+from dhtstore.params import FRAME_HEADER_MAX_BYTES, FRAME_PACK_BYTES, KIB
 from dhtstore.wire.frames import PREFIX, Frame, decode, decode_prefix, encode
 
+PASSED_OVER_BYTES: Final = 16 * KIB  # of a body that nobody wants, in one go
 Body = bytes | bytearray | memoryview
 
 
@@ -19,10 +21,13 @@ async def read_prefix(stream: Stream) -> tuple[int, int]:
 
 
 async def read_rest(
-    stream: Stream, sizes: tuple[int, int], header_max_bytes: int = FRAME_HEADER_MAX_BYTES
+    stream: Stream,
+    sizes: tuple[int, int],
+    header_max_bytes: int = FRAME_HEADER_MAX_BYTES,
+    is_due: Callable[[Frame], bool] = lambda frame: True,
 ) -> tuple[Frame, Lease]:
     """The message and body behind a prefix; the body is in a buffer that the caller may give
-    back.
+    back.  There is no memory for a body that is not due: it is passed over.
 
     Raises ConnectionLost, RemoteProtocolError.
     """
@@ -30,10 +35,18 @@ async def read_rest(
     if header_bytes > header_max_bytes:
         raise RemoteProtocolError(f"a frame header of {header_bytes} bytes")
     message = decode(await stream.read_exactly(header_bytes), body_bytes)
+    if body_bytes and not is_due(message):
+        await _pass_over(stream, body_bytes)
+        body_bytes = 0
     body = receive_buffers.lend(body_bytes)
     if body_bytes:
         await stream.read_into(body.view)
     return message, body
+
+
+async def _pass_over(stream: Stream, size_bytes: int) -> None:
+    while size_bytes:
+        size_bytes -= len(await stream.read_exactly(min(size_bytes, PASSED_OVER_BYTES)))
 
 
 async def write_frame(

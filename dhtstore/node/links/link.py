@@ -179,11 +179,11 @@ class Link:
             self._end(error)
 
     async def _read(self) -> None:
-        stream = self._stream
+        stream, is_due = self._stream, self._session.is_due
         while True:
             sizes = await read_prefix(stream)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                frame, body = await read_rest(stream, sizes)
+                frame, body = await read_rest(stream, sizes, is_due=is_due)
             event = self._session.receive(frame)
             if event is None:  # nothing that concerns us
                 self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))

@@ -43,6 +43,17 @@ def test_an_answer_may_come_in_parts_and_ends_with_the_last_index() -> None:
     assert not session.busy
 
 
+def test_the_body_of_an_answer_is_due_while_it_is_wanted() -> None:
+    session = Session()
+    number = ask(session)
+    part = Blocks(indices=(1,), sizes=(3,), request=number)
+    assert session.is_due(part)
+    assert not session.is_due(Blocks(indices=(1,), sizes=(3,), request=number + 1))
+    assert not session.is_due(UnknownFrame(0x6F))
+    session.cancel(number)
+    assert not session.is_due(part)
+
+
 def test_numbers_are_never_used_twice() -> None:
     session = Session()
     first = ask(session)

@@ -9,7 +9,8 @@ import pytest
 from dhtstore.errors import ConnectionLost, NotFound, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Stream
-from dhtstore.node.links import peer_requests
+from dhtstore.node.links import frame_io, peer_requests
+from dhtstore.node.links.buffers import BufferPool, Lease
 from dhtstore.node.links.frame_io import write_frame
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
@@ -32,6 +33,7 @@ from dhtstore.wire.frames import (
     GetBlocks,
     Release,
     Released,
+    encode,
 )
 from tests.unit.node.data_plane import Peer, World, collect, connected, play, raw_session, read
 
@@ -169,6 +171,37 @@ def test_peers_that_never_read_give_way_to_one_that_does() -> None:
         assert len(blocks) == 1 + len(chunks)
         assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
         assert held_bytes < 2 * SERVED_READS_MAX * SERVED_READ_BYTES
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"\x91\x6f", b"\x92\x2f\x01", encode(Blocks(indices=(0,), sizes=(MIB,), request=1), MIB)[8:]],
+    ids=["notice", "request", "answer to nothing"],
+)
+def test_there_is_no_memory_for_a_body_that_was_not_asked_for(
+    header: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent: list[int] = []
+
+    class Counting(BufferPool):
+        def lend(self, size_bytes: int) -> Lease:
+            lent.append(size_bytes)
+            return super().lend(size_bytes)
+
+    monkeypatch.setattr(frame_io, "receive_buffers", Counting(MIB, 1))
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await raw_session(a, b)
+        lent.clear()
+        await stream.write(junk_frame(header, MIB), bytes(MIB - 1))
+        await asyncio.sleep(1)
+        assert sum(lent) == 0
+        await stream.write(b"\0")
+        await asyncio.sleep(1)
+        assert ("link.violation" in b.events) == (header[1] == 0x30)
 
     play(scene)
 
