@@ -145,12 +145,14 @@ class FaultSettings:
     slow_disk_per_h: float = number(0.0, 0.0, 3600.0)
     bit_rot_per_h: float = number(0.0, 0.0, 3600.0)
     lost_writes_per_h: float = number(0.0, 0.0, 3600.0)
+    sleeps_per_h: float = number(0.0, 0.0, 3600.0)
     drops_per_h: float = number(0.0, 0.0, 3600.0)
     partitions_per_h: float = number(0.0, 0.0, 3600.0)
     drop_kind: str = choice("any", *KINDS, ANSWER)
     lying: float = share(0)
     lasting_s: float = duration("5 min")
     restart_after_s: float = duration("30 s")
+    asleep_s: float = duration("8 h")
 
 
 _SECTIONS: Mapping[str, type[Any]] = {

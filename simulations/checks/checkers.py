@@ -51,12 +51,17 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An operation under way; ``where`` tells what it waits for."""
+    """An operation under way; ``where`` tells what it waits for, ``asleep_s`` for how long its
+    machine has slept since: that does not count."""
 
     started_s: float
     deadline_s: float
     what: str
     where: Callable[[], str]
+    asleep_s: Callable[[], float]
+
+    def overdue(self, now_s: float) -> bool:
+        return self.deadline_s + self.asleep_s() < now_s
 
 
 class PromiseJournal:
@@ -70,17 +75,22 @@ class PromiseJournal:
         self._count = 0
 
     def start(
-        self, now_s: float, deadline_s: float, what: str, where: Callable[[], str] = str
+        self,
+        now_s: float,
+        deadline_s: float,
+        what: str,
+        where: Callable[[], str] = str,
+        asleep_s: Callable[[], float] = float,
     ) -> int:
         """An operation begins and must be over by the deadline; returns its number."""
         self._count += 1
-        self.running[self._count] = Running(now_s, deadline_s, what, where)
+        self.running[self._count] = Running(now_s, deadline_s, what, where, asleep_s)
         return self._count
 
     def end(self, now_s: float, number: int) -> None:
         """It ended, well or not."""
         ended = self.running.pop(number)
-        if ended.deadline_s < now_s:
+        if ended.overdue(now_s):
             self.late.append(ended)
 
     def put(self, now_s: float, number: int, data: bytes, holders: Iterable[int]) -> None:
@@ -272,7 +282,7 @@ class OperationsEnd(Checker):
             f"{running.what}, started at {running.started_s:.3f} s, should have ended by "
             f"{running.deadline_s:.3f} s; {running.where()}"
             for running in world.journal.running.values()
-            if running.deadline_s < world.now_s
+            if running.overdue(world.now_s)
         ] + [f"{ended.what} ended after {ended.deadline_s:.3f} s" for ended in world.journal.late]
 
 

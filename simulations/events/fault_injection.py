@@ -14,6 +14,7 @@ from simulations.events.datagram_dropper import DatagramDropper
 from simulations.events.fault_schedule import DROPPED, Fault, FaultKind, halves
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
+from simulations.nodes.sleep import sleep
 from simulations.world.network.network import SimNetwork
 
 _MS = 0.001
@@ -39,6 +40,8 @@ class FaultInjector:
             await self._drop(fault)
         elif fault.kind in (FaultKind.CRASH, FaultKind.LOST_WRITES):
             await self._crash(fault)
+        elif fault.kind is FaultKind.SLEEP:
+            await sleep(self._population, fault.node, fault.lasting_s)
         else:
             await self._spoil(fault, self._population.members[fault.node])
 

@@ -30,9 +30,13 @@ class FaultKind(StrEnum):
     DISK_FULL = "disk_full"  # amount: bytes that still fit
     SLOW_DISK = "slow_disk"  # amount: milliseconds an operation takes
     BIT_ROT = "bit_rot"  # amount: which of the node's blocks, modulo their number
+    SLEEP = "sleep"  # the machine is suspended, and wakes as if no time had passed
     DROP = "drop"  # amount: which of DROPPED, modulo their number; of EVERYBODY
     PARTITION = "partition"  # amount: seed of the halves; of EVERYBODY
     LIE = "lie"  # the node serves wrong bytes from then on
+
+
+_CRASHES = (FaultKind.CRASH, FaultKind.LOST_WRITES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def _node_rates(settings: FaultSettings) -> dict[FaultKind, float]:
         FaultKind.DISK_FULL: settings.disk_full_per_h,
         FaultKind.SLOW_DISK: settings.slow_disk_per_h,
         FaultKind.BIT_ROT: settings.bit_rot_per_h,
+        FaultKind.SLEEP: settings.sleeps_per_h,
     }
 
 
@@ -93,8 +98,8 @@ def _arrivals(
     rng = random.Random(derived_seed(seed, f"fault/{kind}/{node}"))
     found, at_s = list[Fault](), rng.expovariate(per_h / _HOUR_S)
     while at_s < duration_s:
-        crash = kind in (FaultKind.CRASH, FaultKind.LOST_WRITES)
-        mean_s = settings.restart_after_s if crash else settings.lasting_s
+        crash = kind in _CRASHES
+        mean_s = _mean_s(settings, kind)
         lasting_s = rng.expovariate(1 / mean_s) if mean_s else 0.0
         amount = 1 + rng.randrange(_AWAITS_MAX) if crash else rng.randrange(2**20)
         if kind is FaultKind.DROP and settings.drop_kind in DROPPED:
@@ -102,6 +107,13 @@ def _arrivals(
         found.append(Fault(at_s, kind, node, lasting_s, amount))
         at_s += rng.expovariate(per_h / _HOUR_S)
     return found
+
+
+def _mean_s(settings: FaultSettings, kind: FaultKind) -> float:
+    """How long one of that kind lasts on average."""
+    if kind is FaultKind.SLEEP:
+        return settings.asleep_s
+    return settings.restart_after_s if kind in _CRASHES else settings.lasting_s
 
 
 def halves(fault: Fault, addresses: Iterable[Address]) -> list[list[Address]]:

@@ -84,6 +84,7 @@ class Users:
             start_s + OPERATION_TIMEOUT_S,
             f"{what} at {number}",
             self._where(f"{what} at {number}", self._population.members[number].life),
+            self._asleep(number),
         )
         hops = queries = timeouts = 0
         error = ""
@@ -118,6 +119,12 @@ class Users:
                 error,
             )
         )
+
+    def _asleep(self, number: int) -> Callable[[], float]:
+        """How long that machine has slept since now."""
+        member = self._population.members[number]
+        before_s = member.asleep_s
+        return lambda: member.asleep_s - before_s
 
     def _where(self, name: str, life: int) -> Callable[[], str]:
         """What the node's own part of an operation waits for."""

@@ -43,7 +43,8 @@ _COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 @dataclass(slots=True)
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
-    can use it, that is when it has joined."""
+    can use it, that is when it has joined; ``asleep_s`` is how long it slept in all, the present
+    sleep included."""
 
     number: int
     address: Address
@@ -57,6 +58,7 @@ class Member:
     ready: bool = False
     starting: bool = False
     stopping: asyncio.Task[None] | None = None
+    asleep_s: float = 0.0
 
     @property
     def running(self) -> Node:

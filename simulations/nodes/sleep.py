@@ -10,14 +10,18 @@ from simulations.world.loop.schedule import VirtualHandle
 
 
 async def sleep(population: Population, number: int, asleep_s: float) -> None:
-    """Put a machine to sleep and wake it so much later, with what ran on it.
+    """Put a machine to sleep and wake it so much later, with what ran on it; nothing, if it is
+    down or asleep.
 
     Meanwhile it has no timers and neither sends nor hears.  Then its timers go on where they
     were; its clocks have moved on, and its node is told as late as a real watch would."""
     member = population.members[number]
+    if member.node is None or population.network.machine(member.address).asleep:
+        return
     life, loop, network = member.life, population.loop, population.network
     held: list[tuple[float, VirtualHandle]] = []
     ready, member.ready = member.ready, False
+    member.asleep_s += asleep_s
 
     def fall_asleep() -> None:
         network.sleep(member.address, asleep=True)

@@ -78,6 +78,8 @@ def world_of(seed: int) -> Scenario:
                 "disk_full_per_h": some(4),
                 "slow_disk_per_h": some(4),
                 "bit_rot_per_h": some(2),
+                "sleeps_per_h": some(4),
+                "asleep_s": "5 min",
                 "drops_per_h": some(10),
                 "partitions_per_h": some(6),
                 "lying": some(0.1),

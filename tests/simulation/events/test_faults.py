@@ -28,6 +28,7 @@ ALL = {
     "slow_disk_per_h": 0.5,
     "bit_rot_per_h": 0.5,
     "lost_writes_per_h": 0.5,
+    "sleeps_per_h": 0.5,
     "drops_per_h": 5.0,
     "partitions_per_h": 5.0,
     "lying": "10 %",

@@ -41,6 +41,8 @@ HARD = {
         "disk_full_per_h": 4.0,
         "slow_disk_per_h": 4.0,
         "bit_rot_per_h": 2.0,
+        "sleeps_per_h": 4.0,
+        "asleep_s": "2 min",
         "drops_per_h": 10.0,
         "partitions_per_h": 6.0,
         "lying": 0.1,
@@ -355,7 +357,7 @@ def test_each_checker_tells_what_it_saw_and_what_it_cannot_see() -> None:
 
 
 def test_a_run_is_watched_from_its_first_join_without_changing_it() -> None:
-    tables = {"run": {"nodes": 10, "duration_s": "2 min", "warm_start": False}}
+    tables = {"run": {"nodes": 10, "duration_s": "1 h", "warm_start": False}}
     seen: list[Status] = []
     scenario = from_tables(tables)
     experiment = Experiment(

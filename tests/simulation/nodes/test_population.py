@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dhtstore.errors import DhtstoreError
+from dhtstore.errors import ConnectionLost, DhtstoreError
+from dhtstore.model.contact import Contact
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import MIB, K
+from dhtstore.wire.frames import Release, Released
 from simulations.events.await_counter import AwaitCounter
 from simulations.events.users import get_bytes, put_bytes
-from simulations.nodes.population import CrashedMeanwhile, Population
+from simulations.nodes.population import CrashedMeanwhile, Member, Population
+from simulations.nodes.sleep import sleep
 from simulations.nodes.warm_start import start_all
 from simulations.validation import theory
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -198,3 +201,65 @@ def test_errors_of_a_node_reach_who_asked_it() -> None:
             await population.run(0, fails())
 
     play(story, nodes=1)
+
+
+# --- sleep ------------------------------------------------------------------------------------
+
+
+def test_timers_of_a_sleeping_machine_go_on_where_they_were() -> None:
+    async def story(population: Population) -> None:
+        await join_all(population)
+        loop, woken = population.loop, list[float]()
+
+        async def nap() -> None:
+            await asyncio.sleep(100)
+            woken.append(loop.time())
+
+        begun_s = loop.time()
+        for number in (0, 1):
+            population.spawn(number, nap())
+        await asyncio.sleep(40)
+        await sleep(population, 1, 3600)
+        assert woken == [begun_s + 100]
+        await asyncio.sleep(61)
+        assert woken == [begun_s + 100, begun_s + 3700]
+
+    play(story, nodes=3)
+
+
+def test_what_was_sent_to_a_sleeping_machine_arrives_at_the_wake_or_not_at_all() -> None:
+    async def story(population: Population) -> None:
+        await join_all(population)
+        awake, asleep = population.members[0], population.members[1]
+        link = await awake.running.links.to(asleep.running.public_key, [asleep.address], 5)
+        sleeping = population.spawn(0, sleep(population, 1, 20))
+        await asyncio.sleep(1)
+        assert not asleep.ready
+        with pytest.raises(ConnectionLost):
+            await awake.running.dht.ping(contact_of(asleep), 5)
+        answering = population.spawn(0, link.request(Release(reservation=9), Released))
+        await asyncio.wait([sleeping])
+        assert isinstance(await answering, Released)
+        assert await awake.running.dht.ping(contact_of(asleep), 5) < 1
+
+    play(story, nodes=3)
+
+
+def test_a_machine_that_crashes_in_its_sleep_can_be_started_again() -> None:
+    async def story(population: Population) -> None:
+        await join_all(population)
+        sleeping = population.spawn(0, sleep(population, 2, 600))
+        await asyncio.sleep(60)
+        population.crash(2)
+        await asyncio.sleep(60)
+        await population.start(2)
+        assert await population.join(2)
+        await asyncio.wait([sleeping])
+        assert population.members[2].ready
+
+    population = play(story, nodes=4)
+    assert population.zombies == {}
+
+
+def contact_of(member: Member) -> Contact:
+    return Contact.of(member.running.public_key, member.address, storage=True)
