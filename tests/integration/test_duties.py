@@ -32,7 +32,7 @@ async def returns(*_: object) -> None:
 
 
 async def breaks(*_: object) -> None:
-    raise OSError("the socket broke")
+    raise RuntimeError("a defect")
 
 
 @pytest.mark.parametrize("broken", [returns, breaks])

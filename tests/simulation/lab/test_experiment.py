@@ -18,6 +18,7 @@ from simulations.commands.common import SCENARIOS
 from simulations.errors import SimulationError
 from simulations.events.fault_schedule import Fault, FaultKind
 from simulations.lab.many_runs import explore
+from simulations.lab.one_run import experiment as experiment_module
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.progress import Status
 from simulations.results.run_data import load
@@ -356,7 +357,10 @@ def test_each_checker_tells_what_it_saw_and_what_it_cannot_see() -> None:
         assert told["does_not_check"]
 
 
-def test_a_run_is_watched_from_its_first_join_without_changing_it() -> None:
+def test_a_run_is_watched_from_its_first_join_without_changing_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(experiment_module, "_TIMERS_PER_LOOK", 16)
     tables = {"run": {"nodes": 10, "duration_s": "1 h", "warm_start": False}}
     seen: list[Status] = []
     scenario = from_tables(tables)
