@@ -6,6 +6,7 @@ A dial costs two round trips (TCP and TLS 1.3).  A stream is two pipes, one per 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
@@ -49,6 +50,7 @@ class SimStreamTransport:
         self.machine.tenants[self] = None
         self._key = public_key
         self._on_stream: OnStream | None = None
+        self._context = contextvars.Context()
         self._streams: dict[SimStream, None] = {}
         self._serving = Supervisor(on_failure=tell_the_loop)  # a task for each accepted stream
         self._handshakes = 0
@@ -66,6 +68,7 @@ class SimStreamTransport:
             raise AddressInUse(f"{address} is in use")
         self._move(machine)
         self._listeners[address], self._on_stream = self, on_stream
+        self._context = contextvars.copy_context()  # that of the node: its tasks serve
 
     def _move(self, machine: Machine) -> None:
         self.machine.tenants.pop(self, None)
@@ -90,7 +93,8 @@ class SimStreamTransport:
             stream.abort()
             return
         self._streams[stream] = None
-        self._serving.spawn(_serve(self._on_stream, stream), f"{self.local} serves {stream.remote}")
+        name = f"{self.local} serves {stream.remote}"
+        self._context.run(self._serving.spawn, _serve(self._on_stream, stream), name)
 
     # --- dialling ---------------------------------------------------------------------------
 
