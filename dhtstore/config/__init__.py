@@ -9,6 +9,7 @@ from dhtstore.config.layers import from_environment, merge, shown, written
 from dhtstore.config.quantities import (
     format_clock,
     format_duration,
+    format_own_clock,
     format_size,
     parse_duration,
     parse_size,
@@ -23,6 +24,7 @@ __all__ = [
     "Settings",
     "format_clock",
     "format_duration",
+    "format_own_clock",
     "format_size",
     "from_environment",
     "merge",

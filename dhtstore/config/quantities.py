@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from dhtstore.params import CLOCK_OFF_MIN_S
+
 SIZES: Final[Mapping[str, int]] = {
     "B": 1,
     "kB": 1000,
@@ -106,6 +108,13 @@ def format_clock(ahead_s: float, others: str = "") -> str:
     difference = format_duration(abs(ahead_s))
     words = ("ahead of" if others else "ahead") if ahead_s > 0 else "behind"
     return f"{difference} {words} {others}".rstrip()
+
+
+def format_own_clock(ahead_s: float | None) -> str:
+    """How our clock differs from those of most peers; "" where it does not, or none have told."""
+    if abs(ahead_s or 0.0) < CLOCK_OFF_MIN_S:
+        return ""
+    return format_clock(ahead_s or 0.0, "those of most peers")
 
 
 def _typed(text: str, units: Mapping[str, float], wanted: str) -> float:

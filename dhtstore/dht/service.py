@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from kademlia.node import Node
 
+from dhtstore.config import format_own_clock
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
@@ -165,7 +166,8 @@ class DhtService:
         ``on_provider`` is told of each when it is first named, with the contact record that is
         known then; the result may have a newer one.  Raises Unreachable when none are known here
         and nobody answered: that is no word on whether there are any."""
-        return await self._records.find_providers(key, wanted, timeout_s, on_provider)
+        found = await self._records.find_providers(key, wanted, timeout_s, on_provider)
+        return replace(found, own_clock=format_own_clock(self.clock_ahead_s()))
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:
         """The newest contact record of a node that is found, verified; raises as

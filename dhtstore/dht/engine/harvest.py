@@ -48,12 +48,16 @@ class FoundProviders:
     providers: list[Provider]
     asked: int
     answered: int
+    own_clock: str = ""  # how ours differs from those of most peers, if it does
 
     def extent(self) -> str:
         """How far a search that found nobody can be believed, in words."""
         if not self.asked:
             return "this node knows no other node"
-        return f"{self.answered} of {self.asked} nodes asked answered"
+        why = f"{self.answered} of {self.asked} nodes asked answered"
+        if self.own_clock:  # records that are in time look as if they were not
+            why += f"; this node's clock is {self.own_clock}"
+        return why
 
 
 @dataclass(slots=True)

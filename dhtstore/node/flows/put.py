@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dhtstore.config import format_clock
+from dhtstore.config import format_own_clock
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import Leaves, local_units
 from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
@@ -32,7 +32,7 @@ from dhtstore.node.importing.batch import Imported
 from dhtstore.node.importing.source import Source, import_source
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress, Watch
-from dhtstore.params import CLOCK_OFF_MIN_S, REPLICAS_MAX
+from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
 from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
@@ -261,7 +261,7 @@ def _check_result(
     result: PutOutcome, placed: Sequence[PlacedUnit], clock_ahead_s: float | None
 ) -> None:
     if result.copies < result.min_acks:
-        raise _quorum_not_reached(result, clock_ahead_s or 0.0)
+        raise _quorum_not_reached(result, format_own_clock(clock_ahead_s))
     if not all(each.announced or not each.made for each in placed):
         raise NotAnnounced(
             f"{result.cid} has {result.copies} copies, but no node took the records by which"
@@ -270,11 +270,11 @@ def _check_result(
         )
 
 
-def _quorum_not_reached(result: PutOutcome, clock_ahead_s: float) -> QuorumNotReached:
+def _quorum_not_reached(result: PutOutcome, own_clock: str) -> QuorumNotReached:
     causes = "; ".join(f"{node[:12]}: {why}" for node, why in result.causes.items())
     why = causes or "no other storage node was found"
-    if abs(clock_ahead_s) >= CLOCK_OFF_MIN_S:
-        why += f"; this node's clock is {format_clock(clock_ahead_s, 'those of most peers')}"
+    if own_clock:
+        why += f"; this node's clock is {own_clock}"
     return QuorumNotReached(
         f"{result.copies} of {result.replicas} copies, fewer than --min-acks {result.min_acks}"
         f" ({why})",

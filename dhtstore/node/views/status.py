@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.config import format_clock
+from dhtstore.config import format_own_clock
 from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
@@ -14,7 +14,7 @@ from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.spelling import unit_text
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES, CLOCK_OFF_MIN_S
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.puts import Puts
 
@@ -61,12 +61,11 @@ async def look_for_room(disk: Disk, warnings: Warnings) -> None:
 
 def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
     """Warn while our clock is off, by what peers tell of theirs."""
-    ahead_s = dht.clock_ahead_s() or 0.0
-    if abs(ahead_s) < CLOCK_OFF_MIN_S:
-        warnings.over("clock")
-    else:
-        difference = format_clock(ahead_s, "those of most peers")
+    difference = format_own_clock(dht.clock_ahead_s())
+    if difference:
         warnings.tell("clock", f"the clock here is {difference}: set it by a time server")
+    else:
+        warnings.over("clock")
 
 
 def _take_and_give_back(store: BlockStore) -> None:

@@ -376,6 +376,18 @@ def test_a_node_learns_from_its_peers_that_its_clock_is_off() -> None:
     play(scene)
 
 
+def test_a_search_that_finds_nobody_tells_of_a_clock_that_is_off() -> None:
+    async def scene(world: World) -> None:
+        first, late, *_ = await world.grow(8)
+        found = await first.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert found.extent() == f"{found.answered} of {found.asked} nodes asked answered"
+        late.clock.skew_s = -172_800.0
+        found = await late.dht.find_providers(KEY, wanted=1, timeout_s=15)
+        assert found.extent().endswith("; this node's clock is 2 days behind those of most peers")
+
+    play(scene)
+
+
 def test_a_clock_that_was_set_is_compared_anew_without_asking() -> None:
     async def scene(world: World) -> None:
         first, *_ = await world.grow(4)
