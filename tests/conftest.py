@@ -12,7 +12,7 @@ settings.register_profile("dhtstore", deadline=None)
 settings.load_profile("dhtstore")
 
 TESTS = Path(__file__).parent
-SLOWER_LAST = ("unit", "property", "conformance", "simulation", "integration", "cli")
+SLOWER_LAST = ("unit", "property", "conformance", "hostile", "simulation", "integration", "cli")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

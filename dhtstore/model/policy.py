@@ -47,6 +47,13 @@ class Claim:
     size_bytes: int  # content bytes of the unit, as walked
     blocks: int
     policy: Policy
+    stored_bytes: int = 0  # on disk, with interior blocks and index rows; 0 in an older ledger
+    origin: str = ""  # model.contact.subnet of who brought it; "" for this node's own user
+
+    @property
+    def charged_bytes(self) -> int:
+        """What counts against quotas, beside ``ledger_bytes``."""
+        return max(self.stored_bytes, self.size_bytes)
 
     @property
     def ledger_bytes(self) -> int:

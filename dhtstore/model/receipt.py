@@ -29,6 +29,7 @@ class Receipt(Signed, msgspec.Struct, frozen=True, array_like=True):
     policy_seq: int
     time: int
     expires: int
+    stored: int = 0  # bytes on disk, with interior blocks and index rows: what is charged
 
     @property
     def signer(self) -> PublicKey:

@@ -119,6 +119,7 @@ class Identity:
                 policy_seq=policy.sequence,
                 time=self.now_unix_s(),
                 expires=policy.expires,
+                stored=claim.stored_bytes,
             )
         )
 

@@ -11,6 +11,7 @@ from dhtstore.content.dag.dag_walk import DagWalk
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Output
 from dhtstore.errors import MalformedDag
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
     UNIT_SEEN_MAX,
@@ -23,15 +24,16 @@ _UNKNOWN: Final = Slot(fanout=0, level=-1, bits=0)  # a root may be a shard from
 
 
 class UnitWalk(DagWalk):
-    """Emits nothing; counts.  ``blocks`` are the distinct blocks and ``size_bytes`` the content
-    accepted so far.  ``accept`` raises MalformedDag for a unit larger than a holder takes.
+    """Emits nothing; counts.  ``blocks`` are the distinct blocks accepted so far, ``size_bytes`` is
+    their content and ``stored_bytes`` what they take on disk.  ``accept`` raises MalformedDag for a
+    unit larger than a holder takes.
 
     A block that was wanted before is not wanted again, up to UNIT_SEEN_MAX blocks.
     """
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self.blocks = self.size_bytes = self._weight_bytes = 0
+        self.blocks = self.size_bytes = self.stored_bytes = self._weight_bytes = 0
         self._seen: set[bytes] = set()
         place = Place(unit)
         super().__init__(
@@ -54,12 +56,14 @@ class UnitWalk(DagWalk):
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         if task.cid.inlined is None:
             self.blocks += 1
+            self.stored_bytes += stored_bytes(task.cid, node.block_bytes)
         self._count(len(node.content) if node.is_file else 0, node.block_bytes)
         return []
 
     def _skipped(self, task: Task) -> None:
         """Counted as its parent claims it: for who knows the block to be there."""
         self.blocks += 1
+        self.stored_bytes += stored_bytes(task.cid, task.claim_bytes)
         self._count(task.claim_bytes, task.claim_bytes)
 
     def _count(self, content_bytes: int, block_bytes: int) -> None:

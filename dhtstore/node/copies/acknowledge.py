@@ -41,7 +41,7 @@ class SignedCopy:
     contact: ContactRecord
 
 
-def claim_on(walk: UnitWalk, policy: Policy) -> Claim:
+def claim_on(walk: UnitWalk, policy: Policy, origin: str = "") -> Claim:
     """A claim on the unit that was walked to its end."""
     unit = walk.unit
     return Claim(
@@ -51,6 +51,8 @@ def claim_on(walk: UnitWalk, policy: Policy) -> Claim:
         size_bytes=walk.size_bytes,
         blocks=walk.blocks,
         policy=policy,
+        stored_bytes=walk.stored_bytes,
+        origin=origin,
     )
 
 
@@ -91,7 +93,8 @@ def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: C
 def _counts_agree(receipt: Receipt, claim: Claim) -> bool:
     """Walks count again what repeats beyond the blocks that they remember, each in its order."""
     if claim.blocks < UNIT_SEEN_MAX:
-        return (receipt.size, receipt.blocks) == (claim.size_bytes, claim.blocks)
+        said = (receipt.size, receipt.blocks, receipt.stored)
+        return said == (claim.size_bytes, claim.blocks, claim.stored_bytes)
     right_size = 0 <= receipt.size <= UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES
     return right_size and UNIT_SEEN_MAX <= receipt.blocks <= UNIT_WANTS_MAX
 

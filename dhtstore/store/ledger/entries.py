@@ -67,12 +67,21 @@ class _ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     size_bytes: int
     blocks: int
     policy: bytes  # packed
+    stored_bytes: int = 0
+    origin: str = ""
 
 
 def encode_claim(claim: Claim) -> bytes:
     packed = claim.policy.packed
     row = _ClaimRow(
-        claim.unit, claim.unit_roots, claim.spine, claim.size_bytes, claim.blocks, packed
+        claim.unit,
+        claim.unit_roots,
+        claim.spine,
+        claim.size_bytes,
+        claim.blocks,
+        packed,
+        claim.stored_bytes,
+        claim.origin,
     )
     return encode(row)
 
@@ -81,4 +90,13 @@ def decode_claim(raw: bytes) -> Claim:
     """Raises IntegrityFailure."""
     row = decode(_ClaimRow, raw)
     policy = decode_signed(Policy, row.policy)
-    return Claim(row.unit, row.unit_roots, row.spine, row.size_bytes, row.blocks, policy)
+    return Claim(
+        row.unit,
+        row.unit_roots,
+        row.spine,
+        row.size_bytes,
+        row.blocks,
+        policy,
+        row.stored_bytes,
+        row.origin,
+    )

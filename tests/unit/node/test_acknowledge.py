@@ -12,6 +12,7 @@ from msgspec.structs import replace as change
 
 from dhtstore.content.dag.local import Leaves, walk_local
 from dhtstore.errors import BlockMissing, ClockOff, InvalidSignature
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
@@ -43,7 +44,8 @@ def identity(name: bytes) -> Identity:
 
 UPLOADER, HOLDER = identity(b"uploader"), identity(b"holder")
 POLICY = UPLOADER.sign_as_owner(Policy(UPLOADER.owner, ROOT.raw, 7, 3, expires=0, removed=False))
-CLAIM = Claim(UNIT.name, (ROOT.raw,), False, len(BLOCK), 1, POLICY)
+STORED = stored_bytes(ROOT, len(BLOCK))
+CLAIM = Claim(UNIT.name, (ROOT.raw,), False, len(BLOCK), 1, POLICY, STORED)
 
 
 def disk_with(*blocks: bytes) -> Disk:

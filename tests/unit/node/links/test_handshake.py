@@ -28,6 +28,7 @@ from dhtstore.params import (
     HANDSHAKE_FRAME_MAX_BYTES,
     HANDSHAKE_TIMEOUT_S,
     MIB,
+    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
 )
 from dhtstore.tasks import Supervisor
@@ -164,7 +165,11 @@ def test_a_stranger_hears_neither_the_network_nor_where_a_node_is() -> None:
         hello = await hello_of(stream)
         said = msgspec.structs.asdict(hello)
         said.pop("nonce")
-        assert said == {"version": PROTOCOL_VERSION, "oldest": 1, "features": ()}
+        assert said == {
+            "version": PROTOCOL_VERSION,
+            "oldest": OLDEST_PROTOCOL_VERSION,
+            "features": (),
+        }
 
     play(scene)
 
@@ -228,7 +233,7 @@ def test_a_version_that_no_longer_speaks_ours_is_refused_and_both_are_told_why(n
         dialler = outcomes[0]
         assert isinstance(dialler, RefusedByNetwork)
         assert "versions 8 to 9" in str(dialler)
-        assert "version 1" in str(dialler)
+        assert "version 2" in str(dialler)
 
     play(scene)
 
