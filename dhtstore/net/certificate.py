@@ -8,6 +8,7 @@ chains prove nothing here: the dialler compares the certificate's key with the o
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 import ssl
 import tempfile
@@ -30,13 +31,16 @@ _NOT_BEFORE: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER: Final = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 
 
-def server_context(node_seed: bytes) -> ssl.SSLContext:
-    """For accepting; shared by every stream (a context costs memory, a stream of it does not)."""
+def server_context(node_seed: bytes) -> tuple[ssl.SSLContext, bytes]:
+    """For accepting, with the binding of its streams; shared by every stream (a context costs
+    memory, a stream of it does not)."""
     context = _context(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0
-    with _pem_file(_self_signed_pem(node_seed)) as path:
+    key = Ed25519PrivateKey.from_private_bytes(node_seed)
+    shown = _self_signed(key)
+    with _pem_file(_pem(key, shown)) as path:
         context.load_cert_chain(path)
-    return context
+    return context, _binding(shown.public_bytes(serialization.Encoding.DER))
 
 
 def client_context() -> ssl.SSLContext:
@@ -47,8 +51,9 @@ def client_context() -> ssl.SSLContext:
     return context
 
 
-def peer_key(tls: ssl.SSLObject) -> PublicKey:
-    """The Ed25519 key that the server has just proved; raises RefusedByNetwork.
+def peer_key(tls: ssl.SSLObject) -> tuple[PublicKey, bytes]:
+    """The Ed25519 key that the server has just proved, and the binding of the stream; raises
+    RefusedByNetwork.
 
     TLS itself checked the server's signature with the certificate's key (RFC 8446 section
     4.4.3); a peer that did not choose our ALPN still completes the handshake, so that is
@@ -56,13 +61,18 @@ def peer_key(tls: ssl.SSLObject) -> PublicKey:
     """
     if tls.selected_alpn_protocol() != ALPN:
         raise RefusedByNetwork("what answers there is not a dhtstore node")
+    shown = tls.getpeercert(binary_form=True) or b""
     try:
-        key = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"").public_key()
+        key = x509.load_der_x509_certificate(shown).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise RefusedByNetwork("what answers there shows a certificate we cannot read") from error
     if not isinstance(key, Ed25519PublicKey):
         raise RefusedByNetwork("what answers there has no Ed25519 key")
-    return PublicKey(key.public_bytes_raw())
+    return PublicKey(key.public_bytes_raw()), _binding(shown)
+
+
+def _binding(certificate_der: bytes) -> bytes:
+    return hashlib.sha256(certificate_der).digest()
 
 
 def _context(protocol: int) -> ssl.SSLContext:
@@ -72,9 +82,8 @@ def _context(protocol: int) -> ssl.SSLContext:
     return context
 
 
-def _self_signed_pem(node_seed: bytes) -> bytes:
-    key = Ed25519PrivateKey.from_private_bytes(node_seed)
-    certificate = (
+def _self_signed(key: Ed25519PrivateKey) -> x509.Certificate:
+    return (
         x509.CertificateBuilder()
         .subject_name(_NAME)
         .issuer_name(_NAME)
@@ -84,6 +93,9 @@ def _self_signed_pem(node_seed: bytes) -> bytes:
         .not_valid_after(_NOT_AFTER)
         .sign(key, None)
     )
+
+
+def _pem(key: Ed25519PrivateKey, certificate: x509.Certificate) -> bytes:
     pem = serialization.Encoding.PEM
     plain = serialization.NoEncryption()
     return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + (

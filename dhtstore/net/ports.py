@@ -122,6 +122,11 @@ class Stream(Protocol):
         """The key the transport has proved: set on dialled streams, None on accepted ones
         (the hello exchange of the node proves the dialler)."""
 
+    @property
+    def binding(self) -> bytes:
+        """32 bytes that both ends see alike, of what secures this stream: SHA-256 of the
+        certificate that the acceptor shows.  A man in the middle shows another to each."""
+
     async def read_exactly(self, count: int) -> bytes:
         """Exactly ``count`` bytes; raises ConnectionLost when the stream ends before."""
 

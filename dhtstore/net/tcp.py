@@ -36,7 +36,8 @@ class TlsTransport:
     def __init__(self, host: str, node_seed: bytes) -> None:
         """``node_seed`` is the 32-byte Ed25519 private key of the node (RFC 8032)."""
         self._host = host
-        self._server, self._client = server_context(node_seed), client_context()
+        self._server, self._binding = server_context(node_seed)
+        self._client = client_context()
         self._receive = memoryview(bytearray(RECEIVE_BYTES))
         self._socket: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
@@ -95,7 +96,7 @@ class TlsTransport:
 
     def _check_key(self, stream: TlsStream, expected_key: PublicKey | None) -> None:
         try:
-            stream.remote_key = peer_key(stream.tls)
+            stream.remote_key, stream.binding = peer_key(stream.tls)
             if expected_key is not None and stream.remote_key != expected_key:
                 raise RefusedByNetwork(f"another node than expected answers at {stream.remote}")
         except RefusedByNetwork:
@@ -119,6 +120,7 @@ class TlsTransport:
 
     async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
         stream = TlsStream(peer, self._server, self._receive, server=True)
+        stream.binding = self._binding
         self._handshakes[stream] = peer.host
         try:
             secure = await self._handshake(sock, stream)

@@ -38,6 +38,7 @@ class TlsStream(asyncio.BufferedProtocol):
     ) -> None:
         self.remote = remote
         self.remote_key: PublicKey | None = None
+        self.binding = b""  # both are set by whoever checks the handshake
         self._loop = asyncio.get_running_loop()
         self._receive = receive
         self._engine = TlsEngine(context, server=server)

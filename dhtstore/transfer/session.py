@@ -4,6 +4,7 @@ Both sides may ask.  A request lives from ``open`` (ours) or ``receive`` (the pe
 final response; each side has at most REQUESTS_IN_FLIGHT_MAX of them, cancelled ones included,
 so neither can make the other remember without end.  Frames of a later version that ask nothing
 are passed over, UNKNOWN_FRAMES_MAX in a row at most: to read them is work nobody gains from.
+Reports of wrong bytes count as such, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from dhtstore.wire.frames import (
     Replicating,
     UnknownFrame,
     UnknownRequest,
+    Wrong,
 )
 
 
@@ -55,6 +57,13 @@ class Cancelled:
     """The peer no longer wants its request ``number``, which is still owed an end."""
 
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The peer says that what it got from us for a CID was wrong."""
+
+    cid: bytes
 
 
 @dataclass(slots=True)
@@ -160,7 +169,7 @@ class Session:
         ours = self._ours.get(frame.request) if isinstance(frame, FrameResponse) else None
         return ours is not None and ours.wanted
 
-    def receive(self, frame: Frame) -> Asked | Answered | Cancelled | None:
+    def receive(self, frame: Frame) -> Asked | Answered | Cancelled | Reported | None:
         """What a frame means; raises RemoteProtocolError when it breaks the rules.
 
         None for a cancel that crossed the end of its request, and for what is not known here.
@@ -168,6 +177,9 @@ class Session:
         if isinstance(frame, UnknownFrame):
             self._pass_over()
             return None
+        if isinstance(frame, Wrong):
+            self._pass_over()  # it asks nothing either
+            return Reported(frame.cid)
         if isinstance(frame, UnknownRequest):
             return self._asked(frame)
         if isinstance(frame, Cancel) and frame.request not in self._theirs:
@@ -184,7 +196,7 @@ class Session:
     def _pass_over(self) -> None:
         self._unknown_in_a_row += 1
         if self._unknown_in_a_row > UNKNOWN_FRAMES_MAX:
-            raise RemoteProtocolError("too many unknown frames in a row")
+            raise RemoteProtocolError("too many frames in a row that ask nothing")
 
     def _asked(self, request: FrameRequest) -> Asked:
         if request.request in self._theirs:

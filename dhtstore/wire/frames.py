@@ -100,6 +100,7 @@ class Auth(Frame, frozen=True, tag=0x02):
     version: Version
     oldest: Version
     public_key: Key
+    nonce: Nonce
     signature: Signature
     network_proof: Proof
     features: Features = ()
@@ -219,6 +220,12 @@ class Cancel(Frame, frozen=True, tag=0x50):
     request: Count
 
 
+class Wrong(Frame, frozen=True, tag=0x51):
+    """What came for this CID was not its bytes: whoever sent it had better look at its disk."""
+
+    cid: CidBytes
+
+
 # --- of later versions ------------------------------------------------------------------------
 
 
@@ -239,7 +246,7 @@ class _Numbered(msgspec.Struct, array_like=True):
 
 KnownFrame = (
     Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
-    | Replicate | Replicating | Held | Release | Released | Declined | Cancel
+    | Replicate | Replicating | Held | Release | Released | Declined | Cancel | Wrong
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
@@ -28,6 +29,7 @@ class World:
 
     a: StreamTransport
     b: StreamTransport
+    where_a: Callable[[], Address]
     where_b: Callable[[], Address]
     key_b: PublicKey = KEY_B
     accepted: asyncio.Queue[Stream] = field(default_factory=asyncio.Queue)
@@ -62,7 +64,8 @@ def play_over_tls(scene: Scene) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: problems.append(repr(context)))
-        await _play(World(a, b, lambda: Address("127.0.0.1", b.port)), 0, scene)
+        here = partial(Address, "127.0.0.1")
+        await _play(World(a, b, lambda: here(a.port), lambda: here(b.port)), 0, scene)
 
     asyncio.run(main())
     assert problems == [], problems
@@ -76,6 +79,6 @@ def play_simulated(scene: Scene) -> None:
     a, b = streams.transport(where_a, KEY_A), streams.transport(where_b, KEY_B)
 
     async def main() -> None:
-        await _play(World(a, b, lambda: where_b), where_b.port, scene)
+        await _play(World(a, b, lambda: a.local, lambda: where_b), where_b.port, scene)
 
     run(main(), loop)

@@ -39,6 +39,18 @@ def test_the_dialler_knows_whose_key_answered_and_the_acceptor_does_not(play: Pl
     play(scene)
 
 
+def test_both_ends_see_the_same_binding_and_streams_to_another_key_another(play: Play) -> None:
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        assert near.binding == far.binding
+        assert len(near.binding) == 32
+        await world.a.listen(0, world.keep, Supervisor())
+        await world.b.dial(world.where_a(), KEY_A, 5.0)
+        assert (await world.accepted.get()).binding != near.binding
+
+    play(scene)
+
+
 def test_without_an_expected_key_any_key_is_reported(play: Play) -> None:
     async def scene(world: World) -> None:
         near = await world.a.dial(world.where_b(), None, 5.0)

@@ -145,7 +145,7 @@ async def test_the_host_with_most_handshakes_gives_way(
 
 
 async def test_a_server_of_another_protocol_is_refused_by_the_dialler() -> None:
-    context = server_context(SEED)
+    context, _ = server_context(SEED)
     context.set_alpn_protocols(["h2"])
     await _dial_is_refused(context)
 

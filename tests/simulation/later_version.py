@@ -100,6 +100,10 @@ class LaterStream:
     def remote_key(self) -> PublicKey | None:
         return self._stream.remote_key
 
+    @property
+    def binding(self) -> bytes:
+        return self._stream.binding
+
     async def write(self, *parts: bytes | bytearray | memoryview) -> None:
         await self._stream.write(*(sent for part in parts for sent in self._later(part)))
 

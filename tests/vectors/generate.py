@@ -75,11 +75,14 @@ RECEIPT: Final = sign(
 SIGNED: Final[tuple[Signed, ...]] = (CONTACT, PROVIDER, POLICY, RECEIPT)
 
 HELLO: Final = frames.Hello(1, 1, NONCE, ("example",))
-AUTH: Final = prove(Credentials(NETWORK, PEER, None, frozenset(("example",))), KEY, HELLO)
+CHANNEL: Final = b"SHA-256 of the certificate shown"
+OWN: Final = Credentials(NETWORK, PEER, None, NOW_UNIX_S, frozenset(("example",)))
+AUTH: Final = prove(OWN, KEY, CHANNEL, HELLO, nonce=bytes(range(100, 132)))
+MEETING: Final = meeting(KEY, CHANNEL, HELLO, AUTH)
 FRAMES: Final[tuple[frames.Frame, ...]] = (
     HELLO,
     AUTH,
-    frames.Welcome(NETWORK.proof(ACCEPTOR, meeting(KEY, HELLO, AUTH)), CONTACT.packed),
+    frames.Welcome(NETWORK.proof(ACCEPTOR, MEETING), CONTACT.packed),
     frames.Refused("network", "this node is of another network"),
     frames.Introduction(CONTACT.packed),
     frames.GetBlocks(cids=(CID.raw, Cid.of(b"another").raw), request=1),
@@ -95,6 +98,7 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     frames.Released(request=4),
     frames.Declined(code="no-room", reason="the disk is full", request=2),
     frames.Cancel(3),
+    frames.Wrong(CID.raw),
 )
 REQUESTS: Final[tuple[datagram.Request, ...]] = (
     datagram.Ping(),
@@ -123,8 +127,9 @@ TICKET: Final = Ticket(NETWORK.name, KEY, (V4, V6))
 def document() -> dict[str, Any]:
     """What protocol.json holds."""
     vectors = [*_frames(), *_datagrams(), *_envelopes(), *_signed(), *_networks()]
-    signed = transcript(NETWORK, KEY, HELLO, AUTH)
+    signed = transcript(NETWORK, KEY, CHANNEL, HELLO, AUTH)
     vectors.append({"name": "handshake transcript", "hex": signed.hex()})
+    vectors.append({"name": "handshake meeting", "hex": MEETING.hex()})
     vectors.append({"name": "ticket", "text": str(TICKET), "value": plain(TICKET)})
     seeds = {name: seed.hex() for name, seed in SEEDS.items()}
     return {"network": NETWORK.name, "ed25519_seeds": seeds, "vectors": vectors}

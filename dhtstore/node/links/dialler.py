@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey, format_node, node_id
-from dhtstore.net.ports import Clock, Stream, StreamTransport
+from dhtstore.net.ports import Clock, Entropy, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, greet
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.race import Race
@@ -26,11 +26,12 @@ class Dialler:
         transport: StreamTransport,
         credentials: Callable[[], Credentials],
         open_link: Callable[[Stream, ProvedPeer], Link],
+        entropy: Entropy,
         clock: Clock,
         supervisor: Supervisor,
     ) -> None:
         self._transport, self._credentials, self._open_link = transport, credentials, open_link
-        self._clock, self._supervisor = clock, supervisor
+        self._entropy, self._clock, self._supervisor = entropy, clock, supervisor
         self._dials: dict[PublicKey, _Dial] = {}
 
     async def link_to(
@@ -94,7 +95,7 @@ class Dialler:
 
     async def _greeted(self, stream: Stream) -> ProvedPeer:
         try:
-            return await greet(stream, self._credentials())
+            return await greet(stream, self._credentials(), self._entropy)
         except BaseException:
             stream.abort()
             raise

@@ -1,11 +1,12 @@
 """Who is at the other end of a stream, and which network it is of.
 
-TLS has proved the acceptor's key to the dialler.  The acceptor sends a nonce; the dialler signs
-the transcript: both keys, the nonce, and what each side said of its versions and features.  Both
-keys are signed so that a node cannot pass a nonce on and be taken for somebody else; the nonce so
-that a proof serves once; the rest so that nobody in the middle can take anything away.  Each side
-proves its network over both keys and the nonce, the dialler first, and neither names it; contact
-records follow once both have.
+TLS has proved the acceptor's key to the dialler.  Each side gives a nonce; the dialler signs the
+transcript: both keys, both nonces, the certificate that secures the stream as it sees it, and
+what each side said of its versions and features.  Both keys are signed so that a node cannot pass a
+nonce on and be taken for somebody else; the nonces so that a proof serves once; the certificate so
+that it serves on this stream only; the rest so that nobody in the middle can take anything away.
+Each side proves its network over the meeting, the hash of keys, nonces and certificate, the dialler
+first, and neither names it; contact records follow once both have.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from dhtstore.dht.core.record_rules import contact_form, in_time
 from dhtstore.errors import (
     ConnectionLost,
     InvalidSignature,
@@ -30,7 +32,7 @@ from dhtstore.model.signing import check, unpack
 from dhtstore.net.ports import Crypto, Entropy, Stream
 from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.params import (
-    ADDRESSES_PER_TICKET_MAX,
+    CONTACT_RECORD_TTL_S,
     FEATURES,
     HANDSHAKE_FRAME_MAX_BYTES,
     NONCE_BYTES,
@@ -48,11 +50,12 @@ _KEY: Final = "key"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What this node proves and says of itself in a handshake."""
+    """What this node proves and says of itself in a handshake; ``unix_s`` is when."""
 
     network: Network
     crypto: Crypto
     record: ContactRecord | None
+    unix_s: float
     features: frozenset[str] = FEATURES
     version: int = PROTOCOL_VERSION
     oldest: int = OLDEST_PROTOCOL_VERSION
@@ -62,16 +65,18 @@ class Credentials:
 class ProvedPeer:
     """Who was proved to be at the other end, and the contact record it gave.
 
-    ``version`` is what both speak, ``features`` what both have.
+    ``meeting`` is what no other handshake has, fresh for both ends; ``version`` is what both speak,
+    ``features`` what both have.
     """
 
     public_key: PublicKey
+    meeting: bytes
     record: ContactRecord | None
     version: int
     features: frozenset[str]
 
 
-async def greet(stream: Stream, own: Credentials) -> ProvedPeer:
+async def greet(stream: Stream, own: Credentials, entropy: Entropy) -> ProvedPeer:
     """The dialler's side.  Raises RefusedByNetwork (another network, version or key),
     PeerRefused (for instance "busy"), RemoteProtocolError, ConnectionLost."""
     server_key = stream.remote_key
@@ -79,15 +84,17 @@ async def greet(stream: Stream, own: Credentials) -> ProvedPeer:
     if server_key is None or not isinstance(hello, Hello):
         raise RemoteProtocolError("the peer did not say hello")
     version = _common_version(hello.version, hello.oldest, own)
-    auth = prove(own, server_key, hello)
+    auth = prove(own, server_key, stream.binding, hello, entropy.random_bytes(NONCE_BYTES))
+    where = meeting(server_key, stream.binding, hello, auth)
     await write_frame(stream, auth)
     welcome = _not_refused(await _read(stream), own)
     if not isinstance(welcome, Welcome):
         raise RemoteProtocolError("the peer did not welcome us")
-    _check_network(ACCEPTOR, meeting(server_key, hello, auth), welcome.network_proof, own)
+    _check_network(ACCEPTOR, where, welcome.network_proof, own)
     record = _checked(welcome.record, server_key, own)
     await write_frame(stream, Introduction(_packed(own.record)))
-    return ProvedPeer(server_key, record, version, own.features.intersection(hello.features))
+    features = own.features.intersection(hello.features)
+    return ProvedPeer(server_key, where, record, version, features)
 
 
 async def admit(stream: Stream, own: Credentials, entropy: Entropy) -> ProvedPeer:
@@ -100,14 +107,15 @@ async def admit(stream: Stream, own: Credentials, entropy: Entropy) -> ProvedPee
     if not isinstance(auth, Auth):
         raise RemoteProtocolError("the peer did not prove its key")
     version = await _judged(stream, own, hello, auth)
-    proof = own.network.proof(ACCEPTOR, meeting(own.crypto.node.public_key, hello, auth))
+    where = meeting(own.crypto.node.public_key, stream.binding, hello, auth)
+    proof = own.network.proof(ACCEPTOR, where)
     await write_frame(stream, Welcome(proof, _packed(own.record)))
     introduction = await _read(stream)
     if not isinstance(introduction, Introduction):
         raise RemoteProtocolError("the peer did not introduce itself")
     key = PublicKey(auth.public_key)
     record = _checked(introduction.record, key, own)
-    return ProvedPeer(key, record, version, own.features.intersection(auth.features))
+    return ProvedPeer(key, where, record, version, own.features.intersection(auth.features))
 
 
 async def refuse(stream: Stream, code: str, reason: str) -> None:
@@ -122,9 +130,10 @@ async def _judged(stream: Stream, own: Credentials, hello: Hello, auth: Auth) ->
     try:
         version = _common_version(auth.version, auth.oldest, own)
         code = _NETWORK
-        _check_network(DIALLER, meeting(own_key, hello, auth), auth.network_proof, own)
+        where = meeting(own_key, stream.binding, hello, auth)
+        _check_network(DIALLER, where, auth.network_proof, own)
         code = _KEY
-        signed = transcript(own.network, own_key, hello, auth)
+        signed = transcript(own.network, own_key, stream.binding, hello, auth)
         if not own.crypto.verify(PublicKey(auth.public_key), signed, auth.signature):
             raise InvalidSignature("the peer did not prove the key it claims")
     except (RefusedByNetwork, InvalidSignature) as error:
@@ -147,20 +156,25 @@ def _versions(newest: int, oldest: int) -> str:
     return f"version {newest}" if oldest >= newest else f"versions {oldest} to {newest}"
 
 
-def prove(own: Credentials, server_key: PublicKey, hello: Hello) -> Auth:
-    """What proves this dialler and its network to the acceptor."""
+def prove(
+    own: Credentials, server_key: PublicKey, channel: bytes, hello: Hello, nonce: bytes
+) -> Auth:
+    """What proves this dialler and its network to the acceptor, on this stream only."""
     unproved = Auth(
         own.version,
         own.oldest,
         own.crypto.node.public_key,
+        nonce,
         signature=b"",
         network_proof=b"",
         features=tuple(sorted(own.features)),
     )
+    signed = transcript(own.network, server_key, channel, hello, unproved)
+    where = meeting(server_key, channel, hello, unproved)
     return msgspec.structs.replace(
         unproved,
-        signature=own.crypto.node.sign(transcript(own.network, server_key, hello, unproved)),
-        network_proof=own.network.proof(DIALLER, meeting(server_key, hello, unproved)),
+        signature=own.crypto.node.sign(signed),
+        network_proof=own.network.proof(DIALLER, where),
     )
 
 
@@ -188,14 +202,18 @@ def _packed(record: ContactRecord | None) -> bytes | None:
 
 
 def _checked(packed: bytes | None, key: PublicKey, own: Credentials) -> ContactRecord | None:
-    """The record, if it is the peer's own; raises InvalidSignature or RemoteProtocolError."""
+    """The record, if it is the peer's own; raises InvalidSignature or RemoteProtocolError.
+
+    One that is out of time is nobody's fault but a clock's, and not worth a link: it is as if the
+    peer had none, since index nodes would not keep it either.
+    """
     if packed is None:
         return None
     record = unpack(ContactRecord, packed)
-    if record.public_key != key or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
-        raise RemoteProtocolError("a contact record that is not the peer's own")
+    if record.public_key != key or not contact_form(record):
+        raise RemoteProtocolError("a contact record that is not the peer's own, or malformed")
     check(record, own.network, own.crypto)
-    return record
+    return record if in_time(record, CONTACT_RECORD_TTL_S, own.unix_s) else None
 
 
 async def _read(stream: Stream) -> Frame:

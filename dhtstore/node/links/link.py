@@ -27,8 +27,15 @@ from dhtstore.node.links.peer_requests import Backlog, PeerRequests, Reply
 from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
-from dhtstore.transfer.session import Answered, Asked, Cancelled, Session
-from dhtstore.wire.frames import Blocks, FrameRequest, FrameResponse, GetBlocks, Replicating
+from dhtstore.transfer.session import Answered, Asked, Cancelled, Reported, Session
+from dhtstore.wire.frames import (
+    Blocks,
+    FrameRequest,
+    FrameResponse,
+    GetBlocks,
+    Replicating,
+    Wrong,
+)
 
 A = TypeVar("A", bound=FrameResponse)
 
@@ -61,16 +68,19 @@ class Link:
         supervisor: Supervisor,
         tracer: Tracer,
         backlog: Backlog,
+        on_wrong: Callable[[Link, bytes], None],
     ) -> None:
         self.public_key: PublicKey = peer.public_key
         self.node: NodeId = node_id(peer.public_key)
         self.remote: Address = stream.remote
         self.peer_record: ContactRecord | None = peer.record
+        self.meeting: bytes = peer.meeting  # 32: of this link only, fresh for both ends
+        self.granted = 0  # for how many requests of ours the peer may ask for blocks
         self.version: int = peer.version  # that both ends speak
         self.features: frozenset[str] = peer.features  # that both ends have
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock
-        self._supervisor, self._tracer = supervisor, tracer
+        self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
         self._session = Session()
         self._outbox = Outbox(stream, clock)
         self._own_requests = OwnRequests(self._session, self._outbox, stream, self.node, clock)
@@ -137,6 +147,12 @@ class Link:
         wanted = GetBlocks(cids=tuple(cid.raw for cid in cids))
         await self._own_requests.ask(wanted, timeout_s, on_part)
 
+    def tell_wrong(self, cid: Cid) -> None:
+        """Tell the peer that what it sent for a CID was not its bytes.  Nothing is owed for it,
+        and it is no use of the link; where much waits to be sent it is left out."""
+        if self._outbox.open and not self._outbox.crowded:
+            self._outbox.queue(Wrong(cid.raw), is_use=False)
+
     # --- life -------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -197,6 +213,8 @@ class Link:
                 self._begin(event.request)
             elif isinstance(event, Cancelled):
                 self._peer_requests.cancel(event.number)
+            elif isinstance(event, Reported):
+                self._on_wrong(self, event.cid)
             if self._outbox.crowded:  # it asks and does not read
                 await self._outbox.room()
             while self._peer_requests.crowded:

@@ -43,14 +43,18 @@ class Links:
         tracer: Tracer = no_trace,
         on_ended: Callable[[Link], None] = lambda link: None,
         on_own_key: Callable[[ContactRecord], None] = lambda record: None,
+        on_wrong: Callable[[Link, bytes], None] = lambda link, cid: None,
     ) -> None:
-        """``on_own_key`` is told what somebody says of itself that proved this node's own key."""
+        """``on_own_key`` is told what somebody says of itself that proved this node's own key,
+        ``on_wrong`` for which CID a peer says that it got wrong bytes."""
         self._network, self._crypto, self._own_record = network, crypto, own_record
         self._clock, self._transport = clock, transport
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
         self._on_ended, self._backlog = on_ended, Backlog()
-        self._on_own_key = on_own_key
-        self._dialler = Dialler(transport, self._credentials, self._dialled, clock, supervisor)
+        self._on_own_key, self._on_wrong = on_own_key, on_wrong
+        self._dialler = Dialler(
+            transport, self._credentials, self._dialled, entropy, clock, supervisor
+        )
         self._newcomers = Newcomers(self._credentials, entropy, self._busy)
         self._by_key: dict[PublicKey, Link] = {}
         self._all: dict[Link, None] = {}
@@ -117,7 +121,7 @@ class Links:
     def _credentials(self) -> Credentials:
         record = self._own_record()
         features = FEATURES if record is None else frozenset(record.features)
-        return Credentials(self._network, self._crypto, record, features)
+        return Credentials(self._network, self._crypto, record, self._clock.unix_s(), features)
 
     def _dialled(self, stream: Stream, peer: ProvedPeer) -> Link:
         link = self._add(stream, peer)
@@ -148,6 +152,7 @@ class Links:
             supervisor=self._supervisor,
             tracer=self._tracer,
             backlog=self._backlog,
+            on_wrong=self._on_wrong,
         )
         self._all[link] = None
         known = self._by_key.get(link.public_key)

@@ -41,11 +41,12 @@ class SimStream:
         owner: StreamOwner,
         remote: Address,
         remote_key: PublicKey | None,
+        binding: bytes,
         incoming: Pipe,
         outgoing: Pipe,
     ) -> None:
         self._network, self._owner = network, owner
-        self._remote, self._remote_key = remote, remote_key
+        self._remote, self._remote_key, self._binding = remote, remote_key, binding
         self._incoming, self._outgoing = incoming, outgoing
         self._peer: SimStream | None = None
         self._over = False
@@ -61,6 +62,10 @@ class SimStream:
     @property
     def remote_key(self) -> PublicKey | None:
         return self._remote_key
+
+    @property
+    def binding(self) -> bytes:
+        return self._binding
 
     async def read_exactly(self, count: int) -> bytes:
         data = bytearray(count)

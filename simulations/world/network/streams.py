@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import hashlib
 from collections.abc import Awaitable, Callable
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
@@ -162,9 +163,9 @@ class SimStreamTransport:
         network, source, target = self._network, self.machine, listener.machine
         there, back = Pipe(network, source, target), Pipe(network, target, source)
         own_port = network.free_port(source.address.host)
-        near = SimStream(network, self, to, listener._key, incoming=back, outgoing=there)
-        far_address = Address(source.address.host, own_port)
-        far = SimStream(network, listener, far_address, None, incoming=there, outgoing=back)
+        far_address, shown = Address(source.address.host, own_port), certificate_hash(listener._key)
+        near = SimStream(network, self, to, listener._key, shown, incoming=back, outgoing=there)
+        far = SimStream(network, listener, far_address, None, shown, incoming=there, outgoing=back)
         near.join(far)
         self._streams[near] = None
         return near, far
@@ -199,6 +200,11 @@ class SimStreamTransport:
         self._alive, self._on_stream = False, None
         if self._listeners.get(self.machine.address) is self:
             del self._listeners[self.machine.address]
+
+
+def certificate_hash(key: PublicKey) -> bytes:
+    """The hash of what an acceptor of that key would show."""
+    return hashlib.sha256(b"certificate of " + key).digest()
 
 
 async def _serve(on_stream: OnStream, stream: SimStream) -> None:

@@ -69,9 +69,9 @@ class Peer:
         )
 
     def record(self) -> ContactRecord:
-        unsigned = ContactRecord(
-            self.key, ((self.address.host, self.address.port),), 1, self.name, 1, 0, 10
-        )
+        now_s = int(self.clock.unix_s()) // 3600 * 3600
+        where = ((self.address.host, self.address.port),)
+        unsigned = ContactRecord(self.key, where, 1, self.name, 1, now_s, now_s + 7200)
         return sign(unsigned, Network(self.world.names.get(self.name, "main")), self.crypto.node)
 
     def hold(self, content: bytes) -> Cid:
@@ -160,7 +160,8 @@ async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], li
 async def raw_session(a: Peer, b: Peer) -> Stream:
     """A stream of ``a`` that ``b`` has welcomed, for misbehaving on."""
     stream = await a.raw(b)
-    await greet(stream, Credentials(Network("main"), a.crypto, None))
+    own = Credentials(Network("main"), a.crypto, None, a.clock.unix_s())
+    await greet(stream, own, SimEntropy(1, f"{a.name} raw"))
     return stream
 
 

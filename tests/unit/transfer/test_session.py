@@ -7,7 +7,7 @@ import pytest
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.params import REQUESTS_IN_FLIGHT_MAX, UNKNOWN_FRAMES_MAX
-from dhtstore.transfer.session import Answered, Asked, Cancelled, Session
+from dhtstore.transfer.session import Answered, Asked, Cancelled, Reported, Session
 from dhtstore.wire.frames import (
     Accepted,
     Blocks,
@@ -23,6 +23,7 @@ from dhtstore.wire.frames import (
     UnknownFrame,
     UnknownRequest,
     Welcome,
+    Wrong,
 )
 
 CID = Cid.of(b"x").raw
@@ -122,13 +123,21 @@ def test_a_connection_is_busy_with_what_is_still_wanted() -> None:
     assert session.busy
 
 
+def test_reports_of_wrong_bytes_are_told_and_count_as_frames_that_ask_nothing() -> None:
+    session = Session()
+    for _ in range(UNKNOWN_FRAMES_MAX):
+        assert session.receive(Wrong(b"a cid")) == Reported(b"a cid")
+    with pytest.raises(RemoteProtocolError, match="in a row that ask nothing"):
+        session.receive(Wrong(b"a cid"))
+
+
 @pytest.mark.parametrize("between", [Cancel(9), UnknownRequest(request=1)], ids=repr)
 def test_frames_that_are_owed_nothing_or_not_understood_start_no_new_count(between: Frame) -> None:
     session = Session()
     for _ in range(UNKNOWN_FRAMES_MAX):
         session.receive(UnknownFrame(0x6F))
     session.receive(between)
-    with pytest.raises(RemoteProtocolError, match="too many unknown frames"):
+    with pytest.raises(RemoteProtocolError, match="in a row that ask nothing"):
         session.receive(UnknownFrame(0x6F))
 
 

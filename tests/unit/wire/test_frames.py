@@ -48,6 +48,7 @@ from dhtstore.wire.frames import (
     UnknownFrame,
     UnknownRequest,
     Welcome,
+    Wrong,
     decode,
     decode_prefix,
     encode,
@@ -57,7 +58,7 @@ CID = Cid.of(b"x")
 POLICY = attach(Policy(b"o" * 32, CID.raw, 1, 3, 0, False), b"s" * 64).packed
 MESSAGES: list[Frame] = [
     Hello(PROTOCOL_VERSION, 1, b"n" * 32, ("feature",)),
-    Auth(PROTOCOL_VERSION, 1, b"k" * 32, b"s" * 64, b"p" * 32),
+    Auth(PROTOCOL_VERSION, 1, b"k" * 32, b"n" * 32, b"s" * 64, b"p" * 32),
     Welcome(b"p" * 32, b"r" * 65),
     Introduction(),
     Refused("network", "another network"),
@@ -71,6 +72,7 @@ MESSAGES: list[Frame] = [
     Released(request=10),
     Declined(code="no-room", reason="the disk is full", request=11),
     Cancel(12),
+    Wrong(CID.raw),
 ]
 
 
@@ -116,7 +118,9 @@ BAD = [
     Hello(1, 1, b"short"),
     Hello(1, 1, b"n" * 32, ("f",) * (FEATURES_MAX + 1)),
     Hello(1, 1, b"n" * 32, ("f" * (FEATURE_NAME_MAX_CHARS + 1),)),
-    Auth(1, 1, b"k" * 31, b"s" * 64, b"p" * 32),
+    Auth(1, 1, b"k" * 31, b"n" * 32, b"s" * 64, b"p" * 32),
+    Auth(1, 1, b"k" * 32, b"n" * 31, b"s" * 64, b"p" * 32),
+    Wrong(b"x" * 1000),
     Welcome(b"p" * 32, b"r" * (CONTACT_RECORD_MAX_BYTES + 1)),
     Introduction(b"r" * 64),
     Offer(roots=(CID.raw,), spine=False, size=1, policy=b"p" * (POLICY_MAX_BYTES + 1)),

@@ -11,9 +11,10 @@ import pytest
 
 from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork, RemoteProtocolError
 from dhtstore.model.cid import Cid
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
+from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
 from dhtstore.node.links.handshake import (
@@ -24,12 +25,15 @@ from dhtstore.node.links.handshake import (
     prove,
 )
 from dhtstore.params import (
+    CONTACT_RECORD_TTL_S,
     FRAME_BODY_MAX_BYTES,
     HANDSHAKE_FRAME_MAX_BYTES,
     HANDSHAKE_TIMEOUT_S,
     MIB,
+    NONCE_BYTES,
     OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
+    RECORD_FUTURE_SKEW_MAX_S,
 )
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import (
@@ -43,7 +47,9 @@ from dhtstore.wire.frames import (
     Welcome,
     encode,
 )
-from dhtstore.wire.proofs import meeting, transcript
+from dhtstore.wire.proofs import DIALLER, meeting, transcript
+from simulations.world.network.streams import certificate_hash
+from simulations.world.ports.clock import EPOCH_UNIX_S
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
 from tests.unit.node.data_plane import Peer, World, collect, play
@@ -69,7 +75,9 @@ async def meet(
 
     async def accept(stream: Stream) -> None:
         try:
-            admitted.set_result(await admit(stream, acceptor, SimEntropy(1, "acceptor")))
+            admitted.set_result(
+                await admit(stream, acceptor, SimEntropy(1, f"acceptor at {world.loop.time()}"))
+            )
         except DhtstoreError as error:
             stream.abort()
             admitted.set_result(error)
@@ -81,7 +89,8 @@ async def meet(
         Address("10.9.0.1", port), key, 5.0
     )
     try:
-        greeted: ProvedPeer | DhtstoreError = await greet(stream, dialler)
+        entropy = SimEntropy(1, f"dialler at {world.loop.time()}")
+        greeted: ProvedPeer | DhtstoreError = await greet(stream, dialler, entropy)
     except DhtstoreError as error:
         stream.abort()
         greeted = error
@@ -93,7 +102,7 @@ async def meet(
 
 def credentials(name: str, **changes: Any) -> Credentials:
     crypto = SimCrypto(name.encode(), name.encode())
-    return replace(Credentials(Network("main"), crypto, None), **changes)
+    return replace(Credentials(Network("main"), crypto, None, EPOCH_UNIX_S), **changes)
 
 
 async def hello_of(stream: Stream) -> Hello:
@@ -108,17 +117,19 @@ def proof(
     hello: Hello,
     claimed: PublicKey | None = None,
     network: str = "main",
+    channel: bytes | None = None,
 ) -> Auth:
     """What ``by`` answers to a ``hello``, as its own key or one it claims."""
-    own = Credentials(Network(network), by.crypto, None)
-    auth = prove(own, server, hello)
+    own = Credentials(Network(network), by.crypto, None, EPOCH_UNIX_S)
+    channel = channel or certificate_hash(server)
+    auth = prove(own, server, channel, hello, nonce=b"of the dialler".ljust(NONCE_BYTES))
     if claimed is None:
         return auth
     unproved = msgspec.structs.replace(auth, public_key=claimed)
     return msgspec.structs.replace(
         unproved,
-        signature=by.crypto.node.sign(transcript(own.network, server, hello, unproved)),
-        network_proof=own.network.proof(b"dialler", meeting(server, hello, unproved)),
+        signature=by.crypto.node.sign(transcript(own.network, server, channel, hello, unproved)),
+        network_proof=own.network.proof(DIALLER, meeting(server, channel, hello, unproved)),
     )
 
 
@@ -130,6 +141,123 @@ def test_both_ends_learn_key_and_contact_record() -> None:
         await collect(link, [Cid.of(b"x")])  # answered once the dialler has introduced itself
         (other,) = b.links.open_links()
         assert (other.public_key, other.peer_record) == (a.key, a.record())
+
+    play(scene)
+
+
+def test_both_ends_have_one_meeting_that_no_other_handshake_has() -> None:
+    async def scene(world: World) -> None:
+        meetings = set()
+        for _ in range(2):
+            outcomes = await meet(world, credentials("a"), credentials("b"))
+            assert all(isinstance(outcome, ProvedPeer) for outcome in outcomes)
+            (met,) = {outcome.meeting for outcome in outcomes if isinstance(outcome, ProvedPeer)}
+            meetings.add(met)
+        assert len(meetings) == 2
+        assert {len(met) for met in meetings} == {32}
+
+    play(scene)
+
+
+@pytest.mark.parametrize("end", ["dialler", "acceptor"])
+def test_each_end_alone_makes_the_meeting_fresh(end: str) -> None:
+    hello, key = Hello(1, 1, b"n" * 32), PublicKey(b"k" * 32)
+    auth = prove(credentials("a"), key, b"c" * 32, hello, nonce=b"m" * 32)
+    before = meeting(key, b"c" * 32, hello, auth)
+    if end == "dialler":
+        auth = msgspec.structs.replace(auth, nonce=b"M" * 32)
+    else:
+        hello = msgspec.structs.replace(hello, nonce=b"N" * 32)
+    assert meeting(key, b"c" * 32, hello, auth) != before
+
+
+def test_a_proof_made_for_another_stream_of_the_same_key_is_refused() -> None:
+    """As a man in the middle would show another certificate of the acceptor's key."""
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        stream = await a.raw(b)
+        hello = await hello_of(stream)
+        await refused(
+            proof(a, b.key, hello, channel=b"another stream".ljust(32)), stream, "network"
+        )
+
+    play(scene)
+
+
+def test_the_signature_covers_the_stream_by_itself() -> None:
+    own, key, hello = credentials("a"), PublicKey(b"k" * 32), Hello(1, 1, b"n" * 32)
+    auths = [prove(own, key, channel, hello, nonce=b"m" * 32) for channel in (b"one", b"two")]
+    signed = transcript(own.network, key, b"one", hello, auths[0])
+    assert own.crypto.verify(own.crypto.node.public_key, signed, auths[0].signature)
+    assert not own.crypto.verify(own.crypto.node.public_key, signed, auths[1].signature)
+
+
+RECORD = {
+    "addresses": (("10.0.0.1", 7400),),
+    "capacity_bytes": 1,
+    "domain": "",
+    "sequence": 1,
+    "issued": int(EPOCH_UNIX_S),
+    "expires": int(EPOCH_UNIX_S) + 3600,
+}
+
+
+def record_of(own: Credentials, **changes: Any) -> ContactRecord:
+    """A contact record that its own node signed, with something wrong in it."""
+    fields = {**RECORD, **changes}
+    unsigned = ContactRecord(public_key=own.crypto.node.public_key, **fields)
+    return sign(unsigned, own.network, own.crypto.node)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"addresses": (("10.0.0.1", 0),)},
+        {"addresses": (("1" * 46, 1),)},
+        {"addresses": (("10.0.0.1", 1),) * 5},
+        {"capacity_bytes": -1},
+        {"domain": "d" * 65},
+        {"sequence": -1},
+        {"issued": -1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("end", ["dialler", "acceptor"])
+def test_a_malformed_contact_record_ends_the_handshake(end: str, changes: dict[str, Any]) -> None:
+    async def scene(world: World) -> None:
+        bad, other = credentials("a"), credentials("b")
+        bad = replace(bad, record=record_of(bad, **changes))
+        pair = (bad, other) if end == "dialler" else (other, bad)
+        outcomes = await meet(world, *pair)
+        assert isinstance(outcomes[end == "dialler"], RemoteProtocolError)
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("issued_s", "expires_s", "believed"),
+    [
+        (0, 3600, True),
+        (RECORD_FUTURE_SKEW_MAX_S, CONTACT_RECORD_TTL_S + RECORD_FUTURE_SKEW_MAX_S, True),
+        (RECORD_FUTURE_SKEW_MAX_S + 1, 3600, False),
+        (-7200, -3600, False),
+        (0, CONTACT_RECORD_TTL_S + 1, False),
+        (0, 0, False),
+    ],
+)
+@pytest.mark.parametrize("end", ["dialler", "acceptor"])
+def test_a_contact_record_out_of_time_is_as_if_there_were_none(
+    end: str, issued_s: float, expires_s: float, believed: bool
+) -> None:
+    async def scene(world: World) -> None:
+        early, other = credentials("a"), credentials("b")
+        issued, expires = int(EPOCH_UNIX_S + issued_s), int(EPOCH_UNIX_S + expires_s)
+        early = replace(early, record=record_of(early, issued=issued, expires=expires))
+        pair = (early, other) if end == "dialler" else (other, early)
+        peer = (await meet(world, *pair))[end == "dialler"]
+        assert isinstance(peer, ProvedPeer)
+        assert peer.record == (early.record if believed else None)
 
     play(scene)
 

@@ -28,6 +28,7 @@ from dhtstore.wire.frames import (
     Replicate,
     Replicating,
 )
+from simulations.world.ports.clock import EPOCH_UNIX_S
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
 from tests.unit.node.data_plane import World, collect, play, read
@@ -67,7 +68,8 @@ async def linked(world: World, chatter: Chatter, name: str = "hostile") -> Link:
             await chatter(stream, request)
 
     async def talk(stream: Stream) -> None:
-        await admit(stream, Credentials(Network("main"), crypto, None), SimEntropy(1, name))
+        own = Credentials(Network("main"), crypto, None, EPOCH_UNIX_S)
+        await admit(stream, own, SimEntropy(1, name))
         asked = False
         while True:
             frame, _ = await read(stream)
