@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
@@ -12,7 +13,20 @@ from dhtstore.model.features import Features
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.signing import Signed
 
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SUBNET_BITS: Final = {4: 24, 6: 48}
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 in the last 4 bytes
+# Where an address means another host to everybody: loopback (RFC 1122, RFC 4291), this network
+# (RFC 1122), private use (RFC 1918, RFC 4193), shared by carriers (RFC 6598), one link (RFC 3927,
+# RFC 4291).
+_LOCAL: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("127.0.0.0/8", "0.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+        *("100.64.0.0/10", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10"),
+    )
+)
 
 
 class Address(NamedTuple):
@@ -45,6 +59,34 @@ def routable(address: Address) -> bool:
         return False
     several = ip.is_multicast or ip.is_unspecified or (ip.version == 4 and ip.is_reserved)
     return 0 < address.port < 65536 and not several  # 255.255.255.255 is reserved, too
+
+
+def followable(address: Address, own_hosts: Iterable[str]) -> bool:
+    """Whether others' word that a node is at ``address`` may lead a dial or a datagram there: a
+    stranger must not choose what this node touches behind its own router, or on its own machine.
+
+    Loopback and each private range only where this node is itself, by one of ``own_hosts`` (IP
+    literals); whatever else is ``routable``.  What a user gives, and where a node has answered
+    from, need no such leave.
+    """
+    if not routable(address):
+        return False
+    local = _local(address.host)
+    return local is None or any(_local(host) == local for host in own_hosts)
+
+
+def _local(host: str) -> _Network | None:
+    """The local range that an IP literal leads into, in whatever form of IPv6 IPv4 is spelled."""
+    ip = _within(ipaddress.ip_address(host))
+    return next((network for network in _LOCAL if ip in network), None)
+
+
+def _within(ip: _Ip) -> _Ip:
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            return ipaddress.IPv4Address(ip.packed[-4:])
+        return ip.ipv4_mapped or ip.sixtofour or ip
+    return ip
 
 
 def subnet(address: Address) -> str:

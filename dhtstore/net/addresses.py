@@ -27,6 +27,11 @@ def is_wide(local: Address) -> bool:
     return ipaddress.ip_address(local.host).is_unspecified
 
 
+def is_here(host: str) -> bool:
+    """Whether an IP literal means this machine, to whomever."""
+    return ipaddress.ip_address(host).is_loopback
+
+
 def advertised(local: Address, hosts: Iterable[str]) -> tuple[Address, ...]:
     """What to put in tickets and contact records for a node bound to ``local``, on a machine
     that has ``hosts``.

@@ -131,11 +131,11 @@ class _Dials:
 
     async def _told_at_once(self, provider: Provider) -> Sequence[Address]:
         last_heard = self._search.dht.address_of(node_id(provider.record.signer))
-        return *_addresses(provider.contact), *([last_heard] if last_heard else ())
+        return *self._told(provider.contact), *([last_heard] if last_heard else ())
 
     async def _told_by_the_lookup(self, provider: Provider) -> Sequence[Address]:
         await self._lookup_over.wait()
-        return _addresses(self._newest[provider.record.signer].contact)
+        return self._told(self._newest[provider.record.signer].contact)
 
     async def _told_near_it(self, provider: Provider) -> Sequence[Address]:
         node = node_id(provider.record.signer)
@@ -143,8 +143,7 @@ class _Dials:
             contact = await self._search.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
         except Unreachable:
             return ()  # why it could not be dialled says more
-        return _addresses(contact)
+        return self._told(contact)
 
-
-def _addresses(contact: ContactRecord | None) -> Sequence[Address]:
-    return contact.address_list() if contact else ()
+    def _told(self, contact: ContactRecord | None) -> Sequence[Address]:
+        return self._search.links.followable(contact.address_list()) if contact else ()

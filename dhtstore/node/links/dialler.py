@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 
 from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.net.addresses import is_here
 from dhtstore.net.ports import Clock, Entropy, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, greet
 from dhtstore.node.links.link import Link
@@ -91,7 +91,7 @@ class Dialler:
         if record is None:
             return each
         own = [subnet(address) for address in record.address_list()]
-        return sorted(each, key=lambda address: (subnet(address) not in own, _here(address)))
+        return sorted(each, key=lambda each: (subnet(each) not in own, is_here(each.host)))
 
     async def _greeted(self, stream: Stream) -> ProvedPeer:
         try:
@@ -99,10 +99,6 @@ class Dialler:
         except BaseException:
             stream.abort()
             raise
-
-
-def _here(address: Address) -> bool:
-    return ip_address(address.host).is_loopback
 
 
 class _Dial:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dhtstore.errors import DhtstoreError, Unreachable
-from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.contact import Address, ContactRecord, followable
 from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
@@ -44,14 +44,17 @@ class Links:
         on_ended: Callable[[Link], None] = lambda link: None,
         on_own_key: Callable[[ContactRecord], None] = lambda record: None,
         on_wrong: Callable[[Link, bytes], None] = lambda link, cid: None,
+        own_hosts: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         """``on_own_key`` is told what somebody says of itself that proved this node's own key,
-        ``on_wrong`` for which CID a peer says that it got wrong bytes."""
+        ``on_wrong`` for which CID a peer says that it got wrong bytes.  ``own_hosts`` are the IP
+        literals at which this node is itself; those of its record if None."""
         self._network, self._crypto, self._own_record = network, crypto, own_record
         self._clock, self._transport = clock, transport
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
         self._on_ended, self._backlog = on_ended, Backlog()
         self._on_own_key, self._on_wrong = on_own_key, on_wrong
+        self._own_hosts = own_hosts or self._told_hosts
         self._dialler = Dialler(
             transport, self._credentials, self._dialled, entropy, clock, supervisor
         )
@@ -101,6 +104,11 @@ class Links:
         """
         return await self._dialler.dial(address, None, timeout_s)
 
+    def followable(self, addresses: Iterable[Address]) -> list[Address]:
+        """Those that may be dialled though only others tell of them."""
+        own_hosts = frozenset(self._own_hosts())
+        return [address for address in addresses if followable(address, own_hosts)]
+
     def open_links(self) -> list[Link]:
         """The links there are, oldest first."""
         return list(self._all)
@@ -122,6 +130,10 @@ class Links:
         record = self._own_record()
         features = FEATURES if record is None else frozenset(record.features)
         return Credentials(self._network, self._crypto, record, self._clock.unix_s(), features)
+
+    def _told_hosts(self) -> list[str]:
+        record = self._own_record()
+        return [host for host, _ in record.addresses] if record else []
 
     def _dialled(self, stream: Stream, peer: ProvedPeer) -> Link:
         link = self._add(stream, peer)
