@@ -49,11 +49,13 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.blocks": (
         ("contract",),
         ("index_database", "packs", "quota", "write_block"),
+        ("staged_table",),
         ("index",),
         ("recovery", "pool", "memory", "faulty"),
-        ("disk_batch",),
+        ("writing",),
         ("disk",),
     ),
+    "dhtstore.store.blocks.writing": (("held_packs", "staged_rows"), ("disk_batch",)),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
         ("damage", "memory", "sqlite", "roots", "peers", "sequence", "upgrade"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from dhtstore.dht.service import DhtService
 from dhtstore.net.ports import Blocking
 from dhtstore.node.links.pool import Links
-from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.damage import Damage
@@ -25,6 +28,32 @@ class Disk:
 
     store: BlockStore
     blocking: Blocking
+
+    @asynccontextmanager
+    async def batch(
+        self, reservation: Reservation | None = None, *, whole: bool = False
+    ) -> AsyncIterator[Batch]:
+        """A batch that is opened and left off the event loop, whatever is cancelled meanwhile.
+        Raises as ``BlockStore.batch``."""
+        opened: list[Batch] = []
+
+        def begin() -> None:
+            opened.append(self.store.batch(reservation, whole=whole))
+
+        try:
+            await self.blocking.run(begin)
+            yield opened[0]
+        finally:
+            for batch in opened:
+                await self._surely(batch.close)
+
+    async def _surely(self, function: Callable[[], None]) -> None:
+        """Run it although we are being cancelled, and then be cancelled; it may run twice."""
+        try:
+            await self.blocking.run(function)
+        except asyncio.CancelledError:
+            await self._surely(function)
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,12 @@ def sync_directory(directory: Path) -> None:
     try:
         os.fsync(fd)
     finally:
+        close_quietly(fd)
+
+
+def close_quietly(fd: int) -> None:
+    """For what was synced, or needs not be: whatever close(2) says, the descriptor is gone."""
+    with suppress(OSError):
         os.close(fd)
 
 

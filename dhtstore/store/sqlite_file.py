@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +39,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return _reading(f"file:{quote(str(path))}?mode=rw", "PRAGMA locking_mode=EXCLUSIVE")
     except sqlite3.Error:
         return _reading(f"file:{quote(str(path))}?mode=ro")
+
+
+def roll_back(db: sqlite3.Connection) -> None:
+    """End a transaction that failed, if one is open.  What cannot be rolled back on the disk is
+    rolled back in the log: nothing of it was committed, and the next one writes over it."""
+    if db.in_transaction:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
 
 
 def _reading(uri: str, first: str = "PRAGMA query_only=1") -> sqlite3.Connection:

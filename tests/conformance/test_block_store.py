@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.errors import BlockMissing, LocalProtocolError, NoRoom
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import BlockStore
@@ -318,14 +319,97 @@ def test_a_reservation_counts_until_it_is_used_or_released(open_store: Open) -> 
     assert 400 * KIB <= store.used_bytes - empty < 401 * KIB
 
 
-def test_a_batch_may_outgrow_its_reservation(open_store: Open) -> None:
+def test_a_batch_never_outgrows_its_reservation(open_store: Open) -> None:
+    """Not by a byte, and not at the cost of what nobody reserved."""
     store = open_store(MIB)
-    with store.batch(store.reserve(100 * KIB)) as batch:
-        batch.put(*block(1, 300 * KIB))
-        with pytest.raises(NoRoom):
-            batch.put(*block(2, 900 * KIB))
+    empty, reservation = store.used_bytes, store.reserve(300 * KIB)
+    with store.batch(reservation) as batch:
+        batch.put(*block(1, 200 * KIB))
+        with pytest.raises(NoRoom, match="more than the 307200 bytes set aside"):
+            batch.put(*block(2, 100 * KIB + 1))
+        assert store.used_bytes == empty + 300 * KIB
+        batch.put(*block(3, 90 * KIB))
         batch.commit()
-    assert store.has(block(1, 300 * KIB)[0])
+    assert sorted(store.cids()) == sorted(block(n, s * KIB)[0] for n, s in ((1, 200), (3, 90)))
+    reservation.release()
+    with store.batch(reservation) as batch, pytest.raises(NoRoom):
+        batch.put(*block(4, 1))
+
+
+def test_a_reservation_of_what_a_block_takes_is_enough(open_store: Open) -> None:
+    store = open_store(MIB)
+    blocks = [block(number, size) for number, size in enumerate((0, 1, 5000, 100_000))]
+    room = store.reserve(sum(stored_bytes(cid, len(data)) for cid, data in blocks))
+    with store.batch(room, whole=True) as batch:
+        for cid, data in blocks:
+            batch.put(cid, data)
+        batch.commit()
+    assert store.count() == 4
+
+
+# --- whole batches ---------------------------------------------------------------------------
+
+
+def test_nothing_of_a_whole_batch_is_there_before_its_commit(open_store: Open) -> None:
+    store, blocks = open_store(MIB), [block(number, 2000) for number in range(50)]
+    empty = store.used_bytes
+    with store.batch(whole=True) as batch:
+        for cid, data in blocks:
+            assert batch.put(cid, data)
+            assert batch.put(cid, data)
+        assert store.count() == 0
+        assert store.missing([cid for cid, _ in blocks]) == [cid for cid, _ in blocks]
+    assert store.used_bytes == empty
+    with store.batch(whole=True) as batch:
+        for cid, data in blocks:
+            batch.put(cid, data)
+        batch.commit()
+        for cid, data in blocks:
+            assert store.get(cid) == data
+    assert store.count() == 50
+
+
+def test_a_whole_batch_is_committed_once(store: BlockStore) -> None:
+    with store.batch(whole=True) as batch:
+        batch.put(*block(1))
+        batch.commit()
+        with pytest.raises(LocalProtocolError):
+            batch.put(*block(2))
+        with pytest.raises(LocalProtocolError):
+            batch.commit()
+    assert store.count() == 1
+
+
+def test_what_a_whole_batch_has_stays_until_it_is_left(store: BlockStore) -> None:
+    """What it found stored and what it stored itself: so a claim can be written first."""
+    (found, data), (new, more) = block(1), block(2)
+    empty = store.used_bytes
+    put(store, (found, data))
+    with store.batch(whole=True) as batch:
+        assert not batch.put(found, data)
+        assert not batch.put(found, data)
+        batch.put(new, more)
+        store.delete([found, new])
+        assert store.has(found)
+        batch.commit()
+        store.delete([found, new])
+        assert store.get(found) == data
+        assert store.get(new) == more
+    store.delete([new])
+    assert list(store.cids()) == [found]
+    store.delete([found])
+    assert store.used_bytes == empty
+
+
+def test_a_batch_may_be_closed_twice(store: BlockStore) -> None:
+    for whole in (False, True):
+        batch = store.batch(whole=whole)
+        batch.put(*block(1))
+        batch.close()
+        batch.close()
+        with pytest.raises(LocalProtocolError):
+            batch.put(*block(1))
+    assert store.count() == 0
 
 
 def test_threads_share_a_batch(store: BlockStore) -> None:

@@ -15,7 +15,7 @@ from dhtstore.content.dag.walk import File, Leaf, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.disk_batch import DiskBatch
+from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from dhtstore.store.files.output import FileOutput
 
 PIECE_BYTES = 200_000

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.disk_batch import DiskBatch
 from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from tests.unit.store.emptying import empty_pack
 
 NUMBERS = st.integers(0, 30)

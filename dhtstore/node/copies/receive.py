@@ -35,7 +35,7 @@ async def receive_unit(
     NoRoom; what was committed before stays for the next try.
     """
     disk, walk = session.disk, UnitWalk(unit)
-    with disk.store.batch(room) as batch:
+    async with disk.batch(room) as batch:
         keep = _Keeper(disk.store, batch).keep
         await session.fetch(walk, Delivery(keep=keep, progress=progress))
         await disk.blocking.run(batch.commit)

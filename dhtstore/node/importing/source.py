@@ -23,7 +23,7 @@ async def import_source(
     NoRoom.  On failure nothing staged since the last commit group stays; what was committed is
     picked up when the put is repeated.
     """
-    with disk.store.batch() as batch:
+    async with disk.batch() as batch:
         imported = await _import(ImportBatch(disk, profile, batch, progress), source)
         await disk.blocking.run(batch.commit)
     return imported

@@ -23,9 +23,13 @@ class Reservation(Protocol):
 class Batch(Protocol):
     """Blocks that become durable and readable together.
 
-    ``put`` may be called from several threads.  Leaving the ``with`` block without ``commit``
-    discards what was put since the last commit; a crash does the same.  A batch that was left
-    raises LocalProtocolError.
+    ``put`` may be called from several threads.  ``close``, or leaving the ``with`` block, discards
+    what was put since the last commit; a crash does the same.  A batch that was left raises
+    LocalProtocolError.  All of it works on the disk: none of it belongs on an event loop.
+
+    A *whole* batch is committed once, and nothing can be put after that.  What it stored and what
+    it found stored is not deleted by anybody before it is closed, so that a claim can be written
+    first.  It takes bounded memory however many blocks it has.
     """
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
@@ -34,12 +38,16 @@ class Batch(Protocol):
 
         A block that is stored already costs nothing and returns False: its bytes on disk were
         not looked at.  True means written by this batch, now or before.  Raises NoRoom when the
-        quota or the disk is full; the batch may still be discarded cleanly.
+        reservation, the quota or the disk is full; the batch may still be discarded cleanly.
         """
 
     def commit(self) -> None:
         """Returns after everything put so far is fsynced and indexed: the point where blocks
         become readable and may be acknowledged.  May be called many times."""
+
+    def close(self) -> None:
+        """Leave it; may be called twice.  Raises nothing of the disk's: what cannot be cut off now
+        counts as used until it can."""
 
     def __enter__(self) -> Batch: ...
 
@@ -68,9 +76,10 @@ class BlockStore(Protocol):
     def read(self, cid: Cid) -> bytes:
         """The block, not verified: for serving to a peer, who verifies it anyway."""
 
-    def batch(self, reservation: Reservation | None = None) -> Batch:
-        """Start a batch.  With a reservation its bytes are taken from there first; raises
-        LocalProtocolError for one of another store, NoRoom on a disk that takes no writes."""
+    def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> Batch:
+        """Start a batch.  With a reservation it writes what was set aside and not a byte more;
+        raises LocalProtocolError for one of another store, NoRoom on a disk that takes no writes.
+        """
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it."""

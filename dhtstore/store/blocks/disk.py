@@ -17,13 +17,13 @@ from typing import Final
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
-from dhtstore.store.blocks.disk_batch import DiskBatch
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
+from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 
 REOPEN_AFTER_S: Final = 10.0  # between two tries to write to a store that can only be read
 
@@ -84,9 +84,10 @@ class DiskBlockStore:
             location, gone = self._index.find(cid.multihash), location
         raise BlockMissing(f"block {cid} is not held here")
 
-    def batch(self, reservation: Reservation | None = None) -> DiskBatch:
+    def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> DiskBatch:
         self._open_to_write()
-        batch = DiskBatch(self._pool, self._index, self._quota, own_room(reservation))
+        room = own_room(reservation)
+        batch = DiskBatch(self._pool, self._index, self._quota, room, whole=whole)
         self._pool.opened(batch)
         return batch
 
@@ -119,7 +120,7 @@ class DiskBlockStore:
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
-        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relied)
+        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relying)
         self._quota.give_back(ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
 

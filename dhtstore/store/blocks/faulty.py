@@ -60,8 +60,8 @@ class FaultyBlockStore:
         rotten[position // 8 % len(data)] ^= 1 << position % 8
         return bytes(rotten)
 
-    def batch(self, reservation: Reservation | None = None) -> Batch:
-        batch = FaultyBatch(self, self._inner.batch(reservation))
+    def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> Batch:
+        batch = FaultyBatch(self, self._inner.batch(reservation, whole=whole))
         self._batches.append(batch)
         return batch
 
@@ -111,12 +111,12 @@ class FaultyBatch:
 
     def __init__(self, store: FaultyBlockStore, inner: Batch) -> None:
         self._store = store
-        self._inner = inner.__enter__()
+        self._inner = inner
         self._crashed = False
 
     def kill(self) -> None:
         self._crashed = True
-        self._inner.__exit__(None, None, None)
+        self._inner.close()
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
         self._check_store()
@@ -128,6 +128,11 @@ class FaultyBatch:
         self._check_store()
         self._inner.commit()
 
+    def close(self) -> None:
+        if not self._crashed:
+            self._store.closed(self)
+            self._inner.close()
+
     def __enter__(self) -> FaultyBatch:
         return self
 
@@ -137,9 +142,7 @@ class FaultyBatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._crashed:
-            self._store.closed(self)
-            self._inner.__exit__(kind, error, trace)
+        self.close()
 
     def _check_store(self) -> None:
         if self._crashed:

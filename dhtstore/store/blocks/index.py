@@ -9,6 +9,14 @@ from typing import Final, NamedTuple
 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.index_database import IndexDatabase
+from dhtstore.store.blocks.staged_table import (
+    Row,
+    StagedTable,
+    groups,
+    held_by,
+    index_staged,
+    marks,
+)
 
 ROW_BYTES: Final = 64  # what a row costs on disk, measured 52 at 1,000,000 rows, rounded up
 _PAGE_ROWS: Final = 1000
@@ -17,7 +25,6 @@ _PAGE_END: Final = """SELECT max(multihash) FROM
     (SELECT multihash FROM blocks WHERE multihash > ? ORDER BY multihash LIMIT ?)"""
 _OF_A_PACK: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
     WHERE multihash > ? AND multihash <= ? AND pack = ? ORDER BY multihash"""
-_VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 
 
 class Location(NamedTuple):
@@ -28,19 +35,18 @@ class Location(NamedTuple):
     length: int
 
 
-class Row(NamedTuple):
-    multihash: bytes
-    pack: int
-    offset: int
-    length: int
-    codec: int
-
-
 class PackState(NamedTuple):
     """``known``: up to where the index says all there is to say; ``live``: blocks in the pack."""
 
     known: int
     live: int
+
+
+class Relying(NamedTuple):
+    """What an open batch relies on: ``relied``, and what ``staged`` says if that many."""
+
+    relied: set[bytes]
+    batch: int | None
 
 
 class Index:
@@ -50,6 +56,16 @@ class Index:
         """``to_read`` on a disk that takes no writes.  Raises IndexUnusable; NoRoom or HomeUnusable
         when a rebuild would not help."""
         self._database = IndexDatabase(path, to_read=to_read)
+        self.staged = StagedTable(self._database)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has always been told of every block; else packs are to be scanned for what
+        it does not know, and then it is."""
+        return self._database.complete
+
+    def set_complete(self) -> None:
+        self._database.set_complete()
 
     def open_to_write(self) -> None:
         """Leave reading only; raises as the constructor while that is not possible."""
@@ -72,8 +88,8 @@ class Index:
     def held(self, multihashes: Sequence[bytes]) -> set[bytes]:
         """Those of them that are stored."""
         held: set[bytes] = set()
-        for keys in _groups(multihashes):
-            query = f"SELECT multihash FROM blocks WHERE multihash IN ({_marks(keys)})"  # noqa: S608
+        for keys in groups(multihashes):
+            query = f"SELECT multihash FROM blocks WHERE multihash IN ({marks(keys)})"  # noqa: S608
             held.update(key for (key,) in self._database.rows(query, keys))
         return held
 
@@ -109,8 +125,11 @@ class Index:
         rows = self._database.rows("SELECT pack, known, live FROM packs", ())
         return {pack: PackState(known, live) for pack, known, live in rows}
 
-    def add(self, rows: Iterable[Row], known: dict[int, int]) -> dict[int, int]:
-        """Insert the rows and set how far each pack is known, in one transaction.
+    def add(
+        self, rows: Iterable[Row], known: dict[int, int], batch: int | None = None
+    ) -> dict[int, int]:
+        """Insert the rows, and those that ``batch`` staged, and set how far each pack is known, in
+        one transaction.
 
         Returns how many rows of each pack were new; a block stored already keeps its place.
         """
@@ -118,24 +137,33 @@ class Index:
         for row in rows:
             by_pack[row.pack].append(row)
         with self._database.transaction() as db:
-            return {pack: _add(db, pack, known[pack], by_pack[pack]) for pack in known}
+            added = {} if batch is None else index_staged(db, batch)
+            for pack in known:
+                new = _insert(db, by_pack[pack]) + added.get(pack, 0)
+                _add_to_pack(db, pack, known[pack], new)
+                added[pack] = new
+        return added
 
     def remove(
-        self, multihashes: Iterable[bytes], relied: Callable[[], Iterable[set[bytes]]]
+        self, multihashes: Iterable[bytes], relying: Callable[[], Iterable[Relying]]
     ) -> dict[int, int]:
-        """Delete rows, except those that open batches rely on: ``relied`` is asked for them, and
+        """Delete rows, except those that open batches rely on: ``relying`` is asked for them, and
         the rows are gone, while no batch can begin to rely.  Returns how many of each pack went.
         """
         gone: dict[int, int] = {}
+        asked = list(multihashes)
         with self._database.transaction(unread=True) as db:
-            keep = set().union(*relied())
-            for keys in _groups([key for key in multihashes if key not in keep]):
+            batches = list(relying())
+            keep = set().union(*(batch.relied for batch in batches))
+            spilled = [batch.batch for batch in batches if batch.batch is not None]
+            keep |= held_by(db, spilled, asked)
+            for keys in groups([key for key in asked if key not in keep]):
                 for (pack,) in db.execute(
-                    f"SELECT pack FROM blocks WHERE multihash IN ({_marks(keys)})",  # noqa: S608
+                    f"SELECT pack FROM blocks WHERE multihash IN ({marks(keys)})",  # noqa: S608
                     keys,
                 ):
                     gone[pack] = gone.get(pack, 0) + 1
-                db.execute(f"DELETE FROM blocks WHERE multihash IN ({_marks(keys)})", keys)  # noqa: S608
+                db.execute(f"DELETE FROM blocks WHERE multihash IN ({marks(keys)})", keys)  # noqa: S608
             _take_from_live(db, gone)
         return gone
 
@@ -178,20 +206,14 @@ class Index:
         with self._database.transaction() as db:
             db.execute("DELETE FROM packs WHERE pack = ? AND live = 0", (pack,))
 
-    def checkpoint(self) -> None:
-        """Make every transaction so far survive a power cut."""
-        self._database.checkpoint()
-
     def close(self) -> None:
         self._database.close()
 
 
-def _add(db: sqlite3.Connection, pack: int, known: int, rows: list[Row]) -> int:
+def _insert(db: sqlite3.Connection, rows: list[Row]) -> int:
     before = db.total_changes
     db.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
-    added = db.total_changes - before
-    _add_to_pack(db, pack, known, added)
-    return added
+    return db.total_changes - before
 
 
 def _add_to_pack(db: sqlite3.Connection, pack: int, known: int, count: int) -> None:
@@ -208,11 +230,3 @@ def _take_from_live(db: sqlite3.Connection, counts: dict[int, int]) -> None:
         "UPDATE packs SET live = live - ? WHERE pack = ?",
         [(count, pack) for pack, count in counts.items()],
     )
-
-
-def _groups(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    return (keys[at : at + _VARIABLES_MAX] for at in range(0, len(keys), _VARIABLES_MAX))
-
-
-def _marks(keys: Sequence[bytes]) -> str:
-    return ",".join("?" * len(keys))

@@ -1,8 +1,8 @@
 """The SQLite file under the index: one connection that reads, one that writes, and what to do
 about damage.
 
-``synchronous=NORMAL``: a power cut may lose the last transactions but never the order of them;
-the scan of each pack's tail at open finds their blocks again.
+``synchronous=FULL``: a transaction that was acknowledged survives a power cut, so what the index
+does not know was never acknowledged.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ from typing import Any, Final
 
 from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.store.disk import sqlite_error
-from dhtstore.store.sqlite_file import open_to_read, open_to_write
+from dhtstore.store.sqlite_file import open_to_read, open_to_write, roll_back
 
 DAMAGED: Final = "-damaged"  # a file beside the index with this suffix: rebuild at the next open
-_SYNCHRONOUS: Final = "NORMAL"
-_VERSION: Final = 1
-_SCHEMA: Final = f"""
-CREATE TABLE blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
-    length INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE packs (pack INTEGER PRIMARY KEY, known INTEGER NOT NULL, live INTEGER NOT NULL);
-PRAGMA user_version = {_VERSION};
+_VERSION: Final = 2
+# Version 0 is an index that is being built.  Version 1 was not synced with each transaction: its
+# last ones may be lost, and their blocks are found in the packs.
+_INCOMPLETE_VERSIONS: Final = (0, 1)
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL, length INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS packs (pack INTEGER PRIMARY KEY, known INTEGER NOT NULL,
+    live INTEGER NOT NULL);
+DROP TABLE IF EXISTS staged;
+CREATE TABLE staged (batch INTEGER, multihash BLOB, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
+    length INTEGER NOT NULL, codec INTEGER NOT NULL, PRIMARY KEY (batch, multihash)) WITHOUT ROWID;
 """
 
 
@@ -43,12 +48,13 @@ class IndexDatabase:
         self._write_lock = threading.Lock()
         self._path, self._damaged = path, Path(f"{path}{DAMAGED}")
         self._writer: sqlite3.Connection | None = None
+        self.complete = True
         if self._damaged.exists():
             raise IndexUnusable("found damaged while it was in use")
         with _named("the index"):
             if to_read:
                 self._reader = open_to_read(path)
-                _check(self._reader)
+                _version(self._reader)
             else:
                 self._open_to_write()
 
@@ -64,9 +70,11 @@ class IndexDatabase:
 
     def _open_to_write(self) -> None:
         with ExitStack() as opened:
-            writer = opened.enter_context(closing(open_to_write(self._path, _SYNCHRONOUS)))
-            _create_or_check(writer)
-            self._reader = opened.enter_context(closing(open_to_write(self._path, _SYNCHRONOUS)))
+            writer = opened.enter_context(closing(open_to_write(self._path, "FULL")))
+            version = 0 if _is_new(writer) else _version(writer)
+            writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            self.complete = version not in _INCOMPLETE_VERSIONS
+            self._reader = opened.enter_context(closing(open_to_write(self._path, "FULL")))
             self._writer = writer
             opened.pop_all()
 
@@ -93,17 +101,13 @@ class IndexDatabase:
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
             finally:
-                if writer.in_transaction:
-                    writer.execute("ROLLBACK")
+                roll_back(writer)
 
-    def checkpoint(self) -> None:
-        """Make every transaction so far survive a power cut; raises NoRoom or HomeUnusable."""
-        with self._write_lock:
-            writer = self._writing()
-            try:
-                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            except sqlite3.Error as error:
-                raise self._unusable(error) from error
+    def set_complete(self) -> None:
+        """From here on nothing is missing in it.  Raises NoRoom or HomeUnusable."""
+        with self.transaction() as writer:
+            writer.execute(f"PRAGMA user_version = {_VERSION}")
+        self.complete = True
 
     def close(self) -> None:
         with self._write_lock, self.read_lock:
@@ -145,15 +149,16 @@ def _named(what: str) -> Iterator[None]:
         raise sqlite_error(error, what) from error
 
 
-def _create_or_check(db: sqlite3.Connection) -> None:
-    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-    _check(db)
+def _is_new(db: sqlite3.Connection) -> bool:
+    """Whether nothing is in it yet."""
+    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
-def _check(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != _VERSION:
+def _version(db: sqlite3.Connection) -> int:
+    """Raises IndexUnusable for one that this program does not know."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != _VERSION and version not in _INCOMPLETE_VERSIONS:
         raise IndexUnusable(f"index of version {version}")
     db.execute("SELECT count(*) FROM packs").fetchone()
     db.execute("SELECT * FROM blocks LIMIT 1").fetchone()
+    return version

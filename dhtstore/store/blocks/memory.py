@@ -15,12 +15,13 @@ from dhtstore.store.blocks.quota import Quota, Room, own_room
 class MemoryBlockStore:
     """A BlockStore whose durability ends with the process."""
 
-    __slots__ = ("_blocks", "_lock", "_quota")
+    __slots__ = ("_blocks", "_lock", "_quota", "_whole")
 
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # multihash -> codec, data
         self._quota = Quota(capacity_bytes)
         self._lock = threading.Lock()
+        self._whole: list[MemoryBatch] = []  # those that are open
 
     def has(self, cid: Cid) -> bool:
         return cid.multihash in self._blocks
@@ -44,8 +45,11 @@ class MemoryBlockStore:
             raise BlockMissing(f"block {cid} is not held here")
         return entry[1]
 
-    def batch(self, reservation: Reservation | None = None) -> MemoryBatch:
-        return MemoryBatch(self, own_room(reservation))
+    def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> MemoryBatch:
+        batch = MemoryBatch(self, own_room(reservation), whole=whole)
+        if whole:
+            self._whole.append(batch)
+        return batch
 
     def reserve(self, size_bytes: int) -> Room:
         return self._quota.reserve(size_bytes)
@@ -53,6 +57,8 @@ class MemoryBlockStore:
     def delete(self, cids: Iterable[Cid]) -> None:
         with self._lock:
             for cid in cids:
+                if any(cid.multihash in batch.relied for batch in self._whole):
+                    continue
                 entry = self._blocks.pop(cid.multihash, None)
                 if entry is not None:
                     self._quota.give_back(len(entry[1]))
@@ -80,10 +86,12 @@ class MemoryBlockStore:
 class MemoryBatch:
     """Staged blocks of one MemoryBlockStore."""
 
-    __slots__ = ("_closed", "_lock", "_room", "_staged", "_store")
+    __slots__ = ("_closed", "_lock", "_over", "_room", "_staged", "_store", "_whole", "relied")
 
-    def __init__(self, store: MemoryBlockStore, room: Room | None) -> None:
-        self._store = store
+    def __init__(self, store: MemoryBlockStore, room: Room | None, *, whole: bool) -> None:
+        self._store, self._whole = store, whole
+        self._over = False  # a whole batch that was committed
+        self.relied: set[bytes] = set()  # of a whole batch: not to be deleted before it is left
         self._room = room
         self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
         self._closed = False
@@ -99,6 +107,8 @@ class MemoryBatch:
             # A stored block is staged too, at no cost: a delete before commit must not lose it.
             if stored is not None:
                 self._staged[multihash] = (*stored, None)
+                if self._whole:
+                    self.relied.add(multihash)
                 return False
             self._store._quota.take(len(data), self._room)
             self._staged[multihash] = (cid.codec, bytes(data), len(data))
@@ -113,7 +123,19 @@ class MemoryBatch:
                 blocks.setdefault(multihash, (codec, data))
                 if charged != cost:  # another batch stored it, or a delete took it, meanwhile
                     self._store._quota.give_back((charged or 0) - cost)
+            if self._whole:
+                self.relied |= self._staged.keys()
+                self._over = True
             self._staged.clear()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            staged = sum(charged or 0 for _, _, charged in self._staged.values())
+            self._staged.clear()
+            self._store._quota.give_back(staged)
+            if self in self._store._whole:
+                self._store._whole.remove(self)
 
     def __enter__(self) -> MemoryBatch:
         return self
@@ -124,12 +146,10 @@ class MemoryBatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:
-            self._closed = True
-            staged = sum(charged or 0 for _, _, charged in self._staged.values())
-            self._staged.clear()
-            self._store._quota.give_back(staged)
+        self.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise LocalProtocolError("a batch is used after it was left")
+        if self._over:
+            raise LocalProtocolError("a whole batch is used after its commit")

@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 from dhtstore.errors import InvalidCid
 from dhtstore.model.cid import Cid
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, MIB
-from dhtstore.store.disk import sync_directory, write_error, write_fully
+from dhtstore.store.disk import close_quietly, sync_directory, write_error, write_fully
 
 PACK_SIZE_BYTES: Final = 256 * MIB  # a pack is left when the next record would pass this
 OPEN_PACKS_MAX: Final = 64  # read descriptors kept
@@ -29,6 +30,7 @@ _HEAD: Final = struct.Struct("<4sIH")
 _CRC: Final = struct.Struct("<I")
 _HEADER_BYTES: Final = _HEAD.size + _CRC.size
 _CID_MAX_BYTES: Final = 160  # identity CIDs are the longest
+_WRITE_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Record(NamedTuple):
@@ -54,18 +56,18 @@ class PackWriter:
     thread.  One batch at a time holds a pack, so what it did not commit is always its tail."""
 
     def __init__(self, directory: Path, number: int, end: int, *, create: bool = False) -> None:
+        """Raises NoRoom, HomeUnusable; then no file was made, or one that no number names."""
         self.number = number
         self.end = end
-        flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if create else 0)
+        self.unwritten = 0  # bytes that were reserved; counted under the owner's lock
         try:
-            self._fd = os.open(directory / pack_name(number), flags, 0o600)
-            if create:
-                sync_directory(directory)
+            self._fd = _create(directory, number) if create else _reopen(directory, number)
         except OSError as error:
             raise write_error(error, "a new pack") from error
 
     def reserve(self, size: int) -> int:
         self.end += size
+        self.unwritten += size
         return self.end - size
 
     def write(self, offset: int, parts: Sequence[bytes | bytearray | memoryview]) -> None:
@@ -81,15 +83,42 @@ class PackWriter:
         except OSError as error:
             raise write_error(error, "blocks") from error
 
-    def truncate(self, end: int) -> None:
-        self.end = end
-        try:
-            os.ftruncate(self._fd, end)
-        except OSError as error:
-            raise write_error(error, "a pack") from error
-
     def close(self) -> None:
-        os.close(self._fd)
+        """May be called twice."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            close_quietly(fd)
+
+    @property
+    def closed(self) -> bool:
+        return self._fd < 0
+
+
+def _reopen(directory: Path, number: int) -> int:
+    return os.open(directory / pack_name(number), _WRITE_FLAGS)
+
+
+def _create(directory: Path, number: int) -> int:
+    path = directory / pack_name(number)
+    fd = os.open(path, _WRITE_FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        sync_directory(directory)
+    except OSError:
+        close_quietly(fd)
+        with suppress(OSError):  # the next open of the store does it
+            path.unlink()
+        raise
+    return fd
+
+
+def cut_file(path: Path, end: int) -> None:
+    """Durably.  Raises OSError."""
+    fd = os.open(path, _WRITE_FLAGS)
+    try:
+        os.ftruncate(fd, end)
+        os.fsync(fd)
+    finally:
+        close_quietly(fd)
 
 
 def scan(path: Path, start: int) -> Iterator[Record]:

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dhtstore.store.blocks.index import ROW_BYTES, Index
-from dhtstore.store.blocks.packs import PackReaders, PackWriter, pack_name
+from dhtstore.errors import DhtstoreError
+from dhtstore.store.blocks.index import ROW_BYTES, Index, Relying
+from dhtstore.store.blocks.packs import PackReaders, PackWriter, cut_file, pack_name
 from dhtstore.store.blocks.quota import Quota
-from dhtstore.store.disk import sync_directory, write_error
+from dhtstore.store.disk import sync_directory
 
 
-class Relying(Protocol):
-    """An open batch: the blocks it counts on must not be deleted before it commits."""
+class OpenBatch(Protocol):
+    """The blocks it counts on must not be deleted."""
 
-    relied: set[bytes]
+    def relying(self) -> Relying: ...
 
 
 @dataclass(slots=True)
 class _Pack:
-    """``end``: length of the file; ``live``: its indexed blocks; ``busy``: a batch holds it."""
+    """``end``: length of the file; ``live``: its indexed blocks; ``busy``: a batch holds it.
+
+    ``cut_at`` of a pack that a batch was left with and that could not be cut there: nobody writes
+    to it until that is done."""
 
     end: int
     live: int
     busy: bool = False
+    cut_at: int | None = None
 
 
 class PackPool:
-    """Each open batch has packs of its own; a pack without a live block is unlinked."""
+    """Each open batch has packs of its own; a pack without a live block is unlinked.
+
+    What the disk refuses (a cut, an unlink) is tried again with the next pack that is asked for;
+    until then its bytes count as used.
+    """
 
     def __init__(
         self,
@@ -48,7 +58,7 @@ class PackPool:
         # While the index deletes it asks who relies, and a pack that goes tells the index: one lock
         # for both would make each wait for the other.
         self._lock, self._relying = threading.Lock(), threading.Lock()
-        self._batches: dict[int, Relying] = {}
+        self._batches: dict[int, OpenBatch] = {}
         self._packs: dict[int, _Pack] = {}
         self.restart(ends)
 
@@ -68,37 +78,42 @@ class PackPool:
         with self._lock:
             return sum(pack.live for pack in self._packs.values())
 
-    def opened(self, batch: Relying) -> None:
+    def opened(self, batch: OpenBatch) -> None:
         with self._relying:
             self._batches[id(batch)] = batch
 
-    def closed(self, batch: Relying) -> None:
+    def closed(self, batch: OpenBatch) -> None:
         with self._relying:
             self._batches.pop(id(batch), None)
 
-    def relied(self) -> list[set[bytes]]:
+    def relying(self) -> list[Relying]:
         with self._relying:
-            return [batch.relied for batch in self._batches.values()]
+            return [batch.relying() for batch in self._batches.values()]
 
     def checkout(self, size: int) -> PackWriter:
         """A pack with room for ``size`` bytes, the caller's alone until ``checkin``."""
         with self._lock:
+            self._mend()
             for number, pack in self._packs.items():
-                if not pack.busy and pack.end + size <= self.pack_size_bytes:
+                free = not pack.busy and pack.cut_at is None
+                if free and pack.end + size <= self.pack_size_bytes:
                     writer = PackWriter(self._directory, number, pack.end)
                     pack.busy = True
                     return writer
-            writer = PackWriter(self._directory, self._next_pack, 0, create=True)
-            self._packs[writer.number] = _Pack(0, 0, busy=True)
-            self._next_pack += 1
+            number, self._next_pack = self._next_pack, self._next_pack + 1  # never tried twice
+            writer = PackWriter(self._directory, number, 0, create=True)
+            self._packs[number] = _Pack(0, 0, busy=True)
             return writer
 
-    def checkin(self, writer: PackWriter) -> None:
+    def checkin(self, writer: PackWriter, known: int) -> None:
+        """Hand a pack back, of which ``known`` bytes are to stay."""
         writer.close()
         with self._lock:
             pack = self._packs[writer.number]
             pack.end, pack.busy = writer.end, False
-            self._unlink_if_dead(writer.number)
+            if writer.end > known:
+                pack.cut_at = known
+            self._settle(writer.number)
 
     def added(self, counts: dict[int, int]) -> None:
         """So many more blocks of each pack are live."""
@@ -111,19 +126,37 @@ class PackPool:
         with self._lock:
             for number, count in counts.items():
                 self._packs[number].live -= count
-                self._unlink_if_dead(number)
+                self._settle(number)
 
-    def _unlink_if_dead(self, number: int) -> None:
-        """The file goes first: without its row it would be taken for new at the next open."""
+    def _mend(self) -> None:
+        """Try again what could not be done; one that fails is enough of a disk that does."""
+        for number in [number for number, pack in self._packs.items() if pack.cut_at is not None]:
+            if not self._packs[number].busy and not self._settle(number):
+                return
+
+    def _settle(self, number: int) -> bool:
+        """Cut or remove a pack that nobody writes to; called with the lock held.  False if the disk
+        refuses."""
         pack = self._packs[number]
-        if pack.live or pack.busy:
-            return
-        del self._packs[number]
-        self._readers.forget(number)
+        if pack.busy:
+            return True
         try:
-            (self._directory / pack_name(number)).unlink()
+            if not pack.live:
+                self._unlink(number)
+            elif pack.cut_at is not None:
+                cut_file(self._directory / pack_name(number), pack.cut_at)
+                self._quota.give_back(pack.end - pack.cut_at)
+                pack.end, pack.cut_at = pack.cut_at, None
+        except OSError:
+            pack.cut_at = pack.end if pack.cut_at is None else pack.cut_at
+            return False
+        return True
+
+    def _unlink(self, number: int) -> None:
+        (self._directory / pack_name(number)).unlink(missing_ok=True)
+        self._readers.forget(number)
+        self._quota.give_back(self._packs.pop(number).end)
+        # A file that comes back after a power cut, or a row that stays, is removed at the open.
+        with suppress(OSError, DhtstoreError):
             sync_directory(self._directory)
-        except OSError as error:
-            raise write_error(error, "the removal of a pack") from error
-        self._index.forget_pack(number)
-        self._quota.give_back(pack.end)
+            self._index.forget_pack(number)

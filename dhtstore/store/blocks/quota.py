@@ -22,23 +22,35 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self, size_bytes: int, room: Room | None = None) -> None:
-        """Count ``size_bytes`` as used, out of ``room`` first; raises NoRoom and takes nothing."""
+        """Count ``size_bytes`` as used, out of ``room`` if there is one; raises NoRoom and takes
+        nothing."""
         with self._lock:
-            drawn = min(size_bytes, room.left_bytes) if room else 0
-            self._check(size_bytes - drawn)
-            self.used_bytes += size_bytes - drawn
-            self.reserved_bytes -= drawn
-            if room:
-                room.left_bytes -= drawn
+            self._check_open()
+            if room is None:
+                self._check(size_bytes)
+                self.used_bytes += size_bytes
+            else:
+                room.draw(size_bytes)
+                self.reserved_bytes -= size_bytes
 
     def give_back(self, size_bytes: int) -> None:
         with self._lock:
             self.used_bytes -= size_bytes
 
+    def untake(self, size_bytes: int, room: Room | None) -> None:
+        """Nothing was written of what was taken just now."""
+        with self._lock:
+            if room is None or room.released:
+                self.used_bytes -= size_bytes
+            else:
+                room.left_bytes += size_bytes
+                self.reserved_bytes += size_bytes
+
     def reserve(self, size_bytes: int, disk_free_bytes: int | None = None) -> Room:
         """Set room aside; raises NoRoom if the quota, or what is free on the disk beyond the
         other reservations, cannot hold it."""
         with self._lock:
+            self._check_open()
             self._check(size_bytes)
             if disk_free_bytes is not None and size_bytes > disk_free_bytes - self.reserved_bytes:
                 raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
@@ -50,11 +62,13 @@ class Quota:
         with self._lock:
             self.used_bytes -= room.left_bytes
             self.reserved_bytes -= room.left_bytes
-            room.left_bytes = 0
+            room.left_bytes, room.released = 0, True
 
-    def _check(self, more_bytes: int) -> None:
+    def _check_open(self) -> None:
         if self.closed:
             raise NoRoom(f"what is stored can only be read: {self.closed}")
+
+    def _check(self, more_bytes: int) -> None:
         if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:
             raise NoRoom(
                 f"{self.used_bytes} of {self.capacity_bytes} bytes are used: "
@@ -65,12 +79,19 @@ class Quota:
 class Room:
     """A Reservation of the contract: what is ``left_bytes`` of it counts as used."""
 
-    __slots__ = ("_quota", "left_bytes", "size_bytes")
+    __slots__ = ("_quota", "left_bytes", "released", "size_bytes")
 
     def __init__(self, quota: Quota, size_bytes: int) -> None:
         self._quota = quota
         self.size_bytes = size_bytes
         self.left_bytes = size_bytes
+        self.released = False
+
+    def draw(self, size_bytes: int) -> None:
+        """Called with the quota's lock held.  Raises NoRoom beyond what was set aside."""
+        if size_bytes > self.left_bytes:
+            raise NoRoom(f"more than the {self.size_bytes} bytes set aside")
+        self.left_bytes -= size_bytes
 
     def release(self) -> None:
         self._quota.release(self)

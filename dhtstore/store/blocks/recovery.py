@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.errors import HomeUnusable
-from dhtstore.store.blocks.index import Index, PackState, Row
+from dhtstore.store.blocks.index import Index, PackState
 from dhtstore.store.blocks.index_database import DAMAGED, IndexUnusable
-from dhtstore.store.blocks.packs import pack_name, scan
+from dhtstore.store.blocks.packs import cut_file, pack_name, scan
+from dhtstore.store.blocks.staged_table import Row
 from dhtstore.store.disk import sync_directory
 
 _INDEX: Final = "index.sqlite"
@@ -40,8 +41,11 @@ def open_index_to_read(directory: Path) -> tuple[Index, dict[int, int]]:
 
 
 def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
-    """Blocks written but not indexed when a crash came are verified and indexed; a torn tail is
-    cut off; rows whose bytes are gone are dropped.  Returns the length of each pack."""
+    """What was written and not indexed when a crash came is cut off: nobody was told of it.  Rows
+    whose bytes are gone are dropped.  Returns the length of each pack.
+
+    Where the index does not know all there is, what lies in the packs is verified and indexed.
+    """
     ends = _pack_lengths(directory)
     for number, (known, _) in index.packs().items():
         if number not in ends:
@@ -50,12 +54,18 @@ def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
             index.cut(number, ends[number])
     states = index.packs()
     for number in sorted(ends):
-        known = states.get(number, _UNSEEN).known
-        if number not in states or ends[number] > known:
-            ends[number] = _adopt_tail(index, directory / pack_name(number), number, known)
+        known, path = states.get(number, _UNSEEN).known, directory / pack_name(number)
+        if not index.complete:
+            ends[number] = _adopt_tail(index, path, number, known)
+        elif number not in states:
+            path.unlink()
+            del ends[number]
+        elif ends[number] > known:
+            cut_file(path, known)
+            ends[number] = known
+    if not index.complete:
+        index.set_complete()
     _remove_empty(index, directory, ends)
-    # Numbers of packs are not used again before it is certain on disk that they are free.
-    index.checkpoint()
     return ends
 
 
@@ -83,12 +93,7 @@ def _adopt_tail(index: Index, path: Path, number: int, known: int) -> int:
         for record in scan(path, known)
     ]
     end = rows[-1].offset + rows[-1].length if rows else known
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.ftruncate(fd, end)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    cut_file(path, end)
     index.add(rows, {number: end})
     return end
 

@@ -11,7 +11,7 @@ from typing import Any
 from dhtstore.errors import HomeUnusable
 from dhtstore.store.disk import sqlite_error
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, above_all
-from dhtstore.store.sqlite_file import open_to_read, open_to_write
+from dhtstore.store.sqlite_file import open_to_read, open_to_write, roll_back
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) \
 WITHOUT ROWID"
@@ -63,8 +63,7 @@ class SqliteKeyValue:
                 self._db.executemany("DELETE FROM entries WHERE key = ?", gone)
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                roll_back(self._db)
                 raise sqlite_error(error, "the ledger") from error
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 from typing import Any, TypeVar
 
 import pytest
@@ -44,8 +43,9 @@ class CountingStore(MemoryBlockStore):
         super().__init__()
         self.batches = 0
 
-    def batch(self, reservation: Reservation | None = None) -> MemoryBatch:
-        return _CountedBatch(self, own_room(reservation))
+    def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> MemoryBatch:
+        self.batches += 1
+        return _CountedBatch(self, own_room(reservation), whole=whole)
 
     @property
     def reserved_bytes(self) -> int:
@@ -57,20 +57,10 @@ class CountingStore(MemoryBlockStore):
 
 
 class _CountedBatch(MemoryBatch):
-    def __enter__(self) -> MemoryBatch:
+    def close(self) -> None:
         assert isinstance(self._store, CountingStore)
-        self._store.batches += 1
-        return super().__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert isinstance(self._store, CountingStore)
-        self._store.batches -= 1
-        super().__exit__(kind, error, trace)
+        self._store.batches -= not self._closed
+        super().close()
 
 
 class SlowBlocking(InlineBlocking):

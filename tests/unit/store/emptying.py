@@ -25,5 +25,5 @@ def empty_pack(store: DiskBlockStore, pack: int) -> int:
     left = index.move(copied, writer.number, writer.end)
     pool.added({writer.number: sum(left.values())})
     pool.removed(left)
-    pool.checkin(writer)
+    pool.checkin(writer, writer.end)
     return len(rows)

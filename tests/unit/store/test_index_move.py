@@ -14,7 +14,8 @@ from dhtstore.errors import BlockMissing
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks import index as index_module
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.index import Index, Location, PackState, Row
+from dhtstore.store.blocks.index import Index, Location, PackState, Relying
+from dhtstore.store.blocks.staged_table import Row
 from tests.unit.store.emptying import empty_pack
 
 LENGTH = 10
@@ -24,7 +25,7 @@ def row(number: int, pack: int) -> Row:
     return Row(b"%04d" % number, pack, number * LENGTH, LENGTH, 0x55)
 
 
-def nobody() -> list[set[bytes]]:
+def nobody() -> list[Relying]:
     """No open batch relies on a block."""
     return []
 
@@ -177,12 +178,12 @@ def test_what_is_relied_on_meanwhile_is_not_deleted(index: Index) -> None:
             index._database.read_lock.release()
             free_while.append(when)
 
-    def relied() -> list[set[bytes]]:
+    def relying() -> list[Relying]:
         look("asked who relies")
         return []
 
     writer = index._database._writer
     assert writer is not None
     writer.set_trace_callback(lambda text: look(text) if text == "COMMIT" else None)
-    assert index.remove([row(1, 1).multihash], relied) == {1: 1}
+    assert index.remove([row(1, 1).multihash], relying) == {1: 1}
     assert free_while == []
