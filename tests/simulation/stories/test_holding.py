@@ -230,7 +230,7 @@ def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> Non
         )
         link = await link_between(uploader, holder)
         accepted = await link.request(offer, Accepted)
-        assert await declined(link, Replicate(reservation=accepted.reservation)) == "quota"
+        assert await declined(link, Replicate(reservation=accepted.reservation)) == "no-room"
         assert holder.ledger.claims.for_unit(unit.name) == []
 
     tell(story)
