@@ -15,6 +15,7 @@ from dhtstore.content.dag.walk import File, Leaf, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.writing import staged_rows
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from dhtstore.store.files.output import FileOutput
 
@@ -46,6 +47,20 @@ def import_blocks(directory: Path, first: int) -> None:
             if start % 50:
                 batch.commit()
                 print(start, flush=True)
+
+
+def import_whole(directory: Path, first: int) -> None:
+    """Whole batches of ten blocks, most of them spilled, in several packs; a third discarded."""
+    vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
+    store = DiskBlockStore(directory, None, pack_size_bytes=100_000)
+    for start in range(first, first + 10_000, 10):
+        with store.batch(whole=True) as batch:
+            for number in range(start, start + 10):
+                batch.put(*block(number))
+            print("staged", start, flush=True)
+            if start % 30:
+                batch.commit()
+                print("kept", start, flush=True)
 
 
 def _put(batch: DiskBatch, numbers: range) -> None:
@@ -89,5 +104,10 @@ def fill(directory: Path, first: int) -> None:
 
 
 if __name__ == "__main__":
-    run = {"import": import_blocks, "output": write_output, "fill": fill}[sys.argv[1]]
-    run(Path(sys.argv[2]), int(sys.argv[3]))
+    jobs = {
+        "import": import_blocks,
+        "whole": import_whole,
+        "output": write_output,
+        "fill": fill,
+    }
+    jobs[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))

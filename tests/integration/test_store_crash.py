@@ -59,6 +59,29 @@ def test_every_acknowledged_block_survives_sigkill(tmp_path: Path) -> None:
         store.close()
 
 
+def test_of_a_whole_batch_all_survives_sigkill_or_nothing(tmp_path: Path) -> None:
+    """Killed anywhere: while it is staged, between staging and commit, while it is discarded."""
+    rng = random.Random(7)
+    kept: set[int] = set()
+    for round_number in range(ROUNDS):
+        first = 100_000 * round_number
+        lines = run_and_kill("whole", tmp_path, first, 1 + round_number, rng.randrange(100_000))
+        kept |= {int(line.split()[1]) for line in lines if line.startswith(b"kept")}
+        unsure = {int(line.split()[1]) for line in lines if line.startswith(b"staged")} - kept
+        store = DiskBlockStore(tmp_path, None, pack_size_bytes=100_000)
+        stored = {number for number in unsure if store.has(block(number)[0])}
+        kept |= {number for number in stored if number % 30}  # committed, and killed before it said
+        assert stored <= kept
+        numbers = [number for start in kept for number in range(start, start + 10)]
+        for number in numbers:
+            assert store.get(block(number)[0]) == block(number)[1]
+        assert store.count() == len(numbers)
+        files = sum(path.stat().st_size for path in tmp_path.glob("*.pack"))
+        assert store.used_bytes == files + ROW_BYTES * store.count()
+        assert files < sum(len(block(number)[1]) + 100 for number in numbers) + 1
+        store.close()
+
+
 def test_a_partial_output_survives_sigkill(tmp_path: Path) -> None:
     rng = random.Random(6)
     dir_fd = os.open(tmp_path, os.O_RDONLY)

@@ -7,6 +7,7 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,11 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.blocks.writing import staged_rows
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from tests.unit.store.emptying import empty_pack
 
 NUMBERS = st.integers(0, 30)
 SLOTS = st.integers(0, 2)
+WHOLE_SLOT = 2
 
 
 def block(number: int) -> tuple[Cid, bytes]:
@@ -29,7 +32,8 @@ def block(number: int) -> tuple[Cid, bytes]:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Up to three open batches; the packs are small, so that they rotate."""
+    """Up to three open batches, the last of them whole; the packs are small, so that they rotate,
+    and so is what of a whole batch is in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,19 +41,23 @@ class StoreMachine(RuleBasedStateMachine):
         self.committed: set[int] = set()
         self.batches: dict[int, DiskBatch] = {}
         self.staged: dict[int, set[int]] = {}
+        self.memory = patch.object(staged_rows, "IN_MEMORY_MAX_ROWS", 4)
+        self.memory.start()
         self.open()
 
     def open(self) -> None:
         self.store = DiskBlockStore(self.directory, None, pack_size_bytes=150_000)
 
     def teardown(self) -> None:
+        self.memory.stop()
         self.store.close()
         shutil.rmtree(self.directory)
 
     @rule(slot=SLOTS, numbers=st.lists(NUMBERS, max_size=8))
     def put(self, slot: int, numbers: list[int]) -> None:
         if slot not in self.batches:
-            self.batches[slot], self.staged[slot] = self.store.batch(), set()
+            whole = slot == WHOLE_SLOT
+            self.batches[slot], self.staged[slot] = self.store.batch(whole=whole), set()
         for number in numbers:
             wrote = self.batches[slot].put(*block(number))
             assert wrote == (number not in self.committed or number in self.staged[slot])
@@ -62,11 +70,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.batches[slot].commit()
             self.committed |= self.staged[slot]
             self.staged[slot] = set()
+            if slot == WHOLE_SLOT:
+                self.leave(slot)
 
     @rule(slot=SLOTS)
     def leave(self, slot: int) -> None:
         if slot in self.batches:
-            self.batches.pop(slot).__exit__(None, None, None)
+            self.batches.pop(slot).close()
             del self.staged[slot]
 
     @precondition(lambda self: not self.batches)
