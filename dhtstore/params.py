@@ -151,7 +151,15 @@ REQUEST_TIMEOUT_S: Final = 30.0  # silence on one request before it is given to 
 CANCELLED_END_S: Final = 2 * REQUEST_TIMEOUT_S  # for a peer to end what is no longer wanted
 IDLE_CONNECTION_TIMEOUT_S: Final = 60.0
 CONNECTIONS_MAX: Final = 512
-INBOUND_HANDSHAKES_MAX: Final = 64
+CONNECTIONS_RESERVED: Final = 64  # of them, for links that this node dials
+INBOUND_HANDSHAKES_MAX: Final = 64  # in TLS, and as many more that have not proved themselves yet
+# Accepted streams in all: each of those before, and as many that are about to end.
+STREAMS_ACCEPTED_MAX: Final = CONNECTIONS_MAX + 3 * INBOUND_HANDSHAKES_MAX
+HANDSHAKES_AT_ONCE_PER_ORIGIN: Final = 128  # TLS, for strangers; 1 ms of the event loop each
+HANDSHAKES_PER_S_PER_ORIGIN: Final = 32.0
+HANDSHAKES_AT_ONCE: Final = 512  # of all origins
+HANDSHAKES_PER_S: Final = 128.0  # an eighth of the event loop
+LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 
 # --- replication ------------------------------------------------------------------------------
 DEFAULT_REPLICAS: Final = 3

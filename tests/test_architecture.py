@@ -85,7 +85,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("interfaces", "local", "tcp", "udp"),
     ),
     "dhtstore.node.links": (
-        ("buffers", "race"),
+        ("buffers", "crowd", "race"),
         ("frame_io",),
         ("handshake", "outbox"),
         ("own_requests", "peer_requests"),

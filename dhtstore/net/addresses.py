@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from itertools import zip_longest
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from dhtstore.errors import UsageError
 from dhtstore.model.contact import Address
 from dhtstore.params import ADDRESSES_PER_TICKET_MAX
 
-T = TypeVar("T")
 MAPPED: Final = "::ffff:"  # IPv4 on a socket of IPv6 (RFC 4291 section 2.5.5.2)
 _RESOLVE_TIMEOUT_S = 5.0
 _LOOPBACK: Final = "127.0.0.1"
@@ -50,6 +48,19 @@ def advertised(local: Address, hosts: Iterable[str]) -> tuple[Address, ...]:
     turns = zip_longest(*(kinds[kind] for kind in sorted(kinds)))
     chosen = [host for turn in turns for host in turn if host][:ADDRESSES_PER_TICKET_MAX]
     return tuple(Address(host, local.port) for host in sorted(chosen, key=_kind))
+
+
+def own_hosts(
+    local: Address, told: Iterable[Address], hosts: Callable[[], Iterable[str]]
+) -> list[str]:
+    """Where a node bound to ``local`` is itself, told to others or not: it may be behind a router.
+    Of a wildcard ``hosts``, without loopback, on which every machine is."""
+    found = [address.host for address in told]
+    if not is_wide(local):
+        return [*found, local.host]
+    with contextlib.suppress(UsageError):  # the system does not tell: what was told, then
+        found += [host for host in hosts() if not is_here(host)]
+    return found
 
 
 class _Scope(IntEnum):
@@ -105,10 +116,3 @@ def _plain(literal: str) -> str:
     """An IP literal in its usual spelling; raises ValueError for what is none."""
     ip = ipaddress.ip_address(literal)
     return str((ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip)
-
-
-def oldest_of_busiest_host(hosts: Mapping[T, str]) -> T:
-    """Who gives way when all places are taken: the first of the host that has most of them, so
-    that whoever holds many loses its own.  ``hosts`` is in the order of arrival, not empty."""
-    busiest = Counter(hosts.values()).most_common(1)[0][0]
-    return next(each for each, host in hosts.items() if host == busiest)

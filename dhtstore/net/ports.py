@@ -155,8 +155,9 @@ class StreamTransport(Protocol):
         Accepting is one of ``duties``, whose end their owner hears of.  Each accepted stream
         gets its own call of ``on_stream``, in a task this transport owns; the stream is aborted
         when the call ends, by an error of the peer or well; any other error is told to the event
-        loop.  More than INBOUND_HANDSHAKES_MAX streams that are still in their TLS handshake are
-        refused.
+        loop.  Of more than INBOUND_HANDSHAKES_MAX streams that are still in their TLS handshake
+        the oldest of the origin that has most of them ends; an origin that opens many in a short
+        time may be turned away.
         """
 
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:

@@ -12,20 +12,23 @@ from contextlib import suppress
 from typing import Final
 
 from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
-from dhtstore.model.contact import Address, routable
+from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey
-from dhtstore.net.accepting import next_connection
-from dhtstore.net.addresses import address_of, oldest_of_busiest_host
+from dhtstore.net.accepting import Door, next_connection, oldest_of_busiest, turn_away
+from dhtstore.net.addresses import address_of
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
-from dhtstore.params import ALPN, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_S, INBOUND_HANDSHAKES_MAX
+from dhtstore.params import (
+    ALPN,
+    HANDSHAKE_TIMEOUT_S,
+    INBOUND_HANDSHAKES_MAX,
+    STREAMS_ACCEPTED_MAX,
+)
 from dhtstore.tasks import Supervisor, all_ended, tell_the_loop
 
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 LISTEN_BACKLOG: Final = 128
-# Above those that links may have, so that they can end an idle one for one that was proved.
-ACCEPTED_MAX: Final = CONNECTIONS_MAX + INBOUND_HANDSHAKES_MAX
 
 OnStream = Callable[[Stream], Awaitable[None]]
 
@@ -42,7 +45,7 @@ class TlsTransport:
         self._socket: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
         self._serving = Supervisor(on_failure=tell_the_loop)  # a task for each accepted stream
-        self._handshakes: dict[TlsStream, str] = {}  # accepted, not secure yet; their hosts
+        self._handshakes: dict[TlsStream, str] = {}  # accepted, not secure yet; their origins
         self._dialled: dict[TlsStream, None] = {}
 
     @property
@@ -106,22 +109,25 @@ class TlsTransport:
     # --- accepting --------------------------------------------------------------------------
 
     async def _accept(self, listening: socket.socket, on_stream: OnStream) -> None:
+        loop = asyncio.get_running_loop()
+        door = Door(loop.time())
         while True:
-            sock, peer = await next_connection(listening)
-            if len(self._serving) >= ACCEPTED_MAX:
-                sock.close()
-                continue
-            if len(self._handshakes) >= INBOUND_HANDSHAKES_MAX:
-                oldest = oldest_of_busiest_host(self._handshakes)
-                del self._handshakes[oldest]
-                oldest.abort()
-            self._serving.spawn(self._serve(sock, address_of(peer), on_stream), "serve-stream")
-            await asyncio.sleep(0)  # it begins before the next one is counted
+            sock, name = await next_connection(listening)
+            peer, full = address_of(name), len(self._serving) >= STREAMS_ACCEPTED_MAX
+            if full or not door.admits(peer.host, loop.time()):
+                turn_away(sock)
+            else:
+                if len(self._handshakes) >= INBOUND_HANDSHAKES_MAX:
+                    oldest = oldest_of_busiest(self._handshakes)
+                    del self._handshakes[oldest]
+                    oldest.abort()
+                self._serving.spawn(self._serve(sock, peer, on_stream), "serve-stream")
+            await asyncio.sleep(0)  # it begins before the next one is counted; others have a turn
 
     async def _serve(self, sock: socket.socket, peer: Address, on_stream: OnStream) -> None:
         stream = TlsStream(peer, self._server, self._receive, server=True)
         stream.binding = self._binding
-        self._handshakes[stream] = peer.host
+        self._handshakes[stream] = subnet(peer)
         try:
             secure = await self._handshake(sock, stream)
         finally:

@@ -5,15 +5,14 @@ beside this file, whose use cases take the parts that they need, never the Node.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from dhtstore.dht.service import DhtService
-from dhtstore.errors import DutyFailed, UsageError
+from dhtstore.errors import DutyFailed
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
-from dhtstore.net.addresses import advertised, is_here, is_wide
+from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
@@ -89,7 +88,9 @@ class Node:
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
             on_own_key=lambda record: self._twins.met(record),
-            own_hosts=self.own_hosts,
+            own_hosts=lambda: own_hosts(
+                ports.endpoint.local, self.addresses(), ports.interfaces.hosts
+            ),
         )
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
@@ -222,15 +223,6 @@ class Node:
         if self.settings.advertise:
             return self.settings.advertise
         return advertised(self.ports.endpoint.local, self.ports.interfaces.hosts())
-
-    def own_hosts(self) -> list[str]:
-        """Where this node is itself, told to others or not: it may be behind a router."""
-        local = self.ports.endpoint.local
-        found = [address.host for address in self.addresses()]
-        if is_wide(local):
-            with contextlib.suppress(UsageError):  # the system does not tell: what was told, then
-                return found + [each for each in self.ports.interfaces.hosts() if not is_here(each)]
-        return [*found, local.host]
 
     async def save_peers(self) -> None:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""

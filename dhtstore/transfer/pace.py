@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.params import RATE_MIN_BYTES_PER_S
+from dhtstore.params import LINK_RATE_HALF_LIFE_S, RATE_MIN_BYTES_PER_S
 
 
 class Pace:
@@ -26,3 +26,18 @@ class Pace:
             self.delivered_bytes += more_bytes
             earned_s = self.delivered_bytes / RATE_MIN_BYTES_PER_S
             self.ends_s = min(now, self._begun_s + earned_s) + self._silence_s
+
+
+class Rate:
+    """Bytes that came lately: those of LINK_RATE_HALF_LIFE_S ago count half."""
+
+    __slots__ = ("_at_s", "_bytes")
+
+    def __init__(self, now: float) -> None:
+        self._bytes, self._at_s = 0.0, now
+
+    def add(self, more_bytes: int, now: float) -> None:
+        self._bytes, self._at_s = self.lately(now) + more_bytes, now
+
+    def lately(self, now: float) -> float:
+        return float(self._bytes * 0.5 ** ((now - self._at_s) / LINK_RATE_HALF_LIFE_S))

@@ -127,7 +127,7 @@ async def test_handshakes_held_open_give_way_to_those_that_come(
         writer.close()
 
 
-async def test_the_host_with_most_handshakes_gives_way(
+async def test_the_origin_with_most_handshakes_gives_way(
     listening: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tcp, "INBOUND_HANDSHAKES_MAX", 3)
@@ -135,8 +135,8 @@ async def test_the_host_with_most_handshakes_gives_way(
     async def open_from(host: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*listening.address, local_addr=(host, 0))
 
-    alone = await open_from("127.0.0.2")
-    crowd = [await open_from("127.0.0.1") for _ in range(4)]
+    alone = await open_from("127.0.1.1")
+    crowd = [await open_from(f"127.0.0.{number}") for number in range(1, 5)]
     assert await _ended(crowd[0][0])
     assert await _ended(crowd[1][0])
     assert not alone[0].at_eof()

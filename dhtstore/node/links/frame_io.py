@@ -50,12 +50,13 @@ async def _pass_over(stream: Stream, size_bytes: int) -> None:
 
 
 async def write_frame(
-    stream: Stream, message: Frame, *body: Body, taken: Callable[[], None] = lambda: None
+    stream: Stream, message: Frame, *body: Body, taken: Callable[[int], None] = lambda count: None
 ) -> None:
-    """Send one frame, telling ``taken`` of each part that went out; raises ConnectionLost."""
+    """Send one frame, telling ``taken`` the bytes of each part that went out; raises
+    ConnectionLost."""
     for parts in _portions(encode(message, sum(map(len, body))), *body):
         await stream.write(*parts)
-        taken()
+        taken(sum(map(len, parts)))
 
 
 def _portions(*parts: Body) -> Iterator[list[Body]]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dhtstore.errors import ConnectionLost, RemoteProtocolError
 from dhtstore.model.cid import Cid
-from dhtstore.model.contact import Address, ContactRecord
+from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
@@ -27,6 +27,7 @@ from dhtstore.node.links.peer_requests import Backlog, PeerRequests, Reply
 from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
+from dhtstore.transfer.pace import Rate
 from dhtstore.transfer.session import Answered, Asked, Cancelled, Reported, Session
 from dhtstore.wire.frames import (
     Blocks,
@@ -63,6 +64,7 @@ class Link:
         stream: Stream,
         peer: ProvedPeer,
         *,
+        ours: bool,
         handlers: Mapping[type[FrameRequest], Handler],
         clock: Clock,
         supervisor: Supervisor,
@@ -73,6 +75,8 @@ class Link:
         self.public_key: PublicKey = peer.public_key
         self.node: NodeId = node_id(peer.public_key)
         self.remote: Address = stream.remote
+        self.ours = ours  # whether this node dialled it
+        self.origin: str = subnet(stream.remote)
         self.peer_record: ContactRecord | None = peer.record
         self.meeting: bytes = peer.meeting  # 32: of this link only, fresh for both ends
         self.granted = 0  # for how many requests of ours the peer may ask for blocks
@@ -83,6 +87,7 @@ class Link:
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
         self._session = Session()
         self._outbox = Outbox(stream, clock)
+        self._received = Rate(clock.monotonic_s())
         self._own_requests = OwnRequests(self._session, self._outbox, stream, self.node, clock)
         self._peer_requests = PeerRequests(self._session, self._outbox, supervisor, backlog)
 
@@ -99,6 +104,12 @@ class Link:
         """When it was last used, on the clock's monotonic scale.  What is not understood, or not
         served, is no use of it."""
         return max(self._own_requests.heard_s, self._outbox.queued_s)
+
+    @property
+    def rate(self) -> float:
+        """How much it brought lately, either way: bytes that fade with time."""
+        now_s = self._clock.monotonic_s()
+        return self._received.lately(now_s) + self._outbox.sent.lately(now_s)
 
     @property
     def stalled_s(self) -> float:
@@ -200,6 +211,7 @@ class Link:
             sizes = await read_prefix(stream)
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 frame, body = await read_rest(stream, sizes, is_due=is_due)
+            self._received.add(len(body.view), self._clock.monotonic_s())
             event = self._session.receive(frame)
             if event is None:  # nothing that concerns us
                 self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))

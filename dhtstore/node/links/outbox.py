@@ -16,6 +16,7 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.frame_io import Body, write_frame
 from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
+from dhtstore.transfer.pace import Rate
 from dhtstore.wire.frames import Frame, FrameResponse
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Outbox:
         self._sending = False
         self._lost: ConnectionLost | None = None
         self.queued_s = self._taken_s = clock.monotonic_s()
+        self.sent = Rate(self.queued_s)
 
     @property
     def open(self) -> bool:
@@ -135,9 +137,10 @@ class Outbox:
             self._sending = False
         outgoing.end(None)
 
-    def _taken(self, timer: asyncio.Timeout) -> None:
+    def _taken(self, timer: asyncio.Timeout, sent_bytes: int) -> None:
         """The peer reads: it may take its time for a frame, but not do nothing."""
         self._taken_s = self._clock.monotonic_s()
+        self.sent.add(sent_bytes, self._taken_s)
         timer.reschedule(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dhtstore.errors import DhtstoreError, Unreachable
-from dhtstore.model.contact import Address, ContactRecord, followable
+from dhtstore.model.contact import Address, ContactRecord, followable, subnet
 from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
+from dhtstore.node.links.crowd import giving_way, longest_idle
 from dhtstore.node.links.dialler import Dialler
 from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
@@ -16,6 +17,7 @@ from dhtstore.node.links.newcomers import Newcomers
 from dhtstore.node.links.peer_requests import Backlog
 from dhtstore.params import (
     CONNECTIONS_MAX,
+    CONNECTIONS_RESERVED,
     FEATURES,
     HANDSHAKE_TIMEOUT_S,
     IDLE_CONNECTION_TIMEOUT_S,
@@ -136,7 +138,7 @@ class Links:
         return [host for host, _ in record.addresses] if record else []
 
     def _dialled(self, stream: Stream, peer: ProvedPeer) -> Link:
-        link = self._add(stream, peer)
+        link = self._add(stream, peer, ours=True)
         self._supervisor.spawn(self._run(link), "link")
         return link
 
@@ -144,21 +146,22 @@ class Links:
         """One accepted stream, until it ends; what a stranger does wrong costs only itself."""
         try:
             peer = await self._newcomers.proved(stream)
-            link = self._add(stream, peer)
+            link = self._add(stream, peer, ours=False)
         except (DhtstoreError, TimeoutError) as error:
             self._tracer("link.refused", address=str(stream.remote), error=repr(error))
             return
         await self._run(link)
 
-    def _add(self, stream: Stream, peer: ProvedPeer) -> Link:
+    def _add(self, stream: Stream, peer: ProvedPeer, *, ours: bool) -> Link:
         if peer.public_key == self._crypto.node.public_key and peer.record is not None:
             self._on_own_key(peer.record)
-        if not self._make_room():
+        if not (self._room_for_ours() if ours else self._room_for_theirs(subnet(stream.remote))):
             stream.abort()
             raise Unreachable("this node has too many connections")
         link = Link(
             stream,
             peer,
+            ours=ours,
             handlers=self._handlers,
             clock=self._clock,
             supervisor=self._supervisor,
@@ -175,23 +178,39 @@ class Links:
 
     # --- how they end -----------------------------------------------------------------------
 
-    def _busy(self) -> bool:
-        return len(self._all) >= CONNECTIONS_MAX and self._idlest() is None
+    def _busy(self, origin: str) -> bool:
+        """Whether a newcomer of that origin has to go."""
+        return self._full() and self._giving_way(origin) is None
 
-    def _make_room(self) -> bool:
-        """Below CONNECTIONS_MAX, if need be by ending the link that was idle the longest."""
-        if len(self._all) < CONNECTIONS_MAX:
-            return True
-        longest = self._idlest()
-        if longest is None:
+    def _room_for_theirs(self, origin: str) -> bool:
+        """Make room for a link that somebody of that origin opened; False if it has to go."""
+        return not self._full() or self._end(self._giving_way(origin))
+
+    def _room_for_ours(self) -> bool:
+        """Others leave CONNECTIONS_RESERVED places; beyond, ours take the place of idle ones."""
+        return len(self._all) < CONNECTIONS_MAX or self._end(longest_idle(self._all))
+
+    def _theirs(self) -> list[Link]:
+        return [link for link in self._all if not link.ours]
+
+    def _full(self) -> bool:
+        """Whether one more that others open takes somebody's place."""
+        full = len(self._all) >= CONNECTIONS_MAX
+        return full or len(self._theirs()) >= CONNECTIONS_MAX - CONNECTIONS_RESERVED
+
+    def _giving_way(self, origin: str) -> Link | None:
+        """Whose place a newcomer of that origin takes: of ours only an idle one, beyond those that
+        are reserved."""
+        theirs, ours = self._theirs(), [link for link in self._all if link.ours]
+        spare = longest_idle(ours) if len(ours) > CONNECTIONS_RESERVED else None
+        return spare or giving_way(theirs, origin)
+
+    def _end(self, link: Link | None) -> bool:
+        if link is None:
             return False
-        longest.abandon()
-        self._remove(longest)
+        link.abandon("its place is given to another")
+        self._remove(link)
         return True
-
-    def _idlest(self) -> Link | None:
-        idle = [link for link in self._all if not link.busy]
-        return min(idle, key=lambda link: link.idle_since_s, default=None)
 
     async def _run(self, link: Link) -> None:
         try:

@@ -14,7 +14,7 @@ from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, Refused
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
-from dhtstore.params import CONNECTIONS_MAX, INBOUND_HANDSHAKES_MAX
+from dhtstore.params import INBOUND_HANDSHAKES_MAX, STREAMS_ACCEPTED_MAX
 from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.world.network.machine import Machine
 from simulations.world.network.network import SimNetwork
@@ -82,7 +82,8 @@ class SimStreamTransport:
         return self.machine.address
 
     def _begin_handshake(self) -> bool:
-        full = self._handshakes >= INBOUND_HANDSHAKES_MAX or len(self._serving) >= CONNECTIONS_MAX
+        served = len(self._serving)
+        full = self._handshakes >= INBOUND_HANDSHAKES_MAX or served >= STREAMS_ACCEPTED_MAX
         if self._on_stream is None or full:
             return False
         self._handshakes += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dhtstore.model.contact import Address
-from dhtstore.net.addresses import address_of, advertised
+from dhtstore.net.addresses import address_of, advertised, own_hosts
 
 V4, V6 = "0.0.0.0", "::"
 
@@ -59,3 +59,10 @@ def test_the_port_is_the_one_that_is_bound() -> None:
 )
 def test_ipv4_on_a_socket_of_both_families_is_ipv4(peer: object, address: Address) -> None:
     assert address_of(peer) == address
+
+
+def test_a_node_is_where_it_is_bound_and_of_a_wildcard_wherever_its_machine_is() -> None:
+    told, hosts = [Address("192.0.2.1", 1)], ["192.168.1.2", "127.0.0.1", "::1", "fd00::2"]
+    assert own_hosts(Address("10.0.0.1", 1), told, lambda: hosts) == ["192.0.2.1", "10.0.0.1"]
+    wide = own_hosts(Address("0.0.0.0", 1), told, lambda: hosts)
+    assert wide == ["192.0.2.1", "192.168.1.2", "fd00::2"]

@@ -37,11 +37,10 @@ class Peer:
     """One machine with a store, links and the block server."""
 
     def __init__(
-        self, world: World, name: str, handlers: Mapping[type[FrameRequest], Handler]
+        self, world: World, name: str, handlers: Mapping[type[FrameRequest], Handler], host: str
     ) -> None:
-        number = len(world.peers) + 1
         self.world, self.name = world, name
-        self.address = Address(f"10.0.0.{number}", 7400)
+        self.address = Address(host, 7400)
         self.crypto = SimCrypto(name.encode(), name.encode())
         self.key: PublicKey = self.crypto.node.public_key
         self.streams = world.streams.transport(self.address, self.key)
@@ -109,9 +108,14 @@ class World:
         self.peers: list[Peer] = []
 
     async def peer(
-        self, name: str, handlers: Mapping[type[FrameRequest], Handler] | None = None
+        self,
+        name: str,
+        handlers: Mapping[type[FrameRequest], Handler] | None = None,
+        host: str = "",
     ) -> Peer:
-        peer = Peer(self, name, handlers or {})
+        """At ``host``, else at one that is of the same origin as the others."""
+        host = host or f"10.0.0.{len(self.peers) + 1}"
+        peer = Peer(self, name, handlers or {}, host)
         self.peers.append(peer)
         await peer.links.listen(peer.address.port, peer.supervisor)
         return peer

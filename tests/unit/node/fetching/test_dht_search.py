@@ -164,7 +164,7 @@ def test_a_provider_that_is_busy_is_not_looked_for_elsewhere() -> None:
         a, b = await world.peer("a"), await world.peer("b")
         elsewhere = contact_at(b, NOWHERE, sequence=2)
         named = [provider(b, contact_at(b, b.address))]
-        b.links._newcomers._busy = lambda: True
+        b.links._newcomers._busy = lambda _: True
         lookups = ScriptedLookups(named, contacts={elsewhere.node: elsewhere})
         finds = await search(world, a, lookups)
         assert finds.failures == {b.key: 0}

@@ -229,6 +229,7 @@ def test_a_full_node_ends_what_was_idle_longest_and_refuses_when_all_are_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(pool, "CONNECTIONS_RESERVED", 0)
 
     async def forever(link: Link, request: Release, reply: Reply) -> None:
         await asyncio.Event().wait()
@@ -256,6 +257,7 @@ def test_a_stranger_that_proves_no_key_ends_no_link_of_a_full_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pool, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(pool, "CONNECTIONS_RESERVED", 0)
 
     async def scene(world: World) -> None:
         full, stranger = await world.peer("full"), await world.peer("stranger")

@@ -124,6 +124,7 @@ def test_a_request_that_was_given_up_does_not_make_a_link_busy() -> None:
 
 def test_links_full_of_such_peers_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "CONNECTIONS_MAX", SEVERAL)
+    monkeypatch.setattr(pool, "CONNECTIONS_RESERVED", 0)
 
     async def scene(world: World) -> None:
         node = await world.peer("node")
