@@ -105,8 +105,7 @@ SESSION_KEYS_MAX: Final = 512  # agreed keys kept for the peers used last; 130 b
 COLD_KEYS_PER_S: Final = 200.0  # key agreements (77 us each) for strangers without a cookie
 COOKIE_KEYS_PER_S: Final = 50.0  # key agreements per /24 or /64 that showed a cookie
 COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret changes every 2 min
-PROVIDER_RECORDS_PER_PUBLISHER_MAX: Final = 20_000  # once more are kept than
-PROVIDER_RECORDS_UNSHARED: Final = 50_000  # so that one publisher's many files fit a small network
+PROVIDERS_PER_ORIGIN_MAX: Final = PROVIDERS_PER_KEY_MAX // 8  # of a key whose places are all taken
 CONTACT_RECORDS_MAX: Final = 20_000
 DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
 PROVIDER_RECORD_MAX_BYTES: Final = 256  # packed; today's has at most 151, the rest is for later
@@ -181,7 +180,7 @@ assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
 assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX_BYTES
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
-assert PROVIDER_RECORDS_PER_PUBLISHER_MAX < PROVIDER_RECORDS_UNSHARED < PROVIDER_RECORDS_MAX
+assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES

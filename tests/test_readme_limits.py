@@ -24,8 +24,6 @@ LIMITS = (Path(__file__).parent.parent / "README.md").read_text().partition("## 
         f"{params.REPLICAS_MAX} replicas",
         f"{params.PROVIDERS_PER_KEY_MAX} providers",
         f"{params.PROVIDER_RECORDS_MAX:,} provider records",
-        f"{params.PROVIDER_RECORDS_PER_PUBLISHER_MAX:,} once",
-        f"{params.PROVIDER_RECORDS_UNSHARED:,})",
         f"{params.ADDRESSES_PER_TICKET_MAX} addresses",
         f"{params.CONNECTIONS_MAX} connections",
         f"{params.NODES_PER_SITE_MAX} nodes keep their place",

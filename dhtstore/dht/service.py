@@ -24,6 +24,7 @@ from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import DhtKey, NodeId
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 
 if TYPE_CHECKING:
@@ -147,6 +148,12 @@ class DhtService:
         them; what became of each, in order.  Raises Unreachable when others are known and none
         of them answered."""
         return await self._records.provide(key, records, timeout_s)
+
+    async def withdraw(self, key: DhtKey, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Published:
+        """Take this node's provider record of ``key`` back at the K nodes closest to it.  Those
+        among the ``holders`` of the result had it and name it no more; the others had none, say
+        ``not held``.  Raises as ``provide``."""
+        return await self._records.withdraw(key, timeout_s)
 
     async def publish_contact(self, timeout_s: float) -> int:
         """Store our own contact record near our id; how many nodes acknowledged."""

@@ -14,7 +14,8 @@ class ProviderRecord(Signed, msgspec.Struct, frozen=True, array_like=True):
     """Signed by the provider; holds neither CID nor address.
 
     ``issued`` and ``expires`` are unix seconds of the provider's clock: compared only within
-    its own sequence.  A receiver keeps it at most ``expires - issued`` from arrival.
+    its own sequence.  A receiver keeps it at most ``expires - issued`` from arrival.  One that
+    ends when it was issued says "no longer": it takes back what has a lower sequence.
     """
 
     signing_domain: ClassVar[bytes] = b"dhtstore/provider/1\0"

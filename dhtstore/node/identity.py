@@ -91,6 +91,13 @@ class Identity:
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:
         """A fresh signed statement that this node holds the unit behind ``key``."""
+        return self._statement(key, int(PROVIDER_TTL_S))
+
+    def withdrawal(self, key: DhtKey) -> ProviderRecord:
+        """A fresh signed statement that it holds that unit no longer."""
+        return self._statement(key, 0)
+
+    def _statement(self, key: DhtKey, lifetime_s: int) -> ProviderRecord:
         now = self.now_unix_s()
         return self.sign(
             ProviderRecord(
@@ -98,7 +105,7 @@ class Identity:
                 public_key=self.public_key,
                 sequence=self.sequences.next(now),
                 issued=now,
-                expires=now + int(PROVIDER_TTL_S),
+                expires=now + lifetime_s,
             )
         )
 

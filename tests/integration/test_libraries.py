@@ -75,6 +75,11 @@ class LiveService:
         made = ProviderRecord(key, own, issued, issued, issued + HOUR_S)
         return sign(made, self.network, self.crypto.node)
 
+    def withdrawal(self, key: DhtKey = KEY) -> ProviderRecord:
+        issued, own = int(self.clock.unix_s()), self.crypto.node.public_key
+        made = ProviderRecord(key, own, issued + 1, issued, issued)
+        return sign(made, self.network, self.crypto.node)
+
     async def stop(self) -> None:
         await self.duties.close()
         await self.dht.stop()

@@ -30,6 +30,10 @@ class Crowds:
         """The IP literals at which this node is itself."""
         self._own = frozenset(map(site_of, hosts))
 
+    def at_home(self, peer: Peer) -> bool:
+        """Whether it is of our own sites, or at an address that is nobody's alone."""
+        return not peer.site or peer.site in self._own
+
     def clear(self) -> None:
         """The table was emptied."""
         self._counts.clear()

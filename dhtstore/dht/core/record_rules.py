@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -31,6 +32,7 @@ class Verdict(Enum):
     OUT_OF_TIME = "out of time"
     FULL = "full"
     BAD_SIGNATURE = "bad signature"
+    NOT_HELD = "not held"  # of a withdrawal: there is nothing to take back
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,18 @@ def lifetime_s(record: ProviderRecord | ContactRecord) -> int:
 
 def in_time(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
     """Not issued far ahead of us, not expired, and not meant to outlive ``ttl_max_s``."""
-    life_s = lifetime_s(record)
-    not_ahead = record.issued <= unix_s + RECORD_FUTURE_SKEW_MAX_S
-    return 0 < life_s <= ttl_max_s and not_ahead and record.expires > unix_s
+    lives = 0 < lifetime_s(record) <= ttl_max_s and record.expires > unix_s
+    return lives and not_ahead(record, unix_s)
+
+
+def not_ahead(record: ProviderRecord | ContactRecord, unix_s: float) -> bool:
+    """Whether it was not issued far ahead of us."""
+    return record.issued <= unix_s + RECORD_FUTURE_SKEW_MAX_S
+
+
+def is_withdrawal(record: ProviderRecord) -> bool:
+    """Whether it says "no longer" of what its signer said before; its time does not end that."""
+    return record.expires == record.issued
 
 
 def _well_signed_form(record: ProviderRecord | ContactRecord) -> bool:
@@ -76,10 +87,19 @@ def provider_form(record: ProviderRecord) -> bool:
 
 def contact_form(record: ContactRecord) -> bool:
     """Whether all fields of a contact record are within their limits."""
-    if not _well_signed_form(record) or len(record.addresses) > ADDRESSES_PER_TICKET_MAX:
+    addresses = record.addresses
+    if not _well_signed_form(record) or len(addresses) > ADDRESSES_PER_TICKET_MAX:
         return False
     if len(record.domain.encode(errors="replace")) > DOMAIN_LABEL_MAX_BYTES:
         return False
     if not 0 <= record.capacity_bytes < _SEQUENCE_MAX:
         return False
-    return all(len(h) <= _IP_LITERAL_MAX_CHARS and 0 < p < 65536 for h, p in record.addresses)
+    return all(_ip_literal(host) and 0 < port < 65536 for host, port in addresses)
+
+
+def _ip_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return len(host) <= _IP_LITERAL_MAX_CHARS

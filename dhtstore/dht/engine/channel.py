@@ -103,10 +103,16 @@ class Channel:
             self.on_request(message_id, opened, keys, len(data), source, now)
             return
         if checked is Check.NEEDS_COOKIE:
-            self._endpoint.send(self.sessions.challenge(message_id, source, now), source)
-        self.count(checked.value)
+            self.challenge(message_id, source, now)
+        else:
+            self.count(checked.value)
 
     # --- out -------------------------------------------------------------------------------
+
+    def challenge(self, message_id: bytes, source: Address, now: float) -> None:
+        """Ask who sent a request to show that it receives at ``source``."""
+        self._endpoint.send(self.sessions.challenge(message_id, source, now), source)
+        self.count(Check.NEEDS_COOKIE.value)
 
     def send_request(
         self, frame: bytes, keys: bytes, cookie: bytes, size_bytes: int, to: Address

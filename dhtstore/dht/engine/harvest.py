@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import contact_form, in_time, provider_form
 from dhtstore.dht.engine.crawl import Crawl
-from dhtstore.dht.engine.keeping import RecordKeeper
-from dhtstore.errors import RemoteProtocolError
+from dhtstore.dht.engine.holding.keeping import RecordKeeper, read
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import Signed, unpack
 from dhtstore.params import (
     CONTACT_RECORD_TTL_S,
     PROVIDER_TTL_S,
@@ -26,7 +24,6 @@ from dhtstore.wire.datagram import FoundContact, GetProviders, Providers, Respon
 
 # Right ones of one provider, each newer than the last, so that not even that goes on for ever.
 _SIGNATURES_PER_PROVIDER_MAX: Final = 16
-S = TypeVar("S", bound=Signed)
 _CONTACTS_AGREE: Final = 2  # answers with a contact record before a search ends early
 
 
@@ -224,11 +221,3 @@ class ContactHarvest:
         if record == self.newest:
             return True
         return in_time(record, CONTACT_RECORD_TTL_S, self._unix_s()) and self._keeper.signed(record)
-
-
-def read(kind: type[S], packed: bytes | None) -> S | None:
-    """None for one that is malformed: that costs only itself, not what stands beside it."""
-    try:
-        return None if packed is None else unpack(kind, packed)
-    except RemoteProtocolError:
-        return None

@@ -12,8 +12,7 @@ from typing import Final
 
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.engine.calls import Calls
-from dhtstore.dht.engine.harvest import read
-from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.keeping import RecordKeeper, read
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, contact_key, node_id

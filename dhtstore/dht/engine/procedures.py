@@ -11,11 +11,11 @@ from typing import Final, assert_never
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Verdict
 from dhtstore.dht.core.table import Table
-from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.keeping import RecordKeeper, read
+from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import unpack
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
     PACKED_HEAD_BYTES,
@@ -28,18 +28,27 @@ from dhtstore.wire.datagram import (
 _CONTACTS_BESIDE_PROVIDERS: Final = 8  # room kept in a first page for where to ask next
 _PAGE_OVERHEAD_BYTES: Final = 12  # msgpack heads of a Providers answer
 _CONTACTS_OVERHEAD_BYTES: Final = 4
+_MALFORMED: Final = datagram.Stored(Verdict.MALFORMED.value)
 
 
 class Procedures:
     """Answers from the routing table and the records kept here; sends nothing itself."""
 
-    def __init__(self, table: Table, keeper: RecordKeeper, unix_s: Callable[[], float]) -> None:
-        self._table, self._keeper, self._unix_s = table, keeper, unix_s
+    def __init__(
+        self,
+        table: Table,
+        keeper: RecordKeeper,
+        reaching: Reaching,
+        unix_s: Callable[[], float],
+    ) -> None:
+        self._table, self._keeper, self._reaching = table, keeper, reaching
+        self._unix_s = unix_s
 
     def respond(
-        self, sender: Peer, request: Request | UnknownProcedure, room_bytes: int
-    ) -> Response:
-        """The whitelist: these procedures can be called, no others."""
+        self, sender: Peer, request: Request | UnknownProcedure, room_bytes: int, *, proved: bool
+    ) -> Response | None:
+        """The whitelist: these procedures can be called, no others.  None where the sender must
+        prove its address first."""
         if isinstance(request, datagram.FindNode):
             return self.rpc_find_node(sender, request, room_bytes)
         if isinstance(request, datagram.Ping):
@@ -50,11 +59,11 @@ class Procedures:
         if isinstance(request, datagram.GetProviders):
             return self.rpc_get_providers(sender, request, room_bytes)
         if isinstance(request, datagram.AddProvider):
-            return self.rpc_add_provider(sender, request)
+            return self.rpc_add_provider(sender, request, proved=proved)
         if isinstance(request, datagram.FindContact):
             return self.rpc_find_contact(sender, request, room_bytes)
         if isinstance(request, datagram.StoreContact):
-            return self.rpc_store_contact(sender, request)
+            return self.rpc_store_contact(sender, request, proved=proved)
         assert_never(request)
 
     def rpc_ping(self, sender: Peer, request: datagram.Ping) -> datagram.Pong:
@@ -87,18 +96,33 @@ class Procedures:
         contacts = self._closest(sender, request.key, room_bytes - used)
         return datagram.Providers(len(records), pairs, contacts)
 
-    def rpc_add_provider(self, sender: Peer, request: datagram.AddProvider) -> datagram.Stored:
-        record = unpack(ProviderRecord, request.record)
-        contact = unpack(ContactRecord, request.contact)
-        if contact.public_key != record.public_key:
-            return datagram.Stored(Verdict.MALFORMED.value)
-        verdict = self._keeper.keep(record)
+    def rpc_add_provider(
+        self, sender: Peer, request: datagram.AddProvider, *, proved: bool
+    ) -> datagram.Stored | None:
+        record, contact = read(ProviderRecord, request.record), read(ContactRecord, request.contact)
+        if record is None or contact is None or contact.public_key != record.public_key:
+            return _MALFORMED
+        contended = self._keeper.contended(record)
+        if contended and not proved:
+            return None
+        standing = self._reaching.standing(sender, contact, proved=proved)
+        verdict = self._keeper.keep(record, standing)
         if verdict is Verdict.KEPT:
-            self._keeper.keep(contact)
+            self._keeper.keep(contact, standing)
+        if contended:
+            self._reaching.look(record, contact, standing)
         return datagram.Stored(verdict.value)
 
-    def rpc_store_contact(self, sender: Peer, request: datagram.StoreContact) -> datagram.Stored:
-        return datagram.Stored(self._keeper.keep(unpack(ContactRecord, request.contact)).value)
+    def rpc_store_contact(
+        self, sender: Peer, request: datagram.StoreContact, *, proved: bool
+    ) -> datagram.Stored | None:
+        contact = read(ContactRecord, request.contact)
+        if contact is None:
+            return _MALFORMED
+        if self._keeper.contended(contact) and not proved:
+            return None
+        standing = self._reaching.standing(sender, contact, proved=proved)
+        return datagram.Stored(self._keeper.keep(contact, standing).value)
 
     def _page(
         self, records: list[ProviderRecord], room_bytes: int

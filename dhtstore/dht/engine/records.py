@@ -23,14 +23,19 @@ from dhtstore.dht.engine.harvest import (
     OnProvider,
     ProviderHarvest,
 )
-from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.outrun import HeldElsewhere
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, contact_key, node_id
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import MAINTENANCE_INTERVAL_S, K
+from dhtstore.params import (
+    CONTACT_RECORD_MAX_BYTES,
+    MAINTENANCE_INTERVAL_S,
+    PROVIDER_RECORD_MAX_BYTES,
+    K,
+)
 from dhtstore.wire.datagram import (
     AddProvider,
     FindContact,
@@ -45,6 +50,9 @@ if TYPE_CHECKING:
 
 Verdicts = list[list[str]]  # a list for each node: of each record, "" where it did not answer
 _NEWER: Final = Verdict.HELD_NEWER.value
+_MALFORMED: Final = Verdict.MALFORMED.value
+Pair = tuple[ProviderRecord, ContactRecord]
+SignAgain = Callable[[DhtKey], ProviderRecord]
 _HELD: Final = (Verdict.KEPT.value, _NEWER)  # its provider is found there, either way
 
 
@@ -59,6 +67,9 @@ class OwnRecords(Protocol):
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:
         """A fresh statement that this node provides ``key``."""
+
+    def withdrawal(self, key: DhtKey) -> ProviderRecord:
+        """A fresh statement that this node provides ``key`` no longer."""
 
     def outrun(self, sequence: int) -> None:
         """What is signed from now on has a higher sequence than that."""
@@ -92,7 +103,7 @@ class Records:
     async def provide(
         self,
         key: DhtKey,
-        records: Sequence[tuple[ProviderRecord, ContactRecord]],
+        records: Sequence[Pair],
         timeout_s: float,
     ) -> list[Published]:
         """Store ``records`` at the K nodes closest to ``key``, this one included if it is among
@@ -101,18 +112,29 @@ class Records:
         That its own signer keeps a record counts only beside others: by its own clock a record is
         always in time, and who is cut off tells nobody.  Raises Unreachable when others are known
         and none of them answered."""
+        return await self._publish(key, records, timeout_s, self._own.provider_record)
+
+    async def withdraw(self, key: DhtKey, timeout_s: float) -> Published:
+        """Take this node's provider record of ``key`` back at the K nodes closest to it; what
+        became of that.  Raises as ``provide``."""
+        record, contact = self._own.withdrawal(key), self._own.record()
+        pairs = [(record, contact)]
+        [published] = await self._publish(key, pairs, timeout_s, self._own.withdrawal)
+        return published
+
+    async def _publish(
+        self, key: DhtKey, records: Sequence[Pair], timeout_s: float, sign_again: SignAgain
+    ) -> list[Published]:
+        """``sign_again`` makes a newer one of ours where that is called for."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         lookup = await self._lookups.search(key, Lookup, timeout_s)
         self._check_answered(lookup)
         index_nodes = self._closest_with_us(key, lookup.result())
         others = [node for node in index_nodes if isinstance(node, Peer)]
-        requests: list[Request] = [
-            AddProvider(record.packed, contact.packed) for record, contact in records
-        ]
-        verdicts = await self._store(others, requests, deadline_s)
+        verdicts = await self._store(others, [_request(pair) for pair in records], deadline_s)
         for at, (record, _) in enumerate(records):
             if record.signer == self._own.public_key:
-                await self._provide_above(key, others, verdicts, at, deadline_s)
+                await self._publish_above(key, others, verdicts, at, deadline_s, sign_again)
         asked = [node.id for node in others]
         if len(others) < len(index_nodes):
             asked.append(self._table.node.id)
@@ -122,8 +144,14 @@ class Records:
             for at, (record, _) in enumerate(records)
         ]
 
-    async def _provide_above(
-        self, key: DhtKey, peers: Sequence[Peer], verdicts: Verdicts, at: int, deadline_s: float
+    async def _publish_above(
+        self,
+        key: DhtKey,
+        peers: Sequence[Peer],
+        verdicts: Verdicts,
+        at: int,
+        deadline_s: float,
+        sign_again: SignAgain,
     ) -> None:
         """Where a newer record of ours stood in the way of ours, the one ``at`` that place, store
         one above it, and put down what came of that."""
@@ -133,8 +161,7 @@ class Records:
         refusing = [peers[i] for i in behind]
         if not await self._outrun(self._elsewhere.provider(refusing, key), deadline_s):
             return
-        record, contact = self._own.provider_record(key), self._own.record()
-        request = AddProvider(record.packed, contact.packed)
+        request = _request((sign_again(key), self._own.record()))
         for i, verdict in zip(
             behind, await self._store(refusing, [request], deadline_s), strict=True
         ):
@@ -146,7 +173,7 @@ class Records:
         closest.push(list(peers) if self._ephemeral else [*peers, self._table.node])
         return list(closest)
 
-    def _keep_pairs(self, records: Sequence[tuple[ProviderRecord, ContactRecord]]) -> list[str]:
+    def _keep_pairs(self, records: Sequence[Pair]) -> list[str]:
         self._keeper.tick()
         for _, contact in records:
             self._keeper.keep(contact)
@@ -188,14 +215,19 @@ class Records:
         return await self._lookups.closest(table.node.id, timeout_s)
 
     async def _store(
-        self, peers: Sequence[Peer], requests: Sequence[Request], deadline_s: float
+        self, peers: Sequence[Peer], requests: Sequence[Request | None], deadline_s: float
     ) -> Verdicts:
-        """Send every request to every peer; what became of each, a list a peer."""
-        batch = RequestBatch(self._calls, [(peer, r) for peer in peers for r in requests])
+        """Send every request to every peer; what became of each, a list a peer.  None, of what
+        cannot be sent, is malformed everywhere."""
+        whole = [(at, request) for at, request in enumerate(requests) if request is not None]
+        batch = RequestBatch(self._calls, [(peer, r) for peer in peers for _, r in whole])
         await within(deadline_s - self._clock.monotonic_s(), batch)
-        told = [_verdict(answer) for answer in batch.answers]
-        each = len(requests)
-        return [told[i * each : (i + 1) * each] for i in range(len(peers))]
+        told = iter(batch.answers)
+        verdicts = [[_MALFORMED] * len(requests) for _ in peers]
+        for of_peer in verdicts:
+            for at, _ in whole:
+                of_peer[at] = _verdict(next(told))
+        return verdicts
 
     # --- finding ---------------------------------------------------------------------------
 
@@ -246,6 +278,13 @@ class Records:
 
 def _verdict(answer: object) -> str:
     return answer.verdict if isinstance(answer, Stored) else ""
+
+
+def _request(pair: Pair) -> AddProvider | None:
+    """None for what would not be a message: it must not cost what is published beside it."""
+    record, contact = (signed.packed for signed in pair)
+    fits = len(record) <= PROVIDER_RECORD_MAX_BYTES and len(contact) <= CONTACT_RECORD_MAX_BYTES
+    return AddProvider(record, contact) if fits else None
 
 
 def _published(

@@ -14,7 +14,8 @@ from dhtstore.dht.core.peer import Peer, unpack_peer
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.channel import Channel
-from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.dht.engine.procedures import Procedures
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
@@ -61,7 +62,8 @@ class NodeRpc:
         self.table = Table(Node(node_id(self.channel.own)), K)
         self.calls = Calls(self.channel, self.table, clock, entropy, tracer)
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
-        self.procedures = Procedures(self.table, self.keeper, clock.unix_s)
+        reaching = Reaching(self.table, self.calls, self.keeper, clock)
+        self.procedures = Procedures(self.table, self.keeper, reaching, clock.unix_s)
         self.channel.on_request = self._on_request
         self.channel.on_answer = self.calls.on_answer
         self.channel.on_challenge = self.calls.on_challenge
@@ -80,7 +82,11 @@ class NodeRpc:
         allowed = DATAGRAM_MAX_BYTES
         if not proved:  # the answer and a ping together stay below the limit
             allowed = min(allowed, AMPLIFICATION_MAX * size_bytes - _PING_BYTES)
-        response = self.procedures.respond(sender, request, allowed - _ANSWER_OVERHEAD_BYTES)
+        room_bytes = allowed - _ANSWER_OVERHEAD_BYTES
+        response = self.procedures.respond(sender, request, room_bytes, proved=proved)
+        if response is None:
+            self.channel.challenge(message_id, source, now)
+            return
         if response is UNSUPPORTED:
             self.channel.count("unsupported")
         frame = datagram.encode_response(message_id, response)

@@ -10,7 +10,7 @@ from typing import Any
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.engine.crawl import Crawl
 from dhtstore.dht.engine.harvest import Provider, ProviderHarvest
-from dhtstore.dht.engine.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import dht_key
 from dhtstore.model.provider_record import ProviderRecord

@@ -123,6 +123,10 @@ class Member:
         )
         return sign(record, self.network, self.crypto.node)
 
+    def withdrawal(self, key: DhtKey) -> ProviderRecord:
+        self.sequence += 1
+        return self.provider_record(key, lifetime_s=0)
+
     async def provide(self, key: DhtKey, **changes: int) -> int:
         pair = (self.provider_record(key, **changes), self.contact_record())
         [published] = await self.dht.provide(key, [pair], timeout_s=15)

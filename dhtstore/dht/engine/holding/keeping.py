@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dhtstore.dht.core.record_rules import Verdict
-from dhtstore.dht.core.record_stores import ContactStore, ProviderStore
+from dhtstore.dht.core.stores.contact_store import ContactStore
+from dhtstore.dht.core.stores.held import OURS, Standing
+from dhtstore.dht.core.stores.provider_store import ProviderStore
 from dhtstore.dht.engine.channel import Channel
-from dhtstore.errors import InvalidSignature
+from dhtstore.errors import InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import ContactRecord
-from dhtstore.model.identity import NodeId
+from dhtstore.model.identity import NodeId, node_id
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import check
+from dhtstore.model.signing import Signed, check, unpack
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto
+
+S = TypeVar("S", bound=Signed)
 
 
 class RecordKeeper:
@@ -23,7 +27,8 @@ class RecordKeeper:
     stores know the time only from it."""
 
     def __init__(self, channel: Channel, network: Network, crypto: Crypto, clock: Clock) -> None:
-        self._providers, self._contacts = ProviderStore(), ContactStore()
+        own_id = node_id(channel.own)
+        self._providers, self._contacts = ProviderStore(own_id), ContactStore(own_id)
         self._channel, self._network, self._crypto, self._clock = channel, network, crypto, clock
 
     def tick(self) -> None:
@@ -44,18 +49,41 @@ class RecordKeeper:
         """How to reach who signed ``record``."""
         return self._contacts.of_provider(record)
 
-    def keep(self, record: ProviderRecord | ContactRecord) -> Verdict:
-        """Keep a record here if it is in order, in time and signed; its signature is checked
-        once, so repeating a record costs nothing."""
+    def keep(self, record: ProviderRecord | ContactRecord, standing: Standing = OURS) -> Verdict:
+        """Keep a record here if it is in order, in time, signed and there is a place for one of
+        that ``standing``; its signature is checked once, so repeating a record costs nothing."""
         store: Any = self._providers if isinstance(record, ProviderRecord) else self._contacts
-        verdict: Verdict = store.verdict(record)
+        verdict: Verdict = store.verdict(record, standing)
         if verdict is not Verdict.KEPT or store.holds(record):
             return verdict
         if not self.signed(record):
             self._channel.count("bad_signatures")
             return Verdict.BAD_SIGNATURE
-        store.add(record)
+        store.add(record, standing)
         return verdict
+
+    def takes(self, record: ProviderRecord, standing: Standing) -> bool:
+        """Whether there is a place for a record of that ``standing``."""
+        return self._providers.verdict(record, standing) is Verdict.KEPT
+
+    def contended(self, record: ProviderRecord | ContactRecord) -> bool:
+        """Whether places for such a record are scarce, so that its source must be proved."""
+        if isinstance(record, ProviderRecord):
+            return self._providers.contended(record.key)
+        return self._contacts.crowded
+
+    def doubtful(self, key: bytes) -> ProviderRecord | None:
+        """One of a key whose signer was not asked yet whether it can be reached."""
+        return self._providers.doubtful(key)
+
+    def keep_reached(
+        self, record: ProviderRecord, contact: ContactRecord, standing: Standing
+    ) -> None:
+        """The signer of both answered at an address of that ``standing``."""
+        self.tick()
+        if self.keep(record, standing) is Verdict.KEPT:
+            self.keep(contact, standing)
+            self._providers.reached(record.key, record.public_key, standing)
 
     def signed(self, record: ProviderRecord | ContactRecord) -> bool:
         """Whether the signature is valid in this network; costs about 150 microseconds."""
@@ -73,3 +101,11 @@ class RecordKeeper:
     def expiries_s(self) -> list[float]:
         """When each provider record that is kept ends, in monotonic seconds."""
         return self._providers.expiries_s()
+
+
+def read(kind: type[S], packed: bytes | None) -> S | None:
+    """None for one that is malformed: that costs only itself, not what stands beside it."""
+    try:
+        return None if packed is None else unpack(kind, packed)
+    except RemoteProtocolError:
+        return None

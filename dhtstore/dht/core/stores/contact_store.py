@@ -1,0 +1,98 @@
+"""How to reach a node: the contact records that nodes entrusted to this one."""
+
+from __future__ import annotations
+
+from dhtstore.dht.core.record_rules import Verdict, contact_form, in_time, lifetime_s
+from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing, rank_of
+from dhtstore.dht.core.stores.places import Places
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import node_id
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import CONTACT_RECORD_TTL_S, CONTACT_RECORDS_MAX
+
+
+class ContactStore:
+    """The newest contact record of each node.  Where it is full, the most crowded origin gives
+    way, and of that the nodes farthest from us: those near us have nobody else to ask."""
+
+    __slots__ = ("_by_node", "_now", "_own_id", "_places", "_unix_s")
+
+    def __init__(self, own_id: bytes) -> None:
+        self._by_node: dict[bytes, HeldRecord] = {}
+        self._own_id, self._places = own_id, Places(CONTACT_RECORDS_MAX)
+        self._now, self._unix_s = 0.0, 0.0
+
+    @property
+    def count(self) -> int:
+        return self._places.count
+
+    @property
+    def crowded(self) -> bool:
+        """Whether places are scarce."""
+        return self._places.crowded
+
+    def tick(self, now: float, unix_s: float) -> None:
+        """Set the time (``now`` in monotonic seconds) and drop some of what ended."""
+        self._now, self._unix_s = now, unix_s
+        for held in self._places.ended(now):
+            self._drop(held)
+
+    def verdict(self, record: ContactRecord, standing: Standing = OURS) -> Verdict:
+        """What ``add`` would answer; cheap, so ask before checking a signature."""
+        if not contact_form(record):
+            return Verdict.MALFORMED
+        if not in_time(record, CONTACT_RECORD_TTL_S, self._unix_s):
+            return Verdict.OUT_OF_TIME
+        held = self._by_node.get(record.node)
+        if held is not None:
+            newer = record.sequence > held.record.sequence
+            return Verdict.KEPT if newer or record == held.record else Verdict.HELD_NEWER
+        room = not self._places.full or self._giving_way(record, standing) is not None
+        return Verdict.KEPT if room else Verdict.FULL
+
+    def _giving_way(self, record: ContactRecord, standing: Standing) -> HeldRecord | None:
+        rank = rank_of(self._own_id, record.node, standing)
+        return self._places.giving_way(_crowds(standing), rank, ours=standing.ours)
+
+    def holds(self, record: ContactRecord) -> bool:
+        """Whether exactly this record is held, so that its signature is already checked."""
+        held = self._by_node.get(record.node)
+        return held is not None and bool(held.record == record)
+
+    def add(self, record: ContactRecord, standing: Standing = OURS) -> Verdict:
+        """Keep a record whose signature was checked."""
+        verdict = self.verdict(record, standing)
+        if verdict is Verdict.KEPT and not self.holds(record):
+            self._put(record, standing)
+        return verdict
+
+    def _put(self, record: ContactRecord, standing: Standing) -> None:
+        old = self._by_node.get(record.node)
+        if old is not None:
+            if not standing.reached:
+                standing = old.standing
+            self._places.leave(old)
+        elif self._places.full:
+            self._drop(self._giving_way(record, standing))
+        rank = rank_of(self._own_id, record.node, standing)
+        expires_s = self._now + lifetime_s(record)
+        held = HeldRecord(record, record.node, expires_s, standing, rank, _crowds(standing))
+        self._by_node[record.node] = held
+        self._places.enter(held)
+
+    def _drop(self, held: HeldRecord | None) -> None:
+        if held is not None:
+            self._places.leave(held)
+            del self._by_node[held.key]
+
+    def get(self, node: bytes) -> ContactRecord | None:
+        held = self._by_node.get(node)
+        return held.record if held is not None and held.expires_s > self._now else None
+
+    def of_provider(self, record: ProviderRecord) -> ContactRecord | None:
+        return self.get(node_id(record.signer))
+
+
+def _crowds(standing: Standing) -> tuple[bytes, ...]:
+    """Nodes of our own site are one crowd, which gives way to itself only."""
+    return (standing.origin or b"o",)

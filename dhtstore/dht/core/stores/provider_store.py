@@ -1,0 +1,177 @@
+"""Who provides a key: the provider records that this node keeps for others.
+
+Every record is signed; the caller checks signatures, this room checks everything else.  A record
+lives for its own lifetime from its arrival here, never by the publisher's clock, and nobody but
+its signer can renew it, so nothing is immortal and nothing old comes back.
+"""
+
+from __future__ import annotations
+
+from dhtstore.dht.core.record_rules import (
+    Verdict,
+    in_time,
+    is_withdrawal,
+    lifetime_s,
+    not_ahead,
+    provider_form,
+)
+from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing, rank_of
+from dhtstore.dht.core.stores.key_places import first_to_go, in_turn
+from dhtstore.dht.core.stores.places import Places
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import PROVIDER_RECORDS_MAX, PROVIDER_TTL_S, PROVIDERS_PER_KEY_MAX
+
+_Providers = dict[bytes, HeldRecord]
+
+
+class ProviderStore:
+    """Provider records, several per key: the newest of each provider.
+
+    ``tick`` sets the time for all other methods.  A withdrawal stands in the place of the record
+    that it took back, for as long as that one could be brought again.
+    """
+
+    __slots__ = ("_by_key", "_now", "_own_id", "_places", "_unix_s")
+
+    def __init__(self, own_id: bytes) -> None:
+        self._by_key: dict[bytes, _Providers] = {}
+        self._own_id, self._places = own_id, Places(PROVIDER_RECORDS_MAX)
+        self._now, self._unix_s = 0.0, 0.0
+
+    @property
+    def count(self) -> int:
+        """How many records are held, withdrawals with them."""
+        return self._places.count
+
+    def tick(self, now: float, unix_s: float) -> None:
+        """Set the time (``now`` in monotonic seconds) and drop some of what ended."""
+        self._now, self._unix_s = now, unix_s
+        for held in self._places.ended(now):
+            self._drop(held)
+
+    def verdict(self, record: ProviderRecord, standing: Standing = OURS) -> Verdict:
+        """What ``add`` would answer; cheap, so ask before checking a signature."""
+        if not provider_form(record):
+            return Verdict.MALFORMED
+        withdrawal = is_withdrawal(record)
+        timely = not_ahead(record, self._unix_s) if withdrawal else self._in_time(record)
+        if not timely:
+            return Verdict.OUT_OF_TIME
+        providers = self._by_key.get(record.key, {})
+        held = providers.get(record.public_key)
+        if held is not None:
+            newer = record.sequence > held.record.sequence
+            return Verdict.KEPT if newer or record == held.record else Verdict.HELD_NEWER
+        if withdrawal:
+            return Verdict.NOT_HELD
+        return Verdict.KEPT if self._can_take(record, standing, providers) else Verdict.FULL
+
+    def _in_time(self, record: ProviderRecord) -> bool:
+        return in_time(record, PROVIDER_TTL_S, self._unix_s)
+
+    def _can_take(self, record: ProviderRecord, standing: Standing, providers: _Providers) -> bool:
+        if len(providers) >= PROVIDERS_PER_KEY_MAX:
+            return first_to_go(providers.values(), standing) is not None
+        return not self._places.full or self._giving_way(record, standing) is not None
+
+    def _giving_way(self, record: ProviderRecord, standing: Standing) -> HeldRecord | None:
+        crowds, rank = _crowds(record, standing), rank_of(self._own_id, record.key, standing)
+        return self._places.giving_way(crowds, rank, ours=standing.ours)
+
+    def holds(self, record: ProviderRecord) -> bool:
+        """Whether exactly this record is held, so that its signature is already checked."""
+        held = self._by_key.get(record.key, {}).get(record.public_key)
+        return held is not None and bool(held.record == record)
+
+    def add(self, record: ProviderRecord, standing: Standing = OURS) -> Verdict:
+        """Keep a record whose signature was checked.  The same one again changes nothing, so
+        repeating it does not lengthen its life."""
+        verdict = self.verdict(record, standing)
+        if verdict is Verdict.KEPT and not self.holds(record):
+            self._put(record, standing)
+        return verdict
+
+    def _put(self, record: ProviderRecord, standing: Standing) -> None:
+        providers = self._by_key.get(record.key, {})
+        old = providers.get(record.public_key)
+        if old is not None:
+            self._renew(old, record, standing)
+            return
+        if len(providers) >= PROVIDERS_PER_KEY_MAX:
+            self._drop(first_to_go(providers.values(), standing))
+        elif self._places.full:
+            self._drop(self._giving_way(record, standing))
+        self._enter(record, standing, self._now + lifetime_s(record))
+
+    def _renew(self, old: HeldRecord, record: ProviderRecord, standing: Standing) -> None:
+        """In the same place of the key's order."""
+        if not standing.reached:
+            standing = old.standing
+        expires_s = self._now + lifetime_s(record)
+        if is_withdrawal(record):
+            replayable_s = old.record.expires - self._unix_s  # until when receivers believe it
+            expires_s = max(old.expires_s, self._now + replayable_s)
+        self._places.leave(old)
+        self._enter(record, standing, expires_s)
+
+    def _enter(self, record: ProviderRecord, standing: Standing, expires_s: float) -> None:
+        rank = rank_of(self._own_id, record.key, standing)
+        held = HeldRecord(record, record.key, expires_s, standing, rank, _crowds(record, standing))
+        held.withdrawn = is_withdrawal(record)
+        self._by_key.setdefault(record.key, {})[record.public_key] = held
+        self._places.enter(held)
+
+    def _drop(self, held: HeldRecord | None) -> None:
+        if held is None:
+            return
+        self._places.leave(held)
+        providers = self._by_key[held.key]
+        del providers[held.record.public_key]
+        if not providers:
+            del self._by_key[held.key]
+
+    # --- who can be reached ----------------------------------------------------------------
+
+    def contended(self, key: bytes) -> bool:
+        """Whether places are scarce, of the key or of all: who wants one must prove more."""
+        crowded = len(self._by_key.get(key, ())) * 2 >= PROVIDERS_PER_KEY_MAX
+        return crowded or self._places.crowded
+
+    def doubtful(self, key: bytes) -> ProviderRecord | None:
+        """The oldest record of a key whose signer was not asked yet whether it can be reached; it
+        counts as asked."""
+        for held in self._by_key.get(key, {}).values():
+            if not (held.probed or held.withdrawn or held.standing.reached):
+                held.probed = True
+                record: ProviderRecord = held.record
+                return record
+        return None
+
+    def reached(self, key: bytes, signer: bytes, standing: Standing) -> None:
+        """The signer of a record answered at an address of that ``standing``."""
+        held = self._by_key.get(key, {}).get(signer)
+        if held is not None and held.standing != standing:
+            self._places.leave(held)
+            held.standing, held.rank = standing, rank_of(self._own_id, key, standing)
+            held.crowds = _crowds(held.record, standing)
+            self._places.enter(held)
+
+    # --- what is known ---------------------------------------------------------------------
+
+    def of_key(self, key: bytes) -> list[ProviderRecord]:
+        """Live records of a key: of those who can be reached first, of each origin in turn, then in
+        the order in which their providers first appeared."""
+        held = self._by_key.get(key)
+        if not held:
+            return []
+        live = [h for h in held.values() if h.expires_s > self._now and not h.withdrawn]
+        return [one.record for one in in_turn(live)]
+
+    def expiries_s(self) -> list[float]:
+        """When each record that is held ends (monotonic seconds), also those overdue."""
+        return [held.expires_s for records in self._by_key.values() for held in records.values()]
+
+
+def _crowds(record: ProviderRecord, standing: Standing) -> tuple[bytes, ...]:
+    publisher = b"p" + record.public_key
+    return (publisher,) if standing.ours else (publisher, standing.origin)
