@@ -35,6 +35,8 @@ def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
             memory_size_bytes=arguments.memory_size,
             rounds=arguments.rounds,
             idle_s=arguments.idle_seconds,
+            attacks=tuple(arguments.attack or ()),
+            attack_s=arguments.seconds,
         )
         return SECTIONS[name](plan)
 
@@ -46,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory-size", type=_size, default="4GiB", help="file of memory")
     parser.add_argument("--rounds", type=int, default=3, help="runs of get and put; the median")
     parser.add_argument("--idle-seconds", type=float, default=20.0)
+    parser.add_argument("--attack", action="append", help="of hostile: one alone, by name")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each attack")
     parser.add_argument("--dir", type=Path, help="where to work (default: the temporary directory)")
     return parser
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes, torrent
+from benchmarks.hostile.section import attacked
 from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
 from benchmarks.report import Row, at_least, at_most, plain
@@ -34,6 +35,8 @@ class Plan:
     memory_size_bytes: int
     rounds: int
     idle_s: float
+    attacks: tuple[str, ...] = ()  # of the section hostile; all if empty
+    attack_s: float = 60.0
 
     def fresh(self, name: str) -> Path:
         path = self.directory / name
@@ -135,6 +138,11 @@ def loop(plan: Plan) -> list[Row]:
     ]
 
 
+def hostile(plan: Plan) -> list[Row]:
+    """One default node under each attack, beside an honest user (benchmarks/hostile)."""
+    return attacked(plan.fresh("hostile"), plan.attacks, plan.attack_s)
+
+
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
@@ -142,6 +150,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "startup": startup,
     "idle": idle,
     "loop": loop,
+    "hostile": hostile,
 }
 
 

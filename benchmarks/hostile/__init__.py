@@ -1,0 +1,1 @@
+"""One default node under attack beside an honest user: what strangers cost it, in figures."""

@@ -1,0 +1,31 @@
+"""All attacks by name, and what each stands for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.hostile.kit import connections, datagrams, holders, requests
+from benchmarks.hostile.kit.field import Attack
+
+ATTACKS: Final[dict[str, Attack]] = {
+    "datagrams-garbage": datagrams.garbage,
+    "datagrams-fresh-keys": datagrams.fresh_keys,
+    "datagrams-cookies": datagrams.cookies,
+    "records-one-key": datagrams.one_key_full,
+    "records-store": datagrams.store_full,
+    "introductions": holders.introductions,
+    "links-silent": connections.silent,
+    "links-idle": connections.idle,
+    "links-busy": connections.busy,
+    "slow-readers": requests.slow_readers,
+    "request-floods": requests.floods,
+    "cancel-storms": requests.cancel_storms,
+    "unasked-bodies": requests.unasked_bodies,
+    "liars": holders.liars,
+}
+# Below what simulated streams know.
+SOCKET_ATTACKS: Final[dict[str, Attack]] = {
+    "tcp-bare": connections.bare,
+    "tcp-half-tls": connections.half_tls,
+}
+ALL_ATTACKS: Final = {**SOCKET_ATTACKS, **ATTACKS}
