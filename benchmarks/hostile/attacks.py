@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.hostile.kit import connections, datagrams, holders, requests
+from benchmarks.hostile.kit import connections, datagrams, holders, offers, requests
 from benchmarks.hostile.kit.field import Attack
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -21,6 +21,14 @@ ATTACKS: Final[dict[str, Attack]] = {
     "request-floods": requests.floods,
     "cancel-storms": requests.cancel_storms,
     "unasked-bodies": requests.unasked_bodies,
+    "offers-hogging": offers.hogging,
+    "offers-trickling": offers.trickling,
+    "offers-longer": offers.longer,
+    "offers-malformed": offers.malformed_at_the_end,
+    "offers-interior": offers.interior,
+    "offers-abandoned": offers.abandoned,
+    "offers-filling": offers.filling,
+    "blocks-dear": offers.dear_blocks,
     "liars": holders.liars,
 }
 # Below what simulated streams know.

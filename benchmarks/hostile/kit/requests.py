@@ -19,10 +19,10 @@ from dhtstore.params import MIB, REQUESTS_IN_FLIGHT_MAX, WANTS_PER_REQUEST_MAX
 from dhtstore.wire.frames import PREFIX, Blocks, Cancel, GetBlocks, Release
 
 READERS: Final = 64
-ASKERS: Final = 16
+ASKERS: Final = 8
 ORIGINS: Final = 8
 READ_EVERY_S: Final = 1.0
-PAUSE_S: Final = 0.01
+PAUSE_S: Final = 0.05
 UNKNOWN_REQUEST_TAG: Final = 0x2F
 UNKNOWN_NOTICE_TAG: Final = 0x6F
 

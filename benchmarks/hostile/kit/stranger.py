@@ -82,7 +82,7 @@ class Stranger:
     async def session(self) -> tuple[Stream, ProvedPeer]:
         """A stream over which requests may flow, and what its handshake proved."""
         stream = await self.dial()
-        return stream, await greet(stream, self._credentials(None))
+        return stream, await greet(stream, self._credentials(None), self.means.entropy)
 
     async def listen(self, serve: Callable[[Stream], Awaitable[None]]) -> None:
         """Take whoever dials this stranger, which must have sockets open."""
@@ -102,7 +102,8 @@ class Stranger:
         return sign(unsigned, self.target.network, self.means.crypto.node)
 
     def _credentials(self, record: ContactRecord | None) -> Credentials:
-        return Credentials(self.target.network, self.means.crypto, record)
+        means = self.means
+        return Credentials(self.target.network, means.crypto, record, means.unix_s())
 
     # --- datagrams --------------------------------------------------------------------------
 

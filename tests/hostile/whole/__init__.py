@@ -1,0 +1,1 @@
+"""Whole nodes under the attacks of the benchmark, in virtual time: what is left of each."""
