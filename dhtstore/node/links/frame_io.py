@@ -8,16 +8,29 @@ from typing import Final
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.buffers import Lease, receive_buffers
-from dhtstore.params import FRAME_HEADER_MAX_BYTES, FRAME_PACK_BYTES, KIB
+from dhtstore.params import (
+    FRAME_HEADER_MAX_BYTES,
+    KIB,
+    RATE_MIN_BYTES_PER_S,
+    REQUEST_TIMEOUT_S,
+)
 from dhtstore.wire.frames import PREFIX, Frame, decode, decode_prefix, encode
 
 PASSED_OVER_BYTES: Final = 16 * KIB  # of a body that nobody wants, in one go
+PORTION_BYTES: Final = 256 * KIB  # written in one go: half a minute of the slowest line is more
 Body = bytes | bytearray | memoryview
 
 
-async def read_prefix(stream: Stream) -> tuple[int, int]:
-    """(header bytes, body bytes) of the next frame; raises ConnectionLost, RemoteProtocolError."""
-    return decode_prefix(await stream.read_exactly(PREFIX.size))
+async def read_prefix(stream: Stream, begun: bytes = b"") -> tuple[int, int]:
+    """(header bytes, body bytes) of the next frame, of which ``begun`` was read before; raises
+    ConnectionLost, RemoteProtocolError."""
+    return decode_prefix(begun + await stream.read_exactly(PREFIX.size - len(begun)))
+
+
+def frame_time_s(sizes: tuple[int, int]) -> float:
+    """How long a frame of that prefix may take to come: at no less than the slowest rate that is
+    put up with, after one silence."""
+    return REQUEST_TIMEOUT_S + sum(sizes) / RATE_MIN_BYTES_PER_S
 
 
 async def read_rest(
@@ -60,13 +73,13 @@ async def write_frame(
 
 
 def _portions(*parts: Body) -> Iterator[list[Body]]:
-    """The parts in order, cut and gathered into portions of FRAME_PACK_BYTES at most."""
+    """The parts in order, cut and gathered into portions of PORTION_BYTES at most."""
     portion: list[Body] = []
     size_bytes = 0
     for part in parts:
-        for at in range(0, len(part), FRAME_PACK_BYTES):
-            piece = memoryview(part)[at : at + FRAME_PACK_BYTES]
-            if size_bytes + len(piece) > FRAME_PACK_BYTES:
+        for at in range(0, len(part), PORTION_BYTES):
+            piece = memoryview(part)[at : at + PORTION_BYTES]
+            if size_bytes + len(piece) > PORTION_BYTES:
                 yield portion
                 portion, size_bytes = [], 0
             portion.append(piece)

@@ -19,7 +19,7 @@ from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
-from dhtstore.node.links.frame_io import read_prefix, read_rest
+from dhtstore.node.links.frame_io import frame_time_s, read_prefix, read_rest
 from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.node.links.own_requests import OwnRequests
@@ -89,7 +89,9 @@ class Link:
         self._outbox = Outbox(stream, clock)
         self._received = Rate(clock.monotonic_s())
         self._own_requests = OwnRequests(self._session, self._outbox, stream, self.node, clock)
-        self._peer_requests = PeerRequests(self._session, self._outbox, supervisor, backlog)
+        self._peer_requests = PeerRequests(
+            self._session, self._outbox, supervisor, backlog, self.origin
+        )
 
     @property
     def alive(self) -> bool:
@@ -208,8 +210,11 @@ class Link:
     async def _read(self) -> None:
         stream, is_due = self._stream, self._session.is_due
         while True:
-            sizes = await read_prefix(stream)
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            begun = await stream.read_exactly(1)
+            begun_s = asyncio.get_running_loop().time()
+            async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
+                sizes = await read_prefix(stream, begun)
+                timer.reschedule(begun_s + frame_time_s(sizes))
                 frame, body = await read_rest(stream, sizes, is_due=is_due)
             self._received.add(len(body.view), self._clock.monotonic_s())
             event = self._session.receive(frame)
@@ -229,16 +234,14 @@ class Link:
                 self._on_wrong(self, event.cid)
             if self._outbox.crowded:  # it asks and does not read
                 await self._outbox.room()
-            while self._peer_requests.crowded:
-                await self._peer_requests.room()
 
     def _begin(self, request: FrameRequest) -> None:
         handler = self._handlers.get(type(request))
         if handler is None:
             self._peer_requests.decline_unserved(request)
             return
-        self._used()
-        self._peer_requests.begin(request, partial(handler, self))
+        if self._peer_requests.begin(request, partial(handler, self)):
+            self._used()
 
     def _used(self) -> None:
         """By something that was asked or answered."""

@@ -1,6 +1,7 @@
 """Frames on their way out, whole and in order.
 
-One task sends them, so that whoever stops waiting for one never leaves half of it behind.
+One task sends them, so that whoever stops waiting for one never leaves half of it behind.  While
+anything waits, only bytes that the peer takes buy it time: a frame now and then is not enough.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.frame_io import Body, write_frame
 from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
-from dhtstore.transfer.pace import Rate
+from dhtstore.transfer.pace import Pace, Rate
 from dhtstore.wire.frames import Frame, FrameResponse
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Outbox:
         self._lost: ConnectionLost | None = None
         self.queued_s = self._taken_s = clock.monotonic_s()
         self.sent = Rate(self.queued_s)
+        self._pace = Pace(asyncio.get_running_loop().time(), REQUEST_TIMEOUT_S)
 
     @property
     def open(self) -> bool:
@@ -106,11 +108,12 @@ class Outbox:
 
     async def run(self) -> None:
         """Send what is queued until cancelled; raises ConnectionLost, also when the peer reads
-        nothing for REQUEST_TIMEOUT_S."""
+        nothing for REQUEST_TIMEOUT_S, or so slowly for so long."""
         try:
             while True:
                 await self._queued.wait()
                 self._queued.clear()
+                self._pace = Pace(asyncio.get_running_loop().time(), REQUEST_TIMEOUT_S)
                 while self._frames:
                     await self._send_next()
         except TimeoutError as error:
@@ -127,7 +130,7 @@ class Outbox:
         outgoing = self._frames.popleft()
         self._sending, self._taken_s = True, self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
+            async with asyncio.timeout_at(self._pace.ends_s) as timer:
                 taken = partial(self._taken, timer)
                 await write_frame(self._stream, outgoing.frame, *outgoing.body, taken=taken)
         except BaseException:
@@ -138,10 +141,11 @@ class Outbox:
         outgoing.end(None)
 
     def _taken(self, timer: asyncio.Timeout, sent_bytes: int) -> None:
-        """The peer reads: it may take its time for a frame, but not do nothing."""
+        """The peer reads."""
         self._taken_s = self._clock.monotonic_s()
         self.sent.add(sent_bytes, self._taken_s)
-        timer.reschedule(asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S)
+        self._pace.delivered(sent_bytes, asyncio.get_running_loop().time())
+        timer.reschedule(self._pace.ends_s)
 
 
 def fail_future(future: asyncio.Future[T], error: ConnectionLost) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,62 +32,80 @@ Handle = Callable[[Any, Reply], Awaitable[None]]
 
 
 @dataclass(slots=True)
+class _Unanswered:
+    """Of one origin: how many, and by how many links they came."""
+
+    requests: int = 0
+    links: int = 0
+
+
+@dataclass(slots=True)
 class Backlog:
     """Requests of peers that are not answered yet, over all links of a node."""
 
     requests: int = 0
-    links: int = 0  # that such requests came by
+    _origins: dict[str, _Unanswered] = field(default_factory=dict)
 
-    def add(self, *, first: bool) -> None:
+    def add(self, origin: str, *, first: bool) -> None:
         self.requests += 1
-        self.links += first
+        unanswered = self._origins.setdefault(origin, _Unanswered())
+        unanswered.requests += 1
+        unanswered.links += first
 
-    def remove(self, *, last: bool) -> None:
+    def remove(self, origin: str, *, last: bool) -> None:
         self.requests -= 1
-        self.links -= last
+        unanswered = self._origins[origin]
+        unanswered.requests -= 1
+        unanswered.links -= last
+        if not unanswered.requests:
+            del self._origins[origin]
 
-    def crowded_by(self, requests: int) -> bool:
-        """Whether there are too many, and more than its share came by one link."""
-        return self.requests > PEER_REQUESTS_MAX and requests * self.links > PEER_REQUESTS_MAX
+    def crowded_by(self, origin: str, requests: int) -> bool:
+        """Whether there are too many, and an origin has more than its share of them, and one of
+        its links, with ``requests``, more than its share of those."""
+        if self.requests < PEER_REQUESTS_MAX:
+            return False
+        crowd = self._origins.get(origin, _Unanswered())
+        share = PEER_REQUESTS_MAX / max(1, len(self._origins))
+        return crowd.requests >= share and requests * crowd.links >= share
 
 
 class PeerRequests:
-    """A task for each request; unless the link ends, the peer gets an end of each."""
+    """A task for each request; unless the link ends, the peer gets an end of each.
+
+    Where too many wait for an answer, those beyond a peer's share are declined at once.  Nothing
+    is left unread for them: what others wait for may stand behind.
+    """
 
     def __init__(
-        self, session: Session, outbox: Outbox, supervisor: Supervisor, backlog: Backlog
+        self,
+        session: Session,
+        outbox: Outbox,
+        supervisor: Supervisor,
+        backlog: Backlog,
+        origin: str,
     ) -> None:
-        self._session, self._outbox = session, outbox
+        self._session, self._outbox, self._origin = session, outbox, origin
         self._supervisor, self._backlog = supervisor, backlog
         self._handling: dict[int, asyncio.Task[Any]] = {}
         self._unanswered = 0  # also those that were cancelled and have not ended yet
-        self._answered_one = asyncio.Event()
-
-    @property
-    def crowded(self) -> bool:
-        """Whether nothing more should be read from this peer before ``room``."""
-        return self._backlog.crowded_by(self._unanswered)
-
-    async def room(self) -> None:
-        """Wait until a request has been answered."""
-        self._answered_one.clear()
-        await self._answered_one.wait()
 
     def decline_unserved(self, request: FrameRequest) -> None:
         """End a request that this node does not serve; the link is not used by that."""
-        declined = Declined(code="unsupported", reason="this node does not serve that")
-        if self._outbox.open:
-            ended = self._session.answer(request.request, declined)
-            self._outbox.queue(ended, is_use=False)
+        self._turn_down(request, "unsupported", "this node does not serve that")
 
-    def begin(self, request: FrameRequest, handle: Handle) -> None:
-        """Answer a request by ``handle(request, reply)``."""
+    def begin(self, request: FrameRequest, handle: Handle) -> bool:
+        """Answer a request by ``handle(request, reply)``; False if the peer has too many."""
         number = request.request
+        if self._backlog.crowded_by(self._origin, self._unanswered):
+            self._turn_down(request, "busy", "this node has too many requests to answer")
+            return False
         task = self._supervisor.spawn(self._answer(handle, request), "link-handler")
         self._handling[number] = task
-        self._backlog.add(first=not self._unanswered)
+        self._backlog.add(self._origin, first=not self._unanswered)
         self._unanswered += 1
         task.add_done_callback(lambda done: self._ended(number, done))
+        return True
 
     def cancel(self, number: int) -> None:
         """The peer no longer wants an answer to that request."""
@@ -101,6 +119,13 @@ class PeerRequests:
         """The link has ended: nobody waits for answers."""
         for task in self._handling.values():
             task.cancel()
+
+    def _turn_down(self, request: FrameRequest, code: str, reason: str) -> None:
+        """End a request that was not begun: no use of the link."""
+        if self._outbox.open:
+            declined = Declined(code=code, reason=reason)
+            ended = self._session.answer(request.request, declined)
+            self._outbox.queue(ended, is_use=False)
 
     async def _answer(self, handle: Handle, request: FrameRequest) -> None:
         number = request.request
@@ -118,8 +143,7 @@ class PeerRequests:
         if self._handling.get(number) is task:
             del self._handling[number]
         self._unanswered -= 1
-        self._backlog.remove(last=not self._unanswered)
-        self._answered_one.set()
+        self._backlog.remove(self._origin, last=not self._unanswered)
 
     def _decline(self, number: int, declined: Declined) -> None:
         """End a request of the peer that has not ended yet."""

@@ -27,18 +27,20 @@ class Serving:
     backlog: Backlog
 
     @classmethod
-    def over(cls, ends: Ends, backlog: Backlog | None = None) -> Serving:
+    def over(cls, ends: Ends, backlog: Backlog | None = None, origin: str = "a") -> Serving:
         session, outbox, shared = Session(), Outbox(ends.near, ends.clock), backlog or Backlog()
         ends.tasks.spawn(outbox.run(), "send")
-        return cls(PeerRequests(session, outbox, ends.tasks, shared), session, outbox, shared)
+        requests = PeerRequests(session, outbox, ends.tasks, shared, origin)
+        return cls(requests, session, outbox, shared)
 
-    def hear(self, number: int, handle: Handle | None) -> None:
+    def hear(self, number: int, handle: Handle | None) -> bool:
+        """Whether it was begun."""
         request = Release(reservation=1, request=number)
         self.session.receive(request)
         if handle is None:
             self.requests.decline_unserved(request)
-        else:
-            self.requests.begin(request, handle)
+            return False
+        return self.requests.begin(request, handle)
 
 
 async def answer(ends: Ends) -> Frame:
@@ -138,7 +140,7 @@ def test_nothing_is_answered_when_the_link_has_ended() -> None:
     play(scene)
 
 
-def test_a_peer_with_more_than_its_share_of_a_full_backlog_is_a_crowd(
+def test_more_requests_than_the_share_of_a_peer_are_declined_where_too_many_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(peer_requests, "PEER_REQUESTS_MAX", 4)
@@ -146,15 +148,30 @@ def test_a_peer_with_more_than_its_share_of_a_full_backlog_is_a_crowd(
     async def scene(ends: Ends) -> None:
         backlog = Backlog()
         greedy, modest = Serving.over(ends, backlog), Serving.over(ends, backlog)
-        modest.hear(1, never)
+        assert modest.hear(1, never)
+        assert [greedy.hear(number, never) for number in range(4)] == [True] * 3 + [False]
+        declined = await answer(ends)
+        assert isinstance(declined, Declined)
+        assert (declined.request, declined.code) == (3, "busy")
+        assert modest.hear(2, never)
         for number in range(3):
-            greedy.hear(number, never)
-        assert not greedy.requests.crowded
-        greedy.hear(3, never)
-        assert greedy.requests.crowded
-        assert not modest.requests.crowded
-        greedy.requests.cancel(0)
-        await greedy.requests.room()
-        assert not greedy.requests.crowded
+            greedy.requests.cancel(number)
+        await asyncio.sleep(0.1)
+        assert greedy.hear(4, never)
+
+    play(scene)
+
+
+def test_an_origin_has_one_share_however_many_links_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_requests, "PEER_REQUESTS_MAX", 8)
+
+    async def scene(ends: Ends) -> None:
+        backlog = Backlog()
+        crowd = [Serving.over(ends, backlog) for _ in range(8)]
+        other = Serving.over(ends, backlog, "another origin")
+        assert [each.hear(1, never) for each in crowd] == [True] * 8
+        assert [other.hear(number, never) for number in range(4)] == [True] * 4
+        assert [each.hear(2, never) for each in crowd] == [False] * 8
+        assert not other.hear(4, never)
 
     play(scene)
