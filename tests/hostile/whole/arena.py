@@ -34,7 +34,7 @@ from simulations.world.ports.interfaces import SimInterfaces
 T = TypeVar("T")
 PORT: Final = 7400
 STORAGE: Final = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB * 9 // 10)
-ATTACK_S: Final = 1.0
+ATTACK_S: Final = 0.5
 SETTLE_S: Final = 150.0  # an idle link lives 60 s, what was cancelled may take 60 s to end
 CONTENT: Final = random.Random(3).randbytes(2 * MIB)
 

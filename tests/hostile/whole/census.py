@@ -1,8 +1,8 @@
 """What a node has in its hands, counted without knowing what there could be.
 
 All objects that can be reached from a node, by class: whatever an attack leaves behind is among
-them.  The simulated world is not followed, which knows the strangers too.  Kept on purpose, within
-bounds of their own, are records, table entries and what users put; they are left out by name.
+them.  Kept on purpose, within bounds of their own, are records of others and entries of the routing
+table; their rooms are left out.
 """
 
 from __future__ import annotations
@@ -16,24 +16,8 @@ from typing import Any, Final
 from dhtstore.node.node import Node
 
 NEWCOMERS_DIVISOR: Final = 2
-# Bounded where they are kept: the records of others, the table, rations per prefix.
-KEPT: Final = frozenset(
-    {
-        "Address",
-        "Bucket",
-        "Cid",
-        "Claim",
-        "ContactRecord",
-        "Contact",
-        "Peer",
-        "Policy",
-        "ProviderRecord",
-        "PublicKey",
-        "RttEstimate",
-        "TokenBucket",
-        "_Held",
-    }
-)
+# Not followed: the world, which knows the strangers too, and tables that are bounded by themselves.
+BEYOND: Final = ("simulations.", "tests.", "benchmarks.", "dhtstore.dht.core.", "dhtstore.model.")
 
 
 def hands(node: Node) -> Counter[str]:
@@ -51,7 +35,7 @@ def hands(node: Node) -> Counter[str]:
             if id(other) not in seen and id(other) not in namespaces and _ours(other):
                 seen.add(id(other))
                 waiting.append(other)
-    return Counter({name: count for name, count in found.items() if name not in KEPT})
+    return found
 
 
 def _referents(thing: Any) -> list[Any]:
@@ -63,7 +47,7 @@ def _referents(thing: Any) -> list[Any]:
 def _ours(thing: Any) -> bool:
     if isinstance(thing, type | ModuleType):
         return False
-    return not type(thing).__module__.startswith(("simulations.", "tests.", "benchmarks."))
+    return not type(thing).__module__.startswith(BEYOND)
 
 
 def slots(node: Node) -> dict[str, int]:

@@ -34,7 +34,7 @@ def _attacks() -> Iterator[object]:
         yield pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", _attacks())
+@pytest.mark.parametrize("name", [*_attacks()])
 def test_a_node_serves_under_attack_and_has_nothing_of_it_afterwards(name: str) -> None:
     async def scene(arena: Arena) -> None:
         first = await arena.put()
