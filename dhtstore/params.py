@@ -166,12 +166,26 @@ REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
-UNIT_OVERHEAD_DIVISOR: Final = 64  # room for interior blocks and headers: 1/64 of the content
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots and its policy: keys, indexes
+CLAIMS_PER_UNIT_MAX: Final = 4096  # roots for which one owner claims one unit: daily for ten years
+NEWCOMER_AGE_S: Final = 7 * 86400.0  # keys are free, a week is not: since its first claim here
+NEWCOMERS_DIVISOR: Final = 2  # all newcomers together: this part of the capacity, and of the owners
+ORIGIN_DIVISOR: Final = 4  # one /24 or /48: this part of the capacity, and of the owners
+OWN_ROOM_DIVISOR: Final = 10  # this part of the capacity is left to the node's own owner
+OWNER_DIVISOR: Final = 2  # one owner, unless the operator says otherwise
+OWNERS_MAX: Final = 65_536  # with a claim here: 500 bytes of memory each
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
+OFFERS_PER_ORIGIN_MAX: Final = 64
 OFFERS_PER_PEER_MAX: Final = 8
 OFFERS_ROOM_DIVISOR: Final = 2  # offers cost nothing: half of what is free stays out of reach
+OFFERS_ORIGIN_ROOM_DIVISOR: Final = 4  # and of one origin three quarters
+PROMISE_SLACK_BYTES: Final = 16 * KIB  # a promised unit beside its blocks: pack headers, pages
+RECEIVES_MAX: Final = 8  # units of strangers that come in at once: each may hold FETCH_MEMORY_BYTES
+RECEIVE_WAIT_S: Final = 20.0  # for one of those places, before whoever asked takes it for silence
+PACED_BLOCK_BYTES: Final = 4 * KIB  # that a smaller block counts as in a pace: 4 round trips a s
+RECEIVE_GRACE_S: Final = 5.0  # before the rate of a receive is told by its first bytes
+RECEIVE_FAIR_BYTES_PER_S: Final = 256 * KIB  # slower ones give way to others: 1 GiB in 68 minutes
 PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
 PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
 PROVIDERS_ASKED: Final = 8  # holders that one search of a get dials
@@ -190,3 +204,8 @@ assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
+assert RECEIVE_WAIT_S < REQUEST_TIMEOUT_S, "who waits for a place hears of it before it gives up"
+assert RECEIVE_GRACE_S < RECEIVE_WAIT_S, "slow receives give way while others still wait"
+assert RATE_MIN_BYTES_PER_S < RECEIVE_FAIR_BYTES_PER_S
+assert OFFERS_PER_PEER_MAX < OFFERS_PER_ORIGIN_MAX < OFFERS_OPEN_MAX
+assert OFFERS_ROOM_DIVISOR < OFFERS_ORIGIN_ROOM_DIVISOR

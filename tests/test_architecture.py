@@ -58,9 +58,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.blocks.writing": (("held_packs", "staged_rows"), ("disk_batch",)),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
+        ("charging",),
         ("damage", "memory", "sqlite", "roots", "peers", "sequence", "upgrade"),
         ("pins", "puts", "claims"),
     ),
+    "dhtstore.store.ledger.charging": (("accounts",), ("charged",)),
     "dhtstore.store.files": (
         ("journal", "source", "spans"),
         ("partial",),

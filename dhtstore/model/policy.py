@@ -1,4 +1,4 @@
-"""Policies: what an owner wants for a root; and claims: a policy upon one unit."""
+"""Policies: what an owner wants for a root; claims: a policy upon one unit; and what claims use."""
 
 from __future__ import annotations
 
@@ -58,6 +58,31 @@ class Claim:
     @property
     def ledger_bytes(self) -> int:
         return claim_bytes(self.unit_roots, self.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes are those that claims are charged with: blocks as they are stored, a unit once for
+    each owner and once for each origin that brought it, and rows of the ledger.
+
+    ``owner_bytes`` is that of the owner in question, ``origin_bytes`` of the origin,
+    ``newcomers_bytes`` of all owners that are new here.  ``owners`` have a claim here,
+    ``newcomers`` of them are new, ``origin_newcomers`` of those were first brought by this origin.
+    ``known`` is whether this owner has a claim here, ``new`` whether it counts as a newcomer,
+    ``roots`` for how many other roots it claims the unit in question.  ``used_bytes`` is all that
+    lies on the disk, for the caller to fill in.
+    """
+
+    owner_bytes: int = 0
+    origin_bytes: int = 0
+    newcomers_bytes: int = 0
+    owners: int = 0
+    newcomers: int = 0
+    origin_newcomers: int = 0
+    known: bool = False
+    new: bool = True
+    roots: int = 0
+    used_bytes: int = 0
 
 
 def claim_bytes(unit_roots: Iterable[bytes], policy: Policy) -> int:

@@ -234,5 +234,5 @@ class Node:
         chosen = self.settings
         if not chosen.storage:
             return None
-        owner = self.identity.owner
-        return Admission(chosen.accept, owner, chosen.owners, chosen.owner_quota_bytes)
+        owner, quota_bytes = self.identity.owner, chosen.owner_quota_bytes
+        return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)

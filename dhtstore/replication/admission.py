@@ -1,13 +1,35 @@
-"""Who may use this disk: a pure answer to an offer.  A refusal says why."""
+"""Who may use this disk, and how much of it: a pure answer to an offer.  A refusal says why.
+
+Keys cost nothing, so a quota for each owner bounds nobody.  Where anyone may store (ANYONE), what
+bounds strangers is what costs them something: addresses, since one origin has a share, and time,
+since all owners that are new here have one together.  Where the operator has said whose data is
+taken (OWNERS, NETWORK), there are no shares.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dhtstore.model.contact import Address, subnet
 from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy
-from dhtstore.params import REPLICAS_MAX, UNIT_SIZE_MAX_BYTES, UNIT_SLACK_BYTES
+from dhtstore.model.policy import Policy, Usage
+from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
+    CLAIMS_PER_UNIT_MAX,
+    IDENTITY_DIGEST_MAX_BYTES,
+    NEWCOMERS_DIVISOR,
+    ORIGIN_DIVISOR,
+    OWN_ROOM_DIVISOR,
+    OWNERS_MAX,
+    REPLICAS_MAX,
+    STORED_BLOCK_BYTES,
+    UNIT_STORED_MAX_BYTES,
+)
+
+_BLOCK_STORED_MAX_BYTES = BLOCK_SIZE_MAX_BYTES + STORED_BLOCK_BYTES + 2 * IDENTITY_DIGEST_MAX_BYTES
 
 
 class Accept(StrEnum):
@@ -16,17 +38,38 @@ class Accept(StrEnum):
     MINE = "mine"  # only what my own owner key claims
     OWNERS = "owners"  # only the owners on a list
     NETWORK = "network"  # every owner of this network, up to the whole capacity
-    ANYONE = "anyone"  # every owner, each up to its quota
+    ANYONE = "anyone"  # every owner, within shares
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The rule of one node.  ``owner_quota_bytes`` bounds each foreign owner under ANYONE."""
+    """The rule of one node.  Under ANYONE ``owner_quota_bytes`` bounds each foreign owner, and
+    shares are parts of ``capacity_bytes``."""
 
     accept: Accept
     own_owner: PublicKey
     owners: frozenset[bytes]
     owner_quota_bytes: int
+    capacity_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What somebody wants to store here: a unit of ``blocks`` blocks that takes ``stored_bytes``,
+    and ``row_bytes`` of the ledger.  ``at_home`` is whether ``origin`` is our own site.  The policy
+    is None while only an offer is known."""
+
+    owner: PublicKey
+    origin: str
+    stored_bytes: int
+    blocks: int
+    row_bytes: int
+    at_home: bool = False
+    policy: Policy | None = None
+
+    @property
+    def charged_bytes(self) -> int:
+        return self.stored_bytes + self.row_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +82,108 @@ class Refusal:
 
 def judge(
     rule: Admission,
-    policy: Policy,
-    size_bytes: int,
-    owner_used_bytes: int,
+    asked: Demand,
+    usage: Usage,
     *,
     now_unix_s: float,
-    newest: Policy | None,
+    newest: Policy | None = None,
 ) -> Refusal | None:
-    """None to accept.  ``newest`` is the newest policy known of that (owner, root), if any;
-    ``owner_used_bytes`` what that owner's claims hold here already."""
-    if not 0 <= size_bytes <= UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES:
-        return Refusal("size", f"a unit of {size_bytes} bytes is larger than units may be")
+    """None to accept.  ``usage`` is what is kept and promised here without what is asked;
+    ``newest`` the newest policy known of that (owner, root), if any."""
+    return (
+        _judge_size(asked)
+        or _judge_policy(asked, now_unix_s, newest)
+        or _judge_owner(rule, asked, usage)
+    )
+
+
+def _judge_size(asked: Demand) -> Refusal | None:
+    stored_bytes, blocks = asked.stored_bytes, asked.blocks
+    if not 0 < stored_bytes <= UNIT_STORED_MAX_BYTES:
+        return Refusal("size", f"no unit takes {stored_bytes} bytes on disk")
+    least_bytes, most_bytes = blocks * STORED_BLOCK_BYTES, blocks * _BLOCK_STORED_MAX_BYTES
+    if not 0 < least_bytes <= stored_bytes <= most_bytes:
+        return Refusal("size", f"{blocks} blocks do not take {stored_bytes} bytes on disk")
+    return None
+
+
+def _judge_policy(asked: Demand, now_unix_s: float, newest: Policy | None) -> Refusal | None:
+    policy = asked.policy
+    if policy is None:
+        return None
+    if policy.owner != asked.owner:
+        return Refusal("policy", "the policy is another owner's than the offer")
     if not 0 < policy.replicas <= REPLICAS_MAX:
         return Refusal("policy", f"{policy.replicas} replicas is outside 1 to {REPLICAS_MAX}")
     if not policy.active(now_unix_s) or (newest and policy.sequence < newest.sequence):
         return Refusal("policy", "the policy is removed, expired or older than one known here")
-    return _judge_owner(rule, PublicKey(policy.owner), size_bytes + owner_used_bytes)
+    return None
 
 
-def _judge_owner(rule: Admission, owner: PublicKey, total_bytes: int) -> Refusal | None:
-    if owner == rule.own_owner or rule.accept is Accept.NETWORK:
+def _judge_owner(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
+    if asked.owner == rule.own_owner:
         return None
     if rule.accept is Accept.MINE:
         return Refusal("owner", "this node holds only its own owner's data")
-    if rule.accept is Accept.OWNERS:
-        if owner in rule.owners:
-            return None
+    if rule.accept is Accept.OWNERS and asked.owner not in rule.owners:
         return Refusal("owner", "this owner is not on this node's list")
-    if total_bytes > rule.owner_quota_bytes:
+    if usage.roots >= CLAIMS_PER_UNIT_MAX:
+        return Refusal("claims", "this owner claims this unit for too many roots")
+    if rule.accept is not Accept.ANYONE:
+        return _judge_room(rule, asked, usage, own_bytes=0)
+    return (
+        _judge_shares(rule, asked, usage)
+        or _judge_newcomer(rule, asked, usage)
+        or _judge_room(rule, asked, usage, own_bytes=rule.capacity_bytes // OWN_ROOM_DIVISOR)
+    )
+
+
+def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
+    """Of this owner and of its origin."""
+    more_bytes, capacity_bytes = asked.charged_bytes, rule.capacity_bytes
+    if usage.owner_bytes + more_bytes > rule.owner_quota_bytes:
         quota = rule.owner_quota_bytes
         return Refusal("quota", f"this owner's quota of {quota} bytes here would be exceeded")
+    if not asked.at_home and (usage.origin_bytes + more_bytes) * ORIGIN_DIVISOR > capacity_bytes:
+        return Refusal("origin", "the share of the network this comes from is used up here")
     return None
+
+
+def _judge_room(rule: Admission, asked: Demand, usage: Usage, own_bytes: int) -> Refusal | None:
+    """The store sees to its blocks; rows of the ledger lie outside of it, and count here.
+    ``own_bytes`` are left to the node's own owner."""
+    total_bytes = usage.used_bytes + asked.charged_bytes
+    if total_bytes <= rule.capacity_bytes - own_bytes:
+        return None
+    left = "is for this node's own owner" if own_bytes else "does not suffice"
+    return Refusal("room", f"no room for {asked.charged_bytes} bytes: what is left here {left}")
+
+
+def _judge_newcomer(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
+    if not usage.new:
+        return None
+    total_bytes = usage.newcomers_bytes + asked.charged_bytes
+    if total_bytes * NEWCOMERS_DIVISOR > rule.capacity_bytes:
+        return Refusal("newcomer", "the share of owners that are new here is used up")
+    if usage.known:
+        return None
+    crowded = not asked.at_home and usage.origin_newcomers >= OWNERS_MAX // ORIGIN_DIVISOR
+    if crowded or usage.newcomers >= OWNERS_MAX // NEWCOMERS_DIVISOR or usage.owners >= OWNERS_MAX:
+        return Refusal("newcomer", "too many owners are new here")
+    return None
+
+
+def is_at_home(remote: Address, own: Iterable[Address]) -> bool:
+    """Whether ``remote`` is of our own site, which has no share: a subnet that we have an address
+    in, loopback, and private addresses where we have one.  Whoever shares our roof needs no disk
+    to harm us (``dht/core/crowds.py`` holds the same)."""
+    ip = ipaddress.ip_address(remote.host)
+    if ip.is_loopback:
+        return True
+    addresses = tuple(own)
+    here = subnet(remote) in {subnet(address) for address in addresses}
+    return here or (ip.is_private and any(_is_private(each.host) for each in addresses))
+
+
+def _is_private(host: str) -> bool:
+    return ipaddress.ip_address(host).is_private

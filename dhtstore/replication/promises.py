@@ -2,67 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy, claim_bytes
-from dhtstore.model.unit import Unit
+from dhtstore.model.identity import DhtKey, PublicKey
+from dhtstore.model.policy import Usage
 from dhtstore.params import (
-    BLOCK_SIZE_MAX_BYTES,
+    CLAIM_ROW_BYTES,
     OFFERS_OPEN_MAX,
+    OFFERS_ORIGIN_ROOM_DIVISOR,
+    OFFERS_PER_ORIGIN_MAX,
     OFFERS_PER_PEER_MAX,
     OFFERS_ROOM_DIVISOR,
-    UNIT_OVERHEAD_DIVISOR,
+    POLICY_MAX_BYTES,
+    PROMISE_SLACK_BYTES,
 )
-from dhtstore.replication.admission import Refusal
+from dhtstore.replication.admission import Demand, Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """An offer that was accepted: ``peer`` made it, and may have the unit fetched from it."""
+    """An offer that was accepted: ``peer`` made it from ``origin`` for ``owner``, and may have the
+    unit behind ``key`` fetched from it.  ``new`` is whether the owner is a newcomer here,
+    ``at_home`` whether the origin is our own site, ``own`` whether the owner is this node's own:
+    then it takes no place of others."""
 
     peer: PublicKey
-    unit: Unit
-    policy: Policy
-
-    @property
-    def claim(self) -> tuple[bytes, bytes]:
-        """The unit and the root that it will be claimed for."""
-        return self.unit.name, self.policy.root
+    origin: str
+    owner: PublicKey
+    key: DhtKey
+    stored_bytes: int
+    blocks: int
+    new: bool = True
+    at_home: bool = False
+    own: bool = False
 
     @property
     def row_bytes(self) -> int:
-        """What its claim will take in the ledger, at most."""
-        return claim_bytes((root.raw for root in self.unit.roots), self.policy)
+        """What its claim takes in the ledger, but for the names of its roots, which only its
+        Replicate tells: ``judge`` counts them then."""
+        return CLAIM_ROW_BYTES + 2 * POLICY_MAX_BYTES
 
     @property
     def room_bytes(self) -> int:
-        """The content, its interior blocks, the store's own overhead and the claim."""
-        overhead_bytes = self.unit.size_bytes // UNIT_OVERHEAD_DIVISOR + BLOCK_SIZE_MAX_BYTES
-        return self.unit.size_bytes + overhead_bytes + self.row_bytes
+        """The blocks as they are stored, the claim, and what packs and pages add to a unit."""
+        return self.stored_bytes + self.row_bytes + PROMISE_SLACK_BYTES
+
+    @property
+    def demand(self) -> Demand:
+        """What was offered, to be judged."""
+        return Demand(
+            self.owner, self.origin, self.stored_bytes, self.blocks, self.row_bytes, self.at_home
+        )
 
 
-def promised_bytes(promises: Iterable[Promise], owner: bytes, *, but: tuple[bytes, bytes]) -> int:
-    """What is promised to one owner: the content of each unit once, and the rows of the claims.
-    ``but`` (unit, root) leaves that claim and the content of its unit out."""
-    own = [each for each in promises if each.policy.owner == owner]
-    units = {each.unit.name: each.unit.size_bytes for each in own if each.unit.name != but[0]}
-    rows = [each.row_bytes for each in own if each.claim != but]
-    return sum(units.values()) + sum(rows)
+def with_promised(usage: Usage, promises: Iterable[Promise], one: Promise) -> Usage:
+    """``usage`` and what is promised beside ``one``: a share must not be split over many offers.
+    What is promised to an owner of one unit counts once, and not where ``one`` is of that unit."""
+    unit = (one.owner, one.key)
+    others = [each for each in promises if (each.owner, each.key) != unit]
+    of_owner = (each for each in others if each.owner == one.owner)
+    of_origin = (each for each in others if each.origin == one.origin)
+    of_new = (each for each in others if each.new)
+    return replace(
+        usage,
+        owner_bytes=usage.owner_bytes + _charged_bytes(of_owner),
+        origin_bytes=usage.origin_bytes + _charged_bytes(of_origin),
+        newcomers_bytes=usage.newcomers_bytes + _charged_bytes(of_new),
+    )
 
 
-def too_many(waiting: Collection[Promise], peer: PublicKey) -> Refusal | None:
-    """Whether ``peer`` must wait until some of the offers that wait to be used are."""
-    of_peer = sum(promise.peer == peer for promise in waiting)
-    if len(waiting) >= OFFERS_OPEN_MAX or of_peer >= OFFERS_PER_PEER_MAX:
+def _charged_bytes(promises: Iterable[Promise]) -> int:
+    units: dict[tuple[PublicKey, DhtKey], int] = {}
+    for each in promises:
+        unit, charged_bytes = (each.owner, each.key), each.demand.charged_bytes
+        units[unit] = max(charged_bytes, units.get(unit, 0))
+    return sum(units.values())
+
+
+def too_many(promises: Collection[Promise], one: Promise) -> Refusal | None:
+    """Whether whoever offers ``one`` must wait until some of its promises are kept or over.  Our
+    own work is not counted and always finds a place."""
+    if one.own:
+        return None
+    others = [each for each in promises if not each.own]
+    of_peer = sum(each.peer == one.peer for each in others)
+    of_origin = 0 if one.at_home else sum(each.origin == one.origin for each in others)
+    if of_peer >= OFFERS_PER_PEER_MAX or of_origin >= OFFERS_PER_ORIGIN_MAX:
+        return Refusal("busy", "too many offers of yours are open here")
+    if len(others) >= OFFERS_OPEN_MAX:
         return Refusal("busy", "too many offers are open here")
     return None
 
 
-def too_much(reserved_bytes: int, free_bytes: int) -> Refusal | None:
-    """Whether offers reserve more than their share of what is free, their own room included:
-    strangers must leave room for the owner's own puts."""
+def too_much(promises: Iterable[Promise], one: Promise, free_bytes: int) -> Refusal | None:
+    """Whether with ``one``, which is not among ``promises``, offers would reserve more than their
+    share of ``free_bytes``, in which nothing of them is counted: strangers must leave room for the
+    owner's own puts, and one origin for others."""
+    if one.own:
+        return None
+    reserved_bytes = of_origin_bytes = one.room_bytes
+    for each in promises:
+        reserved_bytes += each.room_bytes
+        of_origin_bytes += each.room_bytes if each.origin == one.origin else 0
     if reserved_bytes * OFFERS_ROOM_DIVISOR > free_bytes:
         return Refusal("room", "too much of the room that is left here is reserved")
+    if not one.at_home and of_origin_bytes * OFFERS_ORIGIN_ROOM_DIVISOR > free_bytes:
+        return Refusal("room", "the network this comes from has reserved too much here")
     return None
+
+
+def crowd(promises: Iterable[Promise]) -> Mapping[str, int]:
+    """How many each origin has, without our own work."""
+    return Counter(each.origin for each in promises if not each.own)

@@ -7,30 +7,45 @@ the offering node over the same connection -> claim kept -> Held(receipt, provid
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
-from dhtstore.model.policy import Policy
+from dhtstore.model.contact import subnet
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import acknowledge, claim_on
-from dhtstore.node.copies.open_offers import OpenOffer, OpenOffers
+from dhtstore.node.copies.open_offers import OpenOffers, Receiving
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
-from dhtstore.replication.admission import Admission, Refusal, judge
-from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much
+from dhtstore.params import (
+    KIB,
+    PROGRESS_EVERY_BYTES,
+    PROGRESS_EVERY_S,
+    RESERVATION_TTL_S,
+)
+from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
+from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.trace import Tracer
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate, Replicating
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Promise):
+    """With what the offer names: its Replicate says no more than its number."""
+
+    unit: Unit = field(kw_only=True)
+    policy: Policy = field(kw_only=True)
 
 
 @dataclass(slots=True)
@@ -59,12 +74,14 @@ class Holder:
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         policy = unpack(Policy, offer.policy)
-        promise = Promise(link.public_key, _unit_of(offer), policy)
+        promise = _promise(self, link, _unit_of(offer), policy)
         Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
         self.identity.check(policy)
         async with self.deciding:  # offers that come together must count each other
-            _refuse(too_many(self.offers.waiting, link.public_key))
-            await self._judge(promise, promise.unit.size_bytes)
+            self.offers.make_way(promise)
+            _refuse(too_many(self.offers.promises, promise))
+            asked = replace(promise.demand, policy=policy)
+            promise = replace(promise, new=await self._judge(promise, asked))
             room = await self._reserve(promise)
             reservation = self.offers.open(link, promise, room)
         await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
@@ -73,29 +90,23 @@ class Holder:
         self.offers.release(link, message.reservation)
         await reply(Released())
 
-    async def _judge(self, promise: Promise, size_bytes: int) -> None:
-        """Raises PeerRefused unless the rule of this node allows so much for that owner."""
+    async def _judge(self, promise: Offered, asked: Demand) -> bool:
+        """Raises PeerRefused unless the rule of this node allows what is asked; whether its owner
+        is a newcomer."""
         if self.rule is None:
             raise PeerRefused("client", "this node gives no storage")
-        newest, held_bytes = await self.disk.blocking.run(self._known, promise)
-        owner = promise.policy.owner
-        coming_bytes = promised_bytes(self.offers.promises, owner, but=promise.claim)
-        refusal = judge(
-            self.rule,
-            promise.policy,
-            size_bytes,
-            held_bytes + coming_bytes + promise.row_bytes,
-            now_unix_s=self.identity.now_unix_s(),
-            newest=newest,
-        )
-        _refuse(refusal)
+        claims, now_unix_s = self.ledger.claims, self.identity.now_unix_s()
+        unit, owner, root = promise.unit.name, promise.owner, promise.policy.root
 
-    def _known(self, promise: Promise) -> tuple[Policy | None, int]:
-        """The newest policy here of that owner and root, and what is held for that owner beside
-        what is promised."""
-        claims, owner = self.ledger.claims, promise.policy.owner
-        held_bytes = claims.held_bytes(owner, but=promise.claim)
-        return claims.policy(owner, promise.policy.root), held_bytes
+        def known() -> tuple[Policy | None, Usage, int]:
+            usage = claims.usage(owner, promise.origin, now_unix_s, but=(unit, root))
+            return claims.policy(owner, root), usage, claims.ledger_bytes()
+
+        newest, usage, ledger_bytes = await self.disk.blocking.run(known)
+        used_bytes = self.disk.store.used_bytes + ledger_bytes
+        usage = with_promised(replace(usage, used_bytes=used_bytes), self.offers.promises, promise)
+        _refuse(judge(self.rule, asked, usage, now_unix_s=now_unix_s, newest=newest))
+        return usage.new
 
     async def _reserve(self, promise: Promise) -> Reservation:
         """Set room aside, also for the claim; raises PeerRefused."""
@@ -113,9 +124,10 @@ class Holder:
         store = self.disk.store
         if store.capacity_bytes is None:
             return
-        reserved_bytes = sum(each.room_bytes for each in (*self.offers.promises, promise))
+        promises = self.offers.promises
+        reserved_bytes = sum(each.room_bytes for each in (*promises, promise))
         free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + reserved_bytes
-        _refuse(too_much(reserved_bytes, free_bytes))
+        _refuse(too_much(promises, promise, free_bytes))
 
     async def _set_aside(self, size_bytes: int) -> Reservation:
         rooms: list[Reservation] = []
@@ -136,10 +148,15 @@ class Holder:
     # --- copies -----------------------------------------------------------------------------
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
-        with self.offers.receiving(link, message.reservation) as offer:
-            walk = await self._receive(offer, reply)
-            await self._judge(offer.promise, walk.size_bytes)  # what it really is
-            claim = claim_on(walk, offer.promise.policy)
+        async with self.offers.receiving(link, message.reservation) as receiving:
+            promise = receiving.promise
+            assert isinstance(promise, Offered)
+            walk = await self._receive(receiving, promise.unit, reply)
+            receiving.complete()
+            claim = claim_on(walk, promise.policy, promise.origin)
+            await self._judge(promise, _asked(promise, claim))  # what it really is
+            begun_unix_s = None if promise.own else self.identity.now_unix_s()
+            await self.disk.blocking.run(self.ledger.claims.begin, claim, begun_unix_s)
             copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
         self.tracer("hold.held", unit=claim.unit.hex(), size=claim.size_bytes)
         await reply(
@@ -150,24 +167,54 @@ class Holder:
             )
         )
 
-    async def _receive(self, offer: OpenOffer, reply: Reply) -> UnitWalk:
+    async def _receive(self, receiving: Receiving, unit: Unit, reply: Reply) -> UnitWalk:
         """Fetch the unit, telling the uploader now and then that we are at it."""
-        told = _Told(reply, self.clock)
-        unit, room = offer.promise.unit, offer.room
-        async with FetchSession(self.disk, FixedHolders([offer.link])) as session:
-            return await receive_unit(session, unit, room=room, progress=told.progress)
+        told = _Told(reply, self.clock, receiving)
+        async with FetchSession(self.disk, FixedHolders([receiving.link])) as session:
+            return await receive_unit(session, unit, room=receiving.room, progress=told.progress)
+
+
+def _asked(promise: Promise, claim: Claim) -> Demand:
+    return Demand(
+        promise.owner,
+        promise.origin,
+        claim.charged_bytes,
+        claim.blocks,
+        claim.ledger_bytes,
+        promise.at_home,
+        claim.policy,
+    )
+
+
+def _promise(holder: Holder, link: Link, unit: Unit, policy: Policy) -> Offered:
+    owner = PublicKey(policy.owner)
+    return Offered(
+        peer=link.public_key,
+        origin=subnet(link.remote),
+        owner=owner,
+        key=unit.key,
+        stored_bytes=65 * unit.size_bytes // 64 + 2 * KIB + 160 * len(unit.roots),
+        blocks=8 + len(unit.roots) + unit.size_bytes // (4 * KIB),
+        at_home=is_at_home(link.remote, holder.identity.addresses()),
+        own=holder.rule is not None and owner == holder.rule.own_owner,
+        unit=unit,
+        policy=policy,
+    )
 
 
 class _Told:
     """Sends Replicating when enough has come, or some of it slowly: an uploader takes silence for
     an end.  Never queues a second one behind a first."""
 
-    def __init__(self, reply: Reply, clock: Clock) -> None:
-        self._reply, self._clock = reply, clock
+    def __init__(self, reply: Reply, clock: Clock, receiving: Receiving) -> None:
+        self._reply, self._clock, self._receiving = reply, clock, receiving
         self._told_bytes, self._told_s = 0, clock.monotonic_s()
+        self._done_bytes = 0
         self._sending: asyncio.Future[None] | None = None
 
     def progress(self, done_bytes: int) -> None:
+        self._receiving.delivered(done_bytes - self._done_bytes, 1)
+        self._done_bytes = done_bytes
         waiting = self._sending is not None and not self._sending.done()
         now = self._clock.monotonic_s()
         much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES

@@ -1,31 +1,36 @@
 """Claims: for whom this node keeps a unit, and how many copies of it they want.
 
 The newest policy of each (owner, root) stands once, apart from the claims, so that one newer
-policy changes every claim under it.
+policy changes every claim under it.  A claim whose blocks are not all here yet is pending: it is
+charged, and nothing else.  What each owner is charged with for each unit stands beside the claims
+and is written with them, so that no cost grows with the claims that there are.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
-from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.policy import Claim, Policy, Usage
+from dhtstore.store.ledger.charging.charged import Charged
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import (
+    claim_key,
     decode_claim,
     decode_signed,
     encode_claim,
     part,
+    pending_key,
     sound,
 )
 from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
 from dhtstore.trace import Tracer, no_trace
 
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
+_LOOKED_AT_ROWS: Final = 8  # at once, for an active claim on one unit: mostly the first is
 
 
 class Claims:
@@ -36,41 +41,64 @@ class Claims:
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
-        self._held: Counter[bytes] | None = None  # bytes per owner, once somebody asked
-        self._ledger_bytes = 0
+        self._charged = Charged(table, tracer)
         self._kept_count: KeptCount | None = None  # once somebody asked
         self._changes = 0
         self._lock = threading.RLock()
 
-    def put(self, claim: Claim) -> bool:
-        """Record the claim.  False if a newer policy of its (owner, root) was known, which
-        stays in force."""
-        owner = claim.policy.owner
+    # --- changes ----------------------------------------------------------------------------
+
+    def begin(self, claim: Claim, now_unix_s: float | None) -> None:
+        """Write a claim down whose blocks are about to be committed: it is pending until ``put``
+        or ``drop_pending``, also across a crash.  An owner without any claim here is a newcomer
+        from ``now_unix_s`` on; never with None, which is for the node's own owner."""
+        key = pending_key(claim)
         with self._lock:
-            rows, claims = self._owner_rows(claim.unit, owner), self._counted(claim.unit)
-            newest = self._write(claim)
-            self._count(owner, rows, self._owner_rows(claim.unit, owner))
+            self._charged.replace(claim, [key], [(key, encode_claim(claim))], now_unix_s)
+
+    def drop_pending(self, claim: Claim) -> None:
+        """Its blocks did not come to stay.  A claim that was put before stays."""
+        with self._lock:
+            self._charged.remove(claim, pending_key(claim))
+
+    def pending(self) -> list[Claim]:
+        """What was begun and neither put nor dropped."""
+        return list(self._rows(b"pending/"))
+
+    def put(self, claim: Claim) -> bool:
+        """Record the claim, pending or not.  False if a newer policy of its (owner, root) was
+        known, which stays in force."""
+        with self._lock:
+            count = self._kept_count
+            kept = count is not None and self._any_active(claim.unit, count.since_unix_s)
+            newest, effective = self._write(claim)
             if self._kept_count is not None:
-                self._kept_count.replace(claims, self._counted(claim.unit))
+                self._kept_count.add([effective], kept=kept)
         return newest
 
-    def _counted(self, unit: bytes) -> list[Claim]:
-        """The claims on a unit, where somebody counts them."""
-        return [] if self._kept_count is None else self.for_unit(unit)
-
-    def _write(self, claim: Claim) -> bool:
-        policy = claim.policy
-        key = b"claim/" + part(claim.unit) + part(policy.owner) + policy.root
+    def _write(self, claim: Claim) -> tuple[bool, Policy]:
+        policy, key = claim.policy, claim_key(claim)
         known = self.policy(policy.owner, policy.root)
         newest = known is None or known.sequence <= policy.sequence
         puts = [(key, encode_claim(claim))]
         if newest:
             puts.append((_policy_key(policy.owner, policy.root), policy.packed))
-        self._table.write(puts)
+        self._charged.replace(claim, [key, pending_key(claim)], puts, None)
         self._changes += 1
         if known is not None and newest and ends_unix_s(known) != ends_unix_s(policy):
             self._kept_count = None  # other units than this one may be kept or not from now on
-        return newest
+        return newest, policy if newest or known is None else known
+
+    def _any_active(self, unit: bytes, now_unix_s: float) -> bool:
+        """As ``keeps``, by few rows at a time: the first is active, as a rule."""
+        return any(claim.policy.active(now_unix_s) for claim in self._few_by_few(unit))
+
+    def _few_by_few(self, unit: bytes) -> Iterator[Claim]:
+        prefix = b"claim/" + part(unit)
+        page = self._table.scan(prefix, limit=_LOOKED_AT_ROWS)
+        while page:
+            yield from self._with_newest(self._sound(page))
+            page = self._table.scan(prefix, after=page[-1][0], limit=_LOOKED_AT_ROWS)
 
     def update(self, policy: Policy) -> bool:
         """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
@@ -95,7 +123,7 @@ class Claims:
 
     def keeps(self, unit: bytes, now_unix_s: float) -> bool:
         """Whether any claim on the unit is active."""
-        return any(claim.policy.active(now_unix_s) for claim in self.for_unit(unit))
+        return self._any_active(unit, now_unix_s)
 
     def units_kept(self, now_unix_s: float) -> Iterator[Claim]:
         """For each unit with an active claim, by length and bytes of its name, the claim that
@@ -113,74 +141,59 @@ class Claims:
         if count is None or not count.holds(now_unix_s):
             count = KeptCount(now_unix_s)
             for _, claims in groupby(self._claims(b"claim/"), _unit):
-                count.replace((), list(claims))
+                count.add(claim.policy for claim in claims)
             with self._lock:
                 if changes == self._changes:
                     self._kept_count = count
         return count.units
 
-    def held_bytes(self, owner: bytes, *, but: tuple[bytes, bytes] | None = None) -> int:
-        """What is kept for one owner: the content of each unit once, and each of its claims'
-        own row.  ``but`` (unit, root) leaves that claim and the content of its unit out."""
+    def usage(
+        self,
+        owner: bytes,
+        origin: str,
+        now_unix_s: float,
+        *,
+        but: tuple[bytes, bytes] | None = None,
+    ) -> Usage:
+        """What claims, pending ones too, make this node keep for one owner and by one origin.
+        ``but`` (unit, root) leaves that claim and the content of its unit out: what is asked for
+        that is judged as a whole."""
         with self._lock:
-            held_bytes = self._held_by_owner()[owner]
-            if but is None:
-                return held_bytes
-            rows = self._owner_rows(but[0], owner)
-        again = [row for row in rows if row.policy.root == but[1]]
-        return held_bytes - _content_bytes(rows) - _rows_bytes(again)
+            return self._charged.usage(owner, origin, now_unix_s, but)
 
     def ledger_bytes(self) -> int:
         """What the rows of all claims take beside the blocks."""
         with self._lock:
-            self._held_by_owner()
-            return self._ledger_bytes
-
-    def _held_by_owner(self) -> Counter[bytes]:
-        """Counted from all claims once, and kept up from then on."""
-        if self._held is None:
-            held: Counter[bytes] = Counter()
-            self._ledger_bytes = 0
-            for (_, owner), group in groupby(self._rows(b"claim/"), _unit_and_owner):
-                rows = list(group)
-                held[owner] += _bytes_of(rows)
-                self._ledger_bytes += _rows_bytes(rows)
-            self._held = held
-        return self._held
+            return self._charged.ledger_bytes
 
     def forget(self, unit: bytes) -> None:
-        """Drop the claims on a unit that is no longer held.  Policies stay, so that an older
-        one cannot come back."""
-        prefix = b"claim/" + part(unit)
+        """Drop the claims on a unit that is no longer held, not those that are pending.  Policies
+        stay, so that an older one cannot come back."""
         with self._lock:
-            claims = self._counted(unit)
-            rows = list(self._rows(prefix))
-            self._table.write([], [key for key, _ in scan_all(self._table, prefix)])
-            for (_, owner), group in groupby(rows, _unit_and_owner):
-                self._count(owner, list(group), [])
-            if self._kept_count is not None:
-                self._kept_count.replace(claims, [])
+            count = self._kept_count
+            if count is not None and self._any_active(unit, count.since_unix_s):
+                count.units -= 1
+            self._charged.forget(unit)
             self._changes += 1
 
-    def _count(self, owner: bytes, before: list[Claim], after: list[Claim]) -> None:
-        """One owner's claims on one unit changed from one to the other."""
-        if self._held is not None:
-            self._held[owner] += _bytes_of(after) - _bytes_of(before)
-            self._ledger_bytes += _rows_bytes(after) - _rows_bytes(before)
-
-    def _owner_rows(self, unit: bytes, owner: bytes) -> list[Claim]:
-        return list(self._rows(b"claim/" + part(unit) + part(owner)))
+    # --- rows -------------------------------------------------------------------------------
 
     def _rows(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order: those of one unit and owner are neighbours."""
-        for key, value in scan_all(self._table, prefix):
+        return self._sound(scan_all(self._table, prefix))
+
+    def _sound(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[Claim]:
+        for key, value in rows:
             if (claim := sound(decode_claim, key, value, self._tracer)) is not None:
                 yield claim
 
     def _claims(self, prefix: bytes) -> Iterator[Claim]:
         """Claims in key order, each with its newest policy; those of one unit are neighbours."""
+        return self._with_newest(self._rows(prefix))
+
+    def _with_newest(self, claims: Iterable[Claim]) -> Iterator[Claim]:
         newest: dict[bytes, Policy] = {}
-        for claim in self._rows(prefix):
+        for claim in claims:
             owner, root = claim.policy.owner, claim.policy.root
             key = _policy_key(owner, root)
             if key not in newest:
@@ -200,20 +213,3 @@ def _policy_key(owner: bytes, root: bytes) -> bytes:
 
 def _unit(claim: Claim) -> bytes:
     return claim.unit
-
-
-def _unit_and_owner(claim: Claim) -> tuple[bytes, bytes]:
-    return claim.unit, claim.policy.owner
-
-
-def _content_bytes(rows: Iterable[Claim]) -> int:
-    """Of one unit, however many claim it; a spine and a subtree may bear one name."""
-    return max((row.size_bytes for row in rows), default=0)
-
-
-def _rows_bytes(rows: Iterable[Claim]) -> int:
-    return sum(row.ledger_bytes for row in rows)
-
-
-def _bytes_of(rows: list[Claim]) -> int:
-    return _content_bytes(rows) + _rows_bytes(rows)

@@ -5,7 +5,7 @@ signature."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -84,6 +84,39 @@ def encode_claim(claim: Claim) -> bytes:
         claim.origin,
     )
     return encode(row)
+
+
+class Charge(NamedTuple):
+    """What one origin brought of a unit that one owner claims: ``charged_bytes`` is the largest
+    charge of its claims, pending ones included, ``rows_bytes`` what all of them take here."""
+
+    origin: str
+    charged_bytes: int
+    claims: int
+    rows_bytes: int
+
+
+Charges = tuple[Charge, ...]
+
+
+class Acquaintance(NamedTuple):
+    """When an owner's first claim came here, and from which origin."""
+
+    since_unix_s: float
+    origin: str
+
+
+def group_key(claim: Claim) -> bytes:
+    """Of all that one owner claims of one unit, behind whatever stands before it."""
+    return part(claim.unit) + part(claim.policy.owner)
+
+
+def claim_key(claim: Claim) -> bytes:
+    return b"claim/" + group_key(claim) + claim.policy.root
+
+
+def pending_key(claim: Claim) -> bytes:
+    return b"pending/" + group_key(claim) + claim.policy.root
 
 
 def decode_claim(raw: bytes) -> Claim:

@@ -103,7 +103,7 @@ class Directory:
 
 
 def rule_of(peer: Peer, accept: Accept = Accept.NETWORK, quota_bytes: int = 0) -> Admission:
-    return Admission(accept, peer.crypto.owner.public_key, frozenset(), quota_bytes)
+    return Admission(accept, peer.crypto.owner.public_key, frozenset(), quota_bytes, GIB)
 
 
 def new_ledger() -> Ledger:

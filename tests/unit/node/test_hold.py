@@ -21,7 +21,6 @@ from dhtstore.node.copies.hold import Holder
 from dhtstore.node.links.link import Link
 from dhtstore.params import KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
-from dhtstore.replication.promises import Promise
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 from tests.unit.node.copies_world import (
@@ -119,7 +118,7 @@ def test_what_the_rule_does_not_allow_is_refused_also_for_what_is_promised_alrea
         both = await pair(world)
         both.holder.rule = rule_of(both.peer, Accept.MINE)
         assert await both.declined(both.offer) == "owner"
-        both.holder.rule = rule_of(both.peer, Accept.ANYONE, len(CONTENT) + 10 * KIB)
+        both.holder.rule = rule_of(both.peer, Accept.ANYONE, len(CONTENT) + 64 * KIB)
         await both.accepted()
         other = both.uploader.hold(b"other bytes" * MIB)
         unit = only_unit(both.uploader, other)
@@ -136,7 +135,7 @@ def test_a_unit_that_turns_out_larger_than_it_was_offered_is_not_signed_for() ->
         smaller = Unit.of(both.unit.roots, 0)
         offer = offer_of(smaller, policy_of(both.uploader, both.root))
         reservation = await both.accepted(offer)
-        assert await both.declined(Replicate(reservation=reservation)) == "quota"
+        assert await both.declined(Replicate(reservation=reservation)) == "no-room"
         assert both.holder.ledger.claims.count_kept(0) == 0
         assert both.holder.offers.promises == []
 
@@ -247,7 +246,10 @@ def test_one_peer_may_have_so_many_offers_open_and_no_more() -> None:
 def test_offers_may_not_reserve_all_that_is_left() -> None:
     async def scene(world: World) -> None:
         both = await pair(world)
-        room_bytes = Promise(both.link.public_key, both.unit, both.policy).room_bytes
+        number = await both.accepted()
+        [promise] = both.holder.offers.promises
+        await both.link.request(Release(reservation=number), Released)
+        room_bytes = promise.room_bytes
         both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes - 1), both.peer.blocking)
         assert await both.declined(both.offer) == "room"
         both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes), both.peer.blocking)

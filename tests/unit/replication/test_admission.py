@@ -9,32 +9,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as change
 
+from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy
-from dhtstore.params import GIB, REPLICAS_MAX, UNIT_SIZE_MAX_BYTES, UNIT_SLACK_BYTES
-from dhtstore.replication.admission import Accept, Admission, Refusal, judge
+from dhtstore.model.policy import Policy, Usage
+from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
+    CLAIMS_PER_UNIT_MAX,
+    GIB,
+    OWNERS_MAX,
+    REPLICAS_MAX,
+    STORED_BLOCK_BYTES,
+    UNIT_STORED_MAX_BYTES,
+)
+from dhtstore.replication.admission import (
+    Accept,
+    Admission,
+    Demand,
+    Refusal,
+    is_at_home,
+    judge,
+)
 
 NOW_UNIX_S = 1_000_000.0
 OWN, FRIEND, STRANGER = (PublicKey(name * 32) for name in (b"o", b"f", b"s"))
-RULE = Admission(Accept.ANYONE, OWN, frozenset([FRIEND]), owner_quota_bytes=1000)
+RULE = Admission(Accept.ANYONE, OWN, frozenset([FRIEND]), 100_000, capacity_bytes=200_000)
 POLICY = Policy(STRANGER, b"root", sequence=7, replicas=3, expires=0, removed=False)
-UNIT_LIMIT_BYTES = UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES
+ASKED = Demand(STRANGER, "192.0.2.0/24", 900, blocks=1, row_bytes=100, policy=POLICY)
+KNOWN = Usage(owners=1, known=True, new=False)
+FULL = Usage(GIB, GIB, GIB, OWNERS_MAX, OWNERS_MAX, used_bytes=GIB)
 
 
 def judged(
-    accept: Accept,
-    policy: Policy = POLICY,
-    size: int = 10,
-    used: int = 0,
+    accept: Accept = Accept.ANYONE,
+    asked: Demand = ASKED,
+    usage: Usage = KNOWN,
     known: int | None = None,
 ) -> Refusal | None:
-    rule = replace(RULE, accept=accept)
-    newest = None if known is None else change(policy, sequence=known)
-    return judge(rule, policy, size, used, now_unix_s=NOW_UNIX_S, newest=newest)
+    newest = None if known is None else change(POLICY, sequence=known)
+    return judge(replace(RULE, accept=accept), asked, usage, now_unix_s=NOW_UNIX_S, newest=newest)
 
 
 def code(refusal: Refusal | None) -> str:
     return refusal.code if refusal else ""
+
+
+def of(owner: PublicKey, asked: Demand = ASKED) -> Demand:
+    return replace(asked, owner=owner, policy=change(POLICY, owner=owner))
 
 
 @pytest.mark.parametrize(
@@ -49,40 +69,99 @@ def code(refusal: Refusal | None) -> str:
 def test_each_rule_for_each_kind_of_owner(
     accept: Accept, own: str, friend: str, stranger: str
 ) -> None:
-    owners = (OWN, FRIEND, STRANGER)
-    found = tuple(code(judged(accept, change(POLICY, owner=owner))) for owner in owners)
+    found = tuple(code(judged(accept, of(owner))) for owner in (OWN, FRIEND, STRANGER))
     assert found == (own, friend, stranger)
 
 
-@pytest.mark.parametrize(
-    ("used", "size", "expected"),
-    [(0, 1000, ""), (0, 1001, "quota"), (990, 10, ""), (990, 11, "quota"), (1000, 0, "")],
-)
-def test_the_quota_counts_what_is_held_already(used: int, size: int, expected: str) -> None:
-    assert code(judged(Accept.ANYONE, size=size, used=used)) == expected
-
-
 @pytest.mark.parametrize("accept", [Accept.MINE, Accept.OWNERS, Accept.NETWORK, Accept.ANYONE])
-def test_ones_own_data_has_no_quota(accept: Accept) -> None:
-    assert judged(accept, change(POLICY, owner=OWN), size=GIB, used=100 * GIB) is None
+def test_ones_own_data_has_no_share(accept: Accept) -> None:
+    assert judged(accept, of(OWN), FULL) is None
 
 
-def test_the_network_shares_the_whole_capacity() -> None:
-    assert judged(Accept.NETWORK, size=GIB, used=100 * GIB) is None
+def test_where_the_operator_said_whose_data_is_taken_there_are_no_shares() -> None:
+    full = replace(FULL, used_bytes=199_000)
+    for accept, owner in ((Accept.NETWORK, STRANGER), (Accept.OWNERS, FRIEND)):
+        assert judged(accept, of(owner), full) is None
+        assert code(judged(accept, of(owner), replace(full, used_bytes=199_001))) == "room"
+
+
+def one_more(usage: Usage, asked: Demand = ASKED) -> tuple[str, str]:
+    """With so much in use, and with one byte more asked for."""
+    more = replace(asked, stored_bytes=asked.stored_bytes + 1)
+    return code(judged(asked=asked, usage=usage)), code(judged(asked=more, usage=usage))
+
+
+def test_one_owner_has_its_quota_with_what_is_held_already() -> None:
+    assert one_more(replace(KNOWN, owner_bytes=99_000)) == ("", "quota")
+
+
+def test_one_origin_has_a_quarter_and_our_own_site_has_no_bound() -> None:
+    usage = replace(KNOWN, origin_bytes=49_000)
+    assert one_more(usage) == ("", "origin")
+    assert one_more(usage, replace(ASKED, at_home=True)) == ("", "")
+
+
+def test_the_last_tenth_is_for_the_nodes_own_owner() -> None:
+    usage = replace(KNOWN, used_bytes=179_000)
+    assert one_more(usage) == ("", "room")
+    assert code(judged(asked=of(OWN), usage=replace(usage, used_bytes=199_999))) == ""
+
+
+def test_owners_that_are_new_here_have_a_half_together_wherever_they_come_from() -> None:
+    usage = Usage(newcomers_bytes=99_000)
+    assert one_more(usage) == ("", "newcomer")
+    assert one_more(usage, replace(ASKED, at_home=True)) == ("", "newcomer")
+    assert one_more(replace(usage, known=True)) == ("", "newcomer")
+    assert one_more(replace(usage, known=True, new=False)) == ("", "")
+
+
+def test_owners_are_counted_too_since_each_costs_memory() -> None:
+    assert code(judged(usage=Usage(newcomers=OWNERS_MAX // 2 - 1))) == ""
+    for usage in (
+        Usage(newcomers=OWNERS_MAX // 2),
+        Usage(owners=OWNERS_MAX),
+        Usage(origin_newcomers=OWNERS_MAX // 4),
+    ):
+        assert code(judged(usage=usage)) == "newcomer"
+        assert code(judged(usage=replace(usage, known=True))) == ""
+
+
+def test_one_owner_claims_one_unit_for_so_many_roots_and_no_more() -> None:
+    most = replace(KNOWN, roots=CLAIMS_PER_UNIT_MAX)
+    for accept in (Accept.NETWORK, Accept.ANYONE):
+        assert code(judged(accept, usage=replace(most, roots=CLAIMS_PER_UNIT_MAX - 1))) == ""
+        assert code(judged(accept, usage=most)) == "claims"
+    assert code(judged(Accept.NETWORK, of(OWN), most)) == ""
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(UNIT_LIMIT_BYTES, ""), (UNIT_LIMIT_BYTES + 1, "size"), (-1, "size")]
+    ("stored", "blocks", "expected"),
+    [
+        (0, 0, "size"),
+        (-1, 1, "size"),
+        (100, 0, "size"),
+        (100, -1, "size"),
+        (STORED_BLOCK_BYTES, 1, ""),
+        (STORED_BLOCK_BYTES - 1, 1, "size"),
+        (10 * STORED_BLOCK_BYTES, 10, ""),
+        (10 * STORED_BLOCK_BYTES, 11, "size"),
+        (BLOCK_SIZE_MAX_BYTES + STORED_BLOCK_BYTES, 1, ""),
+        (2 * BLOCK_SIZE_MAX_BYTES, 1, "size"),
+        (UNIT_STORED_MAX_BYTES, 10_000, ""),
+        (UNIT_STORED_MAX_BYTES + 1, 10_000, "size"),
+    ],
 )
-def test_a_unit_has_a_size_units_may_have(size: int, expected: str) -> None:
-    assert code(judged(Accept.NETWORK, size=size)) == expected
+def test_a_unit_takes_what_so_many_blocks_can_take(stored: int, blocks: int, expected: str) -> None:
+    asked = replace(of(OWN), stored_bytes=stored, blocks=blocks)
+    assert code(judged(Accept.NETWORK, asked)) == expected
 
 
 @pytest.mark.parametrize(
     ("replicas", "expected"), [(1, ""), (REPLICAS_MAX, ""), (0, "policy"), (65, "policy")]
 )
 def test_replicas_are_bounded(replicas: int, expected: str) -> None:
-    assert code(judged(Accept.ANYONE, change(POLICY, replicas=replicas))) == expected
+    asked = replace(ASKED, policy=change(POLICY, replicas=replicas))
+    assert code(judged(asked=asked)) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,40 +170,69 @@ def test_replicas_are_bounded(replicas: int, expected: str) -> None:
         (change(POLICY, removed=True), None, "policy"),
         (change(POLICY, expires=int(NOW_UNIX_S)), None, "policy"),
         (change(POLICY, expires=int(NOW_UNIX_S) + 1), None, ""),
+        (change(POLICY, owner=FRIEND), None, "policy"),
         (POLICY, 7, ""),
         (POLICY, 8, "policy"),
+        (None, 8, ""),
     ],
 )
-def test_the_policy_must_be_in_force(policy: Policy, known: int, expected: str) -> None:
-    assert code(judged(Accept.ANYONE, policy, known=known)) == expected
+def test_the_policy_must_be_in_force(
+    policy: Policy | None, known: int | None, expected: str
+) -> None:
+    assert code(judged(asked=replace(ASKED, policy=policy), known=known)) == expected
 
 
 def test_also_ones_own_policy_must_be_in_force() -> None:
-    assert code(judged(Accept.MINE, change(POLICY, owner=OWN, removed=True))) == "policy"
+    removed = replace(of(OWN), policy=change(POLICY, owner=OWN, removed=True))
+    assert code(judged(Accept.MINE, removed)) == "policy"
+
+
+usages = st.builds(
+    Usage,
+    *[st.integers(0, 200_000)] * 3,
+    newcomers=st.sampled_from([0, OWNERS_MAX // 2]),
+    known=st.booleans(),
+    new=st.booleans(),
+    roots=st.sampled_from([0, CLAIMS_PER_UNIT_MAX]),
+    used_bytes=st.integers(0, 200_000),
+)
 
 
 @given(
     st.sampled_from(list(Accept)),
     st.sampled_from([OWN, FRIEND, STRANGER]),
-    st.integers(-1, 2 * UNIT_LIMIT_BYTES),
-    st.integers(0, 2000),
-    st.none() | st.integers(0, 10),
-    st.integers(-1, 100),
+    st.integers(STORED_BLOCK_BYTES, 200_000),
+    usages,
     st.booleans(),
 )
 def test_a_refusal_says_why_and_a_smaller_unit_is_never_worse(
-    accept: Accept,
-    owner: PublicKey,
-    size: int,
-    used: int,
-    known: int | None,
-    replicas: int,
-    removed: bool,
+    accept: Accept, owner: PublicKey, stored: int, usage: Usage, at_home: bool
 ) -> None:
-    policy = change(POLICY, owner=owner, replicas=replicas, removed=removed)
-    refusal = judged(accept, policy, size, used, known)
+    asked = replace(of(owner), stored_bytes=stored, at_home=at_home)
+    refusal = judged(accept, asked, usage)
     if refusal is None:
-        assert judged(accept, policy, size // 2, used // 2, known) is None
+        smaller = replace(asked, stored_bytes=max(STORED_BLOCK_BYTES, stored // 2))
+        less = replace(usage, owner_bytes=usage.owner_bytes // 2, origin_bytes=0)
+        assert judged(accept, smaller, less) is None
     else:
-        assert refusal.code in {"size", "policy", "owner", "quota"}
+        assert refusal.code in {"owner", "quota", "origin", "room", "newcomer", "claims"}
         assert len(refusal.reason) > 10
+
+
+@pytest.mark.parametrize(
+    ("remote", "own", "expected"),
+    [
+        ("127.0.0.1", [], True),
+        ("::1", ["192.0.2.1"], True),
+        ("10.1.2.3", ["10.200.0.1"], True),
+        ("fd00::1", ["192.168.0.2"], True),
+        ("10.1.2.3", ["8.8.8.8"], False),
+        ("8.8.8.9", ["8.8.8.8"], True),
+        ("8.8.9.9", ["8.8.8.8"], False),
+        ("8.8.8.8", ["192.168.0.2"], False),
+        ("2a00:1:2:3::1", ["2a00:1:2:4::1"], True),
+        ("2a00:1:3::1", ["2a00:1:2:4::1"], False),
+    ],
+)
+def test_our_own_site(remote: str, own: list[str], expected: bool) -> None:
+    assert is_at_home(Address(remote, 1), [Address(host, 2) for host in own]) == expected

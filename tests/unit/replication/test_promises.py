@@ -2,104 +2,160 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dhtstore.model.cid import Cid
-from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Policy
-from dhtstore.model.signing import attach
-from dhtstore.model.unit import Unit
+from dhtstore.model.identity import DhtKey, PublicKey
+from dhtstore.model.policy import Usage
 from dhtstore.params import (
-    BLOCK_SIZE_MAX_BYTES,
-    CLAIM_ROW_BYTES,
+    KIB,
+    MIB,
     OFFERS_OPEN_MAX,
+    OFFERS_PER_ORIGIN_MAX,
     OFFERS_PER_PEER_MAX,
-    UNIT_OVERHEAD_DIVISOR,
+    PROMISE_SLACK_BYTES,
 )
-from dhtstore.replication.admission import Refusal
-from dhtstore.replication.promises import Promise, promised_bytes, too_many, too_much
-
-SIGNATURE = b"s" * 64
-
-NOBODY = (b"", b"")
+from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 
 
 def key(number: int) -> PublicKey:
     return PublicKey(number.to_bytes(32, "big"))
 
 
-def promise(unit: int = 0, size: int = 0, owner: int = 0, peer: int = 0, root: int = 0) -> Promise:
-    cid = Cid.of(b"root %d" % root)
-    policy = attach(Policy(key(owner), cid.raw, 1, 3, expires=0, removed=False), SIGNATURE)
-    return Promise(key(peer), Unit.of((Cid.of(b"unit %d" % unit),), size), policy)
+def promise(
+    unit: int = 0,
+    stored: int = MIB,
+    owner: int = 0,
+    origin: str = "192.0.2.0/24",
+    peer: int = 0,
+    *,
+    new: bool = True,
+    at_home: bool = False,
+    own: bool = False,
+) -> Promise:
+    dht = DhtKey(unit.to_bytes(20, "big"))
+    return Promise(key(peer), origin, key(owner), dht, stored, 1, new, at_home, own)
 
 
-POLICY_BYTES = len(promise().policy.packed)
-ROW_BYTES = CLAIM_ROW_BYTES + 36 + 2 * POLICY_BYTES
+ROW_BYTES = promise().row_bytes
 
 
-def test_room_is_for_the_content_what_holds_it_together_and_the_claim() -> None:
-    size = 64 * UNIT_OVERHEAD_DIVISOR
-    one = promise(size=size)
-    assert one.row_bytes == ROW_BYTES
-    assert one.room_bytes == size + 64 + BLOCK_SIZE_MAX_BYTES + ROW_BYTES
+def added(promises: Sequence[Promise], one: Promise) -> tuple[int, int, int]:
+    usage = with_promised(Usage(), promises, one)
+    return usage.owner_bytes, usage.origin_bytes, usage.newcomers_bytes
 
 
-def test_a_unit_counts_once_and_each_claim_has_its_row() -> None:
-    promises = [promise(1, 100, root=1), promise(1, 100, root=2), promise(2, 10, root=1)]
-    assert promised_bytes(promises, key(0), but=NOBODY) == 110 + 3 * ROW_BYTES
-    assert promised_bytes(promises, key(9), but=NOBODY) == 0
+def test_room_is_for_what_was_offered_and_the_claim_and_nothing_is_guessed() -> None:
+    assert promise(stored=64).room_bytes == 64 + ROW_BYTES + PROMISE_SLACK_BYTES
+    more = promise(stored=10 * MIB).room_bytes - promise(stored=MIB).room_bytes
+    assert more == 9 * MIB
+    assert PROMISE_SLACK_BYTES + ROW_BYTES < 32 * KIB
 
 
-def test_what_is_offered_again_does_not_count_twice() -> None:
-    promises = [promise(1, 100, root=1), promise(1, 100, root=2), promise(2, 10, root=1)]
-    assert promised_bytes(promises, key(0), but=promises[0].claim) == 10 + 2 * ROW_BYTES
+def test_what_is_promised_counts_for_its_owner_its_origin_and_newcomers() -> None:
+    one = promise(9)
+    promises = [
+        promise(1, 100),
+        promise(2, 10, origin="198.51.100.0/24"),
+        promise(3, 1000, owner=1),
+        promise(4, 5000, owner=2, new=False),
+    ]
+    owner, origin, newcomers = added(promises, one)
+    assert owner == 110 + 2 * ROW_BYTES
+    assert origin == 6100 + 3 * ROW_BYTES
+    assert newcomers == 1110 + 3 * ROW_BYTES
+
+
+def test_what_is_offered_again_does_not_count_twice_but_the_larger_counts() -> None:
+    promises = [promise(1, 100), promise(1, 10)]
+    assert added(promises, promise(1)) == (0, 0, 0)
+    assert added(promises, promise(2))[0] == 100 + ROW_BYTES
+    assert added(promises, promise(1, owner=1))[1] == 100 + ROW_BYTES, "another owner's"
+
+
+def test_what_is_there_already_stays() -> None:
+    usage = with_promised(Usage(1, 2, 3, 4, 5, 6, roots=7), [promise(1, 10)], promise(2))
+    assert (usage.owner_bytes, usage.owners, usage.roots) == (11 + ROW_BYTES, 4, 7)
+
+
+def from_many(count: int) -> list[Promise]:
+    """Of so many peers and origins."""
+    return [promise(peer=n, origin=f"origin {n}") for n in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(
-    ("waiting", "refused"),
+    ("promises", "refused"),
     [
         ([], False),
         ([promise(peer=0)] * (OFFERS_PER_PEER_MAX - 1), False),
         ([promise(peer=0)] * OFFERS_PER_PEER_MAX, True),
-        ([promise(peer=n) for n in range(1, OFFERS_OPEN_MAX)], False),
-        ([promise(peer=n) for n in range(1, OFFERS_OPEN_MAX + 1)], True),
+        ([promise(peer=n) for n in range(1, OFFERS_PER_ORIGIN_MAX)], False),
+        ([promise(peer=n) for n in range(1, OFFERS_PER_ORIGIN_MAX + 1)], True),
+        (from_many(OFFERS_OPEN_MAX - 1), False),
+        (from_many(OFFERS_OPEN_MAX), True),
+        ([promise(own=True)] * OFFERS_OPEN_MAX, False),
     ],
 )
-def test_one_peer_and_all_peers_have_a_bound(waiting: list[Promise], refused: bool) -> None:
-    refusal = too_many(waiting, key(0))
-    assert (refusal is not None) == refused
-    assert refusal is None or refusal.code == "busy"
+def test_a_peer_an_origin_and_all_have_a_bound(promises: list[Promise], refused: bool) -> None:
+    refusal = too_many(promises, promise())
+    assert (refusal.code if refusal else "") == ("busy" if refused else "")
+    assert too_many(promises, promise(own=True)) is None
 
 
-@pytest.mark.parametrize(
-    ("reserved", "free", "refused"),
-    [(50, 100, False), (51, 100, True), (0, 0, False), (1, 0, True)],
-)
-def test_half_of_what_is_left_stays_out_of_reach(reserved: int, free: int, refused: bool) -> None:
-    refusal = too_much(reserved, free)
-    assert (refusal is None) != refused
-    assert isinstance(refusal, Refusal | None)
+def test_our_own_site_is_bounded_by_peer_and_in_all() -> None:
+    many = [promise(peer=n) for n in range(1, OFFERS_PER_ORIGIN_MAX + 1)]
+    assert too_many(many, promise(at_home=True)) is None
+    assert too_many([promise()] * OFFERS_PER_PEER_MAX, promise(at_home=True)) is not None
+
+
+def code(promises: list[Promise], one: Promise, free_rooms: float) -> str:
+    refusal = too_much(promises, one, int(free_rooms * promise().room_bytes))
+    return refusal.code if refusal else ""
+
+
+def test_half_of_what_is_left_stays_out_of_reach_and_three_quarters_for_one_origin() -> None:
+    elsewhere = promise(origin="198.51.100.0/24")
+    assert code([], promise(), 4) == ""
+    assert code([], promise(), 3.99) == "room"
+    assert code([promise()], promise(), 8) == ""
+    assert code([promise()], promise(), 7.99) == "room"
+    assert code([elsewhere], promise(), 4) == ""
+    assert code([elsewhere], promise(), 3.99) == "room"
+    assert code([elsewhere, elsewhere], promise(), 5.99) == "room"
+
+
+def test_our_own_site_may_reserve_half_and_our_own_owner_all() -> None:
+    at_home, own = promise(at_home=True), promise(own=True)
+    assert code([], at_home, 2) == ""
+    assert code([], at_home, 1.99) == "room"
+    assert code([promise(), promise()], own, 0) == ""
 
 
 some = st.lists(
     st.builds(
         promise,
         st.integers(0, 5),
-        st.just(7),
+        st.integers(1, 1000),
         owner=st.integers(0, 2),
-        root=st.integers(0, 2),
+        origin=st.sampled_from(["a", "b"]),
+        new=st.booleans(),
     )
 )
 
 
-@given(some, st.builds(promise, st.integers(0, 5), st.just(7), root=st.integers(0, 2)))
-def test_one_more_promise_costs_its_owner_its_row_and_its_content_if_new(
-    promises: list[Promise], one: Promise
-) -> None:
-    before = promised_bytes(promises, key(0), but=NOBODY)
-    more = promised_bytes([*promises, one], key(0), but=NOBODY) - before
-    units = {each.unit.name for each in promises if each.policy.owner == key(0)}
-    assert more == one.row_bytes + (0 if one.unit.name in units else one.unit.size_bytes)
+@given(some, st.builds(promise, st.integers(0, 5), st.integers(1, 1000), origin=st.just("a")))
+def test_splitting_a_share_over_offers_gains_nothing(promises: list[Promise], one: Promise) -> None:
+    """Whatever is promised, the units of an owner and of an origin are all in what it is judged
+    by, each at the largest that was offered of it."""
+    judged_by = with_promised(Usage(), promises, one)
+    for same, found in (
+        ([p for p in promises if p.owner == one.owner], judged_by.owner_bytes),
+        ([p for p in promises if p.origin == one.origin], judged_by.origin_bytes),
+        ([p for p in promises if p.new], judged_by.newcomers_bytes),
+    ):
+        units = {(p.owner, p.key) for p in same} - {(one.owner, one.key)}
+        largest = [max(p.stored_bytes for p in same if (p.owner, p.key) == u) for u in units]
+        assert found == sum(largest) + len(units) * ROW_BYTES

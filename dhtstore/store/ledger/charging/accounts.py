@@ -1,0 +1,136 @@
+"""What owners, origins and newcomers are charged with: sums that are kept up, claim by claim."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+from dhtstore.model.policy import Claim, Usage
+from dhtstore.params import NEWCOMER_AGE_S
+from dhtstore.store.ledger.entries import Acquaintance, Charge, Charges
+
+
+def with_claim(charges: Charges, claim: Claim) -> Charges:
+    """One more claim of that owner on that unit."""
+    rest, old = _parted(charges, claim.origin)
+    charged_bytes = max(old.charged_bytes, claim.charged_bytes)
+    rows_bytes = old.rows_bytes + claim.ledger_bytes
+    return (*rest, Charge(claim.origin, charged_bytes, old.claims + 1, rows_bytes))
+
+
+def without_claim(charges: Charges, claim: Claim) -> Charges:
+    """One claim less.  What the others of its origin are charged with stays the most of them all:
+    whoever claims one unit twice claims the same blocks."""
+    rest, old = _parted(charges, claim.origin)
+    if old.claims <= 1:
+        return rest
+    rows_bytes = old.rows_bytes - claim.ledger_bytes
+    return (*rest, Charge(claim.origin, old.charged_bytes, old.claims - 1, rows_bytes))
+
+
+def _parted(charges: Charges, origin: str) -> tuple[Charges, Charge]:
+    """Those of other origins, and that of this one."""
+    own = next((each for each in charges if each.origin == origin), Charge(origin, 0, 0, 0))
+    return tuple(each for each in charges if each.origin != origin), own
+
+
+def claims_in(charges: Charges) -> int:
+    return sum(each.claims for each in charges)
+
+
+def owner_bytes(charges: Charges) -> int:
+    """What the owner is charged with: the unit once, and each row."""
+    content_bytes = max((each.charged_bytes for each in charges), default=0)
+    return content_bytes + sum(each.rows_bytes for each in charges)
+
+
+@dataclass(slots=True)
+class _Account:
+    """Of one owner; ``origin`` is that of its first claim.  One whose first claim was taken by an
+    earlier version is not new."""
+
+    bytes: int = 0
+    claims: int = 0
+    origin: str = ""
+    new: bool = False
+
+
+class Accounts:
+    """What owners, origins and newcomers are charged with.  Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.ledger_bytes = 0
+        self._owners: dict[bytes, _Account] = {}
+        self._origins: Counter[str] = Counter()
+        self._new: OrderedDict[bytes, float] = OrderedDict()  # when each came, the first one first
+        self._new_bytes = 0
+        self._new_of_origin: Counter[str] = Counter()
+
+    def knows(self, owner: bytes) -> bool:
+        return owner in self._owners
+
+    def claims(self, owner: bytes) -> int:
+        """How many it has here, pending ones included."""
+        return self._owners[owner].claims
+
+    def meet(self, owner: bytes, met: Acquaintance) -> None:
+        """An owner that is a newcomer until its time is over."""
+        account = self._owners.setdefault(owner, _Account())
+        account.origin, account.new = met.origin, True
+        self._new[owner] = met.since_unix_s
+        self._new_bytes += account.bytes
+        self._new_of_origin[met.origin] += 1
+
+    def change(self, owner: bytes, before: Charges, after: Charges) -> None:
+        """One owner's claims on one unit changed from one to the other."""
+        account = self._owners.setdefault(owner, _Account())
+        more_bytes = owner_bytes(after) - owner_bytes(before)
+        account.bytes += more_bytes
+        account.claims += claims_in(after) - claims_in(before)
+        self._new_bytes += more_bytes if account.new else 0
+        for charges, sign in ((before, -1), (after, 1)):
+            for each in charges:
+                self.ledger_bytes += sign * each.rows_bytes
+                self._add(each.origin, sign * (each.charged_bytes + each.rows_bytes))
+        if not account.claims:
+            self._grown_up(owner)
+            del self._owners[owner]
+
+    def usage(self, owner: bytes, origin: str, now_unix_s: float) -> Usage:
+        self._grow_up(now_unix_s)
+        account = self._owners.get(owner)
+        return Usage(
+            owner_bytes=account.bytes if account else 0,
+            origin_bytes=self._origins[origin],
+            newcomers_bytes=self._new_bytes,
+            owners=len(self._owners),
+            newcomers=len(self._new),
+            origin_newcomers=self._new_of_origin[origin],
+            known=account is not None,
+            new=account is None or account.new,
+        )
+
+    def _add(self, origin: str, more_bytes: int) -> None:
+        self._origins[origin] += more_bytes
+        if not self._origins[origin]:
+            del self._origins[origin]
+
+    def _grow_up(self, now_unix_s: float) -> None:
+        """In the order in which they came: each is looked at once."""
+        while self._new:
+            owner, since_unix_s = next(iter(self._new.items()))
+            if since_unix_s + NEWCOMER_AGE_S > now_unix_s:
+                return
+            self._grown_up(owner)
+
+    def _grown_up(self, owner: bytes) -> None:
+        """It is no newcomer any more, or nothing here is claimed by it."""
+        account = self._owners[owner]
+        if not account.new:
+            return
+        account.new = False
+        del self._new[owner]
+        self._new_bytes -= account.bytes
+        self._new_of_origin[account.origin] -= 1
+        if not self._new_of_origin[account.origin]:
+            del self._new_of_origin[account.origin]
