@@ -98,7 +98,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
         ("limits", "peer", "peer_clocks", "record_rules", "rtt"),
-        ("crowds", "lookup", "snapshot", "stores"),
+        ("crowds", "introductions", "lookup", "rations", "snapshot", "stores"),
         ("bucket",),
         ("table",),
         ("refresh",),

@@ -98,7 +98,8 @@ class DhtService:
 
     def readdressed(self) -> None:
         """This node's contact record has other addresses than before."""
-        self.rpc.table.crowds.set_own(host for host, _ in self._own.record().addresses)
+        told = [host for host, _ in self._own.record().addresses]
+        self.rpc.table.crowds.set_own([*told, self._endpoint.local.host])
 
     async def stop(self) -> None:
         """Fail what waits and close the endpoint.  Maintenance ends with its supervisor."""

@@ -75,6 +75,13 @@ def followable(address: Address, own_hosts: Iterable[str]) -> bool:
     return local is None or any(_local(host) == local for host in own_hosts)
 
 
+def local_range(host: str) -> str:
+    """The range of an IP literal that means another host to everybody, as ``followable`` has it;
+    "" for what means one host everywhere."""
+    network = _local(host)
+    return "" if network is None else str(network)
+
+
 def _local(host: str) -> _Network | None:
     """The local range that an IP literal leads into, in whatever form of IPv6 IPv4 is spelled."""
     ip = _within(ipaddress.ip_address(host))

@@ -17,6 +17,7 @@ Flags that are not known here mean nothing, and what follows a challenge is pass
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import Final, NamedTuple, Protocol
 
 from dhtstore.model.identity import PublicKey
@@ -109,7 +110,7 @@ def seal(
 def verify(crypto: KeyAgreement, keys: bytes, data: bytes) -> bool:
     """Whether the sender that the datagram names made it for us."""
     expected = crypto.mac(keys[MAC_BYTES:], data[:_MAC_AT], data[_BODY_AT:])
-    return expected == data[_MAC_AT:_BODY_AT]
+    return compare_digest(expected, data[_MAC_AT:_BODY_AT])
 
 
 def header_of(network: Network, flags: int, own: PublicKey) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,6 +42,7 @@ class CountingLookup(Lookup):
         soft_timeout_s: float,
         alpha: int = ALPHA,
         beta: int = K,
+        admits: Callable[[Peer], bool],
     ) -> None:
         self.queries = self.timeouts = 0
         self._beta = beta
@@ -49,7 +50,14 @@ class CountingLookup(Lookup):
         chosen = self._nearest(seeds)
         self.depth = {peer.id: 1 for peer in chosen}
         self.shortest = dict(self.depth)
-        super().__init__(target, chosen, own_id=own_id, soft_timeout_s=soft_timeout_s, alpha=alpha)
+        super().__init__(
+            target,
+            chosen,
+            own_id=own_id,
+            soft_timeout_s=soft_timeout_s,
+            alpha=alpha,
+            admits=admits,
+        )
 
     def _nearest(self, peers: Iterable[Peer]) -> list[Peer]:
         return sorted(peers, key=lambda peer: peer.long_id ^ self._number)[: self._beta]

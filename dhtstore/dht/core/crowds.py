@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dhtstore.dht.core.peer import Peer, site_of
+from dhtstore.model.contact import local_range
 from dhtstore.params import NODES_PER_SITE_MAX
 
 
@@ -20,15 +21,28 @@ class Crowds:
     crowd: whoever shares our roof needs no table to harm us.
     """
 
-    __slots__ = ("_counts", "_own")
+    __slots__ = ("_counts", "_local", "_own")
 
     def __init__(self) -> None:
         self._counts: dict[bytes, int] = {}
         self._own: frozenset[bytes] = frozenset()
+        self._local: frozenset[str] = frozenset()
 
     def set_own(self, hosts: Iterable[str]) -> None:
         """The IP literals at which this node is itself."""
+        hosts = list(hosts)
         self._own = frozenset(map(site_of, hosts))
+        self._local = frozenset(map(local_range, hosts))
+
+    def followed(self, named: Iterable[Peer], told_by: Peer) -> list[Peer]:
+        """Those whom ``told_by`` may lead us to: to no local address, unless it or we ourselves
+        are in that range (``model.contact.followable``)."""
+        leads = told_by.local_range
+        return [
+            peer
+            for peer in named
+            if not (local := peer.local_range) or local == leads or local in self._local
+        ]
 
     def at_home(self, peer: Peer) -> bool:
         """Whether it is of our own sites, or at an address that is nobody's alone."""

@@ -8,7 +8,7 @@ the window widens to k.  A peer that failed is dead to this lookup for good, who
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final
 
@@ -42,8 +42,13 @@ class _Candidate:
         return self.distance < other.distance
 
 
+def _anybody(peer: Peer) -> bool:
+    return True
+
+
 class Lookup:
-    """Finds the ``k`` nodes closest to ``target`` that answer.  ``own_id`` is never asked.
+    """Finds the ``k`` nodes closest to ``target`` that answer.  ``own_id`` is never asked, nor
+    whom an answer names and ``admits`` refuses.
 
     The caller sends a request to each peer that ``next`` names, reports what came of it, and
     calls ``next`` again then and at ``wake_at``; ``finished`` says when to stop.
@@ -58,7 +63,9 @@ class Lookup:
         soft_timeout_s: float,
         k: int = K,
         alpha: int = ALPHA,
+        admits: Callable[[Peer], bool] = _anybody,
     ) -> None:
+        self._admits: Callable[[Peer], bool] = _anybody  # those to begin with
         self.target, self.k, self.alpha = target, k, alpha
         self._target = int.from_bytes(target, "big")
         self._own_id = own_id
@@ -68,6 +75,7 @@ class Lookup:
         self._in_time: list[_Candidate] = []  # asked and not late, in the order of asking
         self._without_progress = 0
         self._learn(seeds)
+        self._admits = admits
 
     def next(self, now: float) -> list[Peer]:
         """The peers to ask now (monotonic seconds); they count as asked."""
@@ -158,7 +166,9 @@ class Lookup:
         """Add candidates; True if one is closer than any known before."""
         closest = self._ranked[0].distance if self._ranked else None
         for peer in peers:
-            if peer.id not in self._known and peer.id != self._own_id:
+            if peer.id in self._known or peer.id == self._own_id:
+                continue
+            if self._admits(peer):
                 candidate = _Candidate(peer, peer.long_id ^ self._target)
                 self._known[peer.id] = candidate
                 insort(self._ranked, candidate)

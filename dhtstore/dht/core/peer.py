@@ -7,21 +7,29 @@ per (key, address, role) in the process, whichever node learnt of it.
 from __future__ import annotations
 
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Iterable
+from sys import intern
 from typing import Final
 
 from kademlia.node import Node
 
 from dhtstore.errors import RemoteProtocolError
-from dhtstore.model.contact import Address, Contact
+from dhtstore.model.contact import Address, Contact, local_range
 from dhtstore.wire.datagram import pack_contact, unpack_contact
 
 _INTERNED_MAX: Final = 32_768  # about 20 MB
+IPV4_SUBNET_BYTES: Final = 3
+IPV6_SUBNET_BYTES: Final = 6
 IPV6_SITE_BYTES: Final = 7  # RIPE-690: a home gets a /56, and with it 256 networks of 2**64 hosts
 
 
 class Peer(Node):
-    """kademlia's Node, computed from a Contact; compare peers by ``id``, not by identity."""
+    """kademlia's Node, computed from a Contact; compare peers by ``id``, not by identity.
+
+    ``site`` is what one line to the internet gets (``site_of``), ``line`` the same and of a local
+    address the address itself, ``subnet`` its /24 or /48, ``local_range`` as in
+    ``model.contact``."""
 
     id: bytes
     long_id: int
@@ -33,8 +41,10 @@ class Peer(Node):
         self.address = contact.address
         self.packed = packed
         self.ipv6 = ip.version == 6
-        self.loopback = ip.is_loopback
         self.site = _site(ip)
+        self.line = self.site or ip.packed
+        self.subnet = self.line[: IPV6_SUBNET_BYTES if self.ipv6 else IPV4_SUBNET_BYTES]
+        self.local_range = intern(local_range(contact.address.host))
 
 
 def site_of(host: str) -> bytes:
@@ -49,7 +59,7 @@ def _site(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:
     return ip.packed if ip.version == 4 else ip.packed[:IPV6_SITE_BYTES]
 
 
-_interned: dict[bytes, Peer] = {}
+_interned: OrderedDict[bytes, Peer] = OrderedDict()
 
 
 def peer_of(contact: Contact) -> Peer:
@@ -84,6 +94,6 @@ def peer_at(known: Peer, address: Address, *, storage: bool) -> Peer:
 
 def _intern(contact: Contact, packed: bytes) -> Peer:
     if len(_interned) >= _INTERNED_MAX:
-        _interned.clear()  # peers in use live on; only sharing is lost
+        _interned.popitem(last=False)  # in use it lives on; only sharing is lost
     peer = _interned[packed] = Peer(contact, packed)
     return peer

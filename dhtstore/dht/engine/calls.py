@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rpcudp.protocol import RPCProtocol
 
+from dhtstore.dht.core.introductions import Lines
 from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
@@ -77,8 +78,9 @@ class Calls(RPCProtocol):
         self.clocks = PeerClocks()
         self._channel, self._table = channel, table
         self._clock, self._entropy, self._tracer = clock, entropy, tracer
-        self._probing: set[bytes] = set()
-        self._probes = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
+        self.probes = Probes(self, table)
+        self.crowds = table.crowds
+        self.lines: Lines[PendingCall] = Lines(self._start)
         self._closed = False
 
     def __getattr__(self, name: str) -> Any:
@@ -87,12 +89,13 @@ class Calls(RPCProtocol):
 
     @property
     def in_flight(self) -> int:
-        return len(self._outstanding)
+        return len(self._outstanding) + self.lines.waiting
 
     def close(self) -> None:
         """Every request that waits fails at once, and no further one is sent."""
         self._closed = True
-        for call, _ in list(self._outstanding.values()):
+        waiting = self.lines.all_waiting()
+        for call in [*(call for call, _ in self._outstanding.values()), *waiting]:
             self.forget(call)
             call.set_result((False, None))
 
@@ -124,35 +127,29 @@ class Calls(RPCProtocol):
     def ask(
         self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS
     ) -> PendingCall:
-        """Send a request; ``on_done`` is called exactly once and later, with None for no answer,
-        unless the call is forgotten first."""
+        """Send a request, once nothing else is out to an address that never answered; ``on_done``
+        is called exactly once and later, with None for no answer, unless the call is forgotten
+        first."""
         call = PendingCall(peer, request, on_done, attempts)
-        try:
-            if self._closed or len(self._outstanding) >= RPC_IN_FLIGHT_MAX:
-                raise ConnectionLost("too many requests in flight, or stopped")
-            call.keys = self._channel.sessions.keys_for(peer.contact.public_key)
-        except (ConnectionLost, InvalidSignature):
-            self._channel.count("not_sent")
-            asyncio.get_running_loop().call_soon(on_done, peer, None)
-            return call
-        self._start(call)
+        full = self._closed or self.in_flight >= RPC_IN_FLIGHT_MAX
+        turn = None if full else self.lines.begin(peer.line, call)
+        if turn is None:
+            self._not_sent(call)
+        elif turn:
+            self._start(call)
         return call
 
-    def probe_newcomer(self, peer: Peer, now: float, *, moved: bool) -> None:
-        """Somebody at an address not proved asked us something: ping it if its answer would put
-        it into the table, or move it there."""
-        if (moved or self._table.has_room_for(peer)) and self._probes.take(now):
-            self._probe(peer)
-
-    def _probe(self, peer: Peer) -> None:
-        if peer.id not in self._probing:
-            self._probing.add(peer.id)
-            self.ask(peer, Ping(), self._probed, attempts=1)
-
-    def _probed(self, peer: Peer, response: Response | None) -> None:
-        self._probing.discard(peer.id)
+    def _not_sent(self, call: PendingCall) -> None:
+        self._channel.count("not_sent")
+        asyncio.get_running_loop().call_soon(call.set_result, (False, None))
 
     def _start(self, call: PendingCall) -> None:
+        try:
+            call.keys = self._channel.sessions.keys_for(call.peer.contact.public_key)
+        except InvalidSignature:
+            self._not_sent(call)
+            self.lines.silent(call.peer.line)
+            return
         call.message_id = message_id = self._entropy.random_bytes(MESSAGE_ID_BYTES)
         call.frame = datagram.encode_request(message_id, call.request)
         found = self._table.entry(call.peer)
@@ -197,8 +194,12 @@ class Calls(RPCProtocol):
     def forget(self, call: PendingCall) -> None:
         """Stop waiting, without a word to anybody."""
         entry = self._outstanding.pop(call.message_id, None)
-        if entry is not None:
-            entry[1].cancel()
+        if entry is None:
+            self.lines.forget(call.peer.line, call)
+            return
+        entry[1].cancel()
+        if not self._closed:
+            self.lines.silent(call.peer.line)
 
     # --- being answered --------------------------------------------------------------------
 
@@ -249,9 +250,34 @@ class Calls(RPCProtocol):
             rtt_s = None  # nobody waits so long: the machine slept, or stood still
         if rtt_s is not None:
             self.rtt.add(rtt_s)
+        self.lines.answered(call.peer.line)
         peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
         if not flags & EPHEMERAL:
             suspect = self._table.answered(peer, now, rtt_s, trusts=bool(flags & PROVED))
             if suspect is not None:
-                self._probe(suspect)
+                self.probes.ask(suspect)
         return peer
+
+
+class Probes:
+    """Pings that nobody awaits: whether a peer is where it was heard, or still there."""
+
+    def __init__(self, calls: Calls, table: Table) -> None:
+        self._calls, self._table = calls, table
+        self._probing: set[bytes] = set()
+        self._newcomers = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
+
+    def newcomer(self, peer: Peer, now: float, *, moved: bool) -> None:
+        """Somebody at an address not proved asked us something: ping it if its answer would put
+        it into the table, or move it there."""
+        if (moved or self._table.has_room_for(peer)) and self._newcomers.take(now):
+            self.ask(peer)
+
+    def ask(self, peer: Peer) -> None:
+        """Ping ``peer``, unless that is going on."""
+        if peer.id not in self._probing:
+            self._probing.add(peer.id)
+            self._calls.ask(peer, Ping(), self._asked, attempts=1)
+
+    def _asked(self, peer: Peer, response: Response | None) -> None:
+        self._probing.discard(peer.id)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from dhtstore.dht.core.crowds import Crowds
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer, unpack_peers
 from dhtstore.dht.engine.calls import ATTEMPTS, Calls
@@ -83,7 +84,7 @@ class Crawl:
     def _answered(self, peer: Peer, response: Response | None) -> None:
         if self._done.done():
             return
-        contacts = contacts_in(peer, response)
+        contacts = contacts_in(peer, response, self._calls.crowds)
         if response is None or contacts is None:
             self.lookup.on_failure(peer)
         else:
@@ -103,18 +104,15 @@ class Crawl:
             self._stop()
 
 
-def contacts_in(peer: Peer, response: Response | None) -> list[Peer] | None:
-    """The usable contacts that ``peer`` named; None if its answer is malformed, or a refusal.
-
-    A loopback contact means something only to who is on that machine.
-    """
+def contacts_in(peer: Peer, response: Response | None, crowds: Crowds) -> list[Peer] | None:
+    """The usable contacts that ``peer`` named; None if its answer is malformed, or a refusal."""
     if not isinstance(response, FoundNodes | Providers | FoundContact):
         return None
     try:
         named = unpack_peers(split_contacts(response.contacts, ipv6=peer.ipv6))
     except RemoteProtocolError:
         return None
-    return named if peer.loopback else [p for p in named if not p.loopback]
+    return crowds.followed(named, peer)
 
 
 class RequestBatch:

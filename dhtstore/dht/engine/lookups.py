@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.table import Table
@@ -59,4 +60,5 @@ class Lookups:
             [*self._table.closest(number, K), *also],
             own_id=self._table.node.id,
             soft_timeout_s=self._calls.rtt.timeout_s,
+            admits=Introductions(self._calls.lines).admits,
         )

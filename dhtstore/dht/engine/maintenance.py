@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.refresh import buckets_due, buckets_with_room, neighbours_due, silent
 from dhtstore.dht.engine.crawl import RequestBatch, contacts_in
@@ -70,6 +71,8 @@ class Maintenance:
 
     async def _answering(self, peers: Sequence[Peer]) -> list[Peer]:
         pings = [(peer, Ping()) for peer in peers]
+        for peer in peers:
+            self._rpc.calls.lines.answered(peer.line)  # a user or our own past says so
         batch = RequestBatch(self._rpc.calls, pings, _SEED_ATTEMPTS)
         await batch.run()
         return [peer for peer, answer in zip(peers, batch.answers, strict=True) if answer]
@@ -132,4 +135,5 @@ class Maintenance:
         question = FindNode(self._rpc.table.node.id)
         batch = RequestBatch(self._rpc.calls, [(seed, question)], attempts=1)
         await batch.run()
-        return contacts_in(seed, batch.answers[0]) or []
+        named = contacts_in(seed, batch.answers[0], self._rpc.table.crowds) or []
+        return list(filter(Introductions(self._rpc.calls.lines).admits, named))

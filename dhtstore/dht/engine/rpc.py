@@ -92,7 +92,7 @@ class NodeRpc:
         frame = datagram.encode_response(message_id, response)
         self.channel.send_answer(frame, keys, source, allowed, proved=proved)
         if not proved and not opened.flags & EPHEMERAL:
-            self.calls.probe_newcomer(sender, now, moved=known is not None)
+            self.calls.probes.newcomer(sender, now, moved=known is not None)
 
 
 def _sender_of(opened: Opened, source: Address) -> Peer:

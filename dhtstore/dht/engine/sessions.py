@@ -7,22 +7,20 @@ section 5.3 does the same under load).  A key is remembered only after its first
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from enum import Enum
-from typing import Final
+from hmac import compare_digest
 
 from dhtstore.dht.core.limits import TokenBucket
+from dhtstore.dht.core.rations import AgreementRations
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
-from dhtstore.params import COLD_KEYS_PER_S, COOKIE_KEYS_PER_S, COOKIE_LIFETIME_S, SESSION_KEYS_MAX
+from dhtstore.params import COLD_KEYS_PER_S, COOKIE_LIFETIME_S, SESSION_KEYS_MAX
 from dhtstore.wire import envelope
 from dhtstore.wire.datagram import pack_address
 from dhtstore.wire.envelope import KeyAgreement, Opened
-
-_PREFIXES_MAX: Final = 256
 
 
 class Check(Enum):
@@ -35,12 +33,13 @@ class Check(Enum):
 
 
 class RecentKeys:
-    """Keys by peer, at most SESSION_KEYS_MAX: those of a peer go when half as many others were put
-    since it was.  Reading one that is among the newer half writes nothing."""
+    """Keys by peer, ``most`` at most: those of a peer go when half as many others were put since
+    it was.  Reading one that is among the newer half writes nothing."""
 
-    __slots__ = ("_newer", "_older")
+    __slots__ = ("_half", "_newer", "_older")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._half = most // 2
         self._newer: dict[bytes, bytes] = {}
         self._older: dict[bytes, bytes] = {}
 
@@ -56,7 +55,7 @@ class RecentKeys:
 
     def put(self, peer: bytes, keys: bytes) -> None:
         if peer not in self._newer:
-            if len(self._newer) >= SESSION_KEYS_MAX // 2:
+            if len(self._newer) >= self._half:
                 self._older, self._newer = self._newer, {}
             self._newer[peer] = keys
 
@@ -64,34 +63,48 @@ class RecentKeys:
 class Sessions:
     """Session keys of one node; see the module.  ``now`` is monotonic seconds."""
 
-    __slots__ = ("_cold", "_crypto", "_keys", "_network", "_own", "_prefixes", "_secret")
+    __slots__ = (
+        "_cold",
+        "_crypto",
+        "_keys",
+        "_network",
+        "_own",
+        "_rations",
+        "_secret",
+        "_strangers",
+    )
 
     def __init__(
         self, network: Network, crypto: KeyAgreement, own: PublicKey, cookie_secret: bytes
     ) -> None:
         self._network, self._crypto, self._own = network, crypto, own
-        self._keys = RecentKeys()
+        self._keys = RecentKeys(SESSION_KEYS_MAX // 2)
+        self._strangers = RecentKeys(SESSION_KEYS_MAX // 2)  # a flood pushes out each other's only
         self._cold = TokenBucket(COLD_KEYS_PER_S, 2 * COLD_KEYS_PER_S)
-        self._prefixes: dict[bytes, TokenBucket] = {}
+        self._rations = AgreementRations()
         self._secret = cookie_secret
 
     def keys_for(self, peer: PublicKey) -> bytes:
         """Keys to send our own request with; raises InvalidSignature for an unusable key."""
-        return self._keys.get(peer) or self._agree(peer)
+        return self._known(peer) or self._agree(peer)
+
+    def _known(self, peer: bytes) -> bytes | None:
+        return self._keys.get(peer) or self._strangers.get(peer)
 
     def _agree(self, peer: PublicKey) -> bytes:
         return envelope.session_keys(self._crypto, self._network, self._own, peer)
 
     def remember(self, peer: PublicKey, keys: bytes) -> None:
-        """After a valid MAC.  Keeps ``peer`` itself, so it should be the object that others keep
-        too, not one cut from a datagram."""
-        self._keys.put(peer, keys)
+        """After a valid MAC on a request.  Keeps ``peer`` itself, so it should be the object that
+        others keep too, not one cut from a datagram."""
+        if self._keys.get(peer) is None:
+            self._strangers.put(peer, keys)
 
     def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Check:
         """Check a datagram that claims to be from ``peer``, with whom we share ``keys``."""
         if not envelope.verify(self._crypto, keys, data):
             return Check.FORGED
-        self.remember(peer, keys)
+        self._keys.put(peer, keys)
         return Check.VALID
 
     def check_request(
@@ -99,7 +112,7 @@ class Sessions:
     ) -> tuple[Check, bytes]:
         """Check a request; agrees on a key with a stranger if its ration allows.  The keys that
         come with VALID are the caller's to ``remember``."""
-        keys = self._keys.get(opened.sender)
+        keys = self._known(opened.sender)
         if keys is None:
             refusal = self._refuse_stranger(opened, source, now)
             if refusal is not None:
@@ -113,7 +126,7 @@ class Sessions:
 
     def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Check | None:
         if self.proves_address(opened, source, now):
-            return None if self._prefix_bucket(source).take(now) else Check.OVER_RATE
+            return None if self._rations.take(source.host, now) else Check.OVER_RATE
         return None if self._cold.take(now) else Check.NEEDS_COOKIE
 
     def proves_address(self, opened: Opened, source: Address, now: float) -> bool:
@@ -121,7 +134,8 @@ class Sessions:
         if not opened.cookie:
             return False
         epoch = int(now // COOKIE_LIFETIME_S)
-        return opened.cookie in (self._cookie(source, epoch), self._cookie(source, epoch - 1))
+        ours = (self._cookie(source, epoch), self._cookie(source, epoch - 1))
+        return any(compare_digest(opened.cookie, cookie) for cookie in ours)
 
     def challenge(self, message_id: bytes, source: Address, now: float) -> bytes:
         """The datagram that asks for a cookie; stateless here."""
@@ -131,15 +145,3 @@ class Sessions:
     def _cookie(self, source: Address, epoch: int) -> bytes:
         where = epoch.to_bytes(8, "big", signed=True) + pack_address(source)
         return self._crypto.mac(self._secret, b"dhtstore/cookie/1\0", where)
-
-    def _prefix_bucket(self, source: Address) -> TokenBucket:
-        """One bucket per IPv4 /24 or IPv6 /64."""
-        packed = ipaddress.ip_address(source.host).packed
-        prefix = packed[:3] if len(packed) == 4 else packed[:8]
-        bucket = self._prefixes.get(prefix)
-        if bucket is None:
-            if len(self._prefixes) >= _PREFIXES_MAX:
-                self._prefixes.clear()
-            bucket = TokenBucket(COOKIE_KEYS_PER_S, 2 * COOKIE_KEYS_PER_S)
-            self._prefixes[prefix] = bucket
-        return bucket

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.refresh import random_id_in_bucket, silent
 from dhtstore.dht.core.table import Table
@@ -70,10 +71,11 @@ class Upkeep:
         await batch.run()
         if not any(batch.answers):
             return None
-        named: dict[bytes, Peer] = {}
+        named, introductions = dict[bytes, Peer](), Introductions(self._calls.lines)
         for (source, _), answer in zip(asked, batch.answers, strict=True):
-            for peer in contacts_in(source, answer) or ():
-                if self._table.bucket_index(peer) == index and peer not in self._table:
+            for peer in contacts_in(source, answer, self._table.crowds) or ():
+                unknown = self._table.bucket_index(peer) == index and peer not in self._table
+                if unknown and peer.id not in named and introductions.admits(peer):
                     named[peer.id] = peer
         return list(named.values())
 

@@ -8,8 +8,7 @@ import msgspec
 
 from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.rtt import RttEstimate
-from dhtstore.dht.engine import sessions
-from dhtstore.dht.engine.sessions import Sessions
+from dhtstore.dht.engine.sessions import RecentKeys, Sessions
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.params import COLD_KEYS_PER_S, RPC_INITIAL_TIMEOUT_S, SESSION_KEYS_MAX
@@ -46,25 +45,33 @@ def test_a_forged_stranger_leaves_no_key_behind() -> None:
         member.dht.rpc.channel.receive(data[:-1] + b"x", rogue.contact.address)
         await asyncio.sleep(1)
         assert member.dht.counters == {"forged": 1}
-        assert len(member.dht.rpc.channel.sessions._keys) == 0
+        sessions = member.dht.rpc.channel.sessions
+        assert not len(sessions._keys) + len(sessions._strangers)
 
     play(scene)
 
 
 def test_keys_of_the_peers_used_last_are_kept() -> None:
-    crypto = SimCrypto(b"a", b"a")
-    made = Sessions(Network("n"), crypto, crypto.node.public_key, b"s" * 32)
+    kept = RecentKeys(SESSION_KEYS_MAX)
     peers = [PublicKey(n.to_bytes(32, "big")) for n in range(1, SESSION_KEYS_MAX + 2)]
     for peer in peers[:-1]:
-        made.remember(peer, b"k")
-        made.remember(peers[0], b"k")
-        assert len(made._keys) <= SESSION_KEYS_MAX
-    made.remember(peers[-1], b"k")
-    assert len(made._keys) <= SESSION_KEYS_MAX
-    kept = set(made._keys)
-    assert kept >= {peers[0], *peers[-SESSION_KEYS_MAX // 2 :]}
-    assert peers[1] not in kept
-    assert sessions.Check.VALID.value == "valid"
+        kept.put(peer, b"k")
+        kept.put(peers[0], b"k")
+        assert len(kept) <= SESSION_KEYS_MAX
+    kept.put(peers[-1], b"k")
+    assert len(kept) <= SESSION_KEYS_MAX
+    assert set(kept) >= {peers[0], *peers[-SESSION_KEYS_MAX // 2 :]}
+    assert peers[1] not in set(kept)
+
+
+def test_strangers_push_out_no_key_of_who_answered_us() -> None:
+    crypto = SimCrypto(b"a", b"a")
+    made = Sessions(Network("n"), crypto, crypto.node.public_key, b"s" * 32)
+    made._keys.put(b"friend", b"f")
+    for number in range(10 * SESSION_KEYS_MAX):
+        made.remember(PublicKey(number.to_bytes(32, "big")), b"k")
+    assert made._keys.get(b"friend") == b"f"
+    assert len(made._strangers) <= SESSION_KEYS_MAX // 2
 
 
 def test_the_key_of_who_asked_is_kept_once_for_the_whole_process() -> None:
@@ -77,7 +84,7 @@ def test_the_key_of_who_asked_is_kept_once_for_the_whole_process() -> None:
         kept = [
             key
             for member in (a, b)
-            for key in member.dht.rpc.channel.sessions._keys
+            for key in member.dht.rpc.channel.sessions._strangers
             if key == c.contact.public_key
         ]
         assert len(kept) == 2
