@@ -19,7 +19,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.copies.read_room import ReadRoom, Share
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES
+from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_CONTENDED_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -66,7 +66,8 @@ class BlockServer:
             if sending is not None and self._room.wanted:
                 await sending  # reading ahead is for when nobody waits
             with await self._room.take(link) as share:
-                groups = await self._read(cids, start)
+                limit = SERVED_READ_CONTENDED_BYTES if self._room.wanted else SERVED_READ_BYTES
+                groups = await self._read(cids, start, limit)
                 start += sum(len(group.indices) + len(group.missing) for group in groups)
                 try:
                     if sending is not None:
@@ -77,8 +78,9 @@ class BlockServer:
         if sending is not None:
             await sending
 
-    async def _read(self, cids: Sequence[Cid], start: int) -> list[Group]:
-        return await self._disk.blocking.run(read_groups, self._disk.store, cids, start)
+    async def _read(self, cids: Sequence[Cid], start: int, limit_bytes: int) -> list[Group]:
+        store = self._disk.store
+        return await self._disk.blocking.run(read_groups, store, cids, start, limit_bytes)
 
     def _queue(self, groups: list[Group], share: Share, reply: Reply) -> asyncio.Future[None]:
         """Hand over a read, a frame each group, each of which keeps the room for it."""
@@ -95,10 +97,12 @@ class BlockServer:
         share.release()
 
 
-def read_groups(store: BlockStore, cids: Sequence[Cid], start: int) -> list[Group]:
-    """Read groups from ``start`` on until SERVED_READ_BYTES are together."""
+def read_groups(
+    store: BlockStore, cids: Sequence[Cid], start: int, limit_bytes: int
+) -> list[Group]:
+    """Read groups from ``start`` on until ``limit_bytes`` are together."""
     groups: list[Group] = []
-    while start < len(cids) and sum(group.size_bytes for group in groups) < SERVED_READ_BYTES:
+    while start < len(cids) and sum(group.size_bytes for group in groups) < limit_bytes:
         group = read_group(store, cids, start)
         start += len(group.indices) + len(group.missing)
         groups.append(group)
