@@ -1,0 +1,1 @@
+"""Whoever can send this node a datagram, and what that can cost it."""
