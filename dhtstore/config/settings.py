@@ -18,12 +18,12 @@ from dhtstore.params import (
     DEFAULT_REPLICAS,
     MIN_ACKS_DEFAULT,
     NETWORK_NAME_MAX_BYTES,
+    OWNER_DIVISOR,
     REPLICAS_MAX,
 )
 
 DEFAULT_PORT: Final = 7400
 DOMAIN_MAX_BYTES: Final = 64
-_FOREIGN_SHARE: Final = (9, 10)  # of the capacity: most networks are small, yet nobody fills all
 
 
 def _can_be_had(min_acks: int | None, settings: Settings) -> str:
@@ -40,8 +40,8 @@ class Settings:
     start; 0 makes a client.  ``min_acks`` None means the smallest of 2, ``replicas`` and the live
     storage nodes known.  ``accept_rule`` says whose data this disk takes: that of its own owner,
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
-    ``network`` knows no quota per owner, ``anyone`` does (``owner_quota_bytes``; None means nine
-    tenths of the capacity).  ``domain`` labels a failure domain: copies avoid sharing one.
+    ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
+    None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.  ``domain`` labels a failure domain: copies avoid sharing one.
     """
 
     network: str = setting(
@@ -106,7 +106,7 @@ class Settings:
     owner_quota_bytes: int | None = setting(
         "owner_quota",
         values.size,
-        "For each foreign owner; default: 9/10.",
+        "For each foreign owner; default: 1/2.",
         "SIZE",
         default=None,
         check=values.is_size,
@@ -145,8 +145,7 @@ class Settings:
             return self.owner_quota_bytes
         if self.capacity_bytes is None:
             return None
-        share, of = _FOREIGN_SHARE
-        return self.capacity_bytes * share // of
+        return self.capacity_bytes // OWNER_DIVISOR
 
 
 SETTINGS: Final[tuple[Setting, ...]] = settings_of(Settings)

@@ -17,7 +17,7 @@ from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node
 from dhtstore.params import MIN_ACKS_DEFAULT, NODE_ID_BYTES, PLACEMENT_KEYS_MAX
-from dhtstore.replication.ranking import Candidate, Stage, rank
+from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Placement:
     key: DhtKey
     wanted: int
     here: NodeId
-    own_domain: str | None = None
+    own_domain: Domain | None = None
     lookups: int = 0
     unmet: tuple[Contact, ...] = ()
     candidates: Mapping[NodeId, Candidate] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Placement:
         if short > 0 and self.unmet:
             return Meet(self.unmet)
         if short > 0 and open_:
-            return OfferTo(tuple(rank(open_, self.key, self._taken_domains())[:short]))
+            return OfferTo(tuple(rank(open_, self.key, self._taken_domains(), short)))
         if reserved:
             return CopyTo(reserved)
         if self.lookups < PLACEMENT_KEYS_MAX:
@@ -103,7 +103,7 @@ class Placement:
     def at(self, stage: Stage) -> tuple[Candidate, ...]:
         return tuple(each for each in self.candidates.values() if each.stage is stage)
 
-    def _taken_domains(self) -> list[str]:
+    def _taken_domains(self) -> list[Domain]:
         own = [] if self.own_domain is None else [self.own_domain]
         return own + [each.domain for each in (*self.at(Stage.HELD), *self.at(Stage.RESERVED))]
 

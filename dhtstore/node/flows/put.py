@@ -34,6 +34,7 @@ from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
+from dhtstore.replication.ranking import Domain
 from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
 
@@ -186,9 +187,9 @@ class Uploader:
             self.again_soon(unit)
         return PlacedUnit(unit, plan, copies, published)
 
-    def _domain(self) -> str:
+    def _domain(self) -> Domain:
         """The failure domain of our own copy, as that of a candidate is told."""
-        return self.settings.domain or subnet(self.identity.addresses()[0])
+        return Domain(subnet(self.identity.addresses()[0]), self.settings.domain)
 
     def _remember(self, work: _Work, copies: Sequence[Sequence[SignedCopy]]) -> None:
         record = PutRecord(

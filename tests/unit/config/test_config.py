@@ -170,7 +170,7 @@ def test_other_environment_variables_are_not_settings() -> None:
 
 
 def test_owner_limit() -> None:
-    assert Settings(capacity_bytes=100).owner_limit_bytes == 90
+    assert Settings(capacity_bytes=100).owner_limit_bytes == 50
     assert Settings(capacity_bytes=100, owner_quota_bytes=20).owner_limit_bytes == 20
     assert Settings(capacity_bytes=100, accept_rule=AcceptRule("network")).owner_limit_bytes is None
     assert Settings().owner_limit_bytes is None

@@ -26,9 +26,11 @@ from dhtstore.replication.placement import (
     default_min_acks,
     nth_key,
 )
-from dhtstore.replication.ranking import Candidate, Stage, rank
+from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
 
 KEY = DhtKey(bytes(20))
+OWN = Domain("10.0.0.0/24")
+CELLAR = OWN._replace(label="cellar")
 HERE = node_id(PublicKey(b"h" * 32))
 
 
@@ -37,7 +39,7 @@ def contact(number: int, host: str = "10.0.0.1", *, storage: bool = True) -> Con
     return Contact.of(key, Address(host, 7400), storage=storage)
 
 
-def plan(wanted: int = 3, own_domain: str | None = None) -> Placement:
+def plan(wanted: int = 3, own_domain: Domain | None = None) -> Placement:
     return Placement(KEY, wanted, HERE, own_domain)
 
 
@@ -63,7 +65,7 @@ def test_it_begins_with_a_lookup_of_the_units_key() -> None:
 
 
 def test_a_copy_here_may_be_all_that_is_wanted() -> None:
-    assert plan(1, "10.0.0.0/24").next() == Done()
+    assert plan(1, OWN).next() == Done()
     assert plan(1).next() == Look(KEY)
 
 
@@ -88,11 +90,11 @@ def test_clients_this_node_and_nodes_known_already_are_no_candidates() -> None:
 
 def test_offers_go_to_other_failure_domains_than_those_that_have_a_copy() -> None:
     contacts = [contact(number) for number in range(4)]
-    placement = met(plan(3, "cellar").found(contacts), ["cellar", "attic", "attic", "garden"])
-    domains = [candidate.domain for candidate in offered(placement)]
+    placement = met(plan(3, CELLAR).found(contacts), ["cellar", "attic", "attic", "garden"])
+    domains = [candidate.label for candidate in offered(placement)]
     assert sorted(domains) == ["attic", "garden"]
-    again = met(plan(3, "cellar").found(contacts), ["cellar", "attic", "cellar", "attic"])
-    assert sorted(candidate.domain for candidate in offered(again)) == ["attic", "cellar"]
+    again = met(plan(3, CELLAR).found(contacts), ["cellar", "attic", "cellar", "attic"])
+    assert sorted(candidate.label for candidate in offered(again)) == ["attic", "cellar"]
 
 
 def offered(placement: Placement) -> tuple[Candidate, ...]:
@@ -110,7 +112,7 @@ def test_the_domain_that_a_holder_shows_when_it_reserves_counts() -> None:
     first = rank(placement.at(Stage.FOUND), KEY)[0]
     assert contacts[4] in [candidate.contact for candidate in offered(placement)]
     placement = placement.reserved(first.node, "cellar")
-    assert placement.candidates[first.node].domain == "cellar"
+    assert placement.candidates[first.node].domain == CELLAR
 
 
 def test_no_byte_moves_before_enough_have_reserved_and_one_that_refuses_is_replaced() -> None:
@@ -267,7 +269,7 @@ def stories(draw: st.DrawFn) -> Story:
     keys = [nth_key(KEY, number) for number in range(PLACEMENT_KEYS_MAX)]
     near = {key: nearest(people, key)[:20] for key in keys}
     wanted = draw(st.integers(1, 8))
-    return Story(plan(wanted, draw(st.sampled_from([None, "rack-a"]))), rng, near)
+    return Story(plan(wanted, draw(st.sampled_from([None, OWN]))), rng, near)
 
 
 @given(stories())

@@ -1,0 +1,1 @@
+"""What strangers ask a holder to keep, and an uploader to believe."""
