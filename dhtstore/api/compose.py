@@ -5,6 +5,8 @@ sockets, clock and threads.  The command line, the Python API and tests build no
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +19,11 @@ from dhtstore.net.addresses import resolve
 from dhtstore.net.clock import SystemClock, SystemEntropy
 from dhtstore.net.crypto import Ed25519Crypto
 from dhtstore.net.interfaces.host import HostInterfaces
+from dhtstore.net.ports import Entropy
 from dhtstore.net.tcp import TlsTransport
 from dhtstore.net.threads import ThreadBlocking
 from dhtstore.net.udp import UdpEndpoint
+from dhtstore.node.context import surely
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.params import PUBLIC_KEY_BYTES
@@ -63,31 +67,54 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
     listen = (await resolve(*split_host_port(settings.listen)))[0]
     node_settings = await _node_settings(settings, ephemeral)
     entropy = SystemEntropy()
-    node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
-    owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
-    mark_blocks(home)
-    # A client's store holds staging and what it pinned: only the disk limits that.
-    store = DiskBlockStore(home.blocks, settings.capacity_bytes or None)
-    ports = Ports(
-        clock=SystemClock(),
-        entropy=entropy,
-        crypto=Ed25519Crypto(node_seed, owner_seed),
-        endpoint=UdpEndpoint(listen.host, listen.port),
-        interfaces=HostInterfaces(),
-        streams=TlsTransport(listen.host, node_seed),
-        blocking=ThreadBlocking(),
-        store=store,
-        ledger=_ledger(home),
-        tracer=log_event,
-    )
-    return Node(ports, node_settings)
+    kept, blocking = _Kept(), ThreadBlocking()
+    try:
+        await blocking.run(kept.open, home, owner_home, settings, entropy)
+        ports = Ports(
+            clock=SystemClock(),
+            entropy=entropy,
+            crypto=Ed25519Crypto(kept.node_seed, kept.owner_seed),
+            endpoint=UdpEndpoint(listen.host, listen.port),
+            interfaces=HostInterfaces(),
+            streams=TlsTransport(listen.host, kept.node_seed),
+            blocking=blocking,
+            store=kept.store,
+            ledger=kept.ledger,
+            tracer=log_event,
+        )
+        return Node(ports, replace(node_settings, owners=kept.owners))
+    except BaseException:
+        await surely(blocking, kept.opened.close)
+        await blocking.close()
+        raise
 
 
-def _ledger(home: Home) -> SqliteKeyValue:
-    ledger = SqliteKeyValue(home.ledger)
-    home.upgraded()  # first: an earlier version must not write to a ledger that was rewritten
-    upgrade(ledger, log_event)
-    return ledger
+class _Kept:
+    """What a node finds on the disk.  Opening may take long: it goes through all that a crash or
+    an earlier version left."""
+
+    node_seed: bytes
+    owner_seed: bytes
+    owners: frozenset[bytes]
+    store: DiskBlockStore
+    ledger: SqliteKeyValue
+
+    def __init__(self) -> None:
+        self.opened = ExitStack()
+
+    def open(self, home: Home, owner_home: Home, settings: Settings, entropy: Entropy) -> None:
+        """Raises HomeUnusable, InvalidSetting, NoRoom; ``opened`` is then to be closed."""
+        self.owners = _owners(settings.owners_file)
+        self.node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
+        self.owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
+        mark_blocks(home)
+        # A client's store holds staging and what it pinned: only the disk limits that.
+        self.store = DiskBlockStore(home.blocks, settings.capacity_bytes or None)
+        self.opened.callback(self.store.close)
+        self.ledger = SqliteKeyValue(home.ledger)
+        self.opened.callback(self.ledger.close)
+        home.upgraded()  # first: an earlier version must not write to a ledger that was rewritten
+        upgrade(self.ledger, log_event)
 
 
 def log_event(event: str, **fields: object) -> None:
@@ -107,7 +134,7 @@ async def _node_settings(settings: Settings, ephemeral: bool) -> NodeSettings:
         replicas=settings.replicas,
         min_acks=settings.min_acks,
         accept=Accept(settings.accept),
-        owners=_owners(settings.owners_file),
+        owners=frozenset(),
         owner_quota_bytes=capacity if limit is None else limit,
         domain=settings.domain,
         advertise=await _advertised(settings.advertise),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +29,7 @@ async def connect(home: AnyPath | None = None) -> AsyncIterator[Client]:
         async with dhtstore.connect() as client:
             result = await client.put("photos/")
     """
-    path = socket_path(home_path("" if home is None else _path(home)))
+    path = await asyncio.to_thread(socket_path, home_path("" if home is None else _path(home)))
     async with _closing(SocketCaller(path)) as client:
         await client.identity()
         yield client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.local.server import LocalServer
+from dhtstore.net.ports import Blocking
+from dhtstore.net.threads import ThreadBlocking
+from dhtstore.node.context import surely
 from dhtstore.node.control import handler
 from dhtstore.node.flows.join import Joined, Trust
 from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
 from dhtstore.node.views.status import look_at_clock, look_for_room
-from dhtstore.node.warnings import Warnings
-from dhtstore.store.home.home import Home
+from dhtstore.store.home.home import Home, HomeLock
 from dhtstore.store.home.places import free_bytes, temporary_home
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
 
@@ -49,18 +51,18 @@ async def hosted(
     ``learn_seed``.  Raises HomeUnusable, HomeInUse, InvalidSetting, AddressInUse, NoRoom and what
     ``join`` raises.
     """
-    home = Home(path)
-    with closing(home.lock()):
-        settings = _decided(home, load_settings(home, flags, source))
+    async with _worker() as blocking, _locked_home(path, blocking) as home:
+        settings = await blocking.run(_decided, home, flags, source)
         node = await start_node(home, home, settings)
-        local = LocalServer(home.socket_path, handler(node))
+        local = LocalServer(await blocking.run(_socket_path, home), handler(node))
         try:
             await look_for_room(node.disk, node.warnings)
-            joined = await node.join(seeds, trust_in(home, learn_seed, node.warnings))
+            async with trust_in(home, learn_seed, node) as trust:
+                joined = await node.join(seeds, trust)
             look_at_clock(node.dht, node.warnings)
             await local.open(node.duties)
             with node.warnings.tolerated("settings", "the settings cannot be written down"):
-                keep_settings(home, settings)
+                await blocking.run(keep_settings, home, settings)
             yield Hosted(node, joined)
         finally:
             try:
@@ -83,32 +85,85 @@ async def visiting(
     pinned too.  ``network`` "" is that of the first ticket.  Raises as ``hosted``, and TimedOut
     when the seeds do not answer within ``timeout_s``.
     """
-    owner_home = Home(owner_path)
     flags = {"network": network or _network_of(seeds)}
-    settings = _visitor(load_settings(owner_home, flags), seeds)
-    with temporary_home() as home:
+    async with _worker() as blocking, _temporary_home(blocking) as home:
+        owner_home = await blocking.run(Home, owner_path)
+        settings = _visitor(await blocking.run(load_settings, owner_home, flags), seeds)
         node = await start_node(home, owner_home, settings, ephemeral=True)
         try:
-            trust = trust_in(owner_home, learn_seed, node.warnings)
-            joined = await _joined(node, seeds, trust, timeout_s)
+            async with trust_in(owner_home, learn_seed, node) as trust:
+                joined = await _joined(node, seeds, trust, timeout_s)
             yield Hosted(node, joined)
         finally:
             await node.stop()
 
 
-def trust_in(home: Home, learn_seed: LearnSeed, warnings: Warnings) -> Trust:
-    """The keys of seeds that ``home`` knows; new ones are written there and told."""
+@asynccontextmanager
+async def trust_in(home: Home, learn_seed: LearnSeed, node: Node) -> AsyncIterator[Trust]:
+    """The keys of seeds that ``home`` knows; new ones are told, and written there at the end."""
+    run, learned = node.disk.blocking.run, dict[str, PublicKey]()
 
     def learn(seed: str, key: PublicKey) -> None:
-        with warnings.tolerated("seeds", f"the key of {seed} cannot be written down"):
-            home.save_trusted_seeds({**home.trusted_seeds(), seed: key})
+        learned[seed] = key
         learn_seed(seed, key)
 
-    return Trust(home.trusted_seeds(), learn)
+    def save() -> None:
+        home.save_trusted_seeds({**home.trusted_seeds(), **learned})
+
+    try:
+        yield Trust(await run(home.trusted_seeds), learn)
+    finally:
+        if learned:
+            names = ", ".join(learned)
+            with node.warnings.tolerated("seeds", f"the key of {names} cannot be written down"):
+                await surely(node.disk.blocking, save)
 
 
-def _decided(home: Home, settings: Settings) -> Settings:
+@asynccontextmanager
+async def _worker() -> AsyncIterator[Blocking]:
+    """Where the data directory is read and written besides the node, whose own worker comes and
+    goes with it."""
+    blocking = ThreadBlocking()
+    try:
+        yield blocking
+    finally:
+        await blocking.close()
+
+
+@asynccontextmanager
+async def _locked_home(path: Path, blocking: Blocking) -> AsyncIterator[Home]:
+    """The home there, and nobody else uses its stores meanwhile."""
+    locks: list[HomeLock] = []
+
+    def lock() -> Home:
+        home = Home(path)
+        locks.append(home.lock())
+        return home
+
+    try:
+        yield await blocking.run(lock)
+    finally:
+        for each in locks:
+            each.close()
+
+
+@asynccontextmanager
+async def _temporary_home(blocking: Blocking) -> AsyncIterator[Home]:
+    """One that goes at the end."""
+    made = ExitStack()
+    try:
+        yield await blocking.run(made.enter_context, temporary_home())
+    finally:
+        await surely(blocking, made.close)
+
+
+def _socket_path(home: Home) -> Path:
+    return home.socket_path
+
+
+def _decided(home: Home, flags: Mapping[str, object], source: str) -> Settings:
     """What a first start leaves open: the disk to give is half of what is free now."""
+    settings = load_settings(home, flags, source)
     if settings.capacity_bytes is not None:
         return settings
     return replace(settings, capacity_bytes=free_bytes(home.path) // 2)

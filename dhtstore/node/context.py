@@ -45,15 +45,16 @@ class Disk:
             yield opened[0]
         finally:
             for batch in opened:
-                await self._surely(batch.close)
+                await surely(self.blocking, batch.close)
 
-    async def _surely(self, function: Callable[[], None]) -> None:
-        """Run it although we are being cancelled, and then be cancelled; it may run twice."""
-        try:
-            await self.blocking.run(function)
-        except asyncio.CancelledError:
-            await self._surely(function)
-            raise
+
+async def surely(blocking: Blocking, function: Callable[[], None]) -> None:
+    """Run it although we are being cancelled, and then be cancelled; it may run twice."""
+    try:
+        await blocking.run(function)
+    except asyncio.CancelledError:
+        await surely(blocking, function)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

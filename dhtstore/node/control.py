@@ -25,6 +25,7 @@ from dhtstore.model.identity import format_node
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.net.ports import Clock
+from dhtstore.node.context import surely
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
@@ -140,7 +141,7 @@ class _Throttle:
 
 
 async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
-    source = _source(asked, run)
+    source = await _source(asked, run)
     try:
         outcome = await run.node.uploader().put(
             source,
@@ -161,17 +162,27 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
 async def _close(source: Source, run: OperationRun) -> None:
     """A pipe too: whoever writes to it must see that nobody reads on."""
     if isinstance(source, FileSource | TreeSource):
-        await run.node.ports.blocking.run(source.close)
+        await surely(run.node.ports.blocking, source.close)
     elif isinstance(source, AsyncGenerator):
         await source.aclose()
 
 
-def _source(asked: content.Put, run: OperationRun) -> Source:
+async def _source(asked: content.Put, run: OperationRun) -> Source:
     if asked.kind == "stream":
         return read_pipe(run.descriptor)
-    if asked.kind == "file":
-        return FileSource(run.take(), asked.name)
-    return TreeSource(run.take(), asked.name)
+    opened: list[FileSource | TreeSource] = []
+    kind = FileSource if asked.kind == "file" else TreeSource
+
+    def look() -> None:
+        opened.append(kind(run.take(), asked.name))
+
+    try:
+        await run.node.ports.blocking.run(look)
+    except asyncio.CancelledError:
+        for source in opened:
+            source.close()
+        raise
+    return opened[0]
 
 
 def _put_result(outcome: PutOutcome) -> content.PutResult:

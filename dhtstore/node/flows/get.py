@@ -15,6 +15,7 @@ from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output
 from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
+from dhtstore.node.context import surely
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import HolderShare
@@ -69,7 +70,7 @@ async def get(
         await session.fetch(walk, delivery, timeout_s=timeout_s)
         await run(target.finish)
     finally:
-        await run(target.close)
+        await surely(session.disk.blocking, target.close)
     return GetOutcome(
         resolved.cid,
         target.size_bytes,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 
 from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.quota import Quota, Room, own_room
@@ -61,7 +62,7 @@ class MemoryBlockStore:
                     continue
                 entry = self._blocks.pop(cid.multihash, None)
                 if entry is not None:
-                    self._quota.give_back(len(entry[1]))
+                    self._quota.give_back(_taken(cid.multihash, *entry))
 
     def cids(self) -> Iterator[Cid]:
         with self._lock:
@@ -110,8 +111,9 @@ class MemoryBatch:
                 if self._whole:
                     self.relied.add(multihash)
                 return False
-            self._store._quota.take(len(data), self._room)
-            self._staged[multihash] = (cid.codec, bytes(data), len(data))
+            taken = _taken(multihash, cid.codec, data)
+            self._store._quota.take(taken, self._room)
+            self._staged[multihash] = (cid.codec, bytes(data), taken)
             return True
 
     def commit(self) -> None:
@@ -119,7 +121,7 @@ class MemoryBatch:
         with self._lock, self._store._lock:
             self._check_open()
             for multihash, (codec, data, charged) in self._staged.items():
-                cost = 0 if multihash in blocks else len(data)
+                cost = 0 if multihash in blocks else _taken(multihash, codec, data)
                 blocks.setdefault(multihash, (codec, data))
                 if charged != cost:  # another batch stored it, or a delete took it, meanwhile
                     self._store._quota.give_back((charged or 0) - cost)
@@ -153,3 +155,8 @@ class MemoryBatch:
             raise LocalProtocolError("a batch is used after it was left")
         if self._over:
             raise LocalProtocolError("a whole batch is used after its commit")
+
+
+def _taken(multihash: bytes, codec: int, data: bytes | bytearray | memoryview) -> int:
+    """What the block would take on a disk, so that simulated quotas mean what real ones do."""
+    return stored_bytes(Cid(bytes((1, codec)) + multihash), len(data))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from dhtstore.errors import DhtstoreError
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.node.node import Node
 from dhtstore.params import MIB, RESERVATION_TTL_S
@@ -53,7 +54,7 @@ class CountingStore(MemoryBlockStore):
 
     @property
     def block_bytes(self) -> int:
-        return sum(self.size(cid) or 0 for cid in self.cids())
+        return sum(stored_bytes(cid, self.size(cid) or 0) for cid in self.cids())
 
 
 class _CountedBatch(MemoryBatch):

@@ -23,7 +23,14 @@ from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
-from dhtstore.params import GIB, KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
+from dhtstore.params import (
+    GIB,
+    KIB,
+    MIB,
+    OFFERS_PER_PEER_MAX,
+    RESERVATION_TTL_S,
+    STORED_BLOCK_BYTES,
+)
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -198,7 +205,7 @@ def test_a_reservation_serves_its_peer_and_once() -> None:
         await link.request(Release(reservation=given.reservation), Released)
         await link.request(Release(reservation=given.reservation), Released)
         assert await declined(link, Replicate(reservation=given.reservation)) == "reservation"
-        assert holder.ports.store.used_bytes == len(b"one block")
+        assert holder.ports.store.used_bytes == len(b"one block") + STORED_BLOCK_BYTES
 
     tell(story)
 

@@ -6,6 +6,7 @@ import pytest
 
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
+from dhtstore.params import STORED_BLOCK_BYTES
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 
@@ -63,4 +64,4 @@ def test_a_crash_loses_what_was_not_committed(store: FaultyBlockStore) -> None:
         with pytest.raises(HomeUnusable):
             batch.commit()
     assert list(store.cids()) == [CIDS[0]]
-    assert store.used_bytes == 1000
+    assert store.used_bytes == 1000 + STORED_BLOCK_BYTES
