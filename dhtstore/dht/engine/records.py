@@ -117,8 +117,11 @@ class Records:
     async def withdraw(self, key: DhtKey, timeout_s: float) -> Published:
         """Take this node's provider record of ``key`` back at the K nodes closest to it; what
         became of that.  Raises as ``provide``."""
-        record, contact = self._own.withdrawal(key), self._own.record()
-        pairs = [(record, contact)]
+        self._keeper.tick()
+        for held in self._keeper.providers(key):
+            if held.public_key == self._own.public_key:
+                self._own.outrun(held.sequence)
+        pairs = [(self._own.withdrawal(key), self._own.record())]
         [published] = await self._publish(key, pairs, timeout_s, self._own.withdrawal)
         return published
 
@@ -175,9 +178,7 @@ class Records:
 
     def _keep_pairs(self, records: Sequence[Pair]) -> list[str]:
         self._keeper.tick()
-        for _, contact in records:
-            self._keeper.keep(contact)
-        return [self._keeper.keep(record).value for record, _ in records]
+        return [_keep_pair(self._keeper, pair) for pair in records]
 
     async def publish_contact(self, timeout_s: float) -> int:
         """Store our own contact record near our id; how many nodes acknowledged."""
@@ -281,10 +282,19 @@ def _verdict(answer: object) -> str:
 
 
 def _request(pair: Pair) -> AddProvider | None:
-    """None for what would not be a message: it must not cost what is published beside it."""
-    record, contact = (signed.packed for signed in pair)
-    fits = len(record) <= PROVIDER_RECORD_MAX_BYTES and len(contact) <= CONTACT_RECORD_MAX_BYTES
-    return AddProvider(record, contact) if fits else None
+    """None for what nobody would take: it must not cost what is published beside it."""
+    record, contact = pair
+    fits = len(record.packed) <= PROVIDER_RECORD_MAX_BYTES
+    fits = fits and len(contact.packed) <= CONTACT_RECORD_MAX_BYTES
+    right = fits and record.public_key == contact.public_key
+    return AddProvider(record.packed, contact.packed) if right else None
+
+
+def _keep_pair(keeper: RecordKeeper, pair: Pair) -> str:
+    if _request(pair) is None:
+        return _MALFORMED
+    keeper.keep(pair[1])
+    return keeper.keep(pair[0]).value
 
 
 def _published(
