@@ -6,16 +6,35 @@ import re
 
 import typer
 
+from benchmarks.hostile.attacks import ALL_ATTACKS
+from dhtstore import params
 from dhtstore.cli.exits import DONE, EXITS, INTERRUPTED, UNEXPECTED
 from dhtstore.cli.main import app
 from tests.source_tree import ROOT, forbid
 
-DOCUMENTS = ("README.md", "docs/architecture.md", "docs/protocol.md")
+THREATS = "docs/threat-model.md"
+DOCUMENTS = ("README.md", "docs/architecture.md", "docs/protocol.md", THREATS)
 PLACES = ("", "dhtstore/")
+FIGURES_MIN = 20  # of the threat model: a table without any would pass unseen
 
 
 def test_named_files_exist() -> None:
     forbid("files that are named but not there", [row for name in DOCUMENTS for row in _lost(name)])
+
+
+def test_figures_of_the_threat_model_are_constants() -> None:
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]*)`", _text(THREATS)))
+    forbid("figures that are no constants of params.py", named - vars(params).keys())
+    assert len(named) > FIGURES_MIN
+
+
+def test_tests_and_attacks_of_the_threat_model_exist() -> None:
+    text = _text(THREATS)
+    tests = set(re.findall(r"\b(tests/[\w/]+\.py)\b", text))
+    attacks = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|liars)`", text))
+    lost = {name for name in tests if not (ROOT / name).exists()}
+    forbid("tests and attacks that are named but not there", lost | attacks - ALL_ATTACKS.keys())
+    assert attacks == ALL_ATTACKS.keys()
 
 
 def test_readme_lists_exactly_the_exit_codes() -> None:
@@ -32,8 +51,12 @@ def test_readme_lists_exactly_the_commands() -> None:
     assert listed == set(getattr(typer.main.get_command(app), "commands", {}))
 
 
+def _text(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
 def _lost(document: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
+    text = _text(document)
     named = set(re.findall(r"`([\w./]+\.py)`", text))
     return [
         f"{document}: {name}"
