@@ -66,7 +66,7 @@ def fight(attack: str, seconds: float, place: Path, addresses: Addresses) -> Out
         memory_bytes=peak_bytes - idle_bytes,
         quiet_memory_bytes=quiet_bytes - idle_bytes,
         stall_ms=worst_stall_ms(notes, began_s, ended_s),
-        quiet_stall_ms=worst_stall_ms(notes, 0.0, began_s),
+        quiet_stall_ms=worst_stall_ms(notes, user.commands[0].started_s, began_s),
         stored_bytes=on_disk,
         claims=claimed_bytes(claims_of, user.owner),
         attacker_cores=attacker_cpu_s / max(seconds, 1e-9),

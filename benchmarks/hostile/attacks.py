@@ -14,6 +14,8 @@ ATTACKS: Final[dict[str, Attack]] = {
     "records-one-key": datagrams.one_key_full,
     "records-store": datagrams.store_full,
     "introductions": holders.introductions,
+    "tables-silent": holders.silent_to_lookups,
+    "tables-short-lived": holders.short_lived,
     "links-silent": connections.silent,
     "links-idle": connections.idle,
     "links-busy": connections.busy,

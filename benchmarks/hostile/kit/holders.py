@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from benchmarks.hostile.kit.datagrams import provides
 from benchmarks.hostile.kit.field import Field, crowd
-from benchmarks.hostile.kit.stranger import Stranger, Target, read
+from benchmarks.hostile.kit.stranger import A_DAY_S, Stranger, Target, read
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import PublicKey, dht_key
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.frame_io import write_frame
-from dhtstore.params import MIB, PUBLIC_KEY_BYTES, K
+from dhtstore.params import MIB, NODE_ID_BYTES, PUBLIC_KEY_BYTES, K
+from dhtstore.wire import envelope
 from dhtstore.wire.datagram import (
     CONTACT_V4_BYTES,
     PAYLOAD_MAX_BYTES,
@@ -31,10 +33,11 @@ from dhtstore.wire.datagram import (
 )
 from dhtstore.wire.frames import Blocks, Declined, GetBlocks, Replicating, encode
 
-LIARS: Final = 24
-INTRODUCERS: Final = 2 * K
+LIARS: Final = 24  # they stand in no table: what they provide is their lie
+IN_TABLES: Final = K // 2  # more than K would be an eclipse: out of scope
 ORIGINS: Final = 24
 TELL_EVERY_S: Final = 0.2
+SHORT_LIFE_S: Final = 1.0
 TRICKLE_EVERY_S: Final = 0.5
 NAMED: Final = (PAYLOAD_MAX_BYTES - 64) // CONTACT_V4_BYTES  # contacts that an answer has room for
 
@@ -64,18 +67,43 @@ async def liars(field: Field) -> None:
 
 
 async def introductions(field: Field) -> None:
-    """Join the tables of all that can be reached, and answer every lookup with keys that nobody
-    has, all of them at the target's address."""
+    """Stand in all tables, and answer every lookup with keys that nobody has, all of them at the
+    target's address."""
 
     async def work(stranger: Stranger) -> None:
         stranger.answer = _naming(field)
-        await stranger.open()
-        while True:
-            for node in _everybody(field):
-                stranger.ask(FindNode(field.rng.randbytes(20)), node)
-            await asyncio.sleep(TELL_EVERY_S)
+        await _stand_in_tables(field, stranger, A_DAY_S)
 
-    await crowd(field, INTRODUCERS, work, origins=ORIGINS)
+    await crowd(field, IN_TABLES, work, origins=IN_TABLES)
+
+
+async def silent_to_lookups(field: Field) -> None:
+    """Stand in all tables, answer pings, and let lookups wait."""
+
+    async def work(stranger: Stranger) -> None:
+        await _stand_in_tables(field, stranger, A_DAY_S)
+
+    await crowd(field, IN_TABLES, work, origins=IN_TABLES)
+
+
+async def short_lived(field: Field) -> None:
+    """Stand in all tables and be gone, under another key each time."""
+
+    async def work(stranger: Stranger) -> None:
+        await _stand_in_tables(field, stranger, SHORT_LIFE_S)
+
+    await crowd(field, IN_TABLES, work, origins=ORIGINS)
+
+
+async def _stand_in_tables(field: Field, stranger: Stranger, for_s: float) -> None:
+    stranger.flags = envelope.STORAGE
+    await stranger.open()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(for_s):
+            while True:
+                for node in _everybody(field):
+                    stranger.ask(FindNode(field.rng.randbytes(NODE_ID_BYTES)), node)
+                await asyncio.sleep(TELL_EVERY_S)
 
 
 async def _wrong_bytes(stream: Stream, frame: GetBlocks) -> None:

@@ -55,7 +55,8 @@ class Stranger:
 
     def __init__(self, means: Means, target: Target) -> None:
         self.means, self.target = means, target
-        self.answer: Answer = _pong
+        self.answer: Answer = pong
+        self.flags = envelope.EPHEMERAL  # of its datagrams: it asks, and stands in no table
         self.crew = Supervisor()
         self._keys: dict[bytes, bytes] = {}
         self._cookies: dict[Address, bytes] = {}
@@ -128,7 +129,7 @@ class Stranger:
     def _send(self, message_id: bytes) -> None:
         to, request = self._pending[message_id]
         cookie = self._cookies.get(to.address, b"")
-        flags = envelope.STORAGE | (envelope.COOKIE if cookie else 0)
+        flags = self.flags | (envelope.COOKIE if cookie else 0)
         data = envelope.seal(
             self.means.crypto,
             envelope.header_of(to.network, flags, self.key),
@@ -173,12 +174,13 @@ class Stranger:
         if response is None:
             return
         frame = datagram.encode_response(opened.frame[1:FRAME_OVERHEAD_BYTES], response)
-        header = envelope.header_of(self.target.network, envelope.STORAGE, self.key)
+        header = envelope.header_of(self.target.network, self.flags, self.key)
         keys = self._keys_with(opened.sender)
         self.send(envelope.seal(self.means.crypto, header, keys, frame), source)
 
 
-def _pong(request: Request) -> Response | None:
+def pong(request: Request) -> Response | None:
+    """To pings, and to nothing else."""
     return Pong(bytes(6)) if isinstance(request, Ping) else None
 
 

@@ -14,10 +14,17 @@ from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from dhtstore.node.node import Node
+from dhtstore.params import NEWCOMERS_DIVISOR
 
-NEWCOMERS_DIVISOR: Final = 2
 # Not followed: the world, which knows the strangers too, and tables that are bounded by themselves.
-BEYOND: Final = ("simulations.", "tests.", "benchmarks.", "dhtstore.dht.core.", "dhtstore.model.")
+BEYOND: Final = (
+    "simulations.",
+    "tests.",
+    "benchmarks.",
+    "dhtstore.dht.core.",
+    "dhtstore.model.",
+    "dhtstore.store.ledger.charging.",
+)
 
 
 def hands(node: Node) -> Counter[str]:

@@ -7,7 +7,6 @@ some minutes after it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,16 +24,7 @@ from tests.hostile.whole.census import (
 COMMAND_MAX_S = 3 * (DIAL_TIMEOUT_S + HANDSHAKE_TIMEOUT_S)  # of an honest user under attack
 
 
-DEFECTS = {"introductions": "lookups wait for the dead that were named"}
-
-
-def _attacks() -> Iterator[object]:
-    for name in ATTACKS:
-        marks = [pytest.mark.xfail(reason=DEFECTS[name], strict=False)] if name in DEFECTS else []
-        yield pytest.param(name, marks=marks)
-
-
-@pytest.mark.parametrize("name", [*_attacks()])
+@pytest.mark.parametrize("name", list(ATTACKS))
 def test_a_node_serves_under_attack_and_has_nothing_of_it_afterwards(name: str) -> None:
     async def scene(arena: Arena) -> None:
         first = await arena.put()
