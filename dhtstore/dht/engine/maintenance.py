@@ -3,6 +3,7 @@ finding back when it knows nobody any more."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -117,13 +118,21 @@ class Maintenance:
         """Drop records that expired, and bring up to date what of the table was not for an
         hour."""
         table = self._rpc.table
-        self._rpc.keeper.tick()
+        await self._forget_ended()
         await self._upkeep.ping_silent()
         await self._upkeep.ask_clocks()
         if neighbours_due(table, self._clock.monotonic_s()):
             await self._lookups.closest(table.node.id, also=await self._named_by_a_seed())
         for index in buckets_due(table, self._clock.monotonic_s()):
             await self._upkeep.fill(index)
+
+    async def _forget_ended(self) -> None:
+        """Bit by bit, however many records end together."""
+        keeper, held = self._rpc.keeper, -1
+        while held != keeper.count:
+            held = keeper.count
+            keeper.tick()
+            await asyncio.sleep(0)
 
     async def _named_by_a_seed(self) -> list[Peer]:
         """Our neighbours in the eyes of one that once let us in and that the table forgot: where
