@@ -41,7 +41,8 @@ class Settings:
     storage nodes known.  ``accept_rule`` says whose data this disk takes: that of its own owner,
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
-    None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.  ``domain`` labels a failure domain: copies avoid sharing one.
+    None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.
+    ``domain`` labels a failure domain: copies avoid sharing one.
     """
 
     network: str = setting(
