@@ -153,7 +153,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),
     ),
     "dhtstore.node.duties": (
-        ("keep_sequence", "lasting", "reprovide", "save_peers", "stocktaking", "twins"),
+        ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
     "dhtstore.cli": (

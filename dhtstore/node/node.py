@@ -23,6 +23,7 @@ from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.reprovide import Reprovide
+from dhtstore.node.duties.rot import Rot
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.duties.twins import Twins
@@ -47,19 +48,17 @@ class Node:
     def __init__(self, ports: Ports, settings: NodeSettings) -> None:
         self.ports, self.settings = ports, settings
         self.identity = Identity(ports.crypto, ports.clock, settings, self.addresses)
-        self.disk = Disk(ports.store, ports.blocking)
-        self.ledger = Ledger.of(ports.ledger, ports.tracer)
+        self.disk = disk = Disk(ports.store, ports.blocking)
+        self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer)
+        identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key
         self.node_id: NodeId = self.identity.node
         self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.warnings = Warnings(ports.tracer)
-        self.staging = Staging(
-            self.disk, self.ledger.pins, ports.tracer, self.warnings, keeps_all=settings.storage
-        )
+        self.staging = Staging(disk, ledger.pins, tracer, self.warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
-        self.blocks = BlockServer(self.disk)
         self.started_s = ports.clock.monotonic_s()
         self.dht = DhtService(
             network=settings.network,
@@ -73,57 +72,48 @@ class Node:
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        self.holder = Holder(
-            self.identity, self.disk, self.ledger, ports.clock, ports.tracer, self._admission()
-        )
+        self.holder = Holder(identity, disk, ledger, clock, tracer, self._admission())
+        self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
+        self.rot = Rot(identity, self.completeness, self.dht, clock, self.warnings, self.supervisor)
+        self.blocks = BlockServer(disk, self.staging.may_show, self.rot.rotten, self.rot.found)
         self.links = Links(
             network=settings.network,
             crypto=ports.crypto,
             entropy=ports.entropy,
-            clock=ports.clock,
+            clock=clock,
             transport=ports.streams,
-            own_record=self.identity.record,
+            own_record=identity.record,
             handlers={GetBlocks: self.blocks.serve, **self.holder.handlers()},
-            tracer=ports.tracer,
+            tracer=tracer,
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
             on_own_key=lambda record: self._twins.met(record),
+            on_wrong=self.rot.reported,
             own_hosts=lambda: own_hosts(
                 ports.endpoint.local, self.addresses(), ports.interfaces.hosts
             ),
         )
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
-        self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
-            self.identity,
-            self.disk,
-            self.dht,
-            ports.clock,
-            ports.entropy,
-            ports.tracer,
-            self.joined,
-            self.completeness,
+            identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
         )
-        self._keep_sequence = KeepSequence(
-            self.identity, self.ledger.sequence, ports.blocking, self.warnings
-        )
-        self._save_peers = SavePeers(
-            self.dht, self.ledger.peers, ports.blocking, ports.clock, self.warnings
-        )
-        self._readdress = Readdress(
-            self.identity, self.dht, self.reprovide, ports.interfaces, ports.tracer
-        )
+        self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
+        self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
+        self._readdress = Readdress(identity, self.dht, self.reprovide, ports.interfaces, tracer)
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
         if not self.settings.ephemeral:
             await self._keep_sequence.begin()
+        await self.rot.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
         self.ports.clock.watch(self._time_jumped, self.duties)
+        self.supervisor.spawn(self.staging.drop(), "drop-staging")
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
+            self.duties.spawn_duty(self.rot.run(), "rot")
             reproviding = lasting("reprovide", self.reprovide.run, self.warnings, self.ports.clock)
             self.duties.spawn_duty(reproviding, "reprovide")
             self.supervisor.spawn(

@@ -248,12 +248,16 @@ class _Placing:
     async def _replicated(self, node: NodeId, reserved: _Reserved) -> SignedCopy:
         """Believe a receipt only if its holder signed it, for what we hold ourselves."""
         link = reserved.link
-        held = await link.request(
-            Replicate(reservation=reserved.reservation),
-            Held,
-            REQUEST_TIMEOUT_S,
-            on_progress=lambda update: self._copied(node, update.held_bytes),
-        )
+        link.granted += 1  # it may ask for what is only staged here
+        try:
+            held = await link.request(
+                Replicate(reservation=reserved.reservation),
+                Held,
+                REQUEST_TIMEOUT_S,
+                on_progress=lambda update: self._copied(node, update.held_bytes),
+            )
+        finally:
+            link.granted -= 1
         contact = unpack(ContactRecord, held.contact) if held.contact else link.peer_record
         if contact is None:
             raise InvalidSignature("the holder says nothing of where it can be reached")

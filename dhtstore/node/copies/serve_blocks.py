@@ -3,13 +3,13 @@
 data path: GetBlocks -> blocks read in a worker thread, one read ahead -> groups -> frames.
 Per link one answer is sent at a time, so a peer costs two reads of memory at most, and all of them
 together what ``ReadRoom`` has, whatever they cancel; blocks are not verified here, since whoever
-asked verifies them anyway.
+asked verifies them anyway.  Those that are known to have rotted are read whole first.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,6 +31,7 @@ class Group:
     indices: list[int] = field(default_factory=list)
     blocks: list[bytes] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
+    damaged: list[Cid] = field(default_factory=list)  # of those missing
     size_bytes: int = 0
 
     @property
@@ -45,8 +46,18 @@ class Group:
 class BlockServer:
     """The handler of GetBlocks.  ``sent_bytes`` counts block bytes sent so far."""
 
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
+    def __init__(
+        self,
+        disk: Disk,
+        may_know: Callable[[Link], bool] = lambda link: True,
+        rotten: set[bytes] | None = None,
+        on_damaged: Callable[[Cid], Awaitable[None]] | None = None,
+    ) -> None:
+        """To a link that must not know what is here, nothing is.  ``rotten`` multihashes are served
+        once they are whole again; ``on_damaged`` is told what the store finds damaged."""
+        self._disk, self._may_know = disk, may_know
+        self._rotten = set[bytes]() if rotten is None else rotten
+        self._on_damaged = on_damaged
         self._room = ReadRoom()
         self.sent_bytes = 0
 
@@ -57,7 +68,10 @@ class BlockServer:
                 cids = [Cid.decode(raw) for raw in request.cids]
             except DhtstoreError as error:
                 raise PeerRefused("malformed", str(error)) from error
-            await self._send_all(link, cids, reply)
+            if self._may_know(link):
+                await self._send_all(link, cids, reply)
+            else:
+                await reply(Blocks(indices=(), sizes=(), missing=tuple(range(len(cids)))))
 
     async def _send_all(self, link: Link, cids: Sequence[Cid], reply: Reply) -> None:
         start = 0
@@ -68,6 +82,7 @@ class BlockServer:
             with await self._room.take(link) as share:
                 limit = SERVED_READ_CONTENDED_BYTES if self._room.wanted else SERVED_READ_BYTES
                 groups = await self._read(cids, start, limit)
+                await self._tell_damaged(groups)
                 start += sum(len(group.indices) + len(group.missing) for group in groups)
                 try:
                     if sending is not None:
@@ -79,8 +94,13 @@ class BlockServer:
             await sending
 
     async def _read(self, cids: Sequence[Cid], start: int, limit_bytes: int) -> list[Group]:
-        store = self._disk.store
-        return await self._disk.blocking.run(read_groups, store, cids, start, limit_bytes)
+        blocks = _Sound(self._disk.store, self._rotten)
+        return await self._disk.blocking.run(read_groups, blocks, cids, start, limit_bytes)
+
+    async def _tell_damaged(self, groups: Sequence[Group]) -> None:
+        if self._on_damaged is not None:
+            for cid in [cid for group in groups for cid in group.damaged]:
+                await self._on_damaged(cid)
 
     def _queue(self, groups: list[Group], share: Share, reply: Reply) -> asyncio.Future[None]:
         """Hand over a read, a frame each group, each of which keeps the room for it."""
@@ -97,9 +117,23 @@ class BlockServer:
         share.release()
 
 
-def read_groups(
-    store: BlockStore, cids: Sequence[Cid], start: int, limit_bytes: int
-) -> list[Group]:
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A store without what has rotted in it."""
+
+    store: BlockStore
+    rotten: set[bytes]
+
+    def read(self, cid: Cid) -> bytes:
+        """Raises BlockMissing and BlockDamaged."""
+        if cid.multihash not in self.rotten:
+            return self.store.read(cid)
+        block = self.store.get(cid)
+        self.rotten.discard(cid.multihash)  # it was written anew
+        return block
+
+
+def read_groups(store: _Sound, cids: Sequence[Cid], start: int, limit_bytes: int) -> list[Group]:
     """Read groups from ``start`` on until ``limit_bytes`` are together."""
     groups: list[Group] = []
     while start < len(cids) and sum(group.size_bytes for group in groups) < limit_bytes:
@@ -109,14 +143,16 @@ def read_groups(
     return groups
 
 
-def read_group(store: BlockStore, cids: Sequence[Cid], start: int) -> Group:
+def read_group(store: _Sound, cids: Sequence[Cid], start: int) -> Group:
     """Read blocks from ``start`` on until FRAME_PACK_BYTES are together."""
     group = Group()
     for index in range(start, len(cids)):
         try:
             block = store.read(cids[index])
-        except (BlockMissing, BlockDamaged):
+        except (BlockMissing, BlockDamaged) as error:
             group.missing.append(index)
+            if isinstance(error, BlockDamaged):
+                group.damaged.append(cids[index])
             continue
         group.indices.append(index)
         group.blocks.append(block)

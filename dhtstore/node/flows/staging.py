@@ -1,12 +1,13 @@
 """On a client the local copy of a put is only staging, dropped when no put needs it.
 
 A client's store holds staging and pinned content, nothing else; so dropping is forgetting
-every block that no pin reaches.
+every block that no pin reaches.  What a put that was killed has left is dropped at the start.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import BlockMissing, IntegrityFailure
@@ -16,6 +17,12 @@ from dhtstore.store.ledger.pins import Pins
 from dhtstore.trace import Tracer
 
 _DELETE_AT_ONCE = 1024
+
+
+class Granted(Protocol):
+    """As much of a link as matters here."""
+
+    granted: int
 
 
 class Staging:
@@ -30,23 +37,34 @@ class Staging:
         self._warnings = warnings
         self._puts = 0
         self._dropping = asyncio.Lock()
+        self._left = not keeps_all  # by puts: until it was dropped
+
+    def may_show(self, link: Granted) -> bool:
+        """Whether a peer may know what is here: while there is something that nobody was told of,
+        only one that is asked to hold some of it."""
+        return not self._left or link.granted > 0
 
     async def __aenter__(self) -> None:
         async with self._dropping:
             self._puts += 1
+            self._left = not self._keeps_all
 
     async def __aexit__(self, *error: object) -> None:
         self._puts -= 1
+        await self.drop()
+
+    async def drop(self) -> None:
+        """Forget what no put needs."""
         if self._keeps_all:
             return
         async with self._dropping:
             if self._puts == 0:
                 with self._warnings.tolerated("staging", "what was staged cannot be dropped"):
-                    await self._disk.blocking.run(self._drop)
+                    self._left = not await self._disk.blocking.run(self._drop)
 
-    def _drop(self) -> None:
-        """Nothing is dropped while a pinned root is damaged: what lies below the damage cannot
-        be told from staging.  ``dhtstore verify`` finds it."""
+    def _drop(self) -> bool:
+        """Nothing is dropped, and this is False, while a pinned root is damaged: what lies below
+        the damage cannot be told from staging.  ``dhtstore verify`` finds it."""
         store = self._disk.store
         kept: set[bytes] = set()
         for pin in self._pins.list():
@@ -55,7 +73,8 @@ class Staging:
                 kept.update(cid.multihash for cid in blocks)
             except (BlockMissing, IntegrityFailure) as error:
                 self._tracer("pin.damaged", root=str(pin.cid), error=str(error))
-                return
+                return False
         unpinned = [cid for cid in store.cids() if cid.multihash not in kept]
         for start in range(0, len(unpinned), _DELETE_AT_ONCE):
             store.delete(unpinned[start : start + _DELETE_AT_ONCE])
+        return True

@@ -25,6 +25,11 @@ class Damage:
     def count(self) -> int:
         return self._table.count(_PREFIX)
 
+    def record(self, multihash: bytes) -> None:
+        """Remember one more.  Raises NoRoom, HomeUnusable."""
+        if self.count() < _REMEMBERED_MAX:
+            self._table.write([(_PREFIX + multihash, b"")])
+
     def replace(self, multihashes: Iterable[bytes]) -> None:
         """Remember these in place of those before.  Raises NoRoom, HomeUnusable."""
         new = set(islice(multihashes, _REMEMBERED_MAX))
