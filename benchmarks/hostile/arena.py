@@ -16,7 +16,13 @@ from typing import Final
 
 from benchmarks.hostile.origins import Addresses
 from benchmarks.hostile.outcome import Command, Outcome, recovery_s
-from benchmarks.hostile.traces import Memory, claimed_bytes, stored_bytes, worst_stall_ms
+from benchmarks.hostile.traces import (
+    Memory,
+    claimed_bytes,
+    share_bytes,
+    stored_bytes,
+    worst_stall_ms,
+)
 from benchmarks.processes import first_line
 
 START_TIMEOUT_S: Final = 30.0
@@ -69,6 +75,7 @@ def fight(attack: str, seconds: float, place: Path, addresses: Addresses) -> Out
         quiet_stall_ms=worst_stall_ms(notes, user.commands[0].started_s, began_s),
         stored_bytes=on_disk,
         claims=claimed_bytes(claims_of, user.owner),
+        share_bytes=share_bytes(claims_of),
         attacker_cores=attacker_cpu_s / max(seconds, 1e-9),
     )
 

@@ -28,7 +28,8 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Times are monotonic seconds; ``claims`` are the bytes (the honest user's, strangers') that
-    claims account for, of the ``stored_bytes`` on the disk of the node."""
+    claims account for, of the ``stored_bytes`` on the disk of the node; ``share_bytes`` are what
+    strangers that are new there may take together."""
 
     attack: str
     commands: tuple[Command, ...]
@@ -40,6 +41,7 @@ class Outcome:
     quiet_stall_ms: float
     stored_bytes: int
     claims: tuple[int, int]
+    share_bytes: int
     attacker_cores: float
 
     @property

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from dhtstore.config import parse_size
+from dhtstore.params import NEWCOMERS_DIVISOR
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 
@@ -51,6 +54,12 @@ def worst_stall_ms(notes: Path, from_s: float, until_s: float) -> float:
 def stored_bytes(home: Path) -> int:
     """What the packs of a node's store take."""
     return sum(path.stat().st_size for path in (home / "blocks").rglob("*.pack*"))
+
+
+def share_bytes(home: Path) -> int:
+    """What strangers that are new at a node may take together."""
+    config = tomllib.loads((home / "config.toml").read_text())
+    return parse_size(str(config["capacity"])) // NEWCOMERS_DIVISOR
 
 
 def claimed_bytes(home: Path, owner: bytes) -> tuple[int, int]:

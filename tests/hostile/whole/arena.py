@@ -16,7 +16,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.params import GIB, MIB
+from dhtstore.params import GIB, MIB, OWNER_DIVISOR
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.wire.ticket import Ticket
@@ -33,10 +33,18 @@ from simulations.world.ports.interfaces import SimInterfaces
 
 T = TypeVar("T")
 PORT: Final = 7400
-STORAGE: Final = NodeSettings(capacity_bytes=GIB, owner_quota_bytes=GIB * 9 // 10)
 ATTACK_S: Final = 0.5
 SETTLE_S: Final = 150.0  # an idle link lives 60 s, what was cancelled may take 60 s to end
 CONTENT: Final = random.Random(3).randbytes(2 * MIB)
+
+
+def storage(capacity_bytes: int) -> NodeSettings:
+    """A storage node that is otherwise of default settings."""
+    quota_bytes = capacity_bytes // OWNER_DIVISOR
+    return NodeSettings(capacity_bytes=capacity_bytes, owner_quota_bytes=quota_bytes)
+
+
+STORAGE: Final = storage(GIB)
 
 
 class Arena:
