@@ -37,6 +37,7 @@ SPINE_UNIT_MAX_BYTES: Final = 64 * MIB
 SPINE_BYTES_PER_UNIT: Final = 4 * KIB  # estimate: 174-link files need 1.2 KiB per GiB, others less
 SPINE_SPAN_MAX_BYTES: Final = SPINE_UNIT_MAX_BYTES // SPINE_BYTES_PER_UNIT * UNIT_SIZE_MAX_BYTES
 UNIT_ROOTS_MAX_BYTES: Final = 384 * KIB  # of the roots of one run, so that they fit a header
+UNIT_ROOTS_MAX: Final = UNIT_ROOTS_MAX_BYTES // 38  # each takes 34 bytes and 4 beside it, or more
 LINKS_READ_MAX: Final = 65_536  # a 2 MiB block of ordinary 38-byte links holds fewer
 NAME_MAX_BYTES: Final = 1024  # file systems take 255; more is only a way to waste memory
 CONTENT_SIZE_MAX_BYTES: Final = 2**60  # claimed by one file or directory: 1 EiB

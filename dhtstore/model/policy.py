@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.network import Network
 from dhtstore.model.signing import Signed
 from dhtstore.params import CLAIM_ROW_BYTES
+
+_WORD_DOMAIN: Final = b"dhtstore/word/1\0"
 
 
 class Policy(Signed, msgspec.Struct, frozen=True, array_like=True):
@@ -89,3 +92,18 @@ def claim_bytes(unit_roots: Iterable[bytes], policy: Policy) -> int:
     """What a claim on a unit with these roots takes in a ledger, at most: the policy stands beside
     the claim, and in force for all claims of its root."""
     return CLAIM_ROW_BYTES + sum(map(len, unit_roots)) + 2 * len(policy.packed)
+
+
+def word_for(
+    network: Network, holder: PublicKey, meeting: bytes, *, key: bytes, stored: int, blocks: int
+) -> bytes:
+    """What an owner signs, its *word*: that ``holder`` may hold the unit behind the DHT key
+    ``key``, which is ``blocks`` blocks and takes ``stored`` bytes of disk.
+
+    A policy is public: it lies with every holder, and whoever reads one could offer it elsewhere.
+    So a copy that its owner brings needs the owner's signature over what nobody can have kept from
+    earlier: the holder's key and ``meeting``, which both ends of the link made fresh when it began.
+    It needs no clock, lasts no longer than the link, and serves nobody but this holder.
+    """
+    said = (holder, meeting, key, stored, blocks)
+    return _WORD_DOMAIN + network.binding + msgspec.msgpack.encode(said)

@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.network import Network
-from dhtstore.model.policy import Claim
+from dhtstore.model.policy import Claim, word_for
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.sequences import Sequences
@@ -23,6 +24,7 @@ from dhtstore.params import (
     PROVIDER_TTL_S,
     RECEIPT_VERSION,
 )
+from dhtstore.wire.frames import Offer
 
 S = TypeVar("S", bound=Signed)
 _RECORDS_REMEMBERED: Final = 16  # of those this node signed of itself
@@ -63,6 +65,26 @@ class Identity:
 
     def sign_as_owner(self, unsigned: S) -> S:
         return sign(unsigned, self.network, self._crypto.owner)
+
+    def word(
+        self, holder: PublicKey, meeting: bytes, unit: DhtKey, stored: int, blocks: int
+    ) -> bytes:
+        """Our owner's word to ``holder``: see ``model.policy.word_for``."""
+        said = word_for(self.network, holder, meeting, key=unit, stored=stored, blocks=blocks)
+        return self._crypto.owner.sign(said)
+
+    def check_word(self, meeting: bytes, offer: Offer) -> None:
+        """Raises InvalidSignature unless ``offer`` came with its owner's word to this node."""
+        said = word_for(
+            self.network,
+            self.public_key,
+            meeting,
+            key=offer.key,
+            stored=offer.stored,
+            blocks=offer.blocks,
+        )
+        if not self._crypto.verify(PublicKey(offer.owner), said, offer.word):
+            raise InvalidSignature("an offer without its owner's word for it")
 
     def check(self, signed: Signed, network: Network | None = None) -> None:
         """Raises InvalidSignature unless its own signer signed it for ``network``, ours if None."""

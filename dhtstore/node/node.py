@@ -17,6 +17,7 @@ from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.kept import settle_pending
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.keep_sequence import KeepSequence
@@ -106,6 +107,8 @@ class Node:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
         if not self.settings.ephemeral:
             await self._keep_sequence.begin()
+        if self.settings.storage:
+            await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
         await self.rot.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)

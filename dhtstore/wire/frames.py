@@ -18,16 +18,18 @@ from dhtstore.errors import LocalProtocolError, RemoteProtocolError
 from dhtstore.model.features import Features
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
+    DAG_DEPTH_MAX,
     FRAME_BODY_MAX_BYTES,
     FRAME_HEADER_MAX_BYTES,
     IDENTITY_DIGEST_MAX_BYTES,
     NETWORK_PROOF_BYTES,
+    NODE_ID_BYTES,
     NONCE_BYTES,
     PUBLIC_KEY_BYTES,
     REASON_MAX_CHARS,
     REFUSAL_CODE_MAX_CHARS,
     SIGNATURE_BYTES,
-    UNIT_ROOTS_MAX_BYTES,
+    UNIT_ROOTS_MAX,
     WANTS_PER_REQUEST_MAX,
 )
 from dhtstore.wire.packed import PackedContact, PackedPolicy, PackedProvider, PackedReceipt
@@ -47,6 +49,7 @@ Count = Annotated[int, Meta(ge=0, le=_U63)]
 Version = Annotated[int, Meta(ge=0, le=255)]
 CidBytes = Annotated[bytes, Meta(min_length=4, max_length=_CID_MAX_BYTES)]
 Key = Annotated[bytes, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+UnitKey = Annotated[bytes, Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 Proof = Annotated[bytes, Meta(min_length=NETWORK_PROOF_BYTES, max_length=NETWORK_PROOF_BYTES)]
@@ -156,14 +159,19 @@ class Accepted(FrameResponse, frozen=True, kw_only=True, tag=0x31):
 
 
 class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
-    """Will you hold this unit?  Answered by ``Accepted``; no byte moves before."""
+    """Will you hold a unit?  Answered by ``Accepted``; no byte moves before.
+
+    It tells no more than a holder must know to decide: whoever refuses learns neither what it is
+    nor for which root.
+    """
 
     answers = (Accepted,)
 
-    roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX_BYTES // 4)]
-    spine: bool
-    size: Count  # content bytes that links claim for the unit
-    policy: PackedPolicy
+    owner: Key
+    key: UnitKey  # the unit's DHT key
+    stored: Count  # bytes on disk, as model.block.stored_bytes counts them
+    blocks: Count
+    word: Signature  # of the owner: see model.policy.word_for
 
 
 class Replicating(FrameResponse, frozen=True, kw_only=True, tag=0x32):
@@ -184,11 +192,20 @@ class Held(FrameResponse, frozen=True, kw_only=True, tag=0x33):
 
 
 class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
-    """Fetch the unit reserved as ``reservation`` from me."""
+    """Fetch the unit reserved as ``reservation`` from me.
+
+    ``path`` are the blocks from the policy's root down to the one whose links are the unit's
+    roots, which prove that it belongs to that root; empty where the root itself names the unit.
+    """
 
     answers = (Replicating, Held)
 
     reservation: Count
+    roots: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=UNIT_ROOTS_MAX)]
+    spine: bool
+    size: Count  # content bytes that links claim for the unit
+    policy: PackedPolicy
+    path: Annotated[tuple[CidBytes, ...], Meta(max_length=DAG_DEPTH_MAX + 1)] = ()
 
 
 class Released(FrameResponse, frozen=True, tag=0x34):

@@ -14,7 +14,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
 from dhtstore.model.policy import Policy
-from dhtstore.model.signing import check, sign
+from dhtstore.model.signing import check
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.flows.put import PutOutcome
@@ -30,6 +30,7 @@ from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.network import SimNetwork
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.crypto import SimCrypto
+from tests.bids import sign_policy
 
 T = TypeVar("T")
 MakeNode = Callable[[Ports, NodeSettings], Node]
@@ -173,10 +174,7 @@ async def pin(node: Node, root: Cid) -> None:
 
 def policy_of(node: Node, root: Cid, **fields: Any) -> Policy:
     """A policy the node's owner signed."""
-    owner = node.ports.crypto.owner
-    values = {"sequence": 1, "replicas": 3, "expires": 0, "removed": False, **fields}
-    unsigned = Policy(owner=owner.public_key, root=root.raw, **values)
-    return sign(unsigned, node.settings.network, owner)
+    return sign_policy(node.identity, root, **fields)
 
 
 class UnevenBlocking(InlineBlocking):

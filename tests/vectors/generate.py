@@ -17,7 +17,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import dht_key, node_id
 from dhtstore.model.network import Network
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Policy, word_for
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, sign
@@ -68,6 +68,7 @@ RECEIPT: Final = sign(
         policy_seq=POLICY.sequence,
         time=NOW_UNIX_S,
         expires=0,
+        stored=135,
     ),
     NETWORK,
     NODE.node,
@@ -79,6 +80,7 @@ CHANNEL: Final = b"SHA-256 of the certificate shown"
 OWN: Final = Credentials(NETWORK, PEER, None, NOW_UNIX_S, frozenset(("example",)))
 AUTH: Final = prove(OWN, KEY, CHANNEL, HELLO, nonce=bytes(range(100, 132)))
 MEETING: Final = meeting(KEY, CHANNEL, HELLO, AUTH)
+WORD: Final = NODE.owner.sign(word_for(NETWORK, KEY, MEETING, key=UNIT_KEY, stored=135, blocks=1))
 FRAMES: Final[tuple[frames.Frame, ...]] = (
     HELLO,
     AUTH,
@@ -87,9 +89,13 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     frames.Introduction(CONTACT.packed),
     frames.GetBlocks(cids=(CID.raw, Cid.of(b"another").raw), request=1),
     frames.Blocks(indices=(0,), sizes=(7,), missing=(1,), request=1),
-    frames.Offer(roots=(CID.raw,), spine=False, size=7, policy=POLICY.packed, request=2),
+    frames.Offer(
+        owner=NODE.owner.public_key, key=UNIT_KEY, stored=135, blocks=1, word=WORD, request=2
+    ),
     frames.Accepted(reservation=5, expires_s=60.0, request=2),
-    frames.Replicate(reservation=5, request=3),
+    frames.Replicate(
+        reservation=5, roots=(CID.raw,), spine=False, size=7, policy=POLICY.packed, request=3
+    ),
     frames.Replicating(held_bytes=4096, request=3),
     frames.Held(
         receipt=RECEIPT.packed, provider=PROVIDER.packed, contact=CONTACT.packed, request=3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.hostile.kit.dags import MadeUp
 from benchmarks.hostile.kit.stranger import Stranger, read
 from dhtstore.errors import PeerRefused
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Policy, word_for
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Crypto, Stream
 from dhtstore.node.links.frame_io import write_frame
@@ -41,10 +41,11 @@ class Uploading:
         """The reservation for a unit that is said to take so much; raises PeerRefused."""
         answer = await self._ask(
             Offer(
-                roots=tuple(root.raw for root in made.unit.roots),
-                spine=False,
-                size=said_bytes,
-                policy=self.policy(made).packed,
+                owner=self.owner.owner.public_key,
+                key=made.unit.key,
+                stored=said_bytes,
+                blocks=said_blocks,
+                word=self._word(made, said_bytes, said_blocks),
                 request=self._next(),
             )
         )
@@ -54,7 +55,14 @@ class Uploading:
 
     async def replicate(self, reservation: int, made: MadeUp, serve: Serve) -> Frame:
         """Let the unit be fetched, answered by ``serve``; the final answer."""
-        request = Replicate(reservation=reservation, request=self._next())
+        request = Replicate(
+            reservation=reservation,
+            roots=tuple(root.raw for root in made.unit.roots),
+            spine=False,
+            size=made.unit.size_bytes,
+            policy=self.policy(made).packed,
+            request=self._next(),
+        )
         await write_frame(self.stream, request)
         return await self._until_final(serve)
 
@@ -63,6 +71,17 @@ class Uploading:
         root, now = made.unit.roots[0].raw, int(self.stranger.means.unix_s())
         unsigned = Policy(self.owner.owner.public_key, root, now, 1, 0, removed=False)
         return sign(unsigned, self.stranger.target.network, self.owner.owner)
+
+    def _word(self, made: MadeUp, said_bytes: int, said_blocks: int) -> bytes:
+        said = word_for(
+            self.stranger.target.network,
+            self.peer.public_key,
+            self.peer.meeting,
+            key=made.unit.key,
+            stored=said_bytes,
+            blocks=said_blocks,
+        )
+        return self.owner.owner.sign(said)
 
     async def _ask(self, request: Offer) -> Frame:
         await write_frame(self.stream, request)

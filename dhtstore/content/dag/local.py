@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.units import unit_wants
+from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.content.dag.walk import Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
@@ -35,13 +35,18 @@ class Leaves(Enum):
 
 def local_units(blocks: BlocksHere, root: Cid) -> list[Unit]:
     """Cut a DAG whose blocks are here; raises BlockMissing, BlockDamaged, MalformedDag."""
-    asking = unit_wants(root)
+    return [each.unit for each in local_lineages(blocks, root)]
+
+
+def local_lineages(blocks: BlocksHere, root: Cid) -> list[Lineage]:
+    """The same, with what proves of each unit that it belongs to ``root``."""
+    asking = lineage_wants(root)
     try:
         want = next(asking)
         while True:
             want = asking.send(blocks.get(want.cid))
     except StopIteration as finished:
-        found: list[Unit] = finished.value
+        found: list[Lineage] = finished.value
         return found
 
 

@@ -27,6 +27,7 @@ class UnitWalk(DagWalk):
     """Emits nothing; counts.  ``blocks`` are the distinct blocks accepted so far, ``size_bytes`` is
     their content and ``stored_bytes`` what they take on disk.  ``accept`` raises MalformedDag for a
     unit larger than a holder takes.
+    ``claimed_bytes`` is the content that the first root's block claims.
 
     A block that was wanted before is not wanted again, up to UNIT_SEEN_MAX blocks.
     """
@@ -34,6 +35,7 @@ class UnitWalk(DagWalk):
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.blocks = self.size_bytes = self.stored_bytes = self._weight_bytes = 0
+        self.claimed_bytes = 0
         self._seen: set[bytes] = set()
         place = Place(unit)
         super().__init__(
@@ -54,6 +56,8 @@ class UnitWalk(DagWalk):
         return True
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
+        if task.order == (0,):
+            self.claimed_bytes = node.size_bytes
         if task.cid.inlined is None:
             self.blocks += 1
             self.stored_bytes += stored_bytes(task.cid, node.block_bytes)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from itertools import count
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,8 +54,14 @@ def settle(node: DagNode, place: Place) -> Place:
     """``place`` once the block is known: a top becomes a whole unit or the head of the spine."""
     if not place.top:
         return place
-    spine = node.size_bytes > UNIT_SIZE_MAX_BYTES
-    return Place(Unit.of(place.unit.roots, 0 if spine else node.size_bytes, spine=spine))
+    return Place(whole(place.unit.roots[0], node.size_bytes))
+
+
+def whole(root: Cid, claimed_bytes: int) -> Unit:
+    """The unit that is named by the root of a DAG, whose block claims so much content: all of it,
+    or the head of the spine."""
+    spine = claimed_bytes > UNIT_SIZE_MAX_BYTES
+    return Unit.of((root,), 0 if spine else claimed_bytes, spine=spine)
 
 
 def cut_node(node: DagNode, place: Place) -> list[Place]:
@@ -116,29 +123,47 @@ class _Run:
         self._size_bytes = self._roots_bytes = 0
 
 
+class Lineage(NamedTuple):
+    """A unit, and the blocks from the root of its DAG down to the one whose links are its roots:
+    what proves that it belongs to that root.  None for the unit that is named by the root."""
+
+    unit: Unit
+    path: tuple[Cid, ...]
+
+
 def unit_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Unit]]:
+    """The units alone of what ``lineage_wants`` finds."""
+    found = yield from lineage_wants(root)
+    return [each.unit for each in found]
+
+
+def lineage_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Lineage]]:
     """All units of the DAG below ``root``, in DAG order, each once; the first is named by root.
 
     Yields wants for the blocks it needs (the root and the spine) and is sent their verified
     bytes.  Raises MalformedDag.
     """
-    found: dict[tuple[bytes, bool], Unit] = {}
+    found: dict[tuple[bytes, bool], Lineage] = {}
     seen: set[tuple[bytes, bytes]] = set()
-    stack, sequence = [(root, Place.of_root(root), 0)], count()
+    above: tuple[Cid, ...] = ()
+    stack, sequence = [(root, Place.of_root(root), above)], count()
     while stack:
-        cid, place, depth = stack.pop()
+        cid, place, above = stack.pop()
         data: bytes | memoryview | None = cid.inlined
         if data is None:
             data = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
         node = read_node(cid, data)
         place = settle(node, place)
         places = cut_node(node, place)
+        path = (*above, cid)
         for unit in _distinct(place, places):
-            found.setdefault((unit.name, unit.spine), unit)
+            named_by_root = not above and unit is place.unit
+            lineage = Lineage(unit, () if named_by_root else path)
+            found.setdefault((unit.name, unit.spine), lineage)
         for link, child in reversed(list(zip(node.links, places, strict=True))):
             if child.unit.spine and _is_new(seen, link, child):
-                stack.append((link.cid, child, depth + 1))
-        if depth > DAG_DEPTH_MAX or len(seen) > SPINE_BLOCKS_MAX:
+                stack.append((link.cid, child, path))
+        if len(above) > DAG_DEPTH_MAX or len(seen) > SPINE_BLOCKS_MAX:
             raise MalformedDag(f"{root} is too deep or too wide to be cut into units")
     return list(found.values())
 

@@ -7,11 +7,12 @@ fsynced.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dhtstore.config import format_clock
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.dht.core.record_rules import in_time, provider_form
+from dhtstore.dht.core.record_rules import contact_form, in_time, provider_form
 from dhtstore.errors import ClockOff, InvalidSignature
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, dht_key, node_id
@@ -21,6 +22,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
+    CONTACT_RECORD_TTL_S,
     HOLDER_BEHIND_MAX_S,
     PROVIDER_TTL_S,
     RECEIPT_VERSION,
@@ -28,8 +30,10 @@ from dhtstore.params import (
     UNIT_SEEN_MAX,
     UNIT_SIZE_MAX_BYTES,
     UNIT_SLACK_BYTES,
+    UNIT_STORED_MAX_BYTES,
     UNIT_WANTS_MAX,
 )
+from dhtstore.store.ledger.claims import Claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class SignedCopy:
     receipt: Receipt
     provider: ProviderRecord
     contact: ContactRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Blocks that ``commit`` makes durable and readable.  ``begun_unix_s`` is when they came, from
+    which on their owner counts as known here; None for this node's own."""
+
+    commit: Callable[[], None]
+    begun_unix_s: float | None
 
 
 def claim_on(walk: UnitWalk, policy: Policy, origin: str = "") -> Claim:
@@ -56,11 +69,36 @@ def claim_on(walk: UnitWalk, policy: Policy, origin: str = "") -> Claim:
     )
 
 
-async def acknowledge(identity: Identity, disk: Disk, ledger: Ledger, claim: Claim) -> SignedCopy:
-    """Keep the claim, durably, then sign the receipt and the provider record."""
-    await disk.blocking.run(ledger.claims.put, claim)
+async def acknowledge(
+    identity: Identity,
+    disk: Disk,
+    ledger: Ledger,
+    claim: Claim,
+    coming: Coming | None = None,
+) -> SignedCopy:
+    """Keep the claim, durably, then sign the receipt and the provider record.
+
+    ``coming`` are its blocks where they are not here yet.  Raises what committing them raises, and
+    nothing is kept then.
+    """
+    if coming is None:
+        await disk.blocking.run(ledger.claims.put, claim)
+    else:
+        await disk.blocking.run(_keep, ledger.claims, claim, coming)
     provider = identity.provider_record(dht_key(claim.unit))
     return SignedCopy(identity.receipt(claim), provider, identity.record())
+
+
+def _keep(claims: Claims, claim: Claim, coming: Coming) -> None:
+    """Never is there a block here without anybody who is charged for it: what a crash leaves in
+    between is settled at the next start (``settle_pending``)."""
+    claims.begin(claim, coming.begun_unix_s)
+    try:
+        coming.commit()
+    except BaseException:
+        claims.drop_pending(claim)
+        raise
+    claims.put(claim)
 
 
 def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: Claim) -> None:
@@ -81,6 +119,7 @@ def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: C
         and _counts_agree(receipt, claim)
         and provider.key == dht_key(claim.unit)
         and provider_form(provider)
+        and contact_form(copy.contact)
     )
     if not right:
         raise InvalidSignature("the holder sent a receipt for something else")
@@ -88,6 +127,8 @@ def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: C
         check_clock(signed_unix_s, identity.now_unix_s())
     if not in_time(provider, PROVIDER_TTL_S, identity.now_unix_s()):
         raise ClockOff("its provider record is out of time")
+    if not in_time(copy.contact, CONTACT_RECORD_TTL_S, identity.now_unix_s()):
+        raise ClockOff("its contact record is out of time")
 
 
 def _counts_agree(receipt: Receipt, claim: Claim) -> bool:
@@ -96,6 +137,7 @@ def _counts_agree(receipt: Receipt, claim: Claim) -> bool:
         said = (receipt.size, receipt.blocks, receipt.stored)
         return said == (claim.size_bytes, claim.blocks, claim.stored_bytes)
     right_size = 0 <= receipt.size <= UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES
+    right_size &= 0 < receipt.stored <= UNIT_STORED_MAX_BYTES
     return right_size and UNIT_SEEN_MAX <= receipt.blocks <= UNIT_WANTS_MAX
 
 

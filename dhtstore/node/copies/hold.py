@@ -1,7 +1,9 @@
 """Holding a copy for somebody: offers in, reservations, bytes, a receipt out.
 
-data path: Offer -> judged and room reserved -> Accepted; Replicate -> the unit is fetched from
-the offering node over the same connection -> claim kept -> Held(receipt, provider record).
+data path: Offer -> its owner's word checked, judged, room reserved -> Accepted; Replicate -> what
+it is about is judged and proved to belong to the policy's root -> the unit is fetched from the
+offering node over the same connection, within what was reserved -> judged by what it is -> blocks
+and claim kept together -> Held(receipt, provider record).  Whatever ends it before leaves nothing.
 """
 
 from __future__ import annotations
@@ -9,17 +11,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
+from dhtstore.content.dag.lineage import proof_wants
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.errors import NoRoom, PeerRefused
+from dhtstore.content.dag.units import Lineage, whole
+from dhtstore.errors import MalformedDag, NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
-from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Claim, Policy, Usage
+from dhtstore.model.identity import DhtKey, PublicKey
+from dhtstore.model.policy import Policy, Usage
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.copies.acknowledge import acknowledge, claim_on
+from dhtstore.node.copies.acknowledge import Coming, SignedCopy, acknowledge, claim_on
 from dhtstore.node.copies.open_offers import OpenOffers, Receiving
 from dhtstore.node.copies.receive import receive_unit
 from dhtstore.node.fetching.search import FixedHolders
@@ -27,25 +31,46 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import (
-    KIB,
-    PROGRESS_EVERY_BYTES,
-    PROGRESS_EVERY_S,
-    RESERVATION_TTL_S,
-)
+from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
 from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
-from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.trace import Tracer
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate, Replicating
 
 
 @dataclass(frozen=True, slots=True)
-class Offered(Promise):
-    """With what the offer names: its Replicate says no more than its number."""
+class _Bid:
+    """What a Replicate says of the unit that was offered."""
 
-    unit: Unit = field(kw_only=True)
-    policy: Policy = field(kw_only=True)
+    lineage: Lineage
+    policy: Policy
+
+    @classmethod
+    def of(cls, message: Replicate) -> _Bid:
+        """Raises InvalidCid, RemoteProtocolError, PeerRefused.  For worker threads: of thousands
+        of roots each is read and hashed."""
+        roots = tuple(Cid.decode(raw) for raw in message.roots)
+        if any(root.inlined is not None for root in roots):
+            why = "a root that carries its content in its name needs no holder"
+            raise PeerRefused("roots", why)
+        policy = unpack(Policy, message.policy)
+        Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
+        unit = Unit.of(roots, message.size, spine=message.spine)
+        return cls(Lineage(unit, tuple(Cid.decode(raw) for raw in message.path)), policy)
+
+    @property
+    def unit(self) -> Unit:
+        return self.lineage.unit
+
+    @property
+    def root(self) -> Cid:
+        return Cid(self.policy.root)
+
+    @property
+    def claimed(self) -> tuple[bytes, bytes]:
+        """The unit and the root that it is to be claimed for."""
+        return self.unit.name, self.policy.root
 
 
 @dataclass(slots=True)
@@ -73,15 +98,13 @@ class Holder:
     # --- offers -----------------------------------------------------------------------------
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
-        policy = unpack(Policy, offer.policy)
-        promise = _promise(self, link, _unit_of(offer), policy)
-        Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
-        self.identity.check(policy)
+        promise = self._promise_for(link, offer)
         async with self.deciding:  # offers that come together must count each other
             self.offers.make_way(promise)
             _refuse(too_many(self.offers.promises, promise))
-            asked = replace(promise.demand, policy=policy)
-            promise = replace(promise, new=await self._judge(promise, asked))
+            self.identity.check_word(link.meeting, offer)
+            usage = await self._judge(promise, promise.demand)
+            promise = replace(promise, new=usage.new)
             room = await self._reserve(promise)
             reservation = self.offers.open(link, promise, room)
         await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
@@ -90,23 +113,42 @@ class Holder:
         self.offers.release(link, message.reservation)
         await reply(Released())
 
-    async def _judge(self, promise: Offered, asked: Demand) -> bool:
-        """Raises PeerRefused unless the rule of this node allows what is asked; whether its owner
-        is a newcomer."""
+    def _promise_for(self, link: Link, offer: Offer) -> Promise:
         if self.rule is None:
             raise PeerRefused("client", "this node gives no storage")
-        claims, now_unix_s = self.ledger.claims, self.identity.now_unix_s()
-        unit, owner, root = promise.unit.name, promise.owner, promise.policy.root
+        owner = PublicKey(offer.owner)
+        return Promise(
+            peer=link.public_key,
+            origin=subnet(link.remote),
+            owner=owner,
+            key=DhtKey(offer.key),
+            stored_bytes=offer.stored,
+            blocks=offer.blocks,
+            at_home=is_at_home(link.remote, self.identity.addresses()),
+            own=owner == self.rule.own_owner,
+        )
 
-        def known() -> tuple[Policy | None, Usage, int]:
-            usage = claims.usage(owner, promise.origin, now_unix_s, but=(unit, root))
-            return claims.policy(owner, root), usage, claims.ledger_bytes()
+    async def _judge(
+        self, promise: Promise, demand: Demand, claimed: tuple[bytes, bytes] | None = None
+    ) -> Usage:
+        """Raises PeerRefused unless the rule of this node allows what is demanded.  ``claimed`` is
+        left out of what is counted, once it is known."""
+        assert self.rule is not None, "a client makes no promises"
+        now_unix_s = self.identity.now_unix_s()
+        newest, usage = await self.disk.blocking.run(self._known, demand, claimed, now_unix_s)
+        usage = with_promised(usage, self.offers.promises, promise)
+        _refuse(judge(self.rule, demand, usage, now_unix_s=now_unix_s, newest=newest))
+        return usage
 
-        newest, usage, ledger_bytes = await self.disk.blocking.run(known)
-        used_bytes = self.disk.store.used_bytes + ledger_bytes
-        usage = with_promised(replace(usage, used_bytes=used_bytes), self.offers.promises, promise)
-        _refuse(judge(self.rule, asked, usage, now_unix_s=now_unix_s, newest=newest))
-        return usage.new
+    def _known(
+        self, demand: Demand, claimed: tuple[bytes, bytes] | None, now_unix_s: float
+    ) -> tuple[Policy | None, Usage]:
+        """The newest policy here of that owner and root, and what is kept here; in a worker."""
+        claims, policy = self.ledger.claims, demand.policy
+        usage = claims.usage(demand.owner, demand.origin, now_unix_s, but=claimed)
+        used_bytes = self.disk.store.used_bytes + claims.ledger_bytes()
+        newest = claims.policy(policy.owner, policy.root) if policy else None
+        return newest, replace(usage, used_bytes=used_bytes)
 
     async def _reserve(self, promise: Promise) -> Reservation:
         """Set room aside, also for the claim; raises PeerRefused."""
@@ -127,7 +169,9 @@ class Holder:
         promises = self.offers.promises
         reserved_bytes = sum(each.room_bytes for each in (*promises, promise))
         free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + reserved_bytes
-        _refuse(too_much(promises, promise, free_bytes))
+        if refusal := too_much(promises, promise, free_bytes):
+            self.offers.press(promise)
+            _refuse(refusal)
 
     async def _set_aside(self, size_bytes: int) -> Reservation:
         rooms: list[Reservation] = []
@@ -149,16 +193,10 @@ class Holder:
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
         async with self.offers.receiving(link, message.reservation) as receiving:
-            promise = receiving.promise
-            assert isinstance(promise, Offered)
-            walk = await self._receive(receiving, promise.unit, reply)
-            receiving.complete()
-            claim = claim_on(walk, promise.policy, promise.origin)
-            await self._judge(promise, _asked(promise, claim))  # what it really is
-            begun_unix_s = None if promise.own else self.identity.now_unix_s()
-            await self.disk.blocking.run(self.ledger.claims.begin, claim, begun_unix_s)
-            copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
-        self.tracer("hold.held", unit=claim.unit.hex(), size=claim.size_bytes)
+            bid = await self.disk.blocking.run(_Bid.of, message)
+            await self._check_bid(receiving.promise, bid)
+            copy = await self._copy(receiving, bid, reply)
+        self.tracer("hold.held", unit=bid.unit.name.hex(), size=copy.receipt.size)
         await reply(
             Held(
                 receipt=copy.receipt.packed,
@@ -167,54 +205,63 @@ class Holder:
             )
         )
 
-    async def _receive(self, receiving: Receiving, unit: Unit, reply: Reply) -> UnitWalk:
-        """Fetch the unit, telling the uploader now and then that we are at it."""
-        told = _Told(reply, self.clock, receiving)
+    async def _check_bid(self, promise: Promise, bid: _Bid) -> None:
+        """Raises PeerRefused unless it is what was offered, and InvalidSignature."""
+        if (bid.policy.owner, bid.unit.key) != (promise.owner, promise.key):
+            raise PeerRefused("unit", "this is not the unit that was offered")
+        if not bid.lineage.path and bid.unit.roots != (bid.root,):
+            raise PeerRefused("path", "the way from the policy's root to the unit is missing")
+        self.identity.check(bid.policy)
+        await self._judge(promise, replace(promise.demand, policy=bid.policy), bid.claimed)
+
+    async def _copy(self, receiving: Receiving, bid: _Bid, reply: Reply) -> SignedCopy:
+        """Fetch the unit, telling the uploader now and then that we are at it, and sign for it.
+        Nothing of it is readable, nor stays, unless it is kept for a claim."""
+        walk = UnitWalk(bid.unit)
+        told = _Told(reply, self.clock, receiving, walk)
         async with FetchSession(self.disk, FixedHolders([receiving.link])) as session:
-            return await receive_unit(session, unit, room=receiving.room, progress=told.progress)
+            if bid.lineage.path:
+                await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))
+            async with self.disk.batch(receiving.room, whole=True) as batch:
+                await receive_unit(
+                    session, walk, batch, commit_group_bytes=None, progress=told.progress
+                )
+                receiving.complete()
+                return await self._keep(walk, bid, receiving.promise, batch)
 
-
-def _asked(promise: Promise, claim: Claim) -> Demand:
-    return Demand(
-        promise.owner,
-        promise.origin,
-        claim.charged_bytes,
-        claim.blocks,
-        claim.ledger_bytes,
-        promise.at_home,
-        claim.policy,
-    )
-
-
-def _promise(holder: Holder, link: Link, unit: Unit, policy: Policy) -> Offered:
-    owner = PublicKey(policy.owner)
-    return Offered(
-        peer=link.public_key,
-        origin=subnet(link.remote),
-        owner=owner,
-        key=unit.key,
-        stored_bytes=65 * unit.size_bytes // 64 + 2 * KIB + 160 * len(unit.roots),
-        blocks=8 + len(unit.roots) + unit.size_bytes // (4 * KIB),
-        at_home=is_at_home(link.remote, holder.identity.addresses()),
-        own=holder.rule is not None and owner == holder.rule.own_owner,
-        unit=unit,
-        policy=policy,
-    )
+    async def _keep(self, walk: UnitWalk, bid: _Bid, promise: Promise, batch: Batch) -> SignedCopy:
+        """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
+        _check_walk(walk, bid, promise)
+        claim = claim_on(walk, bid.policy, promise.origin)
+        demand = replace(
+            promise.demand,
+            stored_bytes=claim.charged_bytes,
+            blocks=claim.blocks,
+            row_bytes=claim.ledger_bytes,
+            policy=bid.policy,
+        )
+        await self._judge(promise, demand, bid.claimed)
+        begun_unix_s = None if promise.own else self.identity.now_unix_s()
+        coming = Coming(batch.commit, begun_unix_s)
+        return await acknowledge(self.identity, self.disk, self.ledger, claim, coming)
 
 
 class _Told:
     """Sends Replicating when enough has come, or some of it slowly: an uploader takes silence for
     an end.  Never queues a second one behind a first."""
 
-    def __init__(self, reply: Reply, clock: Clock, receiving: Receiving) -> None:
-        self._reply, self._clock, self._receiving = reply, clock, receiving
+    def __init__(self, reply: Reply, clock: Clock, receiving: Receiving, walk: UnitWalk) -> None:
+        self._reply, self._clock, self._receiving, self._walk = reply, clock, receiving, walk
         self._told_bytes, self._told_s = 0, clock.monotonic_s()
-        self._done_bytes = 0
+        self._stored_bytes = self._blocks = 0
         self._sending: asyncio.Future[None] | None = None
 
     def progress(self, done_bytes: int) -> None:
-        self._receiving.delivered(done_bytes - self._done_bytes, 1)
-        self._done_bytes = done_bytes
+        walk = self._walk
+        self._receiving.delivered(
+            walk.stored_bytes - self._stored_bytes, walk.blocks - self._blocks
+        )
+        self._stored_bytes, self._blocks = walk.stored_bytes, walk.blocks
         waiting = self._sending is not None and not self._sending.done()
         now = self._clock.monotonic_s()
         much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES
@@ -223,11 +270,13 @@ class _Told:
             self._sending = self._reply(Replicating(held_bytes=done_bytes))
 
 
-def _unit_of(offer: Offer) -> Unit:
-    roots = tuple(Cid.decode(raw) for raw in offer.roots)
-    if any(root.inlined is not None for root in roots):
-        raise PeerRefused("roots", "a root that carries its content in its name needs no holder")
-    return Unit.of(roots, offer.size, spine=offer.spine)
+def _check_walk(walk: UnitWalk, bid: _Bid, promise: Promise) -> None:
+    """Raises PeerRefused unless it is no more than was offered, and MalformedDag unless it belongs
+    to the policy's root."""
+    if walk.stored_bytes > promise.stored_bytes or walk.blocks > promise.blocks:
+        raise PeerRefused("size", f"the unit takes {walk.stored_bytes} bytes, more than offered")
+    if not bid.lineage.path and whole(bid.root, walk.claimed_bytes) != bid.unit:
+        raise MalformedDag(f"what was offered is not the unit of {bid.root}")
 
 
 def _refuse(refusal: Refusal | None) -> None:

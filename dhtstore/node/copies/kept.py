@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dhtstore.content.dag.local import local_units
+from dhtstore.content.dag.local import Leaves, local_units, walk_local
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Ledger
 from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.claims import Claims
 from dhtstore.trace import Tracer
 
 
@@ -66,3 +67,16 @@ def unit_of_claim(claim: Claim) -> Unit:
     """The unit a claim names; ``Unit.of`` gives it the name it had, unless the claim rotted."""
     roots = tuple(Cid(raw) for raw in claim.unit_roots)
     return Unit.of(roots, claim.size_bytes, spine=claim.spine)
+
+
+def settle_pending(claims: Claims, store: BlockStore) -> None:
+    """What a crash interrupted between the claim and its blocks: those that are all here are kept
+    for the claim, of others nothing is left.  In a worker, before anything else is received."""
+    for claim in claims.pending():
+        unit = unit_of_claim(claim)
+        try:
+            walk_local(store, unit, Leaves.PRESENT)
+        except (BlockMissing, IntegrityFailure):
+            claims.drop_pending(claim)
+        else:
+            claims.put(claim)

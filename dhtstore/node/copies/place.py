@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from dhtstore.content.dag.units import Lineage
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import (
     ConnectionLost,
@@ -79,7 +80,7 @@ class Placer:
     async def place(
         self,
         plan: Placement,
-        unit: Unit,
+        lineage: Lineage,
         claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
@@ -90,7 +91,7 @@ class Placer:
 
         Raises ConnectionLost when this node is stopping.  Whatever ends it early, it gives back
         what was reserved.  ``progress`` must not raise."""
-        work = _Placing(self, plan, unit, claim, progress, copies)
+        work = _Placing(self, plan, lineage, claim, progress, copies)
         await work.run()
         return work.plan
 
@@ -125,13 +126,14 @@ class _Placing:
         self,
         node: Placer,
         plan: Placement,
-        unit: Unit,
+        lineage: Lineage,
         claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
     ) -> None:
         self.plan, self._copies = plan, copies
-        self._node, self._unit, self._claim, self._progress = node, unit, claim, progress
+        self._node, self._claim, self._progress = node, claim, progress
+        self._unit, self._path = lineage
         self._reserved: dict[NodeId, _Reserved] = {}
 
     async def run(self) -> None:
@@ -191,17 +193,18 @@ class _Placing:
 
     async def _ask(self, contact: Contact) -> _Reserved | DhtstoreError:
         """What the node reserves, or why it does not take the unit."""
-        unit = self._unit
-        roots = tuple(root.raw for root in unit.roots)
-        offer = Offer(
-            roots=roots, spine=unit.spine, size=unit.size_bytes, policy=self._claim.policy.packed
-        )
         try:
             link = await self._link(contact)
-            accepted = await link.request(offer, Accepted, REQUEST_TIMEOUT_S)
+            accepted = await link.request(self._offer_to(link), Accepted, REQUEST_TIMEOUT_S)
         except DhtstoreError as error:
             return error
         return _Reserved(link, accepted.reservation)
+
+    def _offer_to(self, link: Link) -> Offer:
+        key, stored, blocks = self._unit.key, self._claim.stored_bytes, self._claim.blocks
+        identity = self._node.identity
+        word = identity.word(link.public_key, link.meeting, key, stored, blocks)
+        return Offer(owner=identity.owner, key=key, stored=stored, blocks=blocks, word=word)
 
     # --- giving back ------------------------------------------------------------------------
 
@@ -247,11 +250,19 @@ class _Placing:
 
     async def _replicated(self, node: NodeId, reserved: _Reserved) -> SignedCopy:
         """Believe a receipt only if its holder signed it, for what we hold ourselves."""
-        link = reserved.link
-        link.granted += 1  # it may ask for what is only staged here
+        link, unit = reserved.link, self._unit
+        wanted = Replicate(
+            reservation=reserved.reservation,
+            roots=tuple(root.raw for root in unit.roots),
+            spine=unit.spine,
+            size=unit.size_bytes,
+            policy=self._claim.policy.packed,
+            path=tuple(cid.raw for cid in self._path),
+        )
+        link.granted += 1  # it may ask us for what is being put, as nobody else may
         try:
             held = await link.request(
-                Replicate(reservation=reserved.reservation),
+                wanted,
                 Held,
                 REQUEST_TIMEOUT_S,
                 on_progress=lambda update: self._copied(node, update.held_bytes),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
@@ -64,5 +65,8 @@ async def _bring(session: FetchSession, units: list[Unit], progress: Watch) -> N
         def advance(done_bytes: int, before_bytes: int = done) -> None:
             progress(Progress("fetching", before_bytes + done_bytes, total))
 
-        walk = await receive_unit(session, unit, progress=advance)
+        walk = UnitWalk(unit)
+        async with session.disk.batch() as batch:
+            await receive_unit(session, walk, batch, progress=advance)
+            await session.disk.blocking.run(batch.commit)
         done += walk.size_bytes

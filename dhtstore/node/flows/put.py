@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from dhtstore.config import format_own_clock
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
-from dhtstore.content.dag.local import Leaves, local_units
+from dhtstore.content.dag.local import Leaves, local_lineages
+from dhtstore.content.dag.units import Lineage
 from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
@@ -62,7 +63,11 @@ class _Work:
     imported: Imported
     name: str
     policy: Policy
-    units: Sequence[Unit]
+    lineages: Sequence[Lineage]
+
+    @property
+    def units(self) -> list[Unit]:
+        return [each.unit for each in self.lineages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,8 @@ class Uploader:
             run = self.disk.blocking.run
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, wanted, sequence)
-            units = await run(local_units, self.disk.store, imported.cid)
-            work = _Work(imported, name, policy, units)
+            lineages = await run(local_lineages, self.disk.store, imported.cid)
+            work = _Work(imported, name, policy, lineages)
             placed = await self._place_all(work, progress)
         result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
         _check_result(result, placed, self.placer.dht.clock_ahead_s())
@@ -156,8 +161,8 @@ class Uploader:
         made: list[list[SignedCopy]] = []
         run = self.disk.blocking.run
         try:
-            for unit in work.units:
-                placed.append(await self._place(unit, work.policy, meter, made))
+            for lineage in work.lineages:
+                placed.append(await self._place(lineage, work.policy, meter, made))
                 meter.unit_done()
             await run(self._remember, work, [each.copies for each in placed])
             await run(self._pin, work)
@@ -169,9 +174,10 @@ class Uploader:
         return placed
 
     async def _place(
-        self, unit: Unit, policy: Policy, meter: _CopyMeter, made: list[list[SignedCopy]]
+        self, lineage: Lineage, policy: Policy, meter: _CopyMeter, made: list[list[SignedCopy]]
     ) -> PlacedUnit:
         """The copies of the unit become the last of ``made``, one by one."""
+        unit = lineage.unit
         copies: list[SignedCopy] = []
         made.append(copies)
         leaves = Leaves.PRESENT if self.settings.storage else Leaves.NAMED
@@ -181,7 +187,7 @@ class Uploader:
             copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
-        plan = await self.placer.place(plan, unit, claim, meter.advance, copies)
+        plan = await self.placer.place(plan, lineage, claim, meter.advance, copies)
         published = await self.placer.publish(unit, copies) if copies else ()
         if self.settings.storage and not published[0].holders:
             self.again_soon(unit)

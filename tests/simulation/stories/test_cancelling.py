@@ -17,9 +17,10 @@ from dhtstore.params import MIB, RESERVATION_TTL_S
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.memory import MemoryBatch, MemoryBlockStore
 from dhtstore.store.blocks.quota import own_room
-from dhtstore.wire.frames import Accepted, Offer
+from dhtstore.wire.frames import Accepted
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.blocking import InlineBlocking
+from tests.bids import bid_for_block
 from tests.simulation.harness import (
     CLIENT,
     STORAGE,
@@ -27,7 +28,6 @@ from tests.simulation.harness import (
     address_of,
     check_receipts,
     pin,
-    policy_of,
     tell,
 )
 
@@ -216,10 +216,7 @@ def test_room_reserved_for_an_offer_that_was_withdrawn_is_given_back() -> None:
         await lab.grow(1)
         holder = await lab.add(store=CountingStore(), blocking=SlowToReturn())
         link = await lab.nodes[0].links.to(holder.public_key, [address_of(holder)], 5.0)
-        root = Cid.of(b"data")
-        offer = Offer(
-            roots=(root.raw,), spine=False, size=MIB, policy=policy_of(lab.nodes[0], root).packed
-        )
+        offer = bid_for_block(lab.nodes[0].identity, bytes(MIB)).offer(link)
         for step in range(12):
             work = asyncio.ensure_future(link.request(offer, Accepted))
             await asyncio.sleep(0.1 * step)

@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as change
 
-from dhtstore.errors import PeerRefused, QuorumNotReached
+from dhtstore.content.dag.units import Lineage
+from dhtstore.errors import QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import attach, unpack
+from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import acknowledge
-from dhtstore.node.copies.hold import Holder, Offered
+from dhtstore.node.copies.hold import Holder
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
@@ -34,8 +36,9 @@ from dhtstore.params import (
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
+from dhtstore.wire.frames import Accepted, Held, Release, Released, Replicate
 from simulations.events.users import put_bytes
+from tests.bids import Bid, bid_for_block, bids_of, declined
 from tests.simulation.harness import (
     CLIENT,
     STORAGE,
@@ -43,7 +46,6 @@ from tests.simulation.harness import (
     UnevenBlocking,
     address_of,
     check_receipts,
-    policy_of,
     providers_seen,
     put_with,
     small,
@@ -102,16 +104,6 @@ async def link_between(node: Node, other: Node) -> Link:
     return await node.links.to(other.public_key, [address_of(other)], 5.0)
 
 
-async def declined(link: Link, request: Offer | Replicate) -> str:
-    """The code a holder refuses with, "" if it does not."""
-    expected = Accepted if isinstance(request, Offer) else Held
-    try:
-        await link.request(request, expected)
-    except PeerRefused as error:
-        return error.code
-    return ""
-
-
 def forge(kind: type[Any], packed: bytes, **fields: Any) -> bytes:
     """The same with other fields, and the signature it had."""
     signed = unpack(kind, packed)
@@ -119,13 +111,16 @@ def forge(kind: type[Any], packed: bytes, **fields: Any) -> bytes:
     return forged
 
 
-def offer_of(node: Node, data: bytes, size: int | None = None, **policy: Any) -> Offer:
-    """An offer of one raw block, whether or not ``node`` has it."""
-    cid = Cid.of(data)
-    wanted = len(data) if size is None else size
-    return Offer(
-        roots=(cid.raw,), spine=False, size=wanted, policy=policy_of(node, cid, **policy).packed
-    )
+def bid_of(node: Node, data: bytes, stored: int = 0, **policy: Any) -> Bid:
+    """For one raw block, whether or not ``node`` has it; ``stored`` is more than it takes."""
+    bid = bid_for_block(node.identity, data, **policy)
+    return replace(bid, stored=stored, blocks=1 + stored // MIB) if stored else bid
+
+
+async def replicated(link: Link, bid: Bid) -> str:
+    """The code with which a unit is declined whose offer was accepted, "" if it is not."""
+    accepted = await link.request(bid.offer(link), Accepted)
+    return await declined(link, bid.replicate(accepted.reservation))
 
 
 def test_offers_are_refused_with_a_code() -> None:
@@ -134,20 +129,25 @@ def test_offers_are_refused_with_a_code() -> None:
         uploader, holder = lab.nodes
         client = await lab.add(CLIENT)
         link = await link_between(uploader, holder)
-        good = offer_of(uploader, b"data")
-        forged = change(good, policy=forge(Policy, good.policy, replicas=64))
-        stranger = forge(Policy, good.policy, owner=holder.ports.crypto.owner.public_key)
-        assert await declined(link, forged) == "invalid-signature"
-        assert await declined(link, change(good, policy=stranger)) == "invalid-signature"
-        assert await declined(link, change(good, roots=(b"\x01\x55\x12\x04",))) == "invalid-cid"
-        assert await declined(link, offer_of(uploader, b"data", size=GIB * 9)) == "size"
-        assert await declined(link, offer_of(uploader, b"data", replicas=65)) == "policy"
-        assert await declined(link, offer_of(uploader, b"data", removed=True)) == "policy"
-        assert await declined(link, offer_of(uploader, b"data", expires=9)) == "policy"
+        good = bid_of(uploader, b"data")
+        forged = forge(Policy, good.policy.packed, replicas=64)
+        stranger = forge(Policy, good.policy.packed, owner=holder.ports.crypto.owner.public_key)
+        for code, bid in (
+            ("invalid-signature", replace(good, policy=unpack(Policy, forged))),
+            ("unit", replace(good, policy=unpack(Policy, stranger))),
+            ("policy", bid_of(uploader, b"data", replicas=65)),
+            ("policy", bid_of(uploader, b"data", removed=True)),
+            ("policy", bid_of(uploader, b"data", expires=9)),
+        ):
+            assert await replicated(link, bid) == code
+        wrong = good.replicate((await link.request(good.offer(link), Accepted)).reservation)
+        assert await declined(link, change(wrong, roots=(b"\x01\x55\x12\x04",))) == "invalid-cid"
+        too_large = bid_of(uploader, b"data", stored=9 * GIB)
+        assert await declined(link, too_large.offer(link)) == "size"
         to_client = await link_between(uploader, client)
-        assert await declined(to_client, good) == "client"
+        assert await declined(to_client, good.offer(to_client)) == "client"
         assert holder.ports.store.used_bytes == 0
-        assert await declined(link, good) == ""
+        assert await declined(link, good.offer(link)) == ""
 
     tell(story)
 
@@ -158,7 +158,7 @@ def test_open_offers_are_bounded_and_expire_with_what_they_reserved() -> None:
         uploader, holder = lab.nodes
         link = await link_between(uploader, holder)
         codes = [
-            await declined(link, offer_of(uploader, b"%d" % number, size=MIB))
+            await declined(link, bid_of(uploader, b"%d" % number, MIB).offer(link))
             for number in range(OFFERS_PER_PEER_MAX + 2)
         ]
         assert codes == [""] * OFFERS_PER_PEER_MAX + ["busy"] * 2
@@ -166,8 +166,9 @@ def test_open_offers_are_bounded_and_expire_with_what_they_reserved() -> None:
         await asyncio.sleep(RESERVATION_TTL_S + 1)
         assert holder.ports.store.used_bytes == 0
         link = await link_between(uploader, holder)
-        assert await declined(link, Replicate(reservation=1)) == "reservation"
-        assert await declined(link, offer_of(uploader, b"again", size=MIB)) == ""
+        again = bid_of(uploader, b"again", MIB)
+        assert await declined(link, again.replicate(1)) == "reservation"
+        assert await declined(link, again.offer(link)) == ""
 
     tell(story)
 
@@ -179,10 +180,10 @@ def test_offers_that_come_together_count_each_other() -> None:
             replace(STORAGE, owner_quota_bytes=3 * MIB + 100 * KIB), blocking=UnevenBlocking()
         )
         link = await link_between(uploader, holder)
-        offers = [offer_of(uploader, b"%d" % number, size=MIB) for number in range(20)]
+        offers = [bid_of(uploader, b"%d" % number, MIB).offer(link) for number in range(20)]
         codes = await asyncio.gather(*(declined(link, offer) for offer in offers))
         assert codes == [""] * 3 + ["quota"] * 17
-        small = [offer_of(uploader, b"small %d" % number, size=0) for number in range(20)]
+        small = [bid_of(uploader, b"small %d" % number).offer(link) for number in range(20)]
         codes = await asyncio.gather(*(declined(link, offer) for offer in small))
         assert codes == [""] * (OFFERS_PER_PEER_MAX - 3) + ["busy"] * (20 - OFFERS_PER_PEER_MAX + 3)
 
@@ -195,16 +196,18 @@ def test_a_reservation_serves_its_peer_and_once() -> None:
         uploader, holder, thief = lab.nodes
         result = await put_with(uploader, b"one block", replicas=1)
         link = await link_between(uploader, holder)
-        accepted = await link.request(offer_of(uploader, b"one block"), Accepted)
-        other = await link_between(thief, holder)
-        assert await declined(other, Replicate(reservation=accepted.reservation)) == "reservation"
-        held = await link.request(Replicate(reservation=accepted.reservation), Held)
+        bid = bid_of(uploader, b"one block")
+        accepted = await link.request(bid.offer(link), Accepted)
+        used = bid.replicate(accepted.reservation)
+        assert await declined(await link_between(thief, holder), used) == "reservation"
+        held = await link.request(used, Held)
         assert unpack(Receipt, held.receipt).root == result.cid.raw
-        assert await declined(link, Replicate(reservation=accepted.reservation)) == "reservation"
-        given = await link.request(offer_of(uploader, b"never sent"), Accepted)
+        assert await declined(link, used) == "reservation"
+        never = bid_of(uploader, b"never sent")
+        given = await link.request(never.offer(link), Accepted)
         await link.request(Release(reservation=given.reservation), Released)
         await link.request(Release(reservation=given.reservation), Released)
-        assert await declined(link, Replicate(reservation=given.reservation)) == "reservation"
+        assert await declined(link, never.replicate(given.reservation)) == "reservation"
         assert holder.ports.store.used_bytes == len(b"one block") + STORED_BLOCK_BYTES
 
     tell(story)
@@ -216,29 +219,12 @@ def test_an_owners_open_offers_count_towards_its_quota() -> None:
         holder = await lab.add(replace(STORAGE, owner_quota_bytes=3 * MIB + 100 * KIB))
         link = await link_between(uploader, holder)
         codes = [
-            await declined(link, offer_of(uploader, b"%d" % number, size=MIB))
+            await declined(link, bid_of(uploader, b"%d" % number, MIB).offer(link))
             for number in range(4)
         ]
         assert codes == ["", "", "", "quota"]
-        assert await declined(link, offer_of(uploader, b"0", size=MIB)) == "", "the same unit"
-
-    tell(story)
-
-
-def test_a_unit_that_is_larger_than_its_offer_said_is_held_to_the_quota() -> None:
-    async def story(lab: Lab) -> None:
-        uploader = await lab.add()
-        holder = await lab.add(replace(STORAGE, owner_quota_bytes=MIB))
-        result = await put_with(uploader, CONTENT, replicas=1)
-        [unit] = units_of(uploader, result)
-        policy = policy_of(uploader, result.cid).packed
-        offer = Offer(
-            roots=tuple(root.raw for root in unit.roots), spine=False, size=0, policy=policy
-        )
-        link = await link_between(uploader, holder)
-        accepted = await link.request(offer, Accepted)
-        assert await declined(link, Replicate(reservation=accepted.reservation)) == "no-room"
-        assert holder.ledger.claims.for_unit(unit.name) == []
+        again = bid_of(uploader, b"0", MIB).offer(link)
+        assert await declined(link, again) == "", "the same unit"
 
     tell(story)
 
@@ -248,8 +234,7 @@ def test_what_the_uploader_does_not_have_is_not_held() -> None:
         await lab.grow(2)
         uploader, holder = lab.nodes
         link = await link_between(uploader, holder)
-        accepted = await link.request(offer_of(uploader, b"nobody has this"), Accepted)
-        assert await declined(link, Replicate(reservation=accepted.reservation)) == "unreachable"
+        assert await replicated(link, bid_of(uploader, b"nobody has this")) == "unreachable"
         assert holder.ledger.claims.count_kept(0) == 0
         assert holder.ports.store.used_bytes == 0
 
@@ -264,19 +249,9 @@ def test_blocks_that_are_wrong_are_not_held() -> None:
         result = await put_with(uploader, CONTENT, min_acks=1)
         store.rot(Cid.of(CONTENT[:MIB]))
         other = await lab.add()
-        [unit] = units_of(uploader, result)
+        [bid] = bids_of(uploader.identity, uploader.ports.store, result.cid)
         link = await link_between(uploader, other)
-        policy = policy_of(uploader, result.cid).packed
-        offer = Offer(
-            roots=tuple(root.raw for root in unit.roots),
-            spine=False,
-            size=unit.size_bytes,
-            policy=policy,
-        )
-        accepted = await link.request(offer, Accepted)
-        assert (
-            await declined(link, Replicate(reservation=accepted.reservation)) == "integrity-failure"
-        )
+        assert await replicated(link, bid) == "integrity-failure"
         assert holder.ledger.claims.count_kept(0) == other.ledger.claims.count_kept(0) == 0
 
     tell(story)
@@ -291,7 +266,7 @@ def test_offers_end_with_the_link_they_came_by() -> None:
         uploader, holder = lab.nodes
         link = await link_between(uploader, holder)
         for number in range(OFFERS_PER_PEER_MAX):
-            assert await declined(link, offer_of(uploader, b"%d" % number, size=MIB)) == ""
+            assert await declined(link, bid_of(uploader, b"%d" % number, MIB).offer(link)) == ""
         assert holder.ports.store.used_bytes > OFFERS_PER_PEER_MAX * MIB
         await link.close()
         await asyncio.sleep(1)
@@ -309,72 +284,24 @@ def test_strangers_cannot_reserve_the_room_that_the_owners_puts_need() -> None:
         for number in range(10):
             stranger = await lab.add(CLIENT)
             link = await link_between(stranger, holder)
-            codes.append(await declined(link, offer_of(stranger, b"%d" % number, size=5 * MIB)))
+            bid = bid_of(stranger, b"%d" % number, 5 * MIB)
+            codes.append(await declined(link, bid.offer(link)))
         assert codes == [""] * 6 + ["newcomer"] * 4
         assert (await put_with(holder, bytes(28 * MIB) + b"x", replicas=1)).copies == 1
 
     tell(story)
 
 
-async def copied(link: Link, offer: Offer) -> str:
-    """The code a holder refuses with, at whichever step; "" if it takes the unit."""
-    try:
-        accepted = await link.request(offer, Accepted)
-    except PeerRefused as error:
-        return error.code
-    return await declined(link, Replicate(reservation=accepted.reservation))
-
-
-def test_roots_of_units_count_towards_a_quota_and_towards_the_room() -> None:
-    async def story(lab: Lab) -> None:
-        uploader = await lab.add()
-        strict = await lab.add(replace(STORAGE, owner_quota_bytes=70 * KIB))
-        narrow = await lab.add(small(MIB, accept=Accept.NETWORK), store=MemoryBlockStore(MIB))
-        blocks = [b"%d" % number for number in range(2000)]
-        with uploader.ports.store.batch() as batch:
-            for block in blocks:
-                batch.put(Cid.of(block), block)
-            batch.commit()
-        codes: dict[bytes, list[str]] = {strict.node_id: [], narrow.node_id: []}
-        for number in range(20):
-            roots = tuple(Cid.of(block).raw for block in blocks[number:] + blocks[:number])
-            offer = Offer(
-                roots=roots,
-                spine=False,
-                size=0,
-                policy=policy_of(uploader, Cid.of(blocks[number])).packed,
-            )
-            for holder in (strict, narrow):
-                code = await copied(await link_between(uploader, holder), offer)
-                codes[holder.node_id].append(code)
-        assert codes[strict.node_id] == ["quota"] * 20
-        taken = codes[narrow.node_id].count("")
-        assert codes[narrow.node_id] == [""] * taken + ["room"] * (20 - taken)
-        assert 0 < narrow.ledger.claims.ledger_bytes() < MIB
-
-    tell(story)
-
-
-def test_siblings_that_are_alike_are_held_but_roots_that_hold_nothing_are_not() -> None:
+def test_a_root_that_carries_its_content_in_its_name_needs_no_holder() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)
         uploader, holder = lab.nodes
         root = (await put_with(uploader, b"twice in one directory", replicas=1)).cid
         link = await link_between(uploader, holder)
-        policy = policy_of(uploader, root).packed
-        accepted = await link.request(
-            Offer(roots=(root.raw, root.raw), spine=False, size=44, policy=policy), Accepted
-        )
-        held = await link.request(Replicate(reservation=accepted.reservation), Held)
-        receipt = unpack(Receipt, held.receipt)
-        assert (receipt.blocks, receipt.size) == (1, 22)
-        inlined = bytes([1, 0x55, 0, 5]) + b"hello"
-        assert (
-            await declined(
-                link, Offer(roots=(root.raw, inlined), spine=False, size=27, policy=policy)
-            )
-            == "roots"
-        )
+        inlined = Cid(bytes([1, 0x55, 0, 5]) + b"hello")
+        [bid] = bids_of(uploader.identity, uploader.ports.store, root)
+        wrong = replace(bid, lineage=Lineage(Unit.of((root, inlined), 27), ()))
+        assert await replicated(link, wrong) == "roots"
 
     tell(story)
 
@@ -392,11 +319,10 @@ class LyingHolder(Holder):
     lie: Lie = lambda identity, held: held
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
-        async with self.offers.receiving(link, message.reservation) as receiving:
-            promise = receiving.promise
-            assert isinstance(promise, Offered)
-            unit = promise.unit
-            claim = Claim(unit.name, (), unit.spine, 1, 1, promise.policy)
+        async with self.offers.receiving(link, message.reservation):
+            unit = Unit.of(tuple(Cid(raw) for raw in message.roots), message.size)
+            policy = unpack(Policy, message.policy)
+            claim = Claim(unit.name, message.roots, unit.spine, 1, 1, policy)
             copy = await acknowledge(self.identity, self.disk, self.ledger, claim)
             held = Held(receipt=copy.receipt.packed, provider=copy.provider.packed)
             await reply(self.lie(self.identity, held))

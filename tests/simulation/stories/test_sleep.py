@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from dhtstore.content.dag.local import local_units
-from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import CLOCK_LOOK_S
-from dhtstore.wire.frames import Accepted, Offer
+from dhtstore.wire.frames import Accepted
 from simulations.nodes.population import Member, Population
 from simulations.nodes.sleep import sleep
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import UniformLatency
 from simulations.world.network.network import SimNetwork
-from tests.simulation.harness import STORAGE, policy_of, providers_seen, put_with
+from tests.bids import bid_for_block
+from tests.simulation.harness import STORAGE, providers_seen, put_with
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -117,9 +117,7 @@ def test_links_and_what_was_reserved_over_them_end_with_a_long_sleep() -> None:
         asker, laptop = town.population.members[ASKER].running, town.laptop.running
         address = [town.laptop.address]
         link = await town.population.run(ASKER, asker.links.to(laptop.public_key, address, 5.0))
-        root = Cid.of(b"to be held")
-        policy = policy_of(asker, root)
-        offer = Offer(roots=(root.raw,), spine=False, size=10, policy=policy.packed)
+        offer = bid_for_block(asker.identity, b"to be held").offer(link)
         await town.population.run(ASKER, link.request(offer, Accepted))
         assert len(laptop.holder.offers.waiting) == 1
         await town.sleep(2 * HOUR_S)

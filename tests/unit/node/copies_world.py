@@ -27,6 +27,7 @@ from dhtstore.replication.admission import Accept, Admission
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.trace import Tracer, no_trace
 from dhtstore.wire.frames import Offer, Release, Replicate, Replicating
+from tests.bids import Bid, bids_of, sign_policy
 from tests.unit.node.data_plane import Peer, World
 
 STORAGE = NodeSettings(capacity_bytes=GIB)
@@ -145,9 +146,7 @@ def placer_of(peer: Peer, directory: Directory, settings: NodeSettings = STORAGE
 
 
 def policy_of(peer: Peer, root: Cid, replicas: int = 3) -> Policy:
-    owner = peer.crypto.owner.public_key
-    unsigned = Policy(owner, root.raw, 1, replicas, expires=0, removed=False)
-    return identity_of(peer).sign_as_owner(unsigned)
+    return sign_policy(identity_of(peer), root, replicas=replicas)
 
 
 def only_unit(peer: Peer, root: Cid) -> Unit:
@@ -155,10 +154,7 @@ def only_unit(peer: Peer, root: Cid) -> Unit:
     return unit
 
 
-def offer_of(unit: Unit, policy: Policy) -> Offer:
-    return Offer(
-        roots=tuple(root.raw for root in unit.roots),
-        spine=unit.spine,
-        size=unit.size_bytes,
-        policy=policy.packed,
-    )
+def bid_of(peer: Peer, root: Cid) -> Bid:
+    """For all of ``root``, which ``peer`` has and whose owner it is."""
+    [bid] = bids_of(identity_of(peer), peer.store, root)
+    return bid

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace as change
 
+from dhtstore.content.dag.units import Lineage
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.model.identity import NodeId, distance
 from dhtstore.model.policy import Claim
@@ -60,7 +61,8 @@ class Cast:
     async def place(self, wanted: int) -> tuple[Placement, list[SignedCopy]]:
         plan = Placement(self.unit.key, wanted, self.placer.identity.node)
         copies: list[SignedCopy] = []
-        placing = self.placer.place(plan, self.unit, self.claim, self.progress, copies)
+        lineage = Lineage(self.unit, ())
+        placing = self.placer.place(plan, lineage, self.claim, self.progress, copies)
         return await placing, copies
 
     def stages(self, plan: Placement) -> list[str]:
@@ -248,7 +250,7 @@ def test_a_defect_gives_back_what_was_reserved() -> None:
         plan = Placement(cast.unit.key, 2, cast.placer.identity.node)
         copies: list[SignedCopy] = []
         with pytest.raises(RuntimeError, match="a defect"):
-            await cast.placer.place(plan, cast.unit, cast.claim, broken, copies)
+            await cast.placer.place(plan, Lineage(cast.unit, ()), cast.claim, broken, copies)
         await asyncio.sleep(RELEASE_TIMEOUT_S)
         assert len(copies) == 1
         assert "0 releases" in cast.log

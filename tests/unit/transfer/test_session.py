@@ -18,13 +18,13 @@ from dhtstore.wire.frames import (
     GetBlocks,
     Release,
     Released,
-    Replicate,
     Replicating,
     UnknownFrame,
     UnknownRequest,
     Welcome,
     Wrong,
 )
+from tests.bids import some_replicate
 
 CID = Cid.of(b"x").raw
 TWO = GetBlocks(cids=(CID, CID))
@@ -94,7 +94,7 @@ def test_an_index_answered_twice_breaks_the_rules() -> None:
 
 def test_progress_does_not_end_a_request_and_declined_always_does() -> None:
     session = Session()
-    number = session.open(Replicate(reservation=5)).request
+    number = session.open(some_replicate(5)).request
     event = session.receive(Replicating(held_bytes=10, request=number))
     assert isinstance(event, Answered)
     assert not event.final
@@ -105,7 +105,7 @@ def test_progress_does_not_end_a_request_and_declined_always_does() -> None:
 
 def test_word_of_bytes_held_is_progress_only_when_they_grow() -> None:
     session = Session()
-    number = session.open(Replicate(reservation=5)).request
+    number = session.open(some_replicate(5)).request
     told = [
         session.receive(Replicating(held_bytes=held, request=number)) for held in (0, 0, 7, 3, 7, 8)
     ]

@@ -33,6 +33,7 @@ from dhtstore.wire.frames import (
 )
 from simulations.world.network.stream import SimStream
 from simulations.world.ports.crypto import SimCrypto
+from tests.bids import some_replicate
 from tests.unit.node.data_plane import World, collect, connected, play, read
 
 # --- the pool -------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def test_progress_is_told_and_keeps_a_request_alive() -> None:
         told: list[int] = []
         with pytest.raises(PeerRefused, match="full") as refused:
             await link.request(
-                Replicate(reservation=1),
+                some_replicate(1),
                 Accepted,
                 on_progress=lambda update: told.append(update.held_bytes),
             )

@@ -26,6 +26,7 @@ from dhtstore.wire.frames import (
     Replicate,
     Replicating,
 )
+from tests.bids import some_replicate
 from tests.unit.node.links.ends import KEY_THERE, Ends, play
 
 NOTHING = Lease(memoryview(b""))
@@ -72,7 +73,7 @@ async def next_request(ends: Ends) -> FrameRequest:
 def test_an_answer_comes_in_parts_of_which_the_last_is_the_result() -> None:
     async def scene(ends: Ends) -> None:
         asking = Asking.over(ends)
-        asked = ends.tasks.spawn(asking.ask(Replicate(reservation=3)), "ask")
+        asked = ends.tasks.spawn(asking.ask(some_replicate(3)), "ask")
         number = (await next_request(ends)).request
         parts = [
             Replicating(held_bytes=10, request=number),
@@ -90,7 +91,7 @@ def test_an_answer_comes_in_parts_of_which_the_last_is_the_result() -> None:
 def test_each_part_is_a_sign_of_life() -> None:
     async def scene(ends: Ends) -> None:
         asking, start_s = Asking.over(ends), ends.clock.monotonic_s()
-        asked = ends.tasks.spawn(asking.ask(Replicate(reservation=3), silence_s=5.0), "ask")
+        asked = ends.tasks.spawn(asking.ask(some_replicate(3), silence_s=5.0), "ask")
         number = (await next_request(ends)).request
         await asyncio.sleep(4.0)
         await asking.hear(Replicating(held_bytes=10, request=number))
@@ -104,7 +105,7 @@ def test_each_part_is_a_sign_of_life() -> None:
 def test_a_part_that_says_nothing_new_is_no_sign_of_life() -> None:
     async def scene(ends: Ends) -> None:
         asking, start_s = Asking.over(ends), ends.clock.monotonic_s()
-        asked = ends.tasks.spawn(asking.ask(Replicate(reservation=3), silence_s=5.0), "ask")
+        asked = ends.tasks.spawn(asking.ask(some_replicate(3), silence_s=5.0), "ask")
         number = (await next_request(ends)).request
         for _ in range(4):
             await asking.hear(Replicating(held_bytes=10, request=number))
@@ -145,7 +146,7 @@ def test_the_end_of_a_cancelled_request_may_take_as_long_as_this_node_does_not_r
         async def slowly(response: FrameResponse, body: Lease) -> None:
             await go_on.wait()
 
-        work = asking.requests.ask(Replicate(reservation=1), 1000.0, slowly)
+        work = asking.requests.ask(some_replicate(1), 1000.0, slowly)
         ends.tasks.spawn(work, "ask")
         number = (await next_request(ends)).request
         given_up = ends.tasks.spawn(asking.ask(Release(reservation=1)), "ask")

@@ -25,12 +25,12 @@ from dhtstore.wire.frames import (
     FrameRequest,
     GetBlocks,
     Held,
-    Replicate,
     Replicating,
 )
 from simulations.world.ports.clock import EPOCH_UNIX_S
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
+from tests.bids import some_replicate
 from tests.unit.node.data_plane import World, collect, play, read
 
 Chatter = Callable[[Stream, FrameRequest], Awaitable[None]]
@@ -88,7 +88,7 @@ def test_a_peer_that_says_nothing_of_use_is_given_up_with_the_request(chatter: C
         start_s = world.loop.time()
         with pytest.raises(ConnectionLost):
             async with asyncio.timeout(5 * REQUEST_TIMEOUT_S):
-                await link.request(Replicate(reservation=1), Held)
+                await link.request(some_replicate(1), Held)
         assert world.loop.time() - start_s <= 1.5 * REQUEST_TIMEOUT_S
         await asyncio.sleep(1)
         assert not link.alive
