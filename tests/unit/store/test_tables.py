@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
@@ -349,3 +351,72 @@ def test_a_damaged_policy_leaves_the_one_a_claim_was_made_under() -> None:
         table.write([(key, b"\xc1")])
     assert [c.policy for c in claims.units_kept(0)] == [policy()]
     assert claims.put(claim(b"u", policy(sequence=2)))
+
+
+def test_what_an_earlier_version_claimed_is_charged_and_its_owners_are_no_newcomers() -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    for unit in (b"u", b"v"):
+        claims.put(claim(unit, policy()))
+    expected = claims.usage(ALICE, "", 0)
+    for prefix in (b"charge", b"owner/"):  # what that version did not write
+        table.write([], [key for key, _ in table.scan(prefix)])
+    again = Claims(table)
+    assert again.usage(ALICE, "", 0) == expected
+    assert (expected.known, expected.new) == (True, False)
+    again.forget(b"u")
+    assert held_bytes(again, ALICE) == 100 + claim(b"v", policy()).ledger_bytes
+
+
+def test_stored_bytes_are_charged_and_old_rows_without_them_by_their_size() -> None:
+    claims = Claims(MemoryKeyValue())
+    row = claim(b"u", policy()).ledger_bytes
+    claims.put(replace(claim(b"u", policy()), size_bytes=1, stored_bytes=5000))
+    claims.put(claim(b"v", policy()))
+    assert held_bytes(claims, ALICE) == 5000 + 100 + 2 * row
+
+
+class FullDisk(MemoryKeyValue):
+    """Takes no writes while ``full``."""
+
+    full = False
+
+    def write(self, puts: Any, deletes: Any = ()) -> None:
+        if self.full:
+            raise NoRoom("the disk is full")
+        super().write(puts, deletes)
+
+
+def test_what_could_not_be_written_is_not_charged() -> None:
+    table = FullDisk()
+    claims = Claims(table)
+    first, second = claim(b"u", policy()), claim(b"v", policy(BOB))
+    claims.begin(first, 0)
+    before = claims.usage(ALICE, "", 0), claims.usage(BOB, "", 0)
+    table.full = True
+    for change in (
+        lambda: claims.begin(second, 0),
+        lambda: claims.put(first),
+        lambda: claims.drop_pending(first),
+        lambda: claims.forget(b"u"),
+    ):
+        with pytest.raises(NoRoom):
+            change()
+        assert (claims.usage(ALICE, "", 0), claims.usage(BOB, "", 0)) == before
+    assert claims.pending() == [first]
+
+
+@pytest.mark.parametrize("damaged", [b"charge/", b"owner/"])
+def test_damaged_charges_are_counted_from_the_claims_themselves(damaged: bytes) -> None:
+    table = MemoryKeyValue()
+    claims = Claims(table)
+    claims.begin(claim(b"u", policy()), 0)
+    claims.put(claim(b"u", policy(ALICE, B)))
+    expected = claims.usage(ALICE, "", 0)
+    table.write([(key, b"\xc1") for key, _ in table.scan(damaged)])
+    again = Claims(table)
+    assert held_bytes(again, ALICE) == expected.owner_bytes
+    again.drop_pending(claim(b"u", policy()))
+    assert held_bytes(again, ALICE) == 100 + claim(b"u", policy()).ledger_bytes
+    again.forget(b"u")
+    assert again.usage(ALICE, "", 0).owners == again.ledger_bytes() == 0
