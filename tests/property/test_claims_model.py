@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dhtstore.model.cid import Cid
+from dhtstore.model.identity import dht_key
 from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.model.signing import attach
 from dhtstore.params import NEWCOMER_AGE_S
@@ -139,6 +140,17 @@ class ClaimsModel(RuleBasedStateMachine):
                 assert found.origin_bytes == want.origin_bytes
                 assert found.newcomers_bytes == want.newcomers_bytes
                 assert found.roots == len(others)
+
+    @invariant()
+    def but_one_unit_by_its_key(self) -> None:
+        for unit, owner, _ in {*self.real, *self.begun}:
+            for origin in ORIGINS:
+                found = self.claims.usage(owner, origin, self.now_unix_s, key=dht_key(unit))
+                same = [c for c in self.all() if (c.unit, c.policy.owner) == (unit, owner)]
+                rows_alone = [replace(c, stored_bytes=0, size_bytes=0) for c in same]
+                left = [c for c in self.all() if c not in same] + rows_alone
+                want = self.expected(owner, origin, left)
+                assert found == replace(want, roots=len(same))
 
     @invariant()
     def pending_claims_are_charged_and_nothing_else(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
 from dhtstore.store.ledger.contract import KeyValue, scan_all
@@ -154,12 +155,14 @@ class Claims:
         now_unix_s: float,
         *,
         but: tuple[bytes, bytes] | None = None,
+        key: DhtKey | None = None,
     ) -> Usage:
         """What claims, pending ones too, make this node keep for one owner and by one origin.
         ``but`` (unit, root) leaves that claim and the content of its unit out: what is asked for
-        that is judged as a whole."""
+        that is judged as a whole.  Where only the unit's ``key`` is known, its content is left
+        out."""
         with self._lock:
-            return self._charged.usage(owner, origin, now_unix_s, but)
+            return self._charged.usage(owner, origin, now_unix_s, but=but, key=key)
 
     def ledger_bytes(self) -> int:
         """What the rows of all claims take beside the blocks."""

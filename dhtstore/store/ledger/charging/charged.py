@@ -8,7 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+from dhtstore.model.identity import DhtKey, dht_key
 from dhtstore.model.policy import Claim, Usage
+from dhtstore.params import NODE_ID_BYTES
 from dhtstore.store.ledger.charging.accounts import (
     Accounts,
     claims_in,
@@ -47,29 +49,25 @@ class Charged:
         return self._accounts.ledger_bytes
 
     def usage(
-        self, owner: bytes, origin: str, now_unix_s: float, but: tuple[bytes, bytes] | None
+        self,
+        owner: bytes,
+        origin: str,
+        now_unix_s: float,
+        *,
+        but: tuple[bytes, bytes] | None,
+        key: DhtKey | None,
     ) -> Usage:
         """As ``Claims.usage``."""
         usage = self._accounts.usage(owner, origin, now_unix_s)
-        if but is None:
-            return usage
-        group = part(but[0]) + part(owner)
-        charges = self._charges(group)
-        again = [row for kind in _KINDS if (row := self._row(kind + group + but[1]))]
-        rest = charges
-        for row in again:
-            rest = without_claim(rest, row)
-        rows_bytes = sum(row.ledger_bytes for row in again)
-        of_owner = max((each.charged_bytes for each in charges), default=0) + rows_bytes
-        of_origin = sum(each.charged_bytes for each in charges if each.origin == origin)
-        of_origin += sum(row.ledger_bytes for row in again if row.origin == origin)
-        return replace(
-            usage,
-            owner_bytes=usage.owner_bytes - of_owner,
-            origin_bytes=usage.origin_bytes - of_origin,
-            newcomers_bytes=usage.newcomers_bytes - (of_owner if usage.known and usage.new else 0),
-            roots=claims_in(rest),
-        )
+        if but is not None:
+            group = part(but[0]) + part(owner)
+            again = [row for kind in _KINDS if (row := self._row(kind + group + but[1]))]
+            return _without_unit(usage, self._charges(group), again, origin)
+        if key is not None:
+            found = self._table.scan(_CHARGES + key + part(owner), limit=1)
+            charges = self._read(_group_of(found[0][0]), found[0][1]) if found else ()
+            return _without_unit(usage, charges, (), origin)
+        return usage
 
     def replace(
         self, claim: Claim, gone: Sequence[bytes], puts: list[Pair], now_unix_s: float | None
@@ -86,7 +84,7 @@ class Charged:
             puts = [*puts, (_OWNERS + owner, encode(met))]
         written = {key for key, _ in puts}
         deletes = [key for key in gone if key not in written]
-        self._table.write([*puts, (_CHARGES + group, encode(after))], deletes)
+        self._table.write([*puts, (_charge_key(group), encode(after))], deletes)
         accounts.change(owner, before, after)
         if met is not None:
             accounts.meet(owner, met)
@@ -101,22 +99,21 @@ class Charged:
 
     def forget(self, unit: bytes) -> None:
         """Drop all claims on a unit but those that are pending."""
-        prefix = part(unit)
         changes = []
-        for key, _ in list(scan_all(self._table, _CHARGES + prefix)):
-            group = key[len(_CHARGES) :]
-            owner = take_part(take_part(group)[1])[0]
+        for key, _ in list(scan_all(self._table, _CHARGES + dht_key(unit))):
+            group = _group_of(key)
+            owner = _owner_of(group)
             after = _summed(self._rows([b"pending/" + group]))
             changes.append((owner, group, self._charges(group), after))
-        self._change(changes, [key for key, _ in scan_all(self._table, b"claim/" + prefix)])
+        self._change(changes, [key for key, _ in scan_all(self._table, b"claim/" + part(unit))])
 
     def _change(
         self, changes: Sequence[tuple[bytes, bytes, Charges, Charges]], deletes: list[bytes]
     ) -> None:
         """(owner, group, charges before, charges after) of each group that gets smaller."""
         accounts = self._accounts
-        puts = [(_CHARGES + group, encode(after)) for _, group, _, after in changes if after]
-        gone = [_CHARGES + group for _, group, _, after in changes if not after]
+        puts = [(_charge_key(group), encode(after)) for _, group, _, after in changes if after]
+        gone = [_charge_key(group) for _, group, _, after in changes if not after]
         for owner, _, before, after in changes:
             if not after and accounts.claims(owner) == claims_in(before):
                 gone.append(_OWNERS + owner)
@@ -137,11 +134,11 @@ class Charged:
         return charges
 
     def _charges(self, group: bytes) -> Charges:
-        raw = self._table.get(_CHARGES + group)
+        raw = self._table.get(_charge_key(group))
         return () if raw is None else self._read(group, raw)
 
     def _read(self, group: bytes, raw: bytes) -> Charges:
-        charges = sound(_decode_charges, _CHARGES + group, raw, self._tracer)
+        charges = sound(_decode_charges, _charge_key(group), raw, self._tracer)
         return _summed(self._rows(_prefixes(group))) if charges is None else charges
 
     def _row(self, key: bytes) -> Claim | None:
@@ -167,7 +164,7 @@ class Charged:
         """Write the charges of what an earlier version claimed, without them."""
         puts: list[Pair] = []
         for group, claims in groupby(self._rows([b"claim/"]), group_key):
-            puts.append((_CHARGES + group, encode(_summed(claims))))
+            puts.append((_charge_key(group), encode(_summed(claims))))
             if len(puts) >= SCAN_PAGE_ROWS:
                 self._table.write(puts)
                 puts.clear()
@@ -176,9 +173,8 @@ class Charged:
     def _count(self) -> Accounts:
         accounts = Accounts()
         for key, raw in scan_all(self._table, _CHARGES):
-            group = key[len(_CHARGES) :]
-            owner = take_part(take_part(group)[1])[0]
-            accounts.change(owner, (), self._read(group, raw))
+            group = _group_of(key)
+            accounts.change(_owner_of(group), (), self._read(group, raw))
         for owner, met in sorted(self._acquaintances(), key=lambda each: each[1]):
             if accounts.knows(owner):
                 accounts.meet(owner, met)
@@ -192,6 +188,37 @@ class Charged:
 
 
 _KINDS: Final = (b"claim/", b"pending/")
+
+
+def _charge_key(group: bytes) -> bytes:
+    """By the unit's DHT key first: an offer knows no more of a unit."""
+    unit, rest = take_part(group)
+    return _CHARGES + dht_key(unit) + rest + unit
+
+
+def _group_of(key: bytes) -> bytes:
+    """The group whose charges stand under ``key``."""
+    owner, unit = take_part(key[len(_CHARGES) + NODE_ID_BYTES :])
+    return part(unit) + part(owner)
+
+
+def _owner_of(group: bytes) -> bytes:
+    return take_part(take_part(group)[1])[0]
+
+
+def _without_unit(usage: Usage, charges: Charges, again: Sequence[Claim], origin: str) -> Usage:
+    """Without the content of a unit, and the claims in ``again`` of it."""
+    rows_bytes = sum(row.ledger_bytes for row in again)
+    of_owner = max((each.charged_bytes for each in charges), default=0) + rows_bytes
+    of_origin = sum(each.charged_bytes for each in charges if each.origin == origin)
+    of_origin += sum(row.ledger_bytes for row in again if row.origin == origin)
+    return replace(
+        usage,
+        owner_bytes=usage.owner_bytes - of_owner,
+        origin_bytes=usage.origin_bytes - of_origin,
+        newcomers_bytes=usage.newcomers_bytes - (of_owner if usage.known and usage.new else 0),
+        roots=claims_in(charges) - len(again),
+    )
 
 
 def _prefixes(group: bytes) -> list[bytes]:
