@@ -23,6 +23,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "request-floods": requests.floods,
     "cancel-storms": requests.cancel_storms,
     "unasked-bodies": requests.unasked_bodies,
+    "false-reports": requests.false_reports,
     "offers-hogging": offers.hogging,
     "offers-trickling": offers.trickling,
     "offers-longer": offers.longer,

@@ -16,7 +16,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Stream
 from dhtstore.node.links.frame_io import write_frame
 from dhtstore.params import MIB, REQUESTS_IN_FLIGHT_MAX, WANTS_PER_REQUEST_MAX
-from dhtstore.wire.frames import PREFIX, Blocks, Cancel, GetBlocks, Release
+from dhtstore.wire.frames import PREFIX, Blocks, Cancel, GetBlocks, Release, Wrong
 
 READERS: Final = 64
 ASKERS: Final = 8
@@ -80,6 +80,19 @@ async def unasked_bodies(field: Field) -> None:
             answer = Blocks(indices=(0,), sizes=(len(body),), request=7)
             await write_frame(stream, answer, body)
             await stream.read_exactly(1 << 20)
+
+    await crowd(field, ASKERS, work, origins=ORIGINS)
+
+
+async def false_reports(field: Field) -> None:
+    """Say of everything the target has that it is wrong."""
+
+    async def work(stranger: Stranger) -> None:
+        stream, _ = await stranger.session()
+        with held(stream):
+            for cid in await _everything(field, stream):
+                await write_frame(stream, Wrong(cid))
+                await asyncio.sleep(PAUSE_S)
 
     await crowd(field, ASKERS, work, origins=ORIGINS)
 
