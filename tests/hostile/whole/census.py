@@ -23,7 +23,7 @@ BEYOND: Final = (
     "benchmarks.",
     "dhtstore.dht.core.",
     "dhtstore.model.",
-    "dhtstore.net.accepting.",
+    "dhtstore.net.accepting",
     "dhtstore.store.ledger.charging.",
 )
 
