@@ -135,17 +135,23 @@ class Holder:
         left out of what is counted, once it is known."""
         assert self.rule is not None, "a client makes no promises"
         now_unix_s = self.identity.now_unix_s()
-        newest, usage = await self.disk.blocking.run(self._known, demand, claimed, now_unix_s)
+        newest, usage = await self.disk.blocking.run(
+            self._known, demand, promise.key, claimed, now_unix_s
+        )
         usage = with_promised(usage, self.offers.promises, promise)
         _refuse(judge(self.rule, demand, usage, now_unix_s=now_unix_s, newest=newest))
         return usage
 
     def _known(
-        self, demand: Demand, claimed: tuple[bytes, bytes] | None, now_unix_s: float
+        self,
+        demand: Demand,
+        key: DhtKey,
+        claimed: tuple[bytes, bytes] | None,
+        now_unix_s: float,
     ) -> tuple[Policy | None, Usage]:
         """The newest policy here of that owner and root, and what is kept here; in a worker."""
         claims, policy = self.ledger.claims, demand.policy
-        usage = claims.usage(demand.owner, demand.origin, now_unix_s, but=claimed)
+        usage = claims.usage(demand.owner, demand.origin, now_unix_s, but=claimed, key=key)
         used_bytes = self.disk.store.used_bytes + claims.ledger_bytes()
         newest = claims.policy(policy.owner, policy.root) if policy else None
         return newest, replace(usage, used_bytes=used_bytes)

@@ -128,6 +128,18 @@ def test_what_the_rule_does_not_allow_is_refused_also_for_what_is_promised_alrea
     play(scene)
 
 
+def test_what_is_kept_already_is_not_charged_again_when_it_is_offered_again() -> None:
+    async def scene(world: World) -> None:
+        both = await pair(world)
+        both.holder.rule = rule_of(both.peer, Accept.ANYONE, both.bid.stored + 8 * KIB)
+        await have_held(both.link, both.bid)
+        await have_held(both.link, both.bid)
+        other = bid_of(both.uploader, both.uploader.hold(b"other bytes" * MIB))
+        assert await both.offered(other) == "quota"
+
+    play(scene)
+
+
 def test_room_is_given_back_when_released_when_expired_and_when_the_link_ends() -> None:
     async def scene(world: World) -> None:
         both = await pair(world)
