@@ -51,15 +51,15 @@ def test_a_file_node_is_read_as_it_was_written(content: bytes, sizes: list[int])
 
 def answer(block: bytes) -> None:
     cid = Cid.of(block, DAG_PB)
-    read_node(cid, block)
+    node = read_node(cid, block)
     for walk in (FileWalk(cid), TreeWalk(cid), UnitWalk(Unit.of((cid,), 0))):
         with suppress(MalformedDag, UsageError):
-            walk.accept(walk.next(1)[0], block)
+            walk.accept(walk.next(1)[0], node)
             walk.next(100)
     asking = listing(cid)
     next(asking)
     with suppress(MalformedDag, UsageError, StopIteration):
-        asking.send(block)
+        asking.send(node)
 
 
 @given(st.one_of(st.binary(max_size=200), hostile_fields))

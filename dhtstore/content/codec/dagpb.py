@@ -61,7 +61,7 @@ def decode(block: bytes | memoryview) -> tuple[list[DagLink], bytes]:
     links: list[DagLink] = []
     data: bytes | None = None
     links_ended = False
-    for field, wire_type, value in fields(bytes(block)):
+    for field, wire_type, value in fields(bytes(block), LINKS_READ_MAX + 1):
         if wire_type != BYTES or field not in (_DATA, _LINKS):
             raise MalformedDag(f"a dag-pb node with unknown field {field}")
         assert isinstance(value, bytes)

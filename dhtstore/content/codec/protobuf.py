@@ -62,10 +62,14 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def fields(data: bytes) -> Iterator[tuple[int, int, Value]]:
-    """Every (field number, wire type, value) of one message.  Raises MalformedDag."""
+def fields(data: bytes, count_max: int) -> Iterator[tuple[int, int, Value]]:
+    """Every (field number, wire type, value) of one message.  Raises MalformedDag, also for more
+    than ``count_max`` fields: whoever reads knows how many can mean something."""
     at, end = 0, len(data)
     while at < end:
+        if count_max <= 0:
+            raise MalformedDag("a message of too many fields")
+        count_max -= 1
         key, at = read_varint(data, at)
         wire_type = key & 7
         if wire_type == VARINT:

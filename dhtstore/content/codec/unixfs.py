@@ -23,8 +23,17 @@ from dhtstore.content.codec.protobuf import (
     read_varint,
 )
 from dhtstore.errors import MalformedDag
-from dhtstore.model.cid import RAW, Cid
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES, CONTENT_SIZE_MAX_BYTES, NAME_MAX_BYTES
+from dhtstore.model.cid import IDENTITY, RAW, Cid
+from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
+    CONTENT_SIZE_MAX_BYTES,
+    INLINED_BYTES_PER_LINK,
+    INLINED_LINK_WEIGHT,
+    LINKS_READ_MAX,
+    MTIME_FIELDS_MAX,
+    NAME_MAX_BYTES,
+    UNIXFS_FIELDS_MAX,
+)
 
 _MODE_MASK: Final = 0o7777
 _TYPE, _CONTENT, _FILESIZE, _BLOCKSIZES, _HASH_TYPE, _FANOUT, _MODE, _MTIME = range(1, 9)
@@ -56,7 +65,8 @@ class DagNode(msgspec.Struct, frozen=True, gc=False):
 
     ``size_bytes`` is the content of a file (its own ``content`` and all below); for directories
     the sum of what the links claim.  ``sizes`` are the claims per link: block sizes in a file,
-    Tsizes in a directory.
+    Tsizes in a directory.  ``weight`` is what opening it costs, in links: inlined children are
+    opened with it.
     """
 
     kind: Kind
@@ -68,6 +78,7 @@ class DagNode(msgspec.Struct, frozen=True, gc=False):
     fanout: int = 0
     mode: int | None = None
     mtime: tuple[int, int] | None = None
+    weight: int = 0
 
     @property
     def is_file(self) -> bool:
@@ -75,13 +86,17 @@ class DagNode(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_node(cid: Cid, block: bytes | memoryview) -> DagNode:
-    """What ``block``, already verified against ``cid``, says.  Raises MalformedDag."""
+    """What ``block``, already verified against ``cid``, says.  Raises MalformedDag.
+
+    Pure, and for worker threads where somebody else chose the block: one of 2 MiB may take half
+    a second.  What bounds that (fields, links, what is inlined in them) is counted first.
+    """
     if cid.codec == RAW:
         if len(block) > BLOCK_SIZE_MAX_BYTES:
             raise MalformedDag(f"a block of {len(block)} bytes is too large")
         return DagNode(Kind.RAW, [], [], block, len(block), len(block))
     links, raw = dagpb.decode(block)
-    message = _decode(raw)
+    message = _decode(raw, len(links))
     return _READERS[message.kind](links, message, len(block))
 
 
@@ -119,9 +134,9 @@ def encode(message: UnixfsMessage) -> bytes:
     return b"".join(parts)
 
 
-def _decode(raw: bytes) -> UnixfsMessage:
+def _decode(raw: bytes, links: int) -> UnixfsMessage:
     message, kind = UnixfsMessage(), None
-    for field, wire_type, value in fields(raw):
+    for field, wire_type, value in fields(raw, links + UNIXFS_FIELDS_MAX):
         if field not in _WIRE_TYPES:
             continue  # later versions may add fields; protobuf readers skip them
         if wire_type not in _WIRE_TYPES[field]:
@@ -129,16 +144,17 @@ def _decode(raw: bytes) -> UnixfsMessage:
         if field == _TYPE:
             kind = value
         else:
-            _set_field(message, field, value)
+            _set_field(message, field, value, links)
     if not isinstance(kind, int) or kind not in _READERS:
         raise MalformedDag(f"a UnixFS node of unsupported type {kind!r}")
     message.kind = Kind(kind)
     return message
 
 
-def _set_field(message: UnixfsMessage, field: int, value: int | bytes) -> None:
+def _set_field(message: UnixfsMessage, field: int, value: int | bytes, links: int) -> None:
     if field == _BLOCKSIZES:
-        message.blocksizes += [value] if isinstance(value, int) else _packed(value)
+        sizes = message.blocksizes
+        sizes += [value] if isinstance(value, int) else _packed(value, links - len(sizes))
     elif isinstance(value, bytes):
         if field == _CONTENT:
             message.content = value
@@ -154,17 +170,20 @@ def _set_field(message: UnixfsMessage, field: int, value: int | bytes) -> None:
         message.mode = value & _MODE_MASK
 
 
-def _packed(raw: bytes) -> Iterable[int]:
+def _packed(raw: bytes, count_max: int) -> Iterable[int]:
     at = 0
     while at < len(raw):
+        if count_max <= 0:
+            raise MalformedDag("a file node with more block sizes than links")
         value, at = read_varint(raw, at)
+        count_max -= 1
         yield value
 
 
 def _decode_mtime(raw: bytes) -> tuple[int, int]:
     """Seconds (signed) and nanoseconds."""
     seconds = nanoseconds = 0
-    for field, wire_type, value in fields(raw):
+    for field, wire_type, value in fields(raw, MTIME_FIELDS_MAX):
         if field == 1 and wire_type == VARINT and isinstance(value, int):
             seconds = value - (1 << 64) if value >> 63 else value
         elif field == 2 and wire_type == FIXED32 and isinstance(value, bytes):
@@ -204,6 +223,8 @@ def _read_shard(links: list[DagLink], message: UnixfsMessage, block_bytes: int) 
         raise MalformedDag(f"a directory shard with unknown hash type {message.hash_type}")
     fanout = message.fanout or 0
     fanout_bits(fanout)
+    if len(links) > fanout or len(message.content) > fanout // 8:
+        raise MalformedDag(f"a directory shard of {len(links)} links with fanout {fanout}")
     chars, slots = prefix_chars(fanout), 0
     for link, index in zip(links, shard_prefixes(links, fanout), strict=True):
         if slots >> index & 1:
@@ -254,7 +275,20 @@ def _node(
         message.fanout or 0,
         message.mode,
         message.mtime,
+        _weight(links),
     )
+
+
+def _weight(links: list[DagLink]) -> int:
+    """Raises MalformedDag where opening the children that are inlined would cost too much."""
+    weight = len(links)
+    for link in links:
+        raw = link.cid.raw
+        if raw[2] == IDENTITY and link.cid.inlined is not None:
+            weight += INLINED_LINK_WEIGHT + len(raw) // INLINED_BYTES_PER_LINK
+    if weight > LINKS_READ_MAX:
+        raise MalformedDag("a node with too much inlined in its links")
+    return weight
 
 
 _READERS: Final = {
@@ -268,7 +302,7 @@ _READERS: Final = {
 
 def check_name(name: str) -> None:
     """Raise MalformedDag unless ``name`` can safely be one name in one directory."""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise MalformedDag(f"a directory with an entry named {name[:80]!r}")
     if len(name) > NAME_MAX_BYTES or len(name.encode()) > NAME_MAX_BYTES:
         raise MalformedDag(f"a directory with a name of {len(name)} characters")
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise MalformedDag(f"a directory with an entry named {name[:80]!r}")

@@ -46,10 +46,10 @@ class DagWalk:
                 heappop(self._frontier)
         return wants
 
-    def accept(self, want: Want, data: bytes | memoryview) -> list[Output]:
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
         """Take the verified block of ``want``.  Raises MalformedDag."""
         outputs: list[Output] = []
-        self._open(self._pending.pop(want.sequence), data, outputs)
+        self._open(self._pending.pop(want.sequence), node, outputs)
         return outputs
 
     def leaf(self, want: Want) -> Leaf | None:
@@ -96,8 +96,7 @@ class DagWalk:
         self._held -= 1
         return want
 
-    def _open(self, task: Task, data: bytes | memoryview, outputs: list[Output]) -> None:
-        node = read_node(task.cid, data)
+    def _open(self, task: Task, node: DagNode, outputs: list[Output]) -> None:
         check_claims(task, node)
         self._count_unclaimed(task, node)
         outputs += self._emit(task, node)
@@ -112,7 +111,7 @@ class DagWalk:
             if inlined is None:
                 waiting.append(task)
             else:
-                self._open(task, inlined, outputs)
+                self._open(task, read_node(task.cid, inlined), outputs)
         if waiting:
             waiting.reverse()
             self._held += len(waiting)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final, Protocol
 
+from dhtstore.content.codec.unixfs import read_node
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.content.dag.walk import Want
@@ -44,7 +45,7 @@ def local_lineages(blocks: BlocksHere, root: Cid) -> list[Lineage]:
     try:
         want = next(asking)
         while True:
-            want = asking.send(blocks.get(want.cid))
+            want = asking.send(read_node(want.cid, blocks.get(want.cid)))
     except StopIteration as finished:
         found: list[Lineage] = finished.value
         return found
@@ -71,7 +72,7 @@ def _walk(blocks: BlocksHere, walk: UnitWalk, leaves: Leaves) -> Iterator[Cid]:
             if _is_enough(blocks, walk, want, leaves):
                 walk.skip(want)
             else:
-                walk.accept(want, blocks.get(want.cid))
+                walk.accept(want, read_node(want.cid, blocks.get(want.cid)))
             yield want.cid
 
 

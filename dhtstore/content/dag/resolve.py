@@ -1,7 +1,7 @@
 """Find, list and describe what is below a root.
 
-Each function is a generator that yields wants and is sent the verified bytes of each: the caller
-decides where blocks come from.
+Each function is a generator that yields wants and is sent what ``read_node`` reads of the verified
+bytes of each: the caller decides where blocks come from, and in which thread they are read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from dhtstore.errors import MalformedDag, NoSuchPath, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.params import TREE_ENTRIES_MAX
 
-Data = bytes | memoryview
 _CLAIMED_MAX_BYTES: Final = 2**63 - 1  # links claim what they like; answers carry 63 bits
 EntryType = Literal["file", "directory", "symlink"]
 _TYPES: dict[Kind, EntryType] = {
@@ -68,7 +67,7 @@ class Stat:
 
 def resolve(
     root: Cid, names: Sequence[str], *, place: Place | None = None
-) -> Generator[Want, Data, Resolved]:
+) -> Generator[Want, DagNode, Resolved]:
     """Follow ``names`` down from ``root``.  Raises NoSuchPath naming what is missing, MalformedDag.
 
     Without names nothing is fetched.
@@ -83,7 +82,7 @@ def resolve(
     return Resolved(task.cid, task.place)
 
 
-def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, list[Listed]]:
+def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode, list[Listed]]:
     """The entries of a directory, by name.
 
     Entries that are not raw blocks are fetched for their type and size.  Raises UsageError if
@@ -108,7 +107,7 @@ def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, l
     return sorted(listed, key=lambda entry: entry.name.encode())
 
 
-def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, Data, Stat]:
+def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode, Stat]:
     """One node: fetches its block only.  Raises MalformedDag."""
     node = yield from _NodeReader().read(root_task(root, place))
     return Stat(
@@ -129,17 +128,18 @@ class _NodeReader:
     def __init__(self) -> None:
         self._sequence = count()
 
-    def read(self, task: Task) -> Generator[Want, Data, DagNode]:
-        data: Data | None = task.cid.inlined
-        if data is None:
+    def read(self, task: Task) -> Generator[Want, DagNode, DagNode]:
+        inlined = task.cid.inlined
+        if inlined is None:
             unit, hint = task.place.unit, task.size_hint_bytes
-            data = yield Want(task.cid, unit, hint, next(self._sequence))
-        node = read_node(task.cid, data)
+            node = yield Want(task.cid, unit, hint, next(self._sequence))
+        else:
+            node = read_node(task.cid, inlined)
         check_claims(task, node)
         return node
 
 
-def _enter(reader: _NodeReader, task: Task, name: str) -> Generator[Want, Data, Task | None]:
+def _enter(reader: _NodeReader, task: Task, name: str) -> Generator[Want, DagNode, Task | None]:
     """The entry ``name`` of the directory ``task``, through its shards."""
     while True:
         node = yield from reader.read(task)

@@ -131,17 +131,17 @@ class Lineage(NamedTuple):
     path: tuple[Cid, ...]
 
 
-def unit_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Unit]]:
+def unit_wants(root: Cid) -> Generator[Want, DagNode, list[Unit]]:
     """The units alone of what ``lineage_wants`` finds."""
     found = yield from lineage_wants(root)
     return [each.unit for each in found]
 
 
-def lineage_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Lineage]]:
+def lineage_wants(root: Cid) -> Generator[Want, DagNode, list[Lineage]]:
     """All units of the DAG below ``root``, in DAG order, each once; the first is named by root.
 
-    Yields wants for the blocks it needs (the root and the spine) and is sent their verified
-    bytes.  Raises MalformedDag.
+    Yields wants for the blocks it needs (the root and the spine) and is sent what ``read_node``
+    reads of their verified bytes.  Raises MalformedDag.
     """
     found: dict[tuple[bytes, bool], Lineage] = {}
     seen: set[tuple[bytes, bytes]] = set()
@@ -149,10 +149,11 @@ def lineage_wants(root: Cid) -> Generator[Want, bytes | memoryview, list[Lineage
     stack, sequence = [(root, Place.of_root(root), above)], count()
     while stack:
         cid, place, above = stack.pop()
-        data: bytes | memoryview | None = cid.inlined
-        if data is None:
-            data = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
-        node = read_node(cid, data)
+        inlined = cid.inlined
+        if inlined is None:
+            node = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
+        else:
+            node = read_node(cid, inlined)
         place = settle(node, place)
         places = cut_node(node, place)
         path = (*above, cid)

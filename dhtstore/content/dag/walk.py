@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 
@@ -79,8 +80,10 @@ class Walk(Protocol):
         """At most ``limit`` further wants in DAG order.  Empty when everything known is handed
         out: more may come after ``accept``."""
 
-    def accept(self, want: Want, data: bytes | memoryview) -> list[Output]:
-        """Take a block that has been verified against ``want.cid``, each want once, any order.
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
+        """Take what ``read_node`` reads of a block that was verified against ``want.cid``, each
+        want once, any order.  Costs what ``node.weight`` says: in a worker thread where that is
+        much, while nobody else uses the walk.
 
         Returns the output it yields.  Raises MalformedDag."""
 

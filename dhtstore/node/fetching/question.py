@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Generic, TypeVar
 
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Want
 from dhtstore.errors import LocalProtocolError
 
 T = TypeVar("T")
-Bytes = bytes | memoryview
 
 
 class QuestionWalk(Generic[T]):
-    """Drives a generator that yields wants, is sent the verified bytes of each, and returns an
-    answer.  What the generator raises comes out of the method that woke it."""
+    """Drives a generator that yields wants, is sent what was read of the verified bytes of each, and
+    returns an answer.  What it does with one block may be as dear as all blocks before.    What the generator raises comes out of the method that woke it."""
 
-    def __init__(self, question: Generator[Want, Bytes, T]) -> None:
+    def __init__(self, question: Generator[Want, DagNode, T]) -> None:
         self.opening: list[Output] = []
         self._question = question
         self._want: Want | None = None
@@ -38,15 +38,15 @@ class QuestionWalk(Generic[T]):
         want, self._want = self._want, None
         return [want] if want is not None else []
 
-    def accept(self, want: Want, data: Bytes) -> list[Output]:
-        self._send(data)
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
+        self._send(node)
         return []
 
     def leaf(self, want: Want) -> Leaf | None:
         return None
 
-    def _send(self, data: Bytes | None) -> None:
+    def _send(self, node: DagNode | None) -> None:
         try:
-            self._want = next(self._question) if data is None else self._question.send(data)
+            self._want = next(self._question) if node is None else self._question.send(node)
         except StopIteration as finished:
             self._answers.append(finished.value)

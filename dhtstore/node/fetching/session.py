@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TypeVar
 
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.resolve import Resolved, resolve
 from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Walk, Want
@@ -56,7 +57,7 @@ class FetchSession:
         another fetch of this session runs."""
         await fetch(walk, delivery, self.disk, self._holders, timeout_s=timeout_s)
 
-    async def ask(self, question: Generator[Want, bytes | memoryview, T]) -> T:
+    async def ask(self, question: Generator[Want, DagNode, T]) -> T:
         """Answer a question of ``content.dag`` with blocks from the store or the network.
 
         Raises what ``fetch`` raises, and what the question raises.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from dhtstore.content.codec.unixfs import read_node
 from dhtstore.content.dag.walk import Output, Walk, Want
 from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.params import (
@@ -47,7 +48,7 @@ class Window:
             return None
         self._open_bytes -= claimed_bytes(want)
         self.done_bytes += len(data)
-        return self._walk.accept(want, data)
+        return self._walk.accept(want, read_node(want.cid, data))
 
     def _has_room(self, unwritten_bytes: int, writing: bool) -> bool:
         """Room for a good part of the window, or nothing under way that could make room."""

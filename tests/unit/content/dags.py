@@ -11,7 +11,7 @@ from dhtstore.content.builders.directory import DirectoryChild, build_directory,
 from dhtstore.content.builders.importer import UNIXFS_V1_2025, FileBuilder, Profile
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
-from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
+from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Output, Piece, Walk, Want
@@ -107,14 +107,17 @@ class Dag:
             waiting += walk.next(limit - len(waiting))
             assert waiting, "a walk that is not done wants nothing"
             want = waiting.pop(rng.randrange(len(waiting)) if seed is not None else 0)
-            yield want, walk.accept(want, self.blocks[want.cid])
+            yield want, walk.accept(want, self.read(want.cid))
+
+    def read(self, cid: Cid) -> DagNode:
+        return read_node(cid, self.blocks[cid])
 
     def wants(self, walk: Walk) -> list[Cid]:
         return [want.cid for want, _ in self.steps(walk) if want]
 
     def answer(
         self,
-        asking: Generator[Want, bytes | memoryview, T],
+        asking: Generator[Want, DagNode, T],
         heard: Callable[[Want], None] = lambda want: None,
     ) -> T:
         """Feed a generator that yields wants."""
@@ -122,7 +125,7 @@ class Dag:
             want = next(asking)
             while True:
                 heard(want)
-                want = asking.send(self.blocks[want.cid])
+                want = asking.send(self.read(want.cid))
         except StopIteration as stop:
             result: T = stop.value
             return result

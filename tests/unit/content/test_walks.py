@@ -11,7 +11,7 @@ from dhtstore.content.builders.directory import DirectoryChild, build_directory,
 from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
-from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
+from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing
 from dhtstore.content.dag.tree_walk import TreeWalk
@@ -106,7 +106,7 @@ def test_a_piece_of_a_raw_leaf_is_the_block_itself() -> None:
     walk = TreeWalk(entry.cid)
     (want,) = walk.next(1)
     view = memoryview(bytes(1 << 20))
-    file, piece = walk.accept(want, view)
+    file, piece = walk.accept(want, read_node(want.cid, view))
     assert file == File((), 1 << 20)
     assert getattr(piece, "data", None) is view
 
@@ -118,11 +118,11 @@ def test_wants_come_in_dag_order_and_leftmost_first() -> None:
     walk = TreeWalk(dag.join([(cid, 30) for cid in nodes]))
     (top,) = walk.next(9)
     assert walk.next(9) == []
-    walk.accept(top, dag.blocks[top.cid])
+    walk.accept(top, dag.read(top.cid))
     first, second = walk.next(9)
     assert [first.cid, second.cid] == nodes
-    walk.accept(second, dag.blocks[second.cid])
-    walk.accept(first, dag.blocks[first.cid])
+    walk.accept(second, dag.read(second.cid))
+    walk.accept(first, dag.read(first.cid))
     assert [want.cid for want in walk.next(9)] == halves[0] + halves[1]
 
 
@@ -132,7 +132,7 @@ def test_only_raw_blocks_inside_files_are_leaves(start_walk: Callable[[Cid], Wal
     walk = start_walk(dag.claimed_file((2 << 20) + 5).cid)
     (top,) = walk.next(9)
     assert walk.leaf(top) is None
-    walk.accept(top, dag.blocks[top.cid])
+    walk.accept(top, dag.read(top.cid))
     leaves = [walk.leaf(want) for want in walk.next(9)]
     assert leaves == [Leaf((), 0, 1 << 20), Leaf((), 1 << 20, 1 << 20), Leaf((), 2 << 20, 5)]
 
@@ -147,7 +147,7 @@ def test_a_walk_with_every_leaf_skipped_counts_the_same() -> None:
             if walk.leaf(want):
                 walk.skip(want)
             else:
-                walk.accept(want, dag.blocks[want.cid])
+                walk.accept(want, dag.read(want.cid))
     assert walk.done
     assert (walk.blocks, walk.size_bytes) == (full.blocks, full.size_bytes)
 
@@ -364,7 +364,7 @@ def test_memory_of_a_walk_stays_near_depth_times_fan_out() -> None:
     rng, waiting, most = random.Random(1), list(walk.next(64)), 0
     for _ in range(20_000):
         want = waiting.pop(rng.randrange(len(waiting)))
-        walk.accept(want, dag.blocks[want.cid])
+        walk.accept(want, dag.read(want.cid))
         waiting += walk.next(64 - len(waiting))
         most = max(most, walk._held)
     assert most < 64 * 1024 + 2000

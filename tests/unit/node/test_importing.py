@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
+from dhtstore.content.codec.unixfs import read_node
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Output
@@ -175,7 +176,7 @@ def import_deep(make: Callable[[Path], None], levels: int, path: Path) -> list[O
         source.close()
     while not walk.done:
         for want in walk.next(64):
-            outputs += walk.accept(want, store.get(want.cid))
+            outputs += walk.accept(want, read_node(want.cid, store.get(want.cid)))
     return outputs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
@@ -28,9 +29,9 @@ class ListWalk:
         wants, self._waiting = self._waiting[:limit], self._waiting[limit:]
         return wants
 
-    def accept(self, want: Want, data: bytes | memoryview) -> list[Output]:
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
         self._left -= 1
-        return [Piece((), want.sequence, data)]
+        return [Piece((), want.sequence, node.content)]
 
     def leaf(self, want: Want) -> Leaf | None:
         return Leaf((), want.sequence, want.size_hint_bytes)
