@@ -166,6 +166,7 @@ DIAL_TIMEOUT_S: Final = 5.0
 DIAL_HEAD_START_S: Final = 0.25  # RFC 8305 section 5: of one address on the next
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 RATE_MIN_BYTES_PER_S: Final = 16 * KIB  # of what a peer owes: slower, it keeps others waiting
+VERIFY_RATE_MIN_BYTES_PER_S: Final = 4 * MIB  # of what a holder need not be sent; disks do 20
 REQUEST_TIMEOUT_S: Final = 30.0  # silence on one request before it is given to another peer
 CANCELLED_END_S: Final = 2 * REQUEST_TIMEOUT_S  # for a peer to end what is no longer wanted
 IDLE_CONNECTION_TIMEOUT_S: Final = 60.0

@@ -147,7 +147,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("describe", "providers", "receipts"),
         ("status",),
     ),
-    "dhtstore.transfer": (("in_order", "scheduler", "session"),),
+    "dhtstore.transfer": (("books", "in_order", "pace", "session"), ("scheduler",)),
     "dhtstore.node.copies": (
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dhtstore.params import LINK_RATE_HALF_LIFE_S, RATE_MIN_BYTES_PER_S
+from collections.abc import Callable
+
+from dhtstore.params import (
+    LINK_RATE_HALF_LIFE_S,
+    RATE_MIN_BYTES_PER_S,
+    VERIFY_RATE_MIN_BYTES_PER_S,
+)
 
 
 class Pace:
@@ -41,3 +47,29 @@ class Rate:
 
     def lately(self, now: float) -> float:
         return float(self._bytes * 0.5 ** ((now - self._at_s) / LINK_RATE_HALF_LIFE_S))
+
+
+class CopyCredit:
+    """What a holder's word of how much it holds is worth to a ``Pace``, in delivered bytes.
+
+    What it was sent counts in full, by ``sent_bytes`` (since this node met it).  The rest it may
+    have had before and only reads again, at VERIFY_RATE_MIN_BYTES_PER_S at least: a byte of that
+    buys no more time than it takes so.  Beyond ``size_bytes`` nothing counts.
+    """
+
+    __slots__ = ("_credited_bytes", "_first_bytes", "_sent_bytes", "_size_bytes")
+
+    def __init__(self, size_bytes: int, sent_bytes: Callable[[], int]) -> None:
+        self._size_bytes, self._sent_bytes = size_bytes, sent_bytes
+        self._first_bytes = sent_bytes()
+        self._credited_bytes = 0
+
+    def of(self, held_bytes: int) -> int:
+        """How much more has been delivered than was counted before."""
+        held_bytes = min(held_bytes, self._size_bytes)
+        sent_bytes = min(held_bytes, self._sent_bytes() - self._first_bytes)
+        had_bytes = held_bytes - sent_bytes
+        worth = sent_bytes + had_bytes * RATE_MIN_BYTES_PER_S // VERIFY_RATE_MIN_BYTES_PER_S
+        more_bytes = max(0, worth - self._credited_bytes)
+        self._credited_bytes += more_bytes
+        return more_bytes
