@@ -160,6 +160,7 @@ WRONG_SURVEY_PAUSE_S: Final = 600.0  # between two looks at all units, for what 
 LOOKUPS_PER_UNIT_MAX: Final = 3  # without a block in between, before a get gives a unit up
 FETCH_WANTS_MAX: Final = 4096  # blocks asked for or received and not yet written, per get
 FETCH_VERIFY_BYTES: Final = 4 * MIB  # blocks verified in one go, if more are on their way
+FETCH_VERIFY_BLOCKS: Final = 256  # and so many of them: each costs the event loop a little
 FETCH_VERIFY_DELAY_S: Final = 0.005  # what the first of them waits at most
 FETCH_MEMORY_BYTES: Final = 32 * MIB  # blocks asked for or received and not yet written, per get
 DIAL_TIMEOUT_S: Final = 5.0

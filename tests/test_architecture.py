@@ -131,7 +131,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("control",),
     ),
     "dhtstore.node.fetching": (
-        ("delivery", "question", "report", "search"),
+        ("delivery", "opening", "question", "search"),
         ("window", "intake", "recall", "sink_writer", "holders", "dht_search"),
         ("requests",),
         ("fetch",),

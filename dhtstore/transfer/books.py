@@ -50,7 +50,7 @@ class Wanted(Generic[S]):
 
 
 @dataclass(slots=True)
-class Holder(Generic[S]):
+class Supplier(Generic[S]):
     """Who was found, and how it does."""
 
     name: S
@@ -98,7 +98,7 @@ class Debts(Generic[S]):
         self.owed_bytes = 0  # by all holders; what two owe counts twice
         self._owed_once: dict[bytes, dict[int, Wanted[S]]] = {}  # unit -> one owes it, by time
 
-    def owe(self, want: Wanted[S], holder: Holder[S], now: float) -> None:
+    def owe(self, want: Wanted[S], holder: Supplier[S], now: float) -> None:
         """The holder is asked for it now."""
         size_bytes = want.size_from(holder.name)
         want.asked[holder.name] = now, size_bytes
@@ -107,7 +107,7 @@ class Debts(Generic[S]):
         self.owed_bytes += size_bytes
         self._note(want)
 
-    def settle(self, want: Wanted[S], holder: Holder[S]) -> None:
+    def settle(self, want: Wanted[S], holder: Supplier[S]) -> None:
         """The holder owes it no more."""
         _, size_bytes = want.asked.pop(holder.name)
         del holder.owes[want.sequence]
@@ -115,7 +115,7 @@ class Debts(Generic[S]):
         self.owed_bytes -= size_bytes
         self._note(want)
 
-    def dues_s(self, holder: Holder[S], now: float, room_bytes: float) -> list[float]:
+    def dues_s(self, holder: Supplier[S], now: float, room_bytes: float) -> list[float]:
         """In how many seconds ``overdue`` may pick something of a unit, for an idle holder."""
         return [
             want.asked_s + holder.overdue_s - now
@@ -124,7 +124,7 @@ class Debts(Generic[S]):
             if want.size_from(holder.name) <= room_bytes
         ]
 
-    def overdue(self, holder: Holder[S], now: float, room_bytes: float) -> list[Wanted[S]]:
+    def overdue(self, holder: Supplier[S], now: float, room_bytes: float) -> list[Wanted[S]]:
         """The wants of a unit that another holder has owed the longest, if this one is idle and
         they are overdue by its own measure: one block, or as many as take no longer."""
         asked_s = now + CLOCK_GRAIN_S - holder.overdue_s
@@ -141,7 +141,7 @@ class Debts(Generic[S]):
                 return picked
         return []
 
-    def _hedgeable(self, holder: Holder[S], unit: bytes) -> Iterator[Wanted[S]]:
+    def _hedgeable(self, holder: Supplier[S], unit: bytes) -> Iterator[Wanted[S]]:
         """What another owes alone, the oldest first; for a holder that owes nothing."""
         for want in islice(self._owed_once[unit].values(), SKIPS_MAX):
             if holder.name not in want.lacking:

@@ -16,8 +16,9 @@ class InOrder:
         self._held: list[tuple[int, int, Piece]] = []
         self._count = 0
 
-    def pass_on(self, outputs: Iterable[Output]) -> list[Output]:
-        """Take some output and return what may go out now; only pieces are held back."""
+    def pass_on(self, outputs: Iterable[Output], count_max: int) -> list[Output]:
+        """Take some output and return what may go out now; only pieces are held back.  Of those no
+        more than ``count_max`` at a time: the rest goes out when it is called again."""
         out: list[Output] = []
         for output in outputs:
             if isinstance(output, Piece):
@@ -25,7 +26,7 @@ class InOrder:
                 heappush(self._held, (output.offset, self._count, output))
             else:
                 out.append(output)
-        while self._held and self._held[0][0] <= self._next:
+        while self._held and self._held[0][0] <= self._next and len(out) < count_max:
             piece = heappop(self._held)[2]
             self._next = piece.offset + len(piece.data)
             out.append(piece)

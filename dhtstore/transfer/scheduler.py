@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from typing import Final, Generic
 
 from dhtstore.params import WANTS_PER_REQUEST_MAX
-from dhtstore.transfer.books import SKIPS_MAX, Debts, Holder, Hopes, S, Wanted, common
+from dhtstore.transfer.books import SKIPS_MAX, Debts, Hopes, S, Supplier, Wanted, common
 
 LACKS_MAX: Final = SKIPS_MAX  # of a holder beyond what it gave: it does not hold what it says
 
@@ -34,7 +34,7 @@ class Scheduler(Generic[S]):
         self._wants: dict[int, Wanted[S]] = {}
         # unit -> heap of sequences that nobody owes; finished ones are passed over when met
         self._pending: dict[bytes, list[int]] = {}
-        self._holders: dict[S, Holder[S]] = {}
+        self._holders: dict[S, Supplier[S]] = {}
         self._debts: Debts[S] = Debts()
         self._hopes: Hopes[S] = Hopes()
         self._failed: dict[S, str] = {}
@@ -50,7 +50,7 @@ class Scheduler(Generic[S]):
         """Somebody holds ``unit``, or says so; one that failed is forgiven."""
         known = self._holders.get(holder)
         if known is None:
-            known = self._holders[holder] = Holder(holder)
+            known = self._holders[holder] = Supplier(holder)
         if unit not in known.units:
             known.units[unit] = None
             self._hopes.add(holder, unit)
@@ -83,7 +83,7 @@ class Scheduler(Generic[S]):
         dues = [due_s for holder in idle for due_s in self._debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
-    def _ask(self, holder: Holder[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> bool:
+    def _ask(self, holder: Supplier[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> bool:
         room_bytes -= self.owed_bytes
         if room_bytes <= 0:
             return False
@@ -94,7 +94,7 @@ class Scheduler(Generic[S]):
             asks.append(Ask(holder.name, tuple(want.sequence for want in wants)))
         return bool(wants)
 
-    def _pick(self, holder: Holder[S], room_bytes: float) -> list[Wanted[S]]:
+    def _pick(self, holder: Supplier[S], room_bytes: float) -> list[Wanted[S]]:
         """The first pending wants this holder may have: one request's worth."""
         picked: list[Wanted[S]] = []
         skips = total = 0
@@ -143,10 +143,10 @@ class Scheduler(Generic[S]):
         self._holders[holder].answered(size_bytes, now - asked_at)
         return True
 
-    def is_due(self, holder: S, sequence: int) -> bool:
-        """Whether the holder owes it to somebody who still wants it."""
+    def owed(self, holder: S, sequence: int) -> int:
+        """As how many bytes the holder owes it; 0 if it is not wanted any more."""
         want = self._wants.get(sequence)
-        return want is not None and holder in want.asked
+        return want.asked[holder][1] if want is not None and holder in want.asked else 0
 
     def passed_over(self, holder: S, sequence: int, told_bytes: int) -> None:
         """The holder brought a block of that size and there was no room: it will be asked again

@@ -66,6 +66,9 @@ class Reported:
     cid: bytes
 
 
+Event = Asked | Answered | Cancelled | Reported
+
+
 @dataclass(slots=True)
 class _InFlight:
     """A request in flight; for GetBlocks the indices that no response named yet, a bit each:
@@ -164,12 +167,7 @@ class Session:
         """Whether the peer still waits for an end of its request."""
         return number in self._theirs
 
-    def is_due(self, frame: Frame) -> bool:
-        """Whether the body of a frame is to be read: that of an answer that is still wanted."""
-        ours = self._ours.get(frame.request) if isinstance(frame, FrameResponse) else None
-        return ours is not None and ours.wanted
-
-    def receive(self, frame: Frame) -> Asked | Answered | Cancelled | Reported | None:
+    def receive(self, frame: Frame) -> Event | None:
         """What a frame means; raises RemoteProtocolError when it breaks the rules.
 
         None for a cancel that crossed the end of its request, and for what is not known here.

@@ -14,7 +14,7 @@ from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Crypto, Endpoint, Entropy, Stream, StreamTransport
 from dhtstore.node.links.buffers import Lease
-from dhtstore.node.links.frame_io import read_prefix, read_rest
+from dhtstore.node.links.frame_io import read_body, read_message, read_prefix
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, admit, greet
 from dhtstore.node.ports import OPEN_NETWORK
 from dhtstore.params import DIAL_TIMEOUT_S, FIRST_REQUEST_PADDED_BYTES, GIB
@@ -195,4 +195,5 @@ def held(stream: Stream) -> Iterator[Stream]:
 
 async def read(stream: Stream) -> tuple[Frame, Lease]:
     """The next frame, whatever it says."""
-    return await read_rest(stream, await read_prefix(stream))
+    sizes = await read_prefix(stream)
+    return await read_message(stream, sizes), await read_body(stream, sizes[1])

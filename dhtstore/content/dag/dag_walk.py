@@ -52,6 +52,10 @@ class DagWalk:
         self._open(self._pending.pop(want.sequence), node, outputs)
         return outputs
 
+    def weight(self, node: DagNode) -> int:
+        """What ``accept`` would cost, in links."""
+        return node.weight + 1
+
     def leaf(self, want: Want) -> Leaf | None:
         """Where the bytes of a want belong; None unless it is a raw block inside a file.
 
@@ -76,6 +80,10 @@ class DagWalk:
         """Which of the children are part of this walk."""
         return tasks
 
+    def _hint_bytes(self, task: Task) -> int:
+        """How large a block may be."""
+        return task.size_hint_bytes
+
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         """The output a block yields."""
         raise MalformedDag(f"{task.cid} is not part of this walk")
@@ -90,7 +98,7 @@ class DagWalk:
         return self._held > WALK_LINKS_HELD_MAX and bool(self._pending) and not task.is_leaf
 
     def _want(self, task: Task) -> Want:
-        want = Want(task.cid, task.place.unit, task.size_hint_bytes, self._sequence)
+        want = Want(task.cid, task.place.unit, self._hint_bytes(task), self._sequence)
         self._pending[self._sequence] = task
         self._sequence += 1
         self._held -= 1

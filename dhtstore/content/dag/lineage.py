@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from dhtstore.content.codec.unixfs import read_node
+from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.units import Place, cut_node, settle
 from dhtstore.content.dag.walk import Want
 from dhtstore.errors import MalformedDag
@@ -20,14 +20,12 @@ PLACES_FOLLOWED_MAX = (
     4  # a block may stand in several units of one parent; honest ones in one or two
 )
 
-Bytes = bytes | memoryview
 
-
-def proof_wants(root: Cid, path: Sequence[Cid], unit: Unit) -> Generator[Want, Bytes, None]:
+def proof_wants(root: Cid, path: Sequence[Cid], unit: Unit) -> Generator[Want, DagNode, None]:
     """Ends if the blocks of ``path``, from ``root`` down, are cut so that ``unit`` is among what
     lies below the last of them.
 
-    Yields wants for these blocks and is sent their verified bytes.  A unit that is named by the
+    Yields wants for these blocks and is sent what was read of their verified bytes.  A unit that is named by the
     root has no path: its walk tells (``units.whole``).  Raises MalformedDag.
     """
     below: list[tuple[Cid, Place]] = [(root, Place.of_root(root))]
@@ -35,17 +33,18 @@ def proof_wants(root: Cid, path: Sequence[Cid], unit: Unit) -> Generator[Want, B
         places = [place for here, place in below if here == cid and (place.top or place.unit.spine)]
         if not places:
             raise MalformedDag(f"{cid} does not stand where the way from {root} leads")
-        data: Bytes | None = cid.inlined
-        if data is None:
-            data = yield Want(cid, places[0].unit, BLOCK_SIZE_MAX_BYTES, sequence)
-        below = _below(cid, data, places[:PLACES_FOLLOWED_MAX])
+        inlined = cid.inlined
+        if inlined is None:
+            node = yield Want(cid, places[0].unit, BLOCK_SIZE_MAX_BYTES, sequence)
+        else:
+            node = read_node(cid, inlined)
+        below = _below(node, places[:PLACES_FOLLOWED_MAX])
     if not path or not any(place.unit == unit for _, place in below):
         raise MalformedDag(f"the unit that is offered is none of {root}")
 
 
-def _below(cid: Cid, data: Bytes, places: Sequence[Place]) -> list[tuple[Cid, Place]]:
+def _below(node: DagNode, places: Sequence[Place]) -> list[tuple[Cid, Place]]:
     """The children of a spine block, with the place of each; nothing below other blocks."""
-    node = read_node(cid, data)
     found: dict[tuple[Cid, bytes, bool], tuple[Cid, Place]] = {}
     for place in places:
         if settle(node, place).unit.spine:

@@ -14,6 +14,7 @@ from dhtstore.errors import MalformedDag
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
+    BLOCK_SIZE_MAX_BYTES,
     UNIT_SEEN_MAX,
     UNIT_SIZE_MAX_BYTES,
     UNIT_SLACK_BYTES,
@@ -46,6 +47,14 @@ class UnitWalk(DagWalk):
         for task in tasks:
             if task.place.unit is self.unit and self._first_time(task):
                 yield task
+
+    def _hint_bytes(self, task: Task) -> int:
+        """Of a root that is a leaf only all of them together is known: their mean, or else 5,000
+        small files would be asked for as if each were as large as a block can be."""
+        if task.role is Role.ROOT and task.is_leaf:
+            mean_bytes = self.unit.size_bytes // len(self.unit.roots)
+            return min(max(1, mean_bytes), BLOCK_SIZE_MAX_BYTES)
+        return task.size_hint_bytes
 
     def _first_time(self, task: Task) -> bool:
         key = task.cid.raw

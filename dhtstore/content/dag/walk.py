@@ -82,10 +82,13 @@ class Walk(Protocol):
 
     def accept(self, want: Want, node: DagNode) -> list[Output]:
         """Take what ``read_node`` reads of a block that was verified against ``want.cid``, each
-        want once, any order.  Costs what ``node.weight`` says: in a worker thread where that is
-        much, while nobody else uses the walk.
+        want once, any order.  Where ``weight`` is much it is called in a worker thread, while
+        nobody else uses the walk.
 
         Returns the output it yields.  Raises MalformedDag."""
+
+    def weight(self, node: DagNode) -> int:
+        """What ``accept`` would cost, in links."""
 
     def leaf(self, want: Want) -> Leaf | None:
         """Where the bytes of a want belong; None unless it is a raw block inside a file."""

@@ -43,6 +43,7 @@ from dhtstore.replication.placement import CopyTo, Done, Look, Meet, OfferTo, Pl
 from dhtstore.replication.ranking import Candidate
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer
+from dhtstore.transfer.pace import CopyCredit
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 
 T = TypeVar("T")
@@ -266,6 +267,7 @@ class _Placing:
                 Held,
                 REQUEST_TIMEOUT_S,
                 on_progress=lambda update: self._copied(node, update.held_bytes),
+                worth=CopyCredit(self._claim.stored_bytes, lambda: link.sent_bytes).of,
             )
         finally:
             link.granted -= 1

@@ -8,12 +8,44 @@ from typing import Protocol
 from dhtstore.errors import LocalProtocolError, Unreachable
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.report import HolderAccount
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.links.link import Link
 from dhtstore.operations.content import HolderShare
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from dhtstore.tasks import Supervisor
+
+
+@dataclass(slots=True)
+class HolderAccount:
+    """``unreached`` is why the holder could not be connected to, the last time that failed; the
+    other fields are those of HolderShare."""
+
+    node: str
+    connected: bool = False
+    unreached: str = ""
+    asked: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    lacked: int = 0
+    refused: str = ""
+    failed: str = ""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it never let us in, or turned us down then."""
+        return bool(self.refused) or (bool(self.unreached) and not self.connected)
+
+    def share(self) -> HolderShare:
+        """As it stands now."""
+        return HolderShare(
+            node=self.node,
+            asked=self.asked,
+            delivered=self.delivered,
+            delivered_bytes=self.delivered_bytes,
+            lacked=self.lacked,
+            refused=self.refused,
+            failed=self.failed,
+        )
 
 
 @dataclass(slots=True)

@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Want
 from dhtstore.errors import LocalProtocolError
+from dhtstore.params import OPENED_ON_LOOP_MAX
 
 T = TypeVar("T")
 
 
 class QuestionWalk(Generic[T]):
-    """Drives a generator that yields wants, is sent what was read of the verified bytes of each, and
-    returns an answer.  What it does with one block may be as dear as all blocks before.    What the generator raises comes out of the method that woke it."""
+    """Drives a generator that yields wants, is sent what was read of the verified bytes of each,
+    and returns an answer.  What the generator raises comes out of the method that woke it."""
 
     def __init__(self, question: Generator[Want, DagNode, T]) -> None:
         self.opening: list[Output] = []
@@ -41,6 +42,10 @@ class QuestionWalk(Generic[T]):
     def accept(self, want: Want, node: DagNode) -> list[Output]:
         self._send(node)
         return []
+
+    def weight(self, node: DagNode) -> int:
+        """A question may do with one block what all those before it were for."""
+        return OPENED_ON_LOOP_MAX + 1
 
     def leaf(self, want: Want) -> Leaf | None:
         return None

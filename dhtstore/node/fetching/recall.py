@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.walk import Leaf, Walk, Want
 from dhtstore.net.ports import Blocking
 from dhtstore.node.fetching.delivery import Earlier
@@ -32,18 +33,19 @@ class Recall:
                 others.append(want)
         return list(_groups(claimed)), others
 
-    async def read(self, claimed: Sequence[Claimed]) -> list[tuple[Want, bytes | None]]:
+    async def read(self, claimed: Sequence[Claimed]) -> list[tuple[Want, DagNode | None]]:
         """What is there of them; None for what is not what its CID names."""
         return await self._blocking.run(self._read, claimed)
 
     def _is_claimed(self, earlier: Earlier, leaf: Leaf) -> bool:
         return leaf.size_bytes <= BLOCK_SIZE_MAX_BYTES and earlier.claims(leaf)
 
-    def _read(self, claimed: Sequence[Claimed]) -> list[tuple[Want, bytes | None]]:
-        earlier = self._earlier
-        if earlier is None:
-            return [(want, None) for want, _ in claimed]
-        return [(want, earlier.recall(leaf, want.cid)) for want, leaf in claimed]
+    def _read(self, claimed: Sequence[Claimed]) -> list[tuple[Want, DagNode | None]]:
+        return [(want, self._node(want, leaf)) for want, leaf in claimed]
+
+    def _node(self, want: Want, leaf: Leaf) -> DagNode | None:
+        data = self._earlier.recall(leaf, want.cid) if self._earlier else None
+        return None if data is None else read_node(want.cid, data)
 
 
 def _groups(claimed: Sequence[Claimed]) -> Iterator[list[Claimed]]:

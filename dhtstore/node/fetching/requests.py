@@ -19,26 +19,32 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.holders import Holders, UnitHolders
 from dhtstore.node.fetching.intake import Arrived, Intake
-from dhtstore.node.fetching.window import claimed_bytes
+from dhtstore.node.fetching.opening import ReadBlock
+from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Scheduler
+from dhtstore.wire.frames import Blocks, FrameResponse
 
 
 class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
-    number; blocks go to ``intake``; ``wake`` is called when there may be something to decide."""
+    number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
+    came is at work in this fetch; ``wake`` is called when there may be something to decide."""
 
     def __init__(
         self,
         wants: Mapping[int, Want],
         holders: Holders,
         intake: Intake,
+        room: FetchRoom,
+        quiet: Callable[[], bool],
         tasks: Supervisor,
         wake: Callable[[], None],
     ) -> None:
         self._wants, self._holders, self._intake = wants, holders, intake
-        self._tasks, self._wake = tasks, wake
+        self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
 
@@ -50,7 +56,8 @@ class Requests:
 
     def send(self) -> None:
         """Send the requests that are due."""
-        for ask in self._scheduler.next(asyncio.get_running_loop().time()):
+        now = asyncio.get_running_loop().time()
+        for ask in self._scheduler.next(now, self._room_bytes):
             wants = [self._wants[sequence] for sequence in ask.wants]
             self._holders.account(ask.holder).asked += len(wants)
             self._tasks.spawn(self._request(self._holders.link(ask.holder), wants), "get-blocks")
@@ -70,22 +77,23 @@ class Requests:
 
     def hedge_due_s(self) -> float | None:
         """Seconds until ``send`` might ask a second holder for an overdue block, if ever."""
-        return self._scheduler.hedge_due_s(asyncio.get_running_loop().time())
+        return self._scheduler.hedge_due_s(asyncio.get_running_loop().time(), self._room_bytes)
 
     def finish(self, want: Want) -> None:
         """The block is there: nobody needs to be asked for it."""
         self._scheduler.finish(want.sequence)
 
-    def judge(self, arrived: Sequence[Arrived], right: Sequence[bool]) -> None:
+    def judge(self, arrived: Sequence[Arrived], read: Sequence[ReadBlock | None]) -> None:
         """Give credit for right blocks, and ask others for those that were wrong."""
-        for (link, want, data, _), good in zip(arrived, right, strict=True):
-            if good:
+        for (link, want, data, _), block in zip(arrived, read, strict=True):
+            if block is not None:
                 self._units[want.unit.name].searches = 0
                 account = self._holders.account(link.public_key)
                 account.delivered += 1
                 account.delivered_bytes += len(data)
             else:
                 self._scheduler.retry(want.sequence)
+                link.tell_wrong(want.cid)
                 self._holders.ban(link, f"sent wrong bytes for {want.cid}")
 
     # --- what the holders tell --------------------------------------------------------------
@@ -112,30 +120,53 @@ class Requests:
     async def _request(self, link: Link, wants: Sequence[Want]) -> None:
         """Its failure costs its own blocks only."""
         on_arrival = partial(self._on_arrival, link, wants)
+        admit = partial(self._admit, link.public_key, wants)
         try:
-            await link.get_blocks([want.cid for want in wants], on_arrival)
+            await link.get_blocks([want.cid for want in wants], on_arrival, admit)
         except PeerRefused as error:
             self._holders.drop(link, refused=str(error))
         except DhtstoreError as error:
             self._holders.drop(link, failed=str(error))
 
-    async def _on_arrival(self, link: Link, wants: Sequence[Want], arrival: Arrival) -> None:
+    @property
+    def _room_bytes(self) -> int:
+        """What may be owed: what there is memory for; one block in any case, when nothing is at
+        work that could make room."""
+        free_bytes = self._room.free_bytes
+        if free_bytes < BLOCK_SIZE_MAX_BYTES and self._quiet():
+            return BLOCK_SIZE_MAX_BYTES
+        return free_bytes
+
+    def _admit(
+        self, key: PublicKey, wants: Sequence[Want], response: FrameResponse
+    ) -> Callable[[], None] | None:
+        """FetchRoom for the blocks of a response; none for what others gave meanwhile."""
+        indices = response.indices if isinstance(response, Blocks) else ()
+        sequences = [wants[index].sequence for index in indices]
+        due_bytes = sum(self._scheduler.owed(key, sequence) for sequence in sequences)
+        if not due_bytes or not isinstance(response, Blocks):
+            return None
+        alone = self._scheduler.owed_bytes == due_bytes and self._quiet()
+        return self._room.take(sum(response.sizes), alone=alone)
+
+    def _on_arrival(self, link: Link, wants: Sequence[Want], arrival: Arrival) -> None:
         key, now = link.public_key, asyncio.get_running_loop().time()
+        for index, size_bytes in arrival.passed_over:
+            self._scheduler.passed_over(key, wants[index].sequence, size_bytes)
         for index in arrival.missing:
             self._scheduler.lacks(key, wants[index].sequence, "does not have the block")
             self._holders.account(key).lacked += 1
-        lease = arrival.lease if len(arrival.blocks) == 1 else None  # else they share a buffer
         arrived: list[Arrived] = [
-            (link, wants[index], data, lease)
+            (link, wants[index], data, arrival.lease)
             for index, data in arrival.blocks
             if self._scheduler.arrived(key, wants[index].sequence, len(data), now)
         ]
-        if not arrived:
+        if arrived:
+            arrival.lease.share(len(arrived))
+        else:
             arrival.lease.release()
         self._wake()
         self._intake.take(arrived, unfinished=self._scheduler.unfinished)
-        if self._intake.crowded:  # the holder waits as long as this does
-            await self._intake.room()
 
     def _give_up(self, sequence: int, known: UnitHolders) -> NoReturn:
         cid = self._wants[sequence].cid

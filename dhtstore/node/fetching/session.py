@@ -18,17 +18,21 @@ from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.operations.content import HolderShare
+from dhtstore.params import FETCH_MEMORY_BYTES
 
 T = TypeVar("T")
 
 
 class FetchSession:
     """Used with ``async with``: the fetches of one command, one after the other.  Holders, links
-    and lookups of a unit are kept for all of them."""
+    and lookups of a unit are kept for all of them.  ``memory_bytes`` is what blocks may take at a
+    time: less where strangers decide how many such sessions there are."""
 
-    def __init__(self, disk: Disk, search: HolderSearch) -> None:
+    def __init__(
+        self, disk: Disk, search: HolderSearch, memory_bytes: int = FETCH_MEMORY_BYTES
+    ) -> None:
         self.disk = disk
-        self._holders = Holders(search)
+        self._holders, self._memory_bytes = Holders(search), memory_bytes
 
     async def __aenter__(self) -> FetchSession:
         return self
@@ -55,7 +59,14 @@ class FetchSession:
     ) -> None:
         """Drive ``walk`` to its end; raises as ``fetch.fetch``, and LocalProtocolError while
         another fetch of this session runs."""
-        await fetch(walk, delivery, self.disk, self._holders, timeout_s=timeout_s)
+        await fetch(
+            walk,
+            delivery,
+            self.disk,
+            self._holders,
+            timeout_s=timeout_s,
+            memory_bytes=self._memory_bytes,
+        )
 
     async def ask(self, question: Generator[Want, DagNode, T]) -> T:
         """Answer a question of ``content.dag`` with blocks from the store or the network.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.node.fetching.delivery import Sink
@@ -11,6 +13,7 @@ from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 
 _Place = tuple[tuple[str, ...], int]
+OUTPUTS_AT_ONCE: Final = 1024  # of one call: a block whose links hold much yields many more
 
 
 class SinkWriter:
@@ -23,7 +26,8 @@ class SinkWriter:
         self.unwritten_bytes = 0
         self.writing = False
         self._sink, self._in_order, self._tasks, self._wake = sink, in_order, tasks, wake
-        self._outputs: list[Output] = []
+        self._taken: list[Output] = []
+        self._due: list[Output] = []  # what may go out now
         self._leases: dict[_Place, Lease] = {}  # by the last output that needs their buffers
 
     def take(self, outputs: Sequence[Output], lease: Lease | None = None) -> None:
@@ -32,18 +36,28 @@ class SinkWriter:
         self.unwritten_bytes += _piece_bytes(outputs)
         if lease is not None:
             self._leases[_place(outputs[-1])] = lease
-        self._outputs += self._in_order.pass_on(outputs) if self._in_order else outputs
-        if self._outputs and not self.writing:
+        self._taken += outputs
+        self._sort_out()
+        if (self._due or self._taken) and not self.writing:
             self.writing = True
             self._tasks.spawn(self._write(), "write-output")
 
+    def _sort_out(self) -> None:
+        """Let some of what was taken go out, and of what it lets go out in turn."""
+        some, self._taken = self._taken[:OUTPUTS_AT_ONCE], self._taken[OUTPUTS_AT_ONCE:]
+        self._due += self._in_order.pass_on(some, OUTPUTS_AT_ONCE) if self._in_order else some
+
     async def _write(self) -> None:
-        while self._outputs:
-            outputs, self._outputs = self._outputs, []
-            await self._sink(outputs)
-            self.unwritten_bytes -= _piece_bytes(outputs)
-            self._release(outputs)
-            self._wake()
+        while self._due or self._taken:
+            outputs, self._due = self._due[:OUTPUTS_AT_ONCE], self._due[OUTPUTS_AT_ONCE:]
+            if outputs:
+                await self._sink(outputs)
+                self.unwritten_bytes -= _piece_bytes(outputs)
+                self._release(outputs)
+                self._wake()
+            self._sort_out()
+            if self._due or self._taken:
+                await asyncio.sleep(0)  # a sink need not wait for anything
         self.writing = False
         self._wake()
 

@@ -9,6 +9,7 @@ it, by the rules of the language, so the pool can tell and lends out only what n
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from dhtstore.params import CHUNK_SIZE_BYTES
@@ -17,22 +18,38 @@ BUFFERS_KEPT: Final = 40  # the window of one fetch, and what waits to be writte
 
 
 class Lease:
-    """``view`` is the holder's until it calls ``release``; its bytes are then anybody's."""
+    """``view`` is the holder's until it calls ``release``; its bytes are then anybody's.  Several
+    holders may ``share`` it: the last of them to release it gives it back."""
 
-    __slots__ = ("_buffer", "_pool", "view")
+    __slots__ = ("_buffer", "_gone", "_holders", "_pool", "view")
 
     def __init__(
         self, view: memoryview, buffer: bytearray | None = None, pool: BufferPool | None = None
     ) -> None:
         self.view = view
         self._buffer, self._pool = buffer, pool
+        self._holders = 1
+        self._gone: Callable[[], None] | None = None
+
+    def share(self, holders: int) -> None:
+        """So many are to release it."""
+        self._holders = holders
+
+    def when_gone(self, gone: Callable[[], None]) -> None:
+        """Call this when the bytes are needed no more."""
+        self._gone = gone
 
     def release(self) -> None:
-        """Give the buffer back; the second time nothing happens."""
-        buffer, self._buffer = self._buffer, None
-        if buffer is not None and self._pool is not None:
-            self.view = _NO_BYTES
-            self._pool.keep(buffer)
+        """Give the buffer back; once more than there are holders nothing happens."""
+        self._holders -= 1
+        if self._holders:
+            return
+        self.view = _NO_BYTES
+        if self._buffer is not None and self._pool is not None:
+            self._pool.keep(self._buffer)
+        self._buffer = None
+        if self._gone is not None:
+            self._gone()
 
 
 class BufferPool:

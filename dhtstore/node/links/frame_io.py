@@ -19,6 +19,7 @@ from dhtstore.wire.frames import PREFIX, Frame, decode, decode_prefix, encode
 PASSED_OVER_BYTES: Final = 16 * KIB  # of a body that nobody wants, in one go
 PORTION_BYTES: Final = 256 * KIB  # written in one go: half a minute of the slowest line is more
 Body = bytes | bytearray | memoryview
+Gone = Callable[[], None]
 
 
 async def read_prefix(stream: Stream, begun: bytes = b"") -> tuple[int, int]:
@@ -33,31 +34,35 @@ def frame_time_s(sizes: tuple[int, int]) -> float:
     return REQUEST_TIMEOUT_S + sum(sizes) / RATE_MIN_BYTES_PER_S
 
 
-async def read_rest(
-    stream: Stream,
-    sizes: tuple[int, int],
-    header_max_bytes: int = FRAME_HEADER_MAX_BYTES,
-    is_due: Callable[[Frame], bool] = lambda frame: True,
-) -> tuple[Frame, Lease]:
-    """The message and body behind a prefix; the body is in a buffer that the caller may give
-    back.  There is no memory for a body that is not due: it is passed over.
+async def read_message(
+    stream: Stream, sizes: tuple[int, int], header_max_bytes: int = FRAME_HEADER_MAX_BYTES
+) -> Frame:
+    """The message behind a prefix; its body is still to be read, or passed over.
 
     Raises ConnectionLost, RemoteProtocolError.
     """
     header_bytes, body_bytes = sizes
     if header_bytes > header_max_bytes:
         raise RemoteProtocolError(f"a frame header of {header_bytes} bytes")
-    message = decode(await stream.read_exactly(header_bytes), body_bytes)
-    if body_bytes and not is_due(message):
-        await _pass_over(stream, body_bytes)
-        body_bytes = 0
-    body = receive_buffers.lend(body_bytes)
-    if body_bytes:
-        await stream.read_into(body.view)
-    return message, body
+    return decode(await stream.read_exactly(header_bytes), body_bytes)
 
 
-async def _pass_over(stream: Stream, size_bytes: int) -> None:
+async def read_body(stream: Stream, size_bytes: int, gone: Gone = lambda: None) -> Lease:
+    """The body of a frame, in a buffer that the caller may give back; ``gone`` is called when it
+    is needed no more, also where it could not be read.  Raises ConnectionLost."""
+    body = receive_buffers.lend(size_bytes)
+    if size_bytes:
+        body.when_gone(gone)
+        try:
+            await stream.read_into(body.view)
+        except BaseException:
+            body.release()
+            raise
+    return body
+
+
+async def pass_over_body(stream: Stream, size_bytes: int) -> None:
+    """For a body that there is no memory for, or no use.  Raises ConnectionLost."""
     while size_bytes:
         size_bytes -= len(await stream.read_exactly(min(size_bytes, PASSED_OVER_BYTES)))
 

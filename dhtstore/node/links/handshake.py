@@ -30,7 +30,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.signing import check, unpack
 from dhtstore.net.ports import Crypto, Entropy, Stream
-from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
+from dhtstore.node.links.frame_io import read_message, read_prefix, write_frame
 from dhtstore.params import (
     CONTACT_RECORD_TTL_S,
     FEATURES,
@@ -222,7 +222,7 @@ async def _read(stream: Stream) -> Frame:
         sizes = await read_prefix(stream)
         if sizes[1]:
             raise RemoteProtocolError(f"a body of {sizes[1]} bytes in the handshake")
-        frame, _ = await read_rest(stream, sizes, HANDSHAKE_FRAME_MAX_BYTES)
+        frame = await read_message(stream, sizes, HANDSHAKE_FRAME_MAX_BYTES)
     except ConnectionLost as error:
         raise ConnectionLost(f"{stream.remote} hung up during the handshake") from error
     return frame

@@ -19,16 +19,22 @@ from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
-from dhtstore.node.links.frame_io import frame_time_s, read_prefix, read_rest
+from dhtstore.node.links.frame_io import (
+    frame_time_s,
+    pass_over_body,
+    read_body,
+    read_message,
+    read_prefix,
+)
 from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.node.links.outbox import Outbox
-from dhtstore.node.links.own_requests import OwnRequests
+from dhtstore.node.links.own_requests import Admit, Asker, OwnRequests
 from dhtstore.node.links.peer_requests import Backlog, PeerRequests, Reply
 from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
 from dhtstore.transfer.pace import Rate
-from dhtstore.transfer.session import Answered, Asked, Cancelled, Reported, Session
+from dhtstore.transfer.session import Answered, Asked, Cancelled, Event, Reported, Session
 from dhtstore.wire.frames import (
     Blocks,
     FrameRequest,
@@ -46,11 +52,13 @@ class Arrival:
     """Part of an answer to ``get_blocks``: blocks by index, not verified, and what is missing.
 
     The blocks lie in one buffer; whoever is done with all of them releases ``lease``.
+    ``passed_over`` are those that were not admitted, and how large they are.
     """
 
     blocks: list[tuple[int, memoryview]]
     missing: tuple[int, ...]
     lease: Lease
+    passed_over: list[tuple[int, int]]
 
 
 Handler = Callable[["Link", Any, Reply], Awaitable[None]]
@@ -118,6 +126,11 @@ class Link:
         """How long the peer has read nothing of what waits for it."""
         return self._outbox.stalled_s
 
+    @property
+    def sent_bytes(self) -> int:
+        """Of blocks, that have left for the peer so far."""
+        return self._outbox.sent_bytes
+
     # --- asking -----------------------------------------------------------------------------
 
     async def request(
@@ -125,18 +138,24 @@ class Link:
         message: FrameRequest,
         expected: type[A],
         timeout_s: float = REQUEST_TIMEOUT_S,
-        on_progress: Callable[[Replicating], None] | None = None,
+        on_progress: Callable[[Replicating], None] = lambda told: None,
+        worth: Callable[[int], int] = lambda held_bytes: 0,
     ) -> A:
-        """Ask and wait for the final answer, at most ``timeout_s`` without a sign of progress.
+        """Ask and wait for the final answer: ``timeout_s``, and longer only by what ``worth`` says
+        that the peer has delivered since, when it tells how much it holds (``CopyCredit.of``).
 
         Raises PeerRefused (declined), ConnectionLost (lost or silent), RemoteProtocolError.
         """
 
-        async def on_part(response: FrameResponse, body: Lease) -> None:
-            if on_progress is not None and isinstance(response, Replicating):
+        def on_part(response: FrameResponse, body: Lease | None) -> None:
+            if isinstance(response, Replicating):
                 on_progress(response)
 
-        answer = await self._own_requests.ask(message, timeout_s, on_part)
+        def delivered(response: FrameResponse) -> int:
+            return worth(response.held_bytes) if isinstance(response, Replicating) else 0
+
+        asker = Asker(on_part, delivered=delivered)
+        answer = await self._own_requests.ask(message, timeout_s, asker)
         if not isinstance(answer, expected):
             raise RemoteProtocolError(f"a {type(answer).__name__} where another answer is due")
         return answer
@@ -144,21 +163,23 @@ class Link:
     async def get_blocks(
         self,
         cids: Sequence[Cid],
-        on_arrival: Callable[[Arrival], Awaitable[None]],
+        on_arrival: Callable[[Arrival], None],
+        admit: Admit,
         timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
-        """Ask for at most WANTS_PER_REQUEST_MAX blocks; returns when each has arrived or was
-        named missing.  While ``on_arrival`` waits nothing more is read from this peer.
+        """Ask for at most WANTS_PER_REQUEST_MAX blocks; returns when each has arrived, was passed
+        over for want of room or was named missing.  ``admit``: see ``Asker``.
 
         Raises PeerRefused, ConnectionLost.
         """
 
-        async def on_part(response: FrameResponse, body: Lease) -> None:
+        def on_part(response: FrameResponse, body: Lease | None) -> None:
             if isinstance(response, Blocks):
-                await on_arrival(_arrival(response, body))
+                on_arrival(_arrival(response, body))
 
         wanted = GetBlocks(cids=tuple(cid.raw for cid in cids))
-        await self._own_requests.ask(wanted, timeout_s, on_part)
+        asker = Asker(on_part, admit, _block_bytes)
+        await self._own_requests.ask(wanted, timeout_s, asker)
 
     def tell_wrong(self, cid: Cid) -> None:
         """Tell the peer that what it sent for a CID was not its bytes.  Nothing is owed for it,
@@ -208,24 +229,24 @@ class Link:
             self._end(error)
 
     async def _read(self) -> None:
-        stream, is_due = self._stream, self._session.is_due
         while True:
-            begun = await stream.read_exactly(1)
+            begun = await self._stream.read_exactly(1)
             begun_s = asyncio.get_running_loop().time()
             async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
-                sizes = await read_prefix(stream, begun)
+                sizes = await read_prefix(self._stream, begun)
                 timer.reschedule(begun_s + frame_time_s(sizes))
-                frame, body = await read_rest(stream, sizes, is_due=is_due)
-            self._received.add(len(body.view), self._clock.monotonic_s())
-            event = self._session.receive(frame)
+                frame = await read_message(self._stream, sizes)
+                event = self._session.receive(frame)
+                body = await self._body(event, sizes[1])
+            if body is not None:
+                self._received.add(len(body.view), self._clock.monotonic_s())
             if event is None:  # nothing that concerns us
                 self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))
-                body.release()
                 continue
             if isinstance(event, Answered):
                 if event.progress:
                     self._used()
-                await self._own_requests.answered(event, body)
+                self._own_requests.answered(event, body)
             elif isinstance(event, Asked):
                 self._begin(event.request)
             elif isinstance(event, Cancelled):
@@ -234,6 +255,15 @@ class Link:
                 self._on_wrong(self, event.cid)
             if self._outbox.crowded:  # it asks and does not read
                 await self._outbox.room()
+
+    async def _body(self, event: Event | None, size_bytes: int) -> Lease | None:
+        """The body of a frame, if somebody here waits for it and has room."""
+        answer = event if isinstance(event, Answered) else None
+        gone = self._own_requests.admit(answer) if answer and size_bytes else None
+        if size_bytes and gone is None:
+            await pass_over_body(self._stream, size_bytes)
+            return None
+        return await read_body(self._stream, size_bytes, gone or _nothing)
 
     def _begin(self, request: FrameRequest) -> None:
         handler = self._handlers.get(type(request))
@@ -271,9 +301,20 @@ class _IdleWatch:
             self._link.abandon()
 
 
-def _arrival(response: Blocks, lease: Lease) -> Arrival:
+def _arrival(response: Blocks, lease: Lease | None) -> Arrival:
+    if lease is None:
+        told = list(zip(response.indices, response.sizes, strict=True))
+        return Arrival([], response.missing, Lease(memoryview(b"")), told)
     blocks, at, body = [], 0, lease.view
     for index, size in zip(response.indices, response.sizes, strict=True):
         blocks.append((index, body[at : at + size]))
         at += size
-    return Arrival(blocks, response.missing, lease)
+    return Arrival(blocks, response.missing, lease, [])
+
+
+def _block_bytes(response: FrameResponse) -> int:
+    return sum(response.sizes) if isinstance(response, Blocks) else 0
+
+
+def _nothing() -> None:
+    """Nobody need know when the bytes are gone."""

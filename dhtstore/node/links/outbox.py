@@ -43,7 +43,7 @@ class _Outgoing:
 
 class Outbox:
     """Open until ``close``.  ``queued_s`` is when a frame by which the link is used was queued
-    last, on the clock's monotonic scale."""
+    last, on the clock's monotonic scale; ``sent_bytes`` are those of bodies that have left."""
 
     def __init__(self, stream: Stream, clock: Clock) -> None:
         self._stream, self._clock = stream, clock
@@ -54,6 +54,7 @@ class Outbox:
         self.queued_s = self._taken_s = clock.monotonic_s()
         self.sent = Rate(self.queued_s)
         self._pace = Pace(asyncio.get_running_loop().time(), REQUEST_TIMEOUT_S)
+        self.sent_bytes = 0
 
     @property
     def open(self) -> bool:
@@ -138,6 +139,7 @@ class Outbox:
             raise
         finally:
             self._sending = False
+        self.sent_bytes += sum(map(len, outgoing.body))
         outgoing.end(None)
 
     def _taken(self, timer: asyncio.Timeout, sent_bytes: int) -> None:

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dhtstore.errors import ConnectionLost, PeerRefused
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
+from dhtstore.node.links.frame_io import Gone
 from dhtstore.node.links.outbox import Outbox, fail_future
 from dhtstore.params import CANCELLED_END_S, REQUESTS_IN_FLIGHT_MAX
+from dhtstore.transfer.pace import Pace
 from dhtstore.transfer.session import Answered, Session
 from dhtstore.wire.frames import Declined, FrameRequest, FrameResponse
 
-OnPart = Callable[[FrameResponse, Lease], Awaitable[None]]
+OnPart = Callable[[FrameResponse, Lease | None], None]
+Admit = Callable[[FrameResponse], Gone | None]
+Delivered = Callable[[FrameResponse], int]
+
+
+def _no_body(response: FrameResponse) -> None:
+    return None
+
+
+def _nothing(response: FrameResponse) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever asks, as long as the answer lasts; nothing of it may wait.
+
+    ``on_part`` gets each part, the final one too, and the lease of its body; None for a body that
+    was passed over.  ``admit`` is asked before a body is read: what to call when its bytes are
+    needed no more, or None if there is no room for it.  ``delivered`` tells how many bytes that
+    were owed a part brings: only those buy the peer time.
+    """
+
+    on_part: OnPart
+    admit: Admit = _no_body
+    delivered: Delivered = _nothing
 
 
 @dataclass(slots=True)
 class _Waiting:
     answer: asyncio.Future[FrameResponse]
-    on_part: OnPart
-    silence_s: float
+    asker: Asker
+    pace: Pace
     timer: asyncio.Timeout
 
 
@@ -41,45 +68,56 @@ class OwnRequests:
         self._stream, self._node, self._clock = stream, node, clock
         self._waiting: dict[int, _Waiting] = {}
         self._ends_due: dict[int, asyncio.TimerHandle | None] = {}  # None: not cancelled there yet
-        self._taking = False  # while nothing is read, for want of room for what came
         self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
         self.heard_s = clock.monotonic_s()
 
-    async def ask(self, request: FrameRequest, silence_s: float, on_part: OnPart) -> FrameResponse:
-        """Ask and wait for the final answer, at most ``silence_s`` without progress.
+    async def ask(self, request: FrameRequest, silence_s: float, asker: Asker) -> FrameResponse:
+        """Ask and wait for the final answer: ``silence_s``, and longer only for what is delivered
+        meanwhile (``Pace``).
 
-        ``on_part`` gets each part, the final one too.  Raises PeerRefused (declined) and
-        ConnectionLost (lost, or silent: a peer of which nothing of use came is given up).
+        Raises PeerRefused (declined) and ConnectionLost (lost, or silent: a peer of which nothing
+        of use came is given up).
         """
         self._outbox.check()
+        pace = Pace(asyncio.get_running_loop().time(), silence_s)
         try:
-            async with asyncio.timeout(silence_s) as timer:
+            async with asyncio.timeout_at(pace.ends_s) as timer:
                 await self._take_slot()
-                answer = await self._answer(request, silence_s, on_part, timer)
+                answer = await self._answer(request, asker, pace, timer)
         except TimeoutError as error:
             if self._clock.monotonic_s() - self.heard_s >= silence_s:
                 self._stream.abort()
-            name = format_node(self._node)
-            raise ConnectionLost(f"node {name} was silent for {silence_s:g} s") from error
+            raise ConnectionLost(self._why_late(pace, silence_s)) from error
         if isinstance(answer, Declined):
             raise PeerRefused(answer.code, answer.reason)
         return answer
 
-    async def answered(self, event: Answered, body: Lease) -> None:
-        """Hand an answer to who waits for it, and wait until it was taken."""
+    def _why_late(self, pace: Pace, silence_s: float) -> str:
+        name = format_node(self._node)
+        if not pace.delivered_bytes:
+            return f"node {name} was silent for {silence_s:g} s"
+        return f"node {name} gave {pace.delivered_bytes} bytes and was then too slow"
+
+    def admit(self, event: Answered) -> Gone | None:
+        """Whether the body of an answer is to be read: what to call when it is gone, or None."""
+        waiting = self._waiting.get(event.number)
+        if waiting is None or waiting.answer.done():
+            return None
+        return waiting.asker.admit(event.response)
+
+    def answered(self, event: Answered, body: Lease | None) -> None:
+        """Hand an answer to who waits for it."""
         if event.final:
             self._ended(event.number)
         waiting = self._waiting.get(event.number)
         if waiting is None or waiting.answer.done():
-            body.release()
+            if body is not None:
+                body.release()
             return
-        if event.progress:
-            waiting.timer.reschedule(asyncio.get_running_loop().time() + waiting.silence_s)
-        self._taking = True
-        try:
-            await waiting.on_part(event.response, body)
-        finally:
-            self._taking = False
+        now = asyncio.get_running_loop().time()
+        waiting.pace.delivered(waiting.asker.delivered(event.response), now)
+        waiting.timer.reschedule(waiting.pace.ends_s)
+        waiting.asker.on_part(event.response, body)
         if event.final and not waiting.answer.done():
             waiting.answer.set_result(event.response)
 
@@ -99,11 +137,11 @@ class OwnRequests:
         self._outbox.check()
 
     async def _answer(
-        self, request: FrameRequest, silence_s: float, on_part: OnPart, timer: asyncio.Timeout
+        self, request: FrameRequest, asker: Asker, pace: Pace, timer: asyncio.Timeout
     ) -> FrameResponse:
         numbered = self._session.open(request)
         answer: asyncio.Future[FrameResponse] = asyncio.get_running_loop().create_future()
-        self._waiting[numbered.request] = _Waiting(answer, on_part, silence_s, timer)
+        self._waiting[numbered.request] = _Waiting(answer, asker, pace, timer)
         try:
             self._outbox.queue(numbered)
             return await answer
@@ -121,13 +159,7 @@ class OwnRequests:
     def _expect_end(self, number: int) -> None:
         if number in self._ends_due:
             loop = asyncio.get_running_loop()
-            self._ends_due[number] = loop.call_later(CANCELLED_END_S, self._end_missing, number)
-
-    def _end_missing(self, number: int) -> None:
-        if self._taking:  # its end may have come and wait to be read
-            self._expect_end(number)
-        else:
-            self._stream.abort()
+            self._ends_due[number] = loop.call_later(CANCELLED_END_S, self._stream.abort)
 
     def _ended(self, number: int) -> None:
         self._slots.release()

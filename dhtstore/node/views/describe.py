@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dhtstore.content.dag.resolve import listing, stat
+from collections.abc import Sequence
+
+from dhtstore.content.dag.resolve import Listed, listing, stat
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.spelling import unit_text
@@ -15,6 +17,11 @@ async def list_directory(
     """Raises UsageError if it is no directory, and what ``FetchSession.ask`` raises."""
     found = await session.resolve(root, names)
     entries = await session.ask(listing(found.cid, place=found.place))
+    return await session.disk.blocking.run(_rows, entries)
+
+
+def _rows(entries: Sequence[Listed]) -> list[DirectoryEntry]:
+    """Of as many entries as somebody else put into a directory: for worker threads."""
     return [
         DirectoryEntry(each.name, str(each.cid), each.type, each.size_bytes) for each in entries
     ]

@@ -36,10 +36,10 @@ def test_a_crowd_of_requests_does_not_keep_the_answers_they_wait_for_from_being_
     served = []
 
     async def fetch(link: Link, request: Release, reply: Reply) -> None:
-        async def taken(arrival: Arrival) -> None:
+        def taken(arrival: Arrival) -> None:
             served.append(arrival.missing)
 
-        await link.get_blocks([Cid.of(b"x")], taken)
+        await link.get_blocks([Cid.of(b"x")], taken, lambda response: None)
         await reply(Declined(code="done", reason=""))
 
     async def scene(world: World) -> None:

@@ -14,15 +14,13 @@ from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.serve_blocks import BlockServer
-from dhtstore.node.links.buffers import Lease
-from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.handshake import Credentials, greet
 from dhtstore.node.links.link import Arrival, Handler, Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.tasks import Supervisor
-from dhtstore.wire.frames import Frame, FrameRequest, GetBlocks
+from dhtstore.wire.frames import FrameRequest, GetBlocks
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -31,6 +29,9 @@ from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy
+from tests.unit.node.links.ends import read
+
+__all__ = ["Peer", "Scene", "World", "collect", "connected", "play", "raw_session", "read"]
 
 
 class Peer:
@@ -151,13 +152,13 @@ async def collect(link: Link, cids: Sequence[Cid]) -> tuple[dict[int, bytes], li
     missing: list[int] = []
     parts = 0
 
-    async def on_arrival(arrival: Arrival) -> None:
+    def on_arrival(arrival: Arrival) -> None:
         nonlocal parts
         parts += 1
         blocks.update((index, bytes(data)) for index, data in arrival.blocks)
         missing.extend(arrival.missing)
 
-    await link.get_blocks(cids, on_arrival)
+    await link.get_blocks(cids, on_arrival, lambda response: lambda: None)
     return blocks, missing, parts
 
 
@@ -167,7 +168,3 @@ async def raw_session(a: Peer, b: Peer) -> Stream:
     own = Credentials(Network("main"), a.crypto, None, a.clock.unix_s())
     await greet(stream, own, SimEntropy(1, f"{a.name} raw"))
     return stream
-
-
-async def read(stream: Stream) -> tuple[Frame, Lease]:
-    return await read_rest(stream, await read_prefix(stream))

@@ -44,15 +44,14 @@ def test_an_answer_may_come_in_parts_and_ends_with_the_last_index() -> None:
     assert not session.busy
 
 
-def test_the_body_of_an_answer_is_due_while_it_is_wanted() -> None:
+def test_an_answer_is_known_by_its_head_not_to_be_wanted() -> None:
     session = Session()
     number = ask(session)
     part = Blocks(indices=(1,), sizes=(3,), request=number)
-    assert session.is_due(part)
-    assert not session.is_due(Blocks(indices=(1,), sizes=(3,), request=number + 1))
-    assert not session.is_due(UnknownFrame(0x6F))
     session.cancel(number)
-    assert not session.is_due(part)
+    assert session.receive(part) == Answered(number, part, final=False, wanted=False)
+    with pytest.raises(RemoteProtocolError):
+        session.receive(Blocks(indices=(1,), sizes=(3,), request=number + 1))
 
 
 def test_numbers_are_never_used_twice() -> None:

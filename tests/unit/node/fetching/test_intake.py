@@ -8,13 +8,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.node.fetching.intake import Arrived, Intake
+from dhtstore.node.fetching.opening import ReadBlock
+from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.link import Link
-from dhtstore.params import FETCH_MEMORY_BYTES, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S, MIB
+from dhtstore.params import FETCH_VERIFY_BLOCKS, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S
 from dhtstore.tasks import Supervisor
 from simulations.world.ports.blocking import InlineBlocking
 from tests.unit.node.data_plane import World, connected, play
 from tests.unit.node.fetching.walks import want_of
 
+MANY = FETCH_VERIFY_BLOCKS
+NOTHING = Lease(memoryview(b""))
 Story = Callable[[World, Link, Intake], Awaitable[None]]
 
 
@@ -31,9 +35,10 @@ class Verdicts:
             _, _, link = await connected(world)
             start_s, tasks = world.loop.time(), Supervisor()
 
-            def on_verified(arrived: Sequence[Arrived], right: Sequence[bool]) -> None:
-                assert len(arrived) == len(right)
-                self.right.append((world.loop.time() - start_s, list(right)))
+            def on_verified(arrived: Sequence[Arrived], read: Sequence[ReadBlock | None]) -> None:
+                assert len(arrived) == len(read)
+                right = [block is not None for block in read]
+                self.right.append((world.loop.time() - start_s, right))
 
             await story(world, link, Intake(InlineBlocking(), self.kept.append, tasks, on_verified))
             await tasks.close()
@@ -43,9 +48,9 @@ class Verdicts:
 
 def test_blocks_wait_a_moment_for_others_and_are_verified_together() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([(link, want_of(b"a", 0), b"a", None)], unfinished=9)
+        intake.take([(link, want_of(b"a", 0), b"a", NOTHING)], unfinished=9)
         await asyncio.sleep(FETCH_VERIFY_DELAY_S / 2)
-        intake.take([(link, want_of(b"b", 1), b"b", None)], unfinished=8)
+        intake.take([(link, want_of(b"b", 1), b"b", NOTHING)], unfinished=8)
         await asyncio.sleep(1)
 
     verdicts = Verdicts(story)
@@ -56,7 +61,7 @@ def test_blocks_wait_a_moment_for_others_and_are_verified_together() -> None:
 
 def test_the_last_blocks_are_verified_at_once() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([(link, want_of(b"a", 0), b"a", None)], unfinished=1)
+        intake.take([(link, want_of(b"a", 0), b"a", NOTHING)], unfinished=1)
         await asyncio.sleep(1)
 
     assert Verdicts(story).right == [(0.0, [True])]
@@ -66,7 +71,7 @@ def test_much_is_verified_at_once() -> None:
     much = bytes(FETCH_VERIFY_BYTES)
 
     async def story(world: World, link: Link, intake: Intake) -> None:
-        intake.take([(link, want_of(much, 0), much, None)], unfinished=99)
+        intake.take([(link, want_of(much, 0), much, NOTHING)], unfinished=99)
         await asyncio.sleep(1)
 
     assert Verdicts(story).right == [(0.0, [True])]
@@ -75,8 +80,8 @@ def test_much_is_verified_at_once() -> None:
 def test_only_right_blocks_are_kept() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
         arrived = [
-            (link, want_of(b"a", 0), b"a", None),
-            (link, want_of(b"b", 1), b"lie", None),
+            (link, want_of(b"a", 0), b"a", NOTHING),
+            (link, want_of(b"b", 1), b"lie", NOTHING),
         ]
         intake.take(arrived, unfinished=2)
         await asyncio.sleep(1)
@@ -86,17 +91,12 @@ def test_only_right_blocks_are_kept() -> None:
     assert verdicts.kept == [[(Cid.of(b"a"), b"a")]]
 
 
-def test_senders_wait_while_more_is_unverified_than_memory_is_meant_for() -> None:
-    block = bytes(MIB)
-
+def test_many_are_verified_at_once_however_small() -> None:
     async def story(world: World, link: Link, intake: Intake) -> None:
-        want = want_of(block, 0)
-        for _ in range(FETCH_MEMORY_BYTES // MIB):
-            intake.take([(link, want, block, None)], unfinished=99)
-        assert not intake.crowded
-        intake.take([(link, want, block, None)], unfinished=99)
-        assert intake.crowded
-        await intake.room()
-        assert not intake.crowded
+        few = [(link, want_of(b"%d" % n, n), b"%d" % n, NOTHING) for n in range(MANY)]
+        intake.take(few, unfinished=2 * MANY)
+        assert intake.at_work
+        await asyncio.sleep(1)
+        assert not intake.at_work
 
-    assert Verdicts(story).right != []
+    assert Verdicts(story).right == [(0.0, [True] * MANY)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.content.dag.walk import Piece, Want
-from dhtstore.node.fetching.window import Window, claimed_bytes
+from dhtstore.content.dag.walk import Want
+from dhtstore.node.fetching.window import FetchRoom, Window, claimed_bytes
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     FETCH_MEMORY_BYTES,
@@ -47,9 +47,9 @@ def test_room_is_used_again_once_a_good_part_of_it_is_free() -> None:
     window = Window(ListWalk(BLOCKS, claim_bytes=MIB))
     first = take_all(window)
     for want in first[:7]:
-        window.accept(want, BLOCKS[want.sequence])
+        window.fulfil(want, len(BLOCKS[want.sequence]))
     assert take_all(window) == []
-    window.accept(first[7], BLOCKS[7])
+    window.fulfil(first[7], len(BLOCKS[7]))
     assert sequences(take_all(window)) == list(range(32, 40))
 
 
@@ -65,15 +65,34 @@ def test_tiny_wants_are_counted_instead() -> None:
     assert FETCH_WANTS_MAX <= len(wants) < FETCH_WANTS_MAX + WANTS_PER_REQUEST_MAX
 
 
-def test_a_block_leaves_the_window_once_and_its_output_is_returned() -> None:
+def test_a_want_is_fulfilled_once() -> None:
     window = Window(ListWalk(BLOCKS[:1]))
     [want] = take_all(window)
-    assert not window.done
-    assert window.accept(want, b"0") == [Piece((), 0, b"0")]
-    assert window.accept(want, b"0") is None
-    assert window.done
+    assert window.fulfil(want, 1)
+    assert not window.fulfil(want, 1)
     assert window.done_bytes == 1
     assert window.open == {}
+
+
+def test_what_is_read_counts_as_what_it_is_and_one_block_fits_beyond() -> None:
+    woken: list[int] = []
+    room = FetchRoom(8 * MIB, lambda: woken.append(room.held_bytes))
+    gone = [room.take(2 * MIB) for _ in range(5)]
+    assert all(gone)
+    assert room.take(1) is None
+    assert room.full
+    last = gone.pop()
+    assert last is not None
+    last()
+    assert woken == [8 * MIB]
+    assert room.take(2 * MIB)
+
+
+def test_what_is_alone_has_room_in_any_case() -> None:
+    room = FetchRoom(8 * MIB)
+    room.hold(64 * MIB)
+    assert room.take(1) is None
+    assert room.take(2 * MIB, alone=True)
 
 
 def test_claims_are_held_within_what_a_block_may_be() -> None:

@@ -33,6 +33,9 @@ class ListWalk:
         self._left -= 1
         return [Piece((), want.sequence, node.content)]
 
+    def weight(self, node: DagNode) -> int:
+        return 1
+
     def leaf(self, want: Want) -> Leaf | None:
         return Leaf((), want.sequence, want.size_hint_bytes)
 

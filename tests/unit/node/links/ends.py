@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Clock, Stream
+from dhtstore.node.links.buffers import Lease
+from dhtstore.node.links.frame_io import read_body, read_message, read_prefix
 from dhtstore.tasks import Supervisor
+from dhtstore.wire.frames import Frame
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -55,3 +58,9 @@ def play(scene: Scene) -> None:
         await there.close()
 
     run(main(), loop)
+
+
+async def read(stream: Stream) -> tuple[Frame, Lease]:
+    """A frame and its body."""
+    sizes = await read_prefix(stream)
+    return await read_message(stream, sizes), await read_body(stream, sizes[1])

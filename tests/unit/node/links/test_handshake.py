@@ -16,7 +16,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.signing import sign
 from dhtstore.net.ports import Stream
-from dhtstore.node.links.frame_io import read_prefix, read_rest, write_frame
+from dhtstore.node.links.frame_io import read_message, read_prefix, write_frame
 from dhtstore.node.links.handshake import (
     Credentials,
     ProvedPeer,
@@ -62,8 +62,7 @@ BODIES = [
 
 
 async def read(stream: Stream) -> Frame:
-    message, _ = await read_rest(stream, await read_prefix(stream))
-    return message
+    return await read_message(stream, await read_prefix(stream))
 
 
 async def meet(

@@ -19,6 +19,7 @@ from dhtstore.params import (
     IDLE_CONNECTION_TIMEOUT_S,
     KIB,
     MIB,
+    RATE_MIN_BYTES_PER_S,
     REQUEST_TIMEOUT_S,
     REQUESTS_IN_FLIGHT_MAX,
 )
@@ -308,7 +309,10 @@ def test_requests_flow_both_ways_on_one_link() -> None:
     play(scene)
 
 
-def test_progress_is_told_and_keeps_a_request_alive() -> None:
+WIDE_BYTES = 60 * RATE_MIN_BYTES_PER_S
+
+
+def test_progress_is_told_and_keeps_a_request_alive_for_what_it_is_worth() -> None:
     async def slowly(link: Link, request: Replicate, reply: Reply) -> None:
         for done in range(5):
             await asyncio.sleep(REQUEST_TIMEOUT_S * 0.9)
@@ -324,9 +328,14 @@ def test_progress_is_told_and_keeps_a_request_alive() -> None:
                 some_replicate(1),
                 Accepted,
                 on_progress=lambda update: told.append(update.held_bytes),
+                worth=lambda held_bytes: WIDE_BYTES,
             )
         assert refused.value.code == "no-room"
         assert told == [0, 1, 2, 3, 4]
+        start_s = world.loop.time()
+        with pytest.raises(ConnectionLost):
+            await link.request(Replicate(reservation=1), Accepted)
+        assert world.loop.time() - start_s == pytest.approx(REQUEST_TIMEOUT_S)
 
     play(scene)
 

@@ -7,11 +7,10 @@ import asyncio
 import pytest
 
 from dhtstore.errors import ConnectionLost
-from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.params import MIB, OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
 from dhtstore.wire.frames import Blocks, Cancel, Release
-from tests.unit.node.links.ends import Ends, play
+from tests.unit.node.links.ends import Ends, play, read
 
 LARGE = (Blocks(indices=(0,), sizes=(MIB,), missing=()), bytes(MIB))
 
@@ -21,7 +20,7 @@ def test_frames_arrive_in_the_order_in_which_they_were_queued() -> None:
         outbox = Outbox(ends.near, ends.clock)
         ends.tasks.spawn(outbox.run(), "send")
         sent = [outbox.queue(Cancel(number)) for number in range(20)]
-        arrived = [await read_rest(ends.far, await read_prefix(ends.far)) for _ in range(20)]
+        arrived = [await read(ends.far) for _ in range(20)]
         assert [frame for frame, _ in arrived] == [Cancel(number) for number in range(20)]
         assert all(future.done() for future in sent)
 
@@ -52,9 +51,9 @@ def test_whoever_gives_up_waiting_leaves_no_half_frame() -> None:
         await asyncio.sleep(0.005)
         first.cancel()
         outbox.queue(Cancel(7))
-        whole, lease = await read_rest(ends.far, await read_prefix(ends.far))
+        whole, lease = await read(ends.far)
         assert (whole, len(lease.view)) == (frame, MIB)
-        assert (await read_rest(ends.far, await read_prefix(ends.far)))[0] == Cancel(7)
+        assert (await read(ends.far))[0] == Cancel(7)
 
     play(scene)
 
@@ -88,7 +87,7 @@ def test_answers_that_nobody_wants_are_dropped_and_the_others_are_sent() -> None
         outbox.drop(7)
         assert gone == [(7, False), (7, False)]
         ends.tasks.spawn(outbox.run(), "send")
-        arrived = [(await read_rest(ends.far, await read_prefix(ends.far)))[0] for _ in range(2)]
+        arrived = [(await read(ends.far))[0] for _ in range(2)]
         assert [type(frame) for frame in arrived] == [Blocks, Release]
         assert gone[2:] == [(8, True)]
 
@@ -103,7 +102,7 @@ def test_a_frame_is_gone_when_it_has_left_and_not_when_its_waiter_gives_up() -> 
             outbox.queue(*LARGE, gone=gone.append).cancel()
         sending = ends.tasks.spawn(outbox.run(), "send")
         for _ in range(3):
-            await read_rest(ends.far, await read_prefix(ends.far))
+            await read(ends.far)
         await asyncio.sleep(1)
         left = len(gone)
         assert 3 <= left < 10

@@ -9,12 +9,11 @@ import pytest
 
 from dhtstore.errors import ConnectionLost, LocalProtocolError, NoRoom
 from dhtstore.node.links import peer_requests
-from dhtstore.node.links.frame_io import read_prefix, read_rest
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.node.links.peer_requests import Backlog, Handle, PeerRequests, Reply
 from dhtstore.transfer.session import Session
 from dhtstore.wire.frames import Declined, Frame, Release, Released
-from tests.unit.node.links.ends import Ends, play
+from tests.unit.node.links.ends import Ends, play, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Serving:
 
 
 async def answer(ends: Ends) -> Frame:
-    return (await read_rest(ends.far, await read_prefix(ends.far)))[0]
+    return (await read(ends.far))[0]
 
 
 async def release(request: Release, reply: Reply) -> None:

@@ -81,7 +81,7 @@ async def linked(world: World, chatter: Chatter, name: str = "hostile") -> Link:
     return await node.links.to(crypto.node.public_key, [address], 5.0)
 
 
-@pytest.mark.parametrize("chatter", [nothing, unknown, the_same])
+@pytest.mark.parametrize("chatter", [nothing, unknown])
 def test_a_peer_that_says_nothing_of_use_is_given_up_with_the_request(chatter: Chatter) -> None:
     async def scene(world: World) -> None:
         link = await linked(world, chatter)
@@ -96,11 +96,15 @@ def test_a_peer_that_says_nothing_of_use_is_given_up_with_the_request(chatter: C
     play(scene)
 
 
-def test_a_peer_that_asks_and_does_not_answer_is_given_up_a_little_later() -> None:
+@pytest.mark.parametrize("chatter", [question, the_same])
+def test_a_peer_that_talks_and_does_not_answer_is_given_up_a_little_later(
+    chatter: Chatter,
+) -> None:
     async def scene(world: World) -> None:
-        link = await linked(world, question)
+        link, start_s = await linked(world, chatter), world.loop.time()
         with pytest.raises(ConnectionLost):
-            await collect(link, [Cid.of(b"x")])
+            await link.request(Replicate(reservation=1), Held)
+        assert world.loop.time() - start_s <= 1.5 * REQUEST_TIMEOUT_S
         await asyncio.sleep(CANCELLED_END_S + 1)
         assert not link.alive
 
