@@ -146,15 +146,7 @@ class Link:
 
         Raises PeerRefused (declined), ConnectionLost (lost or silent), RemoteProtocolError.
         """
-
-        def on_part(response: FrameResponse, body: Lease | None) -> None:
-            if isinstance(response, Replicating):
-                on_progress(response)
-
-        def delivered(response: FrameResponse) -> int:
-            return worth(response.held_bytes) if isinstance(response, Replicating) else 0
-
-        asker = Asker(on_part, delivered=delivered)
+        asker = _told(on_progress, worth)
         answer = await self._own_requests.ask(message, timeout_s, asker)
         if not isinstance(answer, expected):
             raise RemoteProtocolError(f"a {type(answer).__name__} where another answer is due")
@@ -172,14 +164,8 @@ class Link:
 
         Raises PeerRefused, ConnectionLost.
         """
-
-        def on_part(response: FrameResponse, body: Lease | None) -> None:
-            if isinstance(response, Blocks):
-                on_arrival(_arrival(response, body))
-
         wanted = GetBlocks(cids=tuple(cid.raw for cid in cids))
-        asker = Asker(on_part, admit, _block_bytes)
-        await self._own_requests.ask(wanted, timeout_s, asker)
+        await self._own_requests.ask(wanted, timeout_s, _taking(on_arrival, admit))
 
     def tell_wrong(self, cid: Cid) -> None:
         """Tell the peer that what it sent for a CID was not its bytes.  Nothing is owed for it,
@@ -299,6 +285,25 @@ class _IdleWatch:
             self._arm(IDLE_CONNECTION_TIMEOUT_S - idle_s)
         else:
             self._link.abandon()
+
+
+def _told(on_progress: Callable[[Replicating], None], worth: Callable[[int], int]) -> Asker:
+    def on_part(response: FrameResponse, body: Lease | None) -> None:
+        if isinstance(response, Replicating):
+            on_progress(response)
+
+    def delivered(response: FrameResponse) -> int:
+        return worth(response.held_bytes) if isinstance(response, Replicating) else 0
+
+    return Asker(on_part, delivered=delivered)
+
+
+def _taking(on_arrival: Callable[[Arrival], None], admit: Admit) -> Asker:
+    def on_part(response: FrameResponse, body: Lease | None) -> None:
+        if isinstance(response, Blocks):
+            on_arrival(_arrival(response, body))
+
+    return Asker(on_part, admit, _block_bytes)
 
 
 def _arrival(response: Blocks, lease: Lease | None) -> Arrival:
