@@ -25,8 +25,8 @@ def proof_wants(root: Cid, path: Sequence[Cid], unit: Unit) -> Generator[Want, D
     """Ends if the blocks of ``path``, from ``root`` down, are cut so that ``unit`` is among what
     lies below the last of them.
 
-    Yields wants for these blocks and is sent what was read of their verified bytes.  A unit that is named by the
-    root has no path: its walk tells (``units.whole``).  Raises MalformedDag.
+    Yields wants for these blocks and is sent what was read of their verified bytes.  A unit that
+    is named by the root has no path: its walk tells (``units.whole``).  Raises MalformedDag.
     """
     below: list[tuple[Cid, Place]] = [(root, Place.of_root(root))]
     for sequence, cid in enumerate(path):

@@ -334,7 +334,7 @@ def test_progress_is_told_and_keeps_a_request_alive_for_what_it_is_worth() -> No
         assert told == [0, 1, 2, 3, 4]
         start_s = world.loop.time()
         with pytest.raises(ConnectionLost):
-            await link.request(Replicate(reservation=1), Accepted)
+            await link.request(some_replicate(1), Accepted)
         assert world.loop.time() - start_s == pytest.approx(REQUEST_TIMEOUT_S)
 
     play(scene)

@@ -103,7 +103,7 @@ def test_a_peer_that_talks_and_does_not_answer_is_given_up_a_little_later(
     async def scene(world: World) -> None:
         link, start_s = await linked(world, chatter), world.loop.time()
         with pytest.raises(ConnectionLost):
-            await link.request(Replicate(reservation=1), Held)
+            await link.request(some_replicate(1), Held)
         assert world.loop.time() - start_s <= 1.5 * REQUEST_TIMEOUT_S
         await asyncio.sleep(CANCELLED_END_S + 1)
         assert not link.alive
