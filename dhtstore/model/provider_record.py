@@ -10,7 +10,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.model.signing import Signed
 
 
-class ProviderRecord(Signed, msgspec.Struct, frozen=True, array_like=True):
+class ProviderRecord(Signed, msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Signed by the provider; holds neither CID nor address.
 
     ``issued`` and ``expires`` are unix seconds of the provider's clock: compared only within

@@ -38,11 +38,11 @@ class Crowds:
         """Those whom ``told_by`` may lead us to: to no local address, unless it or we ourselves
         are in that range (``model.contact.followable``)."""
         leads = told_by.local_range
-        return [
-            peer
-            for peer in named
-            if not (local := peer.local_range) or local == leads or local in self._local
-        ]
+        return [one for one in named if one.local_range == leads or self.within_reach(one)]
+
+    def within_reach(self, peer: Peer) -> bool:
+        """Whether a stranger's word may lead us there, whoever it is."""
+        return not peer.local_range or peer.local_range in self._local
 
     def at_home(self, peer: Peer) -> bool:
         """Whether it is of our own sites, or at an address that is nobody's alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -117,13 +117,15 @@ class ProviderHarvest:
         self._ask_next_page(peer, answerer, response)
         return self._enough()
 
-    def take_waiting(self) -> None:
-        """Nobody else will answer: take what is still wanted, from each node in turn."""
+    def take_waiting(self) -> Iterator[None]:
+        """Nobody else will answer: take what is still wanted, from each node in turn, one a step,
+        since signatures are dear."""
         told = [each for each in self._answerers.values() if each.waiting]
         self._rng.shuffle(told)
         while told and not self._enough():
             for answerer in told:
                 self._take_one_more(answerer)
+                yield
             told = [each for each in told if each.waiting]
 
     def providers(self) -> list[Provider]:

@@ -122,8 +122,7 @@ class Records:
             if held.public_key == self._own.public_key:
                 self._own.outrun(held.sequence)
         pairs = [(self._own.withdrawal(key), self._own.record())]
-        [published] = await self._publish(key, pairs, timeout_s, self._own.withdrawal)
-        return published
+        return (await self._publish(key, pairs, timeout_s, self._own.withdrawal))[0]
 
     async def _publish(
         self, key: DhtKey, records: Sequence[Pair], timeout_s: float, sign_again: SignAgain
@@ -249,7 +248,8 @@ class Records:
         crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
         harvest.crawl = crawl
         await within(timeout_s, crawl)
-        harvest.take_waiting()
+        for _ in harvest.take_waiting():
+            await asyncio.sleep(0)
         found = harvest.providers()
         if not found:
             self._check_answered(crawl.lookup)

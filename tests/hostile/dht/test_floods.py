@@ -17,8 +17,8 @@ from simulations.world.ports.crypto import SimCrypto
 from tests.hostile.dht.stranger import Stranger
 from tests.unit.dht.world import Member, World, play
 
-FLOOD = 20_000
-GROWTH_MAX_BYTES = 2_000_000  # of caches that are bounded, and of what waits to be answered
+FLOOD = 6_000
+GROWTH_MAX_BYTES = 1_500_000  # of caches that are bounded, and of what waits to be answered
 KEY = dht_key(b"unit")
 
 

@@ -147,6 +147,20 @@ def test_where_places_are_scarce_a_spoofed_source_takes_none() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.1"])
+def test_a_record_does_not_make_a_node_ping_its_own_machine_or_house(host: str) -> None:
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        liar = await Stranger(world, "91.1.1.1").open()
+        inside = await Stranger(world, host).open()
+        for number in range(100):
+            liar.provide(member, KEY, b"%d" % number, host)
+        await asyncio.sleep(5)
+        assert inside.heard == []
+
+    play(scene)
+
+
 def test_a_small_network_takes_all_files_of_its_one_publisher() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(3)

@@ -107,7 +107,7 @@ def test_what_a_node_told_before_its_lie_stands_and_no_more_of_it() -> None:
         search, liar = Search(members[0], wanted=8), peers_of(members)[1]
         search.answer(liar, [right(member) for member in members[2:4]], 64)
         search.answer(liar, [wrong(members[7])], 64)
-        search.harvest.take_waiting()
+        list(search.harvest.take_waiting())
         assert sorted(search.named) == sorted(member.public_key for member in members[2:4])
         assert search.pages.asked == [(liar, 2)]
 
@@ -136,7 +136,7 @@ def test_one_answer_does_not_take_all_places() -> None:
         assert len(search.named) == PROVIDERS_PER_ANSWER
         search.answer(second, [right(members[75])], 1)
         assert search.named[-1] == members[75].public_key
-        search.harvest.take_waiting()
+        list(search.harvest.take_waiting())
         assert len(search.named) == 8
 
     play(scene)
@@ -150,7 +150,7 @@ def test_nodes_that_name_a_crowd_leave_room_for_the_others() -> None:
             crowd = [right(member) for member in members[10:74]]
             search.answer_all(rogue, crowd[number:] + crowd[:number])
         search.answer(peers_of(members)[85], [right(members[75])], 1)
-        search.harvest.take_waiting()
+        list(search.harvest.take_waiting())
         assert members[75].public_key in search.named
         assert len(search.named) == PROVIDERS_PER_KEY_MAX
 
@@ -183,7 +183,7 @@ def test_what_is_kept_here_is_an_answer_like_others() -> None:
         assert len(search.named) == PROVIDERS_PER_ANSWER
         search.answer(peers_of(members)[1], [right(members[19])], 1)
         assert search.named[-1] == members[19].public_key
-        search.harvest.take_waiting()
+        list(search.harvest.take_waiting())
         assert len(search.named) == 8
         assert search.checked == 2, "of what came from elsewhere"
 

@@ -168,11 +168,11 @@ def test_in_a_full_store_the_most_crowded_origin_gives_way_farthest_first(
     assert store.add(record(12, key=near(0)), THERE) is Verdict.FULL, "both have their half"
 
 
-def test_a_publisher_is_as_crowded_as_an_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_our_own_site_the_publisher_of_most_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     store = small(monkeypatch, 6)
     for number in range(6):
-        store.add(record(1, key=near(number)), Standing(b"origin %d" % number))
-    assert store.add(record(2, key=near(0)), Standing(b"other")) is Verdict.KEPT
+        store.add(record(1, key=near(number)), OURS)
+    assert store.add(record(2, key=near(0)), OURS) is Verdict.KEPT
     assert [r.public_key[-1] for r in store.of_key(near(0))] == [2]
 
 

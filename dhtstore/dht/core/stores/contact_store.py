@@ -52,7 +52,7 @@ class ContactStore:
 
     def _giving_way(self, record: ContactRecord, standing: Standing) -> HeldRecord | None:
         rank = rank_of(self._own_id, record.node, standing)
-        return self._places.giving_way(_crowds(standing), rank, ours=standing.ours)
+        return self._places.giving_way(_crowd(standing), rank, ours=standing.ours)
 
     def holds(self, record: ContactRecord) -> bool:
         """Whether exactly this record is held, so that its signature is already checked."""
@@ -76,7 +76,7 @@ class ContactStore:
             self._drop(self._giving_way(record, standing))
         rank = rank_of(self._own_id, record.node, standing)
         expires_s = self._now + lifetime_s(record)
-        held = HeldRecord(record, record.node, expires_s, standing, rank, _crowds(standing))
+        held = HeldRecord(record, record.node, expires_s, standing, rank, _crowd(standing))
         self._by_node[record.node] = held
         self._places.enter(held)
 
@@ -93,6 +93,6 @@ class ContactStore:
         return self.get(node_id(record.signer))
 
 
-def _crowds(standing: Standing) -> tuple[bytes, ...]:
+def _crowd(standing: Standing) -> bytes:
     """Nodes of our own site are one crowd, which gives way to itself only."""
-    return (standing.origin or b"o",)
+    return standing.origin

@@ -44,11 +44,11 @@ def rank_of(own_id: bytes, key: bytes, standing: Standing) -> int:
 
 
 class HeldRecord:
-    """A record with its place: ``crowds`` are those it counts in, in the whole store.  ``probed``
+    """A record with its place: ``crowd`` is where it counts, in the whole store.  ``probed``
     tells that its signer was asked whether it can be reached."""
 
     __slots__ = (
-        "crowds", "expires_s", "key", "probed", "rank", "record", "standing", "withdrawn",
+        "crowd", "expires_s", "key", "probed", "rank", "record", "standing", "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -58,10 +58,10 @@ class HeldRecord:
         expires_s: float,
         standing: Standing,
         rank: int,
-        crowds: tuple[bytes, ...],
+        crowd: bytes,
     ) -> None:
         self.record, self.key, self.expires_s = record, key, expires_s
-        self.standing, self.rank, self.crowds = standing, rank, crowds
+        self.standing, self.rank, self.crowd = standing, rank, crowd
         self.probed = self.withdrawn = False
 
 

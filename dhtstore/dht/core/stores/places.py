@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from dhtstore.dht.core.stores.held import Expiry, HeldRecord
@@ -45,11 +45,11 @@ class Places:
     def full(self) -> bool:
         return self.count >= self._room
 
-    def giving_way(self, crowds: Sequence[bytes], rank: int, *, ours: bool) -> HeldRecord | None:
+    def giving_way(self, crowd: bytes, rank: int, *, ours: bool) -> HeldRecord | None:
         """Who makes room in a full store for a newcomer; None if nobody does."""
         if ours and (stranger := self._strangers.most_crowded()) is not None:
             return stranger
-        return (self._ours if ours else self._strangers).giving_way(crowds, rank)
+        return (self._ours if ours else self._strangers).giving_way(crowd, rank)
 
     def _of(self, held: HeldRecord) -> Shares:
         return self._ours if held.standing.ours else self._strangers

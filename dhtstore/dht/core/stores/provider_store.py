@@ -75,8 +75,8 @@ class ProviderStore:
         return not self._places.full or self._giving_way(record, standing) is not None
 
     def _giving_way(self, record: ProviderRecord, standing: Standing) -> HeldRecord | None:
-        crowds, rank = _crowds(record, standing), rank_of(self._own_id, record.key, standing)
-        return self._places.giving_way(crowds, rank, ours=standing.ours)
+        crowd, rank = _crowd(record, standing), rank_of(self._own_id, record.key, standing)
+        return self._places.giving_way(crowd, rank, ours=standing.ours)
 
     def holds(self, record: ProviderRecord) -> bool:
         """Whether exactly this record is held, so that its signature is already checked."""
@@ -116,7 +116,7 @@ class ProviderStore:
 
     def _enter(self, record: ProviderRecord, standing: Standing, expires_s: float) -> None:
         rank = rank_of(self._own_id, record.key, standing)
-        held = HeldRecord(record, record.key, expires_s, standing, rank, _crowds(record, standing))
+        held = HeldRecord(record, record.key, expires_s, standing, rank, _crowd(record, standing))
         held.withdrawn = is_withdrawal(record)
         self._by_key.setdefault(record.key, {})[record.public_key] = held
         self._places.enter(held)
@@ -153,7 +153,7 @@ class ProviderStore:
         if held is not None and held.standing != standing:
             self._places.leave(held)
             held.standing, held.rank = standing, rank_of(self._own_id, key, standing)
-            held.crowds = _crowds(held.record, standing)
+            held.crowd = _crowd(held.record, standing)
             self._places.enter(held)
 
     # --- what is known ---------------------------------------------------------------------
@@ -172,6 +172,6 @@ class ProviderStore:
         return [held.expires_s for records in self._by_key.values() for held in records.values()]
 
 
-def _crowds(record: ProviderRecord, standing: Standing) -> tuple[bytes, ...]:
-    publisher = b"p" + record.public_key
-    return (publisher,) if standing.ours else (publisher, standing.origin)
+def _crowd(record: ProviderRecord, standing: Standing) -> bytes:
+    """Strangers count by origin, since keys are free; those of our own site by publisher."""
+    return record.public_key if standing.ours else standing.origin

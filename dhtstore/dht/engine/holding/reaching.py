@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kademlia.node import Node
@@ -39,7 +41,7 @@ class Reaching:
         itself = proved and sender.contact.public_key == contact.public_key
         if itself and tuple(sender.address) in contact.addresses:
             return self._reached(sender)
-        return Standing(subnet(sender.address).encode() if proved else UNPROVED_SOURCE)
+        return _of(subnet(sender.address).encode() if proved else UNPROVED_SOURCE)
 
     def _known(self, contact: ContactRecord) -> Peer | None:
         """The signer, if it is in the table at an address that it claims."""
@@ -48,7 +50,7 @@ class Reaching:
 
     def _reached(self, peer: Peer) -> Standing:
         home = self._table.crowds.at_home(peer)
-        return OURS if home else Standing(subnet(peer.address).encode(), reached=True)
+        return OURS if home else _of(subnet(peer.address).encode(), reached=True)
 
     def look(self, record: ProviderRecord, contact: ContactRecord, standing: Standing) -> None:
         """Ask the signer of a new record of a contended key, if that may give it a place, and of
@@ -60,10 +62,9 @@ class Reaching:
             self._ask(held, known)
 
     def _ask(self, record: ProviderRecord, contact: ContactRecord) -> None:
-        address = next(filter(routable, contact.address_list()), None)
-        if address is None or contact.public_key in self._asked:
+        peer = next(self._claimed(contact), None)
+        if peer is None or contact.public_key in self._asked:
             return
-        peer = peer_of(Contact.of(contact.signer, address))
         standing = self._reached(peer)
         if not self._keeper.takes(record, standing):
             return
@@ -77,3 +78,16 @@ class Reaching:
                 self._keeper.keep_reached(record, contact, standing)
 
         self._calls.ask(peer, Ping(), on_done, attempts=1)
+
+    def _claimed(self, contact: ContactRecord) -> Iterator[Peer]:
+        """The signer where it says that it is, as far as a stranger's word may lead us."""
+        for address in filter(routable, contact.address_list()):
+            peer = peer_of(Contact.of(contact.signer, address))
+            if self._table.crowds.within_reach(peer):
+                yield peer
+
+
+@lru_cache(maxsize=4096)
+def _of(origin: bytes, *, reached: bool = False) -> Standing:
+    """One object for all records of an origin."""
+    return Standing(origin, reached)
