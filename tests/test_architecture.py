@@ -45,7 +45,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("file_walk", "tree_walk", "unit_walk", "resolve"),
         ("local",),
     ),
-    "dhtstore.store": (("disk", "sqlite_file"), ("blocks", "ledger", "files", "home")),
+    "dhtstore.store": (("disk", "ours"), ("sqlite_file",), ("blocks", "ledger", "files", "home")),
     "dhtstore.store.blocks": (
         ("contract",),
         ("index_database", "packs", "quota", "write_block"),

@@ -11,15 +11,25 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
+from dhtstore.errors import HomeUnusable
+from dhtstore.params import MIB
+from dhtstore.store.ours import check_if_there
 
-def open_to_write(path: Path, synchronous: str) -> sqlite3.Connection:
-    """A connection in WAL mode; ``synchronous`` is FULL or NORMAL.  Raises sqlite3.Error."""
+_LOG_MAX_BYTES: Final = 16 * MIB  # what stays of the log after a transaction that needed more
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode, synced with each commit.  Raises sqlite3.Error, and HomeUnusable
+    for files that others may have made or changed."""
+    _check_files(path)
     db = _connection(str(path))
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={synchronous}")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA journal_size_limit={_LOG_MAX_BYTES}")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not os.access(path, os.W_OK):  # SQLite opens it all the same
             raise sqlite3.OperationalError("the file or its file system is read-only")
@@ -31,7 +41,8 @@ def open_to_write(path: Path, synchronous: str) -> sqlite3.Connection:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that reads what was committed and makes no file grow, the only one there may
-    be.  Raises sqlite3.Error."""
+    be.  Raises sqlite3.Error, HomeUnusable as above."""
+    _check_files(path)
     log = Path(f"{path}-wal")
     if not log.exists() or not log.stat().st_size:
         return _reading(f"file:{quote(str(path))}?immutable=1")  # the file holds all there is
@@ -39,6 +50,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return _reading(f"file:{quote(str(path))}?mode=rw", "PRAGMA locking_mode=EXCLUSIVE")
     except sqlite3.Error:
         return _reading(f"file:{quote(str(path))}?mode=ro")
+
+
+def _check_files(path: Path) -> None:
+    """What SQLite would open as it is, through links too."""
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            check_if_there(Path(f"{path}{suffix}"))
+    except OSError as error:
+        raise HomeUnusable(f"cannot use {path}: {error.strerror}") from error
 
 
 def roll_back(db: sqlite3.Connection) -> None:

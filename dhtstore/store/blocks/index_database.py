@@ -70,11 +70,11 @@ class IndexDatabase:
 
     def _open_to_write(self) -> None:
         with ExitStack() as opened:
-            writer = opened.enter_context(closing(open_to_write(self._path, "FULL")))
+            writer = opened.enter_context(closing(open_to_write(self._path)))
             version = 0 if _is_new(writer) else _version(writer)
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             self.complete = version not in _INCOMPLETE_VERSIONS
-            self._reader = opened.enter_context(closing(open_to_write(self._path, "FULL")))
+            self._reader = opened.enter_context(closing(open_to_write(self._path)))
             self._writer = writer
             opened.pop_all()
 

@@ -22,6 +22,7 @@ from dhtstore.errors import InvalidCid
 from dhtstore.model.cid import Cid
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, MIB
 from dhtstore.store.disk import close_quietly, sync_directory, write_error, write_fully
+from dhtstore.store.ours import READ_FLAGS
 
 PACK_SIZE_BYTES: Final = 256 * MIB  # a pack is left when the next record would pass this
 OPEN_PACKS_MAX: Final = 64  # read descriptors kept
@@ -195,7 +196,7 @@ class PackReaders:
             reader = self._open.get(number)
             if reader is None:
                 path = self._directory / pack_name(number)
-                reader = _OpenPack(os.open(path, os.O_RDONLY | os.O_CLOEXEC), self._lock)
+                reader = _OpenPack(os.open(path, READ_FLAGS), self._lock)
                 self._open[number] = reader
                 if len(self._open) > OPEN_PACKS_MAX:
                     self._open.popitem(last=False)[1].drop()
@@ -220,7 +221,7 @@ class _OpenPack:
         """Called with the lock held."""
         self._dropped = True
         if self.users == 0:
-            os.close(self.fd)
+            close_quietly(self.fd)
 
     def __enter__(self) -> _OpenPack:
         return self
@@ -234,4 +235,4 @@ class _OpenPack:
         with self._lock:
             self.users -= 1
             if self._dropped and self.users == 0:
-                os.close(self.fd)
+                close_quietly(self.fd)

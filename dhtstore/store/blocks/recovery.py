@@ -12,6 +12,7 @@ from dhtstore.store.blocks.index_database import DAMAGED, IndexUnusable
 from dhtstore.store.blocks.packs import cut_file, pack_name, scan
 from dhtstore.store.blocks.staged_table import Row
 from dhtstore.store.disk import sync_directory
+from dhtstore.store.ours import check_file
 
 _INDEX: Final = "index.sqlite"
 _UNSEEN: Final = PackState(0, 0)
@@ -81,9 +82,16 @@ def _open_or_rebuild(directory: Path) -> Index:
 
 
 def _pack_lengths(directory: Path) -> dict[int, int]:
+    """Raises HomeUnusable for what is called like a pack and may be somebody else's."""
+    lengths = {}
     with os.scandir(directory) as entries:
-        packs = [(entry.name.removesuffix(".pack"), entry) for entry in entries]
-        return {int(stem): entry.stat().st_size for stem, entry in packs if stem.isdigit()}
+        for entry in entries:
+            stem = entry.name.removesuffix(".pack")
+            if stem.isdigit() and stem != entry.name:
+                status = entry.stat(follow_symlinks=False)
+                check_file(Path(entry.path), status)
+                lengths[int(stem)] = status.st_size
+    return lengths
 
 
 def _adopt_tail(index: Index, path: Path, number: int, known: int) -> int:

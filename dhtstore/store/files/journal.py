@@ -13,7 +13,7 @@ from typing import Final
 
 from dhtstore.errors import TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import write_error
+from dhtstore.store.disk import close_quietly, write_error, write_fully
 from dhtstore.store.files.names import on_disk
 
 _FAMILY: Final = b"dhtstore partial "  # all versions' journals start so
@@ -42,32 +42,41 @@ class Journal:
         self._dir_fd = dir_fd
         self._name = name
         self._header = _MAGIC + len(root.raw).to_bytes(2, "big") + root.raw
+        self._fd, self._removing = -1, False
         try:
-            self._fd, made = _open(dir_fd, name)
-            status = os.fstat(self._fd)
-            ours = made or _is_ours(dir_fd, status)
-        except OSError as error:
-            raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
-        if not ours:
+            raw = self._open()
+        except BaseException as error:
             self.close()
-            raise TargetUnusable(f"{name} exists already and is not ours alone")
+            if isinstance(error, OSError):
+                raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
+            raise
+        self.started = raw.startswith(_MAGIC)
+        self.resumed = raw.startswith(self._header)
+        self.entries = list(_parse(raw, len(self._header))) if self.resumed else []
+        self._end = len(self._header) + sum(_HEAD.size + len(entry) for entry in self.entries)
+
+    def _open(self) -> bytes:
+        """Open it, locked, and read it.  Raises OSError, TargetUnusable; then what was made here
+        goes when it is closed."""
+        self._fd, made = _open(self._dir_fd, self._name)
+        self._removing = made
+        status = os.fstat(self._fd)
+        if not made and not _is_ours(self._dir_fd, status):
+            raise TargetUnusable(f"{self._name} exists already and is not ours alone")
         self.owner = status.st_uid  # that of whatever we make there
         self.modes_kept = stat.S_IMODE(status.st_mode) == _MODE
         self._lock()
         raw = os.pread(self._fd, min(os.fstat(self._fd).st_size, _SIZE_MAX_BYTES), 0)
-        self.started = raw.startswith(_MAGIC)
-        if raw and not self.started:
-            self.close()
-            raise TargetUnusable(_not_ours(name, raw))
-        self.resumed = raw.startswith(self._header)
-        self.entries = list(_parse(raw, len(self._header))) if self.resumed else []
-        self._end = len(self._header) + sum(_HEAD.size + len(entry) for entry in self.entries)
+        if raw and not raw.startswith(_MAGIC):
+            raise TargetUnusable(_not_ours(self._name, raw))
+        self._removing = False
+        return raw
 
     def start(self) -> None:
         """Cut off what is not true of this root.  Raises NoRoom."""
         try:
             os.ftruncate(self._fd, self._end if self.resumed else 0)
-            os.pwrite(self._fd, self._header, 0)
+            write_fully(self._fd, 0, self._header)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
 
@@ -87,10 +96,21 @@ class Journal:
             self._end += written
 
     def remove(self) -> None:
-        os.unlink(on_disk(self._name), dir_fd=self._dir_fd)
+        """At the latest when it is closed; where that fails too, a later run goes on with it."""
+        try:
+            os.unlink(on_disk(self._name), dir_fd=self._dir_fd)
+            self._removing = False
+        except OSError:
+            self._removing = True
 
     def close(self) -> None:
-        os.close(self._fd)
+        """May be called twice."""
+        if self._removing:
+            self.remove()
+            self._removing = False
+        if self._fd >= 0:
+            close_quietly(self._fd)
+            self._fd = -1
 
     def _lock(self) -> None:
         try:
@@ -99,7 +119,7 @@ class Journal:
         except BlockingIOError:
             held = False
         if not held:
-            self.close()
+            self._removing = False  # it is that process's
             raise TargetUnusable(f"{self._name} is being written by another process")
 
 
@@ -126,7 +146,7 @@ def _owner_given(dir_fd: int) -> int:
     try:
         return os.fstat(fd).st_uid
     finally:
-        os.close(fd)
+        close_quietly(fd)
         os.unlink(name, dir_fd=dir_fd)
 
 

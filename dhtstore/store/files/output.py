@@ -12,7 +12,7 @@ from typing import Final
 from dhtstore.content.dag.walk import File, Leaf, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import write_error, write_fully
+from dhtstore.store.disk import close_quietly, write_error, write_fully
 from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
 from dhtstore.store.files.spans import Spans
 
@@ -107,7 +107,8 @@ class FileOutput:
             with contextlib.suppress(DhtstoreError):
                 self.checkpoint()
         else:
-            self._partial.remove()
+            with contextlib.suppress(OSError):  # an empty partial: a later run goes on with it
+                self._partial.remove()
         self._release()
 
     def _begin(self, file: File) -> None:
@@ -170,7 +171,7 @@ class FileOutput:
         """A cancelled caller may have left a thread that still writes."""
         with self._saving, self._lock:
             self._lock.wait_for(lambda: self._writing == 0)
-            os.close(self._fd)
+            close_quietly(self._fd)
             self._partial.journal.close()
             self._fd = -1
 

@@ -11,12 +11,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from dhtstore.errors import DhtstoreError, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
-from dhtstore.store.disk import write_error
+from dhtstore.store.disk import close_quietly, write_error
 from dhtstore.store.files.journal import Journal
 from dhtstore.store.files.names import listed, on_disk
 
@@ -81,15 +82,25 @@ class Partial:
                 raise TargetUnusable(f"{self.name} was replaced while it was written")
             if self._force:
                 _rename(self._dir_fd, self.name, self.target)
+                os.fsync(self._dir_fd)
             else:
                 _rename_new(self._dir_fd, self.name, self.target)
-            os.fsync(self._dir_fd)
+                self._sync_name()
         except FileExistsError as error:
             text = f"{self.target} came to be meanwhile; {self.name} is whole"
             raise TargetUnusable(text) from error
         except OSError as error:
             raise write_error(error, self.target, TargetUnusable) from error
         self.journal.remove()
+
+    def _sync_name(self) -> None:
+        """Make the new name durable, or take it back.  Raises OSError."""
+        try:
+            os.fsync(self._dir_fd)
+        except OSError:
+            with suppress(OSError):
+                _rename_new(self._dir_fd, self.target, self.name)
+            raise
 
     def remove(self) -> None:
         """Leave nothing.  Raises OSError for a directory that is not empty."""
@@ -127,10 +138,13 @@ class Partial:
             if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR):
                 return None
             raise
-        if self._is_made_here(os.fstat(fd), is_kind):
-            return fd
-        os.close(fd)
-        return None
+        made_here = False
+        try:
+            made_here = self._is_made_here(os.fstat(fd), is_kind)
+        finally:
+            if not made_here:
+                close_quietly(fd)
+        return fd if made_here else None
 
     def _is_made_here(self, status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:
         """Whether it is as we would make it, and nobody has another name for it."""
@@ -181,9 +195,9 @@ def begun_before(dir_fd: int, target: str) -> bool:
 
 def check_target(dir_fd: int, name: str, *, force: bool = False) -> None:
     """Raises TargetUnusable unless ``name`` may come to be in this directory."""
-    if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd):
-        raise TargetUnusable(f"cannot write {name}: its directory is not writable")
     try:
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd):
+            raise TargetUnusable(f"cannot write {name}: its directory is not writable")
         existing = os.stat(on_disk(name), dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return
@@ -213,7 +227,7 @@ def _remove(dir_fd: int, name: bytes) -> None:
             for each in listed(below):
                 _remove(below, each)
         finally:
-            os.close(below)
+            close_quietly(below)
         os.rmdir(name, dir_fd=dir_fd)
 
 

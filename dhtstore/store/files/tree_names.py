@@ -15,6 +15,7 @@ from typing import Final
 from unicodedata import normalize
 
 from dhtstore.errors import DhtstoreError, MalformedDag, TargetUnusable
+from dhtstore.store.disk import close_quietly
 from dhtstore.store.files.names import listed, on_disk, readable
 from dhtstore.store.files.partial import DIRECTORY_FLAGS
 
@@ -35,7 +36,8 @@ class TreeNames:
         """``fd`` is the directory of the tree, and stays the caller's; ``resumed`` if an earlier
         run may have left something in it."""
         self._fd = fd
-        self._owner = os.fstat(fd).st_uid
+        status = os.fstat(fd)
+        self._owner, self._mode = status.st_uid, status.st_mode
         self._directories: OrderedDict[Path, int] = OrderedDict()
         self._left: dict[
             Path, set[bytes]
@@ -48,7 +50,9 @@ class TreeNames:
         try:
             os.mkdir(name, dir_fd=parent)
         except FileExistsError:
-            if stat.S_ISDIR(self._leftover(path).st_mode):
+            left = self._leftover(path)
+            if stat.S_ISDIR(left.st_mode):
+                self._check_made_here(path, left)
                 self._look_into(path)
             else:
                 os.unlink(name, dir_fd=parent)
@@ -89,7 +93,7 @@ class TreeNames:
 
     def close(self) -> None:
         while self._directories:
-            os.close(self._directories.popitem()[1])
+            close_quietly(self._directories.popitem()[1])
 
     def _parent(self, path: Path) -> int:
         return self._directory(path[:-1])
@@ -120,6 +124,11 @@ class TreeNames:
         if not names:
             del self._left[above]
         return os.stat(name, dir_fd=self._parent(path), follow_symlinks=False)
+
+    def _check_made_here(self, path: Path, status: os.stat_result) -> None:
+        """Raises TargetUnusable for a directory that somebody else could change at any time."""
+        if status.st_uid != self._owner or status.st_mode & ~self._mode & 0o022:
+            raise TargetUnusable(f"{path_text(path)} in the partial is not ours: move it away")
 
     def _is_plain(self, status: os.stat_result) -> bool:
         alone = status.st_nlink == 1 and status.st_uid == self._owner
@@ -152,7 +161,7 @@ def keep_open(kept: OrderedDict[Path, int], path: Path, fd: int) -> None:
     """Keep a descriptor, and close the one that was kept longest if they are too many."""
     kept[path] = fd
     if len(kept) > OPEN_MAX:
-        os.close(kept.popitem(last=False)[1])
+        close_quietly(kept.popitem(last=False)[1])
 
 
 def checked(path: Path) -> bytes:

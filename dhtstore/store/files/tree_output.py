@@ -15,7 +15,7 @@ from typing import Final
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import write_error, write_fully
+from dhtstore.store.disk import close_quietly, write_error, write_fully
 from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
 from dhtstore.store.files.spans import Spans
 from dhtstore.store.files.tree_names import Path, TreeNames, keep_open, path_text
@@ -42,7 +42,12 @@ class TreeOutput:
         self._unsaved_bytes = 0
         self._open: OrderedDict[Path, int] = OrderedDict()
         self._fd = self._partial.open_directory()
-        self._names = TreeNames(self._fd, resumed=self._partial.journal.resumed)
+        try:
+            self._names = TreeNames(self._fd, resumed=self._partial.journal.resumed)
+        except OSError as error:
+            close_quietly(self._fd)
+            self._partial.journal.close()
+            raise write_error(error, self._partial.name, TargetUnusable) from error
         self._claimed = dict(_claims(self._partial.journal.entries))
 
     def claims(self, leaf: Leaf) -> bool:
@@ -108,7 +113,7 @@ class TreeOutput:
         try:
             return os.pread(fd, leaf.size_bytes, leaf.offset)
         finally:
-            os.close(fd)
+            close_quietly(fd)
 
     def _accept(self, output: Output) -> None:
         if isinstance(output, Piece):
@@ -122,12 +127,12 @@ class TreeOutput:
 
     def _begin(self, file: File) -> None:
         fd, kept = self._names.make_file(file.path, keep=file.path in self._claimed)
+        keep_open(self._open, file.path, fd)
         if not kept:
             self._claimed.pop(file.path, None)
             self._recalled.pop(file.path, None)
         elif os.fstat(fd).st_size > file.size_bytes:
             os.ftruncate(fd, file.size_bytes)
-        keep_open(self._open, file.path, fd)
         self._files[file.path] = (file, Spans())
         if file.size_bytes >= _ALLOCATE_MIN_BYTES:
             allocate(fd, file.size_bytes)
@@ -151,7 +156,7 @@ class TreeOutput:
         fd = self._descriptor(path)
         if file.mode is not None:
             os.fchmod(fd, file.mode & 0o777)
-        os.close(self._open.pop(path))
+        close_quietly(self._open.pop(path))
         del self._files[path]
         self._recalled.pop(path, None)
         if self._claimed.get(path) != file.size_bytes:
@@ -175,11 +180,11 @@ class TreeOutput:
 
     def _close_files(self) -> None:
         while self._open:
-            os.close(self._open.popitem()[1])
+            close_quietly(self._open.popitem()[1])
 
     def _release(self) -> None:
         self._names.close()
-        os.close(self._fd)
+        close_quietly(self._fd)
         self._partial.journal.close()
         self._fd = -1
 

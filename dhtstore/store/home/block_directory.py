@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.errors import HomeUnusable
-from dhtstore.store.disk import sync_directory
+from dhtstore.store.disk import close_quietly, sync_directory
 from dhtstore.store.home.home import Home
+from dhtstore.store.ours import check_directory
 
 MARK: Final = "dhtstore-blocks"
 
@@ -19,15 +20,19 @@ def mark_blocks(home: Home) -> None:
 
     Raises HomeUnusable if this home was used before and its blocks are not there.
     """
-    mark = home.blocks / MARK
+    try:
+        _mark(home, home.blocks / MARK)
+        check_directory(home.blocks)
+    except OSError as error:
+        raise HomeUnusable(f"cannot use {home.blocks}: {error.strerror}") from error
+
+
+def _mark(home: Home, mark: Path) -> None:
     if mark.exists():
         return
     if not home.ledger.exists():
-        try:
-            home.blocks.mkdir(mode=0o700, exist_ok=True)
-            _make(mark)
-        except OSError as error:
-            raise HomeUnusable(f"cannot use {home.blocks}: {error.strerror}") from error
+        home.blocks.mkdir(mode=0o700, exist_ok=True)
+        _make(mark)
     elif _has_blocks(home.blocks):
         with contextlib.suppress(OSError):  # reads are served from a full disk too
             _make(mark)
@@ -47,5 +52,6 @@ def _has_blocks(directory: Path) -> bool:
 
 
 def _make(mark: Path) -> None:
-    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    close_quietly(os.open(mark, flags, 0o600))
     sync_directory(mark.parent)

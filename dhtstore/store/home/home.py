@@ -7,14 +7,17 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
-from dhtstore.store.disk import sync_directory, write_error
+from dhtstore.store.disk import close_quietly, sync_directory, write_error, write_fully
+from dhtstore.store.ours import READ_FLAGS, check_directory, check_file, read_ours
 
 LAYOUT_VERSION: Final = 2
 _READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
@@ -40,11 +43,14 @@ class Home:
         self.ledger = self.path / "ledger.sqlite"
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            readable = os.access(self.path, os.R_OK | os.X_OK)
+            writable = os.access(self.path, os.W_OK) or self._reads_only
+            check_directory(self.path)
         except (OSError, ValueError) as error:
             raise _unusable(self.path, error) from error
-        if not os.access(self.path, os.R_OK | os.X_OK):
+        if not readable:
             raise HomeUnusable(f"cannot read {self.path}")
-        if not os.access(self.path, os.W_OK) and not self._reads_only:
+        if not writable:
             raise HomeUnusable(f"cannot write to {self.path}")
         self._check_version()
 
@@ -68,10 +74,10 @@ class Home:
         length.
         """
         path = self.path / f"{name}.key"
-        if not path.exists():
+        if _read_text(path) == "":
             if len(entropy) != KEY_SEED_BYTES:
                 raise LocalProtocolError(f"a key is made of {KEY_SEED_BYTES} bytes")
-            _write_new(path, f"{_KEY_HEADER}\n{entropy.hex()}\n")
+            _write_new(path, key_text(entropy))
         return _read_key(path)
 
     def read_config(self) -> str:
@@ -154,36 +160,53 @@ class HomeLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = (
-                os.pread(self._fd, _PID_BYTES, 0).decode("ascii", "replace").strip() or "unknown"
-            )
-            os.close(self._fd)
-            raise HomeInUse(f"{path.parent} is in use by process {holder}") from error
+            try:
+                holder = os.pread(self._fd, _PID_BYTES, 0).decode("ascii", "replace").strip()
+            except OSError:
+                holder = ""
+            self.close()
+            text = f"{path.parent} is in use by process {holder or 'unknown'}"
+            raise HomeInUse(text) from error
         with contextlib.suppress(OSError):  # who holds it is a hint: a full disk takes none
             os.pwrite(self._fd, f"{os.getpid()}\n".encode().ljust(_PID_BYTES), 0)
 
     def close(self) -> None:
         """May be called twice."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_quietly(self._fd)
             self._fd = -1
 
 
 def _open_lock(path: Path) -> int:
-    """A lock needs no writing, only the file."""
+    """A lock needs no writing, only the file.  Raises HomeUnusable."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = _open_or_make(path)
     except OSError as error:
-        if error.errno == errno.EROFS and path.exists():
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         raise _unusable(path, error) from error
+    try:
+        check_file(path, os.fstat(fd))
+    except (OSError, HomeUnusable) as error:
+        close_quietly(fd)
+        raise _unusable(path, error) if isinstance(error, OSError) else error from None
+    return fd
+
+
+def _open_or_make(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, READ_FLAGS)
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace ``path``: after a crash it holds the old text or the new.  Raises HomeUnusable,
     NoRoom."""
     try:
-        os.replace(_write_temporary(path, text), path)
+        with temporary_text(path, text) as temporary:
+            os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
         raise write_error(error, str(path)) from error
@@ -192,42 +215,57 @@ def write_atomically(path: Path, text: str) -> None:
 def _write_new(path: Path, text: str) -> None:
     """Like write_atomically, but a file that came to be meanwhile stays as it is."""
     try:
-        temporary = _write_temporary(path, text)
-        with contextlib.suppress(FileExistsError):  # another process made its key first
-            os.link(temporary, path)
-        temporary.unlink()
+        with temporary_text(path, text) as temporary, contextlib.suppress(FileExistsError):
+            os.link(temporary, path)  # unless another process made its key first
         sync_directory(path.parent)
     except OSError as error:
         raise write_error(error, str(path)) from error
 
 
-def _write_temporary(path: Path, text: str) -> Path:
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+@contextlib.contextmanager
+def temporary_text(path: Path, text: str) -> Iterator[Path]:
+    """The text in a file of another name, which is gone at the end; it may hold a secret."""
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600, new
     temporary = Path(name)
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            write_fully(fd, 0, text.encode())
+            os.fsync(fd)
+        finally:
+            close_quietly(fd)
+        yield temporary
+    finally:
+        _unlink_surely(temporary)
+
+
+def _unlink_surely(path: Path) -> None:
+    """Once more if it fails; what stays then is removed by nobody."""
+    try:
+        path.unlink(missing_ok=True)
     except OSError:
-        temporary.unlink()
-        raise
-    return temporary
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _read_text(path: Path) -> str:
+    """Raises HomeUnusable, also for a file that others may have made or changed."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
+        return (read_ours(path) or b"").decode()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(path, error) from error
 
 
+def key_text(seed: bytes) -> str:
+    """What a key file holds."""
+    return f"{_KEY_HEADER}\n{seed.hex()}\n"
+
+
 def _read_key(path: Path) -> bytes:
-    if not path.is_file():
-        raise HomeUnusable(f"{path} is not a file")
-    if path.stat().st_mode & 0o077:
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if status.st_mode & 0o077:
         raise HomeUnusable(f"{path} can be read by others: chmod 600 it, if it is still secret")
     header, _, body = _read_text(path).partition("\n")
     try:
@@ -242,17 +280,26 @@ def _read_key(path: Path) -> bytes:
 def _runtime_directory() -> Path:
     """A short directory that is this user's alone."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and len(os.fsencode(runtime)) <= _RUNTIME_MAX_BYTES and Path(runtime).is_dir():
+    if runtime and len(os.fsencode(runtime)) <= _RUNTIME_MAX_BYTES and _is_private(Path(runtime)):
         return Path(runtime)
     path = SHARED_TEMPORARY / f"dhtstore-{os.getuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
-        status = path.lstat()
     except OSError as error:
         raise _unusable(path, error) from error
-    if status.st_uid != os.getuid() or status.st_mode & 0o077 or not path.is_dir():
+    if not _is_private(path):
         raise HomeUnusable(f"{path} belongs to someone else: set XDG_RUNTIME_DIR")
     return path
+
+
+def _is_private(path: Path) -> bool:
+    """Whether it is a directory of ours that nobody else may enter; a link is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    mine = status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return mine and stat.S_ISDIR(status.st_mode)
 
 
 def _unusable(path: Path, error: Exception) -> HomeUnusable:

@@ -6,7 +6,8 @@ import hashlib
 from typing import Final
 
 from dhtstore.errors import UsageError
-from dhtstore.store.home.home import KEY_SEED_BYTES, Home
+from dhtstore.store.disk import sync_directory, write_error
+from dhtstore.store.home.home import KEY_SEED_BYTES, Home, key_text, temporary_text
 
 _CHECK_BYTES: Final = 4
 
@@ -16,11 +17,16 @@ def has_owner_key(home: Home) -> bool:
 
 
 def save_owner_key(home: Home, seed: bytes) -> None:
-    """Make it the owner's key of this home, in place of another; all or nothing."""
-    incoming = home.path / "owner-import.key"
-    incoming.unlink(missing_ok=True)
-    home.key_seed("owner-import", seed)
-    incoming.replace(home.path / "owner.key")
+    """Make it the owner's key of this home, in place of another; all or nothing.
+
+    Raises NoRoom, HomeUnusable."""
+    path = home.path / "owner.key"
+    try:
+        with temporary_text(path, key_text(seed)) as incoming:
+            incoming.replace(path)
+        sync_directory(home.path)
+    except OSError as error:
+        raise write_error(error, str(path)) from error
 
 
 def export_key(seed: bytes) -> str:

@@ -91,7 +91,7 @@ class SqliteKeyValue:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    db = open_to_write(path, "FULL")
+    db = open_to_write(path)
     try:
         db.execute(_SCHEMA)
     except sqlite3.Error:

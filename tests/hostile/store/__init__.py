@@ -1,0 +1,1 @@
+"""Disks that fail, and what others left on them."""

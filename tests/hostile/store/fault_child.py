@@ -1,0 +1,261 @@
+"""Runs each job of the store once for each of its system calls, which then fails; started with
+``system_calls.c`` in LD_PRELOAD.
+
+After each failure the same process goes on: it stores and reads, its books agree with the files,
+and no descriptor is left.  Prints what is wrong, one a line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.cid import Cid
+from dhtstore.params import KIB
+from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.blocks.writing import staged_rows
+
+ERRORS: Final = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EDQUOT, errno.EROFS)
+PACK_BYTES: Final = 100 * KIB
+KEPT: Final = 5
+LIBC: Final = ctypes.CDLL(None)
+
+TRIED = [0]  # failures
+
+Block = tuple[Cid, bytes]
+
+
+class Trial:
+    """A store with some blocks in several packs, and what must be in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.rng = random.Random(1)
+        self.must: dict[Cid, bytes] = {}
+        self.store = self.opened()
+        self.keep([self.block(size) for size in (100, 5000, 70_000, 70_000, 300)])
+
+    def opened(self) -> DiskBlockStore:
+        return DiskBlockStore(self.directory, None, pack_size_bytes=PACK_BYTES)
+
+    def block(self, size: int) -> Block:
+        data = self.rng.randbytes(size)
+        return Cid.of(data), data
+
+    def keep(self, blocks: list[Block], *, whole: bool = False) -> None:
+        with self.store.batch(whole=whole) as batch:
+            for cid, data in blocks:
+                batch.put(cid, data)
+            batch.commit()
+        self.must.update(blocks)
+
+    def sizes(self) -> list[Block]:
+        return [self.block(size) for size in (200, 70_000, 3000, 70_000, 10, 20)]
+
+    def problems(self) -> list[str]:
+        """Of the store as it is now; it must also take a block more."""
+        store = self.store
+        self.keep([self.block(70_000), self.block(50)])
+        found = [f"{cid} is not there" for cid in self.must if not store.has(cid)]
+        cids = list(store.cids())
+        for cid in cids:
+            store.get(cid)
+        sizes = [path.stat().st_size for path in self.directory.glob("*.pack")]
+        used = sum(sizes) + ROW_BYTES * len(cids)
+        if store.used_bytes != used:
+            found.append(f"{store.used_bytes} bytes used, {used} on disk")
+        if store.count() != len(cids):
+            found.append(f"{store.count()} counted, {len(cids)} listed")
+        for pack, state in store._index.packs().items():
+            live = len(list(store._index.blocks(pack)))
+            if state.live != live:
+                found.append(f"pack {pack}: {state.live} live, {live} rows")
+        self.trim()
+        return found
+
+    def trim(self) -> None:
+        """Back to a few blocks, so that each attempt is as short as the first."""
+        kept = dict(list(self.must.items())[:KEPT])
+        self.store.delete([cid for cid in self.store.cids() if cid not in kept])
+        self.must = kept
+
+
+# --- the jobs --------------------------------------------------------------------------------
+
+
+def put(trial: Trial) -> None:
+    trial.keep(trial.sizes())
+
+
+def put_twice(trial: Trial) -> None:
+    blocks = trial.sizes()
+    with trial.store.batch() as batch:
+        for cid, data in blocks:
+            batch.put(cid, data)
+            batch.commit()
+            trial.must[cid] = data
+
+
+def discard(trial: Trial) -> None:
+    with trial.store.batch() as batch:
+        for cid, data in trial.sizes():
+            batch.put(cid, data)
+
+
+def put_whole(trial: Trial) -> None:
+    trial.keep(trial.sizes(), whole=True)
+
+
+def discard_whole(trial: Trial) -> None:
+    with trial.store.batch(whole=True) as batch:
+        for cid, data in [*trial.sizes(), *list(trial.must.items())[:5]]:
+            batch.put(cid, data)
+
+
+def delete(trial: Trial) -> None:
+    cids = list(trial.must)[1:]
+    for cid in cids:
+        del trial.must[cid]
+    trial.store.delete(cids)
+
+
+def put_reserved(trial: Trial) -> None:
+    room = trial.store.reserve(200_000)
+    try:
+        with trial.store.batch(room, whole=True) as batch:
+            blocks = trial.sizes()
+            for cid, data in blocks:
+                batch.put(cid, data)
+            batch.commit()
+            trial.must.update(blocks)
+    finally:
+        room.release()
+
+
+def read(trial: Trial) -> None:
+    for cid in trial.must:
+        trial.store.read(cid)
+        trial.store.size(cid)
+
+
+def crash(directory: Path) -> None:
+    """What one leaves: a tail that is not indexed, and a pack that no index knows."""
+    with min(directory.glob("*.pack")).open("ab") as file:
+        file.write(bytes(500))
+    (directory / "00009999.pack").write_bytes(bytes(500))
+
+
+JOBS: Final[dict[str, Callable[[Trial], None]]] = {
+    "put": put,
+    "put twice": put_twice,
+    "discard": discard,
+    "put whole": put_whole,
+    "discard whole": discard_whole,
+    "delete": delete,
+    "put reserved": put_reserved,
+    "read": read,
+}
+
+
+def run(job: Callable[[Trial], None], directory: Path) -> None:
+    """Each call of the job, with each error, on one store that goes on all the time."""
+    before = descriptors()
+    trial = Trial(directory)
+    for code in ERRORS:
+        at = 0
+        while True:
+            at += 1
+            calls = attempt(partial(job, trial), at, code)
+            report(trial.problems(), at, code)
+            if calls < at:
+                break
+    trial.store.close()
+    trial.store = trial.opened()
+    report(trial.problems(), 0, 0)
+    trial.store.close()
+    if descriptors() != before:
+        print("descriptors are left:", sorted(descriptors() - before))
+
+
+def run_reopen(directory: Path) -> None:
+    """Opening fails or does not; the next time all is well."""
+    for code in ERRORS:
+        at, calls = 0, 0
+        trial = Trial(directory / str(code))
+        while calls >= at:
+            at += 1
+            trial.store.close()
+            crash(trial.directory)
+            before = descriptors()
+            calls = attempt(partial(open_and_close, trial), at, code)
+            if descriptors() != before:
+                print(place(at, code), "descriptors are left:", sorted(descriptors() - before))
+            trial.store = trial.opened()
+            report(trial.problems(), at, code)
+        trial.store.close()
+
+
+def open_and_close(trial: Trial) -> None:
+    trial.opened().close()
+
+
+def attempt(job: Callable[[], None], at: int, code: int) -> int:
+    """How many calls it made.  Only errors of ours may come out."""
+    LIBC.fault_arm(at, code)
+    try:
+        job()
+    except DhtstoreError:
+        pass
+    except BaseException as error:
+        LIBC.fault_disarm()
+        print(place(at, code), f"raised {error!r}")
+        raise
+    calls: int = LIBC.fault_disarm()
+    TRIED[0] += calls >= at
+    return calls
+
+
+def report(problems: list[str], at: int, code: int) -> None:
+    for problem in problems:
+        print(place(at, code), problem)
+
+
+def place(at: int, code: int) -> str:
+    LIBC.fault_where.restype = ctypes.c_char_p
+    where = LIBC.fault_where()
+    return f"{errno.errorcode.get(code, 'none')} at call {at} ({where.decode() if where else ''}):"
+
+
+def descriptors() -> set[str]:
+    return {f"{fd} {target(fd)}" for fd in os.listdir("/proc/self/fd") if target(fd)}
+
+
+def target(fd: str) -> str:
+    try:
+        name = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return ""
+    return "" if name.startswith("/proc") else name
+
+
+if __name__ == "__main__":
+    vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
+    where = Path(sys.argv[2])
+    try:
+        if sys.argv[1] == "reopen":
+            run_reopen(where)
+        else:
+            run(JOBS[sys.argv[1]], where)
+        print("tried", TRIED[0])
+    finally:
+        shutil.rmtree(where, ignore_errors=True)

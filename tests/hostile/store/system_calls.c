@@ -1,0 +1,95 @@
+/* System calls that fail on demand, for whoever is started with this in LD_PRELOAD: the n-th call
+   after `fault_arm(n, error)` does nothing but fail.  Python and SQLite both come by here. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int fault_at, fault_error, fault_seen, armed;
+static const char *fault_name;
+
+void fault_arm(int at, int error) { fault_at = at; fault_error = error; fault_seen = 0; armed = 1; }
+int fault_disarm(void) { armed = 0; return fault_seen; }
+const char *fault_where(void) { return fault_name; }
+
+static int fails(const char *name) {
+    if (!armed || __sync_add_and_fetch(&fault_seen, 1) != fault_at) return 0;
+    fault_name = name;
+    errno = fault_error;
+    return 1;
+}
+
+#define REAL(name) __typeof__(name) *real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+#define FAILING(type, name, parameters, arguments, failed) \
+    type name parameters { REAL(name); if (fails(#name)) return failed; return real arguments; }
+#define OPENING(name, parameters, call) \
+    int name parameters { \
+        REAL(name); va_list list; va_start(list, flags); \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0; va_end(list); \
+        return fails(#name) ? -1 : real call; }
+
+OPENING(open, (const char *path, int flags, ...), (path, flags, mode))
+OPENING(open64, (const char *path, int flags, ...), (path, flags, mode))
+OPENING(openat, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+OPENING(openat64, (int at, const char *path, int flags, ...), (at, path, flags, mode))
+FAILING(int, fsync, (int fd), (fd), -1)
+FAILING(int, fdatasync, (int fd), (fd), -1)
+FAILING(int, ftruncate, (int fd, off_t end), (fd, end), -1)
+FAILING(int, ftruncate64, (int fd, off64_t end), (fd, end), -1)
+FAILING(ssize_t, read, (int fd, void *to, size_t n), (fd, to, n), -1)
+FAILING(ssize_t, write, (int fd, const void *from, size_t n), (fd, from, n), -1)
+FAILING(ssize_t, pread, (int fd, void *to, size_t n, off_t at), (fd, to, n, at), -1)
+FAILING(ssize_t, pread64, (int fd, void *to, size_t n, off64_t at), (fd, to, n, at), -1)
+FAILING(ssize_t, pwrite, (int fd, const void *from, size_t n, off_t at), (fd, from, n, at), -1)
+FAILING(ssize_t, pwrite64, (int fd, const void *from, size_t n, off64_t at), (fd, from, n, at), -1)
+FAILING(ssize_t, pwritev, (int fd, const struct iovec *v, int n, off_t at), (fd, v, n, at), -1)
+FAILING(ssize_t, pwritev64, (int fd, const struct iovec *v, int n, off64_t at), (fd, v, n, at), -1)
+FAILING(ssize_t, pwritev2, (int fd, const struct iovec *v, int n, off_t at, int f), (fd, v, n, at, f), -1)
+FAILING(ssize_t, pwritev64v2, (int fd, const struct iovec *v, int n, off64_t at, int f), (fd, v, n, at, f), -1)
+FAILING(int, posix_fallocate, (int fd, off_t at, off_t n), (fd, at, n), errno)
+FAILING(int, posix_fallocate64, (int fd, off64_t at, off64_t n), (fd, at, n), errno)
+FAILING(int, unlink, (const char *path), (path), -1)
+FAILING(int, unlinkat, (int at, const char *path, int flags), (at, path, flags), -1)
+FAILING(int, mkdir, (const char *path, mode_t mode), (path, mode), -1)
+FAILING(int, rename, (const char *from, const char *to), (from, to), -1)
+FAILING(int, link, (const char *from, const char *to), (from, to), -1)
+FAILING(int, access, (const char *path, int mode), (path, mode), -1)
+FAILING(int, stat, (const char *path, struct stat *to), (path, to), -1)
+FAILING(int, stat64, (const char *path, struct stat64 *to), (path, to), -1)
+FAILING(int, lstat, (const char *path, struct stat *to), (path, to), -1)
+FAILING(int, lstat64, (const char *path, struct stat64 *to), (path, to), -1)
+FAILING(int, fstat, (int fd, struct stat *to), (fd, to), -1)
+FAILING(int, fstat64, (int fd, struct stat64 *to), (fd, to), -1)
+FAILING(int, fstatat, (int at, const char *p, struct stat *to, int f), (at, p, to, f), -1)
+FAILING(int, fstatat64, (int at, const char *p, struct stat64 *to, int f), (at, p, to, f), -1)
+FAILING(int, statvfs, (const char *path, struct statvfs *to), (path, to), -1)
+FAILING(int, statvfs64, (const char *path, struct statvfs64 *to), (path, to), -1)
+FAILING(DIR *, opendir, (const char *path), (path), NULL)
+FAILING(struct dirent *, readdir, (DIR *of), (of), NULL)
+FAILING(struct dirent64 *, readdir64, (DIR *of), (of), NULL)
+
+int close(int fd) { /* as Linux does: the descriptor is gone whatever is said */
+    REAL(close);
+    if (!fails("close")) return real(fd);
+    real(fd);
+    errno = fault_error;
+    return -1;
+}
+
+void *mmap(void *at, size_t n, int access, int flags, int fd, off_t offset) {
+    REAL(mmap);
+    return fd >= 0 && fails("mmap") ? MAP_FAILED : real(at, n, access, flags, fd, offset);
+}
+
+void *mmap64(void *at, size_t n, int access, int flags, int fd, off64_t offset) {
+    REAL(mmap64);
+    return fd >= 0 && fails("mmap64") ? MAP_FAILED : real(at, n, access, flags, fd, offset);
+}
