@@ -9,9 +9,12 @@ from typing import Final
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
+from dhtstore.content.dag.local import local_units
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import KIB, MIB
+from dhtstore.store.blocks.memory import MemoryBlockStore
 
 LEAF_BYTES: Final = MIB
 LEAVES: Final = 8
@@ -32,8 +35,9 @@ class MadeUp:
     blocks: dict[bytes, bytes]
 
     @property
-    def block_bytes(self) -> int:
-        return sum(map(len, self.blocks.values()))
+    def stored_bytes(self) -> int:
+        """What it would take on a disk."""
+        return sum(stored_bytes(Cid.decode(raw), len(data)) for raw, data in self.blocks.items())
 
 
 def plain(rng: random.Random, leaves: int = LEAVES) -> MadeUp:
@@ -62,14 +66,14 @@ def interior(rng: random.Random) -> MadeUp:
         links.append(DagLink(cid, f"{number:04}", len(data)))
     root = dagpb.encode(links, unixfs.encode(UnixfsMessage(Kind.DIRECTORY)))
     blocks[Cid.of(root, DAG_PB).raw] = root
-    return MadeUp(Unit.of((Cid.of(root, DAG_PB),), 0), blocks)
+    return _made(Cid.of(root, DAG_PB), blocks)
 
 
 def wide_directory(rng: random.Random) -> MadeUp:
     """One block of a megabyte, with links as short as can be."""
     empty = dagpb.encode((), unixfs.encode(UnixfsMessage(Kind.FILE, b"", 0)))
     cid, data = _directory(rng, Cid.of(empty, DAG_PB), SHORT_LINKS, 0)
-    return MadeUp(Unit.of((cid,), 0), {cid.raw: data, Cid.of(empty, DAG_PB).raw: empty})
+    return _made(cid, {cid.raw: data, Cid.of(empty, DAG_PB).raw: empty})
 
 
 def unknown_fields(rng: random.Random) -> MadeUp:
@@ -85,6 +89,16 @@ def many_roots(rng: random.Random) -> MadeUp:
     """A run of ten thousand roots, none of which is anywhere."""
     roots = tuple(Cid.of(rng.randbytes(8)) for _ in range(MANY_ROOTS))
     return MadeUp(Unit.of(roots, MANY_ROOTS), {})
+
+
+def _made(root: Cid, blocks: dict[bytes, bytes]) -> MadeUp:
+    """Cut as everybody cuts it."""
+    store = MemoryBlockStore()
+    with store.batch() as batch:
+        for raw, data in blocks.items():
+            batch.put(Cid.decode(raw), data)
+        batch.commit()
+    return MadeUp(local_units(store, root)[0], blocks)
 
 
 def _leaf(rng: random.Random) -> tuple[Cid, bytes]:

@@ -15,7 +15,7 @@ from benchmarks.hostile.kit.stranger import Stranger, held
 from benchmarks.hostile.kit.uploading import Serve, Uploading, honestly
 from dhtstore.errors import PeerRefused
 from dhtstore.net.ports import Stream
-from dhtstore.params import GIB, KIB, OFFERS_PER_PEER_MAX
+from dhtstore.params import KIB, MIB, OFFERS_PER_PEER_MAX, STORED_BLOCK_BYTES
 from dhtstore.wire.frames import Blocks, GetBlocks, encode
 
 UPLOADERS: Final = 8
@@ -23,23 +23,24 @@ HOGS: Final = 64
 ORIGINS: Final = 8
 TRICKLE_EVERY_S: Final = 0.5
 REST_S: Final = 0.3  # between two units of a stranger
+SAID_BYTES: Final = 256 * MIB  # of which none ever comes
 
 Make = Callable[[random.Random], MadeUp]
-Say = Callable[[MadeUp], int]
+Say = Callable[[MadeUp], tuple[int, int]]  # bytes on disk and blocks, as offered
 
 
 async def hogging(field: Field) -> None:
-    """Reservations of a gigabyte each, of which none is ever used."""
+    """Large reservations, of which none is ever used."""
 
     async def work(stranger: Stranger) -> None:
         stream, peer = await stranger.session()
         with held(stream):
             for _ in range(OFFERS_PER_PEER_MAX):
-                made = dags.many_roots(field.rng) if field.rng.random() < 0.1 else _tiny(field.rng)
-                try:
-                    await Uploading(stranger, stream, peer, field.owner()).offer(made, GIB)
-                except PeerRefused:
-                    break
+                made = dags.plain(field.rng, 1)
+                upload = Uploading(stranger, stream, peer, field.owner())
+                upload.requests = field.rng.randrange(1 << 40)
+                with suppress(PeerRefused):
+                    await upload.offer(made, SAID_BYTES, SAID_BYTES // MIB)
             await stream.read_exactly(1)
 
     await crowd(field, HOGS, work, origins=ORIGINS)
@@ -52,7 +53,7 @@ async def trickling(field: Field) -> None:
 
 async def longer(field: Field) -> None:
     """Units that are a thousand times what was offered."""
-    await _uploads(field, dags.plain, lambda made: KIB, _served)
+    await _uploads(field, dags.plain, lambda made: (KIB, 1), _served)
 
 
 async def malformed_at_the_end(field: Field) -> None:
@@ -81,9 +82,7 @@ async def dear_blocks(field: Field) -> None:
     await _uploads(field, lambda rng: makers[rng.randrange(len(makers))](rng), _all_of_it, _served)
 
 
-async def _uploads(
-    field: Field, make: Make, said_bytes: Say, serving: Callable[[MadeUp], Serve]
-) -> None:
+async def _uploads(field: Field, make: Make, said: Say, serving: Callable[[MadeUp], Serve]) -> None:
     async def work(stranger: Stranger) -> None:
         stream, peer = await stranger.session()
         with held(stream):
@@ -92,19 +91,18 @@ async def _uploads(
                 upload = Uploading(stranger, stream, peer, field.owner())
                 upload.requests = field.rng.randrange(1 << 40)
                 with suppress(PeerRefused):
-                    number = await upload.offer(made, said_bytes(made), len(made.blocks))
+                    number = await upload.offer(made, *said(made))
                     await upload.replicate(number, made, serving(made))
                 await asyncio.sleep(REST_S)
 
     await crowd(field, UPLOADERS, work, origins=ORIGINS)
 
 
-def _tiny(rng: random.Random) -> MadeUp:
-    return dags.plain(rng, 1)
-
-
-def _all_of_it(made: MadeUp) -> int:
-    return made.block_bytes
+def _all_of_it(made: MadeUp) -> tuple[int, int]:
+    if made.blocks:
+        return made.stored_bytes, len(made.blocks)
+    roots = len(made.unit.roots)
+    return 2 * STORED_BLOCK_BYTES * roots, roots
 
 
 def _served(made: MadeUp) -> Serve:

@@ -37,7 +37,7 @@ class Uploading:
     owner: Crypto
     requests: int = 0
 
-    async def offer(self, made: MadeUp, said_bytes: int, said_blocks: int = 1) -> int:
+    async def offer(self, made: MadeUp, said_bytes: int, said_blocks: int) -> int:
         """The reservation for a unit that is said to take so much; raises PeerRefused."""
         answer = await self._ask(
             Offer(
