@@ -46,6 +46,13 @@ def plain(rng: random.Random, leaves: int = LEAVES) -> MadeUp:
     return _file(blocks, [*blocks], LEAF_BYTES)
 
 
+def tiny(rng: random.Random) -> MadeUp:
+    """A few bytes."""
+    data = rng.randbytes(8)
+    cid = Cid.of(data)
+    return MadeUp(Unit.of((cid,), len(data)), {cid.raw: data})
+
+
 def malformed_at_the_end(rng: random.Random) -> MadeUp:
     """A file whose last leaf is no node."""
     made = plain(rng)

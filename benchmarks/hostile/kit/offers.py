@@ -23,7 +23,7 @@ HOGS: Final = 64
 ORIGINS: Final = 8
 TRICKLE_EVERY_S: Final = 0.5
 REST_S: Final = 0.3  # between two units of a stranger
-SAID_BYTES: Final = 256 * MIB  # of which none ever comes
+SAID_BYTES: Final = 64 * MIB  # of which none ever comes
 
 Make = Callable[[random.Random], MadeUp]
 Say = Callable[[MadeUp], tuple[int, int]]  # bytes on disk and blocks, as offered
@@ -36,7 +36,7 @@ async def hogging(field: Field) -> None:
         stream, peer = await stranger.session()
         with held(stream):
             for _ in range(OFFERS_PER_PEER_MAX):
-                made = dags.plain(field.rng, 1)
+                made = dags.tiny(field.rng)
                 upload = Uploading(stranger, stream, peer, field.owner())
                 upload.requests = field.rng.randrange(1 << 40)
                 with suppress(PeerRefused):
@@ -79,7 +79,8 @@ async def filling(field: Field) -> None:
 async def dear_blocks(field: Field) -> None:
     """Blocks that take long to decode: of very many links, or fields that nobody knows."""
     makers = (dags.wide_directory, dags.unknown_fields, dags.many_roots)
-    await _uploads(field, lambda rng: makers[rng.randrange(len(makers))](rng), _all_of_it, _served)
+    made = [make(field.rng) for make in makers for _ in range(2)]
+    await _uploads(field, lambda rng: made[rng.randrange(len(made))], _all_of_it, _served)
 
 
 async def _uploads(field: Field, make: Make, said: Say, serving: Callable[[MadeUp], Serve]) -> None:

@@ -19,7 +19,7 @@ from dhtstore.params import MIB, REQUESTS_IN_FLIGHT_MAX, WANTS_PER_REQUEST_MAX
 from dhtstore.wire.frames import PREFIX, Blocks, Cancel, GetBlocks, Release, Wrong
 
 READERS: Final = 64
-ASKERS: Final = 8
+ASKERS: Final = 6
 ORIGINS: Final = 8
 READ_EVERY_S: Final = 1.0
 PAUSE_S: Final = 0.05

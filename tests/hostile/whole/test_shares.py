@@ -10,7 +10,7 @@ from tests.hostile.whole.arena import CONTENT, Arena, play, storage
 from tests.hostile.whole.census import claims_of_others, strangers_share
 
 CAPACITY_BYTES = 64 * MIB
-UNTIL_FULL_S = 2.0
+UNTIL_FULL_S = 1.0
 
 
 def test_strangers_with_keys_and_prefixes_without_end_leave_room() -> None:
@@ -35,7 +35,7 @@ def test_what_nobody_may_keep_is_gone_as_often_as_it_comes() -> None:
         await arena.put()
         before = arena.node.disk.store.used_bytes
         for attack in (offers.longer, offers.malformed_at_the_end, offers.abandoned):
-            await arena.suffer(attack, 0.7)
+            await arena.suffer(attack, 0.4)
         await asyncio.sleep(120)
         assert arena.node.disk.store.used_bytes == before
         await arena.put(CONTENT[:-1])
