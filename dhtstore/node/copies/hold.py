@@ -131,12 +131,12 @@ class Holder:
     async def _judge(
         self, promise: Promise, demand: Demand, claimed: tuple[bytes, bytes] | None = None
     ) -> Usage:
-        """Raises PeerRefused unless the rule of this node allows what is demanded.  ``claimed`` is
-        left out of what is counted, once it is known."""
+        """Raises PeerRefused unless the rule of this node allows what is demanded.  What is kept of
+        the unit already is left out of what is counted, and so is ``claimed``, once it is known."""
         assert self.rule is not None, "a client makes no promises"
         now_unix_s = self.identity.now_unix_s()
         newest, usage = await self.disk.blocking.run(
-            self._known, demand, promise.key, claimed, now_unix_s
+            self._known, promise, demand.policy, claimed, now_unix_s
         )
         usage = with_promised(usage, self.offers.promises, promise)
         _refuse(judge(self.rule, demand, usage, now_unix_s=now_unix_s, newest=newest))
@@ -144,15 +144,16 @@ class Holder:
 
     def _known(
         self,
-        demand: Demand,
-        key: DhtKey,
+        promise: Promise,
+        policy: Policy | None,
         claimed: tuple[bytes, bytes] | None,
         now_unix_s: float,
     ) -> tuple[Policy | None, Usage]:
         """The newest policy here of that owner and root, and what is kept here; in a worker."""
-        claims, policy = self.ledger.claims, demand.policy
-        usage = claims.usage(demand.owner, demand.origin, now_unix_s, but=claimed, key=key)
-        used_bytes = self.disk.store.used_bytes + claims.ledger_bytes()
+        claims, owner, origin = self.ledger.claims, promise.owner, promise.origin
+        usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
+        own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
+        used_bytes = self.disk.store.used_bytes + claims.ledger_bytes() - own_bytes
         newest = claims.policy(policy.owner, policy.root) if policy else None
         return newest, replace(usage, used_bytes=used_bytes)
 
