@@ -71,7 +71,8 @@ class BlockStore(Protocol):
         """The block's length in bytes, or None."""
 
     def get(self, cid: Cid) -> bytes:
-        """The block, verified against its CID.  Raises BlockMissing or BlockDamaged."""
+        """The block, verified against its CID.  Raises BlockMissing or BlockDamaged, and
+        HomeUnusable where nothing can be said of it now."""
 
     def read(self, cid: Cid) -> bytes:
         """The block, not verified: for serving to a peer, who verifies it anyway."""

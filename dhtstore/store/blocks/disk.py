@@ -7,6 +7,7 @@ always a pack's tail, cut off at discard or at the next open.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -25,6 +26,8 @@ from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 
+# What this process lacks says nothing of the block: taken for damage, it would be thrown away.
+_SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 REOPEN_AFTER_S: Final = 10.0  # between two tries to write to a store that can only be read
 
 
@@ -151,7 +154,8 @@ class DiskBlockStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise BlockDamaged(f"block {cid} cannot be read: {error.strerror}") from error
+            kind = HomeUnusable if error.errno in _SHORT_OF else BlockDamaged
+            raise kind(f"block {cid} cannot be read: {error.strerror}") from error
         if len(data) != location.length:
             raise BlockDamaged(f"block {cid} is cut short on disk")
         return data

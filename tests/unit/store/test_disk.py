@@ -16,6 +16,7 @@ from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.packs import OPEN_PACKS_MAX
+from dhtstore.store.blocks.write_block import write_block
 
 Block = tuple[Cid, bytes]
 
@@ -273,6 +274,25 @@ def test_an_index_that_cannot_be_opened_is_not_thrown_away(tmp_path: Path) -> No
     again = DiskBlockStore(tmp_path, None)
     check_all_there(again, blocks(3))
     again.close()
+
+
+def test_a_block_that_no_descriptor_is_left_for_is_not_taken_for_rotten(tmp_path: Path) -> None:
+    """Whoever has its bytes would write it anew, and throw away the copy that is there."""
+    [(cid, data)] = blocks(1)
+    store = DiskBlockStore(tmp_path, None)
+    put(store, [(cid, data)])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    with store.batch() as batch:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        try:
+            with pytest.raises(HomeUnusable):
+                write_block(store, batch, cid, data)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert store.get(cid) == data
+    store.close()
 
 
 def test_other_files_in_the_directory_are_left_alone(tmp_path: Path) -> None:
