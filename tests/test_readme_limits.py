@@ -25,7 +25,7 @@ LIMITS = (Path(__file__).parent.parent / "README.md").read_text().partition("## 
         f"{params.PROVIDERS_PER_KEY_MAX} providers",
         f"{params.PROVIDER_RECORDS_MAX:,} provider records",
         f"{params.ADDRESSES_PER_TICKET_MAX} addresses",
-        f"{params.CONNECTIONS_MAX} connections",
+        f"{params.CONNECTIONS_MAX} connections, {params.CONNECTIONS_RESERVED} of them",
         f"{params.NODES_PER_SITE_MAX} nodes keep their place",
     ],
 )
