@@ -72,9 +72,37 @@ class Tokens:
         self._left, self._at_s = min(self._at_once, self._left + gained), now_s
         return self._left
 
+    def wait_s(self, now_s: float) -> float:
+        """How long until it may be done once more."""
+        return max(0.0, (1 - self.left(now_s)) / self._per_s)
+
     def take(self) -> None:
         """It is done once; ask ``left`` before."""
         self._left -= 1
+
+
+class Rations:
+    """Tokens for each of many, and some for all of them together."""
+
+    def __init__(
+        self, each: tuple[float, float], together: tuple[float, float], now_s: float
+    ) -> None:
+        """Both are (at once, per second)."""
+        self._each, self._all = each, Tokens(*together, now_s)
+        self._by_name: OrderedDict[str, Tokens] = OrderedDict()
+
+    def wait_s(self, name: str, now_s: float) -> float:
+        """How long ``name`` has to wait for its next token; 0 if there is one."""
+        own = self._by_name.pop(name, None) or Tokens(*self._each, now_s)
+        self._by_name[name] = own
+        while len(self._by_name) > _ORIGINS_MAX:
+            self._by_name.popitem(last=False)
+        return max(own.wait_s(now_s), self._all.wait_s(now_s))
+
+    def take(self, name: str) -> None:
+        """Ask ``wait_s`` before.  Whoever takes more than there is makes all wait the longer."""
+        self._by_name[name].take()
+        self._all.take()
 
 
 class Door:

@@ -9,7 +9,6 @@ seldom.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,7 +19,7 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.unit import Unit
-from dhtstore.net.accepting import Tokens
+from dhtstore.net.accepting import Rations
 from dhtstore.net.ports import Clock
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
@@ -39,7 +38,6 @@ from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.tasks import Alarm, Supervisor
 
 _WHAT: Final = "rot"
-_ORIGINS_MAX: Final = 1024  # remembered
 _UNITS_AT_ONCE: Final = 64  # read from the ledger
 
 
@@ -61,14 +59,14 @@ class Rot:
     warnings: Warnings
     tasks: Supervisor
     rotten: set[bytes] = field(default_factory=set)
-    _all: Tokens = field(init=False)
-    _by_origin: OrderedDict[str, Tokens] = field(default_factory=OrderedDict)
+    _rations: Rations = field(init=False)
     _looking: set[Link] = field(default_factory=set)
     _withdrawn: set[bytes] = field(default_factory=set)
     _alarm: Alarm = field(default_factory=Alarm)
 
     def __post_init__(self) -> None:
-        self._all = Tokens(WRONG_AT_ONCE, WRONG_PER_S, self.clock.monotonic_s())
+        each = (WRONG_AT_ONCE_PER_ORIGIN, WRONG_PER_S_PER_ORIGIN)
+        self._rations = Rations(each, (WRONG_AT_ONCE, WRONG_PER_S), self.clock.monotonic_s())
 
     async def begin(self) -> None:
         """Take over what was found before this start."""
@@ -112,16 +110,9 @@ class Rot:
                 await asyncio.sleep(WRONG_SURVEY_PAUSE_S)
 
     def _may_look(self, origin: str) -> bool:
-        now_s = self.clock.monotonic_s()
-        own = self._by_origin.pop(origin, None)
-        own = own or Tokens(WRONG_AT_ONCE_PER_ORIGIN, WRONG_PER_S_PER_ORIGIN, now_s)
-        self._by_origin[origin] = own
-        while len(self._by_origin) > _ORIGINS_MAX:
-            self._by_origin.popitem(last=False)
-        if own.left(now_s) < 1 or self._all.left(now_s) < 1:
+        if self._rations.wait_s(origin, self.clock.monotonic_s()):
             return False
-        own.take()
-        self._all.take()
+        self._rations.take(origin)
         return True
 
     async def _look(self, cid: Cid) -> None:

@@ -6,9 +6,20 @@ cost something where keys cost nothing: so each origin has a share, under conten
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
+
+from dhtstore.net.accepting import Rations
+from dhtstore.net.ports import Clock
+from dhtstore.params import (
+    FRAMES_AT_ONCE,
+    FRAMES_AT_ONCE_PER_ORIGIN,
+    FRAMES_IN_A_TURN,
+    FRAMES_PER_S,
+    FRAMES_PER_S_PER_ORIGIN,
+)
 
 
 class CrowdedLink(Protocol):
@@ -52,3 +63,34 @@ def giving_way(links: Sequence[M], newcomer: str) -> M | None:
     return longest_idle(
         link for link in links if link.origin == newcomer or counts[link.origin] > own
     )
+
+
+class Attention:
+    """How many frames that nobody here asked for are read: small ones come by the ten thousand a
+    second, and each costs the event loop as much as a large one."""
+
+    def __init__(self, now_s: float) -> None:
+        each = (FRAMES_AT_ONCE_PER_ORIGIN, FRAMES_PER_S_PER_ORIGIN)
+        self._rations = Rations(each, (FRAMES_AT_ONCE, FRAMES_PER_S), now_s)
+
+    def pause_s(self, origin: str, now_s: float) -> float:
+        """One has come from there: how long to read nothing of its link."""
+        pause_s = self._rations.wait_s(origin, now_s)
+        self._rations.take(origin)
+        return pause_s
+
+
+class Attendance:
+    """That of one link's reader."""
+
+    def __init__(self, attention: Attention, origin: str, clock: Clock) -> None:
+        self._attention, self._origin, self._clock = attention, origin, clock
+        self._in_turn = 0
+
+    async def frame_came(self) -> None:
+        """The peer wants something: not more than its share, and others have a turn."""
+        self._in_turn += 1
+        pause_s = self._attention.pause_s(self._origin, self._clock.monotonic_s())
+        if pause_s or self._in_turn >= FRAMES_IN_A_TURN:
+            self._in_turn = 0
+            await asyncio.sleep(pause_s)

@@ -19,6 +19,7 @@ from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
+from dhtstore.node.links.crowd import Attendance, Attention
 from dhtstore.node.links.frame_io import (
     frame_time_s,
     pass_over_body,
@@ -78,6 +79,7 @@ class Link:
         supervisor: Supervisor,
         tracer: Tracer,
         backlog: Backlog,
+        attention: Attention,
         on_wrong: Callable[[Link, bytes], None],
     ) -> None:
         self.public_key: PublicKey = peer.public_key
@@ -93,13 +95,12 @@ class Link:
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
-        self._session = Session()
-        self._outbox = Outbox(stream, clock)
+        self._session = session = Session()
+        self._outbox = outbox = Outbox(stream, clock)
+        self._attendance = Attendance(attention, self.origin, clock)
         self._received = Rate(clock.monotonic_s())
-        self._own_requests = OwnRequests(self._session, self._outbox, stream, self.node, clock)
-        self._peer_requests = PeerRequests(
-            self._session, self._outbox, supervisor, backlog, self.origin
-        )
+        self._own_requests = OwnRequests(session, outbox, stream, self.node, clock)
+        self._peer_requests = PeerRequests(session, outbox, supervisor, backlog, self.origin)
 
     @property
     def alive(self) -> bool:
@@ -226,6 +227,8 @@ class Link:
                 body = await self._body(event, sizes[1])
             if body is not None:
                 self._received.add(len(body.view), self._clock.monotonic_s())
+            if not isinstance(event, Answered):
+                await self._attendance.frame_came()
             if event is None:  # nothing that concerns us
                 self._tracer("link.passed_over", node=format_node(self.node), frame=repr(frame))
                 continue

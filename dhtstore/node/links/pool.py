@@ -9,7 +9,7 @@ from dhtstore.model.contact import Address, ContactRecord, followable, subnet
 from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
-from dhtstore.node.links.crowd import giving_way, longest_idle
+from dhtstore.node.links.crowd import Attention, giving_way, longest_idle
 from dhtstore.node.links.dialler import Dialler
 from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
@@ -55,8 +55,9 @@ class Links:
         self._clock, self._transport = clock, transport
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
         self._on_ended, self._backlog = on_ended, Backlog()
+        self._attention = Attention(clock.monotonic_s())
         self._on_own_key, self._on_wrong = on_own_key, on_wrong
-        self._own_hosts = own_hosts or self._told_hosts
+        self._own_hosts = own_hosts or (lambda: _hosts_of(own_record()))
         self._dialler = Dialler(
             transport, self._credentials, self._dialled, entropy, clock, supervisor
         )
@@ -133,10 +134,6 @@ class Links:
         features = FEATURES if record is None else frozenset(record.features)
         return Credentials(self._network, self._crypto, record, self._clock.unix_s(), features)
 
-    def _told_hosts(self) -> list[str]:
-        record = self._own_record()
-        return [host for host, _ in record.addresses] if record else []
-
     def _dialled(self, stream: Stream, peer: ProvedPeer) -> Link:
         link = self._add(stream, peer, ours=True)
         self._supervisor.spawn(self._run(link), "link")
@@ -167,6 +164,7 @@ class Links:
             supervisor=self._supervisor,
             tracer=self._tracer,
             backlog=self._backlog,
+            attention=self._attention,
             on_wrong=self._on_wrong,
         )
         self._all[link] = None
@@ -226,3 +224,7 @@ class Links:
             del self._by_key[link.public_key]
         self._tracer("link.closed", node=format_node(link.node))
         self._on_ended(link)
+
+
+def _hosts_of(record: ContactRecord | None) -> list[str]:
+    return [host for host, _ in record.addresses] if record else []
