@@ -24,6 +24,7 @@ from dhtstore.wire.datagram import FoundContact, GetProviders, Providers, Respon
 
 # Right ones of one provider, each newer than the last, so that not even that goes on for ever.
 _SIGNATURES_PER_PROVIDER_MAX: Final = 16
+_LOCAL_PAGE: Final = 2 * PROVIDERS_PER_ANSWER  # of what is kept here, those that answer first
 _CONTACTS_AGREE: Final = 2  # answers with a contact record before a search ends early
 
 
@@ -101,8 +102,10 @@ class ProviderHarvest:
         """Take of what this node keeps as of an answer; True if that is enough."""
         here = self._answerers[b""] = _Answerer(here=True)
         records = self._keeper.providers(self._key)
-        for record in self._rng.sample(records, len(records)):
-            self._sort(here, record, self._keeper.contact_of(record))
+        for at in range(0, len(records), _LOCAL_PAGE):
+            page = records[at : at + _LOCAL_PAGE]
+            for record in self._rng.sample(page, len(page)):
+                self._sort(here, record, self._keeper.contact_of(record))
         return self._enough()
 
     def on_answer(self, peer: Peer, response: Response) -> bool:

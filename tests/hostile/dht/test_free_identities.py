@@ -147,6 +147,27 @@ def test_where_places_are_scarce_a_spoofed_source_takes_none() -> None:
     play(scene)
 
 
+def test_a_flood_of_records_does_not_keep_those_held_from_being_asked() -> None:
+    """Twenty bring a record each second, and one ping in two is for what is held already."""
+
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        for number in range(31):
+            liar = await Stranger(world, f"91.{number}.1.1").open()
+            liar.provide(member, KEY, b"early %d" % number, f"77.{number}.1.1")
+        honest = await Stranger(world, "92.1.1.1", reachable=True).open()
+        honest.provide(member, KEY)
+        await asyncio.sleep(1)
+        for number in range(150):
+            liar = await Stranger(world, f"93.{number}.1.1").open()
+            liar.provide(member, KEY, b"%d" % number, f"78.{number}.1.1")
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(5)
+        assert honest.contact.public_key in await found(member)
+
+    play(scene)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.168.1.1"])
 def test_a_record_does_not_make_a_node_ping_its_own_machine_or_house(host: str) -> None:
     async def scene(world: World) -> None:

@@ -233,6 +233,7 @@ def test_who_answers_later_moves_up(store: ProviderStore) -> None:
         store.add(record(number), HERE)
     assert store.contended(KEY)
     assert store.doubtful(KEY) == record(0)
+    store.asked(record(0))
     assert store.doubtful(KEY) == record(1), "each is asked once"
     store.reached(KEY, record(1).public_key, Standing(b"there", reached=True))
     assert store.of_key(KEY)[0] == record(1)

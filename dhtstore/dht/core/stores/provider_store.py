@@ -138,14 +138,17 @@ class ProviderStore:
         return crowded or self._places.crowded
 
     def doubtful(self, key: bytes) -> ProviderRecord | None:
-        """The oldest record of a key whose signer was not asked yet whether it can be reached; it
-        counts as asked."""
+        """The oldest record of a key whose signer was not asked yet whether it can be reached."""
         for held in self._by_key.get(key, {}).values():
             if not (held.probed or held.withdrawn or held.standing.reached):
-                held.probed = True
                 record: ProviderRecord = held.record
                 return record
         return None
+
+    def asked(self, record: ProviderRecord) -> None:
+        """The signer of a record was asked whether it can be reached: once is enough."""
+        if self.holds(record):
+            self._by_key[record.key][record.public_key].probed = True
 
     def reached(self, key: bytes, signer: bytes, standing: Standing) -> None:
         """The signer of a record answered at an address of that ``standing``."""

@@ -76,6 +76,10 @@ class RecordKeeper:
         """One of a key whose signer was not asked yet whether it can be reached."""
         return self._providers.doubtful(key)
 
+    def asked(self, record: ProviderRecord) -> None:
+        """The signer of that record was."""
+        self._providers.asked(record)
+
     def keep_reached(
         self, record: ProviderRecord, contact: ContactRecord, standing: Standing
     ) -> None:

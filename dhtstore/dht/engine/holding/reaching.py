@@ -53,23 +53,26 @@ class Reaching:
         return OURS if home else _of(subnet(peer.address).encode(), reached=True)
 
     def look(self, record: ProviderRecord, contact: ContactRecord, standing: Standing) -> None:
-        """Ask the signer of a new record of a contended key, if that may give it a place, and of
-        the records there the oldest that was not asked yet."""
+        """Ask, of the records of a contended key, the signer of the oldest that was not asked yet,
+        and that of a new one if it may get a place by that."""
+        held = self._keeper.doubtful(record.key)
+        if held is not None:
+            known = self._keeper.contact_of(held)
+            if known is None or self._ask(held, known):
+                self._keeper.asked(held)
         if not standing.reached:
             self._ask(record, contact)
-        held = self._keeper.doubtful(record.key)
-        if held is not None and (known := self._keeper.contact_of(held)) is not None:
-            self._ask(held, known)
 
-    def _ask(self, record: ProviderRecord, contact: ContactRecord) -> None:
+    def _ask(self, record: ProviderRecord, contact: ContactRecord) -> bool:
+        """False if it is to be tried again: only so many are asked in a second."""
         peer = next(self._claimed(contact), None)
         if peer is None or contact.public_key in self._asked:
-            return
+            return True
         standing = self._reached(peer)
         if not self._keeper.takes(record, standing):
-            return
+            return True
         if not self._pings.take(self._clock.monotonic_s()):
-            return
+            return False
         self._asked.add(contact.public_key)
 
         def on_done(_: Peer, response: Response | None) -> None:
@@ -78,6 +81,7 @@ class Reaching:
                 self._keeper.keep_reached(record, contact, standing)
 
         self._calls.ask(peer, Ping(), on_done, attempts=1)
+        return True
 
     def _claimed(self, contact: ContactRecord) -> Iterator[Peer]:
         """The signer where it says that it is, as far as a stranger's word may lead us."""
