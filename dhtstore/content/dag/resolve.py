@@ -98,7 +98,7 @@ def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode
             continue
         _need_directory(task, node)
         for child in children(task, node):
-            if child.is_leaf and child.cid.inlined is None:
+            if child.is_leaf and child.role is Role.ENTRY and child.cid.inlined is None:
                 listed.append(Listed(child.path[-1], child.cid, "file", child.claim_bytes))
             else:
                 stack.append(child)

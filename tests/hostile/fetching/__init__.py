@@ -1,0 +1,1 @@
+"""What peers send for a fetch: large, dear, late, or other than was said."""
