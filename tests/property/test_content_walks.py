@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing, resolve, stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.walk import Directory, File
+from dhtstore.content.dag.walk import Directory, File, Output, Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import GIB, MIB
@@ -105,6 +108,30 @@ def test_a_tree_comes_back_parents_first(tree: object, seed: int) -> None:
             made.add(output.path)
     assert {o.path for o in outputs if isinstance(o, File)} == set(files)
     assert all(joined(outputs, path) == data for path, data in files.items())
+
+
+@given(trees, st.integers(0, 9))
+def test_a_walk_yields_the_same_in_another_thread(tree: object, seed: int) -> None:
+    dag = Dag()
+    root = build(dag, tree, (), {}).cid
+    here = dag.run(TreeWalk(root), seed=seed)
+    with ThreadPoolExecutor(3) as pool:
+        there = dag.run(_Elsewhere(TreeWalk(root), pool), seed=seed)
+    assert there == here
+
+
+@dataclass
+class _Elsewhere:
+    """A walk whose blocks are opened in worker threads, one at a time."""
+
+    walk: TreeWalk
+    pool: ThreadPoolExecutor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.walk, name)
+
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
+        return self.pool.submit(self.walk.accept, want, node).result()
 
 
 sizes = st.integers(1, 2 * MIB)

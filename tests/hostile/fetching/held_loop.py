@@ -36,7 +36,7 @@ def watched() -> Iterator[Held]:
         if took_s > held.longest_s:
             held.longest_s, held.what = took_s, repr(handle)
 
-    asyncio.events.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.events.Handle._run = timed  # type: ignore[method-assign,assignment]
     gc.collect()
     gc.disable()
     try:

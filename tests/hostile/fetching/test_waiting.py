@@ -9,7 +9,6 @@ from typing import TypeVar
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Output, Walk
-from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.search import FixedHolders

@@ -9,7 +9,7 @@ from dhtstore.params import (
     WINDOW_BYTES,
     WINDOW_START_BYTES,
 )
-from dhtstore.transfer.scheduler import Ask, Scheduler
+from dhtstore.transfer.scheduler import LACKS_MAX, Ask, Scheduler
 
 UNIT, OTHER = b"unit", b"other"
 
@@ -214,3 +214,77 @@ def test_a_wide_window_is_filled_by_few_large_requests() -> None:
     assert asked[0] == 1, "nothing is known of the source yet"
     assert asked[-2] == 4
     assert len(asked) < 100
+
+
+def test_no_more_is_asked_for_than_there_is_room() -> None:
+    scheduler = filled(8, sources="ab")
+    assert scheduler.next(0.0, MIB - 1) == []
+    assert scheduler.next(0.0, MIB) == [Ask("a", (0,))]
+    assert scheduler.next(9.0, MIB) == [], "what is owed takes room, and a second copy too"
+    assert scheduler.hedge_due_s(9.0, MIB) is None
+    assert scheduler.owed_bytes == MIB
+    scheduler.arrived("a", 0, MIB, 9.0)
+    assert scheduler.owed_bytes == 0
+
+
+def test_what_was_passed_over_is_asked_for_again_as_what_it_was_told_to_be() -> None:
+    scheduler = filled(100, size_bytes=1)
+    [ask] = scheduler.next(0.0)
+    assert len(ask.wants) == 100
+    for sequence in ask.wants:
+        scheduler.passed_over("a", sequence, MIB)
+    assert scheduler.owed_bytes == 0
+    assert scheduler.next(0.1) == [Ask("a", (0,))]
+    assert scheduler.owed_bytes == MIB
+    scheduler.add_holder("b", UNIT)
+    [ask] = scheduler.next(0.1)
+    assert len(ask.wants) == 99, "what one holder tells is its own"
+
+
+def test_who_lacks_much_of_what_it_is_said_to_hold_is_asked_no_more() -> None:
+    scheduler = filled(1000, size_bytes=1)
+    asked = 0
+    while asks := scheduler.next(0.0):
+        for ask in asks:
+            for sequence in ask.wants:
+                asked += 1
+                scheduler.lacks("a", sequence, "does not have it")
+    assert asked <= LACKS_MAX + WANTS_PER_REQUEST_MAX
+    assert scheduler.stuck()
+
+
+def test_small_blocks_that_are_overdue_are_asked_of_an_idle_source_together() -> None:
+    scheduler = filled(300, size_bytes=4096, sources="a")
+    owed = [sequence for ask in scheduler.next(0.0) for sequence in ask.wants]
+    for sequence in range(len(owed), 300):
+        scheduler.finish(sequence)
+    scheduler.add_holder("b", UNIT)
+    [ask] = scheduler.next(9.0)
+    assert ask == Ask("b", tuple(owed[:WANTS_PER_REQUEST_MAX]))
+
+
+def test_an_event_costs_the_same_however_much_is_wanted() -> None:
+    """Found as 4,096 wants times 64 holders, looked at for each block that came."""
+    scheduler: Scheduler[str] = Scheduler()
+    for holder in range(64):
+        scheduler.add_holder(f"idle {holder}", OTHER)
+    scheduler.add_holder("a", UNIT)
+    for sequence in range(4096):
+        scheduler.want(sequence, UNIT, 1)
+    looked_at = 0
+
+    class Counted(dict[int, object]):
+        def values(self):  # type: ignore[no-untyped-def]
+            nonlocal looked_at
+            looked_at += len(self)
+            return super().values()
+
+    scheduler.next(0.0)
+    scheduler._wants = Counted(scheduler._wants)  # type: ignore[assignment]
+    for sequence in range(100):
+        scheduler.arrived("a", sequence, 1, 0.1)
+        scheduler.finish(sequence)
+        scheduler.next(0.1)
+        scheduler.hedge_due_s(0.1)
+        scheduler.stuck()
+    assert looked_at == 0
