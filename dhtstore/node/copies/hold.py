@@ -31,7 +31,12 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import PROGRESS_EVERY_BYTES, PROGRESS_EVERY_S, RESERVATION_TTL_S
+from dhtstore.params import (
+    PROGRESS_EVERY_BYTES,
+    PROGRESS_EVERY_S,
+    RECEIVE_MEMORY_BYTES,
+    RESERVATION_TTL_S,
+)
 from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
@@ -226,7 +231,8 @@ class Holder:
         Nothing of it is readable, nor stays, unless it is kept for a claim."""
         walk = UnitWalk(bid.unit)
         told = _Told(reply, self.clock, receiving, walk)
-        async with FetchSession(self.disk, FixedHolders([receiving.link])) as session:
+        holders = FixedHolders([receiving.link])
+        async with FetchSession(self.disk, holders, RECEIVE_MEMORY_BYTES) as session:
             if bid.lineage.path:
                 await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))
             async with self.disk.batch(receiving.room, whole=True) as batch:
