@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
 from dhtstore.params import CHUNK_SIZE_BYTES, TREE_LEVELS_MAX
+from dhtstore.store.disk import close_quietly
 from dhtstore.store.files.names import from_disk, listed, on_disk, readable
 
 
@@ -23,16 +25,22 @@ class FileSource:
         """Raises UnreadableSource, and closes ``fd``, for anything but a regular file."""
         self._fd = fd
         self._name = name
-        self.look()
-        if not stat.S_ISREG(self._looked.st_mode):
+        try:
+            self.look()
+            if not stat.S_ISREG(self._looked.st_mode):
+                raise UnreadableSource(f"{name} is not a regular file")
+        except DhtstoreError:
             self.close()
-            raise UnreadableSource(f"{name} is not a regular file")
+            raise
         if self.size_bytes > CHUNK_SIZE_BYTES:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            with suppress(OSError):  # it is advice
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def look(self) -> None:
-        """Take the file for what it is now: from here on it must not change."""
-        self._looked = os.fstat(self._fd)
+        """Take the file for what it is now: from here on it must not change.
+
+        Raises UnreadableSource when the disk fails."""
+        self._looked = self._status()
         self.size_bytes = self._looked.st_size
 
     def read(self, offset: int, count: int) -> bytes:
@@ -80,14 +88,20 @@ class FileSource:
 
         Nobody can set the time of the last change of an inode (ctime) back.
         """
-        if _state(os.fstat(self._fd)) != _state(self._looked):
+        if _state(self._status()) != _state(self._looked):
             raise SourceChanged(f"{self._name} changed while it was read")
 
     def close(self) -> None:
         """May be called twice."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_quietly(self._fd)
             self._fd = -1
+
+    def _status(self) -> os.stat_result:
+        try:
+            return os.fstat(self._fd)
+        except OSError as error:
+            raise _unreadable(self._name, error) from error
 
     def _read_whole(self, limit_bytes: int) -> bytes | None:
         data = self.read_on(0, min(self.size_bytes, limit_bytes) + 1)
@@ -123,7 +137,12 @@ class TreeSource:
         """Raises UnreadableSource, and closes ``fd``, unless it is a directory."""
         self._fd = fd
         self._name = name
-        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        try:
+            is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+        except OSError as error:
+            self.close()
+            raise _unreadable(name, error) from error
+        if not is_directory:
             self.close()
             raise UnreadableSource(f"{name} is not a directory")
 
@@ -133,8 +152,7 @@ class TreeSource:
         Raises UnreadableSource for what cannot be read or is no file, directory or link, and
         SourceChanged for what vanished or a directory that changed each time it was listed.
         """
-        fd = os.dup(self._fd)
-        return self._below(fd, ())
+        yield from self._below(self._open((), _DIRECTORY), ())
 
     def open(self, path: tuple[str, ...]) -> FileSource:
         """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
@@ -143,13 +161,13 @@ class TreeSource:
     def close(self) -> None:
         """May be called twice."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_quietly(self._fd)
             self._fd = -1
 
     def _below(self, fd: int, path: tuple[str, ...]) -> Iterator[SourceEntry]:
         """Owns ``fd``, which is closed before descending: depth costs no descriptors."""
         if len(path) >= TREE_LEVELS_MAX:
-            os.close(fd)
+            close_quietly(fd)
             raise UnreadableSource(
                 f"{self._label(path)} is one directory too deep: a tree has at most"
                 f" {TREE_LEVELS_MAX} levels of them"
@@ -157,7 +175,7 @@ class TreeSource:
         try:
             found = self._listed(fd, path)
         finally:
-            os.close(fd)
+            close_quietly(fd)
         for entry in found:
             yield entry
             if entry.kind == "directory":
@@ -198,11 +216,11 @@ class TreeSource:
 
     def _open(self, path: tuple[str, ...], flags: int) -> int:
         """Open step by step, so that no directory on the way may turn into a link."""
-        fd = os.dup(self._fd)
         try:
+            fd = os.dup(self._fd)
             for name in path[:-1]:
                 fd = _step(fd, name, _DIRECTORY)
-            return _step(fd, path[-1], flags)
+            return _step(fd, path[-1], flags) if path else fd
         except OSError as error:
             raise _unreadable(self._label(path), error) from error
 
@@ -218,7 +236,7 @@ def _step(fd: int, name: str, flags: int) -> int:
     try:
         return os.open(on_disk(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     finally:
-        os.close(fd)
+        close_quietly(fd)
 
 
 def _text(raw: bytes, what: str) -> str:

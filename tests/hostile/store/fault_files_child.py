@@ -16,6 +16,7 @@ from typing import Final
 from dhtstore.content.dag.walk import Directory, File, Piece, Symlink
 from dhtstore.model.cid import Cid
 from dhtstore.store.files.output import FileOutput
+from dhtstore.store.files.source import TreeSource
 from dhtstore.store.files.tree_output import TreeOutput
 from dhtstore.store.home.block_directory import MARK, mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
@@ -73,6 +74,30 @@ def check_empty(directory: Path) -> str:
     return f"left: {left}" if left else ""
 
 
+def make_source(directory: Path) -> None:
+    (directory / "d" / "e").mkdir(parents=True)
+    (directory / "d" / "e" / "f").write_bytes(DATA)
+    (directory / "d" / "g").write_bytes(b"small")
+
+
+def read_source(_: Path, fd: int) -> None:
+    source = TreeSource(os.dup(fd))
+    try:
+        for entry in source.entries():
+            if entry.kind == "file":
+                file = source.open(entry.path)
+                try:
+                    file.read_whole(len(DATA))
+                finally:
+                    file.close()
+    finally:
+        source.close()
+
+
+def check_nothing(_: Path) -> str:
+    return ""
+
+
 def use_ledger(directory: Path, _: int) -> None:
     table = SqliteKeyValue(directory / "ledger.sqlite")
     try:
@@ -117,6 +142,7 @@ JOBS: Final[dict[str, tuple[Callable[[Path, int], None], Callable[[Path], str]]]
     "tree": (write_tree, check_tree),
     "leave file": (leave_file, check_empty),
     "leave tree": (leave_tree, check_empty),
+    "source": (read_source, check_nothing),
     "ledger": (use_ledger, check_ledger),
     "home": (use_home, check_home),
 }
@@ -133,6 +159,8 @@ def tried_all(name: str, directory: Path, at: int, code: int) -> bool:
     """Whether the job has fewer calls than ``at``."""
     job, check = JOBS[name]
     directory.mkdir(parents=True)
+    if name == "source":
+        make_source(directory)
     fd = os.open(directory, os.O_RDONLY)
     before = descriptors()
     calls = attempt(lambda: job(directory, fd), at, code)
