@@ -16,7 +16,7 @@ class SmallDisk:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "small"
         self.path.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(self.path)]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", str(self.path)]
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("this user may not mount a tmpfs")
 

@@ -154,7 +154,7 @@ class Index:
         asked = list(multihashes)
         with self._database.transaction(unread=True) as db:
             batches = list(relying())
-            keep = set().union(*(batch.relied for batch in batches))
+            keep = {key for key in asked if any(key in batch.relied for batch in batches)}
             spilled = [batch.batch for batch in batches if batch.batch is not None]
             keep |= held_by(db, spilled, asked)
             for keys in groups([key for key in asked if key not in keep]):

@@ -56,7 +56,8 @@ class DiskBatch:
         written = self._rows.written(multihash)
         if written is None:
             self._stage(Cid(bytes((1, cid.codec)) + multihash), data, size)
-        self._rows.spill(self._state)
+        if self._whole:
+            self._rows.spill(self._state)
         return written is not False
 
     def commit(self) -> None:

@@ -48,9 +48,9 @@ class StagedRows:
         self.count += 1
 
     def spill(self, state: threading.Condition) -> None:
-        """Move what is too much for memory; ``state`` is the owner's lock, not held.  Raises
-        NoRoom, HomeUnusable; then everything is still where it was."""
-        if not self._whole or not self._full:
+        """Move what is too much for memory, of a whole batch; ``state`` is the owner's lock, not
+        held.  Raises NoRoom, HomeUnusable; then everything is still where it was."""
+        if not self._full:
             return
         with self._spilling:
             if not self._full:
