@@ -89,7 +89,7 @@ class TlsStream(asyncio.BufferedProtocol):
 
     async def write(self, *parts: bytes | bytearray | memoryview) -> None:
         self._check()
-        if sum(map(len, parts)) <= WRITE_SLICE_BYTES:
+        if len(parts) > 1 and sum(map(len, parts)) <= WRITE_SLICE_BYTES:
             parts = (b"".join(parts),)  # many small parts cost more apart than copied
         for part in parts:
             view = memoryview(part)
