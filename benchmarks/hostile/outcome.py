@@ -70,11 +70,6 @@ class Outcome:
         return float("inf") if found is None else found
 
     @property
-    def strangers_bytes(self) -> int:
-        """What lasts on the disk and no claim of the honest user explains."""
-        return max(0, self.stored_bytes - self.claims[0])
-
-    @property
     def unexplained_bytes(self) -> int:
         """What no claim at all explains: 0 is due, beside what the store's own files take."""
         return max(0, self.stored_bytes - sum(self.claims))
