@@ -74,6 +74,7 @@ class Home:
         length.
         """
         path = self.path / f"{name}.key"
+        _drop_temporary(path)
         if _read_text(path) == "":
             if len(entropy) != KEY_SEED_BYTES:
                 raise LocalProtocolError(f"a key is made of {KEY_SEED_BYTES} bytes")
@@ -236,6 +237,18 @@ def temporary_text(path: Path, text: str) -> Iterator[Path]:
         yield temporary
     finally:
         _unlink_surely(temporary)
+
+
+def _drop_temporary(path: Path) -> None:
+    """Take away the first name of a key that was made when its process died.  Raises
+    HomeUnusable."""
+    try:
+        if path.exists() and path.lstat().st_nlink > 1:
+            for each in path.parent.glob(f".{path.name}.*"):
+                if each.samefile(path):
+                    each.unlink()
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def _unlink_surely(path: Path) -> None:

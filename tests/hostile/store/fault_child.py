@@ -31,6 +31,7 @@ KEPT: Final = 5
 LIBC: Final = ctypes.CDLL(None)
 
 TRIED = [0]  # failures
+LASTS = [0]  # whether all calls fail from the first that does
 
 Block = tuple[Cid, bytes]
 
@@ -211,7 +212,7 @@ def open_and_close(trial: Trial) -> None:
 
 def attempt(job: Callable[[], None], at: int, code: int) -> int:
     """How many calls it made.  Only errors of ours may come out."""
-    LIBC.fault_arm(at, code)
+    LIBC.fault_arm(at, code, LASTS[0])
     try:
         job()
     except DhtstoreError:
@@ -250,7 +251,7 @@ def target(fd: str) -> str:
 
 if __name__ == "__main__":
     vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
-    where = Path(sys.argv[2])
+    where, LASTS[0] = Path(sys.argv[2]), int(sys.argv[3])
     try:
         if sys.argv[1] == "reopen":
             run_reopen(where)

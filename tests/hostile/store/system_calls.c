@@ -1,5 +1,6 @@
 /* System calls that fail on demand, for whoever is started with this in LD_PRELOAD: the n-th call
-   after `fault_arm(n, error)` does nothing but fail.  Python and SQLite both come by here. */
+   after `fault_arm(n, error, lasts)` does nothing but fail, and if it lasts all that follow, until
+   `fault_disarm()`.  Python and SQLite both come by here. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -13,16 +14,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int fault_at, fault_error, fault_seen, armed;
+static int fault_at, fault_error, fault_lasts, fault_seen, armed;
 static const char *fault_name;
 
-void fault_arm(int at, int error) { fault_at = at; fault_error = error; fault_seen = 0; armed = 1; }
+void fault_arm(int at, int error, int lasts) {
+    fault_at = at; fault_error = error; fault_lasts = lasts; fault_seen = 0; armed = 1;
+}
 int fault_disarm(void) { armed = 0; return fault_seen; }
 const char *fault_where(void) { return fault_name; }
 
 static int fails(const char *name) {
-    if (!armed || __sync_add_and_fetch(&fault_seen, 1) != fault_at) return 0;
-    fault_name = name;
+    int seen = armed ? __sync_add_and_fetch(&fault_seen, 1) : 0;
+    if (!armed || seen < fault_at || (seen > fault_at && !fault_lasts)) return 0;
+    if (seen == fault_at) fault_name = name;
     errno = fault_error;
     return 1;
 }

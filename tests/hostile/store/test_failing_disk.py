@@ -33,13 +33,15 @@ def failing_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.mark.parametrize("lasts", [0, 1], ids=["once", "from then on"])
 @pytest.mark.parametrize(("module", "name"), JOBS)
 def test_each_system_call_may_fail(
-    failing_calls: Path, tmp_path: Path, module: object, name: str
+    failing_calls: Path, tmp_path: Path, module: object, name: str, lasts: int
 ) -> None:
+    """Alone, or with all that come after it in the same job."""
     base = MEMORY if os.access(MEMORY, os.W_OK) else tmp_path
     where = base / f"dhtstore-{os.getpid()}-{name.replace(' ', '-')}"
-    command = [sys.executable, "-m", vars(module)["__name__"], name, str(where)]
+    command = [sys.executable, "-m", vars(module)["__name__"], name, str(where), str(lasts)]
     env = {**os.environ, "LD_PRELOAD": str(failing_calls)}
     try:
         done = subprocess.run(

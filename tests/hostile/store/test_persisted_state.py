@@ -127,6 +127,14 @@ def test_a_directory_that_others_may_write_to_is_refused(
         use_home(home)
 
 
+def test_a_key_that_was_made_when_its_process_died_is_used(home: Path) -> None:
+    """Its temporary name is still there, as a second one."""
+    os.link(home / "node.key", home / ".node.key.abcdefgh")
+    use_home(home)
+    assert (home / "node.key").stat().st_nlink == 1
+    assert not (home / ".node.key.abcdefgh").exists()
+
+
 def test_a_log_of_sqlite_that_others_may_write_to_is_refused(home: Path) -> None:
     """Its transactions would be believed."""
     for name in ("ledger.sqlite-wal", "blocks/index.sqlite-wal"):
