@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks.hostile.attacks import ALL_ATTACKS
 from benchmarks.hostile.kit.stranger import Target
 from benchmarks.hostile.origins import Addresses, field_of
+from benchmarks.hostile.section import NICENESS
 from dhtstore.wire.ticket import Ticket
 
-NICENESS = 19  # strangers have machines of their own: theirs must not starve this one
 DESCRIPTORS = 8192
 SEED = 1
 

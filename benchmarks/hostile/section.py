@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.hostile.origins import UNSHARE, can_unshare
 from benchmarks.report import Row
+
+NICENESS: Final = 19  # strangers have machines of their own: theirs must not starve this one
 
 
 def attacked(directory: Path, attacks: Sequence[str], seconds: float) -> list[Row]:
@@ -21,6 +24,7 @@ def attacked(directory: Path, attacks: Sequence[str], seconds: float) -> list[Ro
     for attack in attacks:
         command += ["--attack", attack]
     rows = [Row("strangers' addresses", "public, a /24 each" if apart else "loopback: no shares")]
+    rows.append(Row("strangers' processes", f"one, nice {NICENESS}"))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -52,8 +52,9 @@ def worst_stall_ms(notes: Path, from_s: float, until_s: float) -> float:
 
 
 def stored_bytes(home: Path) -> int:
-    """What the packs of a node's store take."""
-    return sum(path.stat().st_size for path in (home / "blocks").rglob("*.pack*"))
+    """What the files of a node's store take, its index included."""
+    files = [path for path in (home / "blocks").rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
 
 
 def share_bytes(home: Path) -> int:
