@@ -232,6 +232,7 @@ assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
+assert RECEIVES_MAX * (RECEIVE_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES) <= 128 * MIB
 assert RECEIVE_WAIT_S < REQUEST_TIMEOUT_S, "who waits for a place hears of it before it gives up"
 assert RECEIVE_GRACE_S < RECEIVE_WAIT_S, "slow receives give way while others still wait"
 assert RATE_MIN_BYTES_PER_S < RECEIVE_FAIR_BYTES_PER_S

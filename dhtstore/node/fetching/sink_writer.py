@@ -28,14 +28,18 @@ class SinkWriter:
         self._sink, self._in_order, self._tasks, self._wake = sink, in_order, tasks, wake
         self._taken: list[Output] = []
         self._due: list[Output] = []  # what may go out now
-        self._leases: dict[_Place, Lease] = {}  # by the last output that needs their buffers
+        self._leases: dict[_Place, Lease] = {}  # by the last piece that needs their buffers
 
     def take(self, outputs: Sequence[Output], lease: Lease | None = None) -> None:
         """Write these as soon as those before them are written, and then release ``lease``, of
         the buffer that their bytes lie in."""
         self.unwritten_bytes += _piece_bytes(outputs)
         if lease is not None:
-            self._leases[_place(outputs[-1])] = lease
+            last = outputs[-1]
+            if isinstance(last, Piece):
+                self._leases[last.path, last.offset] = lease
+            else:
+                lease.release()  # nothing but pieces lies in it
         self._taken += outputs
         self._sort_out()
         if (self._due or self._taken) and not self.writing:
@@ -63,13 +67,10 @@ class SinkWriter:
 
     def _release(self, written: Sequence[Output]) -> None:
         for output in written if self._leases else ():
-            if lease := self._leases.pop(_place(output), None):
-                lease.release()
-
-
-def _place(output: Output) -> _Place:
-    """What no other output of a fetch has."""
-    return output.path, output.offset if isinstance(output, Piece) else -1
+            if isinstance(output, Piece):
+                lease = self._leases.pop((output.path, output.offset), None)
+                if lease is not None:
+                    lease.release()
 
 
 def _piece_bytes(outputs: Sequence[Output]) -> int:
