@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dhtstore.params import (
     LINK_RATE_HALF_LIFE_S,
+    PACED_BLOCK_BYTES,
     RATE_MIN_BYTES_PER_S,
     VERIFY_RATE_MIN_BYTES_PER_S,
 )
@@ -54,13 +55,15 @@ class CopyCredit:
 
     What it was sent counts in full, by ``sent_bytes`` (since this node met it).  The rest it may
     have had before and only reads again, at VERIFY_RATE_MIN_BYTES_PER_S at least: a byte of that
-    buys no more time than it takes so.  Beyond ``size_bytes`` nothing counts.
+    buys no more time than it takes so.  Beyond ``size_bytes`` nothing counts.  Each of ``blocks``
+    counts as PACED_BLOCK_BYTES more: a small one costs as much as its bytes.
     """
 
-    __slots__ = ("_credited_bytes", "_first_bytes", "_sent_bytes", "_size_bytes")
+    __slots__ = ("_credited_bytes", "_first_bytes", "_scale", "_sent_bytes", "_size_bytes")
 
-    def __init__(self, size_bytes: int, sent_bytes: Callable[[], int]) -> None:
+    def __init__(self, size_bytes: int, sent_bytes: Callable[[], int], blocks: int = 0) -> None:
         self._size_bytes, self._sent_bytes = size_bytes, sent_bytes
+        self._scale = 1 + blocks * PACED_BLOCK_BYTES / max(size_bytes, 1)
         self._first_bytes = sent_bytes()
         self._credited_bytes = 0
 
@@ -70,6 +73,6 @@ class CopyCredit:
         sent_bytes = min(held_bytes, self._sent_bytes() - self._first_bytes)
         had_bytes = held_bytes - sent_bytes
         worth = sent_bytes + had_bytes * RATE_MIN_BYTES_PER_S // VERIFY_RATE_MIN_BYTES_PER_S
-        more_bytes = max(0, worth - self._credited_bytes)
+        more_bytes = max(0, int(worth * self._scale) - self._credited_bytes)
         self._credited_bytes += more_bytes
         return more_bytes

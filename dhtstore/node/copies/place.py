@@ -260,6 +260,8 @@ class _Placing:
             policy=self._claim.policy.packed,
             path=tuple(cid.raw for cid in self._path),
         )
+        claim = self._claim
+        credit = CopyCredit(claim.stored_bytes, lambda: link.sent_bytes, claim.blocks)
         link.granted += 1  # it may ask us for what is being put, as nobody else may
         try:
             held = await link.request(
@@ -267,7 +269,7 @@ class _Placing:
                 Held,
                 REQUEST_TIMEOUT_S,
                 on_progress=lambda update: self._copied(node, update.held_bytes),
-                worth=CopyCredit(self._claim.stored_bytes, lambda: link.sent_bytes).of,
+                worth=credit.of,
             )
         finally:
             link.granted -= 1

@@ -31,7 +31,7 @@ from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.node.links.own_requests import Admit, Asker, OwnRequests
 from dhtstore.node.links.peer_requests import Backlog, PeerRequests, Reply
-from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, REQUEST_TIMEOUT_S
+from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, PACED_BLOCK_BYTES, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
 from dhtstore.transfer.pace import Rate
@@ -321,7 +321,8 @@ def _arrival(response: Blocks, lease: Lease | None) -> Arrival:
 
 
 def _block_bytes(response: FrameResponse) -> int:
-    return sum(response.sizes) if isinstance(response, Blocks) else 0
+    sizes = response.sizes if isinstance(response, Blocks) else ()
+    return sum(max(size_bytes, PACED_BLOCK_BYTES) for size_bytes in sizes)
 
 
 def _nothing() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dhtstore.params import (
     GIB,
     MIB,
+    PACED_BLOCK_BYTES,
     RATE_MIN_BYTES_PER_S,
     UNIT_SIZE_MAX_BYTES,
     VERIFY_RATE_MIN_BYTES_PER_S,
@@ -38,6 +39,13 @@ def test_what_was_sent_counts_in_full_and_the_rest_as_reading() -> None:
     assert credit.of(MIB) == MIB - MIB // ratio
     assert credit.of(MIB) == 0
     assert credit.of(GIB) == 7 * MIB // ratio
+
+
+def test_small_blocks_count_as_more_than_their_bytes() -> None:
+    credit = CopyCredit(64_000, lambda: 0, blocks=1000)
+    worth = credit.of(64_000)
+    took_s = worth / RATE_MIN_BYTES_PER_S
+    assert took_s == pytest.approx(1000 * (64 + PACED_BLOCK_BYTES) / (4 * MIB), rel=0.01)
 
 
 @pytest.mark.parametrize("step_bytes", [1, 4096, MIB, GIB])
