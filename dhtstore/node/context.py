@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from dhtstore.dht.service import DhtService
 from dhtstore.net.ports import Blocking
@@ -24,10 +25,13 @@ from dhtstore.trace import Tracer
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The blocks here, and where work on disk and hashing runs."""
+    """The blocks here, and where work on disk and hashing runs.
+
+    ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch replaced."""
 
     store: BlockStore
     blocking: Blocking
+    on_renewed: Callable[[Collection[bytes]], None] = lambda multihashes: None
 
     @asynccontextmanager
     async def batch(
@@ -45,7 +49,12 @@ class Disk:
             yield opened[0]
         finally:
             for batch in opened:
-                await surely(self.blocking, batch.close)
+                await surely(self.blocking, partial(self._leave, batch))
+
+    def _leave(self, batch: Batch) -> None:
+        batch.close()
+        if batch.renewed:
+            self.on_renewed(batch.renewed)
 
 
 async def surely(blocking: Blocking, function: Callable[[], None]) -> None:

@@ -49,7 +49,9 @@ class Node:
     def __init__(self, ports: Ports, settings: NodeSettings) -> None:
         self.ports, self.settings = ports, settings
         self.identity = Identity(ports.crypto, ports.clock, settings, self.addresses)
-        self.disk = disk = Disk(ports.store, ports.blocking)
+        self.disk = disk = Disk(
+            ports.store, ports.blocking, lambda multihashes: self.rot.renewed(multihashes)
+        )
         self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key

@@ -517,3 +517,60 @@ def test_a_steady_stream_of_puts_does_not_starve_a_commit(store: BlockStore) -> 
             thread.join(timeout=60)
         batch.commit()
     assert store.has(block(10**6, 70_000)[0])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_block_put_anew_takes_the_place_of_the_stored_copy(open_store: Open, whole: bool) -> None:
+    store = open_store(MIB)
+    (cid, data), other = block(1, 100 * KIB), block(2)
+    put(store, (cid, data), other)
+    with store.batch(whole=whole) as batch:
+        assert not batch.put(cid, data)
+        assert batch.put(cid, data, anew=True)
+        assert batch.put(cid, data)
+        assert batch.put(cid, data, anew=True)
+        assert not batch.put(*other)
+        assert batch.renewed == set()
+        assert store.get(cid) == data
+        batch.commit()
+        assert batch.renewed == {cid.multihash}
+    assert store.get(cid) == data
+    assert sorted(store.cids()) == sorted([cid, other[0]])
+    assert store.count() == 2
+    store.delete([cid, other[0]])
+    assert (store.count(), store.used_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_put_anew_and_not_committed_changes_nothing(open_store: Open, whole: bool) -> None:
+    store = open_store(MIB)
+    cid, data = block(1)
+    put(store, (cid, data))
+    used = store.used_bytes
+    with store.batch(whole=whole) as batch:
+        batch.put(cid, data, anew=True)
+    assert batch.renewed == set()
+    assert (store.get(cid), store.count(), store.used_bytes) == (data, 1, used)
+    with store.batch(store.reserve(500), whole=whole) as batch, pytest.raises(NoRoom):
+        batch.put(cid, data, anew=True)
+
+
+def test_two_batches_put_the_same_block_anew(store: BlockStore) -> None:
+    cid, data = block(1)
+    put(store, (cid, data))
+    with store.batch() as first, store.batch(whole=True) as second:
+        first.put(cid, data, anew=True)
+        second.put(cid, data, anew=True)
+        second.commit()
+        first.commit()
+    assert (store.get(cid), store.count()) == (data, 1)
+    store.delete([cid])
+    assert (store.count(), store.used_bytes) == (0, 0)
+
+
+def test_a_block_that_is_gone_may_be_put_anew(store: BlockStore) -> None:
+    cid, data = block(1)
+    with store.batch() as batch:
+        batch.put(cid, data, anew=True)
+        batch.commit()
+    assert (store.get(cid), store.count()) == (data, 1)

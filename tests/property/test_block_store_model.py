@@ -64,6 +64,13 @@ class StoreMachine(RuleBasedStateMachine):
             if wrote:
                 self.staged[slot].add(number)
 
+    @rule(slot=SLOTS, numbers=st.lists(NUMBERS, max_size=4))
+    def put_anew(self, slot: int, numbers: list[int]) -> None:
+        self.put(slot, numbers)
+        for number in numbers:
+            assert self.batches[slot].put(*block(number), anew=True)
+            self.staged[slot].add(number)
+
     @rule(slot=SLOTS)
     def commit(self, slot: int) -> None:
         if slot in self.batches:

@@ -9,7 +9,8 @@ seldom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
@@ -99,6 +100,12 @@ class Rot:
         with self.warnings.tolerated("damage", "what is damaged here cannot be written down"):
             await disk.blocking.run(damage.record, cid.multihash)
         self._alarm.ring()
+
+    def renewed(self, multihashes: Collection[bytes]) -> None:
+        """Whole copies of these took the place of those here; in a worker."""
+        self.rotten.difference_update(multihashes)
+        with suppress(DhtstoreError):  # the ledger says where to look, and no more
+            self.completeness.ledger.damage.forget(multihashes)
 
     async def run(self) -> None:
         """Forever: after a find look which units are not whole any more, and take their records

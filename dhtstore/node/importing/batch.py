@@ -40,7 +40,7 @@ class ImportBatch:
     uncommitted_bytes: int = 0
 
     def put(self, block: Block) -> None:
-        """Raises NoRoom, and BlockDamaged while another batch relies on a rotten copy."""
+        """Raises NoRoom, HomeUnusable."""
         write_block(self.disk.store, self.batch, block.cid, block.data)
 
     def put_all(self, blocks: Sequence[Block]) -> None:

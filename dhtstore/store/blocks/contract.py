@@ -29,16 +29,22 @@ class Batch(Protocol):
 
     A *whole* batch is committed once, and nothing can be put after that.  What it stored and what
     it found stored is not deleted by anybody before it is closed, so that a claim can be written
-    first.  It takes bounded memory however many blocks it has.
+    first.  It takes bounded memory however many blocks it has, but for those put anew.
     """
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+    @property
+    def renewed(self) -> set[bytes]:
+        """Multihashes of the blocks put anew whose commit is done."""
+
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         """Stage a block whose bytes the caller has verified against ``cid``; the buffer of ``data``
         may be used for others when it returns.
 
         A block that is stored already costs nothing and returns False: its bytes on disk were
-        not looked at.  True means written by this batch, now or before.  Raises NoRoom when the
-        reservation, the quota or the disk is full; the batch may still be discarded cleanly.
+        not looked at.  True means written by this batch, now or before.  With ``anew`` it is
+        written although it is stored, and the commit replaces the stored copy; until then, and
+        without one, that stays what it is.  Raises NoRoom when the reservation, the quota or the
+        disk is full; the batch may still be discarded cleanly.
         """
 
     def commit(self) -> None:

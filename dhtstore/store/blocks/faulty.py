@@ -101,6 +101,11 @@ class FaultyBlockStore:
             raise NoRoom("no room on the disk for a block: No space left on device")
         self._room_bytes -= size_bytes
 
+    def renewed(self, multihashes: Iterable[bytes]) -> None:
+        """Whole copies took the place of these."""
+        for multihash in multihashes:
+            self._rotten.pop(multihash, None)
+
     def closed(self, batch: FaultyBatch) -> None:
         if batch in self._batches:
             self._batches.remove(batch)
@@ -118,15 +123,21 @@ class FaultyBatch:
         self._crashed = True
         self._inner.close()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+    @property
+    def renewed(self) -> set[bytes]:
+        return self._inner.renewed
+
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         self._check_store()
-        if not self._store.has(cid):
+        if anew or not self._store.has(cid):
             self._store.spend(len(data))
-        return self._inner.put(cid, data)
+        return self._inner.put(cid, data, anew=anew)
 
     def commit(self) -> None:
         self._check_store()
+        before = set(self._inner.renewed)
         self._inner.commit()
+        self._store.renewed(self._inner.renewed - before)
 
     def close(self) -> None:
         if not self._crashed:

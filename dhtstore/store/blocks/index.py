@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -40,6 +40,13 @@ class PackState(NamedTuple):
 
     known: int
     live: int
+
+
+class Changes(NamedTuple):
+    """How many rows came to each pack, and how many left each."""
+
+    added: dict[int, int]
+    gone: dict[int, int]
 
 
 class Relying(NamedTuple):
@@ -126,23 +133,29 @@ class Index:
         return {pack: PackState(known, live) for pack, known, live in rows}
 
     def add(
-        self, rows: Iterable[Row], known: dict[int, int], batch: int | None = None
-    ) -> dict[int, int]:
+        self,
+        rows: Iterable[Row],
+        known: dict[int, int],
+        batch: int | None = None,
+        anew: Collection[bytes] = (),
+    ) -> Changes:
         """Insert the rows, and those that ``batch`` staged, and set how far each pack is known, in
         one transaction.
 
-        Returns how many rows of each pack were new; a block stored already keeps its place.
+        A block stored already keeps its place, except those of ``anew``.
         """
         by_pack: dict[int, list[Row]] = {pack: [] for pack in known}
         for row in rows:
             by_pack[row.pack].append(row)
         with self._database.transaction() as db:
+            gone = _delete(db, sorted(anew))
+            _take_from_live(db, gone)
             added = {} if batch is None else index_staged(db, batch)
             for pack in known:
                 new = _insert(db, by_pack[pack]) + added.get(pack, 0)
                 _add_to_pack(db, pack, known[pack], new)
                 added[pack] = new
-        return added
+        return Changes(added, gone)
 
     def remove(
         self, multihashes: Iterable[bytes], relying: Callable[[], Iterable[Relying]]
@@ -150,20 +163,13 @@ class Index:
         """Delete rows, except those that open batches rely on: ``relying`` is asked for them, and
         the rows are gone, while no batch can begin to rely.  Returns how many of each pack went.
         """
-        gone: dict[int, int] = {}
         asked = list(multihashes)
         with self._database.transaction(unread=True) as db:
             batches = list(relying())
             keep = {key for key in asked if any(key in batch.relied for batch in batches)}
             spilled = [batch.batch for batch in batches if batch.batch is not None]
             keep |= held_by(db, spilled, asked)
-            for keys in groups([key for key in asked if key not in keep]):
-                for (pack,) in db.execute(
-                    f"SELECT pack FROM blocks WHERE multihash IN ({marks(keys)})",  # noqa: S608
-                    keys,
-                ):
-                    gone[pack] = gone.get(pack, 0) + 1
-                db.execute(f"DELETE FROM blocks WHERE multihash IN ({marks(keys)})", keys)  # noqa: S608
+            gone = _delete(db, [key for key in asked if key not in keep])
             _take_from_live(db, gone)
         return gone
 
@@ -208,6 +214,17 @@ class Index:
 
     def close(self) -> None:
         self._database.close()
+
+
+def _delete(db: sqlite3.Connection, multihashes: Sequence[bytes]) -> dict[int, int]:
+    """Delete the rows of these; how many of each pack there were."""
+    gone: dict[int, int] = {}
+    for keys in groups(multihashes):
+        query = f"SELECT pack FROM blocks WHERE multihash IN ({marks(keys)})"  # noqa: S608
+        for (pack,) in db.execute(query, keys):
+            gone[pack] = gone.get(pack, 0) + 1
+        db.execute(f"DELETE FROM blocks WHERE multihash IN ({marks(keys)})", keys)  # noqa: S608
+    return gone
 
 
 def _insert(db: sqlite3.Connection, rows: list[Row]) -> int:

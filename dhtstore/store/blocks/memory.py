@@ -87,26 +87,40 @@ class MemoryBlockStore:
 class MemoryBatch:
     """Staged blocks of one MemoryBlockStore."""
 
-    __slots__ = ("_closed", "_lock", "_over", "_room", "_staged", "_store", "_whole", "relied")
+    __slots__ = (
+        "_anew",
+        "_closed",
+        "_lock",
+        "_over",
+        "_room",
+        "_staged",
+        "_store",
+        "_whole",
+        "relied",
+        "renewed",
+    )
 
     def __init__(self, store: MemoryBlockStore, room: Room | None, *, whole: bool) -> None:
         self._store, self._whole = store, whole
         self._over = False  # a whole batch that was committed
         self.relied: set[bytes] = set()  # of a whole batch: not to be deleted before it is left
+        self._anew: set[bytes] = set()  # of those staged
+        self.renewed: set[bytes] = set()
         self._room = room
         self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
         self._closed = False
         self._lock = threading.Lock()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         multihash = cid.multihash
         with self._lock:
             self._check_open()
-            if multihash in self._staged:
-                return self._staged[multihash][2] is not None
+            staged = self._staged.get(multihash)
+            if staged is not None and (staged[2] is not None or not anew):
+                return staged[2] is not None
             stored = self._store._blocks.get(multihash)
             # A stored block is staged too, at no cost: a delete before commit must not lose it.
-            if stored is not None:
+            if stored is not None and not anew:
                 self._staged[multihash] = (*stored, None)
                 if self._whole:
                     self.relied.add(multihash)
@@ -114,12 +128,16 @@ class MemoryBatch:
             taken = _taken(multihash, cid.codec, data)
             self._store._quota.take(taken, self._room)
             self._staged[multihash] = (cid.codec, bytes(data), taken)
+            if anew:
+                self._anew.add(multihash)
             return True
 
     def commit(self) -> None:
         blocks = self._store._blocks
         with self._lock, self._store._lock:
             self._check_open()
+            for multihash in sorted(self._anew & blocks.keys()):
+                self._store._quota.give_back(_taken(multihash, *blocks.pop(multihash)))
             for multihash, (codec, data, charged) in self._staged.items():
                 cost = 0 if multihash in blocks else _taken(multihash, codec, data)
                 blocks.setdefault(multihash, (codec, data))
@@ -128,7 +146,9 @@ class MemoryBatch:
             if self._whole:
                 self.relied |= self._staged.keys()
                 self._over = True
+            self.renewed |= self._anew
             self._staged.clear()
+            self._anew.clear()
 
     def close(self) -> None:
         with self._lock:

@@ -61,6 +61,8 @@ class PackWriter:
         self.number = number
         self.end = end
         self.unwritten = 0  # bytes that were reserved; counted under the owner's lock
+        self._lost: Exception | None = None  # why what was written may not be on the disk
+        self._syncing = threading.Lock()  # a put syncs what it leaves, beside a commit
         try:
             self._fd = _create(directory, number) if create else _reopen(directory, number)
         except OSError as error:
@@ -79,20 +81,27 @@ class PackWriter:
             raise write_error(error, "a block") from error
 
     def sync(self) -> None:
+        """Raises NoRoom or HomeUnusable, and from then on always: a failed one may have dropped the
+        pages, so that the next would lie."""
+        with self._syncing:
+            if self._lost is not None:
+                raise self._lost
+            if self._fd >= 0:
+                self._sync()
+
+    def _sync(self) -> None:
         try:
             os.fdatasync(self._fd)
         except OSError as error:
-            raise write_error(error, "blocks") from error
+            self._lost = write_error(error, "blocks")
+            raise self._lost from error
 
     def close(self) -> None:
-        """May be called twice."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            close_quietly(fd)
-
-    @property
-    def closed(self) -> bool:
-        return self._fd < 0
+        """May be called twice.  Whoever does it has synced what is to stay."""
+        with self._syncing:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                close_quietly(fd)
 
 
 def _reopen(directory: Path, number: int) -> int:

@@ -14,6 +14,7 @@ from dhtstore.store.blocks.index_database import IndexDatabase
 VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 _RELIED: Final = -1  # the pack of a row that says: stored already, not to be deleted
 _DELETED_AT_ONCE: Final = 10_000  # others wait for one such group at most
+_ADD: Final = "INSERT OR {} INTO staged VALUES (?, ?, ?, ?, ?, ?)"
 _NEW_BY_PACK: Final = """SELECT pack, count(*) FROM staged WHERE batch = ? AND pack >= 0
     AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocks.multihash = staged.multihash)
     GROUP BY pack"""
@@ -45,14 +46,13 @@ class StagedTable:
         return next(self._numbers)
 
     def add(self, batch: int, rows: Iterable[Row], relied: Iterable[bytes]) -> None:
-        """Raises NoRoom, HomeUnusable; then nothing was added."""
+        """A row replaces that of a block which the batch relied on, and not the other way round.
+        Raises NoRoom, HomeUnusable; then nothing was added."""
         with self._database.transaction() as db:
+            db.executemany(_ADD.format("REPLACE"), ((batch, *row) for row in rows))
             db.executemany(
-                "INSERT OR IGNORE INTO staged VALUES (?, ?, ?, ?, ?, ?)",
-                itertools.chain(
-                    ((batch, *row) for row in rows),
-                    ((batch, multihash, _RELIED, 0, 0, 0) for multihash in relied),
-                ),
+                _ADD.format("IGNORE"),
+                ((batch, multihash, _RELIED, 0, 0, 0) for multihash in relied),
             )
 
     def written(self, batch: int, multihash: bytes) -> bool | None:

@@ -10,22 +10,19 @@ Bytes = bytes | bytearray | memoryview
 
 
 def write_block(store: BlockStore, batch: Batch, cid: Cid, data: Bytes) -> None:
-    """Stage a block verified against ``cid``; a stored copy that rotted is written anew.
+    """Stage a block verified against ``cid``; a stored copy that rotted is replaced by the commit.
 
     A batch does not look at what is stored already, and what is signed for must be whole.
-    Raises NoRoom, and BlockDamaged while another batch relies on the rotten copy.
+    Raises NoRoom, and HomeUnusable where nothing can be said of the stored copy now.
     """
-    if _rotten(store, cid, data):
-        store.delete([cid])
-        if store.has(cid):
-            raise BlockDamaged(f"block {cid} is damaged on disk, and in use: try again")
-    batch.put(cid, data)
+    if not batch.put(cid, data) and _rotten(store, cid, data):
+        batch.put(cid, data, anew=True)
 
 
 def _rotten(store: BlockStore, cid: Cid, data: Bytes) -> bool:
+    """Whether the copy that a batch relies on is not ``data``; also if it cannot be read just now:
+    to write it anew costs its bytes, and loses none."""
     try:
         return store.read(cid) != data
-    except BlockMissing:
-        return False
-    except BlockDamaged:
+    except (BlockDamaged, BlockMissing):
         return True

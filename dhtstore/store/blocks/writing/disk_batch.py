@@ -38,6 +38,7 @@ class DiskBatch:
         self._pool, self._quota, self._room, self._whole = pool, quota, room, whole
         self._packs = HeldPacks(pool)
         self._rows = StagedRows(index, whole=whole)
+        self.renewed: set[bytes] = set()
         self._gathered: _Extent | None = None  # small records waiting for company
         self._writing = 0  # extents being written
         self._draining = False  # a commit waits for them; puts wait for it
@@ -50,22 +51,23 @@ class DiskBatch:
     def relying(self) -> Relying:
         return self._rows.relying()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview) -> bool:
+    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         multihash, size = cid.multihash, len(data)
         self._check_open()
-        written = self._rows.written(multihash)
+        written = self._rows.written(multihash, anew=anew)
         if written is None:
-            self._stage(Cid(bytes((1, cid.codec)) + multihash), data, size)
+            self._stage(Cid(bytes((1, cid.codec)) + multihash), data, size, anew=anew)
         if self._whole:
             self._rows.spill(self._state)
         return written is not False
 
     def commit(self) -> None:
         with self._committing:
-            new, relied, ends = self._drain()
-            self._make_durable(new, ends)
+            new, anew, relied, ends = self._drain()
+            self._make_durable(new, anew, ends)
             with self._state:
-                self._rows.committed(new, relied)
+                self._rows.committed(new, anew, relied)
+                self.renewed |= anew
                 self._packs.committed(ends)
                 self._over = self._whole
 
@@ -92,7 +94,9 @@ class DiskBatch:
     ) -> None:
         self.close()
 
-    def _stage(self, named: Cid, data: bytes | bytearray | memoryview, size: int) -> None:
+    def _stage(
+        self, named: Cid, data: bytes | bytearray | memoryview, size: int, *, anew: bool
+    ) -> None:
         head = header(named, size)
         with self._state:
             self._state.wait_for(lambda: not self._draining)
@@ -100,14 +104,16 @@ class DiskBatch:
                 return
             writer, offset = self._reserve(len(head) + size)
             at = offset + len(head)
-            self._rows.add(Row(named.multihash, writer.number, at, size, named.codec))
+            row = Row(named.multihash, writer.number, at, size, named.codec)
+            self._rows.add(row, anew=anew)
             extent = self._gather(_Extent(writer, offset, (head, data)), size)
             self._writing += extent is not None
         if extent is not None:
             self._write(extent)
 
-    def _drain(self) -> tuple[dict[bytes, Row], set[bytes], dict[int, int]]:
-        """Everything put so far, written: its rows, the blocks relied on, the packs' ends."""
+    def _drain(self) -> tuple[dict[bytes, Row], set[bytes], set[bytes], dict[int, int]]:
+        """Everything put so far, written: its rows, those anew, the blocks relied on, the packs'
+        ends."""
         with self._state:
             self._check_open()
             # A write in flight lies below the end that the commit will declare known.
@@ -120,7 +126,8 @@ class DiskBatch:
                 self._state.notify_all()
             if self._failed:
                 raise NoRoom("a write of this batch failed: it can only be discarded")
-            return dict(self._rows.new), set(self._rows.relied), self._packs.ends()
+            rows = self._rows
+            return dict(rows.new), set(rows.anew), set(rows.relied), self._packs.ends()
 
     def _reserve(self, size: int) -> tuple[PackWriter, int]:
         """Called with the state held.  Quota first: nothing is written that has no room."""
@@ -181,22 +188,23 @@ class DiskBatch:
                 if not self._writing:
                     self._state.notify_all()
 
-    def _make_durable(self, new: dict[bytes, Row], ends: dict[int, int]) -> None:
+    def _make_durable(self, new: dict[bytes, Row], anew: set[bytes], ends: dict[int, int]) -> None:
         grown = self._packs.grown(ends)
         if not grown:
             return
         try:
             self._packs.sync(grown)
-            added = self._rows.index(new, grown)
+            added, gone = self._rows.index(new, anew, grown)
         except DhtstoreError:
             # A failed fsync may have dropped the pages: a second one would lie.
             self._failed = True
             raise
         self._pool.added(added)
+        self._pool.removed(gone)
         with self._state:
             count = self._rows.count if self._whole else len(new)
             self._rows.count -= count
-        self._quota.give_back(ROW_BYTES * (count - sum(added.values())))
+        self._quota.give_back(ROW_BYTES * (count - sum(added.values()) + sum(gone.values())))
 
 
 def _adjoin(before: _Extent, after: _Extent) -> bool:

@@ -42,9 +42,9 @@ class HeldPacks:
         return {number: end for number, end in ends.items() if end > self._known[number]}
 
     def sync(self, grown: dict[int, int]) -> None:
-        """Those that were not synced when they were left.  Raises NoRoom, HomeUnusable."""
+        """Those that were closed when they were left are.  Raises NoRoom, HomeUnusable."""
         for writer in list(self._writers):
-            if writer.number in grown and not writer.closed:
+            if writer.number in grown:
                 writer.sync()
 
     def committed(self, ends: dict[int, int]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from dhtstore.errors import DhtstoreError
-from dhtstore.store.blocks.index import Index, Relying
+from dhtstore.store.blocks.index import Changes, Index, Relying
 from dhtstore.store.blocks.staged_table import Row
 
 IN_MEMORY_MAX_ROWS: Final = 4096  # of a whole batch; a unit of 1 GiB of large leaves has 1,100
@@ -15,7 +15,8 @@ IN_MEMORY_MAX_ROWS: Final = 4096  # of a whole batch; a unit of 1 GiB of large l
 
 class StagedRows:
     """``new`` are the blocks written, ``relied`` those that are not to be deleted; of a *whole*
-    batch only so many are in memory, the others in the index database.
+    batch only so many are in memory, the others in the index database.  ``anew`` are those of the
+    blocks written, here or there, that take the place of a stored copy: as few as have rotted.
 
     The owner's lock is held where ``new`` changes; ``relied`` is added to by the index.
     """
@@ -27,24 +28,29 @@ class StagedRows:
         self._spilling = threading.Lock()
         self.new: dict[bytes, Row] = {}
         self.relied: set[bytes] = set()
+        self.anew: set[bytes] = set()
         self.count = 0  # of rows that the quota was charged for and the index does not have
 
     def relying(self) -> Relying:
         return Relying(self.relied, self._batch)
 
-    def written(self, multihash: bytes) -> bool | None:
+    def written(self, multihash: bytes, *, anew: bool) -> bool | None:
         """Whether this batch wrote the block, False if it relies on it; None if it is to be
         written."""
         if multihash in self.new:
             return True
         if self._batch is not None:
             known = self._table.written(self._batch, multihash)
-            if known is not None:
+            if known or (known is not None and not anew):
                 return known
+        if anew:
+            return None
         return False if self._index.find_or_rely(multihash, self.relied) else None
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, *, anew: bool) -> None:
         self.new[row.multihash] = row
+        if anew:
+            self.anew.add(row.multihash)
         self.count += 1
 
     def spill(self, state: threading.Condition) -> None:
@@ -65,15 +71,15 @@ class StagedRows:
                     del self.new[multihash]
                 self.relied -= relied
 
-    def index(self, new: dict[bytes, Row], known: dict[int, int]) -> dict[int, int]:
-        """Name in the index ``new`` and what was spilled before; how many of each pack the index
-        did not have.  Raises NoRoom, HomeUnusable."""
-        return self._index.add(new.values(), known, self._batch)
+    def index(self, new: dict[bytes, Row], anew: set[bytes], known: dict[int, int]) -> Changes:
+        """Name in the index ``new`` and what was spilled before.  Raises NoRoom, HomeUnusable."""
+        return self._index.add(new.values(), known, self._batch, anew)
 
-    def committed(self, new: dict[bytes, Row], relied: set[bytes]) -> None:
+    def committed(self, new: dict[bytes, Row], anew: set[bytes], relied: set[bytes]) -> None:
         """These are in the index now; called with the owner's lock held."""
         for multihash in new:
             del self.new[multihash]
+        self.anew -= anew
         if self._whole:
             self.relied |= new.keys()
         else:
@@ -81,6 +87,7 @@ class StagedRows:
 
     def clear(self) -> None:
         self.new.clear()
+        self.anew.clear()
         self.relied.clear()
         if self._batch is not None:
             with suppress(DhtstoreError):  # the next open does it; no other batch has the number
