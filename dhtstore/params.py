@@ -106,10 +106,20 @@ RPC_IN_FLIGHT_MAX: Final = 2048  # requests of one node that await an answer
 PEER_FAILURES_MAX: Final = 3  # Kademlia section 4.1: a contact goes after several silent requests
 BUCKET_REPLACEMENTS_MAX: Final = 4  # Kademlia section 4.1, kept small
 NODES_PER_SITE_MAX: Final = 2  # of one public address or IPv6 /56, where a bucket is contended
+STANDING_S: Final = 60.0  # between two answers of a node that a table believes in
+NEWCOMER_PROBE_S: Final = 5.0  # after the last word of one that it does not, before others hear
+NEWCOMERS_PER_ORIGIN_MAX: Final = 2  # of a /24 or /48 in a table; keys are free
+SILENT_FOR_S: Final = (
+    60.0  # who answers no lookup is named in vain; longer, and who returns is missed
+)
+SILENT_REMEMBERED: Final = 512  # of those, the last
+QUIET_TIMEOUTS: Final = 2  # usual round trips without an answer, before a lookup ends without those
 INTRODUCED_PER_LINE_MAX: Final = 2  # of an address or IPv6 /56 that never answered, in a lookup
+INTRODUCED_PER_PROVED_LINE_MAX: Final = 8  # where others answered: whoever has more is found anyway
 INTRODUCED_PER_SUBNET_MAX: Final = 8  # of a /24 or /48, likewise: 6.4 kB a lookup
 LINE_WAITING_MAX: Final = 64  # requests until such an address has answered one
 LINES_REMEMBERED: Final = 128  # addresses that answered last
+PLACES_REMEMBERED: Final = 1024  # addresses and ports that answered last, and under which key
 VERIFY_PINGS_PER_S: Final = 10.0  # to nodes that asked us something and might join the table
 SESSION_KEYS_MAX: Final = 512  # agreed keys kept for the peers used last; 130 bytes each
 COLD_KEYS_PER_S: Final = 200.0  # key agreements (77 us each) for strangers without a cookie

@@ -98,11 +98,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
         ("limits", "peer", "peer_clocks", "record_rules", "rtt"),
-        ("crowds", "introductions", "lookup", "rations", "snapshot", "stores"),
-        ("bucket",),
-        ("table",),
+        ("crowds", "lookup", "rations", "snapshot", "stores"),
+        ("bucket", "newcomers"),
+        ("introductions", "table"),
         ("refresh",),
     ),
+    "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
     "dhtstore.dht.core.stores": (
         ("held",),
         ("key_places", "shares"),

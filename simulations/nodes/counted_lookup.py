@@ -43,6 +43,7 @@ class CountingLookup(Lookup):
         alpha: int = ALPHA,
         beta: int = K,
         admits: Callable[[Peer], bool],
+        relies_on: Callable[[Peer], bool],
     ) -> None:
         self.queries = self.timeouts = 0
         self._beta = beta
@@ -57,6 +58,7 @@ class CountingLookup(Lookup):
             soft_timeout_s=soft_timeout_s,
             alpha=alpha,
             admits=admits,
+            relies_on=relies_on,
         )
 
     def _nearest(self, peers: Iterable[Peer]) -> list[Peer]:

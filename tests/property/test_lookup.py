@@ -111,7 +111,7 @@ def test_a_slow_peer_gives_up_its_slot_at_wake_at_and_still_counts_when_it_answe
     assert lookup.next(0.75) == []
     wake_at = lookup.wake_at()
     assert wake_at is not None
-    assert len(lookup.next(wake_at)) == ALPHA
+    assert len(lookup.next(wake_at)) == KSIZE, "nobody brings it closer: it asks more at once"
     lookup.on_response(first[0], [])
     assert lookup.result() == [first[0]]
 

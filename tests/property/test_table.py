@@ -52,7 +52,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(peer=peers, rtt_s=st.none() | st.floats(0.001, 2))
     def a_peer_answers(self, peer: Peer, rtt_s: float | None) -> None:
-        had_room, known = self.table.has_room_for(peer), self.table.get(peer) is not None
+        had_room, known = self.table.has_room_for(peer, self.now), self.table.get(peer) is not None
         was_full = not had_room and not known
         suspect = self.table.answered(peer, self.now, rtt_s)
         self.answered.add(peer.id)
@@ -77,10 +77,11 @@ class TableMachine(RuleBasedStateMachine):
     def a_peer_is_silent(self, peer: Peer) -> None:
         entry = self.table.get(peer)
         known = entry is not None and entry.address == peer.address
+        new = peer in self.table.newcomers and len(self.table) > 1
         gone = self.table.failed(peer, self.now)
         if known:
             self.silent[peer.id] = self.silent.get(peer.id, 0) + 1
-            assert gone == (self.silent[peer.id] >= PEER_FAILURES_MAX)
+            assert gone == (new or self.silent[peer.id] >= PEER_FAILURES_MAX)
         if gone:
             assert self.table.get(peer) is None
             del self.silent[peer.id]
@@ -137,6 +138,11 @@ class TableMachine(RuleBasedStateMachine):
             assert list(bucket.heard_s) == sorted(bucket.heard_s)
 
     @invariant()
+    def newcomers_are_of_the_table(self) -> None:
+        met = [p.id for p in self.table if p in self.table.newcomers]
+        assert len(met) == len(self.table.newcomers)
+
+    @invariant()
     def nobody_is_in_twice(self) -> None:
         ids = [p.id for p in self.table]
         assert len(ids) == len(set(ids))
@@ -150,7 +156,7 @@ class TableMachine(RuleBasedStateMachine):
             crowded = any(sites[p.site] > NODES_PER_SITE_MAX for p in bucket.peers)
             at = self.table.bucket_index(bucket.peers[0])
             newcomer = next(p for p in NEWCOMERS if self.table.bucket_index(p) == at)
-            assert self.table.has_room_for(newcomer) == crowded
+            assert self.table.has_room_for(newcomer, self.now) == crowded
 
 
 TestTable = TableMachine.TestCase

@@ -17,14 +17,15 @@ from dhtstore.params import BUCKET_REPLACEMENTS_MAX
 class Bucket:
     """Peers that share one prefix length with us.
 
-    ``ids``, ``heard_s``, ``srtt_s``, ``rttvar_s``, ``failures`` and ``trusts`` (it needs no
+    ``ids``, ``heard_s``, ``srtt_s``, ``rttvar_s``, ``failures`` (requests without an answer since
+    the last that had one), ``dead_pings`` (likewise, of pings alone) and ``trusts`` (it needs no
     padding from us, having proved our address) run parallel to ``peers``.  ``looked_up_s`` is
     when this bucket was last looked into.  All times are monotonic seconds.
     """
 
     __slots__ = (
-        "failures", "heard_s", "ids", "looked_up_s", "peers", "replacements", "rttvar_s", "srtt_s",
-        "trusts",
+        "dead_pings", "failures", "heard_s", "ids", "looked_up_s", "peers", "replacements",
+        "rttvar_s", "srtt_s", "trusts",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:
@@ -35,6 +36,7 @@ class Bucket:
         self.srtt_s = array("f")
         self.rttvar_s = array("f")
         self.failures = bytearray()
+        self.dead_pings = bytearray()
         self.trusts = bytearray()
         self.looked_up_s = now
 
@@ -45,14 +47,20 @@ class Bucket:
         """-1 if the node is not here."""
         return self.ids.index(node_id) if node_id in self.ids else -1
 
-    def heard(self, index: int, peer: Peer, now: float, rtt_s: float | None, trusts: bool) -> None:
-        """Move an entry to the tail, with its present address and RTT (RFC 6298 section 2)."""
+    def heard(
+        self, index: int, peer: Peer, now: float, rtt_s: float | None, trusts: bool, pong: bool
+    ) -> None:
+        """Move an entry to the tail, with its present address and RTT (RFC 6298 section 2).
+
+        A ``pong`` makes up for no silence to anything else."""
+        failures = self.failures[index] if pong else 0
         srtt, var = self.srtt_s[index], self.rttvar_s[index]
         if rtt_s is not None:
             var = 0.75 * var + 0.25 * abs(srtt - rtt_s) if srtt else rtt_s / 2
             srtt = 0.875 * srtt + 0.125 * rtt_s if srtt else rtt_s
         self.drop(index)
         self.append(peer, now, srtt, var, trusts)
+        self.failures[-1] = failures
 
     def append(self, peer: Peer, now: float, srtt_s: float, rttvar_s: float, trusts: bool) -> None:
         """Add an entry at the tail."""
@@ -62,12 +70,13 @@ class Bucket:
         self.srtt_s.append(srtt_s)
         self.rttvar_s.append(rttvar_s)
         self.failures.append(0)
+        self.dead_pings.append(0)
         self.trusts.append(trusts)
 
     def drop(self, index: int) -> None:
         """Remove the entry at that place."""
         del self.peers[index], self.ids[index], self.heard_s[index], self.srtt_s[index]
-        del self.rttvar_s[index], self.failures[index], self.trusts[index]
+        del self.rttvar_s[index], self.failures[index], self.dead_pings[index], self.trusts[index]
 
     def entries(self) -> tuple[TableEntry, ...]:
         """As values, in the same order."""

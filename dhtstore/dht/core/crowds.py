@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dhtstore.dht.core.peer import Peer, site_of
+from dhtstore.dht.core.peer import Peer, site_of, subnet_of
 from dhtstore.model.contact import local_range
 from dhtstore.params import NODES_PER_SITE_MAX
 
@@ -21,17 +21,19 @@ class Crowds:
     crowd: whoever shares our roof needs no table to harm us.
     """
 
-    __slots__ = ("_counts", "_local", "_own")
+    __slots__ = ("_counts", "_local", "_own", "_own_subnets")
 
     def __init__(self) -> None:
         self._counts: dict[bytes, int] = {}
         self._own: frozenset[bytes] = frozenset()
+        self._own_subnets: frozenset[bytes] = frozenset()
         self._local: frozenset[str] = frozenset()
 
     def set_own(self, hosts: Iterable[str]) -> None:
         """The IP literals at which this node is itself."""
         hosts = list(hosts)
         self._own = frozenset(map(site_of, hosts))
+        self._own_subnets = frozenset(subnet_of(site) for host in hosts if (site := site_of(host)))
         self._local = frozenset(map(local_range, hosts))
 
     def followed(self, named: Iterable[Peer], told_by: Peer) -> list[Peer]:
@@ -47,6 +49,11 @@ class Crowds:
     def at_home(self, peer: Peer) -> bool:
         """Whether it is of our own sites, or at an address that is nobody's alone."""
         return not peer.site or peer.site in self._own
+
+    def near(self, peer: Peer) -> bool:
+        """Whether it is at home or in our own /24 or /48: a network of many nodes in one rack, or
+        in one room, must find itself at once."""
+        return not peer.site or peer.subnet in self._own_subnets
 
     def clear(self) -> None:
         """The table was emptied."""

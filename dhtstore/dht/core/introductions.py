@@ -5,16 +5,20 @@ Whoever answers a lookup may name anybody's address, under as many keys as it li
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from dhtstore.dht.core.newcomers.silences import Silences
 from dhtstore.dht.core.peer import Peer
+from dhtstore.model.contact import Address
 from dhtstore.params import (
     INTRODUCED_PER_LINE_MAX,
+    INTRODUCED_PER_PROVED_LINE_MAX,
     INTRODUCED_PER_SUBNET_MAX,
     LINE_WAITING_MAX,
     LINES_REMEMBERED,
+    PLACES_REMEMBERED,
 )
 
 C = TypeVar("C")
@@ -26,13 +30,14 @@ class Lines(Generic[C]):
     To one that did not, one request is out at a time: the others wait until that has ended.  Once
     it has answered, however many nodes are there work at full speed."""
 
-    __slots__ = ("_newer", "_older", "_start", "_waiting", "waiting")
+    __slots__ = ("_newer", "_older", "_places", "_start", "_waiting", "waiting")
 
     def __init__(self, start: Callable[[C], None]) -> None:
         """``start`` sends what waited."""
         self._start = start
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
+        self._places: OrderedDict[Address, bytes] = OrderedDict()
         self._waiting: dict[bytes, deque[C]] = {}  # of each line with a request out
         self.waiting = 0
 
@@ -54,8 +59,25 @@ class Lines(Generic[C]):
         self.waiting += 1
         return False
 
-    def answered(self, line: bytes) -> None:
-        """A node there answered: all that waited is sent."""
+    def lives_at(self, address: Address) -> bytes | None:
+        """The id of the node that answered there last, and was not silent since."""
+        return self._places.get(address)
+
+    def answered(self, peer: Peer) -> None:
+        """A node answered: all that waited for its line is sent."""
+        self._places[peer.address] = peer.id
+        self._places.move_to_end(peer.address)
+        if len(self._places) > PLACES_REMEMBERED:
+            self._places.popitem(last=False)
+        self.proves(peer.line)
+
+    def failed(self, peer: Peer) -> None:
+        """A node did not answer: another may live there now."""
+        if self._places.get(peer.address) == peer.id:
+            del self._places[peer.address]
+
+    def proves(self, line: bytes) -> None:
+        """Somebody is at the other end of that line."""
         if line not in self._newer:
             if len(self._newer) >= LINES_REMEMBERED // 2:
                 self._older, self._newer = self._newer, set()
@@ -91,24 +113,37 @@ class Lines(Generic[C]):
 
 
 class Introductions(Generic[C]):
-    """Whom one lookup may be led to: of a line that never answered INTRODUCED_PER_LINE_MAX, of a
-    public subnet's such lines INTRODUCED_PER_SUBNET_MAX."""
+    """Whom one lookup may be led to.
 
-    __slots__ = ("_lines", "_per_line", "_per_subnet")
+    One node lives at an address and port: where one has answered, others that are said to be there
+    are passed over.  It is displaced by whoever answers there, not by what anybody says.  Of a line
+    whose nodes are not known INTRODUCED_PER_PROVED_LINE_MAX, of one that never answered
+    INTRODUCED_PER_LINE_MAX, of a public subnet's such lines INTRODUCED_PER_SUBNET_MAX; and nobody
+    who was silent lately."""
 
-    def __init__(self, lines: Lines[C]) -> None:
-        self._lines = lines
-        self._per_line: dict[bytes, int] = {}
-        self._per_subnet: dict[bytes, int] = {}
+    __slots__ = ("_lines", "_now", "_per_line", "_per_subnet", "_silences")
+
+    def __init__(self, lines: Lines[C], silences: Silences, now: float) -> None:
+        self._lines, self._silences, self._now = lines, silences, now
+        self._per_line: Counter[bytes] = Counter()
+        self._per_subnet: Counter[bytes] = Counter()
 
     def admits(self, peer: Peer) -> bool:
         """Count ``peer``, which somebody named, and say whether it may be asked."""
+        lives_there = self._lines.lives_at(peer.address)
+        if lives_there is not None:
+            return lives_there == peer.id
+        if self._silences.lasts(peer, self._now) or not self._in_share(peer):
+            return False
+        self._per_line[peer.line] += 1
+        return True
+
+    def _in_share(self, peer: Peer) -> bool:
+        on_line = self._per_line[peer.line]
         if self._lines.proved(peer.line):
-            return True
-        on_line = self._per_line.get(peer.line, 0)
-        in_subnet = self._per_subnet.get(peer.subnet, 0) if peer.site else 0
+            return not peer.site or on_line < INTRODUCED_PER_PROVED_LINE_MAX
+        in_subnet = self._per_subnet[peer.subnet] if peer.site else 0
         if on_line >= INTRODUCED_PER_LINE_MAX or in_subnet >= INTRODUCED_PER_SUBNET_MAX:
             return False
-        self._per_line[peer.line] = on_line + 1
-        self._per_subnet[peer.subnet] = in_subnet + 1
+        self._per_subnet[peer.subnet] += 1
         return True

@@ -1,19 +1,25 @@
 """One iterative lookup as an object: who to ask next, and what the answers mean.
 
 Kademlia section 2.3 without rounds: ``alpha`` requests are in flight; a peer that is slow gives
-back its slot and its place among the k until it answers; once answers stop bringing closer nodes
-the window widens to k.  A peer that failed is dead to this lookup for good, whoever names it.
+back its slot and its place among the k until it answers; once answers stop bringing closer nodes,
+or do not come, the window widens to k.  A peer that failed is dead to this lookup for good, whoever
+names it.
+
+Anybody can be named, and whoever names many that are dead must not make a lookup last: only those
+that the caller relies on are waited for to the end.  For the others it waits while answers come.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Callable, Iterable
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.params import ALPHA, K
+from dhtstore.params import ALPHA, QUIET_TIMEOUTS, K
 
 _CANDIDATES_MAX: Final = 12 * K  # an answer names at most K; farther ones are forgotten
 
@@ -32,10 +38,10 @@ _ANSWERED, _DEAD = State.ANSWERED, State.DEAD
 
 
 class _Candidate:
-    __slots__ = ("asked_s", "distance", "peer", "state")
+    __slots__ = ("asked_s", "distance", "peer", "relied", "state")
 
-    def __init__(self, peer: Peer, distance: int) -> None:
-        self.peer, self.distance = peer, distance
+    def __init__(self, peer: Peer, distance: int, relied: bool) -> None:
+        self.peer, self.distance, self.relied = peer, distance, relied
         self.state, self.asked_s = _FRESH, 0.0
 
     def __lt__(self, other: _Candidate) -> bool:
@@ -48,7 +54,8 @@ def _anybody(peer: Peer) -> bool:
 
 class Lookup:
     """Finds the ``k`` nodes closest to ``target`` that answer.  ``own_id`` is never asked, nor
-    whom an answer names and ``admits`` refuses.
+    whom an answer names and ``admits`` refuses; ``relies_on`` says whose answer is worth waiting
+    for.
 
     The caller sends a request to each peer that ``next`` names, reports what came of it, and
     calls ``next`` again then and at ``wake_at``; ``finished`` says when to stop.
@@ -64,7 +71,9 @@ class Lookup:
         k: int = K,
         alpha: int = ALPHA,
         admits: Callable[[Peer], bool] = _anybody,
+        relies_on: Callable[[Peer], bool] = _anybody,
     ) -> None:
+        self._relies_on = relies_on
         self._admits: Callable[[Peer], bool] = _anybody  # those to begin with
         self.target, self.k, self.alpha = target, k, alpha
         self._target = int.from_bytes(target, "big")
@@ -74,25 +83,33 @@ class Lookup:
         self._ranked: list[_Candidate] = []
         self._in_time: list[_Candidate] = []  # asked and not late, in the order of asking
         self._without_progress = 0
+        self._heard, self._heard_s = False, math.inf  # it is quiet only once somebody answered
+        self._quiet = self._begun = False
         self._learn(seeds)
         self._admits = admits
 
     def next(self, now: float) -> list[Peer]:
         """The peers to ask now (monotonic seconds); they count as asked."""
-        self._free_slots(now)
+        self._look_at_time(now)
         window = self.k if self._without_progress >= self.alpha else self.alpha
         free = window - len(self._in_time)
         if free <= 0:
             return []
         chosen = self._fresh_leaders(free)
+        if not self._begun:
+            chosen += self._others_relied_on(chosen)
+        self._begun = True
         for candidate in chosen:
             candidate.state, candidate.asked_s = _ASKED, now
         self._in_time += chosen
         return [candidate.peer for candidate in chosen]
 
     def wake_at(self) -> float | None:
-        """When the next slow peer gives up its slot; None if nobody is awaited in time."""
-        return self._in_time[0].asked_s + self._soft_timeout_s if self._in_time else None
+        """When the next slow peer gives up its slot, or it has been quiet for long enough; None if
+        nothing comes but answers."""
+        if self._in_time:
+            return self._in_time[0].asked_s + self._soft_timeout_s
+        return None if self._quiet or self._heard_s == math.inf else self._quiet_at()
 
     def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None:
         """``peer`` answered and named ``contacts``."""
@@ -101,12 +118,15 @@ class Lookup:
             return
         self._settle(candidate, _ANSWERED)
         candidate.peer = peer
+        self._heard = True
         self._without_progress = 0 if self._learn(contacts) else self._without_progress + 1
 
     def on_failure(self, peer: Peer) -> None:
         """``peer`` did not answer, or answered nonsense."""
         candidate = self._known.get(peer.id)
         if candidate is not None and candidate.state not in (_ANSWERED, _DEAD):
+            if candidate.state is _ASKED:
+                self._without_progress += 1
             self._settle(candidate, _DEAD)
             self._ranked.remove(candidate)
 
@@ -119,6 +139,8 @@ class Lookup:
                 answered += 1
                 if answered == self.k:
                     return True
+            elif self._quiet and not candidate.relied:
+                continue
             elif candidate.state is _LATE:
                 late = True
             else:
@@ -148,7 +170,7 @@ class Lookup:
         """Those not asked yet among the k closest that can still count, closest first."""
         fresh, leaders = list[_Candidate](), 0
         for candidate in self._ranked:
-            if candidate.state is _LATE:
+            if candidate.state is _LATE or (self._quiet and not candidate.relied):
                 continue
             if candidate.state is _FRESH:
                 fresh.append(candidate)
@@ -157,10 +179,23 @@ class Lookup:
                 break
         return fresh
 
-    def _free_slots(self, now: float) -> None:
+    def _others_relied_on(self, chosen: list[_Candidate]) -> list[_Candidate]:
+        """The closest of them, to fill up to alpha: those closer may all be gone."""
+        missing = self.alpha - sum(one.relied for one in chosen)
+        others = (one for one in self._ranked if one.relied and one not in chosen)
+        return list(islice(others, max(missing, 0)))
+
+    def _look_at_time(self, now: float) -> None:
         # Written as in wake_at: rounding must not make a caller wake too early for ever.
         while self._in_time and now >= self._in_time[0].asked_s + self._soft_timeout_s:
             self._in_time.pop(0).state = _LATE
+            self._without_progress += 1
+        if self._heard:
+            self._heard, self._heard_s = False, now
+        self._quiet = now >= self._quiet_at()
+
+    def _quiet_at(self) -> float:
+        return self._heard_s + QUIET_TIMEOUTS * self._soft_timeout_s
 
     def _learn(self, peers: Iterable[Peer]) -> bool:
         """Add candidates; True if one is closer than any known before."""
@@ -169,7 +204,8 @@ class Lookup:
             if peer.id in self._known or peer.id == self._own_id:
                 continue
             if self._admits(peer):
-                candidate = _Candidate(peer, peer.long_id ^ self._target)
+                relied = self._relies_on(peer)
+                candidate = _Candidate(peer, peer.long_id ^ self._target, relied)
                 self._known[peer.id] = candidate
                 insort(self._ranked, candidate)
         self._forget_far()

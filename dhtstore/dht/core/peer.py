@@ -43,7 +43,7 @@ class Peer(Node):
         self.ipv6 = ip.version == 6
         self.site = _site(ip)
         self.line = self.site or ip.packed
-        self.subnet = self.line[: IPV6_SUBNET_BYTES if self.ipv6 else IPV4_SUBNET_BYTES]
+        self.subnet = subnet_of(self.line)
         self.local_range = intern(local_range(contact.address.host))
 
 
@@ -51,6 +51,11 @@ def site_of(host: str) -> bytes:
     """What one line to the internet gets: an IPv4 address, or an IPv6 /56 (RIPE-690); b"" for
     loopback and private addresses, which are nobody's alone."""
     return _site(ipaddress.ip_address(host))
+
+
+def subnet_of(line: bytes) -> bytes:
+    """The /24 or /48 of a line, as ``Peer`` has it."""
+    return line[: IPV4_SUBNET_BYTES if len(line) == 4 else IPV6_SUBNET_BYTES]
 
 
 def _site(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bytes:

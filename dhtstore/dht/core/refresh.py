@@ -1,7 +1,9 @@
-"""What of a routing table is due to be refreshed (Kademlia section 2.3), and where to ask."""
+"""Questions to a routing table: what is due to be refreshed (Kademlia section 2.3) and where to
+ask, whom a lookup begins with and waits for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
@@ -50,6 +52,36 @@ def random_id_in_bucket(own: int, index: int, random_bits: int) -> int:
     return ((own >> tail) ^ 1) << tail | (random_bits & ((1 << tail) - 1))
 
 
+def seeds(table: Table, target: int, now: float) -> list[Peer]:
+    """Where to begin a lookup: with the k closest, and with the k closest of those believed in,
+    since any number of newcomers may be gone."""
+    if not table.newcomers and not table.silences:
+        return table.closest(target, table.ksize)
+    known = [one for one in table if not table.silences.lasts(one, now)]
+    known.sort(key=lambda peer: peer.long_id ^ target)
+    believed = [one for one in known if one not in table.newcomers]
+    chosen = [*known[: table.ksize], *believed[: table.ksize]]
+    return list({one.id: one for one in chosen}.values())
+
+
+def relies_on(table: Table, peer: Peer) -> bool:
+    """Whether it is believed in where it is said to be, and was not silent since: worth waiting
+    for."""
+    found = table.entry(peer)
+    if found is None or peer in table.newcomers:
+        return False
+    bucket, at = found
+    return bucket.peers[at].address == peer.address and not bucket.failures[at]
+
+
+def doubtful(table: Table, peers: Iterable[Peer], now: float) -> list[Peer]:
+    """Those newcomers of ``peers`` that were not heard for a while: to be pinged when somebody is
+    told of them, or wants their place."""
+    if not table.newcomers:
+        return []
+    return [one for one in peers if one in table.newcomers and _due(table, one, now)]
+
+
 def _neighbourhood_edge(table: Table) -> int:
     """The bucket of the k-th nearest entry; -1 if there are fewer entries."""
     within = 0
@@ -58,3 +90,8 @@ def _neighbourhood_edge(table: Table) -> int:
         if within >= table.ksize:
             return index
     return -1
+
+
+def _due(table: Table, peer: Peer, now: float) -> bool:
+    found = table.entry(peer)
+    return found is not None and table.newcomers.due(peer, found[0].heard_s[found[1]], now)

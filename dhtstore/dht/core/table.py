@@ -8,13 +8,15 @@ to the tail; a full bucket's head is pinged before it may be replaced.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kademlia.node import Node
 
 from dhtstore.dht.core.bucket import Bucket
 from dhtstore.dht.core.crowds import Crowds
+from dhtstore.dht.core.newcomers.newcomers import YoungPeers
+from dhtstore.dht.core.newcomers.silences import Silences
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.snapshot import BucketSnapshot, TableSnapshot
 from dhtstore.params import (
@@ -35,12 +37,14 @@ class Table:
         self.node, self.ksize = node, ksize
         self.opened_s = 0.0
         self.crowds = Crowds()
+        self.newcomers, self.silences = YoungPeers(self.crowds), Silences()
         self.clear()
 
     def clear(self) -> None:
         """Forget everybody."""
         self.buckets: list[Bucket | None] = []
         self.crowds.clear()
+        self.newcomers.clear()
         self.neighbours_updated_s = -math.inf
 
     def snapshot(self) -> TableSnapshot:
@@ -94,8 +98,10 @@ class Table:
         found = self.entry(peer)
         return found[0].peers[found[1]] if found else None
 
-    def has_room_for(self, peer: Peer) -> bool:
-        """Whether an answer from this unknown node would put it into the table."""
+    def has_room_for(self, peer: Peer, now: float) -> bool:
+        """Whether a pong from this unknown node would put it into the table."""
+        if not self._welcome(peer, now):
+            return False
         index = self.bucket_index(peer)
         bucket = self.buckets[index] if index < len(self.buckets) else None
         if bucket is None or len(bucket) < self.ksize:
@@ -103,21 +109,27 @@ class Table:
         return self.crowds.giving_way(bucket.peers, peer) >= 0
 
     def answered(
-        self, peer: Peer, now: float, rtt_s: float | None = None, *, trusts: bool = False
-    ) -> Peer | None:
-        """A node answered our request.  Returns the peer to ping if the bucket is full and its
-        least recently heard member has been silent for long (ping before evict)."""
+        self, peer: Peer, now: float, rtt_s: float | None = None,
+        *, trusts: bool = False, pong: bool = False,
+    ) -> Peer | None:  # fmt: skip
+        """A node answered our request, only a ping for a ``pong``.  Returns the peer to ping if
+        the bucket is full and its head has been silent for long (ping before evict)."""
         index = self.bucket_index(peer)
         if index >= _BITS:
             return None
+        self.silences.answered(peer, now, pong=pong)
         bucket = self._bucket(index, now)
         at = bucket.index(peer.id)
+        if at < 0 and not self._welcome(peer, now):
+            return None
         if at >= 0:
             self.crowds.leave(bucket.peers[at])
-            bucket.heard(at, peer, now, rtt_s, trusts)
+            bucket.heard(at, peer, now, rtt_s, trusts, pong)
+            self.newcomers.heard(peer, now)
         elif len(bucket) < self.ksize or self._made_room(bucket, peer):
             rtt_s = rtt_s or 0.0
             bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
+            self.newcomers.enter(peer, now)
         else:
             bucket.keep_as_replacement(peer, last=not self.crowds.has_share(peer))
             silent = now - bucket.heard_s[0] >= QUESTIONABLE_AFTER_S
@@ -125,32 +137,43 @@ class Table:
         self.crowds.enter(peer)
         return None
 
+    def _welcome(self, peer: Peer, now: float) -> bool:
+        crowded = len(self) >= self.ksize and self.newcomers.crowd_of(peer)
+        return not (crowded or self.silences.bars(peer, now))
+
     def _made_room(self, bucket: Bucket, newcomer: Peer) -> bool:
         """Whether one of a crowd gave way in a full bucket; it waits there as a replacement."""
         at = self.crowds.giving_way(bucket.peers, newcomer)
         if at < 0:
             return False
         crowded = bucket.peers[at]
-        self.crowds.leave(crowded)
-        bucket.drop(at)
+        self.remove(crowded)
         bucket.keep_as_replacement(crowded, last=True)
         return True
 
-    def failed(self, peer: Peer, now: float) -> bool:
-        """A node did not answer.  After several times in a row it goes and the most recent
-        replacement takes its place; True if it went."""
+    def failed(self, peer: Peer, now: float, *, ping: bool = False) -> bool:
+        """A node did not answer.  A newcomer goes, others after several times in a row, where a
+        pong makes up for silent pings alone; a replacement takes the place.  True if it went."""
         found = self.entry(peer)
         if not found or found[0].peers[found[1]].address != peer.address:
+            if not ping:
+                self.silences.add(peer, now)
             return False  # somebody else's claim about where this node is
         bucket, at = found
-        bucket.failures[at] += 1
-        if bucket.failures[at] < PEER_FAILURES_MAX:
+        of_its_kind = bucket.dead_pings if ping else bucket.failures
+        of_its_kind[at] += 1
+        silent = bucket.dead_pings[at] + bucket.failures[at]
+        keep = peer not in self.newcomers or len(self) == 1  # the only way to the others
+        if keep and silent < PEER_FAILURES_MAX:
             return False
+        if not ping:
+            self.silences.add(peer, now)
         self.remove(peer)
         if bucket.replacements:
             replacement = bucket.replacements.pop()
             bucket.append(replacement, now, 0.0, 0.0, trusts=False)
             self.crowds.enter(replacement)
+            self.newcomers.enter(replacement, now)
         else:
             bucket.looked_up_s = -math.inf  # to be filled in the next round, not in an hour
         return True
@@ -161,6 +184,7 @@ class Table:
         if found:
             bucket, at = found
             self.crowds.leave(bucket.peers[at])
+            self.newcomers.leave(peer)
             bucket.drop(at)
 
     def closest(
@@ -169,7 +193,7 @@ class Table:
         """The ``k`` closest to ``target``, closest first, exactly in XOR order, without the node
         whose id is ``exclude``; ``ipv6`` keeps only contacts of that family."""
         result: list[Peer] = []
-        for bucket in self._by_distance(target):
+        for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
             peers = [
                 p for p in bucket.peers if p.id != exclude and (ipv6 is None or p.ipv6 is ipv6)
             ]
@@ -178,23 +202,6 @@ class Table:
             if len(result) >= k:
                 break
         return result[:k]
-
-    def _by_distance(self, target: int) -> Iterator[Bucket]:
-        """The buckets, each wholly closer to the target than the next.
-
-        The peers of bucket i differ from us in bit i and agree before it.  Where the target
-        differs from us too, they are closer to it than we are, the more so the higher the bit;
-        where it agrees with us, they are farther than we are, the less so the lower the bit.
-        """
-        buckets = self.buckets
-        away = (self.node.long_id ^ target) >> (_BITS - len(buckets))  # a bit for each bucket
-        deepest = len(buckets) - 1
-        for index, bucket in enumerate(buckets):
-            if away >> (deepest - index) & 1 and bucket is not None:
-                yield bucket
-        for index in range(deepest, -1, -1):
-            if not away >> (deepest - index) & 1 and (bucket := buckets[index]) is not None:
-                yield bucket
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""
@@ -221,3 +228,20 @@ class Table:
         if bucket is None:
             bucket = self.buckets[index] = Bucket(now)
         return bucket
+
+
+def _by_distance(buckets: Sequence[Bucket | None], apart: int) -> Iterator[Bucket]:
+    """The buckets, each wholly closer to a target than the next; our own id is ``apart`` from it.
+
+    The peers of bucket i differ from us in bit i and agree before it.  Where the target
+    differs from us too, they are closer to it than we are, the more so the higher the bit;
+    where it agrees with us, they are farther than we are, the less so the lower the bit.
+    """
+    away = apart >> (_BITS - len(buckets))  # a bit for each bucket
+    deepest = len(buckets) - 1
+    for index, bucket in enumerate(buckets):
+        if away >> (deepest - index) & 1 and bucket is not None:
+            yield bucket
+    for index in range(deepest, -1, -1):
+        if not away >> (deepest - index) & 1 and (bucket := buckets[index]) is not None:
+            yield bucket

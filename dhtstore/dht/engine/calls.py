@@ -7,15 +7,16 @@ table.  No task and one timer per request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from rpcudp.protocol import RPCProtocol
 
-from dhtstore.dht.core.introductions import Lines
+from dhtstore.dht.core.introductions import Introductions, Lines
 from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
+from dhtstore.dht.core.refresh import doubtful
 from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.channel import Channel
@@ -56,6 +57,11 @@ class PendingCall:
         self.sends = self.size_bytes = 0
         self.sent_s = self.timeout_s = 0.0
 
+    @property
+    def pings(self) -> bool:
+        """Whether its answer shows no more than that somebody is there."""
+        return isinstance(self.request, Ping)
+
     def set_result(self, outcome: tuple[bool, Response | None]) -> None:
         """(answered, the response), as rpcudp has it."""
         self.on_done(self.peer, outcome[1])
@@ -74,14 +80,12 @@ class Calls(RPCProtocol):
         self, channel: Channel, table: Table, clock: Clock, entropy: Entropy, tracer: Tracer
     ) -> None:
         super().__init__()
-        self.rtt = RttEstimate()
-        self.clocks = PeerClocks()
+        self.rtt, self.clocks = RttEstimate(), PeerClocks()
         self._channel, self._table = channel, table
         self._clock, self._entropy, self._tracer = clock, entropy, tracer
-        self.probes = Probes(self, table)
-        self.crowds = table.crowds
+        self.probes = Probes(self, table, clock)
         self.lines: Lines[PendingCall] = Lines(self._start)
-        self._closed = False
+        self.crowds, self._closed = table.crowds, False
 
     def __getattr__(self, name: str) -> Any:
         """The library would make a remote call of every unknown name."""
@@ -98,6 +102,10 @@ class Calls(RPCProtocol):
         for call in [*(call for call, _ in self._outstanding.values()), *waiting]:
             self.forget(call)
             call.set_result((False, None))
+
+    def introductions(self) -> Introductions[PendingCall]:
+        """Whom others' word may lead to, in a lookup that begins now."""
+        return Introductions(self.lines, self._table.silences, self._clock.monotonic_s())
 
     # --- asking ----------------------------------------------------------------------------
 
@@ -187,7 +195,8 @@ class Calls(RPCProtocol):
 
     def _fail(self, call: PendingCall) -> None:
         self.forget(call)
-        if self._table.failed(call.peer, self._clock.monotonic_s()):
+        self.lines.failed(call.peer)
+        if self._table.failed(call.peer, self._clock.monotonic_s(), ping=call.pings):
             self._tracer("dht.peer_gone", node=call.peer.id.hex())
         call.set_result((False, None))
 
@@ -250,10 +259,11 @@ class Calls(RPCProtocol):
             rtt_s = None  # nobody waits so long: the machine slept, or stood still
         if rtt_s is not None:
             self.rtt.add(rtt_s)
-        self.lines.answered(call.peer.line)
+        self.lines.answered(call.peer)
         peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
         if not flags & EPHEMERAL:
-            suspect = self._table.answered(peer, now, rtt_s, trusts=bool(flags & PROVED))
+            trusts, pong = bool(flags & PROVED), call.pings
+            suspect = self._table.answered(peer, now, rtt_s, trusts=trusts, pong=pong)
             if suspect is not None:
                 self.probes.ask(suspect)
         return peer
@@ -262,16 +272,29 @@ class Calls(RPCProtocol):
 class Probes:
     """Pings that nobody awaits: whether a peer is where it was heard, or still there."""
 
-    def __init__(self, calls: Calls, table: Table) -> None:
-        self._calls, self._table = calls, table
+    def __init__(self, calls: Calls, table: Table, clock: Clock) -> None:
+        self._calls, self._table, self._clock = calls, table, clock
         self._probing: set[bytes] = set()
         self._newcomers = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
 
-    def newcomer(self, peer: Peer, now: float, *, moved: bool) -> None:
+    def newcomer(self, peer: Peer, *, moved: bool) -> None:
         """Somebody at an address not proved asked us something: ping it if its answer would put
-        it into the table, or move it there."""
-        if (moved or self._table.has_room_for(peer)) and self._newcomers.take(now):
-            self.ask(peer)
+        it into the table, or move it there; else those of its origin that are in its way."""
+        now = self._clock.monotonic_s()
+        if moved or self._table.has_room_for(peer, now):
+            self._ask_some([peer], now)
+        else:
+            self.told(self._table.newcomers.crowd_of(peer))
+
+    def told(self, peers: Iterable[Peer]) -> None:
+        """Others hear of ``peers``: ping those newcomers that were not heard for a while."""
+        now = self._clock.monotonic_s()
+        self._ask_some(doubtful(self._table, peers, now), now)
+
+    def _ask_some(self, peers: Iterable[Peer], now: float) -> None:
+        for peer in peers:
+            if self._newcomers.take(now):
+                self.ask(peer)
 
     def ask(self, peer: Peer) -> None:
         """Ping ``peer``, unless that is going on."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.core.refresh import relies_on, seeds
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import Crawl, OnAnswer, within
-from dhtstore.params import LOOKUP_TIMEOUT_S, K
+from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.wire.datagram import FindContact, FindNode, GetProviders
 
 if TYPE_CHECKING:
@@ -53,12 +54,13 @@ class Lookups:
         return Crawl(self._calls, self._start(target, Lookup), request, on_answer)
 
     def _start(self, target: bytes, kind: Callable[..., L], also: Iterable[Peer] = ()) -> L:
-        number = int.from_bytes(target, "big")
-        self._table.looked_up(number, self._clock.monotonic_s())
+        number, now = int.from_bytes(target, "big"), self._clock.monotonic_s()
+        self._table.looked_up(number, now)
         return kind(
             target,
-            [*self._table.closest(number, K), *also],
+            [*seeds(self._table, number, now), *also],
             own_id=self._table.node.id,
             soft_timeout_s=self._calls.rtt.timeout_s,
-            admits=Introductions(self._calls.lines).admits,
+            admits=self._calls.introductions().admits,
+            relies_on=partial(relies_on, self._table),
         )

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.refresh import buckets_due, buckets_with_room, neighbours_due, silent
 from dhtstore.dht.engine.crawl import RequestBatch, contacts_in
@@ -72,11 +71,15 @@ class Maintenance:
 
     async def _answering(self, peers: Sequence[Peer]) -> list[Peer]:
         pings = [(peer, Ping()) for peer in peers]
-        for peer in peers:
-            self._rpc.calls.lines.answered(peer.line)  # a user or our own past says so
+        for peer in peers:  # a user or our own past says so
+            self._rpc.calls.lines.proves(peer.line)
+            self._rpc.table.silences.forgive(peer)
         batch = RequestBatch(self._rpc.calls, pings, _SEED_ATTEMPTS)
         await batch.run()
-        return [peer for peer, answer in zip(peers, batch.answers, strict=True) if answer]
+        answered = [peer for peer, answer in zip(peers, batch.answers, strict=True) if answer]
+        for peer in answered:
+            self._rpc.table.newcomers.leave(peer)
+        return answered
 
     async def run(self) -> None:
         """For as long as the node runs; ends only when cancelled."""
@@ -145,4 +148,4 @@ class Maintenance:
         batch = RequestBatch(self._rpc.calls, [(seed, question)], attempts=1)
         await batch.run()
         named = contacts_in(seed, batch.answers[0], self._rpc.table.crowds) or []
-        return list(filter(Introductions(self._rpc.calls.lines).admits, named))
+        return list(filter(self._rpc.calls.introductions().admits, named))

@@ -5,7 +5,7 @@ Each takes who asks and the request, and where the answer may be long, how many 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from dhtstore.dht.core.peer import Peer
@@ -32,17 +32,19 @@ _MALFORMED: Final = datagram.Stored(Verdict.MALFORMED.value)
 
 
 class Procedures:
-    """Answers from the routing table and the records kept here; sends nothing itself."""
+    """Answers from the routing table and the records kept here; sends nothing itself.  ``told``
+    hears of everybody that an answer names."""
 
     def __init__(
         self,
         table: Table,
         keeper: RecordKeeper,
         reaching: Reaching,
+        told: Callable[[Sequence[Peer]], None],
         unix_s: Callable[[], float],
     ) -> None:
         self._table, self._keeper, self._reaching = table, keeper, reaching
-        self._unix_s = unix_s
+        self._told, self._unix_s = told, unix_s
 
     def respond(
         self, sender: Peer, request: Request | UnknownProcedure, room_bytes: int, *, proved: bool
@@ -155,6 +157,7 @@ class Procedures:
         number = int.from_bytes(target, "big")
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
         closest = self._table.closest(number, count, sender.id, ipv6=sender.ipv6)
+        self._told(closest)
         return b"".join([peer.packed for peer in closest])
 
 

@@ -63,7 +63,9 @@ class NodeRpc:
         self.calls = Calls(self.channel, self.table, clock, entropy, tracer)
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
         reaching = Reaching(self.table, self.calls, self.keeper, clock)
-        self.procedures = Procedures(self.table, self.keeper, reaching, clock.unix_s)
+        self.procedures = Procedures(
+            self.table, self.keeper, reaching, self.calls.probes.told, clock.unix_s
+        )
         self.channel.on_request = self._on_request
         self.channel.on_answer = self.calls.on_answer
         self.channel.on_challenge = self.calls.on_challenge
@@ -92,7 +94,7 @@ class NodeRpc:
         frame = datagram.encode_response(message_id, response)
         self.channel.send_answer(frame, keys, source, allowed, proved=proved)
         if not proved and not opened.flags & EPHEMERAL:
-            self.calls.probes.newcomer(sender, now, moved=known is not None)
+            self.calls.probes.newcomer(sender, moved=known is not None)
 
 
 def _sender_of(opened: Opened, source: Address) -> Peer:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from dhtstore.dht.core.introductions import Introductions
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.refresh import random_id_in_bucket, silent
 from dhtstore.dht.core.table import Table
@@ -71,7 +70,7 @@ class Upkeep:
         await batch.run()
         if not any(batch.answers):
             return None
-        named, introductions = dict[bytes, Peer](), Introductions(self._calls.lines)
+        named, introductions = dict[bytes, Peer](), self._calls.introductions()
         for (source, _), answer in zip(asked, batch.answers, strict=True):
             for peer in contacts_in(source, answer, self._table.crowds) or ():
                 unknown = self._table.bucket_index(peer) == index and peer not in self._table

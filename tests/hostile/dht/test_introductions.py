@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from dhtstore.dht.core.introductions import Introductions, Lines
+from dhtstore.dht.core.newcomers.silences import Silences
 from dhtstore.dht.core.peer import unpack_peer
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
@@ -85,7 +86,7 @@ def test_27_addresses_of_one_network_draw_no_more_than_eight_requests_and_their_
 
 
 def test_the_ipv6_addresses_of_one_line_are_one_address() -> None:
-    asked = Introductions(Lines[object](lambda request: None))
+    asked = Introductions(Lines[object](lambda request: None), Silences(), 0.0)
     named = [Address(f"2a00:1:1:{n:x}::{n:x}", 7400) for n in range(1, 28)]  # of one /56
     peers = [unpack_peer(contacts([address])) for address in named]
     assert [peer is not None and asked.admits(peer) for peer in peers].count(True) == 2

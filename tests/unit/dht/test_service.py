@@ -281,9 +281,9 @@ def test_a_lookup_that_nobody_answers_is_told_apart_from_one_that_finds_nothing(
         few = await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
         assert few.extent() == "1 of 4 nodes asked answered"
         world.net.crash(others[0].address)
-        with pytest.raises(Unreachable, match="none of 4 known nodes answered"):
+        with pytest.raises(Unreachable, match=r"none of \d known nodes answered"):
             await asker.dht.find_providers(KEY, wanted=1, timeout_s=15)
-        with pytest.raises(Unreachable, match="none of 4 known nodes answered"):
+        with pytest.raises(Unreachable, match=r"none of \d known nodes answered"):
             await asker.dht.find_contact(stranger, timeout_s=15)
 
     play(scene)

@@ -58,9 +58,9 @@ def crowded_table(ksize: int, host: str = ONE_HOST) -> Table:
 
 
 def strangers(count: int) -> list[Peer]:
-    """Each at an address of its own."""
+    """Each in a network of its own."""
     found = peers_in_far_half(4, "10.0.0.1")
-    return [at(next(found), f"7.7.7.{number}") for number in range(count)]
+    return [at(next(found), f"7.7.{number}.7") for number in range(count)]
 
 
 def test_all_nodes_of_one_address_are_known_while_nobody_else_wants_the_places() -> None:
@@ -70,7 +70,7 @@ def test_all_nodes_of_one_address_are_known_while_nobody_else_wants_the_places()
 def test_a_crowd_gives_way_to_others_down_to_its_share() -> None:
     table = crowded_table(6)
     for peer in strangers(4):
-        assert table.has_room_for(peer)
+        assert table.has_room_for(peer, 0.5)
         table.answered(peer, 1.0)
     assert count_at(table, ONE_HOST) == NODES_PER_SITE_MAX
     assert len(table) == 6
@@ -80,7 +80,7 @@ def test_nobody_gives_way_to_one_more_of_a_crowd() -> None:
     table, crowd = full_table(4), peers_in_far_half(2, ONE_HOST)
     for _ in range(4):
         newcomer = next(crowd)
-        assert not table.has_room_for(newcomer)
+        assert not table.has_room_for(newcomer, 0.5)
         table.answered(newcomer, 0.5)
     assert count_at(table, ONE_HOST) == 0
 
