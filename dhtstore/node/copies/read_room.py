@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
-from dhtstore.params import SERVED_PATIENCE_S, SERVED_READS_MAX, SERVED_TURN_MAX_S
+from dhtstore.params import SERVED_PARKED_BYTES, SERVED_READS_MAX, SERVED_STALL_S
 
 
 class Reader(Protocol):
@@ -20,19 +19,17 @@ class Reader(Protocol):
     @property
     def stalled_s(self) -> float: ...
 
-    @property
-    def rate(self) -> float: ...
-
     def abandon(self, why: str = ...) -> None: ...
 
 
 class Share:
-    """Room for one read, from when it is entered until it was left and each frame that was made
-    of the read has left too, or never will."""
+    """Room for one read of ``size_bytes``, from when it is entered until it was left and each frame
+    that was made of the read has left too, or never will."""
 
-    __slots__ = ("_give_back", "_holders")
+    __slots__ = ("_give_back", "_holders", "ended", "reader", "size_bytes")
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
+    def __init__(self, reader: Reader, give_back: Callable[[Share], None]) -> None:
+        self.reader, self.size_bytes, self.ended = reader, 0, False
         self._give_back, self._holders = give_back, 0
 
     def __enter__(self) -> Share:
@@ -49,23 +46,23 @@ class Share:
     def release(self) -> None:
         self._holders -= 1
         if not self._holders:
-            self._give_back()
+            self._give_back(self)
 
 
 class ReadRoom:
     """Memory for SERVED_READS_MAX reads.  Origins that wait for one take turns, whoever came first
     and however many of each there are.
 
-    While somebody waits, peers that read nothing for SERVED_PATIENCE_S lose their link: else a few
-    of them would shut the node off for all.  When an origin has waited for SERVED_TURN_MAX_S, one
-    that holds more than its share loses its slowest link.
+    While somebody waits, reads whose peer takes nothing are *parked*: they keep their memory and
+    give up their place, so that slow lines cost nobody a turn.  Where more than SERVED_PARKED_BYTES
+    are parked, the peer that takes nothing the longest loses its link, of the origin with most.
     """
 
     def __init__(self) -> None:
         self._free = SERVED_READS_MAX
-        self._held: dict[Reader, int] = {}
+        self._active: dict[Share, None] = {}
+        self._parked: dict[Share, None] = {}
         self._turns: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self._since_s: dict[str, float] = {}  # those that wait, since they had a turn
         self._look: asyncio.TimerHandle | None = None
 
     @property
@@ -79,22 +76,22 @@ class ReadRoom:
             self._free -= 1
         else:
             await self._turn_of(reader.origin)
-        self._held[reader] = self._held.get(reader, 0) + 1
-        return Share(partial(self._give_back, reader))
+        share = Share(reader, self._give_back)
+        self._active[share] = None
+        return share
 
-    def _give_back(self, reader: Reader) -> None:
-        self._held[reader] -= 1
-        if not self._held[reader]:
-            del self._held[reader]
-        self._pass_on()
+    def _give_back(self, share: Share) -> None:
+        if share in self._parked:
+            del self._parked[share]
+        else:
+            del self._active[share]
+            self._pass_on()
 
     # --- turns ------------------------------------------------------------------------------
 
     async def _turn_of(self, origin: str) -> None:
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.setdefault(origin, deque()).append(turn)
-        self._since_s.setdefault(origin, loop.time())
         self._look_later()
         try:
             await turn
@@ -113,7 +110,6 @@ class ReadRoom:
         origin, waiting = next(iter(self._turns.items()))
         turn = waiting[0]
         self._turns.move_to_end(origin)
-        self._since_s[origin] = asyncio.get_running_loop().time()
         self._waits_no_more(origin, turn)
         turn.set_result(None)
 
@@ -121,35 +117,38 @@ class ReadRoom:
         waiting = self._turns[origin]
         waiting.remove(turn)
         if not waiting:
-            del self._turns[origin], self._since_s[origin]
+            del self._turns[origin]
 
     # --- those that keep others waiting -----------------------------------------------------
 
     def _look_later(self) -> None:
         if self._look is None:
             loop = asyncio.get_running_loop()
-            self._look = loop.call_later(SERVED_PATIENCE_S / 3, self._look_at_readers)
+            self._look = loop.call_later(SERVED_STALL_S, self._look_at_readers)
 
     def _look_at_readers(self) -> None:
         self._look = None
-        if not self._turns:
-            return
-        for reader in list(self._held):
-            if reader.stalled_s >= SERVED_PATIENCE_S:
-                reader.abandon("the peer reads nothing while others wait")
-        waited_s = asyncio.get_running_loop().time() - min(self._since_s.values(), default=0.0)
-        if self._turns and waited_s >= SERVED_TURN_MAX_S:
-            self._end_slowest()
+        stalled = [each for each in self._active if each.reader.stalled_s >= SERVED_STALL_S]
+        for share in stalled if self._turns else ():
+            del self._active[share]
+            self._parked[share] = None
+            self._pass_on()
+        self._end_longest_parked()
         if self._turns:
             self._look_later()
 
-    def _end_slowest(self) -> None:
-        """Of the origin that holds most, if that is more than its share."""
-        reads = Counter[str]()
-        for reader, count in self._held.items():
-            reads[reader.origin] += count
-        crowd, most = reads.most_common(1)[0]
-        if most > max(1.0, SERVED_READS_MAX / len(reads.keys() | self._turns.keys())):
-            readers = [reader for reader in self._held if reader.origin == crowd]
-            slowest = min(readers, key=lambda reader: reader.rate)
-            slowest.abandon("the peer reads slowly while others wait")
+    def _end_longest_parked(self) -> None:
+        parked = [share for share in self._parked if not share.ended]
+        excess_bytes = sum(share.size_bytes for share in parked) - SERVED_PARKED_BYTES
+        while excess_bytes > 0:
+            crowd = Counter[str]()
+            for share in parked:
+                crowd[share.reader.origin] += share.size_bytes
+            most = crowd.most_common(1)[0][0]
+            those = [share for share in parked if share.reader.origin == most]
+            longest = max(those, key=lambda share: share.reader.stalled_s).reader
+            for share in [share for share in parked if share.reader is longest]:
+                share.ended = True  # it may hold its memory until its writer has ended, too
+                parked.remove(share)
+                excess_bytes -= share.size_bytes
+            longest.abandon("the peer reads nothing while others wait")

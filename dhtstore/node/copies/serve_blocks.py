@@ -19,7 +19,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.copies.read_room import ReadRoom, Share
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_CONTENDED_BYTES
+from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_SLOW_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -80,8 +80,10 @@ class BlockServer:
             if sending is not None and self._room.wanted:
                 await sending  # reading ahead is for when nobody waits
             with await self._room.take(link) as share:
-                limit = SERVED_READ_CONTENDED_BYTES if self._room.wanted else SERVED_READ_BYTES
+                fast = link.rate >= SERVED_READ_BYTES and not self._room.wanted
+                limit = SERVED_READ_BYTES if fast else SERVED_READ_SLOW_BYTES
                 groups = await self._read(cids, start, limit)
+                share.size_bytes = sum(group.size_bytes for group in groups)
                 await self._tell_damaged(groups)
                 start += sum(len(group.indices) + len(group.missing) for group in groups)
                 try:

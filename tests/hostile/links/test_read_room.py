@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from dhtstore.node.copies.read_room import ReadRoom, Share
 from dhtstore.params import (
-    SERVED_PATIENCE_S,
+    MIB,
+    SERVED_PARKED_BYTES,
     SERVED_READS_MAX,
-    SERVED_TURN_MAX_S,
+    SERVED_STALL_S,
 )
 from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -20,7 +21,6 @@ class Peer:
     """A link that holds the reads it gets, until it is ended."""
 
     origin: str
-    rate: float = 0.0
     stalled_s: float = 0.0
     alive: bool = True
     shares: list[Share] = field(default_factory=list)
@@ -33,6 +33,7 @@ class Peer:
     async def read(self, room: ReadRoom) -> None:
         share = await room.take(self)
         share.hold()
+        share.size_bytes = MIB
         self.shares.append(share)
 
     def take_it(self) -> None:
@@ -41,7 +42,7 @@ class Peer:
 
 
 async def holding(room: ReadRoom, origin: str, count: int) -> list[Peer]:
-    peers = [Peer(origin, rate=float(number)) for number in range(count)]
+    peers = [Peer(origin) for _ in range(count)]
     for peer in peers:
         await peer.read(room)
     return peers
@@ -68,36 +69,55 @@ def test_origins_that_wait_take_turns_however_many_readers_they_have() -> None:
     run(main(), VirtualLoop())
 
 
-def test_an_origin_with_more_reads_than_its_share_loses_its_slowest_link_to_one_that_waits() -> (
-    None
-):
+def test_readers_that_take_nothing_cost_nobody_a_turn_and_keep_their_links() -> None:
     async def main() -> None:
-        room, tasks, loop = ReadRoom(), Supervisor(), asyncio.get_running_loop()
+        room, loop = ReadRoom(), asyncio.get_running_loop()
         slow = await holding(room, "crowd", SERVED_READS_MAX)
-        waiting = Peer("honest")
+        for peer in slow:
+            peer.stalled_s = 9.0
         started_s = loop.time()
-        await waiting.read(room)
-        assert loop.time() - started_s <= SERVED_TURN_MAX_S + SERVED_PATIENCE_S
-        assert [peer.alive for peer in slow] == [False] + [True] * (SERVED_READS_MAX - 1)
+        await Peer("honest").read(room)
+        assert loop.time() - started_s <= SERVED_STALL_S
+        assert all(peer.alive for peer in slow)
+
+    run(main(), VirtualLoop())
+
+
+def test_readers_that_take_something_are_not_passed_over() -> None:
+    async def main() -> None:
+        room, tasks = ReadRoom(), Supervisor()
+        held = await holding(room, "crowd", SERVED_READS_MAX)
+        waiting = Peer("honest")
+        tasks.spawn(waiting.read(room), "read")
+        await asyncio.sleep(100 * SERVED_STALL_S)
+        assert not waiting.shares
+        held[3].take_it()
+        await asyncio.sleep(0.01)
+        assert len(waiting.shares) == 1
         await tasks.close()
 
     run(main(), VirtualLoop())
 
 
-def test_readers_within_their_share_are_left_alone() -> None:
+def test_where_too_much_waits_for_slow_readers_the_slowest_of_the_crowd_goes() -> None:
+    """Never one of an origin that has less of it, however slow its line is."""
+
     async def main() -> None:
-        room, tasks = ReadRoom(), Supervisor()
-        held = [
-            (await holding(room, f"origin {number}", 1))[0] for number in range(SERVED_READS_MAX)
-        ]
-        waiting = Peer("honest")
-        tasks.spawn(waiting.read(room), "read")
-        await asyncio.sleep(10 * SERVED_TURN_MAX_S)
-        assert all(peer.alive for peer in held)
-        held[3].take_it()
-        await asyncio.sleep(0.01)
-        assert len(waiting.shares) == 1
-        await tasks.close()
+        room, most = ReadRoom(), SERVED_PARKED_BYTES // MIB
+        lone = (await holding(room, "far away", 1))[0]
+        lone.stalled_s = 25.0
+        crowd: list[Peer] = []
+        for number in range(most + 5):
+            crowd += await holding(room, f"crowd {number % 3}", 1)
+            crowd[-1].stalled_s = 1.0 + number
+        await asyncio.sleep(SERVED_STALL_S)
+        for _ in range(SERVED_READS_MAX):
+            await Peer("honest").read(room)
+        assert lone.alive
+        gone = [peer for peer in crowd if not peer.alive]
+        kept = [peer for peer in crowd if peer.alive and peer.shares]
+        assert len(kept) + 1 <= most
+        assert gone
 
     run(main(), VirtualLoop())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -20,6 +21,7 @@ from dhtstore.params import (
     MIB,
     REQUEST_TIMEOUT_S,
     REQUESTS_IN_FLIGHT_MAX,
+    SERVED_PARKED_BYTES,
     SERVED_READ_BYTES,
     SERVED_READS_MAX,
     WANTS_PER_REQUEST_MAX,
@@ -170,7 +172,7 @@ def test_peers_that_never_read_give_way_to_one_that_does() -> None:
         blocks, _, _ = await collect(link, [root, *chunks])
         assert len(blocks) == 1 + len(chunks)
         assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
-        assert held_bytes < 2 * SERVED_READS_MAX * SERVED_READ_BYTES
+        assert held_bytes < 3 * SERVED_READS_MAX * SERVED_READ_BYTES
 
     play(scene)
 
@@ -207,6 +209,12 @@ def test_there_is_no_memory_for_a_body_that_was_not_asked_for(
             assert "link.violation" not in b.events
 
     play(scene)
+
+
+def reads(peer: Peer) -> int:
+    """That hold memory for blocks."""
+    room = peer.server._room
+    return len(room._active) + len(room._parked)
 
 
 def queued_bytes(peer: Peer) -> int:
@@ -251,17 +259,20 @@ def test_many_that_ask_and_cancel_unread_share_the_bound_and_give_way() -> None:
         streams = [await raw_session(peer, b) for peer in lazy]
         for number in range(10):
             for stream in streams:
-                await write_frame(stream, GetBlocks(cids=(cid.raw,) * 64, request=number))
+                with contextlib.suppress(ConnectionLost):  # some have given way already
+                    await write_frame(stream, GetBlocks(cids=(cid.raw,) * 64, request=number))
             await asyncio.sleep(0.1)
-            assert queued_bytes(b) <= SERVED_READS_MAX * (SERVED_READ_BYTES + MIB)
+            most_bytes = SERVED_READS_MAX * (SERVED_READ_BYTES + MIB) + SERVED_PARKED_BYTES
+            assert queued_bytes(b) <= most_bytes
             for stream in streams:
-                await write_frame(stream, Cancel(number))
+                with contextlib.suppress(ConnectionLost):
+                    await write_frame(stream, Cancel(number))
         link = await honest.links.to(b.key, [b.address], 5.0)
         started_s = world.loop.time()
         assert (await collect(link, [cid]))[0] == {0: content[:MIB]}
         assert world.loop.time() - started_s < REQUEST_TIMEOUT_S
         await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
-        assert not b.server._room._held
+        assert reads(b) == 0
 
     play(scene)
 
@@ -276,11 +287,11 @@ def test_a_read_keeps_its_room_until_the_last_of_it_has_left() -> None:
         await write_frame(stream, Cancel(1))
         await asyncio.sleep(1)
         assert queued_bytes(b) == 0
-        assert list(b.server._room._held.values()) == [1]  # of the frame that is half on its way
+        assert reads(b) == 1  # of the frame that is half on its way
         arrived = [type((await read(stream))[0]) for _ in range(2)]
         assert arrived == [Blocks, Declined]
         await asyncio.sleep(1)
-        assert not b.server._room._held
+        assert reads(b) == 0
 
     play(scene)
 
@@ -295,7 +306,7 @@ def test_room_to_read_is_given_back_by_links_that_end_at_any_moment() -> None:
             await asyncio.sleep(0.02 * step)  # the later ones while a read waits to be sent
             stream.abort()
         await asyncio.sleep(2 * REQUEST_TIMEOUT_S)
-        assert not b.server._room._held
+        assert reads(b) == 0
         link = await a.links.to(b.key, [b.address], 5.0)
         assert (await collect(link, [Cid.of(bytes(MIB))]))[0] == {0: bytes(MIB)}
 
