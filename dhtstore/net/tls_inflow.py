@@ -26,6 +26,11 @@ class TlsInflow:
     def spilt_bytes(self) -> int:
         return len(self._spill)
 
+    @property
+    def due_bytes(self) -> int:
+        """What the reader still waits for."""
+        return 0 if self._target is None else len(self._target)
+
     def take(self, count: int) -> bytes:
         """The first of what was spilt."""
         taken = bytes(self._spill[:count])

@@ -21,7 +21,9 @@ from dhtstore.net.tls_engine import TlsEngine
 from dhtstore.net.tls_inflow import TlsInflow
 
 RECEIVE_BYTES: Final = 256 * 1024  # of ciphertext at once; each read costs a turn of the loop
-WRITE_SLICE_BYTES: Final = 256 * 1024  # encrypted and handed to the socket in one go
+SMALL_RECEIVE_BYTES: Final = 64 * 1024  # of a peer that nothing large is waited for from
+WRITE_SLICE_BYTES: Final = 256 * 1024  # encrypted and handed to the socket in one go, if it
+SLOW_WRITE_SLICE_BYTES: Final = 32 * 1024  # took the last one at once; else OpenSSL keeps as much
 WRITE_HIGH_WATER_BYTES: Final = 64 * 1024  # and a slice: what a peer that never reads costs
 CLOSE_TIMEOUT_S: Final = 1.0
 
@@ -48,6 +50,7 @@ class TlsStream(asyncio.BufferedProtocol):
         self._writer: asyncio.Future[None] | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._secured = self._reading_paused = self._writing_paused = False
+        self._fast = False  # whether the socket took all of the last slice at once
         self._lost: ConnectionLost | None = None
         self._closed = self._loop.create_future()
 
@@ -93,9 +96,12 @@ class TlsStream(asyncio.BufferedProtocol):
             parts = (b"".join(parts),)  # many small parts cost more apart than copied
         for part in parts:
             view = memoryview(part)
-            for at in range(0, len(view), WRITE_SLICE_BYTES):
+            while view:
                 await self._writable()
-                self._encrypt(view[at : at + WRITE_SLICE_BYTES])
+                slice_bytes = WRITE_SLICE_BYTES if self._fast else SLOW_WRITE_SLICE_BYTES
+                self._encrypt(view[:slice_bytes])
+                self._fast = not self._writing_paused
+                view = view[slice_bytes:]
         await self._writable()
 
     async def close(self) -> None:
@@ -124,7 +130,9 @@ class TlsStream(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._receive
+        """Large for what is waited for only: OpenSSL keeps as much as it was ever given at once."""
+        bulk = self._inflow.due_bytes >= SMALL_RECEIVE_BYTES
+        return self._receive if bulk else self._receive[:SMALL_RECEIVE_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._engine.receive(self._receive[:nbytes])

@@ -65,7 +65,7 @@ def slots(node: Node) -> dict[str, int]:
         "work": len(node.supervisor),
         "duties": len(node.duties),
         "promises": len(node.holder.offers.promises),
-        "read rooms": len(node.blocks._room._held),
+        "read rooms": len(node.blocks._room._active) + len(node.blocks._room._parked),
     }
 
 
