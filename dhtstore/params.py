@@ -112,6 +112,7 @@ NEWCOMERS_PER_ORIGIN_MAX: Final = 2  # of a /24 or /48 in a table; keys are free
 SILENT_FOR_S: Final = (
     60.0  # who answers no lookup is named in vain; longer, and who returns is missed
 )
+SILENT_AT_LEAST_S: Final = 15.0  # before an answered ping may mean that it was started again
 SILENT_REMEMBERED: Final = 512  # of those, the last
 QUIET_TIMEOUTS: Final = 2  # usual round trips without an answer, before a lookup ends without those
 INTRODUCED_PER_LINE_MAX: Final = 2  # of an address or IPv6 /56 that never answered, in a lookup

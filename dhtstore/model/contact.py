@@ -103,7 +103,7 @@ def subnet(address: Address) -> str:
     return str(ipaddress.ip_network((ip, _SUBNET_BITS[ip.version]), strict=False))
 
 
-class ContactRecord(Signed, msgspec.Struct, frozen=True, array_like=True):
+class ContactRecord(Signed, msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a node says of itself; the newest ``sequence`` wins.
 
     ``capacity_bytes`` > 0 makes it a storage node.  ``domain`` is the operator's label for a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Mapping, Sequence
 
@@ -28,6 +29,7 @@ async def _until_signal(common: Common, seeds: Sequence[str], flags: Mapping[str
     stopping = _cancelled_by_signals()
     with contextlib.suppress(asyncio.CancelledError):
         async with hosted(home_path(common.home), seeds, flags, show_seed) as here:
+            gc.freeze()  # what a node has loaded stays: 10 ms less of each full collection
             _announce(common, here)
             here.node.failed.add_done_callback(lambda _: stopping.set())
             await stopping.wait()

@@ -22,6 +22,7 @@ from dhtstore.params import (
     NEWCOMER_PROBE_S,
     NEWCOMERS_PER_ORIGIN_MAX,
     RPC_TIMEOUT_MAX_S,
+    SILENT_AT_LEAST_S,
     SILENT_FOR_S,
     STANDING_S,
     K,
@@ -147,13 +148,15 @@ def test_who_was_silent_is_asked_no_more_and_a_pong_changes_that_once() -> None:
     silences, (stranger, other) = Silences(), strangers(2)
     silences.answered(other, 0.0, pong=False)
     silences.add(stranger, 0.0)
-    assert silences.lasts(stranger, 1.0)
     silences.answered(stranger, 1.0, pong=True)
-    assert not silences.lasts(stranger, 1.0), "it may have been started again"
-    silences.add(stranger, 2.0)
-    silences.answered(stranger, 3.0, pong=True)
-    assert silences.lasts(stranger, 3.0)
-    assert not silences.lasts(stranger, 3.0 + SILENT_FOR_S)
+    assert silences.lasts(stranger, 1.0)
+    now = SILENT_AT_LEAST_S
+    silences.answered(stranger, now, pong=True)
+    assert not silences.lasts(stranger, now), "it may have been started again"
+    silences.add(stranger, now)
+    silences.answered(stranger, now + SILENT_AT_LEAST_S, pong=True)
+    assert silences.lasts(stranger, now + SILENT_FOR_S - 1)
+    assert not silences.lasts(stranger, now + SILENT_FOR_S)
 
 
 def test_while_our_own_line_is_down_nobody_counts_as_silent() -> None:

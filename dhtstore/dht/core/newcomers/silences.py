@@ -7,7 +7,12 @@ from collections import OrderedDict
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.params import RPC_TIMEOUT_MAX_S, SILENT_FOR_S, SILENT_REMEMBERED
+from dhtstore.params import (
+    RPC_TIMEOUT_MAX_S,
+    SILENT_AT_LEAST_S,
+    SILENT_FOR_S,
+    SILENT_REMEMBERED,
+)
 
 _ALONE_S: Final = (
     2 * RPC_TIMEOUT_MAX_S
@@ -17,19 +22,23 @@ _ALONE_S: Final = (
 class _Silence:
     """``over``: it has answered a ping since, and may be asked."""
 
-    __slots__ = ("over", "pardoned", "until_s")
+    __slots__ = ("over", "pardoned", "since_s")
 
     def __init__(self) -> None:
         self.over = self.pardoned = False
-        self.until_s = 0.0
+        self.since_s = 0.0
+
+    def may_end(self, now: float) -> bool:
+        """Whether a ping that it answers ends it."""
+        return not self.pardoned and now - self.since_s >= SILENT_AT_LEAST_S
 
 
 class Silences:
     """Those that were silent to more than pings are asked no more, whoever names them, for
     SILENT_FOR_S.
 
-    A pong ends that once, since a node may have been started again, and then no more: to answer
-    pings is no sign that it does the rest.  ``now`` is monotonic seconds."""
+    A pong ends that once, and not at once, since a node may have been started again, and then no
+    more: to answer pings is no sign that it does the rest.  ``now`` is monotonic seconds."""
 
     __slots__ = ("_answered_s", "_of")
 
@@ -45,7 +54,7 @@ class Silences:
         if now - self._answered_s > _ALONE_S:
             return
         silence = self._lasting(peer, now) or _Silence()
-        silence.over, silence.until_s = False, now + SILENT_FOR_S
+        silence.over, silence.since_s = False, now
         self._of[peer.packed] = silence
         self._of.move_to_end(peer.packed)
         if len(self._of) > SILENT_REMEMBERED:
@@ -59,7 +68,7 @@ class Silences:
             return
         if not pong:
             del self._of[peer.packed]
-        elif not silence.pardoned:
+        elif silence.may_end(now):
             silence.over = silence.pardoned = True
 
     def lasts(self, peer: Peer, now: float) -> bool:
@@ -68,9 +77,9 @@ class Silences:
         return silence is not None and not silence.over
 
     def bars(self, peer: Peer, now: float) -> bool:
-        """Whether not even a pong changes that."""
+        """Whether not even a pong changes that now."""
         silence = self._lasting(peer, now)
-        return silence is not None and not silence.over and silence.pardoned
+        return silence is not None and not silence.over and not silence.may_end(now)
 
     def forgive(self, peer: Peer) -> None:
         """Whoever runs this node named it."""
@@ -78,4 +87,4 @@ class Silences:
 
     def _lasting(self, peer: Peer, now: float) -> _Silence | None:
         silence = self._of.get(peer.packed) if self._of else None
-        return silence if silence is not None and silence.until_s > now else None
+        return silence if silence is not None and now - silence.since_s < SILENT_FOR_S else None

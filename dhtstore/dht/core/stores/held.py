@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
+
+import msgspec
 
 from dhtstore.params import NODE_ID_BYTES
 
@@ -16,8 +17,7 @@ _SLOT_S: Final = 10.0  # records end up to this late, and what ends together cos
 _REACHED_RANK: Final = 8 * NODE_ID_BYTES + 1  # above that of every key that is near
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """Where a record came from.  ``origin`` is the subnet where its signer answered us if it is
     ``reached``, else that of the datagram, or UNPROVED_SOURCE; b"" for our own site, which never
     gives way to strangers.
@@ -43,26 +43,21 @@ def rank_of(own_id: bytes, key: bytes, standing: Standing) -> int:
     return 8 * NODE_ID_BYTES - apart.bit_length() + _REACHED_RANK * standing.reached
 
 
-class HeldRecord:
+class HeldRecord(msgspec.Struct, gc=False, eq=False):
     """A record with its place: ``crowd`` is where it counts, in the whole store.  ``probed``
-    tells that its signer was asked whether it can be reached."""
+    tells that its signer was asked whether it can be reached.
 
-    __slots__ = (
-        "crowd", "expires_s", "key", "probed", "rank", "record", "standing", "withdrawn",
-    )  # fmt: skip
+    Nothing of it can lead back to it, so the collector need not look: one full collection with
+    100,000 of them, each in a dict of its key, stopped the node for 60 ms."""
 
-    def __init__(
-        self,
-        record: Any,
-        key: bytes,
-        expires_s: float,
-        standing: Standing,
-        rank: int,
-        crowd: bytes,
-    ) -> None:
-        self.record, self.key, self.expires_s = record, key, expires_s
-        self.standing, self.rank, self.crowd = standing, rank, crowd
-        self.probed = self.withdrawn = False
+    record: Any
+    key: bytes
+    expires_s: float
+    standing: Standing
+    rank: int
+    crowd: bytes
+    probed: bool = False
+    withdrawn: bool = False
 
 
 class Expiry:
