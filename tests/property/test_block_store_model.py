@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dhtstore.model.cid import Cid
+from dhtstore.store.blocks import staged_table
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.writing import staged_rows
@@ -43,6 +44,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.staged: dict[int, set[int]] = {}
         self.memory = patch.object(staged_rows, "IN_MEMORY_MAX_ROWS", 4)
         self.memory.start()
+        self.slices = patch.object(staged_table, "_AT_ONCE_ROWS", 3)
+        self.slices.start()
         self.open()
 
     def open(self) -> None:
@@ -50,6 +53,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.memory.stop()
+        self.slices.stop()
         self.store.close()
         shutil.rmtree(self.directory)
 

@@ -29,7 +29,8 @@ class Batch(Protocol):
 
     A *whole* batch is committed once, and nothing can be put after that.  What it stored and what
     it found stored is not deleted by anybody before it is closed, so that a claim can be written
-    first.  It takes bounded memory however many blocks it has, but for those put anew.
+    first.  It takes bounded memory however many blocks it has, but for those put anew, and while
+    it is committed nobody waits long for the store.
     """
 
     @property

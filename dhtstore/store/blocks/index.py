@@ -14,13 +14,14 @@ from dhtstore.store.blocks.staged_table import (
     StagedTable,
     groups,
     held_by,
-    index_staged,
     marks,
+    take_from_live,
 )
 
 ROW_BYTES: Final = 64  # what a row costs on disk, measured 52 at 1,000,000 rows, rounded up
 _PAGE_ROWS: Final = 1000
 _LOOKED_AT_ROWS: Final = 10_000  # at once, for those of one pack: 2 ms
+_PAGE: Final = "SELECT multihash, codec FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
 _PAGE_END: Final = """SELECT max(multihash) FROM
     (SELECT multihash FROM blocks WHERE multihash > ? ORDER BY multihash LIMIT ?)"""
 _OF_A_PACK: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
@@ -79,14 +80,14 @@ class Index:
         self._database.open_to_write()
 
     def find(self, multihash: bytes) -> Location | None:
-        query = "SELECT pack, offset, length FROM blocks WHERE multihash = ?"
+        query = f"SELECT pack, offset, length FROM {self.staged.blocks} WHERE multihash = ?"  # noqa: S608
         rows = self._database.rows(query, (multihash,))
         return Location(*rows[0]) if rows else None
 
     def find_or_rely(self, multihash: bytes, relied: set[bytes]) -> bool:
         """Whether it is stored; if so it is added to ``relied`` before any delete can look."""
-        query = "SELECT 1 FROM blocks WHERE multihash = ?"
         with self._database.read_lock:
+            query = f"SELECT 1 FROM {self.staged.blocks} WHERE multihash = ?"  # noqa: S608
             found = bool(self._database.rows_locked(query, (multihash,)))
             if found:
                 relied.add(multihash)
@@ -96,15 +97,16 @@ class Index:
         """Those of them that are stored."""
         held: set[bytes] = set()
         for keys in groups(multihashes):
-            query = f"SELECT multihash FROM blocks WHERE multihash IN ({marks(keys)})"  # noqa: S608
+            stored = self.staged.blocks
+            query = f"SELECT multihash FROM {stored} WHERE multihash IN ({marks(keys)})"  # noqa: S608
             held.update(key for (key,) in self._database.rows(query, keys))
         return held
 
     def cids(self) -> Iterator[Cid]:
         """All, a page at a time, so that writers are never held up."""
-        query = "SELECT multihash, codec FROM blocks WHERE multihash > ? ORDER BY 1 LIMIT ?"
         after = b""
         while True:
+            query = _PAGE.format(self.staged.blocks)
             rows = self._database.rows(query, (after, _PAGE_ROWS))
             if not rows:
                 return
@@ -133,28 +135,34 @@ class Index:
         return {pack: PackState(known, live) for pack, known, live in rows}
 
     def add(
-        self,
-        rows: Iterable[Row],
-        known: dict[int, int],
-        batch: int | None = None,
-        anew: Collection[bytes] = (),
+        self, rows: Iterable[Row], known: dict[int, int], anew: Collection[bytes] = ()
     ) -> Changes:
-        """Insert the rows, and those that ``batch`` staged, and set how far each pack is known, in
-        one transaction.
+        """Insert the rows and set how far each pack is known, in one transaction.
 
         A block stored already keeps its place, except those of ``anew``.
         """
+        added: dict[int, int] = {}
         by_pack: dict[int, list[Row]] = {pack: [] for pack in known}
         for row in rows:
             by_pack[row.pack].append(row)
         with self._database.transaction() as db:
-            gone = _delete(db, sorted(anew))
-            _take_from_live(db, gone)
-            added = {} if batch is None else index_staged(db, batch)
+            gone = self._take_out(db, sorted(anew))
             for pack in known:
-                new = _insert(db, by_pack[pack]) + added.get(pack, 0)
-                _add_to_pack(db, pack, known[pack], new)
-                added[pack] = new
+                added[pack] = _insert(db, by_pack[pack])
+                _add_to_pack(db, pack, known[pack], added[pack])
+        return Changes(added, gone)
+
+    def add_staged(self, batch: int, known: dict[int, int], anew: Collection[bytes]) -> Changes:
+        """The same with all rows that ``batch`` staged, however many: they are read from here on,
+        and stand in the index when ``staged.merging`` has come to its end.  What that finds stored
+        is counted twice until then."""
+        added = self.staged.count_by_pack(batch)
+        with self._database.transaction() as db:
+            gone = self._take_out(db, sorted(anew))
+            for pack in known:
+                _add_to_pack(db, pack, known[pack], added.get(pack, 0))
+            db.execute("INSERT INTO committed VALUES (?, ?)", (batch, b""))
+        self.staged.committed(batch)
         return Changes(added, gone)
 
     def remove(
@@ -169,9 +177,7 @@ class Index:
             keep = {key for key in asked if any(key in batch.relied for batch in batches)}
             spilled = [batch.batch for batch in batches if batch.batch is not None]
             keep |= held_by(db, spilled, asked)
-            gone = _delete(db, [key for key in asked if key not in keep])
-            _take_from_live(db, gone)
-        return gone
+            return self._take_out(db, [key for key in asked if key not in keep])
 
     def move(self, copied: Iterable[tuple[Row, int]], pack: int, known: int) -> dict[int, int]:
         """Point blocks to their copies in ``pack``, which must be synced, and set how far that
@@ -190,7 +196,7 @@ class Index:
                     (pack, offset, row.multihash, row.pack, row.offset),
                 ).rowcount
                 left[row.pack] = left.get(row.pack, 0) + moved
-            _take_from_live(db, left)
+            take_from_live(db, left)
             _add_to_pack(db, pack, known, sum(left.values()))
         return left
 
@@ -212,19 +218,20 @@ class Index:
         with self._database.transaction() as db:
             db.execute("DELETE FROM packs WHERE pack = ? AND live = 0", (pack,))
 
+    def _take_out(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> dict[int, int]:
+        """Delete the rows of these; how many of each pack there were."""
+        gone: dict[int, int] = {}
+        for keys in groups(multihashes):
+            where = f"WHERE multihash IN ({marks(keys)})"
+            for (pack,) in db.execute(f"SELECT pack FROM {self.staged.blocks} {where}", keys):  # noqa: S608
+                gone[pack] = gone.get(pack, 0) + 1
+            db.execute(f"DELETE FROM blocks {where}", keys)  # noqa: S608
+        self.staged.leave(db, multihashes)
+        take_from_live(db, gone)
+        return gone
+
     def close(self) -> None:
         self._database.close()
-
-
-def _delete(db: sqlite3.Connection, multihashes: Sequence[bytes]) -> dict[int, int]:
-    """Delete the rows of these; how many of each pack there were."""
-    gone: dict[int, int] = {}
-    for keys in groups(multihashes):
-        query = f"SELECT pack FROM blocks WHERE multihash IN ({marks(keys)})"  # noqa: S608
-        for (pack,) in db.execute(query, keys):
-            gone[pack] = gone.get(pack, 0) + 1
-        db.execute(f"DELETE FROM blocks WHERE multihash IN ({marks(keys)})", keys)  # noqa: S608
-    return gone
 
 
 def _insert(db: sqlite3.Connection, rows: list[Row]) -> int:
@@ -238,12 +245,4 @@ def _add_to_pack(db: sqlite3.Connection, pack: int, known: int, count: int) -> N
         "INSERT INTO packs VALUES (?, ?, ?) ON CONFLICT (pack) DO UPDATE "
         "SET known = excluded.known, live = live + excluded.live",
         (pack, known, count),
-    )
-
-
-def _take_from_live(db: sqlite3.Connection, counts: dict[int, int]) -> None:
-    """So many fewer blocks of each pack are live."""
-    db.executemany(
-        "UPDATE packs SET live = live - ? WHERE pack = ?",
-        [(count, pack) for pack, count in counts.items()],
     )

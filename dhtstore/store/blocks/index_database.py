@@ -28,9 +28,10 @@ CREATE TABLE IF NOT EXISTS blocks (multihash BLOB PRIMARY KEY, pack INTEGER NOT 
     offset INTEGER NOT NULL, length INTEGER NOT NULL, codec INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS packs (pack INTEGER PRIMARY KEY, known INTEGER NOT NULL,
     live INTEGER NOT NULL);
-DROP TABLE IF EXISTS staged;
-CREATE TABLE staged (batch INTEGER, multihash BLOB, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
-    length INTEGER NOT NULL, codec INTEGER NOT NULL, PRIMARY KEY (batch, multihash)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS committed (batch INTEGER PRIMARY KEY, merged BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS staged (batch INTEGER, multihash BLOB, pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL, length INTEGER NOT NULL, codec INTEGER NOT NULL,
+    PRIMARY KEY (batch, multihash)) WITHOUT ROWID;
 """
 
 
@@ -45,16 +46,18 @@ class IndexDatabase:
         """``to_read`` on a disk that takes no writes: ``open_to_write`` tries anew.  Raises
         IndexUnusable; NoRoom or HomeUnusable when a rebuild would not help."""
         self.read_lock = threading.Lock()
-        self._write_lock = threading.Lock()
+        self._next, self._write_lock = threading.Lock(), threading.Lock()
         self._path, self._damaged = path, Path(f"{path}{DAMAGED}")
         self._writer: sqlite3.Connection | None = None
         self.complete = True
+        self.committed: list[int] = []  # batches whose staged rows are not all in the index, yet
         if self._damaged.exists():
             raise IndexUnusable("found damaged while it was in use")
         with _named("the index"):
             if to_read:
                 self._reader = open_to_read(path)
                 _version(self._reader)
+                self.committed = _committed(self._reader)
             else:
                 self._open_to_write()
 
@@ -73,6 +76,9 @@ class IndexDatabase:
             writer = opened.enter_context(closing(open_to_write(self._path)))
             version = 0 if _is_new(writer) else _version(writer)
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            self.committed = _committed(writer)
+            if not self.committed:
+                writer.execute("DELETE FROM staged")
             self.complete = version not in _INCOMPLETE_VERSIONS
             self._reader = opened.enter_context(closing(open_to_write(self._path)))
             self._writer = writer
@@ -91,8 +97,9 @@ class IndexDatabase:
 
     @contextmanager
     def transaction(self, *, unread: bool = False) -> Iterator[sqlite3.Connection]:
-        """Commits at the end; ``unread``: nobody reads until then."""
-        with self._write_lock, self.read_lock if unread else nullcontext():
+        """Commits at the end; ``unread``: nobody reads until then.  Whoever makes one after another
+        lets those who wait have theirs in between."""
+        with self._turn(), self.read_lock if unread else nullcontext():
             writer = self._writing()
             try:
                 writer.execute("BEGIN IMMEDIATE")
@@ -102,6 +109,16 @@ class IndexDatabase:
                 raise self._unusable(error) from error
             finally:
                 roll_back(writer)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The write lock; who waits for it is before those that come."""
+        with self._next:
+            self._write_lock.acquire()
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     def set_complete(self) -> None:
         """From here on nothing is missing in it.  Raises NoRoom or HomeUnusable."""
@@ -152,6 +169,14 @@ def _named(what: str) -> Iterator[None]:
 def _is_new(db: sqlite3.Connection) -> bool:
     """Whether nothing is in it yet."""
     return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _committed(db: sqlite3.Connection) -> list[int]:
+    """Empty where an earlier version wrote the index."""
+    known = "SELECT count(*) FROM sqlite_master WHERE name = 'committed'"
+    if not db.execute(known).fetchone()[0]:
+        return []
+    return [batch for (batch,) in db.execute("SELECT batch FROM committed ORDER BY batch")]
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -47,6 +47,7 @@ def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
 
     Where the index does not know all there is, what lies in the packs is verified and indexed.
     """
+    index.staged.finish()
     ends = _pack_lengths(directory)
     for number, (known, _) in index.packs().items():
         if number not in ends:

@@ -1,11 +1,16 @@
 """What open whole batches put and rely on, where that is too much for memory: rows beside those of
 the index, which nobody reads and which go when the batch ends, or at the next open.
+
+To commit them all in one transaction would keep others out for minutes.  So a small one says that
+the batch is committed: from then on its rows are read here, too, and are brought into the index in
+slices, by multihash; ``merged`` is how far.  What a crash or the disk interrupts goes on later.
 """
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -13,14 +18,20 @@ from dhtstore.store.blocks.index_database import IndexDatabase
 
 VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 _RELIED: Final = -1  # the pack of a row that says: stored already, not to be deleted
-_DELETED_AT_ONCE: Final = 10_000  # others wait for one such group at most
+_AT_ONCE_ROWS: Final = 4096  # others wait for one transaction of so many at most
 _ADD: Final = "INSERT OR {} INTO staged VALUES (?, ?, ?, ?, ?, ?)"
-_NEW_BY_PACK: Final = """SELECT pack, count(*) FROM staged WHERE batch = ? AND pack >= 0
-    AND NOT EXISTS (SELECT 1 FROM blocks WHERE blocks.multihash = staged.multihash)
-    GROUP BY pack"""
-_INDEX_ALL: Final = """INSERT INTO blocks
-    SELECT multihash, pack, offset, length, codec FROM staged WHERE batch = ? AND pack >= 0
-    ON CONFLICT DO NOTHING"""
+_SLICE_END: Final = """SELECT max(multihash) FROM (SELECT multihash FROM staged
+    WHERE batch = ? AND multihash > ? ORDER BY multihash LIMIT ?)"""
+_OF_THE_SLICE: Final = (
+    "FROM staged WHERE batch = ? AND multihash > ? AND multihash <= ? AND pack >= 0"
+)
+_BY_PACK: Final = f"SELECT pack, count(*) {_OF_THE_SLICE} GROUP BY pack"
+_STORED_BY_PACK: Final = f"""SELECT pack, count(*) {_OF_THE_SLICE} AND EXISTS
+    (SELECT 1 FROM blocks WHERE blocks.multihash = staged.multihash) GROUP BY pack"""  # noqa: S608
+_MERGE: Final = f"""INSERT INTO blocks SELECT multihash, pack, offset, length, codec
+    {_OF_THE_SLICE} ON CONFLICT DO NOTHING"""
+_NOT_MERGED: Final = """batch = {0} AND pack >= 0
+    AND multihash > (SELECT merged FROM committed WHERE batch = {0})"""
 _DELETE_SOME: Final = """DELETE FROM staged WHERE batch = ? AND multihash IN
     (SELECT multihash FROM staged WHERE batch = ? ORDER BY multihash LIMIT ?)"""
 
@@ -36,11 +47,26 @@ class Row(NamedTuple):
 
 
 class StagedTable:
-    """Rows by batch; a batch is a number that is used once while the index is open."""
+    """Rows by batch; a batch is a number that is used once while the index is open.
+
+    ``unmerged`` are those that are committed and not all in the index."""
 
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
-        self._numbers = itertools.count(1)
+        self.unmerged = tuple(database.committed)
+        self._waiting = list(database.committed)  # of these, whom nobody merges just now
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(max(database.committed, default=0) + 1)
+
+    @property
+    def blocks(self) -> str:
+        """Where to read what is stored, as SQL: in one statement, since rows move."""
+        if not self.unmerged:
+            return "blocks"
+        columns = "SELECT multihash, pack, offset, length, codec"
+        parts = [_NOT_MERGED.format(batch) for batch in self.unmerged]
+        more = [f" UNION ALL {columns} FROM staged WHERE {part}" for part in parts]
+        return f"({columns} FROM blocks{''.join(more)})"
 
     def new_batch(self) -> int:
         return next(self._numbers)
@@ -61,20 +87,86 @@ class StagedTable:
         rows = self._database.rows(query, (batch, multihash))
         return rows[0][0] != _RELIED if rows else None
 
-    def clear(self, batch: int) -> None:
-        """Forget what the batch staged.  Raises NoRoom, HomeUnusable."""
-        left = _DELETED_AT_ONCE
-        while left == _DELETED_AT_ONCE:
+    def count_by_pack(self, batch: int) -> dict[int, int]:
+        """How many blocks of each pack it wrote.  Raises HomeUnusable."""
+        counts: dict[int, int] = {}
+        after = b""
+        while last := self._database.rows(_SLICE_END, (batch, after, _AT_ONCE_ROWS))[0][0]:
+            for pack, count in self._database.rows(_BY_PACK, (batch, after, last)):
+                counts[pack] = counts.get(pack, 0) + count
+            after = last
+        return counts
+
+    def committed(self, batch: int) -> None:
+        """A transaction said so, and is over."""
+        with self._lock:
+            self.unmerged = (*self.unmerged, batch)
+            self._waiting.append(batch)
+
+    def merging(self) -> Iterator[dict[int, int]]:
+        """Bring what is committed into the index; after each slice tells how many of its rows of
+        each pack were not needed, since the block was stored.  Raises NoRoom, HomeUnusable; then
+        the next call goes on."""
+        while (batch := self._next_waiting()) is not None:
+            try:
+                while (stored := self._merge_some(batch)) is not None:
+                    yield stored
+            except BaseException:
+                with self._lock:
+                    self._waiting.append(batch)
+                raise
+            with self._lock:
+                self.unmerged = tuple(each for each in self.unmerged if each != batch)
+
+    def finish(self) -> None:
+        """At the open: all that is committed is merged, and no row stays here.  Raises NoRoom,
+        HomeUnusable."""
+        if self.unmerged:
+            for _ in self.merging():
+                pass  # nothing is counted yet
             with self._database.transaction() as db:
-                left = db.execute(_DELETE_SOME, (batch, batch, _DELETED_AT_ONCE)).rowcount
+                db.execute("DELETE FROM staged")
+
+    def _next_waiting(self) -> int | None:
+        with self._lock:
+            return self._waiting.pop() if self._waiting else None
+
+    def _merge_some(self, batch: int) -> dict[int, int] | None:
+        """None at the end."""
+        with self._database.transaction() as db:
+            query = "SELECT merged FROM committed WHERE batch = ?"
+            [(after,)] = db.execute(query, (batch,))
+            [(last,)] = db.execute(_SLICE_END, (batch, after, _AT_ONCE_ROWS))
+            if last is None:
+                db.execute("DELETE FROM committed WHERE batch = ?", (batch,))
+                return None
+            stored: dict[int, int] = dict(db.execute(_STORED_BY_PACK, (batch, after, last)))
+            db.execute(_MERGE, (batch, after, last))
+            take_from_live(db, stored)
+            db.execute("UPDATE committed SET merged = ? WHERE batch = ?", (last, batch))
+            return stored
+
+    def clear(self, batch: int) -> None:
+        """Forget what the batch staged, unless that is still read.  Raises NoRoom, HomeUnusable."""
+        left = 0 if batch in self.unmerged else _AT_ONCE_ROWS
+        while left == _AT_ONCE_ROWS:
+            with self._database.transaction() as db:
+                left = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
+
+    def leave(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> None:
+        """Within a transaction: rows of these are not read any more; who relies on them does."""
+        for batch in self.unmerged:
+            for keys in groups(multihashes):
+                where = f"{_NOT_MERGED.format(batch)} AND multihash IN ({marks(keys)})"
+                db.execute(f"UPDATE staged SET pack = {_RELIED} WHERE {where}", keys)  # noqa: S608
 
 
-def index_staged(db: sqlite3.Connection, batch: int) -> dict[int, int]:
-    """Make all blocks of the batch stored ones, within a transaction.  The rows stay: the batch
-    relies on them.  Returns how many of each pack were new."""
-    added: dict[int, int] = dict(db.execute(_NEW_BY_PACK, (batch,)))
-    db.execute(_INDEX_ALL, (batch,))
-    return added
+def take_from_live(db: sqlite3.Connection, counts: dict[int, int]) -> None:
+    """So many fewer blocks of each pack are live."""
+    db.executemany(
+        "UPDATE packs SET live = live - ? WHERE pack = ?",
+        [(count, pack) for pack, count in counts.items()],
+    )
 
 
 def held_by(

@@ -1,5 +1,5 @@
-"""Runs each job of the store once for each of its system calls, which then fails; started with
-``system_calls.c`` in LD_PRELOAD.
+"""Runs each job of the store once for each of its system calls, which then fails; in a process that
+was started with ``system_calls.c`` in LD_PRELOAD (``fault_jobs``).
 
 After each failure the same process goes on: it stores and reads, its books agree with the files,
 and no descriptor is left.  Prints what is wrong, one a line.
@@ -11,8 +11,6 @@ import ctypes
 import errno
 import os
 import random
-import shutil
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Final
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB
+from dhtstore.store.blocks import staged_table
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.writing import staged_rows
@@ -143,6 +142,14 @@ def put_reserved(trial: Trial) -> None:
         room.release()
 
 
+def put_anew(trial: Trial) -> None:
+    """Each of what is there and is to stay, which it does whatever fails."""
+    with trial.store.batch() as batch:
+        for cid, data in trial.must.items():
+            batch.put(cid, data, anew=True)
+        batch.commit()
+
+
 def read(trial: Trial) -> None:
     for cid in trial.must:
         trial.store.read(cid)
@@ -164,6 +171,7 @@ JOBS: Final[dict[str, Callable[[Trial], None]]] = {
     "discard whole": discard_whole,
     "delete": delete,
     "put reserved": put_reserved,
+    "put anew": put_anew,
     "read": read,
 }
 
@@ -249,14 +257,14 @@ def target(fd: str) -> str:
     return "" if name.startswith("/proc") else name
 
 
-if __name__ == "__main__":
+def run_job(name: str, directory: Path) -> None:
+    """One of ``NAMES``, in a process of its own."""
     vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
-    where, LASTS[0] = Path(sys.argv[2]), int(sys.argv[3])
-    try:
-        if sys.argv[1] == "reopen":
-            run_reopen(where)
-        else:
-            run(JOBS[sys.argv[1]], where)
-        print("tried", TRIED[0])
-    finally:
-        shutil.rmtree(where, ignore_errors=True)
+    vars(staged_table)["_AT_ONCE_ROWS"] = 4
+    if name == "reopen":
+        run_reopen(directory)
+    else:
+        run(JOBS[name], directory)
+
+
+NAMES: Final = (*JOBS, "reopen")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ from dhtstore.store.home.block_directory import MARK, mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
 from dhtstore.store.home.owner_key import save_owner_key
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
-from tests.hostile.store.fault_child import ERRORS, LASTS, TRIED, attempt, descriptors, place
+from tests.hostile.store.fault_child import ERRORS, LASTS, attempt, descriptors, place
 
 ROOT: Final = Cid.of(b"root")
 # A disk that goes on failing after a name was given does not let the journal be removed.
@@ -154,7 +153,7 @@ JOBS: Final[dict[str, tuple[Callable[[Path, int], None], Callable[[Path], str]]]
 }
 
 
-def run(name: str, where: Path) -> None:
+def run_job(name: str, where: Path) -> None:
     for code in ERRORS:
         at = 1
         while not tried_all(name, where / f"{code}-{at}", at, code):
@@ -181,10 +180,4 @@ def tried_all(name: str, directory: Path, at: int, code: int) -> bool:
     return calls < at
 
 
-if __name__ == "__main__":
-    place_of_all, LASTS[0] = Path(sys.argv[2]), int(sys.argv[3])
-    try:
-        run(sys.argv[1], place_of_all)
-        print("tried", TRIED[0])
-    finally:
-        shutil.rmtree(place_of_all, ignore_errors=True)
+NAMES: Final = tuple(JOBS)

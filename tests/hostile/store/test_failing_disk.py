@@ -5,21 +5,21 @@ The calls are those of Python and of SQLite, caught at the C library; that takes
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.hostile.store import fault_child, fault_files_child
+from tests.hostile.store.fault_jobs import JOBS, LASTS
 
 SOURCE = Path(__file__).parent / "system_calls.c"
 COMPILER = shutil.which("cc")
 MEMORY = Path("/dev/shm")  # a disk whose fsync costs nothing, where there is one
-JOBS = [(fault_child, name) for name in (*fault_child.JOBS, "reopen")]
-JOBS += [(fault_files_child, name) for name in fault_files_child.JOBS]
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
 
@@ -33,23 +33,29 @@ def failing_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-@pytest.mark.parametrize("lasts", [0, 1], ids=["once", "from then on"])
-@pytest.mark.parametrize(("module", "name"), JOBS)
+@pytest.fixture(scope="module")
+def said(failing_calls: Path) -> dict[tuple[str, str, int], list[str]]:
+    """By job; all of them, from one process that forks."""
+    base = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="dhtstore-", dir=base) as where:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.hostile.store.fault_jobs", where],
+            env={**os.environ, "LD_PRELOAD": str(failing_calls)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {(kind, name, lasts): lines for kind, name, lasts, lines in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("lasts", LASTS, ids=["once", "from then on"])
+@pytest.mark.parametrize(("kind", "name"), JOBS)
 def test_each_system_call_may_fail(
-    failing_calls: Path, tmp_path: Path, module: object, name: str, lasts: int
+    said: dict[tuple[str, str, int], list[str]], kind: str, name: str, lasts: int
 ) -> None:
     """Alone, or with all that come after it in the same job."""
-    base = MEMORY if os.access(MEMORY, os.W_OK) else tmp_path
-    where = base / f"dhtstore-{os.getpid()}-{name.replace(' ', '-')}"
-    command = [sys.executable, "-m", vars(module)["__name__"], name, str(where), str(lasts)]
-    env = {**os.environ, "LD_PRELOAD": str(failing_calls)}
-    try:
-        done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=100, check=False
-        )
-    finally:
-        shutil.rmtree(where, ignore_errors=True)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0, done.stderr[-2000:]
+    lines = said[kind, name, lasts]
     assert lines[:-1] == []
     assert int(lines[-1].removeprefix("tried ")) >= 5 * 7
