@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from dhtstore.api.homes import home_path
 from dhtstore.api.hosting import Hosted, hosted
@@ -18,10 +20,15 @@ from dhtstore.config import format_size
 from dhtstore.node.node import Node
 from dhtstore.node.views.identity import node_identity
 
+# How long the loop waits, at most, for a worker that decodes: it does so at each read and write of
+# TLS, which let go of the interpreter, and a message takes several.  Python's default is 5 ms.
+THREAD_TURN_S: Final = 0.0005
+
 
 def serve(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> None:
     """Run until SIGINT or SIGTERM; raises what keeps the node from starting."""
     set_up_logging(common.log_level)
+    sys.setswitchinterval(THREAD_TURN_S)
     asyncio.run(_until_signal(common, seeds, flags))
 
 
