@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dhtstore.content.dag.local import local_units
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.node.flows.get import GetOutcome, get
@@ -29,7 +30,6 @@ from tests.simulation.harness import (
     check_receipts,
     providers_seen,
     tell,
-    units_of,
 )
 from tests.unit.content.test_vectors import VECTORS, content, expand, label
 
@@ -372,7 +372,7 @@ def test_a_file_above_a_gibibyte_is_placed_in_several_units_and_read_across_them
         result = await put_path(node, path)
         assert result.copies == 3
         check_receipts(lab, result, copies=3)
-        cut = units_of(node, result)
+        cut = await node.ports.blocking.run(local_units, node.ports.store, result.cid)
         assert len(cut) == 3
         assert {receipt.unit for receipt in result.receipts} == {unit.name for unit in cut}
         reader = await lab.add(CLIENT)
