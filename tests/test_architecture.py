@@ -112,7 +112,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht.engine.holding": (("keeping",), ("reaching",)),
     "dhtstore.dht.engine": (
-        ("sessions",),
+        ("in_turn", "sessions"),
         ("channel",),
         ("calls",),
         ("crawl", "holding"),

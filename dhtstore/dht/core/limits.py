@@ -1,6 +1,14 @@
-"""How often something may happen: a token bucket, refilled by the time that passes."""
+"""How often something may happen, and whose turn it is: a token bucket, refilled by the time that
+passes, and what waits for its tokens."""
 
 from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+_ORIGINS_MAX: Final = 256  # that wait; one more is turned away
+_EACH_MAX: Final = 4
 
 
 class TokenBucket:
@@ -20,3 +28,44 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    def wait_s(self) -> float:
+        """Until the next token, in seconds, as of the last time that one was taken."""
+        return max(0.0, (1 - self._tokens) / self._rate_per_s)
+
+
+class Turns(Generic[T]):
+    """What waits for the tokens of a bucket: of each origin in turn, so that one that comes with
+    much, or with many others, keeps nobody waiting for longer than a round."""
+
+    __slots__ = ("_bucket", "_waiting")
+
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._bucket = TokenBucket(rate_per_s, burst)
+        self._waiting: OrderedDict[bytes, deque[T]] = OrderedDict()
+
+    def add(self, origin: bytes, item: T) -> bool:
+        """Whether it waits; False if too much does already."""
+        queue = self._waiting.get(origin)
+        if queue is None:
+            if len(self._waiting) >= _ORIGINS_MAX:
+                return False
+            queue = self._waiting[origin] = deque()
+        if len(queue) >= _EACH_MAX:
+            return False
+        queue.append(item)
+        return True
+
+    def due(self, now: float) -> list[T]:
+        """Those that wait no longer at ``now`` (monotonic seconds)."""
+        items = []
+        while self._waiting and self._bucket.take(now):
+            origin, queue = self._waiting.popitem(last=False)
+            items.append(queue.popleft())
+            if queue:
+                self._waiting[origin] = queue  # behind all others
+        return items
+
+    def wait_s(self) -> float | None:
+        """Until the next is due, in seconds from the last look; None if nothing waits."""
+        return self._bucket.wait_s() if self._waiting else None

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rpcudp.protocol import RPCProtocol
 
 from dhtstore.dht.core.introductions import Introductions, Lines
-from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
 from dhtstore.dht.core.refresh import doubtful
 from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.channel import Channel
+from dhtstore.dht.engine.in_turn import InTurn
 from dhtstore.dht.engine.sessions import Check
 from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import Address
@@ -28,7 +29,6 @@ from dhtstore.params import (
     FIRST_REQUEST_PADDED_BYTES,
     RPC_IN_FLIGHT_MAX,
     RPC_TIMEOUT_MAX_S,
-    VERIFY_PINGS_PER_S,
 )
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Pong, Request, Response
@@ -275,32 +275,35 @@ class Probes:
     def __init__(self, calls: Calls, table: Table, clock: Clock) -> None:
         self._calls, self._table, self._clock = calls, table, clock
         self._probing: set[bytes] = set()
-        self._newcomers = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
+        self._newcomers = InTurn(clock)
 
     def newcomer(self, peer: Peer, *, moved: bool) -> None:
         """Somebody at an address not proved asked us something: ping it if its answer would put
         it into the table, or move it there; else those of its origin that are in its way."""
-        now = self._clock.monotonic_s()
-        if moved or self._table.has_room_for(peer, now):
-            self._ask_some([peer], now)
+        if moved or self._table.has_room_for(peer, self._clock.monotonic_s()):
+            self._ask_in_turn(peer)
         else:
             self.told(self._table.newcomers.crowd_of(peer))
 
     def told(self, peers: Iterable[Peer]) -> None:
         """Others hear of ``peers``: ping those newcomers that were not heard for a while."""
-        now = self._clock.monotonic_s()
-        self._ask_some(doubtful(self._table, peers, now), now)
-
-    def _ask_some(self, peers: Iterable[Peer], now: float) -> None:
-        for peer in peers:
-            if self._newcomers.take(now):
-                self.ask(peer)
+        for peer in doubtful(self._table, peers, self._clock.monotonic_s()):
+            self._ask_in_turn(peer)
 
     def ask(self, peer: Peer) -> None:
         """Ping ``peer``, unless that is going on."""
         if peer.id not in self._probing:
             self._probing.add(peer.id)
-            self._calls.ask(peer, Ping(), self._asked, attempts=1)
+            self._send(peer)
+
+    def _ask_in_turn(self, peer: Peer) -> None:
+        if peer.id in self._probing:
+            return
+        if self._newcomers.add(peer.subnet, partial(self._send, peer)):
+            self._probing.add(peer.id)
+
+    def _send(self, peer: Peer) -> None:
+        self._calls.ask(peer, Ping(), self._asked, attempts=1)
 
     def _asked(self, peer: Peer, response: Response | None) -> None:
         self._probing.discard(peer.id)

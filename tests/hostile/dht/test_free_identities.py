@@ -147,6 +147,27 @@ def test_where_places_are_scarce_a_spoofed_source_takes_none() -> None:
     play(scene)
 
 
+def test_64_networks_that_flood_a_key_do_not_keep_a_new_holder_from_being_asked() -> None:
+    """Its record is brought by who put there, so that it counts once it has answered itself."""
+
+    async def scene(world: World) -> None:
+        (member,) = await world.grow(1)
+        holder = await Stranger(world, "94.1.1.1", reachable=True).open()
+        uploader = await Stranger(world, "92.1.1.1").open()
+        flooding = [await Stranger(world, f"91.{n}.1.1").open() for n in range(64)]
+        for second in range(30):
+            for liar in flooding:
+                for number in range(4):
+                    identity = b"%s %d %d" % (liar.contact.node, second, number)
+                    liar.provide(member, KEY, identity, f"77.{second}.{number}.1")
+            if second == 5:
+                uploader.provide(member, KEY, b"94.1.1.1", "94.1.1.1")
+            await asyncio.sleep(1)
+        assert holder.contact.public_key in await found(member)
+
+    play(scene)
+
+
 def test_a_flood_of_records_does_not_keep_those_held_from_being_asked() -> None:
     """Twenty bring a record each second, and one ping in two is for what is held already."""
 

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kademlia.node import Node
 
-from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.stores.held import OURS, UNPROVED_SOURCE, Standing
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
+from dhtstore.dht.engine.in_turn import InTurn
 from dhtstore.model.contact import Contact, ContactRecord, routable, subnet
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import VERIFY_PINGS_PER_S
 from dhtstore.wire.datagram import Ping, Response
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
 
+_HELD: Final = b""  # all that are kept are one crowd: the oldest is asked first
+
 
 class Reaching:
-    """Pings the signers of records, at most VERIFY_PINGS_PER_S of them, none twice at a time."""
+    """Pings the signers of records, none twice at a time: those of records that are kept, and
+    beside them those of new ones, of each origin that brings them in turn."""
 
     def __init__(self, table: Table, calls: Calls, keeper: RecordKeeper, clock: Clock) -> None:
-        self._table, self._calls, self._keeper, self._clock = table, calls, keeper, clock
-        self._pings = TokenBucket(VERIFY_PINGS_PER_S, 4 * VERIFY_PINGS_PER_S)
+        self._table, self._calls, self._keeper = table, calls, keeper
+        self._of_held, self._of_new = InTurn(clock), InTurn(clock)
         self._asked: set[bytes] = set()
 
     def standing(self, sender: Peer, contact: ContactRecord, *, proved: bool) -> Standing:
@@ -58,12 +60,14 @@ class Reaching:
         held = self._keeper.doubtful(record.key)
         if held is not None:
             known = self._keeper.contact_of(held)
-            if known is None or self._ask(held, known):
+            if known is None or self._ask(held, known, self._of_held, _HELD):
                 self._keeper.asked(held)
         if not standing.reached:
-            self._ask(record, contact)
+            self._ask(record, contact, self._of_new, standing.origin)
 
-    def _ask(self, record: ProviderRecord, contact: ContactRecord) -> bool:
+    def _ask(
+        self, record: ProviderRecord, contact: ContactRecord, turns: InTurn, origin: bytes
+    ) -> bool:
         """False if it is to be tried again: only so many are asked in a second."""
         peer = next(self._claimed(contact), None)
         if peer is None or contact.public_key in self._asked:
@@ -71,16 +75,18 @@ class Reaching:
         standing = self._reached(peer)
         if not self._keeper.takes(record, standing):
             return True
-        if not self._pings.take(self._clock.monotonic_s()):
-            return False
-        self._asked.add(contact.public_key)
 
         def on_done(_: Peer, response: Response | None) -> None:
             self._asked.discard(contact.public_key)
             if response is not None:
                 self._keeper.keep_reached(record, contact, standing)
 
-        self._calls.ask(peer, Ping(), on_done, attempts=1)
+        def send() -> None:
+            self._calls.ask(peer, Ping(), on_done, attempts=1)
+
+        if not turns.add(origin, send):
+            return False
+        self._asked.add(contact.public_key)
         return True
 
     def _claimed(self, contact: ContactRecord) -> Iterator[Peer]:
