@@ -71,7 +71,10 @@ def unit_of_claim(claim: Claim) -> Unit:
 
 def settle_pending(claims: Claims, store: BlockStore) -> None:
     """What a crash interrupted between the claim and its blocks: those that are all here are kept
-    for the claim, of others nothing is left.  In a worker, before anything else is received."""
+    for the claim, of others nothing is left.  In a worker, before anything else is received.
+
+    They are few: a receive has one while a worker commits it.  Only what is all here is walked to
+    its end, since of the others not even the roots are."""
     for claim in claims.pending():
         unit = unit_of_claim(claim)
         try:

@@ -14,11 +14,12 @@ from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.params import MIB
+from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch, BlockStore
 from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 128 * MIB  # what one fsync and one index transaction cover
+COUNTED_MIN_BYTES = 4 * KIB  # of a block; others wait for a transaction, which has 32,768 at most
 
 
 async def receive_unit(
@@ -52,7 +53,7 @@ class _Keeper:
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         for cid, data in blocks:
             write_block(self._store, self._batch, cid, data)
-        if self._is_due(sum(len(data) for _, data in blocks)):
+        if self._is_due(sum(max(len(data), COUNTED_MIN_BYTES) for _, data in blocks)):
             self._batch.commit()
 
     def _is_due(self, more_bytes: int) -> bool:

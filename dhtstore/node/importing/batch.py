@@ -9,11 +9,12 @@ from dhtstore.content.builders.importer import Profile
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.params import MIB
+from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
+COUNTED_MIN_BYTES = 4 * KIB  # of a leaf; others wait for a transaction, which has 65,536 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ImportBatch:
     async def advance(self, size_bytes: int) -> None:
         """So much more content is staged; commit when a group is full."""
         self.done_bytes += size_bytes
-        self.uncommitted_bytes += size_bytes
+        self.uncommitted_bytes += max(size_bytes, COUNTED_MIN_BYTES)
         self.progress(self.done_bytes)
         if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
             self.uncommitted_bytes = 0

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.store.disk import close_quietly, sync_directory, write_error, write_fully
-from dhtstore.store.ours import READ_FLAGS, check_directory, check_file, read_ours
+from dhtstore.store.ours import READ_FLAGS, a_link, check_directory, check_file, read_ours
 
 LAYOUT_VERSION: Final = 2
 _READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
@@ -51,7 +52,8 @@ class Home:
         if not readable:
             raise HomeUnusable(f"cannot read {self.path}")
         if not writable:
-            raise HomeUnusable(f"cannot write to {self.path}")
+            command = f"sudo chown {os.geteuid()} {shlex.quote(str(self.path))}"
+            raise HomeUnusable(f"cannot write to {self.path}: if it is to be yours, `{command}`")
         self._check_version()
 
     @property
@@ -279,7 +281,8 @@ def _read_key(path: Path) -> bytes:
     except OSError as error:
         raise _unusable(path, error) from error
     if status.st_mode & 0o077:
-        raise HomeUnusable(f"{path} can be read by others: chmod 600 it, if it is still secret")
+        command = f"chmod 600 {shlex.quote(str(path))}"
+        raise HomeUnusable(f"{path} can be read by others: if it is still secret, `{command}`")
     header, _, body = _read_text(path).partition("\n")
     try:
         seed = bytes.fromhex(body.strip())
@@ -316,4 +319,6 @@ def _is_private(path: Path) -> bool:
 
 
 def _unusable(path: Path, error: Exception) -> HomeUnusable:
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:  # opened with O_NOFOLLOW
+        return a_link(path)
     return HomeUnusable(f"cannot use {path}: {getattr(error, 'strerror', None) or error}")

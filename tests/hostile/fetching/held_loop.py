@@ -37,7 +37,6 @@ def watched() -> Iterator[Held]:
             held.longest_s, held.what = took_s, repr(handle)
 
     asyncio.events.Handle._run = timed  # type: ignore[method-assign,assignment]
-    gc.collect()
     gc.disable()
     try:
         yield held

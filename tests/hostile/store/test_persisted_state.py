@@ -6,7 +6,9 @@ Some of these need the right to give files away, which root has.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,10 +113,18 @@ def test_a_file_of_the_home_that_is_not_ours_alone_is_refused(
 ) -> None:
     before = (home / name).read_bytes()
     spoil(home / name)
-    with pytest.raises(HomeUnusable):
+    with pytest.raises(HomeUnusable) as refused:
         use_home(home)
     if spoil is not make_a_fifo:
         assert (home / name).read_bytes() == before
+        mend(str(refused.value))
+        use_home(home)
+
+
+def mend(text: str) -> None:
+    """Do as the message says."""
+    command = text.split("`")[1].replace("sudo ", "")
+    subprocess.run(["/bin/sh", "-c", command], check=True)
 
 
 @pytest.mark.parametrize("spoil", SPOILS[:2])
@@ -123,8 +133,35 @@ def test_a_directory_that_others_may_write_to_is_refused(
     home: Path, name: str, spoil: Spoil
 ) -> None:
     spoil(home / name)
-    with pytest.raises(HomeUnusable):
+    with pytest.raises(HomeUnusable) as refused:
         use_home(home)
+    mend(str(refused.value))
+    use_home(home)
+
+
+@pytest.mark.parametrize("name", ["home", "home/blocks"])
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o775, 0o1777])
+def test_the_root_of_a_fresh_disk_is_used_or_refused_with_what_mends_it(
+    tmp_path: Path, mode: int, name: str
+) -> None:
+    """Named in a way that a shell would take for more than one word."""
+    tmp_path = tmp_path / "a b"
+    disk = tmp_path / name
+    disk.mkdir(parents=True)
+    disk.chmod(mode)
+    (tmp_path / "home").chmod(mode)
+    for _ in range(2 if mode & 0o022 else 0):  # of both directories
+        with suppress_and_mend():
+            use_home(tmp_path / "home")
+    use_home(tmp_path / "home")
+
+
+@contextmanager
+def suppress_and_mend() -> Iterator[None]:
+    try:
+        yield
+    except HomeUnusable as error:
+        mend(str(error))
 
 
 def test_a_key_that_was_made_when_its_process_died_is_used(home: Path) -> None:
