@@ -23,21 +23,37 @@ def kept_units(
     What is damaged is passed over, and the trace says so: a row of the ledger, and a pinned
     root whose units are not in the ledger and whose blocks are gone or damaged.
     """
-    damaged: set[bytes] = set()
     for claim in ledger.claims.units_kept(now_unix_s):
-        unit = unit_of_claim(claim)
-        if unit.name == claim.unit:
-            yield unit
-        else:
-            damaged.add(claim.unit)
-            tracer("claim.damaged", unit=claim.unit.hex())
-    passed: set[bytes] = set()  # of those that no claim keeps: few, pinned by hand
+        yield from _sound_unit(claim, tracer)
+    yield from _pinned_alone(store, ledger, now_unix_s, tracer)
+
+
+def _sound_unit(claim: Claim, tracer: Tracer) -> list[Unit]:
+    """None if the claim is damaged."""
+    unit = unit_of_claim(claim)
+    if unit.name == claim.unit:
+        return [unit]
+    tracer("claim.damaged", unit=claim.unit.hex())
+    return []
+
+
+def _pinned_alone(
+    store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer
+) -> Iterator[Unit]:
+    """Units of pinned roots that no sound claim keeps: few, pinned by hand."""
+    passed: set[tuple[bytes, bool]] = set()
     for root in pinned_roots(ledger, tracer):
         for unit in _units_of(store, ledger, root, tracer):
-            claimed = unit.name not in damaged and ledger.claims.keeps(unit.name, now_unix_s)
-            if not claimed and unit.name not in passed:
-                passed.add(unit.name)
+            kind = unit.name, unit.spine
+            if kind not in passed and not _claimed(ledger.claims, unit, now_unix_s):
+                passed.add(kind)
                 yield unit
+
+
+def _claimed(claims: Claims, unit: Unit, now_unix_s: float) -> bool:
+    """Whether a sound claim keeps this unit: subtrees and a spine can have one name."""
+    same = (each for each in claims.kept(unit.name, now_unix_s) if each.spine == unit.spine)
+    return any(unit_of_claim(each).name == unit.name for each in same)
 
 
 def _units_of(store: BlockStore, ledger: Ledger, root: Cid, tracer: Tracer) -> list[Unit]:

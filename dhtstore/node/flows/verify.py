@@ -18,11 +18,12 @@ from dhtstore.store.blocks.contract import BlockStore
 
 _BLOCKS_AT_ONCE = 64
 _NAMED_MAX = 1000  # incomplete units that are told by name
+_ROOTS_NAMED_MAX = 64  # of one of them
 
 
 @dataclass(frozen=True, slots=True)
 class UnitLack:
-    """A unit that is kept for ``roots`` and is not here whole, and why."""
+    """A unit that is kept for ``roots``, or more than these, and is not here whole, and why."""
 
     unit: bytes
     roots: list[Cid]
@@ -120,7 +121,8 @@ def _described(completeness: Completeness, lacking: _Lacking) -> list[UnitLack]:
     pinned = _pinned_for(completeness, {unit.name for unit, _ in lacking.named})
     described = []
     for unit, why in lacking.named:
-        roots = [Cid(claim.policy.root) for claim in claims.for_unit(unit.name)]
+        of_kind = (each for each in claims.for_unit(unit.name) if each.spine == unit.spine)
+        roots = [Cid(claim.policy.root) for claim in islice(of_kind, _ROOTS_NAMED_MAX)]
         roots += [root for root in pinned.get(unit.name, ()) if root not in roots]
         described.append(UnitLack(unit.name, roots or list(unit.roots), why))
     return described

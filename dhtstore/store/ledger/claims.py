@@ -9,29 +9,35 @@ and is written with them, so that no cost grows with the claims that there are.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import (
+    ClaimHead,
     claim_key,
     decode_claim,
+    decode_head,
     decode_signed,
     encode_claim,
     part,
     pending_key,
     sound,
+    unit_of,
 )
 from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
 from dhtstore.trace import Tracer, no_trace
 
+T = TypeVar("T")
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
-_LOOKED_AT_ROWS: Final = 8  # at once, for an active claim on one unit: mostly the first is
+_LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB, and mostly the first is active
+_CLAIMS: Final = b"claim/"
+Rows = Iterable[tuple[bytes, bytes]]
 
 
 class Claims:
@@ -64,7 +70,7 @@ class Claims:
 
     def pending(self) -> list[Claim]:
         """What was begun and neither put nor dropped."""
-        return list(self._rows(b"pending/"))
+        return list(self._sound(decode_claim, scan_all(self._table, b"pending/")))
 
     def put(self, claim: Claim) -> bool:
         """Record the claim, pending or not.  False if a newer policy of its (owner, root) was
@@ -91,15 +97,9 @@ class Claims:
         return newest, policy if newest or known is None else known
 
     def _any_active(self, unit: bytes, now_unix_s: float) -> bool:
-        """As ``keeps``, by few rows at a time: the first is active, as a rule."""
-        return any(claim.policy.active(now_unix_s) for claim in self._few_by_few(unit))
-
-    def _few_by_few(self, unit: bytes) -> Iterator[Claim]:
-        prefix = b"claim/" + part(unit)
-        page = self._table.scan(prefix, limit=_LOOKED_AT_ROWS)
-        while page:
-            yield from self._with_newest(self._sound(page))
-            page = self._table.scan(prefix, after=page[-1][0], limit=_LOOKED_AT_ROWS)
+        newest = _Newest(self)
+        heads = self._heads(self._on(unit))
+        return any(newest.of(each.policy).active(now_unix_s) for each in heads)
 
     def update(self, policy: Policy) -> bool:
         """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
@@ -118,21 +118,34 @@ class Claims:
         raw = self._table.get(key)
         return None if raw is None else sound(_decode_policy, key, raw, self._tracer)
 
-    def for_unit(self, unit: bytes) -> list[Claim]:
-        """All claims on a unit, each with its newest policy, active or not."""
-        return list(self._claims(b"claim/" + part(unit)))
-
-    def keeps(self, unit: bytes, now_unix_s: float) -> bool:
-        """Whether any claim on the unit is active."""
-        return self._any_active(unit, now_unix_s)
+    def for_unit(self, unit: bytes) -> Iterator[Claim]:
+        """All claims on a unit, each with its newest policy, active or not, one at a time."""
+        newest = _Newest(self)
+        for claim in self._sound(decode_claim, self._on(unit)):
+            yield replace(claim, policy=newest.of(claim.policy))
 
     def units_kept(self, now_unix_s: float) -> Iterator[Claim]:
         """For each unit with an active claim, by length and bytes of its name, the claim that
-        wants the most replicas.  Read a page of the ledger at a time."""
-        for _, claims in groupby(self._claims(b"claim/"), _unit):
-            active = [claim for claim in claims if claim.policy.active(now_unix_s)]
-            if active:
-                yield max(active, key=lambda claim: claim.policy.replicas)
+        wants the most replicas: subtrees and a spine of one name are two units.  A few rows of
+        the ledger at a time, whatever claims there are."""
+        for _, rows in groupby(self._on(None), _unit_of_row):
+            yield from self._best(rows, now_unix_s)
+
+    def kept(self, unit: bytes, now_unix_s: float) -> list[Claim]:
+        """Those of ``units_kept`` under one name: two at most."""
+        return self._best(self._on(unit), now_unix_s)
+
+    def _best(self, rows: Rows, now_unix_s: float) -> list[Claim]:
+        """Of one unit's rows; roots are read only of a claim that is better than those before."""
+        newest, best = _Newest(self), dict[bool, Claim]()
+        for row in rows:
+            for head in self._heads([row]):
+                policy, so_far = newest.of(head.policy), best.get(head.spine)
+                least = 0 if so_far is None else so_far.policy.replicas
+                if policy.active(now_unix_s) and policy.replicas > least:
+                    for claim in self._sound(decode_claim, [row]):
+                        best[head.spine] = replace(claim, policy=policy)
+        return [best[spine] for spine in sorted(best)]
 
     def count_kept(self, now_unix_s: float) -> int:
         """How many units have an active claim.  Counted from all claims once, then kept up until
@@ -141,8 +154,9 @@ class Claims:
             count, changes = self._kept_count, self._changes
         if count is None or not count.holds(now_unix_s):
             count = KeptCount(now_unix_s)
-            for _, claims in groupby(self._claims(b"claim/"), _unit):
-                count.add(claim.policy for claim in claims)
+            newest = _Newest(self)
+            for _, rows in groupby(self._on(None), _unit_of_row):
+                count.add(newest.of(each.policy) for each in self._heads(rows))
             with self._lock:
                 if changes == self._changes:
                     self._kept_count = count
@@ -181,29 +195,34 @@ class Claims:
 
     # --- rows -------------------------------------------------------------------------------
 
-    def _rows(self, prefix: bytes) -> Iterator[Claim]:
-        """Claims in key order: those of one unit and owner are neighbours."""
-        return self._sound(scan_all(self._table, prefix))
+    def _on(self, unit: bytes | None) -> Rows:
+        """Rows of claims on one unit, or on all: those of one unit are neighbours."""
+        prefix = _CLAIMS if unit is None else _CLAIMS + part(unit)
+        return scan_all(self._table, prefix, _LOOKED_AT_ROWS)
 
-    def _sound(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[Claim]:
+    def _heads(self, rows: Rows) -> Iterator[ClaimHead]:
+        return self._sound(decode_head, rows)
+
+    def _sound(self, read: Callable[[bytes], T], rows: Rows) -> Iterator[T]:
         for key, value in rows:
-            if (claim := sound(decode_claim, key, value, self._tracer)) is not None:
-                yield claim
+            if (found := sound(read, key, value, self._tracer)) is not None:
+                yield found
 
-    def _claims(self, prefix: bytes) -> Iterator[Claim]:
-        """Claims in key order, each with its newest policy; those of one unit are neighbours."""
-        return self._with_newest(self._rows(prefix))
 
-    def _with_newest(self, claims: Iterable[Claim]) -> Iterator[Claim]:
-        newest: dict[bytes, Policy] = {}
-        for claim in claims:
-            owner, root = claim.policy.owner, claim.policy.root
-            key = _policy_key(owner, root)
-            if key not in newest:
-                if len(newest) >= _POLICIES_HELD_MAX:
-                    newest.clear()
-                newest[key] = self.policy(owner, root) or claim.policy
-            yield replace(claim, policy=newest[key])
+class _Newest:
+    """The newest policies, of those asked for last: few owners have many units."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims, self._held = claims, dict[bytes, Policy]()
+
+    def of(self, policy: Policy) -> Policy:
+        """Of its owner and root; the policy itself where the ledger has none."""
+        key = _policy_key(policy.owner, policy.root)
+        if key not in self._held:
+            if len(self._held) >= _POLICIES_HELD_MAX:
+                self._held.clear()
+            self._held[key] = self._claims.policy(policy.owner, policy.root) or policy
+        return self._held[key]
 
 
 def _decode_policy(raw: bytes) -> Policy:
@@ -214,5 +233,5 @@ def _policy_key(owner: bytes, root: bytes) -> bytes:
     return b"policy/" + part(owner) + root
 
 
-def _unit(claim: Claim) -> bytes:
-    return claim.unit
+def _unit_of_row(row: tuple[bytes, bytes]) -> bytes:
+    return unit_of(row[0])

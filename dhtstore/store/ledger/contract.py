@@ -34,16 +34,18 @@ class KeyValue(Protocol):
         """Nothing may be asked of it afterwards."""
 
 
-def scan_all(table: KeyValue, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+def scan_all(
+    table: KeyValue, prefix: bytes, page_rows: int = SCAN_PAGE_ROWS
+) -> Iterator[tuple[bytes, bytes]]:
     """Every pair whose key starts with ``prefix``, in key order, a page at a time.
 
     Writes between two pages count above the last key of the first and not below it; a pair that
     stands throughout is met once.
     """
-    page = table.scan(prefix)
+    page = table.scan(prefix, limit=page_rows)
     while page:
         yield from page
-        page = table.scan(prefix, after=page[-1][0])
+        page = table.scan(prefix, after=page[-1][0], limit=page_rows)
 
 
 def above_all(prefix: bytes) -> bytes | None:

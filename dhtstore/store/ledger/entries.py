@@ -62,7 +62,7 @@ def take_part(key: bytes) -> tuple[bytes, bytes]:
 
 class _ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unit: bytes
-    unit_roots: tuple[bytes, ...]
+    unit_roots: msgspec.Raw  # thousands of them, which few readers need
     spine: bool
     size_bytes: int
     blocks: int
@@ -71,11 +71,14 @@ class _ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: str = ""
 
 
+_Roots = tuple[bytes, ...]
+
+
 def encode_claim(claim: Claim) -> bytes:
     packed = claim.policy.packed
     row = _ClaimRow(
         claim.unit,
-        claim.unit_roots,
+        msgspec.Raw(encode(claim.unit_roots)),
         claim.spine,
         claim.size_bytes,
         claim.blocks,
@@ -84,6 +87,13 @@ def encode_claim(claim: Claim) -> bytes:
         claim.origin,
     )
     return encode(row)
+
+
+class ClaimHead(NamedTuple):
+    """What a claim is for, without the roots of its unit."""
+
+    spine: bool
+    policy: Policy
 
 
 class Charge(NamedTuple):
@@ -119,13 +129,24 @@ def pending_key(claim: Claim) -> bytes:
     return b"pending/" + group_key(claim) + claim.policy.root
 
 
+def unit_of(key: bytes) -> bytes:
+    """The name of the unit of a claim that stands under this key."""
+    return take_part(key[len(b"claim/") :])[0]
+
+
+def decode_head(raw: bytes) -> ClaimHead:
+    """Raises IntegrityFailure."""
+    row = decode(_ClaimRow, raw)
+    return ClaimHead(row.spine, decode_signed(Policy, row.policy))
+
+
 def decode_claim(raw: bytes) -> Claim:
     """Raises IntegrityFailure."""
     row = decode(_ClaimRow, raw)
     policy = decode_signed(Policy, row.policy)
     return Claim(
         row.unit,
-        row.unit_roots,
+        decode(_Roots, bytes(row.unit_roots)),
         row.spine,
         row.size_bytes,
         row.blocks,

@@ -22,9 +22,12 @@ class KeptCount:
     def add(self, policies: Iterable[Policy], *, kept: bool = False) -> None:
         """More claims on one unit, by their newest policies; ``kept`` is whether it had an active
         claim before."""
-        active = [each for each in policies if each.active(self.since_unix_s)]
-        self.units += bool(active) and not kept
-        self._until_unix_s = min([self._until_unix_s, *map(ends_unix_s, active)])
+        before = kept
+        for each in policies:
+            if each.active(self.since_unix_s):
+                kept = True
+                self._until_unix_s = min(self._until_unix_s, ends_unix_s(each))
+        self.units += kept and not before
 
 
 def ends_unix_s(policy: Policy) -> float:

@@ -81,7 +81,7 @@ def test_the_claim_stands_before_the_receipt_is_signed() -> None:
     disk, ledger = disk_with(BLOCK), new_ledger()
     claim = claim_on(walk_local(disk.store, UNIT, Leaves.READ), POLICY)
     run(acknowledge(HOLDER, disk, ledger, claim), VirtualLoop())
-    assert ledger.claims.for_unit(UNIT.name) == [claim]
+    assert list(ledger.claims.for_unit(UNIT.name)) == [claim]
     ledger.claims.put = never  # type: ignore[method-assign]
     with pytest.raises(OSError, match="disk"):
         run(acknowledge(HOLDER, disk, ledger, claim), VirtualLoop())

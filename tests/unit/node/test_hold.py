@@ -186,7 +186,7 @@ def test_several_owners_have_one_unit_held_each_under_its_own_policy() -> None:
         for bid in (theirs, both.bid):
             held = await have_held(both.link, bid)
             assert unpack(Receipt, held.receipt).owner == bid.policy.owner
-        assert len(both.holder.ledger.claims.for_unit(both.unit.name)) == 2
+        assert len(list(both.holder.ledger.claims.for_unit(both.unit.name))) == 2
 
     play(scene)
 
