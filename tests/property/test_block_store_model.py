@@ -83,6 +83,8 @@ class StoreMachine(RuleBasedStateMachine):
             self.staged[slot] = set()
             if slot == WHOLE_SLOT:
                 self.leave(slot)
+                while self.store.settle():
+                    pass
 
     @rule(slot=SLOTS)
     def leave(self, slot: int) -> None:

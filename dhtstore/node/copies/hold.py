@@ -216,6 +216,8 @@ class Holder:
                 contact=copy.contact.packed,
             )
         )
+        while await self.disk.blocking.run(self.disk.store.settle):
+            pass  # a unit of many blocks leaves work that nobody has to wait for
 
     async def _check_bid(self, promise: Promise, bid: _Bid) -> None:
         """Raises PeerRefused unless it is what was offered, and InvalidSignature."""

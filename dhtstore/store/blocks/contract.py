@@ -30,7 +30,7 @@ class Batch(Protocol):
     A *whole* batch is committed once, and nothing can be put after that.  What it stored and what
     it found stored is not deleted by anybody before it is closed, so that a claim can be written
     first.  It takes bounded memory however many blocks it has, but for those put anew, and while
-    it is committed nobody waits long for the store.
+    it is committed nobody waits long for the store; then ``BlockStore.settle`` is to be called.
     """
 
     @property
@@ -88,6 +88,10 @@ class BlockStore(Protocol):
         """Start a batch.  With a reservation it writes what was set aside and not a byte more;
         raises LocalProtocolError for one of another store, NoRoom on a disk that takes no writes.
         """
+
+    def settle(self) -> bool:
+        """Do a part of what is left to do of large commits, which are valid without that: a few
+        milliseconds.  False if nothing is left, or can be done now: the next open does it."""
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it."""

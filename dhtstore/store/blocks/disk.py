@@ -94,6 +94,17 @@ class DiskBlockStore:
         self._pool.opened(batch)
         return batch
 
+    def settle(self) -> bool:
+        try:
+            stored = self._index.staged.settle()
+        except (NoRoom, HomeUnusable):
+            return False
+        if stored is None:
+            return False
+        self._pool.removed(stored)
+        self._quota.give_back(ROW_BYTES * sum(stored.values()))
+        return True
+
     def reserve(self, size_bytes: int) -> Room:
         self._open_to_write()
         try:

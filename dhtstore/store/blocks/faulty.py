@@ -65,6 +65,9 @@ class FaultyBlockStore:
         self._batches.append(batch)
         return batch
 
+    def settle(self) -> bool:
+        return self._inner.settle()
+
     def reserve(self, size_bytes: int) -> Reservation:
         if self._room_bytes is not None and size_bytes > self._room_bytes:
             raise NoRoom(f"the disk has no room for {size_bytes} bytes more")

@@ -154,8 +154,8 @@ class Index:
 
     def add_staged(self, batch: int, known: dict[int, int], anew: Collection[bytes]) -> Changes:
         """The same with all rows that ``batch`` staged, however many: they are read from here on,
-        and stand in the index when ``staged.merging`` has come to its end.  What that finds stored
-        is counted twice until then."""
+        and ``staged.settle`` brings them into the index.  What that finds stored is counted twice
+        until then."""
         added = self.staged.count_by_pack(batch)
         with self._database.transaction() as db:
             gone = self._take_out(db, sorted(anew))

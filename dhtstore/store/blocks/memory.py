@@ -52,6 +52,9 @@ class MemoryBlockStore:
             self._whole.append(batch)
         return batch
 
+    def settle(self) -> bool:
+        return False
+
     def reserve(self, size_bytes: int) -> Room:
         return self._quota.reserve(size_bytes)
 

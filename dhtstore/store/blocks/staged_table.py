@@ -3,7 +3,7 @@ the index, which nobody reads and which go when the batch ends, or at the next o
 
 To commit them all in one transaction would keep others out for minutes.  So a small one says that
 the batch is committed: from then on its rows are read here, too, and are brought into the index in
-slices, by multihash; ``merged`` is how far.  What a crash or the disk interrupts goes on later.
+slices, by multihash; ``merged`` is how far.  What a crash interrupts goes on at the next open.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StagedTable:
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
         self.unmerged = tuple(database.committed)
-        self._waiting = list(database.committed)  # of these, whom nobody merges just now
+        self._left: list[int] = []  # batches that were left before all of theirs was merged
         self._lock = threading.Lock()
         self._numbers = itertools.count(max(database.committed, default=0) + 1)
 
@@ -101,35 +101,31 @@ class StagedTable:
         """A transaction said so, and is over."""
         with self._lock:
             self.unmerged = (*self.unmerged, batch)
-            self._waiting.append(batch)
 
-    def merging(self) -> Iterator[dict[int, int]]:
-        """Bring what is committed into the index; after each slice tells how many of its rows of
-        each pack were not needed, since the block was stored.  Raises NoRoom, HomeUnusable; then
-        the next call goes on."""
-        while (batch := self._next_waiting()) is not None:
-            try:
-                while (stored := self._merge_some(batch)) is not None:
-                    yield stored
-            except BaseException:
-                with self._lock:
-                    self._waiting.append(batch)
-                raise
-            with self._lock:
-                self.unmerged = tuple(each for each in self.unmerged if each != batch)
+    def settle(self) -> dict[int, int] | None:
+        """Bring a slice of what is committed into the index.  How many of its rows of each pack
+        were not needed, since the block was stored; None if there is nothing to do.  Raises
+        NoRoom, HomeUnusable."""
+        with self._lock:
+            if self.unmerged:
+                stored = self._merge_some(self.unmerged[0])
+                if stored is None:
+                    self.unmerged = self.unmerged[1:]
+                return stored or {}
+            if self._left:
+                if not self._clear_some(self._left[0]):
+                    del self._left[0]
+                return {}
+            return None
 
     def finish(self) -> None:
         """At the open: all that is committed is merged, and no row stays here.  Raises NoRoom,
         HomeUnusable."""
         if self.unmerged:
-            for _ in self.merging():
+            while self.settle() is not None:
                 pass  # nothing is counted yet
             with self._database.transaction() as db:
                 db.execute("DELETE FROM staged")
-
-    def _next_waiting(self) -> int | None:
-        with self._lock:
-            return self._waiting.pop() if self._waiting else None
 
     def _merge_some(self, batch: int) -> dict[int, int] | None:
         """None at the end."""
@@ -147,11 +143,19 @@ class StagedTable:
             return stored
 
     def clear(self, batch: int) -> None:
-        """Forget what the batch staged, unless that is still read.  Raises NoRoom, HomeUnusable."""
-        left = 0 if batch in self.unmerged else _AT_ONCE_ROWS
-        while left == _AT_ONCE_ROWS:
-            with self._database.transaction() as db:
-                left = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
+        """Forget what the batch staged, once nobody reads it.  Raises NoRoom, HomeUnusable."""
+        with self._lock:
+            if batch in self.unmerged:
+                self._left.append(batch)
+                return
+        while self._clear_some(batch):
+            pass  # others have their turns in between
+
+    def _clear_some(self, batch: int) -> bool:
+        """Whether there may be more."""
+        with self._database.transaction() as db:
+            gone = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
+        return gone == _AT_ONCE_ROWS
 
     def leave(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> None:
         """Within a transaction: rows of these are not read any more; who relies on them does."""

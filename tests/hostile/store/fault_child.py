@@ -58,6 +58,8 @@ class Trial:
                 batch.put(cid, data)
             batch.commit()
         self.must.update(blocks)
+        while self.store.settle():
+            pass
 
     def sizes(self) -> list[Block]:
         return [self.block(size) for size in (200, 70_000, 3000, 70_000, 10, 20)]
@@ -65,6 +67,8 @@ class Trial:
     def problems(self) -> list[str]:
         """Of the store as it is now; it must also take a block more."""
         store = self.store
+        while store.settle():
+            pass
         self.keep([self.block(70_000), self.block(50)])
         found = [f"{cid} is not there" for cid in self.must if not store.has(cid)]
         cids = list(store.cids())

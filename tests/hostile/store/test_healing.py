@@ -71,6 +71,8 @@ def write(store: BlockStore, numbers: range, *, whole: bool, commit: bool) -> No
             write_block(store, batch, *block(number))
         if commit:
             batch.commit()
+    while store.settle():
+        pass
 
 
 @WHOLE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -63,13 +62,6 @@ class DiskBatch:
         return written is not False
 
     def commit(self) -> None:
-        self._commit()
-        with suppress(DhtstoreError):  # it is done without that; the next commit or open goes on
-            for stored in self._rows.merging():
-                self._pool.removed(stored)
-                self._quota.give_back(ROW_BYTES * sum(stored.values()))
-
-    def _commit(self) -> None:
         with self._committing:
             new, anew, relied, ends = self._drain()
             self._make_durable(new, anew, ends)

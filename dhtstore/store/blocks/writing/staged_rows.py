@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -78,10 +77,6 @@ class StagedRows:
             return self._index.add(new.values(), known, anew)
         self._table.add(self._batch, new.values(), ())
         return self._index.add_staged(self._batch, known, anew)
-
-    def merging(self) -> Iterator[dict[int, int]]:
-        """As that of the table, which may have more to do than what this batch spilled."""
-        return self._table.merging()
 
     def committed(self, new: dict[bytes, Row], anew: set[bytes], relied: set[bytes]) -> None:
         """These are in the index now; called with the owner's lock held."""
