@@ -61,9 +61,12 @@ class YoungPeers:
 
     def due(self, peer: Peer, heard_s: float, now: float) -> bool:
         """Whether ``peer``, last heard then, is a newcomer to ask again before others hear of it:
-        after NEWCOMER_PROBE_S at first, then after as long again as it has lasted."""
+        after NEWCOMER_PROBE_S, since most that go are gone by then, and when it may be believed."""
         met = self._met.get(peer.id)
-        return met is not None and now - heard_s >= max(NEWCOMER_PROBE_S, heard_s - met[1])
+        if met is None:
+            return False
+        waits_s = NEWCOMER_PROBE_S if heard_s - met[1] < NEWCOMER_PROBE_S else STANDING_S
+        return now >= met[1] + waits_s
 
     def crowd_of(self, peer: Peer) -> list[Peer]:
         """Those that stand in the way of one more of that origin, as they came; none while it has
