@@ -200,8 +200,9 @@ class DhtService:
         return self.rpc.calls.clocks.ahead_s(clock.unix_s(), clock.monotonic_s())
 
     def packed_contacts(self) -> list[bytes]:
-        """The same as datagrams carry them."""
-        return [peer.packed for peer in self.rpc.table]
+        """The same as datagrams carry them, those believed in first."""
+        table = self.rpc.table
+        return [peer.packed for peer in sorted(table, key=table.newcomers.__contains__)]
 
     def peers(self) -> list[PeerInfo]:
         """The routing table with what is known of each peer."""

@@ -50,11 +50,12 @@ class TableMachine(RuleBasedStateMachine):
         self.answered: set[bytes] = set()
         self.silent: dict[bytes, int] = {}
 
-    @rule(peer=peers, rtt_s=st.none() | st.floats(0.001, 2))
-    def a_peer_answers(self, peer: Peer, rtt_s: float | None) -> None:
+    @rule(peer=peers, rtt_s=st.none() | st.floats(0.001, 2), pong=st.booleans())
+    def a_peer_answers(self, peer: Peer, rtt_s: float | None, pong: bool) -> None:
         had_room, known = self.table.has_room_for(peer, self.now), self.table.get(peer) is not None
         was_full = not had_room and not known
-        suspect = self.table.answered(peer, self.now, rtt_s)
+        barred = self.table.silences.bars(peer, self.now) and not pong
+        suspect = self.table.answered(peer, self.now, rtt_s, pong=pong)
         self.answered.add(peer.id)
         if suspect is not None:
             assert was_full
@@ -62,16 +63,17 @@ class TableMachine(RuleBasedStateMachine):
             assert found is not None
             assert self.now - found[0].heard_s[found[1]] >= QUESTIONABLE_AFTER_S
         entry = self.table.entry(peer)
-        assert (entry is not None) == (had_room or known)
+        assert (entry is not None) == (had_room or known) or barred
         if entry is not None:
             assert entry[0].peers[entry[1]].address == peer.address
-            self.silent.pop(peer.id, None)
+            if not pong:
+                self.silent.pop(peer.id, None)
             assert entry[1] == len(entry[0]) - 1, "whoever is heard is at the tail"
 
     @rule(peer=peers, host=st.sampled_from(["8.8.1.1", "8.8.2.1"]))
     def a_peer_answers_from_elsewhere(self, peer: Peer, host: str) -> None:
         key, port = peer.contact.public_key, peer.address.port
-        self.a_peer_answers(peer_of(Contact.of(key, Address(host, port))), None)
+        self.a_peer_answers(peer_of(Contact.of(key, Address(host, port))), None, False)
 
     @rule(peer=peers)
     def a_peer_is_silent(self, peer: Peer) -> None:

@@ -14,6 +14,7 @@ from kademlia.node import Node, NodeHeap
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
+from dhtstore.dht.core.refresh import seeds
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
@@ -208,10 +209,10 @@ class Records:
         return sequence > 0
 
     async def _neighbours(self, timeout_s: float) -> list[Peer]:
-        """The K closest to us; a node that has just joined knows them."""
-        table = self._table
-        if self._clock.monotonic_s() - table.neighbours_updated_s < MAINTENANCE_INTERVAL_S:
-            return table.closest(table.node.long_id, K)
+        """The K closest to us, and those believed in; a node that has just joined knows them."""
+        table, now = self._table, self._clock.monotonic_s()
+        if now - table.neighbours_updated_s < MAINTENANCE_INTERVAL_S:
+            return seeds(table, table.node.long_id, now)
         return await self._lookups.closest(table.node.id, timeout_s)
 
     async def _store(
