@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
+from dhtstore.store.ledger.charging.owed import Owed
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import (
     ClaimHead,
@@ -47,8 +48,8 @@ class Claims:
     """
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
-        self._table, self._tracer = table, tracer
-        self._charged = Charged(table, tracer)
+        self._table, self._tracer = Owed(table), tracer
+        self._charged = Charged(self._table, tracer)
         self._kept_count: KeptCount | None = None  # once somebody asked
         self._changes = 0
         self._lock = threading.RLock()
@@ -64,9 +65,15 @@ class Claims:
             self._charged.replace(claim, [key], [(key, encode_claim(claim))], now_unix_s)
 
     def drop_pending(self, claim: Claim) -> None:
-        """Its blocks did not come to stay.  A claim that was put before stays."""
+        """Its blocks did not come to stay: nobody is charged for them from now on, though a full
+        disk may take a while to write that down.  A claim that was put before stays."""
         with self._lock:
             self._charged.remove(claim, pending_key(claim))
+
+    def settle(self) -> None:
+        """Write down what was dropped while the disk took nothing, if it does by now."""
+        with self._lock:
+            self._table.pay()
 
     def pending(self) -> list[Claim]:
         """What was begun and neither put nor dropped."""

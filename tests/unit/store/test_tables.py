@@ -397,7 +397,6 @@ def test_what_could_not_be_written_is_not_charged() -> None:
     for change in (
         lambda: claims.begin(second, 0),
         lambda: claims.put(first),
-        lambda: claims.drop_pending(first),
         lambda: claims.forget(b"u"),
     ):
         with pytest.raises(NoRoom):

@@ -3,7 +3,7 @@ one for each owner that was once a newcomer here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
@@ -17,7 +17,8 @@ from dhtstore.store.ledger.charging.accounts import (
     with_claim,
     without_claim,
 )
-from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, KeyValue, scan_all
+from dhtstore.store.ledger.charging.owed import Owed, Pair
+from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, scan_all
 from dhtstore.store.ledger.entries import (
     Acquaintance,
     Charges,
@@ -34,13 +35,12 @@ from dhtstore.trace import Tracer
 _LAID_OUT: Final = b"charged"  # there once every claim has its share in a row
 _CHARGES: Final = b"charge/"
 _OWNERS: Final = b"owner/"
-Pair = tuple[bytes, bytes]
 
 
 class Charged:
     """Not thread-safe.  The accounts are read from the rows once, and kept up from then on."""
 
-    def __init__(self, table: KeyValue, tracer: Tracer) -> None:
+    def __init__(self, table: Owed, tracer: Tracer) -> None:
         self._table, self._tracer = table, tracer
         self._counted: Accounts | None = None
 
@@ -90,12 +90,14 @@ class Charged:
             accounts.meet(owner, met)
 
     def remove(self, claim: Claim, key: bytes) -> None:
-        """Drop one row of a claim, if it is there."""
+        """Drop one row of a claim, if it is there; with the next write that works where none
+        does now."""
         if self._table.get(key) is not None:
             group = group_key(claim)
             before = self._charges(group)
             after = self._without(group, before, [key])
-            self._change([(claim.policy.owner, group, before, after)], [key])
+            change = claim.policy.owner, group, before, after
+            self._change([change], [key], self._table.write_or_owe)
 
     def forget(self, unit: bytes) -> None:
         """Drop all claims on a unit but those that are pending."""
@@ -105,10 +107,14 @@ class Charged:
             owner = _owner_of(group)
             after = _summed(self._rows([b"pending/" + group]))
             changes.append((owner, group, self._charges(group), after))
-        self._change(changes, [key for key, _ in scan_all(self._table, b"claim/" + part(unit))])
+        deletes = [key for key, _ in scan_all(self._table, b"claim/" + part(unit))]
+        self._change(changes, deletes, self._table.write)
 
     def _change(
-        self, changes: Sequence[tuple[bytes, bytes, Charges, Charges]], deletes: list[bytes]
+        self,
+        changes: Sequence[tuple[bytes, bytes, Charges, Charges]],
+        deletes: list[bytes],
+        write: Callable[[Iterable[Pair], Iterable[bytes]], None],
     ) -> None:
         """(owner, group, charges before, charges after) of each group that gets smaller."""
         accounts = self._accounts
@@ -117,7 +123,7 @@ class Charged:
         for owner, _, before, after in changes:
             if not after and accounts.claims(owner) == claims_in(before):
                 gone.append(_OWNERS + owner)
-        self._table.write(puts, [*deletes, *gone])
+        write(puts, [*deletes, *gone])
         for owner, _, before, after in changes:
             accounts.change(owner, before, after)
 
