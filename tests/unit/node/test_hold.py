@@ -104,6 +104,38 @@ def test_a_unit_is_reserved_for_then_fetched_claimed_and_signed_for() -> None:
     play(scene)
 
 
+class Unsettled(MemoryBlockStore):
+    """One that has something left to do after a commit, as that of a disk after a large one."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 3
+
+    def settle(self) -> bool:
+        self.left -= 1
+        return self.left > 0
+
+
+def test_what_a_commit_leaves_to_do_is_done_when_the_receipt_is_sent() -> None:
+    async def scene(world: World) -> None:
+        both, store, left = await pair(world), Unsettled(), list[int]()
+        both.holder.disk = Disk(store, both.peer.blocking)
+        tracer = both.holder.tracer
+
+        def held(event: str, **values: object) -> None:
+            left.extend([store.left] * (event == "hold.held"))
+            tracer(event, **values)
+
+        both.holder.tracer = held
+        await both.link.request(both.bid.replicate(await both.accepted()), Held)
+        await asyncio.sleep(1)
+        assert (left, store.left, store.count()) == ([3], 0, 4)
+
+    play(scene)
+
+
 def test_a_client_refuses_every_offer() -> None:
     async def scene(world: World) -> None:
         both = await pair(world)
