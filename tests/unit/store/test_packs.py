@@ -1,14 +1,17 @@
-"""Scanning a pack byte by byte of damage: what is whole is found, what is not never is."""
+"""Packs: a scan finds what is whole, byte by byte of damage, and a sync that failed never counts."""
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from pathlib import Path
 
 import pytest
 
+from dhtstore.errors import HomeUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.packs import header, scan
+from dhtstore.store.blocks.packs import PackWriter, header, scan
 
 SIZE = 60
 DATA = [random.Random(number).randbytes(SIZE) for number in range(3)]
@@ -64,3 +67,28 @@ def test_the_magic_in_data_confuses_nobody(pack: Path) -> None:
 def test_a_gap_longer_than_one_look_is_crossed(pack: Path) -> None:
     for gap in (1 << 20, (1 << 20) - 2, (1 << 20) + 1):
         assert found(pack, RECORDS[0] + bytes(gap) + RAW[LENGTH:]) == DATA
+
+
+def test_a_pack_that_a_put_has_synced_and_closed_may_be_synced_by_a_commit(tmp_path: Path) -> None:
+    writer = PackWriter(tmp_path, 1, 0, create=True)
+    writer.write(writer.reserve(5), [b"bytes"])
+    writer.sync()
+    writer.close()
+    writer.sync()
+
+
+def test_a_sync_after_one_that_failed_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages may be gone, and the system says so once."""
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    writer = PackWriter(tmp_path, 1, 0, create=True)
+    with monkeypatch.context() as patched, pytest.raises(HomeUnusable):
+        patched.setattr(os, "fdatasync", fail)
+        writer.sync()
+    with pytest.raises(HomeUnusable):
+        writer.sync()
+    writer.close()
