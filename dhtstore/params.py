@@ -202,6 +202,7 @@ LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 DEFAULT_REPLICAS: Final = 3
 REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
+OFFER_TIMEOUT_S: Final = 5.0  # to decide on an offer, while others keep room for the same put
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots and its policy: keys, indexes
@@ -221,6 +222,9 @@ OFFERS_ORIGIN_ROOM_DIVISOR: Final = 4  # and of one origin three quarters
 PROMISE_SLACK_BYTES: Final = 16 * KIB  # a promised unit beside its blocks: pack headers, pages
 RECEIVES_MAX: Final = 8  # units of strangers that come in at once
 RECEIVE_MEMORY_BYTES: Final = 8 * MIB  # of blocks of one of them, so of all twice those of one get
+REREAD_AT_ONCE_BYTES: Final = 16 * GIB  # of what is here already, for one origin that puts it again
+REREAD_BYTES_PER_S: Final = 8 * MIB  # and then: 2 % of a core
+REREAD_BLOCK_BYTES: Final = 64 * KIB  # what a small block counts as: reading it takes 140 us
 RECEIVE_WAIT_S: Final = 20.0  # for one of those places, before whoever asked takes it for silence
 PACED_BLOCK_BYTES: Final = 4 * KIB  # that a smaller block counts as in a pace: 4 round trips a s
 RECEIVE_GRACE_S: Final = 5.0  # before the rate of a receive is told by its first bytes
@@ -243,6 +247,7 @@ assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
+assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
 assert RECEIVES_MAX * (RECEIVE_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES) <= 128 * MIB
 assert RECEIVE_WAIT_S < REQUEST_TIMEOUT_S, "who waits for a place hears of it before it gives up"
 assert RECEIVE_GRACE_S < RECEIVE_WAIT_S, "slow receives give way while others still wait"

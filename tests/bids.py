@@ -73,10 +73,14 @@ def bid_for_block(identity: Identity, data: bytes, **policy: Any) -> Bid:
     return Bid(identity, lineage, signed, stored_bytes(cid, len(data)), 1)
 
 
+async def have_accepted(link: Link, bid: Bid) -> int:
+    """The reservation that a holder gives for it; raises PeerRefused."""
+    return (await link.request(bid.offer(link), Accepted)).reservation
+
+
 async def have_held(link: Link, bid: Bid) -> Held:
     """Offer it and have it fetched; raises PeerRefused."""
-    accepted = await link.request(bid.offer(link), Accepted)
-    return await link.request(bid.replicate(accepted.reservation), Held)
+    return await link.request(bid.replicate(await have_accepted(link, bid)), Held)
 
 
 async def declined(link: Link, request: Offer | Replicate) -> str:

@@ -118,7 +118,8 @@ class Node:
         self.supervisor.spawn(self.staging.drop(), "drop-staging")
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
-            self.duties.spawn_duty(self.rot.run(), "rot")
+            looking = lasting("rot", self.rot.run, self.warnings, self.ports.clock)
+            self.duties.spawn_duty(looking, "rot")
             reproviding = lasting("reprovide", self.reprovide.run, self.warnings, self.ports.clock)
             self.duties.spawn_duty(reproviding, "reprovide")
             self.supervisor.spawn(

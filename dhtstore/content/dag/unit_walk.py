@@ -18,6 +18,7 @@ from dhtstore.params import (
     UNIT_SEEN_MAX,
     UNIT_SIZE_MAX_BYTES,
     UNIT_SLACK_BYTES,
+    UNIT_STORED_MAX_BYTES,
     UNIT_WANTS_MAX,
 )
 
@@ -33,8 +34,15 @@ class UnitWalk(DagWalk):
     A block that was wanted before is not wanted again, up to UNIT_SEEN_MAX blocks.
     """
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        stored_max_bytes: int = UNIT_STORED_MAX_BYTES,
+        blocks_max: int = UNIT_WANTS_MAX,
+    ) -> None:
+        """Beyond the bounds it is larger than was said."""
         self.unit = unit
+        self._stored_max_bytes, self._blocks_max = stored_max_bytes, blocks_max
         self.blocks = self.size_bytes = self.stored_bytes = self._weight_bytes = 0
         self.claimed_bytes = 0
         self._seen: set[bytes] = set()
@@ -65,13 +73,21 @@ class UnitWalk(DagWalk):
         return True
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
-        if task.order == (0,):
-            self.claimed_bytes = node.size_bytes
+        if task.role is Role.ROOT:
+            self._take_root(task, node)
         if task.cid.inlined is None:
             self.blocks += 1
             self.stored_bytes += stored_bytes(task.cid, node.block_bytes)
         self._count(len(node.content) if node.is_file else 0, node.block_bytes)
         return []
+
+    def _take_root(self, task: Task, node: DagNode) -> None:
+        """What says of itself that it is more than a unit is cut further, wherever it stands: else
+        one name could be that of a subtree and that of the head of a spine."""
+        if node.size_bytes > UNIT_SIZE_MAX_BYTES and not self.unit.spine:
+            raise MalformedDag(f"{task.cid} claims more than the unit that it is in")
+        if task.order == (0,):
+            self.claimed_bytes = node.size_bytes
 
     def _skipped(self, task: Task) -> None:
         """Counted as its parent claims it: for who knows the block to be there."""
@@ -84,5 +100,7 @@ class UnitWalk(DagWalk):
         self._weight_bytes += block_bytes if self.unit.spine else content_bytes
         if self._weight_bytes > UNIT_SIZE_MAX_BYTES + UNIT_SLACK_BYTES:
             raise MalformedDag("a unit that is larger than its links claim")
-        if self.blocks > UNIT_WANTS_MAX:
-            raise MalformedDag(f"a unit of more than {UNIT_WANTS_MAX} blocks")
+        if self.blocks > self._blocks_max:
+            raise MalformedDag(f"a unit of more than {self._blocks_max} blocks")
+        if self.stored_bytes > self._stored_max_bytes:
+            raise MalformedDag(f"a unit that takes more than {self._stored_max_bytes} bytes")

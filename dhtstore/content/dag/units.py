@@ -61,7 +61,7 @@ def whole(root: Cid, claimed_bytes: int) -> Unit:
     """The unit that is named by the root of a DAG, whose block claims so much content: all of it,
     or the head of the spine."""
     spine = claimed_bytes > UNIT_SIZE_MAX_BYTES
-    return Unit.of((root,), 0 if spine else claimed_bytes, spine=spine)
+    return Unit.head(root) if spine else Unit.of((root,), claimed_bytes)
 
 
 def cut_node(node: DagNode, place: Place) -> list[Place]:

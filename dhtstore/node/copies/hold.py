@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from dhtstore.content.dag.lineage import proof_wants
 from dhtstore.content.dag.unit_walk import UnitWalk
@@ -25,7 +26,8 @@ from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import Coming, SignedCopy, acknowledge, claim_on
 from dhtstore.node.copies.open_offers import OpenOffers, Receiving
-from dhtstore.node.copies.receive import receive_unit
+from dhtstore.node.copies.receive import Keeper, receive_unit
+from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
@@ -34,14 +36,18 @@ from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import (
     PROGRESS_EVERY_BYTES,
     PROGRESS_EVERY_S,
+    RATE_MIN_BYTES_PER_S,
     RECEIVE_MEMORY_BYTES,
     RESERVATION_TTL_S,
+    VERIFY_RATE_MIN_BYTES_PER_S,
 )
 from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.trace import Tracer
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate, Replicating
+
+_CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class _Bid:
             raise PeerRefused("roots", why)
         policy = unpack(Policy, message.policy)
         Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
-        unit = Unit.of(roots, message.size, spine=message.spine)
+        name = b"" if message.path else policy.root  # of what the root itself names
+        unit = Unit.named(name, roots, message.size, spine=message.spine)
         return cls(Lineage(unit, tuple(Cid.decode(raw) for raw in message.path)), policy)
 
     @property
@@ -93,6 +100,7 @@ class Holder:
     rule: Admission | None
     offers: OpenOffers = field(default_factory=OpenOffers)
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    rereads: Rereads = field(default_factory=Rereads)
 
     def handlers(self) -> dict[type, Handler]:
         return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
@@ -108,9 +116,7 @@ class Holder:
             self.offers.make_way(promise)
             _refuse(too_many(self.offers.promises, promise))
             self.identity.check_word(link.meeting, offer)
-            usage = await self._judge(promise, promise.demand)
-            promise = replace(promise, new=usage.new)
-            room = await self._reserve(promise)
+            promise, room = await self._admit(promise)
             reservation = self.offers.open(link, promise, room)
         await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
 
@@ -132,6 +138,19 @@ class Holder:
             at_home=is_at_home(link.remote, self.identity.addresses()),
             own=owner == self.rule.own_owner,
         )
+
+    async def _admit(self, promise: Promise) -> tuple[Promise, Reservation]:
+        """Judge an offer and set room aside for it; raises PeerRefused.  What others only offered
+        keeps nobody out who has less of it open: an offer costs nothing."""
+        while True:
+            try:
+                usage = await self._judge(promise, promise.demand)
+                promise = replace(promise, new=usage.new)
+                return promise, await self._reserve(promise)
+            except PeerRefused as refused:
+                crowded = refused.code in _CROWDED and self.offers.make_room(promise)
+                if not crowded:
+                    raise
 
     async def _judge(
         self, promise: Promise, demand: Demand, claimed: tuple[bytes, bytes] | None = None
@@ -181,9 +200,7 @@ class Holder:
         promises = self.offers.promises
         reserved_bytes = sum(each.room_bytes for each in (*promises, promise))
         free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + reserved_bytes
-        if refusal := too_much(promises, promise, free_bytes):
-            self.offers.press(promise)
-            _refuse(refusal)
+        _refuse(too_much(promises, promise, free_bytes))
 
     async def _set_aside(self, size_bytes: int) -> Reservation:
         rooms: list[Reservation] = []
@@ -231,22 +248,22 @@ class Holder:
     async def _copy(self, receiving: Receiving, bid: _Bid, reply: Reply) -> SignedCopy:
         """Fetch the unit, telling the uploader now and then that we are at it, and sign for it.
         Nothing of it is readable, nor stays, unless it is kept for a claim."""
-        walk = UnitWalk(bid.unit)
-        told = _Told(reply, self.clock, receiving, walk)
+        promise = receiving.promise
+        walk = UnitWalk(bid.unit, promise.stored_bytes, promise.blocks)
         holders = FixedHolders([receiving.link])
         async with FetchSession(self.disk, holders, RECEIVE_MEMORY_BYTES) as session:
             if bid.lineage.path:
                 await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))
             async with self.disk.batch(receiving.room, whole=True) as batch:
-                await receive_unit(
-                    session, walk, batch, commit_group_bytes=None, progress=told.progress
-                )
+                keeper = Keeper(self.disk.store, batch, commit_group_bytes=None)
+                told = _Told(reply, self.clock, receiving, walk, keeper, self.rereads)
+                await receive_unit(session, walk, keeper, told.progress)
                 receiving.complete()
                 return await self._keep(walk, bid, receiving.promise, batch)
 
     async def _keep(self, walk: UnitWalk, bid: _Bid, promise: Promise, batch: Batch) -> SignedCopy:
         """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
-        _check_walk(walk, bid, promise)
+        _check_walk(walk, bid)
         claim = claim_on(walk, bid.policy, promise.origin)
         demand = replace(
             promise.demand,
@@ -265,18 +282,24 @@ class _Told:
     """Sends Replicating when enough has come, or some of it slowly: an uploader takes silence for
     an end.  Never queues a second one behind a first."""
 
-    def __init__(self, reply: Reply, clock: Clock, receiving: Receiving, walk: UnitWalk) -> None:
-        self._reply, self._clock, self._receiving, self._walk = reply, clock, receiving, walk
+    def __init__(
+        self,
+        reply: Reply,
+        clock: Clock,
+        receiving: Receiving,
+        walk: UnitWalk,
+        keeper: Keeper,
+        rereads: Rereads,
+    ) -> None:
+        self._reply, self._clock, self._receiving = reply, clock, receiving
+        self._walk, self._keeper, self._rereads = walk, keeper, rereads
         self._told_bytes, self._told_s = 0, clock.monotonic_s()
-        self._stored_bytes = self._blocks = 0
+        self._came_bytes = self._came_blocks = 0  # from peers, as they are stored
+        self._here_bytes = self._here_blocks = 0  # those that were here
         self._sending: asyncio.Future[None] | None = None
 
     def progress(self, done_bytes: int) -> None:
-        walk = self._walk
-        self._receiving.delivered(
-            walk.stored_bytes - self._stored_bytes, walk.blocks - self._blocks
-        )
-        self._stored_bytes, self._blocks = walk.stored_bytes, walk.blocks
+        self._count()
         waiting = self._sending is not None and not self._sending.done()
         now = self._clock.monotonic_s()
         much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES
@@ -284,12 +307,32 @@ class _Told:
             self._told_bytes, self._told_s = done_bytes, now
             self._sending = self._reply(Replicating(held_bytes=done_bytes))
 
+    def _count(self) -> None:
+        """What comes buys time; what was here buys as much as it takes to read."""
+        keeper, walk = self._keeper, self._walk
+        came_bytes, came_blocks = keeper.stored_bytes, keeper.blocks
+        more_bytes, more_blocks = came_bytes - self._came_bytes, came_blocks - self._came_blocks
+        self._receiving.delivered(more_bytes, more_blocks)
+        self._came_bytes, self._came_blocks = came_bytes, came_blocks
+        here_bytes = max(self._here_bytes, walk.stored_bytes - came_bytes)
+        here_blocks = max(self._here_blocks, walk.blocks - came_blocks)
+        if here_blocks > self._here_blocks:
+            self._reread(here_bytes - self._here_bytes, here_blocks - self._here_blocks)
+        self._here_bytes, self._here_blocks = here_bytes, here_blocks
 
-def _check_walk(walk: UnitWalk, bid: _Bid, promise: Promise) -> None:
-    """Raises PeerRefused unless it is no more than was offered, and MalformedDag unless it belongs
-    to the policy's root."""
-    if walk.stored_bytes > promise.stored_bytes or walk.blocks > promise.blocks:
-        raise PeerRefused("size", f"the unit takes {walk.stored_bytes} bytes, more than offered")
+    def _reread(self, more_bytes: int, more_blocks: int) -> None:
+        """Its uploader does nothing for that, so each origin has a ration of it."""
+        worth_bytes = more_bytes * RATE_MIN_BYTES_PER_S // VERIFY_RATE_MIN_BYTES_PER_S
+        self._receiving.delivered(worth_bytes, 0)
+        promise, now_s = self._receiving.promise, self._clock.monotonic_s()
+        if promise.own:
+            return
+        if not self._rereads.take(promise.origin, more_bytes, more_blocks, now_s):
+            self._receiving.give_way()
+
+
+def _check_walk(walk: UnitWalk, bid: _Bid) -> None:
+    """Raises MalformedDag unless a unit without a path is that of the policy's root."""
     if not bid.lineage.path and whole(bid.root, walk.claimed_bytes) != bid.unit:
         raise MalformedDag(f"what was offered is not the unit of {bid.root}")
 

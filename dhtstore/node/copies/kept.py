@@ -80,9 +80,9 @@ def pinned_roots(ledger: Ledger, tracer: Tracer) -> list[Cid]:
 
 
 def unit_of_claim(claim: Claim) -> Unit:
-    """The unit a claim names; ``Unit.of`` gives it the name it had, unless the claim rotted."""
+    """The unit a claim names; it has the name it had, unless the claim rotted."""
     roots = tuple(Cid(raw) for raw in claim.unit_roots)
-    return Unit.of(roots, claim.size_bytes, spine=claim.spine)
+    return Unit.named(claim.unit, roots, claim.size_bytes, spine=claim.spine)
 
 
 def settle_pending(claims: Claims, store: BlockStore) -> None:

@@ -7,6 +7,7 @@ Each origin has its share of either, under contention only; the node's own work 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -142,10 +143,19 @@ class OpenOffers:
         if counts.get(most, 0) > counts.get(promise.origin, 0) + 1:
             self._end(next(n for n, each in self._waiting.items() if _strange(each, most)))
 
-    def press(self, promise: Promise) -> None:
-        """Call it where no room is left for ``promise``: if there is a receive that is slow, it
-        gives way, so that the next to ask finds room."""
-        self._places.press(promise.origin)
+    def make_room(self, promise: Promise) -> bool:
+        """Call it where room is refused to ``promise``: the oldest offer that waits is over, of the
+        origin that has most reserved by such, if that is more than ``promise``'s would then have.
+        Whether there was one."""
+        reserved = Counter[str]()
+        for each in self._waiting.values():
+            reserved[each.promise.origin] += 0 if each.promise.own else each.promise.room_bytes
+        most, most_bytes = max(reserved.items(), key=lambda pair: pair[1], default=("", 0))
+        own_bytes = 0 if promise.own else reserved.get(promise.origin, 0) + promise.room_bytes
+        if most_bytes <= own_bytes:
+            return False
+        self._end(next(n for n, each in self._waiting.items() if _strange(each, most)))
+        return True
 
     @asynccontextmanager
     async def receiving(self, link: Link, number: int) -> AsyncIterator[Receiving]:

@@ -36,6 +36,7 @@ from dhtstore.node.links.pool import Links
 from dhtstore.params import (
     DIAL_TIMEOUT_S,
     LOOKUP_TIMEOUT_S,
+    OFFER_TIMEOUT_S,
     RELEASE_TIMEOUT_S,
     REQUEST_TIMEOUT_S,
 )
@@ -196,7 +197,7 @@ class _Placing:
         """What the node reserves, or why it does not take the unit."""
         try:
             link = await self._link(contact)
-            accepted = await link.request(self._offer_to(link), Accepted, REQUEST_TIMEOUT_S)
+            accepted = await link.request(self._offer_to(link), Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
         return _Reserved(link, accepted.reservation)

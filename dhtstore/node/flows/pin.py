@@ -13,7 +13,7 @@ from dhtstore.errors import NotHere
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
-from dhtstore.node.copies.receive import receive_unit
+from dhtstore.node.copies.receive import Keeper, receive_unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.staging import Staging
 from dhtstore.operations.keeping import PinInfo
@@ -67,6 +67,6 @@ async def _bring(session: FetchSession, units: list[Unit], progress: Watch) -> N
 
         walk = UnitWalk(unit)
         async with session.disk.batch() as batch:
-            await receive_unit(session, walk, batch, progress=advance)
+            await receive_unit(session, walk, Keeper(session.disk.store, batch), advance)
             await session.disk.blocking.run(batch.commit)
         done += walk.size_bytes

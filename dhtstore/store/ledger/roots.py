@@ -26,9 +26,10 @@ class _UnitRow(msgspec.Struct, frozen=True, array_like=True):
     size_bytes: int
     spine: bool
 
-    @property
-    def unit(self) -> Unit:
-        return Unit.of(tuple(Cid(raw) for raw in self.roots), self.size_bytes, spine=self.spine)
+    def below(self, root: Cid) -> Unit:
+        """The unit of the DAG of ``root``, which names the first of them."""
+        roots = tuple(Cid(raw) for raw in self.roots)
+        return Unit.named(root.raw, roots, self.size_bytes, spine=self.spine)
 
 
 class Roots:
@@ -62,7 +63,7 @@ class Roots:
         write them: then ``remember`` them once they were found."""
         rows = [value for _, value in scan_all(self._table, _prefix(root))]
         try:
-            return [decode(_UnitRow, value).unit for value in rows]
+            return [decode(_UnitRow, value).below(root) for value in rows]
         except IntegrityFailure as error:
             self._tracer("ledger.damaged", root=str(root), error=str(error))
             return []

@@ -15,8 +15,8 @@ from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.links.link import Link
 from dhtstore.params import GIB
-from dhtstore.wire.frames import Accepted, Offer
-from tests.bids import Bid, declined, have_held
+from dhtstore.wire.frames import Offer
+from tests.bids import Bid, declined, have_accepted, have_held
 from tests.hostile.copies.bad_units import bid_for, file_of, keep
 from tests.unit.node.copies_world import ScriptedHolder, add_holder, bid_of, identity_of
 from tests.unit.node.data_plane import Peer, World, play
@@ -130,10 +130,6 @@ def test_what_is_fetched_is_what_the_word_was_for() -> None:
     stage(scene)
 
 
-async def have_accepted(link: Link, bid: Bid) -> int:
-    return (await link.request(bid.offer(link), Accepted)).reservation
-
-
 def large_file(peer: Peer) -> tuple[Block, Block]:
     """The spine of a file of 4 GiB, and one part of it that is really there."""
     part = Block.of(b"part of a large file" * 9)
@@ -187,7 +183,8 @@ def test_a_unit_of_another_root_is_not_held() -> None:
 )
 def test_a_root_is_held_as_the_unit_that_it_is(size_bytes: int, spine: bool) -> None:
     async def scene(cast: Cast) -> None:
-        unit = Unit.of(cast.bid.unit.roots, size_bytes, spine=spine)
+        [root] = cast.bid.unit.roots
+        unit = Unit.head(root) if spine else Unit.of((root,), size_bytes)
         wrong = replace(cast.bid, lineage=Lineage(unit, ()))
         link = await cast.link(cast.alice)
         accepted = await have_accepted(link, wrong)

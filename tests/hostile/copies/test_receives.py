@@ -272,18 +272,33 @@ def test_where_all_origins_have_alike_nobody_gives_way() -> None:
     play(story)
 
 
-def test_who_wants_room_makes_the_slowest_of_a_crowd_give_it() -> None:
+def test_room_that_is_only_offered_for_gives_way_to_who_has_less_of_it() -> None:
     async def story(scene: Scene) -> None:
-        slow = [scene.receive(CROWD, rate=rate * KIB, stored=GIB) for rate in (40, 20)]
+        for origin in (CROWD, "192.0.7.0/24"):
+            for _ in range(3):
+                scene.open(origin)
+        oldest, *others = scene.offers.promises
+        assert scene.offers.make_room(_promise(OTHER))
+        assert scene.offers.promises == others
+        assert not scene.offers.make_room(_promise(oldest.origin, stored_bytes=9 * GIB))
+
+    play(story)
+
+
+def test_what_is_received_gives_no_room_to_offers() -> None:
+    """They cost nothing: whoever makes one must not end what others deliver for."""
+
+    async def story(scene: Scene) -> None:
+        slow = [scene.receive(CROWD, rate=40 * KIB, stored=GIB)]
         await asyncio.sleep(60)
-        scene.offers.press(_promise(OTHER))
+        assert not scene.offers.make_room(_promise(OTHER))
         await asyncio.sleep(0.01)
-        assert codes_of(slow) == ["", "slow"]
-        assert scene.store.used_bytes < 2 * GIB
+        assert codes_of(slow) == [""]
 
     play(story)
 
 
 def _promise(origin: str, **fields: Any) -> Promise:
     key = PublicKey(b"k" * 32)
-    return Promise(key, origin, key, DhtKey(b"k" * 20), MIB, 1, **fields)
+    usual = {"stored_bytes": MIB, "blocks": 1}
+    return Promise(key, origin, key, DhtKey(b"k" * 20), **{**usual, **fields})

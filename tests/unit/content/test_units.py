@@ -58,7 +58,7 @@ def test_one_byte_more_makes_a_spine_and_two_units() -> None:
     dag = Dag()
     root = dag.claimed_file(GIB + 1).cid
     spine, full, rest = found = assert_partition(dag, root)
-    assert spine == Unit.of((root,), 0, spine=True)
+    assert spine == Unit.head(root)
     assert spine.name == root.raw
     assert (full.size_bytes, rest.size_bytes) == (GIB, 1)
     assert_walk_agrees(dag, root, found)
@@ -79,7 +79,7 @@ def test_a_file_of_identical_parts_names_each_unit_once() -> None:
     dag = Dag()
     gib = dag.claimed_file(GIB).cid
     root = dag.join([(gib, GIB)] * 1000)
-    assert dag.units(root) == [Unit.of((root,), 0, spine=True), Unit.of((gib,), GIB)]
+    assert dag.units(root) == [Unit.head(root), Unit.of((gib,), GIB)]
 
 
 def test_siblings_are_cut_in_order_and_large_ones_break_the_run() -> None:
@@ -173,7 +173,7 @@ def test_a_spine_run_is_never_taken_for_a_run_of_content() -> None:
 def test_a_unit_with_more_content_than_allowed_is_refused() -> None:
     dag = Dag()
     big = dag.claimed_file(GIB + 65 * MIB)
-    with pytest.raises(MalformedDag, match="larger"):
+    with pytest.raises(MalformedDag, match="claims more"):
         dag.run(UnitWalk(Unit.of((big.cid,), 10)))
 
 

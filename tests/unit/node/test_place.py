@@ -127,6 +127,17 @@ def test_one_that_refuses_is_replaced_and_its_reason_kept() -> None:
     stage(scene)
 
 
+def test_those_that_take_their_time_to_refuse_do_not_outlast_what_others_reserved() -> None:
+    async def scene(cast: Cast) -> None:
+        for holder in cast.holders[2:5]:
+            holder.thinks_s, holder.refuses = 29.0, "no"
+        plan, copies = await cast.place(3)
+        assert cast.stages(plan) == ["held", "held", "unreached", "unreached", "unreached", "held"]
+        assert len(copies) == 3
+
+    stage(scene, holders=6)
+
+
 def test_one_that_cannot_be_reached_is_never_offered_anything() -> None:
     async def scene(cast: Cast) -> None:
         await cast.peer(cast.holders[0]).links.close()

@@ -13,7 +13,7 @@ from dhtstore.store.ledger.roots import Roots
 
 A, B, C = (Cid.of(data) for data in (b"a", b"b", b"c"))
 UNITS = [
-    Unit.of((A,), 0, spine=True),
+    Unit.head(A),
     Unit.of((B, C), 17),
     Unit.of((B, C), 0, spine=True),
     *(Unit.of((Cid.of(bytes((n,))),), n) for n in range(200)),  # more than a page of the ledger
@@ -38,9 +38,9 @@ class Kept:
 def test_units_come_back_whole_and_in_order() -> None:
     kept = Kept()
     kept.pins.add(A, "", "user", UNITS)
-    kept.pins.add(B, "", "user", UNITS[:1])
+    kept.pins.add(B, "", "user", UNITS[1:2])
     assert kept.roots.units(A) == UNITS
-    assert kept.roots.units(B) == UNITS[:1]
+    assert kept.roots.units(B) == UNITS[1:2]
     assert kept.roots.units(C) == []
 
 
@@ -49,7 +49,7 @@ def test_units_stay_until_the_last_reason_goes() -> None:
     kept.puts.save(RECORD, UNITS)
     kept.pins.add(A, "", "put", UNITS)
     kept.pins.add(A, "", "user", UNITS)
-    kept.pins.add(B, "", "user", UNITS[:1])
+    kept.pins.add(B, "", "user", UNITS[1:2])
     assert kept.rows() == len(UNITS) + 1
     assert kept.pins.remove(A, "user")
     assert not kept.pins.remove(A, "user")
