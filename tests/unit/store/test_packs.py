@@ -1,4 +1,4 @@
-"""Packs: a scan finds what is whole, byte by byte of damage, and a sync that failed never counts."""
+"""Packs: a scan finds what is whole, byte by byte of damage; a sync that failed never counts."""
 
 from __future__ import annotations
 
@@ -86,9 +86,10 @@ def test_a_sync_after_one_that_failed_is_not_believed(
         raise OSError(errno.EIO, "Input/output error")
 
     writer = PackWriter(tmp_path, 1, 0, create=True)
-    with monkeypatch.context() as patched, pytest.raises(HomeUnusable):
+    with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", fail)
-        writer.sync()
+        with pytest.raises(HomeUnusable):
+            writer.sync()
     with pytest.raises(HomeUnusable):
         writer.sync()
     writer.close()
