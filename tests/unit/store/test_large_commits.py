@@ -15,6 +15,7 @@ from dhtstore.params import KIB
 from dhtstore.store.blocks import staged_table
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
+from dhtstore.store.blocks.recovery import open_index_to_read
 from dhtstore.store.blocks.staged_table import StagedTable
 from dhtstore.store.blocks.writing import staged_rows
 
@@ -186,3 +187,19 @@ def test_what_is_not_merged_yet_can_be_put_anew(
     put(store, OTHERS)
     check(store, [*range(COUNT), *OTHERS])
     assert store.count() == COUNT + len(OTHERS)
+
+
+def test_what_is_not_merged_yet_can_be_read_on_a_disk_that_takes_no_writes(
+    store: DiskBlockStore, tmp_path: Path
+) -> None:
+    with store.batch(whole=True) as batch:
+        for number in range(COUNT):
+            batch.put(*block(number))
+        batch.commit()
+    assert store.settle()
+    shutil.copytree(tmp_path / "blocks", tmp_path / "read-only")
+    index, ends = open_index_to_read(tmp_path / "read-only")
+    assert len(ends) == len(list((tmp_path / "blocks").glob("*.pack")))
+    assert sorted(set(index.cids())) == sorted(block(number)[0] for number in range(COUNT))
+    assert all(index.find(block(number)[0].multihash) for number in range(COUNT))
+    index.close()
