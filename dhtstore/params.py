@@ -92,6 +92,8 @@ REPROVIDE_JITTER: Final = 0.1  # share of the interval, so that nodes started to
 DUTY_RETRY_FIRST_S: Final = 10.0  # after the disk interrupted a duty; then doubling up to
 DUTY_RETRY_MAX_S: Final = 600.0
 REPROVIDE_PAUSE_S: Final = 0.05  # between two units: at most 20 lookups a second
+REPROVIDES_AT_ONCE: Final = 4  # units: 12 requests of lookups, or 80 of stores, under way
+REPROVIDE_SLOW_S: Final = 4.0  # of one unit, lookup and stores: mostly 0.2 to 1
 REPROVIDE_RETRY_FIRST_S: Final = 30.0  # after one that nobody took; then doubling up to
 REPROVIDE_RETRY_MAX_S: Final = 3600.0
 RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
@@ -213,6 +215,8 @@ ORIGIN_DIVISOR: Final = 4  # one /24 or /48: this part of the capacity, and of t
 OWN_ROOM_DIVISOR: Final = 10  # this part of the capacity is left to the node's own owner
 OWNER_DIVISOR: Final = 2  # one owner, unless the operator says otherwise
 OWNERS_MAX: Final = 65_536  # with a claim here: 500 bytes of memory each
+# Of others: each is announced every round for as long as it is kept.  Shared as the capacity is.
+FOREIGN_UNITS_MAX: Final = 65_536
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_ORIGIN_MAX: Final = 64
@@ -239,6 +243,15 @@ assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
+assert FOREIGN_UNITS_MAX * max(
+    REPROVIDE_PAUSE_S, REPROVIDE_SLOW_S / REPROVIDES_AT_ONCE
+) < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER), (
+    "a round of all units ends before the next: 65,536 at one a second are 18 hours"
+)
+assert (
+    FOREIGN_UNITS_MAX // NEWCOMERS_DIVISOR * (LOOKUP_TIMEOUT_S + REPROVIDE_SLOW_S)
+    < PROVIDER_TTL_S * REPROVIDES_AT_ONCE
+), "nor are records lost where all lookups for newcomers take all of their time: 43 hours"
 assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES

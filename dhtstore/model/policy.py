@@ -72,8 +72,10 @@ class Usage:
     ``newcomers_bytes`` of all owners that are new here.  ``owners`` have a claim here,
     ``newcomers`` of them are new, ``origin_newcomers`` of those were first brought by this origin.
     ``known`` is whether this owner has a claim here, ``new`` whether it counts as a newcomer,
-    ``roots`` for how many other roots it claims the unit in question.  ``used_bytes`` is all that
-    lies on the disk, for the caller to fill in.
+    ``roots`` for how many other roots it claims the unit in question.  ``units`` are those of all
+    owners but the node's own, one that several claim as often, ``origin_units`` what this origin
+    brought of them, ``newcomers_units`` what new owners claim.  ``used_bytes`` is all that lies on
+    the disk, for the caller to fill in.
     """
 
     owner_bytes: int = 0
@@ -85,6 +87,9 @@ class Usage:
     known: bool = False
     new: bool = True
     roots: int = 0
+    units: int = 0
+    origin_units: int = 0
+    newcomers_units: int = 0
     used_bytes: int = 0
 
 

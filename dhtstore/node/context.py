@@ -80,10 +80,11 @@ class Ledger:
     sequence: LastSequence
 
     @classmethod
-    def of(cls, table: KeyValue, tracer: Tracer) -> Ledger:
+    def of(cls, table: KeyValue, tracer: Tracer, own: bytes = b"") -> Ledger:
+        """``own`` is the owner that this node belongs to."""
         roots = Roots(table, tracer)
         return cls(
-            claims=Claims(table, tracer),
+            claims=Claims(table, tracer, own),
             pins=Pins(table, roots, tracer),
             puts=Puts(table, roots, tracer),
             receipts=Receipts(table, tracer),

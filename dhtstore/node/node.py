@@ -52,7 +52,7 @@ class Node:
         self.disk = disk = Disk(
             ports.store, ports.blocking, lambda multihashes: self.rot.renewed(multihashes)
         )
-        self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer)
+        self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer, self.identity.owner)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key
         self.node_id: NodeId = self.identity.node

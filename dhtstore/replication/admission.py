@@ -19,6 +19,7 @@ from dhtstore.model.policy import Policy, Usage
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     CLAIMS_PER_UNIT_MAX,
+    FOREIGN_UNITS_MAX,
     IDENTITY_DIGEST_MAX_BYTES,
     NEWCOMERS_DIVISOR,
     ORIGIN_DIVISOR,
@@ -129,10 +130,13 @@ def _judge_owner(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None
         return Refusal("owner", "this owner is not on this node's list")
     if usage.roots >= CLAIMS_PER_UNIT_MAX:
         return Refusal("claims", "this owner claims this unit for too many roots")
+    if usage.units >= FOREIGN_UNITS_MAX:
+        return Refusal("units", "too many units are kept here")
     if rule.accept is not Accept.ANYONE:
         return _judge_room(rule, asked, usage, own_bytes=0)
     return (
         _judge_shares(rule, asked, usage)
+        or _judge_units(asked, usage)
         or _judge_newcomer(rule, asked, usage)
         or _judge_room(rule, asked, usage, own_bytes=rule.capacity_bytes // OWN_ROOM_DIVISOR)
     )
@@ -146,6 +150,15 @@ def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | Non
         return Refusal("quota", f"this owner's quota of {quota} bytes here would be exceeded")
     if not asked.at_home and (usage.origin_bytes + more_bytes) * ORIGIN_DIVISOR > capacity_bytes:
         return Refusal("origin", "the share of the network this comes from is used up here")
+    return None
+
+
+def _judge_units(asked: Demand, usage: Usage) -> Refusal | None:
+    """A unit of a few bytes is announced as long, and as often, as any other."""
+    if not asked.at_home and usage.origin_units >= FOREIGN_UNITS_MAX // ORIGIN_DIVISOR:
+        return Refusal("units", "too many units from the network this comes from are kept here")
+    if usage.new and usage.newcomers_units >= FOREIGN_UNITS_MAX // NEWCOMERS_DIVISOR:
+        return Refusal("units", "too many units of owners that are new here are kept here")
     return None
 
 

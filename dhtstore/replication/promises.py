@@ -63,14 +63,22 @@ def with_promised(usage: Usage, promises: Iterable[Promise], one: Promise) -> Us
     unit = (one.owner, one.key)
     others = [each for each in promises if (each.owner, each.key) != unit]
     of_owner = (each for each in others if each.owner == one.owner)
-    of_origin = (each for each in others if each.origin == one.origin)
-    of_new = (each for each in others if each.new)
+    of_origin = [each for each in others if each.origin == one.origin]
+    of_new = [each for each in others if each.new]
     return replace(
         usage,
         owner_bytes=usage.owner_bytes + _charged_bytes(of_owner),
         origin_bytes=usage.origin_bytes + _charged_bytes(of_origin),
         newcomers_bytes=usage.newcomers_bytes + _charged_bytes(of_new),
+        units=usage.units + _units(others),
+        origin_units=usage.origin_units + _units(of_origin),
+        newcomers_units=usage.newcomers_units + _units(of_new),
     )
+
+
+def _units(promises: Iterable[Promise]) -> int:
+    """Of other owners than this node's own."""
+    return len({(each.owner, each.key) for each in promises if not each.own})
 
 
 def _charged_bytes(promises: Iterable[Promise]) -> int:

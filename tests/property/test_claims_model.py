@@ -23,6 +23,7 @@ from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 
 OWNERS = (b"A" * 32, b"B" * 32, b"C" * 32)
+OWN = OWNERS[2]
 ROOTS = tuple(Cid.of(b"root %d" % number).raw for number in range(3))
 UNITS = (b"u", b"uu", b"v")
 ORIGINS = ("", "192.0.2.0/24", "198.51.100.0/24")
@@ -52,7 +53,7 @@ class ClaimsModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.table = self.new_table()
-        self.claims = Claims(self.table)
+        self.claims = Claims(self.table, own=OWN)
         self.real: dict[Key, Claim] = {}
         self.begun: dict[Key, Claim] = {}
         self.policies: dict[tuple[bytes, bytes], Policy] = {}
@@ -114,7 +115,7 @@ class ClaimsModel(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.claims = Claims(self.table)
+        self.claims = Claims(self.table, own=OWN)
 
     # --- what holds -------------------------------------------------------------------------
 
@@ -140,6 +141,8 @@ class ClaimsModel(RuleBasedStateMachine):
                 assert found.origin_bytes == want.origin_bytes
                 assert found.newcomers_bytes == want.newcomers_bytes
                 assert found.roots == len(others)
+                same = [c for c in self.all() if (c.unit, c.policy.owner) == (unit, owner)]
+                assert counted(found) == self.units_without(same, origin)
 
     @invariant()
     def but_one_unit_by_its_key(self) -> None:
@@ -150,7 +153,14 @@ class ClaimsModel(RuleBasedStateMachine):
                 rows_alone = [replace(c, stored_bytes=0, size_bytes=0) for c in same]
                 left = [c for c in self.all() if c not in same] + rows_alone
                 want = self.expected(owner, origin, left)
-                assert found == replace(want, roots=len(same))
+                units, origin_units, newcomers_units = self.units_without(same, origin)
+                assert found == replace(
+                    want,
+                    roots=len(same),
+                    units=units,
+                    origin_units=origin_units,
+                    newcomers_units=newcomers_units,
+                )
 
     @invariant()
     def pending_claims_are_charged_and_nothing_else(self) -> None:
@@ -187,11 +197,22 @@ class ClaimsModel(RuleBasedStateMachine):
         met = self.met.get(owner)
         return met is not None and met[0] + NEWCOMER_AGE_S > self.now_unix_s
 
+    def units_without(self, gone: list[Claim], origin: str) -> tuple[int, int, int]:
+        """How many there are, of that origin, and of newcomers: each once for each owner."""
+        left = [c for c in self.all() if c not in gone and c.policy.owner != OWN]
+        units = {(each.unit, each.policy.owner) for each in left}
+        brought = {(each.unit, each.policy.owner) for each in left if each.origin == origin}
+        return len(units), len(brought), sum(self.new(owner) for _, owner in units)
+
     def expected(self, owner: bytes, origin: str, charged: list[Claim]) -> Usage:
         owners = {each.policy.owner for each in self.all()}
         newcomers = [each for each in owners if self.new(each)]
         known = owner in owners
+        units, origin_units, newcomers_units = self.units_without([], origin)
         return Usage(
+            units=units,
+            origin_units=origin_units,
+            newcomers_units=newcomers_units,
             owner_bytes=charge([c for c in charged if c.policy.owner == owner]),
             origin_bytes=charge([c for c in charged if c.origin == origin]),
             newcomers_bytes=charge([c for c in charged if c.policy.owner in newcomers]),
@@ -201,6 +222,10 @@ class ClaimsModel(RuleBasedStateMachine):
             known=known,
             new=not known or self.new(owner),
         )
+
+
+def counted(usage: Usage) -> tuple[int, int, int]:
+    return usage.units, usage.origin_units, usage.newcomers_units
 
 
 def charge(claims: list[Claim]) -> int:
@@ -220,7 +245,7 @@ class SqliteClaimsModel(ClaimsModel):
     def restart(self) -> None:
         self.table.close()
         self.table = SqliteKeyValue(self.directory / "ledger.sqlite")
-        self.claims = Claims(self.table)
+        self.claims = Claims(self.table, own=OWN)
 
     def teardown(self) -> None:
         self.table.close()

@@ -42,14 +42,15 @@ Rows = Iterable[tuple[bytes, bytes]]
 
 
 class Claims:
-    """Signatures are checked by the caller; nothing unsigned may be put here.
+    """Signatures are checked by the caller; nothing unsigned may be put here.  ``own`` is the
+    owner that this node belongs to: its units are not counted among those of others.
 
     A row that is damaged is passed over, with a trace: the others must not fall with it.
     """
 
-    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace, own: bytes = b"") -> None:
         self._table, self._tracer = Owed(table), tracer
-        self._charged = Charged(self._table, tracer)
+        self._charged = Charged(self._table, tracer, own)
         self._kept_count: KeptCount | None = None  # once somebody asked
         self._changes = 0
         self._lock = threading.RLock()

@@ -15,6 +15,7 @@ from dhtstore.model.policy import Policy, Usage
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     CLAIMS_PER_UNIT_MAX,
+    FOREIGN_UNITS_MAX,
     GIB,
     OWNERS_MAX,
     REPLICAS_MAX,
@@ -124,6 +125,25 @@ def test_owners_are_counted_too_since_each_costs_memory() -> None:
     ):
         assert code(judged(usage=usage)) == "newcomer"
         assert code(judged(usage=replace(usage, known=True))) == ""
+
+
+def test_units_are_counted_since_each_is_announced_for_ever() -> None:
+    most = FOREIGN_UNITS_MAX
+    for accept, usage, at_home in (
+        (Accept.ANYONE, Usage(units=most), True),
+        (Accept.NETWORK, Usage(units=most), False),
+        (Accept.ANYONE, Usage(newcomers_units=most // 2), True),
+        (Accept.ANYONE, replace(KNOWN, origin_units=most // 4), False),
+    ):
+        asked = replace(ASKED, at_home=at_home)
+        assert code(judged(accept, asked, usage)) == "units"
+        fewer = {
+            name: getattr(usage, name) - 1
+            for name in ("units", "newcomers_units", "origin_units")
+            if getattr(usage, name)
+        }
+        assert code(judged(accept, asked, replace(usage, **fewer))) == ""
+        assert code(judged(accept, of(OWN), usage)) == ""
 
 
 def test_one_owner_claims_one_unit_for_so_many_roots_and_no_more() -> None:

@@ -51,15 +51,20 @@ class _Account:
 
     bytes: int = 0
     claims: int = 0
+    units: int = 0
     origin: str = ""
     new: bool = False
 
 
 class Accounts:
-    """What owners, origins and newcomers are charged with.  Not thread-safe."""
+    """What owners, origins and newcomers are charged with.  Not thread-safe.  The units of ``own``
+    are not counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: bytes = b"") -> None:
+        self._own = own
         self.ledger_bytes = 0
+        self._units = self._new_units = 0
+        self._units_of_origin: Counter[str] = Counter()
         self._owners: dict[bytes, _Account] = {}
         self._origins: Counter[str] = Counter()
         self._new: OrderedDict[bytes, float] = OrderedDict()  # when each came, the first one first
@@ -79,6 +84,7 @@ class Accounts:
         account.origin, account.new = met.origin, True
         self._new[owner] = met.since_unix_s
         self._new_bytes += account.bytes
+        self._new_units += account.units
         self._new_of_origin[met.origin] += 1
 
     def change(self, owner: bytes, before: Charges, after: Charges) -> None:
@@ -91,10 +97,21 @@ class Accounts:
         for charges, sign in ((before, -1), (after, 1)):
             for each in charges:
                 self.ledger_bytes += sign * each.rows_bytes
-                self._add(each.origin, sign * (each.charged_bytes + each.rows_bytes))
+                _add(self._origins, each.origin, sign * (each.charged_bytes + each.rows_bytes))
+        if owner != self._own:
+            self._count_unit(account, before, after)
         if not account.claims:
             self._grown_up(owner)
             del self._owners[owner]
+
+    def _count_unit(self, account: _Account, before: Charges, after: Charges) -> None:
+        more = bool(after) - bool(before)
+        account.units += more
+        self._units += more
+        self._new_units += more if account.new else 0
+        for charges, sign in ((before, -1), (after, 1)):
+            for each in charges:
+                _add(self._units_of_origin, each.origin, sign)
 
     def usage(self, owner: bytes, origin: str, now_unix_s: float) -> Usage:
         self._grow_up(now_unix_s)
@@ -108,12 +125,10 @@ class Accounts:
             origin_newcomers=self._new_of_origin[origin],
             known=account is not None,
             new=account is None or account.new,
+            units=self._units,
+            origin_units=self._units_of_origin[origin],
+            newcomers_units=self._new_units,
         )
-
-    def _add(self, origin: str, more_bytes: int) -> None:
-        self._origins[origin] += more_bytes
-        if not self._origins[origin]:
-            del self._origins[origin]
 
     def _grow_up(self, now_unix_s: float) -> None:
         """In the order in which they came: each is looked at once."""
@@ -131,6 +146,11 @@ class Accounts:
         account.new = False
         del self._new[owner]
         self._new_bytes -= account.bytes
-        self._new_of_origin[account.origin] -= 1
-        if not self._new_of_origin[account.origin]:
-            del self._new_of_origin[account.origin]
+        self._new_units -= account.units
+        _add(self._new_of_origin, account.origin, -1)
+
+
+def _add(counter: Counter[str], origin: str, more: int) -> None:
+    counter[origin] += more
+    if not counter[origin]:
+        del counter[origin]

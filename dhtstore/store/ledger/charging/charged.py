@@ -40,8 +40,8 @@ _OWNERS: Final = b"owner/"
 class Charged:
     """Not thread-safe.  The accounts are read from the rows once, and kept up from then on."""
 
-    def __init__(self, table: Owed, tracer: Tracer) -> None:
-        self._table, self._tracer = table, tracer
+    def __init__(self, table: Owed, tracer: Tracer, own: bytes) -> None:
+        self._table, self._tracer, self._own = table, tracer, own
         self._counted: Accounts | None = None
 
     @property
@@ -62,12 +62,27 @@ class Charged:
         if but is not None:
             group = part(but[0]) + part(owner)
             again = [row for kind in _KINDS if (row := self._row(kind + group + but[1]))]
-            return _without_unit(usage, self._charges(group), again, origin)
+            return self._without_unit(usage, group, self._charges(group), again, origin)
         if key is not None:
             found = self._table.scan(_CHARGES + key + part(owner), limit=1)
-            charges = self._read(_group_of(found[0][0]), found[0][1]) if found else ()
-            return _without_unit(usage, charges, (), origin)
+            if found:
+                group = _group_of(found[0][0])
+                return self._without_unit(usage, group, self._read(group, found[0][1]), (), origin)
         return usage
+
+    def _without_unit(
+        self, usage: Usage, group: bytes, charges: Charges, again: Sequence[Claim], origin: str
+    ) -> Usage:
+        """Without the content of a unit, the unit itself and the claims in ``again`` of it."""
+        left = _without_bytes(usage, charges, again, origin)
+        if not charges or _owner_of(group) == self._own:
+            return left
+        return replace(
+            left,
+            units=left.units - 1,
+            origin_units=left.origin_units - any(each.origin == origin for each in charges),
+            newcomers_units=left.newcomers_units - (usage.known and usage.new),
+        )
 
     def replace(
         self, claim: Claim, gone: Sequence[bytes], puts: list[Pair], now_unix_s: float | None
@@ -177,7 +192,7 @@ class Charged:
         self._table.write([*puts, (_LAID_OUT, b"")])
 
     def _count(self) -> Accounts:
-        accounts = Accounts()
+        accounts = Accounts(self._own)
         for key, raw in scan_all(self._table, _CHARGES):
             group = _group_of(key)
             accounts.change(_owner_of(group), (), self._read(group, raw))
@@ -212,8 +227,7 @@ def _owner_of(group: bytes) -> bytes:
     return take_part(take_part(group)[1])[0]
 
 
-def _without_unit(usage: Usage, charges: Charges, again: Sequence[Claim], origin: str) -> Usage:
-    """Without the content of a unit, and the claims in ``again`` of it."""
+def _without_bytes(usage: Usage, charges: Charges, again: Sequence[Claim], origin: str) -> Usage:
     rows_bytes = sum(row.ledger_bytes for row in again)
     of_owner = max((each.charged_bytes for each in charges), default=0) + rows_bytes
     of_origin = sum(each.charged_bytes for each in charges if each.origin == origin)
