@@ -14,7 +14,7 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.copies.kept import kept_units, pinned_roots
+from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_under
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.trace import Tracer
 
@@ -45,6 +45,14 @@ class Completeness:
     def kept(self, now_unix_s: float) -> Iterator[Unit]:
         """All units kept, a page of the ledger at a time; for worker threads."""
         return kept_units(self.disk.store, self.ledger, now_unix_s, self.tracer)
+
+    def in_turn(self, now_unix_s: float) -> Iterator[list[Unit]]:
+        """The same in the order in which it is announced; for worker threads."""
+        return in_turn(self.disk.store, self.ledger, now_unix_s, self.tracer)
+
+    def under(self, name: bytes, now_unix_s: float) -> list[Unit]:
+        """What is kept under one name; for worker threads."""
+        return units_under(self.disk.store, self.ledger, name, now_unix_s, self.tracer)
 
     def pinned(self) -> list[Cid]:
         """The roots that are pinned; for worker threads."""

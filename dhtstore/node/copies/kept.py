@@ -12,7 +12,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.context import Ledger
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
-from dhtstore.trace import Tracer
+from dhtstore.trace import Tracer, no_trace
 
 
 def kept_units(
@@ -52,8 +52,48 @@ def _pinned_alone(
 
 def _claimed(claims: Claims, unit: Unit, now_unix_s: float) -> bool:
     """Whether a sound claim keeps this unit: subtrees and a spine can have one name."""
-    same = (each for each in claims.kept(unit.name, now_unix_s) if each.spine == unit.spine)
-    return any(unit_of_claim(each).name == unit.name for each in same)
+    kept = _claimed_units(claims, unit.name, now_unix_s, no_trace)
+    return any(each.spine == unit.spine for each in kept)
+
+
+def in_turn(
+    store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer
+) -> Iterator[list[Unit]]:
+    """What is kept in the order in which it is announced: what this node's own owner claims, what
+    is pinned here, then what strangers claim, one of each origin at a time.  The units of one
+    name come together."""
+    claims = ledger.claims
+    for name in claims.own_units():
+        yield _claimed_units(claims, name, now_unix_s, tracer)
+    passed: set[bytes] = set()  # of those that our owner does not claim: few, pinned by hand
+    for root in pinned_roots(ledger, tracer):
+        for unit in _units_of(store, ledger, root, tracer):
+            units = _claimed_units(claims, unit.name, now_unix_s, tracer)
+            alone = all(each.spine != unit.spine for each in units)
+            if unit.name not in passed and (alone or not claims.owns(unit.name)):
+                passed.add(unit.name)
+                yield [*units, unit] if alone else units
+    for name in claims.foreign_units():
+        if name not in passed:
+            yield _claimed_units(claims, name, now_unix_s, tracer)
+
+
+def units_under(
+    store: BlockStore, ledger: Ledger, name: bytes, now_unix_s: float, tracer: Tracer
+) -> list[Unit]:
+    """Those of one name that are kept: none, one or two."""
+    if units := _claimed_units(ledger.claims, name, now_unix_s, tracer):
+        return units
+    for root in pinned_roots(ledger, tracer):
+        found = [each for each in _units_of(store, ledger, root, tracer) if each.name == name]
+        if found:
+            return found
+    return []
+
+
+def _claimed_units(claims: Claims, name: bytes, now_unix_s: float, tracer: Tracer) -> list[Unit]:
+    kept = claims.kept(name, now_unix_s)
+    return [unit for claim in kept for unit in _sound_unit(claim, tracer)]
 
 
 def _units_of(store: BlockStore, ledger: Ledger, root: Cid, tracer: Tracer) -> list[Unit]:

@@ -1,16 +1,19 @@
 """Renew our provider records and contact record before they expire.
 
-One unit at a time, in order, with a pause: a node that comes back announces what it holds
-without a burst.  What nobody took is announced again soon, then less and less often.  Due times
-live in memory: after a restart everything is announced again, since nobody knows how long the
-node was away.
+A few units at once, each after a pause: a node that comes back announces what it holds without a
+burst.  Its own come first, then strangers' in turns of their origins, so that nobody who has many
+keeps others waiting.  What nobody took is announced again soon, then less and less often, also
+while a round is going on.  Due times live in memory: after a restart everything is announced again,
+since nobody knows how long the node was away.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Coroutine, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -20,9 +23,10 @@ from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.unit import Unit
-from dhtstore.net.ports import Clock, Entropy, Jump
+from dhtstore.net.ports import Blocking, Clock, Entropy, Jump
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.duties.retries import Retries
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
@@ -31,11 +35,12 @@ from dhtstore.params import (
     REPROVIDE_PAUSE_S,
     REPROVIDE_RETRY_FIRST_S,
     REPROVIDE_RETRY_MAX_S,
+    REPROVIDES_AT_ONCE,
 )
-from dhtstore.tasks import Alarm
+from dhtstore.tasks import Alarm, run_all
 from dhtstore.trace import Tracer
 
-_UNITS_AT_ONCE: Final = 64  # read from the ledger
+_NAMES_AT_ONCE: Final = 16  # read from the ledger
 _CONTACT: Final = b"contact"  # beside the names of units, which are longer
 
 
@@ -53,20 +58,24 @@ class Announcements(Protocol):
     ) -> Sequence[Published]: ...
 
 
-class _All(Container[bytes]):
-    def __contains__(self, name: object) -> bool:
-        return True
+class _Round:
+    """Everything kept, in turn, for several who take from it: a few at a time from the ledger."""
 
+    def __init__(self, kept: Iterator[list[Unit]], blocking: Blocking) -> None:
+        self._kept, self._blocking = kept, blocking
+        self._read: deque[list[Unit]] = deque()
+        self._reading = asyncio.Lock()
+        self.taken = self.incomplete = 0  # units: by an index node, and that lack blocks
 
-_EVERYTHING: Final = _All()
-
-
-@dataclass(frozen=True, slots=True)
-class _Announced:
-    """How many units an index node took, and the names of what none did."""
-
-    units: int
-    failed: set[bytes]
+    async def next(self) -> list[Unit]:
+        """Units of one name; none at the end."""
+        async with self._reading:
+            while not self._read:
+                some = await self._blocking.run(_some, self._kept)
+                if not some:
+                    return []
+                self._read.extend(filter(None, some))  # under some names nothing is kept any more
+            return self._read.popleft()
 
 
 @dataclass(slots=True)
@@ -83,7 +92,10 @@ class Reprovide:
     completeness: Completeness
     _alarm: Alarm = field(default_factory=Alarm)
     _all_due: bool = False
-    _failed: set[bytes] = field(default_factory=set)
+    _retries: Retries = field(
+        default_factory=lambda: Retries(REPROVIDE_RETRY_FIRST_S, REPROVIDE_RETRY_MAX_S)
+    )
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Forever: announce everything held, then rest until the next round is due."""
@@ -92,7 +104,7 @@ class Reprovide:
             jitter = 1 - REPROVIDE_JITTER * self.entropy.rng.random()
             due_s = self.clock.monotonic_s() + REPROVIDE_INTERVAL_S * jitter
             self._all_due = False
-            await self._repeat(_EVERYTHING)
+            await self.announce_all()
             await self._rest(due_s)
             await asyncio.sleep(REPROVIDE_PAUSE_S)
 
@@ -100,6 +112,7 @@ class Reprovide:
         """After a sleep what became due meanwhile is done now.  When the wall clock was set
         everything is due: what was signed by the old time, others may not believe."""
         self._all_due = self._all_due or bool(jump.set_s)
+        self._retries.hurry(self.clock.monotonic_s())
         self._alarm.ring()
 
     def readdressed(self) -> None:
@@ -117,55 +130,88 @@ class Reprovide:
         return announced
 
     def again_soon(self, unit: Unit) -> None:
-        """Nobody took the record of a unit when it came to be kept: from here on it is due."""
-        self._failed.add(unit.name)
+        """Nobody took the record of a unit when it came to be kept: from here on it is due, also
+        while a round is going on."""
+        self._retries.soon(unit.name)
         self._alarm.ring()
 
     async def announce_all(self) -> int:
         """Store the contact record and one provider record a unit; how many units an index node
-        took.  Of the others the trace tells."""
-        return (await self._announce(_EVERYTHING)).units
+        took.  Of the others the trace tells.  A unit of which blocks are not here is passed over,
+        and so are all of its name."""
+        run, completeness = self.disk.blocking.run, self.completeness
+        await run(completeness.ledger.claims.settle)
+        await self._announce_contact()
+        one_round = _Round(completeness.in_turn(self.identity.now_unix_s()), self.disk.blocking)
+        await self._at_once(partial(self._take_turns, one_round))
+        completeness.looked(one_round.incomplete)
+        return one_round.taken
+
+    async def _at_once(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await run_all([work] * REPROVIDES_AT_ONCE, REPROVIDES_AT_ONCE)
+
+    async def _take_turns(self, one_round: _Round) -> None:
+        """What is to be tried again comes in between, as often as what is in line."""
+        while units := await one_round.next():
+            lacking = await self._lacking(units)
+            one_round.incomplete += lacking
+            if not lacking and await self._announce_name(units[0]):
+                one_round.taken += len(units)
+            await self._try_again()
 
     async def _rest(self, due_s: float) -> None:
         """Until everything is due again; what failed is repeated in between."""
-        retry_s = REPROVIDE_RETRY_FIRST_S
         while (left_s := self._left_s(due_s)) > 0:
-            if await self._alarm.rest(min(left_s, retry_s) if self._failed else left_s):
-                retry_s = REPROVIDE_RETRY_FIRST_S
-            if self._failed and self._left_s(due_s) > 0:
-                await self._repeat(self._failed)
-                retry_s = min(2 * retry_s, REPROVIDE_RETRY_MAX_S)
+            wait_s = self._retries.wait_s(self.clock.monotonic_s())
+            if wait_s > 0:
+                await self._alarm.rest(min(left_s, wait_s))
+            if self._left_s(due_s) > 0:
+                await self._at_once(self._try_all_again)
 
-    async def _repeat(self, names: Container[bytes]) -> None:
-        self._failed = set()  # what fails meanwhile is added to the new one
-        self._failed |= (await self._announce(names)).failed
+    async def _try_all_again(self) -> None:
+        while await self._try_again():
+            pass
+
+    async def _try_again(self) -> bool:
+        """Whether there was anything to try again."""
+        name = self._retries.pop(self.clock.monotonic_s())
+        if name is None:
+            return False
+        if name == _CONTACT:
+            await self._announce_contact()
+            return True
+        now_unix_s = self.identity.now_unix_s()
+        units = await self.disk.blocking.run(self.completeness.under, name, now_unix_s)
+        if units and not await self._lacking(units):
+            await self._announce_name(units[0])
+        else:
+            self._retries.done(name)
+        return True
 
     def _left_s(self, due_s: float) -> float:
         return 0.0 if self._all_due else due_s - self.clock.monotonic_s()
 
-    async def _announce(self, names: Container[bytes]) -> _Announced:
-        """Of the contact record and the units kept, those that ``names`` has.  A unit of which
-        blocks are not here is passed over."""
-        failed: set[bytes] = set()
-        units_taken = incomplete = 0
-        if _CONTACT in names:
-            publish = self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S)
-            if not await self._taken("contact", publish):
-                failed.add(_CONTACT)
-        kept = self.completeness.kept(self.identity.now_unix_s())
-        wanted = (unit for unit in kept if unit.name in names)
-        while units := await self.disk.blocking.run(_some, wanted):
-            for unit in units:
-                if await self.completeness.lack(unit):
-                    incomplete += 1
-                elif await self._announce_unit(unit):
-                    units_taken += 1
-                else:
-                    failed.add(unit.name)
-                await asyncio.sleep(REPROVIDE_PAUSE_S)
-        if names is _EVERYTHING:
-            self.completeness.looked(incomplete)
-        return _Announced(units_taken, failed)
+    async def _lacking(self, units: Sequence[Unit]) -> int:
+        """How many of them are not here whole; one after another, with a pause, so that neither
+        the disk nor the network sees a burst."""
+        async with self._starting:
+            await asyncio.sleep(REPROVIDE_PAUSE_S)
+            return sum([bool(await self.completeness.lack(unit)) for unit in units])
+
+    async def _announce_contact(self) -> None:
+        publish = self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S)
+        self._tried(_CONTACT, await self._taken("contact", publish))
+
+    async def _announce_name(self, unit: Unit) -> bool:
+        taken = await self._announce_unit(unit)
+        self._tried(unit.name, taken)
+        return taken
+
+    def _tried(self, name: bytes, taken: bool) -> None:
+        if taken:
+            self._retries.done(name)
+        else:
+            self._retries.failed(name, self.clock.monotonic_s())
 
     async def _announce_unit(self, unit: Unit) -> bool:
         return await self._taken(unit.name.hex(), self._provide(unit.key))
@@ -187,5 +233,5 @@ class Reprovide:
         return taken
 
 
-def _some(kept: Iterator[Unit]) -> list[Unit]:
-    return list(islice(kept, _UNITS_AT_ONCE))
+def _some(kept: Iterator[list[Unit]]) -> list[list[Unit]]:
+    return list(islice(kept, _NAMES_AT_ONCE))

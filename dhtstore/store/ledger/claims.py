@@ -18,6 +18,7 @@ from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
 from dhtstore.store.ledger.charging.owed import Owed
+from dhtstore.store.ledger.charging.turns import ChargeRow, of_others_in_turns
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import (
     ClaimHead,
@@ -49,7 +50,7 @@ class Claims:
     """
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace, own: bytes = b"") -> None:
-        self._table, self._tracer = Owed(table), tracer
+        self._table, self._tracer, self._own = Owed(table), tracer, own
         self._charged = Charged(self._table, tracer, own)
         self._kept_count: KeptCount | None = None  # once somebody asked
         self._changes = 0
@@ -142,6 +143,24 @@ class Claims:
     def kept(self, unit: bytes, now_unix_s: float) -> list[Claim]:
         """Those of ``units_kept`` under one name: two at most."""
         return self._best(self._on(unit), now_unix_s)
+
+    def own_units(self) -> Iterator[bytes]:
+        """The names of units that this node's own owner claims, kept or not, a page at a time."""
+        return (row.unit for row in self._charge_rows() if row.owner == self._own)
+
+    def owns(self, unit: bytes) -> bool:
+        """Whether it is one of ``own_units``."""
+        return self._charged.claimed_by(self._own, unit)
+
+    def foreign_units(self) -> Iterator[bytes]:
+        """The names of all others that are claimed, kept or not, one of each origin at a time:
+        FOREIGN_UNITS_MAX at most are held in memory."""
+        return of_others_in_turns(self._charge_rows(), self._own)
+
+    def _charge_rows(self) -> Iterator[ChargeRow]:
+        with self._lock:
+            self._charged.lay_out()
+        return self._charged.rows()
 
     def _best(self, rows: Rows, now_unix_s: float) -> list[Claim]:
         """Of one unit's rows; roots are read only of a claim that is better than those before."""

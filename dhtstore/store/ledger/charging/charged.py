@@ -18,6 +18,7 @@ from dhtstore.store.ledger.charging.accounts import (
     without_claim,
 )
 from dhtstore.store.ledger.charging.owed import Owed, Pair
+from dhtstore.store.ledger.charging.turns import ChargeRow
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, scan_all
 from dhtstore.store.ledger.entries import (
     Acquaintance,
@@ -83,6 +84,20 @@ class Charged:
             origin_units=left.origin_units - any(each.origin == origin for each in charges),
             newcomers_units=left.newcomers_units - (usage.known and usage.new),
         )
+
+    def claimed_by(self, owner: bytes, unit: bytes) -> bool:
+        return self._table.get(_charge_key(part(unit) + part(owner))) is not None
+
+    def rows(self) -> Iterator[ChargeRow]:
+        """All, those of one unit together, a page at a time."""
+        for key, raw in scan_all(self._table, _CHARGES):
+            group = _group_of(key)
+            yield ChargeRow(take_part(group)[0], _owner_of(group), self._read(group, raw))
+
+    def lay_out(self) -> None:
+        """See that there are rows for all claims, those of an earlier version too."""
+        if self._table.get(_LAID_OUT) is None:
+            self._lay_out()
 
     def replace(
         self, claim: Claim, gone: Sequence[bytes], puts: list[Pair], now_unix_s: float | None
@@ -176,8 +191,7 @@ class Charged:
     @property
     def _accounts(self) -> Accounts:
         if self._counted is None:
-            if self._table.get(_LAID_OUT) is None:
-                self._lay_out()
+            self.lay_out()
             self._counted = self._count()
         return self._counted
 
@@ -193,9 +207,8 @@ class Charged:
 
     def _count(self) -> Accounts:
         accounts = Accounts(self._own)
-        for key, raw in scan_all(self._table, _CHARGES):
-            group = _group_of(key)
-            accounts.change(_owner_of(group), (), self._read(group, raw))
+        for row in self.rows():
+            accounts.change(row.owner, (), row.charges)
         for owner, met in sorted(self._acquaintances(), key=lambda each: each[1]):
             if accounts.knows(owner):
                 accounts.meet(owner, met)
