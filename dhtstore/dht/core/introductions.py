@@ -5,7 +5,7 @@ Whoever answers a lookup may name anybody's address, under as many keys as it li
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -38,7 +38,7 @@ class Lines(Generic[C]):
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
         self._places: OrderedDict[Address, bytes] = OrderedDict()
-        self._waiting: dict[bytes, deque[C]] = {}  # of each line with a request out
+        self._waiting: dict[bytes, list[C]] = {}  # of each line with a request out
         self.waiting = 0
 
     def proved(self, line: bytes) -> bool:
@@ -51,7 +51,7 @@ class Lines(Generic[C]):
             return True
         queue = self._waiting.get(line)
         if queue is None:
-            self._waiting[line] = deque()
+            self._waiting[line] = []
             return True
         if len(queue) >= LINE_WAITING_MAX:
             return None
@@ -65,10 +65,12 @@ class Lines(Generic[C]):
 
     def answered(self, peer: Peer) -> None:
         """A node answered: all that waited for its line is sent."""
-        self._places[peer.address] = peer.id
-        self._places.move_to_end(peer.address)
-        if len(self._places) > PLACES_REMEMBERED:
-            self._places.popitem(last=False)
+        places = self._places
+        if places.get(peer.address) != peer.id:
+            places[peer.address] = peer.id
+            if len(places) > PLACES_REMEMBERED:
+                places.popitem(last=False)
+        places.move_to_end(peer.address)
         self.proves(peer.line)
 
     def failed(self, peer: Peer) -> None:
@@ -82,7 +84,8 @@ class Lines(Generic[C]):
             if len(self._newer) >= LINES_REMEMBERED // 2:
                 self._older, self._newer = self._newer, set()
             self._newer.add(line)
-        for request in self._waiting.pop(line, ()):
+        queue = self._waiting.pop(line, None)
+        for request in queue or ():
             self.waiting -= 1
             self._start(request)
 
@@ -91,7 +94,7 @@ class Lines(Generic[C]):
         queue = self._waiting.get(line)
         if queue:
             self.waiting -= 1
-            self._start(queue.popleft())
+            self._start(queue.pop(0))
         elif queue is not None:
             del self._waiting[line]
 
@@ -125,25 +128,25 @@ class Introductions(Generic[C]):
 
     def __init__(self, lines: Lines[C], silences: Silences, now: float) -> None:
         self._lines, self._silences, self._now = lines, silences, now
-        self._per_line: Counter[bytes] = Counter()
-        self._per_subnet: Counter[bytes] = Counter()
+        self._per_line: dict[bytes, int] = {}
+        self._per_subnet: dict[bytes, int] = {}
 
     def admits(self, peer: Peer) -> bool:
         """Count ``peer``, which somebody named, and say whether it may be asked."""
         lives_there = self._lines.lives_at(peer.address)
         if lives_there is not None:
             return lives_there == peer.id
-        if self._silences.lasts(peer, self._now) or not self._in_share(peer):
+        on_line = self._per_line.get(peer.line, 0)
+        if self._silences.lasts(peer, self._now) or not self._in_share(peer, on_line):
             return False
-        self._per_line[peer.line] += 1
+        self._per_line[peer.line] = on_line + 1
         return True
 
-    def _in_share(self, peer: Peer) -> bool:
-        on_line = self._per_line[peer.line]
+    def _in_share(self, peer: Peer, on_line: int) -> bool:
         if self._lines.proved(peer.line):
             return not peer.site or on_line < INTRODUCED_PER_PROVED_LINE_MAX
-        in_subnet = self._per_subnet[peer.subnet] if peer.site else 0
+        in_subnet = self._per_subnet.get(peer.subnet, 0) if peer.site else 0
         if on_line >= INTRODUCED_PER_LINE_MAX or in_subnet >= INTRODUCED_PER_SUBNET_MAX:
             return False
-        self._per_subnet[peer.subnet] += 1
+        self._per_subnet[peer.subnet] = in_subnet + 1
         return True

@@ -40,9 +40,10 @@ _ANSWERED, _DEAD = State.ANSWERED, State.DEAD
 class _Candidate:
     __slots__ = ("asked_s", "distance", "peer", "relied", "state")
 
-    def __init__(self, peer: Peer, distance: int, relied: bool) -> None:
-        self.peer, self.distance, self.relied = peer, distance, relied
+    def __init__(self, peer: Peer, distance: int) -> None:
+        self.peer, self.distance = peer, distance
         self.state, self.asked_s = _FRESH, 0.0
+        self.relied: bool | None = None  # until it matters
 
     def __lt__(self, other: _Candidate) -> bool:
         return self.distance < other.distance
@@ -139,7 +140,7 @@ class Lookup:
                 answered += 1
                 if answered == self.k:
                     return True
-            elif self._quiet and not candidate.relied:
+            elif self._quiet and not self._relied(candidate):
                 continue
             elif candidate.state is _LATE:
                 late = True
@@ -170,7 +171,7 @@ class Lookup:
         """Those not asked yet among the k closest that can still count, closest first."""
         fresh, leaders = list[_Candidate](), 0
         for candidate in self._ranked:
-            if candidate.state is _LATE or (self._quiet and not candidate.relied):
+            if candidate.state is _LATE or (self._quiet and not self._relied(candidate)):
                 continue
             if candidate.state is _FRESH:
                 fresh.append(candidate)
@@ -181,9 +182,14 @@ class Lookup:
 
     def _others_relied_on(self, chosen: list[_Candidate]) -> list[_Candidate]:
         """The closest of them, to fill up to alpha: those closer may all be gone."""
-        missing = self.alpha - sum(one.relied for one in chosen)
-        others = (one for one in self._ranked if one.relied and one not in chosen)
+        missing = self.alpha - sum(map(self._relied, chosen))
+        others = (one for one in self._ranked if one not in chosen and self._relied(one))
         return list(islice(others, max(missing, 0)))
+
+    def _relied(self, candidate: _Candidate) -> bool:
+        if candidate.relied is None:  # in most lookups nobody has to know
+            candidate.relied = self._relies_on(candidate.peer)
+        return candidate.relied
 
     def _look_at_time(self, now: float) -> None:
         # Written as in wake_at: rounding must not make a caller wake too early for ever.
@@ -191,8 +197,9 @@ class Lookup:
             self._in_time.pop(0).state = _LATE
             self._without_progress += 1
         if self._heard:
-            self._heard, self._heard_s = False, now
-        self._quiet = now >= self._quiet_at()
+            self._heard, self._heard_s, self._quiet = False, now, False
+        elif not self._quiet:
+            self._quiet = now >= self._quiet_at()
 
     def _quiet_at(self) -> float:
         return self._heard_s + QUIET_TIMEOUTS * self._soft_timeout_s
@@ -204,8 +211,7 @@ class Lookup:
             if peer.id in self._known or peer.id == self._own_id:
                 continue
             if self._admits(peer):
-                relied = self._relies_on(peer)
-                candidate = _Candidate(peer, peer.long_id ^ self._target, relied)
+                candidate = _Candidate(peer, peer.long_id ^ self._target)
                 self._known[peer.id] = candidate
                 insort(self._ranked, candidate)
         self._forget_far()

@@ -3,7 +3,6 @@ ask, whom a lookup begins with and waits for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
@@ -57,11 +56,17 @@ def seeds(table: Table, target: int, now: float) -> list[Peer]:
     since any number of newcomers may be gone."""
     if not table.newcomers and not table.silences:
         return table.closest(target, table.ksize)
-    known = [one for one in table if not table.silences.lasts(one, now)]
-    known.sort(key=lambda peer: peer.long_id ^ target)
-    believed = [one for one in known if one not in table.newcomers]
-    chosen = [*known[: table.ksize], *believed[: table.ksize]]
-    return list({one.id: one for one in chosen}.values())
+    chosen, believed = list[Peer](), 0
+    for one in table.by_distance(target):
+        if table.silences.lasts(one, now):
+            continue
+        young = one in table.newcomers
+        if not young or len(chosen) < table.ksize:
+            chosen.append(one)
+        believed += not young
+        if believed == table.ksize:
+            break
+    return chosen
 
 
 def relies_on(table: Table, peer: Peer) -> bool:
@@ -74,12 +79,11 @@ def relies_on(table: Table, peer: Peer) -> bool:
     return bucket.peers[at].address == peer.address and not bucket.failures[at]
 
 
-def doubtful(table: Table, peers: Iterable[Peer], now: float) -> list[Peer]:
-    """Those newcomers of ``peers`` that were not heard for a while: to be pinged when somebody is
-    told of them, or wants their place."""
-    if not table.newcomers:
-        return []
-    return [one for one in peers if one in table.newcomers and _due(table, one, now)]
+def doubtful(table: Table, newcomer: Peer, now: float) -> bool:
+    """Whether a newcomer was not heard for a while: to be pinged when somebody is told of it, or
+    wants its place."""
+    found = table.entry(newcomer)
+    return found is not None and table.newcomers.due(newcomer, found[0].heard_s[found[1]], now)
 
 
 def _neighbourhood_edge(table: Table) -> int:
@@ -90,8 +94,3 @@ def _neighbourhood_edge(table: Table) -> int:
         if within >= table.ksize:
             return index
     return -1
-
-
-def _due(table: Table, peer: Peer, now: float) -> bool:
-    found = table.entry(peer)
-    return found is not None and table.newcomers.due(peer, found[0].heard_s[found[1]], now)

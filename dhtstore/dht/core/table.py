@@ -68,7 +68,7 @@ class Table:
                 self.crowds.enter(one.peer)
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self.buckets if bucket)
+        return sum(len(bucket.peers) for bucket in self.buckets if bucket is not None)
 
     def __iter__(self) -> Iterator[Peer]:
         for bucket in self.buckets:
@@ -100,13 +100,11 @@ class Table:
 
     def has_room_for(self, peer: Peer, now: float) -> bool:
         """Whether a pong from this unknown node would put it into the table."""
-        if not self._welcome(peer, now):
-            return False
         index = self.bucket_index(peer)
         bucket = self.buckets[index] if index < len(self.buckets) else None
-        if bucket is None or len(bucket) < self.ksize:
-            return index < _BITS
-        return self.crowds.giving_way(bucket.peers, peer) >= 0
+        if bucket is None or len(bucket.peers) < self.ksize:
+            return index < _BITS and self._welcome(peer, now)
+        return self.crowds.giving_way(bucket.peers, peer) >= 0 and self._welcome(peer, now)
 
     def answered(
         self, peer: Peer, now: float, rtt_s: float | None = None,
@@ -126,7 +124,7 @@ class Table:
             self.crowds.leave(bucket.peers[at])
             bucket.heard(at, peer, now, rtt_s, trusts, pong)
             self.newcomers.heard(peer, now)
-        elif len(bucket) < self.ksize or self._made_room(bucket, peer):
+        elif len(bucket.peers) < self.ksize or self._made_room(bucket, peer):
             rtt_s = rtt_s or 0.0
             bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
             self.newcomers.enter(peer, now)
@@ -138,7 +136,7 @@ class Table:
         return None
 
     def _welcome(self, peer: Peer, now: float) -> bool:
-        crowded = len(self) >= self.ksize and self.newcomers.crowd_of(peer)
+        crowded = self.newcomers.crowded(peer) and len(self) >= self.ksize
         return not (crowded or self.silences.bars(peer, now))
 
     def _made_room(self, bucket: Bucket, newcomer: Peer) -> bool:
@@ -202,6 +200,11 @@ class Table:
             if len(result) >= k:
                 break
         return result[:k]
+
+    def by_distance(self, target: int) -> Iterator[Peer]:
+        """All of them, closest to ``target`` first; whoever stops early sorts no more."""
+        for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
+            yield from sorted(bucket.peers, key=lambda peer: peer.long_id ^ target)
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""

@@ -282,13 +282,14 @@ class Probes:
         it into the table, or move it there; else those of its origin that are in its way."""
         if moved or self._table.has_room_for(peer, self._clock.monotonic_s()):
             self._ask_in_turn(peer)
-        else:
-            self.told(self._table.newcomers.crowd_of(peer))
+        elif crowd := self._table.newcomers.crowd_of(peer):
+            self.told(crowd)
 
     def told(self, peers: Iterable[Peer]) -> None:
         """Others hear of ``peers``: ping those newcomers that were not heard for a while."""
-        for peer in doubtful(self._table, peers, self._clock.monotonic_s()):
-            self._ask_in_turn(peer)
+        for peer in self._table.newcomers.among(peers):
+            if doubtful(self._table, peer, self._clock.monotonic_s()):
+                self._ask_in_turn(peer)
 
     def ask(self, peer: Peer) -> None:
         """Ping ``peer``, unless that is going on."""

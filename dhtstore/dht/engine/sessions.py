@@ -86,10 +86,7 @@ class Sessions:
 
     def keys_for(self, peer: PublicKey) -> bytes:
         """Keys to send our own request with; raises InvalidSignature for an unusable key."""
-        return self._known(peer) or self._agree(peer)
-
-    def _known(self, peer: bytes) -> bytes | None:
-        return self._keys.get(peer) or self._strangers.get(peer)
+        return self._keys.get(peer) or self._strangers.get(peer) or self._agree(peer)
 
     def _agree(self, peer: PublicKey) -> bytes:
         return envelope.session_keys(self._crypto, self._network, self._own, peer)
@@ -112,7 +109,7 @@ class Sessions:
     ) -> tuple[Check, bytes]:
         """Check a request; agrees on a key with a stranger if its ration allows.  The keys that
         come with VALID are the caller's to ``remember``."""
-        keys = self._known(opened.sender)
+        keys = self._keys.get(opened.sender) or self._strangers.get(opened.sender)
         if keys is None:
             refusal = self._refuse_stranger(opened, source, now)
             if refusal is not None:

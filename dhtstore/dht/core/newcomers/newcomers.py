@@ -8,6 +8,8 @@ waits for it, and one origin has NEWCOMERS_PER_ORIGIN_MAX of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dhtstore.dht.core.crowds import Crowds
 from dhtstore.dht.core.peer import Peer
 from dhtstore.params import NEWCOMER_PROBE_S, NEWCOMERS_PER_ORIGIN_MAX, STANDING_S
@@ -68,10 +70,21 @@ class YoungPeers:
         waits_s = NEWCOMER_PROBE_S if heard_s - met[1] < NEWCOMER_PROBE_S else STANDING_S
         return now >= met[1] + waits_s
 
+    def among(self, peers: Iterable[Peer]) -> list[Peer]:
+        """Those of ``peers`` that are here."""
+        met = self._met
+        return [one for one in peers if one.id in met] if met else []
+
+    def crowded(self, peer: Peer) -> bool:
+        """Whether others stand in the way of one more of that origin: not while it has its share,
+        nor in an origin that is our own."""
+        origin = self._per_origin.get(peer.subnet)
+        if origin is None or len(origin) < NEWCOMERS_PER_ORIGIN_MAX:
+            return False
+        return not self._crowds.near(peer)
+
     def crowd_of(self, peer: Peer) -> list[Peer]:
-        """Those that stand in the way of one more of that origin, as they came; none while it has
-        its share, nor in an origin that is our own."""
-        origin = self._per_origin.get(peer.subnet, {})
-        if len(origin) < NEWCOMERS_PER_ORIGIN_MAX or self._crowds.near(peer):
+        """Those others, as they came."""
+        if not self.crowded(peer):
             return []
-        return [self._met[node][0] for node in origin]
+        return [self._met[node][0] for node in self._per_origin[peer.subnet]]

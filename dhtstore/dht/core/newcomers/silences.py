@@ -73,12 +73,12 @@ class Silences:
 
     def lasts(self, peer: Peer, now: float) -> bool:
         """Whether it need not be asked."""
-        silence = self._lasting(peer, now)
+        silence = self._lasting(peer, now) if self._of else None
         return silence is not None and not silence.over
 
     def bars(self, peer: Peer, now: float) -> bool:
         """Whether not even a pong changes that now."""
-        silence = self._lasting(peer, now)
+        silence = self._lasting(peer, now) if self._of else None
         return silence is not None and not silence.over and not silence.may_end(now)
 
     def forgive(self, peer: Peer) -> None:
@@ -86,5 +86,5 @@ class Silences:
         self._of.pop(peer.packed, None)
 
     def _lasting(self, peer: Peer, now: float) -> _Silence | None:
-        silence = self._of.get(peer.packed) if self._of else None
+        silence = self._of.get(peer.packed)
         return silence if silence is not None and now - silence.since_s < SILENT_FOR_S else None
