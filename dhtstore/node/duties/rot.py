@@ -62,7 +62,7 @@ class Rot:
     rotten: set[bytes] = field(default_factory=set)
     _rations: Rations = field(init=False)
     _looking: set[Link] = field(default_factory=set)
-    _withdrawn: set[bytes] = field(default_factory=set)
+    _withdrawn: set[tuple[bytes, bool]] = field(default_factory=set)  # names, and kinds of unit
     _alarm: Alarm = field(default_factory=Alarm)
 
     def __post_init__(self) -> None:
@@ -137,18 +137,18 @@ class Rot:
                     incomplete += 1
                     await self._withdraw(unit)
                 else:
-                    self._withdrawn.discard(unit.name)
+                    self._withdrawn.discard((unit.name, unit.spine))
                 await asyncio.sleep(REPROVIDE_PAUSE_S)
         self.completeness.looked(incomplete)
 
     async def _withdraw(self, unit: Unit) -> None:
-        if unit.name in self._withdrawn:
+        if (unit.name, unit.spine) in self._withdrawn:
             return
         with self.warnings.tolerated(
             "withdraw", "a record of what rotted here cannot be withdrawn"
         ):
             await self.dht.withdraw(unit.key, timeout_s=LOOKUP_TIMEOUT_S)
-            self._withdrawn.add(unit.name)
+            self._withdrawn.add((unit.name, unit.spine))
             return
         self._alarm.ring()  # again with the next look
 

@@ -94,11 +94,6 @@ class Charged:
             group = _group_of(key)
             yield ChargeRow(take_part(group)[0], _owner_of(group), self._read(group, raw))
 
-    def lay_out(self) -> None:
-        """See that there are rows for all claims, those of an earlier version too."""
-        if self._table.get(_LAID_OUT) is None:
-            self._lay_out()
-
     def replace(
         self, claim: Claim, gone: Sequence[bytes], puts: list[Pair], now_unix_s: float | None
     ) -> None:
@@ -195,8 +190,10 @@ class Charged:
             self._counted = self._count()
         return self._counted
 
-    def _lay_out(self) -> None:
+    def lay_out(self) -> None:
         """Write the charges of what an earlier version claimed, without them."""
+        if self._table.get(_LAID_OUT) is not None:
+            return
         puts: list[Pair] = []
         for group, claims in groupby(self._rows([b"claim/"]), group_key):
             puts.append((_charge_key(group), encode(_summed(claims))))
