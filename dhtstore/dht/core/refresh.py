@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from dhtstore.dht.core.peer import Peer
-from dhtstore.dht.core.table import Table
+from dhtstore.dht.core.table import Table, by_distance
 from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES
 
 _BITS: Final = 8 * NODE_ID_BYTES
@@ -57,7 +57,7 @@ def seeds(table: Table, target: int, now: float) -> list[Peer]:
     if not table.newcomers and not table.silences:
         return table.closest(target, table.ksize)
     chosen, believed = list[Peer](), 0
-    for one in table.by_distance(target):
+    for one in by_distance(table, target):
         if table.silences.lasts(one, now):
             continue
         young = one in table.newcomers

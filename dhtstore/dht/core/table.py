@@ -201,11 +201,6 @@ class Table:
                 break
         return result[:k]
 
-    def by_distance(self, target: int) -> Iterator[Peer]:
-        """All of them, closest to ``target`` first; whoever stops early sorts no more."""
-        for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
-            yield from sorted(bucket.peers, key=lambda peer: peer.long_id ^ target)
-
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""
         bucket = self.buckets[index] if index < len(self.buckets) else None
@@ -231,6 +226,12 @@ class Table:
         if bucket is None:
             bucket = self.buckets[index] = Bucket(now)
         return bucket
+
+
+def by_distance(table: Table, target: int) -> Iterator[Peer]:
+    """All its peers, closest to ``target`` first; whoever stops early sorts no more."""
+    for bucket in _by_distance(table.buckets, table.node.long_id ^ target):
+        yield from sorted(bucket.peers, key=lambda peer: peer.long_id ^ target)
 
 
 def _by_distance(buckets: Sequence[Bucket | None], apart: int) -> Iterator[Bucket]:
