@@ -104,20 +104,22 @@ class ReadRoom:
 
     def _pass_on(self) -> None:
         """A read has left: its room is for the next origin, which then waits behind all others."""
-        if not self._turns:
-            self._free += 1
-            return
-        origin, waiting = next(iter(self._turns.items()))
-        turn = waiting[0]
-        self._turns.move_to_end(origin)
-        self._waits_no_more(origin, turn)
-        turn.set_result(None)
+        while self._turns:
+            origin, waiting = next(iter(self._turns.items()))
+            turn = waiting[0]
+            self._turns.move_to_end(origin)
+            self._waits_no_more(origin, turn)
+            if not turn.done():  # else it was cancelled, and does not know yet
+                turn.set_result(None)
+                return
+        self._free += 1
 
     def _waits_no_more(self, origin: str, turn: asyncio.Future[None]) -> None:
-        waiting = self._turns[origin]
-        waiting.remove(turn)
-        if not waiting:
-            del self._turns[origin]
+        waiting = self._turns.get(origin, deque())
+        if turn in waiting:
+            waiting.remove(turn)
+            if not waiting:
+                del self._turns[origin]
 
     # --- those that keep others waiting -----------------------------------------------------
 

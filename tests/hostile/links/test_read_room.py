@@ -122,6 +122,23 @@ def test_where_too_much_waits_for_slow_readers_the_slowest_of_the_crowd_goes() -
     run(main(), VirtualLoop())
 
 
+def test_a_turn_that_is_given_up_in_the_same_moment_goes_to_the_next() -> None:
+    async def main() -> None:
+        room, tasks = ReadRoom(), Supervisor()
+        held = await holding(room, "crowd", SERVED_READS_MAX)
+        gone, last = Peer("a"), Peer("b")
+        waits = [tasks.spawn(peer.read(room), "read") for peer in (gone, last)]
+        await asyncio.sleep(0.01)
+        waits[0].cancel()
+        held[0].take_it()  # before the first has heard that it gives up
+        await asyncio.sleep(0.01)
+        assert [len(peer.shares) for peer in (gone, last)] == [0, 1]
+        assert not room.wanted
+        await tasks.close()
+
+    run(main(), VirtualLoop())
+
+
 def test_who_gives_up_waiting_leaves_no_hole_and_takes_no_room_along() -> None:
     async def main() -> None:
         room, tasks = ReadRoom(), Supervisor()
