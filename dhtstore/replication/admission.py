@@ -22,6 +22,7 @@ from dhtstore.params import (
     FOREIGN_UNITS_MAX,
     IDENTITY_DIGEST_MAX_BYTES,
     NEWCOMERS_DIVISOR,
+    ORIGIN_COUNTS_DIVISOR,
     ORIGIN_DIVISOR,
     OWN_ROOM_DIVISOR,
     OWNERS_MAX,
@@ -155,7 +156,7 @@ def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | Non
 
 def _judge_units(asked: Demand, usage: Usage) -> Refusal | None:
     """A unit of a few bytes is announced as long, and as often, as any other."""
-    if not asked.at_home and usage.origin_units >= FOREIGN_UNITS_MAX // ORIGIN_DIVISOR:
+    if not asked.at_home and usage.origin_units >= FOREIGN_UNITS_MAX // ORIGIN_COUNTS_DIVISOR:
         return Refusal("units", "too many units from the network this comes from are kept here")
     if usage.new and usage.newcomers_units >= FOREIGN_UNITS_MAX // NEWCOMERS_DIVISOR:
         return Refusal("units", "too many units of owners that are new here are kept here")
@@ -180,7 +181,7 @@ def _judge_newcomer(rule: Admission, asked: Demand, usage: Usage) -> Refusal | N
         return Refusal("newcomer", "the share of owners that are new here is used up")
     if usage.known:
         return None
-    crowded = not asked.at_home and usage.origin_newcomers >= OWNERS_MAX // ORIGIN_DIVISOR
+    crowded = not asked.at_home and usage.origin_newcomers >= OWNERS_MAX // ORIGIN_COUNTS_DIVISOR
     if crowded or usage.newcomers >= OWNERS_MAX // NEWCOMERS_DIVISOR or usage.owners >= OWNERS_MAX:
         return Refusal("newcomer", "too many owners are new here")
     return None

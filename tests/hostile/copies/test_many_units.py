@@ -78,16 +78,16 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk()
 
 
-def test_one_origin_has_a_quarter_and_newcomers_a_half(disk: Disk) -> None:
-    assert disk.fill(1, "192.0.2.0/24") == UNITS_MAX // 4
+def test_one_origin_has_a_sixteenth_and_newcomers_a_half(disk: Disk) -> None:
+    """Else two networks would keep all that are new out, by units of a few bytes."""
+    assert disk.fill(1, "192.0.2.0/24") == UNITS_MAX // 16
     assert disk.fill(2, "192.0.2.0/24") == 0
-    assert disk.fill(3, "198.51.100.0/24") == UNITS_MAX // 4
-    assert disk.fill(4, "203.0.113.0/24") == 0
+    taken = [disk.fill(3 + number, f"198.51.{number}.0/24") for number in range(8)]
+    assert taken == [UNITS_MAX // 16] * 7 + [0]
     disk.now_unix_s = NEWCOMER_AGE_S + 1
     disk.restart()
-    assert disk.fill(1, "203.0.113.0/24") == UNITS_MAX // 4
-    assert disk.fill(3, "100.64.0.0/24") == UNITS_MAX // 4
-    assert disk.fill(3, "100.64.1.0/24") == 0, "there is room for no more to be announced"
+    taken = [disk.fill(3, f"203.0.{number}.0/24") for number in range(9)]
+    assert taken == [UNITS_MAX // 16] * 8 + [0], "there is room for no more to be announced"
 
 
 def test_what_is_kept_already_may_be_put_again_and_ours_always(disk: Disk) -> None:

@@ -121,7 +121,7 @@ def test_owners_are_counted_too_since_each_costs_memory() -> None:
     for usage in (
         Usage(newcomers=OWNERS_MAX // 2),
         Usage(owners=OWNERS_MAX),
-        Usage(origin_newcomers=OWNERS_MAX // 4),
+        Usage(origin_newcomers=OWNERS_MAX // 16),
     ):
         assert code(judged(usage=usage)) == "newcomer"
         assert code(judged(usage=replace(usage, known=True))) == ""
@@ -133,7 +133,7 @@ def test_units_are_counted_since_each_is_announced_for_ever() -> None:
         (Accept.ANYONE, Usage(units=most), True),
         (Accept.NETWORK, Usage(units=most), False),
         (Accept.ANYONE, Usage(newcomers_units=most // 2), True),
-        (Accept.ANYONE, replace(KNOWN, origin_units=most // 4), False),
+        (Accept.ANYONE, replace(KNOWN, origin_units=most // 16), False),
     ):
         asked = replace(ASKED, at_home=at_home)
         assert code(judged(accept, asked, usage)) == "units"
