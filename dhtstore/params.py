@@ -48,9 +48,19 @@ NAME_MAX_BYTES: Final = 1024  # file systems take 255; more is only a way to was
 CONTENT_SIZE_MAX_BYTES: Final = 2**60  # claimed by one file or directory: 1 EiB
 TREE_ENTRIES_MAX: Final = 10_000_000  # of one exported directory tree
 TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
-WALK_LINKS_HELD_MAX: Final = 65_536  # known and not yet wanted, before a walk looks ahead no more
+WALK_HELD_MAX_BYTES: Final = 24 * MIB  # of links that a walk knows and does not want yet
+WALK_LINK_BYTES: Final = 192  # what one takes beside WALK_BLOCK_FACTOR times its part of the block
+WALK_BLOCK_FACTOR: Final = 4  # of text a character may take so many bytes
+WALK_LEVEL_BYTES: Final = 2 * KIB  # what is known of an opened node beside its links
+WALK_AHEAD_BYTES: Final = 64 * KIB  # what a block that is not here yet may bring: 140 links
+WALK_LARGEST_BYTES: Final = (
+    BLOCK_SIZE_MAX_BYTES // 38 * WALK_LINK_BYTES
+    + BLOCK_SIZE_MAX_BYTES * WALK_BLOCK_FACTOR
+    + WALK_LEVEL_BYTES
+)  # the links of one block
 SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files above 1 GiB
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
+SEEN_DIGEST_BYTES: Final = 16  # kept of each: 8 MiB for all, and nobody finds two that are alike
 UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 
 # --- clocks -----------------------------------------------------------------------------------
@@ -263,6 +273,8 @@ assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTIO
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
 assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
 assert RECEIVES_MAX * (RECEIVE_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES) <= 128 * MIB
+assert WALK_LARGEST_BYTES + 4 * MIB < WALK_HELD_MAX_BYTES, "else one block is read over and over"
+assert UNIT_SEEN_MAX * SEEN_DIGEST_BYTES <= RECEIVE_MEMORY_BYTES
 assert RECEIVE_WAIT_S < REQUEST_TIMEOUT_S, "who waits for a place hears of it before it gives up"
 assert RECEIVE_GRACE_S < RECEIVE_WAIT_S, "slow receives give way while others still wait"
 assert RATE_MIN_BYTES_PER_S < RECEIVE_FAIR_BYTES_PER_S

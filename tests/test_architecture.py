@@ -40,7 +40,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.content.dag": (
         ("walk",),
         ("units",),
-        ("children",),
+        ("children", "seen"),
+        ("frontier",),
         ("dag_walk",),
         ("file_walk", "tree_walk", "unit_walk", "resolve"),
         ("local",),

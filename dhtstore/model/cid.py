@@ -77,7 +77,7 @@ class Cid:
     @property
     def codec(self) -> int:
         """RAW or DAG_PB."""
-        return DAG_PB if self.version == 0 else self.raw[1]
+        return self.raw[1] if self.raw[0] == 1 else DAG_PB
 
     @property
     def multihash(self) -> bytes:
@@ -87,9 +87,10 @@ class Cid:
     @property
     def inlined(self) -> bytes | None:
         """The content itself if this is an identity CID, else None."""
-        if self.version == 0 or self.raw[2] != IDENTITY:
+        raw = self.raw
+        if raw[2] != IDENTITY or raw[0] != 1:
             return None
-        return self.raw[4:] if self.raw[3] < 0x80 else self.raw[5:]  # the length is a varint
+        return raw[4:] if raw[3] < 0x80 else raw[5:]  # the length is a varint
 
     def verify(self, data: bytes | bytearray | memoryview) -> None:
         """Raise BlockMismatch unless ``data`` hashes to this CID."""

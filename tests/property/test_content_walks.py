@@ -7,17 +7,21 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dhtstore.content.builders.directory import DirectoryChild
 from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
 from dhtstore.content.codec.unixfs import DagNode
+from dhtstore.content.dag import frontier
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.resolve import listing, resolve, stat
+from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Directory, File, Output, Want
-from dhtstore.model.cid import Cid
+from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import GIB, MIB
 from tests.unit.content.dags import Dag, joined
@@ -28,6 +32,7 @@ profiles = st.builds(
     st.integers(1, 40),
     st.integers(2, 5),
 )
+SMALL_PARTS = replace(UNIXFS_V1_2025, chunk_size_bytes=9, links_max=3)
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=12
 ).filter(lambda name: name not in (".", ".."))
@@ -118,6 +123,40 @@ def test_a_walk_yields_the_same_in_another_thread(tree: object, seed: int) -> No
     with ThreadPoolExecutor(3) as pool:
         there = dag.run(_Elsewhere(TreeWalk(root), pool), seed=seed)
     assert there == here
+
+
+@given(trees, st.binary(max_size=300), st.integers(0, 9), st.integers(0, 9000))
+def test_a_walk_that_holds_little_yields_the_same(
+    tree: object, data: bytes, seed: int, held_max_bytes: int
+) -> None:
+    """What does not fit is read once more, and neither lost nor told of twice."""
+    dag = Dag()
+    file, inner = dag.file(data, SMALL_PARTS), build(dag, tree, (), {})
+    known = dag.blocks[dag.directory({"0": dag.file(b"below what is inlined")}).cid]
+    inlined = DirectoryChild("", Cid(bytes((1, DAG_PB, 0, len(known))) + bytes(known)), 99)
+    beside = {f"many {number}": (file, inner)[number % 2] for number in range(20)}
+    outer = dag.directory({"known": inlined, "inner": inner, "file": file, **beside})
+    root = dag.directory({"a": outer, "b": file, "c": inner}).cid
+    easily, easily_kept = dag.run(TreeWalk(root), seed=seed), UnitWalk(Unit.of((root,), 0))
+    once = dag.wants(easily_kept)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frontier, "WALK_HELD_MAX_BYTES", held_max_bytes)
+        hardly, hardly_kept = dag.run(TreeWalk(root), seed=seed), UnitWalk(Unit.of((root,), 0))
+        assert set(dag.wants(hardly_kept)) == set(once)
+        ranged = FileWalk(file.cid, start=5, end=200)
+        assert joined(dag.run(ranged, seed=seed)) == data[5:200]
+    assert sorted(map(repr, hardly)) == sorted(map(repr, easily))
+    assert hardly_kept.blocks == easily_kept.blocks == len(set(once))
+    assert hardly_kept.stored_bytes == easily_kept.stored_bytes
+
+
+@given(st.lists(st.integers(0, 300)), st.integers(0, 200))
+def test_what_was_seen_is_told_as_by_a_set(numbers: list[int], count_max: int) -> None:
+    seen, known = Seen(count_max), set[int]()
+    for number in numbers:
+        assert seen.is_new(b"%d" % number) == (number not in known)
+        if len(known) < count_max:
+            known.add(number)
 
 
 @dataclass

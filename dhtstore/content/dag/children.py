@@ -5,13 +5,13 @@ Shared by all walks and by path resolution, so that they agree on what is valid 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import msgspec
 
 from dhtstore.content.codec.hamt import fanout_bits, name_hash, prefix_chars, shard_prefixes, slot
-from dhtstore.content.codec.unixfs import DagNode, Kind
+from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
 from dhtstore.content.dag.units import Place, cut_node
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import RAW, Cid
@@ -43,18 +43,31 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
 class Task(msgspec.Struct, frozen=True, gc=False):
     """A block to read and all that is known of it.
 
-    ``claim_bytes`` is the block size (PART) or Tsize (ENTRY, SHARD) its parent claims; ``order``
-    its position in DAG order, whose length is its depth; ``offset`` its place in the file.
+    ``claim_bytes`` is the block size (PART) or Tsize (ENTRY, SHARD) its parent claims; ``index``
+    which child of its parent it is, -1 if it has none; ``offset`` its place in the file.  What
+    grows with depth, ``above`` (the order of the parent) and ``directory`` (the path to that whose
+    entry it is), it shares with its siblings: walks hold tens of thousands.
     """
 
     cid: Cid
     role: Role
     claim_bytes: int
     place: Place
-    order: tuple[int, ...] = ()
-    path: tuple[str, ...] = ()
+    above: tuple[int, ...] = ()
+    index: int = -1
+    directory: tuple[str, ...] = ()
+    name: str = ""
     offset: int = 0
     slot: Slot | None = None
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Its position in DAG order, whose length is its depth."""
+        return self.above if self.index < 0 else (*self.above, self.index)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return (*self.directory, self.name) if self.name else self.directory
 
     @property
     def is_leaf(self) -> bool:
@@ -112,34 +125,48 @@ def children(task: Task, node: DagNode) -> Iterator[Task]:
     return _parts(task, node, places)
 
 
+def spread(tasks: Iterable[Task]) -> Iterator[tuple[Task, DagNode | None]]:
+    """Each task, and behind one whose CID is its content that node and all below it that is known
+    by that.  Raises MalformedDag."""
+    for task in tasks:
+        inlined = task.cid.inlined
+        if inlined is None:
+            yield task, None
+        else:
+            node = read_node(task.cid, inlined)
+            yield task, node
+            yield from spread(children(task, node))
+
+
 def _parts(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
-    offset = task.offset + len(node.content)
+    order, path, offset = task.order, task.path, task.offset + len(node.content)
     for i, (link, size, place) in enumerate(zip(node.links, node.sizes, places, strict=True)):
-        yield Task(link.cid, Role.PART, size, place, (*task.order, i), task.path, offset)
+        yield Task(link.cid, Role.PART, size, place, order, i, path, "", offset)
         offset += size
 
 
 def _entries(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
+    order, path = task.order, task.path
     for i, (link, place) in enumerate(zip(node.links, places, strict=True)):
-        path = (*task.path, link.name)
-        yield Task(link.cid, Role.ENTRY, link.tsize_bytes, place, (*task.order, i), path)
+        yield Task(link.cid, Role.ENTRY, link.tsize_bytes, place, order, i, path, link.name)
 
 
 def _shard_children(task: Task, node: DagNode, places: list[Place]) -> Iterator[Task]:
     here = task.slot or Slot(node.fanout, 0, 0)
+    order, path = task.order, task.path
     chars, width = prefix_chars(node.fanout), fanout_bits(node.fanout)
     indices = shard_prefixes(node.links, node.fanout)
     for i, (link, place, index) in enumerate(zip(node.links, places, indices, strict=True)):
-        order, name = (*task.order, i), link.name[chars:]
+        name, claim_bytes = link.name[chars:], link.tsize_bytes
         bits = here.bits << width | index
         if not name:
             level = here.level + 1 if here.level >= 0 else -1
             below = Slot(node.fanout, level, bits)
-            yield Task(link.cid, Role.SHARD, link.tsize_bytes, place, order, task.path, 0, below)
+            yield Task(link.cid, Role.SHARD, claim_bytes, place, order, i, path, slot=below)
             continue
         if here.level >= 0:
             _check_slot(name, here, bits)
-        yield Task(link.cid, Role.ENTRY, link.tsize_bytes, place, order, (*task.path, name))
+        yield Task(link.cid, Role.ENTRY, claim_bytes, place, order, i, path, name)
 
 
 def _check_slot(name: str, here: Slot, bits: int) -> None:

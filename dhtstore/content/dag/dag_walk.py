@@ -2,54 +2,58 @@
 
 data path: next -> wants -> (fetched and verified elsewhere) -> accept -> read, check, emit ->
 children join the frontier.  Blocks may arrive in any order; the leftmost known ones are always
-wanted first, so what is known and not yet wanted stays near depth times fan-out.
+wanted first, so what is known and not yet wanted stays small (``frontier``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
 
-from dhtstore.content.codec.unixfs import DagNode, read_node
-from dhtstore.content.dag.children import Role, Task, check_claims, children
+from dhtstore.content.codec.unixfs import DagNode
+from dhtstore.content.dag.children import Role, Task, check_claims, children, spread
+from dhtstore.content.dag.frontier import Frontier, Level
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
-from dhtstore.params import TREE_UNCLAIMED_MAX, WALK_LINKS_HELD_MAX
-
-_AFTER_CHILDREN = (1 << 62,)  # sorts what is left of a node after all that is below its children
+from dhtstore.params import TREE_UNCLAIMED_MAX
 
 
 class DagWalk:
-    """Implements ``walk.Walk``; what a walk keeps and emits is in ``_select`` and ``_emit``.
+    """Implements ``walk.Walk``; what a walk keeps and emits is in ``_wanted`` and ``_emit``.
 
     ``opening`` is output known before any block: that of a root whose CID is its content.
     """
 
     def __init__(self, roots: Iterable[Task]) -> None:
         self.opening: list[Output] = []
-        self._frontier: list[tuple[tuple[int, ...], list[Task]]] = []
-        self._pending: dict[int, Task] = {}
-        self._held = self._sequence = self._unclaimed = 0
-        self._extend((), roots, self.opening)
+        self._frontier = Frontier()
+        self._pending: dict[int, Task | Level] = {}
+        self._sequence = self._unclaimed = 0
+        self._extend(None, roots, 0, self.opening)
 
     def next(self, limit: int) -> list[Want]:
         """At most ``limit`` further wants, in DAG order as far as it is known."""
         wants: list[Want] = []
-        while self._frontier and len(wants) < limit:
-            tasks = self._frontier[0][1]
-            if self._must_wait(tasks[-1]):
+        while len(wants) < limit:
+            taken = self._frontier.take(alone=not self._pending)
+            if taken is None:
                 break
-            wants.append(self._want(tasks.pop()))
-            if not tasks:
-                heappop(self._frontier)
+            wants.append(self._want(taken))
         return wants
 
     def accept(self, want: Want, node: DagNode) -> list[Output]:
         """Take the verified block of ``want``.  Raises MalformedDag."""
         outputs: list[Output] = []
-        self._open(self._pending.pop(want.sequence), node, outputs)
+        taken = self._pending.pop(want.sequence)
+        self._frontier.came(taken)
+        if isinstance(taken, Task):
+            self._read(taken, node, outputs)
+            if node.links:
+                self._extend(taken, children(taken, node), node.block_bytes, outputs)
+        elif taken.task is not None:  # all of it was checked before
+            taken.take_up(taken.task, node)
+            self._frontier.add(taken)
         return outputs
 
     def weight(self, node: DagNode) -> int:
@@ -62,13 +66,15 @@ class DagWalk:
         A file of one raw block is told by the Tsize its directory claims, which may lie.
         """
         task = self._pending[want.sequence]
-        if not task.is_leaf or task.role not in (Role.PART, Role.ENTRY):
+        if isinstance(task, Level) or not task.is_leaf or task.role not in (Role.PART, Role.ENTRY):
             return None
         return Leaf(task.path, task.offset, task.claim_bytes)
 
     def skip(self, want: Want) -> None:
         """Take a leaf as accepted without its bytes, and without output."""
-        self._skipped(self._pending.pop(want.sequence))
+        task = self._pending.pop(want.sequence)
+        if isinstance(task, Task):
+            self._skipped(task)
 
     @property
     def done(self) -> bool:
@@ -76,9 +82,9 @@ class DagWalk:
 
     # --- what a walk decides ----------------------------------------------------------------
 
-    def _select(self, tasks: Iterable[Task]) -> Iterable[Task]:
-        """Which of the children are part of this walk."""
-        return tasks
+    def _wanted(self, task: Task) -> bool:
+        """Whether it is part of this walk; asked once."""
+        return True
 
     def _hint_bytes(self, task: Task) -> int:
         """How large a block may be."""
@@ -93,37 +99,34 @@ class DagWalk:
 
     # --- the frontier -----------------------------------------------------------------------
 
-    def _must_wait(self, task: Task) -> bool:
-        """Look ahead no further while much is known; the blocks under way are to the left."""
-        return self._held > WALK_LINKS_HELD_MAX and bool(self._pending) and not task.is_leaf
-
-    def _want(self, task: Task) -> Want:
+    def _want(self, taken: Task | Level) -> Want:
+        task = taken.task if isinstance(taken, Level) else taken
+        assert task is not None, "roots are never put down"
         want = Want(task.cid, task.place.unit, self._hint_bytes(task), self._sequence)
-        self._pending[self._sequence] = task
+        self._pending[self._sequence] = taken
         self._sequence += 1
-        self._held -= 1
         return want
 
-    def _open(self, task: Task, node: DagNode, outputs: list[Output]) -> None:
+    def _read(self, task: Task, node: DagNode, outputs: list[Output]) -> None:
         check_claims(task, node)
         self._count_unclaimed(task, node)
         outputs += self._emit(task, node)
-        if node.links:
-            self._extend(task.order, children(task, node), outputs)
 
-    def _extend(self, order: tuple[int, ...], tasks: Iterable[Task], outputs: list[Output]) -> None:
+    def _extend(
+        self, above: Task | None, tasks: Iterable[Task], block_bytes: int, outputs: list[Output]
+    ) -> None:
         """Add children; those whose CID is their content are opened on the spot."""
-        waiting: list[Task] = []
-        for task in self._select(tasks):
-            inlined = task.cid.inlined
+        level = Level.below(above)
+        for place, (task, inlined) in enumerate(spread(tasks)):
+            if not self._wanted(task):
+                continue
             if inlined is None:
-                waiting.append(task)
+                level.add(task, place)
             else:
-                self._open(task, read_node(task.cid, inlined), outputs)
-        if waiting:
-            waiting.reverse()
-            self._held += len(waiting)
-            heappush(self._frontier, (order + _AFTER_CHILDREN, waiting))
+                self._read(task, inlined, outputs)
+        if level.tasks:
+            level.complete(block_bytes)
+            self._frontier.add(level)
 
     def _count_unclaimed(self, task: Task, node: DagNode) -> None:
         if task.claim_bytes or task.role in (Role.ROOT, Role.PART) or not node.links:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, root_task
@@ -29,10 +27,9 @@ class FileWalk(DagWalk):
         self._end = CONTENT_SIZE_MAX_BYTES if end is None else end
         super().__init__([root_task(root, place)])
 
-    def _select(self, tasks: Iterable[Task]) -> Iterable[Task]:
-        return (task for task in tasks if task.role is Role.ROOT or self._in_range(task))
-
-    def _in_range(self, task: Task) -> bool:
+    def _wanted(self, task: Task) -> bool:
+        if task.role is Role.ROOT:
+            return True
         return task.offset < self._end and task.offset + task.claim_bytes > self._start
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:

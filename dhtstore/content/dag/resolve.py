@@ -99,7 +99,7 @@ def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode
         _need_directory(task, node)
         for child in children(task, node):
             if child.is_leaf and child.role is Role.ENTRY and child.cid.inlined is None:
-                listed.append(Listed(child.path[-1], child.cid, "file", child.claim_bytes))
+                listed.append(Listed(child.name, child.cid, "file", child.claim_bytes))
             else:
                 stack.append(child)
         if len(listed) + len(stack) > TREE_ENTRIES_MAX:
@@ -154,7 +154,7 @@ def _enter(reader: _NodeReader, task: Task, name: str) -> Generator[Want, DagNod
 def _match(task: Task, node: DagNode, name: str) -> Task | None:
     """The child that is the entry ``name``, or the shard it must be in."""
     if node.kind is Kind.DIRECTORY:
-        return next((child for child in children(task, node) if child.path[-1] == name), None)
+        return next((child for child in children(task, node) if child.name == name), None)
     level = task.slot.level if task.slot else 0
     index = slot(name_hash(name), level, node.fanout)
     prefix = f"{index:0{prefix_chars(node.fanout)}X}"
@@ -173,7 +173,7 @@ def _listed(task: Task, node: DagNode) -> Listed:
     size_bytes = node.size_bytes if node.is_file else task.claim_bytes
     if node.kind is Kind.SYMLINK:
         size_bytes = len(node.content)
-    return Listed(task.path[-1], task.cid, _TYPES[node.kind], size_bytes)
+    return Listed(task.name, task.cid, _TYPES[node.kind], size_bytes)
 
 
 def _claimed_bytes(node: DagNode) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Slot, Task
 from dhtstore.content.dag.dag_walk import DagWalk
+from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Output
 from dhtstore.errors import MalformedDag
@@ -45,16 +45,15 @@ class UnitWalk(DagWalk):
         self._stored_max_bytes, self._blocks_max = stored_max_bytes, blocks_max
         self.blocks = self.size_bytes = self.stored_bytes = self._weight_bytes = 0
         self.claimed_bytes = 0
-        self._seen: set[bytes] = set()
+        self._seen = Seen(UNIT_SEEN_MAX)
         place = Place(unit)
         super().__init__(
-            Task(cid, Role.ROOT, 0, place, (i,), slot=_UNKNOWN) for i, cid in enumerate(unit.roots)
+            Task(cid, Role.ROOT, 0, place, index=i, slot=_UNKNOWN)
+            for i, cid in enumerate(unit.roots)
         )
 
-    def _select(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        for task in tasks:
-            if task.place.unit is self.unit and self._first_time(task):
-                yield task
+    def _wanted(self, task: Task) -> bool:
+        return task.place.unit is self.unit and self._seen.is_new(task.cid.raw)
 
     def _hint_bytes(self, task: Task) -> int:
         """Of a root that is a leaf only all of them together is known: their mean, or else 5,000
@@ -63,14 +62,6 @@ class UnitWalk(DagWalk):
             mean_bytes = self.unit.size_bytes // len(self.unit.roots)
             return min(max(1, mean_bytes), BLOCK_SIZE_MAX_BYTES)
         return task.size_hint_bytes
-
-    def _first_time(self, task: Task) -> bool:
-        key = task.cid.raw
-        if key in self._seen:
-            return False
-        if len(self._seen) < UNIT_SEEN_MAX:
-            self._seen.add(key)
-        return True
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         if task.role is Role.ROOT:

@@ -72,7 +72,8 @@ class Leaf:
 
 
 class Walk(Protocol):
-    """One pass over a DAG in order, with memory bounded by depth times fan-out."""
+    """One pass over a DAG in order, with bounded memory whatever the DAG: a block may be wanted
+    again when what it links to did not fit."""
 
     opening: list[Output]  # what is known before any block: a root whose CID is its content
 

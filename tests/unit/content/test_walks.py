@@ -20,7 +20,7 @@ from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk
 from dhtstore.errors import MalformedDag, SymlinkAlone, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.unit import Unit
-from dhtstore.params import DAG_DEPTH_MAX, GIB
+from dhtstore.params import DAG_DEPTH_MAX, GIB, WALK_HELD_MAX_BYTES
 from tests.unit.content.dags import Dag, joined
 
 
@@ -357,7 +357,7 @@ def test_a_directory_is_sharded_from_the_first_byte_above_the_limit() -> None:
     assert len(build_directory(entries, UNIXFS_V1_2025).blocks) > 1
 
 
-def test_memory_of_a_walk_stays_near_depth_times_fan_out() -> None:
+def test_what_a_walk_holds_stays_within_its_bound() -> None:
     dag = Dag()
     gib = dag.claimed_file(GIB).cid
     walk = TreeWalk(dag.join([(gib, GIB)] * 1000))
@@ -366,5 +366,5 @@ def test_memory_of_a_walk_stays_near_depth_times_fan_out() -> None:
         want = waiting.pop(rng.randrange(len(waiting)))
         walk.accept(want, dag.read(want.cid))
         waiting += walk.next(64 - len(waiting))
-        most = max(most, walk._held)
-    assert most < 64 * 1024 + 2000
+        most = max(most, walk._frontier.held_bytes)
+    assert most <= WALK_HELD_MAX_BYTES
