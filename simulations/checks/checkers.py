@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import ClassVar, Protocol
 
 from dhtstore.model.identity import NodeId, distance
@@ -209,7 +210,7 @@ def _table_faults(
     own: NodeId, buckets: Sequence[tuple[int, int, Sequence[NodeId]]]
 ) -> Iterable[str]:
     expected_low, everybody = 0, list[NodeId]()
-    for low, high, members in sorted(buckets, key=lambda bucket: bucket[0]):
+    for low, high, members in sorted(buckets, key=itemgetter(0)):
         if low != expected_low:
             yield f"the buckets leave a gap or overlap at {low:040x}"
         expected_low = high + 1

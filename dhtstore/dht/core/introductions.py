@@ -5,7 +5,6 @@ Whoever answers a lookup may name anybody's address, under as many keys as it li
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -30,14 +29,17 @@ class Lines(Generic[C]):
     To one that did not, one request is out at a time: the others wait until that has ended.  Once
     it has answered, however many nodes are there work at full speed."""
 
-    __slots__ = ("_newer", "_older", "_places", "_start", "_waiting", "waiting")
+    __slots__ = (
+        "_newer", "_older", "_older_places", "_places", "_start", "_waiting", "waiting",
+    )  # fmt: skip
 
     def __init__(self, start: Callable[[C], None]) -> None:
         """``start`` sends what waited."""
         self._start = start
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
-        self._places: OrderedDict[Address, bytes] = OrderedDict()
+        self._places: dict[Address, bytes] = {}
+        self._older_places: dict[Address, bytes] = {}
         self._waiting: dict[bytes, list[C]] = {}  # of each line with a request out
         self.waiting = 0
 
@@ -47,7 +49,7 @@ class Lines(Generic[C]):
 
     def begin(self, line: bytes, request: C) -> bool | None:
         """Whether ``request`` may be sent now; if not it waits, or None: too many do already."""
-        if self.proved(line):
+        if line in self._newer or line in self._older:
             return True
         queue = self._waiting.get(line)
         if queue is None:
@@ -61,22 +63,21 @@ class Lines(Generic[C]):
 
     def lives_at(self, address: Address) -> bytes | None:
         """The id of the node that answered there last, and was not silent since."""
-        return self._places.get(address)
+        return self._places.get(address) or self._older_places.get(address)
 
     def answered(self, peer: Peer) -> None:
         """A node answered: all that waited for its line is sent."""
-        places = self._places
-        if places.get(peer.address) != peer.id:
-            places[peer.address] = peer.id
-            if len(places) > PLACES_REMEMBERED:
-                places.popitem(last=False)
-        places.move_to_end(peer.address)
+        if self._places.get(peer.address) != peer.id:
+            if len(self._places) >= PLACES_REMEMBERED // 2:
+                self._older_places, self._places = self._places, {}
+            self._places[peer.address] = peer.id
         self.proves(peer.line)
 
     def failed(self, peer: Peer) -> None:
         """A node did not answer: another may live there now."""
-        if self._places.get(peer.address) == peer.id:
-            del self._places[peer.address]
+        if self.lives_at(peer.address) == peer.id:
+            self._places.pop(peer.address, None)
+            self._older_places.pop(peer.address, None)
 
     def proves(self, line: bytes) -> None:
         """Somebody is at the other end of that line."""

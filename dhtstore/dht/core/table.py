@@ -121,9 +121,12 @@ class Table:
         if at < 0 and not self._welcome(peer, now):
             return None
         if at >= 0:
-            self.crowds.leave(bucket.peers[at])
+            known = bucket.peers[at]
             bucket.heard(at, peer, now, rtt_s, trusts, pong)
             self.newcomers.heard(peer, now)
+            if known is peer:
+                return None
+            self.crowds.leave(known)
         elif len(bucket.peers) < self.ksize or self._made_room(bucket, peer):
             rtt_s = rtt_s or 0.0
             bucket.append(peer, now, rtt_s, rtt_s / 2, trusts)
@@ -192,14 +195,12 @@ class Table:
         whose id is ``exclude``; ``ipv6`` keeps only contacts of that family."""
         result: list[Peer] = []
         for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
-            peers = [
-                p for p in bucket.peers if p.id != exclude and (ipv6 is None or p.ipv6 is ipv6)
-            ]
+            peers = [p for p in bucket.peers if ipv6 is None or p.ipv6 is ipv6]
             peers.sort(key=lambda peer: peer.long_id ^ target)
             result += peers
-            if len(result) >= k:
+            if len(result) > k:  # one of them may be ``exclude``
                 break
-        return result[:k]
+        return [peer for peer in result[: k + 1] if peer.id != exclude][:k]
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""

@@ -285,10 +285,11 @@ class Probes:
         elif crowd := self._table.newcomers.crowd_of(peer):
             self.told(crowd)
 
-    def told(self, peers: Iterable[Peer]) -> None:
-        """Others hear of ``peers``: ping those newcomers that were not heard for a while."""
-        for peer in self._table.newcomers.among(peers):
-            if doubtful(self._table, peer, self._clock.monotonic_s()):
+    def told(self, newcomers: Iterable[Peer]) -> None:
+        """Others hear of these: ping those that were not heard for a while."""
+        now = self._clock.monotonic_s()
+        for peer in newcomers:
+            if doubtful(self._table, peer, now):
                 self._ask_in_turn(peer)
 
     def ask(self, peer: Peer) -> None:

@@ -33,7 +33,7 @@ _MALFORMED: Final = datagram.Stored(Verdict.MALFORMED.value)
 
 class Procedures:
     """Answers from the routing table and the records kept here; sends nothing itself.  ``told``
-    hears of everybody that an answer names."""
+    hears of those newcomers that an answer names."""
 
     def __init__(
         self,
@@ -157,7 +157,8 @@ class Procedures:
         number = int.from_bytes(target, "big")
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
         closest = self._table.closest(number, count, sender.id, ipv6=sender.ipv6)
-        self._told(closest)
+        if young := self._table.newcomers.among(closest):
+            self._told(young)
         return b"".join([peer.packed for peer in closest])
 
 

@@ -57,7 +57,8 @@ class PopulationView:
         for index in range(_BITS):
             tail = _BITS - index - 1
             low = ((own >> tail) ^ 1) << tail
-            members = [NodeId(entry.peer.id) for entry in held.get(index, ())]
+            entries = held.get(index)  # most are empty, and this is done for every node
+            members = [NodeId(entry.peer.id) for entry in entries] if entries else ()
             found.append((low, low + (1 << tail) - 1, members))
         return found
 
