@@ -21,12 +21,15 @@ from dhtstore.store.ours import check_if_there
 _LOG_MAX_BYTES: Final = 16 * MIB  # what stays of the log after a transaction that needed more
 
 
-def open_to_write(path: Path) -> sqlite3.Connection:
-    """A connection in WAL mode, synced with each commit.  Raises sqlite3.Error, and HomeUnusable
-    for files that others may have made or changed."""
+def open_to_write(path: Path, *, shrinks: bool = False) -> sqlite3.Connection:
+    """A connection in WAL mode, synced with each commit; to a new file that ``shrinks``, pages that
+    are free in it can be cut off.  Raises sqlite3.Error, and HomeUnusable for files that others may
+    have made or changed."""
     _check_files(path)
     db = _connection(str(path))
     try:
+        if shrinks:  # before anything is written
+            db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute(f"PRAGMA journal_size_limit={_LOG_MAX_BYTES}")

@@ -6,7 +6,7 @@ Cheap: of each unit only the blocks above its leaves are read, and leaves must b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dhtstore.content.dag.local import Leaves, walk_local
@@ -16,6 +16,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_under
 from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.damage import Damage
 from dhtstore.trace import Tracer
 
 
@@ -34,7 +35,7 @@ class Completeness:
 
     def lack_now(self, unit: Unit) -> str:
         """As ``lack``; for worker threads."""
-        blocks = _Believed(self.disk.store, self.ledger.damage.found())
+        blocks = _Believed(self.disk.store, self.ledger.damage)
         try:
             walk_local(blocks, unit, Leaves.PRESENT)
         except DhtstoreError as error:
@@ -68,7 +69,7 @@ class Completeness:
 class _Believed:
     """The store's index is believed, but for blocks that were found damaged before."""
 
-    def __init__(self, store: BlockStore, damaged: Set[bytes]) -> None:
+    def __init__(self, store: BlockStore, damaged: Damage) -> None:
         self._store, self._damaged = store, damaged
         self.get = store.get
 

@@ -35,7 +35,9 @@ class DiskBlockStore:
     """A BlockStore in one directory; whoever opens it has made sure (Home.lock) to be alone.
 
     ``used_bytes`` counts the packs' files (dead bytes too, until their pack goes), ROW_BYTES for
-    each row of the index, and reservations.
+    each row of the index and for each that a large batch staged or relies on, and reservations.
+    While a large commit is brought into the index its rows are there twice and count twice: only
+    that may pass the capacity, since what was reserved is not refused at its end.
     """
 
     def __init__(
@@ -96,13 +98,13 @@ class DiskBlockStore:
 
     def settle(self) -> bool:
         try:
-            stored = self._index.staged.settle()
+            settled = self._index.staged.settle()
         except (NoRoom, HomeUnusable):
             return False
-        if stored is None:
+        if settled is None:
             return False
-        self._pool.removed(stored)
-        self._quota.give_back(ROW_BYTES * sum(stored.values()))
+        self._pool.removed(settled.stored)
+        self._quota.give_back(ROW_BYTES * (sum(settled.stored.values()) + settled.cleared))
         return True
 
     def reserve(self, size_bytes: int) -> Room:
@@ -111,7 +113,13 @@ class DiskBlockStore:
             disk = os.statvfs(self._directory)
         except OSError as error:
             raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
-        return self._quota.reserve(size_bytes, disk.f_bavail * disk.f_frsize)
+        free_bytes = disk.f_bavail * disk.f_frsize
+        try:
+            return self._quota.reserve(size_bytes, free_bytes)
+        except NoRoom:
+            if not self.settle():  # what is left of large commits takes room, too
+                raise
+        return self._quota.reserve(size_bytes, free_bytes)
 
     def _open_to_write(self) -> None:
         """Where the store was opened to be read only, try again, now and then.  Raises NoRoom."""
@@ -137,6 +145,7 @@ class DiskBlockStore:
         gone = self._index.remove([cid.multihash for cid in cids], self._pool.relying)
         self._quota.give_back(ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
+        self._index.shrink()
 
     def cids(self) -> Iterator[Cid]:
         return self._index.cids()

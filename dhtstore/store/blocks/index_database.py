@@ -19,6 +19,9 @@ from dhtstore.store.disk import sqlite_error
 from dhtstore.store.sqlite_file import open_to_read, open_to_write, roll_back
 
 DAMAGED: Final = "-damaged"  # a file beside the index with this suffix: rebuild at the next open
+_FREE_PAGES_MAX: Final = 64  # stay in the file for what comes next: 256 KiB
+_AT_ONCE_PAGES: Final = 256  # others wait while so many are cut off: some 10 ms
+_INCREMENTAL: Final = 2  # what PRAGMA auto_vacuum says of a file that shrinks
 _VERSION: Final = 2
 # Version 0 is an index that is being built.  Version 1 was not synced with each transaction: its
 # last ones may be lost, and their blocks are found in the packs.
@@ -49,6 +52,7 @@ class IndexDatabase:
         self._next, self._write_lock = threading.Lock(), threading.Lock()
         self._path, self._damaged = path, Path(f"{path}{DAMAGED}")
         self._writer: sqlite3.Connection | None = None
+        self._shrunk = True  # in the log, and perhaps not in the file yet
         self.complete = True
         self.committed: list[int] = []  # batches whose staged rows are not all in the index, yet
         if self._damaged.exists():
@@ -73,12 +77,13 @@ class IndexDatabase:
 
     def _open_to_write(self) -> None:
         with ExitStack() as opened:
-            writer = opened.enter_context(closing(open_to_write(self._path)))
+            writer = opened.enter_context(closing(open_to_write(self._path, shrinks=True)))
             version = 0 if _is_new(writer) else _version(writer)
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             self.committed = _committed(writer)
             if not self.committed:
                 writer.execute("DELETE FROM staged")
+            _let_shrink(writer)
             self.complete = version not in _INCOMPLETE_VERSIONS
             self._reader = opened.enter_context(closing(open_to_write(self._path)))
             self._writer = writer
@@ -109,6 +114,38 @@ class IndexDatabase:
                 raise self._unusable(error) from error
             finally:
                 roll_back(writer)
+
+    def shrink(self) -> None:
+        """Give the disk back what is free in the file, but for a little, in steps.  Raises NoRoom,
+        HomeUnusable."""
+        more = True
+        while more:
+            with self.transaction() as db:
+                more = self.cut_some(db)
+        with self._turn():
+            if self._shrunk:
+                self._checkpoint()
+
+    def cut_some(self, db: sqlite3.Connection) -> bool:
+        """Within a transaction: cut some free pages off the file.  Whether there may be more."""
+        free = _free_pages(db)
+        count = min(free - _FREE_PAGES_MAX, _AT_ONCE_PAGES)
+        if count <= 0:
+            return False
+        for _ in range(count):  # of a larger number the interface would do only the first step
+            db.execute("PRAGMA incremental_vacuum(1)").fetchall()
+        shrunk = _free_pages(db) < free
+        self._shrunk |= shrunk
+        return shrunk
+
+    def _checkpoint(self) -> None:
+        """Bring the log into the file, which is cut then, unless somebody reads what was before:
+        nobody waits."""
+        try:
+            self._writing().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        self._shrunk = False
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -164,6 +201,24 @@ def _named(what: str) -> Iterator[None]:
         if _damage(error):
             raise IndexUnusable(str(error)) from error
         raise sqlite_error(error, what) from error
+
+
+def _let_shrink(db: sqlite3.Connection) -> None:
+    """Once, for a file of an earlier version: it is written anew.  Where the disk has no room for
+    that the file stays as it is, until the next open."""
+    if db.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL:
+        return
+    try:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        db.execute("VACUUM")
+    except sqlite3.Error as error:
+        if _damage(error):
+            raise
+
+
+def _free_pages(db: sqlite3.Connection) -> int:
+    free: int = db.execute("PRAGMA freelist_count").fetchone()[0]
+    return free
 
 
 def _is_new(db: sqlite3.Connection) -> bool:

@@ -68,6 +68,7 @@ def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
     if not index.complete:
         index.set_complete()
     _remove_empty(index, directory, ends)
+    index.shrink()
     return ends
 
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from dhtstore.errors import DhtstoreError
 from dhtstore.store.blocks.index_database import IndexDatabase
 
 VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 _RELIED: Final = -1  # the pack of a row that says: stored already, not to be deleted
 _AT_ONCE_ROWS: Final = 4096  # others wait for one transaction of so many at most
-_ADD: Final = "INSERT OR {} INTO staged VALUES (?, ?, ?, ?, ?, ?)"
 _SLICE_END: Final = """SELECT max(multihash) FROM (SELECT multihash FROM staged
     WHERE batch = ? AND multihash > ? ORDER BY multihash LIMIT ?)"""
 _OF_THE_SLICE: Final = (
@@ -44,6 +44,14 @@ class Row(NamedTuple):
     offset: int
     length: int
     codec: int
+
+
+class Settled(NamedTuple):
+    """How many rows of each pack were not needed, since the block was stored, and how many staged
+    rows went."""
+
+    stored: dict[int, int]
+    cleared: int
 
 
 class StagedTable:
@@ -71,15 +79,16 @@ class StagedTable:
     def new_batch(self) -> int:
         return next(self._numbers)
 
-    def add(self, batch: int, rows: Iterable[Row], relied: Iterable[bytes]) -> None:
+    def add(self, batch: int, rows: Collection[Row], relied: Iterable[bytes]) -> int:
         """A row replaces that of a block which the batch relied on, and not the other way round.
-        Raises NoRoom, HomeUnusable; then nothing was added."""
+        How many rows there are more.  Raises NoRoom, HomeUnusable; then nothing was added."""
+        staged = [(batch, *row) for row in rows]
+        unread = [(batch, multihash, _RELIED, 0, 0, 0) for multihash in relied]
         with self._database.transaction() as db:
-            db.executemany(_ADD.format("REPLACE"), ((batch, *row) for row in rows))
-            db.executemany(
-                _ADD.format("IGNORE"),
-                ((batch, multihash, _RELIED, 0, 0, 0) for multihash in relied),
-            )
+            more = _add(db, "IGNORE", staged)
+            if more < len(staged):
+                _add(db, "REPLACE", staged)
+            return more + _add(db, "IGNORE", unread)
 
     def written(self, batch: int, multihash: bytes) -> bool | None:
         """Whether the batch wrote that block, False if it relies on it; None for neither."""
@@ -102,20 +111,21 @@ class StagedTable:
         with self._lock:
             self.unmerged = (*self.unmerged, batch)
 
-    def settle(self) -> dict[int, int] | None:
-        """Bring a slice of what is committed into the index.  How many of its rows of each pack
-        were not needed, since the block was stored; None if there is nothing to do.  Raises
-        NoRoom, HomeUnusable."""
+    def settle(self) -> Settled | None:
+        """Bring a slice of what is committed into the index, or clear one; None if there is
+        nothing to do.  Raises NoRoom, HomeUnusable."""
         with self._lock:
             if self.unmerged:
                 stored = self._merge_some(self.unmerged[0])
                 if stored is None:
                     self.unmerged = self.unmerged[1:]
-                return stored or {}
+                return Settled(stored or {}, 0)
             if self._left:
-                if not self._clear_some(self._left[0]):
+                cleared = self._clear_some(self._left[0])
+                if not cleared:
                     del self._left[0]
-                return {}
+                    self._database.shrink()
+                return Settled({}, cleared)
             return None
 
     def finish(self) -> None:
@@ -142,20 +152,30 @@ class StagedTable:
             db.execute("UPDATE committed SET merged = ? WHERE batch = ?", (last, batch))
             return stored
 
-    def clear(self, batch: int) -> None:
-        """Forget what the batch staged, once nobody reads it.  Raises NoRoom, HomeUnusable."""
+    def clear(self, batch: int) -> Iterator[int]:
+        """Forget what the batch staged, and make the file smaller; others have their turns in
+        between.  How many rows went each time.  What nobody may forget yet, or the disk does not
+        let go, is left to ``settle``.  Raises NoRoom, HomeUnusable."""
         with self._lock:
             if batch in self.unmerged:
                 self._left.append(batch)
                 return
-        while self._clear_some(batch):
-            pass  # others have their turns in between
+        try:
+            while cleared := self._clear_some(batch):
+                yield cleared
+            self._database.shrink()
+        except DhtstoreError:
+            with self._lock:
+                self._left.append(batch)
+            raise
 
-    def _clear_some(self, batch: int) -> bool:
-        """Whether there may be more."""
+    def _clear_some(self, batch: int) -> int:
+        """How many; 0 at the end.  What is free is cut off at once: to find free pages among many
+        takes long."""
         with self._database.transaction() as db:
-            gone = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
-        return gone == _AT_ONCE_ROWS
+            cleared = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
+            self._database.cut_some(db)
+        return cleared
 
     def leave(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> None:
         """Within a transaction: rows of these are not read any more; who relies on them does."""
@@ -163,6 +183,12 @@ class StagedTable:
             for keys in groups(multihashes):
                 where = f"{_NOT_MERGED.format(batch)} AND multihash IN ({marks(keys)})"
                 db.execute(f"UPDATE staged SET pack = {_RELIED} WHERE {where}", keys)  # noqa: S608
+
+
+def _add(db: sqlite3.Connection, otherwise: str, rows: Sequence[tuple[object, ...]]) -> int:
+    """How many rows were written."""
+    query = f"INSERT OR {otherwise} INTO staged VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+    return max(0, db.executemany(query, rows).rowcount)
 
 
 def take_from_live(db: sqlite3.Connection, counts: dict[int, int]) -> None:

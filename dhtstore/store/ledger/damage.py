@@ -25,6 +25,10 @@ class Damage:
     def found(self) -> set[bytes]:
         return {key[len(_PREFIX) :] for key, _ in scan_all(self._table, _PREFIX)}
 
+    def __contains__(self, multihash: bytes) -> bool:
+        """Asks the ledger only while something is damaged.  Raises HomeUnusable."""
+        return bool(self.count()) and self._table.get(_PREFIX + multihash) is not None
+
     def count(self) -> int:
         """Counted once, then kept up."""
         with self._lock:

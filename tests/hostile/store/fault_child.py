@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -160,6 +161,16 @@ def read(trial: Trial) -> None:
         trial.store.size(cid)
 
 
+def of_earlier_version(directory: Path) -> None:
+    """An index whose file does not shrink."""
+    db = sqlite3.connect(directory / "index.sqlite", isolation_level=None)
+    db.execute("PRAGMA journal_mode=DELETE")
+    db.execute("PRAGMA auto_vacuum=NONE")
+    db.execute("VACUUM")
+    assert db.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    db.close()
+
+
 def crash(directory: Path) -> None:
     """What one leaves: a tail that is not indexed, and a pack that no index knows."""
     with min(directory.glob("*.pack")).open("ab") as file:
@@ -200,7 +211,7 @@ def run(job: Callable[[Trial], None], directory: Path) -> None:
         print("descriptors are left:", sorted(descriptors() - before))
 
 
-def run_reopen(directory: Path) -> None:
+def run_reopen(directory: Path, left: Callable[[Path], None]) -> None:
     """Opening fails or does not; the next time all is well."""
     for code in ERRORS:
         at, calls = 0, 0
@@ -208,7 +219,7 @@ def run_reopen(directory: Path) -> None:
         while calls >= at:
             at += 1
             trial.store.close()
-            crash(trial.directory)
+            left(trial.directory)
             before = descriptors()
             calls = attempt(partial(open_and_close, trial), at, code)
             if descriptors() != before:
@@ -265,10 +276,11 @@ def run_job(name: str, directory: Path) -> None:
     """One of ``NAMES``, in a process of its own."""
     vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
     vars(staged_table)["_AT_ONCE_ROWS"] = 4
-    if name == "reopen":
-        run_reopen(directory)
+    if name in REOPENED:
+        run_reopen(directory, REOPENED[name])
     else:
         run(JOBS[name], directory)
 
 
-NAMES: Final = (*JOBS, "reopen")
+REOPENED: Final = {"reopen": crash, "reopen earlier": of_earlier_version}
+NAMES: Final = (*JOBS, *REOPENED)

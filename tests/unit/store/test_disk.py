@@ -182,7 +182,7 @@ def test_an_index_found_damaged_in_use_is_rebuilt_at_the_next_open(tmp_path: Pat
     store.close()
     path = tmp_path / "index.sqlite"
     raw = bytearray(path.read_bytes())
-    raw[6 * 4096 :] = os.urandom(len(raw) - 6 * 4096)
+    raw[7 * 4096 :] = os.urandom(len(raw) - 7 * 4096)
     path.write_bytes(raw)
     damaged = DiskBlockStore(tmp_path, None)
     with pytest.raises(HomeUnusable, match="a restart rebuilds it"):

@@ -100,6 +100,8 @@ def test_what_spilled_is_not_deleted_before_the_batch_is_left(store: DiskBlockSt
         store.delete(cids)
         assert store.missing(cids) == []
     store.delete(cids)
+    while store.settle():
+        pass
     assert store.count() == store.used_bytes == 0
     store.close()
 

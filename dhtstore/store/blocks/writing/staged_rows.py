@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Final
 
 from dhtstore.errors import DhtstoreError
-from dhtstore.store.blocks.index import Changes, Index, Relying
+from dhtstore.store.blocks.index import ROW_BYTES, Changes, Index, Relying
+from dhtstore.store.blocks.quota import Quota, Room
 from dhtstore.store.blocks.staged_table import Row
 
 IN_MEMORY_MAX_ROWS: Final = 4096  # of a whole batch; a unit of 1 GiB of large leaves has 1,100
@@ -19,17 +20,21 @@ class StagedRows:
     blocks written, here or there, that take the place of a stored copy: as few as have rotted.
 
     The owner's lock is held where ``new`` changes; ``relied`` is added to by the index.
+
+    The quota is charged for ``count`` of the blocks in memory that were written, and for each row
+    in the index database: those say also what is relied on, and stay for a while beside the rows
+    that a commit makes of them.
     """
 
-    def __init__(self, index: Index, *, whole: bool) -> None:
-        self._index, self._whole = index, whole
+    def __init__(self, index: Index, quota: Quota, room: Room | None, *, whole: bool) -> None:
+        self._index, self._quota, self._room, self._whole = index, quota, room, whole
         self._table = index.staged
         self._batch: int | None = None  # its number in the table, once it has rows there
         self._spilling = threading.Lock()
         self.new: dict[bytes, Row] = {}
         self.relied: set[bytes] = set()
         self.anew: set[bytes] = set()
-        self.count = 0  # of rows that the quota was charged for and the index does not have
+        self.count = 0
 
     def relying(self) -> Relying:
         return Relying(self.relied, self._batch)
@@ -63,20 +68,47 @@ class StagedRows:
                 return
             with state:
                 new, relied = dict(self.new), set(self.relied)
-            batch = self._table.new_batch() if self._batch is None else self._batch
-            self._table.add(batch, new.values(), relied)
-            self._batch = batch
+            self._move(new, relied - new.keys())
             with state:
                 for multihash in new:
                     del self.new[multihash]
+                self.count -= len(new)
                 self.relied -= relied
 
-    def index(self, new: dict[bytes, Row], anew: set[bytes], known: dict[int, int]) -> Changes:
-        """Name in the index ``new`` and what was spilled before.  Raises NoRoom, HomeUnusable."""
+    def index(
+        self,
+        new: dict[bytes, Row],
+        anew: set[bytes],
+        known: dict[int, int],
+        state: threading.Condition,
+    ) -> Changes:
+        """Name in the index ``new`` and what was spilled before; ``state`` as above.  What was
+        charged for ``new`` is given back, or stands for rows in the table.  Raises NoRoom,
+        HomeUnusable."""
         if self._batch is None:
-            return self._index.add(new.values(), known, anew)
-        self._table.add(self._batch, new.values(), ())
+            changes = self._index.add(new.values(), known, anew)
+            self._quota.give_back(ROW_BYTES * len(new))
+            with state:
+                self.count -= len(new)
+            return changes
+        self._move(new, set())
+        with state:
+            self.count -= len(new)
         return self._index.add_staged(self._batch, known, anew)
+
+    def _move(self, new: dict[bytes, Row], relied: set[bytes]) -> None:
+        """Write rows to the table, which takes room; raises NoRoom, HomeUnusable."""
+        taken = ROW_BYTES * len(relied)
+        self._quota.take(taken, self._room)
+        batch = self._table.new_batch() if self._batch is None else self._batch
+        try:
+            more = self._table.add(batch, new.values(), relied)
+        except DhtstoreError:
+            self._quota.untake(taken, self._room)
+            raise
+        there = len(new) + len(relied) - more
+        self._quota.untake(ROW_BYTES * there, self._room)
+        self._batch = batch
 
     def committed(self, new: dict[bytes, Row], anew: set[bytes], relied: set[bytes]) -> None:
         """These are in the index now; called with the owner's lock held."""
@@ -89,12 +121,16 @@ class StagedRows:
             self.relied -= relied
 
     def clear(self) -> None:
+        """What stays in the table stays charged; ``settle`` of the store, or the next open, clears
+        it."""
+        self._quota.give_back(ROW_BYTES * self.count)
         self.new.clear()
         self.anew.clear()
         self.relied.clear()
         if self._batch is not None:
-            with suppress(DhtstoreError):  # the next open does it; no other batch has the number
-                self._table.clear(self._batch)
+            with suppress(DhtstoreError):  # no other batch has the number
+                for cleared in self._table.clear(self._batch):
+                    self._quota.give_back(ROW_BYTES * cleared)
 
     @property
     def _full(self) -> bool:
