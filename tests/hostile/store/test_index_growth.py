@@ -90,14 +90,21 @@ def test_the_file_shrinks_while_the_store_is_open(
     with store.batch(whole=True) as before:
         put(before, range(100))
         before.commit()
-    for _ in range(RECEIVES):
-        with store.batch(whole=True) as batch:
+    with ExitStack() as stack:
+        batches = [stack.enter_context(store.batch(whole=True)) for _ in range(RECEIVES)]
+        for batch in batches:
             put(batch, range(2 * COUNT))
-            if commits:
-                batch.commit()
-        while store.settle():
-            pass
+        for batch in batches if commits else []:
+            batch.commit()
+    while store.settle():
+        pass
+    with sqlite3.connect(tmp_path / "blocks" / "index.sqlite") as db:  # all of it is in the file
+        pages, size = (
+            db.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
+        )
+    db.close()
     rows = 2 * COUNT if commits else 100
+    assert pages * size <= rows * ROW_BYTES + SLACK_BYTES
     packs = sum(path.stat().st_size for path in (tmp_path / "blocks").glob("*.pack"))
     assert store.used_bytes == packs + rows * ROW_BYTES
     assert index_bytes(tmp_path / "blocks") <= rows * ROW_BYTES + SLACK_BYTES

@@ -18,6 +18,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import attach, unpack
 from dhtstore.params import POLICY_MAX_BYTES
 from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.damage import Damage
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pin, Pins
@@ -419,3 +420,17 @@ def test_damaged_charges_are_counted_from_the_claims_themselves(damaged: bytes) 
     assert held_bytes(again, ALICE) == 100 + claim(b"u", policy()).ledger_bytes
     again.forget(b"u")
     assert again.usage(ALICE, "", 0).owners == again.ledger_bytes() == 0
+
+
+def test_one_damaged_block_is_asked_for_without_a_look_at_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = MemoryKeyValue()
+    damage = Damage(table)
+    assert A.multihash not in damage
+    damage.record(A.multihash)
+    monkeypatch.setattr(MemoryKeyValue, "scan", None)
+    assert A.multihash in damage
+    assert B.multihash not in damage
+    damage.forget([A.multihash])
+    assert A.multihash not in damage
