@@ -74,7 +74,8 @@ class CountingLookup(Lookup):
         depth, shortest = self.depth.get(peer.id, 1) + 1, self.shortest.get(peer.id, 1) + 1
         for contact in taken:
             self.depth.setdefault(contact.id, depth)
-            self.shortest[contact.id] = min(shortest, self.shortest.get(contact.id, shortest))
+            if self.shortest.get(contact.id, shortest) >= shortest:
+                self.shortest[contact.id] = shortest
         super().on_response(peer, taken)
 
     def on_failure(self, peer: Peer) -> None:

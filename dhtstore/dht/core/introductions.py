@@ -81,10 +81,11 @@ class Lines(Generic[C]):
 
     def proves(self, line: bytes) -> None:
         """Somebody is at the other end of that line."""
-        if line not in self._newer:
-            if len(self._newer) >= LINES_REMEMBERED // 2:
-                self._older, self._newer = self._newer, set()
-            self._newer.add(line)
+        if line in self._newer:
+            return  # and nothing waits for it
+        if len(self._newer) >= LINES_REMEMBERED // 2:
+            self._older, self._newer = self._newer, set()
+        self._newer.add(line)
         queue = self._waiting.pop(line, None)
         for request in queue or ():
             self.waiting -= 1

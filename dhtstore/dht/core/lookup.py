@@ -170,13 +170,17 @@ class Lookup:
     def _fresh_leaders(self, count: int) -> list[_Candidate]:
         """Those not asked yet among the k closest that can still count, closest first."""
         fresh, leaders = list[_Candidate](), 0
+        quiet, most = self._quiet, self.k
         for candidate in self._ranked:
-            if candidate.state is _LATE or (self._quiet and not self._relied(candidate)):
+            state = candidate.state
+            if state is _LATE or (quiet and not self._relied(candidate)):
                 continue
-            if candidate.state is _FRESH:
+            if state is _FRESH:
                 fresh.append(candidate)
+                if len(fresh) == count:
+                    break
             leaders += 1
-            if leaders == self.k or len(fresh) == count:
+            if leaders == most:
                 break
         return fresh
 

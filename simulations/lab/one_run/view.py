@@ -13,6 +13,7 @@ from simulations.nodes.population import Population
 from simulations.nodes.stored_content import holds_all
 
 _BITS = 8 * NODE_ID_BYTES
+_PREFIX_BITS = tuple(1 << tail for tail in reversed(range(_BITS)))
 
 
 class PopulationView:
@@ -54,12 +55,11 @@ class PopulationView:
         running = self._population.members[node].node
         found: list[tuple[int, int, Sequence[NodeId]]] = [(own, own, ())]
         held = {part.index: part.entries for part in running.dht.table().buckets} if running else {}
-        for index in range(_BITS):
-            tail = _BITS - index - 1
-            low = ((own >> tail) ^ 1) << tail
+        for index, bit in enumerate(_PREFIX_BITS):
+            low = (own ^ bit) & -bit
             entries = held.get(index)  # most are empty, and this is done for every node
             members = [NodeId(entry.peer.id) for entry in entries] if entries else ()
-            found.append((low, low + (1 << tail) - 1, members))
+            found.append((low, low + bit - 1, members))
         return found
 
     def record_expiries_s(self, node: int) -> Sequence[float]:

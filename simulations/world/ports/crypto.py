@@ -56,9 +56,7 @@ class SimCrypto:
 
     def mac(self, key: bytes, *parts: bytes) -> bytes:
         """Finds every change but one in four billion; a checksum costs a third of a real hash."""
-        checksum = zlib.crc32(key)
-        for part in parts:
-            checksum = zlib.crc32(part, checksum)
+        checksum = zlib.crc32(b"".join((key, *parts)))
         return key[:_MAC_KEY_BYTES] + checksum.to_bytes(_CHECKSUM_BYTES, "big")
 
 
