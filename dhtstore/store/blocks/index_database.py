@@ -211,6 +211,7 @@ def _let_shrink(db: sqlite3.Connection) -> None:
     try:
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the log has all of it, too
     except sqlite3.Error as error:
         if _damage(error):
             raise
