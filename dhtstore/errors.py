@@ -184,8 +184,8 @@ class RefusedByNetwork(DhtstoreError):
     """The other side speaks for another network, another version or another key."""
 
     hint = (
-        "check --network and the ticket; to trust the new key of a HOST:PORT seed, remove its line"
-        " from the file `seeds` in the data directory"
+        "check --network and the ticket, and that both nodes are of the same version; to trust the"
+        " new key of a HOST:PORT seed, remove its line from the file `seeds` in the data directory"
     )
 
 

@@ -155,7 +155,10 @@ def _owners(file: str) -> frozenset[bytes]:
     if not file:
         return frozenset()
     try:
-        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        path = Path(file).expanduser()
+        if not path.is_absolute():  # else where a node is started decides whose data it takes
+            raise ValueError("name it by its whole path")
+        lines = path.read_text(encoding="utf-8").splitlines()
         words = [line.partition("#")[0].strip() for line in lines]
         keys = frozenset(bytes.fromhex(word) for word in words if word)
     except (OSError, ValueError) as error:

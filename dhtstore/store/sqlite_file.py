@@ -26,6 +26,7 @@ def open_to_write(path: Path, *, shrinks: bool = False) -> sqlite3.Connection:
     are free in it can be cut off.  Raises sqlite3.Error, and HomeUnusable for files that others may
     have made or changed."""
     _check_files(path)
+    _make(path)
     db = _connection(str(path))
     try:
         if shrinks:  # before anything is written
@@ -53,6 +54,12 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return _reading(f"file:{quote(str(path))}?mode=rw", "PRAGMA locking_mode=EXCLUSIVE")
     except sqlite3.Error:
         return _reading(f"file:{quote(str(path))}?mode=ro")
+
+
+def _make(path: Path) -> None:
+    """SQLite would let others read it, and gives its log the mode that the file has."""
+    with suppress(OSError):  # then SQLite says what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _check_files(path: Path) -> None:

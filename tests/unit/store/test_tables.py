@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -434,3 +435,11 @@ def test_one_damaged_block_is_asked_for_without_a_look_at_the_others(
     assert B.multihash not in damage
     damage.forget([A.multihash])
     assert A.multihash not in damage
+
+
+def test_nobody_else_reads_the_ledger_even_where_the_home_can_be_read(tmp_path: Path) -> None:
+    table = SqliteKeyValue(tmp_path / "ledger.sqlite")
+    table.write([(b"key", b"value")])
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    table.close()
