@@ -112,10 +112,10 @@ class Holder:
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         promise = self._promise_for(link, offer)
+        self.identity.check_word(link.meeting, offer)  # before others give way to it
         async with self.deciding:  # offers that come together must count each other
             self.offers.make_way(promise)
             _refuse(too_many(self.offers.promises, promise))
-            self.identity.check_word(link.meeting, offer)
             promise, room = await self._admit(promise)
             reservation = self.offers.open(link, promise, room)
         await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
