@@ -113,7 +113,11 @@ class Rot:
         while True:
             rung = await self._alarm.rest(WRONG_SURVEY_PAUSE_S)
             if rung:
-                await self._survey()
+                try:
+                    await self._survey()
+                except DhtstoreError:
+                    self._alarm.ring()  # it is not over: who begins this duty again takes it up
+                    raise
                 await asyncio.sleep(WRONG_SURVEY_PAUSE_S)
 
     def _may_look(self, origin: str) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from dhtstore.errors import BlockDamaged
+import pytest
+
+from dhtstore.errors import BlockDamaged, HomeUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.links.link import Link
 from dhtstore.node.node import Node
 from dhtstore.node.views.providers import unit_providers
@@ -101,6 +104,31 @@ def test_a_block_that_rotted_is_served_to_nobody_and_its_record_withdrawn() -> N
         assert await asked(stranger, node, [root]) == {}
         assert node.ledger.damage.found() == {root.multihash}
         assert "have rotted" in " ".join(node.warnings.texts)
+        assert await providers_of(node, root) == []
+
+    tell(story)
+
+
+def test_a_survey_that_the_disk_interrupts_is_taken_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(lab: Lab) -> None:
+        node, store, root = await holding(lab)
+        surveyed: list[Unit] = []
+        lack = Completeness.lack
+
+        async def failing_first(self: Completeness, unit: Unit) -> str:
+            surveyed.append(unit)
+            if len(surveyed) == 1:
+                raise HomeUnusable("the ledger cannot be read just now")
+            return await lack(self, unit)
+
+        monkeypatch.setattr(Completeness, "lack", failing_first)
+        store.rot(root)
+        await node.rot.found(root)
+        await asyncio.sleep(60)
+        assert len(surveyed) > 1
+        assert not node.failed.done()
         assert await providers_of(node, root) == []
 
     tell(story)
