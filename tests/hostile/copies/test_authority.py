@@ -13,8 +13,10 @@ from dhtstore.content.dag.units import Lineage
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
+from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.links.link import Link
 from dhtstore.params import GIB
+from dhtstore.replication.promises import Promise
 from dhtstore.wire.frames import Offer
 from tests.bids import Bid, declined, have_accepted, have_held
 from tests.hostile.copies.bad_units import bid_for, file_of, keep
@@ -213,5 +215,19 @@ def test_who_refuses_an_offer_learns_neither_what_it_is_nor_for_which_root() -> 
             *(r.raw for r in cast.bid.unit.roots),
         ]
         assert not any(secret in told for secret in secrets)
+
+    stage(scene)
+
+
+def test_an_offer_without_its_owners_word_makes_nobody_give_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(cast: Cast) -> None:
+        asked: list[Promise] = []
+        monkeypatch.setattr(OpenOffers, "make_way", lambda offers, promise: asked.append(promise))
+        link = await cast.link(cast.alice)
+        forged = change(cast.bid.offer(link), word=bytes(64))
+        assert await declined(link, forged) == "invalid-signature"
+        assert asked == []
 
     stage(scene)
