@@ -28,8 +28,10 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         HolderShare,
         ProviderInfo,
         PutResult,
+        SkippedEntry,
     )
     from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
+    from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
         KnownPeer,
         NodeIdentity,
@@ -51,6 +53,7 @@ __all__ = [
     "HolderReport",
     "HolderShare",
     "KnownPeer",
+    "Moment",
     "NodeIdentity",
     "NodeStatus",
     "PinInfo",
@@ -61,6 +64,7 @@ __all__ = [
     "PutSummary",
     "RootStatus",
     "SignedReceipt",
+    "SkippedEntry",
     "UnitStatus",
     "VerifyResult",
     "connect",
@@ -76,9 +80,10 @@ _HOMES: Final = {
     "dhtstore.errors": ("DhtstoreError",),
     "dhtstore.operations.content": (
         "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "HolderShare", "ProviderInfo",
-        "PutResult",
+        "PutResult", "SkippedEntry",
     ),
     "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
+    "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RootStatus", "UnitStatus",
     ),

@@ -173,11 +173,21 @@ class QuorumNotReached(DhtstoreError):
     hint = "more storage nodes must join or free space; put the same file again to add copies"
 
     def __init__(
-        self, message: str, *, copies: int, wanted: int, min_acks: int, partial: Any
+        self, message: str, *, copies: int, replicas: int, min_acks: int, partial: Any
     ) -> None:
         super().__init__(message)
-        self.copies, self.wanted, self.min_acks = copies, wanted, min_acks
+        self.copies, self.replicas, self.min_acks = copies, replicas, min_acks
         self.partial = partial  # what a put that reached its quorum would have returned
+
+
+class PartlyStored(DhtstoreError):
+    """What could be read of a tree is stored, with its copies; the rest was skipped."""
+
+    hint = "mend what was skipped and put it again, or leave it out with --exclude"
+
+    def __init__(self, message: str, *, partial: object) -> None:
+        super().__init__(message)
+        self.partial = partial  # what a put of all of it would have returned
 
 
 class RefusedByNetwork(DhtstoreError):

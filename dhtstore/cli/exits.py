@@ -23,12 +23,14 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.NoRoom, 8),
     (errors.NotRunning, 9),
     (errors.RefusedByNetwork, 10),
+    (errors.PartlyStored, 11),
     (KeyboardInterrupt, INTERRUPTED),
 )
 
 HELP: Final = """Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found (nobody provides it),
 4 nobody answered who was asked for it, 5 integrity failure, 6 timed out, 7 fewer copies than
---min-acks, 8 no room here, 9 no node running here, 10 refused by the network, 130 interrupted."""
+--min-acks, 8 no room here, 9 no node running here, 10 refused by the network,
+11 stored but not all: entries were skipped, 130 interrupted."""
 
 
 def exit_code(error: BaseException) -> int:

@@ -189,8 +189,8 @@ def _put_result(outcome: PutOutcome) -> content.PutResult:
     return content.PutResult(
         cid=str(outcome.cid),
         size=outcome.size_bytes,
-        replicas=outcome.copies,
-        wanted=outcome.replicas,
+        replicas=outcome.replicas,
+        copies=outcome.copies,
         min_acks=outcome.min_acks,
         receipts=[receipt_text(receipt) for receipt in outcome.receipts],
         causes=dict(outcome.causes),

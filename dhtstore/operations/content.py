@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from dhtstore.operations.keeping import SignedReceipt
+from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
 from dhtstore.params import REPLICAS_MAX
 
@@ -29,22 +30,37 @@ class HolderReport(msgspec.Struct, frozen=True):
     copied: int
 
 
+class SkippedEntry(msgspec.Struct, frozen=True):
+    """What of a tree was not put, by its path below the root, and why."""
+
+    path: str
+    why: str
+
+
 class PutResult(msgspec.Struct, frozen=True):
     """``cid`` names what was put; ``size`` is its content in bytes.
 
-    ``replicas`` counts verified copies, the smallest number over the units; ``wanted`` is how many
-    were asked for, ``min_acks`` how many had to be reached.  ``receipts`` are the holders' signed
-    words; ``causes`` says per node why it holds no copy, ``reports`` the same of each unit.
+    ``replicas`` is how many copies were asked for, ``min_acks`` how many had to be reached, and
+    ``copies`` how many are verified, the smallest number over the units; they are on ``hosts``
+    distinct addresses in ``subnets`` (/24 or /48).  ``receipts`` are the holders' signed words;
+    ``causes`` says per node why it holds no copy, ``reports`` the same of each unit.  Of
+    ``skipped_count`` entries of a tree that could not be put, ``skipped`` names the first.
+    ``link`` is the CID with the name of a file, as ``CID?filename=NAME``; "" without a name.
     """
 
     cid: str
     size: int
     replicas: int
-    wanted: int
+    copies: int
     min_acks: int
     receipts: list[SignedReceipt]
     causes: dict[str, str]
     reports: list[HolderReport] = []
+    hosts: int = 0
+    subnets: int = 0
+    skipped: list[SkippedEntry] = []
+    skipped_count: int = 0
+    link: str = ""
 
 
 class Put(Operation[PutResult], frozen=True, kw_only=True):
@@ -123,13 +139,13 @@ class Read(Operation[ReadResult], frozen=True, kw_only=True):
 
 
 class DirectoryEntry(msgspec.Struct, frozen=True):
-    """One name of a directory.  ``type`` is "file", "directory" or "symlink"; ``size`` a file's
-    content in bytes, of a directory what its links claim for all below it."""
+    """One name of a directory.  ``size`` is a file's content in bytes, the length of a symbolic
+    link's target, and None for a directory: it would take a walk."""
 
     name: str
     cid: str
     type: ContentType
-    size: int
+    size: int | None
 
 
 class ListDirectory(Operation[list[DirectoryEntry]], frozen=True, kw_only=True):
@@ -143,15 +159,15 @@ class ListDirectory(Operation[list[DirectoryEntry]], frozen=True, kw_only=True):
 class ContentInfo(msgspec.Struct, frozen=True):
     """What a CID is.
 
-    ``size`` is the content of a file in bytes, and what the links of a directory claim; ``total``
-    what all of it claims, blocks included; ``unit`` where its first block is placed; ``here``
-    whether that block is in the local store.
+    ``size`` is as in ``DirectoryEntry``; ``dag_size`` what all of it claims in bytes, blocks
+    included; ``unit`` where its first block is placed; ``here`` whether that block is in the local
+    store.
     """
 
     cid: str
     type: ContentType
-    size: int
-    total: int
+    size: int | None
+    dag_size: int
     links: int
     unit: str
     here: bool
@@ -166,14 +182,14 @@ class DescribeContent(Operation[ContentInfo], frozen=True, kw_only=True):
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """One provider record: ``issued`` and ``expires`` are unix seconds of the provider's clock;
+    """One provider record: ``issued`` and ``expires`` are times of the provider's clock;
     ``addresses`` (HOST:PORT) is empty when nobody told where it is."""
 
     node: str
     public_key: str
     addresses: list[str]
-    issued: int
-    expires: int
+    issued: Moment
+    expires: Moment
 
 
 class FindProviders(Operation[list[ProviderInfo]], frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
+from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
 
 
@@ -13,7 +14,7 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     """A holder's receipt with every field.
 
     ``unit`` is a CID where the unit has one root, else the hex of its hash; keys and the signature
-    are hex; times are unix seconds, ``expires`` 0 for "until removed".  ``body`` is what was
+    are hex; ``expires`` None for "until removed".  ``body`` is what was
     signed, in hex, with what a later version may have added: enough to verify it offline
     (docs/protocol.md tells how).
     """
@@ -28,8 +29,8 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     blocks: int
     owner: str
     policy_seq: int
-    time: int
-    expires: int
+    time: Moment
+    expires: Moment | None
     signature: str
     body: str
 
@@ -44,15 +45,15 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
 
 class PutSummary(msgspec.Struct, frozen=True):
     """One put from here.  ``copies`` is the smallest number of receipts over the units;
-    ``created`` and ``expires`` are unix seconds, ``expires`` 0 for "until removed"."""
+    ``expires`` None for "until removed"."""
 
     name: str
     cid: str
     size: int
-    created: int
+    created: Moment
     copies: int
     replicas: int
-    expires: int
+    expires: Moment | None
 
 
 class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from dhtstore import errors
 from dhtstore.errors import (
     DhtstoreError,
     NotAnnounced,
+    PartlyStored,
     QuorumNotReached,
     RemoteProtocolError,
     UsageError,
@@ -187,7 +188,7 @@ def error_of(failure: LocalFailure) -> DhtstoreError:
     if not (isinstance(kind, type) and issubclass(kind, DhtstoreError)):
         kind = DhtstoreError
     error = errors.restored(kind, (failure.message,), failure.fields)
-    if isinstance(error, QuorumNotReached | NotAnnounced):
+    if isinstance(error, QuorumNotReached | NotAnnounced | PartlyStored):
         error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
     return error
 

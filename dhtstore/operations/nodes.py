@@ -27,16 +27,16 @@ class IdentifyNode(Operation[NodeIdentity], frozen=True, kw_only=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """Sizes in bytes, ``uptime`` in seconds; ``capacity`` 0 on a client.  ``units`` counts those
+    """Sizes in bytes, ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
     is what the last ``verify`` found.  ``warnings`` say what is wrong around the node.
-    ``clock_ahead`` is by how many seconds its clock is ahead of most peers', behind if below 0;
+    ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
     None while too few of them have told."""
 
     node: str
     network: str
-    uptime: float
+    uptime_s: float
     peers: int
     storage_peers: int
     capacity: int
@@ -48,7 +48,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     incomplete_units: int = 0
     damaged_blocks: int = 0
     warnings: list[str] = []
-    clock_ahead: float | None = None
+    clock_ahead_s: float | None = None
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
@@ -84,14 +84,14 @@ class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):
 
 
 class KnownPeer(msgspec.Struct, frozen=True):
-    """A node of the routing table.  ``seen`` is how many seconds ago it last answered; ``rtt_ms``
+    """A node of the routing table.  ``seen_s`` is how many seconds ago it last answered; ``rtt_ms``
     None before a measurement."""
 
     node: str
     address: str
     storage: bool
     rtt_ms: float | None
-    seen: float
+    seen_s: float
 
 
 class ListPeers(Operation[list[KnownPeer]], frozen=True, kw_only=True):

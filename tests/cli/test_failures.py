@@ -96,7 +96,7 @@ def test_fewer_copies_than_asked_for(daemons: Daemons) -> None:
     assert alone.run("cat", few.last_line).out == b"too few"
     as_json = alone.run("put", "-", "--min-acks", "3", "--json", stdin=b"too few")
     assert as_json.code == 7
-    assert (as_json.json["replicas"], len(as_json.json["receipts"])) == (1, 1)
+    assert (as_json.json["copies"], len(as_json.json["receipts"])) == (1, 1)
     quiet = alone.run("put", "-", "-q", stdin=b"one copy")
     assert (quiet.code, quiet.err) == (0, "")
 

@@ -70,7 +70,7 @@ def test_sizes_say_what_they_count(network: Network, tmp_path: Path) -> None:
 
     assert (fields(f"{cid}/five")["size"], fields(f"{cid}/five")["here"]) == ("5", "yes")
     assert "size" not in fields(cid)
-    assert int(fields(cid)["dag size"]) > 5
+    assert int(fields(cid)["dag_size"]) > 5
 
 
 def test_the_store_that_is_damaged_does_not_ask_to_be_verified_again(daemons: Daemons) -> None:

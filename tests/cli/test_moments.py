@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dhtstore.cli.terminal.show import moment
+from dhtstore.operations.moment import Moment
 
 
 @pytest.mark.parametrize("unix_s", [-(2**63), -(10**14), 10**12, 2**63, 2**64 - 1])
 def test_a_time_that_no_calendar_has_is_printed_as_its_number(unix_s: int) -> None:
-    assert moment(unix_s) == str(unix_s)
+    assert moment(Moment.at(unix_s)) == str(unix_s)
 
 
 def test_times_are_printed_so_that_they_sort() -> None:
-    assert moment(0) == "never"
-    assert moment(-1) == "1969-12-31 23:59:59Z"
-    assert moment(1_800_000_000.5) == "2027-01-15 08:00:00Z"
+    assert moment(Moment.at_or_never(0)) == "never"
+    assert moment(Moment.at(-1)) == "1969-12-31 23:59:59Z"
+    assert moment(Moment.at(1_800_000_000.5)) == "2027-01-15 08:00:00Z"

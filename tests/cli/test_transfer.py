@@ -65,7 +65,7 @@ def test_put_json_has_verifiable_receipts(network: Network) -> None:
     node = network.storage[1]
     result = node.run("put", "-", "--json", "--name", "note", stdin=data).json
     assert result["cid"] == str(Cid.of(data))
-    assert (result["size"], result["replicas"]) == (100, 3)
+    assert (result["size"], result["copies"]) == (100, 3)
     nodes = [daemon.node for daemon in network.storage]
     assert sorted(receipt["node"] for receipt in result["receipts"]) == sorted(nodes)
     kept = node.run("receipts", result["cid"], "--json").json
@@ -127,7 +127,9 @@ def test_who_provides_it(network: Network) -> None:
     cid = network.storage[0].put(b"provided", "--replicas", "2")
     rows = network.client.run("providers", cid, "--json").json
     assert len(rows) == 2
-    assert all(row["addresses"] and row["expires"] > row["issued"] for row in rows)
+    assert all(
+        row["addresses"] and row["expires"]["unix_s"] > row["issued"]["unix_s"] for row in rows
+    )
     assert network.storage[0].node in network.client.run("providers", cid).text
     told = network.storage[0].run("status", cid, "--json").json
     assert (told["copies"], told["replicas"], len(told["units"])) == (2, 2, 1)
@@ -174,7 +176,7 @@ def test_without_a_daemon(network: Network, tmp_path: Path) -> None:
     home = ("--home", tmp_path / "home", "--seed", network.ticket)
     put = run("put", "-", *home, "--json", stdin=b"from nowhere")
     assert put.code == 0, put.err
-    assert put.json["replicas"] == 3
+    assert put.json["copies"] == 3
     cid = put.json["cid"]
     got = run("cat", cid, "--home", tmp_path / "other", "--seed", network.storage[1].ticket)
     assert got.out == b"from nowhere", got.err

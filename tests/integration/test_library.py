@@ -76,7 +76,7 @@ async def test_a_file_goes_into_three_nodes_and_a_range_comes_back(trio: Trio) -
     source.write_bytes(DATA)
     seen: list[Progress] = []
     put = await trio.clients[0].put(source, replicas=3, progress=seen.append)
-    assert (put.size, put.replicas, len(put.receipts)) == (len(DATA), 3, 3)
+    assert (put.size, put.copies, len(put.receipts)) == (len(DATA), 3, 3)
     assert {progress.phase for progress in seen} == {"reading", "copying"}
     assert await trio.clients[1].cat(put.cid) == DATA
     pieces = [piece async for piece in trio.clients[2].read(put.cid, 1_000_000, 1_500_000)]
@@ -214,7 +214,7 @@ async def test_a_visitor_needs_no_home(trio: Trio, monkeypatch: pytest.MonkeyPat
     cid = (await trio.clients[0].put(DATA, replicas=3)).cid
     async with dhtstore.open(None, seeds=[trio.ticket]) as visitor:
         assert await visitor.cat(cid) == DATA
-        assert (await visitor.put(b"from a visitor", replicas=2)).replicas == 2
+        assert (await visitor.put(b"from a visitor", replicas=2)).copies == 2
     with pytest.raises(UsageError, match="needs seeds"):
         async with dhtstore.open(None):
             pass

@@ -220,7 +220,7 @@ async def test_a_file_is_no_home(tmp_path: Path) -> None:
 
 
 def test_errors_cross_processes() -> None:
-    few = QuorumNotReached("few", copies=1, wanted=3, min_acks=2, partial=None)
+    few = QuorumNotReached("few", copies=1, replicas=3, min_acks=2, partial=None)
     few.causes = {"node": "why"}
     again = pickle.loads(pickle.dumps(few))
     assert type(again) is QuorumNotReached

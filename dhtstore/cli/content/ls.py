@@ -25,7 +25,5 @@ def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]
     if common.json:
         print_json(rows)
         return
-    cells = [
-        (row.cid, None if row.type == "directory" else row.size, row.type, row.name) for row in rows
-    ]
+    cells = [(row.cid, row.size, row.type, row.name) for row in rows]
     print_table(cells, ("cid", "size", "type", "name"))

@@ -70,8 +70,8 @@ def _send(common: Common, path: str, wanted: Put) -> PutResult:
 def _report(common: Common, result: PutResult) -> None:
     from dhtstore.cli.terminal.show import emit, print_json, say
 
-    if result.replicas < result.wanted:
-        say(common, f"{result.replicas} of {result.wanted} copies")
+    if result.copies < result.replicas:
+        say(common, f"{result.copies} of {result.replicas} copies")
         for node, cause in result.causes.items():
             say(common, f"  {node}: {cause}")
     if common.json:

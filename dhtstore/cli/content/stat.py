@@ -13,7 +13,7 @@ from dhtstore.cli.terminal.common import Common, command
 def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
     """Tell what CID is: a file, a directory or a symlink, its sizes, its unit.
 
-    Size is the content of a file; dag size is all blocks below CID, as its links claim them.
+    Size is the content of a file; dag_size is all blocks below CID, as its links claim them.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
@@ -30,7 +30,5 @@ def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]"
 
 def _labelled(fields: dict[str, Any]) -> dict[str, object]:
     """The content of a directory is not known without a walk through all of it."""
-    labelled = {"dag size" if name == "total" else name: fields[name] for name in fields}
-    if fields["type"] == "directory":
-        del labelled["size"]
-    return labelled
+    known = [name for name in fields if name != "size" or fields[name] is not None]
+    return {name: fields[name] for name in known}

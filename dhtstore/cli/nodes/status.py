@@ -29,11 +29,11 @@ def _show_node(common: Common) -> None:
         print_json(told)
         return
     sizes = {"capacity": format_size(told.capacity), "used": format_size(told.used)}
-    fields = {**fields_of(told), **sizes, "uptime": f"{told.uptime:.0f} s"}
+    fields = {**fields_of(told), **sizes, "uptime_s": f"{told.uptime_s:.0f} s"}
     del fields["warnings"]
-    ahead_s = fields["clock_ahead"]
-    fields["clock_ahead"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
-    print_fields(fields)
+    ahead_s = fields["clock_ahead_s"]
+    fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
+    print_fields({name.removesuffix("_s"): value for name, value in fields.items()})
     for warning in told.warnings:
         say(common, f"warning: {warning}")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dhtstore.cli.terminal.common import Common, output_error, printable
+
+if TYPE_CHECKING:
+    from dhtstore.operations.moment import Moment
 
 
 def say(common: Common, message: str) -> None:
@@ -67,15 +69,12 @@ def print_fields(fields: Mapping[str, object]) -> None:
         emit(f"{name + ':':<{width}} {_cell(value)}")
 
 
-def moment(unix_s: float) -> str:
-    """A time as people and scripts sort it; "never" for 0, and the number itself where no
-    calendar has it: others may have signed it."""
-    if not unix_s:
+def moment(time: Moment | None) -> str:
+    """A time as people and scripts sort it; "never" for None, and the number itself where no
+    calendar has it."""
+    if time is None:
         return "never"
-    try:
-        return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return str(unix_s)
+    return str(time.unix_s) if time.rfc3339 is None else time.rfc3339.replace("T", " ")
 
 
 def _cell(value: object) -> str:

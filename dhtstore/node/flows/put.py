@@ -286,7 +286,7 @@ def _quorum_not_reached(result: PutOutcome, own_clock: str) -> QuorumNotReached:
         f"{result.copies} of {result.replicas} copies, fewer than --min-acks {result.min_acks}"
         f" ({why})",
         copies=result.copies,
-        wanted=result.replicas,
+        replicas=result.replicas,
         min_acks=result.min_acks,
         partial=result,
     )

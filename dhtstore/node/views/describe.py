@@ -8,7 +8,7 @@ from dhtstore.content.dag.resolve import Listed, listing, stat
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.spelling import unit_text
-from dhtstore.operations.content import ContentInfo, DirectoryEntry
+from dhtstore.operations.content import ContentInfo, ContentType, DirectoryEntry
 
 
 async def list_directory(
@@ -23,7 +23,8 @@ async def list_directory(
 def _rows(entries: Sequence[Listed]) -> list[DirectoryEntry]:
     """Of as many entries as somebody else put into a directory: for worker threads."""
     return [
-        DirectoryEntry(each.name, str(each.cid), each.type, each.size_bytes) for each in entries
+        DirectoryEntry(each.name, str(each.cid), each.type, _size(each.type, each.size_bytes))
+        for each in entries
     ]
 
 
@@ -35,9 +36,14 @@ async def describe(session: FetchSession, root: Cid, names: tuple[str, ...]) -> 
     return ContentInfo(
         cid=str(told.cid),
         type=told.type,
-        size=told.size_bytes,
-        total=told.tsize_bytes,
+        size=_size(told.type, told.size_bytes),
+        dag_size=told.tsize_bytes,
         links=told.links,
         unit=unit_text(found.place.unit.name),
         here=here,
     )
+
+
+def _size(kind: ContentType, size_bytes: int) -> int | None:
+    """The content of a directory is not known without a walk through all of it."""
+    return None if kind == "directory" else size_bytes

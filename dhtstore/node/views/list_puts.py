@@ -6,6 +6,7 @@ from collections import Counter
 
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.keeping import PutSummary
+from dhtstore.operations.moment import Moment
 from dhtstore.store.ledger.puts import PutRecord
 
 
@@ -26,8 +27,8 @@ def _row(ledger: Ledger, record: PutRecord) -> PutSummary:
         name=record.name,
         cid=str(record.cid),
         size=record.size_bytes,
-        created=int(record.created_unix_s),
+        created=Moment.at(record.created_unix_s),
         copies=min(per_unit.values()) if complete and per_unit else 0,
         replicas=record.policy.replicas,
-        expires=record.policy.expires,
+        expires=Moment.at_or_never(record.policy.expires),
     )

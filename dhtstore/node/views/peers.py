@@ -15,7 +15,7 @@ def known_peers(dht: DhtService) -> list[KnownPeer]:
             address=str(peer.contact.address),
             storage=peer.contact.storage,
             rtt_ms=None if peer.rtt_s is None else peer.rtt_s * 1000,
-            seen=peer.last_seen_s,
+            seen_s=peer.last_seen_s,
         )
         for peer in dht.peers()
     ]

@@ -10,6 +10,7 @@ from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import ProviderInfo
+from dhtstore.operations.moment import Moment
 from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
 
 
@@ -46,6 +47,6 @@ def _row(provider: Provider) -> ProviderInfo:
         node=format_node(node_id(record.signer)),
         public_key=record.public_key.hex(),
         addresses=[str(each) for each in contact.address_list()] if contact else [],
-        issued=record.issued,
-        expires=record.expires,
+        issued=Moment.at(record.issued),
+        expires=Moment.at(record.expires),
     )

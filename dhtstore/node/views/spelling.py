@@ -7,6 +7,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.operations.keeping import SignedReceipt
+from dhtstore.operations.moment import Moment
 from dhtstore.params import SIGNATURE_BYTES
 
 
@@ -23,8 +24,8 @@ def receipt_text(receipt: Receipt) -> SignedReceipt:
         blocks=receipt.blocks,
         owner=receipt.owner.hex(),
         policy_seq=receipt.policy_seq,
-        time=receipt.time,
-        expires=receipt.expires,
+        time=Moment.at(receipt.time),
+        expires=Moment.at_or_never(receipt.expires),
         signature=receipt.signature.hex(),
         body=receipt.packed[SIGNATURE_BYTES:].hex(),
     )

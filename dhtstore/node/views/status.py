@@ -37,7 +37,7 @@ async def node_status(
     return NodeStatus(
         node=format_node(identity.node),
         network=identity.network.name,
-        uptime=round(uptime_s, 1),
+        uptime_s=round(uptime_s, 1),
         peers=len(contacts),
         storage_peers=sum(contact.storage for contact in contacts),
         capacity=capacity_bytes,
@@ -49,7 +49,7 @@ async def node_status(
         incomplete_units=completeness.incomplete,
         damaged_blocks=await run(ledger.damage.count),
         warnings=warnings.texts,
-        clock_ahead=None if ahead_s is None else round(ahead_s, 1),
+        clock_ahead_s=None if ahead_s is None else round(ahead_s, 1),
     )
 
 

@@ -185,7 +185,7 @@ def test_two_nodes_are_two_copies_and_fewer_than_asked_for_is_an_error_with_the_
         with pytest.raises(QuorumNotReached) as caught:
             await put_with(lab.nodes[0], b"other bytes", min_acks=3)
         error = caught.value
-        assert (error.copies, error.wanted, error.min_acks) == (2, 3, 3)
+        assert (error.copies, error.replicas, error.min_acks) == (2, 3, 3)
         assert isinstance(error.partial, PutOutcome)
         check_receipts(lab, error.partial, copies=2)
         assert await get_bytes(lab.nodes[1], error.partial.cid) == b"other bytes"

@@ -190,7 +190,7 @@ def test_fewer_copies_than_asked_for_is_an_error_that_brings_the_result() -> Non
         with pytest.raises(QuorumNotReached, match="no room for you") as caught:
             await cast.put()
         error = caught.value
-        assert (error.copies, error.wanted, error.min_acks) == (1, 3, 2)
+        assert (error.copies, error.replicas, error.min_acks) == (1, 3, 2)
         assert isinstance(error.partial, PutOutcome)
         assert len(error.partial.reports) == 3
         assert [record.cid for record in cast.ledger.puts.list()] == [error.partial.cid]

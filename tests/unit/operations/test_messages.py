@@ -171,10 +171,10 @@ def test_every_error_crosses_with_its_class_and_message(kind: type[DhtstoreError
 
 
 def test_fields_cross() -> None:
-    few = QuorumNotReached("few", copies=1, wanted=3, min_acks=2, partial=RESULT)
+    few = QuorumNotReached("few", copies=1, replicas=3, min_acks=2, partial=RESULT)
     quorum = crossed(few)
     assert isinstance(quorum, QuorumNotReached)
-    assert (quorum.copies, quorum.wanted, quorum.min_acks) == (1, 3, 2)
+    assert (quorum.copies, quorum.replicas, quorum.min_acks) == (1, 3, 2)
     assert quorum.partial == RESULT
     untold = crossed(NotAnnounced("nobody knows", partial=RESULT))
     assert isinstance(untold, NotAnnounced)
