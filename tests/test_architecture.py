@@ -7,8 +7,10 @@ room it belongs to.  ``DISK_ALLOWED`` is the one table of exceptions, with their
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 
 import pytest
 
@@ -319,6 +321,15 @@ def test_only_simulations_tests_and_benchmarks_are_outside() -> None:
         if found.top in outside
     ]
     forbid("dhtstore imports what is built on it", found)
+
+
+def test_one_package_is_installed() -> None:
+    """A wheel must not shadow a module of its user's, as `simulations`."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    patterns = build["packages"]["find"]["include"]
+    packages = [each.parent.name for each in ROOT.glob("*/__init__.py")]
+    taken = [name for name in packages if any(fnmatch(name, pattern) for pattern in patterns)]
+    assert taken == ["dhtstore"]
 
 
 def test_simulations_do_not_know_the_command_line() -> None:
