@@ -13,10 +13,10 @@ from dhtstore.model.network import Network
 from dhtstore.model.policy import Claim, word_for
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.sequences import Sequences
 from dhtstore.model.signing import Signed, check, sign
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.sequences import Sequences
 from dhtstore.params import (
     CONTACT_RECORD_RENEW_S,
     CONTACT_RECORD_TTL_S,

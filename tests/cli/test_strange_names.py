@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dhtstore.cli.terminal.common import complain
 from dhtstore.cli.terminal.show import print_table
+from dhtstore.model.names import name_of
 from tests.cli.conftest import Network
 from tests.cli.terminal import run
 
@@ -43,6 +45,9 @@ def test_a_table_keeps_the_spaces_a_name_ends_in(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "1   ends in a space \n23  b\n"
 
 
-def test_a_byte_that_is_no_text_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    complain(f"no {os.fsdecode(b'caf' + bytes((0xE9,)))}", "a hint")
+@pytest.mark.parametrize("spelled", [os.fsdecode, name_of], ids=["argument", "name"])
+def test_a_byte_that_is_no_text_is_shown(
+    spelled: Callable[[bytes], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    complain(f"no {spelled(b'caf' + bytes((0xE9,)))}", "a hint")
     assert capsys.readouterr().err == "error: no caf\\xe9\nhint: a hint\n"

@@ -160,11 +160,13 @@ def complain(message: str, hint: str, causes: Mapping[str, str] = _NO_CAUSES) ->
 def printable(text: str) -> str:
     """Names and reasons come from the network: nothing in them may drive a terminal.
 
-    A byte of an argument that is not UTF-8 is shown as that byte.
+    A byte of an argument or of a name that is not UTF-8 is shown as that byte.
     """
     return "".join(char if char.isprintable() else f"\\x{_code(char):02x}" for char in text)
 
 
 def _code(char: str) -> int:
     code = ord(char)
-    return code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # PEP 383
+    if 0xDC80 <= code <= 0xDCFF:  # in an argument: PEP 383
+        return code - 0xDC00
+    return code - 0xF700 if 0xF780 <= code <= 0xF7FF else code  # in a name: model/names.py

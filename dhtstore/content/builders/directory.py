@@ -18,6 +18,7 @@ from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, check_name
 from dhtstore.errors import MalformedDag, UnreadableSource
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
+from dhtstore.model.names import bytes_of
 from dhtstore.params import HAMT_FANOUT, HAMT_THRESHOLD_BYTES
 
 
@@ -58,8 +59,9 @@ def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> Dire
 
 
 def symlink_block(target: str, profile: Profile) -> Block:
-    """The block of a symbolic link.  Its Tsize is its length."""
-    message = UnixfsMessage(Kind.SYMLINK, _utf8(target))
+    """The block of a symbolic link to ``target``, a name or several with slashes between them,
+    which it holds as the bytes they are on a disk.  Its Tsize is its length."""
+    message = UnixfsMessage(Kind.SYMLINK, bytes_of(target))
     return profile.block(dagpb.encode((), unixfs.encode(message)))
 
 

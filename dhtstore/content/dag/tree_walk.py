@@ -9,6 +9,7 @@ from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Directory, File, Output, Symlink
 from dhtstore.errors import MalformedDag, SymlinkAlone
 from dhtstore.model.cid import Cid
+from dhtstore.model.names import name_of
 from dhtstore.params import TREE_ENTRIES_MAX
 
 
@@ -41,10 +42,7 @@ class TreeWalk(DagWalk):
 
 def _symlink(task: Task, node: DagNode) -> Symlink:
     """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
-    try:
-        target = bytes(node.content).decode()
-    except UnicodeDecodeError:
-        raise MalformedDag("a symbolic link whose target is not UTF-8") from None
+    target = name_of(bytes(node.content))
     if not task.path:
         raise SymlinkAlone(f"{task.cid} is a symbolic link to {target[:80]!r}")
     if may_lead_out(task.path, target):

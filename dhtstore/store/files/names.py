@@ -1,4 +1,5 @@
-"""Names as they stand in directories: bytes, which are UTF-8 text to us whatever the locale says.
+"""Names as they stand in directories: bytes, which are UTF-8 text to us whatever the locale says,
+and what is not UTF-8 is escaped (``model/names.py``).
 
 Calls to the system get these bytes, never text: Python would spell that as the locale does.
 """
@@ -7,15 +8,12 @@ from __future__ import annotations
 
 import os
 
+from dhtstore.model.names import bytes_of
+
 
 def on_disk(name: str) -> bytes:
     """What a name is in a directory."""
-    return name.encode()
-
-
-def from_disk(raw: bytes) -> str:
-    """The name that these bytes are; raises UnicodeDecodeError unless they are UTF-8."""
-    return raw.decode()
+    return bytes_of(name)
 
 
 def listed(fd: int) -> list[bytes]:

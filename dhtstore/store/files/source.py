@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
+from dhtstore.model.names import name_of
 from dhtstore.params import CHUNK_SIZE_BYTES, TREE_LEVELS_MAX
 from dhtstore.store.disk import close_quietly
-from dhtstore.store.files.names import from_disk, listed, on_disk, readable
+from dhtstore.store.files.names import listed, on_disk, readable
 
 
 class FileSource:
@@ -200,7 +201,7 @@ class TreeSource:
 
     def _entry(self, fd: int, parent: tuple[str, ...], raw: bytes) -> SourceEntry:
         label = self._label((*parent, readable(raw)))
-        path = (*parent, _text(raw, f"the name of {label}"))
+        path = (*parent, name_of(raw))
         try:
             status = os.stat(raw, dir_fd=fd, follow_symlinks=False)
             if stat.S_ISREG(status.st_mode):
@@ -208,8 +209,7 @@ class TreeSource:
             if stat.S_ISDIR(status.st_mode):
                 return SourceEntry(path, "directory")
             if stat.S_ISLNK(status.st_mode):
-                target = _text(os.readlink(raw, dir_fd=fd), f"the target of the link {label}")
-                return SourceEntry(path, "symlink", target=target)
+                return SourceEntry(path, "symlink", target=name_of(os.readlink(raw, dir_fd=fd)))
         except OSError as error:
             raise _unreadable(label, error) from error
         raise UnreadableSource(f"{label} is neither a file, a directory nor a link")
@@ -237,13 +237,6 @@ def _step(fd: int, name: str, flags: int) -> int:
         return os.open(on_disk(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     finally:
         close_quietly(fd)
-
-
-def _text(raw: bytes, what: str) -> str:
-    try:
-        return from_disk(raw)
-    except UnicodeDecodeError as error:
-        raise UnreadableSource(f"{what} is not UTF-8") from error
 
 
 def _unreadable(name: str, error: OSError) -> DhtstoreError:

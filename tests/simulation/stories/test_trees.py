@@ -327,9 +327,8 @@ def put_socket(path: Path) -> None:
         (lambda path: path.symlink_to("x/../../../outside"), "leads out"),
         (os.mkfifo, "neither a file"),
         (put_socket, "neither a file"),
-        (lambda path: Path(os.fsdecode(os.fsencode(path) + b"\xff")).touch(), "not UTF-8"),
     ],
-    ids=["absolute link", "link up", "link through", "fifo", "socket", "name"],
+    ids=["absolute link", "link up", "link through", "fifo", "socket"],
 )
 def test_what_nobody_could_get_back_is_refused(
     make: Callable[[Path], object], match: str, tmp_path: Path

@@ -19,6 +19,7 @@ from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk
 from dhtstore.errors import MalformedDag, SymlinkAlone, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
+from dhtstore.model.names import name_of
 from dhtstore.model.unit import Unit
 from dhtstore.params import DAG_DEPTH_MAX, GIB, WALK_HELD_MAX_BYTES
 from tests.unit.content.dags import Dag, joined
@@ -217,11 +218,11 @@ def test_a_symlink_alone_is_named_as_such(target: str) -> None:
         dag.run(TreeWalk(dag.symlink(target).cid))
 
 
-def test_a_symlink_target_outside_utf8_is_refused() -> None:
+def test_a_symlink_target_outside_utf8_is_a_name_that_stands_for_its_bytes() -> None:
     dag = Dag()
-    link = dag.node([], UnixfsMessage(Kind.SYMLINK, b"\xff"))
-    with pytest.raises(MalformedDag, match="UTF-8"):
-        dag.run(TreeWalk(dag.directory({"l": DirectoryChild("", link, 10)}).cid))
+    link = dag.node([], UnixfsMessage(Kind.SYMLINK, b"caf\xe9/x"))
+    output = dag.run(TreeWalk(dag.directory({"l": DirectoryChild("", link, 10)}).cid))
+    assert Symlink(("l",), "caf\uf7e9/x") in output
 
 
 def test_a_directory_that_claims_less_than_its_links_is_refused() -> None:
@@ -338,9 +339,10 @@ def test_a_name_that_stands_twice_is_refused() -> None:
         build_directory([DirectoryChild("a", Cid.of(b""), 0)] * 2, UNIXFS_V1_2025)
 
 
-def test_a_symlink_target_outside_utf8_cannot_be_stored() -> None:
-    with pytest.raises(UnreadableSource):
-        symlink_block("\udcff", UNIXFS_V1_2025)
+@pytest.mark.parametrize("raw", [b"caf\xe9/x", "\uf7e9".encode(), "é".encode()])
+def test_a_symlink_holds_the_bytes_of_its_target(raw: bytes) -> None:
+    block = symlink_block(name_of(raw), UNIXFS_V1_2025)
+    assert read_node(block.cid, bytes(block.data)).content == raw
 
 
 def test_a_directory_is_sharded_from_the_first_byte_above_the_limit() -> None:

@@ -149,11 +149,20 @@ def test_pipes_are_refused_by_name(tmp_path: Path) -> None:
     tree.close()
 
 
-def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"")
+def test_names_that_are_not_utf8_are_read_and_opened_all_the_same(tmp_path: Path) -> None:
+    directory = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(directory)
+    Path(os.fsdecode(directory + b"/caf\xe9")).write_bytes(b"x")
+    os.symlink(b"caf\xe9", directory + b"/link")
     tree = open_tree(tmp_path)
-    with pytest.raises(UnreadableSource, match=r"the name of .*/\\xff is not UTF-8"):
-        list(tree.entries())
+    assert list(tree.entries()) == [
+        SourceEntry(("\uf7ff",), "directory"),
+        SourceEntry(("\uf7ff", "caf\uf7e9"), "file", 1),
+        SourceEntry(("\uf7ff", "link"), "symlink", target="caf\uf7e9"),
+    ]
+    file = tree.open(("\uf7ff", "caf\uf7e9"))
+    assert file.read_whole(10) == b"x"
+    file.close()
     tree.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.model.sequences import Sequences
+from dhtstore.node.sequences import Sequences
 from dhtstore.params import SEQUENCES_RESERVED
 
 NOW = 1_800_000_000
