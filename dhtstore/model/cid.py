@@ -109,7 +109,7 @@ class Cid:
     def __str__(self) -> str:
         if self.version == 0:
             return _base58_encode(self.raw)
-        return "b" + base64.b32encode(self.raw).decode().lower().rstrip("=")
+        return "b" + _base32_encode(self.raw)
 
     def __repr__(self) -> str:
         return f"Cid({self})"
@@ -172,6 +172,36 @@ def _decode_text(text: str) -> bytes:
     if kind in "fF":
         return bytes.fromhex(body)
     raise ValueError("unknown multibase")
+
+
+_BASE32_DIGITS: Final = 64
+
+
+def _spreading() -> list[tuple[int, int, int]]:
+    """For each halving of 64 digits of 5 bits into bytes: the digits that stay, those that move,
+    and by how many bits."""
+    steps = []
+    for half in (32, 16, 8, 4, 2, 1):
+        digits = (1 << 5 * half) - 1
+        stay = sum(digits << at * 8 for at in range(0, _BASE32_DIGITS, 2 * half))
+        steps.append((stay, stay << 5 * half, 3 * half))
+    return steps
+
+
+_SPREADING: Final = _spreading()
+_BASE32: Final = b"abcdefghijklmnopqrstuvwxyz234567" + bytes(224)
+
+
+def _base32_encode(raw: bytes) -> str:
+    """RFC 4648 without padding, all digits at once: listings spell CIDs by the hundred thousand,
+    and ``base64`` takes twice as long.  Longer ones, which are rare, are left to it."""
+    bits, room = 8 * len(raw), 5 * _BASE32_DIGITS
+    if bits > room:
+        return base64.b32encode(raw).decode().lower().rstrip("=")
+    number = int.from_bytes(raw, "big") << room - bits
+    for stay, move, by in _SPREADING:
+        number = number & stay | (number & move) << by
+    return number.to_bytes(_BASE32_DIGITS, "big").translate(_BASE32)[: (bits + 4) // 5].decode()
 
 
 def _base58_encode(raw: bytes) -> str:

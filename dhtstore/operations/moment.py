@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
+
+_SECONDS_CHARS: Final = len("2027-01-15T08:00:00")
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -28,6 +31,6 @@ class Moment(msgspec.Struct, frozen=True):
 
 def _rfc3339(unix_s: int) -> str | None:
     try:
-        return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(unix_s, UTC).isoformat()[:_SECONDS_CHARS] + "Z"
     except (OverflowError, ValueError, OSError):
         return None

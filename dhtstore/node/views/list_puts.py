@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.moment import Moment
-from dhtstore.store.ledger.puts import PutRecord
+from dhtstore.store.ledger.puts import ListedPut
 
 
 async def put_summaries(disk: Disk, ledger: Ledger) -> list[PutSummary]:
@@ -16,19 +14,16 @@ async def put_summaries(disk: Disk, ledger: Ledger) -> list[PutSummary]:
 
 
 def _rows(ledger: Ledger) -> list[PutSummary]:
-    return [_row(ledger, record) for record in ledger.puts.list()]
+    return [_row(put) for put in ledger.puts.listed()]
 
 
-def _row(ledger: Ledger, record: PutRecord) -> PutSummary:
-    receipts = ledger.receipts.for_root(record.cid)
-    per_unit = Counter(receipt.unit for receipt in receipts)
-    complete = len(per_unit) >= record.units
+def _row(put: ListedPut) -> PutSummary:
     return PutSummary(
-        name=record.name,
-        cid=str(record.cid),
-        size=record.size_bytes,
-        created=Moment.at(record.created_unix_s),
-        copies=min(per_unit.values()) if complete and per_unit else 0,
-        replicas=record.policy.replicas,
-        expires=Moment.at_or_never(record.policy.expires),
+        name=put.name,
+        cid=str(put.cid),
+        size=put.size_bytes,
+        created=Moment.at(put.created_unix_s),
+        copies=put.tally.copies,
+        replicas=put.replicas,
+        expires=Moment.at_or_never(put.expires),
     )

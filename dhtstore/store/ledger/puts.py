@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +18,30 @@ from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
 from dhtstore.store.ledger.roots import Roots, put_key
 from dhtstore.trace import Tracer, no_trace
+
+LISTED_PAGE_ROWS: Final = 1024  # of puts, a third of a KiB each
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the receipts of one root come to.
+
+    ``copies`` is the smallest number of receipts over its units, ``proved_unix_s`` when the oldest
+    of them all was given, 0 where there is none.
+    """
+
+    copies: int = 0
+    proved_unix_s: int = 0
+
+    @classmethod
+    def of(cls, receipts: Iterable[Receipt], units: int) -> Tally:
+        """Of all receipts for a root that is cut into ``units``."""
+        per_unit: Counter[bytes] = Counter()
+        oldest_unix_s = 0
+        for receipt in receipts:
+            per_unit[receipt.unit] += 1
+            oldest_unix_s = min(oldest_unix_s or receipt.time, receipt.time)
+        complete = bool(per_unit) and len(per_unit) >= units
+        return cls(min(per_unit.values()) if complete else 0, oldest_unix_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +60,26 @@ class PutRecord:
         return Cid(self.root)
 
 
-class _PutRow(msgspec.Struct, frozen=True, array_like=True):
+class ListedPut(NamedTuple):
+    """A put as a list of many shows it; ``tally`` is what its receipts come to."""
+
+    name: str
+    cid: Cid
+    size_bytes: int
+    created_unix_s: float
+    replicas: int
+    expires: int
+    tally: Tally
+
+
+class _PutRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     name: str
     root: bytes
     size_bytes: int
     created_unix_s: float
     policy: bytes  # packed
     units: int
+    tally: Tally | None = None  # None until there are receipts, and in an older ledger
 
 
 class Puts:
@@ -58,6 +98,15 @@ class Puts:
         raw = self._table.get(key)
         return None if raw is None else sound(_decode, key, raw, self._tracer)
 
+    def listed(self) -> list[ListedPut]:
+        """Oldest first, by reading one row of each put: its receipts were counted when they came.
+
+        Those whose rows are damaged are left out, with a trace."""
+        rows = scan_all(self._table, b"put/", LISTED_PAGE_ROWS)
+        puts = [each for row in rows if (each := sound(self._listed, *row, self._tracer))]
+        puts.sort(key=lambda put: (put.created_unix_s, put.cid.raw))
+        return puts
+
     def list(self) -> list[PutRecord]:
         """Oldest first, without those whose rows are damaged."""
         rows = scan_all(self._table, b"put/")
@@ -72,6 +121,17 @@ class Puts:
         receipts = [key for key, _ in scan_all(self._table, _receipts_key(root.raw))]
         self._roots.release(root, put_key(root), receipts)
 
+    def _listed(self, raw: bytes) -> ListedPut:
+        row = decode(_PutRow, raw)
+        policy = decode_signed(Policy, row.policy)
+        cid, tally = Cid(row.root), row.tally
+        if tally is None:
+            tally = Tally.of(Receipts(self._table, self._tracer).for_root(cid), row.units)
+        created = row.created_unix_s
+        return ListedPut(
+            row.name, cid, row.size_bytes, created, policy.replicas, policy.expires, tally
+        )
+
 
 class Receipts:
     """The newest receipt of each (root, unit, node).  Signatures are checked by the caller.
@@ -83,18 +143,36 @@ class Receipts:
         self._table, self._tracer = table, tracer
 
     def save(self, receipts: Iterable[Receipt]) -> None:
+        """Together with what all of its root come to then, in the row of the put."""
         puts: dict[bytes, Receipt] = {}
         for receipt in receipts:
             key = _receipts_key(receipt.root) + part(receipt.unit) + receipt.node
             known = puts.get(key) or self._known(key)
             if known is None or _age(known) <= _age(receipt):
                 puts[key] = receipt
-        self._table.write([(key, receipt.packed) for key, receipt in puts.items()])
+        rows = [(key, receipt.packed) for key, receipt in puts.items()]
+        roots = dict.fromkeys(receipt.root for receipt in puts.values())
+        tallied = [row for root in roots for row in self._tallied(root, puts)]
+        self._table.write([*rows, *tallied])
 
     def for_root(self, root: Cid) -> list[Receipt]:
         """Ordered by unit, then node."""
         rows = scan_all(self._table, _receipts_key(root.raw))
         return [each for row in rows if (each := sound(_receipt, *row, self._tracer))]
+
+    def _tallied(self, root: bytes, new: Mapping[bytes, Receipt]) -> list[tuple[bytes, bytes]]:
+        """The row of the put of ``root`` with what its receipts come to; none if it is not known,
+        or damaged."""
+        key = put_key(Cid(root))
+        raw = self._table.get(key)
+        row = None if raw is None else sound(partial(decode, _PutRow), key, raw, self._tracer)
+        if row is None:
+            return []
+        stored = dict(scan_all(self._table, _receipts_key(root)))
+        stored |= {at: receipt.packed for at, receipt in new.items() if receipt.root == root}
+        sound_ones = (sound(_receipt, at, packed, self._tracer) for at, packed in stored.items())
+        tally = Tally.of((each for each in sound_ones if each), row.units)
+        return [(key, encode(msgspec.structs.replace(row, tally=tally)))]
 
     def _known(self, key: bytes) -> Receipt | None:
         raw = self._table.get(key)
