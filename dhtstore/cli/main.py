@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,36 +14,78 @@ from dhtstore.cli.home import config, owner, version
 from dhtstore.cli.keeping import list_puts, pin, receipts, verify
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
 from dhtstore.cli.terminal.common import complain
+from dhtstore.cli.terminal.options import ALL, option
+from dhtstore.cli.terminal.parser import (
+    CommandGroup,
+    command_of,
+    problem_of,
+    register,
+    shown_options,
+)
 from dhtstore.cli.terminal.utf8 import use_utf8
 
-app: Final = typer.Typer(
-    name="dhtstore",
-    help="A replicated content-addressed storage node that anyone can run.",
-    epilog=HELP,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+SECTIONS: Final[dict[str, dict[str, Any]]] = {
+    "Run a node": {
+        "join": join.join,
+        "status": status.status,
+        "peers": peers.peers,
+        "ping": ping.ping,
+        "id": identity.identity,
+    },
+    "Store and fetch": {
+        "put": put.put,
+        "get": get.get,
+        "cat": cat.cat,
+        "ls": ls.ls,
+        "stat": stat.stat,
+    },
+    "What you stored": {
+        "list": list_puts.list_puts,
+        "providers": providers.providers,
+        "receipts": receipts.receipts,
+    },
+    "What is kept here": {"pin": pin.app, "verify": verify.verify},
+    "Settings and keys": {"config": config.config, "owner": owner.app},
+    "More": {"demo": demo.demo, "version": version.version},
+}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        version.version(json=False)
+        raise typer.Exit
+
+
+_VERSION: Final = option(
+    "version",
+    Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_version, help="Print the version and exit."
+        ),
+    ],
+    False,
 )
-app.command("join")(join.join)
-app.command("put")(put.put)
-app.command("get")(get.get)
-app.command("list")(list_puts.list_puts)
-app.command("cat")(cat.cat)
-app.command("ls")(ls.ls)
-app.command("stat")(stat.stat)
-app.command("providers")(providers.providers)
-app.command("receipts")(receipts.receipts)
-app.command("status")(status.status)
-app.command("peers")(peers.peers)
-app.command("ping")(ping.ping)
-app.command("id")(identity.identity)
-app.add_typer(pin.app, name="pin")
-app.command("verify")(verify.verify)
-app.add_typer(owner.app, name="owner")
-app.command("config")(config.config)
-app.command("version")(version.version)
-app.command("demo")(demo.demo)
+
+
+def _made() -> typer.Typer:
+    made = typer.Typer(
+        name="dhtstore",
+        cls=CommandGroup,
+        help="A replicated content-addressed storage node that anyone can run.",
+        epilog=HELP,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(shown_options([*ALL, _VERSION]))
+    for title, commands in SECTIONS.items():
+        register(made, commands, title)
+    return made
+
+
+app: Final = _made()
 
 
 def main() -> None:
@@ -63,15 +105,15 @@ def run(arguments: list[str]) -> int:
         # typer's parser has its own family of errors, whose home moved between its versions
         if not hasattr(error, "format_message"):
             raise
-        _explain(error.format_message(), getattr(error, "ctx", None))
+        _explain(error)
         return USAGE
     return code if isinstance(code, int) else 0
 
 
-def _explain(message: str, context: object) -> None:
-    """``context`` knows which command it was, where the parser got as far as that."""
+def _explain(error: Any) -> None:
+    """Its context knows which command it was, where the parser got as far as that."""
+    message = problem_of(error)
     if message.startswith("Usage: "):  # a group without a command: its help says it all
         print(message, file=sys.stderr)
         return
-    where = getattr(context, "command_path", "dhtstore")
-    complain(message, f"see `{where} --help`")
+    complain(message, f"see `{command_of(error)} --help`")

@@ -22,7 +22,8 @@ class Setting:
     ``read`` makes the value of what TOML, the environment or a flag gave, and raises ValueError;
     ``write`` is its inverse, None where nothing is decided.  ``check`` gets the value and all
     settings, and returns what is wrong or "".  ``help`` and ``metavar`` are for the commands'
-    options; ``repeats``: the option may be given several times.
+    options, ``unset`` says what holds where the default decides nothing; ``repeats``: the option
+    may be given several times.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Setting:
     write: Callable[[Any], Value | None]
     check: Callable[[Any, Any], str]
     repeats: bool
+    unset: str
     field: str = ""
     default: Any = None
 
@@ -39,6 +41,11 @@ class Setting:
     def flag(self) -> str:
         """The option that sets it, as ``--min-acks``."""
         return "--" + self.key.replace("_", "-")
+
+    @property
+    def default_text(self) -> str:
+        """What counts where it is not given, for people."""
+        return self.unset or str(self.default)
 
     @property
     def variable(self) -> str:
@@ -56,9 +63,10 @@ def setting(
     write: Callable[[Any], Value | None] = lambda value: value,
     check: Callable[[Any, Any], str] = _unchecked,
     repeats: bool = False,
+    unset: str = "",
 ) -> Any:
     """Declare a field of a settings class."""
-    declared = Setting(key, read, help, metavar, write, check, repeats)
+    declared = Setting(key, read, help, metavar, write, check, repeats, unset)
     return dataclasses.field(default=default, metadata={"setting": declared})
 
 

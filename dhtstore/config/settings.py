@@ -70,6 +70,7 @@ class Settings:
         write=list,
         check=values.are_places(ADDRESSES_PER_TICKET_MAX),
         repeats=True,
+        unset="those of every interface",
     )
     capacity_bytes: int | None = setting(
         "capacity",
@@ -78,6 +79,7 @@ class Settings:
         "SIZE",
         default=None,
         check=values.is_size,
+        unset="half of the free disk at the first start",
     )
     replicas: int = setting(
         "replicas",
@@ -94,6 +96,7 @@ class Settings:
         "N",
         default=None,
         check=_can_be_had,
+        unset="2, or --replicas if less",
     )
     accept_rule: AcceptRule = setting(  # noqa: RUF009 - declares a field
         "accept",
@@ -107,10 +110,11 @@ class Settings:
     owner_quota_bytes: int | None = setting(
         "owner_quota",
         values.size,
-        "For each foreign owner; default: 1/2.",
+        "The most that one foreign owner gets.",
         "SIZE",
         default=None,
         check=values.is_size,
+        unset="half of the capacity",
     )
     domain: str = setting(
         "domain",
@@ -119,6 +123,7 @@ class Settings:
         "LABEL",
         default="",
         check=values.is_text_of(0, DOMAIN_MAX_BYTES),
+        unset="none",
     )
 
     def __post_init__(self) -> None:

@@ -7,11 +7,22 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore cat bafybei...",
+        "dhtstore cat bafybei.../notes/today.txt | less",
+        "dhtstore cat bafkrei... --seed dht1...",
+    ),
+)
 def cat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """Write the bytes of the file CID to standard output, in order, each block checked."""
+    """Print the bytes of a file; every block is checked.
+
+    They go to standard output, in order.
+    """
     stream(common, cid)
 
 

@@ -8,27 +8,44 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 if TYPE_CHECKING:
     from dhtstore.operations.content import GetResult
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore get bafybei... -o holiday.iso",
+        "dhtstore get bafybei.../2024/beach.jpg",
+        "dhtstore get bafybei... -o photos --pin",
+        "dhtstore get bafybei... -o copy --seed dht1...",
+    ),
+)
 def get(
     common: Common,
     cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="PATH|-", help="Where to; - is stdout.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH|-",
+            help="Where to; - is stdout.",
+            show_default="the last name of PATH, or the CID",
+        ),
     ] = "",
     explain: Annotated[
         bool, typer.Option("--explain", help="Tell which nodes were asked and why others were not.")
     ] = False,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
 ) -> None:
-    """Fetch CID from whoever holds it; every block is checked.
+    """Fetch a file or directory from whoever holds it.
 
-    Without -o into a file named after the CID (or the last name of PATH).  An interrupted get
-    leaves PATH.part; the same command checks what is there and goes on.
+    Every block is checked.  An interrupted get leaves PATH.part; the same command checks what is
+    there and goes on.  Exit code 3: nobody provides it; 4: nobody who does answered; 5: what they
+    have is damaged.
     """
     from dhtstore.model.cid_path import parse_cid_path
 

@@ -7,11 +7,18 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore ls bafybei...",
+        "dhtstore ls bafybei.../2024 --json",
+    ),
+)
 def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """List the directory CID: the CID, size, type and name of each entry.
+    """List a directory: CID, size, type and name of each entry.
 
     Size is the content of a file; that of a directory is not known without a walk through it.
     """

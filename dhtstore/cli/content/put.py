@@ -8,27 +8,60 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
+from dhtstore.params import DEFAULT_REPLICAS, REPLICAS_MAX
 
 if TYPE_CHECKING:
     from dhtstore.operations.content import Put, PutResult
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore put holiday.iso --replicas 3",
+        'dhtstore put photos/ --name "photos of 2024"',
+        "tar c photos | dhtstore put - --name photos.tar",
+        "dhtstore put notes.txt --seed dht1...",
+    ),
+)
 def put(
     common: Common,
     path: Annotated[str, typer.Argument(metavar="PATH|-", help="File, directory, or - for stdin.")],
     replicas: Annotated[
-        int | None, typer.Option("--replicas", metavar="N", min=1, max=64, help="Copies wanted.")
+        int | None,
+        typer.Option(
+            "--replicas",
+            metavar="N",
+            min=1,
+            max=REPLICAS_MAX,
+            help=f"Copies wanted, 1 to {REPLICAS_MAX}.",
+            show_default=f"the node's setting, {DEFAULT_REPLICAS} unless changed",
+        ),
     ] = None,
     min_acks: Annotated[
         int | None,
-        typer.Option("--min-acks", metavar="M", min=0, max=64, help="Copies that must be reached."),
+        typer.Option(
+            "--min-acks",
+            metavar="M",
+            min=0,
+            max=REPLICAS_MAX,
+            help="Copies that must be reached, 0 to N.",
+            show_default="the node's setting, 2 unless changed, or N if less",
+        ),
     ] = None,
     name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="What `dhtstore list` calls it.")
+        str,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="What `dhtstore list` calls it.",
+            show_default="that of the file",
+        ),
     ] = "",
 ) -> None:
-    """Store PATH with N verified copies on N nodes; prints its CID, alone, on the last line.
+    """Store a file or directory on several nodes; prints its CID.
+
+    N nodes get a copy each, and sign for it.  The CID is alone on the last line of standard output.
 
     Exit code 7 means that fewer than M copies were reached, exit code 4 that nobody took the
     records by which they are found; the CID is printed all the same.

@@ -7,11 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore stat bafybei...",
+        "dhtstore stat bafybei.../2024/beach.jpg --json",
+    ),
+)
 def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """Tell what CID is: a file, a directory or a symlink, its sizes, its unit.
+    """Tell what a CID is: its type, its sizes, its unit.
 
     Size is the content of a file; dag_size is all blocks below CID, as its links claim them.
     """

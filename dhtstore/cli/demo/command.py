@@ -7,19 +7,27 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import JSON, QUIET
 
 
-@command
+@command(
+    (JSON, QUIET),
+    examples=(
+        "dhtstore demo",
+        "dhtstore demo holiday.iso --json",
+    ),
+)
 def demo(
     common: Common,
     file: Annotated[
         str, typer.Argument(metavar="[FILE]", help="What to store; default: 64 MiB of noise.")
     ] = "",
 ) -> None:
-    """Start five nodes here, put a file with three copies, kill two of its holders, get it back.
+    """See it work: five nodes, a put, two holders killed, a get.
 
-    Everything happens on loopback in a temporary directory, which is removed at the end.  Exit
-    code 0 only if the copy is identical.
+    Five nodes start here; a file is put with three copies; two of its holders are killed; another
+    node gets it back.  Everything happens on loopback in a temporary directory, which is removed at
+    the end.  Exit code 0 only if the copy is identical.
     """
     from dhtstore.cli.demo.story import tell
 

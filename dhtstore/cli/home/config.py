@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import ABOUT_HOME
 from dhtstore.config import KEYS
 
 
@@ -15,9 +16,10 @@ def settings(
     key: Annotated[str, typer.Argument(metavar="[KEY]")] = "",
     value: Annotated[str | None, typer.Argument(metavar="[VALUE]")] = None,
 ) -> None:
-    """Show the settings, or one; or write one (it counts from the next start; "" resets it).
+    """Show the settings, or one of them; or write one.
 
-    Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
+    What is written counts from the next start; "" resets it to its default.  Flags of
+    join override DHTSTORE_<KEY>, which overrides config.toml.
     """
     from dhtstore.api.homes import home_path, set_in_file
     from dhtstore.errors import InvalidSetting
@@ -32,7 +34,14 @@ def settings(
 
 
 settings.__doc__ = f"{settings.__doc__}\n    Settings: {', '.join(KEYS)}.\n    "
-config = command(settings)
+config = command(
+    ABOUT_HOME,
+    examples=(
+        "dhtstore config",
+        "dhtstore config capacity 200GB",
+        'dhtstore config domain ""',
+    ),
+)(settings)
 
 
 def _show(common: Common, key: str) -> None:

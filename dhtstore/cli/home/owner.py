@@ -10,16 +10,25 @@ from typing import Annotated, Final
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import HOME, JSON, QUIET
+from dhtstore.cli.terminal.parser import CommandGroup, register
 
 app: Final = typer.Typer(
-    help="The key that puts are made with; it may live on several machines.",
+    cls=CommandGroup,
+    help="Carry the key that puts are made with to other machines.",
     no_args_is_help=True,
 )
 
 
-@command
+@command(
+    (HOME, JSON, QUIET),
+    examples=("dhtstore owner export -q > owner.txt",),
+)
 def export(common: Common) -> None:
-    """Print the owner's private key on one line.  Whoever has it can put and remove as you."""
+    """Print the owner's private key on one line.
+
+    Whoever has it can put and remove as you.
+    """
     from dhtstore.api.homes import home_path
     from dhtstore.cli.terminal.show import emit, print_json, say
     from dhtstore.errors import UsageError
@@ -39,13 +48,19 @@ def export(common: Common) -> None:
     emit(export_key(seed))
 
 
-@command
+@command(
+    (HOME, JSON),
+    examples=(
+        "dhtstore owner import owner.txt",
+        "ssh other dhtstore owner export | dhtstore owner import -",
+    ),
+)
 def import_(
     common: Common,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="What export printed.")],
     force: Annotated[bool, typer.Option("--force", help="Replace another owner's key.")] = False,
 ) -> None:
-    """Make the owner whose key is in FILE the owner of this data directory.
+    """Make the owner whose key is in a file that of this directory.
 
     No node may be running on it.
     """
@@ -79,5 +94,4 @@ def _text(file: str) -> str:
         raise UnreadableSource(f"cannot read {file}: {error}") from error
 
 
-app.command("export")(export)
-app.command("import")(import_)
+register(app, {"export": export, "import": import_})

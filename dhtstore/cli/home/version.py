@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import JSON
 
 
-@command
+@command(
+    (JSON,),
+    examples=(
+        "dhtstore version",
+        "dhtstore version --json",
+    ),
+)
 def version(common: Common) -> None:
     """Print the version of this command and of the protocol it speaks."""
     import platform

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import ABOUT_HOME
 
 
-@command
+@command(
+    ABOUT_HOME,
+    examples=(
+        "dhtstore list",
+        "dhtstore list --json",
+    ),
+)
 def list_puts(common: Common) -> None:
-    """What I put: name, CID, size, date, copies that gave a receipt, copies wanted."""
+    """List what was put from here: name, CID, size, date, copies.
+
+    Copies are those that gave a receipt, of those wanted.
+    """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
     from dhtstore.config import format_size

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import ABOUT_HOME, WAITING
+from dhtstore.cli.terminal.parser import CommandGroup, register
 
 if TYPE_CHECKING:
     from dhtstore.model.cid import Cid
 
-app: Final = typer.Typer(help="Keep things here, whatever the network wants.", no_args_is_help=True)
+app: Final = typer.Typer(
+    cls=CommandGroup, help="Keep roots here, whatever the network wants.", no_args_is_help=True
+)
 
 
-@command
+@command(
+    WAITING,
+    examples=("dhtstore pin add bafybei...",),
+)
 def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
-    """Fetch all of CID into this node's store, keep it and announce it."""
+    """Fetch all of it into this node's store, keep and announce it."""
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.bar import progress_bar
@@ -32,9 +39,15 @@ def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> N
     emit(pinned.cid)
 
 
-@command
+@command(
+    ABOUT_HOME,
+    examples=("dhtstore pin rm bafybei...",),
+)
 def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
-    """Stop keeping CID for its own sake; exit code 3 if it was not pinned."""
+    """Stop keeping it for its own sake.
+
+    Exit code 3 if it was not pinned.
+    """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json
     from dhtstore.operations.keeping import RemovePin
@@ -45,7 +58,10 @@ def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> No
         print_json(removed)
 
 
-@command
+@command(
+    ABOUT_HOME,
+    examples=("dhtstore pin ls",),
+)
 def ls(common: Common) -> None:
     """List the pins: CID, whether made by a put or by hand, and name."""
     from dhtstore.cli.running.session import ask
@@ -71,6 +87,4 @@ def _whole(text: str) -> Cid:
     return root
 
 
-app.command("add")(add)
-app.command("rm")(rm)
-app.command("ls")(ls)
+register(app, {"add": add, "rm": rm, "ls": ls})

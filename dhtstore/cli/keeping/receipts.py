@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import ABOUT_HOME
 
 
-@command
+@command(
+    ABOUT_HOME,
+    examples=("dhtstore receipts bafybei...",),
+)
 def receipts(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
-    """Show and verify, offline, the receipts for something put from here.
+    """Show and verify the receipts for something put from here.
 
-    Exit code 3 if there are none, 5 if a signature does not hold.
+    That needs no network.  Exit code 3 if there are none, 5 if a signature does not hold.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import WAITING
 
 
-@command
+@command(
+    WAITING,
+    examples=("dhtstore verify",),
+)
 def verify(common: Common) -> None:
-    """Check every block held here against its CID, and that what is kept is here; exit code 5 if
-    not."""
+    """Check every block held here, and that what is kept is here.
+
+    Exit code 5 if a block is not what its CID says, or something is missing.
+    """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.bar import progress_bar

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import ABOUT_HOME
 
 
-@command
+@command(
+    ABOUT_HOME,
+    examples=("dhtstore id",),
+)
 def identity(common: Common) -> None:
     """Show this node's id, keys, addresses and ticket."""
     from dhtstore.cli.running.session import ask

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from dhtstore.cli.terminal.common import Common, command, option
+from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import HOME, LOG_LEVEL, QUIET, option
 from dhtstore.config import SETTINGS, Setting
-
-_NETWORK: Final = "network"  # an option of every command
 
 
 def run_node(
@@ -21,20 +20,32 @@ def run_node(
     ] = None,
     **flags: object,
 ) -> None:
-    """Run a node here until Ctrl-C: start a network, or join one through SEED.
+    """Run a node here until Ctrl-C.
 
+    With a SEED it joins that network; with none it starts one, or rejoins the peers it knew.
     Prints one line on stdout once it serves: its ticket, for others to join through.  The flags
-    of the first start are kept in config.toml of the data directory.
+    of the first start are kept in config.toml of the data directory; a flag that is not given is
+    what DHTSTORE_<NAME> in the environment says, else what config.toml says, else its default.
     """
     from dhtstore.cli.running.serve import serve
 
-    serve(common, seed or (), {**flags, _NETWORK: common.network})
+    serve(common, seed or (), flags)
 
 
 def _flag(each: Setting) -> inspect.Parameter:
-    told = typer.Option(each.flag, metavar=each.metavar, help=each.help)
+    told = typer.Option(
+        each.flag, metavar=each.metavar, help=each.help, show_default=each.default_text
+    )
     kind = list[str] | None if each.repeats else str | None
     return option(each.key, Annotated[kind, told], None)
 
 
-join = command(run_node, options=[_flag(each) for each in SETTINGS if each.key != _NETWORK])
+join = command(
+    (HOME, QUIET, LOG_LEVEL),
+    examples=(
+        "dhtstore join",
+        "dhtstore join --listen 0.0.0.0:7402 --capacity 200GB dht1...",
+        "dhtstore join --accept mine 192.0.2.7:7400",
+    ),
+    options=[_flag(each) for each in SETTINGS],
+)(run_node)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore peers",
+        "dhtstore peers --seed 192.0.2.7:7400",
+    ),
+)
 def peers(common: Common) -> None:
-    """List the nodes in the routing table: id, address, whether it stores for others."""
+    """List the nodes that this one knows: id, address, role.
+
+    Those of the routing table.  The role is storage for a node that stores for others, else client.
+    """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
     from dhtstore.operations.nodes import ListPeers

@@ -7,16 +7,26 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore ping 192.0.2.7:7400",
+        "dhtstore ping dht1...",
+    ),
+)
 def ping(
     common: Common,
     node: Annotated[
         str, typer.Argument(metavar="NODE", help="Id, public key, ticket or HOST:PORT.")
     ],
 ) -> None:
-    """Find NODE and measure a round trip to it; exit code 3 unknown, 4 no answer."""
+    """Find a node and measure a round trip to it.
+
+    Exit code 3 if nobody knows it, 4 if it does not answer.
+    """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import emit, print_json
     from dhtstore.operations.nodes import PingNode

@@ -7,11 +7,18 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=("dhtstore providers bafybei...",),
+)
 def providers(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
-    """Ask the network who provides CID; exit code 3 if nobody does."""
+    """Ask the network who provides something.
+
+    Exit code 3 if nobody does.
+    """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
     from dhtstore.model.cid_path import parse_cid_path

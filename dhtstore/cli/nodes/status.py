@@ -7,11 +7,21 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import VISITING
 
 
-@command
+@command(
+    VISITING,
+    examples=(
+        "dhtstore status",
+        "dhtstore status bafybei...",
+    ),
+)
 def status(common: Common, cid: Annotated[str, typer.Argument(metavar="[CID]")] = "") -> None:
-    """Tell how this node is doing; or, for each unit of CID, how many nodes provide it."""
+    """Tell how this node is doing, or how well something is held.
+
+    With CID: for each of its units, how many nodes provide it.
+    """
     if cid:
         _show_root(common, cid)
     else:

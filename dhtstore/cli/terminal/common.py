@@ -7,16 +7,17 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, Final, ParamSpec
+from typing import Any, Concatenate, Final, ParamSpec
 
 import typer
 
 from dhtstore.cli.exits import DONE, UNEXPECTED, exit_code
+from dhtstore.cli.terminal.options import ALL, Options
+from dhtstore.cli.terminal.parser import About
 from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
 
 P = ParamSpec("P")
 _NO_CAUSES: Final[Mapping[str, str]] = {}
-LOG_LEVELS: Final = ("error", "warning", "info", "debug")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,80 +43,46 @@ class Common:
             raise UsageError(f"--timeout: {error}") from error
 
 
-_Home = Annotated[str, typer.Option("--home", metavar="DIR", help="Data directory.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the data.")]
-_Timeout = Annotated[
-    str, typer.Option("--timeout", metavar="TIME", help="Give up after, e.g. 30s or 5m.")
-]
-_Seeds = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--seed", metavar="TICKET|HOST:PORT", help="Work without a node of one's own, from here."
-    ),
-]
-_Network = Annotated[
-    str, typer.Option("--network", metavar="NAME", help="The network's name, for --seed.")
-]
-_LogLevel = Annotated[
-    str, typer.Option("--log-level", metavar="LEVEL", help=f"One of {', '.join(LOG_LEVELS)}.")
-]
-
-
-def option(name: str, annotation: object, default: object) -> inspect.Parameter:
-    """An option of a command, as typer reads it from a signature."""
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-    )
-
-
-_OPTIONS: Final = (
-    option("home", _Home, ""),
-    option("json", _Json, False),
-    option("quiet", _Quiet, False),
-    option("timeout", _Timeout, ""),
-    option("seed", _Seeds, None),
-    option("network", _Network, ""),
-    option("log_level", _LogLevel, "warning"),
-)
-
-
 def command(
-    function: Callable[Concatenate[Common, P], None], *, options: Sequence[inspect.Parameter] = ()
-) -> Callable[..., None]:
-    """Make a typer command of ``function``: the common options are added to its own and to
-    ``options``, which it takes as ``**``; what it raises is printed and becomes the exit code."""
-    written = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    own = [each for each in written if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    own += options
-    taken = {parameter.name for parameter in own}
-    added = [option for option in _OPTIONS if option.name not in taken]
+    takes: Options, *, examples: Sequence[str], options: Options = ()
+) -> Callable[[Callable[Concatenate[Common, P], None]], Callable[..., None]]:
+    """Make a typer command of a function: ``takes`` of the common options are added to its own and
+    to ``options``, which it gets as ``**``; what it raises is printed and becomes the exit code.
+    ``examples`` are command lines for its help."""
 
-    def run(**values: Any) -> None:
-        common = _common({option.name: values.get(option.name) for option in _OPTIONS})
-        for option in added:
-            del values[option.name]
-        code = _guarded(lambda: function(common, **values))  # type: ignore[call-arg]
-        if code != DONE:
-            raise typer.Exit(code)
+    def made(function: Callable[Concatenate[Common, P], None]) -> Callable[..., None]:
+        written = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        own = [each for each in written if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters = [*own, *options, *takes]
 
-    run.__name__, run.__doc__ = function.__name__, function.__doc__
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
-    )
-    run.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
-    return run
+        def run(**values: Any) -> None:
+            given = {each.name: values.pop(each.name) for each in takes}
+            code = _guarded(lambda: function(_common(given), **values))  # type: ignore[call-arg]
+            if code != DONE:
+                raise typer.Exit(code)
+
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+        )
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        vars(run)["about"] = About(frozenset(each.name for each in takes), tuple(examples))
+        return run
+
+    return made
 
 
-def _common(values: dict[str, Any]) -> Common:
+def _common(given: Mapping[str, Any]) -> Common:
+    """What a command does not take is as if it was not given."""
+    values = {**{each.name: each.default for each in ALL}, **given}
     return Common(
-        home=values["home"] or "",
-        json=bool(values["json"]),
-        quiet=bool(values["quiet"]),
-        timeout=values["timeout"] or "",
+        home=values["home"],
+        json=values["json"],
+        quiet=values["quiet"],
+        timeout=values["timeout"],
         seeds=tuple(values["seed"] or ()),
-        network=values["network"] or "",
-        log_level=values["log_level"] or "warning",
+        network=values["network"],
+        log_level=values["log_level"],
     )
 
 

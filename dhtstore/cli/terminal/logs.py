@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from dhtstore.cli.terminal.common import LOG_LEVELS
+from dhtstore.cli.terminal.options import LOG_LEVELS
 from dhtstore.errors import UsageError
 
 
