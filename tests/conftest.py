@@ -3,6 +3,8 @@ event loop."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -19,6 +21,13 @@ TESTS = Path(__file__).parent
 SLOWER_LAST = ("unit", "property", "conformance", "hostile", "simulation", "integration", "cli")
 
 loop_guard.install()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What nodes of this user promise of a disk stands in one place: tests have their own."""
+    state = tempfile.TemporaryDirectory(prefix="dhtstore-tests-")
+    os.environ["XDG_STATE_HOME"] = state.name
+    config.add_cleanup(state.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

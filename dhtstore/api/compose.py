@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,7 @@ from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.block_directory import mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
+from dhtstore.store.home.promised import promised_beside
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.store.ledger.upgrade import upgrade
 
@@ -109,7 +111,9 @@ class _Kept:
         self.owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
         mark_blocks(home)
         # A client's store holds staging and what it pinned: only the disk limits that.
-        self.store = DiskBlockStore(home.blocks, settings.capacity_bytes or None)
+        self.store = DiskBlockStore(
+            home.blocks, settings.capacity_bytes or None, beside=partial(promised_beside, home)
+        )
         self.opened.callback(self.store.close)
         self.ledger = SqliteKeyValue(home.ledger)
         self.opened.callback(self.ledger.close)
@@ -159,10 +163,19 @@ def _owners(file: str) -> frozenset[bytes]:
         if not path.is_absolute():  # else where a node is started decides whose data it takes
             raise ValueError("name it by its whole path")
         lines = path.read_text(encoding="utf-8").splitlines()
-        words = [line.partition("#")[0].strip() for line in lines]
-        keys = frozenset(bytes.fromhex(word) for word in words if word)
     except (OSError, ValueError) as error:
         raise InvalidSetting(f"accept: cannot read owners from {file}: {error}") from error
-    if any(len(key) != PUBLIC_KEY_BYTES for key in keys):
-        raise InvalidSetting(f"accept: {file} holds a line that is no public key in hex")
-    return keys
+    words = [line.partition("#")[0].strip() for line in lines]
+    numbered = enumerate(words, start=1)
+    return frozenset(_owner(word, f"{file}, line {number}") for number, word in numbered if word)
+
+
+def _owner(word: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(word)
+    except ValueError:
+        key = b""
+    if len(key) != PUBLIC_KEY_BYTES:
+        what = f"{word[:80]!r} is no public key: 64 hex digits, as `dhtstore id` prints"
+        raise InvalidSetting(f"accept: {where}: {what}")
+    return key

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from dhtstore.config import (
     Settings,
+    format_size,
     from_environment,
     merge,
     parse_toml,
     to_toml,
     written,
 )
-from dhtstore.errors import NotRunning
+from dhtstore.errors import InvalidSetting, NotRunning
 from dhtstore.store.home.home import Home
+from dhtstore.store.home.places import disk_of
+from dhtstore.store.home.promised import space_of
 
 _FILE = "config.toml"
 
@@ -78,4 +81,24 @@ def set_in_file(home: Home, key: str, value: str) -> None:
     values.pop(key, None)
     if value:
         values[key] = value
-    home.write_config(to_toml(written(merge(Settings(), values, file))))
+    settings = merge(Settings(), values, file)
+    if key == "capacity":
+        check_capacity(home, settings, "nothing was written")
+    home.write_config(to_toml(written(settings)))
+
+
+def check_capacity(home: Home, settings: Settings, source: str) -> None:
+    """Raises InvalidSetting where the disk is smaller than what is to be given of it."""
+    gives_bytes, disk = settings.capacity_bytes or 0, disk_of(home)
+    if gives_bytes > disk.total_bytes:
+        there = f"{format_size(disk.total_bytes)}, of which {format_size(disk.free_bytes)} are free"
+        raise InvalidSetting(
+            f"{source}: capacity: {format_size(gives_bytes)} is more than there is: the disk of"
+            f" {home.blocks} has {there}"
+        )
+
+
+def capacity_problem(home: Home) -> str:
+    """Why the disk may not hold what the settings give of it; "" if it can."""
+    capacity_bytes = load_settings(home, {}).capacity_bytes
+    return space_of(home, capacity_bytes).overpromised if capacity_bytes else ""

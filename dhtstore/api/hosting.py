@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dhtstore.api.compose import start_node
-from dhtstore.api.homes import keep_settings, load_settings
+from dhtstore.api.homes import check_capacity, keep_settings, load_settings
 from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
 from dhtstore.model.identity import PublicKey
@@ -21,9 +21,11 @@ from dhtstore.node.control import handler
 from dhtstore.node.flows.join import Joined, Trust
 from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
-from dhtstore.node.views.status import look_at_clock, look_for_room
+from dhtstore.node.views.room import look_for_room
+from dhtstore.node.views.status import look_at_clock
 from dhtstore.store.home.home import Home, HomeLock
-from dhtstore.store.home.places import free_bytes, temporary_home
+from dhtstore.store.home.places import disk_of, temporary_home
+from dhtstore.store.home.promised import promised_beside, promising
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
 
 
@@ -51,8 +53,11 @@ async def hosted(
     ``learn_seed``.  Raises HomeUnusable, HomeInUse, InvalidSetting, AddressInUse, NoRoom and what
     ``join`` raises.
     """
-    async with _worker() as blocking, _locked_home(path, blocking) as home:
-        settings = await blocking.run(_decided, home, flags, source)
+    async with (
+        _worker() as blocking,
+        _locked_home(path, blocking) as home,
+        _decided(home, flags, source, blocking) as settings,
+    ):
         node = await start_node(home, home, settings)
         local = LocalServer(await blocking.run(_socket_path, home), handler(node))
         try:
@@ -161,12 +166,30 @@ def _socket_path(home: Home) -> Path:
     return home.socket_path
 
 
-def _decided(home: Home, flags: Mapping[str, object], source: str) -> Settings:
-    """What a first start leaves open: the disk to give is half of what is free now."""
+@asynccontextmanager
+async def _decided(
+    home: Home, flags: Mapping[str, object], source: str, blocking: Blocking
+) -> AsyncIterator[Settings]:
+    """What to live by.  Other nodes see meanwhile what it promises of the disk."""
+    settings = await blocking.run(_settings, home, flags, source)
+    made = ExitStack()
+    try:
+        await blocking.run(made.enter_context, promising(home, settings.capacity_bytes or 0))
+        yield settings
+    finally:
+        await surely(blocking, made.close)
+
+
+def _settings(home: Home, flags: Mapping[str, object], source: str) -> Settings:
+    """What a first start leaves open: the disk to give is half of what is free now and was not
+    promised by another node."""
     settings = load_settings(home, flags, source)
+    if flags.get("capacity"):  # not one of a file: a disk that was swapped must not end a node
+        check_capacity(home, settings, source)
     if settings.capacity_bytes is not None:
         return settings
-    return replace(settings, capacity_bytes=free_bytes(home.path) // 2)
+    left_bytes = max(0, disk_of(home).free_bytes - promised_beside(home))
+    return replace(settings, capacity_bytes=left_bytes // 2)
 
 
 async def _joined(

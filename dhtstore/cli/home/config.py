@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
 from dhtstore.config import KEYS
+
+if TYPE_CHECKING:
+    from dhtstore.store.home.home import Home
 
 
 def settings(
@@ -28,7 +31,9 @@ def settings(
     if key and key not in KEYS:
         raise InvalidSetting(f"there is no setting {key!r}; there are {', '.join(KEYS)}")
     if value is not None:
-        set_in_file(Home(home_path(common.home)), key, value)
+        home = Home(home_path(common.home))
+        set_in_file(home, key, value)
+        _remark(common, home, key)
         return
     _show(common, key)
 
@@ -42,6 +47,18 @@ config = command(
         'dhtstore config domain ""',
     ),
 )(settings)
+
+
+def _remark(common: Common, home: Home, key: str) -> None:
+    """What follows of a setting that was written, for people."""
+    from dhtstore.api.homes import capacity_problem
+    from dhtstore.cli.terminal.show import say
+    from dhtstore.net.local.client import listening_pid
+
+    if key == "capacity" and (problem := capacity_problem(home)):
+        say(common, f"warning: {problem}")
+    if pid := listening_pid(home.socket_to_ask):
+        say(common, f"{key} counts from the next start of the node that runs here (pid {pid})")
 
 
 def _show(common: Common, key: str) -> None:

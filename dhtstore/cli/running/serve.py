@@ -18,7 +18,9 @@ from dhtstore.cli.terminal.logs import set_up_logging
 from dhtstore.cli.terminal.show import emit, say
 from dhtstore.config import format_size
 from dhtstore.node.node import Node
+from dhtstore.node.ports import NodeSettings
 from dhtstore.node.views.identity import node_identity
+from dhtstore.replication.admission import Accept
 
 # How long the loop waits, at most, for a worker that decodes: it does so at each read and write of
 # TLS, which let go of the interpreter, and a message takes several.  Python's default is 5 ms.
@@ -48,14 +50,29 @@ def _announce(common: Common, here: Hosted) -> None:
     """The ticket comes last: whoever reads it may count on everything else."""
     tell_failures(common, here.joined)
     say(common, _introduction(here.node, here.joined.answered))
+    say(common, _giving(here.node.settings))
     emit(node_identity(here.node.identity).ticket)
 
 
 def _introduction(node: Node, peers: int) -> str:
     told = node_identity(node.identity)
-    gives = format_size(node.settings.capacity_bytes) if node.settings.storage else "no disk"
-    where = ", ".join(told.addresses)
-    return f"node {told.node} at {where}, giving {gives}, {peers} peers answered"
+    answered = "1 peer" if peers == 1 else f"{peers} peers"
+    return f"node {told.node} at {', '.join(told.addresses)}, {answered} answered"
+
+
+def _giving(settings: NodeSettings) -> str:
+    """What this node gives to whom, and how that is changed."""
+    if not settings.storage:
+        return "gives no disk: a client; change with `dhtstore config capacity SIZE`"
+    listed = len(settings.owners)
+    whom = {
+        Accept.MINE: "its own owner only",
+        Accept.OWNERS: f"its own owner and the {listed} on its list",
+        Accept.NETWORK: f"everybody in the network {settings.network.name} (without shares)",
+        Accept.ANYONE: "anyone (within shares)",
+    }[settings.accept]
+    gives = format_size(settings.capacity_bytes)
+    return f"gives {gives} to {whom}; change with `dhtstore config capacity|accept`"
 
 
 def _cancelled_by_signals() -> asyncio.Event:

@@ -77,10 +77,24 @@ def close_all(descriptors: Sequence[int]) -> None:
 
 def same_user(connection: socket.socket) -> bool:
     """Whether the kernel says that the other end runs as our user (SO_PEERCRED, unix(7))."""
+    return _other_end(connection)[1] == os.geteuid()
+
+
+def listening_pid(path: Path) -> int:
+    """The process of the node that listens there; 0 if none does."""
+    try:
+        with connected(path) as connection:
+            return _other_end(connection)[0]
+    except NotRunning:
+        return 0
+
+
+def _other_end(connection: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group of the other end."""
     size = struct.calcsize("3i")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid == os.geteuid()
+    pid, uid, gid = struct.unpack("3i", credentials)
+    return pid, uid, gid
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -11,11 +11,10 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
+from dhtstore.node.views.room import look_for_room
 from dhtstore.node.views.spelling import unit_text
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES
-from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.puts import Puts
 
 
@@ -53,12 +52,6 @@ async def node_status(
     )
 
 
-async def look_for_room(disk: Disk, warnings: Warnings) -> None:
-    """Warn while not one more block can be stored."""
-    with warnings.tolerated("room", "no room here for one block more, what is held is served"):
-        await disk.blocking.run(_take_and_give_back, disk.store)
-
-
 def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
     """Warn while our clock is off, by what peers tell of theirs."""
     difference = format_own_clock(dht.clock_ahead_s())
@@ -66,10 +59,6 @@ def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
         warnings.tell("clock", f"the clock here is {difference}: set it by a time server")
     else:
         warnings.over("clock")
-
-
-def _take_and_give_back(store: BlockStore) -> None:
-    store.reserve(BLOCK_SIZE_MAX_BYTES).release()
 
 
 async def root_status(

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol
 
 from dhtstore.model.cid import Cid
+from dhtstore.store.space import Space
 
 
 class Reservation(Protocol):
@@ -95,6 +96,9 @@ class BlockStore(Protocol):
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it."""
+
+    def space(self) -> Space:
+        """How much room there is now.  Asks the disk; raises HomeUnusable where that fails."""
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Forget blocks; those not held are passed over.  Space returns when it can."""

@@ -11,7 +11,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
+from dhtstore.store.space import Space
 
 # What this process lacks says nothing of the block: taken for damage, it would be thrown away.
 _SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
@@ -46,10 +47,12 @@ class DiskBlockStore:
         capacity_bytes: int | None,
         *,
         pack_size_bytes: int = PACK_SIZE_BYTES,
+        beside: Callable[[], int] = lambda: 0,
     ) -> None:
         """Recovers from whatever ended the last use; on a disk that takes no writes, opens what
-        it can to be read.  Raises HomeUnusable, NoRoom."""
-        self._directory = directory
+        it can to be read.  ``beside`` tells what other nodes have promised of this disk.  Raises
+        HomeUnusable, NoRoom."""
+        self._directory, self._beside = directory, beside
         self._quota = Quota(capacity_bytes)
         self._opening, self._tried_s = threading.Lock(), time.monotonic()
         try:
@@ -110,16 +113,26 @@ class DiskBlockStore:
     def reserve(self, size_bytes: int) -> Room:
         self._open_to_write()
         try:
-            disk = os.statvfs(self._directory)
+            free_bytes = self._disk_free_bytes()
         except OSError as error:
             raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
-        free_bytes = disk.f_bavail * disk.f_frsize
         try:
             return self._quota.reserve(size_bytes, free_bytes)
         except NoRoom:
             if not self.settle():  # what is left of large commits takes room, too
                 raise
         return self._quota.reserve(size_bytes, free_bytes)
+
+    def space(self) -> Space:
+        try:
+            return self._quota.space(self._disk_free_bytes(), self._beside())
+        except OSError as error:
+            why = f"the disk cannot be asked for room: {error.strerror}"
+            raise HomeUnusable(why) from error
+
+    def _disk_free_bytes(self) -> int:
+        disk = os.statvfs(self._directory)
+        return disk.f_bavail * disk.f_frsize
 
     def _open_to_write(self) -> None:
         """Where the store was opened to be read only, try again, now and then.  Raises NoRoom."""

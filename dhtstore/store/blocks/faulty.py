@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
+from dhtstore.store.space import Space
 
 
 class FaultyBlockStore:
@@ -72,6 +74,12 @@ class FaultyBlockStore:
         if self._room_bytes is not None and size_bytes > self._room_bytes:
             raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
         return self._inner.reserve(size_bytes)
+
+    def space(self) -> Space:
+        space = self._inner.space()
+        if self._room_bytes is None:
+            return space
+        return replace(space, disk_free_bytes=self._room_bytes)
 
     def delete(self, cids: Iterable[Cid]) -> None:
         gone = list(cids)

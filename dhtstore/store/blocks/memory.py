@@ -11,6 +11,7 @@ from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.quota import Quota, Room, own_room
+from dhtstore.store.space import Space
 
 
 class MemoryBlockStore:
@@ -57,6 +58,9 @@ class MemoryBlockStore:
 
     def reserve(self, size_bytes: int) -> Room:
         return self._quota.reserve(size_bytes)
+
+    def space(self) -> Space:
+        return self._quota.space()
 
     def delete(self, cids: Iterable[Cid]) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from dhtstore.errors import LocalProtocolError, NoRoom
+from dhtstore.store.space import Space
 
 
 class Quota:
@@ -57,6 +58,18 @@ class Quota:
             self.used_bytes += size_bytes
             self.reserved_bytes += size_bytes
             return Room(self, size_bytes)
+
+    def space(self, disk_free_bytes: int | None = None, beside_bytes: int = 0) -> Space:
+        """With what is known of the disk."""
+        with self._lock:
+            return Space(
+                self.capacity_bytes,
+                self.used_bytes,
+                self.reserved_bytes,
+                disk_free_bytes,
+                beside_bytes,
+                self.closed,
+            )
 
     def release(self, room: Room) -> None:
         with self._lock:

@@ -47,6 +47,7 @@ class Home:
             readable = os.access(self.path, os.R_OK | os.X_OK)
             writable = os.access(self.path, os.W_OK) or self._reads_only
             check_directory(self.path)
+            self._close_to_others()
         except (OSError, ValueError) as error:
             raise _unusable(self.path, error) from error
         if not readable:
@@ -55,6 +56,16 @@ class Home:
             command = f"sudo chown {os.geteuid()} {shlex.quote(str(self.path))}"
             raise HomeUnusable(f"cannot write to {self.path}: if it is to be yours, `{command}`")
         self._check_version()
+
+    def _close_to_others(self) -> None:
+        """A directory that somebody made by hand and that holds nothing else yet becomes as one
+        that a node makes; one with other things in it stays as open as it is: whoever may look
+        into it is its owner's choice, and no file of a node can be read by others.  Raises
+        OSError."""
+        status = self.path.stat()
+        others = status.st_mode & 0o077 and status.st_uid == os.geteuid()
+        if others and not self._reads_only and not any(self.path.iterdir()):
+            self.path.chmod(0o700)
 
     @property
     def _reads_only(self) -> bool:

@@ -27,6 +27,17 @@ def test_it_is_made_for_its_owner_only(home: Home) -> None:
     assert Home(home.path).path == home.path
 
 
+def test_an_empty_directory_made_by_hand_is_closed_to_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert Home(tmp_path).path.stat().st_mode & 0o777 == 0o700
+
+
+def test_one_with_other_things_in_it_stays_as_open_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "of others").touch()
+    tmp_path.chmod(0o755)
+    assert Home(tmp_path).path.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_key_is_made_once_and_kept(home: Home) -> None:
     assert home.key_seed("node", SEED) == SEED
     assert home.key_seed("node", bytes(32)) == SEED

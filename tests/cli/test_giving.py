@@ -1,0 +1,46 @@
+"""What a node says that it gives, to whom, and what of its settings counts when."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.cli.terminal import Daemons, run
+
+
+def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
+    daemons: Daemons,
+) -> None:
+    node = daemons("a", "--capacity", "50MB", "--accept", "mine")
+    refused = node.run("config", "capacity", "1000PB")
+    assert refused.code == 2
+    assert "is more than there is: the disk of" in refused.err
+    assert "are free" in refused.err
+    changed = node.run("config", "capacity", "60MB")
+    assert changed.code == 0
+    assert changed.err.strip().endswith(
+        f"capacity counts from the next start of the node that runs here (pid {node.process.pid})"
+    )
+    said = node.stop().err
+    assert "to its own owner only; change with `dhtstore config capacity|accept`" in said
+    assert "0 peers answered" in said
+    quiet = node.run("config", "replicas", "2")
+    assert (quiet.code, quiet.err) == (0, "")
+
+
+def test_join_is_not_given_more_than_the_disk_has(tmp_path: Path) -> None:
+    refused = run(
+        "join", "--home", tmp_path / "a", "--listen", "127.0.0.1:0", "--capacity", "900PB"
+    )
+    assert refused.code == 2
+    assert "is more than there is: the disk of" in refused.err
+
+
+def test_a_line_of_the_list_of_owners_that_is_no_key_is_named(tmp_path: Path) -> None:
+    listed = tmp_path / "friends"
+    listed.write_text(f"# of the club\n{bytes(32).hex()}\nbob\n")
+    rule = f"owners {listed}"
+    refused = run("join", "--home", tmp_path / "a", "--listen", "127.0.0.1:0", "--accept", rule)
+    assert refused.code == 2
+    assert f"{listed}, line 3: 'bob' is no public key" in refused.err
+    assert os.listdir(tmp_path / "a") != []
