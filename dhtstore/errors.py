@@ -1,15 +1,15 @@
 """The error tree, on one page.
 
 Every error says what happened (the message), whose fault it is (its place in the tree) and what
-to do next (``hint``).  Errors carry fields, not only text.  ``cli/exits.py`` maps them to exit
-codes in one table.
+to do next (``hint``: that of the class, or of the case where it knows better).  Errors carry
+fields, not only text.  ``cli/exits.py`` maps them to exit codes in one table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, Self
 
 
 class DhtstoreError(Exception):
@@ -17,7 +17,15 @@ class DhtstoreError(Exception):
 
     causes: Mapping[str, str] = MappingProxyType({})  # node -> what went wrong there, if several
 
-    hint: ClassVar[str] = "run the command again with --log-level debug and report what it prints"
+    hint: str = "report it, with what the node logs (`dhtstore join --log-level debug`)"
+
+    def hinted(self, hint: str) -> Self:
+        """This error with another hint than its class has: of one line, without a full stop.
+
+        raise UnreadableSource(f"{path} is a pipe").hinted("put what comes out of it as -")
+        """
+        self.hint = hint
+        return self
 
     def __reduce__(self) -> tuple[Callable[..., DhtstoreError], tuple[object, ...]]:
         """Errors cross processes with their fields, whatever their constructors take."""

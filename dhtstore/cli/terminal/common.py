@@ -121,7 +121,7 @@ def complain(message: str, hint: str, causes: Mapping[str, str] = _NO_CAUSES) ->
     print(f"error: {printable(message)}", file=sys.stderr)
     for node, cause in causes.items():
         print(f"  {node}: {printable(cause)}", file=sys.stderr)
-    print(f"hint: {hint}", file=sys.stderr)
+    print(f"hint: {printable(hint)}", file=sys.stderr)
 
 
 def printable(text: str) -> str:

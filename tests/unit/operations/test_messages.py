@@ -170,6 +170,12 @@ def test_every_error_crosses_with_its_class_and_message(kind: type[DhtstoreError
     assert again.hint == kind.hint
 
 
+def test_a_hint_of_the_case_crosses() -> None:
+    again = crossed(errors.UnreadableSource("x is a pipe").hinted("put what comes out of it"))
+    assert again.hint == "put what comes out of it"
+    assert errors.UnreadableSource.hint != again.hint
+
+
 def test_fields_cross() -> None:
     few = QuorumNotReached("few", copies=1, replicas=3, min_acks=2, partial=RESULT)
     quorum = crossed(few)
