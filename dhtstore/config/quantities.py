@@ -83,14 +83,16 @@ def parse_duration(text: str) -> float:
     return duration_s
 
 
-def format_size(size_bytes: int) -> str:
-    """For people: ``1.4 GiB``."""
-    value, unit = float(size_bytes), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{size_bytes} B" if unit == "B" else f"{value:.1f} {unit}"
+def format_size(size_bytes: float) -> str:
+    """For people, in powers of ten, as disks are sold and every other size here is told:
+    ``1.4 GB``."""
+    if round(size_bytes) < 1000:
+        return f"{round(size_bytes)} B"
+    value, larger = size_bytes / 1000, iter(("MB", "GB", "TB", "PB"))
+    unit = "kB"
+    while value >= 999.95 and (next_unit := next(larger, "")):  # 1000.0 is 1.0 of the next
+        value, unit = value / 1000, next_unit
+    return f"{value:.1f} {unit}"
 
 
 def format_duration(duration_s: float) -> str:

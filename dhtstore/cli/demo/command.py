@@ -20,7 +20,7 @@ from dhtstore.cli.terminal.options import JSON, QUIET
 def demo(
     common: Common,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="What to store; default: 64 MiB of noise.")
+        str, typer.Argument(metavar="[FILE]", help="What to store; default: 67 MB of noise.")
     ] = "",
 ) -> None:
     """See it work: five nodes, a put, two holders killed, a get.

@@ -141,8 +141,8 @@ def _get(story: Story, getter: DemoNode, cid: str, target: Path, size_bytes: int
 
 
 def _rate(size_bytes: int, seconds: float) -> str:
-    rate = size_bytes / max(seconds, 0.001) / 1e6
-    return f"{format_size(size_bytes)} in {seconds:.1f} s ({rate:.0f} MB/s)"
+    rate = format_size(size_bytes / max(seconds, 0.001))
+    return f"{format_size(size_bytes)} in {seconds:.1f} s ({rate}/s)"
 
 
 def _names(nodes: list[DemoNode]) -> str:

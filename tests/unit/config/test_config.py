@@ -90,9 +90,17 @@ def test_a_typed_size_is_exact_however_large() -> None:
 
 def test_formatted_sizes() -> None:
     assert format_size(0) == "0 B"
-    assert format_size(1023) == "1023 B"
-    assert format_size(3 * 2**29) == "1.5 GiB"
-    assert format_size(2**60) == "1024.0 PiB"
+    assert format_size(999) == "999 B"
+    assert format_size(1000) == "1.0 kB"
+    assert format_size(999_949) == "999.9 kB"
+    assert format_size(999_950) == "1.0 MB"
+    assert format_size(1_500_000_000) == "1.5 GB"
+    assert format_size(10**19) == "10000.0 PB"
+
+
+@pytest.mark.parametrize("unit", ["kB", "MB", "GB", "TB", "PB"])
+def test_what_is_told_can_be_typed(unit: str) -> None:
+    assert format_size(parse_size(f"1.5 {unit}")) == f"1.5 {unit}"
 
 
 @pytest.mark.parametrize(
