@@ -13,7 +13,7 @@ from dhtstore.cli.exits import HELP, USAGE
 from dhtstore.cli.home import config, owner, version
 from dhtstore.cli.keeping import list_puts, pin, receipts, verify
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
-from dhtstore.cli.terminal.common import complain
+from dhtstore.cli.terminal.common import say_failure
 from dhtstore.cli.terminal.options import ALL, option
 from dhtstore.cli.terminal.parser import (
     CommandGroup,
@@ -105,15 +105,23 @@ def run(arguments: list[str]) -> int:
         # typer's parser has its own family of errors, whose home moved between its versions
         if not hasattr(error, "format_message"):
             raise
-        _explain(error)
+        _explain(error, _wants_json(arguments))
         return USAGE
     return code if isinstance(code, int) else 0
 
 
-def _explain(error: Any) -> None:
+def _wants_json(arguments: list[str]) -> bool:
+    """Of a command line that cannot be parsed as a whole."""
+    return "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+
+
+def _explain(error: Any, as_json: bool) -> None:
     """Its context knows which command it was, where the parser got as far as that."""
     message = problem_of(error)
     if message.startswith("Usage: "):  # a group without a command: its help says it all
-        print(message, file=sys.stderr)
-        return
-    complain(message, f"see `{command_of(error)} --help`")
+        if not as_json:
+            print(message, file=sys.stderr)
+            return
+        message = "no command was given"
+    hint = f"see `{command_of(error)} --help`"
+    say_failure("UsageError", message, hint, USAGE, as_json=as_json)

@@ -57,7 +57,8 @@ def command(
 
         def run(**values: Any) -> None:
             given = {each.name: values.pop(each.name) for each in takes}
-            code = _guarded(lambda: function(_common(given), **values))  # type: ignore[call-arg]
+            common = _common(given)
+            code = _guarded(common, lambda: function(common, **values))  # type: ignore[call-arg]
             if code != DONE:
                 raise typer.Exit(code)
 
@@ -86,18 +87,13 @@ def _common(given: Mapping[str, Any]) -> Common:
     )
 
 
-def _guarded(work: Callable[[], None]) -> int:
+def _guarded(common: Common, work: Callable[[], None]) -> int:
     try:
         work()
     except BrokenPipeError:
         return DONE  # the reader had enough, as in `dhtstore cat CID | head`
-    except KeyboardInterrupt as error:
-        return exit_code(error)
-    except DhtstoreError as error:
-        complain(str(error), error.hint, vars(error).get("causes") or {})
-        return exit_code(error)
-    except Exception as error:
-        return _unexpected(error)
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error, as_json=common.json)
     return DONE
 
 
@@ -107,13 +103,52 @@ def output_error(error: OSError) -> DhtstoreError:
     return kind(f"cannot write to standard output: {error.strerror}")
 
 
-def _unexpected(error: Exception) -> int:
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say on standard error what went wrong, to people or to a program; the exit code."""
+    code = exit_code(error)
+    causes = vars(error).get("causes") or {}
+    if isinstance(error, DhtstoreError):
+        say_failure(type(error).__name__, str(error), error.hint, code, causes, as_json=as_json)
+    elif isinstance(error, KeyboardInterrupt):
+        if as_json:
+            hint = "run the same command again: it goes on where it stopped"
+            say_failure("Interrupted", "interrupted", hint, code, {}, as_json=True)
+    else:
+        _unexpected(error, as_json)
+    return code
+
+
+def _unexpected(error: BaseException, as_json: bool) -> None:
     """A bug: its whole trace helps whoever reads the report."""
     import traceback
 
-    traceback.print_exception(error)
-    complain(f"unexpected: {error!r}", DhtstoreError.hint)
-    return UNEXPECTED
+    trace, text = "".join(traceback.format_exception(error)), f"unexpected: {error!r}"
+    if not as_json:
+        print(trace, file=sys.stderr, end="")
+    hint = DhtstoreError.hint
+    say_failure("Unexpected", text, hint, UNEXPECTED, {}, as_json=as_json, trace=trace)
+
+
+def say_failure(
+    kind: str,
+    message: str,
+    hint: str,
+    code: int,
+    causes: Mapping[str, str] = _NO_CAUSES,
+    *,
+    as_json: bool,
+    trace: str = "",
+) -> None:
+    """One line of JSON, or lines for people."""
+    if not as_json:
+        complain(message, hint, causes)
+        return
+    from dhtstore.cli.terminal.as_json import failure_line
+
+    line = failure_line(
+        kind=kind, message=message, hint=hint, exit_code=code, causes=causes, trace=trace
+    )
+    print(line, file=sys.stderr, flush=True)
 
 
 def complain(message: str, hint: str, causes: Mapping[str, str] = _NO_CAUSES) -> None:

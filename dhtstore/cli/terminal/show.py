@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dhtstore.cli.terminal.common import Common, output_error, printable
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def say(common: Common, message: str) -> None:
-    """A remark for people."""
-    if not common.quiet:
+    """A remark for people: a program that asked for JSON is told all of it in the result."""
+    if not (common.quiet or common.json):
         print(printable(message), file=sys.stderr, flush=True)
 
 
@@ -25,8 +26,22 @@ def emit(line: object) -> None:
     Raises BrokenPipeError when the reader has had enough, NoRoom or TargetUnusable when it
     cannot be written.
     """
+    emit_lines([str(line)])
+
+
+def emit_lines(lines: Iterable[str]) -> None:
+    """Many lines of data, as they come.  Raises as ``emit``, and what ``lines`` raises."""
+    for line in lines:
+        with _writing():
+            print(line)
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
     try:
-        print(line, flush=True)
+        yield
     except OSError as error:
         # What is still buffered must not be tried again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -36,12 +51,31 @@ def emit(line: object) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A result of an operation, or plain JSON types."""
-    import json
+    """A result on one line; of a list a line for each row, made when it is printed."""
+    from dhtstore.cli.terminal.as_json import json_line
 
-    import msgspec
+    emit_lines(_array(map(json_line, value)) if isinstance(value, list) else [json_line(value)])
 
-    emit(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
+
+def tell_json(value: Any) -> None:
+    """A result on standard error, on one line, where data is on standard output."""
+    from dhtstore.cli.terminal.as_json import json_line
+
+    print(json_line(value), file=sys.stderr, flush=True)
+
+
+def _array(rows: Iterator[str]) -> Iterator[str]:
+    """A JSON array with each row on a line of its own."""
+    before = next(rows, None)
+    if before is None:
+        yield "[]"
+        return
+    yield "["
+    for row in rows:
+        yield before + ","
+        before = row
+    yield before
+    yield "]"
 
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
