@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar, get_args
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import asdict
@@ -36,18 +36,41 @@ def _check_text(name: str, value: str) -> None:
         raise UsageError(f"{name} is not UTF-8: {value[:80]!r}") from error
 
 
+KEPT: Final = "kept"  # the phase of the last progress of what was cut short
+
+
+class HolderProgress(msgspec.Struct, frozen=True):
+    """How much of an operation one node holds, or has given; ``earlier_bytes`` of it were there
+    before, as far as this node can tell."""
+
+    node: str
+    done_bytes: int
+    earlier_bytes: int = 0
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far a long operation is.
 
-    ``phase`` is one word for people ("reading", "copying", "fetching", "verifying");
-    ``total_bytes`` is None while nobody can know it; ``holders`` counts the nodes that bytes move
-    to or from.
+    ``phase`` is one word for people ("reading", "copying", "fetching", "verifying", "comparing",
+    "announcing"); ``total_bytes`` is None while nobody can know it.  ``earlier_bytes`` of those
+    done were there before: they did not move now.  ``holders`` counts the nodes that bytes move
+    to or from, ``by_holder`` tells of each.
+
+    What is cut short, by whatever, ends with the phase "kept": ``done_bytes`` are here for the
+    next try, ``holders`` have copies that are signed for.
     """
 
     phase: str
     done_bytes: int
     total_bytes: int | None = None
     holders: int = 0
+    earlier_bytes: int = 0
+    by_holder: list[HolderProgress] = []
+
+    @property
+    def moved_bytes(self) -> int:
+        """What moved now."""
+        return max(0, self.done_bytes - self.earlier_bytes)
 
 
 Watch = Callable[[Progress], None]

@@ -9,6 +9,7 @@ import typer
 
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
+from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
     from dhtstore.operations.content import GetResult
@@ -40,6 +41,8 @@ def get(
         bool, typer.Option("--explain", help="Tell which nodes were asked and why others were not.")
     ] = False,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
+    progress: Showing = Shown.AUTO,
+    verbose: Verbose = False,
 ) -> None:
     """Fetch a file or directory from whoever holds it.
 
@@ -57,22 +60,27 @@ def get(
         stream(common, target)
         return
     path = output or (names[-1] if names else str(root))
-    result = _send(common, target, path, pin)
+    result = _send(common, target, path, pin, (progress, verbose))
     _report(common, path, result)
     if explain:
         _explain(common, result)
 
 
-def _send(common: Common, target: str, path: str, pin: bool) -> GetResult:
+def _send(
+    common: Common, target: str, path: str, pin: bool, showing: tuple[Shown, bool]
+) -> GetResult:
     from dhtstore.api.files import open_target
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
-    from dhtstore.cli.terminal.bar import progress_bar
+    from dhtstore.cli.terminal.progress.sentences import kept_of_get
+    from dhtstore.cli.terminal.progress.watching import watching
     from dhtstore.operations.content import Get
+    from dhtstore.store.files.partial import partial_name
 
     where = open_target(path)
     wanted = Get(target=target, name=where.name, pin=pin)
-    with progress_bar(common) as watch:
+    partial = str(Path(path).with_name(partial_name(where.directory, where.name)))
+    with watching(common, *showing, lambda kept: kept_of_get(kept, partial)) as watch:
         return run(common, Errand(wanted, [where.directory], watch))
 
 

@@ -9,6 +9,7 @@ import typer
 
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
+from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 from dhtstore.params import DEFAULT_REPLICAS, REPLICAS_MAX
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def put(
             show_default="that of the file",
         ),
     ] = "",
+    progress: Showing = Shown.AUTO,
+    verbose: Verbose = False,
 ) -> None:
     """Store a file or directory on several nodes; prints its CID.
 
@@ -71,7 +74,7 @@ def put(
 
     wanted = Put(kind="stream", name=name, replicas=replicas, min_acks=min_acks)
     try:
-        result = _send(common, path, wanted)
+        result = _send(common, path, wanted, (progress, verbose))
     except (QuorumNotReached, NotAnnounced) as error:
         if isinstance(error.partial, PutResult):
             _report(common, error.partial)
@@ -79,16 +82,17 @@ def put(
     _report(common, result)
 
 
-def _send(common: Common, path: str, wanted: Put) -> PutResult:
+def _send(common: Common, path: str, wanted: Put, showing: tuple[Shown, bool]) -> PutResult:
     import msgspec
 
     from dhtstore.api.files import open_source
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
-    from dhtstore.cli.terminal.bar import progress_bar
+    from dhtstore.cli.terminal.progress.sentences import kept_of_put
+    from dhtstore.cli.terminal.progress.watching import watching
 
     with ExitStack() as stack:
-        watch = stack.enter_context(progress_bar(common))
+        watch = stack.enter_context(watching(common, *showing, kept_of_put))
         if path == "-":
             from dhtstore.cli.terminal.pipes import from_stdin
 

@@ -9,6 +9,7 @@ import typer
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME, WAITING
 from dhtstore.cli.terminal.parser import CommandGroup, register
+from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
     from dhtstore.model.cid import Cid
@@ -22,16 +23,22 @@ app: Final = typer.Typer(
     WAITING,
     examples=("dhtstore pin add bafybei...",),
 )
-def add(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+def add(
+    common: Common,
+    cid: Annotated[str, typer.Argument(metavar="CID")],
+    progress: Showing = Shown.AUTO,
+    verbose: Verbose = False,
+) -> None:
     """Fetch all of it into this node's store, keep and announce it."""
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
-    from dhtstore.cli.terminal.bar import progress_bar
+    from dhtstore.cli.terminal.progress.sentences import kept_of_pin
+    from dhtstore.cli.terminal.progress.watching import watching
     from dhtstore.cli.terminal.show import emit, print_json
     from dhtstore.operations.keeping import AddPin
 
     root = _whole(cid)
-    with progress_bar(common) as watch:
+    with watching(common, progress, verbose, kept_of_pin) as watch:
         pinned = run(common, Errand(AddPin(root=str(root)), watch=watch))
     if common.json:
         print_json(pinned)

@@ -23,13 +23,14 @@ class DagWalk:
     """Implements ``walk.Walk``; what a walk keeps and emits is in ``_wanted`` and ``_emit``.
 
     ``opening`` is output known before any block: that of a root whose CID is its content.
+    ``told_bytes`` is what all of the blocks take, as the first root says; 0 before it came.
     """
 
     def __init__(self, roots: Iterable[Task]) -> None:
         self.opening: list[Output] = []
         self._frontier = Frontier()
         self._pending: dict[int, Task | Level] = {}
-        self._sequence = self._unclaimed = 0
+        self._sequence = self._unclaimed = self.told_bytes = 0
         self._extend(None, roots, 0, self.opening)
 
     def next(self, limit: int) -> list[Want]:
@@ -109,6 +110,8 @@ class DagWalk:
 
     def _read(self, task: Task, node: DagNode, outputs: list[Output]) -> None:
         check_claims(task, node)
+        if task.role is Role.ROOT and not self.told_bytes:
+            self.told_bytes = node.size_bytes + (0 if node.is_file else node.block_bytes)
         self._count_unclaimed(task, node)
         outputs += self._emit(task, node)
 

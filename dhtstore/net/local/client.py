@@ -10,12 +10,13 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from dhtstore.errors import NotRunning
+from dhtstore.errors import DhtstoreError, NotRunning
 from dhtstore.operations.conversation import Conversation
 
 RECEIVE_BYTES = 1 << 20
+STOPPING_MAX_S: Final = 10.0  # what a node may take to end an operation that was interrupted
 Abort = Callable[[], None]
 R = TypeVar("R")
 
@@ -30,7 +31,8 @@ def converse(
 
     ``descriptors`` go along and are closed here; ``sent`` is called when the node has copies of
     its own, with what ends the request from any thread.  Raises NotRunning if nobody listens or
-    the node dies meanwhile, and what the operation failed with.
+    the node dies meanwhile, and what the operation failed with.  KeyboardInterrupt ends the
+    operation in the node, and is raised when the node has told what it keeps of it.
     """
     try:
         connection = connected(path)
@@ -39,8 +41,12 @@ def converse(
             close_all(descriptors)
             descriptors = ()
             sent(lambda: _shut_down(connection))
-            while not conversation.feed(_receive(connection)):
-                continue
+            try:
+                while not conversation.feed(_receive(connection)):
+                    continue
+            except KeyboardInterrupt:
+                _hear_out(connection, conversation)
+                raise
             return conversation.result
     finally:
         close_all(descriptors)
@@ -103,6 +109,15 @@ def _receive(connection: socket.socket) -> bytes:
         return connection.recv(RECEIVE_BYTES)
     except OSError:
         return b""
+
+
+def _hear_out(connection: socket.socket, conversation: Conversation[R]) -> None:
+    """Say that nobody waits any more, and take what the node says while it stops."""
+    with contextlib.suppress(OSError, DhtstoreError):
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(STOPPING_MAX_S)
+        while not conversation.feed(_receive(connection)):
+            continue
 
 
 def _shut_down(connection: socket.socket) -> None:

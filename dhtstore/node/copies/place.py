@@ -48,7 +48,7 @@ from dhtstore.transfer.pace import CopyCredit
 from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
 
 T = TypeVar("T")
-CopyProgress = Callable[[NodeId, int], None]  # holder, content bytes it has so far
+CopyProgress = Callable[[NodeId, int, int], None]  # holder, content bytes it has, bytes sent to it
 
 
 class IndexNodes(Protocol):
@@ -115,6 +115,7 @@ class Placer:
 class _Reserved:
     link: Link
     reservation: int
+    sent_before_bytes: int  # over the link, when room was set aside
 
     @property
     def label(self) -> str:
@@ -200,7 +201,7 @@ class _Placing:
             accepted = await link.request(self._offer_to(link), Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
-        return _Reserved(link, accepted.reservation)
+        return _Reserved(link, accepted.reservation, link.sent_bytes)
 
     def _offer_to(self, link: Link) -> Offer:
         key, stored, blocks = self._unit.key, self._claim.stored_bytes, self._claim.blocks
@@ -246,7 +247,7 @@ class _Placing:
             self.plan = self.plan.failed(node, str(error))
         else:
             self._copies.append(copy)
-            self._copied(node, self._unit.size_bytes)
+            self._copied(node, self._unit.size_bytes, reserved)
             self.plan = self.plan.held(node)
         del self._reserved[node]
 
@@ -269,7 +270,7 @@ class _Placing:
                 wanted,
                 Held,
                 REQUEST_TIMEOUT_S,
-                on_progress=lambda update: self._copied(node, update.held_bytes),
+                on_progress=lambda update: self._copied(node, update.held_bytes, reserved),
                 worth=credit.of,
             )
         finally:
@@ -282,12 +283,12 @@ class _Placing:
         check_copy(self._node.identity, copy, link.public_key, self._claim)
         return copy
 
-    def _copied(self, node: NodeId, told_bytes: int) -> None:
+    def _copied(self, node: NodeId, told_bytes: int, reserved: _Reserved) -> None:
         """Believed up to the unit's size; and what a holder once had it does not lose."""
         before_bytes = self.plan.candidates[node].copied_bytes
         copied_bytes = max(before_bytes, min(told_bytes, self._unit.size_bytes))
         self.plan = self.plan.copied(node, copied_bytes)
-        self._progress(node, copied_bytes)
+        self._progress(node, copied_bytes, reserved.link.sent_bytes - reserved.sent_before_bytes)
 
 
 async def _each(do: Callable[[T], Coroutine[Any, Any, None]], to: Sequence[T]) -> None:

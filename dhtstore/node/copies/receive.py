@@ -28,7 +28,8 @@ class Keeper:
 
     Commits in groups of ``commit_group_bytes``, what stays then for the next try, whatever ends
     this one; with None nothing is committed here.  ``stored_bytes`` and ``blocks`` are how much
-    came so far.
+    came so far, ``block_bytes`` the same without what storing adds, and ``committed_bytes`` those
+    of them that stay.
     """
 
     def __init__(
@@ -38,18 +39,22 @@ class Keeper:
         self._commit_group_bytes = commit_group_bytes
         self._lock = threading.Lock()
         self._uncommitted_bytes = 0
-        self.stored_bytes = self.blocks = 0
+        self.stored_bytes = self.blocks = self.block_bytes = self.committed_bytes = 0
 
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         for cid, data in blocks:
             write_block(self._store, self._batch, cid, data)
         more_bytes = sum(stored_bytes(cid, len(data)) for cid, data in blocks)
-        if self._took(more_bytes, len(blocks)):
+        block_bytes = sum(len(data) for _, data in blocks)
+        came_bytes = self._took(more_bytes, len(blocks), block_bytes)
+        if came_bytes:
             self._batch.commit()
+            self.committed_bytes = max(self.committed_bytes, came_bytes)
 
-    def _took(self, more_bytes: int, more_blocks: int) -> bool:
-        """Whether a group is to be committed."""
+    def _took(self, more_bytes: int, more_blocks: int, block_bytes: int) -> int:
+        """If a group is to be committed, all that came so far; else 0."""
         with self._lock:
+            self.block_bytes += block_bytes
             self.stored_bytes += more_bytes
             self.blocks += more_blocks
             self._uncommitted_bytes += max(more_bytes, more_blocks * COUNTED_MIN_BYTES)
@@ -57,7 +62,7 @@ class Keeper:
             due = group_bytes is not None and self._uncommitted_bytes >= group_bytes
             if due:
                 self._uncommitted_bytes = 0
-        return due
+            return self.block_bytes if due else 0
 
 
 async def receive_unit(

@@ -19,7 +19,7 @@ from dhtstore.node.context import surely
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import HolderShare
-from dhtstore.operations.operation import Progress, Watch
+from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
 from dhtstore.store.files.output import FileOutput
 from dhtstore.store.files.partial import begun_before, check_target
 from dhtstore.store.files.tree_output import TreeOutput
@@ -59,18 +59,18 @@ async def get(
     resolved = await session.resolve(root, names)
     target = Target(dir_fd, name, resolved.cid)
 
-    def tell(done_bytes: int) -> None:
-        holders = len(session.connected)
-        progress(Progress("fetching", done_bytes, target.total_bytes, holders))
-
     await run(target.look_back)
-    delivery = Delivery(partial(run, target.accept), earlier=target, progress=tell)
     walk = TreeWalk(resolved.cid, place=resolved.place)
+    meter = _Meter(session, target, walk, progress)
+    delivery = Delivery(partial(run, target.accept), earlier=target, progress=meter.advance)
     try:
         await session.fetch(walk, delivery, timeout_s=timeout_s)
         await run(target.finish)
-    finally:
+    except BaseException:
         await surely(session.disk.blocking, target.close)
+        meter.cut_short()
+        raise
+    await surely(session.disk.blocking, target.close)
     return GetOutcome(
         resolved.cid,
         target.size_bytes,
@@ -78,6 +78,33 @@ async def get(
         session.unreached,
         session.shares(),
     )
+
+
+class _Meter:
+    """What was there counts as done from the beginning, so that a get that goes on does so from
+    where it stopped; the total is what the root says of itself."""
+
+    def __init__(self, session: FetchSession, target: Target, walk: TreeWalk, sink: Watch) -> None:
+        self._session, self._target, self._walk, self._sink = session, target, walk, sink
+
+    def advance(self, done_bytes: int) -> None:
+        target = self._target
+        if target.looks_back:
+            return
+        earlier_bytes = target.recalled_bytes + target.due_bytes
+        self._tell("fetching", done_bytes + target.due_bytes, earlier_bytes)
+
+    def cut_short(self) -> None:
+        self._tell(KEPT, self._target.kept_bytes, 0)
+
+    def _tell(self, phase: str, done_bytes: int, earlier_bytes: int) -> None:
+        total_bytes = self._walk.told_bytes or None
+        done_bytes = min(done_bytes, total_bytes) if total_bytes else done_bytes
+        holders = self._session.connected
+        told = [
+            HolderProgress(share.node, share.delivered_bytes) for share in self._session.shares()
+        ]
+        self._sink(Progress(phase, done_bytes, total_bytes, len(holders), earlier_bytes, told))
 
 
 class Target:
@@ -89,7 +116,7 @@ class Target:
         self._output: FileOutput | TreeOutput | None = None
         self._opening = threading.Lock()
         self._begun_before = False
-        self.size_bytes = 0
+        self.size_bytes = self.recalled_bytes = self.lost_bytes = 0
 
     def look_back(self) -> None:
         """See whether an earlier run left something; for a worker thread."""
@@ -108,12 +135,27 @@ class Target:
     def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
         """The bytes, if they are there and right; runs in worker threads."""
         output = self._opened(is_tree=bool(leaf.path))
-        return output.recall(leaf, cid) if output.claims(leaf) else None
+        data = output.recall(leaf, cid) if output.claims(leaf) else None
+        with self._opening:
+            self.recalled_bytes += leaf.size_bytes if data is not None else 0
+            self.lost_bytes += leaf.size_bytes if data is None else 0
+        return data
 
     @property
-    def total_bytes(self) -> int | None:
-        """The size of a file; that of a directory is not known before its end."""
-        return self.size_bytes if isinstance(self._output, FileOutput) else None
+    def due_bytes(self) -> int:
+        """Of what an earlier run claims, what was not looked at yet."""
+        claimed_bytes = self._output.claimed_bytes if self._output else 0
+        return max(0, claimed_bytes - self.recalled_bytes - self.lost_bytes)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether an earlier run left something, and nobody knows yet how much."""
+        return self._begun_before and self._output is None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the next run will find, once this one is closed."""
+        return max(0, self._output.kept_bytes - self.lost_bytes) if self._output else 0
 
     def finish(self) -> None:
         if self._output is None:

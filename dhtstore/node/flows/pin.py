@@ -17,7 +17,7 @@ from dhtstore.node.copies.receive import Keeper, receive_unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.staging import Staging
 from dhtstore.operations.keeping import PinInfo
-from dhtstore.operations.operation import Progress, Watch
+from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
 from dhtstore.store.ledger.pins import Pins
 
 
@@ -39,10 +39,19 @@ class Pinning:
         """
         async with self.staging:
             units = await session.units(root)
-            await _bring(session, units, progress)
-            await self.disk.blocking.run(self.pins.add, root, name, "user", units)
+            total_bytes = sum(unit.size_bytes for unit in units)
+            meter = _Meter(session, total_bytes, progress, keeps=self.staging.keeps_all)
+            try:
+                await _bring(session, units, meter)
+                await self.disk.blocking.run(self.pins.add, root, name, "user", units)
+            except BaseException:
+                meter.cut_short()
+                raise
+        announced_bytes = 0
         for unit in units:
+            meter.announced(announced_bytes)
             await self.announce(unit)
+            announced_bytes += unit.size_bytes
         return PinInfo(str(root), "user", name)
 
     async def remove(self, root: Cid) -> PinInfo:
@@ -57,16 +66,59 @@ class Pinning:
         return [PinInfo(str(pin.cid), pin.kind, pin.name) for pin in pins]
 
 
-async def _bring(session: FetchSession, units: list[Unit], progress: Watch) -> None:
-    total = sum(unit.size_bytes for unit in units)
-    done = 0
+class _Meter:
+    """What was here counts as done, and as not moved now."""
+
+    def __init__(self, session: FetchSession, total_bytes: int, sink: Watch, *, keeps: bool):
+        self._session, self._total_bytes, self._sink = session, total_bytes, sink
+        self._keeps = keeps
+        self._before_bytes = self._before_earlier_bytes = 0  # of the units that are done with
+        self._keeper: Keeper | None = None
+        self._here_bytes = 0
+
+    def unit(self, keeper: Keeper) -> None:
+        self._keeper, self._here_bytes = keeper, 0
+
+    def advance(self, done_bytes: int) -> None:
+        assert self._keeper is not None, "a unit is begun"
+        self._here_bytes = max(self._here_bytes, done_bytes - self._keeper.block_bytes)
+        done_bytes, earlier_bytes = self._clamped(done_bytes), self._here_bytes
+        shares = self._session.shares()
+        self._sink(
+            Progress(
+                "fetching",
+                done_bytes,
+                self._total_bytes,
+                len(self._session.connected),
+                min(done_bytes, self._before_earlier_bytes + earlier_bytes),
+                [HolderProgress(each.node, each.delivered_bytes) for each in shares],
+            )
+        )
+
+    def unit_done(self, size_bytes: int) -> None:
+        self._before_bytes += size_bytes
+        self._before_earlier_bytes += min(size_bytes, self._here_bytes)
+        self._keeper, self._here_bytes = None, 0
+
+    def announced(self, done_bytes: int) -> None:
+        self._sink(Progress("announcing", done_bytes, self._total_bytes))
+
+    def cut_short(self) -> None:
+        """A client drops what is not pinned."""
+        here_bytes = self._here_bytes + (self._keeper.committed_bytes if self._keeper else 0)
+        kept_bytes = self._clamped(here_bytes) if self._keeps else 0
+        self._sink(Progress(KEPT, kept_bytes, self._total_bytes))
+
+    def _clamped(self, unit_bytes: int) -> int:
+        return min(self._before_bytes + unit_bytes, self._total_bytes)
+
+
+async def _bring(session: FetchSession, units: list[Unit], meter: _Meter) -> None:
     for unit in units:
-
-        def advance(done_bytes: int, before_bytes: int = done) -> None:
-            progress(Progress("fetching", before_bytes + done_bytes, total))
-
         walk = UnitWalk(unit)
         async with session.disk.batch() as batch:
-            await receive_unit(session, walk, Keeper(session.disk.store, batch), advance)
+            keeper = Keeper(session.disk.store, batch)
+            meter.unit(keeper)
+            await receive_unit(session, walk, keeper, meter.advance)
             await session.disk.blocking.run(batch.commit)
-        done += walk.size_bytes
+        meter.unit_done(walk.size_bytes)

@@ -6,7 +6,6 @@ provider records -> pin => CID.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,12 +26,13 @@ from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.placed import CopyReport, PlacedUnit
+from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.importing.batch import Imported
 from dhtstore.node.importing.source import Source, import_source
 from dhtstore.node.ports import NodeSettings
-from dhtstore.operations.operation import Progress, Watch
+from dhtstore.operations.operation import Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
 from dhtstore.replication.ranking import Domain
@@ -103,17 +103,31 @@ class Uploader:
         """
         wanted = replicas or self.settings.replicas
         _check_counts(wanted, min_acks)
+        size_bytes = source.size_bytes or None if isinstance(source, FileSource) else None
+        meter = PutMeter(progress, size_bytes, keeps=self.settings.storage)
+        try:
+            imported, placed = await self._copied(source, name, wanted, meter)
+        except BaseException:
+            meter.cut_short()
+            raise
+        result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
+        _check_result(result, placed, self.placer.dht.clock_ahead_s())
+        return result
+
+    async def _copied(
+        self, source: Source, name: str, wanted: int, meter: PutMeter
+    ) -> tuple[Imported, list[PlacedUnit]]:
         async with self.staging:
-            imported = await self._import(source, progress)
+            imported = await import_source(
+                self.disk, source, UNIXFS_V1_2025, meter.read, meter.committed
+            )
+            meter.imported(imported.size_bytes)
             run = self.disk.blocking.run
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, wanted, sequence)
             lineages = await run(local_lineages, self.disk.store, imported.cid)
             work = _Work(imported, name, policy, lineages)
-            placed = await self._place_all(work, progress)
-        result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
-        _check_result(result, placed, self.placer.dht.clock_ahead_s())
-        return result
+            return imported, await self._place_all(work, meter)
 
     def _min_acks(self, wanted: int, asked: int | None) -> int:
         if asked is not None:
@@ -125,14 +139,6 @@ class Uploader:
     def _live_storage_nodes(self) -> int:
         """Storage nodes known to be alive, this one included."""
         return self.placer.storage_nodes() + int(self.settings.storage)
-
-    async def _import(self, source: Source, progress: Watch) -> Imported:
-        total = source.size_bytes or None if isinstance(source, FileSource) else None
-
-        def tell(done_bytes: int) -> None:
-            progress(Progress("reading", done_bytes, total))
-
-        return await import_source(self.disk, source, UNIXFS_V1_2025, tell)
 
     def _policy(self, root: Cid, replicas: int, sequence: int) -> Policy:
         """A newer policy than any this owner is known to have signed for this root."""
@@ -152,11 +158,11 @@ class Uploader:
 
     # --- copies -----------------------------------------------------------------------------
 
-    async def _place_all(self, work: _Work, progress: Watch) -> list[PlacedUnit]:
+    async def _place_all(self, work: _Work, all_of_it: PutMeter) -> list[PlacedUnit]:
         """Place every unit and write down what came of it.  One unit after the other: bounds what
         holders must reserve at once."""
         elsewhere = work.policy.replicas - self.settings.storage
-        meter = _CopyMeter(progress, work.imported.size_bytes * elsewhere)
+        meter = CopyMeter(all_of_it.sink, work.imported.size_bytes * elsewhere)
         placed: list[PlacedUnit] = []
         made: list[list[SignedCopy]] = []
         run = self.disk.blocking.run
@@ -167,6 +173,8 @@ class Uploader:
             await run(self._remember, work, [each.copies for each in placed])
             await run(self._pin, work)
         except BaseException:
+            others = [[NodeId(each.receipt.node) for each in copies] for copies in made]
+            all_of_it.signed(others, but=self.identity.node)
             if any(made):  # somebody holds them, whatever becomes of this
                 await run(self._remember, work, made)
             raise
@@ -174,7 +182,7 @@ class Uploader:
         return placed
 
     async def _place(
-        self, lineage: Lineage, policy: Policy, meter: _CopyMeter, made: list[list[SignedCopy]]
+        self, lineage: Lineage, policy: Policy, meter: CopyMeter, made: list[list[SignedCopy]]
     ) -> PlacedUnit:
         """The copies of the unit become the last of ``made``, one by one."""
         unit = lineage.unit
@@ -212,34 +220,6 @@ class Uploader:
     def _pin(self, work: _Work) -> None:
         if self.settings.storage:
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
-
-
-class _CopyMeter:
-    """Adds up what the holders of the current unit report.  Where ``sink`` raises, the copies go
-    on without it: ``check`` raises that once they are written down."""
-
-    def __init__(self, sink: Watch, total_bytes: int) -> None:
-        self._sink, self._total_bytes = sink, total_bytes
-        self._before_bytes = 0
-        self._held: dict[NodeId, int] = {}
-        self._failure: BaseException | None = None
-
-    def advance(self, holder: NodeId, held_bytes: int) -> None:
-        self._held[holder] = held_bytes
-        done = min(self._before_bytes + sum(self._held.values()), self._total_bytes)
-        if self._failure is None:
-            try:
-                self._sink(Progress("copying", done, self._total_bytes, len(self._held)))
-            except (Exception, asyncio.CancelledError) as error:
-                self._failure = error
-
-    def unit_done(self) -> None:
-        self._before_bytes += sum(self._held.values())
-        self._held.clear()
-
-    def check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
 
 def _check_counts(wanted: int, min_acks: int | None) -> None:

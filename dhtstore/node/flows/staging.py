@@ -33,7 +33,7 @@ class Staging:
         self, disk: Disk, pins: Pins, tracer: Tracer, warnings: Warnings, *, keeps_all: bool
     ) -> None:
         """``keeps_all`` on a storage node: there a put's own copy is one that was asked for."""
-        self._disk, self._pins, self._tracer, self._keeps_all = disk, pins, tracer, keeps_all
+        self._disk, self._pins, self._tracer, self.keeps_all = disk, pins, tracer, keeps_all
         self._warnings = warnings
         self._puts = 0
         self._dropping = asyncio.Lock()
@@ -47,7 +47,7 @@ class Staging:
     async def __aenter__(self) -> None:
         async with self._dropping:
             self._puts += 1
-            self._left = not self._keeps_all
+            self._left = not self.keeps_all
 
     async def __aexit__(self, *error: object) -> None:
         self._puts -= 1
@@ -55,7 +55,7 @@ class Staging:
 
     async def drop(self) -> None:
         """Forget what no put needs."""
-        if self._keeps_all:
+        if self.keeps_all:
             return
         async with self._dropping:
             if self._puts == 0:

@@ -31,12 +31,14 @@ class Imported:
 @dataclass(slots=True)
 class ImportBatch:
     """``put``, ``put_all`` and ``put_leaf`` run in worker threads, several at a time; the others
-    on the loop.  ``progress`` gets the content bytes done so far."""
+    on the loop.  ``progress`` gets the content bytes done so far, ``committed`` those of them that
+    stay, whatever ends the import."""
 
     disk: Disk
     profile: Profile
     batch: Batch
     progress: Callable[[int], None]
+    committed: Callable[[int], None] = lambda done_bytes: None
     done_bytes: int = 0
     uncommitted_bytes: int = 0
 
@@ -65,5 +67,6 @@ class ImportBatch:
         self.uncommitted_bytes += max(size_bytes, COUNTED_MIN_BYTES)
         self.progress(self.done_bytes)
         if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
-            self.uncommitted_bytes = 0
+            self.uncommitted_bytes, done_bytes = 0, self.done_bytes
             await self.disk.blocking.run(self.batch.commit)
+            self.committed(done_bytes)

@@ -15,16 +15,20 @@ Source = FileSource | TreeSource | ByteStream
 
 
 async def import_source(
-    disk: Disk, source: Source, profile: Profile, progress: Callable[[int], None]
+    disk: Disk,
+    source: Source,
+    profile: Profile,
+    progress: Callable[[int], None],
+    committed: Callable[[int], None] = lambda done_bytes: None,
 ) -> Imported:
     """Import everything and commit it; blocks that were stored before are then whole too.
 
-    ``progress`` gets the content bytes done so far.  Raises SourceChanged, UnreadableSource,
-    NoRoom.  On failure nothing staged since the last commit group stays; what was committed is
-    picked up when the put is repeated.
+    ``progress`` gets the content bytes done so far, ``committed`` those that stay in any case.
+    Raises SourceChanged, UnreadableSource, NoRoom.  On failure nothing staged since the last
+    commit group stays; what was committed is picked up when the put is repeated.
     """
     async with disk.batch() as batch:
-        imported = await _import(ImportBatch(disk, profile, batch, progress), source)
+        imported = await _import(ImportBatch(disk, profile, batch, progress, committed), source)
         await disk.blocking.run(batch.commit)
     return imported
 

@@ -85,8 +85,9 @@ class Journal:
         self.resumed, self.entries, self._end = False, [], len(self._header)
         self.start()
 
-    def append(self, entries: Iterable[bytes]) -> None:
-        """Raises NoRoom; the entries may then be lost, and nothing else."""
+    def append(self, entries: Iterable[bytes]) -> bool:
+        """Whether they are there now.  Raises NoRoom; the entries may then be lost, and nothing
+        else."""
         raw = b"".join(_HEAD.pack(len(e), zlib.crc32(e)) + e for e in entries)
         try:
             written = os.pwrite(self._fd, raw, self._end)
@@ -94,6 +95,7 @@ class Journal:
             raise write_error(error, self._name, TargetUnusable) from error
         if written == len(raw):
             self._end += written
+        return written == len(raw)
 
     def remove(self) -> None:
         """At the latest when it is closed; where that fails too, a later run goes on with it."""

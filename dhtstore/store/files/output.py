@@ -23,6 +23,7 @@ class FileOutput:
     """One file: a partial and the journal of its spans until it is whole.
 
     What the journal claims counts only once it was recalled, which hashes it again.
+    ``claimed_bytes`` is how much an earlier run claims, ``kept_bytes`` how much the next will find.
     """
 
     def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
@@ -40,6 +41,15 @@ class FileOutput:
         self._saving = threading.Lock()
         self._fd = self._partial.open_file()
         self._claimed = _claimed(self._partial.journal.entries)
+        self._saved = _claimed(self._partial.journal.entries)  # as the journal says now
+
+    @property
+    def claimed_bytes(self) -> int:
+        return self._claimed.size_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        return self._saved.size_bytes
 
     def claims(self, leaf: Leaf) -> bool:
         """Whether an earlier run says that it wrote these bytes."""
@@ -81,7 +91,9 @@ class FileOutput:
             merged = Spans()
             for span in spans:
                 merged.add(*span)
-            self._partial.journal.append(_SPAN.pack(*span) for span in merged)
+            if self._partial.journal.append(_SPAN.pack(*span) for span in merged):
+                for span in merged:
+                    self._saved.add(*span)
 
     def finish(self) -> None:
         """Make it durable and give it its name.  Raises IntegrityFailure if a part is missing,

@@ -17,6 +17,10 @@ class Spans:
     def __bool__(self) -> bool:
         return bool(self._starts)
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(self._ends) - sum(self._starts)
+
     def add(self, start: int, end: int) -> None:
         if start >= end:
             return

@@ -30,6 +30,7 @@ class TreeOutput:
     """One directory: a partial and the journal of its finished files until it is whole.
 
     What the journal claims counts only once it was recalled, which hashes it again.
+    ``claimed_bytes`` is how much an earlier run claims, ``kept_bytes`` how much the next will find.
     """
 
     def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
@@ -49,6 +50,7 @@ class TreeOutput:
             self._partial.journal.close()
             raise write_error(error, self._partial.name, TargetUnusable) from error
         self._claimed = dict(_claims(self._partial.journal.entries))
+        self.claimed_bytes = self.kept_bytes = sum(self._claimed.values())
 
     def claims(self, leaf: Leaf) -> bool:
         """Whether an earlier run says that it finished this file."""
@@ -129,7 +131,7 @@ class TreeOutput:
         fd, kept = self._names.make_file(file.path, keep=file.path in self._claimed)
         keep_open(self._open, file.path, fd)
         if not kept:
-            self._claimed.pop(file.path, None)
+            self.kept_bytes -= self._claimed.pop(file.path, 0)
             self._recalled.pop(file.path, None)
         elif os.fstat(fd).st_size > file.size_bytes:
             os.ftruncate(fd, file.size_bytes)
@@ -167,7 +169,8 @@ class TreeOutput:
         if not self._unsaved:
             return
         _sync_file_system(self._fd)
-        self._partial.journal.append(_entry(file) for file in self._unsaved)
+        if self._partial.journal.append(_entry(file) for file in self._unsaved):
+            self.kept_bytes += self._unsaved_bytes
         self._unsaved.clear()
         self._unsaved_bytes = 0
 

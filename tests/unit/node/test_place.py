@@ -54,7 +54,7 @@ class Cast:
     told: dict[NodeId, int] = field(default_factory=dict)
     steps: list[int] = field(default_factory=list)
 
-    def progress(self, node: NodeId, copied_bytes: int) -> None:
+    def progress(self, node: NodeId, copied_bytes: int, sent_bytes: int) -> None:
         self.told[node] = copied_bytes
         self.steps.append(copied_bytes)
 
@@ -254,7 +254,7 @@ def test_how_far_a_holder_is_never_falls_nor_passes_the_size_of_the_unit() -> No
 
 def test_a_defect_gives_back_what_was_reserved() -> None:
     async def scene(cast: Cast) -> None:
-        def broken(node: NodeId, copied_bytes: int) -> None:
+        def broken(node: NodeId, copied_bytes: int, sent_bytes: int) -> None:
             raise RuntimeError("a defect")
 
         cast.holders[0].works_s = 9.0

@@ -1,0 +1,28 @@
+"""The options of commands that take a while."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Shown(StrEnum):
+    AUTO = "auto"
+    BAR = "bar"
+    PLAIN = "plain"
+    NONE = "none"
+
+
+Showing = Annotated[
+    Shown,
+    typer.Option(
+        "--progress",
+        help="How to show progress: auto is a bar on a terminal, plain a line every few seconds.",
+        show_default="auto",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show each holder's bytes and rate, too.")
+]

@@ -1,0 +1,47 @@
+"""What is left of an operation that was cut short, and how to go on."""
+
+from __future__ import annotations
+
+from dhtstore.config import format_size
+from dhtstore.operations.operation import Progress
+
+_ON = "the same command goes on from there"
+
+
+def kept_of_get(progress: Progress, partial: str) -> str:
+    """``partial`` is the file or directory that the next run finds."""
+    if not progress.done_bytes:
+        return "nothing is kept of what was fetched so far; the same command begins anew"
+    return f"kept {_amount(progress)} in {partial}; {_ON}"
+
+
+def kept_of_put(progress: Progress) -> str:
+    """Of a put nothing is announced under a name before there are copies."""
+    if progress.holders:
+        who = "1 node has" if progress.holders == 1 else f"{progress.holders} nodes have"
+        return (
+            f"{who} signed for copies, of all or a part; the same command makes those that are"
+            " missing"
+        )
+    if not progress.done_bytes:
+        return "nothing is stored yet; the same command begins anew"
+    return (
+        f"kept {_amount(progress)} in the store here, no copies elsewhere yet; the same command"
+        " reads again and stores what is missing"
+    )
+
+
+def kept_of_pin(progress: Progress) -> str:
+    if not progress.done_bytes:
+        return "nothing is kept of what was fetched so far; the same command begins anew"
+    return f"kept {_amount(progress)} in the store here, not pinned yet; {_ON}"
+
+
+def kept_of_verify(progress: Progress) -> str:
+    """What was found is written down at the end only."""
+    return f"{format_size(progress.done_bytes)} were read; the same command begins anew"
+
+
+def _amount(progress: Progress) -> str:
+    kept = format_size(progress.done_bytes)
+    return f"{kept} of {format_size(progress.total_bytes)}" if progress.total_bytes else kept
