@@ -15,7 +15,8 @@ from typing import Any, Self
 class DhtstoreError(Exception):
     """Something dhtstore can name went wrong; ``hint`` says what to do next."""
 
-    causes: Mapping[str, str] = MappingProxyType({})  # node -> what went wrong there, if several
+    # node, or whatever of several it is -> what went wrong there, or tells it from the others
+    causes: Mapping[str, str] = MappingProxyType({})
 
     hint: str = "report it, with what the node logs (`dhtstore join --log-level debug`)"
 
@@ -61,6 +62,16 @@ class InvalidPath(InvalidCid):
     """A path below a CID that is no text, or a URL that no content can have."""
 
     hint = "CID/path takes names by the letter, ipfs://CID/path escaped, as %20 for a space"
+
+
+class AmbiguousName(UsageError):
+    """A name, or the beginning of an id, that several have; ``causes`` tells them apart."""
+
+    hint = "give more of it, or the whole of one of these"
+
+    def __init__(self, message: str, *, causes: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.causes = causes
 
 
 class InvalidTicket(UsageError):
@@ -303,4 +314,4 @@ class ClockOff(DhtstoreError):
 class ConnectionLost(DhtstoreError):
     """A connection ended, was refused or fell silent before the answer came."""
 
-    hint = "the peer may be offline; other peers are tried"
+    hint = "the other node may be offline, or a firewall may stand between; try again later"

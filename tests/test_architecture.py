@@ -147,7 +147,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("join", "pin", "ping", "put"),
     ),
     "dhtstore.node.views": (
-        ("identity", "list_puts", "peers", "spelling"),
+        ("identity", "list_puts", "own_names", "peers", "spelling"),
         ("describe", "providers", "receipts"),
         ("status",),
     ),

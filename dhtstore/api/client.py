@@ -61,9 +61,10 @@ class Client:
     """A node, to be asked.  Get one from ``dhtstore.connect`` or ``dhtstore.open``.
 
     A ``cid`` is text: a CID, or where content is read CID/path with names by the letter, or the
-    URL ``ipfs://CID/path`` with its escapes.  Every method takes ``timeout_s``, the seconds after
-    which it raises TimedOut (None: no deadline), and raises the errors of ``dhtstore.errors``;
-    InvalidCid, NotRunning and TimedOut may come from any.
+    URL ``ipfs://CID/path`` with its escapes; in place of the CID the name of something put or
+    pinned there, or the beginning of its CID (AmbiguousName if several have it).  Every method
+    takes ``timeout_s``, the seconds after which it raises TimedOut (None: no deadline), and raises
+    the errors of ``dhtstore.errors``; InvalidCid, NotRunning and TimedOut may come from any.
     Cancelling a call cancels the work in the node; what was verified by then is kept for the next
     try.  ``progress`` is a plain function, called with a Progress about ten times a second, on the
     event loop; what it raises ends the call.  After its block a client raises NotRunning.
@@ -213,7 +214,8 @@ class Client:
         return await self._call(ListPeers(), timeout_s=timeout_s)
 
     async def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
-        """A round trip to ``node``: an id, a public key in hex, a ticket or HOST:PORT.
+        """A round trip to ``node``: an id, the beginning of one that is known there, a public key
+        in hex, a ticket or HOST:PORT.
 
         Raises UnknownNode, Unreachable.
         """

@@ -29,7 +29,10 @@ _HASHES: Final[dict[int, tuple[int, Callable[[bytes], bytes]]]] = {
 _V0_PREFIX: Final = bytes((SHA2_256, 32))
 _V1_SHA256_PREFIX: Final = {codec: bytes((1, codec, SHA2_256, 32)) for codec in _CODECS}
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BASE32_CHARS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _TEXT_MAX_CHARS: Final = 512
+_V0_CHARS: Final = 46
+_V1_SHA256_CHARS: Final = 59  # with its multibase
 
 
 class Cid:
@@ -68,7 +71,8 @@ class Cid:
         try:
             return cls.decode(_decode_text(text))
         except (ValueError, KeyError, IndexError) as error:
-            raise InvalidCid(f"not a CID: {text[:80]!r}") from error
+            why = misspelt(text)
+            raise InvalidCid(f"not a CID: {text[:80]!r}{why and ': '}{why}") from error
 
     @property
     def version(self) -> int:
@@ -124,6 +128,29 @@ class Cid:
         return hash(self.raw)
 
 
+def misspelt(text: str) -> str:
+    """What keeps ``text``, which is no CID, from being one; "" where it does not look like one."""
+    if text.startswith("Qm"):
+        return _misspelt(text, _BASE58, "digits and letters but 0, O, I and l", _V0_CHARS)
+    if text.lower().startswith("baf"):
+        if text not in (text.lower(), text.upper()):
+            return "it mixes small and capital letters"
+        return _misspelt(text.lower(), _BASE32_CHARS, "a to z and 2 to 7", _V1_SHA256_CHARS)
+    return ""
+
+
+def _misspelt(text: str, alphabet: str, described: str, usual_chars: int) -> str:
+    for at, char in enumerate(text, 1):
+        if char not in alphabet:
+            return f"{char!r} at place {at} is none of its characters, which are {described}"
+    missing = usual_chars - len(text)
+    if missing > 0:
+        return f"it has {len(text)} characters, {missing} less than such a CID"
+    if missing < 0:
+        return f"it has {len(text)} characters, {-missing} more than such a CID"
+    return "its characters make no CID of a kind that is known here"
+
+
 def _check_v1(raw: bytes) -> None:
     try:
         version, at = _read_varint(raw, 0)
@@ -160,7 +187,7 @@ def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
 def _decode_text(text: str) -> bytes:
     if not text or len(text) > _TEXT_MAX_CHARS:
         raise ValueError("empty or too long")
-    if text.startswith("Qm") and len(text) == 46:
+    if text.startswith("Qm") and len(text) == _V0_CHARS:
         return _base58_decode(text)
     kind, body = text[0], text[1:]
     if kind in "bB":
@@ -189,7 +216,7 @@ def _spreading() -> list[tuple[int, int, int]]:
 
 
 _SPREADING: Final = _spreading()
-_BASE32: Final = b"abcdefghijklmnopqrstuvwxyz234567" + bytes(224)
+_BASE32: Final = _BASE32_CHARS.encode() + bytes(224)
 
 
 def _base32_encode(raw: bytes) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dhtstore.errors import InvalidPath
-from dhtstore.model.cid import Cid
+from dhtstore.errors import InvalidCid, InvalidPath
+from dhtstore.model.cid import Cid, misspelt
 
 _SCHEME: Final = "ipfs://"
 _CONTENT_PATH: Final = "/ipfs/"
@@ -33,6 +33,26 @@ def parse_cid_path(text: str) -> tuple[Cid, tuple[str, ...]]:
     for name in names:
         _check_name(name)
     return Cid.parse(root.strip()), tuple(names)
+
+
+def as_one_spelling(text: str) -> str:
+    """``CID/path`` for whatever spelling of it ``text`` is; other text as it stands: it may be
+    what somebody calls it.  Raises InvalidPath, and InvalidCid for no text at all."""
+    try:
+        root, names = parse_cid_path(text)
+    except InvalidPath:
+        raise
+    except InvalidCid:
+        if not text.strip():
+            raise
+        return text
+    return "/".join([str(root), *names])
+
+
+def check_spelling(text: str) -> None:
+    """Raises InvalidCid where ``text`` begins with what must be a CID, and is none."""
+    if misspelt(text.partition("/")[0]):
+        parse_cid_path(text)
 
 
 def _check_text(text: str) -> None:

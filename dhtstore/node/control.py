@@ -37,6 +37,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
 from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.own_names import with_cid
 from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
@@ -105,7 +106,8 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
     run = replace(run, watch=throttle)
     try:
         async with asyncio.timeout(run.timeout_s):
-            result = cast(R, await use_case(operation, run))
+            asked = await with_cid(operation, run.node.disk, run.node.ledger)
+            result = cast(R, await use_case(asked, run))
         throttle.finish()
         return result
     except TimeoutError as error:

@@ -111,6 +111,7 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "get"
     descriptors: ClassVar[int] = 1
+    about: ClassVar[str] = "target"
 
     target: str
     name: str
@@ -132,6 +133,7 @@ class Read(Operation[ReadResult], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "cat"
     descriptors: ClassVar[int] = 1
+    about: ClassVar[str] = "target"
 
     target: str
     start: int = 0
@@ -152,6 +154,7 @@ class ListDirectory(Operation[list[DirectoryEntry]], frozen=True, kw_only=True):
     """The entries of the directory ``target`` (CID or CID/path)."""
 
     op: ClassVar[str] = "ls"
+    about: ClassVar[str] = "target"
 
     target: str
 
@@ -177,6 +180,7 @@ class DescribeContent(Operation[ContentInfo], frozen=True, kw_only=True):
     """What ``target`` (CID or CID/path) is."""
 
     op: ClassVar[str] = "stat"
+    about: ClassVar[str] = "target"
 
     target: str
 
@@ -196,5 +200,6 @@ class FindProviders(Operation[list[ProviderInfo]], frozen=True, kw_only=True):
     """Who says that it holds ``target`` (CID or CID/path), by node id."""
 
     op: ClassVar[str] = "providers"
+    about: ClassVar[str] = "target"
 
     target: str

@@ -39,6 +39,7 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
     """The receipts for ``root``, put from here, each verified again."""
 
     op: ClassVar[str] = "receipts"
+    about: ClassVar[str] = "root"
 
     root: str
 
@@ -74,6 +75,7 @@ class AddPin(Operation[PinInfo], frozen=True, kw_only=True):
     """Fetch all of ``root`` into the store here, keep it and announce it."""
 
     op: ClassVar[str] = "pin-add"
+    about: ClassVar[str] = "root"
 
     root: str
     name: str = ""
@@ -83,6 +85,7 @@ class RemovePin(Operation[PinInfo], frozen=True, kw_only=True):
     """Stop keeping ``root`` for its own sake."""
 
     op: ClassVar[str] = "pin-rm"
+    about: ClassVar[str] = "root"
 
     root: str
 

@@ -79,6 +79,7 @@ class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):
     """How many nodes provide each unit of ``root``."""
 
     op: ClassVar[str] = "root-status"
+    about: ClassVar[str] = "root"
 
     root: str
 

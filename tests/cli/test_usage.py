@@ -77,13 +77,13 @@ def test_version() -> None:
         ["put", "x", "--replicas", "0"],
         ["put", "x", "--replicas", "2", "--min-acks", "3"],
         ["put", "missing-file"],
-        ["get", "not-a-cid"],
+        ["get", "bafy-not-a-cid"],
         ["get", "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvykuX"],
         ["get", "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku/../etc"],
         ["cat", ""],
         ["ls", "Qm123"],
-        ["status", "xyz"],
-        ["pin", "add", "xyz"],
+        ["status", "bafxyz"],
+        ["pin", "add", "bafxyz"],
         ["owner", "import", "missing-file"],
         ["config", "colour"],
         ["join", "--capacity", "plenty"],
@@ -112,7 +112,7 @@ def test_usage_errors_are_2_and_say_what_to_do(
 
 
 def test_the_shell_sees_the_same(tmp_path: Path) -> None:
-    ran = run("get", "not-a-cid", "--home", tmp_path)
+    ran = run("get", "bafy-not-a-cid", "--home", tmp_path)
     assert (ran.code, ran.out) == (2, b"")
     assert ran.err.startswith("error: not a CID")
 

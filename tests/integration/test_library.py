@@ -21,14 +21,17 @@ from dhtstore import Client, Progress, sync
 from dhtstore.api.client import Source
 from dhtstore.config import KEYS
 from dhtstore.errors import (
+    AmbiguousName,
     DhtstoreError,
     HomeInUse,
+    InvalidCid,
     NotFound,
     NotHere,
     NotRunning,
     QuorumNotReached,
     TargetUnusable,
     TimedOut,
+    UnknownNode,
     UnreadableSource,
     UsageError,
 )
@@ -188,6 +191,45 @@ async def test_errors_are_those_of_the_tree(trio: Trio, over_socket: bool) -> No
         os.mkfifo(trio.directory / "pipe")
         with pytest.raises(UnreadableSource, match="is a pipe"):
             await client.put(trio.directory / "pipe")
+
+
+@pytest.mark.parametrize("over_socket", [False, True])
+async def test_own_names_and_beginnings_stand_for_what_is_unique(
+    trio: Trio, over_socket: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        client = trio.clients[0]
+        if over_socket:
+            client = await stack.enter_async_context(dhtstore.connect(trio.directory / "a"))
+        one = await client.put(b"one", name="notes", replicas=1)
+        pictures = trio.directory / "pictures"
+        pictures.mkdir()
+        (pictures / "beach").write_bytes(b"sea")
+        tree = await client.put(pictures, replicas=1)
+        assert await client.cat("notes") == await client.cat(one.cid[:14]) == b"one"
+        assert await client.cat("pictures/beach") == b"sea"
+        assert (await client.stat("pictures")).cid == tree.cid
+        assert {row.name for row in await client.ls("pictures/")} == {"beach"}
+        assert await client.receipts("notes") == one.receipts
+        assert (await client.root_status("notes")).cid == one.cid
+        await client.get("notes", trio.directory / "back")
+        assert (trio.directory / "back").read_bytes() == b"one"
+        assert (await client.pin("notes", name="pinned")).cid == one.cid
+        assert (await client.unpin("pinned")).cid == one.cid
+        two = await client.put(b"two", name="notes", replicas=1)
+        with pytest.raises(AmbiguousName) as raised:
+            await client.cat("notes")
+        assert raised.value.causes.keys() == {one.cid, two.cid}
+        with pytest.raises(InvalidCid) as unknown:
+            await client.stat("picturse")
+        assert unknown.value.hint == "did you mean pictures?"
+
+
+async def test_a_node_is_pinged_by_the_beginning_of_its_id(trio: Trio) -> None:
+    other = await trio.clients[1].identity()
+    assert (await trio.clients[0].ping(other.node[:12])).node == other.node
+    with pytest.raises(UnknownNode):
+        await trio.clients[0].ping("0" * 39)
 
 
 async def test_leaving_a_read_early_leaves_nothing_open(trio: Trio) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.terminal.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -18,7 +15,7 @@ from dhtstore.cli.terminal.options import VISITING
         "dhtstore cat bafkrei... --seed dht1...",
     ),
 )
-def cat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+def cat(common: Common, cid: Content) -> None:
     """Print the bytes of a file; every block is checked.
 
     They go to standard output, in order.
@@ -31,10 +28,9 @@ def stream(common: Common, cid: str) -> None:
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.pipes import to_stdout
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.content import Read
 
-    root, names = parse_cid_path(cid)
-    reading = Read(target="/".join([str(root), *names]))
+    reading = Read(target=as_one_spelling(cid))
     with to_stdout() as pump:
         run(common, Errand(reading, [pump.give], sent=pump.start))

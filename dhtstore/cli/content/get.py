@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dhtstore.cli.terminal.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 )
 def get(
     common: Common,
-    cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")],
+    cid: Content,
     output: Annotated[
         str,
         typer.Option(
@@ -50,16 +51,15 @@ def get(
     there and goes on.  Exit code 3: nobody provides it; 4: nobody who does answered; 5: what they
     have is damaged.
     """
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
 
-    root, names = parse_cid_path(cid)
-    target = "/".join([str(root), *names])
+    target = as_one_spelling(cid)
     if output == "-":
         from dhtstore.cli.content.cat import stream
 
         stream(common, target)
         return
-    path = output or (names[-1] if names else str(root))
+    path = output or target.rstrip("/").rpartition("/")[2]
     result = _send(common, target, path, pin, (progress, verbose))
     _report(common, path, result)
     if explain:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.terminal.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -17,18 +14,17 @@ from dhtstore.cli.terminal.options import VISITING
         "dhtstore ls bafybei.../2024 --json",
     ),
 )
-def ls(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+def ls(common: Common, cid: Content) -> None:
     """List a directory: CID, size, type and name of each entry.
 
     Size is the content of a file; that of a directory is not known without a walk through it.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.content import ListDirectory
 
-    root, names = parse_cid_path(cid)
-    rows = ask(common, ListDirectory(target="/".join([str(root), *names])))
+    rows = ask(common, ListDirectory(target=as_one_spelling(cid)))
     if common.json:
         print_json(rows)
         return

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from dhtstore.cli.terminal.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -17,18 +16,17 @@ from dhtstore.cli.terminal.options import VISITING
         "dhtstore stat bafybei.../2024/beach.jpg --json",
     ),
 )
-def stat(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+def stat(common: Common, cid: Content) -> None:
     """Tell what a CID is: its type, its sizes, its unit.
 
     Size is the content of a file; dag_size is all blocks below CID, as its links claim them.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import fields_of, print_fields, print_json
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.content import DescribeContent
 
-    root, names = parse_cid_path(cid)
-    found = ask(common, DescribeContent(target="/".join([str(root), *names])))
+    found = ask(common, DescribeContent(target=as_one_spelling(cid)))
     if common.json:
         print_json(found)
         return

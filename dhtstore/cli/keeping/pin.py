@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Final
 
 import typer
 
+from dhtstore.cli.terminal.arguments import Root
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME, WAITING
 from dhtstore.cli.terminal.parser import CommandGroup, register
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
-
-if TYPE_CHECKING:
-    from dhtstore.model.cid import Cid
 
 app: Final = typer.Typer(
     cls=CommandGroup, help="Keep roots here, whatever the network wants.", no_args_is_help=True
@@ -25,7 +23,7 @@ app: Final = typer.Typer(
 )
 def add(
     common: Common,
-    cid: Annotated[str, typer.Argument(metavar="CID")],
+    cid: Root,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
@@ -35,11 +33,11 @@ def add(
     from dhtstore.cli.terminal.progress.sentences import kept_of_pin
     from dhtstore.cli.terminal.progress.watching import watching
     from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import AddPin
 
-    root = _whole(cid)
     with watching(common, progress, verbose, kept_of_pin) as watch:
-        pinned = run(common, Errand(AddPin(root=str(root)), watch=watch))
+        pinned = run(common, Errand(AddPin(root=as_one_spelling(cid)), watch=watch))
     if common.json:
         print_json(pinned)
         return
@@ -50,17 +48,17 @@ def add(
     ABOUT_HOME,
     examples=("dhtstore pin rm bafybei...",),
 )
-def rm(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+def rm(common: Common, cid: Root) -> None:
     """Stop keeping it for its own sake.
 
     Exit code 3 if it was not pinned.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import RemovePin
 
-    root = _whole(cid)
-    removed = ask(common, RemovePin(root=str(root)))
+    removed = ask(common, RemovePin(root=as_one_spelling(cid)))
     if common.json:
         print_json(removed)
 
@@ -80,18 +78,6 @@ def ls(common: Common) -> None:
         print_json(rows)
         return
     print_table([(row.cid, row.kind, row.name) for row in rows], ("cid", "kind", "name"))
-
-
-def _whole(text: str) -> Cid:
-    """Raises InvalidCid, and UsageError for a path below a CID."""
-    from dhtstore.errors import UsageError
-    from dhtstore.model.cid_path import parse_cid_path
-
-    root, names = parse_cid_path(text)
-    if names:
-        path = "/".join(names)
-        raise UsageError(f"a pin is of a whole CID, not of a path in it: {path!r}")
-    return root
 
 
 register(app, {"add": add, "rm": rm, "ls": ls})

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.terminal.arguments import Root
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
 
@@ -14,18 +11,17 @@ from dhtstore.cli.terminal.options import ABOUT_HOME
     ABOUT_HOME,
     examples=("dhtstore receipts bafybei...",),
 )
-def receipts(common: Common, cid: Annotated[str, typer.Argument(metavar="CID")]) -> None:
+def receipts(common: Common, cid: Root) -> None:
     """Show and verify the receipts for something put from here.
 
     That needs no network.  Exit code 3 if there are none, 5 if a signature does not hold.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import ListReceipts
 
-    root, _ = parse_cid_path(cid)
-    rows = ask(common, ListReceipts(root=str(root)))
+    rows = ask(common, ListReceipts(root=as_one_spelling(cid)))
     if common.json:
         print_json(rows)
         return

@@ -20,7 +20,10 @@ from dhtstore.cli.terminal.options import VISITING
 def ping(
     common: Common,
     node: Annotated[
-        str, typer.Argument(metavar="NODE", help="Id, public key, ticket or HOST:PORT.")
+        str,
+        typer.Argument(
+            metavar="NODE", help="Its id or the beginning of it, public key, ticket or HOST:PORT."
+        ),
     ],
 ) -> None:
     """Find a node and measure a round trip to it.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.terminal.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -14,18 +11,17 @@ from dhtstore.cli.terminal.options import VISITING
     VISITING,
     examples=("dhtstore providers bafybei...",),
 )
-def providers(common: Common, cid: Annotated[str, typer.Argument(metavar="CID[/PATH]")]) -> None:
+def providers(common: Common, cid: Content) -> None:
     """Ask the network who provides something.
 
     Exit code 3 if nobody does.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.content import FindProviders
 
-    root, names = parse_cid_path(cid)
-    rows = ask(common, FindProviders(target="/".join([str(root), *names])))
+    rows = ask(common, FindProviders(target=as_one_spelling(cid)))
     if common.json:
         print_json(rows)
         return

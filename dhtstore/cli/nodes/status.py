@@ -17,7 +17,17 @@ from dhtstore.cli.terminal.options import VISITING
         "dhtstore status bafybei...",
     ),
 )
-def status(common: Common, cid: Annotated[str, typer.Argument(metavar="[CID]")] = "") -> None:
+def status(
+    common: Common,
+    cid: Annotated[
+        str,
+        typer.Argument(
+            metavar="[CID]",
+            help="A CID, or the name of what was put or pinned here, or the beginning of its CID.",
+            show_default="this node",
+        ),
+    ] = "",
+) -> None:
     """Tell how this node is doing, or how well something is held.
 
     With CID: for each of its units, how many nodes provide it.
@@ -51,10 +61,10 @@ def _show_node(common: Common) -> None:
 def _show_root(common: Common, cid: str) -> None:
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json, print_table
-    from dhtstore.model.cid_path import parse_cid_path
+    from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.nodes import DescribeRoot
 
-    told = ask(common, DescribeRoot(root=str(parse_cid_path(cid)[0])))
+    told = ask(common, DescribeRoot(root=as_one_spelling(cid)))
     if common.json:
         print_json(told)
         return

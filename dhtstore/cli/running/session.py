@@ -8,6 +8,8 @@ from typing import TypeVar
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.terminal.common import Common
+from dhtstore.errors import NotRunning
+from dhtstore.model.cid_path import check_spelling
 from dhtstore.net.local.client import converse
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.operation import Operation
@@ -27,5 +29,9 @@ def run(common: Common, errand: Errand[R]) -> R:
 
         return run_alone(common, errand)
     conversation = Conversation(errand.operation, common.timeout_s, errand.watch)
-    path = socket_path(home_path(common.home))
-    return converse(path, conversation, errand.descriptors, errand.sent)
+    try:
+        path = socket_path(home_path(common.home))
+        return converse(path, conversation, errand.descriptors, errand.sent)
+    except NotRunning:  # nobody here can say what a name stands for, but no name looks like this
+        check_spelling(getattr(errand.operation, errand.operation.about, ""))
+        raise

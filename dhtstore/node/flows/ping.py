@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from dhtstore.dht.service import DhtService
-from dhtstore.errors import ConnectionLost, RefusedByNetwork, UnknownNode, Unreachable, UsageError
+from dhtstore.errors import (
+    AmbiguousName,
+    ConnectionLost,
+    RefusedByNetwork,
+    UnknownNode,
+    Unreachable,
+    UsageError,
+)
 from dhtstore.model.contact import Contact, split_host_port
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.model.network import Network
@@ -24,14 +31,18 @@ from dhtstore.params import (
 from dhtstore.wire.ticket import TICKET_PREFIX, Ticket
 
 _TRIES = 2  # a lost datagram is no dead node
+_ID_PREFIX_MIN_CHARS = 4  # as of git's commits: less is a slip of the pen
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_LISTED_MAX = 20
 
 
 async def ping(identity: Identity, reach: Reach, target: str) -> PingResult:
-    """Measure a round trip to ``target``: a node id or public key in hex, a ticket or HOST:PORT.
+    """Measure a round trip to ``target``: a node id or public key in hex, the beginning of the id
+    of a peer that is known here, a ticket or HOST:PORT.
 
-    Raises UsageError, InvalidTicket, RefusedByNetwork, UnknownNode (no address known),
-    ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers, or nobody
-    who may know them).
+    Raises UsageError, AmbiguousName, InvalidTicket, RefusedByNetwork, UnknownNode (no address
+    known), ConnectionLost (nobody at HOST:PORT) and Unreachable (none of its addresses answers, or
+    nobody who may know them).
     """
     contacts = await _contacts(identity, reach, target)
     if contacts[0].node == identity.node:
@@ -80,11 +91,13 @@ async def _recorded(dht: DhtService, node: NodeId, tried: Container[str]) -> lis
 
 async def _contacts(identity: Identity, reach: Reach, target: str) -> list[Contact]:
     """At least one."""
+    target = target.strip()
     if target.startswith(TICKET_PREFIX):
         return _of_ticket(identity.network, target)
     if ":" in target:
         return await _of_address(reach.links, target)
-    return await _of_id(identity, reach.dht, _node_id(target))
+    known = [identity.node, *(contact.node for contact in reach.dht.contacts())]
+    return await _of_id(identity, reach.dht, named_node(target, known))
 
 
 def _of_ticket(network: Network, target: str) -> list[Contact]:
@@ -96,11 +109,21 @@ def _of_ticket(network: Network, target: str) -> list[Contact]:
 
 async def _of_address(links: Links, target: str) -> list[Contact]:
     """Whoever proves its key there."""
-    link = await dial_unknown(links, await resolve(*split_host_port(target)))
+    addresses = await resolve(*split_host_port(target))
+    try:
+        link = await dial_unknown(links, addresses)
+    except ConnectionLost as error:
+        error.hinted("check the address, and that a node listens there: `dhtstore id` says where")
+        raise
     return [Contact.of(link.public_key, link.remote)]
 
 
-def _node_id(text: str) -> NodeId:
+def named_node(text: str, known: Iterable[NodeId]) -> NodeId:
+    """The node of an id or a key, or the only one ``known`` whose id begins so.
+
+    Raises UsageError, AmbiguousName and UnknownNode."""
+    if _ID_PREFIX_MIN_CHARS <= len(text) < 2 * NODE_ID_BYTES and not set(text) - _HEX_DIGITS:
+        return _beginning(text.lower(), known)
     try:
         raw = bytes.fromhex(text)
     except ValueError:
@@ -109,10 +132,22 @@ def _node_id(text: str) -> NodeId:
         return node_id(PublicKey(raw))
     if len(raw) != NODE_ID_BYTES:
         raise UsageError(
-            "a node is named by its id (40 hex digits), its public key (64), a ticket or"
-            f" HOST:PORT, not by {text[:80]!r}"
-        )
+            "a node is named by its id (40 hex digits, or the first of them), its public key (64),"
+            f" a ticket or HOST:PORT, not by {text[:80]!r}"
+        ).hinted("`dhtstore peers` lists who is known here")
     return NodeId(raw)
+
+
+def _beginning(text: str, known: Iterable[NodeId]) -> NodeId:
+    found = {format_node(node): node for node in known if format_node(node).startswith(text)}
+    if len(found) > 1:
+        several = dict(list(dict.fromkeys(found, "a node known here").items())[:_LISTED_MAX])
+        raise AmbiguousName(
+            f"{len(found)} nodes have an id that begins with {text}", causes=several
+        )
+    if not found:
+        raise UnknownNode(f"no node that is known here has an id that begins with {text}")
+    return next(iter(found.values()))
 
 
 async def _of_id(identity: Identity, dht: DhtService, wanted: NodeId) -> list[Contact]:

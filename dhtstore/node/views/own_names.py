@@ -1,0 +1,53 @@
+"""What the user's own names for content stand for, of what was put or pinned here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from dhtstore.errors import InvalidCid, InvalidPath
+from dhtstore.model.cid_path import parse_cid_path
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.operations.moment import Moment
+from dhtstore.operations.operation import Operation
+from dhtstore.operations.short_names import Known, resolved
+
+R = TypeVar("R")
+
+
+async def with_cid(operation: Operation[R], disk: Disk, ledger: Ledger) -> Operation[R]:
+    """``operation`` with a CID where a name or the beginning of a CID was given.
+
+    Raises AmbiguousName, and InvalidCid for what is neither."""
+    text: str = getattr(operation, operation.about, "")
+    if not operation.about or names_cid(text):
+        return operation
+    meant = await disk.blocking.run(cid_of, ledger, text)
+    return msgspec.structs.replace(operation, **{operation.about: meant})
+
+
+def names_cid(text: str) -> bool:
+    """Whether the CID stands there: then it is what is meant, whatever has its name."""
+    try:
+        parse_cid_path(text)
+    except InvalidPath:
+        return True  # its own error says more
+    except InvalidCid:
+        return False
+    return True
+
+
+def cid_of(ledger: Ledger, text: str) -> str:
+    """``text`` with the CID that is meant.  Raises AmbiguousName and InvalidCid."""
+    return resolved(text, list(_known(ledger)))
+
+
+def _known(ledger: Ledger) -> Iterator[Known]:
+    """Oldest first, pins before puts."""
+    for pin in ledger.pins.list():
+        yield Known(str(pin.cid), pin.name)
+    for put in ledger.puts.list():
+        when = Moment.at(put.created_unix_s).rfc3339
+        yield Known(str(put.cid), put.name, f"put {when}" if when else "")
