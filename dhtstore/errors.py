@@ -104,6 +104,12 @@ class TargetUnusable(UsageError):
     hint = "choose another path with -o"
 
 
+class TargetExists(TargetUnusable):
+    """An output path that is taken."""
+
+    hint = "choose another path with -o, or replace what is there with --force"
+
+
 class SymlinkAlone(UsageError):
     """A symbolic link where a file or a directory is wanted: alone it leads nowhere."""
 

@@ -37,7 +37,7 @@ class FileWalk(DagWalk):
         if task.role is Role.ROOT:
             if not node.is_file:
                 raise UsageError(f"{task.cid} is a {node.kind.name.lower()}, not a file")
-            outputs.append(File((), node.size_bytes, node.mode))
+            outputs.append(File((), node.size_bytes, node.mode, node.mtime))
         first = max(self._start - task.offset, 0)
         last = min(self._end - task.offset, len(node.content))
         if first < last:

@@ -34,10 +34,10 @@ class TreeWalk(DagWalk):
         if self._entries > TREE_ENTRIES_MAX:
             raise MalformedDag(f"a tree of more than {TREE_ENTRIES_MAX} entries")
         if node.is_file:
-            return [File(task.path, node.size_bytes, node.mode), *piece(task, node)]
+            return [File(task.path, node.size_bytes, node.mode, node.mtime), *piece(task, node)]
         if node.kind is Kind.SYMLINK:
             return [_symlink(task, node)]
-        return [Directory(task.path)]
+        return [Directory(task.path, node.mode, node.mtime)]
 
 
 def _symlink(task: Task, node: DagNode) -> Symlink:
@@ -48,7 +48,7 @@ def _symlink(task: Task, node: DagNode) -> Symlink:
     if may_lead_out(task.path, target):
         name = "/".join(task.path)
         raise MalformedDag(f"a symbolic link {name!r} to {target[:80]!r} may lead out")
-    return Symlink(task.path, target)
+    return Symlink(task.path, target, node.mtime)
 
 
 def may_lead_out(path: tuple[str, ...], target: str) -> bool:

@@ -26,11 +26,18 @@ class Want:
     sequence: int
 
 
+Mtime = tuple[int, int]  # seconds and nanoseconds
+Order = tuple[int, ...]  # a place in DAG order, for walks that were asked for it
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """A directory of the output; comes before anything in it.  () is the root."""
 
     path: tuple[str, ...]
+    mode: int | None = None
+    mtime: Mtime | None = None
+    order: Order = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class File:
     path: tuple[str, ...]
     size_bytes: int
     mode: int | None = None
+    mtime: Mtime | None = None
+    order: Order = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Symlink:
 
     path: tuple[str, ...]
     target: str
+    mtime: Mtime | None = None
+    order: Order = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Piece:
     path: tuple[str, ...]
     offset: int
     data: bytes | memoryview
+    order: Order = ()
 
 
 Output = Directory | File | Symlink | Piece

@@ -85,6 +85,15 @@ class Journal:
         self.resumed, self.entries, self._end = False, [], len(self._header)
         self.start()
 
+    def disown(self) -> None:
+        """What stands beside it is no partial from now on: a later run clears that away.  Raises
+        NoRoom, TargetUnusable."""
+        try:
+            os.ftruncate(self._fd, len(_MAGIC))
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise write_error(error, self._name, TargetUnusable) from error
+
     def append(self, entries: Iterable[bytes]) -> bool:
         """Whether they are there now.  Raises NoRoom; the entries may then be lost, and nothing
         else."""

@@ -12,9 +12,11 @@ from typing import Final
 from dhtstore.content.dag.walk import File, Leaf, Output, Piece
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import close_quietly, write_error, write_fully
-from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
+from dhtstore.store.disk import close_quietly, write_error
+from dhtstore.store.files.attributes import Attributes
+from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial
 from dhtstore.store.files.spans import Spans
+from dhtstore.store.files.sparse import lengthen, write_sparse
 
 _SPAN: Final = struct.Struct("<QQ")
 
@@ -33,7 +35,7 @@ class FileOutput:
         self._lock = threading.Condition()  # guards all below
         self._writing = 0  # threads that use the descriptor, which must not close under them
         self._size: int | None = None
-        self._mode: int | None = None
+        self._attributes = Attributes(None, None)
         self._spans = Spans()  # accepted
         self._recalled = Spans()  # found right where an earlier run wrote them
         self._unsaved: list[tuple[int, int]] = []
@@ -102,8 +104,7 @@ class FileOutput:
             raise IntegrityFailure(f"{self._name} is not whole yet")
         try:
             os.ftruncate(self._fd, self._size)
-            if self._mode is not None:
-                os.fchmod(self._fd, self._mode & 0o777)
+            self._attributes.apply(self._fd)
             os.fsync(self._fd)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
@@ -125,10 +126,9 @@ class FileOutput:
 
     def _begin(self, file: File) -> None:
         with self._lock:
-            self._size, self._mode = file.size_bytes, file.mode
+            self._size, self._attributes = file.size_bytes, Attributes(file.mode, file.mtime)
             try:
-                if file.size_bytes > os.fstat(self._fd).st_size:
-                    allocate(self._fd, file.size_bytes)
+                lengthen(self._fd, file.size_bytes, self._name)
             except OSError as error:
                 raise write_error(error, self._name, TargetUnusable) from error
 
@@ -140,7 +140,7 @@ class FileOutput:
             return
         try:
             with self._in_use():
-                write_fully(self._fd, piece.offset, piece.data)
+                write_sparse(self._fd, piece.offset, piece.data)
         except OSError as error:
             raise write_error(error, self._name, TargetUnusable) from error
         with self._lock:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from dhtstore.errors import DhtstoreError, TargetUnusable
+from dhtstore.errors import DhtstoreError, TargetExists, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
 from dhtstore.store.disk import close_quietly, write_error
+from dhtstore.store.files.attributes import open_again
 from dhtstore.store.files.journal import Journal
 from dhtstore.store.files.names import listed, on_disk
 
@@ -26,6 +27,8 @@ DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLO
 _FILE_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NAME_MAX_BYTES: Final = 255  # NAME_MAX of Linux; some of its file systems take less
 _RENAME_NOREPLACE: Final = 1  # renameat2(2)
+_RENAME_EXCHANGE: Final = 2
+_UNSUPPORTED: Final = (errno.EINVAL, errno.ENOSYS)  # on this file system, in this kernel
 
 
 def _umask() -> int:
@@ -42,17 +45,19 @@ class Partial:
     """``name`` is the partial's, ``target`` that of the file or directory it becomes."""
 
     def __init__(self, dir_fd: int, target: str, root: Cid, *, force: bool = False) -> None:
-        """Raises TargetUnusable if ``target`` exists (unless ``force``), if the directory cannot
-        be written, if another process writes the same partial, or if partial or journal are not
-        ours; NoRoom."""
+        """Raises TargetExists if ``target`` exists (unless ``force``: then it is replaced when the
+        partial is whole, and not before), TargetUnusable if the directory cannot be written, if
+        another process writes the same partial, or if partial or journal are not ours; NoRoom."""
         check_target(dir_fd, target, force=force)
         self.target, self.name = target, partial_name(dir_fd, target)
         self._dir_fd, self._force = dir_fd, force
         self.journal = self._open_journal(root)
 
     def open_file(self) -> int:
-        """The descriptor of the file: that of an earlier run if its journal stands, else new."""
+        """The descriptor of the file: that of an earlier run if its journal stands, else new.
+        Raises TargetExists for a directory in its place, which no file replaces."""
         try:
+            check_no_directory(self._dir_fd, self.target)
             fd = self._reopen(_FILE_FLAGS, stat.S_ISREG)
             if fd is None:
                 self._start_anew()
@@ -80,18 +85,42 @@ class Partial:
         try:
             if not os.path.samestat(os.fstat(fd), self._status()):
                 raise TargetUnusable(f"{self.name} was replaced while it was written")
-            if self._force:
-                _rename(self._dir_fd, self.name, self.target)
-                os.fsync(self._dir_fd)
+            if self._force and self._is_taken():
+                self._replace(fd)
             else:
                 _rename_new(self._dir_fd, self.name, self.target)
                 self._sync_name()
         except FileExistsError as error:
             text = f"{self.target} came to be meanwhile; {self.name} is whole"
-            raise TargetUnusable(text) from error
+            raise TargetExists(text) from error
         except OSError as error:
             raise write_error(error, self.target, TargetUnusable) from error
         self.journal.remove()
+
+    def _is_taken(self) -> bool:
+        try:
+            os.stat(on_disk(self.target), dir_fd=self._dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _replace(self, fd: int) -> None:
+        """Take the place of what is there, at once where the system can.  Raises OSError,
+        TargetUnusable."""
+        dir_fd, target, part = self._dir_fd, on_disk(self.target), on_disk(self.name)
+        if not stat.S_ISDIR(os.fstat(fd).st_mode):
+            check_no_directory(dir_fd, self.target)
+            os.rename(part, target, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.fsync(dir_fd)
+            return
+        self.journal.disown()
+        _exchange(dir_fd, part, target)
+        os.fsync(dir_fd)
+        try:
+            remove(dir_fd, part)
+        except OSError as error:
+            text = f"{self.target} is whole; what it replaced is left as {self.name}"
+            raise TargetUnusable(f"{text}: {error.strerror}") from error
 
     def _sync_name(self) -> None:
         """Make the new name durable, or take it back.  Raises OSError."""
@@ -131,7 +160,7 @@ class Partial:
         if not self.journal.resumed:
             return None
         try:
-            fd = os.open(on_disk(self.name), flags, dir_fd=self._dir_fd)
+            fd = open_again(on_disk(self.name), flags, self._dir_fd)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -163,7 +192,7 @@ class Partial:
         if status is not None:
             if status.st_uid != self.journal.owner:
                 raise TargetUnusable(f"{self.name} belongs to another user")
-            _remove(self._dir_fd, on_disk(self.name))
+            remove(self._dir_fd, on_disk(self.name))
         self.journal.restart()
 
     def _unopened(self, error: BaseException) -> BaseException:
@@ -194,7 +223,8 @@ def begun_before(dir_fd: int, target: str) -> bool:
 
 
 def check_target(dir_fd: int, name: str, *, force: bool = False) -> None:
-    """Raises TargetUnusable unless ``name`` may come to be in this directory."""
+    """Raises TargetExists, TargetUnusable unless ``name`` may come to be in this directory; with
+    ``force`` in place of a file, a symbolic link or a directory."""
     try:
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=dir_fd):
             raise TargetUnusable(f"cannot write {name}: its directory is not writable")
@@ -203,47 +233,71 @@ def check_target(dir_fd: int, name: str, *, force: bool = False) -> None:
         return
     except OSError as error:
         raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
-    if not force or stat.S_ISDIR(existing.st_mode):
-        raise TargetUnusable(f"{name} exists already")
+    if not force:
+        raise TargetExists(f"{name} exists already")
+    if stat.S_IFMT(existing.st_mode) not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
+        raise TargetUnusable(f"{name} is neither a file nor a directory, and is not replaced")
 
 
-def allocate(fd: int, size_bytes: int) -> None:
-    """Give the file its length, with room on the disk where the file system can promise it."""
+def check_no_directory(dir_fd: int, name: str) -> None:
+    """Raises TargetUnusable for a directory."""
     try:
-        os.posix_fallocate(fd, 0, size_bytes)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-        os.ftruncate(fd, size_bytes)
+        status = os.stat(on_disk(name), dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise TargetUnusable(f"{name} is a directory there, and no file replaces one")
 
 
-def _remove(dir_fd: int, name: bytes) -> None:
-    """A file, or a directory and everything below it; never follows a link."""
+def remove(dir_fd: int, name: bytes) -> None:
+    """A file, or a directory and everything below it.  Never follows a link, and never goes into
+    what is mounted there.  Raises OSError."""
     try:
         os.unlink(name, dir_fd=dir_fd)
+        return
     except IsADirectoryError:
-        below = os.open(name, DIRECTORY_FLAGS, dir_fd=dir_fd)
-        try:
-            for each in listed(below):
-                _remove(below, each)
-        finally:
-            close_quietly(below)
-        os.rmdir(name, dir_fd=dir_fd)
+        below = open_again(name, DIRECTORY_FLAGS, dir_fd)
+    try:
+        status = os.fstat(below)
+        if status.st_dev != os.fstat(dir_fd).st_dev:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        if status.st_mode & 0o700 != 0o700:
+            os.fchmod(below, 0o700)  # or nothing in it can be removed
+        for each in listed(below):
+            remove(below, each)
+    finally:
+        close_quietly(below)
+    os.rmdir(name, dir_fd=dir_fd)
 
 
 def _rename_new(dir_fd: int, part: str, name: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(libc, "renameat2", None)
-    if renameat2 is not None:
-        arguments = (dir_fd, on_disk(part), dir_fd, on_disk(name), _RENAME_NOREPLACE)
-        if renameat2(*arguments) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ENOSYS):  # not on this file system, not in this kernel
-            raise OSError(code, os.strerror(code))
-    check_target(dir_fd, name)
-    _rename(dir_fd, part, name)
+    if not _renamed(dir_fd, on_disk(part), on_disk(name), _RENAME_NOREPLACE):
+        check_target(dir_fd, name)
+        os.rename(on_disk(part), on_disk(name), src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
 
-def _rename(dir_fd: int, part: str, name: str) -> None:
-    os.rename(on_disk(part), on_disk(name), src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+def _exchange(dir_fd: int, part: bytes, name: bytes) -> None:
+    """Each gets the other's name, at once; where the system cannot, one after the other."""
+    if _renamed(dir_fd, part, name, _RENAME_EXCHANGE):
+        return
+    aside = f"dhtstore-{hashlib.sha256(name).hexdigest()[:32]}.old".encode()
+    os.rename(name, aside, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    try:
+        os.rename(part, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except OSError:
+        os.rename(aside, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        raise
+    os.rename(aside, part, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+
+def _renamed(dir_fd: int, old: bytes, new: bytes, flags: int) -> bool:
+    """renameat2(2).  False where there is none, or not with these flags.  Raises OSError."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(dir_fd, old, dir_fd, new, flags) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code))

@@ -16,6 +16,7 @@ from unicodedata import normalize
 
 from dhtstore.errors import DhtstoreError, MalformedDag, TargetUnusable
 from dhtstore.store.disk import close_quietly
+from dhtstore.store.files.attributes import MODE_RESTORED, open_again
 from dhtstore.store.files.names import listed, on_disk, readable
 from dhtstore.store.files.partial import DIRECTORY_FLAGS
 
@@ -45,21 +46,24 @@ class TreeNames:
         if resumed:
             self._look_into(())
 
-    def make_directory(self, path: Path) -> None:
+    def make_directory(self, path: Path, mode: int | None = None) -> None:
+        """``mode`` is what it gets when all is there, or had got when an earlier run ended."""
         name, parent = checked(path), self._parent(path)
         try:
             os.mkdir(name, dir_fd=parent)
         except FileExistsError:
             left = self._leftover(path)
             if stat.S_ISDIR(left.st_mode):
-                self._check_made_here(path, left)
+                self._check_made_here(path, left, mode or 0)
+                self._open_up(path, left)
                 self._look_into(path)
             else:
                 os.unlink(name, dir_fd=parent)
                 os.mkdir(name, dir_fd=parent)
         self._directory(path)
 
-    def make_link(self, path: Path, target: str) -> None:
+    def make_link(self, path: Path, target: str) -> tuple[int, bytes]:
+        """Where it is: the directory, and its name there."""
         name, parent = checked(path), self._parent(path)
         try:
             os.symlink(on_disk(target), name, dir_fd=parent)
@@ -67,6 +71,7 @@ class TreeNames:
             self._leftover(path)
             os.unlink(name, dir_fd=parent)
             os.symlink(on_disk(target), name, dir_fd=parent)
+        return parent, name
 
     def make_file(self, path: Path, *, keep: bool = False) -> tuple[int, bool]:
         """A file open for writing: a new one, or with ``keep`` that which an earlier run left;
@@ -82,7 +87,11 @@ class TreeNames:
             return os.open(name, flags, 0o666, dir_fd=parent), False
 
     def open_file(self, path: Path, flags: int) -> int:
-        return os.open(checked(path), _FILE_FLAGS | flags, dir_fd=self._parent(path))
+        return open_again(checked(path), _FILE_FLAGS | flags, self._parent(path))
+
+    def open_any(self, path: Path) -> int:
+        """A file or a directory, for reading."""
+        return os.open(checked(path), _FILE_FLAGS | os.O_RDONLY, dir_fd=self._parent(path))
 
     def check_all_met(self) -> None:
         """Raises TargetUnusable if an earlier run, or somebody else, left what is not of this
@@ -104,7 +113,7 @@ class TreeNames:
             return self._fd
         fd = self._directories.get(path)
         if fd is None:
-            fd = os.open(checked(path), DIRECTORY_FLAGS, dir_fd=self._directory(path[:-1]))
+            fd = open_again(checked(path), DIRECTORY_FLAGS, self._directory(path[:-1]))
             keep_open(self._directories, path, fd)
         else:
             self._directories.move_to_end(path)
@@ -125,9 +134,15 @@ class TreeNames:
             del self._left[above]
         return os.stat(name, dir_fd=self._parent(path), follow_symlinks=False)
 
-    def _check_made_here(self, path: Path, status: os.stat_result) -> None:
-        """Raises TargetUnusable for a directory that somebody else could change at any time."""
-        if status.st_uid != self._owner or status.st_mode & ~self._mode & 0o022:
+    def _open_up(self, path: Path, status: os.stat_result) -> None:
+        """What had got its mode has that of a new one again while it is filled."""
+        if (status.st_mode ^ self._mode) & MODE_RESTORED:
+            os.fchmod(self._directory(path), self._mode & MODE_RESTORED | 0o700)
+
+    def _check_made_here(self, path: Path, status: os.stat_result, mode: int) -> None:
+        """Raises TargetUnusable for a directory that somebody else could change at any time,
+        unless it is to be so."""
+        if status.st_uid != self._owner or status.st_mode & ~(self._mode | mode) & 0o022:
             raise TargetUnusable(f"{path_text(path)} in the partial is not ours: move it away")
 
     def _is_plain(self, status: os.stat_result) -> bool:

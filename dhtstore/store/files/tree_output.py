@@ -12,16 +12,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece
+from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece, Symlink
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import close_quietly, write_error, write_fully
-from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, allocate
+from dhtstore.store.disk import close_quietly, write_error
+from dhtstore.store.files.attributes import Attributes, LateAttributes, apply_to_link
+from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial
 from dhtstore.store.files.spans import Spans
+from dhtstore.store.files.sparse import HOLE_BYTES, lengthen, write_sparse
 from dhtstore.store.files.tree_names import Path, TreeNames, keep_open, path_text
 
 _CHECKPOINT_FILES: Final = 4096
-_ALLOCATE_MIN_BYTES: Final = 1 << 20
 _TWICE: Final = frozenset((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
 _SIZE: Final = struct.Struct("<Q")
 
@@ -33,15 +34,17 @@ class TreeOutput:
     ``claimed_bytes`` is how much an earlier run claims, ``kept_bytes`` how much the next will find.
     """
 
-    def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
+    def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
         """Raises as ``Partial``."""
-        self._partial = Partial(dir_fd, name, root)
+        self._partial = Partial(dir_fd, name, root, force=force)
         self._lock = threading.Lock()  # guards all below
         self._files: dict[Path, tuple[File, Spans]] = {}  # begun and not finished
         self._recalled: dict[Path, Spans] = {}  # found right where an earlier run wrote them
         self._unsaved: list[File] = []
         self._unsaved_bytes = 0
         self._open: OrderedDict[Path, int] = OrderedDict()
+        self._late = LateAttributes()
+        self._own = Attributes(None, None)  # of the tree's root
         self._fd = self._partial.open_directory()
         try:
             self._names = TreeNames(self._fd, resumed=self._partial.journal.resumed)
@@ -91,8 +94,13 @@ class TreeOutput:
                 raise IntegrityFailure(f"{unfinished} is not whole yet")
             self._close_files()
             self._names.check_all_met()
-            _sync_file_system(self._fd)
-            self._partial.publish(self._fd)
+            try:
+                self._late.apply(self._names.open_any)
+                _sync_file_system(self._fd)
+                self._partial.publish(self._fd)
+                self._own.apply(self._fd)  # now only: a partial must be open to go on
+            except OSError as error:
+                raise write_error(error, self._partial.target, TargetUnusable) from error
             self._release()
 
     def close(self) -> None:
@@ -122,10 +130,21 @@ class TreeOutput:
             self._write(output)
         elif isinstance(output, File):
             self._begin(output)
-        elif not isinstance(output, Directory):
-            self._names.make_link(output.path, output.target)
-        elif output.path:
-            self._names.make_directory(output.path)
+        elif isinstance(output, Symlink):
+            parent, name = self._names.make_link(output.path, output.target)
+            apply_to_link(parent, name, output.mtime)
+        else:
+            self._make_directory(output)
+
+    def _make_directory(self, directory: Directory) -> None:
+        """Its mode and time come last: it could not be filled, and what comes into it sets its
+        time."""
+        attributes = Attributes(directory.mode, directory.mtime)
+        if not directory.path:
+            self._own = attributes
+            return
+        self._names.make_directory(directory.path, directory.mode)
+        self._late.add(directory.path, attributes)
 
     def _begin(self, file: File) -> None:
         fd, kept = self._names.make_file(file.path, keep=file.path in self._claimed)
@@ -136,8 +155,8 @@ class TreeOutput:
         elif os.fstat(fd).st_size > file.size_bytes:
             os.ftruncate(fd, file.size_bytes)
         self._files[file.path] = (file, Spans())
-        if file.size_bytes >= _ALLOCATE_MIN_BYTES:
-            allocate(fd, file.size_bytes)
+        if file.size_bytes >= HOLE_BYTES:
+            lengthen(fd, file.size_bytes, path_text(file.path))
         self._finish_if_whole(file.path)
 
     def _write(self, piece: Piece) -> None:
@@ -147,7 +166,7 @@ class TreeOutput:
             raise MalformedDag(f"a piece beyond the end of {path_text(piece.path)}")
         recalled = self._recalled.get(piece.path)
         if recalled is None or not recalled.covers(piece.offset, end):
-            write_fully(self._descriptor(piece.path), piece.offset, piece.data)
+            write_sparse(self._descriptor(piece.path), piece.offset, piece.data)
         spans.add(piece.offset, end)
         self._finish_if_whole(piece.path)
 
@@ -155,9 +174,11 @@ class TreeOutput:
         file, spans = self._files[path]
         if not spans.covers(0, file.size_bytes):
             return
-        fd = self._descriptor(path)
-        if file.mode is not None:
-            os.fchmod(fd, file.mode & 0o777)
+        attributes = Attributes(file.mode, file.mtime)
+        if file.mode is None or file.mode & 0o600 == 0o600:
+            attributes.apply(self._descriptor(path))
+        else:  # a run that goes on has to read and write it
+            self._late.add(path, attributes)
         close_quietly(self._open.pop(path))
         del self._files[path]
         self._recalled.pop(path, None)
@@ -187,6 +208,7 @@ class TreeOutput:
 
     def _release(self) -> None:
         self._names.close()
+        self._late.close()
         close_quietly(self._fd)
         self._partial.journal.close()
         self._fd = -1
