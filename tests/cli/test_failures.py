@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,18 +236,54 @@ def test_timed_out(network: Network) -> None:
     assert "--timeout" in ran.err
 
 
-def test_interrupted(network: Network) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(network: Network, number: int) -> None:
     node = network.storage[0]
     before = node.run("list", "--json").json
     process = node.start("put", "-")
     feed(process, 4 * MIB)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(60) == 130
     ran = end(process)
     assert ran.out == b""
+    assert "nothing is stored yet; the same command begins anew" in ran.err
     assert "Traceback" not in ran.err
     assert node.run("list", "--json").json == before
     assert node.put(noise(4 * MIB, 0))  # a repeat is as good as the first
+
+
+def test_an_interrupted_get_says_what_it_keeps(daemons: Daemons, tmp_path: Path) -> None:
+    client = daemons("client", "--capacity", "0")
+    holder = daemons("holder", "--capacity", "100MB", client.ticket)
+    data = noise(8 * MIB, 31)
+    cid = holder.put(data, "--replicas", "1")
+    damage(holder, data[7 * MIB :])
+    wanted = ("get", cid, "-o", tmp_path / "out")
+    failed = client.run(*wanted)
+    assert failed.code == 5
+    kept = f" in {tmp_path / 'out'}.part; the same command goes on from there"
+    assert f"kept 7.3 MB of 8.4 MB{kept}" in failed.err
+    holder.process.send_signal(signal.SIGSTOP)
+    process = client.start(*wanted)
+    try:
+        wait_for_the_node(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        holder.process.send_signal(signal.SIGCONT)
+    assert kept in end(process).err  # how much, unless it was too early to ask
+    quiet = client.run(*wanted, "-q")
+    assert "kept" not in quiet.err
+
+
+def wait_for_the_node(process: subprocess.Popen[bytes]) -> None:
+    """Until the command has a connection to it."""
+    open_files = Path(f"/proc/{process.pid}/fd")
+    while process.poll() is None:
+        with suppress(FileNotFoundError):  # one that was just closed
+            if any(os.readlink(each).startswith("socket:") for each in open_files.iterdir()):
+                return
+    raise AssertionError(end(process).err)
 
 
 def test_an_interrupted_get_goes_on(network: Network, tmp_path: Path) -> None:

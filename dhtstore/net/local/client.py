@@ -37,11 +37,11 @@ def converse(
     try:
         connection = connected(path)
         with connection:
-            send_request(connection, conversation.request, descriptors)
-            close_all(descriptors)
-            descriptors = ()
-            sent(lambda: _shut_down(connection))
             try:
+                send_request(connection, conversation.request, descriptors)
+                close_all(descriptors)
+                descriptors = ()
+                sent(lambda: _shut_down(connection))
                 while not conversation.feed(_receive(connection)):
                     continue
             except KeyboardInterrupt:

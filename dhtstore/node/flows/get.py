@@ -20,6 +20,7 @@ from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import HolderShare
 from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
+from dhtstore.store.files.kept import kept_bytes
 from dhtstore.store.files.output import FileOutput
 from dhtstore.store.files.partial import begun_before, check_target
 from dhtstore.store.files.tree_output import TreeOutput
@@ -59,11 +60,11 @@ async def get(
     resolved = await session.resolve(root, names)
     target = Target(dir_fd, name, resolved.cid)
 
-    await run(target.look_back)
     walk = TreeWalk(resolved.cid, place=resolved.place)
     meter = _Meter(session, target, walk, progress)
     delivery = Delivery(partial(run, target.accept), earlier=target, progress=meter.advance)
     try:
+        await run(target.look_back)
         await session.fetch(walk, delivery, timeout_s=timeout_s)
         await run(target.finish)
     except BaseException:
@@ -115,7 +116,7 @@ class Target:
         self._dir_fd, self._name, self._root = dir_fd, name, root
         self._output: FileOutput | TreeOutput | None = None
         self._opening = threading.Lock()
-        self._begun_before = False
+        self._begun_before, self._left = False, 0
         self.size_bytes = self.recalled_bytes = self.lost_bytes = 0
 
     def look_back(self) -> None:
@@ -155,7 +156,7 @@ class Target:
     @property
     def kept_bytes(self) -> int:
         """What the next run will find, once this one is closed."""
-        return max(0, self._output.kept_bytes - self.lost_bytes) if self._output else 0
+        return max(0, self._output.kept_bytes - self.lost_bytes) if self._output else self._left
 
     def finish(self) -> None:
         if self._output is None:
@@ -165,6 +166,8 @@ class Target:
     def close(self) -> None:
         if self._output is not None:
             self._output.close()
+        elif self._begun_before:
+            self._left = kept_bytes(self._dir_fd, self._name, self._root)
 
     def _opened(self, *, is_tree: bool) -> FileOutput | TreeOutput:
         with self._opening:

@@ -42,8 +42,8 @@ class FileOutput:
         self._unsaved_bytes = 0
         self._saving = threading.Lock()
         self._fd = self._partial.open_file()
-        self._claimed = _claimed(self._partial.journal.entries)
-        self._saved = _claimed(self._partial.journal.entries)  # as the journal says now
+        self._claimed = claimed_spans(self._partial.journal.entries)
+        self._saved = claimed_spans(self._partial.journal.entries)  # as the journal says now
 
     @property
     def claimed_bytes(self) -> int:
@@ -188,7 +188,7 @@ class FileOutput:
             self._fd = -1
 
 
-def _claimed(entries: Iterable[bytes]) -> Spans:
+def claimed_spans(entries: Iterable[bytes]) -> Spans:
     """What the journal says; an entry of another shape says nothing."""
     claimed = Spans()
     for entry in entries:

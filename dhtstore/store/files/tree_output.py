@@ -52,7 +52,7 @@ class TreeOutput:
             close_quietly(self._fd)
             self._partial.journal.close()
             raise write_error(error, self._partial.name, TargetUnusable) from error
-        self._claimed = dict(_claims(self._partial.journal.entries))
+        self._claimed = dict(claimed_files(self._partial.journal.entries))
         self.claimed_bytes = self.kept_bytes = sum(self._claimed.values())
 
     def claims(self, leaf: Leaf) -> bool:
@@ -218,7 +218,7 @@ def _entry(file: File) -> bytes:
     return _SIZE.pack(file.size_bytes) + "\0".join(file.path).encode()
 
 
-def _claims(entries: Iterable[bytes]) -> Iterable[tuple[Path, int]]:
+def claimed_files(entries: Iterable[bytes]) -> Iterable[tuple[Path, int]]:
     """Files and their sizes; an entry of another shape says nothing."""
     for entry in entries:
         with contextlib.suppress(UnicodeDecodeError, struct.error):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dhtstore.cli.terminal.progress.lines import bar_line, done_line, holder_lines, plain_lines
@@ -153,4 +155,13 @@ def test_what_is_kept_in_words() -> None:
     assert kept_of_put(Progress(KEPT, 5, 5, 2)).startswith("2 nodes have signed for copies")
     assert "not pinned yet" in kept_of_pin(half)
     assert kept_of_pin(none).startswith("nothing is kept")
-    assert "begins anew" in kept_of_verify(half)
+    assert "begins anew" in kept_of_verify(None)
+
+
+def test_without_the_nodes_word_nothing_is_claimed(tmp_path: Path) -> None:
+    assert kept_of_get(None, str(tmp_path / "X.part")).startswith("nothing is kept")
+    (tmp_path / "X.part").touch()
+    left = kept_of_get(None, str(tmp_path / "X.part"))
+    assert left.startswith(f"what was fetched before stays in {tmp_path / 'X.part'}")
+    assert kept_of_pin(None).startswith("nothing is kept")
+    assert "stores what is missing" in kept_of_put(None)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 from dhtstore.config import format_size
 from dhtstore.operations.operation import Progress
 
 _ON = "the same command goes on from there"
 
 
-def kept_of_get(progress: Progress, partial: str) -> str:
+def kept_of_get(progress: Progress | None, partial: str) -> str:
     """``partial`` is the file or directory that the next run finds."""
-    if not progress.done_bytes:
+    if progress is None and os.path.lexists(partial):
+        return f"what was fetched before stays in {partial}; {_ON}"
+    if progress is None or not progress.done_bytes:
         return "nothing is kept of what was fetched so far; the same command begins anew"
     return f"kept {_amount(progress)} in {partial}; {_ON}"
 
 
-def kept_of_put(progress: Progress) -> str:
+def kept_of_put(progress: Progress | None) -> str:
     """Of a put nothing is announced under a name before there are copies."""
+    if progress is None:
+        return "interrupted; the same command stores what is missing"
     if progress.holders:
         who = "1 node has" if progress.holders == 1 else f"{progress.holders} nodes have"
         return (
@@ -31,15 +37,15 @@ def kept_of_put(progress: Progress) -> str:
     )
 
 
-def kept_of_pin(progress: Progress) -> str:
-    if not progress.done_bytes:
+def kept_of_pin(progress: Progress | None) -> str:
+    if progress is None or not progress.done_bytes:
         return "nothing is kept of what was fetched so far; the same command begins anew"
     return f"kept {_amount(progress)} in the store here, not pinned yet; {_ON}"
 
 
-def kept_of_verify(progress: Progress) -> str:
-    """What was found is written down at the end only."""
-    return f"{format_size(progress.done_bytes)} were read; the same command begins anew"
+def kept_of_verify(progress: Progress | None) -> str:
+    """It reads all blocks or has read none."""
+    return "interrupted; the same command begins anew"
 
 
 def _amount(progress: Progress) -> str:

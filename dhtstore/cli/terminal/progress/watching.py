@@ -16,13 +16,11 @@ from dhtstore.cli.terminal.progress.phases import Phases
 from dhtstore.errors import DhtstoreError
 from dhtstore.operations.operation import Progress, Watch
 
-Kept = Callable[[Progress], str]
+Kept = Callable[[Progress | None], str]
 
 
 @contextmanager
-def watching(
-    common: Common, shown: Shown, verbose: bool, kept: Kept | None = None
-) -> Iterator[Watch]:
+def watching(common: Common, shown: Shown, verbose: bool, kept: Kept) -> Iterator[Watch]:
     """Shows how far the operation is while the block runs.  Where it is cut short, by Ctrl-C or
     an error, ``kept`` words what is left of it and how to go on."""
     phases = Phases(time.monotonic)
@@ -30,9 +28,10 @@ def watching(
         with _terminated_as_interrupted(), _showing(common, shown, phases, verbose) as watch:
             yield watch
     except (KeyboardInterrupt, DhtstoreError) as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if not (common.quiet or common.json):
-            _tell_kept(phases.kept, kept, interrupted)
+        left = phases.kept is not None and phases.kept.done_bytes > 0
+        told = left or isinstance(error, KeyboardInterrupt)
+        if told and not (common.quiet or common.json):  # there an error is one line on stderr
+            _write(printable(kept(phases.kept)))
         raise
 
 
@@ -66,13 +65,6 @@ def _chosen(shown: Shown) -> Shown:
 
 def _write(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _tell_kept(progress: Progress | None, kept: Kept | None, interrupted: bool) -> None:
-    if progress is not None and kept is not None and (interrupted or progress.done_bytes):
-        _write(printable(kept(progress)))
-    elif interrupted:
-        _write("interrupted: the node did not say what it keeps")
 
 
 @contextmanager
