@@ -6,7 +6,8 @@
         result = await client.put("photos/", replicas=3)
         await client.get(result.cid, to="copy")
 
-``connect`` and ``open`` are the two ways to a ``Client``; ``dhtstore.sync`` has the same without
+``connect`` and ``open`` are the ways to a ``Client`` of a node, ``read_home`` to what lies in a
+data directory without one; ``dhtstore.sync`` has the same without
 async.  docs/library.md is the tutorial.
 """
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``__getattr__``
     from dhtstore import errors, sync
     from dhtstore.api.client import Client
-    from dhtstore.api.entry import connect, open  # noqa: A004 - dhtstore.open
+    from dhtstore.api.entry import connect, open, read_home  # noqa: A004 - dhtstore.open
     from dhtstore.errors import DhtstoreError
     from dhtstore.operations.content import (
         ContentInfo,
@@ -70,13 +71,14 @@ __all__ = [
     "connect",
     "errors",
     "open",
+    "read_home",
     "sync",
 ]
 
 _MODULES: Final = ("errors", "sync")
 _HOMES: Final = {
     "dhtstore.api.client": ("Client",),
-    "dhtstore.api.entry": ("connect", "open"),
+    "dhtstore.api.entry": ("connect", "open", "read_home"),
     "dhtstore.errors": ("DhtstoreError",),
     "dhtstore.operations.content": (
         "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "HolderShare", "ProviderInfo",

@@ -239,6 +239,11 @@ class NotRunning(DhtstoreError):
     hint = "start one with `dhtstore join`, or use --seed TICKET to run without one"
 
 
+class NoNodeHere(NotRunning):
+    """Nobody listens where the node of a data directory would: what only lies there can be read
+    without it."""
+
+
 class DutyFailed(DhtstoreError):
     """A part of the node that must always run has ended: a bug of ours.  The node stops."""
 

@@ -41,7 +41,7 @@ from dhtstore.operations.nodes import (
 from dhtstore.operations.operation import Watch
 from dhtstore.tasks import all_ended
 
-__all__ = ["SyncClient", "connect", "open"]
+__all__ = ["SyncClient", "connect", "open", "read_home"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,14 @@ T = TypeVar("T")
 def connect(home: entry.AnyPath | None = None) -> Iterator[SyncClient]:
     """As ``dhtstore.connect``: the node that runs on the data directory ``home``."""
     with _client(lambda: entry.connect(home)) as client:
+        yield client
+
+
+@contextmanager
+def read_home(home: entry.AnyPath | None = None) -> Iterator[SyncClient]:
+    """As ``dhtstore.read_home``: what lies in the data directory ``home``, with or without a
+    node."""
+    with _client(lambda: entry.read_home(home)) as client:
         yield client
 
 

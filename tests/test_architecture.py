@@ -131,7 +131,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("fetching",),
         ("importing", "copies"),
         ("flows", "duties", "views"),
-        ("node",),
+        ("node", "verified"),
         ("control",),
     ),
     "dhtstore.node.fetching": (

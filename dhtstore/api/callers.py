@@ -7,7 +7,9 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from dhtstore.errors import NeedsNode, NotRunning
+from dhtstore.api.homes import socket_path
+from dhtstore.api.offline import read_kept
+from dhtstore.errors import NeedsNode, NoNodeHere, NotRunning
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
@@ -83,6 +85,32 @@ class SocketCaller:
             close_all(descriptors)
             raise
         return await converse(self._path, conversation, descriptors)
+
+
+class HomeCaller:
+    """Asks the node of a data directory; without one, reads what lies there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"the data directory {self._path}"
+
+    async def call(
+        self,
+        operation: Operation[R],
+        descriptors: Sequence[int],
+        watch: Watch,
+        timeout_s: float | None,
+    ) -> R:
+        """See ``Caller``; raises NotRunning for what needs a node where none runs."""
+        socket = await asyncio.to_thread(socket_path, self._path)
+        try:
+            return await SocketCaller(socket).call(operation, descriptors, watch, timeout_s)
+        except NoNodeHere:
+            if operation.needs_node:
+                raise
+        return await read_kept(self._path, operation, watch, timeout_s)
 
 
 class NodeCaller:

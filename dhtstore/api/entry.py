@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from dhtstore.api.callers import Caller, ClosableCaller, NodeCaller, SocketCaller
+from dhtstore.api.callers import Caller, ClosableCaller, HomeCaller, NodeCaller, SocketCaller
 from dhtstore.api.client import Client
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.api.hosting import hosted, visiting
@@ -32,6 +32,22 @@ async def connect(home: AnyPath | None = None) -> AsyncIterator[Client]:
     path = await asyncio.to_thread(socket_path, home_path("" if home is None else _path(home)))
     async with _closing(SocketCaller(path)) as client:
         await client.identity()
+        yield client
+
+
+@asynccontextmanager
+async def read_home(home: AnyPath | None = None) -> AsyncIterator[Client]:
+    """A client of the data directory ``home`` (default: as ``connect``), whether a node runs on it
+    or not.
+
+    Where none runs, ``puts``, ``receipts``, ``pins``, ``verify``, ``status`` and ``identity`` tell
+    what lies there, and no node can start meanwhile; all else raises NotRunning, and so does
+    everything where nothing lies.
+
+        async with dhtstore.read_home() as client:
+            print(len(await client.puts()))
+    """
+    async with _closing(HomeCaller(home_path("" if home is None else _path(home)))) as client:
         yield client
 
 

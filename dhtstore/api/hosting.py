@@ -23,7 +23,8 @@ from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import look_for_room
 from dhtstore.node.views.status import look_at_clock
-from dhtstore.store.home.home import Home, HomeLock
+from dhtstore.store.home.home import Home
+from dhtstore.store.home.lock import HomeLock
 from dhtstore.store.home.places import disk_of, temporary_home
 from dhtstore.store.home.promised import promised_beside, promising
 from dhtstore.wire.ticket import Ticket, looks_like_ticket

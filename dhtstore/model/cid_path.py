@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dhtstore.errors import InvalidCid, InvalidPath
+from dhtstore.errors import InvalidCid, InvalidPath, UsageError
 from dhtstore.model.cid import Cid, misspelt
 
 _SCHEME: Final = "ipfs://"
@@ -53,6 +53,14 @@ def check_spelling(text: str) -> None:
     """Raises InvalidCid where ``text`` begins with what must be a CID, and is none."""
     if misspelt(text.partition("/")[0]):
         parse_cid_path(text)
+
+
+def parse_root(text: str) -> Cid:
+    """Raises InvalidCid, and UsageError for a path below a CID."""
+    root, names = parse_cid_path(text)
+    if names:
+        raise UsageError(f"this is about a whole CID, not a path in it: {'/'.join(names)!r}")
+    return root
 
 
 def _check_text(text: str) -> None:

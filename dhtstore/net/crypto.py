@@ -42,7 +42,22 @@ class Ed25519Signer:
         return self._private.sign(message)
 
 
-class Ed25519Crypto:
+class Ed25519Verifier:
+    """Checks signatures; needs no key of its own."""
+
+    def verify(self, public_key: PublicKey, message: bytes, signature: bytes) -> bool:
+        if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+            return False
+        if not _safe_key(public_key):
+            return False
+        try:
+            Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        except (WrongSignature, ValueError):
+            return False
+        return True
+
+
+class Ed25519Crypto(Ed25519Verifier):
     """``net.ports.Crypto`` with real keys."""
 
     def __init__(self, node_seed: bytes, owner_seed: bytes) -> None:
@@ -58,17 +73,6 @@ class Ed25519Crypto:
     @property
     def owner(self) -> Signer:
         return self._owner
-
-    def verify(self, public_key: PublicKey, message: bytes, signature: bytes) -> bool:
-        if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
-            return False
-        if not _safe_key(public_key):
-            return False
-        try:
-            Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-        except (WrongSignature, ValueError):
-            return False
-        return True
 
     def agree(self, public_key: PublicKey) -> bytes:
         """See ``net.ports.Crypto.agree``; raises InvalidSignature."""

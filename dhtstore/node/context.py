@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from dhtstore.dht.service import DhtService
 from dhtstore.net.ports import Blocking
-from dhtstore.node.links.pool import Links
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
@@ -21,6 +20,10 @@ from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
 from dhtstore.store.ledger.sequence import LastSequence
 from dhtstore.trace import Tracer
+
+if TYPE_CHECKING:  # whoever only reads the disk loads none of it
+    from dhtstore.dht.service import DhtService
+    from dhtstore.node.links.pool import Links
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from dhtstore.errors import (
     TimedOut,
     UsageError,
 )
-from dhtstore.model.cid import Cid
-from dhtstore.model.cid_path import parse_cid_path
+from dhtstore.model.cid_path import parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
@@ -34,11 +33,13 @@ from dhtstore.node.flows.read import cat
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.source import Source
 from dhtstore.node.node import Node
+from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
 from dhtstore.node.views.list_puts import put_summaries
 from dhtstore.node.views.own_names import with_cid
 from dhtstore.node.views.peers import known_peers
+from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.spelling import receipt_text, unit_text
@@ -282,41 +283,29 @@ async def _list_puts(asked: keeping.ListPuts, run: OperationRun) -> list[keeping
 async def _list_receipts(
     asked: keeping.ListReceipts, run: OperationRun
 ) -> list[keeping.SignedReceipt]:
-    node = run.node
-    return await signed_receipts(node.disk, node.ledger, node.identity, _root(asked.root))
+    node, root = run.node, parse_root(asked.root)
+    network, verifier = node.identity.network, node.ports.crypto
+    return await signed_receipts(node.disk, node.ledger, verifier, network, root)
 
 
 async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinInfo:
     async with run.node.fetch_session() as session:
-        root = _root(asked.root)
+        root = parse_root(asked.root)
         return await run.node.pinning().add(session, root, asked.name, run.watch)
 
 
 async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.PinInfo:
-    return await run.node.pinning().remove(_root(asked.root))
+    return await run.node.pinning().remove(parse_root(asked.root))
 
 
 async def _list_pins(asked: keeping.ListPins, run: OperationRun) -> list[keeping.PinInfo]:
-    return await run.node.pinning().list()
+    return await pin_list(run.node.disk, run.node.ledger.pins)
 
 
 async def _verify_store(asked: keeping.VerifyStore, run: OperationRun) -> keeping.VerifyResult:
     node = run.node
-    found = await verify(node.completeness, node.identity.now_unix_s(), run.watch)
-    units = [
-        keeping.IncompleteUnit(unit_text(each.unit), [str(root) for root in each.roots], each.why)
-        for each in found.units
-    ]
-    damaged = [str(cid) for cid in found.damaged]
-    return keeping.VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units)
-
-
-def _root(text: str) -> Cid:
-    """Raises InvalidCid, and UsageError for a path below a CID."""
-    root, names = parse_cid_path(text)
-    if names:
-        raise UsageError(f"this is about a whole CID, not a path in it: {'/'.join(names)!r}")
-    return root
+    now_unix_s = node.identity.now_unix_s()
+    return verify_result(await verify(node.completeness, now_unix_s, run.watch))
 
 
 # --- nodes ----------------------------------------------------------------------------------
@@ -349,7 +338,7 @@ async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.
             node.identity,
             node.dht,
             node.completeness,
-            _root(asked.root),
+            parse_root(asked.root),
         )
 
 

@@ -40,6 +40,7 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "receipts"
     about: ClassVar[str] = "root"
+    needs_node: ClassVar[bool] = False
 
     root: str
 
@@ -61,6 +62,7 @@ class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):
     """What was put from here, oldest first."""
 
     op: ClassVar[str] = "list"
+    needs_node: ClassVar[bool] = False
 
 
 class PinInfo(msgspec.Struct, frozen=True):
@@ -94,6 +96,7 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
     """The pins, by CID."""
 
     op: ClassVar[str] = "pin-ls"
+    needs_node: ClassVar[bool] = False
 
 
 class IncompleteUnit(msgspec.Struct, frozen=True):
@@ -120,3 +123,4 @@ class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):
     units that are kept with what is there."""
 
     op: ClassVar[str] = "verify"
+    needs_node: ClassVar[bool] = False

@@ -10,7 +10,9 @@ from dhtstore.operations.operation import Operation
 
 
 class NodeIdentity(msgspec.Struct, frozen=True):
-    """Who a node is: keys in hex, ``addresses`` as HOST:PORT, and the ticket others join by."""
+    """Who a node is: keys in hex, ``addresses`` as HOST:PORT, and the ticket others join by.  Of a
+    node that does not run they are those of its next start; none, and ``ticket`` is "", where the
+    system will choose its port."""
 
     node: str
     public_key: str
@@ -24,6 +26,7 @@ class IdentifyNode(Operation[NodeIdentity], frozen=True, kw_only=True):
     """Who this node is."""
 
     op: ClassVar[str] = "id"
+    needs_node: ClassVar[bool] = False
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -32,29 +35,32 @@ class NodeStatus(msgspec.Struct, frozen=True):
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
     is what the last ``verify`` found.  ``warnings`` say what is wrong around the node.
     ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
-    None while too few of them have told."""
+    None while too few of them have told.  What only a running node knows is None where none runs
+    (``running``), and ``node`` is "" where none ever ran."""
 
     node: str
     network: str
-    uptime_s: float
-    peers: int
-    storage_peers: int
+    uptime_s: float | None
+    peers: int | None
+    storage_peers: int | None
     capacity: int
     used: int
     blocks: int
     units: int
     puts: int
-    records: int
-    incomplete_units: int = 0
+    records: int | None
+    incomplete_units: int | None = 0
     damaged_blocks: int = 0
     warnings: list[str] = []
     clock_ahead_s: float | None = None
+    running: bool = True
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
     """How this node is doing."""
 
     op: ClassVar[str] = "status"
+    needs_node: ClassVar[bool] = False
 
 
 class UnitStatus(msgspec.Struct, frozen=True):

@@ -19,11 +19,13 @@ class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     ``op`` names it on the local socket; ``descriptors`` is how many open files go with it;
     ``about`` names the field that says which content it is about: CID, CID/path, or in place of
     the CID the name of something put or pinned here, or its beginning if no other has the same.
+    ``needs_node`` is False where all that is asked lies in the data directory.
     """
 
     op: ClassVar[str] = ""
     descriptors: ClassVar[int] = 0
     about: ClassVar[str] = ""
+    needs_node: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Raises UsageError for text that is none, as of bytes in a command that are not UTF-8."""

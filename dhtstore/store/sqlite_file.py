@@ -2,7 +2,7 @@
 
 In WAL mode even a reader makes files: the index of the log in shared memory, and the log.  So
 where the ordinary way fails, what needs the fewest of them is tried.  Whoever opens a file here
-has made sure (``Home.lock``) to be the only process that does.
+has made sure (``Home.lock``) to be the only process that does, but for ``open_beside``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         return _reading(f"file:{quote(str(path))}?mode=rw", "PRAGMA locking_mode=EXCLUSIVE")
     except sqlite3.Error:
         return _reading(f"file:{quote(str(path))}?mode=ro")
+
+
+def open_beside(path: Path) -> sqlite3.Connection:
+    """A connection that reads what is committed while other processes may write.  Raises
+    sqlite3.Error, HomeUnusable as above."""
+    _check_files(path)
+    try:
+        return _reading(f"file:{quote(str(path))}?mode=ro")
+    except sqlite3.Error:  # a disk that takes no writes: then nobody writes
+        return open_to_read(path)
 
 
 def _make(path: Path) -> None:

@@ -49,11 +49,14 @@ def _show_node(common: Common) -> None:
         print_json(told)
         return
     sizes = {"capacity": format_size(told.capacity), "used": format_size(told.used)}
-    fields = {**fields_of(told), **sizes, "uptime_s": f"{told.uptime_s:.0f} s"}
+    up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
+    fields = {**fields_of(told), **sizes, "uptime_s": up}
     del fields["warnings"]
     ahead_s = fields["clock_ahead_s"]
     fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
     print_fields({name.removesuffix("_s"): value for name, value in fields.items()})
+    if not told.running:
+        say(common, "no node runs here: this is what lies in the data directory")
     for warning in told.warnings:
         say(common, f"warning: {warning}")
 

@@ -3,12 +3,13 @@ it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypeVar
 
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.terminal.common import Common
-from dhtstore.errors import NotRunning
+from dhtstore.errors import NoNodeHere, NotRunning
 from dhtstore.model.cid_path import check_spelling
 from dhtstore.net.local.client import converse
 from dhtstore.operations.conversation import Conversation
@@ -23,15 +24,30 @@ def ask(common: Common, operation: Operation[R]) -> R:
 
 
 def run(common: Common, errand: Errand[R]) -> R:
-    """The result; raises what the node raised, or NotRunning."""
+    """The result, without a node of what lies in the data directory; raises what the node raised,
+    or NotRunning."""
     if common.seeds:
         from dhtstore.cli.running.alone import run_alone
 
         return run_alone(common, errand)
     conversation = Conversation(errand.operation, common.timeout_s, errand.watch)
+    home = home_path(common.home)
     try:
-        path = socket_path(home_path(common.home))
-        return converse(path, conversation, errand.descriptors, errand.sent)
+        return _asked(common, home, conversation, errand)
     except NotRunning:  # nobody here can say what a name stands for, but no name looks like this
         check_spelling(getattr(errand.operation, errand.operation.about, ""))
         raise
+
+
+def _asked(common: Common, home: Path, conversation: Conversation[R], errand: Errand[R]) -> R:
+    """Of the node that runs, else of the data directory."""
+    try:
+        return converse(socket_path(home), conversation, errand.descriptors, errand.sent)
+    except NoNodeHere:
+        if errand.operation.needs_node:
+            raise
+    import asyncio
+
+    from dhtstore.api.offline import read_kept
+
+    return asyncio.run(read_kept(home, errand.operation, errand.watch, common.timeout_s))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from dhtstore.errors import DhtstoreError, NotRunning
+from dhtstore.errors import DhtstoreError, NoNodeHere, NotRunning
 from dhtstore.operations.conversation import Conversation
 
 RECEIVE_BYTES = 1 << 20
@@ -59,7 +59,7 @@ def connected(path: Path) -> socket.socket:
         connection.connect(str(path))
     except OSError as error:
         connection.close()
-        raise NotRunning(f"no node is running here ({path}: {error.strerror})") from error
+        raise NoNodeHere(f"no node is running here ({path}: {error.strerror})") from error
     if not same_user(connection):
         connection.close()
         raise NotRunning(f"{path} belongs to another user's process")

@@ -60,11 +60,6 @@ class Pinning:
             raise NotHere(f"{root} is not pinned by hand here")
         return PinInfo(str(root), "user", "")
 
-    async def list(self) -> list[PinInfo]:
-        """By CID, those of puts too."""
-        pins = await self.disk.blocking.run(self.pins.list)
-        return [PinInfo(str(pin.cid), pin.kind, pin.name) for pin in pins]
-
 
 class _Meter:
     """What was here counts as done, and as not moved now."""

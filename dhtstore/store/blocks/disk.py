@@ -48,19 +48,15 @@ class DiskBlockStore:
         *,
         pack_size_bytes: int = PACK_SIZE_BYTES,
         beside: Callable[[], int] = lambda: 0,
+        to_read: bool = False,
     ) -> None:
         """Recovers from whatever ended the last use; on a disk that takes no writes, opens what
-        it can to be read.  ``beside`` tells what other nodes have promised of this disk.  Raises
-        HomeUnusable, NoRoom."""
+        it can to be read.  ``beside`` tells what other nodes have promised of this disk;
+        ``to_read`` changes nothing on it.  Raises HomeUnusable, NoRoom."""
         self._directory, self._beside = directory, beside
         self._quota = Quota(capacity_bytes)
         self._opening, self._tried_s = threading.Lock(), time.monotonic()
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._index, ends = open_index(directory)
-        except (OSError, NoRoom, HomeUnusable) as error:
-            self._index, ends = _opened_to_read(directory, error)
-            self._quota.closed = str(error)
+        self._index, ends, self._quota.closed = _opened(directory, to_read)
         self._readers = PackReaders(directory)
         self._pool = PackPool(
             directory, ends, pack_size_bytes, self._quota, self._index, self._readers
@@ -192,6 +188,17 @@ class DiskBlockStore:
         if len(data) != location.length:
             raise BlockDamaged(f"block {cid} is cut short on disk")
         return data
+
+
+def _opened(directory: Path, to_read: bool) -> tuple[Index, dict[int, int], str]:
+    """The index, the length of each pack, and why nothing can be written."""
+    if to_read:
+        return *_opened_to_read(directory, HomeUnusable(f"cannot read {directory}")), "not asked to"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return *open_index(directory), ""
+    except (OSError, NoRoom, HomeUnusable) as error:
+        return *_opened_to_read(directory, error), str(error)
 
 
 def _opened_to_read(directory: Path, error: Exception) -> tuple[Index, dict[int, int]]:

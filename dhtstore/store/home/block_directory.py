@@ -27,23 +27,38 @@ def mark_blocks(home: Home) -> None:
         raise HomeUnusable(f"cannot use {home.blocks}: {error.strerror}") from error
 
 
+def check_blocks(home: Home) -> None:
+    """As ``mark_blocks`` of a home that was used before, and changes nothing.  Raises
+    HomeUnusable."""
+    if not (home.blocks / MARK).exists() and not has_blocks(home.blocks):
+        raise _gone(home)
+    try:
+        check_directory(home.blocks)
+    except OSError as error:
+        raise HomeUnusable(f"cannot use {home.blocks}: {error.strerror}") from error
+
+
+def _gone(home: Home) -> HomeUnusable:
+    return HomeUnusable(
+        f"the blocks of this home are gone from {home.blocks}: if their disk is not mounted,"
+        f" mount it; to go on without them: mkdir -p {home.blocks} && touch {home.blocks / MARK}"
+    )
+
+
 def _mark(home: Home, mark: Path) -> None:
     if mark.exists():
         return
     if not home.ledger.exists():
         home.blocks.mkdir(mode=0o700, exist_ok=True)
         _make(mark)
-    elif _has_blocks(home.blocks):
+    elif has_blocks(home.blocks):
         with contextlib.suppress(OSError):  # reads are served from a full disk too
             _make(mark)
     else:
-        raise HomeUnusable(
-            f"the blocks of this home are gone from {home.blocks}: if their disk is not mounted,"
-            f" mount it; to go on without them: mkdir -p {home.blocks} && touch {mark}"
-        )
+        raise _gone(home)
 
 
-def _has_blocks(directory: Path) -> bool:
+def has_blocks(directory: Path) -> bool:
     """Whether an index or a pack is there."""
     if not directory.is_dir():
         return False

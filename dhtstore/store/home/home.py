@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import os
 import shlex
@@ -14,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dhtstore.errors import HomeInUse, HomeUnusable, LocalProtocolError
+from dhtstore.errors import HomeUnusable, LocalProtocolError
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.store.disk import close_quietly, sync_directory, write_error, write_fully
-from dhtstore.store.ours import READ_FLAGS, a_link, check_directory, check_file, read_ours
+from dhtstore.store.home.lock import HomeLock, unusable
+from dhtstore.store.ours import check_directory, read_ours
 
 LAYOUT_VERSION: Final = 2
 _READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
 KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
-_PID_BYTES: Final = 20  # of the lock file, filled up with spaces
 _KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
 _SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107
 _RUNTIME_MAX_BYTES: Final = _SOCKET_PATH_MAX_BYTES - len("/dhtstore-0123456789abcdef.sock")
@@ -49,7 +47,7 @@ class Home:
             check_directory(self.path)
             self._close_to_others()
         except (OSError, ValueError) as error:
-            raise _unusable(self.path, error) from error
+            raise unusable(self.path, error) from error
         if not readable:
             raise HomeUnusable(f"cannot read {self.path}")
         if not writable:
@@ -75,9 +73,17 @@ class Home:
     def lock(self) -> HomeLock:
         """Make this process the only one that uses the stores here, until the lock is closed.
 
-        Raises HomeInUse, which names the process that holds it.
+        Raises HomeInUse, which names the process that holds it; waits a little for those that only
+        read.
         """
         return HomeLock(self.path / "lock")
+
+    def lock_to_read(self) -> HomeLock:
+        """Keep nodes from starting here until the lock is closed; others may read meanwhile.
+
+        Raises HomeInUse where a node runs.
+        """
+        return HomeLock(self.path / "lock", shared=True)
 
     def key_seed(self, name: str, entropy: bytes) -> bytes:
         """The 32 bytes in ``name``.key; made of ``entropy`` where there is no such file.
@@ -166,55 +172,6 @@ class Home:
             )
 
 
-class HomeLock:
-    """An flock that ends with the process at the latest; the file holds its pid."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = _open_lock(path)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            try:
-                holder = os.pread(self._fd, _PID_BYTES, 0).decode("ascii", "replace").strip()
-            except OSError:
-                holder = ""
-            self.close()
-            text = f"{path.parent} is in use by process {holder or 'unknown'}"
-            raise HomeInUse(text) from error
-        with contextlib.suppress(OSError):  # who holds it is a hint: a full disk takes none
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode().ljust(_PID_BYTES), 0)
-
-    def close(self) -> None:
-        """May be called twice."""
-        if self._fd >= 0:
-            close_quietly(self._fd)
-            self._fd = -1
-
-
-def _open_lock(path: Path) -> int:
-    """A lock needs no writing, only the file.  Raises HomeUnusable."""
-    try:
-        fd = _open_or_make(path)
-    except OSError as error:
-        raise _unusable(path, error) from error
-    try:
-        check_file(path, os.fstat(fd))
-    except (OSError, HomeUnusable) as error:
-        close_quietly(fd)
-        raise _unusable(path, error) if isinstance(error, OSError) else error from None
-    return fd
-
-
-def _open_or_make(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o600)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
-        return os.open(path, READ_FLAGS)
-
-
 def write_atomically(path: Path, text: str) -> None:
     """Replace ``path``: after a crash it holds the old text or the new.  Raises HomeUnusable,
     NoRoom."""
@@ -261,7 +218,7 @@ def _drop_temporary(path: Path) -> None:
                 if each.samefile(path):
                     each.unlink()
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def _unlink_surely(path: Path) -> None:
@@ -278,7 +235,7 @@ def _read_text(path: Path) -> str:
     try:
         return (read_ours(path) or b"").decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def key_text(seed: bytes) -> str:
@@ -290,7 +247,7 @@ def _read_key(path: Path) -> bytes:
     try:
         status = path.lstat()
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     if status.st_mode & 0o077:
         command = f"chmod 600 {shlex.quote(str(path))}"
         raise HomeUnusable(f"{path} can be read by others: if it is still secret, `{command}`")
@@ -313,7 +270,7 @@ def _runtime_directory() -> Path:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     if not _is_private(path):
         raise HomeUnusable(f"{path} belongs to someone else: set XDG_RUNTIME_DIR")
     return path
@@ -327,9 +284,3 @@ def _is_private(path: Path) -> bool:
         return False
     mine = status.st_uid == os.getuid() and not status.st_mode & 0o077
     return mine and stat.S_ISDIR(status.st_mode)
-
-
-def _unusable(path: Path, error: Exception) -> HomeUnusable:
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:  # opened with O_NOFOLLOW
-        return a_link(path)
-    return HomeUnusable(f"cannot use {path}: {getattr(error, 'strerror', None) or error}")

@@ -11,7 +11,7 @@ from typing import Any
 from dhtstore.errors import HomeUnusable
 from dhtstore.store.disk import sqlite_error
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, above_all
-from dhtstore.store.sqlite_file import open_to_read, open_to_write, roll_back
+from dhtstore.store.sqlite_file import open_beside, open_to_read, open_to_write, roll_back
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL) \
 WITHOUT ROWID"
@@ -20,15 +20,16 @@ WITHOUT ROWID"
 class SqliteKeyValue:
     """Raises HomeUnusable when the file cannot be opened or read, NoRoom when the disk is full.
 
-    On a disk that takes no writes it opens to be read; each write tries anew.
+    On a disk that takes no writes it opens to be read; each write tries anew.  ``to_read``: beside
+    other processes, which may write.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, to_read: bool = False) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._reads_only = False
         try:
-            self._db = _opened(path)
+            self._db = open_beside(path) if to_read else _opened(path)
         except sqlite3.Error as error:
             try:
                 self._db = open_to_read(path)

@@ -24,12 +24,17 @@ _CLAIM_POLICY_AT: Final = 5
 _PUT_POLICY_AT: Final = 4
 
 
+def is_current(ledger: KeyValue) -> bool:
+    """Whether ``upgrade`` has nothing to do."""
+    return ledger.get(_LAYOUT_KEY) is not None
+
+
 def upgrade(ledger: KeyValue, tracer: Tracer) -> None:
     """Rewrite what an earlier version wrote, all or nothing; does nothing the second time.
 
     A row that is damaged stays as it is, with a trace: whoever reads it passes it over.
     """
-    if ledger.get(_LAYOUT_KEY) is None:
+    if not is_current(ledger):
         ledger.write([*_rewritten(ledger, tracer), (_LAYOUT_KEY, encode(LEDGER_LAYOUT))])
 
 

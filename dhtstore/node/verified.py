@@ -1,0 +1,17 @@
+"""verify: what it found, as it is told."""
+
+from __future__ import annotations
+
+from dhtstore.node.flows.verify import Verified
+from dhtstore.node.views.spelling import unit_text
+from dhtstore.operations.keeping import IncompleteUnit, VerifyResult
+
+
+def verify_result(found: Verified) -> VerifyResult:
+    """CIDs as text."""
+    units = [
+        IncompleteUnit(unit_text(each.unit), [str(root) for root in each.roots], each.why)
+        for each in found.units
+    ]
+    damaged = [str(cid) for cid in found.damaged]
+    return VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units)
