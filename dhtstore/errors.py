@@ -59,7 +59,7 @@ class InvalidCid(UsageError):
 
 
 class InvalidPath(InvalidCid):
-    """A path below a CID that is no text, or a URL that no content can have."""
+    """A path below a CID that no directory can have, or a URL that no content can have."""
 
     hint = "CID/path takes names by the letter, ipfs://CID/path escaped, as %20 for a space"
 

@@ -112,7 +112,7 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
         throttle.finish()
         return result
     except TimeoutError as error:
-        raise TimedOut(f"{operation.op} was not done within {run.timeout_s:g} s") from error
+        raise TimedOut(f"not done within {run.timeout_s:g} s") from error
 
 
 class _Throttle:

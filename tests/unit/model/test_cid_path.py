@@ -8,7 +8,8 @@ import pytest
 
 from dhtstore.errors import InvalidCid
 from dhtstore.model.cid import Cid
-from dhtstore.model.cid_path import parse_cid_path
+from dhtstore.model.cid_path import as_one_spelling, file_name, parse_cid_path
+from dhtstore.model.names import name_of
 
 ROOT = str(Cid.of(b"root"))
 
@@ -37,6 +38,12 @@ ROOT = str(Cid.of(b"root"))
         (f" ipfs://{ROOT}/a\n ", ("a",)),
         (f"ipfs://{ROOT}/a/./b/%2e%2E/../c", ("c",)),
         (f"ipfs://{ROOT}/../a", ("a",)),
+        (f"{ROOT}?filename=b", ()),
+        (f"/ipfs/{ROOT}/a?filename=b", ("a",)),
+        (f"ipfs://{ROOT}/a?filename=b\n", ("a",)),
+        (f"{ROOT}/caf{os.fsdecode(bytes((0xE9,)))}", (name_of(b"caf\xe9"),)),
+        (f"ipfs://{ROOT}/caf%E9", (name_of(b"caf\xe9"),)),
+        (f"ipfs://{ROOT}/%ED%B3%BF", (name_of(b"\xed\xb3\xbf"),)),
     ],
 )
 def test_what_leads_somewhere(text: str, names: tuple[str, ...]) -> None:
@@ -56,14 +63,56 @@ def test_what_leads_somewhere(text: str, names: tuple[str, ...]) -> None:
         (f"ipfs://{ROOT}/a%00", "no name"),
         (f"ipfs://{ROOT}/100%.txt", "%25"),
         (f"ipfs://{ROOT}/%e", "%25"),
-        (f"ipfs://{ROOT}/%ff", "no UTF-8"),
-        (f"ipfs://{ROOT}/%ED%B3%BF", "no UTF-8"),
         (f"ipfs://{ROOT}/a?b", "no query"),
         (f"ipfs://{ROOT}/a#b", "no fragment"),
         (f"ipfs://{ROOT}?", "no query"),
-        (f"{ROOT}/{os.fsdecode(bytes((0xFF,)))}", "not UTF-8"),
+        (f"{ROOT}/\ud800", "not UTF-8"),
+        (f"ipfs://{ROOT}?format=car", "no query"),
+        (f"ipfs://{ROOT}?filename=a#b", "%23"),
+        (f"{ROOT}?filename=a&format=car", "%26"),
+        (f"{ROOT}?format=car&filename=a", "not a CID"),
+        (f"{ROOT}?filename=", "without a name"),
+        (f"{ROOT}?filename=a%2Fb", "no name 'a/b'"),
+        (f"{ROOT}?filename=/etc/passwd", "no name"),
+        (f"{ROOT}?filename=..", "no name"),
+        (f"{ROOT}?filename=%2e", "no name"),
+        (f"{ROOT}?filename=a%00", "no name"),
+        (f"{ROOT}?filename=a%", "%25"),
+        (f"{ROOT}?filename={'n' * 256}", "255 bytes"),
+        (f"{ROOT}?filename={'%C3%A9' * 128}", "255 bytes"),
     ],
 )
 def test_what_leads_nowhere(text: str, match: str) -> None:
     with pytest.raises(InvalidCid, match=match):
         parse_cid_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (ROOT, ROOT),
+        (f"/ipfs/{ROOT}/", ROOT),
+        (f"{ROOT}/a/b/", "b"),
+        (f"ipfs://{ROOT}/a%20b", "a b"),
+        (f"{ROOT}?filename=holiday.iso", "holiday.iso"),
+        (f"{ROOT}/a?filename=a+b%20c%2B%3F", "a b c+?"),
+        (f"/ipfs/{ROOT}/a?filename=caf\u00e9", "caf\u00e9"),
+        (f"ipfs://{ROOT}?filename=%E2%82%AC%FF", name_of(b"\xe2\x82\xac\xff")),
+        (f"{ROOT}?filename={os.fsdecode(bytes((0xFF,)))}", name_of(b"\xff")),
+        (f"{ROOT}/what?filename=?filename=b", "b"),
+        (f"{ROOT}?filename={'n' * 255}", "n" * 255),
+        ("photos", "photos"),
+        ("photos/2024", "2024"),
+        ("photos?filename=p", "p"),
+    ],
+)
+def test_what_it_is_called(text: str, name: str) -> None:
+    assert file_name(text) == name
+
+
+def test_one_spelling_stays_what_it_is() -> None:
+    for text in (f"{ROOT}/what?filename=%3F?filename=b", f"{ROOT}/a b?filename=b", f"{ROOT}/a"):
+        once = as_one_spelling(text)
+        assert as_one_spelling(once) == once
+        assert parse_cid_path(once) == parse_cid_path(text)
+    assert as_one_spelling("photos/2024?filename=p") == "photos/2024"
