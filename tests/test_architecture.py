@@ -160,10 +160,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
+    "dhtstore.cli.naming": (("completing",), ("arguments",)),
     "dhtstore.cli": (
         ("exits",),
         ("terminal",),
         ("running",),
+        ("naming",),
         ("content", "keeping", "nodes", "home", "demo"),
         ("main",),
     ),

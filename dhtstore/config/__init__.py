@@ -5,7 +5,7 @@
 """
 
 from dhtstore.config.declaration import Setting
-from dhtstore.config.layers import from_environment, merge, shown, written
+from dhtstore.config.layers import from_environment, merge, shown, unknown_setting, written
 from dhtstore.config.quantities import (
     format_clock,
     format_duration,
@@ -33,5 +33,6 @@ __all__ = [
     "parse_toml",
     "shown",
     "to_toml",
+    "unknown_setting",
     "written",
 ]

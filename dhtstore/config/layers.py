@@ -25,12 +25,24 @@ def merge(settings: Settings, values: Mapping[str, object], source: str) -> Sett
     changes: dict[str, Any] = {}
     for key, value in values.items():
         if key not in _BY_KEY:
-            raise InvalidSetting(f"{source}: there is no setting {key!r}")
+            raise unknown_setting(key, source)
         changes[_BY_KEY[key].field] = _read(_BY_KEY[key], value, source)
     try:
         return replace(settings, **changes)
     except InvalidSetting as error:
         raise InvalidSetting(f"{source}: {error}") from error
+
+
+def unknown_setting(key: str, source: str = "") -> InvalidSetting:
+    """The error for a key that no setting has; says which was probably meant."""
+    import difflib  # few commands meet a mistyped key
+
+    where = f"{source}: " if source else ""
+    error = InvalidSetting(
+        f"{where}there is no setting {key[:80]!r}; there are {', '.join(_BY_KEY)}"
+    )
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), _BY_KEY, n=1)
+    return error.hinted(f"did you mean {close[0]}?") if close else error
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, str]:

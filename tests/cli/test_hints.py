@@ -133,3 +133,22 @@ def test_ping_takes_whatever_names_a_node(network: Network) -> None:
     assert "listens there" in hint(ran)
     ran = network.storage[0].run("ping", other["node"][:16])
     assert ran.code == 0, ran.err
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_own_names_are_taken_and_completed(network: Network, tmp_path: Path) -> None:
+    node = network.storage[0]
+    cid = node.put(b"so called", "--name", "so-called", "--replicas", "1")
+    assert node.run("cat", "so-called").out == b"so called"
+    assert node.run("get", "so-called", cwd=tmp_path).code == 0
+    assert (tmp_path / "so-called").read_bytes() == b"so called"
+    line = f"dhtstore cat --home {node.home} so-"
+    asked = {"_DHTSTORE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "4"}
+    assert run(environment=asked).text == "so-called\n"
+    asked["COMP_WORDS"] = f"dhtstore cat --home {node.home} {cid[:20]}"
+    assert run(environment=asked).text == f"{cid}\n"
+    ran = node.run("cat", "so-caled")
+    assert ran.code == 2
+    assert hint(ran) == "did you mean so-called?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.cli.terminal.arguments import Content
+from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 

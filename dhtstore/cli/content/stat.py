@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dhtstore.cli.terminal.arguments import Content
+from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dhtstore.cli.naming import completing
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
-from dhtstore.config import KEYS
+from dhtstore.config import KEYS, unknown_setting
 
 if TYPE_CHECKING:
     from dhtstore.store.home.home import Home
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
 
 def settings(
     common: Common,
-    key: Annotated[str, typer.Argument(metavar="[KEY]")] = "",
-    value: Annotated[str | None, typer.Argument(metavar="[VALUE]")] = None,
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KEY]", help="Which; all are shown without.", autocompletion=completing.keys
+        ),
+    ] = "",
+    value: Annotated[
+        str | None,
+        typer.Argument(metavar="[VALUE]", help='What to write; "" for the default again.'),
+    ] = None,
 ) -> None:
     """Show the settings, or one of them; or write one.
 
@@ -25,11 +34,10 @@ def settings(
     join override DHTSTORE_<KEY>, which overrides config.toml.
     """
     from dhtstore.api.homes import home_path, set_in_file
-    from dhtstore.errors import InvalidSetting
     from dhtstore.store.home.home import Home
 
     if key and key not in KEYS:
-        raise InvalidSetting(f"there is no setting {key!r}; there are {', '.join(KEYS)}")
+        raise unknown_setting(key)
     if value is not None:
         home = Home(home_path(common.home))
         set_in_file(home, key, value)

@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from dhtstore.cli.terminal.arguments import Root
+from dhtstore.cli.naming.arguments import Pinned, Root
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME, WAITING
 from dhtstore.cli.terminal.parser import CommandGroup, register
@@ -48,7 +48,7 @@ def add(
     ABOUT_HOME,
     examples=("dhtstore pin rm bafybei...",),
 )
-def rm(common: Common, cid: Root) -> None:
+def rm(common: Common, cid: Pinned) -> None:
     """Stop keeping it for its own sake.
 
     Exit code 3 if it was not pinned.

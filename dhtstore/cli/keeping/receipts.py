@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.cli.terminal.arguments import Root
+from dhtstore.cli.naming.arguments import Root
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.naming.arguments import Node
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -17,15 +14,7 @@ from dhtstore.cli.terminal.options import VISITING
         "dhtstore ping dht1...",
     ),
 )
-def ping(
-    common: Common,
-    node: Annotated[
-        str,
-        typer.Argument(
-            metavar="NODE", help="Its id or the beginning of it, public key, ticket or HOST:PORT."
-        ),
-    ],
-) -> None:
+def ping(common: Common, node: Node) -> None:
     """Find a node and measure a round trip to it.
 
     Exit code 3 if nobody knows it, 4 if it does not answer.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from dhtstore.cli.naming.arguments import Anything
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
 
@@ -19,14 +16,7 @@ from dhtstore.cli.terminal.options import VISITING
 )
 def status(
     common: Common,
-    cid: Annotated[
-        str,
-        typer.Argument(
-            metavar="[CID]",
-            help="A CID, or the name of what was put or pinned here, or the beginning of its CID.",
-            show_default="this node",
-        ),
-    ] = "",
+    cid: Anything = "",
 ) -> None:
     """Tell how this node is doing, or how well something is held.
 

@@ -57,7 +57,7 @@ def command(
 
         def run(**values: Any) -> None:
             given = {each.name: values.pop(each.name) for each in takes}
-            common = _common(given)
+            common = common_of(given)
             code = _guarded(common, lambda: function(common, **values))  # type: ignore[call-arg]
             if code != DONE:
                 raise typer.Exit(code)
@@ -73,7 +73,7 @@ def command(
     return made
 
 
-def _common(given: Mapping[str, Any]) -> Common:
+def common_of(given: Mapping[str, Any]) -> Common:
     """What a command does not take is as if it was not given."""
     values = {**{each.name: each.default for each in ALL}, **given}
     return Common(

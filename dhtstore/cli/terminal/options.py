@@ -12,6 +12,10 @@ LOG_LEVELS: Final = ("error", "warning", "info", "debug")
 Options = Sequence[inspect.Parameter]
 
 
+def _levels(incomplete: str) -> list[str]:
+    return [level for level in LOG_LEVELS if level.startswith(incomplete)]
+
+
 def option(name: str, annotation: object, default: object) -> inspect.Parameter:
     """An option of a command, as typer reads it from a signature."""
     return inspect.Parameter(
@@ -60,6 +64,7 @@ _LogLevel = Annotated[
         metavar="LEVEL",
         help=f"What a node that is started for this logs: {', '.join(LOG_LEVELS)}.",
         show_default="warning",
+        autocompletion=_levels,
     ),
 ]
 

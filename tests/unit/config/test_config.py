@@ -21,6 +21,7 @@ from dhtstore.config import (
     parse_toml,
     shown,
     to_toml,
+    unknown_setting,
     written,
 )
 from dhtstore.config.quantities import DURATIONS, SIZES, read_quantity
@@ -289,3 +290,11 @@ def test_how_clocks_differ_for_people() -> None:
     assert format_clock(-1200) == "20 minutes behind"
     assert format_clock(172_800, "theirs") == "2 days ahead of theirs"
     assert format_clock(-172_800, "theirs") == "2 days behind theirs"
+
+
+def test_a_mistyped_key_is_told_the_right_one() -> None:
+    with pytest.raises(InvalidSetting, match="no setting 'capcity'") as raised:
+        merge(Settings(), {"capcity": "1GB"}, "config.toml")
+    assert raised.value.hint == "did you mean capacity?"
+    assert unknown_setting("min-acks").hint == "did you mean min_acks?"
+    assert unknown_setting("colour").hint == InvalidSetting.hint

@@ -1,0 +1,1 @@
+"""What arguments name: content, pins, nodes, settings; and what a shell completes of them."""
