@@ -151,6 +151,16 @@ class SyncClient:
     def ls(self, cid: str, *, timeout_s: float | None = None) -> list[DirectoryEntry]:
         return self._run(self._client.ls(cid, timeout_s=timeout_s))
 
+    def entries(
+        self, cid: str, *, timeout_s: float | None = None
+    ) -> Generator[DirectoryEntry, None, None]:
+        entries = self._client.entries(cid, timeout_s=timeout_s)
+        try:
+            while (entry := self._run(_following(entries))) is not None:
+                yield entry
+        finally:
+            self._run(entries.aclose())
+
     def stat(self, cid: str, *, timeout_s: float | None = None) -> ContentInfo:
         return self._run(self._client.stat(cid, timeout_s=timeout_s))
 
@@ -275,6 +285,6 @@ def _client(
         thread.stop()
 
 
-async def _following(pieces: AsyncGenerator[bytes, None]) -> bytes | None:
-    """The next piece; None at the end."""
+async def _following(pieces: AsyncGenerator[T, None]) -> T | None:
+    """The next; None at the end."""
     return await anext(pieces, None)

@@ -27,7 +27,7 @@ from dhtstore.operations.keeping import (
 )
 from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode
-from dhtstore.operations.operation import Operation, Watch
+from dhtstore.operations.operation import Operation, Rows, Watch
 from dhtstore.tasks import Supervisor, all_ended
 
 R = TypeVar("R")
@@ -45,8 +45,10 @@ class Caller(Protocol):
         descriptors: Sequence[int],
         watch: Watch,
         timeout_s: float | None,
+        rows: Rows | None = None,
     ) -> R:
-        """Have ``operation`` carried out; ``descriptors`` go along and are closed.
+        """Have ``operation`` carried out; ``descriptors`` go along and are closed.  ``rows`` gets
+        those of a list as they come, which then are not in the result.
 
         Raises what the operation raises.  Cancelling this cancels the operation.
         """
@@ -77,6 +79,7 @@ class SocketCaller:
         descriptors: Sequence[int],
         watch: Watch,
         timeout_s: float | None,
+        rows: Rows | None = None,
     ) -> R:
         """See ``Caller``; raises NotRunning if no node listens."""
         try:
@@ -84,7 +87,7 @@ class SocketCaller:
         except BaseException:
             close_all(descriptors)
             raise
-        return await converse(self._path, conversation, descriptors)
+        return await converse(self._path, conversation, descriptors, rows)
 
 
 class HomeCaller:
@@ -102,15 +105,20 @@ class HomeCaller:
         descriptors: Sequence[int],
         watch: Watch,
         timeout_s: float | None,
+        rows: Rows | None = None,
     ) -> R:
         """See ``Caller``; raises NotRunning for what needs a node where none runs."""
         socket = await asyncio.to_thread(socket_path, self._path)
         try:
-            return await SocketCaller(socket).call(operation, descriptors, watch, timeout_s)
+            return await SocketCaller(socket).call(operation, descriptors, watch, timeout_s, rows)
         except NoNodeHere:
             if operation.needs_node:
                 raise
-        return await read_kept(self._path, operation, watch, timeout_s)
+        found = await read_kept(self._path, operation, watch, timeout_s)
+        if rows is None or not isinstance(found, list):
+            return found
+        await rows(found)
+        return cast(R, [])
 
 
 class NodeCaller:
@@ -128,6 +136,7 @@ class NodeCaller:
         descriptors: Sequence[int],
         watch: Watch,
         timeout_s: float | None,
+        rows: Rows | None = None,
     ) -> R:
         """See ``Caller``; raises DutyFailed once the node has failed, NeedsNode on a visit."""
         given = list(descriptors)  # what a use case takes leaves this list
@@ -137,7 +146,7 @@ class NodeCaller:
                 check_visit(asked)
             if self._node.failed.done():
                 self._node.failed.result()
-            return await perform(asked, OperationRun(self._node, given, watch, within_s))
+            return await perform(asked, OperationRun(self._node, given, watch, within_s, rows))
         finally:
             close_all(given)
 
@@ -158,13 +167,14 @@ class ClosableCaller:
         descriptors: Sequence[int],
         watch: Watch,
         timeout_s: float | None,
+        rows: Rows | None = None,
     ) -> R:
         """See ``Caller``."""
         if self._calls.closed:
             close_all(descriptors)
             raise NotRunning("this client was closed: its block has ended")
         work: Coroutine[Any, Any, R]
-        work = self._caller.call(operation, descriptors, watch, timeout_s)
+        work = self._caller.call(operation, descriptors, watch, timeout_s, rows)
         task = self._calls.spawn(work, operation.op)
         try:
             return cast(R, await task)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from dhtstore.api.callers import Caller
 from dhtstore.api.files import open_source, open_target
 from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_pieces
+from dhtstore.api.rows import rows_of
 from dhtstore.errors import UsageError
 from dhtstore.net.local.client import close_all
 from dhtstore.operations.content import (
@@ -148,8 +149,26 @@ class Client:
         return b"".join([piece async for piece in self.read(cid, timeout_s=timeout_s)])
 
     async def ls(self, cid: str, *, timeout_s: float | None = None) -> list[DirectoryEntry]:
-        """The entries of the directory ``cid``; raises UsageError if it is none."""
-        return await self._call(ListDirectory(target=cid), timeout_s=timeout_s)
+        """The entries of the directory ``cid`` by name; raises UsageError if it is none."""
+        entries = await self._call(ListDirectory(target=cid), timeout_s=timeout_s)
+        return sorted(entries, key=lambda entry: entry.name.encode())
+
+    async def entries(
+        self, cid: str, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[DirectoryEntry, None]:
+        """The same one by one as they become known, in the directory's own order: by name, and in
+        one of thousands of names by their hashes.  However many there are, few are held.
+
+        ``timeout_s`` is for all of it, the time included that you take between entries.  Close it
+        (``contextlib.aclosing``) when leaving the loop early.
+
+            async for entry in client.entries(cid):
+                print(entry.name)
+        """
+        listing = ListDirectory(target=cid)
+        async with aclosing(rows_of(self._caller, listing, timeout_s)) as entries:
+            async for entry in entries:
+                yield entry
 
     async def stat(self, cid: str, *, timeout_s: float | None = None) -> ContentInfo:
         """What ``cid`` is: its type, sizes in bytes, and unit."""

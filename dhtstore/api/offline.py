@@ -145,7 +145,13 @@ async def _kept(path: Path) -> AsyncIterator[tuple[KeptHome, ThreadBlocking]]:
 async def _puts(
     kept: KeptHome, blocking: ThreadBlocking, asked: keeping.ListPuts, watch: Watch
 ) -> list[keeping.PutSummary]:
-    return await put_summaries(_no_blocks(blocking), await blocking.run(kept.ledger))
+    found: list[keeping.PutSummary] = []
+
+    async def gather(rows: list[keeping.PutSummary]) -> None:
+        found.extend(rows)
+
+    await put_summaries(_no_blocks(blocking), await blocking.run(kept.ledger), gather)
+    return found
 
 
 async def _receipts(

@@ -45,7 +45,7 @@ from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.spelling import receipt_text, unit_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
-from dhtstore.operations.operation import Operation, Progress, Watch
+from dhtstore.operations.operation import Operation, Progress, Rows, Watch
 from dhtstore.store.files.source import FileSource, TreeSource
 
 PROGRESS_INTERVAL_S: Final = 0.1
@@ -55,13 +55,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class OperationRun:
-    """What goes with one operation at work.  A use case that closes a descriptor itself takes it
+    """What goes with one operation at work.  ``rows`` takes those of a list, which then are not in
+    its result.  A use case that closes a descriptor itself takes it
     with ``take``; the others are closed by whoever received them."""
 
     node: Node
     descriptors: list[int]
     watch: Watch
     timeout_s: float | None
+    rows: Rows | None = None
 
     @property
     def descriptor(self) -> int:
@@ -80,12 +82,18 @@ def handler(node: Node) -> Handler:
         def watch(progress: Progress) -> None:
             send(messages.encode_progress(progress))
 
+        async def rows(found: list[Any]) -> None:
+            for message in messages.encode_rows(found):
+                send(message)
+                await send.drain()
+
         try:
             request = messages.decode_request(body)
             if request.descriptors != len(descriptors):
                 raise RemoteProtocolError("a local request without its descriptors")
             operation = messages.operation_of(request)
-            run = OperationRun(node, descriptors, watch, request.timeout_s)
+            welcome = rows if request.rows else None
+            run = OperationRun(node, descriptors, watch, request.timeout_s, welcome)
             answer = messages.encode_result(await perform(operation, run))
         except Exception as error:
             send(messages.encode_failure(error))
@@ -113,6 +121,23 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
         return result
     except TimeoutError as error:
         raise TimedOut(f"not done within {run.timeout_s:g} s") from error
+
+
+def _listing(
+    use_case: Callable[[Any, OperationRun, Rows], Awaitable[None]],
+) -> Callable[[Any, OperationRun], Awaitable[list[Any]]]:
+    """Carry out a use case whose rows go out as they come; the result are those nobody took."""
+
+    async def listed(asked: Operation[Any], run: OperationRun) -> list[Any]:
+        gathered: list[Any] = []
+
+        async def gather(rows: list[Any]) -> None:
+            gathered.extend(rows)
+
+        await use_case(asked, run, run.rows or gather)
+        return gathered
+
+    return listed
 
 
 class _Throttle:
@@ -252,11 +277,9 @@ async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
     return content.ReadResult(str(read.cid), read.size_bytes, list(read.shares))
 
 
-async def _list_directory(
-    asked: content.ListDirectory, run: OperationRun
-) -> list[content.DirectoryEntry]:
+async def _list_directory(asked: content.ListDirectory, run: OperationRun, rows: Rows) -> None:
     async with run.node.fetch_session() as session:
-        return await list_directory(session, *parse_cid_path(asked.target))
+        await list_directory(session, *parse_cid_path(asked.target), rows)
 
 
 async def _describe_content(
@@ -276,8 +299,8 @@ async def _find_providers(
 # --- what is kept ---------------------------------------------------------------------------
 
 
-async def _list_puts(asked: keeping.ListPuts, run: OperationRun) -> list[keeping.PutSummary]:
-    return await put_summaries(run.node.disk, run.node.ledger)
+async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> None:
+    await put_summaries(run.node.disk, run.node.ledger, rows)
 
 
 async def _list_receipts(
@@ -354,10 +377,10 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     content.Put: _put,
     content.Get: _get,
     content.Read: _read,
-    content.ListDirectory: _list_directory,
+    content.ListDirectory: _listing(_list_directory),
     content.DescribeContent: _describe_content,
     content.FindProviders: _find_providers,
-    keeping.ListPuts: _list_puts,
+    keeping.ListPuts: _listing(_list_puts),
     keeping.ListReceipts: _list_receipts,
     keeping.AddPin: _add_pin,
     keeping.RemovePin: _remove_pin,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from dhtstore.errors import NotRunning, RemoteProtocolError
 from dhtstore.operations.messages import (
@@ -14,9 +14,11 @@ from dhtstore.operations.messages import (
     LocalPiece,
     LocalProgress,
     LocalResult,
+    LocalRows,
     body_length,
     decode_answer,
     decode_result,
+    decode_rows,
     encode_operation,
     error_of,
 )
@@ -33,6 +35,8 @@ class Conversation(Generic[R]):
         self.request = encode_operation(operation, timeout_s)
         self._operation, self._watch = operation, watch
         self._received, self._pieces = bytearray(), bytearray()
+        self._rows: list[Any] = []
+        self._rows_bytes = 0
         self._end: LocalResult | LocalFailure | None = None
 
     def feed(self, data: bytes) -> bool:
@@ -48,6 +52,11 @@ class Conversation(Generic[R]):
             self._take(decode_answer(body))
         return self._end is not None
 
+    def take_rows(self) -> list[Any]:
+        """The rows of a list that came since it was last called; the result is what nobody took."""
+        rows, self._rows, self._rows_bytes = self._rows, [], 0
+        return rows
+
     @property
     def result(self) -> R:
         """What the operation resulted in; raises what it failed with."""
@@ -55,7 +64,8 @@ class Conversation(Generic[R]):
             raise error_of(self._end)
         if self._end is None:
             raise NotRunning("the node has not answered yet")
-        return decode_result(self._operation, bytes(self._pieces) or self._end.value)
+        result = decode_result(self._operation, bytes(self._pieces) or self._end.value)
+        return cast(R, [*self._rows, *result]) if isinstance(result, list) else result
 
     def _next_body(self) -> bytes | None:
         if len(self._received) < LENGTH_BYTES:
@@ -72,7 +82,14 @@ class Conversation(Generic[R]):
             self._watch(answer.progress)
         elif isinstance(answer, LocalPiece):
             self._pieces += answer.data
-            if len(self._pieces) > RESULT_MAX_BYTES:
-                raise RemoteProtocolError("a result without end on the local socket")
+            self._check_size()
+        elif isinstance(answer, LocalRows):
+            self._rows += decode_rows(self._operation, answer.rows)
+            self._rows_bytes += len(answer.rows)
+            self._check_size()
         elif answer is not None:
             self._end = answer
+
+    def _check_size(self) -> None:
+        if len(self._pieces) + self._rows_bytes > RESULT_MAX_BYTES:
+            raise RemoteProtocolError("a result without end on the local socket")

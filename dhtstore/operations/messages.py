@@ -3,11 +3,13 @@
 One connection carries one request; then any number of progress messages, and one result or
 failure.  Each message is a 4-byte big-endian length and a msgpack map whose ``type`` says what it
 is.  Fields and types that a later version adds are passed over; an operation that is not known is
-answered by a failure.  A result too large for one message comes in pieces before it.
+answered by a failure.  A result too large for one message comes in pieces before it; a list comes
+in rows as they are found, if the request says that rows are welcome.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -22,7 +24,7 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.operations.content import PutResult
-from dhtstore.operations.operation import Operation, Progress, result_type
+from dhtstore.operations.operation import Operation, Progress, is_listing, result_type
 from dhtstore.operations.table import OPERATIONS
 
 LENGTH_BYTES: Final = 4
@@ -37,12 +39,14 @@ R = TypeVar("R")
 
 class LocalRequest(msgspec.Struct, frozen=True, tag_field="type", tag="request"):
     """``arguments`` are the fields of the operation ``op``; ``descriptors`` counts the open files
-    that come along; ``timeout_s`` None for no deadline."""
+    that come along; ``timeout_s`` None for no deadline; ``rows`` whether those of a list may come
+    as they are found."""
 
     op: str
     arguments: msgspec.Raw
     descriptors: int = 0
     timeout_s: float | None = None
+    rows: bool = False
 
 
 class LocalProgress(msgspec.Struct, frozen=True, tag_field="type", tag="progress"):
@@ -55,9 +59,15 @@ class LocalPiece(msgspec.Struct, frozen=True, tag_field="type", tag="piece"):
     data: bytes
 
 
+class LocalRows(msgspec.Struct, frozen=True, tag_field="type", tag="rows"):
+    """The next rows of a list, in order."""
+
+    rows: msgspec.Raw
+
+
 class LocalResult(msgspec.Struct, frozen=True, tag_field="type", tag="result"):
     """The end of a request that worked: what the pieces before it make up, if there are any, else
-    ``value``."""
+    ``value``; of a list, what comes after its rows."""
 
     value: msgspec.Raw
 
@@ -70,7 +80,7 @@ class LocalFailure(msgspec.Struct, frozen=True, tag_field="type", tag="failure")
     fields: dict[str, Any]
 
 
-LocalAnswer = LocalProgress | LocalPiece | LocalResult | LocalFailure
+LocalAnswer = LocalProgress | LocalPiece | LocalRows | LocalResult | LocalFailure
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -82,7 +92,7 @@ _strict: Final = msgspec.msgpack.Encoder()
 _requests: Final = msgspec.msgpack.Decoder(LocalRequest)
 _kinds: Final = msgspec.msgpack.Decoder(_Kind)
 _answers: Final[msgspec.msgpack.Decoder[LocalAnswer]] = msgspec.msgpack.Decoder(LocalAnswer)
-_ANSWER_KINDS: Final = ("progress", "piece", "result", "failure")
+_ANSWER_KINDS: Final = ("progress", "piece", "rows", "result", "failure")
 _MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING: Final = msgspec.Raw(_encoder.encode(None))
 
@@ -97,7 +107,8 @@ def encode_operation(operation: Operation[Any], timeout_s: float | None) -> byte
         arguments = msgspec.Raw(_strict.encode(operation))
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"malformed arguments of {operation.op}: {error}") from error
-    request = LocalRequest(operation.op, arguments, operation.descriptors, timeout_s)
+    rows = is_listing(type(operation))
+    request = LocalRequest(operation.op, arguments, operation.descriptors, timeout_s, rows)
     operation_of(request)
     return _framed(request)
 
@@ -131,6 +142,17 @@ def encode_result(value: object) -> bytes:
         for at in range(0, len(encoded), RESULT_PIECE_BYTES)
     )
     return b"".join([*pieces, _framed(LocalResult(_NOTHING))])
+
+
+def encode_rows(rows: Sequence[object]) -> Iterator[bytes]:
+    """One message, or several where names are long."""
+    encoded = _encoder.encode(rows)
+    if len(encoded) <= RESULT_PIECE_BYTES or len(rows) == 1:
+        yield _framed(LocalRows(msgspec.Raw(encoded)))
+        return
+    half = len(rows) // 2
+    yield from encode_rows(rows[:half])
+    yield from encode_rows(rows[half:])
 
 
 def encode_failure(error: BaseException) -> bytes:
@@ -180,6 +202,14 @@ def decode_result(operation: Operation[R], encoded: bytes | msgspec.Raw) -> R:
     except _MALFORMED as error:
         raise RemoteProtocolError(f"a malformed result of {operation.op}: {error}") from error
     return value
+
+
+def decode_rows(operation: Operation[Any], encoded: msgspec.Raw) -> list[Any]:
+    """The typed rows of a list; raises RemoteProtocolError."""
+    if not is_listing(type(operation)):
+        raise RemoteProtocolError(f"rows of {operation.op}, which is no list")
+    rows: list[Any] = decode_result(operation, encoded)
+    return rows
 
 
 def error_of(failure: LocalFailure) -> DhtstoreError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Final, Generic, TypeVar, get_args
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec.structs import asdict
@@ -79,6 +79,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 Watch = Callable[[Progress], None]
+Rows = Callable[[list[Any]], Awaitable[None]]  # takes rows as they come; the rest waits for it
 
 
 def unwatched(progress: Progress) -> None:
@@ -88,3 +89,8 @@ def unwatched(progress: Progress) -> None:
 def result_type(operation: type[Operation[Any]]) -> Any:
     """What the operation results in: the argument of its base, as ``PutResult`` of ``Put``."""
     return get_args(vars(operation)["__orig_bases__"][0])[0]
+
+
+def is_listing(operation: type[Operation[Any]]) -> bool:
+    """Whether the result is a list, whose rows may come one by one."""
+    return get_origin(result_type(operation)) is list

@@ -99,6 +99,7 @@ async def test_every_method_in_both_ways(trio: Trio, over_socket: bool) -> None:
             client = await stack.enter_async_context(connected)
         cid = (await client.put(tree, replicas=2, name="named")).cid
         assert [each.name for each in await client.ls(cid)] == ["below"]
+        assert [each.name async for each in client.entries(cid)] == ["below"]
         assert (await client.stat(f"{cid}/below/file")).size == len(DATA)
         got = await client.get(f"ipfs://{cid}/below", trio.directory / "copy", pin=False)
         assert got.size == len(DATA)

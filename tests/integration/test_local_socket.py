@@ -18,7 +18,7 @@ from dhtstore.errors import (
 )
 from dhtstore.net.local import async_client
 from dhtstore.net.local import server as local_server
-from dhtstore.net.local.client import connected, converse, send_request
+from dhtstore.net.local.client import RECEIVE_BYTES, connected, converse, send_request
 from dhtstore.net.local.pipes import PipeWriter, read_pipe
 from dhtstore.net.local.server import LocalServer, Send
 from dhtstore.operations.content import DirectoryEntry, ListDirectory
@@ -28,6 +28,7 @@ from dhtstore.operations.messages import (
     decode_request,
     encode_operation,
     encode_result,
+    encode_rows,
     operation_of,
 )
 from dhtstore.operations.operation import unwatched
@@ -82,6 +83,64 @@ async def test_a_program_with_an_event_loop_asks_without_a_thread(path: Path) ->
     await server.open(Supervisor())
     found = await async_client.converse(path, conversation("hello"), [])
     assert found == [entry("hello")]
+    await server.close()
+
+
+ENDLESS = [entry("x" * 200) for _ in range(1000)]
+
+
+async def test_a_reader_of_rows_that_is_slow_holds_the_node_back(path: Path) -> None:
+    """What it does not read stays in the socket, and the rest is not made yet."""
+    sent = taken = ahead = 0
+
+    async def list_on(body: bytes, descriptors: list[int], send: Send) -> None:
+        nonlocal sent
+        while True:
+            for message in encode_rows(ENDLESS):
+                send(message)
+                sent += len(ENDLESS)
+                await asyncio.sleep(0)
+                await send.drain()
+
+    async def slow(rows: list[DirectoryEntry]) -> None:
+        nonlocal taken, ahead
+        taken += len(rows)
+        for _ in range(100):  # turns of the loop that the node could use
+            await asyncio.sleep(0)
+        ahead = max(ahead, sent - taken)
+        if taken > 20 * len(ENDLESS):
+            raise UsageError("enough")
+
+    server = LocalServer(path, list_on)
+    await server.open(Supervisor())
+    with pytest.raises(UsageError, match="enough"):
+        await async_client.converse(path, conversation("x"), [], slow)
+    assert 0 < ahead * len(next(encode_rows(ENDLESS[:1]))) < 4 * RECEIVE_BYTES
+    await server.close()
+
+
+async def test_a_blocking_reader_gets_rows_as_they_come(path: Path) -> None:
+    seen = asyncio.Event()
+
+    async def list_two(body: bytes, descriptors: list[int], send: Send) -> None:
+        for message in encode_rows([entry("first")]):
+            send(message)
+        await seen.wait()  # the second is found once the first was read
+        for message in encode_rows([entry("second")]):
+            send(message)
+        send(encode_result([]))
+
+    loop, rows = asyncio.get_running_loop(), list[str]()
+
+    def take(found: list[DirectoryEntry]) -> None:
+        rows.extend(each.name for each in found)
+        loop.call_soon_threadsafe(seen.set)
+
+    server = LocalServer(path, list_two)
+    await server.open(Supervisor())
+    asked = conversation("x")
+    assert await asyncio.to_thread(converse, path, asked, [], lambda abort: None, take) == []
+    assert rows == ["first", "second"]
     await server.close()
 
 

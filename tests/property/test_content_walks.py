@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from dhtstore.content.builders.directory import DirectoryChild
 from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, Profile
+from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag import frontier
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.resolve import listing, resolve, stat
+from dhtstore.content.dag.resolve import resolve, stat
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
@@ -64,7 +65,7 @@ def test_a_directory_lists_and_resolves_what_it_was_built_from(
     dag, profile = Dag(), UNIXFS_V0_2015 if old else UNIXFS_V1_2025
     entries = {name: dag.file(data, profile) for name, data in files.items()}
     root = dag.directory(entries, profile).cid
-    listed = dag.answer(listing(root))
+    listed = dag.listed(root)
     assert {entry.name: (entry.cid, entry.size_bytes) for entry in listed} == {
         name: (entries[name].cid, len(data)) for name, data in files.items()
     }
@@ -79,11 +80,29 @@ def test_a_sharded_directory_lists_and_resolves_what_it_was_built_from(seed: int
     files = {f"{rng.getrandbits(4000):01000x}": dag.leaf(rng.randrange(9)) for _ in range(300)}
     root = dag.directory(files).cid
     assert dag.answer(stat(root)).type == "directory"
-    assert {entry.name: entry.cid for entry in dag.answer(listing(root))} == {
+    assert {entry.name: entry.cid for entry in dag.listed(root)} == {
         name: entry.cid for name, entry in files.items()
     }
     for name in list(files)[:20]:
         assert dag.answer(resolve(root, [name])).cid == files[name].cid
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_a_listing_is_the_same_in_any_order_of_arrival(seed: int, limit: int) -> None:
+    """Shards, files of several blocks, directories and links among the entries."""
+    dag, rng = Dag(), Random(seed)
+    kinds = (
+        lambda: dag.leaf(rng.randrange(9)),
+        lambda: dag.claimed_file(3 * MIB),
+        lambda: dag.symlink("target"),
+        lambda: dag.directory({"x": dag.leaf(1)}),
+    )
+    files = {f"{rng.getrandbits(4000):01000x}": rng.choice(kinds)() for _ in range(300)}
+    root = dag.directory(files).cid
+    rows = dag.listed(root)
+    assert [row.name for row in rows] == sorted(files, key=name_hash)
+    assert dag.listed(root, limit=limit, seed=seed) == rows
 
 
 trees = st.recursive(

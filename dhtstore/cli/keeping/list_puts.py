@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
+
+if TYPE_CHECKING:
+    from dhtstore.operations.keeping import PutSummary
 
 
 @command(
@@ -18,24 +24,23 @@ def list_puts(common: Common) -> None:
 
     Copies are those that gave a receipt, of those wanted.
     """
-    from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import moment, print_json, print_table
-    from dhtstore.config import format_size
+    from dhtstore.cli.running.session import show
+    from dhtstore.cli.terminal.rows import rows_out
     from dhtstore.operations.keeping import ListPuts
 
-    rows = ask(common, ListPuts())
-    if common.json:
-        print_json(rows)
-        return
-    cells = [
-        (
-            row.name,
-            row.cid,
-            format_size(row.size),
-            moment(row.created),
-            f"{row.copies}/{row.replicas}",
-            f"expires {moment(row.expires)}",
-        )
-        for row in rows
-    ]
-    print_table(cells, ("name", "cid", "size", "date", "copies", "policy"))
+    out = rows_out(common, ("name", "cid", "size", "date", "copies", "policy"), _cells)
+    show(common, ListPuts(), out)
+
+
+def _cells(row: PutSummary) -> Sequence[object]:
+    from dhtstore.cli.terminal.show import moment
+    from dhtstore.config import format_size
+
+    return (
+        row.name,
+        row.cid,
+        format_size(row.size),
+        moment(row.created),
+        f"{row.copies}/{row.replicas}",
+        f"expires {moment(row.expires)}",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from dhtstore.api.callers import NodeCaller, check_visit
@@ -12,6 +13,7 @@ from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
+from dhtstore.operations.operation import Rows
 
 R = TypeVar("R")
 
@@ -34,7 +36,19 @@ async def _carried_out(common: Common, errand: Errand[R]) -> R:
         if task is not None:
             errand.sent(lambda: _cancel(loop, task))
         caller = NodeCaller(visitor.node, visiting=True)
-        return await caller.call(errand.operation, errand.descriptors, errand.watch, timeout_s)
+        rows = None if errand.rows is None else _shown(errand.rows)
+        return await caller.call(
+            errand.operation, errand.descriptors, errand.watch, timeout_s, rows
+        )
+
+
+def _shown(show: Callable[[list[Any]], None]) -> Rows:
+    """Printing waits for a slow reader: not on the loop of the node."""
+
+    async def rows(found: list[Any]) -> None:
+        await asyncio.to_thread(show, found)
+
+    return rows
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.terminal.common import Common
+from dhtstore.cli.terminal.rows import RowsOut
 from dhtstore.errors import NoNodeHere, NotRunning
 from dhtstore.model.cid_path import check_spelling
 from dhtstore.net.local.client import converse
@@ -21,6 +22,12 @@ R = TypeVar("R")
 def ask(common: Common, operation: Operation[R]) -> R:
     """The result of a short operation; raises as ``run`` does."""
     return run(common, Errand(operation))
+
+
+def show(common: Common, operation: Operation[list[R]], out: RowsOut) -> None:
+    """Print a list as it comes; raises as ``run`` does."""
+    run(common, Errand(operation, rows=out.add))
+    out.end()
 
 
 def run(common: Common, errand: Errand[R]) -> R:
@@ -42,7 +49,9 @@ def run(common: Common, errand: Errand[R]) -> R:
 def _asked(common: Common, home: Path, conversation: Conversation[R], errand: Errand[R]) -> R:
     """Of the node that runs, else of the data directory."""
     try:
-        return converse(socket_path(home), conversation, errand.descriptors, errand.sent)
+        return converse(
+            socket_path(home), conversation, errand.descriptors, errand.sent, errand.rows
+        )
     except NoNodeHere:
         if errand.operation.needs_node:
             raise
@@ -50,4 +59,7 @@ def _asked(common: Common, home: Path, conversation: Conversation[R], errand: Er
 
     from dhtstore.api.offline import read_kept
 
-    return asyncio.run(read_kept(home, errand.operation, errand.watch, common.timeout_s))
+    found = asyncio.run(read_kept(home, errand.operation, errand.watch, common.timeout_s))
+    if errand.rows is not None and isinstance(found, list) and found:
+        errand.rows(found)
+    return found

@@ -164,6 +164,8 @@ def printable(text: str) -> str:
 
     A byte of an argument or of a name that is not UTF-8 is shown as that byte.
     """
+    if text.isprintable():
+        return text  # as nearly all is, and listings print it by the hundred thousand
     return "".join(char if char.isprintable() else f"\\x{_code(char):02x}" for char in text)
 
 

@@ -80,7 +80,7 @@ def _array(rows: Iterator[str]) -> Iterator[str]:
 
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
     """Aligned columns; the headers only where somebody reads them."""
-    lines = [[_cell(cell) for cell in row] for row in rows]
+    lines = [[cell_text(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and lines:
         lines.insert(0, [header.upper() for header in headers])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -100,7 +100,7 @@ def print_fields(fields: Mapping[str, object]) -> None:
     """One name and value a line."""
     width = max(map(len, fields), default=0) + 1
     for name, value in fields.items():
-        emit(f"{name + ':':<{width}} {_cell(value)}")
+        emit(f"{name + ':':<{width}} {cell_text(value)}")
 
 
 def moment(time: Moment | None) -> str:
@@ -111,9 +111,10 @@ def moment(time: Moment | None) -> str:
     return str(time.unix_s) if time.rfc3339 is None else time.rfc3339.replace("T", " ")
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A value in a table or beside its name."""
     if isinstance(value, list | tuple):
-        return ", ".join(_cell(item) for item in value) or "-"
+        return ", ".join(cell_text(item) for item in value) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "-" if value is None or value == "" else printable(str(value))

@@ -50,7 +50,7 @@ class DagWalk:
         self._frontier.came(taken)
         if isinstance(taken, Task):
             self._read(taken, node, outputs)
-            if node.links:
+            if node.links and self._opens(taken):
                 self._extend(taken, children(taken, node), node.block_bytes, outputs)
         elif taken.task is not None:  # all of it was checked before
             taken.take_up(taken.task, node)
@@ -85,6 +85,14 @@ class DagWalk:
 
     def _wanted(self, task: Task) -> bool:
         """Whether it is part of this walk; asked once."""
+        return True
+
+    def _told(self, task: Task) -> bool:
+        """Whether its link says all there is to say; asked once, if its block is not here."""
+        return False
+
+    def _opens(self, task: Task) -> bool:
+        """Whether what lies below it is part of this walk."""
         return True
 
     def _hint_bytes(self, task: Task) -> int:
@@ -123,10 +131,10 @@ class DagWalk:
         for place, (task, inlined) in enumerate(spread(tasks)):
             if not self._wanted(task):
                 continue
-            if inlined is None:
-                level.add(task, place)
-            else:
+            if inlined is not None:
                 self._read(task, inlined, outputs)
+            elif not self._told(task):
+                level.add(task, place)
         if level.tasks:
             level.complete(block_bytes)
             self._frontier.add(level)

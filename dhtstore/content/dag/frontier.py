@@ -94,6 +94,14 @@ class Frontier:
     def __bool__(self) -> bool:
         return bool(self._levels)
 
+    @property
+    def first(self) -> tuple[int, ...] | None:
+        """The place in the DAG of the first block that is not wanted yet; None if there is none."""
+        if not self._levels:
+            return None
+        level = self._levels[0]
+        return place_of(level.tasks[-1] if level.tasks else level)
+
     def add(self, level: Level) -> None:
         insort(self._levels, level, key=_key)
         self.held_bytes += level.held_bytes
@@ -136,6 +144,12 @@ class Frontier:
             if level.tasks and level.task is not None:
                 self.held_bytes -= level.held_bytes
                 level.put_down()
+
+
+def place_of(taken: Task | Level) -> tuple[int, ...]:
+    """Where in DAG order it stands; a level that was put down, before all that is left of it."""
+    task = taken.task if isinstance(taken, Level) else taken
+    return task.order if task else ()
 
 
 def _key(level: Level) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Find, list and describe what is below a root.
+"""Find and describe what is below a root.
 
 Each function is a generator that yields wants and is sent what ``read_node`` reads of the verified
 bytes of each: the caller decides where blocks come from, and in which thread they are read.
@@ -9,27 +9,19 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, Literal
+from typing import Final
 
 from dhtstore.content.codec.hamt import name_hash, prefix_chars, slot
 from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
 from dhtstore.content.dag.children import Role, Task, check_claims, children
 from dhtstore.content.dag.dag_walk import root_task
+from dhtstore.content.dag.list_walk import TYPES
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import Want
-from dhtstore.errors import MalformedDag, NoSuchPath, UsageError
+from dhtstore.content.dag.walk import EntryType, Want
+from dhtstore.errors import NoSuchPath
 from dhtstore.model.cid import Cid
-from dhtstore.params import TREE_ENTRIES_MAX
 
 _CLAIMED_MAX_BYTES: Final = 2**63 - 1  # links claim what they like; answers carry 63 bits
-EntryType = Literal["file", "directory", "symlink"]
-_TYPES: dict[Kind, EntryType] = {
-    Kind.RAW: "file",
-    Kind.FILE: "file",
-    Kind.DIRECTORY: "directory",
-    Kind.SHARD: "directory",
-    Kind.SYMLINK: "symlink",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +33,9 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One entry.  ``size_bytes`` is the content of a file, the target of a symbolic link, the
-    claimed total of a directory."""
-
-    name: str
-    cid: Cid
-    type: EntryType
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Stat:
-    """One node.  ``tsize_bytes`` is what all of it claims, blocks included."""
+    """One node.  ``size_bytes`` is the content of a file, the length of a symbolic link's target,
+    what the links of a directory claim; ``tsize_bytes`` what all of it claims, blocks included."""
 
     cid: Cid
     type: EntryType
@@ -82,38 +64,13 @@ def resolve(
     return Resolved(task.cid, task.place)
 
 
-def listing(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode, list[Listed]]:
-    """The entries of a directory, by name.
-
-    Entries that are not raw blocks are fetched for their type and size.  Raises UsageError if
-    the root is not a directory, MalformedDag.
-    """
-    reader, listed = _NodeReader(), list[Listed]()
-    stack = [root_task(root, place)]
-    while stack:
-        task = stack.pop()
-        node = yield from reader.read(task)
-        if task.role is Role.ENTRY:
-            listed.append(_listed(task, node))
-            continue
-        _need_directory(task, node)
-        for child in children(task, node):
-            if child.is_leaf and child.role is Role.ENTRY and child.cid.inlined is None:
-                listed.append(Listed(child.name, child.cid, "file", child.claim_bytes))
-            else:
-                stack.append(child)
-        if len(listed) + len(stack) > TREE_ENTRIES_MAX:
-            raise MalformedDag(f"a directory of more than {TREE_ENTRIES_MAX} entries")
-    return sorted(listed, key=lambda entry: entry.name.encode())
-
-
 def stat(root: Cid, *, place: Place | None = None) -> Generator[Want, DagNode, Stat]:
     """One node: fetches its block only.  Raises MalformedDag."""
     node = yield from _NodeReader().read(root_task(root, place))
     return Stat(
         root,
-        _TYPES[node.kind],
-        node.size_bytes,
+        TYPES[node.kind],
+        len(node.content) if node.kind is Kind.SYMLINK else node.size_bytes,
         node.block_bytes,
         len(node.links),
         _claimed_bytes(node),
@@ -162,18 +119,6 @@ def _match(task: Task, node: DagNode, name: str) -> Task | None:
         if link.name in (prefix, prefix + name):
             return child
     return None
-
-
-def _need_directory(task: Task, node: DagNode) -> None:
-    if node.kind not in (Kind.DIRECTORY, Kind.SHARD):
-        raise UsageError(f"{task.cid} is a {_TYPES[node.kind]}, not a directory")
-
-
-def _listed(task: Task, node: DagNode) -> Listed:
-    size_bytes = node.size_bytes if node.is_file else task.claim_bytes
-    if node.kind is Kind.SYMLINK:
-        size_bytes = len(node.content)
-    return Listed(task.name, task.cid, _TYPES[node.kind], size_bytes)
 
 
 def _claimed_bytes(node: DagNode) -> int:

@@ -1,15 +1,19 @@
 """What walking a DAG means to whoever fetches the blocks: wants out, verified blocks in, pieces
-of output out.  Pure; the walks themselves are in file_walk, tree_walk and unit_walk.
+of output out.  Pure; the walks themselves are in file_walk, tree_walk, list_walk and unit_walk.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
+
+EntryType = Literal["file", "directory", "symlink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,21 @@ class Piece:
     order: Order = ()
 
 
-Output = Directory | File | Symlink | Piece
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a directory that is listed.  ``size_bytes`` is the content of a file, the length
+    of a symbolic link's target, None of a directory: it would take a walk."""
+
+    name: str
+    cid: Cid
+    type: EntryType
+    size_bytes: int | None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return (self.name,)
+
+
+Output = Directory | File | Symlink | Piece | Listed
 
 
 @dataclass(frozen=True, slots=True)

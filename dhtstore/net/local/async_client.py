@@ -10,11 +10,17 @@ from typing import TypeVar
 
 from dhtstore.net.local.client import RECEIVE_BYTES, close_all, connected, send_request
 from dhtstore.operations.conversation import Conversation
+from dhtstore.operations.operation import Rows
 
 R = TypeVar("R")
 
 
-async def converse(path: Path, conversation: Conversation[R], descriptors: Sequence[int]) -> R:
+async def converse(
+    path: Path,
+    conversation: Conversation[R],
+    descriptors: Sequence[int],
+    rows: Rows | None = None,
+) -> R:
     """As ``client.converse``; whoever is cancelled here ends the request in the node.
 
     Connecting and sending block for as long as the node's socket has no room: a request is small.
@@ -27,8 +33,11 @@ async def converse(path: Path, conversation: Conversation[R], descriptors: Seque
             close_all(descriptors)
             descriptors = ()
             connection.setblocking(False)
-            while not conversation.feed(await _receive(loop, connection)):
-                continue
+            ended = False
+            while not ended:
+                ended = conversation.feed(await _receive(loop, connection))
+                if rows is not None and (taken := conversation.take_rows()):
+                    await rows(taken)
             return conversation.result
     finally:
         close_all(descriptors)

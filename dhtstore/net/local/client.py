@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from dhtstore.errors import DhtstoreError, NoNodeHere, NotRunning
 from dhtstore.operations.conversation import Conversation
@@ -26,13 +26,16 @@ def converse(
     conversation: Conversation[R],
     descriptors: Sequence[int],
     sent: Callable[[Abort], None] = lambda abort: None,
+    rows: Callable[[list[Any]], None] | None = None,
 ) -> R:
     """Ask the node that listens at ``path`` and wait for the result.
 
     ``descriptors`` go along and are closed here; ``sent`` is called when the node has copies of
-    its own, with what ends the request from any thread.  Raises NotRunning if nobody listens or
-    the node dies meanwhile, and what the operation failed with.  KeyboardInterrupt ends the
-    operation in the node, and is raised when the node has told what it keeps of it.
+    its own, with what ends the request from any thread; ``rows`` gets those of a list as they come,
+    which then are not in the result, and the node waits while it is busy.  Raises NotRunning if
+    nobody listens or the node dies meanwhile, and what the operation failed with.
+    KeyboardInterrupt ends the operation in the node, and is raised when the node has told what it
+    keeps of it.
     """
     try:
         connection = connected(path)
@@ -42,8 +45,11 @@ def converse(
                 close_all(descriptors)
                 descriptors = ()
                 sent(lambda: _shut_down(connection))
-                while not conversation.feed(_receive(connection)):
-                    continue
+                ended = False
+                while not ended:
+                    ended = conversation.feed(_receive(connection))
+                    if rows is not None and (taken := conversation.take_rows()):
+                        rows(taken)
             except KeyboardInterrupt:
                 _hear_out(connection, conversation)
                 raise

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from dhtstore.errors import HomeInUse, HomeUnusable, RemoteProtocolError
 from dhtstore.net.accepting import next_connection
@@ -30,7 +30,16 @@ CLIENTS_MAX: Final = 64
 REQUEST_TIMEOUT_S: Final = 10.0  # a client that connects and stays silent
 _INT_BYTES: Final = array.array("i").itemsize
 
-Send = Callable[[bytes], None]
+
+class Send(Protocol):
+    """Messages to the client.  What it does not read waits here; ``drain`` waits until that is
+    little."""
+
+    def __call__(self, message: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
+
+
 Handler = Callable[[bytes, list[int], Send], Awaitable[None]]
 
 
@@ -96,7 +105,7 @@ class LocalServer:
         serving = asyncio.current_task()
         left = self._watching.spawn(_cancel_when_left(reader, serving), "watch-client")
         try:
-            await self._handler(body, descriptors, writer.write)
+            await self._handler(body, descriptors, _Sending(writer))
             await writer.drain()
         except asyncio.CancelledError:
             if not left.done():  # it is the server that closes, not the client that left
@@ -104,6 +113,17 @@ class LocalServer:
         finally:
             left.cancel()
             await _close(writer)
+
+
+class _Sending:
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, message: bytes) -> None:
+        self._writer.write(message)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
 
 
 def _bind(path: Path) -> socket.socket:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.content.dag.walk import Listed, Output, Piece
 from dhtstore.node.fetching.delivery import Sink
 from dhtstore.node.links.buffers import Lease
+from dhtstore.params import LISTED_ROW_BYTES
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 
@@ -17,8 +18,8 @@ OUTPUTS_AT_ONCE: Final = 1024  # of one call: a block whose links hold much yiel
 
 
 class SinkWriter:
-    """``unwritten_bytes`` are those of pieces taken and not written yet, ``writing`` whether the
-    sink is at work; ``wake`` is called when either has changed."""
+    """``unwritten_bytes`` are those of pieces, and about what rows take, taken and not written yet,
+    ``writing`` whether the sink is at work; ``wake`` is called when either has changed."""
 
     def __init__(
         self, sink: Sink, in_order: InOrder | None, tasks: Supervisor, wake: Callable[[], None]
@@ -33,7 +34,7 @@ class SinkWriter:
     def take(self, outputs: Sequence[Output], lease: Lease | None = None) -> None:
         """Write these as soon as those before them are written, and then release ``lease``, of
         the buffer that their bytes lie in."""
-        self.unwritten_bytes += _piece_bytes(outputs)
+        self.unwritten_bytes += _held_bytes(outputs)
         if lease is not None:
             last = outputs[-1]
             if isinstance(last, Piece):
@@ -56,7 +57,7 @@ class SinkWriter:
             outputs, self._due = self._due[:OUTPUTS_AT_ONCE], self._due[OUTPUTS_AT_ONCE:]
             if outputs:
                 await self._sink(outputs)
-                self.unwritten_bytes -= _piece_bytes(outputs)
+                self.unwritten_bytes -= _held_bytes(outputs)
                 self._release(outputs)
                 self._wake()
             self._sort_out()
@@ -73,5 +74,11 @@ class SinkWriter:
                     lease.release()
 
 
-def _piece_bytes(outputs: Sequence[Output]) -> int:
-    return sum(len(output.data) for output in outputs if isinstance(output, Piece))
+def _held_bytes(outputs: Sequence[Output]) -> int:
+    return sum(map(_weight, outputs))
+
+
+def _weight(output: Output) -> int:
+    if isinstance(output, Piece):
+        return len(output.data)
+    return LISTED_ROW_BYTES if isinstance(output, Listed) else 0

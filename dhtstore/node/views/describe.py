@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.content.dag.resolve import Listed, listing, stat
+from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag.resolve import stat
+from dhtstore.content.dag.walk import Listed, Output
 from dhtstore.model.cid import Cid
+from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.spelling import unit_text
 from dhtstore.operations.content import ContentInfo, ContentType, DirectoryEntry
+from dhtstore.operations.operation import Rows
 
 
 async def list_directory(
-    session: FetchSession, root: Cid, names: tuple[str, ...]
-) -> list[DirectoryEntry]:
-    """Raises UsageError if it is no directory, and what ``FetchSession.ask`` raises."""
+    session: FetchSession, root: Cid, names: tuple[str, ...], rows: Rows
+) -> None:
+    """Hand ``rows`` the entries as they become known, in the order of the directory.
+
+    Raises UsageError if it is none, and what ``FetchSession.fetch`` raises.
+    """
     found = await session.resolve(root, names)
-    entries = await session.ask(listing(found.cid, place=found.place))
-    return await session.disk.blocking.run(_rows, entries)
+
+    async def hand_on(listed: list[Output]) -> None:
+        await rows(await session.disk.blocking.run(_rows, listed))
+
+    await session.fetch(ListWalk(found.cid, place=found.place), Delivery(hand_on))
 
 
-def _rows(entries: Sequence[Listed]) -> list[DirectoryEntry]:
-    """Of as many entries as somebody else put into a directory: for worker threads."""
+def _rows(listed: Sequence[Output]) -> list[DirectoryEntry]:
+    """For worker threads: CIDs take a while to spell."""
     return [
-        DirectoryEntry(each.name, str(each.cid), each.type, _size(each.type, each.size_bytes))
-        for each in entries
+        DirectoryEntry(each.name, str(each.cid), each.type, each.size_bytes)
+        for each in listed
+        if isinstance(each, Listed)
     ]
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.moment import Moment
+from dhtstore.operations.operation import Rows
 from dhtstore.store.ledger.puts import ListedPut
 
-
-async def put_summaries(disk: Disk, ledger: Ledger) -> list[PutSummary]:
-    """Oldest first."""
-    return await disk.blocking.run(_rows, ledger)
+ROWS_AT_ONCE: Final = 1024
 
 
-def _rows(ledger: Ledger) -> list[PutSummary]:
-    return [_row(put) for put in ledger.puts.listed()]
+async def put_summaries(disk: Disk, ledger: Ledger, rows: Rows) -> None:
+    """Hand ``rows`` what was put, oldest first."""
+    run = disk.blocking.run
+    puts = await run(ledger.puts.listed)
+    for at in range(0, len(puts), ROWS_AT_ONCE):
+        await rows(await run(_rows, puts[at : at + ROWS_AT_ONCE]))
+
+
+def _rows(puts: Sequence[ListedPut]) -> list[PutSummary]:
+    return [_row(put) for put in puts]
 
 
 def _row(put: ListedPut) -> PutSummary:

@@ -133,7 +133,7 @@ class TreeOutput:
         elif isinstance(output, Symlink):
             parent, name = self._names.make_link(output.path, output.target)
             apply_to_link(parent, name, output.mtime)
-        else:
+        elif isinstance(output, Directory):
             self._make_directory(output)
 
     def _make_directory(self, directory: Directory) -> None:

@@ -13,7 +13,8 @@ import pytest
 from dhtstore.content.codec import dagpb
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.resolve import listing, stat
+from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Output
@@ -61,6 +62,10 @@ async def as_tree(session: FetchSession, root: Cid) -> None:
     await session.fetch(TreeWalk(root), Delivery(drop), timeout_s=1.0)
 
 
+async def as_listing(session: FetchSession, root: Cid) -> None:
+    await session.fetch(ListWalk(root), Delivery(drop), timeout_s=1.0)
+
+
 async def as_file(session: FetchSession, root: Cid) -> None:
     await session.fetch(FileWalk(root), Delivery(drop, in_order=InOrder()), timeout_s=1.0)
 
@@ -75,7 +80,7 @@ USES: dict[str, Use] = {
     "read": as_file,
     "hold": as_unit,
     "path": lambda session, root: session.resolve(root, ["name", "below"]),
-    "ls": lambda session, root: session.ask(listing(root)),
+    "ls": as_listing,
     "stat": lambda session, root: session.ask(stat(root)),
     "units": lambda session, root: session.units(root),
 }

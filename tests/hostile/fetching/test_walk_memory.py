@@ -12,11 +12,14 @@ import pytest
 
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
+from dhtstore.content.codec.hamt import HASH_TYPE
 from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
+from dhtstore.content.dag import children, list_walk
+from dhtstore.content.dag.list_walk import ListWalk
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.walk import Walk
+from dhtstore.content.dag.walk import Output, Walk
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import (
@@ -96,10 +99,10 @@ def whole(root: Cid) -> Walk:
     return UnitWalk(Unit.of((root,), 0))
 
 
-WALKS: dict[str, Callable[[Cid], Walk]] = {"get": TreeWalk, "hold": whole}
+WALKS: dict[str, Callable[[Cid], Walk]] = {"get": TreeWalk, "hold": whole, "ls": ListWalk}
 
 
-@pytest.mark.parametrize(("shape", "name"), [(deep, "hold"), (wide, "get")])
+@pytest.mark.parametrize(("shape", "name"), [(deep, "hold"), (wide, "get"), (wide, "ls")])
 def test_a_walk_of_large_directories_holds_no_more_than_its_bound(
     shape: Callable[[int], tuple[Strange, Cid]], name: str
 ) -> None:
@@ -123,6 +126,48 @@ def test_all_of_it_is_walked_and_no_block_read_more_than_twice(
     assert len(wanted) == len(dag.blocks) + dag.leaves
     assert max(wanted.values()) <= 2
     assert all(times == 1 for cid, times in wanted.items() if cid not in dag.blocks)
+
+
+def shards(dag: Strange, levels: int, path: int = 0, depth: int = 0) -> tuple[Cid, int]:
+    """Shards of 8 slots, 8 of them in each down to names that are where they belong.  What their
+    hashes are is up to whoever makes names: here the hash is the name."""
+    links, claims = [], 0
+    for slot in range(8):
+        below = path << 3 | slot
+        if depth + 1 < levels:
+            cid, claim = shards(dag, levels, below, depth + 1)
+            links.append(DagLink(cid, f"{slot:X}", claim))
+        else:
+            claim = 1
+            links.append(DagLink(Cid.of(below.to_bytes(8, "big")), f"{slot:X}{below}", 1))
+            dag.leaves += 1
+        claims += claim
+    message = UnixfsMessage(Kind.SHARD, b"\xff", hash_type=HASH_TYPE, fanout=8)
+    block = dagpb.encode(links, unixfs.encode(message))
+    cid = Cid.of(block, DAG_PB)
+    dag.blocks[cid] = block
+    return cid, claims
+
+
+def test_rows_that_wait_for_the_first_shard_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder of the first gives it last; of the others there is no end."""
+    dag, levels = Strange(), 4
+    monkeypatch.setattr(children, "name_hash", lambda name: int(name) << 64 - 3 * levels)
+    monkeypatch.setattr(list_walk, "LISTED_HELD_MAX", 256)
+    root, _ = shards(dag, levels)
+    walk, rows, held = ListWalk(root), list[Output](), 0
+    while not walk.done:
+        taken = walk.next(FETCH_WANTS_MAX)
+        first = taken.pop(0)
+        while taken:
+            want = max(taken, key=lambda each: each.sequence)
+            taken.remove(want)
+            rows += walk.accept(want, dag.read(want.cid))
+            taken += walk.next(FETCH_WANTS_MAX)
+            held = max(held, len(walk._held))
+        rows += walk.accept(first, dag.read(first.cid))
+    assert len(rows) == dag.leaves == 8**levels
+    assert 100 < held <= 256
 
 
 def test_a_wide_directory_of_directories_is_read_once() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.dag.local import local_units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey, dht_key, format_node
@@ -17,6 +18,7 @@ from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.node.views.describe import list_directory
+from dhtstore.operations.content import DirectoryEntry
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES, DIAL_TIMEOUT_S, MIB
 from simulations.events.users import put_bytes
@@ -53,23 +55,35 @@ def others(lab: Lab, result: PutOutcome, *, but: Node) -> list[Node]:
     return [node for node in lab.nodes if node.public_key in keys and node is not but]
 
 
-def test_ls_of_a_remote_sharded_directory_looks_its_unit_up_once(
+def test_ls_of_a_remote_sharded_directory_looks_its_unit_up_once_and_asks_for_all_shards_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One shard after the other took a round trip of 100 ms each: 20 s and more."""
     names = [f"{number:04}".ljust(NAME_CHARS, "x") for number in range(1200)]
     for name in names:
         write(tmp_path / "wide" / name, b"")
+    for name in names[:100]:  # directories are asked for their type
+        (tmp_path / "wide" / name).unlink()
+        write(tmp_path / "wide" / name / "inside", b"")
+    listed: list[DirectoryEntry] = []
+
+    async def take(rows: list[DirectoryEntry]) -> None:
+        listed.extend(rows)
 
     async def story(lab: Lab) -> None:
         await lab.grow(4)
         result = await put_path(lab.nodes[1], tmp_path / "wide")
         reader = await lab.add(CLIENT)
         lookups = count_lookups(reader, monkeypatch)
+        start_s = lab.loop.time()
         async with reader.fetch_session() as session:
-            listed = await list_directory(session, result.cid, ())
+            await list_directory(session, result.cid, (), take)
             asked = sum(share.asked for share in session.shares())
-        assert [entry.name for entry in listed] == names
-        assert asked > 100, "a directory of shards"
+        took_s = lab.loop.time() - start_s
+        assert [entry.name for entry in listed] == sorted(names, key=name_hash)
+        assert sum(entry.type == "directory" for entry in listed) == 100
+        assert asked > 200, "a directory of shards, and of directories"
+        assert took_s < 2.0, "ten round trips, with those to find a holder"
         assert set(lookups.values()) == {1}
 
     tell(story)

@@ -12,9 +12,10 @@ from dhtstore.content.builders.importer import UNIXFS_V1_2025, FileBuilder, Prof
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
+from dhtstore.content.dag.list_walk import ListWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import unit_wants
-from dhtstore.content.dag.walk import Output, Piece, Walk, Want
+from dhtstore.content.dag.walk import Listed, Output, Piece, Walk, Want
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
@@ -114,6 +115,11 @@ class Dag:
 
     def wants(self, walk: Walk) -> list[Cid]:
         return [want.cid for want, _ in self.steps(walk) if want]
+
+    def listed(self, root: Cid, *, limit: int = 16, seed: int | None = None) -> list[Listed]:
+        """The rows of a listing."""
+        outputs = self.run(ListWalk(root), limit=limit, seed=seed)
+        return [row for row in outputs if isinstance(row, Listed)]
 
     def answer(
         self,

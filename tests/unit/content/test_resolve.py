@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dhtstore.content.dag.resolve import listing, resolve, stat
+from dhtstore.content.builders.directory import DirectoryChild
+from dhtstore.content.codec.hamt import name_hash
+from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag.resolve import resolve, stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.errors import NotFound, UsageError
-from dhtstore.model.cid import Cid
+from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import GIB, MIB
+from tests.hostile.fetching.worst_blocks import inlined
 from tests.unit.content.dags import Dag, joined
 
 
@@ -61,25 +65,68 @@ def test_a_listing_tells_type_and_size() -> None:
     big = dag.claimed_file(3 * MIB)
     link = dag.symlink("sub")
     root = dag.directory({"sub": sub, "big": big, "a": dag.leaf(9), "link": link}).cid
-    assert [(e.name, e.type, e.size_bytes) for e in dag.answer(listing(root))] == [
+    assert [(e.name, e.type, e.size_bytes) for e in dag.listed(root)] == [
         ("a", "file", 9),
         ("big", "file", 3 * MIB),
         ("link", "symlink", 3),
-        ("sub", "directory", sub.tsize_bytes),
+        ("sub", "directory", None),
     ]
 
 
-def test_a_listing_of_shards_is_sorted() -> None:
+def test_a_listing_of_shards_is_in_the_order_of_the_hashes() -> None:
     dag = Dag()
     many = {f"entry-{i:05d}-with-a-long-name": dag.leaf(i % 9) for i in range(6000)}
-    listed = dag.answer(listing(dag.directory(many).cid))
-    assert [entry.name for entry in listed] == sorted(many)
+    listed = dag.listed(dag.directory(many).cid)
+    assert [entry.name for entry in listed] == sorted(many, key=name_hash)
+
+
+def test_all_shards_of_a_listing_are_wanted_at_once() -> None:
+    dag = Dag()
+    many = {f"entry-{i:05d}-with-a-long-name": dag.leaf(i % 9) for i in range(6000)}
+    walk = ListWalk(dag.directory(many).cid)
+    [root] = walk.next(4096)
+    walk.accept(root, dag.read(root.cid))
+    assert len(walk.next(4096)) == 256
+
+
+def test_rows_go_out_as_soon_as_all_before_them_are_known() -> None:
+    dag = Dag()
+    many = {f"entry-{i:05d}-with-a-long-name": dag.leaf(i % 9) for i in range(6000)}
+    walk = ListWalk(dag.directory(many).cid)
+    [root] = walk.next(4096)
+    walk.accept(root, dag.read(root.cid))
+    first, second = walk.next(2)
+    assert walk.accept(second, dag.read(second.cid)) == []
+    rows = walk.accept(first, dag.read(first.cid))
+    assert len(rows) == len(dag.read(first.cid).links) + len(dag.read(second.cid).links)
+
+
+def test_entries_whose_cid_is_their_content_are_listed_without_what_is_below() -> None:
+    dag = Dag()
+    few = dag.directory({"x": dag.leaf(5)})
+    block = bytes(dag.blocks[few.cid])
+    inside = DirectoryChild("", inlined(block, DAG_PB), few.tsize_bytes)
+    text = DirectoryChild("", inlined(b"abc"), 3)
+    root = dag.directory({"a": text, "dir": inside, "z": dag.leaf(1)}).cid
+    assert [(e.name, e.type, e.size_bytes) for e in dag.listed(root)] == [
+        ("a", "file", 3),
+        ("dir", "directory", None),
+        ("z", "file", 1),
+    ]
 
 
 def test_a_file_has_no_listing() -> None:
     dag = Dag()
     with pytest.raises(UsageError, match="not a directory"):
-        dag.answer(listing(dag.leaf(5).cid))
+        dag.listed(dag.leaf(5).cid)
+
+
+def test_a_symbolic_link_is_as_long_as_its_target() -> None:
+    dag = Dag()
+    link = dag.symlink("some/where")
+    assert dag.answer(stat(link.cid)).size_bytes == len("some/where")
+    [row] = dag.listed(dag.directory({"link": link}).cid)
+    assert row.size_bytes == len("some/where")
 
 
 def test_stat_reads_one_block() -> None:

@@ -13,7 +13,7 @@ from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.resolve import listing
+from dhtstore.content.dag.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk
@@ -293,7 +293,7 @@ def test_a_bomb_of_shards_is_refused_at_once(tsize: int) -> None:
     with pytest.raises(MalformedDag):
         dag.run(TreeWalk(node))
     with pytest.raises(MalformedDag):
-        dag.answer(listing(node))
+        dag.run(ListWalk(node))
 
 
 def test_shards_deeper_than_the_hash_are_refused() -> None:

@@ -17,6 +17,7 @@ from dhtstore.errors import (
     UsageError,
 )
 from dhtstore.node.control import USE_CASES
+from dhtstore.operations import conversation as conversation_module
 from dhtstore.operations.content import DirectoryEntry, ListDirectory, Put, PutResult
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.messages import (
@@ -32,6 +33,7 @@ from dhtstore.operations.messages import (
     encode_operation,
     encode_progress,
     encode_result,
+    encode_rows,
     error_of,
     operation_of,
 )
@@ -126,6 +128,48 @@ def test_a_large_result_comes_in_pieces() -> None:
     while at < len(answer):
         size = body_length(answer[at : at + 4], ANSWER_MAX_BYTES)  # raises beyond it
         at += 4 + size
+
+
+def test_rows_come_before_the_end_and_are_taken_as_they_come() -> None:
+    first, second = (DirectoryEntry(name, "cid", "file", 1) for name in "ab")
+    conversation = Conversation(ListDirectory(target="x"), None, unwatched)
+    assert decode_request(conversation.request[4:]).rows
+    for message in encode_rows([first]):
+        assert not conversation.feed(message)
+    assert conversation.take_rows() == [first]
+    assert conversation.take_rows() == []
+    for message in encode_rows([second]):
+        assert not conversation.feed(message)
+    assert conversation.feed(encode_result([]))
+    assert conversation.result == [second]  # what nobody took
+
+
+def test_long_rows_come_in_several_messages() -> None:
+    rows = [DirectoryEntry("n" * 1000, "cid", "file", number) for number in range(5000)]
+    conversation = Conversation(ListDirectory(target="x"), None, unwatched)
+    messages = list(encode_rows(rows))
+    assert max(map(len, messages)) <= RESULT_PIECE_BYTES + 100
+    assert not any(map(conversation.feed, messages))
+    assert conversation.take_rows() == rows
+
+
+def test_rows_of_what_is_no_list_are_refused() -> None:
+    conversation = Conversation(PUT, None, unwatched)
+    assert not decode_request(conversation.request[4:]).rows
+    with pytest.raises(RemoteProtocolError, match="no list"):
+        conversation.feed(b"".join(encode_rows([RESULT])))
+
+
+def test_rows_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_module, "RESULT_MAX_BYTES", 1000)
+    conversation = Conversation(ListDirectory(target="x"), None, unwatched)
+    rows = b"".join(encode_rows([DirectoryEntry("n" * 400, "cid", "file", 1)]))
+    conversation.feed(rows)
+    conversation.take_rows()
+    conversation.feed(rows)
+    conversation.feed(rows)
+    with pytest.raises(RemoteProtocolError, match="without end"):
+        conversation.feed(rows)
 
 
 def test_text_that_is_none_is_refused() -> None:
