@@ -276,7 +276,10 @@ class BlockDamaged(IntegrityFailure):
 class StoreDamaged(IntegrityFailure):
     """Blocks of the local store were found damaged; the others are fine."""
 
-    hint = "damaged blocks are not served to anyone; put the same content again to replace them"
+    hint = (
+        "damaged blocks are served to nobody; put the same again or `dhtstore pin add CID` to mend"
+        " them"
+    )
 
 
 class MalformedDag(IntegrityFailure):

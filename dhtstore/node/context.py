@@ -30,11 +30,13 @@ if TYPE_CHECKING:  # whoever only reads the disk loads none of it
 class Disk:
     """The blocks here, and where work on disk and hashing runs.
 
-    ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch replaced."""
+    ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch replaced;
+    ``on_healed`` is called on the loop after that."""
 
     store: BlockStore
     blocking: Blocking
     on_renewed: Callable[[Collection[bytes]], None] = lambda multihashes: None
+    on_healed: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def batch(
@@ -52,7 +54,11 @@ class Disk:
             yield opened[0]
         finally:
             for batch in opened:
-                await surely(self.blocking, partial(self._leave, batch))
+                try:
+                    await surely(self.blocking, partial(self._leave, batch))
+                finally:
+                    if batch.renewed:
+                        self.on_healed()
 
     def _leave(self, batch: Batch) -> None:
         batch.close()

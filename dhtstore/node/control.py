@@ -328,7 +328,9 @@ async def _list_pins(asked: keeping.ListPins, run: OperationRun) -> list[keeping
 async def _verify_store(asked: keeping.VerifyStore, run: OperationRun) -> keeping.VerifyResult:
     node = run.node
     now_unix_s = node.identity.now_unix_s()
-    return verify_result(await verify(node.completeness, now_unix_s, run.watch))
+    found = await verify(node.completeness, now_unix_s, run.watch)
+    node.rot.verified(found.damaged)
+    return verify_result(found)
 
 
 # --- nodes ----------------------------------------------------------------------------------

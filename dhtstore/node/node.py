@@ -50,7 +50,10 @@ class Node:
         self.ports, self.settings = ports, settings
         self.identity = Identity(ports.crypto, ports.clock, settings, self.addresses)
         self.disk = disk = Disk(
-            ports.store, ports.blocking, lambda multihashes: self.rot.renewed(multihashes)
+            ports.store,
+            ports.blocking,
+            lambda multihashes: self.rot.renewed(multihashes),
+            lambda: self.rot.healed(),
         )
         self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer, self.identity.owner)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
@@ -77,7 +80,15 @@ class Node:
         )
         self.holder = Holder(identity, disk, ledger, clock, tracer, self._admission())
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
-        self.rot = Rot(identity, self.completeness, self.dht, clock, self.warnings, self.supervisor)
+        self.rot = Rot(
+            identity,
+            self.completeness,
+            self.dht,
+            clock,
+            self.warnings,
+            self.supervisor,
+            lambda unit: self.reprovide.again_soon(unit),
+        )
         self.blocks = BlockServer(disk, self.staging.may_show, self.rot.rotten, self.rot.found)
         self.links = Links(
             network=settings.network,

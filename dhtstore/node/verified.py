@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dhtstore.node.flows.damage_places import Place
 from dhtstore.node.flows.verify import Verified
 from dhtstore.node.views.spelling import unit_text
-from dhtstore.operations.keeping import IncompleteUnit, VerifyResult
+from dhtstore.operations.keeping import DamagePlace, IncompleteUnit, VerifyResult
 
 
 def verify_result(found: Verified) -> VerifyResult:
@@ -14,4 +15,17 @@ def verify_result(found: Verified) -> VerifyResult:
         for each in found.units
     ]
     damaged = [str(cid) for cid in found.damaged]
-    return VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units)
+    places = [_damage_place(each) for each in found.places]
+    return VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units, places)
+
+
+def _damage_place(place: Place) -> DamagePlace:
+    return DamagePlace(
+        block=str(place.cid),
+        root=str(place.root),
+        kept_by=place.kept_by,
+        name=place.name,
+        path="/".join(place.path),
+        owner=place.owner.hex() or None,
+        mend=f"dhtstore pin add {place.root}",
+    )

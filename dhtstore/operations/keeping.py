@@ -107,15 +107,33 @@ class IncompleteUnit(msgspec.Struct, frozen=True):
     cause: str
 
 
+class DamagePlace(msgspec.Struct, frozen=True):
+    """What a damaged ``block`` belongs to: ``root``, which is kept by a "put" of this node or by a
+    "pin", called ``name``, or for another "owner", whose key ``owner`` is (hex, else None).
+    ``path`` is of the file or directory below the root that lacks the block; "" for the root
+    itself.  ``mend`` is the command that fetches it anew; so does putting the same again, from
+    wherever it was put."""
+
+    block: str
+    root: str
+    kept_by: str
+    name: str
+    path: str
+    owner: str | None
+    mend: str
+
+
 class VerifyResult(msgspec.Struct, frozen=True):
     """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others.
-    ``incomplete`` of the units kept lack blocks; ``units`` names the first thousand of them."""
+    ``incomplete`` of the units kept lack blocks; ``units`` names the first thousand of them, and
+    ``places`` the first thousand places that the damaged blocks belong to."""
 
     blocks: int
     size: int
     damaged: list[str]
     incomplete: int = 0
     units: list[IncompleteUnit] = []
+    places: list[DamagePlace] = []
 
 
 class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):

@@ -200,12 +200,17 @@ def test_bytes_that_rotted(daemons: Daemons, tmp_path: Path) -> None:
     data = noise(5000, 8)
     cid = rotten.put(data, "--replicas", "1")
     damage(rotten, data)
-    ran = rotten.run("verify")
-    assert ran.code == 5, ran.err
-    assert cid in ran.text
     got = client.run("get", cid, "-o", tmp_path / "out")
     assert got.code == 5, got.err
     assert not (tmp_path / "out").exists()
+    ran = rotten.run("verify")
+    assert ran.code == 5, ran.err
+    assert ran.text.splitlines()[:2] == [f"damaged {cid}", f'  {cid}, put here as "-"']
+    assert f"dhtstore pin add {cid}" in ran.text
+    assert "1 block here has rotted" in rotten.run("status").err
+    rotten.put(data, "--replicas", "1")
+    assert rotten.run("verify").code == 0
+    assert "rotted" not in rotten.run("status").err
 
 
 def test_a_full_disk_never_passes_for_a_whole_file(network: Network, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import WAITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
+
+if TYPE_CHECKING:
+    from dhtstore.operations.keeping import DamagePlace, VerifyResult
 
 
 @command(
@@ -30,8 +35,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
     if common.json:
         print_json(found)
     else:
-        for cid in found.damaged:
-            emit(f"damaged {cid}")
+        _print_damage(found)
         for unit in found.units:
             emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.cause}")
         emit(f"{found.blocks} blocks, {format_size(found.size)} verified")
@@ -39,3 +43,29 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
         raise StoreDamaged(
             f"{len(found.damaged)} blocks are damaged, {found.incomplete} units are incomplete"
         )
+
+
+def _print_damage(found: VerifyResult) -> None:
+    """Each block with what it belongs to, then the command for each root once."""
+    from dhtstore.cli.terminal.show import emit
+
+    places: dict[str, list[DamagePlace]] = {}
+    for place in found.places:
+        places.setdefault(place.block, []).append(place)
+    for cid in found.damaged:
+        emit(f"damaged {cid}")
+        for place in places.get(cid, ()):
+            emit(f"  {_told(place)}")
+    for mend in dict.fromkeys(place.mend for place in found.places):
+        emit(f"to mend it, put the same again where it was put, or: {mend}")
+
+
+def _told(place: DamagePlace) -> str:
+    from dhtstore.cli.terminal.common import printable
+
+    if place.kept_by == "owner":
+        return f"of {place.root}, held for owner {place.owner}"
+    by = "put here" if place.kept_by == "put" else "pinned here"
+    name = f' as "{printable(place.name)}"' if place.name else ""
+    path = f"{printable(place.path)} in " if place.path else ""
+    return f"{path}{place.root}, {by}{name}"

@@ -9,7 +9,7 @@ seldom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -38,7 +38,7 @@ from dhtstore.params import (
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.tasks import Alarm, Supervisor
 
-_WHAT: Final = "rot"
+_WHAT: Final = "blocks"
 _UNITS_AT_ONCE: Final = 64  # read from the ledger
 
 
@@ -51,7 +51,7 @@ class Withdrawals(Protocol):
 @dataclass(slots=True)
 class Rot:
     """``rotten`` are the multihashes of blocks that are served no more until they are whole again.
-    ``tasks`` owns the looks at single blocks."""
+    ``tasks`` owns the looks at single blocks; ``again_soon`` has a unit announced."""
 
     identity: Identity
     completeness: Completeness
@@ -59,6 +59,7 @@ class Rot:
     clock: Clock
     warnings: Warnings
     tasks: Supervisor
+    again_soon: Callable[[Unit], None]
     rotten: set[bytes] = field(default_factory=set)
     _rations: Rations = field(init=False)
     _looking: set[Link] = field(default_factory=set)
@@ -73,6 +74,14 @@ class Rot:
         """Take over what was found before this start."""
         damage = self.completeness.ledger.damage
         self.rotten |= await self.completeness.disk.blocking.run(damage.found)
+        self._tell()
+
+    def verified(self, damaged: Collection[Cid]) -> None:
+        """All blocks were read, and these have rotted."""
+        self.rotten.clear()
+        self.rotten.update(cid.multihash for cid in damaged)
+        self._tell()
+        self._alarm.ring()
 
     def reported(self, link: Link, raw: bytes) -> None:
         """A peer says that it got wrong bytes for a CID: look, if it is its turn."""
@@ -92,11 +101,7 @@ class Rot:
         if cid.multihash in self.rotten:
             return
         self.rotten.add(cid.multihash)
-        self.warnings.tell(
-            _WHAT,
-            f"{len(self.rotten)} blocks here have rotted, the last found is {cid}: they are served"
-            " to nobody; `dhtstore verify` tells what they belong to",
-        )
+        self._tell()
         with self.warnings.tolerated("damage", "what is damaged here cannot be written down"):
             await disk.blocking.run(damage.record, cid.multihash)
         self._alarm.ring()
@@ -106,6 +111,11 @@ class Rot:
         self.rotten.difference_update(multihashes)
         with suppress(DhtstoreError):  # the ledger says where to look, and no more
             self.completeness.ledger.damage.forget(multihashes)
+
+    def healed(self) -> None:
+        """As ``renewed`` said, on the loop."""
+        self._tell()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Forever: after a find look which units are not whole any more, and take their records
@@ -141,9 +151,27 @@ class Rot:
                     incomplete += 1
                     await self._withdraw(unit)
                 else:
-                    self._withdrawn.discard((unit.name, unit.spine))
+                    self._whole(unit)
                 await asyncio.sleep(REPROVIDE_PAUSE_S)
         self.completeness.looked(incomplete)
+
+    def _tell(self) -> None:
+        if not self.rotten:
+            self.warnings.over(_WHAT)
+            return
+        count = len(self.rotten)
+        blocks = "1 block here has" if count == 1 else f"{count} blocks here have"
+        self.warnings.tell(
+            _WHAT,
+            f"{blocks} rotted and {'is' if count == 1 else 'are'} served to nobody: `dhtstore"
+            " verify` tells what that belongs to and what mends it",
+        )
+
+    def _whole(self, unit: Unit) -> None:
+        """What was taken back is announced again."""
+        if (unit.name, unit.spine) in self._withdrawn:
+            self._withdrawn.discard((unit.name, unit.spine))
+            self.again_soon(unit)
 
     async def _withdraw(self, unit: Unit) -> None:
         if (unit.name, unit.spine) in self._withdrawn:

@@ -13,6 +13,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.flows.damage_places import Place, damage_places
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.blocks.contract import BlockStore
 
@@ -33,13 +34,14 @@ class UnitLack:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """``size_bytes`` are those of the ``blocks`` that are whole; ``units`` names the first
-    _NAMED_MAX of ``incomplete`` units."""
+    _NAMED_MAX of ``incomplete`` units, ``places`` tells what the damaged blocks belong to."""
 
     blocks: int
     size_bytes: int
     damaged: list[Cid]
     incomplete: int
     units: list[UnitLack]
+    places: list[Place]
 
 
 @dataclass(slots=True)
@@ -74,7 +76,11 @@ async def verify(completeness: Completeness, now_unix_s: float, progress: Watch)
     await disk.blocking.run(_look_at_unknown, completeness, lacking)
     completeness.looked(lacking.count)
     described = await disk.blocking.run(_described, completeness, lacking)
-    return Verified(found.blocks, found.size_bytes, found.damaged, lacking.count, described)
+    units_lacking = [unit for unit, _ in lacking.named]
+    places = await disk.blocking.run(
+        damage_places, disk.store, ledger, found.damaged, units_lacking
+    )
+    return Verified(found.blocks, found.size_bytes, found.damaged, lacking.count, described, places)
 
 
 async def _read_all(disk: Disk, progress: Watch) -> _Count:
