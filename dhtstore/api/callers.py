@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import socket_path
 from dhtstore.api.offline import read_kept
 from dhtstore.errors import NeedsNode, NoNodeHere, NotRunning
@@ -15,7 +16,7 @@ from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
 from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
-from dhtstore.operations.content import Get
+from dhtstore.operations.content import Get, Put
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.keeping import (
     AddPin,
@@ -122,10 +123,11 @@ class HomeCaller:
 
 
 class NodeCaller:
-    """Asks a node in this process; ``visiting`` if it lives for a visit only."""
+    """Asks a node in this process; ``visits`` if it lives for a visit only, and remembers what it
+    puts there."""
 
-    def __init__(self, node: Node, *, visiting: bool = False) -> None:
-        self._node, self._visiting = node, visiting
+    def __init__(self, node: Node, *, visits: HomeLedger | None = None) -> None:
+        self._node, self._visits = node, visits
 
     def __str__(self) -> str:
         return f"node {format_node(self._node.node_id)} in this process"
@@ -142,8 +144,10 @@ class NodeCaller:
         given = list(descriptors)  # what a use case takes leaves this list
         try:
             asked, within_s = as_received(operation, timeout_s)
-            if self._visiting:
+            if self._visits is not None:
                 check_visit(asked)
+                if isinstance(asked, Put):
+                    await self._node.ports.blocking.run(self._visits.begin)
             if self._node.failed.done():
                 self._node.failed.result()
             return await perform(asked, OperationRun(self._node, given, watch, within_s, rows))

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from dhtstore.api.home_ledger import DividedKeyValue, HomeLedger
 from dhtstore.config import Settings
 from dhtstore.config.values import host_problem
 from dhtstore.errors import AddressInUse, InvalidSetting
@@ -33,6 +34,7 @@ from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.block_directory import mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
 from dhtstore.store.home.promised import promised_beside
+from dhtstore.store.ledger.puts import PUT_ROWS
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.store.ledger.upgrade import upgrade
 
@@ -42,15 +44,16 @@ _logger = logging.getLogger("dhtstore")
 
 
 async def start_node(
-    home: Home, owner_home: Home, settings: Settings, *, ephemeral: bool = False
+    home: Home, owner_home: Home, settings: Settings, *, visits: HomeLedger | None = None
 ) -> Node:
-    """A started node that lives in ``home`` and puts in the name of the owner in ``owner_home``.
+    """A started node that lives in ``home`` and puts in the name of the owner in ``owner_home``;
+    one that ``visits`` is ephemeral, and what it puts is remembered there.
 
     Raises HomeUnusable, InvalidSetting, UsageError, NoRoom, AddressInUse.
     """
     tries = PORT_TRIES if settings.listen.endswith(":0") else 1
     while True:
-        node = await _build(home, owner_home, settings, ephemeral)
+        node = await _build(home, owner_home, settings, visits)
         tries -= 1
         try:
             await node.start()
@@ -65,9 +68,11 @@ async def start_node(
             return node
 
 
-async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bool) -> Node:
+async def _build(
+    home: Home, owner_home: Home, settings: Settings, visits: HomeLedger | None
+) -> Node:
     listen = (await resolve(*split_host_port(settings.listen)))[0]
-    node_settings = await _node_settings(settings, ephemeral)
+    node_settings = await _node_settings(settings, ephemeral=visits is not None)
     entropy = SystemEntropy()
     kept, blocking = _Kept(), ThreadBlocking()
     try:
@@ -81,7 +86,7 @@ async def _build(home: Home, owner_home: Home, settings: Settings, ephemeral: bo
             streams=TlsTransport(listen.host, kept.node_seed),
             blocking=blocking,
             store=kept.store,
-            ledger=kept.ledger,
+            ledger=DividedKeyValue(PUT_ROWS, visits, kept.ledger) if visits else kept.ledger,
             tracer=log_event,
         )
         return Node(ports, replace(node_settings, owners=kept.owners))
@@ -129,7 +134,7 @@ def log_event(event: str, **fields: object) -> None:
         _logger.log(level, "%s %s", event, details)
 
 
-async def _node_settings(settings: Settings, ephemeral: bool) -> NodeSettings:
+async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings:
     capacity = settings.capacity_bytes or 0
     limit = settings.owner_limit_bytes
     return NodeSettings(

@@ -94,7 +94,7 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     if home is None:
         _check_visit(through, {key: value for key, value in settings.items() if key != "network"})
         visit = visiting(home_path(), through, network or "", _log_seed)
-        async with visit as here, _closing(NodeCaller(here.node, visiting=True)) as client:
+        async with visit as here, _closing(NodeCaller(here.node, visits=here.visits)) as client:
             yield client
         return
     life = hosted(home_path(_path(home)), through, settings, _log_seed, "dhtstore.open")

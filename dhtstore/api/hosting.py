@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dhtstore.api.compose import start_node
+from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import check_capacity, keep_settings, load_settings
 from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
@@ -32,10 +33,12 @@ from dhtstore.wire.ticket import Ticket, looks_like_ticket
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A node that serves, and what came of its joining."""
+    """A node that serves, and what came of its joining; one for a visit remembers its puts in the
+    ledger that it ``visits``."""
 
     node: Node
     joined: Joined
+    visits: HomeLedger | None = None
 
 
 @asynccontextmanager
@@ -88,18 +91,20 @@ async def visiting(
     """A client that joins through ``seeds`` for a short while, in a directory that goes with it.
 
     It puts in the name of the owner in ``owner_path``, where the keys of HOST:PORT seeds are
-    pinned too.  ``network`` "" is that of the first ticket.  Raises as ``hosted``, and TimedOut
+    pinned too, and what is put is remembered: ``Hosted.visits`` is to ``begin`` before.
+    ``network`` "" is that of the first ticket.  Raises as ``hosted``, and TimedOut
     when the seeds do not answer within ``timeout_s``.
     """
     flags = {"network": network or _network_of(seeds)}
     async with _worker() as blocking, _temporary_home(blocking) as home:
         owner_home = await blocking.run(Home, owner_path)
         settings = _visitor(await blocking.run(load_settings, owner_home, flags), seeds)
-        node = await start_node(home, owner_home, settings, ephemeral=True)
+        visits = HomeLedger(owner_path)
+        node = await start_node(home, owner_home, settings, visits=visits)
         try:
             async with trust_in(owner_home, learn_seed, node) as trust:
                 joined = await _joined(node, seeds, trust, timeout_s)
-            yield Hosted(node, joined)
+            yield Hosted(node, joined, visits)
         finally:
             await node.stop()
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from dhtstore.api.home_ledger import bring_up_to_date
 from dhtstore.api.homes import load_settings
 from dhtstore.config import Settings
 from dhtstore.errors import HomeInUse, NotRunning, TimedOut, UsageError
@@ -40,7 +41,6 @@ from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.home.block_directory import check_blocks, has_blocks
 from dhtstore.store.home.home import Home
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
-from dhtstore.store.ledger.upgrade import is_current, upgrade
 from dhtstore.trace import no_trace
 
 R = TypeVar("R")
@@ -63,8 +63,8 @@ class KeptHome:
         self.home = Home(path)
         if not self.home.ledger.exists():
             raise NotRunning(f"no node is running here, and none has kept anything in {path}")
-        _bring_up_to_date(self.home)
         try:
+            bring_up_to_date(self.home)
             self.opened.callback(self.home.lock_to_read().close)
         except HomeInUse as error:
             raise NotRunning(f"{error}, and no node answers there").hinted(
@@ -92,27 +92,6 @@ class KeptHome:
         if not (self.home.path / f"{name}.key").exists():
             return None
         return Ed25519Signer(self.home.key_seed(name, b""))
-
-
-def _bring_up_to_date(home: Home) -> None:
-    """Rewrite a ledger of an earlier layout, which nobody may read meanwhile."""
-    ledger = SqliteKeyValue(home.ledger, to_read=True)
-    try:
-        current = is_current(ledger)
-    finally:
-        ledger.close()
-    if current:
-        return
-    lock = home.lock()
-    try:
-        ledger = SqliteKeyValue(home.ledger)
-        try:
-            home.upgraded()
-            upgrade(ledger, no_trace)
-        finally:
-            ledger.close()
-    finally:
-        lock.close()
 
 
 async def read_kept(

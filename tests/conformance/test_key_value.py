@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from dhtstore.api.home_ledger import DividedKeyValue
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, KeyValue, scan_all
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "divided"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyValue]:
-    memory = request.param == "memory"
-    opened: KeyValue = MemoryKeyValue() if memory else SqliteKeyValue(tmp_path / "ledger.sqlite")
+    opened: KeyValue
+    if request.param == "divided":
+        lasting = SqliteKeyValue(tmp_path / "ledger.sqlite")
+        opened = DividedKeyValue((b"a", b"p\x00", b"q"), lasting, MemoryKeyValue())
+    else:
+        memory = request.param == "memory"
+        opened = MemoryKeyValue() if memory else SqliteKeyValue(tmp_path / "ledger.sqlite")
     yield opened
     opened.close()
 

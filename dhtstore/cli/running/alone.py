@@ -35,7 +35,7 @@ async def _carried_out(common: Common, errand: Errand[R]) -> R:
         tell_failures(common, visitor.joined)
         if task is not None:
             errand.sent(lambda: _cancel(loop, task))
-        caller = NodeCaller(visitor.node, visiting=True)
+        caller = NodeCaller(visitor.node, visits=visitor.visits)
         rows = None if errand.rows is None else _shown(errand.rows)
         return await caller.call(
             errand.operation, errand.descriptors, errand.watch, timeout_s, rows

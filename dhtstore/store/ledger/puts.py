@@ -19,6 +19,7 @@ from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, s
 from dhtstore.store.ledger.roots import Roots, put_key
 from dhtstore.trace import Tracer, no_trace
 
+PUT_ROWS: Final = (b"put/", b"receipt/", b"unit/")  # all that is remembered of puts begins so
 LISTED_PAGE_ROWS: Final = 1024  # of puts, a third of a KiB each
 
 
