@@ -234,8 +234,7 @@ PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for f
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_ORIGIN_MAX: Final = 64
 OFFERS_PER_PEER_MAX: Final = 8
-OFFERS_ROOM_DIVISOR: Final = 2  # offers cost nothing: half of what is free stays out of reach
-OFFERS_ORIGIN_ROOM_DIVISOR: Final = 4  # and of one origin three quarters
+OFFERS_ORIGIN_ROOM_DIVISOR: Final = 4  # several of one origin: this part of what is free
 PROMISE_SLACK_BYTES: Final = 16 * KIB  # a promised unit beside its blocks: pack headers, pages
 RECEIVES_MAX: Final = 8  # units of strangers that come in at once
 RECEIVE_MEMORY_BYTES: Final = 8 * MIB  # of blocks of one of them, so of all twice those of one get
@@ -281,4 +280,4 @@ assert RECEIVE_WAIT_S < REQUEST_TIMEOUT_S, "who waits for a place hears of it be
 assert RECEIVE_GRACE_S < RECEIVE_WAIT_S, "slow receives give way while others still wait"
 assert RATE_MIN_BYTES_PER_S < RECEIVE_FAIR_BYTES_PER_S
 assert OFFERS_PER_PEER_MAX < OFFERS_PER_ORIGIN_MAX < OFFERS_OPEN_MAX
-assert OFFERS_ROOM_DIVISOR < OFFERS_ORIGIN_ROOM_DIVISOR
+assert OFFERS_ORIGIN_ROOM_DIVISOR > 1

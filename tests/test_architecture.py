@@ -141,9 +141,9 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("fetch",),
         ("session",),
     ),
-    "dhtstore.node.importing": (("batch",), ("file",), ("tree",), ("source",)),
+    "dhtstore.node.importing": (("batch", "measure"), ("file",), ("tree",), ("source",)),
     "dhtstore.node.flows": (
-        ("get", "meet", "read", "staging", "verify"),
+        ("bring", "get", "meet", "read", "staging", "verify"),
         ("join", "pin", "ping", "put"),
     ),
     "dhtstore.node.views": (

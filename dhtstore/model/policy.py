@@ -93,6 +93,19 @@ class Usage:
     used_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What all claims here are charged with, as ``Usage`` counts: for this node's own owner, for
+    others, for those of them that are new, for the one and by the one origin that has most."""
+
+    own_bytes: int = 0
+    others_bytes: int = 0
+    newcomers_bytes: int = 0
+    largest_owner_bytes: int = 0
+    largest_origin: str = ""
+    largest_origin_bytes: int = 0
+
+
 def claim_bytes(unit_roots: Iterable[bytes], policy: Policy) -> int:
     """What a claim on a unit with these roots takes in a ledger, at most: the policy stands beside
     the claim, and in force for all claims of its root."""

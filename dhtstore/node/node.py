@@ -30,6 +30,7 @@ from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.duties.twins import Twins
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.flows.bring import Bringing
 from dhtstore.node.flows.join import Joined, Trust, join
 from dhtstore.node.flows.pin import Pinning
 from dhtstore.node.flows.put import Uploader
@@ -63,7 +64,7 @@ class Node:
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.warnings = Warnings(ports.tracer)
-        self.staging = Staging(disk, ledger.pins, tracer, self.warnings, keeps_all=settings.storage)
+        self.staging = Staging(disk, ledger, tracer, self.warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
         self.started_s = ports.clock.monotonic_s()
         self.dht = DhtService(
@@ -78,7 +79,9 @@ class Node:
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        self.holder = Holder(identity, disk, ledger, clock, tracer, self._admission())
+        self.holder = Holder(
+            identity, disk, ledger, clock, tracer, self._admission(), brings=lambda: self.staging
+        )
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.rot = Rot(
             identity,
@@ -175,11 +178,16 @@ class Node:
     def uploader(self) -> Uploader:
         """For putting."""
         placer = Placer(self.identity, self.dht, self.links, self.supervisor, self.ports.tracer)
+        offers, lending = self.holder.offers, self.blocks.lending
+        bringing = Bringing(
+            self.disk, self.ledger, self.ports.clock, offers, lending, placer.storage_nodes
+        )
         return Uploader(
             self.identity,
             self.disk,
             self.ledger,
             placer,
+            bringing,
             self.staging,
             self.settings,
             self.ports.clock,

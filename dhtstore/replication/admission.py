@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dhtstore.config import format_size
 from dhtstore.model.contact import Address, subnet
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Policy, Usage
@@ -147,8 +148,8 @@ def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | Non
     """Of this owner and of its origin."""
     more_bytes, capacity_bytes = asked.charged_bytes, rule.capacity_bytes
     if usage.owner_bytes + more_bytes > rule.owner_quota_bytes:
-        quota = rule.owner_quota_bytes
-        return Refusal("quota", f"this owner's quota of {quota} bytes here would be exceeded")
+        quota = format_size(rule.owner_quota_bytes)
+        return Refusal("quota", f"this owner's quota of {quota} here would be exceeded")
     if not asked.at_home and (usage.origin_bytes + more_bytes) * ORIGIN_DIVISOR > capacity_bytes:
         return Refusal("origin", "the share of the network this comes from is used up here")
     return None
@@ -170,7 +171,9 @@ def _judge_room(rule: Admission, asked: Demand, usage: Usage, own_bytes: int) ->
     if total_bytes <= rule.capacity_bytes - own_bytes:
         return None
     left = "is for this node's own owner" if own_bytes else "does not suffice"
-    return Refusal("room", f"no room for {asked.charged_bytes} bytes: what is left here {left}")
+    told = f"no room for {format_size(asked.charged_bytes)}"
+    used, capacity = format_size(usage.used_bytes), format_size(rule.capacity_bytes)
+    return Refusal("room", f"{told}: {used} of {capacity} are used, and what is left here {left}")
 
 
 def _judge_newcomer(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from dhtstore.config import format_size
 from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.policy import Usage
 from dhtstore.params import (
@@ -14,7 +15,6 @@ from dhtstore.params import (
     OFFERS_ORIGIN_ROOM_DIVISOR,
     OFFERS_PER_ORIGIN_MAX,
     OFFERS_PER_PEER_MAX,
-    OFFERS_ROOM_DIVISOR,
     POLICY_MAX_BYTES,
     PROMISE_SLACK_BYTES,
 )
@@ -105,20 +105,22 @@ def too_many(promises: Collection[Promise], one: Promise) -> Refusal | None:
 
 
 def too_much(promises: Iterable[Promise], one: Promise, free_bytes: int) -> Refusal | None:
-    """Whether with ``one``, which is not among ``promises``, offers would reserve more than their
-    share of ``free_bytes``, in which nothing of them is counted: strangers must leave room for the
-    owner's own puts, and one origin for others."""
-    if one.own:
+    """Whether with ``one``, which is not among ``promises``, its origin would reserve more than its
+    share of ``free_bytes``, in which nothing of offers is counted.  An offer costs nothing, so an
+    origin that has some open must leave room for others; a single one may be as large as it is.
+    What this node's own puts need is not lost by that: open offers give way to them."""
+    of_origin = [each.room_bytes for each in promises if each.origin == one.origin]
+    if one.own or one.at_home or not of_origin:
         return None
-    reserved_bytes = of_origin_bytes = one.room_bytes
-    for each in promises:
-        reserved_bytes += each.room_bytes
-        of_origin_bytes += each.room_bytes if each.origin == one.origin else 0
-    if reserved_bytes * OFFERS_ROOM_DIVISOR > free_bytes:
-        return Refusal("room", "too much of the room that is left here is reserved")
-    if not one.at_home and of_origin_bytes * OFFERS_ORIGIN_ROOM_DIVISOR > free_bytes:
-        return Refusal("room", "the network this comes from has reserved too much here")
-    return None
+    reserved_bytes = sum(of_origin)
+    if (reserved_bytes + one.room_bytes) * OFFERS_ORIGIN_ROOM_DIVISOR <= free_bytes:
+        return None
+    told, free = format_size(reserved_bytes), format_size(free_bytes)
+    return Refusal(
+        "room",
+        f"open offers from the network this comes from have reserved {told} of the {free} that are"
+        " left here: try again when they are over, in a minute or two",
+    )
 
 
 def crowd(promises: Iterable[Promise]) -> Mapping[str, int]:

@@ -57,6 +57,11 @@ def local_blocks(blocks: BlocksHere, root: Cid, leaves: Leaves) -> Iterator[Cid]
         yield from _walk(blocks, UnitWalk(unit), leaves)
 
 
+def unit_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
+    """Every block of a unit, its leaves by their parents' word; raises as ``local_blocks``."""
+    return _walk(blocks, UnitWalk(unit), Leaves.NAMED)
+
+
 def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:
     """A walk of the unit that has come to its end, for what it counted; raises BlockMissing,
     BlockDamaged, MalformedDag."""

@@ -9,6 +9,8 @@ and claim kept together -> Held(receipt, provider record).  Whatever ends it bef
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -89,7 +91,8 @@ class _Bid:
 class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
-    ``rule`` says whose data is taken; None on a client, which takes none.
+    ``rule`` says whose data is taken; None on a client, which takes none.  ``brings`` is entered
+    while blocks come in.
     """
 
     identity: Identity
@@ -101,6 +104,7 @@ class Holder:
     offers: OpenOffers = field(default_factory=OpenOffers)
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     rereads: Rereads = field(default_factory=Rereads)
+    brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     def handlers(self) -> dict[type, Handler]:
         return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
@@ -251,7 +255,8 @@ class Holder:
         promise = receiving.promise
         walk = UnitWalk(bid.unit, promise.stored_bytes, promise.blocks)
         holders = FixedHolders([receiving.link])
-        async with FetchSession(self.disk, holders, RECEIVE_MEMORY_BYTES) as session:
+        fetching = FetchSession(self.disk, holders, RECEIVE_MEMORY_BYTES)
+        async with self.brings(), fetching as session:
             if bid.lineage.path:
                 await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))
             async with self.disk.batch(receiving.room, whole=True) as batch:

@@ -157,6 +157,15 @@ class OpenOffers:
         self._end(next(n for n, each in self._waiting.items() if _strange(each, most)))
         return True
 
+    def make_room_for_own(self) -> bool:
+        """Call it where room is refused to what this node's own user puts: the oldest offer of
+        others that waits is over.  Whether there was one."""
+        oldest = next((n for n, each in self._waiting.items() if not each.promise.own), None)
+        if oldest is None:
+            return False
+        self._end(oldest)
+        return True
+
     @asynccontextmanager
     async def receiving(self, link: Link, number: int) -> AsyncIterator[Receiving]:
         """Use an offer, once, as soon as there is a place for it.

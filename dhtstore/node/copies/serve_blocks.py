@@ -9,7 +9,8 @@ asked verifies them anyway.  Those that are known to have rotted are read whole 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,6 +22,7 @@ from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_SLOW_BYTES
 from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.wire.frames import Blocks, GetBlocks
 
 
@@ -43,6 +45,51 @@ class Group:
         )
 
 
+class Lending:
+    """What puts that are under way have not stored, for those who were asked to hold it."""
+
+    def __init__(self) -> None:
+        self._lent: dict[LentBlocks, list[asyncio.Timeout]] = {}
+
+    def lend(self, lent: LentBlocks) -> None:
+        self._lent[lent] = []
+
+    def withdraw(self, lent: LentBlocks) -> None:
+        """It may not have been lent."""
+        self._lent.pop(lent, None)
+
+    def read(self, cid: Cid) -> bytes:
+        """For worker threads.  Raises BlockMissing."""
+        for lent in tuple(self._lent):
+            with suppress(DhtstoreError):
+                return lent.get(cid)
+        raise BlockMissing(f"block {cid} is not held here")
+
+    @asynccontextmanager
+    async def unchanged(self, lent: LentBlocks) -> AsyncIterator[None]:
+        """What is done with what was lent ends once its source turns out to have changed: raises
+        why, as an import would."""
+        try:
+            async with asyncio.timeout(None) as scope:
+                self._lent[lent].append(scope)
+                try:
+                    yield
+                finally:
+                    self._lent[lent].remove(scope)
+        except TimeoutError:
+            if lent.changed is None:
+                raise
+        if lent.changed is not None:
+            raise lent.changed
+
+    def look(self) -> None:
+        """Call it after ``read``."""
+        for lent, scopes in self._lent.items():
+            for scope in scopes if lent.changed else ():
+                if scope.when() is None:
+                    scope.reschedule(asyncio.get_running_loop().time())
+
+
 class BlockServer:
     """The handler of GetBlocks.  ``sent_bytes`` counts block bytes sent so far."""
 
@@ -56,6 +103,7 @@ class BlockServer:
         """To a link that must not know what is here, nothing is.  ``rotten`` multihashes are served
         once they are whole again; ``on_damaged`` is told what the store finds damaged."""
         self._disk, self._may_know = disk, may_know
+        self.lending = Lending()
         self._rotten = set[bytes]() if rotten is None else rotten
         self._on_damaged = on_damaged
         self._room = ReadRoom()
@@ -82,7 +130,7 @@ class BlockServer:
             with await self._room.take(link) as share:
                 fast = link.rate >= SERVED_READ_BYTES and not self._room.wanted
                 limit = SERVED_READ_BYTES if fast else SERVED_READ_SLOW_BYTES
-                groups = await self._read(cids, start, limit)
+                groups = await self._read(link, cids, start, limit)
                 share.size_bytes = sum(group.size_bytes for group in groups)
                 await self._tell_damaged(groups)
                 start += sum(len(group.indices) + len(group.missing) for group in groups)
@@ -95,9 +143,14 @@ class BlockServer:
         if sending is not None:
             await sending
 
-    async def _read(self, cids: Sequence[Cid], start: int, limit_bytes: int) -> list[Group]:
-        blocks = _Sound(self._disk.store, self._rotten)
-        return await self._disk.blocking.run(read_groups, blocks, cids, start, limit_bytes)
+    async def _read(
+        self, link: Link, cids: Sequence[Cid], start: int, limit_bytes: int
+    ) -> list[Group]:
+        lending = self.lending if link.granted else None
+        blocks = _Sound(self._disk.store, self._rotten, lending)
+        groups = await self._disk.blocking.run(read_groups, blocks, cids, start, limit_bytes)
+        self.lending.look()
+        return groups
 
     async def _tell_damaged(self, groups: Sequence[Group]) -> None:
         if self._on_damaged is not None:
@@ -121,16 +174,22 @@ class BlockServer:
 
 @dataclass(frozen=True, slots=True)
 class _Sound:
-    """A store without what has rotted in it."""
+    """A store without what has rotted in it, and with what is lent."""
 
     store: BlockStore
     rotten: set[bytes]
+    lending: Lending | None
 
     def read(self, cid: Cid) -> bytes:
         """Raises BlockMissing and BlockDamaged."""
-        if cid.multihash in self.rotten:  # until a whole copy has taken its place
-            raise BlockMissing(f"block {cid} has rotted here")
-        return self.store.read(cid)
+        try:
+            if cid.multihash in self.rotten:  # until a whole copy has taken its place
+                raise BlockMissing(f"block {cid} has rotted here")
+            return self.store.read(cid)
+        except BlockMissing:
+            if self.lending is None:
+                raise
+            return self.lending.read(cid)
 
 
 def read_groups(store: _Sound, cids: Sequence[Cid], start: int, limit_bytes: int) -> list[Group]:

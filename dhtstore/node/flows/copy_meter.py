@@ -60,28 +60,32 @@ class CopyMeter:
 
 
 class PutMeter:
-    """The reading side of a put, and what stays of the put if it is cut short: ``keeps`` says
-    whether this node keeps what it read."""
+    """The reading side of a put, and what stays of the put if it is cut short."""
 
-    def __init__(self, sink: Watch, total_bytes: int | None, *, keeps: bool) -> None:
-        self.sink, self._total_bytes, self._keeps = sink, total_bytes, keeps
+    def __init__(self, sink: Watch) -> None:
+        self.sink = sink
+        self._total_bytes: int | None = None
         self._committed_bytes = self._holders = 0
+        self._signed = False  # here or elsewhere: only then what was read stays here
+
+    def sized(self, total_bytes: int | None) -> None:
+        """What there is to read; None while nobody can know it."""
+        self._total_bytes = total_bytes or None
 
     def read(self, done_bytes: int) -> None:
         self.sink(Progress("reading", done_bytes, self._total_bytes))
 
-    def committed(self, done_bytes: int) -> None:
-        """So much of it stays."""
-        self._committed_bytes = done_bytes
-
-    def imported(self, size_bytes: int) -> None:
-        """All of it was read."""
-        self._committed_bytes = self._total_bytes = size_bytes
+    def imported(self, size_bytes: int, *, kept: bool) -> None:
+        """All of it was read, and is kept here if copies are made."""
+        self._total_bytes = size_bytes
+        self._committed_bytes = size_bytes if kept else 0
 
     def signed(self, nodes: Iterable[Iterable[NodeId]], *, but: NodeId) -> None:
         """Who signed for each unit, ``but`` this node itself."""
-        self._holders = len({node for unit in nodes for node in unit if node != but})
+        signers = {node for unit in nodes for node in unit}
+        self._signed = bool(signers)
+        self._holders = len(signers - {but})
 
     def cut_short(self) -> None:
-        kept_bytes = self._committed_bytes if self._keeps else 0
+        kept_bytes = self._committed_bytes if self._signed else 0
         self.sink(Progress(KEPT, kept_bytes, self._total_bytes, self._holders))

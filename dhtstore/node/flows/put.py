@@ -1,7 +1,7 @@
 """Put: a source becomes a CID with R verified copies.
 
-data path: source -> blocks in the store -> units -> own copy -> copies on peers -> receipts ->
-provider records -> pin => CID.
+data path: source -> blocks in the store, or lent where they do not fit -> units -> own copy ->
+copies on peers -> receipts -> provider records -> pin => CID.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dhtstore.config import format_own_clock
-from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import Leaves, local_lineages
 from dhtstore.content.dag.units import Lineage
 from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
@@ -26,17 +25,17 @@ from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.placed import CopyReport, PlacedUnit
+from dhtstore.node.flows.bring import Bringing, Brought
 from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
-from dhtstore.node.importing.batch import Imported
-from dhtstore.node.importing.source import Source, import_source
+from dhtstore.node.importing.batch import Imported, Staged
+from dhtstore.node.importing.source import Source
 from dhtstore.node.ports import NodeSettings
 from dhtstore.operations.operation import Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
 from dhtstore.replication.ranking import Domain
-from dhtstore.store.files.source import FileSource
 from dhtstore.store.ledger.puts import PutRecord
 
 
@@ -60,10 +59,15 @@ class PutOutcome:
 class _Work:
     """What is put, cut into ``units``."""
 
-    imported: Imported
+    brought: Brought
+    staged: Staged
     name: str
     policy: Policy
     lineages: Sequence[Lineage]
+
+    @property
+    def imported(self) -> Imported:
+        return self.brought.imported
 
     @property
     def units(self) -> list[Unit]:
@@ -79,6 +83,7 @@ class Uploader:
     disk: Disk
     ledger: Ledger
     placer: Placer
+    bringing: Bringing
     staging: Staging
     settings: NodeSettings
     clock: Clock
@@ -103,8 +108,7 @@ class Uploader:
         """
         wanted = replicas or self.settings.replicas
         _check_counts(wanted, min_acks)
-        size_bytes = source.size_bytes or None if isinstance(source, FileSource) else None
-        meter = PutMeter(progress, size_bytes, keeps=self.settings.storage)
+        meter = PutMeter(progress)
         try:
             imported, placed = await self._copied(source, name, wanted, meter)
         except BaseException:
@@ -117,16 +121,16 @@ class Uploader:
     async def _copied(
         self, source: Source, name: str, wanted: int, meter: PutMeter
     ) -> tuple[Imported, list[PlacedUnit]]:
-        async with self.staging:
-            imported = await import_source(
-                self.disk, source, UNIXFS_V1_2025, meter.read, meter.committed
-            )
-            meter.imported(imported.size_bytes)
-            run = self.disk.blocking.run
+        staged = Staged()
+        bringing = self.bringing.bring(source, staged, meter)
+        async with self.staging.of(staged), bringing as brought:
+            imported, run = brought.imported, self.disk.blocking.run
+            kept = self.settings.storage and brought.kept
+            meter.imported(imported.size_bytes, kept=kept)
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, wanted, sequence)
-            lineages = await run(local_lineages, self.disk.store, imported.cid)
-            work = _Work(imported, name, policy, lineages)
+            lineages = await run(local_lineages, brought.blocks, imported.cid)
+            work = _Work(brought, staged, name, policy, lineages)
             return imported, await self._place_all(work, meter)
 
     def _min_acks(self, wanted: int, asked: int | None) -> int:
@@ -161,14 +165,14 @@ class Uploader:
     async def _place_all(self, work: _Work, all_of_it: PutMeter) -> list[PlacedUnit]:
         """Place every unit and write down what came of it.  One unit after the other: bounds what
         holders must reserve at once."""
-        elsewhere = work.policy.replicas - self.settings.storage
+        elsewhere = work.policy.replicas - self._keeps(work)
         meter = CopyMeter(all_of_it.sink, work.imported.size_bytes * elsewhere)
         placed: list[PlacedUnit] = []
         made: list[list[SignedCopy]] = []
         run = self.disk.blocking.run
         try:
             for lineage in work.lineages:
-                placed.append(await self._place(lineage, work.policy, meter, made))
+                placed.append(await self._place(lineage, work, meter, made))
                 meter.unit_done()
             await run(self._remember, work, [each.copies for each in placed])
             await run(self._pin, work)
@@ -182,24 +186,29 @@ class Uploader:
         return placed
 
     async def _place(
-        self, lineage: Lineage, policy: Policy, meter: CopyMeter, made: list[list[SignedCopy]]
+        self, lineage: Lineage, work: _Work, meter: CopyMeter, made: list[list[SignedCopy]]
     ) -> PlacedUnit:
         """The copies of the unit become the last of ``made``, one by one."""
-        unit = lineage.unit
+        unit, policy, keeps = lineage.unit, work.policy, self._keeps(work)
         copies: list[SignedCopy] = []
         made.append(copies)
-        leaves = Leaves.PRESENT if self.settings.storage else Leaves.NAMED
-        claim = await own_claim(self.disk, unit, policy, leaves)
+        leaves = Leaves.PRESENT if keeps else Leaves.NAMED
+        claim = await own_claim(self.disk, unit, policy, leaves, work.brought.blocks)
         domain = None
-        if self.settings.storage:
+        if keeps:
             copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
-        plan = await self.placer.place(plan, lineage, claim, meter.advance, copies)
+        async with self.bringing.unchanged(work.brought):
+            plan = await self.placer.place(plan, lineage, claim, meter.advance, copies)
         published = await self.placer.publish(unit, copies) if copies else ()
-        if self.settings.storage and not published[0].holders:
+        if keeps and not published[0].holders:
             self.again_soon(unit)
         return PlacedUnit(unit, plan, copies, published)
+
+    def _keeps(self, work: _Work) -> bool:
+        """Whether this node holds a copy itself."""
+        return self.settings.storage and work.brought.kept
 
     def _domain(self) -> Domain:
         """The failure domain of our own copy, as that of a candidate is told."""
@@ -216,9 +225,10 @@ class Uploader:
         )
         self.ledger.puts.save(record, work.units)
         self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
+        work.staged.needed()
 
     def _pin(self, work: _Work) -> None:
-        if self.settings.storage:
+        if self._keeps(work):
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dhtstore.content.builders.importer import Profile
 from dhtstore.model.block import Block
@@ -11,9 +11,11 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
+STAGED_REMEMBERED_MAX = 2**18  # blocks of one put: 20 MB of memory, 256 GiB of a large file
 COUNTED_MIN_BYTES = 4 * KIB  # of a leaf; others wait for a transaction, which has 65,536 at most
 
 
@@ -28,32 +30,59 @@ class Imported:
     height: int = 0
 
 
+class Staged:
+    """What a put has written that was not there before, in memory: as much of it as is remembered
+    can be dropped if nothing came of the put.  Thread-safe."""
+
+    def __init__(self) -> None:
+        self._digests: list[bytes] = []
+
+    def add(self, cid: Cid) -> None:
+        if len(self._digests) < STAGED_REMEMBERED_MAX:
+            self._digests.append(cid.multihash)
+
+    def needed(self) -> None:
+        """It is written down for what it is: it is to stay."""
+        self._digests.clear()
+
+    def taken(self) -> list[bytes]:
+        """The multihashes of what nobody has written down, once."""
+        digests, self._digests = self._digests, []
+        return digests
+
+
 @dataclass(slots=True)
 class ImportBatch:
     """``put``, ``put_all`` and ``put_leaf`` run in worker threads, several at a time; the others
-    on the loop.  ``progress`` gets the content bytes done so far, ``committed`` those of them that
-    stay, whatever ends the import."""
+    on the loop.  ``progress`` gets the content bytes done so far, ``staged`` what was written.
+    With ``lent`` the leaves of files stay where they are."""
 
     disk: Disk
     profile: Profile
     batch: Batch
     progress: Callable[[int], None]
-    committed: Callable[[int], None] = lambda done_bytes: None
+    staged: Staged = field(default_factory=Staged)
+    lent: LentBlocks | None = None
     done_bytes: int = 0
     uncommitted_bytes: int = 0
 
     def put(self, block: Block) -> None:
         """Raises NoRoom, HomeUnusable."""
-        write_block(self.disk.store, self.batch, block.cid, block.data)
+        if write_block(self.disk.store, self.batch, block.cid, block.data):
+            self.staged.add(block.cid)
 
     def put_all(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
             self.put(block)
 
-    def put_leaf(self, chunk: bytes) -> tuple[Cid, int]:
-        """The leaf of a file that carries ``chunk``, and how long that is."""
+    def put_leaf(self, chunk: bytes, path: tuple[str, ...], offset: int) -> tuple[Cid, int]:
+        """The leaf that carries ``chunk``, which stands in the file ``path`` at ``offset``, and how
+        long that is."""
         leaf = self.profile.leaf(chunk)
-        self.put(leaf)
+        if self.lent is not None and self.profile.raw_leaves:
+            self.lent.lend(leaf.cid, path, offset, len(chunk))
+        else:
+            self.put(leaf)
         return leaf.cid, len(chunk)
 
     async def stage(self, blocks: Sequence[Block]) -> None:
@@ -67,6 +96,5 @@ class ImportBatch:
         self.uncommitted_bytes += max(size_bytes, COUNTED_MIN_BYTES)
         self.progress(self.done_bytes)
         if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
-            self.uncommitted_bytes, done_bytes = 0, self.done_bytes
+            self.uncommitted_bytes = 0
             await self.disk.blocking.run(self.batch.commit)
-            self.committed(done_bytes)

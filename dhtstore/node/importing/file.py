@@ -56,7 +56,7 @@ async def _import_in_order(batch: ImportBatch, source: FileSource) -> Imported:
     chunk = batch.profile.chunk_size_bytes
     offset = 0
     while data := await run(_read_next, source, offset, chunk):
-        await _add_leaf(batch, builder, *await run(batch.put_leaf, data))
+        await _add_leaf(batch, builder, *await run(batch.put_leaf, data, source.path, offset))
         offset += len(data)
     return await _finish(batch, builder)
 
@@ -72,7 +72,8 @@ async def import_stream(batch: ImportBatch, stream: ByteStream) -> Imported:
     """A file whose length shows at its end.  Raises NoRoom, and what the stream raises."""
     builder = FileBuilder(batch.profile)
     async for chunk in chunks_of(stream, batch.profile.chunk_size_bytes):
-        cid, size_bytes = await batch.disk.blocking.run(batch.put_leaf, chunk)
+        at = batch.done_bytes
+        cid, size_bytes = await batch.disk.blocking.run(batch.put_leaf, chunk, (), at)
         await _add_leaf(batch, builder, cid, size_bytes)
     return await _finish(batch, builder)
 
@@ -80,7 +81,7 @@ async def import_stream(batch: ImportBatch, stream: ByteStream) -> Imported:
 def _read_leaf(
     batch: ImportBatch, source: FileSource, offset: int, size_bytes: int
 ) -> tuple[Cid, int]:
-    return batch.put_leaf(source.read(offset, size_bytes))
+    return batch.put_leaf(source.read(offset, size_bytes), source.path, offset)
 
 
 async def _add_leaf(batch: ImportBatch, builder: FileBuilder, cid: Cid, size_bytes: int) -> None:

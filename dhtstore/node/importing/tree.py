@@ -121,7 +121,7 @@ class TreeImport:
         if data is None:
             return None
         builder = FileBuilder(self.batch.profile)
-        builder.add_leaf(*self.batch.put_leaf(data))
+        builder.add_leaf(*self.batch.put_leaf(data, entry.path, 0))
         root = builder.finish()
         self.batch.put_all(root.blocks)
         return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)

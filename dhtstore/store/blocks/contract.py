@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol
 
 from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
 
@@ -94,11 +95,16 @@ class BlockStore(Protocol):
         """Do a part of what is left to do of large commits, which are valid without that: a few
         milliseconds.  False if nothing is left, or can be done now: the next open does it."""
 
-    def reserve(self, size_bytes: int) -> Reservation:
-        """Set room aside; raises NoRoom if quota or disk cannot hold it."""
+    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
+        """Set room aside; raises NoRoom if quota or disk cannot hold it.  A batch writes not a byte
+        more; one with what it needs ``at_least`` takes more as others do, if there is more."""
 
     def space(self) -> Space:
         """How much room there is now.  Asks the disk; raises HomeUnusable where that fails."""
+
+    def lent(self) -> LentBlocks:
+        """A table of blocks that are not stored, to be closed.  It lies where the blocks do, and
+        counts as used by nobody.  Raises NoRoom, HomeUnusable."""
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Forget blocks; those not held are passed over.  Space returns when it can."""

@@ -20,6 +20,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
@@ -106,18 +107,18 @@ class DiskBlockStore:
         self._quota.give_back(ROW_BYTES * (sum(settled.stored.values()) + settled.cleared))
         return True
 
-    def reserve(self, size_bytes: int) -> Room:
+    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
         self._open_to_write()
         try:
             free_bytes = self._disk_free_bytes()
         except OSError as error:
             raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
         try:
-            return self._quota.reserve(size_bytes, free_bytes)
+            return self._quota.reserve(size_bytes, free_bytes, at_least=at_least)
         except NoRoom:
             if not self.settle():  # what is left of large commits takes room, too
                 raise
-        return self._quota.reserve(size_bytes, free_bytes)
+        return self._quota.reserve(size_bytes, free_bytes, at_least=at_least)
 
     def space(self) -> Space:
         try:
@@ -148,6 +149,9 @@ class DiskBlockStore:
             self._quota.closed = str(error)
         else:
             self._quota.closed = ""
+
+    def lent(self) -> LentBlocks:
+        return LentBlocks(self._directory)
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
 
@@ -70,16 +71,19 @@ class FaultyBlockStore:
     def settle(self) -> bool:
         return self._inner.settle()
 
-    def reserve(self, size_bytes: int) -> Reservation:
+    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
         if self._room_bytes is not None and size_bytes > self._room_bytes:
             raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
-        return self._inner.reserve(size_bytes)
+        return self._inner.reserve(size_bytes, at_least=at_least)
 
     def space(self) -> Space:
         space = self._inner.space()
         if self._room_bytes is None:
             return space
         return replace(space, disk_free_bytes=self._room_bytes)
+
+    def lent(self) -> LentBlocks:
+        return self._inner.lent()
 
     def delete(self, cids: Iterable[Cid]) -> None:
         gone = list(cids)

@@ -10,6 +10,7 @@ from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.space import Space
 
@@ -56,11 +57,14 @@ class MemoryBlockStore:
     def settle(self) -> bool:
         return False
 
-    def reserve(self, size_bytes: int) -> Room:
-        return self._quota.reserve(size_bytes)
+    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
+        return self._quota.reserve(size_bytes, at_least=at_least)
 
     def space(self) -> Space:
         return self._quota.space()
+
+    def lent(self) -> LentBlocks:
+        return LentBlocks(None)
 
     def delete(self, cids: Iterable[Cid]) -> None:
         with self._lock:

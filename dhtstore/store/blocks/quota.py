@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from dhtstore.config import format_size
 from dhtstore.errors import LocalProtocolError, NoRoom
 from dhtstore.store.space import Space
 
@@ -31,8 +32,11 @@ class Quota:
                 self._check(size_bytes)
                 self.used_bytes += size_bytes
             else:
-                room.draw(size_bytes)
-                self.reserved_bytes -= size_bytes
+                drawn_bytes = min(size_bytes, room.left_bytes) if room.at_least else size_bytes
+                self._check(size_bytes - drawn_bytes)
+                room.draw(drawn_bytes)
+                self.reserved_bytes -= drawn_bytes
+                self.used_bytes += size_bytes - drawn_bytes
 
     def give_back(self, size_bytes: int) -> None:
         with self._lock:
@@ -41,23 +45,26 @@ class Quota:
     def untake(self, size_bytes: int, room: Room | None) -> None:
         """Nothing was written of what was taken just now."""
         with self._lock:
-            if room is None or room.released:
+            if room is None or room.released or room.at_least:
                 self.used_bytes -= size_bytes
             else:
                 room.left_bytes += size_bytes
                 self.reserved_bytes += size_bytes
 
-    def reserve(self, size_bytes: int, disk_free_bytes: int | None = None) -> Room:
+    def reserve(
+        self, size_bytes: int, disk_free_bytes: int | None = None, *, at_least: bool = False
+    ) -> Room:
         """Set room aside; raises NoRoom if the quota, or what is free on the disk beyond the
-        other reservations, cannot hold it."""
+        other reservations, cannot hold it.  Who has set aside what it needs ``at_least`` may take
+        more, as far as there is more."""
         with self._lock:
             self._check_open()
             self._check(size_bytes)
             if disk_free_bytes is not None and size_bytes > disk_free_bytes - self.reserved_bytes:
-                raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
+                raise NoRoom(f"the disk has no room for {format_size(size_bytes)} more")
             self.used_bytes += size_bytes
             self.reserved_bytes += size_bytes
-            return Room(self, size_bytes)
+            return Room(self, size_bytes, at_least=at_least)
 
     def space(self, disk_free_bytes: int | None = None, beside_bytes: int = 0) -> Space:
         """With what is known of the disk."""
@@ -84,18 +91,18 @@ class Quota:
     def _check(self, more_bytes: int) -> None:
         if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:
             raise NoRoom(
-                f"{self.used_bytes} of {self.capacity_bytes} bytes are used: "
-                f"no room for {more_bytes} more"
+                f"{format_size(self.used_bytes)} of {format_size(self.capacity_bytes)} are used:"
+                f" no room for {format_size(more_bytes)} more"
             )
 
 
 class Room:
     """A Reservation of the contract: what is ``left_bytes`` of it counts as used."""
 
-    __slots__ = ("_quota", "left_bytes", "released", "size_bytes")
+    __slots__ = ("_quota", "at_least", "left_bytes", "released", "size_bytes")
 
-    def __init__(self, quota: Quota, size_bytes: int) -> None:
-        self._quota = quota
+    def __init__(self, quota: Quota, size_bytes: int, *, at_least: bool = False) -> None:
+        self._quota, self.at_least = quota, at_least
         self.size_bytes = size_bytes
         self.left_bytes = size_bytes
         self.released = False

@@ -9,14 +9,18 @@ from dhtstore.store.blocks.contract import Batch, BlockStore
 Bytes = bytes | bytearray | memoryview
 
 
-def write_block(store: BlockStore, batch: Batch, cid: Cid, data: Bytes) -> None:
+def write_block(store: BlockStore, batch: Batch, cid: Cid, data: Bytes) -> bool:
     """Stage a block verified against ``cid``; a stored copy that rotted is replaced by the commit.
 
     A batch does not look at what is stored already, and what is signed for must be whole.
-    Raises NoRoom, and HomeUnusable where nothing can be said of the stored copy now.
+    False if it was here before, whole or rotten.  Raises NoRoom, and HomeUnusable where nothing can
+    be said of the stored copy now.
     """
-    if not batch.put(cid, data) and _rotten(store, cid, data):
+    if batch.put(cid, data):
+        return True
+    if _rotten(store, cid, data):
         batch.put(cid, data, anew=True)
+    return False
 
 
 def _rotten(store: BlockStore, cid: Cid, data: Bytes) -> bool:

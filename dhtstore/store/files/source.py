@@ -22,10 +22,11 @@ class FileSource:
     ``size_bytes`` is what the file system says: procfs says 0 of everything, sysfs a page.
     """
 
-    def __init__(self, fd: int, name: str = "the file") -> None:
-        """Raises UnreadableSource, and closes ``fd``, for anything but a regular file."""
+    def __init__(self, fd: int, name: str = "the file", path: tuple[str, ...] = ()) -> None:
+        """``path`` is where it is in the tree that is put.  Raises UnreadableSource, and closes
+        ``fd``, for anything but a regular file."""
         self._fd = fd
-        self._name = name
+        self._name, self.path = name, path
         try:
             self.look()
             if not stat.S_ISREG(self._looked.st_mode):
@@ -72,6 +73,10 @@ class FileSource:
         except OSError as error:
             raise _unreadable(self._name, error) from error
         return data
+
+    def read_at(self, path: tuple[str, ...], offset: int, count: int) -> bytes:
+        """As ``read_on``; a file has no paths in it."""
+        return self.read_on(offset, count)
 
     def read_whole(self, limit_bytes: int) -> bytes | None:
         """All of it, to its end; None if that is more than ``limit_bytes``.
@@ -157,7 +162,16 @@ class TreeSource:
 
     def open(self, path: tuple[str, ...]) -> FileSource:
         """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
-        return FileSource(self._open(path, os.O_RDONLY | os.O_NONBLOCK), self._label(path))
+        return FileSource(self._open(path, os.O_RDONLY | os.O_NONBLOCK), self._label(path), path)
+
+    def read_at(self, path: tuple[str, ...], offset: int, count: int) -> bytes:
+        """What stands in a file of the tree now.  Raises UnreadableSource, SourceChanged if it is
+        gone."""
+        file = self.open(path)
+        try:
+            return file.read_on(offset, count)
+        finally:
+            file.close()
 
     def close(self) -> None:
         """May be called twice."""

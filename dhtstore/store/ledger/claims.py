@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from dhtstore.model.identity import DhtKey
-from dhtstore.model.policy import Claim, Policy, Usage
+from dhtstore.model.policy import Claim, Holdings, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
 from dhtstore.store.ledger.charging.owed import Owed
 from dhtstore.store.ledger.charging.turns import ChargeRow, of_others_in_turns
@@ -204,6 +204,11 @@ class Claims:
         out."""
         with self._lock:
             return self._charged.usage(owner, origin, now_unix_s, but=but, key=key)
+
+    def holdings(self, now_unix_s: float) -> Holdings:
+        """Whose data is kept here, and how much of whom most."""
+        with self._lock:
+            return self._charged.holdings(now_unix_s)
 
     def ledger_bytes(self) -> int:
         """What the rows of all claims take beside the blocks."""

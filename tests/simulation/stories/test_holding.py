@@ -82,7 +82,7 @@ def test_a_full_holder_is_passed_over() -> None:
         ({"accept": Accept.OWNERS}, False, "not on this node's list"),
         ({"accept": Accept.OWNERS, "owners": None}, True, ""),
         ({"accept": Accept.NETWORK, "owner_quota_bytes": 0}, True, ""),
-        ({"accept": Accept.ANYONE, "owner_quota_bytes": 1000}, False, "quota of 1000 bytes"),
+        ({"accept": Accept.ANYONE, "owner_quota_bytes": 1000}, False, "quota of 1.0 kB"),
         ({"accept": Accept.ANYONE, "owner_quota_bytes": 3 * MIB}, True, ""),
     ],
 )

@@ -271,16 +271,16 @@ def test_one_peer_may_have_so_many_offers_open_and_no_more() -> None:
     play(scene)
 
 
-def test_offers_may_not_reserve_all_that_is_left() -> None:
+def test_one_offer_may_reserve_all_that_fits_and_says_what_is_there_if_it_does_not() -> None:
     async def scene(world: World) -> None:
         both = await pair(world)
         await both.accepted()
         [promise] = both.holder.offers.promises
         room_bytes = promise.room_bytes
         both.holder.link_ended(both.peer.links.open_links()[0])
-        both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes - 1), both.peer.blocking)
+        both.holder.disk = Disk(MemoryBlockStore(room_bytes - 1), both.peer.blocking)
         assert await both.offered() == "room"
-        both.holder.disk = Disk(MemoryBlockStore(2 * room_bytes), both.peer.blocking)
+        both.holder.disk = Disk(MemoryBlockStore(room_bytes), both.peer.blocking)
         await both.accepted()
 
     play(scene)

@@ -14,7 +14,9 @@ from dhtstore.errors import NoRoom, NotAnnounced, QuorumNotReached, UsageError
 from dhtstore.model.identity import format_node
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.placed import CopyReport
+from dhtstore.node.flows.bring import Bringing
 from dhtstore.node.flows.put import PutOutcome, Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
@@ -92,12 +94,14 @@ def stage(
         others = [contact_of(each) for each in world.peers[1:]]
         directory, again = Directory([others], others), list[Unit]()
         disk, ledger = disk_of(peer, capacity_bytes), new_ledger()
+        placer, offers = placer_of(peer, directory, settings), OpenOffers()
         uploader = Uploader(
             identity_of(peer, settings),
             disk,
             ledger,
-            placer_of(peer, directory, settings),
-            Staging(disk, ledger.pins, no_trace, Warnings(), keeps_all=settings.storage),
+            placer,
+            Bringing(disk, ledger, peer.clock, offers, peer.server.lending, placer.storage_nodes),
+            Staging(disk, ledger, no_trace, Warnings(), keeps_all=settings.storage),
             settings,
             peer.clock,
             again.append,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-from dhtstore.model.policy import Claim, Usage
+from dhtstore.model.policy import Claim, Holdings, Usage
 from dhtstore.params import NEWCOMER_AGE_S
 from dhtstore.store.ledger.entries import Acquaintance, Charge, Charges
 
@@ -128,6 +128,22 @@ class Accounts:
             units=self._units,
             origin_units=self._units_of_origin[origin],
             newcomers_units=self._new_units,
+        )
+
+    def holdings(self, now_unix_s: float) -> Holdings:
+        """Goes through all owners and origins: for people who ask."""
+        self._grow_up(now_unix_s)
+        others = [each.bytes for owner, each in self._owners.items() if owner != self._own]
+        own = self._owners.get(self._own)
+        strangers = [(size, origin) for origin, size in self._origins.items() if origin]
+        most_bytes, most = max(strangers, default=(0, ""))
+        return Holdings(
+            own_bytes=own.bytes if own else 0,
+            others_bytes=sum(others),
+            newcomers_bytes=self._new_bytes,
+            largest_owner_bytes=max(others, default=0),
+            largest_origin=most,
+            largest_origin_bytes=most_bytes,
         )
 
     def _grow_up(self, now_unix_s: float) -> None:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from dhtstore.model.identity import DhtKey, dht_key
-from dhtstore.model.policy import Claim, Usage
+from dhtstore.model.policy import Claim, Holdings, Usage
 from dhtstore.params import NODE_ID_BYTES
 from dhtstore.store.ledger.charging.accounts import (
     Accounts,
@@ -48,6 +48,10 @@ class Charged:
     @property
     def ledger_bytes(self) -> int:
         return self._accounts.ledger_bytes
+
+    def holdings(self, now_unix_s: float) -> Holdings:
+        """As ``Claims.holdings``."""
+        return self._accounts.holdings(now_unix_s)
 
     def usage(
         self,

@@ -1,0 +1,76 @@
+"""How large a source is before anything of it is read: for refusals, and for progress."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from dhtstore.errors import SourceChanged
+from dhtstore.node.context import Disk
+from dhtstore.params import CHUNK_SIZE_BYTES, STORED_BLOCK_BYTES
+from dhtstore.store.files.source import FileSource, SourceEntry, TreeSource
+
+LISTED_AT_ONCE = 2048
+SAMPLES = 16  # places that are looked at to tell new content from what is here already
+
+Place = tuple[tuple[str, ...], int]  # path within a tree, offset
+
+
+@dataclass(slots=True)
+class SourceSize:
+    """``leaves`` is how many blocks hold the content; ``sample`` some of the places of those."""
+
+    size_bytes: int = 0
+    leaves: int = 0
+    sample: list[Place] = field(default_factory=list)
+    _every: int = 1
+    _files: int = 0
+
+    @property
+    def needed_bytes(self) -> int:
+        """What its leaves take, stored, if none is here and no two are the same."""
+        return self.size_bytes + self.leaves * STORED_BLOCK_BYTES
+
+    def add(self, path: tuple[str, ...], size_bytes: int) -> None:
+        """One file more; the sample stays small and spread over all of them."""
+        self.size_bytes += size_bytes
+        self.leaves += max(1, -(-size_bytes // CHUNK_SIZE_BYTES))
+        if size_bytes and self._files % self._every == 0:
+            self.sample.append((path, size_bytes // 2 // CHUNK_SIZE_BYTES * CHUNK_SIZE_BYTES))
+            if len(self.sample) >= 2 * SAMPLES:
+                self.sample, self._every = self.sample[::2], 2 * self._every
+        self._files += 1
+
+
+async def measure(
+    disk: Disk, source: FileSource | TreeSource | AsyncIterator[bytes]
+) -> SourceSize | None:
+    """None where only reading tells, and where a tree changes under our hands: the import will say
+    so.  Raises UnreadableSource."""
+    if isinstance(source, FileSource):
+        return _of_file(source.size_bytes) if source.size_bytes else None
+    if not isinstance(source, TreeSource):
+        return None
+    measured, listing = SourceSize(), source.entries()
+    try:
+        while entries := await disk.blocking.run(_take, listing):
+            for entry in entries:
+                if entry.kind == "file":
+                    measured.add(entry.path, entry.size_bytes)
+    except SourceChanged:
+        return None
+    return measured
+
+
+def _of_file(size_bytes: int) -> SourceSize:
+    measured = SourceSize()
+    measured.add((), size_bytes)
+    last = (size_bytes - 1) // CHUNK_SIZE_BYTES
+    chunks = sorted({last * n // (SAMPLES - 1) for n in range(SAMPLES)})
+    measured.sample = [((), chunk * CHUNK_SIZE_BYTES) for chunk in chunks]
+    return measured
+
+
+def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:
+    return list(islice(listing, LISTED_AT_ONCE))
