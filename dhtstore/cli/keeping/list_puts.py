@@ -26,21 +26,19 @@ def list_puts(common: Common) -> None:
     """
     from dhtstore.cli.running.session import show
     from dhtstore.cli.terminal.rows import rows_out
-    from dhtstore.operations.keeping import ListPuts
-
-    out = rows_out(common, ("name", "cid", "size", "date", "copies", "policy"), _cells)
-    show(common, ListPuts(), out)
-
-
-def _cells(row: PutSummary) -> Sequence[object]:
     from dhtstore.cli.terminal.show import moment
     from dhtstore.config import format_size
+    from dhtstore.operations.keeping import ListPuts
 
-    return (
-        row.name,
-        row.cid,
-        format_size(row.size),
-        moment(row.created),
-        f"{row.copies}/{row.replicas}",
-        f"expires {moment(row.expires)}",
-    )
+    def cells(row: PutSummary) -> Sequence[object]:
+        return (
+            row.name,
+            row.cid,
+            format_size(row.size),
+            moment(row.created),
+            f"{row.copies}/{row.replicas}",
+            f"expires {moment(row.expires)}",
+        )
+
+    out = rows_out(common, ("name", "cid", "size", "date", "copies", "policy"), cells)
+    show(common, ListPuts(), out)

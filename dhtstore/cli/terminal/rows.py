@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.show import cell_text, emit
@@ -50,13 +50,14 @@ class _TableRows:
     """Columns as wide as what they hold so far; headers only where somebody reads them."""
 
     def __init__(self, headers: Sequence[str], cells: Callable[[Any], Sequence[object]]) -> None:
-        self._headers = [[header.upper() for header in headers]] if sys.stdout.isatty() else []
+        shown = sys.stdout.isatty()
+        self._headers = [[header.upper()] if shown else [] for header in headers]
         self._widths, self._cells = [0] * len(headers), cells
 
     def add(self, rows: Sequence[Any]) -> None:
-        lines = [[cell_text(cell) for cell in self._cells(row)] for row in rows]
-        lines, self._headers = [*self._headers, *lines], []
-        columns = list(zip(*lines, strict=True))
+        columns = [_texts(column) for column in zip(*map(self._cells, rows), strict=True)]
+        columns = [header + column for header, column in zip(self._headers, columns, strict=True)]
+        self._headers = [[] for _ in columns]
         self._widths = [
             max(width, max(map(len, column)))
             for width, column in zip(self._widths, columns, strict=True)
@@ -69,3 +70,12 @@ class _TableRows:
 
     def end(self) -> None:
         """A table has no end."""
+
+
+def _texts(column: Sequence[object]) -> list[str]:
+    """As ``cell_text`` of each; nearly always all is text already that can be shown as it is."""
+    if all(type(cell) is str and cell for cell in column):
+        texts = cast(Sequence[str], column)
+        if "".join(texts).isprintable():
+            return list(texts)
+    return [cell_text(cell) for cell in column]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dhtstore.content.dag.list_walk import ListWalk
 from dhtstore.content.dag.resolve import stat
 from dhtstore.content.dag.walk import Listed, Output
-from dhtstore.model.cid import Cid
+from dhtstore.model.cid import Cid, spelled
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.spelling import unit_text
@@ -32,10 +32,11 @@ async def list_directory(
 
 def _rows(listed: Sequence[Output]) -> list[DirectoryEntry]:
     """For worker threads: CIDs take a while to spell."""
+    found = [each for each in listed if isinstance(each, Listed)]
+    texts = spelled([each.cid for each in found])
     return [
-        DirectoryEntry(each.name, str(each.cid), each.type, each.size_bytes)
-        for each in listed
-        if isinstance(each, Listed)
+        DirectoryEntry(each.name, cid, each.type, each.size_bytes)
+        for each, cid in zip(found, texts, strict=True)
     ]
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final, TypeVar
 
 import msgspec
 
+from dhtstore.errors import IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
+from dhtstore.params import SIGNATURE_BYTES
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
 from dhtstore.store.ledger.roots import Roots, put_key
 from dhtstore.trace import Tracer, no_trace
 
 PUT_ROWS: Final = (b"put/", b"receipt/", b"unit/")  # all that is remembered of puts begins so
+T = TypeVar("T")
 LISTED_PAGE_ROWS: Final = 1024  # of puts, a third of a KiB each
 
 
@@ -61,7 +65,7 @@ class PutRecord:
         return Cid(self.root)
 
 
-class ListedPut(NamedTuple):
+class ListedPut(msgspec.Struct, frozen=True, gc=False):
     """A put as a list of many shows it; ``tally`` is what its receipts come to."""
 
     name: str
@@ -83,6 +87,18 @@ class _PutRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tally: Tally | None = None  # None until there are receipts, and in an older ledger
 
 
+class _PutHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    name: msgspec.Raw
+    root: msgspec.Raw
+    size_bytes: int
+    created_unix_s: float
+
+
+# Listing reads rows by the hundred thousand: decoders that are there, no signature kept beside.
+_put_row: Final = msgspec.msgpack.Decoder(_PutRow).decode
+_policy: Final = msgspec.msgpack.Decoder(Policy).decode
+
+
 class Puts:
     """Records of puts by root; a second put of one root replaces the first."""
 
@@ -99,14 +115,16 @@ class Puts:
         raw = self._table.get(key)
         return None if raw is None else sound(_decode, key, raw, self._tracer)
 
-    def listed(self) -> list[ListedPut]:
-        """Oldest first, by reading one row of each put: its receipts were counted when they came.
+    def listed(self, at_once: int) -> Iterator[Sequence[ListedPut]]:
+        """Oldest first, so many at a time, by reading one row of each put: its receipts were
+        counted when they came.
 
         Those whose rows are damaged are left out, with a trace."""
         rows = scan_all(self._table, b"put/", LISTED_PAGE_ROWS)
-        puts = [each for row in rows if (each := sound(self._listed, *row, self._tracer))]
-        puts.sort(key=lambda put: (put.created_unix_s, put.cid.raw))
-        return puts
+        by_age = [(when, *row) for row in rows if (when := self._sound(_created, row)) is not None]
+        by_age.sort(key=itemgetter(0))  # stable: those of one moment stay in the order of CIDs
+        for at in range(0, len(by_age), at_once):
+            yield self._read_page([(key, raw) for _, key, raw in by_age[at : at + at_once]])
 
     def list(self) -> list[PutRecord]:
         """Oldest first, without those whose rows are damaged."""
@@ -122,15 +140,34 @@ class Puts:
         receipts = [key for key, _ in scan_all(self._table, _receipts_key(root.raw))]
         self._roots.release(root, put_key(root), receipts)
 
+    def _sound(self, read: Callable[[bytes], T], row: tuple[bytes, bytes]) -> T | None:
+        return sound(read, *row, self._tracer)
+
+    def _read_page(self, rows: Sequence[tuple[bytes, bytes]]) -> Sequence[ListedPut]:
+        try:
+            return [self._listed(raw) for _, raw in rows]
+        except IntegrityFailure:
+            found = [self._sound(self._listed, row) for row in rows]
+            return [each for each in found if each is not None]
+
     def _listed(self, raw: bytes) -> ListedPut:
-        row = decode(_PutRow, raw)
-        policy = decode_signed(Policy, row.policy)
-        cid, tally = Cid(row.root), row.tally
+        try:
+            row = _put_row(raw)
+            policy = _policy(row.policy[SIGNATURE_BYTES:])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise IntegrityFailure(f"the ledger holds a damaged put: {error}") from error
+        tally = row.tally
         if tally is None:
-            tally = Tally.of(Receipts(self._table, self._tracer).for_root(cid), row.units)
-        created = row.created_unix_s
+            receipts = Receipts(self._table, self._tracer).for_root(Cid(row.root))
+            tally = Tally.of(receipts, row.units)
         return ListedPut(
-            row.name, cid, row.size_bytes, created, policy.replicas, policy.expires, tally
+            row.name,
+            Cid(row.root),
+            row.size_bytes,
+            row.created_unix_s,
+            policy.replicas,
+            policy.expires,
+            tally,
         )
 
 
@@ -178,6 +215,10 @@ class Receipts:
     def _known(self, key: bytes) -> Receipt | None:
         raw = self._table.get(key)
         return None if raw is None else sound(_receipt, key, raw, self._tracer)
+
+
+def _created(raw: bytes) -> float:
+    return decode(_PutHead, raw).created_unix_s
 
 
 def _encode(put: PutRecord) -> bytes:

@@ -23,7 +23,7 @@ from dhtstore.store.ledger.damage import Damage
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pin, Pins
-from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts, Tally
+from dhtstore.store.ledger.puts import ListedPut, PutRecord, Puts, Receipts, Tally
 from dhtstore.store.ledger.roots import Roots
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.wire.datagram import pack_contact
@@ -213,13 +213,13 @@ def test_receipts_are_counted_when_they_come() -> None:
     table = MemoryKeyValue()
     puts, receipts = Puts(table, Roots(table)), Receipts(table)
     puts.save(PutRecord("a", A.raw, 10, 1.5, policy(), 2), [])
-    assert [put.tally for put in puts.listed()] == [Tally()]
+    assert [put.tally for put in listed(puts)] == [Tally()]
     receipts.save([receipt(b"u", b"1" * 20, 7), receipt(b"u", b"2" * 20, 6)])
-    assert [put.tally for put in puts.listed()] == [Tally(0, 6)]
+    assert [put.tally for put in listed(puts)] == [Tally(0, 6)]
     receipts.save([receipt(b"w", b"1" * 20, 8)])
-    assert [put.tally for put in puts.listed()] == [Tally(1, 6)]
-    [listed] = puts.listed()
-    assert (listed.cid, listed.name, listed.size_bytes, listed.replicas) == (A, "a", 10, 3)
+    assert [put.tally for put in listed(puts)] == [Tally(1, 6)]
+    [only] = listed(puts)
+    assert (only.cid, only.name, only.size_bytes, only.replicas) == (A, "a", 10, 3)
 
 
 def test_what_an_earlier_version_did_not_count_is_counted_when_it_is_listed() -> None:
@@ -227,7 +227,7 @@ def test_what_an_earlier_version_did_not_count_is_counted_when_it_is_listed() ->
     puts, receipts = Puts(table, Roots(table)), Receipts(table)
     receipts.save([receipt(b"u", b"1" * 20, 7), receipt(b"u", b"2" * 20, 6)])
     puts.save(PutRecord("a", A.raw, 10, 1.5, policy(), 1), [])  # written anew, without a count
-    assert [put.tally for put in puts.listed()] == [Tally(2, 6)]
+    assert [put.tally for put in listed(puts)] == [Tally(2, 6)]
 
 
 def test_a_list_of_many_puts_reads_no_receipts() -> None:
@@ -239,10 +239,16 @@ def test_a_list_of_many_puts_reads_no_receipts() -> None:
         puts.save(PutRecord("x", root.raw, 10, 300.0 - number, policy(root=root), 1), [])
         receipts.save([receipt(b"u", b"1" * 20, 7, root)])
     table.reads = 0
-    listed = puts.listed()
+    pages = list(puts.listed(128))
     assert table.reads <= 2  # a page of all, and none after it
-    assert [put.created_unix_s for put in listed] == sorted(put.created_unix_s for put in listed)
-    assert {put.tally.copies for put in listed} == {1}
+    assert [len(page) for page in pages] == [128, 128, 44]
+    found = [put for page in pages for put in page]
+    assert [put.created_unix_s for put in found] == [1.0 + at for at in range(300)]
+    assert {put.tally.copies for put in found} == {1}
+
+
+def listed(puts: Puts) -> list[ListedPut]:
+    return [put for page in puts.listed(2) for put in page]
 
 
 class _ReadsCounted(MemoryKeyValue):
@@ -319,6 +325,7 @@ def test_damaged_puts_and_receipts_cost_only_themselves() -> None:
     first = table.scan(b"receipt/")[0][0]
     table.write([(b"put/" + A.raw, b"\xc1"), (first, b"\xc1")])
     assert [put.cid for put in puts.list()] == [B]
+    assert [put.cid for put in listed(puts)] == [B]
     assert puts.get(A) is None
     assert len(receipts.for_root(A)) == 1
     receipts.save([receipt(b"u", b"x", 2)])  # as the next put of it would
