@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING
+
+if TYPE_CHECKING:
+    from dhtstore.operations.content import ReadResult
 
 
 @command(
@@ -20,10 +25,14 @@ def cat(common: Common, cid: Content) -> None:
 
     They go to standard output, in order.
     """
-    stream(common, cid)
+    result = stream(common, cid)
+    if common.json:
+        from dhtstore.cli.terminal.show import tell_json
+
+        tell_json(result)
 
 
-def stream(common: Common, cid: str) -> None:
+def stream(common: Common, cid: str) -> ReadResult:
     """Have the node write to a pipe and print what comes."""
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
@@ -33,4 +42,4 @@ def stream(common: Common, cid: str) -> None:
 
     reading = Read(target=as_one_spelling(cid))
     with to_stdout() as pump:
-        run(common, Errand(reading, [pump.give], sent=pump.start))
+        return run(common, Errand(reading, [pump.give], sent=pump.start))

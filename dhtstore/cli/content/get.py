@@ -13,7 +13,7 @@ from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
-    from dhtstore.operations.content import GetResult
+    from dhtstore.operations.content import GetResult, ReadResult
 
 
 @command(
@@ -57,7 +57,7 @@ def get(
     if output == "-":
         from dhtstore.cli.content.cat import stream
 
-        stream(common, target)
+        _report_printed(common, stream(common, target))
         return
     path = output or target.rstrip("/").rpartition("/")[2]
     result = _send(common, target, path, pin, (progress, verbose))
@@ -85,15 +85,25 @@ def _send(
 
 
 def _report(common: Common, path: str, result: GetResult) -> None:
-    from dhtstore.cli.terminal.show import fields_of, print_json, say
+    from dhtstore.cli.terminal.show import print_json, say
     from dhtstore.config import format_size
 
     if common.json:
-        print_json({**fields_of(result), "output": str(Path(path))})
+        from dhtstore.cli.results import got_to
+
+        print_json(got_to(str(Path(path)), result))
         return
     holders = len(result.holders)
     source = f"{holders} holders" if holders else "the store here"
     say(common, f"{Path(path)}: {format_size(result.size)} from {source}")
+
+
+def _report_printed(common: Common, result: ReadResult) -> None:
+    if common.json:
+        from dhtstore.cli.results import got_to_stdout
+        from dhtstore.cli.terminal.show import tell_json
+
+        tell_json(got_to_stdout(result))
 
 
 def _explain(common: Common, result: GetResult) -> None:

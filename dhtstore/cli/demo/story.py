@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,7 +66,7 @@ def tell(common: Common, file: str) -> None:
             outcome = _play(story, nodes, source, directory)
     story.tell("stopped the nodes that were left and removed everything")
     if common.json:
-        print_json(asdict(outcome))
+        print_json(outcome)
 
 
 def _source(directory: Path, file: str, story: Story) -> Path:

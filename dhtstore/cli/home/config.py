@@ -41,6 +41,8 @@ def settings(
     if value is not None:
         home = Home(home_path(common.home))
         set_in_file(home, key, value)
+        if common.json:
+            _show(common, key)
         _remark(common, home, key)
         return
     _show(common, key)

@@ -30,19 +30,23 @@ def export(common: Common) -> None:
     Whoever has it can put and remove as you.
     """
     from dhtstore.api.homes import home_path
+    from dhtstore.cli.results import OwnerKey
     from dhtstore.cli.terminal.show import emit, print_json, say
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
     from dhtstore.store.home.home import Home
     from dhtstore.store.home.owner_key import export_key, has_owner_key
 
-    home = Home(home_path(common.home))
-    if not has_owner_key(home):
-        raise UsageError(f"there is no owner key in {home.path} yet; `dhtstore join` makes one")
+    path = home_path(common.home)
+    home = Home(path) if path.is_dir() else None  # which would make it
+    if home is None or not has_owner_key(home):
+        raise UsageError(f"there is no owner key in {path}").hinted(
+            "`dhtstore join` makes one, `dhtstore owner import` takes another machine's"
+        )
     seed = home.key_seed("owner", b"")
     public_key = Ed25519Signer(seed).public_key.hex()
     if common.json:
-        print_json({"owner": public_key, "private_key": export_key(seed)})
+        print_json(OwnerKey(public_key, export_key(seed)))
         return
     say(common, f"owner {public_key}; keep the next line secret")
     emit(export_key(seed))
@@ -65,6 +69,7 @@ def import_(
     No node may be running on it.
     """
     from dhtstore.api.homes import home_path
+    from dhtstore.cli.results import OwnerName
     from dhtstore.cli.terminal.show import emit, print_json
     from dhtstore.errors import UsageError
     from dhtstore.net.crypto import Ed25519Signer
@@ -80,7 +85,7 @@ def import_(
         save_owner_key(home, seed)
     owner = Ed25519Signer(seed).public_key.hex()
     if common.json:
-        print_json({"owner": owner})
+        print_json(OwnerName(owner))
         return
     emit(owner)
 

@@ -22,7 +22,8 @@ def version(common: Common) -> None:
     from dhtstore.params import PROTOCOL_VERSION
 
     if common.json:
-        python = platform.python_version()
-        print_json({"version": __version__, "protocol": PROTOCOL_VERSION, "python": python})
+        from dhtstore.cli.results import Version
+
+        print_json(Version(__version__, PROTOCOL_VERSION, platform.python_version()))
         return
     emit(f"dhtstore {__version__} (protocol {PROTOCOL_VERSION})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from dhtstore.api.callers import NodeCaller, check_visit
@@ -13,6 +14,7 @@ from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
+from dhtstore.cli.terminal.options import DEFAULT_LOG_LEVEL
 from dhtstore.operations.operation import Rows
 
 R = TypeVar("R")
@@ -23,14 +25,15 @@ def run_alone(common: Common, errand: Errand[R]) -> R:
     where the keys of HOST:PORT seeds are pinned too.  Raises NeedsNode for what makes no sense
     of a node that ends at once."""
     check_visit(errand.operation)
-    set_up_logging(common.log_level)
+    silent = common.json and common.log_level == DEFAULT_LOG_LEVEL  # nobody asked for more
+    set_up_logging("error" if silent else common.log_level)
     return asyncio.run(_carried_out(common, errand))
 
 
 async def _carried_out(common: Common, errand: Errand[R]) -> R:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     home, timeout_s = home_path(common.home), common.timeout_s
-    visit = visiting(home, common.seeds, common.network, show_seed, timeout_s)
+    visit = visiting(home, common.seeds, common.network, partial(show_seed, common), timeout_s)
     async with visit as visitor:
         tell_failures(common, visitor.joined)
         if task is not None:

@@ -10,8 +10,10 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.node.flows.join import Joined
 
 
-def show_seed(seed: str, key: PublicKey) -> None:
-    """Told by whoever pins it."""
+def show_seed(common: Common, seed: str, key: PublicKey) -> None:
+    """Told by whoever pins it; to a program the result of ``join`` tells it."""
+    if common.json:
+        return
     print(f"seed {seed} has key {key.hex()}; pinned from now on", file=sys.stderr)
 
 

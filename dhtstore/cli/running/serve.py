@@ -12,11 +12,13 @@ from typing import Final
 
 from dhtstore.api.homes import home_path
 from dhtstore.api.hosting import Hosted, hosted
+from dhtstore.cli.results import Serving, serving
 from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
-from dhtstore.cli.terminal.show import emit, say
+from dhtstore.cli.terminal.show import emit, print_json, say
 from dhtstore.config import format_size
+from dhtstore.model.identity import PublicKey
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.views.identity import node_identity
@@ -37,21 +39,42 @@ def serve(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> 
 async def _until_signal(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> None:
     stopping = _cancelled_by_signals()
     with contextlib.suppress(asyncio.CancelledError):
-        async with hosted(home_path(common.home), seeds, flags, show_seed) as here:
+        pinned: dict[str, PublicKey] = {}
+
+        def learn(seed: str, key: PublicKey) -> None:
+            pinned[seed] = key
+            show_seed(common, seed, key)
+
+        async with hosted(home_path(common.home), seeds, flags, learn) as here:
             gc.freeze()  # what a node has loaded stays: 10 ms less of each full collection
-            _announce(common, here)
+            _announce(common, here, pinned)
             here.node.failed.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
             if here.node.failed.done():
                 here.node.failed.result()  # raises what ended
 
 
-def _announce(common: Common, here: Hosted) -> None:
+def _announce(common: Common, here: Hosted, pinned: Mapping[str, PublicKey]) -> None:
     """The ticket comes last: whoever reads it may count on everything else."""
+    if common.json:
+        print_json(_serving(common, here, pinned))
+        return
     tell_failures(common, here.joined)
     say(common, _introduction(here.node, here.joined.answered))
     say(common, _giving(here.node.settings))
     emit(node_identity(here.node.identity).ticket)
+
+
+def _serving(common: Common, here: Hosted, pinned: Mapping[str, PublicKey]) -> Serving:
+    node = here.node
+    return serving(
+        node_identity(node.identity),
+        here.joined,
+        pinned,
+        home=home_path(common.home),
+        capacity_bytes=node.settings.capacity_bytes,
+        accept=node.settings.accept.value,
+    )
 
 
 def _introduction(node: Node, peers: int) -> str:

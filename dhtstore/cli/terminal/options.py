@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 LOG_LEVELS: Final = ("error", "warning", "info", "debug")
+DEFAULT_LOG_LEVEL: Final = "warning"
 Options = Sequence[inspect.Parameter]
 
 
@@ -74,7 +75,7 @@ QUIET: Final = option("quiet", _Quiet, False)
 TIMEOUT: Final = option("timeout", _Timeout, "")
 SEED: Final = option("seed", _Seeds, None)
 NETWORK: Final = option("network", _Network, "")
-LOG_LEVEL: Final = option("log_level", _LogLevel, "warning")
+LOG_LEVEL: Final = option("log_level", _LogLevel, DEFAULT_LOG_LEVEL)
 
 ALL: Final = (HOME, JSON, QUIET, TIMEOUT, SEED, NETWORK, LOG_LEVEL)
 

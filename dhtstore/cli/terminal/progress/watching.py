@@ -37,7 +37,8 @@ def watching(common: Common, shown: Shown, verbose: bool, kept: Kept) -> Iterato
 
 @contextmanager
 def _showing(common: Common, shown: Shown, phases: Phases, verbose: bool) -> Iterator[Watch]:
-    how = Shown.NONE if common.quiet else _chosen(shown)
+    silent = common.quiet or (common.json and shown is Shown.AUTO)
+    how = Shown.NONE if silent else _chosen(shown)
     if how is Shown.NONE:
         yield phases
     elif how is Shown.BAR:
