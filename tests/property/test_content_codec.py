@@ -12,7 +12,7 @@ from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.protobuf import bytes_field, number_field
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import MalformedDag, UsageError

@@ -17,7 +17,7 @@ from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag import frontier
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.resolve import resolve, stat
+from dhtstore.content.dag.looking.resolve import resolve, stat
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from dhtstore.content.codec.unixfs import DagNode
-from dhtstore.content.dag.resolve import Resolved, resolve
+from dhtstore.content.dag.looking.resolve import Resolved, resolve
 from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Walk, Want
 from dhtstore.model.cid import Cid

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.content.dag.list_walk import ListWalk
-from dhtstore.content.dag.resolve import stat
+from dhtstore.content.dag.looking.list_walk import ListWalk
+from dhtstore.content.dag.looking.resolve import stat
 from dhtstore.content.dag.walk import Listed, Output
 from dhtstore.model.cid import Cid, spelled
 from dhtstore.node.fetching.delivery import Delivery

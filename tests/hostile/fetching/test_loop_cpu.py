@@ -13,8 +13,8 @@ import pytest
 from dhtstore.content.codec import dagpb
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.list_walk import ListWalk
-from dhtstore.content.dag.resolve import stat
+from dhtstore.content.dag.looking.list_walk import ListWalk
+from dhtstore.content.dag.looking.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Output

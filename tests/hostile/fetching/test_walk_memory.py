@@ -14,8 +14,9 @@ from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import HASH_TYPE
 from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
-from dhtstore.content.dag import children, list_walk
-from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag import children
+from dhtstore.content.dag.looking import list_walk
+from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk

@@ -12,7 +12,7 @@ from dhtstore.content.builders.importer import UNIXFS_V1_2025, FileBuilder, Prof
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import DagNode, Kind, UnixfsMessage, read_node
-from dhtstore.content.dag.list_walk import ListWalk
+from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import unit_wants
 from dhtstore.content.dag.walk import Listed, Output, Piece, Walk, Want

@@ -6,8 +6,8 @@ import pytest
 
 from dhtstore.content.builders.directory import DirectoryChild
 from dhtstore.content.codec.hamt import name_hash
-from dhtstore.content.dag.list_walk import ListWalk
-from dhtstore.content.dag.resolve import resolve, stat
+from dhtstore.content.dag.looking.list_walk import ListWalk
+from dhtstore.content.dag.looking.resolve import resolve, stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.errors import NotFound, UsageError
 from dhtstore.model.cid import DAG_PB, Cid

@@ -9,7 +9,7 @@ import pytest
 
 from dhtstore.content.builders.directory import DirectoryChild
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.resolve import stat
+from dhtstore.content.dag.looking.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import unit_wants

@@ -1,0 +1,1 @@
+"""What is asked of directories: what a path leads to, what is in one."""
