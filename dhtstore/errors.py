@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 
 class DhtstoreError(Exception):
@@ -131,7 +131,7 @@ class HomeInUse(UsageError):
 class HomeUnusable(UsageError):
     """A data directory that cannot be created, read or written."""
 
-    hint = "check the permissions of the directory, or choose another with --home"
+    hint = "mend that, or choose another directory with --home"
 
 
 class AddressInUse(UsageError):
@@ -171,8 +171,8 @@ class Unreachable(DhtstoreError):
     """Providers, seeds or nodes to ask are known, but none of them answered."""
 
     hint = (
-        "check this machine's connection, or try again later; `dhtstore providers CID` shows who"
-        " holds it, `dhtstore ping` tries one"
+        "check this machine's connection, or try again later; `dhtstore peers` shows who is known,"
+        " `dhtstore ping` tries one"
     )
 
 
@@ -230,7 +230,10 @@ class RefusedByNetwork(DhtstoreError):
 class NoRoom(DhtstoreError):
     """The quota or the disk is full; nothing that was stored before is harmed."""
 
-    hint = "free disk space or raise --capacity"
+    hint = "free disk space, or give the node more with `dhtstore config capacity SIZE`"
+
+
+CLOSED_HINT: Final = "use a client within its `with` block"  # of the Python API
 
 
 class NotRunning(DhtstoreError):
@@ -306,13 +309,13 @@ class LocalProtocolError(ProtocolError):
 class RemoteProtocolError(ProtocolError):
     """The peer broke the rules; the connection to it is closed."""
 
-    hint = "the peer may run another version; other peers are not affected"
+    hint = "that node may run another version; others are not affected"
 
 
 class PeerRefused(DhtstoreError):
     """A peer declined a request and said why."""
 
-    hint = "another holder is tried"
+    hint = "it said why; another node may answer"
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from dhtstore.api import entry
 from dhtstore.api.client import Client, Source
-from dhtstore.errors import NotRunning, UsageError
+from dhtstore.errors import CLOSED_HINT, NotRunning, UsageError
 from dhtstore.operations.content import (
     ContentInfo,
     DirectoryEntry,
@@ -241,7 +241,7 @@ class _LoopThread:
             raise UsageError("a progress callback cannot wait for the client that calls it")
         if not self._thread.is_alive():
             work.close()
-            raise NotRunning("this client was closed: its block has ended")
+            raise NotRunning("this client was closed: its block has ended").hinted(CLOSED_HINT)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

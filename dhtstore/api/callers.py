@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import socket_path
 from dhtstore.api.offline import read_kept
-from dhtstore.errors import NeedsNode, NoNodeHere, NotRunning
+from dhtstore.errors import CLOSED_HINT, NeedsNode, NoNodeHere, NotRunning
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
@@ -176,7 +176,7 @@ class ClosableCaller:
         """See ``Caller``."""
         if self._calls.closed:
             close_all(descriptors)
-            raise NotRunning("this client was closed: its block has ended")
+            raise NotRunning("this client was closed: its block has ended").hinted(CLOSED_HINT)
         work: Coroutine[Any, Any, R]
         work = self._caller.call(operation, descriptors, watch, timeout_s, rows)
         task = self._calls.spawn(work, operation.op)
@@ -185,7 +185,9 @@ class ClosableCaller:
         except asyncio.CancelledError:
             await all_ended([task])
             if self._calls.closed and not _being_cancelled():
-                raise NotRunning("this client was closed while it worked") from None
+                raise NotRunning("this client was closed while it worked").hinted(
+                    CLOSED_HINT
+                ) from None
             raise
 
     async def close(self) -> None:

@@ -169,7 +169,9 @@ def _owners(file: str) -> frozenset[bytes]:
             raise ValueError("name it by its whole path")
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise InvalidSetting(f"accept: cannot read owners from {file}: {error}") from error
+        raise InvalidSetting(f"accept: cannot read owners from {file}: {error}").hinted(
+            "'owners FILE' names, by its whole path, a file of public keys in hex, one a line"
+        ) from error
     words = [line.partition("#")[0].strip() for line in lines]
     numbered = enumerate(words, start=1)
     return frozenset(_owner(word, f"{file}, line {number}") for number, word in numbered if word)

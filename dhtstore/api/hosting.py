@@ -205,7 +205,9 @@ async def _joined(
         async with asyncio.timeout(timeout_s):
             return await node.join(seeds, trust)
     except TimeoutError as error:
-        raise TimedOut(f"the seeds did not answer within {timeout_s:g} s") from error
+        raise TimedOut(f"the seeds did not answer within {timeout_s:g} s").hinted(
+            "check the seeds and this machine's connection, or give it longer with --timeout"
+        ) from error
 
 
 def _network_of(seeds: Sequence[str]) -> str:

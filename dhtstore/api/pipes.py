@@ -136,10 +136,14 @@ def _iterator(source: object) -> Iterator[object]:
         return iter(lambda: read(PIECE_BYTES), b"")
     if isinstance(source, Iterable):
         return iter(source)
-    raise UnreadableSource(f"no bytes can be taken from this: {type(source).__name__}")
+    raise UnreadableSource(f"no bytes can be taken from this: {type(source).__name__}").hinted(
+        "give a path, bytes, an iterable of bytes, or a file opened in binary mode"
+    )
 
 
 def _checked(piece: object) -> Bytes:
     if not isinstance(piece, bytes | bytearray | memoryview):
-        raise UnreadableSource(f"a piece of the source is not bytes but {type(piece).__name__}")
+        raise UnreadableSource(
+            f"a piece of the source is not bytes but {type(piece).__name__}"
+        ).hinted("encode text, and open files in binary mode")
     return piece

@@ -7,6 +7,7 @@
 from dhtstore.config.declaration import Setting
 from dhtstore.config.layers import from_environment, merge, shown, unknown_setting, written
 from dhtstore.config.quantities import (
+    counted,
     format_clock,
     format_duration,
     format_own_clock,
@@ -22,6 +23,7 @@ __all__ = [
     "SETTINGS",
     "Setting",
     "Settings",
+    "counted",
     "format_clock",
     "format_duration",
     "format_own_clock",

@@ -95,13 +95,18 @@ def format_size(size_bytes: float) -> str:
     return f"{value:.1f} {unit}"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """For people: ``1 peer``, ``2 peers``; ``plural`` where it is not ``noun`` with an s."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def format_duration(duration_s: float) -> str:
     """For people, rounded to what matters: ``20 minutes``, ``3 hours``, ``2 days``."""
     for seconds, unit, below in ((1, "second", 120), (60, "minute", 120), (3600, "hour", 48)):
         count = round(duration_s / seconds)
         if count < below:
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    return f"{round(duration_s / 86_400)} days"
+            return counted(count, unit)
+    return counted(round(duration_s / 86_400), "day")
 
 
 def format_clock(ahead_s: float, others: str = "") -> str:

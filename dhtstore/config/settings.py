@@ -10,6 +10,7 @@ from typing import Final
 
 from dhtstore.config import values
 from dhtstore.config.declaration import Setting, setting, settings_of
+from dhtstore.config.quantities import counted
 from dhtstore.config.values import AcceptRule
 from dhtstore.errors import InvalidSetting
 from dhtstore.params import (
@@ -29,7 +30,8 @@ DOMAIN_MAX_BYTES: Final = 64
 def _can_be_had(min_acks: int | None, settings: Settings) -> str:
     if min_acks is None or 0 <= min_acks <= settings.replicas:
         return ""
-    return f"{min_acks} copies can't be had from {settings.replicas} replicas"
+    wanted = counted(min_acks, "copy", "copies")
+    return f"{wanted} can't be had from {counted(settings.replicas, 'replica')}"
 
 
 @dataclass(frozen=True, slots=True)

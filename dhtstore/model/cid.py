@@ -31,6 +31,10 @@ _V0_PREFIX: Final = bytes((SHA2_256, 32))
 _V1_SHA256_PREFIX: Final = {codec: bytes((1, codec, SHA2_256, 32)) for codec in _CODECS}
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE32_CHARS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_KNOWN_KINDS: Final = (
+    "files and directories are read (codecs raw and dag-pb) that are named by sha2-256, sha2-512,"
+    " blake2b-256 or identity"
+)
 _TEXT_MAX_CHARS: Final = 512
 _BASE32: Final = _BASE32_CHARS.encode() + bytes(224)
 _V1_SHA256_BYTES: Final = 36
@@ -167,13 +171,17 @@ def _check_v1(raw: bytes) -> None:
     except IndexError as error:
         raise InvalidCid("a CID that ends too early") from error
     if version != 1 or codec not in _CODECS:
-        raise InvalidCid(f"CID version {version} with codec {codec:#x} is not supported")
+        raise InvalidCid(f"CID version {version} with codec {codec:#x} is not supported").hinted(
+            _KNOWN_KINDS
+        )
     if code == IDENTITY:
         valid = length <= IDENTITY_DIGEST_MAX_BYTES
     else:
         valid = code in _HASHES and length == _HASHES[code][0]
     if not valid or len(raw) != at + length:
-        raise InvalidCid(f"CID with hash {code:#x} of {length} bytes is not supported")
+        raise InvalidCid(f"CID with hash {code:#x} of {length} bytes is not supported").hinted(
+            _KNOWN_KINDS
+        )
 
 
 def _read_varint(raw: bytes, at: int) -> tuple[int, int]:

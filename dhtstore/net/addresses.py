@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -11,13 +12,23 @@ from enum import IntEnum
 from itertools import zip_longest
 from typing import Any, Final
 
-from dhtstore.errors import UsageError
+from dhtstore.errors import AddressInUse, UsageError
 from dhtstore.model.contact import Address
 from dhtstore.params import ADDRESSES_PER_TICKET_MAX
 
 MAPPED: Final = "::ffff:"  # IPv4 on a socket of IPv6 (RFC 4291 section 2.5.5.2)
 _RESOLVE_TIMEOUT_S = 5.0
 _LOOPBACK: Final = "127.0.0.1"
+
+
+def cannot_listen(where: Address, error: OSError) -> AddressInUse:
+    """What to say of an address that cannot be bound."""
+    problem = AddressInUse(f"cannot listen on {where}: {error.strerror or error}")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return problem.hinted("this machine has no such address; --listen 0.0.0.0:PORT takes all")
+    if error.errno == errno.EACCES:
+        return problem.hinted("ports below 1024 are for root: choose another with --listen")
+    return problem
 
 
 def is_wide(local: Address) -> bool:
@@ -108,7 +119,9 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:  # the last is of IDNA (RFC 3490)
-        raise UsageError(f"cannot find the address of {host}: {error}") from error
+        raise UsageError(f"cannot find the address of {host}: {error}").hinted(
+            "check the name and this machine's resolver, or give the address itself"
+        ) from error
     return tuple(dict.fromkeys(Address(_plain(str(info[4][0])), port) for info in found))
 
 

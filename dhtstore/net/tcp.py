@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
 from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.accepting import Door, next_connection, oldest_of_busiest, turn_away
-from dhtstore.net.addresses import address_of
+from dhtstore.net.addresses import address_of, cannot_listen
 from dhtstore.net.certificate import client_context, peer_key, server_context
 from dhtstore.net.ports import Stream
 from dhtstore.net.tls_stream import RECEIVE_BYTES, TlsStream
@@ -176,7 +176,7 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         sock.listen(LISTEN_BACKLOG)
     except OSError as error:
         sock.close()
-        raise AddressInUse(f"cannot listen on {Address(host, port)}: {_reason(error)}") from error
+        raise cannot_listen(Address(host, port), error) from error
     return sock
 
 

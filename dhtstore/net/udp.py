@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 
 from asyncio_dgram.aio import DatagramServer, Protocol
 
-from dhtstore.errors import AddressInUse, LocalProtocolError
+from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Address, routable
-from dhtstore.net.addresses import MAPPED, address_of, in_reach, is_wide
+from dhtstore.net.addresses import MAPPED, address_of, cannot_listen, in_reach, is_wide
 from dhtstore.net.wide_socket import Ends, WideSocket
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from dhtstore.tasks import Supervisor, all_ended
@@ -97,8 +97,7 @@ class UdpEndpoint:
             sock.bind((self._host, self._port))
         except OSError as error:
             sock.close()
-            where = Address(self._host, self._port)
-            raise AddressInUse(f"cannot listen on {where}: {error.strerror or error}") from error
+            raise cannot_listen(Address(self._host, self._port), error) from error
         return sock
 
     async def _receive(

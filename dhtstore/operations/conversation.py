@@ -46,7 +46,9 @@ class Conversation(Generic[R]):
         RemoteProtocolError for what is no answer.
         """
         if not data:
-            raise NotRunning("the node stopped while it was working on this command")
+            raise NotRunning("the node stopped while it was working on this command").hinted(
+                "see what it said, start it again with `dhtstore join`, and repeat the command"
+            )
         self._received += data
         while self._end is None and (body := self._next_body()) is not None:
             self._take(decode_answer(body))

@@ -179,7 +179,7 @@ def operation_of(request: LocalRequest) -> Operation[Any]:
     if kind is None:
         raise UsageError(
             f"this node knows no command {request.op[:80]!r}; is it of another version?"
-        )
+        ).hinted("stop the node and start it again, so that it is of this version")
     try:
         operation: Operation[Any] = msgspec.msgpack.decode(request.arguments, type=kind)
     except _MALFORMED as error:

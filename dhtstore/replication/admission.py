@@ -103,10 +103,10 @@ def judge(
 def _judge_size(asked: Demand) -> Refusal | None:
     stored_bytes, blocks = asked.stored_bytes, asked.blocks
     if not 0 < stored_bytes <= UNIT_STORED_MAX_BYTES:
-        return Refusal("size", f"no unit takes {stored_bytes} bytes on disk")
+        return Refusal("size", f"no unit takes {format_size(stored_bytes)} on disk")
     least_bytes, most_bytes = blocks * STORED_BLOCK_BYTES, blocks * _BLOCK_STORED_MAX_BYTES
     if not 0 < least_bytes <= stored_bytes <= most_bytes:
-        return Refusal("size", f"{blocks} blocks do not take {stored_bytes} bytes on disk")
+        return Refusal("size", f"{blocks} blocks do not take {format_size(stored_bytes)} on disk")
     return None
 
 

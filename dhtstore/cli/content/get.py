@@ -86,7 +86,7 @@ def _send(
 
 def _report(common: Common, path: str, result: GetResult) -> None:
     from dhtstore.cli.terminal.show import print_json, say
-    from dhtstore.config import format_size
+    from dhtstore.config import counted, format_size
 
     if common.json:
         from dhtstore.cli.results import got_to
@@ -94,7 +94,7 @@ def _report(common: Common, path: str, result: GetResult) -> None:
         print_json(got_to(str(Path(path)), result))
         return
     holders = len(result.holders)
-    source = f"{holders} holders" if holders else "the store here"
+    source = counted(holders, "holder") if holders else "the store here"
     say(common, f"{Path(path)}: {format_size(result.size)} from {source}")
 
 

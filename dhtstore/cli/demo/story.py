@@ -72,7 +72,7 @@ def tell(common: Common, file: str) -> None:
 def _source(directory: Path, file: str, story: Story) -> Path:
     if file:
         if not Path(file).is_file():
-            raise UnreadableSource(f"{file} is not a file")
+            raise UnreadableSource(f"{file} is not a file").hinted("the demo stores one file")
         return Path(file)
     source = directory / "noise"
     entropy = SystemEntropy()
@@ -101,7 +101,7 @@ def _play(story: Story, nodes: list[DemoNode], source: Path, directory: Path) ->
     identical = filecmp.cmp(source, target, shallow=False)
     story.tell("compared them byte by byte: " + ("identical" if identical else "DIFFERENT"))
     if not identical:
-        raise IntegrityFailure("what came back is not what was put")
+        raise IntegrityFailure("what came back is not what was put").hinted(DhtstoreError.hint)
     return Outcome(
         cid=cid,
         size=size,

@@ -81,7 +81,9 @@ def import_(
     with closing(home.lock()):
         other = has_owner_key(home) and home.key_seed("owner", b"") != seed
         if other and not force:
-            raise UsageError(f"{home.path} has another owner's key; --force replaces it")
+            raise UsageError(f"{home.path} has another owner's key").hinted(
+                "--force replaces it; keep a copy before: `dhtstore owner export`"
+            )
         save_owner_key(home, seed)
     owner = Ed25519Signer(seed).public_key.hex()
     if common.json:
@@ -96,7 +98,8 @@ def _text(file: str) -> str:
     try:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise UnreadableSource(f"cannot read {file}: {error}") from error
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UnreadableSource(f"cannot read {file}: {why}") from error
 
 
 register(app, {"export": export, "import": import_})

@@ -26,7 +26,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
     from dhtstore.cli.terminal.progress.sentences import kept_of_verify
     from dhtstore.cli.terminal.progress.watching import watching
     from dhtstore.cli.terminal.show import emit, print_json
-    from dhtstore.config import format_size
+    from dhtstore.config import counted, format_size
     from dhtstore.errors import StoreDamaged
     from dhtstore.operations.keeping import VerifyStore
 
@@ -38,7 +38,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
         _print_damage(found)
         for unit in found.units:
             emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.cause}")
-        emit(f"{found.blocks} blocks, {format_size(found.size)} verified")
+        emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified")
     if found.damaged or found.incomplete:
         raise StoreDamaged(
             f"{len(found.damaged)} blocks are damaged, {found.incomplete} units are incomplete"

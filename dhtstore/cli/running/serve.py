@@ -17,7 +17,7 @@ from dhtstore.cli.running.seeds import show_seed, tell_failures
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.logs import set_up_logging
 from dhtstore.cli.terminal.show import emit, print_json, say
-from dhtstore.config import format_size
+from dhtstore.config import counted, format_size
 from dhtstore.model.identity import PublicKey
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
@@ -79,7 +79,7 @@ def _serving(common: Common, here: Hosted, pinned: Mapping[str, PublicKey]) -> S
 
 def _introduction(node: Node, peers: int) -> str:
     told = node_identity(node.identity)
-    answered = "1 peer" if peers == 1 else f"{peers} peers"
+    answered = counted(peers, "peer")
     return f"node {told.node} at {', '.join(told.addresses)}, {answered} answered"
 
 

@@ -100,7 +100,8 @@ def _guarded(common: Common, work: Callable[[], None]) -> int:
 def output_error(error: OSError) -> DhtstoreError:
     """What writing to standard output said, in our words."""
     kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else TargetUnusable
-    return kind(f"cannot write to standard output: {error.strerror}")
+    told = kind(f"cannot write to standard output: {error.strerror}")
+    return told.hinted("check where standard output goes, and the room there")
 
 
 def report(error: BaseException, *, as_json: bool) -> int:

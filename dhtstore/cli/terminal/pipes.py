@@ -66,7 +66,9 @@ def from_stdin() -> Iterator[Pump]:
     try:
         source = sys.stdin.fileno()
     except (AttributeError, ValueError, OSError) as error:
-        raise UnreadableSource("standard input is closed") from error
+        raise UnreadableSource("standard input is closed").hinted(
+            "give it something to read, as in `tar c DIR | dhtstore put -`"
+        ) from error
     give, keep = os.pipe()
     pump = Pump(give, keep, lambda: _copy(source, keep, stop_on_closed_target=True))
     try:
@@ -75,7 +77,9 @@ def from_stdin() -> Iterator[Pump]:
         try:
             pump.check()  # not waited for: nobody knows when a terminal ends
         except OSError as error:
-            raise UnreadableSource(f"cannot read standard input: {error.strerror}") from error
+            raise UnreadableSource(f"cannot read standard input: {error.strerror}").hinted(
+                "check what standard input comes from"
+            ) from error
 
 
 @contextmanager

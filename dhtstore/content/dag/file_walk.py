@@ -6,8 +6,7 @@ from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, root_task
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import File, Output, Piece
-from dhtstore.errors import UsageError
+from dhtstore.content.dag.walk import File, Output, Piece, not_a
 from dhtstore.model.cid import Cid
 from dhtstore.params import CONTENT_SIZE_MAX_BYTES
 
@@ -36,7 +35,7 @@ class FileWalk(DagWalk):
         outputs: list[Output] = []
         if task.role is Role.ROOT:
             if not node.is_file:
-                raise UsageError(f"{task.cid} is a {node.kind.name.lower()}, not a file")
+                raise not_a("file", task.cid, node.kind)
             outputs.append(File((), node.size_bytes, node.mode, node.mtime))
         first = max(self._start - task.offset, 0)
         last = min(self._end - task.offset, len(node.content))

@@ -5,15 +5,34 @@ of output out.  Pure; the walks themselves are in file_walk, tree_walk, list_wal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from dhtstore.content.codec.unixfs import DagNode
+from dhtstore.content.codec.unixfs import DagNode, Kind
+from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 
 EntryType = Literal["file", "directory", "symlink"]
+TYPES: Final[dict[Kind, EntryType]] = {
+    Kind.RAW: "file",
+    Kind.FILE: "file",
+    Kind.DIRECTORY: "directory",
+    Kind.SHARD: "directory",
+    Kind.SYMLINK: "symlink",
+}
+_HINTS: Final[dict[EntryType, str]] = {
+    "file": "`dhtstore cat` prints a file, `dhtstore get` fetches it",
+    "directory": "`dhtstore ls` lists a directory, `dhtstore get` fetches it",
+    "symlink": "get what it leads to, or the directory that it is in",
+}
+
+
+def not_a(wanted: EntryType, cid: Cid, kind: Kind) -> UsageError:
+    """What to say of content of another kind than a walk is for."""
+    found = TYPES[kind]
+    return UsageError(f"{cid} is a {found}, not a {wanted}").hinted(_HINTS[found])
 
 
 @dataclass(frozen=True, slots=True)

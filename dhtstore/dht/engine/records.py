@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kademlia.node import Node, NodeHeap
 
+from dhtstore.config import counted
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
@@ -273,7 +274,7 @@ class Records:
         there never was anybody else; raises Unreachable."""
         asked = lookup.asked
         if asked and not lookup.answered:
-            raise Unreachable(f"none of {asked} known nodes answered")
+            raise Unreachable(f"none of {counted(asked, 'known node')} answered")
         if not asked and self._cut_off():
             raise Unreachable("none of the nodes that were known here answers any more")
 

@@ -68,7 +68,9 @@ def connected(path: Path) -> socket.socket:
         raise NoNodeHere(f"no node is running here ({path}: {error.strerror})") from error
     if not same_user(connection):
         connection.close()
-        raise NotRunning(f"{path} belongs to another user's process")
+        raise NotRunning(f"{path} belongs to another user's process").hinted(
+            "run the command as the user of that node, or choose your own directory with --home"
+        )
     return connection
 
 

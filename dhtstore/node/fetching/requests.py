@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from dhtstore.content.dag.walk import Want
 from dhtstore.errors import (
@@ -26,6 +26,11 @@ from dhtstore.params import BLOCK_SIZE_MAX_BYTES
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
+
+_PROVIDERS_HINT: Final = (
+    "try again later; `dhtstore providers CID` shows who says that they have it, `dhtstore ping`"
+    " tries one"
+)
 
 
 class Requests:
@@ -177,9 +182,11 @@ class Requests:
             extent = f" ({known.extent})" if known.extent else ""
             error = NotFound(f"nobody provides {cid}{extent}")
         elif self._holders.banned:
-            error = IntegrityFailure(f"no holder gives the right bytes of {cid}")
+            error = IntegrityFailure(f"no holder gives the right bytes of {cid}").hinted(
+                "all who were found have it damaged; whoever has the original can put it again"
+            )
         else:
-            error = Unreachable(f"no provider gives {cid}")
+            error = Unreachable(f"no provider gives {cid}").hinted(_PROVIDERS_HINT)
         lacking = self._scheduler.causes(sequence)
         told = {self._holders.account(key).node: why for key, why in lacking.items()}
         error.causes = {**self._holders.causes, **told}

@@ -94,7 +94,10 @@ def _nobody_answered(reasons: Mapping[str, str], *, all_refused: bool) -> Dhtsto
     told = "; ".join(f"{seed}: {why}" for seed, why in reasons.items())
     if all_refused:
         return RefusedByNetwork(f"refused by every seed: {told}")
-    return Unreachable(f"none of the seeds answered: {told}")
+    return Unreachable(f"none of the seeds answered: {told}").hinted(
+        "check the seeds (on their side `dhtstore id` says where), this machine's connection, and"
+        " firewalls: both TCP and UDP must pass"
+    )
 
 
 def _short(seed: str) -> str:

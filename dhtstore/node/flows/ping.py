@@ -54,7 +54,9 @@ async def ping(identity: Identity, reach: Reach, target: str) -> PingResult:
     if found is not None:
         return found
     reasons = "; ".join(f"{address}: {cause}" for address, cause in causes.items())
-    raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})")
+    raise Unreachable(f"node {format_node(contacts[0].node)} does not answer ({reasons})").hinted(
+        "it may be offline, or a firewall may stand between: both TCP and UDP must pass"
+    )
 
 
 async def _first_answer(

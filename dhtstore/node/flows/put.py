@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dhtstore.config import format_own_clock
+from dhtstore.config import counted, format_own_clock
 from dhtstore.content.dag.local import Leaves, local_lineages
 from dhtstore.content.dag.units import Lineage
 from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
@@ -236,7 +236,7 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
     if not 1 <= wanted <= REPLICAS_MAX:
         raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
     if min_acks is not None and not 0 <= min_acks <= wanted:
-        raise UsageError(f"--min-acks {min_acks} can't be had from {wanted} replicas")
+        raise UsageError(f"--min-acks {min_acks} can't be had from {counted(wanted, 'replica')}")
 
 
 def _result(
@@ -261,8 +261,8 @@ def _check_result(
         raise _quorum_not_reached(result, format_own_clock(clock_ahead_s))
     if not all(each.announced or not each.made for each in placed):
         raise NotAnnounced(
-            f"{result.cid} has {result.copies} copies, but no node took the records by which"
-            " others find them",
+            f"{result.cid} has {counted(result.copies, 'copy', 'copies')}, but no node took the"
+            " records by which others find them",
             partial=result,
         )
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dhtstore.config import format_size
 from dhtstore.errors import ConnectionLost, PeerRefused
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.net.ports import Clock, Stream
@@ -96,7 +97,7 @@ class OwnRequests:
         name = format_node(self._node)
         if not pace.delivered_bytes:
             return f"node {name} was silent for {silence_s:g} s"
-        return f"node {name} gave {pace.delivered_bytes} bytes and was then too slow"
+        return f"node {name} gave {format_size(pace.delivered_bytes)} and was then too slow"
 
     def admit(self, event: Answered) -> Gone | None:
         """Whether the body of an answer is to be read: what to call when it is gone, or None."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from dhtstore.config import format_size
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
@@ -73,7 +74,7 @@ class FaultyBlockStore:
 
     def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
         if self._room_bytes is not None and size_bytes > self._room_bytes:
-            raise NoRoom(f"the disk has no room for {size_bytes} bytes more")
+            raise NoRoom(f"the disk has no room for {format_size(size_bytes)} more")
         return self._inner.reserve(size_bytes, at_least=at_least)
 
     def space(self) -> Space:

@@ -86,7 +86,9 @@ class Quota:
 
     def _check_open(self) -> None:
         if self.closed:
-            raise NoRoom(f"what is stored can only be read: {self.closed}")
+            raise NoRoom(f"what is stored can only be read: {self.closed}").hinted(
+                "the disk must take writes again: see `dhtstore status`"
+            )
 
     def _check(self, more_bytes: int) -> None:
         if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:

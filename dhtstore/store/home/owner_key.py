@@ -39,8 +39,13 @@ def import_key(text: str) -> bytes:
     try:
         data = bytes.fromhex(text.strip())
     except ValueError as error:
-        raise UsageError("not an exported key: it has other characters than hex digits") from error
+        raise _not_a_key("it has other characters than hex digits") from error
     seed, check = data[:KEY_SEED_BYTES], data[KEY_SEED_BYTES:]
     if len(seed) != KEY_SEED_BYTES or check != hashlib.sha256(seed).digest()[:_CHECK_BYTES]:
-        raise UsageError("not an exported key: a digit is wrong or missing")
+        raise _not_a_key("a digit is wrong or missing")
     return seed
+
+
+def _not_a_key(why: str) -> UsageError:
+    error = UsageError(f"not an exported key: {why}")
+    return error.hinted("give the whole line that `dhtstore owner export` printed")

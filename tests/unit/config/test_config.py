@@ -11,6 +11,7 @@ from dhtstore.config import (
     KEYS,
     SETTINGS,
     Settings,
+    counted,
     format_clock,
     format_duration,
     format_size,
@@ -290,6 +291,12 @@ def test_how_clocks_differ_for_people() -> None:
     assert format_clock(-1200) == "20 minutes behind"
     assert format_clock(172_800, "theirs") == "2 days ahead of theirs"
     assert format_clock(-172_800, "theirs") == "2 days behind theirs"
+
+
+def test_one_is_no_plural() -> None:
+    told = [counted(count, "peer") for count in (0, 1, 2)]
+    assert told == ["0 peers", "1 peer", "2 peers"]
+    assert [counted(1, "copy", "copies"), counted(3, "copy", "copies")] == ["1 copy", "3 copies"]
 
 
 def test_a_mistyped_key_is_told_the_right_one() -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from dhtstore.cli.terminal.common import printable
 from dhtstore.cli.terminal.progress.rates import Rates
-from dhtstore.config import format_duration, format_size
+from dhtstore.config import counted, format_duration, format_size
 from dhtstore.operations.operation import HolderProgress, Progress
 
 _BAR_MIN: Final = 10  # columns: narrower says less than the percentage beside it
@@ -91,7 +91,7 @@ def _percent(progress: Progress) -> str:
 def _holders(progress: Progress) -> str:
     if not progress.holders:
         return ""
-    return "1 holder" if progress.holders == 1 else f"{progress.holders} holders"
+    return counted(progress.holders, "holder")
 
 
 def _mean(rates: Rates, took_s: float) -> str:

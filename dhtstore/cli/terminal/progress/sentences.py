@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dhtstore.config import format_size
+from dhtstore.config import counted, format_size
 from dhtstore.operations.operation import Progress
 
 _ON = "the same command goes on from there"
@@ -24,7 +24,7 @@ def kept_of_put(progress: Progress | None) -> str:
     if progress is None:
         return "interrupted; the same command stores what is missing"
     if progress.holders:
-        who = "1 node has" if progress.holders == 1 else f"{progress.holders} nodes have"
+        who = counted(progress.holders, "node has", "nodes have")
         return (
             f"{who} signed for copies, of all or a part; the same command makes those that are"
             " missing"

@@ -8,25 +8,16 @@ arrives first: by name, and where a directory is sharded by the hashes of the na
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import Final
 
 from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.children import Role, Task, check_claims
 from dhtstore.content.dag.dag_walk import DagWalk, root_task
 from dhtstore.content.dag.frontier import Level, place_of
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import EntryType, Leaf, Listed, Output, Want
-from dhtstore.errors import MalformedDag, UsageError
+from dhtstore.content.dag.walk import TYPES, Leaf, Listed, Output, Want, not_a
+from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.params import LISTED_HELD_MAX, TREE_ENTRIES_MAX
-
-TYPES: Final[dict[Kind, EntryType]] = {
-    Kind.RAW: "file",
-    Kind.FILE: "file",
-    Kind.DIRECTORY: "directory",
-    Kind.SHARD: "directory",
-    Kind.SYMLINK: "symlink",
-}
 
 
 class ListWalk(DagWalk):
@@ -105,7 +96,7 @@ class ListWalk(DagWalk):
         if task.role is Role.ENTRY:
             self._add(task, _row(task, node))
         elif node.kind not in (Kind.DIRECTORY, Kind.SHARD):
-            raise UsageError(f"{task.cid} is a {TYPES[node.kind]}, not a directory")
+            raise not_a("directory", task.cid, node.kind)
         else:
             self._count_unclaimed(task, node)
             self._slots = max(node.fanout, 1)

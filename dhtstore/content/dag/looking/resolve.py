@@ -15,9 +15,8 @@ from dhtstore.content.codec.hamt import name_hash, prefix_chars, slot
 from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
 from dhtstore.content.dag.children import Role, Task, check_claims, children
 from dhtstore.content.dag.dag_walk import root_task
-from dhtstore.content.dag.looking.list_walk import TYPES
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import EntryType, Want
+from dhtstore.content.dag.walk import TYPES, EntryType, Want
 from dhtstore.errors import NoSuchPath
 from dhtstore.model.cid import Cid
 
