@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kademlia.node import Node, NodeHeap
 
-from dhtstore.config import counted
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
@@ -274,7 +273,7 @@ class Records:
         there never was anybody else; raises Unreachable."""
         asked = lookup.asked
         if asked and not lookup.answered:
-            raise Unreachable(f"none of {counted(asked, 'known node')} answered")
+            raise Unreachable(f"none of {asked} known nodes answered")
         if not asked and self._cut_off():
             raise Unreachable("none of the nodes that were known here answers any more")
 

@@ -40,7 +40,7 @@ class Pinning:
         async with self.staging:
             units = await session.units(root)
             total_bytes = sum(unit.size_bytes for unit in units)
-            meter = _Meter(session, total_bytes, progress, keeps=self.staging.keeps_all)
+            meter = _PinMeter(session, total_bytes, progress, keeps=self.staging.keeps_all)
             try:
                 await _bring(session, units, meter)
                 await self.disk.blocking.run(self.pins.add, root, name, "user", units)
@@ -61,7 +61,7 @@ class Pinning:
         return PinInfo(str(root), "user", "")
 
 
-class _Meter:
+class _PinMeter:
     """What was here counts as done, and as not moved now."""
 
     def __init__(self, session: FetchSession, total_bytes: int, sink: Watch, *, keeps: bool):
@@ -108,7 +108,7 @@ class _Meter:
         return min(self._before_bytes + unit_bytes, self._total_bytes)
 
 
-async def _bring(session: FetchSession, units: list[Unit], meter: _Meter) -> None:
+async def _bring(session: FetchSession, units: list[Unit], meter: _PinMeter) -> None:
     for unit in units:
         walk = UnitWalk(unit)
         async with session.disk.batch() as batch:
