@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from dhtstore.config import format_size
 from dhtstore.errors import ConnectionLost, PeerRefused
 from dhtstore.model.identity import node_id
 from dhtstore.node.links.buffers import BufferPool, Lease
@@ -103,7 +102,7 @@ def test_what_is_delivered_buys_as_much_time_as_it_may_take() -> None:
         held_bytes = 3 * RATE_MIN_BYTES_PER_S
         await asking.hear(Replicating(held_bytes=held_bytes, request=number))
         with pytest.raises(
-            ConnectionLost, match=f"gave {format_size(held_bytes)} and was then too slow"
+            ConnectionLost, match=r"gave .*B and was then too slow"
         ):
             await asked
         assert ends.clock.monotonic_s() - start_s == pytest.approx(8.0, abs=0.1)
