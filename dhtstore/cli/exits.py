@@ -27,10 +27,23 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (KeyboardInterrupt, INTERRUPTED),
 )
 
-HELP: Final = """Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found (nobody provides it),
-4 nobody answered who was asked for it, 5 integrity failure, 6 timed out, 7 fewer copies than
---min-acks, 8 no room here, 9 no node running here, 10 refused by the network,
-11 stored but not all: entries were skipped, 130 interrupted."""
+MEANINGS: Final[dict[int, str]] = {
+    DONE: "done",
+    UNEXPECTED: "unexpected",
+    USAGE: "usage",
+    3: "not found (nobody provides it)",
+    4: "nobody answered who was asked for it",
+    5: "integrity failure",
+    6: "timed out",
+    7: "fewer copies than --min-acks",
+    8: "no room here",
+    9: "no node running here",
+    10: "refused by the network",
+    11: "stored but not all: entries were skipped",
+    INTERRUPTED: "interrupted",
+}
+
+HELP: Final = f"Exit codes: {', '.join(f'{code} {told}' for code, told in MEANINGS.items())}."
 
 
 def exit_code(error: BaseException) -> int:

@@ -56,6 +56,22 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _manual(wanted: bool) -> None:
+    if wanted:
+        from dhtstore import __version__
+        from dhtstore.cli.terminal.manual import manual
+
+        sys.stdout.write(manual(typer.main.get_command(app), __version__))
+        raise typer.Exit
+
+
+_MANUAL: Final = option(
+    "man",
+    Annotated[
+        bool, typer.Option("--man", is_eager=True, callback=_manual, hidden=True, help="For man.")
+    ],
+    False,
+)
 _VERSION: Final = option(
     "version",
     Annotated[
@@ -79,7 +95,7 @@ def _made() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    made.callback()(shown_options([*ALL, _VERSION]))
+    made.callback()(shown_options([*ALL, _VERSION, _MANUAL]))
     for title, commands in SECTIONS.items():
         register(made, commands, title)
     return made

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from dhtstore.cli.terminal.options import ALL
 
-_COMMON: Final = frozenset(each.name for each in ALL)
+COMMON_NAMES: Final = frozenset(each.name for each in ALL)
 _LEFT_MAX: Final = 26  # columns of options and arguments in help
 _SUMMARY_MAX: Final = 65  # columns beside the longest name of a command
 
@@ -38,10 +38,10 @@ class Command(TyperCommand):
         arguments = [each for each in params if each.param_type_name == "argument" and each.help]
         options = [each for each in params if each.param_type_name == "option"]
         shared = self.about.common | {"help"}
-        _section(formatter, "Arguments", [_argument(each) for each in arguments])
-        own = [_option(each) for each in options if each.name not in shared]
+        _section(formatter, "Arguments", [argument_row(each) for each in arguments])
+        own = [option_row(each) for each in options if each.name not in shared]
         _section(formatter, "Options", own)
-        common = [_option(each) for each in options if each.name in shared]
+        common = [option_row(each) for each in options if each.name in shared]
         _section(formatter, "Common options" if own else "Options", common)
         if self.about.examples:
             with formatter.section("Examples"):
@@ -79,10 +79,10 @@ class CommandGroup(TyperGroup):
         for title, rows in sections.items():
             _section(formatter, title, rows)
         params: list[Any] = list(self.get_params(ctx))
-        common = [_option(each) for each in params if each.name in _COMMON]
+        common = [option_row(each) for each in params if each.name in COMMON_NAMES]
         _section(formatter, "Common options, before or after the command", common)
-        others = [each for each in params if each.name not in _COMMON and not each.hidden]
-        _section(formatter, "Options", [_option(each) for each in others])
+        others = [each for each in params if each.name not in COMMON_NAMES and not each.hidden]
+        _section(formatter, "Options", [option_row(each) for each in others])
 
 
 def split_leading(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -124,11 +124,13 @@ def _section(formatter: Any, title: str, rows: Sequence[tuple[str, str]]) -> Non
             formatter.write_dl(rows, col_max=_LEFT_MAX)
 
 
-def _argument(param: Any) -> tuple[str, str]:
+def argument_row(param: Any) -> tuple[str, str]:
+    """How help lists it: what is written, and what it means."""
     return str(param.metavar), _explained(param)
 
 
-def _option(param: Any) -> tuple[str, str]:
+def option_row(param: Any) -> tuple[str, str]:
+    """How help lists it: its spellings, and what it means."""
     spelled = ", ".join(sorted(param.opts, key=len))
     metavar = "" if param.is_flag else f" {param.metavar}"
     return f"{spelled}{metavar}", _explained(param)
