@@ -100,11 +100,11 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
 
 
 class IncompleteUnit(msgspec.Struct, frozen=True):
-    """A unit that is kept for ``roots`` (CIDs) and lacks blocks here; ``cause`` names one."""
+    """A unit that is kept for ``roots`` (CIDs) and lacks blocks here, and ``why``."""
 
     unit: str
     roots: list[str]
-    cause: str
+    why: str
 
 
 class DamagePlace(msgspec.Struct, frozen=True):

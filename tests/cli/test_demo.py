@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tests.cli.terminal import run
+from tests.schemas.checking import valid
 
 
 def test_the_demo_keeps_its_promise_and_cleans_up(tmp_path: Path) -> None:
@@ -16,6 +17,7 @@ def test_the_demo_keeps_its_promise_and_cleans_up(tmp_path: Path) -> None:
     ran = run("demo", file, "--json", environment=places)
     assert ran.code == 0, ran.err
     told = ran.json
+    valid("demo", told)
     assert told["identical"] is True
     assert (len(told["holders"]), len(told["killed"])) == (3, 2)
     assert told["getter"] not in told["holders"]
@@ -27,5 +29,5 @@ def test_the_demo_tells_a_story(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("once upon a time")
     ran = run("demo", tmp_path / "file")
     assert ran.code == 0, ran.err
-    for words in ("five nodes", "MB/s", "SIGKILL", "never had it", "identical"):
+    for words in ("five nodes", "B/s", "SIGKILL", "never had it", "identical"):
         assert words in ran.text

@@ -37,7 +37,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
     else:
         _print_damage(found)
         for unit in found.units:
-            emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.cause}")
+            emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.why}")
         emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified")
     if found.damaged or found.incomplete:
         raise StoreDamaged(

@@ -23,7 +23,8 @@ def run_node(
     """Run a node here until Ctrl-C.
 
     With a SEED it joins that network; with none it starts one, or rejoins the peers it knew.
-    Prints one line on stdout once it serves: its ticket, for others to join through.  The flags
+    Prints one line on stdout once it serves: its ticket, for others to join through (with --json
+    its addresses and keys too).  The flags
     of the first start are kept in config.toml of the data directory; a flag that is not given is
     what DHTSTORE_<NAME> in the environment says, else what config.toml says, else its default.
     """

@@ -1,0 +1,1 @@
+"""JSON Schemas of what commands print: made from the types, and held to real output."""
