@@ -14,7 +14,13 @@ from dhtstore.content.builders.importer import Profile
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import HASH_TYPE, name_hash, prefix_chars, slot
-from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, check_name
+from dhtstore.content.codec.unixfs import (
+    Kind,
+    Metadata,
+    UnixfsMessage,
+    check_name,
+    with_metadata,
+)
 from dhtstore.errors import MalformedDag, UnreadableSource
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
@@ -42,8 +48,10 @@ class DirectoryRoot:
     blocks: list[Block]
 
 
-def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> DirectoryRoot:
-    """The root and the blocks of a directory.
+def build_directory(
+    entries: Sequence[DirectoryChild], profile: Profile, metadata: Metadata | None = None
+) -> DirectoryRoot:
+    """The root and the blocks of a directory; ``metadata`` goes into the root.
 
     Raises UnreadableSource for a name that cannot be stored, or stands twice.
     """
@@ -51,17 +59,19 @@ def build_directory(entries: Sequence[DirectoryChild], profile: Profile) -> Dire
     links = [DagLink(entry.cid, entry.name, entry.tsize_bytes) for entry in entries]
     links.sort(key=lambda link: link.name.encode())
     if not _too_large(links, profile):
-        block = profile.block(dagpb.encode(links, unixfs.encode(UnixfsMessage(Kind.DIRECTORY))))
+        message = with_metadata(UnixfsMessage(Kind.DIRECTORY), metadata)
+        block = profile.block(dagpb.encode(links, unixfs.encode(message)))
         if profile.shard_by == "links" or len(block.data) <= HAMT_THRESHOLD_BYTES:
             height = max((1 + entry.height for entry in entries), default=0)
             return DirectoryRoot(block.cid, _tsize(block, links), height, [block])
-    return _build_hamt(links, {entry.name: entry.height for entry in entries}, profile)
+    heights = {entry.name: entry.height for entry in entries}
+    return _build_hamt(links, heights, profile, metadata)
 
 
-def symlink_block(target: str, profile: Profile) -> Block:
+def symlink_block(target: str, profile: Profile, metadata: Metadata | None = None) -> Block:
     """The block of a symbolic link to ``target``, a name or several with slashes between them,
     which it holds as the bytes they are on a disk.  Its Tsize is its length."""
-    message = UnixfsMessage(Kind.SYMLINK, bytes_of(target))
+    message = with_metadata(UnixfsMessage(Kind.SYMLINK, bytes_of(target)), metadata)
     return profile.block(dagpb.encode((), unixfs.encode(message)))
 
 
@@ -99,11 +109,14 @@ _Hashed = tuple[int, DagLink]
 
 
 def _build_hamt(
-    links: Sequence[DagLink], heights: Mapping[str, int], profile: Profile
+    links: Sequence[DagLink],
+    heights: Mapping[str, int],
+    profile: Profile,
+    metadata: Metadata | None,
 ) -> DirectoryRoot:
     hashed = sorted(((name_hash(link.name), link) for link in links), key=lambda pair: pair[0])
     blocks: list[Block] = []
-    root, height = _build_shard(hashed, 0, heights, profile, blocks)
+    root, height = _build_shard(hashed, 0, heights, profile, blocks, metadata)
     return DirectoryRoot(root.cid, root.tsize_bytes, height, blocks)
 
 
@@ -113,6 +126,7 @@ def _build_shard(
     heights: Mapping[str, int],
     profile: Profile,
     blocks: list[Block],
+    metadata: Metadata | None = None,
 ) -> tuple[DagLink, int]:
     """Append the blocks of one shard, children first; returns a nameless link to it, and its
     height.
@@ -130,7 +144,8 @@ def _build_shard(
             name = prefix
         height = max(height, 1 + below)
         links.append(DagLink(child.cid, name, child.tsize_bytes))
-    block = profile.block(dagpb.encode(links, unixfs.encode(_shard(bits))))
+    message = with_metadata(_shard(bits), metadata)
+    block = profile.block(dagpb.encode(links, unixfs.encode(message)))
     blocks.append(block)
     return DagLink(block.cid, "", _tsize(block, links)), height
 

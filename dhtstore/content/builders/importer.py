@@ -13,7 +13,7 @@ import msgspec
 
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
-from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
+from dhtstore.content.codec.unixfs import Kind, Metadata, UnixfsMessage, with_metadata
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.params import CHUNK_SIZE_BYTES, KIB, LINKS_PER_NODE_MAX
@@ -52,8 +52,9 @@ class Profile:
         return Block(cid if self.cid_version else Cid(cid.multihash), data)
 
 
-def _leaf_node(chunk: bytes) -> bytes:
-    return dagpb.encode((), unixfs.encode(UnixfsMessage(Kind.FILE, chunk, len(chunk))))
+def _leaf_node(chunk: bytes, metadata: Metadata | None = None) -> bytes:
+    message = UnixfsMessage(Kind.FILE, chunk, len(chunk))
+    return dagpb.encode((), unixfs.encode(with_metadata(message, metadata)))
 
 
 UNIXFS_V1_2025: Final = Profile(
@@ -89,6 +90,7 @@ class FileBuilder:
         self._profile = profile
         self._levels: list[list[_Subtree]] = [[]]
         self._leaf_bytes: dict[int, int] = {}
+        self._closed: list[_Subtree] = []  # the children of the node that was made last
 
     def add_leaf(self, cid: Cid, size_bytes: int) -> list[Block]:
         """Append the leaf ``cid`` of ``size_bytes`` content.
@@ -104,8 +106,24 @@ class FileBuilder:
             level += 1
         return blocks
 
-    def finish(self) -> FileRoot:
-        """Close what is open.  Without any leaf, the empty file."""
+    def finish(self, metadata: Metadata | None = None, content: bytes = b"") -> FileRoot:
+        """Close what is open.  Without any leaf, the empty file.
+
+        ``metadata`` goes into the root.  A leaf alone is made anew for it of its ``content``,
+        since a raw block has no place for it, as the reference importer does.
+        """
+        if metadata is None:
+            return self._finish()
+        root = self._finish()
+        if root.height:
+            block = self._node(self._closed, metadata)
+        else:
+            block = self._profile.block(_leaf_node(content, metadata))
+        tsize = len(block.data) + sum(child.tsize_bytes for child in self._closed)
+        blocks = [*(each for each in root.blocks if each.cid != root.cid), block]
+        return FileRoot(block.cid, root.size_bytes, tsize, root.height, blocks)
+
+    def _finish(self) -> FileRoot:
         blocks: list[Block] = []
         if not any(self._levels):
             empty = self._profile.leaf(b"")
@@ -120,18 +138,22 @@ class FileBuilder:
 
     def _close(self, level: int, blocks: list[Block]) -> None:
         """Turn the children waiting at ``level`` into one node of the level above."""
-        children = self._levels[level]
-        sizes = [child.size_bytes for child in children]
-        total = sum(sizes)
-        links = (DagLink(child.cid, "", child.tsize_bytes) for child in children)
-        message = UnixfsMessage(Kind.FILE, filesize=total, blocksizes=sizes)
-        block = self._profile.block(dagpb.encode(links, unixfs.encode(message)))
+        children = self._closed = self._levels[level]
+        block = self._node(children)
         blocks.append(block)
+        total = sum(child.size_bytes for child in children)
         tsize = len(block.data) + sum(child.tsize_bytes for child in children)
         if level + 1 == len(self._levels):
             self._levels.append([])
         self._levels[level + 1].append(_Subtree(block.cid, total, tsize))
         self._levels[level] = []
+
+    def _node(self, children: list[_Subtree], metadata: Metadata | None = None) -> Block:
+        sizes = [child.size_bytes for child in children]
+        links = (DagLink(child.cid, "", child.tsize_bytes) for child in children)
+        message = UnixfsMessage(Kind.FILE, filesize=sum(sizes), blocksizes=sizes)
+        encoded = unixfs.encode(with_metadata(message, metadata))
+        return self._profile.block(dagpb.encode(links, encoded))
 
     def _tsize_of(self, size_bytes: int) -> int:
         if size_bytes not in self._leaf_bytes:

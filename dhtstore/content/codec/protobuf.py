@@ -40,6 +40,10 @@ def bytes_field(field: int, value: bytes | bytearray | memoryview) -> bytes:
     return b"".join((varint(field << 3 | BYTES), varint(len(value)), value))
 
 
+def fixed32_field(field: int, value: int) -> bytes:
+    return varint(field << 3 | FIXED32) + value.to_bytes(4, "little")
+
+
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """The varint at ``at`` and where it ends.  Raises MalformedDag."""
     value = shift = 0

@@ -19,6 +19,7 @@ from dhtstore.content.codec.protobuf import (
     VARINT,
     bytes_field,
     fields,
+    fixed32_field,
     number_field,
     read_varint,
 )
@@ -36,6 +37,7 @@ from dhtstore.params import (
 )
 
 _MODE_MASK: Final = 0o7777
+_USUAL_MODES: Final = {1: 0o755, 2: 0o644, 4: 0o644, 5: 0o755}  # by Kind; as the reference importer
 _TYPE, _CONTENT, _FILESIZE, _BLOCKSIZES, _HASH_TYPE, _FANOUT, _MODE, _MTIME = range(1, 9)
 _WIRE_TYPES: Final = {
     _TYPE: (VARINT,),
@@ -100,6 +102,14 @@ def read_node(cid: Cid, block: bytes | memoryview) -> DagNode:
     return _READERS[message.kind](links, message, len(block))
 
 
+class Metadata(msgspec.Struct, frozen=True, gc=False):
+    """What UnixFS 1.5 keeps of an inode: ``mode`` with all permission bits (None for links, which
+    have none of their own), and ``mtime`` in seconds, below zero before 1970, and nanoseconds."""
+
+    mode: int | None
+    mtime: tuple[int, int]
+
+
 # --- the Data message -----------------------------------------------------------------------
 
 
@@ -114,6 +124,15 @@ class UnixfsMessage(msgspec.Struct):
     fanout: int | None = None
     mode: int | None = None
     mtime: tuple[int, int] | None = None
+
+
+def with_metadata(message: UnixfsMessage, metadata: Metadata | None) -> UnixfsMessage:
+    """``message`` with what is known of the inode.  The usual mode of a kind stands for itself."""
+    if metadata is not None:
+        usual = metadata.mode == _USUAL_MODES[message.kind]
+        message.mode = None if usual else metadata.mode
+        message.mtime = metadata.mtime
+    return message
 
 
 def encode(message: UnixfsMessage) -> bytes:
@@ -131,7 +150,15 @@ def encode(message: UnixfsMessage) -> bytes:
     ):
         if value is not None:
             parts.append(number_field(field, value))
+    if message.mtime is not None:
+        parts.append(bytes_field(_MTIME, _encode_mtime(message.mtime)))
     return b"".join(parts)
+
+
+def _encode_mtime(mtime: tuple[int, int]) -> bytes:
+    seconds, nanoseconds = mtime
+    encoded = number_field(1, seconds & 0xFFFF_FFFF_FFFF_FFFF)  # int64: two's complement
+    return encoded + fixed32_field(2, nanoseconds) if nanoseconds else encoded
 
 
 def _decode(raw: bytes, links: int) -> UnixfsMessage:

@@ -9,20 +9,30 @@ from typing import Any
 
 import pytest
 
-from dhtstore.content.builders.directory import DirectoryChild, build_directory
+from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.builders.importer import PROFILES, FileBuilder, FileRoot, Profile
+from dhtstore.content.codec.unixfs import DagNode, Metadata, read_node
+from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 
-VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "unixfs.json").read_text()
-)["vectors"]
+
+def read(name: str) -> list[dict[str, Any]]:
+    file = Path(__file__).parents[2] / "vectors" / name
+    vectors: list[dict[str, Any]] = json.loads(file.read_text())["vectors"]
+    return vectors
+
+
+VECTORS, WITH_METADATA = read("unixfs.json"), read("unixfs-metadata.json")
+IN_DIRECTORIES = Metadata(0o600, (1_700_000_000, 0))
 
 
 def content(path: str, size: int) -> bytes:
     return hashlib.shake_128(b"dhtstore:" + path.encode()).digest(size)
 
 
-def import_file(data: bytes, profile: Profile, cids: set[Cid]) -> FileRoot:
+def import_file(
+    data: bytes, profile: Profile, cids: set[Cid], metadata: Metadata | None = None
+) -> FileRoot:
     builder = FileBuilder(profile)
     step = profile.chunk_size_bytes
     for start in range(0, max(len(data), 1), step):
@@ -31,7 +41,7 @@ def import_file(data: bytes, profile: Profile, cids: set[Cid]) -> FileRoot:
         cids.update(
             block.cid for block in builder.add_leaf(leaf.cid, len(data[start : start + step]))
         )
-    root = builder.finish()
+    root = builder.finish(metadata, data)
     cids.update(block.cid for block in root.blocks)
     return root
 
@@ -84,8 +94,13 @@ def label(vector: dict[str, Any]) -> str:
     return f"{vector['name']}-{vector.get('size', '')}-{vector['profile']}"
 
 
-def of_kind(kind: str) -> list[dict[str, Any]]:
-    return [vector for vector in VECTORS if vector["kind"] == kind]
+def label_with_metadata(vector: dict[str, Any]) -> str:
+    what = vector.get("name") or vector["target"]
+    return f"{what}-{vector.get('mode')}-{vector.get('mtime')}"
+
+
+def of_kind(kind: str, vectors: list[dict[str, Any]] = VECTORS) -> list[dict[str, Any]]:
+    return [vector for vector in vectors if vector["kind"] == kind]
 
 
 @pytest.mark.parametrize("vector", of_kind("file"), ids=label)
@@ -106,3 +121,68 @@ def test_a_directory_gets_the_cid_of_the_reference_importer(vector: dict[str, An
     root = import_tree(expand(vector["files"]), PROFILES[vector["profile"]], cids)
     assert str(root.cid) == vector["cid"]
     assert len(cids) == vector["blocks"]
+
+
+def metadata_of(vector: dict[str, Any]) -> Metadata:
+    return Metadata(vector.get("mode"), tuple(vector["mtime"]))
+
+
+def stored(vector: dict[str, Any], block: Block) -> DagNode:
+    """What the root says, read back: its mode, where it is not the usual one, and its time."""
+    node = read_node(block.cid, bytes(block.data))
+    usual = 0o755 if vector["kind"] == "directory" else 0o644
+    mode = vector.get("mode")
+    assert node.mode == (None if mode == usual else mode)
+    assert node.mtime == tuple(vector["mtime"])
+    return node
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [each for each in of_kind("file", WITH_METADATA) if "mtime" in each],
+    ids=label_with_metadata,
+)
+def test_a_file_with_mode_and_mtime_gets_the_cid_of_the_reference_importer(
+    vector: dict[str, Any],
+) -> None:
+    data = content(vector["name"], vector["size"])
+    root = import_file(data, PROFILES[vector["profile"]], set(), metadata_of(vector))
+    assert (str(root.cid), root.tsize_bytes) == (vector["cid"], vector["tsize"])
+    assert stored(vector, root.blocks[-1]).size_bytes == len(data)
+
+
+@pytest.mark.parametrize("vector", of_kind("symlink", WITH_METADATA), ids=label_with_metadata)
+def test_a_link_with_mtime_gets_the_cid_of_the_reference_importer(vector: dict[str, Any]) -> None:
+    block = symlink_block(vector["target"], PROFILES[vector["profile"]], metadata_of(vector))
+    assert (str(block.cid), len(block.data)) == (vector["cid"], vector["tsize"])
+    stored(vector, block)
+
+
+@pytest.mark.parametrize("vector", of_kind("directory", WITH_METADATA), ids=label_with_metadata)
+def test_a_directory_with_mode_and_mtime_gets_the_cid_of_the_reference_importer(
+    vector: dict[str, Any],
+) -> None:
+    profile, entries = PROFILES[vector["profile"]], []
+    for name, size in expand(vector["files"]).items():
+        file = import_file(content(name, size), profile, set(), IN_DIRECTORIES)
+        entries.append(DirectoryChild(name, file.cid, file.tsize_bytes))
+    made = build_directory(entries, profile, metadata_of(vector))
+    assert str(made.cid) == vector["cid"]
+    stored(vector, made.blocks[-1])
+
+
+@pytest.mark.parametrize("leaves", [1024, 1025, 1024 * 2])
+def test_a_root_that_was_full_before_its_end_gets_the_metadata_all_the_same(leaves: int) -> None:
+    """Its node without was made when the last leaf came."""
+    profile = PROFILES["unixfs-v1-2025"]
+    leaf = profile.leaf(bytes(profile.chunk_size_bytes))
+    plain, builder = FileBuilder(profile), FileBuilder(profile)
+    for each in (plain, builder):
+        for _ in range(leaves):
+            each.add_leaf(leaf.cid, profile.chunk_size_bytes)
+    root, without = builder.finish(IN_DIRECTORIES), plain.finish()
+    node = read_node(root.cid, bytes(root.blocks[-1].data))
+    assert (node.mode, node.mtime) == (0o600, (1_700_000_000, 0))
+    assert node.size_bytes == without.size_bytes == leaves * profile.chunk_size_bytes
+    assert root.height == without.height
+    assert root.tsize_bytes - without.tsize_bytes == len(b"\x38\x80\x03\x42\x06") + 6
