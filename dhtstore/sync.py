@@ -110,6 +110,10 @@ class SyncClient:
         replicas: int | None = None,
         min_acks: int | None = None,
         name: str = "",
+        strict: bool = False,
+        exclude: Sequence[str] = (),
+        preserve: bool = False,
+        wrap: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -118,6 +122,10 @@ class SyncClient:
             replicas=replicas,
             min_acks=min_acks,
             name=name,
+            strict=strict,
+            exclude=exclude,
+            preserve=preserve,
+            wrap=wrap,
             progress=progress,
             timeout_s=timeout_s,
         )

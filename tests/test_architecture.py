@@ -67,11 +67,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.store.ledger.charging": (("accounts",), ("charged",)),
     "dhtstore.store.files": (
-        ("journal", "source", "spans"),
+        ("journal", "sources", "spans"),
         ("partial",),
         ("output", "tree_names"),
         ("tree_output",),
     ),
+    "dhtstore.store.files.sources": (("excluding", "file"), ("tree",), ("wrapped",)),
     "dhtstore.store.home": (("home",), ("block_directory", "owner_key", "places")),
     "dhtstore.net": (
         ("ports",),

@@ -6,12 +6,13 @@ import inspect
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from dhtstore.api.callers import Caller
-from dhtstore.api.files import open_source, open_target
+from dhtstore.api.files import open_target
 from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_pieces
 from dhtstore.api.rows import rows_of
+from dhtstore.api.sources import AnyPath, open_paths, paths_of, put_of
 from dhtstore.errors import UsageError
 from dhtstore.net.local.client import close_all
 from dhtstore.operations.content import (
@@ -23,10 +24,8 @@ from dhtstore.operations.content import (
     GetResult,
     ListDirectory,
     ProviderInfo,
-    Put,
     PutResult,
     Read,
-    SourceKind,
 )
 from dhtstore.operations.keeping import (
     AddPin,
@@ -55,7 +54,7 @@ from dhtstore.operations.nodes import (
 from dhtstore.operations.operation import Operation, Watch, unwatched
 
 R = TypeVar("R")
-Source = str | os.PathLike[str] | Pieces  # a path, or the bytes themselves
+Source = AnyPath | Sequence[AnyPath] | Pieces  # paths, or the bytes themselves
 
 
 class Client:
@@ -86,6 +85,10 @@ class Client:
         replicas: int | None = None,
         min_acks: int | None = None,
         name: str = "",
+        strict: bool = False,
+        exclude: Sequence[str] = (),
+        preserve: bool = False,
+        wrap: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -93,20 +96,22 @@ class Client:
         them, or a binary file object) with ``replicas`` verified copies on as many nodes.
 
         ``replicas`` is 1 to 64, ``min_acks`` 0 to ``replicas``; both default to the node's
-        settings.  Text and paths name files; ``bytes`` are content.  Raises UnreadableSource,
-        SourceChanged, NoRoom, QuorumNotReached when fewer than ``min_acks`` copies have receipts
-        (its ``partial`` is the PutResult), and what the source itself raises.
+        settings.  Text and paths name files; ``bytes`` are content.  What fits a pattern of
+        ``exclude`` (as of .gitignore) is left out of a directory; ``preserve`` keeps modes and
+        times; ``wrap`` makes a directory of one path or several, which keep their names.  Raises
+        UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
+        PartlyStored if something of a directory was skipped, which ``strict`` refuses (both with
+        the PutResult as ``partial``), and what the source raises.
 
             result = await client.put("photos/", replicas=3)
             print(result.cid, len(result.receipts))
         """
-        if isinstance(source, str | os.PathLike):
-            opened = open_source(source)
-            put = _put(opened.kind, name or opened.name, replicas, min_acks)
-            return await self._call(put, [opened.descriptor], progress, timeout_s)
-        put = _put("stream", name, replicas, min_acks)
-        pieces = pieces_of(source)
-        return await put_pieces(self._caller, put, pieces, _checked(progress), timeout_s)
+        put = put_of(name, replicas, min_acks, strict, exclude, preserve)
+        if (paths := paths_of(source)) is None:
+            given = pieces_of(cast(Pieces, source))
+            return await put_pieces(self._caller, put, given, _checked(progress), timeout_s)
+        put, descriptors = open_paths(put, paths, wrap=wrap)
+        return await self._call(put, descriptors, progress, timeout_s)
 
     async def get(
         self,
@@ -247,22 +252,15 @@ class Client:
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> R:
-        try:
-            watch = _checked(progress)
-        except UsageError:
-            close_all(descriptors)
-            raise
+        watch = _checked(progress, descriptors)
         return await self._caller.call(operation, descriptors, watch, timeout_s)
 
 
-def _checked(progress: Watch | None) -> Watch:
-    """Raises UsageError for what cannot be called from here."""
+def _checked(progress: Watch | None, descriptors: Sequence[int] = ()) -> Watch:
+    """Raises UsageError for what cannot be called from here, and closes ``descriptors``."""
     if progress is None:
         return unwatched
     if not callable(progress) or inspect.iscoroutinefunction(progress):
+        close_all(descriptors)
         raise UsageError("progress is told to a plain function, which is not awaited")
     return progress
-
-
-def _put(kind: SourceKind, name: str, replicas: int | None, min_acks: int | None) -> Put:
-    return Put(kind=kind, name=name, replicas=replicas, min_acks=min_acks)

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from dhtstore.errors import TargetUnusable, UnreadableSource
-from dhtstore.operations.content import SourceKind
-
-
-class OpenedSource(NamedTuple):
-    """What a put takes: an open descriptor, what it is, and what it is called."""
-
-    descriptor: int
-    kind: SourceKind
-    name: str
+from dhtstore.errors import TargetUnusable
 
 
 class OpenedTarget(NamedTuple):
@@ -24,28 +14,6 @@ class OpenedTarget(NamedTuple):
 
     directory: int
     name: str
-
-
-def open_source(path: str | os.PathLike[str]) -> OpenedSource:
-    """Raises UnreadableSource for what is missing, unreadable, or no file and no directory."""
-    try:
-        # O_NONBLOCK: opening a FIFO must not wait for its other end
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UnreadableSource(f"cannot read {os.fspath(path)}: {reason}") from error
-    mode = os.fstat(descriptor).st_mode
-    name = os.fsencode(Path(path).resolve().name).decode(errors="replace")
-    if stat.S_ISDIR(mode):
-        return OpenedSource(descriptor, "directory", name)
-    if stat.S_ISREG(mode):
-        return OpenedSource(descriptor, "file", name)
-    os.close(descriptor)
-    if stat.S_ISFIFO(mode):  # nobody could tell its end from a writer that is not there yet
-        raise UnreadableSource(f"{os.fspath(path)} is a pipe: put what comes out of it as -")
-    raise UnreadableSource(
-        f"{os.fspath(path)} is neither a file nor a directory; use - to put a stream"
-    )
 
 
 def open_target(path: str | os.PathLike[str]) -> OpenedTarget:

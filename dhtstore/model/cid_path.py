@@ -122,6 +122,14 @@ def _is_url(text: str) -> bool:
     return text[: len(_SCHEME)].lower() == _SCHEME
 
 
+def format_link(root: Cid, filename: str) -> str:
+    """``CID?filename=NAME``, as gateways spell it: a file with the name that it is to have.  What
+    is no letter or digit of ASCII is escaped."""
+    from urllib.parse import quote
+
+    return f"{root}{_FILENAME}{quote(bytes_of(filename), safe='')}"
+
+
 def _check_text(text: str) -> None:
     try:
         text.encode()

@@ -6,32 +6,32 @@ The same table serves the local socket of a running node and a node inside one's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
     DhtstoreError,
     NotAnnounced,
+    PartlyStored,
     QuorumNotReached,
     RemoteProtocolError,
     TargetUnusable,
     TimedOut,
     UsageError,
 )
-from dhtstore.model.cid_path import parse_cid_path, parse_root
+from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
-from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.net.ports import Clock
-from dhtstore.node.context import surely
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import cat
 from dhtstore.node.flows.verify import verify
-from dhtstore.node.importing.source import Source
+from dhtstore.node.importing.manner import Manner
+from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.node import Node
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
@@ -46,7 +46,6 @@ from dhtstore.node.views.spelling import receipt_text, unit_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
-from dhtstore.store.files.source import FileSource, TreeSource
 
 PROGRESS_INTERVAL_S: Final = 0.1
 
@@ -108,8 +107,8 @@ def handler(node: Node) -> Handler:
 async def perform(operation: Operation[R], run: OperationRun) -> R:
     """Carry an operation out.  Raises what its use case raises, TimedOut at the deadline, and
     UsageError when the open files that go with it are missing."""
-    if len(run.descriptors) != operation.descriptors:
-        raise UsageError(f"{operation.op} needs {operation.descriptors} open files")
+    if len(run.descriptors) != operation.descriptor_count:
+        raise UsageError(f"{operation.op} needs {operation.descriptor_count} open files")
     use_case = USE_CASES[type(operation)]
     throttle = _Throttle(run.node.ports.clock, run.watch)
     run = replace(run, watch=throttle)
@@ -169,7 +168,8 @@ class _Throttle:
 
 
 async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
-    source = await _source(asked, run)
+    blocking = run.node.ports.blocking
+    source = await open_source(asked, run.descriptors, blocking)
     try:
         outcome = await run.node.uploader().put(
             source,
@@ -177,43 +177,19 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             replicas=asked.replicas,
             min_acks=asked.min_acks,
             progress=run.watch,
+            manner=Manner(strict=asked.strict, preserve=asked.preserve),
         )
-    except (QuorumNotReached, NotAnnounced) as error:
+    except (QuorumNotReached, NotAnnounced, PartlyStored) as error:
         if isinstance(error.partial, PutOutcome):
-            error.partial = _put_result(error.partial)
+            error.partial = _put_result(asked, error.partial)
         raise
     finally:
-        await _close(source, run)
-    return _put_result(outcome)
+        await close_source(source, blocking)
+    return _put_result(asked, outcome)
 
 
-async def _close(source: Source, run: OperationRun) -> None:
-    """A pipe too: whoever writes to it must see that nobody reads on."""
-    if isinstance(source, FileSource | TreeSource):
-        await surely(run.node.ports.blocking, source.close)
-    elif isinstance(source, AsyncGenerator):
-        await source.aclose()
-
-
-async def _source(asked: content.Put, run: OperationRun) -> Source:
-    if asked.kind == "stream":
-        return read_pipe(run.descriptor)
-    opened: list[FileSource | TreeSource] = []
-    kind = FileSource if asked.kind == "file" else TreeSource
-
-    def look() -> None:
-        opened.append(kind(run.take(), asked.name))
-
-    try:
-        await run.node.ports.blocking.run(look)
-    except asyncio.CancelledError:
-        for source in opened:
-            source.close()
-        raise
-    return opened[0]
-
-
-def _put_result(outcome: PutOutcome) -> content.PutResult:
+def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
+    named = asked.kind in ("file", "stream") and asked.name not in ("", "-")
     return content.PutResult(
         cid=str(outcome.cid),
         size=outcome.size_bytes,
@@ -223,6 +199,9 @@ def _put_result(outcome: PutOutcome) -> content.PutResult:
         receipts=[receipt_text(receipt) for receipt in outcome.receipts],
         causes=dict(outcome.causes),
         reports=[_holder_report(each) for each in outcome.reports],
+        skipped=list(outcome.skipped),
+        skipped_count=outcome.skipped_count,
+        link=format_link(outcome.cid, asked.name) if named else "",
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
-from dhtstore.params import REPLICAS_MAX
+from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, WRAPPED_MAX
 
 SourceKind = Literal["file", "directory", "stream"]
 ContentType = Literal["file", "directory", "symlink"]
@@ -63,8 +63,22 @@ class PutResult(msgspec.Struct, frozen=True):
     link: str = ""
 
 
+class PutEntry(msgspec.Struct, frozen=True):
+    """One of several sources that become the entries of one directory."""
+
+    kind: Literal["file", "directory"]
+    name: str
+
+
 class Put(Operation[PutResult], frozen=True, kw_only=True):
-    """Store what the descriptor that goes with it opens: a file, a directory, or a pipe."""
+    """Store what the descriptor that goes with it opens: a file, a directory, a pipe, or an archive
+    (tar) in a file or pipe, which becomes the directory that it holds.
+
+    With ``entries`` a descriptor for each goes along, and they are put into one new directory.
+    What of a directory cannot be stored is skipped, or with ``strict`` refuses all of it; what
+    fits a pattern of ``exclude`` (as in .gitignore) is left out.  ``preserve`` keeps modes and
+    times of modification.
+    """
 
     op: ClassVar[str] = "put"
     descriptors: ClassVar[int] = 1
@@ -73,6 +87,14 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     name: str = ""
     replicas: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)] | None = None
     min_acks: Annotated[int, msgspec.Meta(ge=0, le=REPLICAS_MAX)] | None = None
+    strict: bool = False
+    preserve: bool = False
+    exclude: Annotated[tuple[str, ...], msgspec.Meta(max_length=PATTERNS_MAX)] = ()
+    entries: Annotated[tuple[PutEntry, ...], msgspec.Meta(max_length=WRAPPED_MAX)] = ()
+
+    @property
+    def descriptor_count(self) -> int:
+        return len(self.entries) or 1
 
 
 class HolderShare(msgspec.Struct, frozen=True):

@@ -26,13 +26,14 @@ from dhtstore.errors import (
 from dhtstore.operations.content import PutResult
 from dhtstore.operations.operation import Operation, Progress, is_listing, result_type
 from dhtstore.operations.table import OPERATIONS
+from dhtstore.params import WRAPPED_MAX
 
 LENGTH_BYTES: Final = 4
-REQUEST_MAX_BYTES: Final = 64 * 1024
+REQUEST_MAX_BYTES: Final = 512 * 1024  # patterns of a put, and as much again
 ANSWER_MAX_BYTES: Final = 4 * 1024 * 1024
 RESULT_PIECE_BYTES: Final = 1024 * 1024
 RESULT_MAX_BYTES: Final = 1024 * 1024 * 1024  # a listing of ten million names
-DESCRIPTORS_MAX: Final = 2
+DESCRIPTORS_MAX: Final = WRAPPED_MAX
 
 R = TypeVar("R")
 
@@ -108,7 +109,8 @@ def encode_operation(operation: Operation[Any], timeout_s: float | None) -> byte
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"malformed arguments of {operation.op}: {error}") from error
     rows = is_listing(type(operation))
-    request = LocalRequest(operation.op, arguments, operation.descriptors, timeout_s, rows)
+    count = operation.descriptor_count
+    request = LocalRequest(operation.op, arguments, count, timeout_s, rows)
     operation_of(request)
     return _framed(request)
 

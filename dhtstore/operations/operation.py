@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, force_setattr
 
 from dhtstore.errors import UsageError
+from dhtstore.model.names import name_of_argument
 
 R = TypeVar("R")
 
@@ -27,10 +28,18 @@ class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     about: ClassVar[str] = ""
     needs_node: ClassVar[bool] = True
 
+    @property
+    def descriptor_count(self) -> int:
+        """As ``descriptors``, where that does not depend on what is asked."""
+        return self.descriptors
+
     def __post_init__(self) -> None:
-        """Raises UsageError for text that is none, as of bytes in a command that are not UTF-8."""
+        """Raises UsageError for text that is none, as of bytes in a command that are not UTF-8.
+        In a path below a CID these are names of files."""
         for name, value in asdict(self).items():
-            if isinstance(value, str):
+            if isinstance(value, str) and name == self.about:
+                force_setattr(self, name, name_of_argument(value))
+            elif isinstance(value, str):
                 _check_text(name, value)
 
 

@@ -71,7 +71,7 @@ def test_version() -> None:
     [
         ["bogus"],
         ["put"],
-        ["put", "a", "b"],
+        ["put", "-", "b"],
         ["put", "--colour", "x"],
         ["put", "x", "--replicas", "many"],
         ["put", "x", "--replicas", "0"],

@@ -154,7 +154,7 @@ async def test_a_source_that_fails_is_not_taken_for_the_whole(
         with pytest.raises(NotRunning, match="of another node"):
             await client.put(failing(), replicas=1)
         with pytest.raises(UnreadableSource, match="not bytes but int"):
-            await client.put([1, 2], replicas=1)  # type: ignore[list-item]
+            await client.put([1, 2], replicas=1)  # type: ignore[arg-type]
         with pytest.raises(UnreadableSource, match="not bytes but NoneType"):
             await client.put(NothingYet(), replicas=1)
         with pytest.raises(UnreadableSource, match="from this: int"):

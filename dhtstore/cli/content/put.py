@@ -1,19 +1,41 @@
-"""put: store a file, a directory or standard input."""
+"""put: store files, directories or standard input."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.content.put_options import (
+    Exclude,
+    ExcludeFrom,
+    MinAcks,
+    Name,
+    Paths,
+    Preserve,
+    Replicas,
+    Strict,
+    Wrap,
+)
+from dhtstore.cli.terminal.common import Common, ToldAlready, command, report
 from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
-from dhtstore.params import DEFAULT_REPLICAS, REPLICAS_MAX
+from dhtstore.errors import (
+    DhtstoreError,
+    NotAnnounced,
+    NotRunning,
+    PartlyStored,
+    QuorumNotReached,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from dhtstore.operations.content import Put, PutResult
+
+SKIPPED_SHOWN_MAX: Final = 20
+_STDIN: Final = "-"
 
 
 @command(
@@ -21,71 +43,130 @@ if TYPE_CHECKING:
     examples=(
         "dhtstore put holiday.iso --replicas 3",
         'dhtstore put photos/ --name "photos of 2024"',
-        "tar c photos | dhtstore put - --name photos.tar",
+        "dhtstore put ~ --preserve --exclude '.cache/' --exclude '*.tmp'",
+        "dhtstore put --wrap report.pdf figures/",
+        "mysqldump shop | dhtstore put - --name shop.sql",
         "dhtstore put notes.txt --seed dht1...",
     ),
 )
 def put(
     common: Common,
-    path: Annotated[str, typer.Argument(metavar="PATH|-", help="File, directory, or - for stdin.")],
-    replicas: Annotated[
-        int | None,
-        typer.Option(
-            "--replicas",
-            metavar="N",
-            min=1,
-            max=REPLICAS_MAX,
-            help=f"Copies wanted, 1 to {REPLICAS_MAX}.",
-            show_default=f"the node's setting, {DEFAULT_REPLICAS} unless changed",
-        ),
-    ] = None,
-    min_acks: Annotated[
-        int | None,
-        typer.Option(
-            "--min-acks",
-            metavar="M",
-            min=0,
-            max=REPLICAS_MAX,
-            help="Copies that must be reached, 0 to N.",
-            show_default="the node's setting, 2 unless changed, or N if less",
-        ),
-    ] = None,
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="What `dhtstore list` calls it.",
-            show_default="that of the file",
-        ),
-    ] = "",
+    path: Paths,
+    replicas: Replicas = None,
+    min_acks: MinAcks = None,
+    name: Name = "",
+    strict: Strict = False,
+    exclude: Exclude = None,
+    exclude_from: ExcludeFrom = None,
+    preserve: Preserve = False,
+    wrap: Wrap = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
-    """Store a file or directory on several nodes; prints its CID.
+    """Store files and directories on several nodes; prints the CID of each.
 
-    N nodes get a copy each, and sign for it.  The CID is alone on the last line of standard output.
+    N nodes get a copy each, and sign for it.  CIDs are alone on standard output, one a line in the
+    order of the PATHs; what goes wrong with one of them does not stop the others.
+
+    Of a directory, names, bytes and links within it are kept; modes, times of modification and
+    nothing else of an inode with --preserve.  What cannot be stored (pipes, sockets, devices, links
+    that lead out, what may not be read or keeps changing) is skipped and named, which ends with
+    exit code 11.  What fits a pattern, given or in a file .dhtstoreignore of any directory, is left
+    out.  A PATH that is a symbolic link itself is followed.
 
     Exit code 7 means that fewer than M copies were reached, exit code 4 that nobody took the
-    records by which they are found; the CID is printed all the same.
+    records by which they are found; the CID is printed all the same.  Of several PATHs it is the
+    code of the first that failed.
     """
-    from dhtstore.errors import NotAnnounced, QuorumNotReached
-    from dhtstore.operations.content import Put, PutResult
+    from dhtstore.api.sources import patterns
+    from dhtstore.operations.content import Put
 
-    wanted = Put(kind="stream", name=name, replicas=replicas, min_acks=min_acks)
+    _check(path, name, wrap)
+    wanted = Put(
+        kind="stream",
+        name=name,
+        replicas=replicas,
+        min_acks=min_acks,
+        strict=strict,
+        preserve=preserve,
+        exclude=patterns(exclude or (), exclude_from or ()),
+    )
+    groups = [path] if wrap else [[each] for each in path]
+
+    def send(group: Sequence[str]) -> PutResult:
+        return _sent(common, group, wanted, (progress, verbose), wrap=wrap)
+
+    if len(groups) == 1:
+        _put_one(common, partial(send, groups[0]))
+    else:
+        _put_each(common, [partial(send, group) for group in groups])
+
+
+def _check(paths: Sequence[str], name: str, wrap: bool) -> None:
+    """Raises UsageError for what says nothing together."""
+    if _STDIN in paths and (len(paths) > 1 or wrap):
+        raise UsageError("- stands alone").hinted("put standard input by a command of its own")
+    if name and len(paths) > 1 and not wrap:
+        raise UsageError("one --name cannot be that of several puts").hinted(
+            "with --wrap all are one put"
+        )
+
+
+def _put_one(common: Common, send: Callable[[], PutResult]) -> None:
+    from dhtstore.cli.terminal.show import emit, print_json
+
+    result, error = _outcome(send)
+    if result is not None:
+        _remark(common, result)
+        if common.json:
+            print_json(result)
+        else:
+            emit(result.cid)
+    if error is not None:
+        raise error
+
+
+def _put_each(common: Common, sends: Sequence[Callable[[], PutResult]]) -> None:
+    """With --json one list, with null where nothing was stored."""
+    from dhtstore.cli.terminal.show import emit, print_json
+
+    results: list[PutResult | None] = []
+    codes: list[int] = []
+    for send in sends:
+        result, error = _outcome(send)
+        results.append(result)
+        if result is not None:
+            _remark(common, result)
+            if not common.json:
+                emit(result.cid)
+        if error is not None:
+            codes.append(report(error, as_json=common.json))
+            if isinstance(error, NotRunning):
+                break  # for the others, too
+    if common.json:
+        print_json(results)
+    if codes:
+        raise ToldAlready(codes[0])
+
+
+def _outcome(send: Callable[[], PutResult]) -> tuple[PutResult | None, DhtstoreError | None]:
+    """What was stored, if anything was, and what is wrong with it, if anything is."""
+    from dhtstore.operations.content import PutResult
+
     try:
-        result = _send(common, path, wanted, (progress, verbose))
-    except (QuorumNotReached, NotAnnounced) as error:
-        if isinstance(error.partial, PutResult):
-            _report(common, error.partial)
-        raise
-    _report(common, result)
+        return send(), None
+    except (QuorumNotReached, NotAnnounced, PartlyStored) as error:
+        return error.partial if isinstance(error.partial, PutResult) else None, error
+    except DhtstoreError as error:
+        return None, error
 
 
-def _send(common: Common, path: str, wanted: Put, showing: tuple[Shown, bool]) -> PutResult:
+def _sent(
+    common: Common, paths: Sequence[str], wanted: Put, showing: tuple[Shown, bool], *, wrap: bool
+) -> PutResult:
     import msgspec
 
-    from dhtstore.api.files import open_source
+    from dhtstore.api.sources import open_paths
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.progress.sentences import kept_of_put
@@ -93,25 +174,27 @@ def _send(common: Common, path: str, wanted: Put, showing: tuple[Shown, bool]) -
 
     with ExitStack() as stack:
         watch = stack.enter_context(watching(common, *showing, kept_of_put))
-        if path == "-":
+        if paths[0] == _STDIN:
             from dhtstore.cli.terminal.pipes import from_stdin
 
             pump = stack.enter_context(from_stdin())
-            piped = msgspec.structs.replace(wanted, name=wanted.name or "-")
+            piped = msgspec.structs.replace(wanted, name=wanted.name or _STDIN)
             return run(common, Errand(piped, [pump.give], watch, pump.start))
-        source = open_source(path)
-        named = msgspec.structs.replace(wanted, kind=source.kind, name=wanted.name or source.name)
-        return run(common, Errand(named, [source.descriptor], watch))
+        named, descriptors = open_paths(wanted, paths, wrap=wrap)
+        return run(common, Errand(named, descriptors, watch))
 
 
-def _report(common: Common, result: PutResult) -> None:
-    from dhtstore.cli.terminal.show import emit, print_json, say
+def _remark(common: Common, result: PutResult) -> None:
+    """On standard error: which copies are missing, what was skipped, how to get the name back."""
+    from dhtstore.cli.terminal.show import say
 
     if result.copies < result.replicas:
         say(common, f"{result.copies} of {result.replicas} copies")
         for node, cause in result.causes.items():
             say(common, f"  {node}: {cause}")
-    if common.json:
-        print_json(result)
-    else:
-        emit(result.cid)
+    for entry in result.skipped[:SKIPPED_SHOWN_MAX]:
+        say(common, f"skipped {entry.path}: {entry.why}")
+    if result.skipped_count > SKIPPED_SHOWN_MAX:
+        say(common, f"and {result.skipped_count - SKIPPED_SHOWN_MAX} more")
+    if result.link and sys.stderr.isatty():
+        say(common, f"get it with: dhtstore get '{result.link}'")

@@ -43,6 +43,14 @@ class Common:
             raise UsageError(f"--timeout: {error}") from error
 
 
+class ToldAlready(Exception):
+    """What went wrong was said already; ``code`` is the exit code that is left of it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def command(
     takes: Options, *, examples: Sequence[str], options: Options = ()
 ) -> Callable[[Callable[Concatenate[Common, P], None]], Callable[..., None]]:
@@ -92,6 +100,8 @@ def _guarded(common: Common, work: Callable[[], None]) -> int:
         work()
     except BrokenPipeError:
         return DONE  # the reader had enough, as in `dhtstore cat CID | head`
+    except ToldAlready as told:
+        return told.code
     except (Exception, KeyboardInterrupt) as error:
         return report(error, as_json=common.json)
     return DONE

@@ -22,12 +22,12 @@ from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.serve_blocks import Lending
 from dhtstore.node.flows.copy_meter import PutMeter
 from dhtstore.node.importing.batch import ImportBatch, Imported, Staged
+from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.measure import SourceSize, measure
-from dhtstore.node.importing.source import Source, import_into, import_source
+from dhtstore.node.importing.source import ReadableAgain, Source, import_into, import_source
 from dhtstore.params import CHUNK_SIZE_BYTES, GIB
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.lent import LentBlocks
-from dhtstore.store.files.source import FileSource, TreeSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Bringing:
 
     @asynccontextmanager
     async def bring(
-        self, source: Source, staged: Staged, meter: PutMeter
+        self, source: Source, staged: Staged, meter: PutMeter, manner: Manner | None = None
     ) -> AsyncIterator[Brought]:
         """What is lent can be had for as long as this lasts.
 
@@ -65,14 +65,15 @@ class Bringing:
         anything is read, if the size of the source is known and nobody else could take it."""
         size = await measure(self.disk, source)
         meter.sized(size.size_bytes if size else None)
-        imported = await self._stored(source, size, staged, meter)
+        manner = manner or Manner()
+        imported = await self._stored(source, size, staged, meter, manner)
         if imported is not None:
             yield Brought(imported, self.disk.store)
             return
-        assert isinstance(source, FileSource | TreeSource), "others are refused"
+        assert isinstance(source, ReadableAgain), "others are refused"
         lent = await self.disk.blocking.run(self.disk.store.lent)
         try:
-            yield await self._by_reference(source, lent, meter)
+            yield await self._by_reference(source, lent, meter, manner)
         finally:
             self.lending.withdraw(lent)
             await surely(self.disk.blocking, lent.close)
@@ -94,6 +95,7 @@ class Bringing:
         size: SourceSize | None,
         staged: Staged,
         meter: PutMeter,
+        manner: Manner,
     ) -> Imported | None:
         """None if there is no room for it here, but others may have."""
         needed_bytes = size.needed_bytes if size else 0
@@ -103,7 +105,13 @@ class Bringing:
                 await self._refuse_unless_others(source, needed_bytes, None)
                 return None
             return await import_source(
-                self.disk, source, UNIXFS_V1_2025, meter.read, room=room, staged=staged
+                self.disk,
+                source,
+                UNIXFS_V1_2025,
+                meter.read,
+                room=room,
+                staged=staged,
+                manner=manner,
             )
         except NoRoom as error:
             await self._refuse_unless_others(source, needed_bytes, error)
@@ -152,10 +160,12 @@ class Bringing:
     # --- by reference -------------------------------------------------------------------------
 
     async def _by_reference(
-        self, source: FileSource | TreeSource, lent: LentBlocks, meter: PutMeter
+        self, source: ReadableAgain, lent: LentBlocks, meter: PutMeter, manner: Manner
     ) -> Brought:
         lent.reads_from(source.read_at)
-        batch = ImportBatch(self.disk, UNIXFS_V1_2025, lent.batch(), meter.read, lent=lent)
+        batch = ImportBatch(
+            self.disk, UNIXFS_V1_2025, lent.batch(), meter.read, lent=lent, manner=manner
+        )
         imported = await import_into(batch, source)
         self.lending.lend(lent)
         return Brought(imported, lent, lent)
@@ -164,7 +174,7 @@ class Bringing:
         self, source: Source, needed_bytes: int, error: NoRoom | None
     ) -> None:
         """Raises NoRoom, ``error`` if that says more than we know."""
-        readable_again = isinstance(source, FileSource | TreeSource)
+        readable_again = isinstance(source, ReadableAgain)
         if readable_again and self.others():
             return
         there = await self.disk.blocking.run(self._there)
@@ -193,7 +203,7 @@ class Bringing:
 
 def _leaf_at(source: Source, path: tuple[str, ...], offset: int) -> Cid | None:
     """What stands there now; None if it cannot be read, which the import tells better."""
-    assert isinstance(source, FileSource | TreeSource), "others are not measured"
+    assert isinstance(source, ReadableAgain), "others are not measured"
     with suppress(SourceChanged):
         data = source.read_at(path, offset, CHUNK_SIZE_BYTES)
         return UNIXFS_V1_2025.leaf(data).cid

@@ -7,12 +7,12 @@ copies on peers -> receipts -> provider records -> pin => CID.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dhtstore.config import counted, format_own_clock
 from dhtstore.content.dag.local import Leaves, local_lineages
 from dhtstore.content.dag.units import Lineage
-from dhtstore.errors import NotAnnounced, QuorumNotReached, UsageError
+from dhtstore.errors import NotAnnounced, PartlyStored, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import NodeId
@@ -30,8 +30,10 @@ from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.importing.batch import Imported, Staged
+from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.content import SkippedEntry
 from dhtstore.operations.operation import Watch
 from dhtstore.params import REPLICAS_MAX
 from dhtstore.replication.placement import Placement, default_min_acks
@@ -53,6 +55,8 @@ class PutOutcome:
     receipts: Sequence[Receipt]
     causes: Mapping[str, str]
     reports: Sequence[CopyReport] = ()
+    skipped: Sequence[SkippedEntry] = ()
+    skipped_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +101,38 @@ class Uploader:
         replicas: int | None,
         min_acks: int | None,
         progress: Watch,
+        manner: Manner | None = None,
     ) -> PutOutcome:
-        """Store ``source`` with the given policy (defaults: the node's settings).
+        """Store ``source`` with the given policy (defaults: the node's settings).  ``manner`` is
+        how it is read: None refuses what cannot all be stored.
 
         Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
         (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
         than ``min_acks`` copies have receipts, NotAnnounced, with the same, when nobody could be
-        told of them, and what ``progress`` raises.  Cut short once there are copies, it still
+        told of them, PartlyStored, with the same, when something was skipped and nothing else is
+        to be said, and what ``progress`` raises.  Cut short once there are copies, it still
         writes down the put and their receipts.
         """
         wanted = replicas or self.settings.replicas
         _check_counts(wanted, min_acks)
         meter = PutMeter(progress)
+        manner = manner or Manner()
         try:
-            imported, placed = await self._copied(source, name, wanted, meter)
+            imported, placed = await self._copied(source, name, wanted, meter, manner)
         except BaseException:
             meter.cut_short()
             raise
         result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
+        result = replace(result, skipped=manner.skipped, skipped_count=manner.skipped_count)
         _check_result(result, placed, self.placer.dht.clock_ahead_s())
+        _check_skipped(result)
         return result
 
     async def _copied(
-        self, source: Source, name: str, wanted: int, meter: PutMeter
+        self, source: Source, name: str, wanted: int, meter: PutMeter, manner: Manner
     ) -> tuple[Imported, list[PlacedUnit]]:
         staged = Staged()
-        bringing = self.bringing.bring(source, staged, meter)
+        bringing = self.bringing.bring(source, staged, meter, manner)
         async with self.staging.of(staged), bringing as brought:
             imported, run = brought.imported, self.disk.blocking.run
             kept = self.settings.storage and brought.kept
@@ -265,6 +275,12 @@ def _check_result(
             " records by which others find them",
             partial=result,
         )
+
+
+def _check_skipped(result: PutOutcome) -> None:
+    if count := result.skipped_count:
+        what = "1 entry" if count == 1 else f"{count} entries"
+        raise PartlyStored(f"stored, but for {what} that had to be skipped", partial=result)
 
 
 def _quorum_not_reached(result: PutOutcome, own_clock: str) -> QuorumNotReached:

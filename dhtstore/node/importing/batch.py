@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dhtstore.content.builders.importer import Profile
+from dhtstore.content.builders.importer import FileBuilder, Profile
+from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.model.block import Block
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
+from dhtstore.node.importing.manner import Manner
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.blocks.lent import LentBlocks
@@ -63,6 +65,7 @@ class ImportBatch:
     progress: Callable[[int], None]
     staged: Staged = field(default_factory=Staged)
     lent: LentBlocks | None = None
+    manner: Manner = field(default_factory=Manner)
     done_bytes: int = 0
     uncommitted_bytes: int = 0
 
@@ -80,10 +83,23 @@ class ImportBatch:
         long that is."""
         leaf = self.profile.leaf(chunk)
         if self.lent is not None and self.profile.raw_leaves:
-            self.lent.lend(leaf.cid, path, offset, len(chunk))
+            self.lent.lend(leaf.cid, (*self.manner.above, *path), offset, len(chunk))
         else:
             self.put(leaf)
         return leaf.cid, len(chunk)
+
+    def put_small(
+        self, data: bytes, path: tuple[str, ...], metadata: Metadata | None = None
+    ) -> Imported:
+        """The whole file ``path``, of one leaf."""
+        builder = FileBuilder(self.profile)
+        if metadata is None:
+            builder.add_leaf(*self.put_leaf(data, path, 0))
+        else:
+            builder.add_leaf(self.profile.leaf(data).cid, len(data))
+        root = builder.finish(metadata, data)
+        self.put_all(root.blocks)
+        return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
 
     async def stage(self, blocks: Sequence[Block]) -> None:
         """Put blocks, in a worker thread."""

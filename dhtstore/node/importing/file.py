@@ -15,10 +15,11 @@ from contextlib import aclosing
 from functools import partial
 
 from dhtstore.content.builders.importer import FileBuilder
+from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import SourceChanged
 from dhtstore.model.cid import Cid
 from dhtstore.node.importing.batch import ImportBatch, Imported
-from dhtstore.store.files.source import FileSource
+from dhtstore.store.files.sources.file import FileSource
 from dhtstore.tasks import pipelined
 
 JOBS = 4  # read, hashed and staged at once: keeps the worker threads busy
@@ -38,8 +39,10 @@ async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
 
 
 async def _import_spans(batch: ImportBatch, source: FileSource) -> Imported:
-    builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
     chunk = batch.profile.chunk_size_bytes
+    if batch.manner.preserve and source.size_bytes <= chunk:
+        return await _import_small(batch, source)
+    builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
     jobs = (
         partial(run, _read_leaf, batch, source, offset, chunk)
         for offset in range(0, max(source.size_bytes, 1), chunk)
@@ -48,17 +51,31 @@ async def _import_spans(batch: ImportBatch, source: FileSource) -> Imported:
         async for cid, size_bytes in leaves:
             await _add_leaf(batch, builder, cid, size_bytes)
     await run(source.check_unchanged)
-    return await _finish(batch, builder)
+    return await _finish(batch, builder, batch.manner.kept(source.metadata))
+
+
+async def _import_small(batch: ImportBatch, source: FileSource) -> Imported:
+    """One leaf, as its size says, whose bytes go where its mode and time are."""
+
+    def work() -> Imported:
+        data = source.read(0, source.size_bytes)
+        source.check_unchanged()
+        return batch.put_small(data, source.path, source.metadata)
+
+    imported = await batch.disk.blocking.run(work)
+    await batch.advance(imported.size_bytes)
+    return imported
 
 
 async def _import_in_order(batch: ImportBatch, source: FileSource) -> Imported:
     builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
     chunk = batch.profile.chunk_size_bytes
-    offset = 0
+    offset, first = 0, b""
     while data := await run(_read_next, source, offset, chunk):
+        first = first or data
         await _add_leaf(batch, builder, *await run(batch.put_leaf, data, source.path, offset))
         offset += len(data)
-    return await _finish(batch, builder)
+    return await _finish(batch, builder, batch.manner.kept(source.metadata), first)
 
 
 def _read_next(source: FileSource, offset: int, size_bytes: int) -> bytes:
@@ -89,8 +106,14 @@ async def _add_leaf(batch: ImportBatch, builder: FileBuilder, cid: Cid, size_byt
     await batch.advance(size_bytes)
 
 
-async def _finish(batch: ImportBatch, builder: FileBuilder) -> Imported:
-    root = builder.finish()
+async def _finish(
+    batch: ImportBatch,
+    builder: FileBuilder,
+    metadata: Metadata | None = None,
+    content: bytes = b"",
+) -> Imported:
+    """``content`` is that of the first leaf, which the only one needs if it has metadata."""
+    root = builder.finish(metadata, content)
     await batch.stage(root.blocks)
     return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
 

@@ -9,7 +9,9 @@ from itertools import islice
 from dhtstore.errors import SourceChanged
 from dhtstore.node.context import Disk
 from dhtstore.params import CHUNK_SIZE_BYTES, STORED_BLOCK_BYTES
-from dhtstore.store.files.source import FileSource, SourceEntry, TreeSource
+from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
+from dhtstore.store.files.sources.wrapped import Wrapped
 
 LISTED_AT_ONCE = 2048
 SAMPLES = 16  # places that are looked at to tell new content from what is here already
@@ -44,23 +46,37 @@ class SourceSize:
 
 
 async def measure(
-    disk: Disk, source: FileSource | TreeSource | AsyncIterator[bytes]
+    disk: Disk, source: FileSource | TreeSource | Wrapped | AsyncIterator[bytes]
 ) -> SourceSize | None:
     """None where only reading tells, and where a tree changes under our hands: the import will say
     so.  Raises UnreadableSource."""
     if isinstance(source, FileSource):
         return _of_file(source.size_bytes) if source.size_bytes else None
-    if not isinstance(source, TreeSource):
-        return None
-    measured, listing = SourceSize(), source.entries()
+    measured = SourceSize()
     try:
-        while entries := await disk.blocking.run(_take, listing):
-            for entry in entries:
-                if entry.kind == "file":
-                    measured.add(entry.path, entry.size_bytes)
+        if isinstance(source, Wrapped):
+            for name, each in source.entries.items():
+                await _add(disk, measured, each, (name,))
+        elif isinstance(source, TreeSource):
+            await _add(disk, measured, source, ())
+        else:
+            return None
     except SourceChanged:
         return None
     return measured
+
+
+async def _add(
+    disk: Disk, measured: SourceSize, source: FileSource | TreeSource, above: tuple[str, ...]
+) -> None:
+    if isinstance(source, FileSource):
+        measured.add(above, source.size_bytes)
+        return
+    listing = source.entries()
+    while entries := await disk.blocking.run(_take, listing):
+        for entry in entries:
+            if entry.kind == "file":
+                measured.add((*above, *entry.path), entry.size_bytes)
 
 
 def _of_file(size_bytes: int) -> SourceSize:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dhtstore.content.builders.importer import Profile
+from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.batch import ImportBatch, Imported, Staged
 from dhtstore.node.importing.file import ByteStream, import_file, import_stream
-from dhtstore.node.importing.tree import TreeImport
+from dhtstore.node.importing.manner import Manner
+from dhtstore.node.importing.tree import OpenDirectory, TreeImport, build
 from dhtstore.store.blocks.contract import Reservation
-from dhtstore.store.files.source import FileSource, TreeSource
+from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.tree import TreeSource
+from dhtstore.store.files.sources.wrapped import Wrapped
 
-Source = FileSource | TreeSource | ByteStream
+ReadableAgain = FileSource | TreeSource | Wrapped
+Source = ReadableAgain | ByteStream
 
 
 async def import_source(
@@ -23,15 +28,18 @@ async def import_source(
     *,
     room: Reservation | None = None,
     staged: Staged | None = None,
+    manner: Manner | None = None,
 ) -> Imported:
     """Import everything and commit it; blocks that were stored before are then whole too.
 
     ``progress`` gets the content bytes done so far, ``staged`` what was written, out of ``room`` if
-    there is one.  Raises SourceChanged, UnreadableSource, NoRoom.  On failure nothing staged since
-    the last commit group stays; what was committed, ``staged`` tells.
+    there is one, ``manner`` (strict, where None) what was skipped.  Raises SourceChanged,
+    UnreadableSource, UsageError (a malformed pattern in a tree), NoRoom.  On failure nothing staged
+    since the last commit group stays; what was committed, ``staged`` tells.
     """
+    manner = manner or Manner()
     async with disk.batch(room) as batch:
-        work = ImportBatch(disk, profile, batch, progress, staged or Staged())
+        work = ImportBatch(disk, profile, batch, progress, staged or Staged(), manner=manner)
         imported = await import_into(work, source)
         await disk.blocking.run(batch.commit)
     return imported
@@ -39,8 +47,31 @@ async def import_source(
 
 async def import_into(batch: ImportBatch, source: Source) -> Imported:
     """The same into a batch that somebody else commits."""
+    batch.manner.begin()
+    if isinstance(source, Wrapped):
+        return await _import_wrapped(batch, source)
+    return await _import(batch, source)
+
+
+async def _import(batch: ImportBatch, source: FileSource | TreeSource | ByteStream) -> Imported:
     if isinstance(source, TreeSource):
         return await TreeImport(batch, source).run()
     if isinstance(source, FileSource):
         return await import_file(batch, source)
     return await import_stream(batch, source)
+
+
+async def _import_wrapped(batch: ImportBatch, source: Wrapped) -> Imported:
+    """Raises UnreadableSource, SourceChanged if none of them can be stored."""
+    directory, failure = OpenDirectory(()), None
+    for name, each in source.entries.items():
+        batch.manner.above = (name,)
+        try:
+            directory.add(name, await _import(batch, each))
+        except (UnreadableSource, SourceChanged) as error:
+            failure = error
+            batch.manner.skip((), error)
+    batch.manner.above = ()
+    if failure is not None and not directory.entries:
+        raise failure
+    return await build(batch, directory, "the directory around them")

@@ -13,13 +13,14 @@ from functools import partial
 from itertools import islice
 
 from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
-from dhtstore.content.builders.importer import FileBuilder
+from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.content.dag.tree_walk import may_lead_out
-from dhtstore.errors import UnreadableSource
+from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
-from dhtstore.params import DAG_DEPTH_MAX
-from dhtstore.store.files.source import SourceEntry, TreeSource
+from dhtstore.params import DAG_DEPTH_MAX, TREE_ENTRIES_MAX
+from dhtstore.store.files.sources.file import refusal
+from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
 
 LISTED_AT_ONCE = 2048  # entries in memory beyond those of the directories that are open
@@ -29,11 +30,15 @@ GROUPS_AT_ONCE = 4
 Path = tuple[str, ...]
 
 
+Unreadable = UnreadableSource | SourceChanged  # why a file or directory has to be skipped
+
+
 @dataclass(slots=True)
-class _OpenDirectory:
-    """A directory whose listing is not over."""
+class OpenDirectory:
+    """A directory of which not all is known yet."""
 
     path: Path
+    metadata: Metadata | None = None
     entries: list[DirectoryChild] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -49,40 +54,55 @@ class TreeImport:
 
     batch: ImportBatch
     source: TreeSource
-    open: list[_OpenDirectory] = field(default_factory=lambda: [_OpenDirectory(())])
+    open: list[OpenDirectory] = field(default_factory=list)
+    entries: int = 0
 
     async def run(self) -> Imported:
+        """Raises SourceChanged and UnreadableSource for the root, and where nothing may be
+        skipped."""
         listing = self.source.entries()
-        blocking = self.batch.disk.blocking
-        while chunk := await blocking.run(_take, listing):
+        self.open.append(OpenDirectory((), self.batch.manner.kept(self.source.metadata)))
+        while chunk := await self.batch.disk.blocking.run(_take, listing):
+            self.entries += len(chunk)
+            if self.entries > TREE_ENTRIES_MAX:
+                raise refusal(self.source.name, f"has more than {TREE_ENTRIES_MAX} entries")
             made = await self._import_files(chunk)
             for entry in chunk:
-                await self._leave(entry.path[:-1])
-                if entry.kind == "directory":
-                    self.open.append(_OpenDirectory(entry.path))
-                else:
-                    self.open[-1].add(entry.path[-1], made[entry.path])
+                await self._enter(entry, made.get(entry.path))
         await self._leave(())
-        return await self._build(self.open[0])
+        return await self._build_root()
+
+    async def _enter(self, entry: SourceEntry, made: Imported | Unreadable | None) -> None:
+        await self._leave(entry.path[:-1])
+        if entry.failure is not None:
+            self.batch.manner.skip(entry.path, entry.failure)
+        elif isinstance(made, Imported):
+            self.open[-1].add(entry.path[-1], made)
+        elif made is not None:
+            self.batch.manner.skip(entry.path, made)
+        else:
+            metadata = entry.metadata if self.batch.manner.preserve else None
+            self.open.append(OpenDirectory(entry.path, metadata))
 
     async def _leave(self, parent: Path) -> None:
         """Build the open directories that ``parent`` is not inside of, innermost first."""
         while self.open[-1].path != parent:
             done = self.open.pop()
-            self.open[-1].add(done.path[-1], await self._build(done))
+            try:
+                self.open[-1].add(done.path[-1], await build(self.batch, done, self.source.name))
+            except UnreadableSource as error:
+                self.batch.manner.skip(done.path, error)
 
-    async def _build(self, done: _OpenDirectory) -> Imported:
-        build = partial(build_directory, done.entries, self.batch.profile)
-        root = await self.batch.disk.blocking.run(build)
-        if len(done.path) + root.height > DAG_DEPTH_MAX:
-            raise _too_tall(done)
-        await self.batch.stage(root.blocks)
-        return Imported(root.cid, done.size_bytes, root.tsize_bytes, root.height)
+    async def _build_root(self) -> Imported:
+        return await build(self.batch, self.open[0], self.source.name)
 
     # --- files ------------------------------------------------------------------------------
 
-    async def _import_files(self, chunk: Sequence[SourceEntry]) -> dict[Path, Imported]:
-        made: dict[Path, Imported] = {}
+    async def _import_files(
+        self, chunk: Sequence[SourceEntry]
+    ) -> dict[Path, Imported | Unreadable]:
+        """What became of the files and links among them."""
+        made: dict[Path, Imported | Unreadable] = {}
         small = [entry for entry in chunk if self._looks_small(entry)]
         groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
         jobs = [
@@ -91,9 +111,10 @@ class TreeImport:
         async with aclosing(pipelined(jobs, GROUPS_AT_ONCE)) as results:
             async for result in results:
                 made |= result
-                await self.batch.advance(sum(child.size_bytes for child in result.values()))
+                done = [each for each in result.values() if isinstance(each, Imported)]
+                await self.batch.advance(sum(each.size_bytes for each in done))
         for entry in chunk:
-            if entry.kind != "directory" and entry.path not in made:
+            if entry.kind == "file" and entry.path not in made:
                 made[entry.path] = await self._import_large(entry)
         return made
 
@@ -101,58 +122,85 @@ class TreeImport:
         limit = self.batch.profile.chunk_size_bytes
         return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
 
-    async def _import_large(self, entry: SourceEntry) -> Imported:
-        file = await self.batch.disk.blocking.run(self.source.open, entry.path)
+    async def _import_large(self, entry: SourceEntry) -> Imported | Unreadable:
+        before_bytes = self.batch.done_bytes
         try:
-            return await import_file(self.batch, file)
-        finally:
-            file.close()
+            file = await self.batch.disk.blocking.run(self.source.open, entry.path)
+            try:
+                return await import_file(self.batch, file)
+            finally:
+                file.close()
+        except (UnreadableSource, SourceChanged) as error:
+            self.batch.done_bytes = before_bytes
+            return error
 
-    def _import_group(self, group: Sequence[SourceEntry]) -> dict[Path, Imported]:
+    def _import_group(self, group: Sequence[SourceEntry]) -> dict[Path, Imported | Unreadable]:
         """Of those that are as small as they looked."""
         made = {entry.path: self._import_small(entry) for entry in group}
         return {path: imported for path, imported in made.items() if imported}
 
-    def _import_small(self, entry: SourceEntry) -> Imported | None:
+    def _import_small(self, entry: SourceEntry) -> Imported | Unreadable | None:
         """None for a file that turns out to be larger than one leaf."""
-        if entry.kind == "symlink":
-            return self._import_link(entry)
-        data = self._read_small(entry)
-        if data is None:
-            return None
-        builder = FileBuilder(self.batch.profile)
-        builder.add_leaf(*self.batch.put_leaf(data, entry.path, 0))
-        root = builder.finish()
-        self.batch.put_all(root.blocks)
-        return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
+        try:
+            if entry.kind == "symlink":
+                metadata = entry.metadata if self.batch.manner.preserve else None
+                label = self.source.label(entry.path)
+                return import_link(self.batch, entry.path, entry.target, metadata, label)
+            return self._read_small(entry)
+        except (UnreadableSource, SourceChanged) as error:
+            return error
 
-    def _import_link(self, entry: SourceEntry) -> Imported:
-        if may_lead_out(entry.path, entry.target):
-            link = "/".join(entry.path)
-            raise UnreadableSource(
-                f"the symbolic link {link!r} to {entry.target!r} leads out of the directory:"
-                " nobody could get it back"
-            )
-        block = symlink_block(entry.target, self.batch.profile)
-        self.batch.put(block)
-        return Imported(block.cid, 0, len(block.data))
-
-    def _read_small(self, entry: SourceEntry) -> bytes | None:
+    def _read_small(self, entry: SourceEntry) -> Imported | None:
         file = self.source.open(entry.path)
         try:
-            return file.read_whole(self.batch.profile.chunk_size_bytes)
+            data = file.read_whole(self.batch.profile.chunk_size_bytes)
+            if data is None:
+                return None
+            metadata = file.metadata if self.batch.manner.preserve else None
         finally:
             file.close()
+        return self.batch.put_small(data, entry.path, metadata)
 
 
-def _too_tall(done: _OpenDirectory) -> UnreadableSource:
+def import_link(
+    batch: ImportBatch, path: Path, target: str, metadata: Metadata | None, label: str
+) -> Imported:
+    """Raises UnreadableSource for one that leads out of its tree."""
+    if may_lead_out(path, target):
+        why = f"is a symbolic link to {target!r}, which leads out: nobody could get it back"
+        raise refusal(label, why)
+    block = symlink_block(target, batch.profile, metadata)
+    batch.put(block)
+    return Imported(block.cid, 0, len(block.data))
+
+
+async def build(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:
+    """The directory of these entries, but for those that no get could reach.
+
+    Raises UnreadableSource where it is itself too large to lie as deep as it does.
+    """
+    while True:
+        work = partial(build_directory, done.entries, batch.profile, done.metadata)
+        root = await batch.disk.blocking.run(work)
+        if len(done.path) + root.height <= DAG_DEPTH_MAX:
+            await batch.stage(root.blocks)
+            return Imported(root.cid, done.size_bytes, root.tsize_bytes, root.height)
+        _leave_out_tallest(batch, done, name)
+
+
+def _leave_out_tallest(batch: ImportBatch, done: OpenDirectory, name: str) -> None:
     """Large files and directories are several levels of blocks themselves."""
-    tallest = max(done.entries, key=lambda entry: entry.height)
-    path = (*done.path, tallest.name) if tallest.height else done.path
-    return UnreadableSource(
-        f"{'/'.join(path)} is too large to lie so deep in a tree: more than {DAG_DEPTH_MAX} levels"
-        " of blocks cannot be got back"
+    height = max(entry.height for entry in done.entries)
+    tallest = [(*done.path, each.name) for each in done.entries if each.height == height]
+    why = (
+        f"is too large to lie so deep in a tree: more than {DAG_DEPTH_MAX} levels of blocks cannot"
+        " be got back"
     )
+    if not height:
+        raise refusal("/".join((name, *done.path)), why)
+    for path in tallest:
+        batch.manner.skip(path, refusal("/".join((name, *path)), why))
+    done.entries = [each for each in done.entries if each.height < height]
 
 
 def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:

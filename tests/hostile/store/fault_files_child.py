@@ -15,7 +15,7 @@ from typing import Final
 from dhtstore.content.dag.walk import Directory, File, Piece, Symlink
 from dhtstore.model.cid import Cid
 from dhtstore.store.files.output import FileOutput
-from dhtstore.store.files.source import TreeSource
+from dhtstore.store.files.sources.tree import TreeSource
 from dhtstore.store.files.tree_output import TreeOutput
 from dhtstore.store.home.block_directory import MARK, mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home

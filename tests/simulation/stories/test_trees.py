@@ -22,7 +22,8 @@ from dhtstore.node.node import Node
 from dhtstore.operations.operation import Progress, Watch, unwatched
 from dhtstore.params import GIB, MIB
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.files.source import FileSource, TreeSource
+from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.tree import TreeSource
 from tests.simulation.harness import (
     CLIENT,
     STORAGE,

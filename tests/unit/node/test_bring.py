@@ -22,7 +22,8 @@ from dhtstore.node.importing import batch as importing
 from dhtstore.node.importing.source import Source
 from dhtstore.params import KIB, MIB
 from dhtstore.replication.promises import Promise
-from dhtstore.store.files.source import FileSource, TreeSource
+from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.tree import TreeSource
 from tests.unit.node.copies_world import STORAGE
 from tests.unit.node.test_put import CLIENT, Cast, stage, stream
 

@@ -30,7 +30,8 @@ from dhtstore.params import (
 )
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from dhtstore.store.files.source import FileSource, TreeSource
+from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.tree import TreeSource
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
 

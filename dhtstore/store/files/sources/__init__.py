@@ -1,0 +1,1 @@
+"""What is put: files, directory trees and archives, read where they lie."""
