@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         NodeIdentity,
         NodeStatus,
         PingResult,
+        RoomShare,
+        RoomStatus,
         RootStatus,
         UnitStatus,
     )
@@ -63,6 +65,8 @@ __all__ = [
     "ProviderInfo",
     "PutResult",
     "PutSummary",
+    "RoomShare",
+    "RoomStatus",
     "RootStatus",
     "SignedReceipt",
     "SkippedEntry",
@@ -87,7 +91,8 @@ _HOMES: Final = {
     "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
-        "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RootStatus", "UnitStatus",
+        "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",
+        "RootStatus", "UnitStatus",
     ),
     "dhtstore.operations.operation": ("Progress",),
 }  # fmt: skip

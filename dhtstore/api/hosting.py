@@ -70,14 +70,24 @@ async def hosted(
                 joined = await node.join(seeds, trust)
             look_at_clock(node.dht, node.warnings)
             await local.open(node.duties)
-            with node.warnings.tolerated("settings", "the settings cannot be written down"):
-                await blocking.run(keep_settings, home, settings)
+            await _keep_settings(node, home, settings)
             yield Hosted(node, joined)
         finally:
             try:
                 await local.close()
             finally:
                 await node.stop()
+
+
+async def _keep_settings(node: Node, home: Home, settings: Settings) -> None:
+    """Write them down; where the disk takes them not, again when somebody asks for warnings."""
+
+    async def keep() -> None:
+        with node.warnings.tolerated("settings", "the settings cannot be written down"):
+            await node.ports.blocking.run(keep_settings, home, settings)
+
+    node.warnings.can_be_tried("settings", keep)
+    await keep()
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from dhtstore.node.views.list_puts import put_summaries
 from dhtstore.node.views.own_names import with_cid
 from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.receipts import signed_receipts
+from dhtstore.node.views.room import Giving
 from dhtstore.operations import keeping, nodes
 from dhtstore.operations.operation import Operation, Watch
 from dhtstore.store.blocks.contract import BlockStore
@@ -166,8 +167,15 @@ async def _status(
         await blocking.run(kept.ledger),
         node=format_node(node_id(key.public_key)) if key else "",
         network=kept.settings.network,
-        capacity_bytes=kept.settings.capacity_bytes or 0,
+        giving=_giving(kept.settings),
         now_unix_s=SystemClock().unix_s(),
+    )
+
+
+def _giving(settings: Settings) -> Giving:
+    capacity_bytes, limit_bytes = settings.capacity_bytes or 0, settings.owner_limit_bytes
+    return Giving(
+        settings.accept, capacity_bytes, capacity_bytes if limit_bytes is None else limit_bytes
     )
 
 

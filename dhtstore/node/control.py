@@ -42,6 +42,7 @@ from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
+from dhtstore.node.views.room import Giving
 from dhtstore.node.views.spelling import receipt_text, unit_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
@@ -320,7 +321,7 @@ async def _identify_node(asked: nodes.IdentifyNode, run: OperationRun) -> nodes.
 
 
 async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.NodeStatus:
-    node = run.node
+    node, chosen = run.node, run.node.settings
     return await node_status(
         node.disk,
         node.ledger,
@@ -328,7 +329,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.dht,
         node.completeness,
         node.warnings,
-        capacity_bytes=node.settings.capacity_bytes,
+        giving=Giving(chosen.accept, chosen.capacity_bytes, chosen.owner_quota_bytes),
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
     )
 

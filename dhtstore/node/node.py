@@ -79,9 +79,8 @@ class Node:
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        self.holder = Holder(
-            identity, disk, ledger, clock, tracer, self._admission(), brings=lambda: self.staging
-        )
+        self.holder = Holder(identity, disk, ledger, clock, tracer, _admission(identity, settings))
+        self.holder.brings = lambda: self.staging
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.rot = Rot(
             identity,
@@ -244,10 +243,10 @@ class Node:
         if not self.settings.ephemeral:
             await self._save_peers.save()
 
-    def _admission(self) -> Admission | None:
-        """Whose data this disk takes; None on a client."""
-        chosen = self.settings
-        if not chosen.storage:
-            return None
-        owner, quota_bytes = self.identity.owner, chosen.owner_quota_bytes
-        return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)
+
+def _admission(identity: Identity, chosen: NodeSettings) -> Admission | None:
+    """Whose data this disk takes; None on a client."""
+    if not chosen.storage:
+        return None
+    owner, quota_bytes = identity.owner, chosen.owner_quota_bytes
+    return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)

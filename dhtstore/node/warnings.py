@@ -5,7 +5,7 @@ Told in the log when it begins or changes, and by ``status`` for as long as it l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from dhtstore.errors import DhtstoreError, DutyFailed, LocalProtocolError
@@ -18,6 +18,7 @@ class Warnings:
     def __init__(self, tracer: Tracer = no_trace) -> None:
         self._tracer = tracer
         self._texts: dict[str, str] = {}
+        self._again: dict[str, Callable[[], Awaitable[object]]] = {}
 
     @property
     def texts(self) -> list[str]:
@@ -33,6 +34,16 @@ class Warnings:
         """It is not, or no more."""
         if self._texts.pop(what, None) is not None:
             self._tracer(f"{what}.over")
+
+    def can_be_tried(self, what: str, again: Callable[[], Awaitable[object]]) -> None:
+        """``again`` does under ``tolerated`` what was in vain: it may be over before its time."""
+        self._again[what] = again
+
+    async def look_again(self) -> None:
+        """Try what is wrong once more, for somebody who asks how this node is."""
+        for what in tuple(self._texts):
+            if again := self._again.get(what):
+                await again()
 
     @contextmanager
     def tolerated(self, what: str, does: str) -> Iterator[None]:

@@ -29,14 +29,45 @@ class IdentifyNode(Operation[NodeIdentity], frozen=True, kw_only=True):
     needs_node: ClassVar[bool] = False
 
 
+class RoomShare(msgspec.Struct, frozen=True):
+    """``used`` of at most ``limit`` bytes: of all owners that are new here together ("newcomers"),
+    of the foreign owner that has most ("owner"), by the one network that brought most ("origin",
+    then ``name`` says which)."""
+
+    of: str
+    used: int
+    limit: int
+    name: str = ""
+
+
+class RoomStatus(msgspec.Struct, frozen=True):
+    """What of the room of a node is whose, in bytes.  ``accept`` is whose data it takes; ``own``
+    and ``others`` what claims of its owner and of others are charged with, a unit once for each
+    owner; ``reserved`` is set aside for offers and puts under way, and ``unclaimed`` is the rest of
+    what is used: pinned by hand, left by a put that was killed, or not collected yet.  ``free`` can
+    be written now, None for no limit; ``disk_free`` is what the disk has, of which ``promised``
+    were promised by other nodes of this user.  ``shares`` bound strangers where anyone may
+    store."""
+
+    accept: str
+    own: int
+    others: int
+    reserved: int
+    unclaimed: int
+    free: int | None
+    disk_free: int | None
+    promised: int
+    shares: list[RoomShare] = []
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
     is what the last ``verify`` found.  ``warnings`` say what is wrong around the node.
     ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
-    None while too few of them have told.  What only a running node knows is None where none runs
-    (``running``), and ``node`` is "" where none ever ran."""
+    None while too few of them have told.  ``room`` says whose the bytes are.  What only a running
+    node knows is None where none runs (``running``), and ``node`` is "" where none ever ran."""
 
     node: str
     network: str
@@ -54,6 +85,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     warnings: list[str] = []
     clock_ahead_s: float | None = None
     running: bool = True
+    room: RoomStatus | None = None
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):

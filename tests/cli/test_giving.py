@@ -16,6 +16,16 @@ def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
     assert refused.code == 2
     assert "is more than there is: the disk of" in refused.err
     assert "are free" in refused.err
+    node.put(bytes(700_000), "--replicas", "1")
+    room = node.run("status", "--json").json["room"]
+    assert room["accept"] == "mine"
+    assert 700_000 < room["own"] < 800_000
+    assert (room["others"], room["reserved"], room["shares"]) == (0, 0, [])
+    assert 49_000_000 < room["free"] < room["disk_free"]
+    told = node.run("status").text
+    assert "50.0 MB for its own owner" in told
+    assert " own, 0 B of others, 0 B reserved, " in told
+    assert "disk_free: " in told
     changed = node.run("config", "capacity", "60MB")
     assert changed.code == 0
     assert changed.err.strip().endswith(

@@ -22,23 +22,27 @@ class KeepSequence:
     blocking: Blocking
     warnings: Warnings
 
+    def __post_init__(self) -> None:
+        self.warnings.can_be_tried("sequence", self.reserve)
+
     async def begin(self) -> None:
         """Go on above what earlier lives of this node gave."""
         self.identity.sequences.used(await self.blocking.run(self.row.load))
-        await self._reserve()
+        await self.reserve()
 
     async def run(self) -> None:
         """Forever."""
         while True:
             await asyncio.sleep(SEQUENCES_RESERVED / 4)  # in seconds, which numbers are too
-            await self._reserve()
+            await self.reserve()
 
     async def end(self) -> None:
         """What was not given is free again; nothing, unless it began."""
         if self.identity.sequences.reserved:
             await self._save(self.identity.sequences.last)
 
-    async def _reserve(self) -> None:
+    async def reserve(self) -> None:
+        """Write ahead, if it is time for that or the last try was in vain."""
         reserved = self.identity.sequences.reserve(self.identity.now_unix_s())
         if reserved is not None:
             await self._save(reserved)

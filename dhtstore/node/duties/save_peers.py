@@ -29,6 +29,9 @@ class SavePeers:
     warnings: Warnings
     alarm: Alarm = field(default_factory=Alarm)
 
+    def __post_init__(self) -> None:
+        self.warnings.can_be_tried("save-peers", self.save)
+
     async def run(self) -> None:
         """Forever."""
         pause_s = PEERS_SAVE_FIRST_S

@@ -129,7 +129,7 @@ class Bringing:
 
         while not rooms:
             try:
-                await surely(self.disk.blocking, reserve)
+                await self.disk.blocking.run(reserve)
             except NoRoom:
                 if not self.offers.make_room_for_own():
                     return None

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from dhtstore.content.dag.local import Leaves, local_blocks, unit_blocks
-from dhtstore.errors import BlockMissing, IntegrityFailure
+from dhtstore.errors import BlockMissing, DhtstoreError, IntegrityFailure
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import kept_units
@@ -42,6 +42,7 @@ class Staging:
         only what a put left that came to nothing is dropped."""
         self._disk, self._ledger, self._tracer, self.keeps_all = disk, ledger, tracer, keeps_all
         self._warnings = warnings
+        warnings.can_be_tried("staging", self.drop)
         self._abandoned: set[bytes] = set()  # multihashes of what such puts wrote
         self._puts = 0
         self._dropping = asyncio.Lock()
@@ -97,7 +98,11 @@ class Staging:
         except (BlockMissing, IntegrityFailure) as error:
             self._tracer("staging.kept", blocks=len(gone), error=str(error))
             return
-        self._delete([Cid(bytes((1, RAW)) + multihash) for multihash in gone])
+        try:
+            self._delete([Cid(bytes((1, RAW)) + multihash) for multihash in gone])
+        except DhtstoreError:
+            self._abandoned |= gone  # for the next time
+            raise
 
     def _drop(self) -> bool:
         """Nothing is dropped, and this is False, while a pinned root is damaged: what lies below

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.views.room import Giving, room_status
 from dhtstore.operations.nodes import NodeStatus
 
 
 async def kept_status(
-    disk: Disk, ledger: Ledger, *, node: str, network: str, capacity_bytes: int, now_unix_s: float
+    disk: Disk, ledger: Ledger, *, node: str, network: str, giving: Giving, now_unix_s: float
 ) -> NodeStatus:
     """Of a node with these settings."""
     run = disk.blocking.run
@@ -17,7 +18,7 @@ async def kept_status(
         uptime_s=None,
         peers=None,
         storage_peers=None,
-        capacity=capacity_bytes,
+        capacity=giving.capacity_bytes,
         used=disk.store.used_bytes,
         blocks=await run(disk.store.count),
         units=await run(ledger.claims.count_kept, now_unix_s),
@@ -26,4 +27,5 @@ async def kept_status(
         incomplete_units=None,
         damaged_blocks=await run(ledger.damage.count),
         running=False,
+        room=await room_status(disk, ledger, giving, now_unix_s),
     )

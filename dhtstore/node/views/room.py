@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from dhtstore.node.context import Disk
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dhtstore.errors import HomeUnusable
+from dhtstore.model.policy import Holdings
+from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.warnings import Warnings
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES
+from dhtstore.operations.nodes import RoomShare, RoomStatus
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, NEWCOMERS_DIVISOR, ORIGIN_DIVISOR
+from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.contract import BlockStore
 
 
@@ -18,6 +25,51 @@ async def look_for_room(disk: Disk, warnings: Warnings) -> None:
             warnings.tell("promised", space.overpromised)
         else:
             warnings.over("promised")
+
+
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """What an operator has chosen to give, to whom, and to one foreign owner at most."""
+
+    accept: str
+    capacity_bytes: int
+    owner_limit_bytes: int
+
+
+async def room_status(
+    disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float
+) -> RoomStatus | None:
+    """None where the disk does not answer, which is warned of."""
+    with suppress(HomeUnusable):
+        return await disk.blocking.run(_room_now, disk, ledger, giving, now_unix_s)
+    return None
+
+
+def _room_now(disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float) -> RoomStatus:
+    space, held = disk.store.space(), ledger.claims.holdings(now_unix_s)
+    claimed_bytes = space.reserved_bytes + held.own_bytes + held.others_bytes
+    return RoomStatus(
+        accept=giving.accept,
+        own=held.own_bytes,
+        others=held.others_bytes,
+        reserved=space.reserved_bytes,
+        unclaimed=max(0, space.used_bytes - claimed_bytes),
+        free=space.free_bytes,
+        disk_free=space.disk_free_bytes,
+        promised=space.beside_bytes,
+        shares=_shares(giving, held) if giving.accept == Accept.ANYONE else [],
+    )
+
+
+def _shares(giving: Giving, held: Holdings) -> list[RoomShare]:
+    capacity_bytes, origin = giving.capacity_bytes, held.largest_origin
+    if not capacity_bytes:
+        return []
+    return [
+        RoomShare("newcomers", held.newcomers_bytes, capacity_bytes // NEWCOMERS_DIVISOR),
+        RoomShare("owner", held.largest_owner_bytes, giving.owner_limit_bytes),
+        RoomShare("origin", held.largest_origin_bytes, capacity_bytes // ORIGIN_DIVISOR, origin),
+    ]
 
 
 def _take_and_give_back(store: BlockStore) -> None:

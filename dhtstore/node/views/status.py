@@ -11,7 +11,7 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
-from dhtstore.node.views.room import look_for_room
+from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.views.spelling import unit_text
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
@@ -26,11 +26,12 @@ async def node_status(
     completeness: Completeness,
     warnings: Warnings,
     *,
-    capacity_bytes: int,
+    giving: Giving,
     uptime_s: float,
 ) -> NodeStatus:
     """What this node holds and whom it knows."""
     run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
+    await warnings.look_again()
     await look_for_room(disk, warnings)
     look_at_clock(dht, warnings)
     return NodeStatus(
@@ -39,7 +40,7 @@ async def node_status(
         uptime_s=round(uptime_s, 1),
         peers=len(contacts),
         storage_peers=sum(contact.storage for contact in contacts),
-        capacity=capacity_bytes,
+        capacity=giving.capacity_bytes,
         used=disk.store.used_bytes,
         blocks=await run(disk.store.count),
         units=await run(ledger.claims.count_kept, identity.now_unix_s()),
@@ -49,6 +50,7 @@ async def node_status(
         damaged_blocks=await run(ledger.damage.count),
         warnings=warnings.texts,
         clock_ahead_s=None if ahead_s is None else round(ahead_s, 1),
+        room=await room_status(disk, ledger, giving, identity.now_unix_s()),
     )
 
 

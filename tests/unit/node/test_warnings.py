@@ -28,6 +28,29 @@ def test_a_warning_stands_until_it_is_over_and_is_logged_once() -> None:
     assert events == ["peers.failed", "peers.over"]
 
 
+def test_who_asks_how_a_node_is_has_it_look_again() -> None:
+    full, warnings, tries = [True], Warnings(), list[bool]()
+
+    async def save() -> None:
+        tries.append(full[0])
+        with warnings.tolerated("peers", "peers cannot be saved"):
+            if full[0]:
+                raise NoRoom("no room on the disk")
+
+    async def ask() -> list[str]:
+        await warnings.look_again()
+        return warnings.texts
+
+    warnings.can_be_tried("peers", save)
+    assert asyncio.run(ask()) == []
+    asyncio.run(save())
+    warnings.tell("clock", "the clock is off")
+    assert len(asyncio.run(ask())) == 2
+    full[0] = False
+    assert asyncio.run(ask()) == ["the clock is off"]
+    assert tries == [True, True, False]
+
+
 @pytest.mark.parametrize("error", [LocalProtocolError("ours"), ValueError("a bug")])
 def test_a_defect_is_not_tolerated(error: Exception) -> None:
     warnings = Warnings()
