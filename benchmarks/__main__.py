@@ -35,6 +35,8 @@ def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
             memory_size_bytes=arguments.memory_size,
             rounds=arguments.rounds,
             idle_s=arguments.idle_seconds,
+            files=arguments.files,
+            names=arguments.names,
             attacks=tuple(arguments.attack or ()),
             attack_s=arguments.seconds,
         )
@@ -47,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=_size, default="1GiB", help="file of get and put")
     parser.add_argument("--memory-size", type=_size, default="4GiB", help="file of memory")
     parser.add_argument("--rounds", type=int, default=3, help="runs of get and put; the median")
+    parser.add_argument("--files", type=int, default=100_000, help="of tree, and puts of puts")
+    parser.add_argument("--names", type=int, default=50_000, help="in one directory of tree")
     parser.add_argument("--idle-seconds", type=float, default=20.0)
     parser.add_argument("--attack", action="append", help="of hostile: one alone, by name")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each attack")

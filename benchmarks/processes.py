@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+PYTHON = sys.executable
 COMMAND = str(Path(sys.executable).with_name("dhtstore"))
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -81,6 +82,21 @@ def run(*arguments: str | Path) -> Finished:
     if process.returncode:
         raise SystemExit(f"dhtstore {' '.join(map(str, arguments))}: exit {process.returncode}")
     return Finished(stdout, seconds, usage.ru_maxrss * KIB)
+
+
+def first_byte_s(*arguments: str) -> float:
+    """Seconds from the start of ``dhtstore ARGUMENTS`` to the first byte it prints."""
+    started_s = time.perf_counter()
+    with subprocess.Popen(
+        [COMMAND, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        first = os.read(process.stdout.fileno(), 1)
+        seconds = time.perf_counter() - started_s
+        process.stdout.read()
+    if not first or process.returncode:
+        raise SystemExit(f"dhtstore {' '.join(arguments)}: exit {process.returncode}")
+    return seconds
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import processes, torrent
+from benchmarks import processes, torrent, trees
 from benchmarks.hostile.section import attacked
 from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
+from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
 from benchmarks.torrent import Leeched, Seeder
 
@@ -35,6 +36,8 @@ class Plan:
     memory_size_bytes: int
     rounds: int
     idle_s: float
+    files: int = 100_000
+    names: int = 50_000
     attacks: tuple[str, ...] = ()  # of the section hostile; all if empty
     attack_s: float = 60.0
 
@@ -108,9 +111,19 @@ def memory(plan: Plan) -> list[Row]:
     return rows
 
 
-def startup(plan: Plan) -> list[Row]:
-    seconds = statistics.median(processes.run("--help").seconds for _ in range(5))
-    return [at_most("dhtstore --help", seconds, 0.4, "s")]
+def start(plan: Plan) -> list[Row]:
+    """What commands take before they print anything."""
+    return trees.starts(plan.fresh("start"), 2 * plan.rounds + 1)
+
+
+def tree(plan: Plan) -> list[Row]:
+    """Many small files beside cp and tar, and a directory of many names."""
+    return trees.tree(plan.fresh("tree"), plan.files, plan.names)
+
+
+def puts(plan: Plan) -> list[Row]:
+    """``list`` where many puts are remembered."""
+    return listed(plan.fresh("puts"), plan.files, plan.rounds)
 
 
 def idle(plan: Plan) -> list[Row]:
@@ -147,7 +160,9 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
     "memory": memory,
-    "startup": startup,
+    "start": start,
+    "tree": tree,
+    "puts": puts,
     "idle": idle,
     "loop": loop,
     "hostile": hostile,

@@ -45,9 +45,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("children", "seen"),
         ("frontier",),
         ("dag_walk",),
-        ("file_walk", "tree_walk", "unit_walk", "resolve"),
+        ("file_walk", "tree_walk", "unit_walk", "looking"),
         ("local",),
     ),
+    "dhtstore.content.dag.looking": (("list_walk",), ("resolve",)),
     "dhtstore.store": (("disk", "ours"), ("sqlite_file",), ("blocks", "ledger", "files", "home")),
     "dhtstore.store.blocks": (
         ("contract",),
