@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dhtstore.config import format_size
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.local import BlocksHere
-from dhtstore.errors import NoRoom, SourceChanged
+from dhtstore.errors import NoRoom, SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger, surely
@@ -204,7 +204,7 @@ class Bringing:
 def _leaf_at(source: Source, path: tuple[str, ...], offset: int) -> Cid | None:
     """What stands there now; None if it cannot be read, which the import tells better."""
     assert isinstance(source, ReadableAgain), "others are not measured"
-    with suppress(SourceChanged):
+    with suppress(SourceChanged, UnreadableSource):
         data = source.read_at(path, offset, CHUNK_SIZE_BYTES)
         return UNIXFS_V1_2025.leaf(data).cid
     return None

@@ -1,0 +1,65 @@
+"""Putting what is larger than the node that puts it, or than the temporary disk of a visitor."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Network
+from tests.cli.terminal import NETWORK, Daemons, run
+from tests.integration.disks import SmallDisk
+
+DATA = random.Random(5).randbytes(24_000_000)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[SmallDisk]:
+    small = SmallDisk(tmp_path)
+    yield small
+    small.unmount()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "large"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_a_small_node_puts_what_others_hold(
+    network: Network, daemons: Daemons, source: Path, tmp_path: Path
+) -> None:
+    node = daemons("small", "--capacity", "5MB", network.ticket)
+    put = node.run("put", source, "--replicas", "2", "--json")
+    assert put.code == 0, put.err
+    assert node.node not in {receipt["node"] for receipt in put.json["receipts"]}
+    assert node.run("status", "--json").json["used"] < 100_000
+    got = network.client.run("get", put.json["cid"], "-o", tmp_path / "copy")
+    assert got.code == 0, got.err
+    assert (tmp_path / "copy").read_bytes() == DATA
+    refused = node.run("put", "-", stdin=DATA[::-1])
+    assert refused.code == 8
+    assert "5.0 MB that this node gives" in refused.err
+    assert "standard input cannot be read again" in refused.err
+    assert node.run("status", "--json").json["used"] < 100_000
+
+
+def test_alone_it_is_refused_at_once(daemons: Daemons, source: Path) -> None:
+    node = daemons("alone", "--capacity", "5MB")
+    refused = node.run("put", source, "--replicas", "1", "--min-acks", "1")
+    assert refused.code == 8
+    assert "24.0 MB are needed here, and 5.0 MB are left of the 5.0 MB" in refused.err
+    assert "no other storage node is known here that could take it" in refused.err
+
+
+def test_a_visitor_with_a_small_temporary_disk_too(
+    network: Network, source: Path, small: SmallDisk, tmp_path: Path
+) -> None:
+    small.path.chmod(0o700)
+    visit = ("--seed", network.ticket, "--network", NETWORK, "--home", tmp_path / "home")
+    put = run("put", *visit, source, "--replicas", "2", environment={"TMPDIR": str(small.path)})
+    assert put.code == 0, put.err
+    assert network.client.run("cat", put.text.strip()).out == DATA
