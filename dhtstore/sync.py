@@ -137,16 +137,24 @@ class SyncClient:
         to: entry.AnyPath,
         *,
         pin: bool = False,
+        force: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
-        work = self._client.get(cid, to, pin=pin, progress=progress, timeout_s=timeout_s)
+        work = self._client.get(
+            cid, to, pin=pin, force=force, progress=progress, timeout_s=timeout_s
+        )
         return self._run(work)
 
     def read(
         self, cid: str, start: int = 0, end: int | None = None, *, timeout_s: float | None = None
     ) -> Generator[bytes, None, None]:
-        pieces = self._client.read(cid, start, end, timeout_s=timeout_s)
+        yield from self._each(self._client.read(cid, start, end, timeout_s=timeout_s))
+
+    def read_tar(self, cid: str, *, timeout_s: float | None = None) -> Generator[bytes, None, None]:
+        yield from self._each(self._client.read_tar(cid, timeout_s=timeout_s))
+
+    def _each(self, pieces: AsyncGenerator[bytes, None]) -> Generator[bytes, None, None]:
         try:
             while (piece := self._run(_following(pieces))) is not None:
                 yield piece

@@ -36,7 +36,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("settings", "toml"),
         ("layers",),
     ),
-    "dhtstore.content": (("codec",), ("builders", "dag")),
+    "dhtstore.content": (("codec",), ("builders", "dag"), ("export",)),
+    "dhtstore.content.export": (("ordered_walk", "tar"),),
     "dhtstore.content.codec": (("protobuf",), ("dagpb",), ("hamt",), ("unixfs",)),
     "dhtstore.content.builders": (("importer",), ("directory",)),
     "dhtstore.content.dag": (

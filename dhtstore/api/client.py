@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar, cast
 
-from dhtstore.api.callers import Caller
-from dhtstore.api.files import open_target
-from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_pieces
+from dhtstore.api.files import open_target, takes_stream
+from dhtstore.api.node_questions import NodeQuestions, checked
+from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_into, read_pieces
 from dhtstore.api.rows import rows_of
 from dhtstore.api.sources import AnyPath, open_paths, paths_of, put_of
 from dhtstore.errors import UsageError
-from dhtstore.net.local.client import close_all
+from dhtstore.model.cid_path import file_name
 from dhtstore.operations.content import (
     ContentInfo,
     DescribeContent,
@@ -26,6 +25,7 @@ from dhtstore.operations.content import (
     ProviderInfo,
     PutResult,
     Read,
+    got,
 )
 from dhtstore.operations.keeping import (
     AddPin,
@@ -40,24 +40,16 @@ from dhtstore.operations.keeping import (
     VerifyStore,
 )
 from dhtstore.operations.nodes import (
-    DescribeNode,
     DescribeRoot,
-    IdentifyNode,
-    KnownPeer,
-    ListPeers,
-    NodeIdentity,
-    NodeStatus,
-    PingNode,
-    PingResult,
     RootStatus,
 )
-from dhtstore.operations.operation import Operation, Watch, unwatched
+from dhtstore.operations.operation import Watch
 
 R = TypeVar("R")
 Source = AnyPath | Sequence[AnyPath] | Pieces  # paths, or the bytes themselves
 
 
-class Client:
+class Client(NodeQuestions):
     """A node, to be asked.  Get one from ``dhtstore.connect`` or ``dhtstore.open``.
 
     A ``cid`` is text: a CID, or where content is read CID/path with names by the letter, or the
@@ -69,9 +61,6 @@ class Client:
     try.  ``progress`` is a plain function, called with a Progress about ten times a second, on the
     event loop; what it raises ends the call.  After its block a client raises NotRunning.
     """
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
 
     def __repr__(self) -> str:
         return f"<dhtstore.Client of {self._caller}>"
@@ -109,7 +98,7 @@ class Client:
         put = put_of(name, replicas, min_acks, strict, exclude, preserve)
         if (paths := paths_of(source)) is None:
             given = pieces_of(cast(Pieces, source))
-            return await put_pieces(self._caller, put, given, _checked(progress), timeout_s)
+            return await put_pieces(self._caller, put, given, checked(progress), timeout_s)
         put, descriptors = open_paths(put, paths, wrap=wrap)
         return await self._call(put, descriptors, progress, timeout_s)
 
@@ -119,16 +108,25 @@ class Client:
         to: str | os.PathLike[str],
         *,
         pin: bool = False,
+        force: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
-        """Write the file or directory ``cid`` to the path ``to``, which must not exist yet.
+        """Write the file or directory ``cid`` to the path ``to``, or, where that is a directory,
+        into it, by its name; with ``force`` in place of what is there, once it is whole.
 
-        With ``pin`` it is kept and announced here too.  Raises NotFound, Unreachable,
-        IntegrityFailure, TargetUnusable, NoRoom.  An interrupted get goes on where it was.
+        A FIFO or a device gets the bytes of a file in order, a directory as a tar stream.  With
+        ``pin`` it is kept and announced here too.  Raises NotFound, Unreachable,
+        IntegrityFailure, TargetExists, TargetUnusable, NoRoom.  An interrupted get goes on where
+        it was.
         """
-        target = open_target(to)
-        get = Get(target=cid, name=target.name, pin=pin)
+        called = file_name(cid)
+        if takes_stream(to):
+            _no_pin(pin)
+            read = Read(target=cid, form="either", name=called)
+            return got(await read_into(self._caller, read, to, checked(progress), timeout_s))
+        target = open_target(to, called, force=force)
+        get = Get(target=cid, name=target.name, pin=pin, force=force)
         return await self._call(get, [target.directory], progress, timeout_s)
 
     async def read(
@@ -145,6 +143,16 @@ class Client:
                 ...
         """
         read = Read(target=cid, start=start, end=end)
+        async with aclosing(read_pieces(self._caller, read, timeout_s)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def read_tar(
+        self, cid: str, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """The directory ``cid`` as a tar stream in pieces, its own name in front of all; raises as
+        ``read``, and UsageError for a file."""
+        read = Read(target=cid, form="tar", name=file_name(cid))
         async with aclosing(read_pieces(self._caller, read, timeout_s)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -221,46 +229,11 @@ class Client:
 
     # --- nodes ------------------------------------------------------------------------------
 
-    async def identity(self, *, timeout_s: float | None = None) -> NodeIdentity:
-        """Who this node is; ``ticket`` is what others join by."""
-        return await self._call(IdentifyNode(), timeout_s=timeout_s)
-
-    async def status(self, *, timeout_s: float | None = None) -> NodeStatus:
-        """How this node is doing."""
-        return await self._call(DescribeNode(), timeout_s=timeout_s)
-
     async def root_status(self, cid: str, *, timeout_s: float | None = None) -> RootStatus:
         """How many nodes provide each unit of ``cid``."""
         return await self._call(DescribeRoot(root=cid), timeout_s=timeout_s)
 
-    async def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
-        """The nodes in the routing table, by node id."""
-        return await self._call(ListPeers(), timeout_s=timeout_s)
 
-    async def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
-        """A round trip to ``node``: an id, the beginning of one that is known there, a public key
-        in hex, a ticket or HOST:PORT.
-
-        Raises UnknownNode, Unreachable.
-        """
-        return await self._call(PingNode(target=node), timeout_s=timeout_s)
-
-    async def _call(
-        self,
-        operation: Operation[R],
-        descriptors: Sequence[int] = (),
-        progress: Watch | None = None,
-        timeout_s: float | None = None,
-    ) -> R:
-        watch = _checked(progress, descriptors)
-        return await self._caller.call(operation, descriptors, watch, timeout_s)
-
-
-def _checked(progress: Watch | None, descriptors: Sequence[int] = ()) -> Watch:
-    """Raises UsageError for what cannot be called from here, and closes ``descriptors``."""
-    if progress is None:
-        return unwatched
-    if not callable(progress) or inspect.iscoroutinefunction(progress):
-        close_all(descriptors)
-        raise UsageError("progress is told to a plain function, which is not awaited")
-    return progress
+def _no_pin(pin: bool) -> None:
+    if pin:
+        raise UsageError("what goes into a pipe or device is not kept: pin it by itself")

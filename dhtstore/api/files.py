@@ -2,43 +2,80 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from dhtstore.errors import TargetUnusable
+from dhtstore.errors import TargetExists, TargetUnusable
+from dhtstore.model.names import bytes_of, name_of
 
 
 class OpenedTarget(NamedTuple):
-    """Where a get writes: an open directory, and the name in it."""
+    """Where a get writes: an open directory, the name in it, and the path of both."""
 
     directory: int
     name: str
+    path: Path
 
 
-def open_target(path: str | os.PathLike[str]) -> OpenedTarget:
-    """The directory the target shall be in, checked before a byte moves; raises TargetUnusable."""
-    text, target = os.fspath(path), Path(path)
-    if text.endswith("/") and not target.is_dir():
-        raise TargetUnusable(f"there is no directory {text}")
-    name = _target_name(target)
-    if os.path.lexists(target):
-        raise TargetUnusable(f"{target} exists already")
+def open_target(path: str | os.PathLike[str], called: str, *, force: bool = False) -> OpenedTarget:
+    """Where what is ``called`` so shall be written: at ``path``, or in it where that is a
+    directory; a ``/`` at its end makes it one.  Raises TargetExists (unless ``force``: then it is
+    replaced), TargetUnusable; all before a byte moves."""
+    target = Path(path)
+    if os.path.isdir(target):
+        target = target / os.fsdecode(bytes_of(called))
+    elif os.fspath(path).endswith("/"):
+        _make_directory(target)
+        target = target / os.fsdecode(bytes_of(called))
+    if target.name in ("", ".."):
+        raise TargetUnusable(f"{target} is no name for a file")
+    if os.path.lexists(target) and not force:
+        raise TargetExists(f"{target} exists already")
     try:
         directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise TargetUnusable(f"cannot write into {target.parent}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise _unwritable(target.parent, error) from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         os.close(directory)
         raise TargetUnusable(f"cannot write into {target.parent}: Permission denied")
-    return OpenedTarget(directory, name)
+    return OpenedTarget(directory, name_of(os.fsencode(target.name)), target)
 
 
-def _target_name(target: Path) -> str:
-    """The bytes that the locale took it from are UTF-8, or it is refused."""
-    if target.name in ("", ".."):
-        raise TargetUnusable(f"{target} is no name for a file")
+def takes_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether what is there takes bytes in order and keeps no name: a FIFO, or a device such as
+    /dev/null or a terminal."""
     try:
-        return os.fsencode(target.name).decode()
-    except UnicodeDecodeError as error:
-        raise TargetUnusable(f"the name {target.name!r} is not UTF-8") from error
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def open_stream(path: str | os.PathLike[str], *, wait: bool) -> int:
+    """A FIFO or device, for writing; ``wait`` until somebody reads a FIFO, or raise TargetUnusable
+    if nobody does."""
+    flags = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | (0 if wait else os.O_NONBLOCK)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        why = "nobody reads it" if error.errno == errno.ENXIO else error.strerror
+        raise TargetUnusable(f"cannot write to {os.fspath(path)}: {why}") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return descriptor
+    os.close(descriptor)
+    raise TargetUnusable(f"{os.fspath(path)} has become something else")
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        os.mkdir(path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> TargetUnusable:
+    return TargetUnusable(f"cannot write into {path}: {getattr(error, 'strerror', error)}")

@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Coroutine,
     Iterable,
     Iterator,
@@ -16,10 +17,12 @@ from contextlib import aclosing
 from typing import Any, BinaryIO, Final, cast
 
 from dhtstore.api.callers import Caller
-from dhtstore.errors import NotRunning, UnreadableSource
+from dhtstore.api.files import open_stream
+from dhtstore.errors import NotRunning, TargetUnusable, UnreadableSource
 from dhtstore.net.local.pipes import PipeWriter, read_pipe
 from dhtstore.operations.content import Put, PutResult, Read, ReadResult
 from dhtstore.operations.operation import Watch, unwatched
+from dhtstore.store.disk import write_error
 from dhtstore.tasks import Supervisor, all_ended
 
 PIECE_BYTES: Final = 256 * 1024
@@ -92,23 +95,54 @@ async def _write(pipe: PipeWriter, piece: Bytes) -> None:
 
 
 async def read_pieces(
-    caller: Caller, read: Read, timeout_s: float | None
+    caller: Caller,
+    read: Read,
+    timeout_s: float | None,
+    watch: Watch = unwatched,
+    done: Callable[[ReadResult], None] = lambda result: None,
 ) -> AsyncGenerator[bytes, None]:
-    """What a read results in, as it comes; raises what it raises once all that came was taken."""
+    """What a read results in, as it comes; raises what it raises once all that came was taken,
+    else ``done`` is told the result."""
     read_end, write_end = os.pipe()
     tasks = Supervisor()
     try:
         work: Coroutine[Any, Any, ReadResult]
-        work = caller.call(read, [write_end], unwatched, timeout_s)
+        work = caller.call(read, [write_end], watch, timeout_s)
         reading = tasks.spawn(work, "read")
         await asyncio.sleep(0)  # it begins, and owns its end of the pipe from now on
         async with aclosing(read_pipe(read_end)) as pieces:
             async for piece in pieces:
                 yield piece
-        await reading
+        done(cast(ReadResult, await reading))
     finally:
         await tasks.close()
         os.close(read_end)
+
+
+async def read_into(
+    caller: Caller, read: Read, path: str | os.PathLike[str], watch: Watch, timeout_s: float | None
+) -> ReadResult:
+    """Write what a read results in to a FIFO or a device; raises what it raises, TargetUnusable
+    and NoRoom."""
+    results: list[ReadResult] = []
+    descriptor = await asyncio.to_thread(open_stream, path, wait=False)
+    try:
+        os.set_blocking(descriptor, True)
+        pieces = read_pieces(caller, read, timeout_s, watch, results.append)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                await asyncio.to_thread(_write_all, descriptor, piece)
+    except OSError as error:
+        raise write_error(error, os.fspath(path), TargetUnusable) from error
+    finally:
+        os.close(descriptor)
+    return results[0]
+
+
+def _write_all(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 async def pieces_of(source: Pieces) -> AsyncGenerator[Bytes, None]:

@@ -13,7 +13,7 @@ from dhtstore.operations.content import HolderShare
 if TYPE_CHECKING:
     from dhtstore.model.identity import PublicKey
     from dhtstore.node.flows.join import Joined
-    from dhtstore.operations.content import GetResult, ReadResult
+    from dhtstore.operations.content import GetResult
     from dhtstore.operations.nodes import NodeIdentity
 
 
@@ -110,18 +110,5 @@ def got_to(output: str, result: GetResult) -> Got:
         output=output,
         holders=result.holders,
         causes=result.causes,
-        shares=result.shares,
-    )
-
-
-def got_to_stdout(result: ReadResult) -> Got:
-    """What was printed."""
-    holders = [share.node for share in result.shares if share.delivered]
-    return Got(
-        cid=result.cid,
-        size=result.size,
-        output="-",
-        holders=holders,
-        causes={share.node: share.failed for share in result.shares if share.failed},
         shares=result.shares,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from dhtstore.errors import InvalidCid
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey, dht_key
 
@@ -48,3 +49,11 @@ class Unit:
     def key(self) -> DhtKey:
         """The DHT key its provider records are stored under."""
         return dht_key(self.name)
+
+
+def unit_text(name: bytes) -> str:
+    """How a unit's name is written everywhere: a CID where it has one root, else hex."""
+    try:
+        return str(Cid.decode(name))
+    except (InvalidCid, IndexError):
+        return name.hex()

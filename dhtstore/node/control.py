@@ -6,8 +6,9 @@ The same table serves the local socket of a running node and a node inside one's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
@@ -22,13 +23,15 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
+from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.net.ports import Clock
 from dhtstore.node.copies.placed import CopyReport
+from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.put import PutOutcome
-from dhtstore.node.flows.read import cat
+from dhtstore.node.flows.stream import stream
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
@@ -43,7 +46,7 @@ from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.room import Giving
-from dhtstore.node.views.spelling import receipt_text, unit_text
+from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
@@ -64,6 +67,7 @@ class OperationRun:
     watch: Watch
     timeout_s: float | None
     rows: Rows | None = None
+    told: dict[str, object] = field(default_factory=dict)  # fields of TimedOut
 
     @property
     def descriptor(self) -> int:
@@ -120,7 +124,9 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
         throttle.finish()
         return result
     except TimeoutError as error:
-        raise TimedOut(f"not done within {run.timeout_s:g} s") from error
+        late = TimedOut(f"not done within {run.timeout_s:g} s")
+        vars(late).update(run.told)
+        raise late from error
 
 
 def _listing(
@@ -216,15 +222,30 @@ def _holder_report(report: CopyReport) -> content.HolderReport:
     )
 
 
+@asynccontextmanager
+async def _fetching(run: OperationRun) -> AsyncIterator[FetchSession]:
+    """A session that tells, with what fails in it, whom it asked."""
+    async with run.node.fetch_session() as session:
+        try:
+            yield session
+        except DhtstoreError as error:
+            vars(error)["report"] = session.report()
+            raise
+        except asyncio.CancelledError:
+            run.told.update(report=session.report(), causes=session.causes)
+            raise
+
+
 async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
     root, names = parse_cid_path(asked.target)
-    async with run.node.fetch_session() as session:
+    async with _fetching(run) as session:
         got = await get(
             session,
             root,
             names,
             run.descriptor,
             _file_name(asked.name),
+            force=asked.force,
             timeout_s=run.timeout_s,
             progress=run.watch,
         )
@@ -244,17 +265,17 @@ def _file_name(name: str) -> str:
 
 async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
     root, names = parse_cid_path(asked.target)
-    async with run.node.fetch_session() as session:
-        read = await cat(
+    async with _fetching(run) as session:
+        read = await stream(
             session,
             root,
             names,
             run.take(),
-            start=asked.start,
-            end=asked.end,
+            asked,
             timeout_s=run.timeout_s,
+            progress=run.watch,
         )
-    return content.ReadResult(str(read.cid), read.size_bytes, list(read.shares))
+    return content.ReadResult(str(read.cid), read.size_bytes, list(read.shares), read.type)
 
 
 async def _list_directory(asked: content.ListDirectory, run: OperationRun, rows: Rows) -> None:

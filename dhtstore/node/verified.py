@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dhtstore.model.unit import unit_text
 from dhtstore.node.flows.damage_places import Place
 from dhtstore.node.flows.verify import Verified
-from dhtstore.node.views.spelling import unit_text
 from dhtstore.operations.keeping import DamagePlace, IncompleteUnit, VerifyResult
 
 

@@ -13,6 +13,7 @@ from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, WRAPPED_MAX
 
 SourceKind = Literal["file", "directory", "stream"]
 ContentType = Literal["file", "directory", "symlink"]
+StreamType = Literal["file", "directory"]
 
 
 class HolderReport(msgspec.Struct, frozen=True):
@@ -114,6 +115,22 @@ class HolderShare(msgspec.Struct, frozen=True):
     failed: str
 
 
+class UnitSearch(msgspec.Struct, frozen=True):
+    """How holders of one unit were looked for: ``found`` were named, and ``told`` says how far the
+    search can be believed: how many nodes were asked and how many answered."""
+
+    unit: str
+    found: int
+    told: str
+
+
+class FetchReport(msgspec.Struct, frozen=True):
+    """What a fetch that failed did: its searches, the last ones, and who was asked."""
+
+    searches: list[UnitSearch]
+    holders: list[HolderShare]
+
+
 class GetResult(msgspec.Struct, frozen=True):
     """``cid`` is what was written (not the root it was found under), ``size`` its bytes.
 
@@ -129,7 +146,8 @@ class GetResult(msgspec.Struct, frozen=True):
 
 
 class Get(Operation[GetResult], frozen=True, kw_only=True):
-    """Write ``target`` (CID or CID/path) as ``name`` into the directory that goes with it."""
+    """Write ``target`` (CID or CID/path) as ``name`` into the directory that goes with it; with
+    ``force`` in place of what is there."""
 
     op: ClassVar[str] = "get"
     descriptors: ClassVar[int] = 1
@@ -138,20 +156,36 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
     target: str
     name: str
     pin: bool = False
+    force: bool = False
 
 
 class ReadResult(msgspec.Struct, frozen=True):
-    """``cid`` is the file that was read, ``size`` how many bytes of it; ``shares`` is what each
-    node did that is known to hold some of it."""
+    """``cid`` is what was read, ``size`` how many bytes of content; ``shares`` is what each node
+    did that is known to hold some of it.  ``type`` is "file" or "directory"."""
 
     cid: str
     size: int
     shares: list[HolderShare] = []
+    type: StreamType = "file"
+
+
+def got(read: ReadResult) -> GetResult:
+    """What a get would have told that wrote to a file."""
+    holders = [share.node for share in read.shares if share.asked]
+    causes = {share.node: share.refused or share.failed for share in read.shares}
+    told = {node: why for node, why in causes.items() if why}
+    return GetResult(read.cid, read.size, holders, told, read.shares)
+
+
+ReadForm = Literal["file", "tar", "either"]
 
 
 class Read(Operation[ReadResult], frozen=True, kw_only=True):
-    """Write the bytes ``start`` to ``end`` (its end where None) of the file ``target`` (CID or
-    CID/path), in order, into the pipe that goes with it."""
+    """Write ``target`` (CID or CID/path) into the pipe that goes with it: the bytes ``start`` to
+    ``end`` (its end where None) of a file, in order, or a directory as a tar stream.
+
+    ``form`` says which is wanted; ``name`` is that of the directory in the stream.
+    """
 
     op: ClassVar[str] = "cat"
     descriptors: ClassVar[int] = 1
@@ -160,6 +194,8 @@ class Read(Operation[ReadResult], frozen=True, kw_only=True):
     target: str
     start: int = 0
     end: int | None = None
+    form: ReadForm = "file"
+    name: str = ""
 
 
 class DirectoryEntry(msgspec.Struct, frozen=True):

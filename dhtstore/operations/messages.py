@@ -23,7 +23,7 @@ from dhtstore.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dhtstore.operations.content import PutResult
+from dhtstore.operations.content import FetchReport, PutResult
 from dhtstore.operations.operation import Operation, Progress, is_listing, result_type
 from dhtstore.operations.table import OPERATIONS
 from dhtstore.params import WRAPPED_MAX
@@ -222,6 +222,8 @@ def error_of(failure: LocalFailure) -> DhtstoreError:
     error = errors.restored(kind, (failure.message,), failure.fields)
     if isinstance(error, QuorumNotReached | NotAnnounced | PartlyStored):
         error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
+    if "report" in failure.fields:
+        vars(error)["report"] = msgspec.convert(failure.fields["report"], FetchReport)
     return error
 
 

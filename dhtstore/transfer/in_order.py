@@ -1,11 +1,18 @@
-"""Pieces of one file that arrive in any order, given out in order."""
+"""Output that arrives in any order, given out in order: the pieces of a file, or a whole tree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
+from typing import Protocol
 
-from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.content.dag.walk import Listed, Order, Output, Piece
+
+
+class Ordering(Protocol):
+    def pass_on(self, outputs: Iterable[Output], count_max: int) -> list[Output]:
+        """Take some output and return what may go out now, no more than ``count_max`` at a time:
+        the rest goes out when it is called again."""
 
 
 class InOrder:
@@ -31,3 +38,27 @@ class InOrder:
             self._next = piece.offset + len(piece.data)
             out.append(piece)
         return out
+
+
+class InDagOrder:
+    """Holds output back until all that belongs before it has been given out.  ``settled_before``
+    tells up to where all is known, None when everything is."""
+
+    def __init__(self, settled_before: Callable[[], Order | None]) -> None:
+        self._settled_before = settled_before
+        self._held: list[tuple[Order, int, Output]] = []
+        self._count = 0
+
+    def pass_on(self, outputs: Iterable[Output], count_max: int) -> list[Output]:
+        """See ``Ordering``."""
+        for output in outputs:
+            self._count += 1
+            order = () if isinstance(output, Listed) else output.order
+            heappush(self._held, (order, self._count, output))
+        limit, out = self._settled_before(), list[Output]()
+        while self._held and len(out) < count_max and self._is_due(limit):
+            out.append(heappop(self._held)[2])
+        return out
+
+    def _is_due(self, limit: Order | None) -> bool:
+        return limit is None or self._held[0][0] < limit

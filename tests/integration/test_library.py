@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
@@ -29,6 +30,7 @@ from dhtstore.errors import (
     NotHere,
     NotRunning,
     QuorumNotReached,
+    TargetExists,
     TargetUnusable,
     TimedOut,
     UnknownNode,
@@ -104,6 +106,14 @@ async def test_every_method_in_both_ways(trio: Trio, over_socket: bool) -> None:
         got = await client.get(f"ipfs://{cid}/below", trio.directory / "copy", pin=False)
         assert got.size == len(DATA)
         assert (trio.directory / "copy" / "file").read_bytes() == DATA
+        tar = b"".join([piece async for piece in client.read_tar(f"{cid}/below?filename=x")])
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            assert archive.getnames() == ["x", "x/file"]
+        await client.get(f"{cid}/below", trio.directory)
+        with pytest.raises(TargetExists):
+            await client.get(f"{cid}/below", trio.directory)
+        assert (await client.get(f"{cid}/below", trio.directory, force=True)).size == len(DATA)
+        assert (await client.get(cid, "/dev/null")).size == len(DATA)
         assert len(await client.providers(cid)) == 2
         assert [each.root for each in await client.receipts(cid)] == [cid, cid]
         assert [(each.name, each.cid) for each in await client.puts()] == [("named", cid)]
@@ -184,7 +194,7 @@ async def test_errors_are_those_of_the_tree(trio: Trio, over_socket: bool) -> No
         with pytest.raises(UsageError):
             await client.pin(f"{cid}/path")
         with pytest.raises(TargetUnusable):
-            await client.get(cid, trio.directory)
+            await client.get(cid, trio.directory / "a" / "lock")
         with pytest.raises(TimedOut):
             await client.cat(nowhere, timeout_s=0)
         with pytest.raises(UnreadableSource):
@@ -307,7 +317,7 @@ def test_a_node_of_ones_own_inside_a_running_loop(tmp_path: Path) -> None:
 
 
 def test_the_twin_has_the_same_methods() -> None:
-    methods = {name for name in vars(Client) if not name.startswith("_")}
+    methods = {name for name in dir(Client) if not name.startswith("_")}
     assert methods == {name for name in vars(sync.SyncClient) if not name.startswith("_")}
     for name in methods | {"connect", "open"}:
         one = inspect.signature(getattr(Client, name, None) or getattr(dhtstore, name))
@@ -324,8 +334,8 @@ def test_a_node_of_ones_own_takes_every_setting() -> None:
 def test_everything_public_is_there_and_explained() -> None:
     for name in dhtstore.__all__:
         assert inspect.getdoc(getattr(dhtstore, name)), name
-    for name, method in vars(Client).items():
-        assert name.startswith("_") or method.__doc__, name
+    for name in dir(Client):
+        assert name.startswith("_") or getattr(Client, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = dhtstore.nonsense
     assert set(dhtstore.__all__) <= set(dir(dhtstore))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,15 +12,29 @@ from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
-    from dhtstore.operations.content import GetResult, ReadResult
+    from dhtstore.operations.content import GetResult
+
+_STDOUT = ("-", "/dev/stdout")
+
+
+class _Wanted(NamedTuple):
+    """What was asked for.  ``called`` is its name where no other is given."""
+
+    target: str
+    called: str
+    output: str
+    pin: bool
+    force: bool
 
 
 @command(
     VISITING,
     examples=(
         "dhtstore get bafybei... -o holiday.iso",
-        "dhtstore get bafybei.../2024/beach.jpg",
+        "dhtstore get bafybei.../2024/beach.jpg -o Pictures/",
+        "dhtstore get 'bafybei...?filename=holiday.iso'",
         "dhtstore get bafybei... -o photos --pin",
+        "dhtstore get bafybei... -o - | tar x",
         "dhtstore get bafybei... -o copy --seed dht1...",
     ),
 )
@@ -34,12 +47,15 @@ def get(
             "--output",
             "-o",
             metavar="PATH|-",
-            help="Where to; - is stdout.",
-            show_default="the last name of PATH, or the CID",
+            help="Where to; into it where that is a directory or ends in /. - is stdout.",
+            show_default="the name of ?filename=, the last of PATH, or the CID",
         ),
     ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace what is there, once all has come.")
+    ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Tell which nodes were asked and why others were not.")
+        bool, typer.Option("--explain", help="Tell who was asked and what came of it.")
     ] = False,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
     progress: Showing = Shown.AUTO,
@@ -47,28 +63,33 @@ def get(
 ) -> None:
     """Fetch a file or directory from whoever holds it.
 
-    Every block is checked.  An interrupted get leaves PATH.part; the same command checks what is
-    there and goes on.  Exit code 3: nobody provides it; 4: nobody who does answered; 5: what they
-    have is damaged.
+    Every block is checked.  Mode (without setuid, setgid and sticky bits) and time are restored
+    where they were kept; hard links come back as files of their own.  To stdout, a pipe or a
+    device a file goes byte by byte, a directory as a tar stream; /dev/null only checks.  An
+    interrupted get leaves PATH.part; the same command checks what is there and goes on.  Exit
+    code 3: nobody provides it; 4: nobody who does answered; 5: what they have is damaged.
     """
-    from dhtstore.model.cid_path import as_one_spelling
+    from dhtstore.cli.content.explaining import explained
+    from dhtstore.model.cid_path import as_one_spelling, file_name
 
-    target = as_one_spelling(cid)
-    if output == "-":
-        from dhtstore.cli.content.cat import stream
-
-        _report_printed(common, stream(common, target))
-        return
-    path = output or target.rstrip("/").rpartition("/")[2]
-    result = _send(common, target, path, pin, (progress, verbose))
+    wanted = _Wanted(as_one_spelling(cid), file_name(cid), output, pin, force)
+    with explained(common, explain) as told:
+        path, result = _fetched(common, wanted, (progress, verbose))
+        told.append(result)
     _report(common, path, result)
-    if explain:
-        _explain(common, result)
 
 
-def _send(
-    common: Common, target: str, path: str, pin: bool, showing: tuple[Shown, bool]
-) -> GetResult:
+def _fetched(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> tuple[str, GetResult]:
+    from dhtstore.api.files import takes_stream
+
+    if wanted.output in _STDOUT:
+        return "-", _streamed(common, wanted, showing)
+    if takes_stream(wanted.output):
+        return wanted.output, _streamed(common, wanted, showing)
+    return _written(common, wanted, showing)
+
+
+def _written(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> tuple[str, GetResult]:
     from dhtstore.api.files import open_target
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
@@ -77,39 +98,39 @@ def _send(
     from dhtstore.operations.content import Get
     from dhtstore.store.files.partial import partial_name
 
-    where = open_target(path)
-    wanted = Get(target=target, name=where.name, pin=pin)
-    partial = str(Path(path).with_name(partial_name(where.directory, where.name)))
+    where = open_target(wanted.output or ".", wanted.called, force=wanted.force)
+    asked = Get(target=wanted.target, name=where.name, pin=wanted.pin, force=wanted.force)
+    partial = str(where.path.with_name(partial_name(where.directory, where.name)))
     with watching(common, *showing, lambda kept: kept_of_get(kept, partial)) as watch:
-        return run(common, Errand(wanted, [where.directory], watch))
+        result = run(common, Errand(asked, [where.directory], watch))
+    return str(where.path), result
+
+
+def _streamed(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> GetResult:
+    from dhtstore.cli.content.streaming import into_stream
+    from dhtstore.errors import UsageError
+    from dhtstore.operations.content import Read, got
+
+    if wanted.pin:
+        raise UsageError("what goes to stdout, a pipe or a device is not kept here").hinted(
+            "leave --pin away, and keep it with `dhtstore pin add`"
+        )
+    asked = Read(target=wanted.target, form="either", name=wanted.called)
+    path = "" if wanted.output in _STDOUT else wanted.output
+    return got(into_stream(common, asked, path, showing))
 
 
 def _report(common: Common, path: str, result: GetResult) -> None:
-    from dhtstore.cli.terminal.show import print_json, say
+    """On standard error where data has standard output."""
+    from dhtstore.cli.terminal.show import print_json, say, tell_json
     from dhtstore.config import counted, format_size
 
     if common.json:
         from dhtstore.cli.results import got_to
 
-        print_json(got_to(str(Path(path)), result))
-        return
-    holders = len(result.holders)
-    source = counted(holders, "holder") if holders else "the store here"
-    say(common, f"{Path(path)}: {format_size(result.size)} from {source}")
-
-
-def _report_printed(common: Common, result: ReadResult) -> None:
-    if common.json:
-        from dhtstore.cli.results import got_to_stdout
-        from dhtstore.cli.terminal.show import tell_json
-
-        tell_json(got_to_stdout(result))
-
-
-def _explain(common: Common, result: GetResult) -> None:
-    from dhtstore.cli.terminal.show import say
-
-    for node in result.holders:
-        say(common, f"  {node}: asked for blocks")
-    for node, cause in result.causes.items():
-        say(common, f"  {node}: {cause}")
+        tell = tell_json if path == "-" else print_json
+        tell(got_to(path, result))
+    elif path != "-":
+        holders = len(result.holders)
+        source = counted(holders, "holder") if holders else "the store here"
+        say(common, f"{path}: {format_size(result.size)} from {source}")

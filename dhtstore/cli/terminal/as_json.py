@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from dhtstore.model.names import name_of_argument
+from dhtstore.operations.content import FetchReport
 
 _ASTRAL = 0x10000  # characters from here on are two escapes in JSON (RFC 8259 section 7)
 
@@ -20,7 +21,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why a command failed.  ``kind`` is a class of dhtstore.errors, "Unexpected" for a bug or
     "Interrupted"; ``hint`` says what to do next; ``causes`` what went wrong at each node (or seed),
     where several had a part in it.  ``trace`` is there for a bug only: it helps who gets the
-    report."""
+    report.  ``report`` is there where something was fetched: who was looked for and asked."""
 
     kind: str
     message: str
@@ -28,6 +29,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int
     causes: dict[str, str]
     trace: str | msgspec.UnsetType = msgspec.UNSET
+    report: FetchReport | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailureLine(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ def failure_line(
     exit_code: int,
     causes: Mapping[str, str],
     trace: str = "",
+    report: FetchReport | None = None,
 ) -> str:
     """What a command that failed says."""
     failure = Failure(
@@ -64,6 +67,7 @@ def failure_line(
         exit_code=exit_code,
         causes=dict(causes),
         trace=trace or msgspec.UNSET,
+        report=report or msgspec.UNSET,
     )
     return json_line(FailureLine(failure))
 

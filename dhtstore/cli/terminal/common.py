@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
 import typer
 
@@ -15,6 +15,9 @@ from dhtstore.cli.exits import DONE, UNEXPECTED, exit_code
 from dhtstore.cli.terminal.options import ALL, Options
 from dhtstore.cli.terminal.parser import About
 from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
+
+if TYPE_CHECKING:
+    from dhtstore.operations.content import FetchReport
 
 P = ParamSpec("P")
 _NO_CAUSES: Final[Mapping[str, str]] = {}
@@ -107,11 +110,11 @@ def _guarded(common: Common, work: Callable[[], None]) -> int:
     return DONE
 
 
-def output_error(error: OSError) -> DhtstoreError:
-    """What writing to standard output said, in our words."""
+def output_error(error: OSError, name: str = "standard output") -> DhtstoreError:
+    """What writing to it said, in our words."""
     kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else TargetUnusable
-    told = kind(f"cannot write to standard output: {error.strerror}")
-    return told.hinted("check where standard output goes, and the room there")
+    told = kind(f"cannot write to {name}: {error.strerror}")
+    return told.hinted(f"check where {name} goes, and the room there")
 
 
 def report(error: BaseException, *, as_json: bool) -> int:
@@ -119,7 +122,9 @@ def report(error: BaseException, *, as_json: bool) -> int:
     code = exit_code(error)
     causes = vars(error).get("causes") or {}
     if isinstance(error, DhtstoreError):
-        say_failure(type(error).__name__, str(error), error.hint, code, causes, as_json=as_json)
+        report = vars(error).get("report")
+        kind, text = type(error).__name__, str(error)
+        say_failure(kind, text, error.hint, code, causes, as_json=as_json, report=report)
     elif isinstance(error, KeyboardInterrupt):
         if as_json:
             hint = "run the same command again: it goes on where it stopped"
@@ -149,6 +154,7 @@ def say_failure(
     *,
     as_json: bool,
     trace: str = "",
+    report: FetchReport | None = None,
 ) -> None:
     """One line of JSON, or lines for people."""
     if not as_json:
@@ -157,7 +163,13 @@ def say_failure(
     from dhtstore.cli.terminal.as_json import failure_line
 
     line = failure_line(
-        kind=kind, message=message, hint=hint, exit_code=code, causes=causes, trace=trace
+        kind=kind,
+        message=message,
+        hint=hint,
+        exit_code=code,
+        causes=causes,
+        trace=trace,
+        report=report,
     )
     print(line, file=sys.stderr, flush=True)
 

@@ -84,10 +84,16 @@ def from_stdin() -> Iterator[Pump]:
 
 @contextmanager
 def to_stdout() -> Iterator[Pump]:
-    """Prints what the node writes.  Raises BrokenPipeError when the reader has had enough,
+    """Prints what the node writes.  Raises as ``to_descriptor``."""
+    with to_descriptor(sys.stdout.fileno(), "standard output") as pump:
+        yield pump
+
+
+@contextmanager
+def to_descriptor(target: int, name: str) -> Iterator[Pump]:
+    """Writes what the node writes on.  Raises BrokenPipeError when the reader has had enough,
     NoRoom or TargetUnusable when it cannot be written."""
     keep, give = os.pipe()
-    target = sys.stdout.fileno()
     pump = Pump(give, keep, lambda: _copy(keep, target, stop_on_closed_target=False))
     try:
         yield pump
@@ -97,7 +103,7 @@ def to_stdout() -> Iterator[Pump]:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise output_error(error) from error
+            raise output_error(error, name) from error
 
 
 def _copy(source: int, target: int, *, stop_on_closed_target: bool) -> None:

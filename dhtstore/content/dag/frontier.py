@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
+from collections.abc import Container
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Task, children, spread
@@ -144,6 +146,27 @@ class Frontier:
             if level.tasks and level.task is not None:
                 self.held_bytes -= level.held_bytes
                 level.put_down()
+
+
+class OpenPlaces:
+    """The wants of a walk by where they stand in DAG order.  ``pending`` has those that are not
+    answered."""
+
+    def __init__(self, frontier: Frontier, pending: Container[int]) -> None:
+        self._frontier, self._pending = frontier, pending
+        self._lowest: list[tuple[tuple[int, ...], int]] = []  # a heap, some answered
+
+    def add(self, taken: Task | Level, sequence: int) -> None:
+        heappush(self._lowest, (place_of(taken), sequence))
+
+    def first(self) -> tuple[int, ...] | None:
+        """The place of the first block that is not here; None if all are."""
+        while self._lowest and self._lowest[0][1] not in self._pending:
+            heappop(self._lowest)
+        ahead = self._frontier.first
+        if not self._lowest:
+            return ahead
+        return self._lowest[0][0] if ahead is None else min(self._lowest[0][0], ahead)
 
 
 def place_of(taken: Task | Level) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ TYPES: Final[dict[Kind, EntryType]] = {
 }
 _HINTS: Final[dict[EntryType, str]] = {
     "file": "`dhtstore cat` prints a file, `dhtstore get` fetches it",
-    "directory": "`dhtstore ls` lists a directory, `dhtstore get` fetches it",
+    "directory": "`dhtstore ls` lists a directory, `dhtstore get` fetches it (-o -: as a tar)",
     "symlink": "get what it leads to, or the directory that it is in",
 }
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from dhtstore.content.dag.walk import Leaf, Output
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.cid import Cid
-from dhtstore.transfer.in_order import InOrder
+from dhtstore.transfer.in_order import Ordering
 
 BlockBytes = bytes | memoryview
 Sink = Callable[[list[Output]], Awaitable[None]]
@@ -46,7 +46,7 @@ class Delivery:
     """
 
     sink: Sink = _no_output
-    in_order: InOrder | None = None
+    in_order: Ordering | None = None
     keep: Keep | None = None
     earlier: Earlier | None = None
     progress: Callable[[int], None] = lambda done_bytes: None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from dhtstore.errors import LocalProtocolError, Unreachable
 from dhtstore.model.identity import PublicKey, format_node, node_id
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.links.link import Link
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.content import FetchReport, HolderShare, UnitSearch
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from dhtstore.tasks import Supervisor
+
+_SEARCHES_TOLD_MAX: Final = 16  # a large file has hundreds of units
 
 
 @dataclass(slots=True)
@@ -60,6 +62,11 @@ class UnitHolders:
     searches: int = 0  # since the last block of this unit
     extent: str = ""  # how far the last search can be believed, if it found nobody
     unreachable: str = ""  # why the last search asked nobody
+
+    def search_told(self) -> UnitSearch:
+        """What came of the last search, or of the one that is under way."""
+        told = "the search is not over" if self.searching else self.unreachable or self.extent
+        return UnitSearch(unit_text(self.unit.name), len(self.found), told)
 
     @property
     def exhausted(self) -> bool:
@@ -127,6 +134,12 @@ class Holders:
     def shares(self) -> list[HolderShare]:
         """What each did that was found, in the order of finding."""
         return [account.share() for account in self._accounts.values()]
+
+    def report(self) -> FetchReport:
+        """What was done so far, for whoever wants to know why it was not enough."""
+        searched = [known for known in self._units.values() if known.searches or known.extent]
+        latest = [known.search_told() for known in searched[-_SEARCHES_TOLD_MAX:]]
+        return FetchReport(latest, self.shares())
 
     @property
     def connected(self) -> list[str]:

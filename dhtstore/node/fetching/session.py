@@ -17,7 +17,7 @@ from dhtstore.node.fetching.fetch import fetch
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
 from dhtstore.node.fetching.search import HolderSearch
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.content import FetchReport, HolderShare
 from dhtstore.params import FETCH_MEMORY_BYTES
 
 T = TypeVar("T")
@@ -49,6 +49,15 @@ class FetchSession:
     def unreached(self) -> dict[str, str]:
         """Why others could not be connected to (node -> reason)."""
         return self._holders.unreached
+
+    @property
+    def causes(self) -> dict[str, str]:
+        """What went wrong with whom (node -> reason)."""
+        return self._holders.causes
+
+    def report(self) -> FetchReport:
+        """How holders were looked for, and what each did."""
+        return self._holders.report()
 
     def shares(self) -> list[HolderShare]:
         """What each holder did so far, in the order in which they were found."""

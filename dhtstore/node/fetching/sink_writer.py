@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dhtstore.content.dag.walk import Listed, Output, Piece
+from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.node.fetching.delivery import Sink
 from dhtstore.node.links.buffers import Lease
-from dhtstore.params import LISTED_ROW_BYTES
+from dhtstore.params import OUTPUT_BYTES
 from dhtstore.tasks import Supervisor
-from dhtstore.transfer.in_order import InOrder
+from dhtstore.transfer.in_order import Ordering
 
 _Place = tuple[tuple[str, ...], int]
 OUTPUTS_AT_ONCE: Final = 1024  # of one call: a block whose links hold much yields many more
 
 
 class SinkWriter:
-    """``unwritten_bytes`` are those of pieces, and about what rows take, taken and not written yet,
+    """``unwritten_bytes`` are about what output takes that is here and not written yet,
     ``writing`` whether the sink is at work; ``wake`` is called when either has changed."""
 
     def __init__(
-        self, sink: Sink, in_order: InOrder | None, tasks: Supervisor, wake: Callable[[], None]
+        self, sink: Sink, in_order: Ordering | None, tasks: Supervisor, wake: Callable[[], None]
     ) -> None:
         self.unwritten_bytes = 0
         self.writing = False
@@ -75,10 +75,6 @@ class SinkWriter:
 
 
 def _held_bytes(outputs: Sequence[Output]) -> int:
-    return sum(map(_weight, outputs))
-
-
-def _weight(output: Output) -> int:
-    if isinstance(output, Piece):
-        return len(output.data)
-    return LISTED_ROW_BYTES if isinstance(output, Listed) else 0
+    """A tree of empty files, held back for what comes before it, takes room too."""
+    data_bytes = sum(len(output.data) for output in outputs if isinstance(output, Piece))
+    return data_bytes + OUTPUT_BYTES * len(outputs)

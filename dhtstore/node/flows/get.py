@@ -48,17 +48,19 @@ async def get(
     *,
     timeout_s: float | None,
     progress: Watch,
+    force: bool = False,
 ) -> GetOutcome:
-    """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory.
+    """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory,
+    with ``force`` in place of what is there.
 
     Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
     was written stays beside the target as ``name.part``; the next get hashes it again and goes
     on from there.
     """
     run = session.disk.blocking.run
-    await run(check_target, dir_fd, name)
+    await run(partial(check_target, dir_fd, name, force=force))
     resolved = await session.resolve(root, names)
-    target = Target(dir_fd, name, resolved.cid)
+    target = Target(dir_fd, name, resolved.cid, force=force)
 
     walk = TreeWalk(resolved.cid, place=resolved.place)
     meter = _Meter(session, target, walk, progress)
@@ -112,8 +114,8 @@ class Target:
     """A file or a directory: what it is shows with the first output, or the first that an
     earlier run claims."""
 
-    def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
-        self._dir_fd, self._name, self._root = dir_fd, name, root
+    def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
+        self._dir_fd, self._name, self._root, self._force = dir_fd, name, root, force
         self._output: FileOutput | TreeOutput | None = None
         self._opening = threading.Lock()
         self._begun_before, self._left = False, 0
@@ -173,5 +175,5 @@ class Target:
         with self._opening:
             if self._output is None:
                 kind = TreeOutput if is_tree else FileOutput
-                self._output = kind(self._dir_fd, self._name, self._root)
+                self._output = kind(self._dir_fd, self._name, self._root, force=self._force)
             return self._output

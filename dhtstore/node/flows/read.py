@@ -1,6 +1,6 @@
 """Read: a file's bytes, whole or a range, in order, to whoever takes them.
 
-data path: root -> path resolved -> FileWalk -> fetch -> verified pieces in order -> write.
+data path: FileWalk -> fetch -> verified pieces in order -> write.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.looking.resolve import Resolved
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.net.local.pipes import PipeWriter
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.content import HolderShare, StreamType
 from dhtstore.transfer.in_order import InOrder
 
 Write = Callable[[bytes | memoryview], Awaitable[None]]
@@ -29,6 +29,7 @@ class ReadOutcome:
     cid: Cid
     size_bytes: int
     shares: Sequence[HolderShare]
+    type: StreamType = "file"
 
 
 async def read(
@@ -40,6 +41,20 @@ async def read(
     start: int = 0,
     end: int | None = None,
     timeout_s: float | None = None,
+) -> ReadOutcome:
+    """As ``read_file`` of what ``root`` and the path ``names`` below it lead to."""
+    found = await session.resolve(root, names)
+    return await read_file(session, found, write, start=start, end=end, timeout_s=timeout_s)
+
+
+async def read_file(
+    session: FetchSession,
+    found: Resolved,
+    write: Write,
+    *,
+    start: int,
+    end: int | None,
+    timeout_s: float | None,
 ) -> ReadOutcome:
     """Await ``write`` with the bytes ``start`` to ``end`` of a file, in order, each verified.
 
@@ -57,27 +72,6 @@ async def read(
                 await write(piece.data)
                 size_bytes += len(piece.data)
 
-    resolved = await session.resolve(root, names)
-    walk = FileWalk(resolved.cid, start=start, end=end, place=resolved.place)
+    walk = FileWalk(found.cid, start=start, end=end, place=found.place)
     await session.fetch(walk, Delivery(sink, in_order=InOrder(start)), timeout_s=timeout_s)
-    return ReadOutcome(resolved.cid, size_bytes, session.shares())
-
-
-async def cat(
-    session: FetchSession,
-    root: Cid,
-    names: Sequence[str],
-    descriptor: int,
-    *,
-    start: int,
-    end: int | None,
-    timeout_s: float | None,
-) -> ReadOutcome:
-    """Read a file into ``descriptor``, the write end of a pipe, which is owned and closed.
-
-    Raises as ``read``, and NotRunning when the reader goes away.
-    """
-    async with PipeWriter(descriptor) as pipe:
-        return await read(
-            session, root, names, pipe.write, start=start, end=end, timeout_s=timeout_s
-        )
+    return ReadOutcome(found.cid, size_bytes, session.shares())

@@ -8,9 +8,9 @@ from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.looking.resolve import stat
 from dhtstore.content.dag.walk import Listed, Output
 from dhtstore.model.cid import Cid, spelled
+from dhtstore.model.unit import unit_text
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.views.spelling import unit_text
 from dhtstore.operations.content import ContentInfo, ContentType, DirectoryEntry
 from dhtstore.operations.operation import Rows
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dhtstore.errors import InvalidCid
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.model.receipt import Receipt
+from dhtstore.model.unit import unit_text
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.moment import Moment
 from dhtstore.params import SIGNATURE_BYTES
@@ -29,11 +29,3 @@ def receipt_text(receipt: Receipt) -> SignedReceipt:
         signature=receipt.signature.hex(),
         body=receipt.packed[SIGNATURE_BYTES:].hex(),
     )
-
-
-def unit_text(name: bytes) -> str:
-    """How a unit's name is written everywhere: a CID where it has one root, else hex."""
-    try:
-        return str(Cid.decode(name))
-    except (InvalidCid, IndexError):
-        return name.hex()

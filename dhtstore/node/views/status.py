@@ -6,13 +6,13 @@ from dhtstore.config import format_own_clock
 from dhtstore.dht.service import DhtService
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
+from dhtstore.model.unit import unit_text
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.room import Giving, look_for_room, room_status
-from dhtstore.node.views.spelling import unit_text
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
 from dhtstore.store.ledger.puts import Puts

@@ -19,6 +19,11 @@ def kept_of_get(progress: Progress | None, partial: str) -> str:
     return f"kept {_amount(progress)} in {partial}; {_ON}"
 
 
+def kept_of_stream(progress: Progress | None) -> str:
+    """What was written is where it was written to."""
+    return "nothing is kept here of a stream; the same command begins anew"
+
+
 def kept_of_put(progress: Progress | None) -> str:
     """Of a put nothing is announced under a name before there are copies."""
     if progress is None:

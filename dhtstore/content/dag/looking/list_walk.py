@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.children import Role, Task, check_claims
 from dhtstore.content.dag.dag_walk import DagWalk, root_task
-from dhtstore.content.dag.frontier import Level, place_of
+from dhtstore.content.dag.frontier import Level, OpenPlaces
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import TYPES, Leaf, Listed, Output, Want, not_a
 from dhtstore.errors import MalformedDag
@@ -30,8 +30,8 @@ class ListWalk(DagWalk):
     def __init__(self, root: Cid, *, place: Place | None = None) -> None:
         self._entries, self._slots = 0, 1
         self._held: list[tuple[tuple[int, ...], Listed]] = []  # a heap, by the place in the DAG
-        self._lowest: list[tuple[tuple[int, ...], int]] = []  # a heap of wants, some answered
         super().__init__([root_task(root, place)])
+        self._open = OpenPlaces(self._frontier, self._pending)
         self.opening += self._released()
 
     def next(self, limit: int) -> list[Want]:
@@ -47,7 +47,7 @@ class ListWalk(DagWalk):
 
     def _want(self, taken: Task | Level) -> Want:
         want = super()._want(taken)
-        heappush(self._lowest, (place_of(taken), want.sequence))
+        self._open.add(taken, want.sequence)
         return want
 
     def _room(self) -> int:
@@ -60,20 +60,11 @@ class ListWalk(DagWalk):
 
     def _released(self) -> list[Output]:
         """The rows before which nothing more can come."""
-        first = self._first_open()
+        first = self._open.first()
         rows: list[Output] = []
         while self._held and (first is None or self._held[0][0] < first):
             rows.append(heappop(self._held)[1])
         return rows
-
-    def _first_open(self) -> tuple[int, ...] | None:
-        """The place of the first block that is not here; None if all are."""
-        while self._lowest and self._lowest[0][1] not in self._pending:
-            heappop(self._lowest)
-        ahead = self._frontier.first
-        if not self._lowest:
-            return ahead
-        return self._lowest[0][0] if ahead is None else min(self._lowest[0][0], ahead)
 
     # --- what this walk decides -------------------------------------------------------------
 

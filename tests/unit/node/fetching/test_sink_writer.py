@@ -7,6 +7,7 @@ import asyncio
 from dhtstore.content.dag.walk import Directory, Output, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.node.fetching.sink_writer import SinkWriter
+from dhtstore.params import OUTPUT_BYTES
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.in_order import InOrder
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -41,7 +42,7 @@ def test_what_comes_while_the_sink_works_goes_out_together() -> None:
         await asyncio.sleep(0.5)
         writer.take([piece(0, b"ab")])
         writer.take([piece(9, b"c")])
-        assert writer.unwritten_bytes == 3
+        assert writer.unwritten_bytes == 3 + 3 * OUTPUT_BYTES
         assert writer.writing
         await asyncio.sleep(2)
         assert not writer.writing
@@ -49,7 +50,7 @@ def test_what_comes_while_the_sink_works_goes_out_together() -> None:
 
     run(main(), VirtualLoop())
     assert sink.calls == [[Directory(())], [piece(0, b"ab"), piece(9, b"c")]]
-    assert woken == [3, 0, 0]
+    assert woken == [3 + 2 * OUTPUT_BYTES, 0, 0]
 
 
 def test_pieces_that_wait_for_those_before_them_are_unwritten() -> None:
@@ -60,7 +61,7 @@ def test_pieces_that_wait_for_those_before_them_are_unwritten() -> None:
         writer = SinkWriter(sink.accept, InOrder(), tasks, lambda: None)
         writer.take([piece(2, b"cd")])
         assert not writer.writing
-        assert writer.unwritten_bytes == 2
+        assert writer.unwritten_bytes == 2 + OUTPUT_BYTES
         writer.take([piece(0, b"ab")])
         await asyncio.sleep(2)
         assert writer.unwritten_bytes == 0

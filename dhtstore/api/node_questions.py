@@ -1,0 +1,71 @@
+"""Asking a node: how a call is made, and what is asked of the node itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TypeVar
+
+from dhtstore.api.callers import Caller
+from dhtstore.errors import UsageError
+from dhtstore.net.local.client import close_all
+from dhtstore.operations.nodes import (
+    DescribeNode,
+    IdentifyNode,
+    KnownPeer,
+    ListPeers,
+    NodeIdentity,
+    NodeStatus,
+    PingNode,
+    PingResult,
+)
+from dhtstore.operations.operation import Operation, Watch, unwatched
+
+R = TypeVar("R")
+
+
+class NodeQuestions:
+    """The part of ``Client`` that is about nodes."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def identity(self, *, timeout_s: float | None = None) -> NodeIdentity:
+        """Who this node is; ``ticket`` is what others join by."""
+        return await self._call(IdentifyNode(), timeout_s=timeout_s)
+
+    async def status(self, *, timeout_s: float | None = None) -> NodeStatus:
+        """How this node is doing."""
+        return await self._call(DescribeNode(), timeout_s=timeout_s)
+
+    async def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
+        """The nodes in the routing table, by node id."""
+        return await self._call(ListPeers(), timeout_s=timeout_s)
+
+    async def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
+        """A round trip to ``node``: an id, the beginning of one that is known there, a public key
+        in hex, a ticket or HOST:PORT.
+
+        Raises UnknownNode, Unreachable.
+        """
+        return await self._call(PingNode(target=node), timeout_s=timeout_s)
+
+    async def _call(
+        self,
+        operation: Operation[R],
+        descriptors: Sequence[int] = (),
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> R:
+        watch = checked(progress, descriptors)
+        return await self._caller.call(operation, descriptors, watch, timeout_s)
+
+
+def checked(progress: Watch | None, descriptors: Sequence[int] = ()) -> Watch:
+    """Raises UsageError for what cannot be called from here, and closes ``descriptors``."""
+    if progress is None:
+        return unwatched
+    if not callable(progress) or inspect.iscoroutinefunction(progress):
+        close_all(descriptors)
+        raise UsageError("progress is told to a plain function, which is not awaited")
+    return progress

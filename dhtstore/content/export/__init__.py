@@ -1,0 +1,1 @@
+"""What of a DAG leaves it as one stream."""
