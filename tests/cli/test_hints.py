@@ -49,14 +49,20 @@ def test_a_symbolic_link_by_itself_is_no_malformed_content(
     assert os.listdir(tmp_path) == ["tree"]
 
 
-def test_a_target_that_must_be_a_directory_and_is_not_there(
-    network: Network, tmp_path: Path
-) -> None:
+def test_a_target_that_must_be_a_directory_is_made_one(network: Network, tmp_path: Path) -> None:
     cid = network.storage[0].put(b"into a directory", "--replicas", "1")
     ran = network.client.run("get", cid, "-o", "newdir/", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert os.listdir(tmp_path / "newdir") == [cid]
+    ran = network.client.run("get", cid, "-o", "no/where/", cwd=tmp_path)
     assert ran.code == 2, ran.err
-    assert "newdir/" in ran.err
-    assert os.listdir(tmp_path) == []
+    assert "cannot write into no/where: No such file or directory" in ran.err
+    (tmp_path / cid).write_bytes(b"precious")
+    ran = network.client.run("get", cid, cwd=tmp_path)
+    assert "exists already" in ran.err
+    assert "--force" in ran.err
+    assert network.client.run("get", cid, "-f", cwd=tmp_path).code == 0
+    assert (tmp_path / cid).read_bytes() == b"into a directory"
 
 
 def test_sizes_say_what_they_count(network: Network, tmp_path: Path) -> None:

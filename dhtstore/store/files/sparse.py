@@ -48,13 +48,12 @@ def holes(offset: int, data: Data) -> Iterator[tuple[int, int]]:
     start = end = page = 0
     while (page := samples.find(0, page)) >= 0:
         at = first + page * HOLE_BYTES
-        piece = bytes(view[at : at + HOLE_BYTES])
         page += 1
-        if piece != _ZEROS[: len(piece)]:
-            continue
+        if bytes(view[at : at + HOLE_BYTES]) != _ZEROS:
+            continue  # also for the end of a page: a file may end there that has no length yet
         if at != end and start < end:
             yield start, end
-        start, end = start if at == end and start < end else at, at + len(piece)
+        start, end = start if at == end and start < end else at, at + HOLE_BYTES
     if start < end:
         yield start, end
 

@@ -48,7 +48,7 @@ def test_holes_are_zeros_and_all_pages_of_zeros_are_holes(
     flat = [at for span in found for at in span]
     assert flat == sorted(set(flat))  # in order, apart, not empty
     assert not any(data[start:end].strip(b"\0") for start, end in found)
-    for at in range(-offset % HOLE_BYTES, len(data), HOLE_BYTES):
+    for at in range(-offset % HOLE_BYTES, len(data) - HOLE_BYTES + 1, HOLE_BYTES):
         if not data[at : at + HOLE_BYTES].strip(b"\0"):
             assert any(start <= at < end for start, end in found)
 
@@ -109,3 +109,11 @@ def test_what_cannot_fit_is_refused_before_a_byte_is_written(
     output.close()
     if kind == "file":
         assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [1, HOLE_BYTES - 1, HOLE_BYTES, HOLE_BYTES + 1, 3 * HOLE_BYTES])
+def test_small_files_of_zeros_have_their_length(tmp_path: Path, dir_fd: int, size: int) -> None:
+    output = TreeOutput(dir_fd, "t", ROOT)
+    output.accept([Directory(()), File(("f",), size), Piece(("f",), 0, bytes(size))])
+    output.finish()
+    assert (tmp_path / "t" / "f").read_bytes() == bytes(size)
