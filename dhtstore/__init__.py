@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``__getattr__``
     from dhtstore import errors, sync
     from dhtstore.api.client import Client
-    from dhtstore.api.entry import connect, open, read_home  # noqa: A004 - dhtstore.open
+    from dhtstore.api.entry import connect, read_home
+    from dhtstore.api.entry import open as open  # noqa: A004 - dhtstore.open
     from dhtstore.errors import DhtstoreError
     from dhtstore.operations.content import (
         ContentInfo,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
 
 __version__ = "0.1.0"
 
+# Not ``open``: after ``from dhtstore import *`` files are still opened by Python's own.
 __all__ = [
     "Client",
     "ContentInfo",
@@ -74,7 +76,6 @@ __all__ = [
     "VerifyResult",
     "connect",
     "errors",
-    "open",
     "read_home",
     "sync",
 ]
@@ -109,4 +110,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, "open", "__version__"])

@@ -17,7 +17,7 @@ from dhtstore.cli.terminal.common import say_failure
 from dhtstore.cli.terminal.options import ALL, option
 from dhtstore.cli.terminal.parser import (
     CommandGroup,
-    command_of,
+    hint_of,
     problem_of,
     register,
     shown_options,
@@ -139,5 +139,5 @@ def _explain(error: Any, as_json: bool) -> None:
             print(message, file=sys.stderr)
             return
         message = "no command was given"
-    hint = f"see `{command_of(error)} --help`"
+    hint = hint_of(error)
     say_failure("UsageError", message, hint, USAGE, as_json=as_json)

@@ -338,7 +338,11 @@ def test_everything_public_is_there_and_explained() -> None:
         assert name.startswith("_") or getattr(Client, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = dhtstore.nonsense
-    assert set(dhtstore.__all__) <= set(dir(dhtstore))
+    assert {*dhtstore.__all__, "open"} <= set(dir(dhtstore))
+    names: dict[str, object] = {}
+    exec("from dhtstore import *", names)
+    assert "Client" in names
+    assert "open" not in names  # Python's own stays what it is
     assert issubclass(dhtstore.errors.NotFound, DhtstoreError)
 
 

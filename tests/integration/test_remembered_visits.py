@@ -50,6 +50,7 @@ def test_a_put_through_a_seed_is_listed_later(tmp_path: Path, ticket: str) -> No
     assert (row["name"], row["cid"], row["copies"]) == ("brought", brought.json["cid"], 1)
     kept = run("receipts", row["cid"], "--home", home, "--json")
     assert kept.json == brought.json["receipts"]
+    assert run("cat", "brought", "--home", home, "--seed", ticket).out == CONTENT  # by its name
     told = run("status", row["cid"], "--home", home, "--seed", ticket, "--json").json
     assert told["replicas"] == 1
     missing = run("list", "--home", tmp_path / "other", "--json")

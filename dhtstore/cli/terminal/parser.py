@@ -177,6 +177,16 @@ def command_of(error: Any) -> str:
     return str(getattr(getattr(error, "ctx", None), "command_path", "dhtstore"))
 
 
+def hint_of(error: Any) -> str:
+    """What to do about a parser's error."""
+    command = command_of(error)
+    if isinstance(getattr(getattr(error, "ctx", None), "command", None), CommandGroup):
+        if getattr(error, "option_name", None):
+            return f"options of a command stand behind it; see `{command} --help` for the others"
+        return f"`{command} --help` lists the commands"
+    return f"`{command} --help` says what it takes, with examples"
+
+
 def problem_of(error: Any) -> str:
     """What a parser's error says, in our words where it is an option that is not there."""
     name = getattr(error, "option_name", None)
