@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from dhtstore.config import format_size
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
@@ -28,6 +29,15 @@ from dhtstore.node.importing.source import ReadableAgain, Source, import_into, i
 from dhtstore.params import CHUNK_SIZE_BYTES, GIB
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.lent import LentBlocks
+
+_ALONE: Final = (
+    "no other storage node is known here that could take it",
+    "free disk space, raise --capacity, or let other storage nodes join",
+)
+_READ_ONCE: Final = (
+    "standard input cannot be read again for others to fetch",
+    "put it from a file, free disk space or raise --capacity",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +189,8 @@ class Bringing:
             return
         there = await self.disk.blocking.run(self._there)
         needed = f"{format_size(needed_bytes)} are needed here, and " if needed_bytes else ""
-        why = (
-            "no other storage node is known here that could take it"
-            if readable_again
-            else "standard input cannot be read again for others to fetch: put it from a file"
-        )
-        raise NoRoom(f"{needed}{there}; {why}") from error
+        why, hint = _ALONE if readable_again else _READ_ONCE
+        raise NoRoom(f"{needed}{there}; {why}").hinted(hint) from error
 
     def _there(self) -> str:
         """What room there is and what the rest is; in a worker."""
