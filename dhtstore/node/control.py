@@ -209,6 +209,7 @@ def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
         skipped=list(outcome.skipped),
         skipped_count=outcome.skipped_count,
         link=format_link(outcome.cid, asked.name) if named else "",
+        lent=outcome.lent,
     )
 
 

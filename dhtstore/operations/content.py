@@ -47,6 +47,7 @@ class PutResult(msgspec.Struct, frozen=True):
     ``causes`` says per node why it holds no copy, ``reports`` the same of each unit.  Of
     ``skipped_count`` entries of a tree that could not be put, ``skipped`` names the first.
     ``link`` is the CID with the name of a file, as ``CID?filename=NAME``; "" without a name.
+    ``lent`` is whether it did not fit here, so that all of its copies are on other nodes.
     """
 
     cid: str
@@ -62,6 +63,7 @@ class PutResult(msgspec.Struct, frozen=True):
     skipped: list[SkippedEntry] = []
     skipped_count: int = 0
     link: str = ""
+    lent: bool = False
 
 
 class PutEntry(msgspec.Struct, frozen=True):

@@ -33,11 +33,15 @@ def test_a_small_node_puts_what_others_hold(
     network: Network, daemons: Daemons, source: Path, tmp_path: Path
 ) -> None:
     node = daemons("small", "--capacity", "5MB", network.ticket)
-    put = node.run("put", source, "--replicas", "2", "--json")
+    put = node.run("put", source, "--replicas", "2")
     assert put.code == 0, put.err
-    assert node.node not in {receipt["node"] for receipt in put.json["receipts"]}
+    assert "it does not fit here: all of its copies are on other nodes" in put.err
+    cid = put.text.strip()
+    signed = node.run("receipts", cid, "--json").json
+    assert len(signed) == 2
+    assert node.node not in {receipt["node"] for receipt in signed}
     assert node.run("status", "--json").json["used"] < 100_000
-    got = network.client.run("get", put.json["cid"], "-o", tmp_path / "copy")
+    got = network.client.run("get", cid, "-o", tmp_path / "copy")
     assert got.code == 0, got.err
     assert (tmp_path / "copy").read_bytes() == DATA
     refused = node.run("put", "-", stdin=DATA[::-1])
@@ -60,6 +64,9 @@ def test_a_visitor_with_a_small_temporary_disk_too(
 ) -> None:
     small.path.chmod(0o700)
     visit = ("--seed", network.ticket, "--network", NETWORK, "--home", tmp_path / "home")
-    put = run("put", *visit, source, "--replicas", "2", environment={"TMPDIR": str(small.path)})
+    put = run(
+        "put", *visit, source, "--replicas", "2", "--json", environment={"TMPDIR": str(small.path)}
+    )
     assert put.code == 0, put.err
-    assert network.client.run("cat", put.text.strip()).out == DATA
+    assert put.json["lent"] is True
+    assert network.client.run("cat", put.json["cid"]).out == DATA

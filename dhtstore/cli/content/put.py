@@ -192,6 +192,8 @@ def _remark(common: Common, result: PutResult) -> None:
         say(common, f"{result.copies} of {result.replicas} copies")
         for node, cause in result.causes.items():
             say(common, f"  {node}: {cause}")
+    if result.lent:
+        say(common, "it does not fit here: all of its copies are on other nodes")
     for entry in result.skipped[:SKIPPED_SHOWN_MAX]:
         say(common, f"skipped {entry.path}: {entry.why}")
     if result.skipped_count > SKIPPED_SHOWN_MAX:

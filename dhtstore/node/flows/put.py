@@ -45,7 +45,7 @@ from dhtstore.store.ledger.puts import PutRecord
 class PutOutcome:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
     and its last reason, why there are not more; ``reports`` tell the same of each unit and each
-    node that was asked."""
+    node that was asked; ``lent`` is whether it did not fit here, and was read again for others."""
 
     cid: Cid
     size_bytes: int
@@ -57,6 +57,7 @@ class PutOutcome:
     reports: Sequence[CopyReport] = ()
     skipped: Sequence[SkippedEntry] = ()
     skipped_count: int = 0
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,11 @@ class Uploader:
         meter = PutMeter(progress)
         manner = manner or Manner()
         try:
-            imported, placed = await self._copied(source, name, wanted, meter, manner)
+            brought, placed = await self._copied(source, name, wanted, meter, manner)
         except BaseException:
             meter.cut_short()
             raise
-        result = _result(imported, placed, wanted, self._min_acks(wanted, min_acks))
+        result = _result(brought, placed, wanted, self._min_acks(wanted, min_acks))
         result = replace(result, skipped=manner.skipped, skipped_count=manner.skipped_count)
         _check_result(result, placed, self.placer.dht.clock_ahead_s())
         _check_skipped(result)
@@ -130,7 +131,7 @@ class Uploader:
 
     async def _copied(
         self, source: Source, name: str, wanted: int, meter: PutMeter, manner: Manner
-    ) -> tuple[Imported, list[PlacedUnit]]:
+    ) -> tuple[Brought, list[PlacedUnit]]:
         staged = Staged()
         bringing = self.bringing.bring(source, staged, meter, manner)
         async with self.staging.of(staged), bringing as brought:
@@ -141,7 +142,7 @@ class Uploader:
             policy = await run(self._policy, imported.cid, wanted, sequence)
             lineages = await run(local_lineages, brought.blocks, imported.cid)
             work = _Work(brought, staged, name, policy, lineages)
-            return imported, await self._place_all(work, meter)
+            return brought, await self._place_all(work, meter)
 
     def _min_acks(self, wanted: int, asked: int | None) -> int:
         if asked is not None:
@@ -250,17 +251,18 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
 
 
 def _result(
-    imported: Imported, placed: Sequence[PlacedUnit], wanted: int, min_acks: int
+    brought: Brought, placed: Sequence[PlacedUnit], wanted: int, min_acks: int
 ) -> PutOutcome:
     return PutOutcome(
-        cid=imported.cid,
-        size_bytes=imported.size_bytes,
+        cid=brought.imported.cid,
+        size_bytes=brought.imported.size_bytes,
         replicas=wanted,
         min_acks=min_acks,
         copies=min(len(each.copies) for each in placed),
         receipts=[copy.receipt for each in placed for copy in each.copies],
         causes={node: why for each in placed for node, why in each.causes.items()},
         reports=[report for each in placed for report in each.reports()],
+        lent=not brought.kept,
     )
 
 

@@ -64,7 +64,7 @@ def test_a_file_larger_than_the_node_is_held_by_others_and_not_here(
     async def scene(cast: Cast) -> None:
         with opened(path) as source:
             result = await put(cast, source)
-        assert (result.copies, result.size_bytes) == (2, len(DATA))
+        assert (result.copies, result.size_bytes, result.lent) == (2, len(DATA), True)
         mine = cast.peer.key
         assert mine not in {receipt.public_key for receipt in result.receipts}
         assert cast.uploader.disk.store.count() == cast.uploader.disk.store.used_bytes == 0
