@@ -16,7 +16,7 @@ _DROP_BEHIND_MIN_BYTES: Final = 64 * 1024
 _RWF_DONTCACHE: Final = 0x80  # Linux 6.14: pages dropped once written; bulk goes 2-3 x faster
 
 # EFBIG: the file would pass RLIMIT_FSIZE or the file system's largest file.
-_FULL_HINT = "free space on that disk"
+FULL_HINT: Final = "free space on that disk"
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 # The last two are how SQLite passes EFBIG and EDQUOT on, and a full disk under its shared memory.
@@ -76,12 +76,12 @@ def write_error(
 ) -> DhtstoreError:
     """NoRoom for a full disk, ``otherwise`` for one that fails or refuses."""
     if error.errno in _FULL:
-        return NoRoom(f"no room on the disk for {what}: {error.strerror}").hinted(_FULL_HINT)
+        return NoRoom(f"no room on the disk for {what}: {error.strerror}").hinted(FULL_HINT)
     return otherwise(f"cannot write {what}: {error.strerror or error}")
 
 
 def sqlite_error(error: sqlite3.Error, what: str) -> DhtstoreError:
     """The same for SQLite."""
     if getattr(error, "sqlite_errorcode", 0) in _SQLITE_FULL:
-        return NoRoom(f"no room on the disk for {what}: {error}").hinted(_FULL_HINT)
+        return NoRoom(f"no room on the disk for {what}: {error}").hinted(FULL_HINT)
     return HomeUnusable(f"cannot write {what}: {error}")

@@ -63,7 +63,7 @@ def put(
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
-    """Store files and directories on several nodes; prints the CID of each.
+    """Store files and directories on several nodes; prints their CIDs.
 
     N nodes get a copy each, and sign for it.  CIDs are alone on standard output, one a line in the
     order of the PATHs; what goes wrong with one of them does not stop the others.

@@ -91,7 +91,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Nothing in it is a request: backslashes, hyphens, and dots and quotes at the beginning."""
+    """Nothing in it is a request, and what is to be typed stays ASCII."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga")
-    escaped = escaped.replace("~", "\\(ti").replace("^", "\\(ha")
-    return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
+    escaped = escaped.replace("~", "\\(ti").replace("^", "\\(ha").replace("'", "\\(aq")
+    return f"\\&{escaped}" if escaped.startswith(".") else escaped

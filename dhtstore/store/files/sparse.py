@@ -10,7 +10,7 @@ from typing import Final
 
 from dhtstore.config import format_size
 from dhtstore.errors import NoRoom
-from dhtstore.store.disk import write_fully
+from dhtstore.store.disk import FULL_HINT, write_fully
 
 HOLE_BYTES: Final = 4096  # a page, and the least that ext4, XFS and btrfs leave out
 _ZEROS: Final = bytes(HOLE_BYTES)
@@ -68,7 +68,9 @@ def lengthen(fd: int, size_bytes: int, name: str) -> None:
     free_bytes = system.f_frsize * (system.f_bavail if os.geteuid() else system.f_bfree)
     if system.f_blocks and size_bytes - status.st_blocks * 512 > free_bytes:
         needed, free = format_size(size_bytes), format_size(free_bytes)
-        raise NoRoom(f"no room on the disk for {name}: it has {needed}, free are {free}")
+        raise NoRoom(f"no room on the disk for {name}: it has {needed}, free are {free}").hinted(
+            FULL_HINT
+        )
     if not (size_bytes >= _ALLOCATE_MIN_BYTES and _allocated(fd, size_bytes)):
         os.ftruncate(fd, size_bytes)
 

@@ -19,7 +19,8 @@ Showing = Annotated[
     Shown,
     typer.Option(
         "--progress",
-        help="How to show progress: auto is a bar on a terminal, plain a line every few seconds.",
+        metavar="HOW",
+        help="auto (a bar on a terminal), bar, plain (a line every few seconds) or none.",
         show_default="auto",
     ),
 ]
