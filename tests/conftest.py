@@ -22,12 +22,14 @@ SLOWER_LAST = ("unit", "property", "conformance", "hostile", "simulation", "inte
 
 loop_guard.install()
 
+# What nodes of this user promise of a disk stands in one place: tests have their own, set before
+# any of them is imported.
+STATE = tempfile.TemporaryDirectory(prefix="dhtstore-tests-")
+os.environ["XDG_STATE_HOME"] = STATE.name
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What nodes of this user promise of a disk stands in one place: tests have their own."""
-    state = tempfile.TemporaryDirectory(prefix="dhtstore-tests-")
-    os.environ["XDG_STATE_HOME"] = state.name
-    config.add_cleanup(state.cleanup)
+    config.add_cleanup(STATE.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

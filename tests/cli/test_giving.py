@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
-from tests.cli.terminal import Daemons, run
+from tests.cli.terminal import Daemon, Daemons, run
 
 
 def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
@@ -54,3 +55,20 @@ def test_a_line_of_the_list_of_owners_that_is_no_key_is_named(tmp_path: Path) ->
     assert refused.code == 2
     assert f"{listed}, line 3: 'bob' is no public key" in refused.err
     assert os.listdir(tmp_path / "a") != []
+
+
+def test_nodes_on_one_disk_see_what_each_other_promised(daemons: Daemons, tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    first = daemons("a", "--capacity", str(free * 3 // 5))
+    assert warnings_of(first) == []
+    second = daemons("b", "--capacity", str(free * 3 // 5), first.ticket)
+    for node in (first, second):
+        assert any("of which other nodes here have promised" in each for each in warnings_of(node))
+    third = daemons("c", first.ticket)
+    assert third.run("config", "capacity").text == "0\n"
+    first.stop()
+    assert warnings_of(second) == []
+
+
+def warnings_of(node: Daemon) -> list[str]:
+    return list(node.run("status", "--json").json["warnings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def tell(common: Common, file: str) -> None:
     with tempfile.TemporaryDirectory(prefix="dhtstore-demo-") as path:
         directory = Path(path)
         source = _source(directory, file, story)
-        capacity = 4 * source.stat().st_size + GIB
+        there = shutil.disk_usage(directory).total  # more than that no node may promise
+        capacity = min(4 * source.stat().st_size + GIB, there)
         with network(directory, NAMES, capacity) as nodes:
             story.tell(f"five nodes serve on loopback: {', '.join(NAMES)}")
             outcome = _play(story, nodes, source, directory)
