@@ -67,7 +67,7 @@ class InvalidPath(InvalidCid):
 class AmbiguousName(UsageError):
     """A name, or the beginning of an id, that several have; ``causes`` tells them apart."""
 
-    hint = "give more of it, or the whole of one of these"
+    hint = "give more of it, or all of one of these"
 
     def __init__(self, message: str, *, causes: Mapping[str, str]) -> None:
         super().__init__(message)

@@ -78,4 +78,7 @@ def _make_directory(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError | ValueError) -> TargetUnusable:
-    return TargetUnusable(f"cannot write into {path}: {getattr(error, 'strerror', error)}")
+    failure = TargetUnusable(f"cannot write into {path}: {getattr(error, 'strerror', error)}")
+    if isinstance(error, FileNotFoundError):
+        return failure.hinted("make that directory before, or choose another path with -o")
+    return failure

@@ -81,8 +81,10 @@ class Cid:
         """
         try:
             return cls.decode(_decode_text(text))
-        except (ValueError, KeyError, IndexError) as error:
+        except (ValueError, KeyError, IndexError, InvalidCid) as error:
             why = misspelt(text)
+            if isinstance(error, InvalidCid) and not why:
+                raise
             raise InvalidCid(f"not a CID: {text[:80]!r}{why and ': '}{why}") from error
 
     @property
@@ -159,7 +161,7 @@ def _misspelt(text: str, alphabet: str, described: str, usual_chars: int) -> str
         return f"it has {len(text)} characters, {missing} less than such a CID"
     if missing < 0:
         return f"it has {len(text)} characters, {-missing} more than such a CID"
-    return "its characters make no CID of a kind that is known here"
+    return ""
 
 
 def _check_v1(raw: bytes) -> None:

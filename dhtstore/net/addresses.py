@@ -109,6 +109,11 @@ def in_reach(local: Address, to: Address) -> bool:
     return (":" in local.host) == (":" in to.host) or local.host == "::"
 
 
+def _reason(error: OSError | TimeoutError | UnicodeError) -> str:
+    told = getattr(error, "strerror", None) or str(error)
+    return told or "no answer in time"
+
+
 async def resolve(host: str, port: int) -> tuple[Address, ...]:
     """All addresses of a host name; an IP literal is its own, and IPv4 within IPv6 is IPv4.  Raises
     UsageError for none."""
@@ -119,7 +124,7 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
         async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError) as error:  # the last is of IDNA (RFC 3490)
-        raise UsageError(f"cannot find the address of {host}: {error}").hinted(
+        raise UsageError(f"cannot find the address of {host}: {_reason(error)}").hinted(
             "check the name and this machine's resolver, or give the address itself"
         ) from error
     return tuple(dict.fromkeys(Address(_plain(str(info[4][0])), port) for info in found))

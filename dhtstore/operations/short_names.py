@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dhtstore.errors import AmbiguousName, InvalidCid
-from dhtstore.model.cid import misspelt
+from dhtstore.model.cid import Cid, misspelt
 
 PREFIX_MIN_CHARS: Final = 10  # all CIDs of files begin with the same 7 ("bafkrei", "bafybei")
 _COMPARED_MAX: Final = 2_000  # of which the closest is looked for: takes 20 ms
@@ -57,16 +57,27 @@ def _only(found: Sequence[Known], head: str) -> str:
     if len(cids) > 1:
         told = [f"{each.name or 'without a name'} {each.when}".strip() for each in cids.values()]
         shown = dict(list(zip(cids, told, strict=True))[-_LISTED_MAX:])
-        raise AmbiguousName(f"{head!r} stands for {len(cids)} of what was put here", causes=shown)
+        several = AmbiguousName(
+            f"{head!r} stands for {len(cids)} of what was put here", causes=shown
+        )
+        raise several.hinted("say which by its CID, or as much of it as no other begins with")
     return found[0].cid
 
 
 def _unknown(head: str, known: Sequence[Known]) -> InvalidCid:
     """A slip of the pen in a CID, or else in a name."""
-    newest, problem = known[-_COMPARED_MAX:], misspelt(head)
-    likely = [each.cid for each in newest] if problem else [each.name for each in newest]
+    newest, like_cid = known[-_COMPARED_MAX:], bool(misspelt(head))
+    likely = [each.cid if like_cid else each.name for each in newest]
     close = difflib.get_close_matches(head, dict.fromkeys(likely), n=1, cutoff=_ALIKE_MIN)
-    what = f": {problem}; nothing that was put" if problem else ", and nothing that was put"
-    does = "begins so" if problem else "has that name"
-    error = InvalidCid(f"not a CID: {head[:80]!r}{what} or pinned here {does}")
-    return error.hinted(f"did you mean {close[0]}?") if close else error
+    wrong = _problem(head)
+    does = "begins so" if like_cid else "has that name"
+    error = InvalidCid(f"{wrong}; nothing that was put or pinned here {does}")
+    return error.hinted(f"did you mean {close[0]}?" if close else wrong.hint)
+
+
+def _problem(head: str) -> InvalidCid:
+    try:
+        Cid.parse(head)
+    except InvalidCid as error:
+        return error
+    return InvalidCid(f"not a CID: {head[:80]!r}")

@@ -68,6 +68,8 @@ def test_a_beginning_that_all_cids_have_is_none() -> None:
         ("Qm0" + "1" * 43, "'0' at place 3", ""),
         ("photso", "nothing that was put or pinned here has that name", "did you mean photos?"),
         ("something else", "has that name", ""),
+        (ONE[:13] + "x", "14 characters, 45 less", "a CID looks like"),
+        ("bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy", "codec 0x71", "dag-pb"),
     ],
 )
 def test_a_slip_of_the_pen_is_named(text: str, problem: str, hint: str) -> None:
