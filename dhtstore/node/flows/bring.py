@@ -29,6 +29,7 @@ from dhtstore.node.importing.source import ReadableAgain, Source, import_into, i
 from dhtstore.params import CHUNK_SIZE_BYTES, GIB
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.lent import LentBlocks
+from dhtstore.store.space import Space
 
 _ALONE: Final = (
     "no other storage node is known here that could take it",
@@ -183,18 +184,21 @@ class Bringing:
     async def _refuse_unless_others(
         self, source: Source, needed_bytes: int, error: NoRoom | None
     ) -> None:
-        """Raises NoRoom, ``error`` if that says more than we know."""
+        """Raises NoRoom, for a disk that takes no writes in any case: what came of the put could
+        not be written down."""
+        space = await self.disk.blocking.run(self.disk.store.space)
+        if space.closed:
+            raise error or NoRoom(f"what is stored can only be read: {space.closed}")
         readable_again = isinstance(source, ReadableAgain)
         if readable_again and self.others():
             return
-        there = await self.disk.blocking.run(self._there)
+        there = await self.disk.blocking.run(self._there, space)
         needed = f"{format_size(needed_bytes)} are needed here, and " if needed_bytes else ""
         why, hint = _ALONE if readable_again else _READ_ONCE
         raise NoRoom(f"{needed}{there}; {why}").hinted(hint) from error
 
-    def _there(self) -> str:
+    def _there(self, space: Space) -> str:
         """What room there is and what the rest is; in a worker."""
-        space = self.disk.store.space()
         parts = [f"{format_size(space.free_bytes or 0)} are left"]
         if space.capacity_bytes is not None:
             held = self.ledger.claims.holdings(self.clock.unix_s())

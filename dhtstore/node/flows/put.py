@@ -236,7 +236,8 @@ class Uploader:
         )
         self.ledger.puts.save(record, work.units)
         self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
-        work.staged.needed()
+        if work.brought.kept:  # else what a first try wrote before the room ended is not needed
+            work.staged.needed()
 
     def _pin(self, work: _Work) -> None:
         if self._keeps(work):

@@ -102,7 +102,10 @@ class LentBlocks:
         with self._lock:
             if self._read_at is None:
                 return None
-            found = self._db.execute(asked, (cid.multihash,)).fetchone()
+            try:
+                found = self._db.execute(asked, (cid.multihash,)).fetchone()
+            except sqlite3.Error as error:
+                raise sqlite_error(error, "the table of what is put") from error
         return None if found is None else (found[0], found[1], found[2], found[3])
 
 

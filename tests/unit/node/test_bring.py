@@ -200,6 +200,33 @@ def test_what_repeats_itself_takes_less_than_its_size(tmp_path: Path) -> None:
     stage(scene, capacity_bytes=SMALL)
 
 
+def test_what_was_written_before_the_room_ended_goes_when_others_hold_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is looked at first it repeats itself, so it might have fitted."""
+    monkeypatch.setattr(importing, "COMMIT_GROUP_BYTES", MIB)
+    path = written(tmp_path, DATA[: 5 * MIB] + bytes(30 * MIB))
+
+    async def scene(cast: Cast) -> None:
+        with opened(path) as source:
+            result = await put(cast, source)
+        assert (result.copies, result.lent) == (2, True)
+        assert cast.uploader.disk.store.count() == cast.uploader.disk.store.used_bytes == 0
+
+    stage(scene, capacity_bytes=4 * MIB)
+
+
+def test_a_disk_that_takes_no_writes_refuses_what_others_could_hold(tmp_path: Path) -> None:
+    path = written(tmp_path)
+
+    async def scene(cast: Cast) -> None:
+        cast.uploader.disk.store._quota.closed = "read-only file system"  # type: ignore[attr-defined]
+        with opened(path) as source, pytest.raises(NoRoom, match="can only be read"):
+            await put(cast, source)
+
+    stage(scene, capacity_bytes=SMALL)
+
+
 def test_open_offers_of_others_give_way_to_a_put(tmp_path: Path) -> None:
     path = written(tmp_path)
 
