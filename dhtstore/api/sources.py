@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from dhtstore.config import counted, format_size
 from dhtstore.errors import UnreadableSource, UsageError
 from dhtstore.model.names import name_of, name_of_argument
 from dhtstore.net.local.client import close_all
@@ -130,8 +131,8 @@ def patterns(given: Sequence[str], files: Sequence[AnyPath] = ()) -> tuple[str, 
     size_bytes = sum(len(line.encode()) for line in lines)
     if len(lines) > PATTERNS_MAX or size_bytes > PATTERNS_MAX_BYTES:
         raise UsageError(
-            f"{len(lines)} patterns of {size_bytes} bytes: more than {PATTERNS_MAX} or"
-            f" {PATTERNS_MAX_BYTES} bytes"
+            f"{counted(len(lines), 'pattern')} of {format_size(size_bytes)}: more than"
+            f" {PATTERNS_MAX} or {format_size(PATTERNS_MAX_BYTES)}"
         ).hinted("put patterns about a directory into a file .dhtstoreignore in it")
     return tuple(lines)
 

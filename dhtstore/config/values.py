@@ -87,7 +87,7 @@ def is_size(value: int | None, settings: object) -> str:
     """Up to 1 EiB: more fits no counter, and is a slip of the pen."""
     if (value or 0) < 0:
         return "must not be negative"
-    return f"at most {_SIZE_MAX_BYTES} bytes (1 EiB)" if (value or 0) > _SIZE_MAX_BYTES else ""
+    return "at most 1 EiB" if (value or 0) > _SIZE_MAX_BYTES else ""
 
 
 def is_place(value: str, settings: object) -> str:

@@ -41,7 +41,8 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
         emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified")
     if found.damaged or found.incomplete:
         raise StoreDamaged(
-            f"{len(found.damaged)} blocks are damaged, {found.incomplete} units are incomplete"
+            f"{counted(len(found.damaged), 'block is', 'blocks are')} damaged,"
+            f" {counted(found.incomplete, 'unit is', 'units are')} incomplete"
         )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
+from dhtstore.config import counted
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError
 from dhtstore.model.cid import Cid
@@ -160,7 +161,7 @@ class Rot:
             self.warnings.over(_WHAT)
             return
         count = len(self.rotten)
-        blocks = "1 block here has" if count == 1 else f"{count} blocks here have"
+        blocks = counted(count, "block here has", "blocks here have")
         self.warnings.tell(
             _WHAT,
             f"{blocks} rotted and {'is' if count == 1 else 'are'} served to nobody: `dhtstore"

@@ -282,7 +282,7 @@ def _check_result(
 
 def _check_skipped(result: PutOutcome) -> None:
     if count := result.skipped_count:
-        what = "1 entry" if count == 1 else f"{count} entries"
+        what = counted(count, "entry", "entries")
         raise PartlyStored(f"stored, but for {what} that had to be skipped", partial=result)
 
 
