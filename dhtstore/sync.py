@@ -114,6 +114,7 @@ class SyncClient:
         exclude: Sequence[str] = (),
         preserve: bool = False,
         wrap: bool = False,
+        tar: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -126,6 +127,7 @@ class SyncClient:
             exclude=exclude,
             preserve=preserve,
             wrap=wrap,
+            tar=tar,
             progress=progress,
             timeout_s=timeout_s,
         )

@@ -74,7 +74,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("output", "tree_names"),
         ("tree_output",),
     ),
-    "dhtstore.store.files.sources": (("excluding", "file"), ("tree",), ("wrapped",)),
+    "dhtstore.store.files.sources": (("excluding", "file"), ("tar", "tree"), ("wrapped",)),
     "dhtstore.store.home": (("home",), ("block_directory", "owner_key", "places")),
     "dhtstore.net": (
         ("ports",),

@@ -78,6 +78,7 @@ class Client(NodeQuestions):
         exclude: Sequence[str] = (),
         preserve: bool = False,
         wrap: bool = False,
+        tar: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -87,15 +88,15 @@ class Client(NodeQuestions):
         ``replicas`` is 1 to 64, ``min_acks`` 0 to ``replicas``; both default to the node's
         settings.  Text and paths name files; ``bytes`` are content.  What fits a pattern of
         ``exclude`` (as of .gitignore) is left out of a directory; ``preserve`` keeps modes and
-        times; ``wrap`` makes a directory of one path or several, which keep their names.  Raises
-        UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
-        PartlyStored if something of a directory was skipped, which ``strict`` refuses (both with
-        the PutResult as ``partial``), and what the source raises.
+        times; ``wrap`` makes a directory of one path or several, which keep their names; of an
+        archive, ``tar`` puts the directory in it.  Raises UnreadableSource, SourceChanged, NoRoom,
+        QuorumNotReached below ``min_acks`` receipts, PartlyStored if something of a directory was
+        skipped, which ``strict`` refuses (both with the PutResult as ``partial``).
 
             result = await client.put("photos/", replicas=3)
             print(result.cid, len(result.receipts))
         """
-        put = put_of(name, replicas, min_acks, strict, exclude, preserve)
+        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar)
         if (paths := paths_of(source)) is None:
             given = pieces_of(cast(Pieces, source))
             return await put_pieces(self._caller, put, given, checked(progress), timeout_s)

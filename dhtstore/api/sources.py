@@ -36,10 +36,11 @@ def put_of(
     strict: bool,
     exclude: Sequence[str],
     preserve: bool,
+    tar: bool,
 ) -> Put:
     """Of what it is, is said when it is opened.  Raises UsageError for too many patterns."""
     return Put(
-        kind="stream",
+        kind="archive" if tar else "stream",
         name=name,
         replicas=replicas,
         min_acks=min_acks,
@@ -84,12 +85,21 @@ def open_source(path: AnyPath) -> OpenedSource:
 def open_paths(put: Put, paths: Sequence[AnyPath], *, wrap: bool) -> tuple[Put, list[int]]:
     """``put`` for what stands at ``paths``, and the descriptors that go with it.  Raises
     UnreadableSource, and UsageError for paths that are no one put."""
+    archive = put.kind == "archive"
+    if wrap and archive:
+        raise UsageError("an archive is a directory already: it is put alone, and not wrapped")
     if wrap:
         return _open_wrapped(put, paths)
     if len(paths) != 1:
         raise UsageError("several paths are one put only in one directory: wrap them")
     source = open_source(paths[0])
-    named = msgspec.structs.replace(put, kind=source.kind, name=put.name or source.name)
+    if archive and source.kind != "file":
+        os.close(source.descriptor)
+        raise UsageError(f"{os.fspath(paths[0])} is a directory and no archive").hinted(
+            "leave --tar away to put a directory"
+        )
+    kind = "archive" if archive else source.kind
+    named = msgspec.structs.replace(put, kind=kind, name=put.name or source.name)
     return named, [source.descriptor]
 
 

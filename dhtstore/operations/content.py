@@ -11,7 +11,7 @@ from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
 from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, WRAPPED_MAX
 
-SourceKind = Literal["file", "directory", "stream"]
+SourceKind = Literal["file", "directory", "stream", "archive"]
 ContentType = Literal["file", "directory", "symlink"]
 StreamType = Literal["file", "directory"]
 

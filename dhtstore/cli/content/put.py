@@ -17,6 +17,7 @@ from dhtstore.cli.content.put_options import (
     Preserve,
     Replicas,
     Strict,
+    Tar,
     Wrap,
 )
 from dhtstore.cli.terminal.common import Common, ToldAlready, command, report
@@ -45,6 +46,7 @@ _STDIN: Final = "-"
         'dhtstore put photos/ --name "photos of 2024"',
         "dhtstore put ~ --preserve --exclude '.cache/' --exclude '*.tmp'",
         "dhtstore put --wrap report.pdf figures/",
+        "ssh shop tar cz /srv | dhtstore put --tar -",
         "mysqldump shop | dhtstore put - --name shop.sql",
         "dhtstore put notes.txt --seed dht1...",
     ),
@@ -60,6 +62,7 @@ def put(
     exclude_from: ExcludeFrom = None,
     preserve: Preserve = False,
     wrap: Wrap = False,
+    tar: Tar = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
@@ -81,9 +84,9 @@ def put(
     from dhtstore.api.sources import patterns
     from dhtstore.operations.content import Put
 
-    _check(path, name, wrap)
+    _check(path, name, wrap, tar)
     wanted = Put(
-        kind="stream",
+        kind="archive" if tar else "stream",
         name=name,
         replicas=replicas,
         min_acks=min_acks,
@@ -102,8 +105,10 @@ def put(
         _put_each(common, [partial(send, group) for group in groups])
 
 
-def _check(paths: Sequence[str], name: str, wrap: bool) -> None:
+def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
     """Raises UsageError for what says nothing together."""
+    if wrap and tar:
+        raise UsageError("an archive is a directory already").hinted("leave --wrap away")
     if _STDIN in paths and (len(paths) > 1 or wrap):
         raise UsageError("- stands alone").hinted("put standard input by a command of its own")
     if name and len(paths) > 1 and not wrap:

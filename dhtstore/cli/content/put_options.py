@@ -75,3 +75,10 @@ Wrap = Annotated[
     bool,
     typer.Option("--wrap", help="Put all PATHs into one directory, so that each keeps its name."),
 ]
+Tar = Annotated[
+    bool,
+    typer.Option(
+        "--tar",
+        help="Each PATH is an archive (tar, also .gz, .bz2, .xz): put the directory that it holds.",
+    ),
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -45,9 +45,7 @@ class SourceSize:
         self._files += 1
 
 
-async def measure(
-    disk: Disk, source: FileSource | TreeSource | Wrapped | AsyncIterator[bytes]
-) -> SourceSize | None:
+async def measure(disk: Disk, source: object) -> SourceSize | None:
     """None where only reading tells, and where a tree changes under our hands: the import will say
     so.  Raises UnreadableSource."""
     if isinstance(source, FileSource):

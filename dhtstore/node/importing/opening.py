@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from dhtstore.net.local.pipes import read_pipe
 from dhtstore.net.ports import Blocking
 from dhtstore.node.context import surely
+from dhtstore.node.importing.archive import Archive
 from dhtstore.node.importing.source import Source
 from dhtstore.operations.content import Put, SourceKind
 from dhtstore.store.files.sources.excluding import Exclusion
-from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.file import FileSource, is_file
 from dhtstore.store.files.sources.tree import TreeSource
 from dhtstore.store.files.sources.wrapped import Wrapped
+
+PIECE_BYTES: Final = 1 << 20
 
 Opened = FileSource | TreeSource
 
@@ -25,12 +29,12 @@ async def open_source(asked: Put, descriptors: list[int], blocking: Blocking) ->
     entries: list[tuple[SourceKind, str]]
     entries = [(each.kind, each.name) for each in asked.entries]
     entries = entries or [(asked.kind, asked.name)]
-    opened: list[Opened | AsyncGenerator[bytes, None]] = []
+    opened: list[Opened | Archive | AsyncGenerator[bytes, None]] = []
 
     def look() -> None:
         exclusion = Exclusion.of(asked.exclude)
         for kind, name in entries:
-            opened.append(_opened(kind, name, descriptors, exclusion))
+            opened.append(_opened(kind, name, descriptors, exclusion, blocking))
 
     try:
         await blocking.run(look)
@@ -45,14 +49,32 @@ async def open_source(asked: Put, descriptors: list[int], blocking: Blocking) ->
 
 
 def _opened(
-    kind: SourceKind, name: str, descriptors: list[int], exclusion: Exclusion
-) -> Opened | AsyncGenerator[bytes, None]:
+    kind: SourceKind,
+    name: str,
+    descriptors: list[int],
+    exclusion: Exclusion,
+    blocking: Blocking,
+) -> Opened | Archive | AsyncGenerator[bytes, None]:
     """Of what the first of the descriptors opens.  A pipe is alone."""
     if kind == "stream":
         return read_pipe(descriptors[0])
+    if kind == "archive":
+        if not is_file(descriptors[0]):
+            return Archive(read_pipe(descriptors[0]), name, exclusion)
+        file = FileSource(descriptors.pop(0), name)
+        return Archive(_pieces(file, blocking), name, exclusion, file)
     if kind == "file":
         return FileSource(descriptors.pop(0), name)
     return TreeSource(descriptors.pop(0), name, exclusion)
+
+
+async def _pieces(file: FileSource, blocking: Blocking) -> AsyncGenerator[bytes, None]:
+    """Raises UnreadableSource, SourceChanged."""
+    offset = 0
+    while data := await blocking.run(file.read_on, offset, PIECE_BYTES):
+        yield data
+        offset += len(data)
+    await blocking.run(file.check_unchanged)
 
 
 async def close_source(source: Source, blocking: Blocking) -> None:
@@ -64,5 +86,8 @@ async def close_source(source: Source, blocking: Blocking) -> None:
 async def _closed(source: object, blocking: Blocking) -> None:
     if isinstance(source, FileSource | TreeSource):
         await surely(blocking, source.close)
+    elif isinstance(source, Archive):
+        await source.pieces.aclose()
+        await _closed(source.file, blocking)
     elif isinstance(source, AsyncGenerator):
         await source.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dhtstore.content.builders.importer import Profile
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.node.context import Disk
+from dhtstore.node.importing.archive import Archive, ArchiveImport
 from dhtstore.node.importing.batch import ImportBatch, Imported, Staged
 from dhtstore.node.importing.file import ByteStream, import_file, import_stream
 from dhtstore.node.importing.manner import Manner
@@ -17,7 +18,7 @@ from dhtstore.store.files.sources.tree import TreeSource
 from dhtstore.store.files.sources.wrapped import Wrapped
 
 ReadableAgain = FileSource | TreeSource | Wrapped
-Source = ReadableAgain | ByteStream
+Source = ReadableAgain | Archive | ByteStream
 
 
 async def import_source(
@@ -50,6 +51,8 @@ async def import_into(batch: ImportBatch, source: Source) -> Imported:
     batch.manner.begin()
     if isinstance(source, Wrapped):
         return await _import_wrapped(batch, source)
+    if isinstance(source, Archive):
+        return await ArchiveImport(batch, source).run()
     return await _import(batch, source)
 
 

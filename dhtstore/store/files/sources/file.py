@@ -122,6 +122,11 @@ class FileSource:
         return data if len(data) <= limit_bytes else None
 
 
+def is_file(fd: int) -> bool:
+    """Whether that is what is open, and not a pipe."""
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
 def state(status: os.stat_result) -> tuple[object, ...]:
     """What differs when something was changed: mode, inode, device, links, owners and size come
     first in a status."""
