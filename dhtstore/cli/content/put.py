@@ -118,40 +118,40 @@ def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
 
 
 def _put_one(common: Common, send: Callable[[], PutResult]) -> None:
-    from dhtstore.cli.terminal.show import emit, print_json
-
     result, error = _outcome(send)
     if result is not None:
-        _remark(common, result)
-        if common.json:
-            print_json(result)
-        else:
-            emit(result.cid)
+        _told(common, result)
     if error is not None:
         raise error
 
 
 def _put_each(common: Common, sends: Sequence[Callable[[], PutResult]]) -> None:
-    """With --json one list, with null where nothing was stored."""
-    from dhtstore.cli.terminal.show import emit, print_json
+    """With --json there is a line for each: null where nothing was stored."""
+    from dhtstore.cli.terminal.show import print_json
 
-    results: list[PutResult | None] = []
     codes: list[int] = []
     for send in sends:
         result, error = _outcome(send)
-        results.append(result)
         if result is not None:
-            _remark(common, result)
-            if not common.json:
-                emit(result.cid)
+            _told(common, result)
+        elif common.json:
+            print_json(None)
         if error is not None:
             codes.append(report(error, as_json=common.json))
             if isinstance(error, NotRunning):
                 break  # for the others, too
-    if common.json:
-        print_json(results)
     if codes:
         raise ToldAlready(codes[0])
+
+
+def _told(common: Common, result: PutResult) -> None:
+    from dhtstore.cli.terminal.show import emit, print_json
+
+    _remark(common, result)
+    if common.json:
+        print_json(result)
+    else:
+        emit(result.cid)
 
 
 def _outcome(send: Callable[[], PutResult]) -> tuple[PutResult | None, DhtstoreError | None]:

@@ -56,7 +56,7 @@ class TarReader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._fed = _Fed()
-        self._plain: _Counted | None = None
+        self._plain: _Allowed | None = None
         self._tar: tarfile.TarFile | None = None
         self._file: IO[bytes] | None = None
 
@@ -74,7 +74,7 @@ class TarReader:
         """A step: from here on so much of headers may be read.  Raises UnreadableSource."""
         with self._readable():
             if self._plain is None:
-                self._plain = _Counted(_unpacked(self._fed))
+                self._plain = _Allowed(_unpacked(self._fed))
             self._plain.left_bytes = HEADERS_MAX_BYTES
             if self._tar is None:
                 self._tar = tarfile.open(  # noqa: SIM115 - it owns nothing but buffers
@@ -199,7 +199,7 @@ class _Fed:
         return data
 
 
-class _Counted:
+class _Allowed:
     """Passes ``left_bytes`` on and no more: a header may claim any length."""
 
     def __init__(self, file: _Readable) -> None:
