@@ -20,6 +20,7 @@ def cat(common: Common, cid: Content) -> None:
     """Print the bytes of a file; every block is checked.
 
     They go to standard output, in order; with --json what came of it is told on standard error.
+    Exit code 3: nobody provides it; 4: nobody who does answered; 5: what they have is damaged.
     """
     from dhtstore.cli.content.streaming import into_stream
     from dhtstore.cli.terminal.show import tell_json

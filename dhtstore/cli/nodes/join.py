@@ -24,9 +24,11 @@ def run_node(
 
     With a SEED it joins that network; with none it starts one, or rejoins the peers it knew.
     Prints one line on stdout once it serves: its ticket, for others to join through (with --json
-    its addresses and keys too).  The flags
-    of the first start are kept in config.toml of the data directory; a flag that is not given is
-    what DHTSTORE_<NAME> in the environment says, else what config.toml says, else its default.
+    its addresses and keys too).  Exit code 4: no seed answered; 10: all of them refused.
+
+    The flags of the first start are kept in config.toml of the data directory; a flag that is not
+    given is what DHTSTORE_<NAME> in the environment says, else what config.toml says, else its
+    default.
     """
     from dhtstore.cli.running.serve import serve
 
