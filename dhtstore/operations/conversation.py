@@ -34,6 +34,7 @@ class Conversation(Generic[R]):
     def __init__(self, operation: Operation[R], timeout_s: float | None, watch: Watch) -> None:
         self.request = encode_operation(operation, timeout_s)
         self._operation, self._watch = operation, watch
+        self.begins_soon = not operation.needs_node  # what lies in the home is told at once
         self._received, self._pieces = bytearray(), bytearray()
         self._rows: list[Any] = []
         self._rows_bytes = 0

@@ -14,6 +14,7 @@ import pytest
 from dhtstore import sync
 from dhtstore.cli import main
 from dhtstore.errors import HomeInUse, HomeUnusable, NotHere, NotRunning
+from dhtstore.net.local import client
 from dhtstore.store.home.home import Home
 from tests.cli.terminal import Daemon, run
 
@@ -147,6 +148,21 @@ def test_a_socket_that_nobody_listens_on_any_more_is_no_node(home: Path) -> None
         left.bind(str(home / "control.sock"))
     with sync.read_home(home) as kept:
         assert len(kept.puts()) == 1
+
+
+def test_a_node_that_listens_and_does_not_answer(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FIRST_ANSWER_MAX_S", 0.1)
+    node = Home(home).lock()
+    with socket.socket(socket.AF_UNIX) as stuck:
+        stuck.bind(str(home / "control.sock"))
+        stuck.listen()
+        assert main.run(["list", "--home", str(home), "--json"]) == 9
+        assert f"process {os.getpid()}" in json.loads(capsys.readouterr().err)["error"]["message"]
+        with sync.read_home(home) as kept, pytest.raises(NotRunning, match="does not answer"):
+            kept.status()
+    node.close()
 
 
 def test_damage_that_is_found_without_a_node_is_remembered(home: Path) -> None:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from dhtstore.net.local.client import RECEIVE_BYTES, close_all, connected, send_request
+from dhtstore.net.local import client
+from dhtstore.net.local.client import (
+    RECEIVE_BYTES,
+    close_all,
+    connected,
+    send_request,
+    silent,
+)
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.operation import Rows
 
@@ -33,6 +40,8 @@ async def converse(
             close_all(descriptors)
             descriptors = ()
             connection.setblocking(False)
+            if conversation.begins_soon:
+                await _await_answer(loop, connection)
             ended = False
             while not ended:
                 ended = conversation.feed(await _receive(loop, connection))
@@ -41,6 +50,19 @@ async def converse(
             return conversation.result
     finally:
         close_all(descriptors)
+
+
+async def _await_answer(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+    """Raises NotRunning for a node that is stopped or stuck."""
+    readable = asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        async with asyncio.timeout(client.FIRST_ANSWER_MAX_S):
+            await readable.wait()
+    except TimeoutError as error:
+        raise silent(connection) from error
+    finally:
+        loop.remove_reader(connection)
 
 
 async def _receive(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> bytes:

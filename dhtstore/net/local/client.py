@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from dhtstore.operations.conversation import Conversation
 
 RECEIVE_BYTES = 1 << 20
 STOPPING_MAX_S: Final = 10.0  # what a node may take to end an operation that was interrupted
+FIRST_ANSWER_MAX_S: Final = 30.0  # a node that works tells much sooner what lies in its home
 Abort = Callable[[], None]
 R = TypeVar("R")
 
@@ -45,6 +47,8 @@ def converse(
                 close_all(descriptors)
                 descriptors = ()
                 sent(lambda: _shut_down(connection))
+                if conversation.begins_soon:
+                    _await_answer(connection)
                 ended = False
                 while not ended:
                     ended = conversation.feed(_receive(connection))
@@ -109,6 +113,20 @@ def _other_end(connection: socket.socket) -> tuple[int, int, int]:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     pid, uid, gid = struct.unpack("3i", credentials)
     return pid, uid, gid
+
+
+def _await_answer(connection: socket.socket) -> None:
+    """Raises NotRunning for a node that is stopped or stuck."""
+    if not select.select([connection], [], [], FIRST_ANSWER_MAX_S)[0]:
+        raise silent(connection)
+
+
+def silent(connection: socket.socket) -> NotRunning:
+    """The error for a node that listens and does not answer."""
+    pid = _other_end(connection)[0]
+    return NotRunning(f"the node here (process {pid}) does not answer").hinted(
+        f"it is stopped or stuck: let it go on (kill -CONT {pid}), or end it and start it again"
+    )
 
 
 def _receive(connection: socket.socket) -> bytes:
