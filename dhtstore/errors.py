@@ -193,7 +193,8 @@ class TimedOut(DhtstoreError):
 
 
 class QuorumNotReached(DhtstoreError):
-    """Fewer verified copies than --min-acks; the message says which causes stood in the way."""
+    """Fewer verified copies than were to be reached; the message says by whose word, and what stood
+    in the way, ``hint`` what to do about that."""
 
     hint = "more storage nodes must join or free space; put the same file again to add copies"
 

@@ -86,7 +86,9 @@ class Client(NodeQuestions):
         them, or a binary file object) with ``replicas`` verified copies on as many nodes.
 
         ``replicas`` is 1 to 64, ``min_acks`` 0 to ``replicas``; both default to the node's
-        settings.  Text and paths name files; ``bytes`` are content.  What fits a pattern of
+        settings, ``min_acks`` without one to 2, or ``replicas`` if that is smaller.  Without
+        ``name`` an earlier put of the same keeps its own.  Text and paths name files; ``bytes``
+        are content.  What fits a pattern of
         ``exclude`` (as of .gitignore) is left out of a directory; ``preserve`` keeps modes and
         times; ``wrap`` makes a directory of one path or several, which keep their names; of an
         archive, ``tar`` puts the directory in it.  Raises UnreadableSource, SourceChanged, NoRoom,

@@ -42,6 +42,7 @@ def put_of(
     return Put(
         kind="archive" if tar else "stream",
         name=name,
+        named=bool(name),
         replicas=replicas,
         min_acks=min_acks,
         strict=strict,

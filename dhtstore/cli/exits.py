@@ -35,7 +35,7 @@ MEANINGS: Final[dict[int, str]] = {
     4: "nobody answered who was asked for it",
     5: "integrity failure",
     6: "timed out",
-    7: "fewer copies than --min-acks",
+    7: "fewer copies than must be reached: 2, or what --min-acks says",
     8: "no room here",
     9: "no node running here",
     10: "refused by the network",

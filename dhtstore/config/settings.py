@@ -39,8 +39,8 @@ class Settings:
     """One node's settings, valid as a whole; raises InvalidSetting naming the key.
 
     ``capacity_bytes`` None means "half of the free disk", decided and written down at the first
-    start; 0 makes a client.  ``min_acks`` None means the smallest of 2, ``replicas`` and the live
-    storage nodes known.  ``accept_rule`` says whose data this disk takes: that of its own owner,
+    start; 0 makes a client.  ``min_acks`` None means 2, or ``replicas`` if that is smaller.
+    ``accept_rule`` says whose data this disk takes: that of its own owner,
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
     None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.
@@ -94,7 +94,7 @@ class Settings:
     min_acks: int | None = setting(
         "min_acks",
         values.number,
-        "Copies a put must reach.",
+        "Copies a put must reach; default: 2.",
         "N",
         default=None,
         check=_can_be_had,

@@ -30,12 +30,12 @@ from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.stream import stream
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.node import Node
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
@@ -181,6 +181,7 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
         outcome = await run.node.uploader().put(
             source,
             name=asked.name,
+            named=asked.named,
             replicas=asked.replicas,
             min_acks=asked.min_acks,
             progress=run.watch,
@@ -206,6 +207,8 @@ def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
         receipts=[receipt_text(receipt) for receipt in outcome.receipts],
         causes=dict(outcome.causes),
         reports=[_holder_report(each) for each in outcome.reports],
+        hosts=outcome.hosts,
+        subnets=outcome.subnets,
         skipped=list(outcome.skipped),
         skipped_count=outcome.skipped_count,
         link=format_link(outcome.cid, asked.name) if named else "",

@@ -80,7 +80,8 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     With ``entries`` a descriptor for each goes along, and they are put into one new directory.
     What of a directory cannot be stored is skipped, or with ``strict`` refuses all of it; what
     fits a pattern of ``exclude`` (as in .gitignore) is left out.  ``preserve`` keeps modes and
-    times of modification.
+    times of modification.  ``name`` was chosen by the user where ``named``; else what an earlier
+    put of the same was called comes before it.
     """
 
     op: ClassVar[str] = "put"
@@ -88,6 +89,7 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
 
     kind: SourceKind
     name: str = ""
+    named: bool = False
     replicas: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)] | None = None
     min_acks: Annotated[int, msgspec.Meta(ge=0, le=REPLICAS_MAX)] | None = None
     strict: bool = False

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node
-from dhtstore.params import MIN_ACKS_DEFAULT, NODE_ID_BYTES, PLACEMENT_KEYS_MAX
+from dhtstore.params import NODE_ID_BYTES, PLACEMENT_KEYS_MAX
 from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
 
 
@@ -133,9 +133,9 @@ class Placement:
         candidate = self._found(node) if met else Candidate(self._unmet(node))
         return self._with(replace(candidate, stage=Stage.UNREACHED, why=why))
 
-    def refused(self, node: NodeId, why: str) -> Placement:
-        """It does not take the unit."""
-        return self._with(replace(self._found(node), stage=Stage.REFUSED, why=why))
+    def refused(self, node: NodeId, why: str, code: str = "") -> Placement:
+        """It does not take the unit, for the reason behind ``code``."""
+        return self._with(replace(self._found(node), stage=Stage.REFUSED, why=why, code=code))
 
     def reserved(self, node: NodeId, label: str) -> Placement:
         """It has set room aside."""
@@ -185,8 +185,3 @@ def nth_key(key: DhtKey, number: int) -> DhtKey:
         digest = hashlib.sha256(b"dhtstore/placement/1\0" + key).digest()
         key = DhtKey(digest[:NODE_ID_BYTES])
     return key
-
-
-def default_min_acks(replicas: int, live_storage_nodes: int) -> int:
-    """The smallest of 2, the replicas wanted and the live storage nodes known, at least 1."""
-    return max(1, min(MIN_ACKS_DEFAULT, replicas, live_storage_nodes))

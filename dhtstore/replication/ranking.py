@@ -49,7 +49,8 @@ class Candidate:
     """A storage node that could hold a copy, and what became of that.
 
     ``label`` is its operator's failure domain; ``why`` tells why it holds none, where it was
-    asked; ``copied_bytes`` is what it has said to have of the unit.
+    asked, ``code`` which refusal that was; ``copied_bytes`` is what it has said to have of the
+    unit.
     """
 
     contact: Contact
@@ -57,6 +58,7 @@ class Candidate:
     stage: Stage = Stage.FOUND
     why: str = ""
     copied_bytes: int = 0
+    code: str = ""
 
     @property
     def node(self) -> NodeId:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import node_id
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import unwatched
 from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.checkers import PromiseJournal

@@ -84,21 +84,24 @@ def test_a_file_that_changes_while_it_is_put(
     assert network.storage[0].run("list", "--json").json == before
 
 
-def test_fewer_copies_than_asked_for(daemons: Daemons) -> None:
+def test_fewer_copies_than_needed(daemons: Daemons) -> None:
     alone = daemons("alone", "--capacity", "100MB")
-    fine = alone.run("put", "-", stdin=b"one copy")
-    assert fine.code == 0, fine.err
-    assert "1 of 3 copies" in fine.err
-    assert fine.text.strip() == str(Cid.of(b"one copy"))
-    few = alone.run("put", "-", "--min-acks", "2", stdin=b"too few")
+    few = alone.run("put", "-", stdin=b"too few")
     assert few.code == 7
     assert few.last_line == str(Cid.of(b"too few"))
-    assert "1 of 3 copies" in few.err
+    assert few.err.count("1 of 3 copies") == few.err.count("no other storage node is known") == 1
+    assert "keep the original" in few.err
+    assert "`dhtstore join TICKET`" in few.err
     assert alone.run("cat", few.last_line).out == b"too few"
+    fine = alone.run("put", "-", "--min-acks", "1", stdin=b"one copy")
+    assert fine.code == 0, fine.err
+    assert fine.err.splitlines()[-1] == "1 of 3 copies on 1 host in 1 subnet"
+    assert fine.text.strip() == str(Cid.of(b"one copy"))
     as_json = alone.run("put", "-", "--min-acks", "3", "--json", stdin=b"too few")
     assert as_json.code == 7
     assert (as_json.json["copies"], len(as_json.json["receipts"])) == (1, 1)
-    quiet = alone.run("put", "-", "-q", stdin=b"one copy")
+    assert (as_json.json["hosts"], as_json.json["subnets"]) == (1, 1)
+    quiet = alone.run("put", "-", "-q", "--min-acks", "1", stdin=b"one copy")
     assert (quiet.code, quiet.err) == (0, "")
 
 
@@ -115,7 +118,7 @@ def test_copies_that_nobody_is_told_of(daemons: Daemons) -> None:
 
 def test_no_room_here(daemons: Daemons) -> None:
     small = daemons("small", "--capacity", "3MB")
-    kept = small.put(b"kept")
+    kept = small.put(b"kept", "--replicas", "1")
     ran = small.run("put", "-", stdin=noise(8 * MIB, 6))
     assert ran.code == 8, ran.err
     assert ran.out == b""

@@ -18,9 +18,9 @@ from dhtstore.model.policy import Policy
 from dhtstore.model.signing import check
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import unit_of_claim
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import Watch, unwatched
 from dhtstore.params import GIB, PROVIDERS_PER_KEY_MAX
 from dhtstore.store.blocks.contract import BlockStore

@@ -77,9 +77,11 @@ def put(
     exit code 11.  What fits a pattern, given or in a file .dhtstoreignore of any directory, is left
     out.  A PATH that is a symbolic link itself is followed.
 
-    Exit code 7 means that fewer than M copies were reached, exit code 4 that nobody took the
-    records by which they are found; the CID is printed all the same.  Of several PATHs it is the
-    code of the first that failed.
+    Exit code 7 means that fewer than M copies were reached: keep the original.  M is 2, or N if
+    that is smaller, unless --min-acks or the setting min_acks says otherwise; --min-acks 1 says
+    that one copy is fine.  Exit code 4 means that nobody took the records by which copies are
+    found.  The CID is printed all the same.  Of several PATHs it is the code of the first that
+    failed.
     """
     from dhtstore.api.sources import patterns
     from dhtstore.operations.content import Put
@@ -88,6 +90,7 @@ def put(
     wanted = Put(
         kind="archive" if tar else "stream",
         name=name,
+        named=bool(name),
         replicas=replicas,
         min_acks=min_acks,
         strict=strict,
@@ -120,7 +123,7 @@ def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
 def _put_one(common: Common, send: Callable[[], PutResult]) -> None:
     result, error = _outcome(send)
     if result is not None:
-        _told(common, result)
+        _told(common, result, error)
     if error is not None:
         raise error
 
@@ -133,7 +136,7 @@ def _put_each(common: Common, sends: Sequence[Callable[[], PutResult]]) -> None:
     for send in sends:
         result, error = _outcome(send)
         if result is not None:
-            _told(common, result)
+            _told(common, result, error)
         elif common.json:
             print_json(None)
         if error is not None:
@@ -144,10 +147,10 @@ def _put_each(common: Common, sends: Sequence[Callable[[], PutResult]]) -> None:
         raise ToldAlready(codes[0])
 
 
-def _told(common: Common, result: PutResult) -> None:
+def _told(common: Common, result: PutResult, error: DhtstoreError | None) -> None:
     from dhtstore.cli.terminal.show import emit, print_json
 
-    _remark(common, result)
+    _remark(common, result, error)
     if common.json:
         print_json(result)
     else:
@@ -189,14 +192,12 @@ def _sent(
         return run(common, Errand(named, descriptors, watch))
 
 
-def _remark(common: Common, result: PutResult) -> None:
-    """On standard error: which copies are missing, what was skipped, how to get the name back."""
+def _remark(common: Common, result: PutResult, error: DhtstoreError | None) -> None:
+    """On standard error: where copies are, what was skipped, how to get the name back."""
     from dhtstore.cli.terminal.show import say
 
-    if result.copies < result.replicas:
-        say(common, f"{result.copies} of {result.replicas} copies")
-        for node, cause in result.causes.items():
-            say(common, f"  {node}: {cause}")
+    if not isinstance(error, QuorumNotReached):  # which says as much, and more
+        _tell_copies(common, result)
     if result.lent:
         say(common, "it does not fit here: all of its copies are on other nodes")
     for entry in result.skipped[:SKIPPED_SHOWN_MAX]:
@@ -205,3 +206,18 @@ def _remark(common: Common, result: PutResult) -> None:
         say(common, f"and {result.skipped_count - SKIPPED_SHOWN_MAX} more")
     if result.link and sys.stderr.isatty():
         say(common, f"get it with: dhtstore get '{result.link}'")
+
+
+def _tell_copies(common: Common, result: PutResult) -> None:
+    """Where they are, and why there are not as many as wanted."""
+    from dhtstore.cli.terminal.show import say
+    from dhtstore.config import counted
+
+    short = result.copies < result.replicas
+    full = counted(result.copies, "copy", "copies")
+    copies = f"{result.copies} of {result.replicas} copies" if short else full
+    hosts, subnets = counted(result.hosts, "host"), counted(result.subnets, "subnet")
+    say(common, f"{copies} on {hosts} in {subnets}" if result.copies else copies)
+    if short:
+        for node, cause in result.causes.items():
+            say(common, f"  {node}: {cause}")

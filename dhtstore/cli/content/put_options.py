@@ -40,7 +40,7 @@ Name = Annotated[
         "--name",
         metavar="NAME",
         help="What `dhtstore list` calls it.",
-        show_default="that of the file",
+        show_default="as before, or that of the file",
     ),
 ]
 Strict = Annotated[

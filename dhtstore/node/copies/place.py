@@ -190,7 +190,7 @@ class _Placing:
             self._reserved[node] = answer
             self.plan = self.plan.reserved(node, answer.label)
         elif isinstance(answer, PeerRefused):
-            self.plan = self.plan.refused(node, str(answer))
+            self.plan = self.plan.refused(node, str(answer), answer.code)
         else:
             self.plan = self.plan.unreached(node, str(answer))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dhtstore.dht.core.record_rules import Published
+from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
@@ -20,7 +21,7 @@ class CopyReport:
 
     ``why`` tells why there is no copy, or why a copy is not found by its own record;
     ``copied_bytes`` is what the node has said to have of the unit; ``receipt`` is its word for
-    the whole of it.
+    the whole of it; ``code`` says which kind of refusal it was.
     """
 
     unit: bytes  # Unit.name
@@ -29,6 +30,7 @@ class CopyReport:
     why: str = ""
     copied_bytes: int = 0
     receipt: Receipt | None = None
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,15 @@ class PlacedUnit:
         return [copy for copy, published in pairs if not published.out_of_time]
 
     @property
+    def places(self) -> list[Address]:
+        """Where those are: at which address a holder was reached, and this node's own first."""
+        met, made = self.plan.candidates, self.copies
+        holders = [copy.receipt.node_id for copy in made]
+        others = [met[holder].contact.address for holder in holders if holder in met]
+        own = [copy.contact for copy in made if copy.receipt.node_id == self.plan.here]
+        return [*(record.address_list()[0] for record in own), *others]
+
+    @property
     def announced(self) -> bool:
         """Whether somebody tells where a copy is."""
         return any(each.holders for each in self.published)
@@ -59,20 +70,20 @@ class PlacedUnit:
     def reports(self) -> list[CopyReport]:
         """This node first, if it holds the unit."""
         asked = [c for c in self.plan.candidates.values() if c.stage is not Stage.FOUND]
-        reports = [self._report(c.node, c.stage, c.why, c.copied_bytes) for c in asked]
+        reports = [self._report(c.node, c.stage, c.why, c.copied_bytes, c.code) for c in asked]
         here = self.plan.here
         if any(copy.receipt.node_id == here for copy in self.made):
             reports.insert(0, self._report(here, Stage.HELD))
         return reports
 
     def _report(
-        self, node: NodeId, stage: Stage, why: str = "", copied_bytes: int = 0
+        self, node: NodeId, stage: Stage, why: str = "", copied_bytes: int = 0, code: str = ""
     ) -> CopyReport:
         receipt = next((c.receipt for c in self.copies if c.receipt.node_id == node), None)
         if stage is Stage.HELD and receipt is None:
             stage = Stage.FAILED
         why = why or self._unfound().get(node, "")
-        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt)
+        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt, code)
 
     def _unfound(self) -> dict[NodeId, str]:
         """Nodes whose record no index node holds, and what those said of it."""

@@ -6,25 +6,25 @@ copies on peers -> receipts -> provider records -> pin => CID.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from dhtstore.config import counted, format_own_clock
+from dhtstore.config import counted
 from dhtstore.content.dag.local import Leaves, local_lineages
 from dhtstore.content.dag.units import Lineage
-from dhtstore.errors import NotAnnounced, PartlyStored, QuorumNotReached, UsageError
+from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
-from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
-from dhtstore.node.copies.placed import CopyReport, PlacedUnit
+from dhtstore.node.copies.placed import PlacedUnit
 from dhtstore.node.flows.bring import Bringing, Brought
 from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
 from dhtstore.node.flows.staging import Staging
@@ -33,31 +33,15 @@ from dhtstore.node.importing.batch import Imported, Staged
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source
 from dhtstore.node.ports import NodeSettings
-from dhtstore.operations.content import SkippedEntry
+from dhtstore.node.put_outcome import PutOutcome, check_result
 from dhtstore.operations.operation import Watch
 from dhtstore.params import REPLICAS_MAX
-from dhtstore.replication.placement import Placement, default_min_acks
+from dhtstore.replication.placement import Placement
+from dhtstore.replication.quorum import Quorum
 from dhtstore.replication.ranking import Domain
 from dhtstore.store.ledger.puts import PutRecord
 
-
-@dataclass(frozen=True, slots=True)
-class PutOutcome:
-    """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
-    and its last reason, why there are not more; ``reports`` tell the same of each unit and each
-    node that was asked; ``lent`` is whether it did not fit here, and was read again for others."""
-
-    cid: Cid
-    size_bytes: int
-    replicas: int
-    min_acks: int
-    copies: int
-    receipts: Sequence[Receipt]
-    causes: Mapping[str, str]
-    reports: Sequence[CopyReport] = ()
-    skipped: Sequence[SkippedEntry] = ()
-    skipped_count: int = 0
-    lent: bool = False
+STDIN_NAME: Final = "-"  # what a put of standard input is called, which is no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +61,14 @@ class _Work:
     @property
     def units(self) -> list[Unit]:
         return [each.unit for each in self.lineages]
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A name of what is put, and whether the user chose it."""
+
+    name: str
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +95,11 @@ class Uploader:
         min_acks: int | None,
         progress: Watch,
         manner: Manner | None = None,
+        named: bool = True,
     ) -> PutOutcome:
-        """Store ``source`` with the given policy (defaults: the node's settings).  ``manner`` is
-        how it is read: None refuses what cannot all be stored.
+        """Store ``source`` with the given policy (defaults: the node's settings, for ``min_acks``
+        2).  ``manner`` is how it is read: None refuses what cannot all be stored.  Unless it was
+        ``named``, what an earlier put of the same was called comes before ``name``.
 
         Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
         (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
@@ -118,19 +112,20 @@ class Uploader:
         _check_counts(wanted, min_acks)
         meter = PutMeter(progress)
         manner = manner or Manner()
+        called = _Called(name, named)
         try:
-            brought, placed = await self._copied(source, name, wanted, meter, manner)
+            brought, placed = await self._copied(source, called, wanted, meter, manner)
         except BaseException:
             meter.cut_short()
             raise
-        result = _result(brought, placed, wanted, self._min_acks(wanted, min_acks))
+        quorum = Quorum.of(wanted, min_acks, self.settings.min_acks)
+        result = _result(brought, placed, wanted, quorum)
         result = replace(result, skipped=manner.skipped, skipped_count=manner.skipped_count)
-        _check_result(result, placed, self.placer.dht.clock_ahead_s())
-        _check_skipped(result)
+        check_result(result, placed, quorum, self.placer.dht.clock_ahead_s())
         return result
 
     async def _copied(
-        self, source: Source, name: str, wanted: int, meter: PutMeter, manner: Manner
+        self, source: Source, called: _Called, wanted: int, meter: PutMeter, manner: Manner
     ) -> tuple[Brought, list[PlacedUnit]]:
         staged = Staged()
         bringing = self.bringing.bring(source, staged, meter, manner)
@@ -141,19 +136,15 @@ class Uploader:
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, wanted, sequence)
             lineages = await run(local_lineages, brought.blocks, imported.cid)
+            name = await run(self._name, imported.cid, called)
             work = _Work(brought, staged, name, policy, lineages)
             return brought, await self._place_all(work, meter)
 
-    def _min_acks(self, wanted: int, asked: int | None) -> int:
-        if asked is not None:
-            return asked
-        if self.settings.min_acks is not None:
-            return min(self.settings.min_acks, wanted)
-        return default_min_acks(wanted, self._live_storage_nodes())
-
-    def _live_storage_nodes(self) -> int:
-        """Storage nodes known to be alive, this one included."""
-        return self.placer.storage_nodes() + int(self.settings.storage)
+    def _name(self, root: Cid, called: _Called) -> str:
+        """What the put is written down as."""
+        record = None if called.chosen else self.ledger.puts.get(root)
+        earlier = "" if record is None or record.name == STDIN_NAME else record.name
+        return earlier or called.name
 
     def _policy(self, root: Cid, replicas: int, sequence: int) -> Policy:
         """A newer policy than any this owner is known to have signed for this root."""
@@ -252,50 +243,19 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
 
 
 def _result(
-    brought: Brought, placed: Sequence[PlacedUnit], wanted: int, min_acks: int
+    brought: Brought, placed: Sequence[PlacedUnit], wanted: int, quorum: Quorum
 ) -> PutOutcome:
+    places = {place for each in placed for place in each.places}
     return PutOutcome(
         cid=brought.imported.cid,
         size_bytes=brought.imported.size_bytes,
         replicas=wanted,
-        min_acks=min_acks,
+        min_acks=quorum.copies,
         copies=min(len(each.copies) for each in placed),
         receipts=[copy.receipt for each in placed for copy in each.copies],
         causes={node: why for each in placed for node, why in each.causes.items()},
         reports=[report for each in placed for report in each.reports()],
         lent=not brought.kept,
-    )
-
-
-def _check_result(
-    result: PutOutcome, placed: Sequence[PlacedUnit], clock_ahead_s: float | None
-) -> None:
-    if result.copies < result.min_acks:
-        raise _quorum_not_reached(result, format_own_clock(clock_ahead_s))
-    if not all(each.announced or not each.made for each in placed):
-        raise NotAnnounced(
-            f"{result.cid} has {counted(result.copies, 'copy', 'copies')}, but no node took the"
-            " records by which others find them",
-            partial=result,
-        )
-
-
-def _check_skipped(result: PutOutcome) -> None:
-    if count := result.skipped_count:
-        what = counted(count, "entry", "entries")
-        raise PartlyStored(f"stored, but for {what} that had to be skipped", partial=result)
-
-
-def _quorum_not_reached(result: PutOutcome, own_clock: str) -> QuorumNotReached:
-    causes = "; ".join(f"{node[:12]}: {why}" for node, why in result.causes.items())
-    why = causes or "no other storage node was found"
-    if own_clock:
-        why += f"; this node's clock is {own_clock}"
-    return QuorumNotReached(
-        f"{result.copies} of {result.replicas} copies, fewer than --min-acks {result.min_acks}"
-        f" ({why})",
-        copies=result.copies,
-        replicas=result.replicas,
-        min_acks=result.min_acks,
-        partial=result,
+        hosts=len({place.host for place in places}),
+        subnets=len({subnet(place) for place in places}),
     )

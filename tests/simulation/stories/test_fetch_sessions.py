@@ -14,9 +14,9 @@ from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.dag.local import local_units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey, dht_key, format_node
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.views.describe import list_directory
 from dhtstore.operations.content import DirectoryEntry
 from dhtstore.operations.operation import unwatched

@@ -12,9 +12,9 @@ from dhtstore.errors import BlockMissing, NotFound, QuorumNotReached, Unreachabl
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.copies.own_copy import own_claim
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
@@ -166,11 +166,15 @@ def test_many_dead_providers_do_not_hide_the_living_ones() -> None:
 # --- small networks -------------------------------------------------------------------------
 
 
-def test_alone_a_storage_node_is_the_one_copy() -> None:
+def test_alone_a_storage_node_is_the_one_copy_which_is_fine_only_where_that_was_said() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(1)
-        result = await put_bytes(lab.nodes[0], CONTENT)
+        with pytest.raises(QuorumNotReached, match="no other storage node is known here") as caught:
+            await put_bytes(lab.nodes[0], CONTENT)
+        assert (caught.value.copies, caught.value.min_acks) == (1, 2)
+        result = await put_with(lab.nodes[0], CONTENT, min_acks=1)
         assert (result.copies, result.min_acks) == (1, 1)
+        assert (result.hosts, result.subnets) == (1, 1)
         check_receipts(lab, result, copies=1)
         assert await get_bytes(lab.nodes[0], result.cid) == CONTENT
 
@@ -292,10 +296,10 @@ def test_copies_that_no_index_node_was_told_of_are_no_success() -> None:
                 lab.network.drops = lambda source, target, data: True
 
         with pytest.raises(Unreachable, match="no node took the records"):
-            await put_with(client, CONTENT, progress=cut_off)
+            await put_with(client, CONTENT, min_acks=1, progress=cut_off)
         lab.network.drops = None
         assert len(client.ledger.puts.list()) == 1
-        result = await put_with(client, CONTENT)
+        result = await put_with(client, CONTENT, min_acks=1)
         assert await get_bytes(lab.nodes[0], result.cid) == CONTENT
 
     tell(story)
@@ -361,7 +365,7 @@ def test_what_is_gone_or_cut_short_is_not_signed_for() -> None:
 
     async def story(lab: Lab) -> None:
         node = await lab.add(store=store)
-        result = await put_bytes(node, CONTENT)
+        result = await put_with(node, CONTENT, min_acks=1)
         [unit] = units_of(node, result)
         policy = policy_of(node, result.cid)
         assert (await own_claim(node.disk, unit, policy)).blocks == BLOCKS

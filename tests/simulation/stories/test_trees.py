@@ -16,9 +16,9 @@ from dhtstore.content.dag.local import local_units
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
 from dhtstore.node.flows.get import GetOutcome, get
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import Progress, Watch, unwatched
 from dhtstore.params import GIB, MIB
 from dhtstore.store.blocks.disk import DiskBlockStore
@@ -42,7 +42,7 @@ async def put_path(node: Node, path: Path, progress: Watch = unwatched) -> PutOu
     source = TreeSource(fd, path.name) if path.is_dir() else FileSource(fd, path.name)
     try:
         return await node.uploader().put(
-            source, name=path.name, replicas=3, min_acks=None, progress=progress
+            source, name=path.name, replicas=3, min_acks=1, progress=progress
         )
     finally:
         source.close()

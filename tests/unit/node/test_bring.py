@@ -17,9 +17,9 @@ from dhtstore.errors import BlockMissing, NoRoom, QuorumNotReached, SourceChange
 from dhtstore.model.identity import DhtKey
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.put import PutOutcome
 from dhtstore.node.importing import batch as importing
 from dhtstore.node.importing.source import Source
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.params import KIB, MIB
 from dhtstore.replication.promises import Promise
 from dhtstore.store.files.sources.file import FileSource

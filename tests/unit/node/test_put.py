@@ -17,12 +17,13 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.bring import Bringing
-from dhtstore.node.flows.put import PutOutcome, Uploader
+from dhtstore.node.flows.put import Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
+from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.warnings import Warnings
-from dhtstore.operations.operation import Progress
+from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.params import MIB
 from dhtstore.replication.ranking import Stage
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -141,6 +142,40 @@ def test_a_client_keeps_nothing_and_pins_nothing() -> None:
     stage(scene, CLIENT)
 
 
+def test_a_second_put_without_a_name_keeps_the_name_of_the_first() -> None:
+    async def scene(cast: Cast) -> None:
+        async def put(name: str, *, named: bool) -> str:
+            await cast.uploader.put(
+                stream(CONTENT),
+                name=name,
+                named=named,
+                replicas=None,
+                min_acks=1,
+                progress=unwatched,
+            )
+            [record] = cast.ledger.puts.list()
+            assert [pin.name for pin in cast.ledger.pins.list()] == [record.name]
+            return record.name
+
+        assert await put("-", named=False) == "-"
+        assert await put("z.bin", named=False) == "z.bin"
+        assert await put("holiday", named=True) == "holiday"
+        assert await put("moved.bin", named=False) == "holiday"
+        assert await put("-", named=False) == "holiday"
+        assert await put("other", named=True) == "other"
+
+    stage(scene)
+
+
+def test_copies_at_one_address_are_on_one_host() -> None:
+    async def scene(cast: Cast) -> None:
+        result = await cast.put()
+        hosts = {peer.address.host for peer in cast.peer.world.peers}
+        assert (result.copies, result.hosts, result.subnets) == (3, len(hosts), 1)
+
+    stage(scene)
+
+
 def test_each_node_that_was_asked_is_reported() -> None:
     async def scene(cast: Cast) -> None:
         refuses, holds = cast.holders
@@ -156,7 +191,7 @@ def test_each_node_that_was_asked_is_reported() -> None:
         assert own.stage is Stage.HELD
         assert own.receipt in result.receipts
         assert refused == CopyReport(
-            unit.name, refuses.identity.node, Stage.REFUSED, "no room for you"
+            unit.name, refuses.identity.node, Stage.REFUSED, "no room for you", code="room"
         )
         assert (held.stage, held.why, held.copied_bytes) == (Stage.HELD, "", len(CONTENT))
         assert held.receipt in result.receipts
@@ -191,10 +226,12 @@ def test_fewer_copies_than_asked_for_is_an_error_that_brings_the_result() -> Non
     async def scene(cast: Cast) -> None:
         for holder in cast.holders:
             holder.refuses = "no room for you"
-        with pytest.raises(QuorumNotReached, match="no room for you") as caught:
+        with pytest.raises(QuorumNotReached, match="2 had no room for it") as caught:
             await cast.put()
         error = caught.value
         assert (error.copies, error.replicas, error.min_acks) == (1, 3, 2)
+        assert list(error.causes.values()) == ["no room for you"] * 2
+        assert "--min-acks 1" in error.hint
         assert isinstance(error.partial, PutOutcome)
         assert len(error.partial.reports) == 3
         assert [record.cid for record in cast.ledger.puts.list()] == [error.partial.cid]

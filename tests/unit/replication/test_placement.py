@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, distance, node_id
-from dhtstore.params import MIN_ACKS_DEFAULT, PLACEMENT_KEYS_MAX, REPLICAS_MAX
+from dhtstore.params import PLACEMENT_KEYS_MAX
 from dhtstore.replication.placement import (
     Action,
     CopyTo,
@@ -23,7 +23,6 @@ from dhtstore.replication.placement import (
     Meet,
     OfferTo,
     Placement,
-    default_min_acks,
     nth_key,
 )
 from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
@@ -323,21 +322,3 @@ def test_offers_go_to_the_best_that_are_not_asked_yet(story: Story) -> None:
             best = rank(story.plan.at(Stage.FOUND), KEY, taken)
             assert list(action.candidates) == best[: len(action.candidates)]
         story.step(action)
-
-
-# --- how many acks --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("replicas", "live", "expected"),
-    [(3, 50, 2), (1, 50, 1), (3, 1, 1), (3, 0, 1), (2, 2, 2), (64, 2, 2), (1, 0, 1)],
-)
-def test_default_min_acks(replicas: int, live: int, expected: int) -> None:
-    assert default_min_acks(replicas, live) == expected
-
-
-@given(st.integers(1, REPLICAS_MAX), st.integers(0, 10_000))
-def test_default_min_acks_can_be_reached(replicas: int, live: int) -> None:
-    acks = default_min_acks(replicas, live)
-    assert 1 <= acks <= min(MIN_ACKS_DEFAULT, replicas)
-    assert acks <= max(live, 1)

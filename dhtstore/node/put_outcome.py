@@ -1,0 +1,73 @@
+"""What came of a put, and whether it is what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dhtstore.config import counted, format_own_clock
+from dhtstore.errors import NotAnnounced, PartlyStored, QuorumNotReached
+from dhtstore.model.cid import Cid
+from dhtstore.model.receipt import Receipt
+from dhtstore.node.copies.placed import CopyReport, PlacedUnit
+from dhtstore.operations.content import SkippedEntry
+from dhtstore.replication.quorum import Quorum, Shortage, obstacles_of
+
+
+@dataclass(frozen=True, slots=True)
+class PutOutcome:
+    """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
+    and its last reason, why there are not more; ``reports`` tell the same of each unit and each
+    node that was asked.  They are on ``hosts`` distinct addresses in ``subnets``.  ``lent`` is
+    whether it did not fit here, and was read again for others."""
+
+    cid: Cid
+    size_bytes: int
+    replicas: int
+    min_acks: int
+    copies: int
+    receipts: Sequence[Receipt]
+    causes: Mapping[str, str]
+    reports: Sequence[CopyReport] = ()
+    hosts: int = 0
+    subnets: int = 0
+    skipped: Sequence[SkippedEntry] = ()
+    skipped_count: int = 0
+    lent: bool = False
+
+
+def check_result(
+    result: PutOutcome, placed: Sequence[PlacedUnit], quorum: Quorum, clock_ahead_s: float | None
+) -> None:
+    """Raises QuorumNotReached, NotAnnounced and PartlyStored, with ``result`` as ``partial``."""
+    if result.copies < quorum.copies:
+        raise _quorum_not_reached(result, placed, quorum, format_own_clock(clock_ahead_s))
+    if not all(each.announced or not each.made for each in placed):
+        raise NotAnnounced(
+            f"{result.cid} has {counted(result.copies, 'copy', 'copies')}, but no node took the"
+            " records by which others find them",
+            partial=result,
+        )
+    if count := result.skipped_count:
+        what = counted(count, "entry", "entries")
+        raise PartlyStored(f"stored, but for {what} that had to be skipped", partial=result)
+
+
+def _quorum_not_reached(
+    result: PutOutcome, placed: Sequence[PlacedUnit], quorum: Quorum, own_clock: str
+) -> QuorumNotReached:
+    """Told by the unit that has the fewest copies."""
+    worst = min(placed, key=lambda each: len(each.copies))
+    others = [report for report in worst.reports() if report.node != worst.plan.here]
+    obstacles = obstacles_of((report.stage, report.code) for report in others)
+    short = Shortage(result.copies, result.replicas, quorum, len(others), obstacles)
+    clock = f"; this node's clock is {own_clock}: set it by a time server" if own_clock else ""
+    error = QuorumNotReached(
+        short.message() + clock,
+        copies=result.copies,
+        replicas=result.replicas,
+        min_acks=quorum.copies,
+        partial=result,
+    ).hinted(short.hint())
+    error.causes = dict(result.causes)
+    return error
