@@ -65,7 +65,7 @@ def test_a_committed_block_is_there(store: BlockStore) -> None:
     cid, data = block(1)
     put(store, (cid, data))
     assert store.has(cid)
-    assert store.size(cid) == len(data)
+    assert store.sizes([cid, cid]) == [len(data)] * 2
     assert store.get(cid) == store.read(cid) == data
     assert isinstance(store.get(cid), bytes)
     assert store.count() == 1
@@ -75,7 +75,7 @@ def test_a_committed_block_is_there(store: BlockStore) -> None:
 def test_a_block_never_put_is_missing(store: BlockStore) -> None:
     cid, _ = block(1)
     assert not store.has(cid)
-    assert store.size(cid) is None
+    assert store.sizes([cid]) == [None]
     assert store.missing([cid]) == [cid]
     assert list(store.cids()) == []
     for read in (store.get, store.read):
@@ -209,7 +209,7 @@ def test_blocks_of_any_size(store: BlockStore, size: int) -> None:
     cid, data = block(1, size)
     put(store, (cid, data))
     assert store.get(cid) == data
-    assert store.size(cid) == size
+    assert store.sizes([cid]) == [size]
 
 
 def test_missing_keeps_order_and_repeats(store: BlockStore) -> None:
@@ -384,7 +384,7 @@ def test_blocks_that_are_lent_are_verified_and_take_no_room(open_store: Open) ->
         lent.reads_from(lambda path, start, count: bytes(source[start : start + count]))
         lent.lend(cid, ("a", "b"), MIB, MIB)
         lent.batch().put(*kept)
-        assert (lent.size(cid), lent.size(kept[0]), lent.size(block(3)[0])) == (MIB, 5000, None)
+        assert lent.sizes([cid, kept[0], block(3)[0]]) == [MIB, 5000, None]
         assert (lent.get(cid), lent.get(kept[0])) == (leaf, kept[1])
         assert (store.has(cid), store.used_bytes) == (False, empty)
         with pytest.raises(BlockMissing):

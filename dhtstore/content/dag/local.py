@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -22,8 +22,8 @@ class BlocksHere(Protocol):
     def get(self, cid: Cid) -> bytes:
         """The block, verified; raises BlockMissing or BlockDamaged."""
 
-    def size(self, cid: Cid) -> int | None:
-        """The block's length in bytes, None if it is not here."""
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        """The length of each block in bytes, None of one that is not here."""
 
 
 class Leaves(Enum):
@@ -73,17 +73,25 @@ def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:
 
 def _walk(blocks: BlocksHere, walk: UnitWalk, leaves: Leaves) -> Iterator[Cid]:
     while wants := walk.next(_WANTS_AT_ONCE):
-        for want in wants:
-            if _is_enough(blocks, walk, want, leaves):
+        for want, enough in zip(wants, _are_enough(blocks, walk, wants, leaves), strict=True):
+            if enough:
                 walk.skip(want)
             else:
                 walk.accept(want, read_node(want.cid, blocks.get(want.cid)))
             yield want.cid
 
 
-def _is_enough(blocks: BlocksHere, walk: UnitWalk, want: Want, leaves: Leaves) -> bool:
-    """Whether the block need not be read: it is a leaf, as good as it must be."""
-    leaf = None if leaves is Leaves.READ else walk.leaf(want)
-    if leaf is None:
-        return False
-    return leaves is Leaves.NAMED or blocks.size(want.cid) == leaf.size_bytes
+def _are_enough(
+    blocks: BlocksHere, walk: UnitWalk, wants: Sequence[Want], leaves: Leaves
+) -> list[bool]:
+    """Which of the blocks need not be read: they are leaves, as good as they must be."""
+    if leaves is Leaves.READ:
+        return [False] * len(wants)
+    claims = [walk.leaf(want) for want in wants]
+    if leaves is Leaves.NAMED:
+        return [leaf is not None for leaf in claims]
+    sizes = blocks.sizes([want.cid for want in wants])
+    return [
+        leaf is not None and size_bytes == leaf.size_bytes
+        for leaf, size_bytes in zip(claims, sizes, strict=True)
+    ]

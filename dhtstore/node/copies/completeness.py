@@ -6,7 +6,7 @@ Cheap: of each unit only the blocks above its leaves are read, and leaves must b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dhtstore.content.dag.local import Leaves, walk_local
@@ -73,10 +73,15 @@ class _Believed:
         self._store, self._damaged = store, damaged
         self.get = store.get
 
-    def size(self, cid: Cid) -> int | None:
-        if cid.multihash in self._damaged:
-            try:
-                return len(self._store.get(cid))
-            except (BlockDamaged, BlockMissing):
-                return None
-        return self._store.size(cid)
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        sizes = self._store.sizes(cids)
+        for at, cid in enumerate(cids):
+            if cid.multihash in self._damaged:
+                sizes[at] = self._read_size(cid)
+        return sizes
+
+    def _read_size(self, cid: Cid) -> int | None:
+        try:
+            return len(self._store.get(cid))
+        except (BlockDamaged, BlockMissing):
+            return None

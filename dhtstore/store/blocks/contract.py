@@ -76,8 +76,8 @@ class BlockStore(Protocol):
     def missing(self, cids: Sequence[Cid]) -> list[Cid]:
         """Those not held, in order; one index query for all."""
 
-    def size(self, cid: Cid) -> int | None:
-        """The block's length in bytes, or None."""
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        """The length of each block in bytes, None of one that is not held; one index query."""
 
     def get(self, cid: Cid) -> bytes:
         """The block, verified against its CID.  Raises BlockMissing or BlockDamaged, and

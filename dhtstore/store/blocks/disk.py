@@ -67,12 +67,12 @@ class DiskBlockStore:
         return self._index.find(cid.multihash) is not None
 
     def missing(self, cids: Sequence[Cid]) -> list[Cid]:
-        held = self._index.held([cid.multihash for cid in cids])
+        held = self._index.lengths([cid.multihash for cid in cids])
         return [cid for cid in cids if cid.multihash not in held]
 
-    def size(self, cid: Cid) -> int | None:
-        location = self._index.find(cid.multihash)
-        return None if location is None else location.length
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        lengths = self._index.lengths([cid.multihash for cid in cids])
+        return [lengths.get(cid.multihash) for cid in cids]
 
     def get(self, cid: Cid) -> bytes:
         data = self.read(cid)

@@ -46,8 +46,8 @@ class FaultyBlockStore:
     def missing(self, cids: Sequence[Cid]) -> list[Cid]:
         return self._inner.missing(cids)
 
-    def size(self, cid: Cid) -> int | None:
-        return self._inner.size(cid)
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        return self._inner.sizes(cids)
 
     def get(self, cid: Cid) -> bytes:
         data = self.read(cid)

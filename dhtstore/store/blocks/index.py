@@ -99,14 +99,15 @@ class Index:
                 relied.add(multihash)
             return found
 
-    def held(self, multihashes: Sequence[bytes]) -> set[bytes]:
-        """Those of them that are stored."""
-        held: set[bytes] = set()
+    def lengths(self, multihashes: Sequence[bytes]) -> dict[bytes, int]:
+        """How long those of them are that are stored."""
+        found: dict[bytes, int] = {}
         for keys in groups(multihashes):
             stored = self.staged.blocks
-            query = f"SELECT multihash FROM {stored} WHERE multihash IN ({marks(keys)})"  # noqa: S608
-            held.update(key for (key,) in self._database.rows(query, keys))
-        return held
+            where = f"WHERE multihash IN ({marks(keys)})"
+            query = f"SELECT multihash, length FROM {stored} {where}"  # noqa: S608
+            found.update(self._database.rows(query, keys))
+        return found
 
     def cids(self) -> Iterator[Cid]:
         """All, a page at a time, so that writers are never held up."""

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -61,9 +61,9 @@ class LentBlocks:
         """What keeps all that is put into it."""
         return LentBatch(self)
 
-    def size(self, cid: Cid) -> int | None:
-        row = self._row(cid)
-        return None if row is None else row[2]
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        rows = [self._row(cid) for cid in cids]
+        return [None if row is None else row[2] for row in rows]
 
     def get(self, cid: Cid) -> bytes:
         """The block, verified against its CID.  Raises BlockMissing, and SourceChanged or

@@ -32,9 +32,9 @@ class MemoryBlockStore:
     def missing(self, cids: Sequence[Cid]) -> list[Cid]:
         return [cid for cid in cids if cid.multihash not in self._blocks]
 
-    def size(self, cid: Cid) -> int | None:
-        entry = self._blocks.get(cid.multihash)
-        return None if entry is None else len(entry[1])
+    def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        entries = [self._blocks.get(cid.multihash) for cid in cids]
+        return [None if entry is None else len(entry[1]) for entry in entries]
 
     def get(self, cid: Cid) -> bytes:
         data = self.read(cid)

@@ -158,7 +158,7 @@ def put_anew(trial: Trial) -> None:
 def read(trial: Trial) -> None:
     for cid in trial.must:
         trial.store.read(cid)
-        trial.store.size(cid)
+        trial.store.sizes([cid])
 
 
 def of_earlier_version(directory: Path) -> None:

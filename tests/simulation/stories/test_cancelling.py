@@ -54,7 +54,9 @@ class CountingStore(MemoryBlockStore):
 
     @property
     def block_bytes(self) -> int:
-        return sum(stored_bytes(cid, self.size(cid) or 0) for cid in self.cids())
+        cids = list(self.cids())
+        sizes = zip(cids, self.sizes(cids), strict=True)
+        return sum(stored_bytes(cid, size or 0) for cid, size in sizes)
 
 
 class _CountedBatch(MemoryBatch):

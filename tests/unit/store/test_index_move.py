@@ -111,7 +111,7 @@ def test_moving_beside_adding_and_deleting_keeps_the_counts(index: Index) -> Non
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(live(index).values()) == len(index.held([row(n, 1).multihash for n in numbers]))
+    assert sum(live(index).values()) == len(index.lengths([row(n, 1).multihash for n in numbers]))
     assert gone
 
 
