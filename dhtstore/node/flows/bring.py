@@ -125,6 +125,8 @@ class Bringing:
                 manner=manner,
             )
         except NoRoom as error:
+            if room is not None:
+                room.release()  # it is not to be told as taken by somebody
             await self._refuse_unless_others(source, needed_bytes, error)
             return None
         finally:
