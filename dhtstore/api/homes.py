@@ -17,8 +17,6 @@ from dhtstore.config import (
 )
 from dhtstore.errors import InvalidSetting, NotRunning
 from dhtstore.store.home.home import Home
-from dhtstore.store.home.places import disk_of
-from dhtstore.store.home.promised import space_of
 
 _FILE = "config.toml"
 
@@ -89,6 +87,8 @@ def set_in_file(home: Home, key: str, value: str) -> None:
 
 def check_capacity(home: Home, settings: Settings, source: str) -> None:
     """Raises InvalidSetting where the disk is smaller than what is to be given of it."""
+    from dhtstore.store.home.places import disk_of  # not with each command
+
     gives_bytes, disk = settings.capacity_bytes or 0, disk_of(home)
     if gives_bytes > disk.total_bytes:
         there = f"{format_size(disk.total_bytes)}, of which {format_size(disk.free_bytes)} are free"
@@ -100,5 +100,7 @@ def check_capacity(home: Home, settings: Settings, source: str) -> None:
 
 def capacity_problem(home: Home) -> str:
     """Why the disk may not hold what the settings give of it; "" if it can."""
+    from dhtstore.store.home.promised import space_of  # not with each command
+
     capacity_bytes = load_settings(home, {}).capacity_bytes
     return space_of(home, capacity_bytes).overpromised if capacity_bytes else ""
