@@ -187,6 +187,20 @@ def test_what_was_reached_is_told_beside_the_failure(ask: Asking, tmp_path: Path
     assert error["kind"] == "QuorumNotReached"
 
 
+def test_each_of_several_puts_has_its_line(
+    pair: Pair, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    paths = [str(tmp_path / name) for name in ("file", "missing")]
+    assert main.run(["put", "--json", "--home", str(pair.home), "--replicas", "2", *paths]) == 2
+    out, err = capfd.readouterr()
+    put, missing = map(json.loads, out.splitlines())
+    for told in (put, missing):
+        valid("put", told)
+    assert (put["copies"], missing) == (2, None)
+    valid("error", json.loads(err))
+
+
 def test_bugs_and_interrupts(capfd: pytest.CaptureFixture[str]) -> None:
     assert report(KeyError("gone"), as_json=True) == 1
     assert report(KeyboardInterrupt(), as_json=True) == 130

@@ -44,7 +44,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 RESULTS: Final[dict[str, Any]] = {
     "error": FailureLine,
     "join": Serving,
-    "put": PutResult,
+    "put": PutResult | None,  # null for one of several of which nothing was stored
     "get": Got,
     "cat": ReadResult,
     "ls": list[DirectoryEntry],
@@ -135,7 +135,7 @@ def _chapters() -> list[str]:
         file, schema = f"json/{name}", json.loads(text)
         command = name.removesuffix(".schema.json")
         lines += [f"### {HEADINGS.get(command, command.replace('-', ' '))}", ""]
-        top = schema.get("$ref", schema.get("items", {}).get("$ref", "")).rpartition("/")[2]
+        top = _top(schema)
         many = "an array, each row: " if schema.get("type") == "array" else ""
         told = schema["$defs"][top] if top else schema
         lines += [f"[{name}]({file}): {many}{told['description']}", "", *_table(told)]
@@ -144,6 +144,13 @@ def _chapters() -> list[str]:
     for key in sorted(types):
         lines += [f"### {key}", "", types[key]["description"], "", *_table(types[key])]
     return lines
+
+
+def _top(schema: dict[str, Any]) -> str:
+    """The type that a result, each row of a list, or what is not null is of; "" without one."""
+    either = [each for each in schema.get("anyOf", ()) if "$ref" in each]
+    told = schema.get("items", either[0] if either else schema)
+    return str(told.get("$ref", "")).rpartition("/")[2]
 
 
 def _table(told: dict[str, Any]) -> list[str]:
