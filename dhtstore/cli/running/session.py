@@ -9,8 +9,9 @@ from typing import TypeVar
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.terminal.common import Common
+from dhtstore.cli.terminal.options import DEFAULT_LOG_LEVEL
 from dhtstore.cli.terminal.rows import RowsOut
-from dhtstore.errors import NoNodeHere, NotRunning
+from dhtstore.errors import NoNodeHere, NotRunning, UsageError
 from dhtstore.model.cid_path import check_spelling
 from dhtstore.net.local.client import converse
 from dhtstore.operations.conversation import Conversation
@@ -37,6 +38,7 @@ def run(common: Common, errand: Errand[R]) -> R:
         from dhtstore.cli.running.alone import run_alone
 
         return run_alone(common, errand)
+    _check_seedless(common)
     conversation = Conversation(errand.operation, common.timeout_s, errand.watch)
     home = home_path(common.home)
     try:
@@ -44,6 +46,18 @@ def run(common: Common, errand: Errand[R]) -> R:
     except NotRunning:  # nobody here can say what a name stands for, but no name looks like this
         check_spelling(getattr(errand.operation, errand.operation.about, ""))
         raise
+
+
+def _check_seedless(common: Common) -> None:
+    """Raises UsageError for what only a node of this command's own would heed."""
+    if common.network:
+        raise UsageError("--network says nothing without --seed").hinted(
+            "a node that runs is in the network it joined: leave --network away, or give --seed"
+        )
+    if common.log_level != DEFAULT_LOG_LEVEL:
+        raise UsageError("--log-level says nothing without --seed").hinted(
+            "a node logs where it runs: `dhtstore join --log-level LEVEL`"
+        )
 
 
 def _asked(common: Common, home: Path, conversation: Conversation[R], errand: Errand[R]) -> R:

@@ -35,6 +35,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (f"get {CID[:-1]}1", "'1' at place 59", "copy it whole"),
         (f"get {CID[:-2]}", "57 characters, 2 less", "copy it whole"),
         (f"stat {CID.replace('k', 'K')}", "mixes small and capital", "copy it whole"),
+        (f"stat {CID} --network other", "--network says nothing without --seed", "give --seed"),
+        (f"--log-level debug stat {CID}", "without --seed", "dhtstore join --log-level"),
         ("get something", "no node is running here", "dhtstore join"),
         ("config capcity", "no setting 'capcity'", "did you mean capacity?"),
         ("owner export", "no owner key", "dhtstore join"),
