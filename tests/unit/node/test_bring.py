@@ -20,7 +20,7 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.importing import batch as importing
 from dhtstore.node.importing.source import Source
 from dhtstore.node.put_outcome import PutOutcome
-from dhtstore.params import KIB, MIB
+from dhtstore.params import GIB, KIB, MIB
 from dhtstore.replication.promises import Promise
 from dhtstore.store.files.sources.file import FileSource
 from dhtstore.store.files.sources.tree import TreeSource
@@ -81,6 +81,22 @@ def test_a_file_larger_than_the_node_is_held_by_others_and_not_here(
         assert {each.total_bytes for each in reading} == {len(DATA)}
 
     stage(scene, settings, capacity_bytes=SMALL)  # type: ignore[arg-type]
+
+
+def test_each_unit_of_what_is_lent_is_proved_to_belong_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(GIB + 5 * MIB)  # one leaf a thousand times, and no room for that either
+
+    async def scene(cast: Cast) -> None:
+        cast.directory.near += [cast.directory.known] * 5
+        with opened(path) as source:
+            result = await put(cast, source)
+        [record] = cast.ledger.puts.list()
+        assert (result.copies, result.lent, record.units) == (2, True, 3)
+        assert len(result.receipts) == 6
+
+    stage(scene, capacity_bytes=MIB // 2)
 
 
 def test_a_tree_larger_than_the_node_too(tmp_path: Path) -> None:
