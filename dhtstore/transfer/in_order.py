@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Protocol
 
-from dhtstore.content.dag.walk import Listed, Order, Output, Piece
+from dhtstore.content.dag.walk import Order, Output, Piece, placed_of
 
 
 class Ordering(Protocol):
@@ -41,24 +41,28 @@ class InOrder:
 
 
 class InDagOrder:
-    """Holds output back until all that belongs before it has been given out.  ``settled_before``
-    tells up to where all is known, None when everything is."""
+    """Holds output that is ``placed`` back until all that stands before it has been given out."""
 
-    def __init__(self, settled_before: Callable[[], Order | None]) -> None:
-        self._settled_before = settled_before
+    def __init__(self) -> None:
+        self._settled_before: Order | None = ()
         self._held: list[tuple[Order, int, Output]] = []
         self._count = 0
 
     def pass_on(self, outputs: Iterable[Output], count_max: int) -> list[Output]:
         """See ``Ordering``."""
         for output in outputs:
-            self._count += 1
-            order = () if isinstance(output, Listed) else output.order
-            heappush(self._held, (order, self._count, output))
-        limit, out = self._settled_before(), list[Output]()
-        while self._held and len(out) < count_max and self._is_due(limit):
+            self._take(output)
+        out: list[Output] = []
+        while self._held and len(out) < count_max and self._is_due():
             out.append(heappop(self._held)[2])
         return out
 
-    def _is_due(self, limit: Order | None) -> bool:
-        return limit is None or self._held[0][0] < limit
+    def _take(self, output: Output) -> None:
+        order, settled = placed_of(output)
+        self._count += 1
+        heappush(self._held, (order, self._count, output))
+        if settled is None or (self._settled_before is not None and settled > self._settled_before):
+            self._settled_before = settled
+
+    def _is_due(self) -> bool:
+        return self._settled_before is None or self._held[0][0] < self._settled_before

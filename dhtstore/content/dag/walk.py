@@ -5,7 +5,7 @@ of output out.  Pure; the walks themselves are in file_walk, tree_walk, list_wal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -50,7 +50,15 @@ class Want:
 
 
 Mtime = tuple[int, int]  # seconds and nanoseconds
-Order = tuple[int, ...]  # a place in DAG order, for walks that were asked for it
+Order = tuple[int, ...]  # a place in DAG order
+
+
+class Placed(NamedTuple):
+    """Where output stands in a walk that says so: at ``order``; all that stands before
+    ``settled_before`` has been yielded with it or earlier, all there is if that is None."""
+
+    order: Order
+    settled_before: Order | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Directory:
     path: tuple[str, ...]
     mode: int | None = None
     mtime: Mtime | None = None
-    order: Order = ()
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class File:
     size_bytes: int
     mode: int | None = None
     mtime: Mtime | None = None
-    order: Order = ()
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Symlink:
     path: tuple[str, ...]
     target: str
     mtime: Mtime | None = None
-    order: Order = ()
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ class Piece:
     path: tuple[str, ...]
     offset: int
     data: bytes | memoryview
-    order: Order = ()
+    placed: Placed | None = None
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):
@@ -109,6 +117,12 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
 
 
 Output = Directory | File | Symlink | Piece | Listed
+
+
+def placed_of(output: Output) -> Placed:
+    """Where it stands; at the beginning, with nothing settled, where no walk said so."""
+    placed = None if isinstance(output, Listed) else output.placed
+    return placed or Placed((), ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""A tree as one stream: what the walk yields says where it belongs, the walk how far it got."""
+"""A tree as one stream: what the walk yields says where it belongs, and how far all is known."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dhtstore.content.codec.unixfs import DagNode
@@ -9,24 +10,21 @@ from dhtstore.content.dag.children import Task
 from dhtstore.content.dag.frontier import Level, OpenPlaces
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import Listed, Order, Output, Want
+from dhtstore.content.dag.walk import Listed, Output, Placed, Want, placed_of
 from dhtstore.model.cid import Cid
 
 
 class OrderedTreeWalk(TreeWalk):
-    """``settled_before``: all output that belongs before this place has been yielded; None when
-    all of it has.  It only moves on, so that whoever reads it while a worker has the walk may read
-    one that is too early and none that is too late."""
+    """As TreeWalk; each output is ``placed``.  What a block settles is said with its last output:
+    a batch of blocks may be opened before any output of it is taken."""
 
     def __init__(self, root: Cid, *, place: Place | None = None) -> None:
         super().__init__(root, place=place)
         self._open = OpenPlaces(self._frontier, self._pending)
-        self.settled_before: Order | None = self._open.first()
+        self.opening = self._settled(self.opening)
 
     def accept(self, want: Want, node: DagNode) -> list[Output]:
-        outputs = super().accept(want, node)
-        self.settled_before = self._open.first()
-        return outputs
+        return self._settled(super().accept(want, node))
 
     def _want(self, taken: Task | Level) -> Want:
         want = super()._want(taken)
@@ -34,8 +32,16 @@ class OrderedTreeWalk(TreeWalk):
         return want
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
-        order = task.order
-        return [
-            output if isinstance(output, Listed) else replace(output, order=order)
-            for output in super()._emit(task, node)
-        ]
+        placed = Placed(task.order, ())
+        return [_placed(output, placed) for output in super()._emit(task, node)]
+
+    def _settled(self, outputs: Sequence[Output]) -> list[Output]:
+        if not outputs:
+            return []
+        *others, last = outputs
+        placed = Placed(placed_of(last).order, self._open.first())
+        return [*others, _placed(last, placed)]
+
+
+def _placed(output: Output, placed: Placed) -> Output:
+    return output if isinstance(output, Listed) else replace(output, placed=placed)

@@ -63,8 +63,8 @@ async def _tar(
 ) -> ReadOutcome:
     tar = _Tar(TarWriter(top), write)
     walk = OrderedTreeWalk(found.cid, place=found.place)
-    ordering = InDagOrder(lambda: walk.settled_before)
-    await session.fetch(walk, Delivery(tar.accept, in_order=ordering), timeout_s=timeout_s)
+    delivery = Delivery(tar.accept, in_order=InDagOrder())
+    await session.fetch(walk, delivery, timeout_s=timeout_s)
     await tar.end()
     return ReadOutcome(found.cid, tar.size_bytes, session.shares(), "directory")
 
