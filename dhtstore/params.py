@@ -160,6 +160,8 @@ POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
+PEERS_TOLD_FIRST_S: Final = 30.0  # in the log: once a table has filled, then only what changed
+PEERS_TOLD_INTERVAL_S: Final = 600.0
 
 # --- transfer ---------------------------------------------------------------------------------
 ALPN: Final = "dhtstore/1"

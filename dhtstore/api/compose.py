@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.api.home_ledger import DividedKeyValue, HomeLedger
+from dhtstore.api.logbook.logbook import Logbook
 from dhtstore.config import Settings
 from dhtstore.config.values import host_problem
 from dhtstore.errors import AddressInUse, InvalidSetting
@@ -37,6 +38,7 @@ from dhtstore.store.home.promised import promised_beside
 from dhtstore.store.ledger.puts import PUT_ROWS
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.store.ledger.upgrade import upgrade
+from dhtstore.trace import Tracer
 
 PORT_TRIES: Final = 8  # a port that is free for UDP may be taken for TCP
 
@@ -74,11 +76,13 @@ async def _build(
     listen = (await resolve(*split_host_port(settings.listen)))[0]
     node_settings = await _node_settings(settings, ephemeral=visits is not None)
     entropy = SystemEntropy()
-    kept, blocking = _Kept(), ThreadBlocking()
+    clock = SystemClock()
+    logbook = Logbook(_logger, clock.monotonic_s)
+    kept, blocking = _Kept(logbook), ThreadBlocking()
     try:
         await blocking.run(kept.open, home, owner_home, settings, entropy)
         ports = Ports(
-            clock=SystemClock(),
+            clock=clock,
             entropy=entropy,
             crypto=Ed25519Crypto(kept.node_seed, kept.owner_seed),
             endpoint=UdpEndpoint(listen.host, listen.port),
@@ -87,7 +91,7 @@ async def _build(
             blocking=blocking,
             store=kept.store,
             ledger=DividedKeyValue(PUT_ROWS, visits, kept.ledger) if visits else kept.ledger,
-            tracer=log_event,
+            tracer=logbook,
         )
         return Node(ports, replace(node_settings, owners=kept.owners))
     except BaseException:
@@ -106,8 +110,8 @@ class _Kept:
     store: DiskBlockStore
     ledger: SqliteKeyValue
 
-    def __init__(self) -> None:
-        self.opened = ExitStack()
+    def __init__(self, tracer: Tracer) -> None:
+        self.opened, self._tracer = ExitStack(), tracer
 
     def open(self, home: Home, owner_home: Home, settings: Settings, entropy: Entropy) -> None:
         """Raises HomeUnusable, InvalidSetting, NoRoom; ``opened`` is then to be closed."""
@@ -123,15 +127,7 @@ class _Kept:
         self.ledger = SqliteKeyValue(home.ledger)
         self.opened.callback(self.ledger.close)
         home.upgraded()  # first: an earlier version must not write to a ledger that was rewritten
-        upgrade(self.ledger, log_event)
-
-
-def log_event(event: str, **fields: object) -> None:
-    """The tracer of real nodes: failures and damage are warnings, the rest is for debugging."""
-    level = logging.WARNING if event.endswith(("failed", "damaged")) else logging.DEBUG
-    if _logger.isEnabledFor(level):
-        details = " ".join(f"{name}={str(value)[:200]!r}" for name, value in fields.items())
-        _logger.log(level, "%s %s", event, details)
+        upgrade(self.ledger, self._tracer)
 
 
 async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings:

@@ -13,7 +13,7 @@ from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import check_capacity, keep_settings, load_settings
 from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
-from dhtstore.model.identity import PublicKey
+from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.net.local.server import LocalServer
 from dhtstore.net.ports import Blocking
 from dhtstore.net.threads import ThreadBlocking
@@ -71,8 +71,10 @@ async def hosted(
             look_at_clock(node.dht, node.warnings)
             await local.open(node.duties)
             await _keep_settings(node, home, settings)
+            _tell_joined(node, joined)
             yield Hosted(node, joined)
         finally:
+            node.ports.tracer("node.stopping")
             try:
                 await local.close()
             finally:
@@ -117,6 +119,12 @@ async def visiting(
             yield Hosted(node, joined, visits)
         finally:
             await node.stop()
+
+
+def _tell_joined(node: Node, joined: Joined) -> None:
+    at = " ".join(str(each) for each in node.addresses())
+    told = {"node": format_node(node.node_id), "at": at, "answered": joined.answered}
+    node.ports.tracer("node.joined", network=node.settings.network.name, **told)
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
@@ -117,16 +118,18 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
     use_case = USE_CASES[type(operation)]
     throttle = _Throttle(run.node.ports.clock, run.watch)
     run = replace(run, watch=throttle)
-    try:
-        async with asyncio.timeout(run.timeout_s):
-            asked = await with_cid(operation, run.node.disk, run.node.ledger)
-            result = cast(R, await use_case(asked, run))
+    with telling(operation, run.node.ports.tracer, run.node.ports.clock) as tell:
+        try:
+            async with asyncio.timeout(run.timeout_s):
+                asked = await with_cid(operation, run.node.disk, run.node.ledger)
+                result = cast(R, await use_case(asked, run))
+        except TimeoutError as error:
+            late = TimedOut(f"not done within {run.timeout_s:g} s")
+            vars(late).update(run.told)
+            raise late from error
         throttle.finish()
+        tell(result)
         return result
-    except TimeoutError as error:
-        late = TimedOut(f"not done within {run.timeout_s:g} s")
-        vars(late).update(run.told)
-        raise late from error
 
 
 def _listing(

@@ -27,6 +27,7 @@ from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.rot import Rot
 from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
+from dhtstore.node.duties.tell_peers import TellPeers
 from dhtstore.node.duties.twins import Twins
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
@@ -53,17 +54,19 @@ class Node:
         self.disk = disk = Disk(
             ports.store,
             ports.blocking,
-            lambda multihashes: self.rot.renewed(multihashes),
+            lambda new: self.rot.renewed(new),
             lambda: self.rot.healed(),
         )
         self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer, self.identity.owner)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key
         self.node_id: NodeId = self.identity.node
-        self.supervisor = Supervisor(ports.tracer)  # what serves others: a failure costs one peer
+        self.supervisor = supervisor = Supervisor(
+            ports.tracer
+        )  # what serves others: a failure costs one peer
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.warnings = Warnings(ports.tracer)
+        self.warnings = warnings = Warnings(ports.tracer)
         self.staging = Staging(disk, ledger, tracer, self.warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
         self.started_s = ports.clock.monotonic_s()
@@ -82,14 +85,11 @@ class Node:
         self.holder = Holder(identity, disk, ledger, clock, tracer, _admission(identity, settings))
         self.holder.brings = lambda: self.staging
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
+        self.reprovide = Reprovide(
+            identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
+        )
         self.rot = Rot(
-            identity,
-            self.completeness,
-            self.dht,
-            clock,
-            self.warnings,
-            self.supervisor,
-            lambda unit: self.reprovide.again_soon(unit),
+            identity, self.completeness, self.dht, clock, warnings, supervisor, self.reprovide
         )
         self.blocks = BlockServer(disk, self.staging.may_show, self.rot.rotten, self.rot.found)
         self.links = Links(
@@ -111,9 +111,6 @@ class Node:
         )
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
-        self.reprovide = Reprovide(
-            identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
-        )
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
         self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
         self._readdress = Readdress(identity, self.dht, self.reprovide, ports.interfaces, tracer)
@@ -139,6 +136,7 @@ class Node:
                 Stocktaking(self.identity, self.completeness).run(), "stocktaking"
             )
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
+            self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
             self.duties.spawn_duty(self._twins.run(), "twins")
             if self.roams:
                 telling = lasting("readdress", self._readdress.run, self.warnings, self.ports.clock)

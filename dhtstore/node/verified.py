@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dhtstore.model.unit import unit_text
-from dhtstore.node.flows.damage_places import Place
+from dhtstore.node.flows.damage_places import DamagedPlace
 from dhtstore.node.flows.verify import Verified
 from dhtstore.operations.keeping import DamagePlace, IncompleteUnit, VerifyResult
 
@@ -19,7 +19,7 @@ def verify_result(found: Verified) -> VerifyResult:
     return VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units, places)
 
 
-def _damage_place(place: Place) -> DamagePlace:
+def _damage_place(place: DamagedPlace) -> DamagePlace:
     return DamagePlace(
         block=str(place.cid),
         root=str(place.root),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dhtstore.cli.terminal.common import Common, command
-from dhtstore.cli.terminal.options import HOME, JSON, LOG_LEVEL, QUIET, option
+from dhtstore.cli.terminal.options import HOME, JSON, LOG_FORMAT, LOG_LEVEL, QUIET, option
 from dhtstore.config import SETTINGS, Setting
 
 
@@ -44,7 +44,7 @@ def _flag(each: Setting) -> inspect.Parameter:
 
 
 join = command(
-    (HOME, JSON, QUIET, LOG_LEVEL),
+    (HOME, JSON, QUIET, LOG_LEVEL, LOG_FORMAT),
     examples=(
         "dhtstore join",
         "dhtstore join --listen 0.0.0.0:7402 --capacity 200GB dht1...",

@@ -26,7 +26,7 @@ def run_alone(common: Common, errand: Errand[R]) -> R:
     of a node that ends at once."""
     check_visit(errand.operation)
     silent = common.json and common.log_level == DEFAULT_LOG_LEVEL  # nobody asked for more
-    set_up_logging("error" if silent else common.log_level)
+    set_up_logging("error" if silent else common.log_level, common.log_format)
     return asyncio.run(_carried_out(common, errand))
 
 

@@ -31,7 +31,7 @@ THREAD_TURN_S: Final = 0.0005
 
 def serve(common: Common, seeds: Sequence[str], flags: Mapping[str, object]) -> None:
     """Run until SIGINT or SIGTERM; raises what keeps the node from starting."""
-    set_up_logging(common.log_level)
+    set_up_logging(common.log_level, common.log_format)
     sys.setswitchinterval(THREAD_TURN_S)
     asyncio.run(_until_signal(common, seeds, flags))
 

@@ -34,6 +34,7 @@ class Common:
     seeds: tuple[str, ...]
     network: str
     log_level: str
+    log_format: str
 
     @property
     def timeout_s(self) -> float | None:
@@ -95,6 +96,7 @@ def common_of(given: Mapping[str, Any]) -> Common:
         seeds=tuple(values["seed"] or ()),
         network=values["network"],
         log_level=values["log_level"],
+        log_format=values["log_format"],
     )
 
 

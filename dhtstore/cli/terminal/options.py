@@ -10,6 +10,7 @@ import typer
 
 LOG_LEVELS: Final = ("error", "warning", "info", "debug")
 DEFAULT_LOG_LEVEL: Final = "warning"
+LOG_FORMATS: Final = ("text", "json")
 Options = Sequence[inspect.Parameter]
 
 
@@ -68,6 +69,15 @@ _LogLevel = Annotated[
         autocompletion=_levels,
     ),
 ]
+_LogFormat = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        metavar="FORMAT",
+        help=f"How it logs: {' or '.join(LOG_FORMATS)}, one object a line.",
+        show_default="text",
+    ),
+]
 
 HOME: Final = option("home", _Home, "")
 JSON: Final = option("json", _Json, False)
@@ -76,10 +86,12 @@ TIMEOUT: Final = option("timeout", _Timeout, "")
 SEED: Final = option("seed", _Seeds, None)
 NETWORK: Final = option("network", _Network, "")
 LOG_LEVEL: Final = option("log_level", _LogLevel, DEFAULT_LOG_LEVEL)
+LOG_FORMAT: Final = option("log_format", _LogFormat, "text")
 
-ALL: Final = (HOME, JSON, QUIET, TIMEOUT, SEED, NETWORK, LOG_LEVEL)
+ALL: Final = (HOME, JSON, QUIET, TIMEOUT, SEED, NETWORK, LOG_LEVEL, LOG_FORMAT)
 
 # What kinds of commands take.
 ABOUT_HOME: Final = (HOME, JSON, QUIET)  # answered at once, from the data directory or its node
 WAITING: Final = (*ABOUT_HOME, TIMEOUT)  # carried out by the node of the data directory, for long
-VISITING: Final = (*WAITING, SEED, NETWORK, LOG_LEVEL)  # also without a node of one's own
+# ... and that also without a node of one's own.
+VISITING: Final = (*WAITING, SEED, NETWORK, LOG_LEVEL, LOG_FORMAT)

@@ -1,16 +1,22 @@
-"""Walk whatever a root is, file or directory, for export to a file system."""
+"""Walk whatever a root is, file or directory: for export to a file system, or for the paths at
+which some blocks lie."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
+from dhtstore.content.dag.frontier import Level
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import Directory, File, Output, Symlink
+from dhtstore.content.dag.walk import Directory, File, Output, Symlink, Want
 from dhtstore.errors import MalformedDag, SymlinkAlone
 from dhtstore.model.cid import Cid
 from dhtstore.model.names import name_of
 from dhtstore.params import TREE_ENTRIES_MAX
+
+_WANTS_AT_ONCE = 256
 
 
 class TreeWalk(DagWalk):
@@ -62,3 +68,51 @@ def may_lead_out(path: tuple[str, ...], target: str) -> bool:
     ups = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
     outside = target.startswith("/") or ups > len(path) - 1 or ".." in parts[ups:]
     return outside or "\0" in target or not path
+
+
+class PathWalk(DagWalk):
+    """Each block once, at the first path that leads to it; so it takes no longer than the blocks
+    are many, whatever the tree says."""
+
+    def __init__(self, root: Cid) -> None:
+        self._seen: set[bytes] = set()
+        super().__init__([root_task(root, None)])
+
+    def path(self, want: Want) -> tuple[str, ...]:
+        """The path of the file or directory that the block belongs to."""
+        taken = self._pending[want.sequence]
+        task = taken.task if isinstance(taken, Level) else taken
+        return task.path if task is not None else ()
+
+    def is_leaf(self, want: Want) -> bool:
+        taken = self._pending[want.sequence]
+        return isinstance(taken, Task) and taken.is_leaf
+
+    def pass_by(self, want: Want) -> None:
+        """Go on without what is in it or below it."""
+        self._frontier.came(self._pending.pop(want.sequence))
+
+    def _wanted(self, task: Task) -> bool:
+        new = task.cid.multihash not in self._seen
+        self._seen.add(task.cid.multihash)
+        return new
+
+    def _emit(self, task: Task, node: DagNode) -> list[Output]:
+        return []
+
+
+def paths_of(
+    root: Cid, sought: Callable[[Cid], bool], read: Callable[[Cid], DagNode | None]
+) -> Iterator[tuple[Cid, tuple[str, ...]]]:
+    """Each sought block and the path of what it is part of; below what ``read`` has not, nothing
+    is found.  Raises MalformedDag."""
+    walk = PathWalk(root)
+    while wants := walk.next(_WANTS_AT_ONCE):
+        for want in wants:
+            if sought(want.cid):
+                yield want.cid, walk.path(want)
+            node = None if walk.is_leaf(want) else read(want.cid)
+            if node is None:
+                walk.pass_by(want)
+            else:
+                walk.accept(want, node)

@@ -9,18 +9,18 @@ and claim kept together -> Held(receipt, provider record).  Whatever ends it bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dhtstore.content.dag.lineage import proof_wants
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import Lineage, whole
-from dhtstore.errors import MalformedDag, NoRoom, PeerRefused
+from dhtstore.errors import DhtstoreError, MalformedDag, NoRoom, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
-from dhtstore.model.identity import DhtKey, PublicKey
+from dhtstore.model.identity import DhtKey, PublicKey, format_node
 from dhtstore.model.policy import Policy, Usage
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
@@ -115,13 +115,15 @@ class Holder:
     # --- offers -----------------------------------------------------------------------------
 
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
-        promise = self._promise_for(link, offer)
-        self.identity.check_word(link.meeting, offer)  # before others give way to it
-        async with self.deciding:  # offers that come together must count each other
-            self.offers.make_way(promise)
-            _refuse(too_many(self.offers.promises, promise))
-            promise, room = await self._admit(promise)
-            reservation = self.offers.open(link, promise, room)
+        with _telling(self.tracer, link, owner=offer.owner.hex(), size=offer.stored):
+            promise = self._promise_for(link, offer)
+            self.identity.check_word(link.meeting, offer)  # before others give way to it
+            async with self.deciding:  # offers that come together must count each other
+                self.offers.make_way(promise)
+                _refuse(too_many(self.offers.promises, promise))
+                promise, room = await self._admit(promise)
+                reservation = self.offers.open(link, promise, room)
+        _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
         await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
@@ -225,11 +227,13 @@ class Holder:
     # --- copies -----------------------------------------------------------------------------
 
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
-        async with self.offers.receiving(link, message.reservation) as receiving:
-            bid = await self.disk.blocking.run(_Bid.of, message)
-            await self._check_bid(receiving.promise, bid)
-            copy = await self._copy(receiving, bid, reply)
-        self.tracer("hold.held", unit=bid.unit.name.hex(), size=copy.receipt.size)
+        with _telling(self.tracer, link, size=message.size):
+            async with self.offers.receiving(link, message.reservation) as receiving:
+                bid = await self.disk.blocking.run(_Bid.of, message)
+                await self._check_bid(receiving.promise, bid)
+                copy = await self._copy(receiving, bid, reply)
+        told = {"unit": bid.unit.name.hex(), "root": str(bid.root), "size": copy.receipt.size}
+        _tell(self.tracer, "hold.held", link, owner=bid.policy.owner.hex(), **told)
         await reply(
             Held(
                 receipt=copy.receipt.packed,
@@ -281,6 +285,24 @@ class Holder:
         begun_unix_s = None if promise.own else self.identity.now_unix_s()
         coming = Coming(batch.commit, begun_unix_s)
         return await acknowledge(self.identity, self.disk, self.ledger, claim, coming)
+
+
+def _tell(tracer: Tracer, event: str, link: Link, **fields: object) -> None:
+    tracer(event, node=format_node(link.node), origin=link.origin, **fields)
+
+
+@contextmanager
+def _telling(tracer: Tracer, link: Link, **fields: object) -> Iterator[None]:
+    """Why nothing comes of what a peer asks."""
+    try:
+        yield
+    except PeerRefused as refused:
+        code, reason = refused.code, str(refused)
+        _tell(tracer, "hold.refused", link, code=code, reason=reason, **fields)
+        raise
+    except DhtstoreError as error:
+        _tell(tracer, "hold.ended", link, reason=str(error), **fields)
+        raise
 
 
 class _Told:

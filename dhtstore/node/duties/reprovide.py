@@ -145,6 +145,7 @@ class Reprovide:
         one_round = _Round(completeness.in_turn(self.identity.now_unix_s()), self.disk.blocking)
         await self._at_once(partial(self._take_turns, one_round))
         completeness.looked(one_round.incomplete)
+        self.tracer("reprovide.round", taken=one_round.taken, incomplete=one_round.incomplete)
         return one_round.taken
 
     async def _at_once(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

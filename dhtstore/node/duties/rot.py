@@ -9,7 +9,7 @@ seldom.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,10 +49,16 @@ class Withdrawals(Protocol):
     async def withdraw(self, key: DhtKey, *, timeout_s: float) -> Published: ...
 
 
+class Announcing(Protocol):
+    """As much of reproviding as this duty needs."""
+
+    def again_soon(self, unit: Unit) -> None: ...
+
+
 @dataclass(slots=True)
 class Rot:
     """``rotten`` are the multihashes of blocks that are served no more until they are whole again.
-    ``tasks`` owns the looks at single blocks; ``again_soon`` has a unit announced."""
+    ``tasks`` owns the looks at single blocks."""
 
     identity: Identity
     completeness: Completeness
@@ -60,7 +66,7 @@ class Rot:
     clock: Clock
     warnings: Warnings
     tasks: Supervisor
-    again_soon: Callable[[Unit], None]
+    reprovide: Announcing
     rotten: set[bytes] = field(default_factory=set)
     _rations: Rations = field(init=False)
     _looking: set[Link] = field(default_factory=set)
@@ -172,7 +178,7 @@ class Rot:
         """What was taken back is announced again."""
         if (unit.name, unit.spine) in self._withdrawn:
             self._withdrawn.discard((unit.name, unit.spine))
-            self.again_soon(unit)
+            self.reprovide.again_soon(unit)
 
     async def _withdraw(self, unit: Unit) -> None:
         if (unit.name, unit.spine) in self._withdrawn:

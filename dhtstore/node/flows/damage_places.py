@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Final, Literal
 
 from dhtstore.content.codec.unixfs import DagNode, read_node
-from dhtstore.content.dag.path_walk import paths_of
+from dhtstore.content.dag.tree_walk import paths_of
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
@@ -25,7 +25,7 @@ Keeper = Literal["put", "pin", "owner"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DamagedPlace:
     """Where a damaged block belongs.  ``kept_by`` is "put" for a put of this node and "pin" for a
     pin, called ``name``; or "owner" for another owner, whose key is ``owner``.  ``path`` is of the
     file or directory below ``root``, which has the block; () for that root itself, and where
@@ -41,12 +41,12 @@ class Place:
 
 def damage_places(
     store: BlockStore, ledger: Ledger, damaged: Sequence[Cid], lacking: Sequence[Unit]
-) -> list[Place]:
+) -> list[DamagedPlace]:
     """The first _PLACES_MAX, found in the ``lacking`` units; for worker threads."""
     sought = {cid.multihash for cid in damaged}
     if not sought:
         return []
-    own: dict[bytes, Iterator[Place]] = {}
+    own: dict[bytes, Iterator[DamagedPlace]] = {}
     for root, kept_by, name in islice(_own_roots(ledger, lacking), _ROOTS_MAX):
         own.setdefault(root.raw, _in_tree(store, sought, root, kept_by, name))
     owned = _of_owners(store, ledger, sought, lacking, set(own))
@@ -62,20 +62,20 @@ def _own_roots(ledger: Ledger, lacking: Sequence[Unit]) -> Iterator[tuple[Cid, K
 
 def _in_tree(
     store: BlockStore, sought: set[bytes], root: Cid, kept_by: Keeper, name: str
-) -> Iterator[Place]:
+) -> Iterator[DamagedPlace]:
     """As far as the tree can be walked here."""
     try:
         for cid, path in paths_of(
             root, lambda each: each.multihash in sought, partial(_read, store)
         ):
-            yield Place(cid, root, kept_by, name, path, b"")
+            yield DamagedPlace(cid, root, kept_by, name, path, b"")
     except DhtstoreError:
         return
 
 
 def _of_owners(
     store: BlockStore, ledger: Ledger, sought: set[bytes], lacking: Sequence[Unit], own: set[bytes]
-) -> Iterator[Place]:
+) -> Iterator[DamagedPlace]:
     """Of other owners' roots a node may hold some units only, and the names are not its own."""
     for unit in lacking:
         found: list[Cid] | None = None
@@ -85,7 +85,7 @@ def _of_owners(
             if found is None:
                 found = list(_below(store, unit.roots, sought))
             root, owner = Cid(claim.policy.root), claim.policy.owner
-            yield from (Place(cid, root, "owner", "", (), owner) for cid in found)
+            yield from (DamagedPlace(cid, root, "owner", "", (), owner) for cid in found)
 
 
 def _below(store: BlockStore, roots: Sequence[Cid], sought: set[bytes]) -> Iterator[Cid]:

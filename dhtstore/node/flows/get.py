@@ -63,7 +63,7 @@ async def get(
     target = Target(dir_fd, name, resolved.cid, force=force)
 
     walk = TreeWalk(resolved.cid, place=resolved.place)
-    meter = _Meter(session, target, walk, progress)
+    meter = _GetMeter(session, target, walk, progress)
     delivery = Delivery(partial(run, target.accept), earlier=target, progress=meter.advance)
     try:
         await run(target.look_back)
@@ -83,7 +83,7 @@ async def get(
     )
 
 
-class _Meter:
+class _GetMeter:
     """What was there counts as done from the beginning, so that a get that goes on does so from
     where it stopped; the total is what the root says of itself."""
 

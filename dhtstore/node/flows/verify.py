@@ -13,7 +13,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.flows.damage_places import Place, damage_places
+from dhtstore.node.flows.damage_places import DamagedPlace, damage_places
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.store.blocks.contract import BlockStore
 
@@ -41,7 +41,7 @@ class Verified:
     damaged: list[Cid]
     incomplete: int
     units: list[UnitLack]
-    places: list[Place]
+    places: list[DamagedPlace]
 
 
 @dataclass(slots=True)

@@ -185,7 +185,7 @@ class Link:
         except ConnectionLost as error:
             self._end(error)
         except (RemoteProtocolError, TimeoutError) as error:
-            self._tracer("link.violation", node=format_node(self.node), error=str(error))
+            self._tracer("link.violation", origin=self.origin, error=f"{self.remote}: {error}")
             self._end(ConnectionLost(f"the connection was closed: {error or 'a frame took long'}"))
         finally:
             idle.cancel()

@@ -145,7 +145,7 @@ class Links:
             peer = await self._newcomers.proved(stream)
             link = self._add(stream, peer, ours=False)
         except (DhtstoreError, TimeoutError) as error:
-            self._tracer("link.refused", address=str(stream.remote), error=repr(error))
+            self._tracer("link.refused", origin=subnet(stream.remote), error=repr(error))
             return
         await self._run(link)
 
@@ -171,7 +171,7 @@ class Links:
         known = self._by_key.get(link.public_key)
         if known is None or not known.alive:
             self._by_key[link.public_key] = link
-        self._tracer("link.open", node=format_node(link.node), address=str(link.remote))
+        self._tracer("link.open", origin=link.origin, node=format_node(link.node))
         return link
 
     # --- how they end -----------------------------------------------------------------------
@@ -222,7 +222,7 @@ class Links:
         del self._all[link]
         if self._by_key.get(link.public_key) is link:
             del self._by_key[link.public_key]
-        self._tracer("link.closed", node=format_node(link.node))
+        self._tracer("link.closed", origin=link.origin, node=format_node(link.node))
         self._on_ended(link)
 
 

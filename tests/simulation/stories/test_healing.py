@@ -13,7 +13,7 @@ import pytest
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.model.cid import Cid
 from dhtstore.node.copies.kept import units_under
-from dhtstore.node.flows.damage_places import Place
+from dhtstore.node.flows.damage_places import DamagedPlace
 from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import unwatched
@@ -121,9 +121,9 @@ def test_verify_names_the_file_that_a_damaged_block_belongs_to(tmp_path: Path) -
         told = [(await verified(node)).places for node in lab.nodes]
         path = ("2024", "beach.jpg")
         assert told == [
-            [Place(leaf, root, "put", "photos", path, b"")],
-            [Place(leaf, root, "pin", "kept", path, b"")],
-            [Place(leaf, root, "owner", "", (), owner)],
+            [DamagedPlace(leaf, root, "put", "photos", path, b"")],
+            [DamagedPlace(leaf, root, "pin", "kept", path, b"")],
+            [DamagedPlace(leaf, root, "owner", "", (), owner)],
         ]
 
     tell(story)

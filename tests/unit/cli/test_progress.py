@@ -79,7 +79,7 @@ def test_what_a_width_shows() -> None:
     assert bar_line(told, 4.0, 40) == "copying      51%  512.0 MB  128.0 MB/s"
     wide = bar_line(told, 4.0, 80)
     assert wide.startswith("copying")
-    assert wide.endswith(" 51%  512.0 MB of 1.0 GB  128.0 MB/s  4 s left  2 holders")
+    assert wide.endswith(" 51%  512.0 MB of 1.0 GB  128.0 MB/s  3.8 s left  2 holders")
     widest = bar_line(told, 4.0, 200)
     assert f"[{'#' * 19}{'.' * 19}]" in widest
     assert len(widest) < 120
@@ -117,7 +117,7 @@ def test_a_log_gets_a_line_every_few_seconds_also_while_nothing_moves() -> None:
     plain(Progress("reading", 5 * MB, 10 * MB))
     plain.look()
     plain.look()
-    assert lines == ["reading: 5.0 MB of 10.0 MB (50%), 1.0 MB/s, 5 s left"]
+    assert lines == ["reading: 5.0 MB of 10.0 MB (50%), 1.0 MB/s, 5.0 s left"]
     time.now_s = 2 * EVERY_S
     plain.look()
     assert lines[1] == "reading: 5.0 MB of 10.0 MB (50%), 500.0 kB/s, 10 s left"
@@ -125,7 +125,7 @@ def test_a_log_gets_a_line_every_few_seconds_also_while_nothing_moves() -> None:
     assert lines[2] == "reading: 5.0 MB in 10 s, 500.0 kB/s"
     time.now_s = 2 * EVERY_S + 2
     plain.end()
-    assert lines[3:] == ["copying: 500.0 MB in 2 s, 250.0 MB/s"]
+    assert lines[3:] == ["copying: 500.0 MB in 2.0 s, 250.0 MB/s"]
 
 
 def test_a_log_tells_of_holders_when_asked() -> None:

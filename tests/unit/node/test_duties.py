@@ -172,7 +172,7 @@ def test_a_unit_that_nobody_takes_costs_only_itself_and_is_told() -> None:
     async def scene() -> None:
         node.heard.deaf = {node.units[1].key}
         assert await node.reprovide.announce_all() == 3
-        assert node.events == ["reprovide.failed"]
+        assert node.events == ["reprovide.failed", "reprovide.round"]
         node.heard.deaf = set()
         assert await node.reprovide.announce_all() == 4
 
@@ -386,7 +386,7 @@ def test_what_is_not_here_is_not_announced_and_told(lost: int) -> None:
         node.store.delete(node.units[lost].roots)
         assert await node.reprovide.announce_all() == 3
         assert node.units[lost].key not in [key for _, key in node.heard.units]
-        assert node.events == ["unit.incomplete", "store.failed"]
+        assert node.events == ["unit.incomplete", "store.failed", "reprovide.round"]
         assert node.completeness.incomplete == 1
 
     node.play(scene)

@@ -107,6 +107,8 @@ def _bar(progress: Progress, columns: int) -> str:
 
 def _short(duration_s: float) -> str:
     """``12 s`` below two minutes, where it changes at every look; else in words."""
+    if duration_s < 9.95:
+        return f"{duration_s:.1f} s"
     return f"{duration_s:.0f} s" if duration_s < 120 else format_duration(duration_s)
 
 

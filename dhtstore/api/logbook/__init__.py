@@ -1,0 +1,1 @@
+"""What a node did, as its operator wants to read it."""
