@@ -6,9 +6,13 @@ import asyncio
 import tracemalloc
 from collections.abc import Sequence
 
+import pytest
+
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
+from dhtstore.content.dag import children
+from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.model.block import Block
@@ -18,8 +22,9 @@ from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import FETCH_MEMORY_BYTES, MIB
+from dhtstore.params import FETCH_MEMORY_BYTES, MIB, OUTPUT_BYTES
 from dhtstore.wire.frames import Blocks, GetBlocks
+from tests.hostile.fetching.test_walk_memory import Strange, shards
 from tests.unit.node.data_plane import Peer, World, play
 
 ENTRIES = 192
@@ -82,6 +87,37 @@ def test_so_they_do_when_several_holders_send_them_at_once() -> None:
 
 def test_a_fetch_for_strangers_can_be_given_less() -> None:
     assert most_bytes(1, memory_bytes=8 * MIB) <= 8 * MIB + BESIDE_BYTES
+
+
+def test_a_directory_without_end_waits_for_whoever_reads_its_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rows count as blocks do: what the reader has not taken holds back what is asked for."""
+    dag, levels = Strange(), 5
+    monkeypatch.setattr(children, "name_hash", lambda name: int(name) << 64 - 3 * levels)
+    root, _ = shards(dag, levels)
+    memory_bytes, most = MIB, 0
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        with b.store.batch() as batch:
+            for cid, data in dag.blocks.items():
+                batch.put(cid, data)
+            batch.commit()
+        link, walk, read = await a.links.to(b.key, [b.address], 5.0), ListWalk(root), 0
+
+        async def sink(outputs: list[Output]) -> None:
+            nonlocal read, most
+            await asyncio.sleep(2)
+            most = max(most, walk._entries - read)
+            read += len(outputs)
+
+        async with FetchSession(a.disk, FixedHolders([link]), memory_bytes) as session:
+            await session.fetch(walk, Delivery(sink), timeout_s=6000.0)
+        assert read == dag.leaves == 8**levels
+
+    play(scene)
+    assert most <= 3 * memory_bytes // OUTPUT_BYTES  # with those of blocks on their way
 
 
 def test_a_holder_that_tells_of_more_than_there_is_costs_no_more_than_asking_others() -> None:
