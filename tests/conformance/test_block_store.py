@@ -5,60 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from dhtstore.errors import BlockMissing, LocalProtocolError, NoRoom, SourceChanged
-from dhtstore.model.block import stored_bytes
+from dhtstore.errors import BlockMissing, LocalProtocolError, NoRoom
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.faulty import FaultyBlockStore
-from dhtstore.store.blocks.memory import MemoryBlockStore
-
-Open = Callable[[int | None], BlockStore]
-
-
-@pytest.fixture(params=["memory", "disk", "faulty memory", "faulty disk"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    opened: list[BlockStore] = []
-
-    def plain(capacity_bytes: int | None) -> BlockStore:
-        if request.param.endswith("memory"):
-            return MemoryBlockStore(capacity_bytes)
-        directory = tmp_path / f"blocks{len(opened)}"
-        return DiskBlockStore(directory, capacity_bytes, pack_size_bytes=MIB)
-
-    def make(capacity_bytes: int | None) -> BlockStore:
-        store = plain(capacity_bytes)
-        if request.param.startswith("faulty"):
-            store = FaultyBlockStore(store)
-        opened.append(store)
-        return store
-
-    yield make
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def store(open_store: Open) -> BlockStore:
-    return open_store(None)
-
-
-def block(number: int, size: int = 1000, codec: int = RAW) -> tuple[Cid, bytes]:
-    data = random.Random(number).randbytes(size)
-    return Cid.of(data, codec), data
-
-
-def put(store: BlockStore, *blocks: tuple[Cid, bytes]) -> None:
-    with store.batch() as batch:
-        for cid, data in blocks:
-            batch.put(cid, data)
-        batch.commit()
+from tests.conformance.block_stores import Open, block, put
 
 
 def test_a_committed_block_is_there(store: BlockStore) -> None:
@@ -276,143 +231,6 @@ def test_two_batches_store_the_same_block_once(store: BlockStore) -> None:
     assert store.get(block(1)[0]) == block(1)[1]
     store.delete([block(1)[0]])
     assert store.count() == 0
-
-
-def test_the_quota_is_hard(open_store: Open) -> None:
-    store = open_store(MIB)
-    with store.batch() as batch:
-        batch.put(*block(1, 600 * KIB))
-        with pytest.raises(NoRoom):
-            batch.put(*block(2, 600 * KIB))
-        batch.put(*block(3, 100 * KIB))
-        batch.commit()
-    assert store.capacity_bytes == MIB
-    assert store.count() == 2
-    assert store.used_bytes <= MIB
-    with pytest.raises(NoRoom):
-        store.reserve(400 * KIB)
-
-
-def test_a_discarded_batch_gives_its_room_back(open_store: Open) -> None:
-    store = open_store(MIB)
-    for number in range(5):
-        with store.batch() as batch:
-            batch.put(*block(number, 900 * KIB))
-    put(store, block(9, 900 * KIB))
-
-
-def test_a_reservation_counts_until_it_is_used_or_released(open_store: Open) -> None:
-    store = open_store(MIB)
-    empty = store.used_bytes
-    reservation = store.reserve(800 * KIB)
-    assert reservation.size_bytes == 800 * KIB
-    assert store.used_bytes == empty + 800 * KIB
-    with store.batch() as other, pytest.raises(NoRoom):
-        other.put(*block(1, 400 * KIB))
-    with store.batch(reservation) as batch:
-        batch.put(*block(2, 400 * KIB))
-        assert store.used_bytes == empty + 800 * KIB
-        batch.commit()
-    reservation.release()
-    assert 400 * KIB <= store.used_bytes - empty < 401 * KIB
-    reservation.release()
-    assert 400 * KIB <= store.used_bytes - empty < 401 * KIB
-
-
-def test_a_batch_never_outgrows_its_reservation(open_store: Open) -> None:
-    """Not by a byte, and not at the cost of what nobody reserved."""
-    store = open_store(MIB)
-    empty, reservation = store.used_bytes, store.reserve(300 * KIB)
-    with store.batch(reservation) as batch:
-        batch.put(*block(1, 200 * KIB))
-        with pytest.raises(NoRoom, match="more than the 307200 bytes set aside"):
-            batch.put(*block(2, 100 * KIB + 1))
-        assert store.used_bytes == empty + 300 * KIB
-        batch.put(*block(3, 90 * KIB))
-        batch.commit()
-    assert sorted(store.cids()) == sorted(block(n, s * KIB)[0] for n, s in ((1, 200), (3, 90)))
-    reservation.release()
-    with store.batch(reservation) as batch, pytest.raises(NoRoom):
-        batch.put(*block(4, 1))
-
-
-def test_who_has_set_aside_what_it_needs_at_least_takes_more_as_others_do(open_store: Open) -> None:
-    store = open_store(MIB)
-    empty, reservation = store.used_bytes, store.reserve(300 * KIB, at_least=True)
-    with store.batch(reservation) as batch:
-        batch.put(*block(1, 200 * KIB))
-        batch.put(*block(2, 200 * KIB))  # of it half is beyond
-        assert 400 * KIB < store.used_bytes - empty < 401 * KIB
-        other = store.reserve(500 * KIB)
-        with pytest.raises(NoRoom, match="are used"):
-            batch.put(*block(3, 200 * KIB))
-        other.release()
-        batch.put(*block(3, 200 * KIB))
-        batch.commit()
-    reservation.release()
-    assert 600 * KIB < store.used_bytes - empty < 601 * KIB
-    assert store.count() == 3
-
-
-def test_what_a_batch_discards_beyond_its_reservation_is_given_back(open_store: Open) -> None:
-    store = open_store(MIB)
-    empty, reservation = store.used_bytes, store.reserve(100 * KIB, at_least=True)
-    with store.batch(reservation) as batch:
-        batch.put(*block(1, 300 * KIB))
-    reservation.release()
-    assert store.used_bytes == empty
-    assert store.space().reserved_bytes == 0
-
-
-def test_the_space_there_is(open_store: Open) -> None:
-    store = open_store(MIB)
-    store.reserve(100 * KIB)
-    put(store, block(1, 200 * KIB))
-    space = store.space()
-    assert (space.capacity_bytes, space.used_bytes) == (MIB, store.used_bytes)
-    assert (space.reserved_bytes, space.beside_bytes, space.closed) == (100 * KIB, 0, "")
-    assert space.free_bytes == MIB - store.used_bytes
-    assert open_store(None).space().capacity_bytes is None
-
-
-def test_blocks_that_are_lent_are_verified_and_take_no_room(open_store: Open) -> None:
-    store, source = open_store(MIB), bytearray(block(1, 3 * MIB)[1])
-    leaf, kept = bytes(source[MIB : 2 * MIB]), block(2, 5000)
-    cid, empty = Cid.of(leaf), store.used_bytes
-    lent = store.lent()
-    try:
-        lent.reads_from(lambda path, start, count: bytes(source[start : start + count]))
-        lent.lend(cid, ("a", "b"), MIB, MIB)
-        lent.batch().put(*kept)
-        assert lent.sizes([cid, kept[0], block(3)[0]]) == [MIB, 5000, None]
-        assert (lent.get(cid), lent.get(kept[0])) == (leaf, kept[1])
-        assert (store.has(cid), store.used_bytes) == (False, empty)
-        with pytest.raises(BlockMissing):
-            lent.get(block(3)[0])
-        assert lent.changed is None
-        source[MIB] ^= 1
-        with pytest.raises(SourceChanged, match="a/b changed while it was put"):
-            lent.get(cid)
-        assert isinstance(lent.changed, SourceChanged)
-    finally:
-        lent.close()
-        lent.close()
-    with pytest.raises(BlockMissing):
-        lent.get(kept[0])
-
-
-def test_a_reservation_of_what_a_block_takes_is_enough(open_store: Open) -> None:
-    store = open_store(MIB)
-    blocks = [block(number, size) for number, size in enumerate((0, 1, 5000, 100_000))]
-    room = store.reserve(sum(stored_bytes(cid, len(data)) for cid, data in blocks))
-    with store.batch(room, whole=True) as batch:
-        for cid, data in blocks:
-            batch.put(cid, data)
-        batch.commit()
-    assert store.count() == 4
-
-
-# --- whole batches ---------------------------------------------------------------------------
 
 
 def test_nothing_of_a_whole_batch_is_there_before_its_commit(open_store: Open) -> None:
