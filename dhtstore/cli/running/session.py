@@ -9,7 +9,7 @@ from typing import TypeVar
 from dhtstore.api.homes import home_path, socket_path
 from dhtstore.cli.running.errand import Errand
 from dhtstore.cli.terminal.common import Common
-from dhtstore.cli.terminal.options import DEFAULT_LOG_LEVEL
+from dhtstore.cli.terminal.options import DEFAULT_LOG_LEVEL, LOG_FORMATS
 from dhtstore.cli.terminal.rows import RowsOut
 from dhtstore.errors import NoNodeHere, NotRunning, UsageError
 from dhtstore.model.cid_path import check_spelling
@@ -54,8 +54,10 @@ def _check_seedless(common: Common) -> None:
         raise UsageError("--network says nothing without --seed").hinted(
             "a node that runs is in the network it joined: leave --network away, or give --seed"
         )
-    if common.log_level != DEFAULT_LOG_LEVEL:
-        raise UsageError("--log-level says nothing without --seed").hinted(
+    logs = (common.log_level != DEFAULT_LOG_LEVEL, common.log_format != LOG_FORMATS[0])
+    if any(logs):
+        option = "--log-level" if logs[0] else "--log-format"
+        raise UsageError(f"{option} says nothing without --seed").hinted(
             "a node logs where it runs: `dhtstore join --log-level LEVEL`"
         )
 

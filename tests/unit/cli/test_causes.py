@@ -37,6 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (f"stat {CID.replace('k', 'K')}", "mixes small and capital", "copy it whole"),
         (f"stat {CID} --network other", "--network says nothing without --seed", "give --seed"),
         (f"--log-level debug stat {CID}", "without --seed", "dhtstore join --log-level"),
+        (f"stat {CID} --log-format json", "--log-format says nothing", "dhtstore join"),
         ("get something", "no node is running here", "dhtstore join"),
         ("config capcity", "no setting 'capcity'", "did you mean capacity?"),
         ("owner export", "no owner key", "dhtstore join"),
