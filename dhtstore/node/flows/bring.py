@@ -36,8 +36,8 @@ _ALONE: Final = (
     "free disk space, raise --capacity, or let other storage nodes join",
 )
 _READ_ONCE: Final = (
-    "standard input cannot be read again for others to fetch",
-    "put it from a file, free disk space or raise --capacity",
+    "a stream or an archive is not read again for others to fetch",
+    "put the file or directory itself, free disk space or raise --capacity",
 )
 
 

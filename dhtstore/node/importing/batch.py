@@ -92,11 +92,11 @@ class ImportBatch:
         self, data: bytes, path: tuple[str, ...], metadata: Metadata | None = None
     ) -> Imported:
         """The whole file ``path``, of one leaf."""
-        builder = FileBuilder(self.profile)
         if metadata is None:
-            builder.add_leaf(*self.put_leaf(data, path, 0))
-        else:
-            builder.add_leaf(self.profile.leaf(data).cid, len(data))
+            cid, size_bytes = self.put_leaf(data, path, 0)
+            return Imported(cid, size_bytes, self.profile.leaf_bytes(size_bytes))
+        builder = FileBuilder(self.profile)
+        builder.add_leaf(self.profile.leaf(data).cid, len(data))
         root = builder.finish(metadata, data)
         self.put_all(root.blocks)
         return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)

@@ -182,7 +182,7 @@ def test_without_anybody_else_it_is_refused_before_it_is_read(tmp_path: Path) ->
 
 def test_standard_input_that_does_not_fit_is_refused_for_what_it_is() -> None:
     async def scene(cast: Cast) -> None:
-        with pytest.raises(NoRoom, match="standard input cannot be read again"):
+        with pytest.raises(NoRoom, match="a stream or an archive is not read again"):
             await put(cast, stream(DATA))
         assert cast.uploader.disk.store.count() == 0
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Output, Symlink
-from dhtstore.errors import SourceChanged, UnreadableSource
+from dhtstore.errors import SourceChanged, UnreadableSource, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.batch import Imported
@@ -22,7 +23,7 @@ from dhtstore.node.importing.source import import_source
 from dhtstore.params import CHUNK_SIZE_BYTES, SKIPPED_NAMED_MAX, TREE_LEVELS_MAX
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.files.sources.excluding import NOTHING, Exclusion
-from dhtstore.store.files.sources.file import FileSource
+from dhtstore.store.files.sources.file import FileSource, unreadable
 from dhtstore.store.files.sources.tree import TreeSource
 from dhtstore.store.files.sources.wrapped import Wrapped
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -137,6 +138,37 @@ def test_a_file_that_cannot_be_read_is_skipped(size: int, tmp_path: Path) -> Non
         "secret": "cannot be read: Permission denied",
     }
     assert put.root.size_bytes == size
+
+
+class Closed(TreeSource):
+    """With a directory that may not be entered, which nothing is to the user who may do all."""
+
+    def _open(self, path: tuple[str, ...], flags: int) -> int:
+        if path and path[0] == "closed":
+            raise unreadable(self.label(path), PermissionError(errno.EACCES, "Permission denied"))
+        if path and path[0] == "full":
+            raise unreadable(self.label(path), OSError(errno.EMFILE, "Too many open files"))
+        return super()._open(path, flags)
+
+
+def test_a_directory_that_may_not_be_read_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "closed" / "below").mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"x")
+    put = Put(tmp_path)
+    source = Closed(os.open(tmp_path, os.O_RDONLY), "tree")
+    put.root = put.of(source)
+    source.close()
+    assert put.names() == {"file"}
+    assert put.skipped == {"closed": "cannot be read: Permission denied"}
+
+
+def test_a_failure_of_our_own_is_no_entrys(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    put = Put(tmp_path)
+    source = Closed(os.open(tmp_path, os.O_RDONLY), "tree")
+    with pytest.raises(UsageError, match="Too many open files"):
+        put.of(source)
+    source.close()
 
 
 def test_a_file_that_never_rests_is_skipped(tmp_path: Path) -> None:
