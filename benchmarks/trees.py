@@ -79,10 +79,11 @@ def _start(arguments: tuple[str, ...], node: Daemon, rounds: int) -> Row:
 def _of_names(reader: Daemon, root: str, names: int) -> list[Row]:
     """From a node that holds none of it; the first command fetches, so each gets a fresh root."""
     first_s = processes.first_byte_s("ls", "--home", str(reader.home), root)
+    one = reader.home.with_name("one")
     timed: dict[str, Callable[[], processes.Finished]] = {
         "ls": lambda: reader.run("ls", root),
         "stat": lambda: reader.run("stat", root),
-        "get of one": lambda: reader.run("get", f"{root}/{_name(names // 2)}", "-o", "-"),
+        "get of one": lambda: reader.run("get", f"{root}/{_name(names // 2)}", "-o", one),
     }
     rows = [at_most(f"ls of {names:,} names, first line", first_s, START_TARGET_S * 10, "s")]
     for what, run in timed.items():
