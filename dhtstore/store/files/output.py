@@ -14,7 +14,7 @@ from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, Targe
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import close_quietly, write_error
 from dhtstore.store.files.attributes import Attributes
-from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial
+from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, check_no_directory
 from dhtstore.store.files.spans import Spans
 from dhtstore.store.files.sparse import lengthen, write_sparse
 
@@ -31,6 +31,8 @@ class FileOutput:
     def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
         """Raises as ``Partial``."""
         self._name = name
+        if force:
+            check_no_directory(dir_fd, name)
         self._partial = Partial(dir_fd, name, root, force=force)
         self._lock = threading.Condition()  # guards all below
         self._writing = 0  # threads that use the descriptor, which must not close under them

@@ -54,10 +54,8 @@ class Partial:
         self.journal = self._open_journal(root)
 
     def open_file(self) -> int:
-        """The descriptor of the file: that of an earlier run if its journal stands, else new.
-        Raises TargetExists for a directory in its place, which no file replaces."""
+        """The descriptor of the file: that of an earlier run if its journal stands, else new."""
         try:
-            check_no_directory(self._dir_fd, self.target)
             fd = self._reopen(_FILE_FLAGS, stat.S_ISREG)
             if fd is None:
                 self._start_anew()
@@ -245,6 +243,8 @@ def check_no_directory(dir_fd: int, name: str) -> None:
         status = os.stat(on_disk(name), dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise TargetUnusable(f"cannot write {name}: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
         raise TargetUnusable(f"{name} is a directory there, and no file replaces one")
 

@@ -83,6 +83,7 @@ def test_a_file_takes_the_place_of_a_link_itself_and_of_no_directory(
     (tmp_path / "x").symlink_to("victim/precious")
     with pytest.raises(TargetUnusable, match="no file replaces one"):
         FileOutput(dir_fd, "t", ROOT, force=True)
+    assert sorted(os.listdir(tmp_path)) == ["t", "victim", "x"]
     output = FileOutput(dir_fd, "x", ROOT, force=True)
     output.accept([File((), 3), Piece((), 0, b"new")])
     output.finish()
