@@ -128,7 +128,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("records",),
     ),
     "dhtstore.node": (
-        ("ports", "warnings"),
+        ("ports", "throttle", "warnings"),
         ("links",),
         ("identity", "context"),
         ("fetching",),

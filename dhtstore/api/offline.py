@@ -26,6 +26,7 @@ from dhtstore.net.threads import ThreadBlocking
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.flows.verify import verify
+from dhtstore.node.throttle import Throttle
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.identity import identity_of
 from dhtstore.node.views.kept_status import kept_status
@@ -106,7 +107,10 @@ async def read_kept(
     read = _READERS[type(operation)]
     try:
         async with asyncio.timeout(timeout_s), _kept(path) as (kept, blocking):
-            return cast(R, await read(kept, blocking, operation, watch))
+            throttle = Throttle(SystemClock(), watch)
+            result = cast(R, await read(kept, blocking, operation, throttle))
+            throttle.finish()
+            return result
     except TimeoutError as error:
         raise TimedOut(f"{operation.op} was not done within {timeout_s:g} s") from error
 

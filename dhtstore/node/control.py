@@ -25,7 +25,6 @@ from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
 from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
-from dhtstore.net.ports import Clock
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
@@ -36,6 +35,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.node.throttle import Throttle
 from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
@@ -51,8 +51,6 @@ from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status, root_status
 from dhtstore.operations import content, keeping, messages, nodes
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
-
-PROGRESS_INTERVAL_S: Final = 0.1
 
 R = TypeVar("R")
 
@@ -116,7 +114,7 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
     if len(run.descriptors) != operation.descriptor_count:
         raise UsageError(f"{operation.op} needs {operation.descriptor_count} open files")
     use_case = USE_CASES[type(operation)]
-    throttle = _Throttle(run.node.ports.clock, run.watch)
+    throttle = Throttle(run.node.ports.clock, run.watch)
     run = replace(run, watch=throttle)
     with telling(operation, run.node.ports.tracer, run.node.ports.clock) as tell:
         try:
@@ -147,31 +145,6 @@ def _listing(
         return gathered
 
     return listed
-
-
-class _Throttle:
-    """Passes on what is worth seeing: the first and the last of each phase, else one in a while."""
-
-    def __init__(self, clock: Clock, watch: Watch) -> None:
-        self._clock, self._watch = clock, watch
-        self._phase, self._due_s = "", 0.0
-        self._held: Progress | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        now_s = self._clock.monotonic_s()
-        if progress.phase != self._phase:
-            self.finish()
-        if progress.phase != self._phase or now_s >= self._due_s:
-            self._phase, self._due_s, self._held = progress.phase, now_s + PROGRESS_INTERVAL_S, None
-            self._watch(progress)
-        else:
-            self._held = progress
-
-    def finish(self) -> None:
-        """Pass on what was held back."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._watch(held)
 
 
 # --- content --------------------------------------------------------------------------------
