@@ -182,8 +182,10 @@ class SyncClient:
     def stat(self, cid: str, *, timeout_s: float | None = None) -> ContentInfo:
         return self._run(self._client.stat(cid, timeout_s=timeout_s))
 
-    def providers(self, cid: str, *, timeout_s: float | None = None) -> list[ProviderInfo]:
-        return self._run(self._client.providers(cid, timeout_s=timeout_s))
+    def providers(
+        self, cid: str, *, check: bool = False, timeout_s: float | None = None
+    ) -> list[ProviderInfo]:
+        return self._run(self._client.providers(cid, check=check, timeout_s=timeout_s))
 
     def puts(self, *, timeout_s: float | None = None) -> list[PutSummary]:
         return self._run(self._client.puts(timeout_s=timeout_s))
@@ -219,8 +221,10 @@ class SyncClient:
     def status(self, *, timeout_s: float | None = None) -> NodeStatus:
         return self._run(self._client.status(timeout_s=timeout_s))
 
-    def root_status(self, cid: str, *, timeout_s: float | None = None) -> RootStatus:
-        return self._run(self._client.root_status(cid, timeout_s=timeout_s))
+    def root_status(
+        self, cid: str, *, check: bool = False, timeout_s: float | None = None
+    ) -> RootStatus:
+        return self._run(self._client.root_status(cid, check=check, timeout_s=timeout_s))
 
     def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
         return self._run(self._client.peers(timeout_s=timeout_s))

@@ -190,9 +190,12 @@ class Client(NodeQuestions):
         """What ``cid`` is: its type, sizes in bytes, and unit."""
         return await self._call(DescribeContent(target=cid), timeout_s=timeout_s)
 
-    async def providers(self, cid: str, *, timeout_s: float | None = None) -> list[ProviderInfo]:
-        """Who says that it holds ``cid``, by node id; raises NotFound if nobody does."""
-        return await self._call(FindProviders(target=cid), timeout_s=timeout_s)
+    async def providers(
+        self, cid: str, *, check: bool = False, timeout_s: float | None = None
+    ) -> list[ProviderInfo]:
+        """Who says that it holds ``cid``, by node id; with ``check`` they are asked now.  Raises
+        NotFound if nobody does."""
+        return await self._call(FindProviders(target=cid, check=check), timeout_s=timeout_s)
 
     # --- what is kept -----------------------------------------------------------------------
 
@@ -232,9 +235,12 @@ class Client(NodeQuestions):
 
     # --- nodes ------------------------------------------------------------------------------
 
-    async def root_status(self, cid: str, *, timeout_s: float | None = None) -> RootStatus:
-        """How many nodes provide each unit of ``cid``."""
-        return await self._call(DescribeRoot(root=cid), timeout_s=timeout_s)
+    async def root_status(
+        self, cid: str, *, check: bool = False, timeout_s: float | None = None
+    ) -> RootStatus:
+        """Which copies there are of each unit of ``cid``; with ``check`` their holders are asked
+        now, and what they say is remembered for ``puts``."""
+        return await self._call(DescribeRoot(root=cid, check=check), timeout_s=timeout_s)
 
 
 def _no_pin(pin: bool) -> None:

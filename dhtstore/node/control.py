@@ -47,8 +47,9 @@ from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.room import Giving
+from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
-from dhtstore.node.views.status import node_status, root_status
+from dhtstore.node.views.status import node_status
 from dhtstore.operations import content, keeping, messages, nodes
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
 
@@ -274,7 +275,8 @@ async def _find_providers(
     asked: content.FindProviders, run: OperationRun
 ) -> list[content.ProviderInfo]:
     async with run.node.fetch_session() as session:
-        return await providers(session, run.node.dht, *parse_cid_path(asked.target))
+        root, names = parse_cid_path(asked.target)
+        return await providers(session, run.node.checker(), root, names, check=asked.check)
 
 
 # --- what is kept ---------------------------------------------------------------------------
@@ -338,14 +340,8 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
 async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
     node = run.node
     async with node.fetch_session() as session:
-        return await root_status(
-            session,
-            node.ledger.puts,
-            node.identity,
-            node.dht,
-            node.completeness,
-            parse_root(asked.root),
-        )
+        root, min_acks = parse_root(asked.root), node.settings.min_acks
+        return await root_status(session, node.checker(), root, min_acks, check=asked.check)
 
 
 async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:

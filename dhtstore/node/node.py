@@ -5,7 +5,7 @@ beside this file, whose use cases take the parts that they need, never the Node.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from dhtstore.dht.service import DhtService
@@ -14,6 +14,8 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
+from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.checking.ask import Checker
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
@@ -37,12 +39,13 @@ from dhtstore.node.flows.pin import Pinning
 from dhtstore.node.flows.put import Uploader
 from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
+from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
-from dhtstore.wire.frames import GetBlocks
+from dhtstore.wire.frames import Check, FrameRequest, GetBlocks
 
 
 class Node:
@@ -99,7 +102,7 @@ class Node:
             clock=clock,
             transport=ports.streams,
             own_record=identity.record,
-            handlers={GetBlocks: self.blocks.serve, **self.holder.handlers()},
+            handlers=self._handlers(),
             tracer=tracer,
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
@@ -229,6 +232,21 @@ class Node:
     def roams(self) -> bool:
         """Whether what others are told follows the addresses of the machine."""
         return not self.settings.advertise and is_wide(self.ports.endpoint.local)
+
+    def _handlers(self) -> Mapping[type[FrameRequest], Handler]:
+        """What peers may ask, and who answers."""
+        checks = CheckAnswers(
+            self.identity, self.completeness, self.ports.clock, self.staging.may_show
+        )
+        return {
+            GetBlocks: self.blocks.serve,
+            Check: checks.on_check,
+            **self.holder.handlers(),
+        }
+
+    def checker(self) -> Checker:
+        """For asking holders whether they still are."""
+        return Checker(self.identity, self.disk, self.ledger, self.reach, self.completeness)
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""

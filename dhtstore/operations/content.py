@@ -249,19 +249,25 @@ class DescribeContent(Operation[ContentInfo], frozen=True, kw_only=True):
 
 class ProviderInfo(msgspec.Struct, frozen=True):
     """One provider record: ``issued`` and ``expires`` are times of the provider's clock;
-    ``addresses`` (HOST:PORT) is empty when nobody told where it is."""
+    ``addresses`` (HOST:PORT) is empty when nobody told where it is.  ``state`` is "believed" for
+    one that was not asked, "live", "lacks" (it has not all blocks any more) or "silent" (not
+    reached) for one that was, and ``why`` says why it is none of the first two."""
 
     node: str
     public_key: str
     addresses: list[str]
     issued: Moment
     expires: Moment
+    state: str = "believed"
+    why: str = ""
 
 
 class FindProviders(Operation[list[ProviderInfo]], frozen=True, kw_only=True):
-    """Who says that it holds ``target`` (CID or CID/path), by node id."""
+    """Who says that it holds ``target`` (CID or CID/path), by node id; with ``check`` they are
+    asked now."""
 
     op: ClassVar[str] = "providers"
     about: ClassVar[str] = "target"
 
     target: str
+    check: bool = False

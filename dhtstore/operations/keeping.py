@@ -46,8 +46,9 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
 
 
 class PutSummary(msgspec.Struct, frozen=True):
-    """One put from here.  ``copies`` is the smallest number of receipts over the units;
-    ``expires`` None for "until removed"."""
+    """One put from here.  ``copies`` is the smallest number over the units of copies that a holder
+    signed for, or was found to have, and that was not found lost since; ``proved`` is when that
+    one of them was last proved that was not for longest.  ``expires`` None for "until removed"."""
 
     name: str
     cid: str
@@ -56,6 +57,7 @@ class PutSummary(msgspec.Struct, frozen=True):
     copies: int
     replicas: int
     expires: Moment | None
+    proved: Moment | None = None
 
 
 class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
+from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
 
 
@@ -95,31 +96,50 @@ class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
     needs_node: ClassVar[bool] = False
 
 
+class HolderStatus(msgspec.Struct, frozen=True):
+    """What is known of one copy: ``state`` is "live" (asked now, or looked at here), "believed" (it
+    said so, last at ``proved``), "lacks" (it has not all blocks any more), "silent" (it could not
+    be reached when last asked) or "gone" (long not proved, and announced by nobody).  The first two
+    count.  ``why`` says why not."""
+
+    node: str
+    state: str
+    proved: Moment | None
+    why: str = ""
+
+
 class UnitStatus(msgspec.Struct, frozen=True):
-    """Who provides one unit, by node id."""
+    """Who holds one unit: ``providers`` (node ids) are those whose copy counts, ``holders`` all
+    that are known."""
 
     unit: str
     size: int
     providers: list[str]
+    holders: list[HolderStatus] = []
 
 
 class RootStatus(msgspec.Struct, frozen=True):
     """``replicas`` is what was asked for when it was put from here, None if it was not;
-    ``copies`` the smallest number of providers over the units."""
+    ``copies`` the smallest number over the units of copies that count, at most ``replicas``;
+    ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now."""
 
     cid: str
     replicas: int | None
     copies: int
     units: list[UnitStatus]
+    min_acks: int = 1
+    checked: bool = False
 
 
 class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):
-    """How many nodes provide each unit of ``root``."""
+    """Which copies there are of each unit of ``root``; with ``check`` their holders are asked now,
+    and what they say is written down where it was put from here."""
 
     op: ClassVar[str] = "root-status"
     about: ClassVar[str] = "root"
 
     root: str
+    check: bool = False
 
 
 class KnownPeer(msgspec.Struct, frozen=True):

@@ -49,6 +49,7 @@ Count = Annotated[int, Meta(ge=0, le=_U63)]
 Version = Annotated[int, Meta(ge=0, le=255)]
 CidBytes = Annotated[bytes, Meta(min_length=4, max_length=_CID_MAX_BYTES)]
 Key = Annotated[bytes, Meta(min_length=PUBLIC_KEY_BYTES, max_length=PUBLIC_KEY_BYTES)]
+UnitName = Annotated[bytes, Meta(min_length=4, max_length=_CID_MAX_BYTES)]
 UnitKey = Annotated[bytes, Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
 Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
@@ -220,6 +221,22 @@ class Release(FrameRequest, frozen=True, kw_only=True, tag=0x13):
     reservation: Count
 
 
+class Checked(FrameResponse, frozen=True, kw_only=True, tag=0x36):
+    """Whether all blocks of the unit are here, by the index and the blocks above its leaves;
+    ``why`` not, for people."""
+
+    whole: bool
+    why: Reason = ""
+
+
+class Check(FrameRequest, frozen=True, kw_only=True, tag=0x14):
+    """Do you still hold a unit?  Answered by ``Checked``; no block moves for it."""
+
+    answers = (Checked,)
+
+    unit: UnitName
+
+
 # --- any request ----------------------------------------------------------------------------
 
 
@@ -263,7 +280,8 @@ class _Numbered(msgspec.Struct, array_like=True):
 
 KnownFrame = (
     Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
-    | Replicate | Replicating | Held | Release | Released | Declined | Cancel | Wrong
+    | Replicate | Replicating | Held | Release | Released | Check | Checked | Declined | Cancel
+    | Wrong
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -102,6 +102,8 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     ),
     frames.Release(reservation=5, request=4),
     frames.Released(request=4),
+    frames.Check(unit=bytes.fromhex("01551220") + bytes(32), request=6),
+    frames.Checked(whole=False, why="a block is missing", request=6),
     frames.Declined(code="no-room", reason="the disk is full", request=2),
     frames.Cancel(3),
     frames.Wrong(CID.raw),

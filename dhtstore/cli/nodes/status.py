@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from dhtstore.cli.naming.arguments import Anything
 from dhtstore.cli.terminal.common import Common, command
-from dhtstore.cli.terminal.options import VISITING
+from dhtstore.cli.terminal.options import VISITING, CheckNow
+from dhtstore.errors import UsageError
+from dhtstore.params import REPLICAS_MAX
 
 if TYPE_CHECKING:
     from dhtstore.operations.nodes import NodeStatus, RoomStatus
@@ -17,18 +19,24 @@ if TYPE_CHECKING:
     examples=(
         "dhtstore status",
         "dhtstore status bafybei...",
+        "dhtstore status bafybei... --check",
     ),
 )
 def status(
     common: Common,
     cid: Anything = "",
+    check: CheckNow = False,
 ) -> None:
     """Tell how this node is doing, or how well something is held.
 
-    With CID: for each of its units, how many nodes provide it.
+    With CID: for each of its units, which copies there are.  Those that are "believed" were last
+    proved when the table says; those that are "live" are here, or were asked with --check, which
+    ends with exit code 7 where fewer than 2 of a unit (or what min_acks or replicas say) are.
     """
     if cid:
-        _show_root(common, cid)
+        _show_root(common, cid, check=check)
+    elif check:
+        raise UsageError("--check is about a CID").hinted("dhtstore list --check asks for all puts")
     else:
         _show_node(common)
 
@@ -95,16 +103,37 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
     return {**shares, "disk_free": f"{free}{beside}"}
 
 
-def _show_root(common: Common, cid: str) -> None:
+def _show_root(common: Common, cid: str, *, check: bool) -> None:
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import print_json, print_table
+    from dhtstore.cli.terminal.show import moment, print_json, print_table
+    from dhtstore.errors import QuorumNotReached
     from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.nodes import DescribeRoot
 
-    told = ask(common, DescribeRoot(root=as_one_spelling(cid)))
+    told = ask(common, DescribeRoot(root=as_one_spelling(cid), check=check))
     if common.json:
         print_json(told)
-        return
-    wanted = "" if told.replicas is None else f" of {told.replicas}"
-    cells = [(row.unit, f"{len(row.providers)}{wanted}", row.providers) for row in told.units]
-    print_table(cells, ("unit", "copies", "holders"))
+    else:
+        wanted = "" if told.replicas is None else f" of {told.replicas}"
+        most = told.replicas or REPLICAS_MAX
+        cells = [
+            (
+                row.unit,
+                f"{min(len(row.providers), most)}{wanted}",
+                held.node,
+                held.state,
+                moment(held.proved),
+                held.why,
+            )
+            for row in told.units
+            for held in row.holders
+        ]
+        print_table(cells, ("unit", "copies", "holder", "state", "last proved", "why"))
+    if check and told.copies < told.min_acks:
+        raise QuorumNotReached(
+            f"{told.copies} live copies, fewer than the {told.min_acks} there have to be",
+            copies=told.copies,
+            replicas=told.replicas or told.copies,
+            min_acks=told.min_acks,
+            partial=told,
+        ).hinted("put it again from where the original is: that adds what is missing")

@@ -79,6 +79,10 @@ _LogFormat = Annotated[
     ),
 ]
 
+CheckNow = Annotated[
+    bool, typer.Option("--check", help="Ask the holders now whether they still have it.")
+]
+
 HOME: Final = option("home", _Home, "")
 JSON: Final = option("json", _Json, False)
 QUIET: Final = option("quiet", _Quiet, False)

@@ -35,13 +35,17 @@ class Completeness:
 
     def lack_now(self, unit: Unit) -> str:
         """As ``lack``; for worker threads."""
+        return self.look(unit)[0]
+
+    def look(self, unit: Unit) -> tuple[str, int]:
+        """As ``lack``, and how many blocks it has if it is whole; for worker threads."""
         blocks = _Believed(self.disk.store, self.ledger.damage)
         try:
-            walk_local(blocks, unit, Leaves.PRESENT)
+            walk = walk_local(blocks, unit, Leaves.PRESENT)
         except DhtstoreError as error:
             self.tracer("unit.incomplete", unit=unit.name.hex(), error=str(error))
-            return str(error)
-        return ""
+            return str(error), 0
+        return "", walk.blocks
 
     def kept(self, now_unix_s: float) -> Iterator[Unit]:
         """All units kept, a page of the ledger at a time; for worker threads."""

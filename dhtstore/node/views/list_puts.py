@@ -41,4 +41,5 @@ def _row(put: ListedPut, cid: str) -> PutSummary:
         copies=put.tally.copies,
         replicas=put.replicas,
         expires=Moment.at_or_never(put.expires),
+        proved=Moment.at_or_never(put.tally.proved_unix_s),
     )

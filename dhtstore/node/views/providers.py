@@ -8,6 +8,7 @@ from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
+from dhtstore.node.checking.ask import Checker, Found, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import ProviderInfo
 from dhtstore.operations.moment import Moment
@@ -15,38 +16,38 @@ from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
 
 
 async def providers(
-    session: FetchSession, dht: DhtService, root: Cid, names: tuple[str, ...]
+    session: FetchSession, checker: Checker, root: Cid, names: tuple[str, ...], *, check: bool
 ) -> list[ProviderInfo]:
-    """By node id; raises NotFound when there are none, Unreachable when nobody answers, and what
-    ``FetchSession.ask`` raises."""
+    """By node id; with ``check`` they are asked now.  Raises NotFound when there are none,
+    Unreachable when nobody answers, and what ``FetchSession.ask`` raises."""
     resolved = await session.resolve(root, names)
-    found = await _search(dht, resolved.place.unit)
+    unit, own = resolved.place.unit, checker.identity.public_key
+    found = await found_providers(checker.reach.dht, unit)
     if not found.providers:
         raise NotFound(f"nobody provides {resolved.cid} ({found.extent()})")
-    return _rows(found)
+    told = told_of(found.providers, checker.reach)
+    asked = {key: addresses for key, addresses in told.items() if check or key == own}
+    said = await checker.check(unit, asked)
+    await checker.write_down(root, {unit.name: said})
+    return sorted((_row(each, said) for each in found.providers), key=lambda row: row.node)
 
 
-async def unit_providers(dht: DhtService, unit: Unit) -> list[ProviderInfo]:
-    """Everybody who says that it holds the unit, by node id; raises Unreachable."""
-    return _rows(await _search(dht, unit))
-
-
-async def _search(dht: DhtService, unit: Unit) -> FoundProviders:
+async def found_providers(dht: DhtService, unit: Unit) -> FoundProviders:
+    """Everybody who says that it holds the unit; raises Unreachable."""
     return await dht.find_providers(
         unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
     )
 
 
-def _rows(found: FoundProviders) -> list[ProviderInfo]:
-    return sorted((_row(each) for each in found.providers), key=lambda row: row.node)
-
-
-def _row(provider: Provider) -> ProviderInfo:
+def _row(provider: Provider, said: Found) -> ProviderInfo:
     record, contact = provider.record, provider.contact
+    proof = said.get(node_id(record.signer))
     return ProviderInfo(
         node=format_node(node_id(record.signer)),
         public_key=record.public_key.hex(),
         addresses=[str(each) for each in contact.address_list()] if contact else [],
         issued=Moment.at(record.issued),
         expires=Moment.at(record.expires),
+        state=proof.state if proof else "believed",
+        why=proof.why if proof else "",
     )

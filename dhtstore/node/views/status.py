@@ -1,21 +1,16 @@
-"""status: how this node is doing, and how well a root is provided."""
+"""status: how this node is doing."""
 
 from __future__ import annotations
 
 from dhtstore.config import format_own_clock
 from dhtstore.dht.service import DhtService
-from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
-from dhtstore.model.unit import unit_text
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
-from dhtstore.node.views.providers import unit_providers
 from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.warnings import Warnings
-from dhtstore.operations.nodes import NodeStatus, RootStatus, UnitStatus
-from dhtstore.store.ledger.puts import Puts
+from dhtstore.operations.nodes import NodeStatus
 
 
 async def node_status(
@@ -61,30 +56,3 @@ def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
         warnings.tell("clock", f"the clock here is {difference}: set it by a time server")
     else:
         warnings.over("clock")
-
-
-async def root_status(
-    session: FetchSession,
-    puts: Puts,
-    identity: Identity,
-    dht: DhtService,
-    completeness: Completeness,
-    root: Cid,
-) -> RootStatus:
-    """Asks the network, one unit after the other; raises Unreachable when nobody answers, and what
-    ``FetchSession.units`` raises.  This node counts only for what is here whole, whatever it
-    announced before."""
-    own = format_node(identity.node)
-    record = await session.disk.blocking.run(puts.get, root)
-    rows = []
-    for unit in await session.units(root):
-        nodes = [row.node for row in await unit_providers(dht, unit)]
-        if own in nodes and await completeness.lack(unit):
-            nodes.remove(own)
-        rows.append(UnitStatus(unit_text(unit.name), unit.size_bytes, nodes))
-    return RootStatus(
-        cid=str(root),
-        replicas=record.policy.replicas if record else None,
-        copies=min(len(row.providers) for row in rows),
-        units=rows,
-    )

@@ -18,35 +18,62 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.params import SIGNATURE_BYTES
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
+from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound, take_part
 from dhtstore.store.ledger.roots import Roots, put_key
 from dhtstore.trace import Tracer, no_trace
 
-PUT_ROWS: Final = (b"put/", b"receipt/", b"unit/")  # all that is remembered of puts begins so
+PUT_ROWS: Final = (
+    b"put/",
+    b"receipt/",
+    b"unit/",
+    b"proof/",
+)  # all that is remembered of puts begins so
 T = TypeVar("T")
 LISTED_PAGE_ROWS: Final = 1024  # of puts, a third of a KiB each
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True):
+    """What came of asking a holder, at ``unix_s``, whether it still holds a unit: "live", "lacks"
+    or "silent" (not reached), and ``why``."""
+
+    unix_s: int
+    state: str
+    why: str = ""
+
+
+Evidence = Mapping[tuple[bytes, bytes], Proof]  # (unit, node) -> the last
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the receipts of one root come to.
 
-    ``copies`` is the smallest number of receipts over its units, ``proved_unix_s`` when the oldest
-    of them all was given, 0 where there is none.
+    ``copies`` is the smallest number over its units of copies that are plausible: of those that
+    signed for the newest policy, or were found live since it, and were not found otherwise since.
+    ``proved_unix_s`` is when the one of them was last proved that was not for longest, 0 where
+    there is none.
     """
 
     copies: int = 0
     proved_unix_s: int = 0
 
     @classmethod
-    def of(cls, receipts: Iterable[Receipt], units: int) -> Tally:
+    def of(cls, receipts: Iterable[Receipt], proofs: Evidence, units: int, replicas: int) -> Tally:
         """Of all receipts for a root that is cut into ``units``."""
+        known = list(receipts)
+        newest = max((receipt.policy_seq for receipt in known), default=0)
+        since_unix_s = min((each.time for each in known if each.policy_seq == newest), default=0)
         per_unit: Counter[bytes] = Counter()
-        oldest_unix_s = 0
-        for receipt in receipts:
-            per_unit[receipt.unit] += 1
-            oldest_unix_s = min(oldest_unix_s or receipt.time, receipt.time)
+        proved: list[int] = []
+        for receipt in known:
+            proof = proofs.get((receipt.unit, receipt.node), Proof(0, "live"))
+            latest = max(proof.unix_s if proof.state == "live" else 0, receipt.time)
+            refuted = proof.state != "live" and proof.unix_s >= receipt.time
+            if not refuted and (receipt.policy_seq == newest or latest > since_unix_s):
+                per_unit[receipt.unit] += 1
+                proved.append(latest)
         complete = bool(per_unit) and len(per_unit) >= units
-        return cls(min(per_unit.values()) if complete else 0, oldest_unix_s)
+        copies = min(per_unit.values()) if complete else 0
+        return cls(min(copies, replicas), min(proved, default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +164,9 @@ class Puts:
 
     def remove(self, root: Cid) -> None:
         """Forget the put and its receipts."""
-        receipts = [key for key, _ in scan_all(self._table, _receipts_key(root.raw))]
-        self._roots.release(root, put_key(root), receipts)
+        gone = [key for key, _ in scan_all(self._table, _receipts_key(root.raw))]
+        gone += [key for key, _ in scan_all(self._table, _proofs_key(root.raw))]
+        self._roots.release(root, put_key(root), gone)
 
     def _sound(self, read: Callable[[bytes], T], row: tuple[bytes, bytes]) -> T | None:
         return sound(read, *row, self._tracer)
@@ -158,8 +186,11 @@ class Puts:
             raise IntegrityFailure(f"the ledger holds a damaged put: {error}") from error
         tally = row.tally
         if tally is None:
-            receipts = Receipts(self._table, self._tracer).for_root(Cid(row.root))
-            tally = Tally.of(receipts, row.units)
+            receipts = Receipts(self._table, self._tracer)
+            root = Cid(row.root)
+            tally = Tally.of(
+                receipts.for_root(root), receipts.proofs(root), row.units, policy.replicas
+            )
         return ListedPut(
             row.name,
             Cid(row.root),
@@ -198,6 +229,25 @@ class Receipts:
         rows = scan_all(self._table, _receipts_key(root.raw))
         return [each for row in rows if (each := sound(_receipt, *row, self._tracer))]
 
+    def proofs(self, root: Cid) -> dict[tuple[bytes, bytes], Proof]:
+        """What came of asking its holders last, by unit and node."""
+        prefix = _proofs_key(root.raw)
+        found: dict[tuple[bytes, bytes], Proof] = {}
+        for key, raw in scan_all(self._table, prefix):
+            proof = sound(partial(decode, Proof), key, raw, self._tracer)
+            if proof is not None:
+                found[take_part(key[len(prefix) :])] = proof
+        return found
+
+    def prove(self, root: Cid, found: Evidence) -> None:
+        """Write down what holders said, or did not, and what its copies come to then."""
+        rows = [
+            (_proofs_key(root.raw) + part(unit) + node, encode(proof))
+            for (unit, node), proof in found.items()
+        ]
+        self._table.write(rows)
+        self._table.write(self._tallied(root.raw, {}))
+
     def _tallied(self, root: bytes, new: Mapping[bytes, Receipt]) -> list[tuple[bytes, bytes]]:
         """The row of the put of ``root`` with what its receipts come to; none if it is not known,
         or damaged."""
@@ -209,7 +259,8 @@ class Receipts:
         stored = dict(scan_all(self._table, _receipts_key(root)))
         stored |= {at: receipt.packed for at, receipt in new.items() if receipt.root == root}
         sound_ones = (sound(_receipt, at, packed, self._tracer) for at, packed in stored.items())
-        tally = Tally.of((each for each in sound_ones if each), row.units)
+        proofs, replicas = self.proofs(Cid(root)), decode_signed(Policy, row.policy).replicas
+        tally = Tally.of((each for each in sound_ones if each), proofs, row.units, replicas)
         return [(key, encode(msgspec.structs.replace(row, tally=tally)))]
 
     def _known(self, key: bytes) -> Receipt | None:
@@ -240,6 +291,11 @@ def _receipt(raw: bytes) -> Receipt:
 
 def _age(receipt: Receipt) -> tuple[int, int]:
     return receipt.policy_seq, receipt.time
+
+
+def _proofs_key(root: bytes) -> bytes:
+    """What the keys of all proofs for a root start with."""
+    return b"proof/" + part(root)
 
 
 def _receipts_key(root: bytes) -> bytes:

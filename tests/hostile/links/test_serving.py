@@ -9,11 +9,12 @@ import pytest
 
 from dhtstore.errors import BlockDamaged, HomeUnusable
 from dhtstore.model.cid import Cid
+from dhtstore.model.identity import node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.links.link import Link
 from dhtstore.node.node import Node
-from dhtstore.node.views.providers import unit_providers
+from dhtstore.node.views.providers import found_providers
 from dhtstore.params import (
     UNKNOWN_FRAMES_MAX,
     WRONG_AT_ONCE_PER_ORIGIN,
@@ -88,7 +89,8 @@ async def holding(lab: Lab) -> tuple[Node, FaultyBlockStore, Cid]:
 
 async def providers_of(node: Node, root: Cid) -> list[str]:
     """Of content that is one unit."""
-    return [row.node for row in await unit_providers(node.dht, Unit.of((root,), 0))]
+    found = await found_providers(node.dht, Unit.of((root,), 0))
+    return sorted(node_id(each.record.signer).hex() for each in found.providers)
 
 
 def test_a_block_that_rotted_is_served_to_nobody_and_its_record_withdrawn() -> None:

@@ -1,0 +1,1 @@
+"""Whether copies are still there: holders are asked, and what they say is written down."""

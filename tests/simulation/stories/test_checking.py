@@ -1,0 +1,149 @@
+"""Copies as they are: remembered ones, and those that holders say they have now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from dhtstore.errors import NotFound
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node
+from dhtstore.node.checking import answer
+from dhtstore.node.node import Node
+from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.providers import providers
+from dhtstore.node.views.root_status import root_status
+from dhtstore.operations.keeping import PutSummary
+from dhtstore.operations.nodes import RootStatus
+from dhtstore.params import MIB
+from dhtstore.wire.frames import Check, Checked
+from simulations.events.users import put_bytes
+from tests.simulation.harness import CLIENT, Lab, put_with, tell
+
+CONTENT = bytes(range(256)) * 8192 + b"the end"
+
+
+async def status(node: Node, root: Cid, *, check: bool = False) -> RootStatus:
+    async with node.fetch_session() as session:
+        return await root_status(session, node.checker(), root, None, check=check)
+
+
+async def listed(node: Node) -> PutSummary:
+    found: list[PutSummary] = []
+
+    async def take(rows: Sequence[PutSummary]) -> None:
+        found.extend(rows)
+
+    await put_summaries(node.disk, node.ledger, take)
+    [row] = found
+    return row
+
+
+def states(told: RootStatus) -> dict[str, str]:
+    [unit] = told.units
+    return {holder.node: holder.state for holder in unit.holders}
+
+
+def other_holder(lab: Lab, root: Cid) -> Node:
+    """A holder that is not the first node, which put it."""
+    owner = lab.nodes[0].identity.owner
+    return next(each for each in lab.nodes[1:] if each.ledger.claims.policy(owner, root.raw))
+
+
+def test_a_dead_holder_is_remembered_until_it_is_asked_and_not_counted_after_that() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, CONTENT)
+        dead = other_holder(lab, result.cid)
+        lab.crash(dead)
+        plain = await status(putter, result.cid)
+        assert (plain.copies, plain.checked) == (3, False)
+        assert states(plain)[format_node(dead.node_id)] == "believed"
+        assert states(plain)[format_node(putter.node_id)] == "live"  # it looks for itself
+        checked = await status(putter, result.cid, check=True)
+        assert (checked.copies, checked.min_acks, checked.checked) == (2, 2, True)
+        assert states(checked)[format_node(dead.node_id)] == "silent"
+        assert sorted(states(checked).values()) == ["live", "live", "silent"]
+        assert (await listed(putter)).copies == 2
+        later = await status(putter, result.cid)
+        assert later.copies == 2
+        assert states(later)[format_node(dead.node_id)] == "silent"
+
+    tell(story)
+
+
+def test_after_putting_again_there_are_no_more_copies_than_wanted() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(5)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, CONTENT)
+        lab.crash(other_holder(lab, result.cid))
+        again = await put_with(putter, CONTENT)
+        assert again.copies == 3
+        assert len({r.node for r in putter.ledger.receipts.for_root(result.cid)}) == 4
+        row = await listed(putter)
+        assert (row.copies, row.replicas) == (3, 3)
+        assert (await status(putter, result.cid)).copies == 3
+        assert (await status(putter, result.cid, check=True)).copies == 3
+
+    tell(story)
+
+
+def test_a_holder_that_lost_a_block_says_so_and_one_that_has_all_is_proved_anew() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, CONTENT)
+        loser = other_holder(lab, result.cid)
+        signed_unix_s = result.receipts[0].time
+        await asyncio.sleep(1000.0)
+        loser.ports.store.delete([Cid.of(CONTENT[:MIB])])
+        checked = await status(putter, result.cid, check=True)
+        assert checked.copies == 2
+        [unit] = checked.units
+        lost = next(each for each in unit.holders if each.node == format_node(loser.node_id))
+        assert lost.state == "lacks"
+        assert lost.why
+        row = await listed(putter)
+        assert row.copies == 2
+        assert row.proved is not None
+        assert row.proved.unix_s >= signed_unix_s + 1000
+        putter.ports.store.delete([Cid.of(CONTENT[:MIB])])
+        assert (await status(putter, result.cid)).copies == 1  # its own copy is looked at
+        assert (await listed(putter)).copies == 1
+
+    tell(story)
+
+
+def test_anybody_may_ask_who_of_the_providers_is_there() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        result = await put_bytes(lab.nodes[0], CONTENT)
+        dead = other_holder(lab, result.cid)
+        lab.crash(dead)
+        reader = await lab.add(CLIENT)
+        async with reader.fetch_session() as session:
+            rows = await providers(session, reader.checker(), result.cid, (), check=True)
+        found = {row.node: row.state for row in rows}
+        assert found.pop(format_node(dead.node_id)) == "silent"
+        assert set(found.values()) == {"live"}
+        assert reader.ledger.receipts.proofs(result.cid) == {}
+
+    tell(story)
+
+
+def test_of_what_is_not_kept_nobody_learns_more_than_that() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        asker, holder = lab.nodes
+        link = await asker.links.to(holder.public_key, list(holder.addresses()), 5.0)
+        said = await link.request(Check(unit=Cid.of(b"nobody has it").raw), Checked)
+        assert (said.whole, said.why) == (False, answer.NOT_KEPT)
+        with pytest.raises(NotFound):
+            async with asker.fetch_session() as session:
+                await providers(session, asker.checker(), Cid.of(b"nobody has it"), (), check=True)
+
+    tell(story)
