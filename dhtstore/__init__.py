@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
+        HolderStatus,
         KnownPeer,
         NodeIdentity,
         NodeStatus,
@@ -57,6 +58,7 @@ __all__ = [
     "GetResult",
     "HolderReport",
     "HolderShare",
+    "HolderStatus",
     "KnownPeer",
     "Moment",
     "NodeIdentity",
@@ -93,7 +95,7 @@ _HOMES: Final = {
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",
-        "RootStatus", "UnitStatus",
+        "RootStatus", "UnitStatus", "HolderStatus",
     ),
     "dhtstore.operations.operation": ("Progress",),
 }  # fmt: skip

@@ -133,6 +133,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("identity", "context"),
         ("fetching",),
         ("importing", "copies"),
+        ("checking", "put_outcome"),
         ("flows", "duties", "views"),
         ("node", "verified"),
         ("control",),

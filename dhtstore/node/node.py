@@ -102,7 +102,7 @@ class Node:
             clock=clock,
             transport=ports.streams,
             own_record=identity.record,
-            handlers=self._handlers(),
+            handlers=_handlers(self),
             tracer=tracer,
             supervisor=self.supervisor,
             on_ended=self.holder.link_ended,
@@ -233,17 +233,6 @@ class Node:
         """Whether what others are told follows the addresses of the machine."""
         return not self.settings.advertise and is_wide(self.ports.endpoint.local)
 
-    def _handlers(self) -> Mapping[type[FrameRequest], Handler]:
-        """What peers may ask, and who answers."""
-        checks = CheckAnswers(
-            self.identity, self.completeness, self.ports.clock, self.staging.may_show
-        )
-        return {
-            GetBlocks: self.blocks.serve,
-            Check: checks.on_check,
-            **self.holder.handlers(),
-        }
-
     def checker(self) -> Checker:
         """For asking holders whether they still are."""
         return Checker(self.identity, self.disk, self.ledger, self.reach, self.completeness)
@@ -266,3 +255,14 @@ def _admission(identity: Identity, chosen: NodeSettings) -> Admission | None:
         return None
     owner, quota_bytes = identity.owner, chosen.owner_quota_bytes
     return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)
+
+
+def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
+    """What peers may ask, and who answers."""
+    may_know, clock = node.staging.may_show, node.ports.clock
+    checks = CheckAnswers(node.identity, node.completeness, clock, may_know)
+    return {
+        GetBlocks: node.blocks.serve,
+        Check: checks.on_check,
+        **node.holder.handlers(),
+    }
