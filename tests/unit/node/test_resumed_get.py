@@ -16,7 +16,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import GetOutcome, get
-from dhtstore.operations.operation import Progress, Watch, unwatched
+from dhtstore.operations.operation import KEPT, Progress, Watch, unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES
 from tests.unit.node.data_plane import Peer, World, play
 
@@ -144,3 +144,33 @@ def test_a_get_that_is_interrupted_twice_keeps_what_both_wrote(tmp_path: Path) -
 
     play_gets(tmp_path, hold_file, scene)
     assert (tmp_path / "out").read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("hold", [hold_file, hold_tree])
+def test_a_get_that_goes_on_shows_what_was_there_as_done(
+    tmp_path: Path, hold: Callable[[Peer], Cid]
+) -> None:
+    first, second = list[Progress](), list[Progress]()
+    stop = len(LARGE) if hold is hold_tree else 6 * CHUNK_SIZE_BYTES
+
+    def stopped(progress: Progress) -> None:
+        first.append(progress)
+        if progress.phase == "fetching" and progress.done_bytes >= stop:
+            raise NoRoom("as far as this goes")
+
+    async def scene(get_it: Callable[[Watch], Awaitable[GetOutcome]], holder: Peer) -> None:
+        with pytest.raises(NoRoom):
+            await get_it(stopped)
+        await get_it(second.append)
+
+    play_gets(tmp_path, hold, scene)
+    kept = first[-1]
+    assert (kept.phase, kept.total_bytes) == (KEPT, second[-1].total_bytes)
+    assert kept.done_bytes > 0
+    assert {each.phase for each in second} == {"fetching"}
+    resumed = next(each for each in second if each.earlier_bytes)
+    assert resumed.earlier_bytes == second[-1].earlier_bytes == kept.done_bytes
+    assert resumed.done_bytes >= kept.done_bytes
+    assert second[-1].done_bytes == second[-1].total_bytes
+    [holder] = second[-1].by_holder
+    assert 0 < holder.done_bytes <= second[-1].moved_bytes + CHUNK_SIZE_BYTES
