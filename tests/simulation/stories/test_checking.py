@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future
 from collections.abc import Sequence
 
 import pytest
 
-from dhtstore.errors import NotFound
+from dhtstore.errors import NotFound, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.checking import answer
@@ -17,8 +18,8 @@ from dhtstore.node.views.providers import providers
 from dhtstore.node.views.root_status import root_status
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
-from dhtstore.params import MIB
-from dhtstore.wire.frames import Check, Checked
+from dhtstore.params import MIB, REREAD_AT_ONCE_BYTES
+from dhtstore.wire.frames import Check, Checked, FrameResponse
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, put_with, tell
 
@@ -145,5 +146,29 @@ def test_of_what_is_not_kept_nobody_learns_more_than_that() -> None:
         with pytest.raises(NotFound):
             async with asker.fetch_session() as session:
                 await providers(session, asker.checker(), Cid.of(b"nobody has it"), (), check=True)
+
+    tell(story)
+
+
+def test_each_origin_has_a_ration_of_what_it_may_have_looked_at() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        putter, holder = lab.nodes
+        result = await put_bytes(putter, CONTENT, replicas=2)
+        link = await putter.links.to(holder.public_key, list(holder.addresses()), 5.0)
+        name = result.receipts[0].unit
+        greedy = answer.CheckAnswers(
+            holder.identity, holder.completeness, holder.ports.clock, lambda link: True
+        )
+        said: list[FrameResponse] = []
+
+        def reply(response: FrameResponse, *body: object, gone: object = None) -> Future[None]:
+            said.append(response)
+            return asyncio.get_running_loop().create_future()
+
+        greedy._rations.take(link.origin, REREAD_AT_ONCE_BYTES, 0, lab.loop.time())
+        with pytest.raises(PeerRefused, match="ask later"):
+            await greedy.on_check(link, Check(unit=name), reply)
+        assert said == []
 
     tell(story)
