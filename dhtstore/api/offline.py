@@ -69,11 +69,11 @@ class KeptHome:
             ) from error
         self.settings = load_settings(self.home, {})
 
-    def ledger(self, *, to_read: bool = True) -> Ledger:
-        """What is remembered there."""
+    def ledger(self, *, to_read: bool = True, own: bytes = b"") -> Ledger:
+        """What is remembered there; ``own`` is the owner whose units are not those of others."""
         table = SqliteKeyValue(self.home.ledger, to_read=to_read)
         self.opened.callback(table.close)
-        return Ledger.of(table, no_trace)
+        return Ledger.of(table, no_trace, own)
 
     def store(self) -> BlockStore:
         """The blocks there.  Raises HomeUnusable."""
@@ -174,9 +174,11 @@ async def _status(
     from dhtstore.node.views.kept_status import kept_status
 
     disk, key = Disk(await blocking.run(kept.store), blocking), await blocking.run(kept.key, "node")
+    owner = await blocking.run(kept.key, "owner")
+    own = owner.public_key if owner else b""
     return await kept_status(
         disk,
-        await blocking.run(kept.ledger),
+        await blocking.run(lambda: kept.ledger(own=own)),
         node=format_node(node_id(key.public_key)) if key else "",
         network=kept.settings.network,
         giving=_giving(kept.settings),

@@ -60,6 +60,7 @@ def test_every_command_that_only_reads_the_home(
     )
     assert (status["peers"], status["uptime_s"]) == (None, None)
     assert status["capacity"] == 50_000_000
+    assert (status["room"]["own"] > 0, status["room"]["others"]) == (True, 0)
     me = told(capsys, "id", *at)
     assert (me["node"], me["network"]) == (receipt["node"], "offline")
     assert (me["addresses"], me["ticket"]) == ([], "")  # the system chooses the port anew
