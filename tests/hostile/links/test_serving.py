@@ -105,7 +105,7 @@ def test_a_block_that_rotted_is_served_to_nobody_and_its_record_withdrawn() -> N
         await asyncio.sleep(20)
         assert await asked(stranger, node, [root]) == {}
         assert node.ledger.damage.found() == {root.multihash}
-        assert "have rotted" in " ".join(node.warnings.texts)
+        assert "rotted" in " ".join(node.warnings.texts)
         assert await providers_of(node, root) == []
 
     tell(story)
