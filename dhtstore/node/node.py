@@ -15,7 +15,7 @@ from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.checking.answer import CheckAnswers
-from dhtstore.node.checking.ask import Checker
+from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
@@ -233,9 +233,9 @@ class Node:
         """Whether what others are told follows the addresses of the machine."""
         return not self.settings.advertise and is_wide(self.ports.endpoint.local)
 
-    def checker(self) -> Checker:
+    def checker(self) -> HolderChecks:
         """For asking holders whether they still are."""
-        return Checker(self.identity, self.disk, self.ledger, self.reach, self.completeness)
+        return HolderChecks(self.identity, self.disk, self.ledger, self.reach, self.completeness)
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dhtstore.cli.terminal.as_typed import keep_text
+from dhtstore.cli.terminal.as_typed import keep_typed
 from dhtstore.cli.terminal.options import ALL
 
 COMMON_NAMES: Final = frozenset(each.name for each in ALL)
@@ -32,7 +32,7 @@ class Command(TyperCommand):
     """A command whose help tells its own options from those that others have, too."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return keep_text(super().get_params(ctx))
+        return keep_typed(super().get_params(ctx))
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *self._arguments()]))
@@ -66,7 +66,7 @@ class CommandGroup(TyperGroup):
     stood right behind it."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return keep_text(super().get_params(ctx))
+        return keep_typed(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         leading, rest = split_leading(args)

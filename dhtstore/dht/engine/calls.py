@@ -21,7 +21,7 @@ from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeo
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.dht.engine.in_turn import InTurn
-from dhtstore.dht.engine.sessions import Check
+from dhtstore.dht.engine.sessions import Outside
 from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
@@ -229,7 +229,7 @@ class Calls(RPCProtocol):
             self._channel.count("unasked")
             return
         asked = call.peer.contact.public_key  # shared by all who know it, unlike the datagram's
-        if self._channel.sessions.check_answer(call.keys, asked, data) is not Check.VALID:
+        if self._channel.sessions.check_answer(call.keys, asked, data) is not Outside.VALID:
             self._channel.count("forged")
             return
         try:

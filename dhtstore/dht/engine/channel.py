@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dhtstore.dht.engine.sessions import Check, Sessions
+from dhtstore.dht.engine.sessions import Outside, Sessions
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
@@ -99,10 +99,10 @@ class Channel:
     ) -> None:
         now = self._clock.monotonic_s()
         checked, keys = self.sessions.check_request(opened, data, source, now)
-        if checked is Check.VALID and opened.sender != self.own:
+        if checked is Outside.VALID and opened.sender != self.own:
             self.on_request(message_id, opened, keys, len(data), source, now)
             return
-        if checked is Check.NEEDS_COOKIE:
+        if checked is Outside.NEEDS_COOKIE:
             self.challenge(message_id, source, now)
         else:
             self.count(checked.value)
@@ -112,7 +112,7 @@ class Channel:
     def challenge(self, message_id: bytes, source: Address, now: float) -> None:
         """Ask who sent a request to show that it receives at ``source``."""
         self._endpoint.send(self.sessions.challenge(message_id, source, now), source)
-        self.count(Check.NEEDS_COOKIE.value)
+        self.count(Outside.NEEDS_COOKIE.value)
 
     def send_request(
         self, frame: bytes, keys: bytes, cookie: bytes, size_bytes: int, to: Address

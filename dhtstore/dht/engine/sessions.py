@@ -23,7 +23,7 @@ from dhtstore.wire.datagram import pack_address
 from dhtstore.wire.envelope import KeyAgreement, Opened
 
 
-class Check(Enum):
+class Outside(Enum):
     """What a datagram's outside proved."""
 
     VALID = "valid"
@@ -97,16 +97,16 @@ class Sessions:
         if self._keys.get(peer) is None:
             self._strangers.put(peer, keys)
 
-    def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Check:
+    def check_answer(self, keys: bytes, peer: PublicKey, data: bytes) -> Outside:
         """Check a datagram that claims to be from ``peer``, with whom we share ``keys``."""
         if not envelope.verify(self._crypto, keys, data):
-            return Check.FORGED
+            return Outside.FORGED
         self._keys.put(peer, keys)
-        return Check.VALID
+        return Outside.VALID
 
     def check_request(
         self, opened: Opened, data: bytes, source: Address, now: float
-    ) -> tuple[Check, bytes]:
+    ) -> tuple[Outside, bytes]:
         """Check a request; agrees on a key with a stranger if its ration allows.  The keys that
         come with VALID are the caller's to ``remember``."""
         keys = self._keys.get(opened.sender) or self._strangers.get(opened.sender)
@@ -117,14 +117,14 @@ class Sessions:
             try:
                 keys = self._agree(opened.sender)
             except InvalidSignature:
-                return Check.FORGED, b""
+                return Outside.FORGED, b""
         valid = envelope.verify(self._crypto, keys, data)
-        return (Check.VALID, keys) if valid else (Check.FORGED, b"")
+        return (Outside.VALID, keys) if valid else (Outside.FORGED, b"")
 
-    def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Check | None:
+    def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Outside | None:
         if self.proves_address(opened, source, now):
-            return None if self._rations.take(source.host, now) else Check.OVER_RATE
-        return None if self._cold.take(now) else Check.NEEDS_COOKIE
+            return None if self._rations.take(source.host, now) else Outside.OVER_RATE
+        return None if self._cold.take(now) else Outside.NEEDS_COOKIE
 
     def proves_address(self, opened: Opened, source: Address, now: float) -> bool:
         """Whether the datagram carries a cookie that we sent to that address lately."""

@@ -30,7 +30,7 @@ Found = dict[NodeId, Proof]
 
 
 @dataclass(frozen=True, slots=True)
-class Checker:
+class HolderChecks:
     """Asks holders whether they still are."""
 
     identity: Identity

@@ -8,7 +8,7 @@ from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.checking.ask import Checker, Found, told_of
+from dhtstore.node.checking.ask import Found, HolderChecks, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import ProviderInfo
 from dhtstore.operations.moment import Moment
@@ -16,7 +16,7 @@ from dhtstore.params import LOOKUP_TIMEOUT_S, PROVIDERS_PER_KEY_MAX
 
 
 async def providers(
-    session: FetchSession, checker: Checker, root: Cid, names: tuple[str, ...], *, check: bool
+    session: FetchSession, checker: HolderChecks, root: Cid, names: tuple[str, ...], *, check: bool
 ) -> list[ProviderInfo]:
     """By node id; with ``check`` they are asked now.  Raises NotFound when there are none,
     Unreachable when nobody answers, and what ``FetchSession.ask`` raises."""

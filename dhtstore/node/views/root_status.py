@@ -11,7 +11,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit, unit_text
-from dhtstore.node.checking.ask import Checker, Found, told_of
+from dhtstore.node.checking.ask import Found, HolderChecks, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.providers import found_providers
 from dhtstore.operations.moment import Moment
@@ -32,7 +32,7 @@ class _Remembered:
 
 
 async def root_status(
-    session: FetchSession, checker: Checker, root: Cid, min_acks: int | None, *, check: bool
+    session: FetchSession, checker: HolderChecks, root: Cid, min_acks: int | None, *, check: bool
 ) -> RootStatus:
     """Asks the network who says that it holds each unit, one after the other, and with ``check``
     the holders themselves, which is written down; raises Unreachable when nobody answers, and what
@@ -61,7 +61,7 @@ async def root_status(
 
 
 async def _unit_status(
-    checker: Checker, unit: Unit, remembered: _Remembered, *, check: bool
+    checker: HolderChecks, unit: Unit, remembered: _Remembered, *, check: bool
 ) -> tuple[UnitStatus, Found]:
     """And what holders said now."""
     receipts = [each for each in remembered.receipts if each.unit == unit.name]
@@ -84,7 +84,7 @@ async def _unit_status(
     return UnitStatus(unit_text(unit.name), unit.size_bytes, counted, rows), said
 
 
-async def _providers(checker: Checker, unit: Unit, *, known: bool) -> Sequence[Provider]:
+async def _providers(checker: HolderChecks, unit: Unit, *, known: bool) -> Sequence[Provider]:
     """None where no index node answers and holders are ``known`` here; else raises Unreachable."""
     try:
         return (await found_providers(checker.reach.dht, unit)).providers

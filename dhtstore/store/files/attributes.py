@@ -13,10 +13,12 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dhtstore.content.dag.walk import Mtime
 from dhtstore.store.disk import close_quietly
+
+if TYPE_CHECKING:  # a command that asks a node names partials, and loads no DAGs
+    from dhtstore.content.dag.walk import Mtime
 
 MODE_RESTORED: Final = 0o777
 _NO_MODE: Final = -1

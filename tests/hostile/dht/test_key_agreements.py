@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dhtstore.dht.engine.sessions import Check, Sessions
+from dhtstore.dht.engine.sessions import Outside, Sessions
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
@@ -35,7 +35,7 @@ class Flooded:
         sender = PublicKey(self.strangers.to_bytes(32, "big"))
         opened = Opened(0, sender, shown, b"f" * 30)
         check, _ = self.sessions.check_request(opened, b"d" * 100, source, now)
-        return check is Check.FORGED  # agreed, and then the MAC was wrong
+        return check is Outside.FORGED  # agreed, and then the MAC was wrong
 
 
 def test_a_thousand_ipv6_networks_get_a_bounded_number_of_agreements_at_once() -> None:

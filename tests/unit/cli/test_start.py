@@ -12,7 +12,8 @@ import pytest
 HEAVY = ("pydantic", "asyncio", "rich", "cryptography", "mmh3")
 LINES = (
     "--help", "version", "put --help", "get --help", "config",
-    "ls CID --home HOME", "ping x --home HOME",
+    "ls CID --home HOME", "ping x --home HOME", "get CID --home HOME", "peers --home HOME",
+    "put README.md --replicas 3 --min-acks 1 --progress plain --home HOME",
 )  # fmt: skip
 
 
