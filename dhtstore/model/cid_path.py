@@ -7,7 +7,7 @@ from typing import Final
 
 from dhtstore.errors import InvalidCid, InvalidPath, UsageError
 from dhtstore.model.cid import Cid, misspelt
-from dhtstore.model.names import bytes_of, name_of, name_of_argument
+from dhtstore.model.names import bytes_of, name_of, name_of_argument, quoted
 
 _SCHEME: Final = "ipfs://"
 _CONTENT_PATH: Final = "/ipfs/"
@@ -87,7 +87,7 @@ def parse_root(text: str) -> Cid:
     """Raises InvalidCid, and UsageError for a path below a CID."""
     root, names = parse_cid_path(text)
     if names:
-        raise UsageError(f"this is about a whole CID, not a path in it: {'/'.join(names)!r}")
+        raise UsageError(f"this is about a whole CID, not a path in it: {quoted('/'.join(names))}")
     return root
 
 
@@ -166,4 +166,4 @@ def _unescaped(segment: str) -> str:
 def _check_name(name: str) -> None:
     """No directory has such names; what they would mean elsewhere must not be guessed."""
     if name in (".", "..") or "/" in name or "\0" in name:
-        raise InvalidPath(f"there is no name {name[:80]!r} in a path below a CID")
+        raise InvalidPath(f"there is no name {quoted(name[:80])} in a path below a CID")

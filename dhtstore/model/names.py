@@ -16,6 +16,7 @@ _BYTE_BASE: Final = 0xDC00  # of the surrogates that a lone byte is decoded to (
 _TO_ESCAPE: Final = re.compile("[\udc80-\udcff\uf780-\uf7ff]")
 _LONE_BYTES: Final = re.compile("[\udc80-\udcff]")
 _ESCAPES: Final = re.compile("[\uf780-\uf7ff]")
+_SPELLED: Final = re.compile(r"\\uf7([89a-f][0-9a-f])")
 
 
 def name_of(raw: bytes) -> str:
@@ -36,6 +37,11 @@ def bytes_of(name: str) -> bytes:
         return name.encode()
     name.encode()
     return _ESCAPES.sub(_byte, name).encode(errors="surrogateescape")
+
+
+def quoted(name: str) -> str:
+    """For messages: as Python quotes text, and bytes that are not UTF-8 as it quotes bytes."""
+    return _SPELLED.sub(r"\\x\1", repr(name))
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -23,6 +23,7 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
+from dhtstore.model.names import quoted
 from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.copies.placed import CopyReport
@@ -240,7 +241,7 @@ async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
 def _file_name(name: str) -> str:
     """The target lies in the directory that was passed, nowhere else."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise TargetUnusable(f"{name!r} is no name for a file")
+        raise TargetUnusable(f"{quoted(name)} is no name for a file")
     return name
 
 

@@ -13,6 +13,7 @@ import mmh3
 
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.errors import MalformedDag
+from dhtstore.model.names import quoted
 
 HASH_TYPE: Final = 0x22  # multicodec murmur3-x64-64
 HASH_BITS: Final = 64
@@ -53,5 +54,5 @@ def shard_prefixes(links: Sequence[DagLink], fanout: int) -> Iterator[int]:
         except ValueError:
             index = fanout
         if index >= fanout or f"{index:0{chars}X}" != prefix:
-            raise MalformedDag(f"a directory shard with a link named {link.name[:80]!r}")
+            raise MalformedDag(f"a directory shard with a link named {quoted(link.name[:80])}")
         yield index

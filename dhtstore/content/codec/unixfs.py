@@ -25,6 +25,7 @@ from dhtstore.content.codec.protobuf import (
 )
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import IDENTITY, RAW, Cid
+from dhtstore.model.names import quoted
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     CONTENT_SIZE_MAX_BYTES,
@@ -332,4 +333,4 @@ def check_name(name: str) -> None:
     if len(name) > NAME_MAX_BYTES or len(name.encode()) > NAME_MAX_BYTES:
         raise MalformedDag(f"a directory with a name of {len(name)} characters")
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise MalformedDag(f"a directory with an entry named {name[:80]!r}")
+        raise MalformedDag(f"a directory with an entry named {quoted(name[:80])}")

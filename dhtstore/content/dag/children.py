@@ -15,6 +15,7 @@ from dhtstore.content.codec.unixfs import DagNode, Kind, read_node
 from dhtstore.content.dag.units import Place, cut_node
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import RAW, Cid
+from dhtstore.model.names import quoted
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, DAG_DEPTH_MAX, KIB
 
 _INTERIOR_HINT_BYTES = 64 * KIB  # 1,024 links with their block sizes
@@ -174,4 +175,4 @@ def _check_slot(name: str, here: Slot, bits: int) -> None:
     slot(0, here.level, here.fanout)  # refuses a level that the hash does not reach
     width = fanout_bits(here.fanout) * (here.level + 1)
     if name_hash(name) >> 64 - width != bits:
-        raise MalformedDag(f"a sharded directory with {name[:80]!r} in the wrong slot")
+        raise MalformedDag(f"a sharded directory with {quoted(name[:80])} in the wrong slot")

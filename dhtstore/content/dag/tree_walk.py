@@ -13,7 +13,7 @@ from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Directory, File, Output, Symlink, Want
 from dhtstore.errors import MalformedDag, SymlinkAlone
 from dhtstore.model.cid import Cid
-from dhtstore.model.names import name_of
+from dhtstore.model.names import name_of, quoted
 from dhtstore.params import TREE_ENTRIES_MAX
 
 _WANTS_AT_ONCE = 256
@@ -50,10 +50,10 @@ def _symlink(task: Task, node: DagNode) -> Symlink:
     """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
     target = name_of(bytes(node.content))
     if not task.path:
-        raise SymlinkAlone(f"{task.cid} is a symbolic link to {target[:80]!r}")
+        raise SymlinkAlone(f"{task.cid} is a symbolic link to {quoted(target[:80])}")
     if may_lead_out(task.path, target):
         name = "/".join(task.path)
-        raise MalformedDag(f"a symbolic link {name!r} to {target[:80]!r} may lead out")
+        raise MalformedDag(f"a symbolic link {quoted(name)} to {quoted(target[:80])} may lead out")
     return Symlink(task.path, target, node.mtime)
 
 

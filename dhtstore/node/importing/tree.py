@@ -16,6 +16,7 @@ from dhtstore.content.builders.directory import DirectoryChild, build_directory,
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
+from dhtstore.model.names import quoted
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
 from dhtstore.params import DAG_DEPTH_MAX, TREE_ENTRIES_MAX
@@ -167,7 +168,7 @@ def import_link(
 ) -> Imported:
     """Raises UnreadableSource for one that leads out of its tree."""
     if may_lead_out(path, target):
-        why = f"is a symbolic link to {target!r}, which leads out: nobody could get it back"
+        why = f"is a symbolic link to {quoted(target)}, which leads out: nobody could get it back"
         raise refusal(label, why)
     block = symlink_block(target, batch.profile, metadata)
     batch.put(block)

@@ -15,6 +15,7 @@ from typing import Final
 from unicodedata import normalize
 
 from dhtstore.errors import DhtstoreError, MalformedDag, TargetUnusable
+from dhtstore.model.names import quoted
 from dhtstore.store.disk import close_quietly
 from dhtstore.store.files.attributes import MODE_RESTORED, open_again
 from dhtstore.store.files.names import listed, on_disk, readable
@@ -183,7 +184,7 @@ def checked(path: Path) -> bytes:
     """The last name of a path, on disk; raises MalformedDag unless it is one plain name."""
     name = path[-1] if path else ""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise MalformedDag(f"{name!r} is no name for a file")
+        raise MalformedDag(f"{quoted(name)} is no name for a file")
     return on_disk(name)
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dhtstore.model.names import bytes_of, name_of, name_of_argument
+from dhtstore.model.names import bytes_of, name_of, name_of_argument, quoted
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,7 @@ def test_what_no_name_of_a_file_becomes_is_no_name() -> None:
 
 def test_an_argument_may_hold_the_bytes_themselves() -> None:
     assert name_of_argument(f"CID/{os.fsdecode(b'caf' + bytes((0xE9,)))}") == "CID/caf\uf7e9"
+
+
+def test_messages_show_such_bytes_as_bytes() -> None:
+    assert quoted(name_of(b"caf\xe9 it's\n")) == """"caf\\xe9 it's\\n\""""

@@ -19,6 +19,7 @@ from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import TYPES, EntryType, Want
 from dhtstore.errors import NoSuchPath
 from dhtstore.model.cid import Cid
+from dhtstore.model.names import quoted
 
 _CLAIMED_MAX_BYTES: Final = 2**63 - 1  # links claim what they like; answers carry 63 bits
 
@@ -58,7 +59,7 @@ def resolve(
         found = yield from _enter(reader, task, name)
         if found is None:
             missing = "/".join(names[: depth + 1])
-            raise NoSuchPath(f"there is no {missing!r} in {root}")
+            raise NoSuchPath(f"there is no {quoted(missing)} in {root}")
         task = found
     return Resolved(task.cid, task.place)
 
