@@ -45,7 +45,7 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
     root: str
 
 
-class PutSummary(msgspec.Struct, frozen=True):
+class PutSummary(msgspec.Struct, frozen=True, gc=False):
     """One put from here.  ``copies`` is the smallest number over the units of copies that a holder
     signed for, or was found to have, and that was not found lost since; ``proved`` is when that
     one of them was last proved that was not for longest.  ``expires`` None for "until removed"."""

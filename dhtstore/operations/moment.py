@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-_SECONDS_CHARS: Final = len("2027-01-15T08:00:00")
+_DAY_S: Final = 86_400
+_TWO_DIGITS: Final = tuple(f"{number:02}" for number in range(60))
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """``unix_s`` in whole seconds; ``rfc3339`` the same in UTC, as 2027-01-15T08:00:00Z (RFC 3339),
     None where no calendar has it: others may have signed it."""
 
@@ -30,7 +32,24 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def _rfc3339(unix_s: int) -> str | None:
+    days, second = divmod(unix_s, _DAY_S)
+    date = _date(days)
+    if date is None:
+        return None
+    minute, second = divmod(second, 60)
+    return f"{date}T{_of_day(minute)}:{_TWO_DIGITS[second]}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date(days: int) -> str | None:
+    """Of the day so many days after 1970-01-01: lists tell two times a row, by the hundred
+    thousand, and few days."""
     try:
-        return datetime.fromtimestamp(unix_s, UTC).isoformat()[:_SECONDS_CHARS] + "Z"
+        return datetime.fromtimestamp(days * _DAY_S, UTC).date().isoformat()
     except (OverflowError, ValueError, OSError):
         return None
+
+
+@lru_cache(maxsize=_DAY_S // 60)
+def _of_day(minute: int) -> str:
+    return f"{_TWO_DIGITS[minute // 60]}:{_TWO_DIGITS[minute % 60]}"
