@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -152,3 +153,12 @@ def test_a_seed_by_address_is_shown_and_pinned(daemons: Daemons, tmp_path: Path)
     end(impostor)
     assert ran.code == 10, ran.err
     assert "`seeds`" in ran.err  # where the old key is, for whoever trusts the new one
+
+
+def test_a_log_for_programs_is_nothing_but_objects(daemons: Daemons) -> None:
+    seed = daemons("seed")
+    told = ("--log-level", "info", "--log-format", "json")
+    daemon = daemons("told", *told, seed.address)
+    lines = [json.loads(line) for line in daemon.stop().err.splitlines()]
+    assert {"remark", "node.joined", "node.stopping"} <= {line["event"] for line in lines}
+    assert any("pinned" in line["message"] for line in lines if line["level"] == "warning")

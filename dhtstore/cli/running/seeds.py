@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from dhtstore.cli.terminal.common import Common
-from dhtstore.cli.terminal.show import say
+from dhtstore.cli.terminal.show import remark, say
 from dhtstore.model.identity import PublicKey
 from dhtstore.node.flows.join import Joined
 
@@ -14,7 +12,7 @@ def show_seed(common: Common, seed: str, key: PublicKey) -> None:
     """Told by whoever pins it; to a program the result of ``join`` tells it."""
     if common.json:
         return
-    print(f"seed {seed} has key {key.hex()}; pinned from now on", file=sys.stderr)
+    remark(common, f"seed {seed} has key {key.hex()}; pinned from now on", warning=True)
 
 
 def tell_failures(common: Common, joined: Joined) -> None:

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 def say(common: Common, message: str) -> None:
     """A remark for people: a program that asked for JSON is told all of it in the result."""
     if not (common.quiet or common.json):
+        remark(common, message)
+
+
+def remark(common: Common, message: str, *, warning: bool = False) -> None:
+    """On standard error, or in the log where nothing else may stand there."""
+    if common.log_format == "json":
+        import logging
+
+        level = logging.WARNING if warning else logging.INFO
+        logging.getLogger("dhtstore").log(level, "%s", message, extra={"event": "remark"})
+    else:
         print(printable(message), file=sys.stderr, flush=True)
 
 
