@@ -16,10 +16,10 @@ from dhtstore.content.builders.directory import DirectoryChild, build_directory,
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.model.names import quoted
+from dhtstore.model.names import bytes_of, quoted
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
-from dhtstore.params import DAG_DEPTH_MAX, TREE_ENTRIES_MAX
+from dhtstore.params import DAG_DEPTH_MAX, LINK_TARGET_MAX_BYTES, TREE_ENTRIES_MAX
 from dhtstore.store.files.sources.file import refusal
 from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
@@ -166,7 +166,11 @@ class TreeImport:
 def import_link(
     batch: ImportBatch, path: Path, target: str, metadata: Metadata | None, label: str
 ) -> Imported:
-    """Raises UnreadableSource for one that leads out of its tree."""
+    """Raises UnreadableSource for one that leads out of its tree, or that no file system has."""
+    raw = bytes_of(target)
+    if not raw or b"\0" in raw or len(raw) > LINK_TARGET_MAX_BYTES:
+        why = "is a symbolic link to what none can lead to: nobody could get it back"
+        raise refusal(label, why)
     if may_lead_out(path, target):
         why = f"is a symbolic link to {quoted(target)}, which leads out: nobody could get it back"
         raise refusal(label, why)

@@ -182,7 +182,10 @@ def test_what_begins_with_a_slash_lies_in_the_directory(tmp_path: Path) -> None:
         ([member("d", tarfile.DIRTYPE), member("hard", tarfile.LNKTYPE, "d")], "does not stand"),
         ([member("l", tarfile.SYMTYPE, "d"), member("l/below")], "no directory"),
         ([member("d/file"), member("d")], "not empty"),
-        ([member("x" * 1025)], "a name that no file can have"),
+        ([member("x" * 256)], "a name that no file can have"),
+        ([member("d/" + "\u00e9" * 128 + "/x")], "a name that no file can have"),
+        ([member("l", tarfile.SYMTYPE, "x" * 4096)], "what none can lead to"),
+        ([member("l", tarfile.SYMTYPE, "")], "what none can lead to"),
         ([member("d/" * TREE_LEVELS_MAX + "file")], "too deep"),
         ([member("d/" * TREE_LEVELS_MAX, tarfile.DIRTYPE)], "too deep"),
     ],
@@ -193,6 +196,11 @@ def test_what_cannot_be_stored_is_skipped(infos: list[tarfile.TarInfo], why: str
     assert why in told
     with pytest.raises(UnreadableSource, match=r"a\.tar/"):
         put_tar(members(*infos, keep))
+
+
+def test_what_a_file_system_just_takes_is_stored() -> None:
+    infos = [member("x" * 255), member("l", tarfile.SYMTYPE, "x/" * 2047 + "x")]
+    assert skipped(*infos) == {}
 
 
 def test_content_of_what_is_skipped_is_passed_over() -> None:

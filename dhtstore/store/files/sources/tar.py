@@ -21,7 +21,7 @@ from typing import IO, Final, Literal, Protocol, Self, cast
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.names import name_of
-from dhtstore.params import CHUNK_SIZE_BYTES, MIB, NAME_MAX_BYTES, TREE_LEVELS_MAX
+from dhtstore.params import CHUNK_SIZE_BYTES, FILE_NAME_MAX_BYTES, MIB, TREE_LEVELS_MAX
 from dhtstore.store.files.sources.file import refusal
 
 Path = tuple[str, ...]
@@ -266,10 +266,9 @@ def _path(name: str) -> Path:
     parts = [part for part in _raw(name).split(b"/") if part not in (b"", b".")]
     if b".." in parts:
         raise ValueError("leads out by '..'")
-    path = tuple(name_of(part) for part in parts)
-    if any("\0" in each or len(each.encode()) > NAME_MAX_BYTES for each in path):
-        raise ValueError("has a name that no file can have")
-    return path
+    if any(b"\0" in part or len(part) > FILE_NAME_MAX_BYTES for part in parts):
+        raise ValueError("has a name that no file can have: nobody could get it back")
+    return tuple(name_of(part) for part in parts)
 
 
 def _check_depth(path: Path, *, is_directory: bool) -> None:

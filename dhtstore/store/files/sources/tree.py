@@ -11,7 +11,7 @@ from typing import Literal
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
 from dhtstore.model.names import name_of
-from dhtstore.params import NAME_MAX_BYTES, PATTERNS_MAX_BYTES, TREE_LEVELS_MAX
+from dhtstore.params import FILE_NAME_MAX_BYTES, PATTERNS_MAX_BYTES, TREE_LEVELS_MAX
 from dhtstore.store.disk import close_quietly
 from dhtstore.store.files.names import listed, on_disk
 from dhtstore.store.files.sources.excluding import (
@@ -28,7 +28,6 @@ from dhtstore.store.files.sources.file import (
 )
 
 Path = tuple[str, ...]
-_NAME_SURELY_FITS_BYTES = NAME_MAX_BYTES // 3  # an escaped byte takes three
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -189,7 +188,7 @@ class TreeSource:
             mode = status.st_mode
             if exclusion.excludes(path, stat.S_ISDIR(mode)):
                 return None
-            if len(raw) > _NAME_SURELY_FITS_BYTES and len(path[-1].encode()) > NAME_MAX_BYTES:
+            if len(raw) > FILE_NAME_MAX_BYTES:  # there are file systems that have them
                 return _failed(path, refusal(self.label(path), "has too long a name"))
             if stat.S_ISREG(mode):
                 return SourceEntry(path, "file", status.st_size, status=status)
