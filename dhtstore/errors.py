@@ -240,7 +240,7 @@ CLOSED_HINT: Final = "use a client within its `with` block"  # of the Python API
 class NotRunning(DhtstoreError):
     """No node runs on this data directory, or it stopped while we were talking to it."""
 
-    hint = "start one with `dhtstore join`, or use --seed TICKET to run without one"
+    hint = "start one with `dhtstore join`, or name another data directory with --home"
 
 
 class NoNodeHere(NotRunning):

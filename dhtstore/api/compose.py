@@ -8,11 +8,11 @@ import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from dhtstore.api.home_ledger import DividedKeyValue, HomeLedger
 from dhtstore.api.logbook.logbook import Logbook
+from dhtstore.api.settings.checking import owners_in
 from dhtstore.config import Settings
 from dhtstore.config.values import host_problem
 from dhtstore.errors import AddressInUse, InvalidSetting
@@ -29,7 +29,6 @@ from dhtstore.net.udp import UdpEndpoint
 from dhtstore.node.context import surely
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.params import PUBLIC_KEY_BYTES
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.block_directory import mark_blocks
@@ -115,7 +114,7 @@ class _Kept:
 
     def open(self, home: Home, owner_home: Home, settings: Settings, entropy: Entropy) -> None:
         """Raises HomeUnusable, InvalidSetting, NoRoom; ``opened`` is then to be closed."""
-        self.owners = _owners(settings.owners_file)
+        self.owners = owners_in(settings.owners_file)
         self.node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
         self.owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
         mark_blocks(home)
@@ -153,32 +152,3 @@ async def _advertised(texts: tuple[str, ...]) -> tuple[Address, ...]:
         if problem := host_problem(address.host):
             raise InvalidSetting(f"advertise: {text}: {problem}")
     return addresses
-
-
-def _owners(file: str) -> frozenset[bytes]:
-    """Public keys in hex, one a line; # starts a comment.  Raises InvalidSetting."""
-    if not file:
-        return frozenset()
-    try:
-        path = Path(file).expanduser()
-        if not path.is_absolute():  # else where a node is started decides whose data it takes
-            raise ValueError("name it by its whole path")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise InvalidSetting(f"accept: cannot read owners from {file}: {error}").hinted(
-            "'owners FILE' names, by its whole path, a file of public keys in hex, one a line"
-        ) from error
-    words = [line.partition("#")[0].strip() for line in lines]
-    numbered = enumerate(words, start=1)
-    return frozenset(_owner(word, f"{file}, line {number}") for number, word in numbered if word)
-
-
-def _owner(word: str, where: str) -> bytes:
-    try:
-        key = bytes.fromhex(word)
-    except ValueError:
-        key = b""
-    if len(key) != PUBLIC_KEY_BYTES:
-        what = f"{word[:80]!r} is no public key: 64 hex digits, as `dhtstore id` prints"
-        raise InvalidSetting(f"accept: {where}: {what}")
-    return key

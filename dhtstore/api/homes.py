@@ -6,16 +6,16 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from dhtstore.api.settings.checking import check_setting
 from dhtstore.config import (
     Settings,
-    format_size,
     from_environment,
     merge,
     parse_toml,
     to_toml,
     written,
 )
-from dhtstore.errors import InvalidSetting, NotRunning
+from dhtstore.errors import NotRunning
 from dhtstore.store.home.home import Home
 
 _FILE = "config.toml"
@@ -80,22 +80,9 @@ def set_in_file(home: Home, key: str, value: str) -> None:
     if value:
         values[key] = value
     settings = merge(Settings(), values, file)
-    if key == "capacity":
-        check_capacity(home, settings, "nothing was written")
+    if value:
+        check_setting(key, home, settings, "nothing was written")
     home.write_config(to_toml(written(settings)))
-
-
-def check_capacity(home: Home, settings: Settings, source: str) -> None:
-    """Raises InvalidSetting where the disk is smaller than what is to be given of it."""
-    from dhtstore.store.home.places import disk_of  # not with each command
-
-    gives_bytes, disk = settings.capacity_bytes or 0, disk_of(home)
-    if gives_bytes > disk.total_bytes:
-        there = f"{format_size(disk.total_bytes)}, of which {format_size(disk.free_bytes)} are free"
-        raise InvalidSetting(
-            f"{source}: capacity: {format_size(gives_bytes)} is more than there is: the disk of"
-            f" {home.blocks} has {there}"
-        )
 
 
 def capacity_problem(home: Home) -> str:

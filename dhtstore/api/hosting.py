@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dhtstore.api.compose import start_node
 from dhtstore.api.home_ledger import HomeLedger
-from dhtstore.api.homes import check_capacity, keep_settings, load_settings
+from dhtstore.api.homes import keep_settings, load_settings
+from dhtstore.api.settings.checking import check_capacity
 from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
 from dhtstore.model.identity import PublicKey, format_node

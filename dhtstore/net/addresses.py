@@ -41,6 +41,18 @@ def is_here(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback
 
 
+def is_elsewhere(host: str) -> bool:
+    """Whether an IP literal is an address that this machine has not; a name is none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.bind((host, 0))
+    except OSError as error:
+        return error.errno == errno.EADDRNOTAVAIL
+    return False
+
+
 def advertised(local: Address, hosts: Iterable[str]) -> tuple[Address, ...]:
     """What to put in tickets and contact records for a node bound to ``local``, on a machine
     that has ``hosts``.

@@ -43,8 +43,12 @@ def run(common: Common, errand: Errand[R]) -> R:
     home = home_path(common.home)
     try:
         return _asked(common, home, conversation, errand)
-    except NotRunning:  # nobody here can say what a name stands for, but no name looks like this
+    except NotRunning as error:
+        # nobody here can say what a name stands for, but no name looks like this
         check_spelling(getattr(errand.operation, errand.operation.about, ""))
+        visitable = errand.operation.needs_node and not getattr(errand.operation, "pin", False)
+        if common.seedable and visitable and "hint" not in vars(error):
+            error.hinted("start one with `dhtstore join`, or use --seed TICKET to run without one")
         raise
 
 

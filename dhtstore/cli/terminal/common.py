@@ -25,7 +25,8 @@ _NO_CAUSES: Final[Mapping[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The options of every command.  ``home`` "" means: not given."""
+    """The options of every command.  ``home`` "" means: not given; ``seedable`` is whether the
+    command takes ``--seed``."""
 
     home: str
     json: bool
@@ -35,6 +36,7 @@ class Common:
     network: str
     log_level: str
     log_format: str
+    seedable: bool = False
 
     @property
     def timeout_s(self) -> float | None:
@@ -97,6 +99,7 @@ def common_of(given: Mapping[str, Any]) -> Common:
         network=values["network"],
         log_level=values["log_level"],
         log_format=values["log_format"],
+        seedable="seed" in given,
     )
 
 

@@ -1,0 +1,1 @@
+"""What settings need of this machine."""
