@@ -235,7 +235,7 @@ class Node:
 
     def checker(self) -> HolderChecks:
         """For asking holders whether they still are."""
-        return HolderChecks(self.identity, self.disk, self.ledger, self.reach, self.completeness)
+        return _checker(self)
 
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""
@@ -247,6 +247,11 @@ class Node:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""
         if not self.settings.ephemeral:
             await self._save_peers.save()
+
+
+def _checker(node: Node) -> HolderChecks:
+    rng, complete = node.ports.entropy.rng, node.completeness
+    return HolderChecks(node.identity, node.disk, node.ledger, node.reach, complete, rng)
 
 
 def _admission(identity: Identity, chosen: NodeSettings) -> Admission | None:

@@ -249,16 +249,18 @@ class DescribeContent(Operation[ContentInfo], frozen=True, kw_only=True):
 
 class ProviderInfo(msgspec.Struct, frozen=True):
     """One provider record: ``issued`` and ``expires`` are times of the provider's clock;
-    ``addresses`` (HOST:PORT) is empty when nobody told where it is.  ``state`` is "believed" for
-    one that was not asked, "live", "lacks" (it has not all blocks any more) or "silent" (not
-    reached) for one that was, and ``why`` says why it is none of the first two."""
+    ``addresses`` (HOST:PORT) is empty when nobody told where it is.  ``state`` of one that
+    was not asked is "believed" where its receipt is here, else "announced"; of one that was
+    "live" (it signed a receipt, or gave a block picked at random), "says so" (it signed none for
+    what was put from here), "lacks" (it has not all blocks any more) or "silent" (not reached), and
+    ``why`` says why."""
 
     node: str
     public_key: str
     addresses: list[str]
     issued: Moment
     expires: Moment
-    state: str = "believed"
+    state: str = "announced"
     why: str = ""
 
 

@@ -97,10 +97,13 @@ class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
 
 
 class HolderStatus(msgspec.Struct, frozen=True):
-    """What is known of one copy: ``state`` is "live" (asked now, or looked at here), "believed" (it
-    said so, last at ``proved``), "lacks" (it has not all blocks any more), "silent" (it could not
-    be reached when last asked) or "gone" (long not proved, and announced by nobody).  The first two
-    count.  ``why`` says why not."""
+    """What is known of one copy: ``state`` is "live" (asked now it says that it has all, and its
+    receipt is here or it gave a block picked at random; or it was looked at here), "believed" (it
+    signed a receipt, last proved at ``proved``), "lacks" (it has not all blocks any more),
+    "silent" (it could not be reached when last asked), "gone" (long not proved, and announced by
+    nobody), "announced" (it announces the unit, which is a word) or "says so" (it was asked too,
+    and has signed no receipt for what was put from here).  The first two count; without a receipt
+    nothing counts of what was put from here.  ``why`` says why not."""
 
     node: str
     state: str
@@ -110,17 +113,19 @@ class HolderStatus(msgspec.Struct, frozen=True):
 
 class UnitStatus(msgspec.Struct, frozen=True):
     """Who holds one unit: ``providers`` (node ids) are those whose copy counts, ``holders`` all
-    that are known."""
+    that are known, ``announced`` those of them who say that they hold it and proved nothing."""
 
     unit: str
     size: int
     providers: list[str]
     holders: list[HolderStatus] = []
+    announced: list[str] = []
 
 
 class RootStatus(msgspec.Struct, frozen=True):
     """``replicas`` is what was asked for when it was put from here, None if it was not;
-    ``copies`` the smallest number over the units of copies that count, at most ``replicas``;
+    ``copies`` the smallest number over the units of copies that count, at most ``replicas``: the
+    same as ``list`` says of what was put from here, else those that were proved now;
     ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now."""
 
     cid: str
@@ -133,7 +138,7 @@ class RootStatus(msgspec.Struct, frozen=True):
 
 class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):
     """Which copies there are of each unit of ``root``; with ``check`` their holders are asked now,
-    and what they say is written down where it was put from here."""
+    and what is known of those who signed is written down where it was put from here."""
 
     op: ClassVar[str] = "root-status"
     about: ClassVar[str] = "root"

@@ -11,7 +11,7 @@ from dhtstore.errors import UsageError
 from dhtstore.params import REPLICAS_MAX
 
 if TYPE_CHECKING:
-    from dhtstore.operations.nodes import NodeStatus, RoomStatus
+    from dhtstore.operations.nodes import NodeStatus, RoomStatus, UnitStatus
 
 
 @command(
@@ -29,9 +29,11 @@ def status(
 ) -> None:
     """Tell how this node is doing, or how well something is held.
 
-    With CID: for each of its units, which copies there are.  Those that are "believed" were last
-    proved when the table says; those that are "live" are here, or were asked with --check, which
-    ends with exit code 7 where fewer than 2 of a unit (or what min_acks or replicas say) are.
+    With CID: for each of its units, which copies there are.  Those that are "believed" signed a
+    receipt, and were last proved when the table says; those that are "live" are here, or were asked
+    with --check, which ends with exit code 7 where fewer than 2 of a unit (or what min_acks or
+    replicas say) are.  Whoever only announces it ("announced"), or "says so" when asked, is no copy
+    of what was put from here; of anything else it is one if it gives a block picked at random.
     """
     if cid:
         _show_root(common, cid, check=check)
@@ -103,6 +105,11 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
     return {**shares, "disk_free": f"{free}{beside}"}
 
 
+def _announced(row: UnitStatus) -> str:
+    """Those beside the copies who only say that they hold it."""
+    return f", {len(row.announced)} announced" if row.announced else ""
+
+
 def _show_root(common: Common, cid: str, *, check: bool) -> None:
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import moment, print_json, print_table
@@ -119,7 +126,7 @@ def _show_root(common: Common, cid: str, *, check: bool) -> None:
         cells = [
             (
                 row.unit,
-                f"{min(len(row.providers), most)}{wanted}",
+                f"{min(len(row.providers), most)}{wanted}{_announced(row)}",
                 held.node,
                 held.state,
                 moment(held.proved),

@@ -1,13 +1,15 @@
 """The asker's side: does a holder still hold a unit?
 
 data path: provider records and receipts -> links -> Check, to all at once, each with a deadline ->
-what they say -> written down, so that a later list knows it.
+of strangers a block that proves their word -> what came of it -> written down, so that a later list
+knows it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +19,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.unit import Unit
+from dhtstore.node.checking.sample import lack_of_sample
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
@@ -30,6 +33,18 @@ Found = dict[NodeId, Proof]
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about.  ``signers`` answer for the unit with a receipt that is here: their yes
+    makes them "live".  The yes of anybody else is a word.  Of what was ``put_here`` receipts tell
+    which copies there are, and a stranger only "says so"; of anything else it is "live" if it
+    proves its word by a block."""
+
+    unit: Unit
+    signers: Collection[PublicKey] = ()
+    put_here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HolderChecks:
     """Asks holders whether they still are."""
 
@@ -38,17 +53,18 @@ class HolderChecks:
     ledger: Ledger
     reach: Reach
     completeness: Completeness
+    rng: random.Random
 
-    async def check(self, unit: Unit, holders: Told) -> Found:
-        """What each of ``holders`` says now; of one that cannot say, as of an older version, there
-        is nothing.  This node looks for itself."""
+    async def check(self, asked: Question, holders: Told) -> Found:
+        """What each of ``holders`` says now; of one that cannot say, as of an older version or one
+        that has no time, there is nothing.  This node looks for itself."""
         found: Found = {}
-        asks = [partial(self._into, found, unit, key, told) for key, told in holders.items()]
+        asks = [partial(self._into, found, asked, key, told) for key, told in holders.items()]
         await run_all(asks, limit=CHECKS_AT_ONCE)
         return found
 
     async def write_down(self, root: Cid, found: Mapping[bytes, Found]) -> None:
-        """What came of units of ``root``, by name, if it was put from here."""
+        """What came of asking for units of ``root``, by name, if it was put from here."""
         run = self.disk.blocking.run
         if await run(self.ledger.puts.get, root) is None:
             return
@@ -56,32 +72,41 @@ class HolderChecks:
         await run(self.ledger.receipts.prove, root, proofs)
 
     async def _into(
-        self, found: Found, unit: Unit, key: PublicKey, told: Sequence[Address]
+        self, found: Found, asked: Question, key: PublicKey, told: Sequence[Address]
     ) -> None:
         now_unix_s = self.identity.now_unix_s()
         try:
             if key == self.identity.public_key:
-                why = await self.completeness.lack(unit)
+                why = await self.completeness.lack(asked.unit)
+                found[node_id(key)] = Proof(now_unix_s, "lacks" if why else "live", why)
             else:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
-                    why = await self._ask(unit, key, told)
+                    state, why = await self._ask(asked, key, told)
+                found[node_id(key)] = Proof(now_unix_s, state, why)
         except PeerRefused:
             return  # it is there, and says nothing of the copy
         except TimeoutError:
             found[node_id(key)] = Proof(now_unix_s, "silent", "it gave no answer in time")
         except DhtstoreError as error:
             found[node_id(key)] = Proof(now_unix_s, "silent", str(error))
-        else:
-            found[node_id(key)] = Proof(now_unix_s, "lacks" if why else "live", why)
 
-    async def _ask(self, unit: Unit, key: PublicKey, told: Sequence[Address]) -> str:
-        """Why it is not whole there, "" if it is."""
+    async def _ask(
+        self, asked: Question, key: PublicKey, told: Sequence[Address]
+    ) -> tuple[str, str]:
+        """Its state, and why it is not "live"."""
         addresses = list(told) or await self._addresses(node_id(key))
         if not addresses:
             raise ConnectionLost("nobody knows an address of it")
         link = await self.reach.links.to(key, addresses, DIAL_TIMEOUT_S)
-        answer = await link.request(Check(unit=unit.name), Checked, CHECK_TIMEOUT_S)
-        return "" if answer.whole else answer.why or "it does not hold it any more"
+        answer = await link.request(Check(unit=asked.unit.name), Checked, CHECK_TIMEOUT_S)
+        if not answer.whole:
+            return "lacks", answer.why or "it does not hold it any more"
+        if key in asked.signers:
+            return "live", ""
+        if asked.put_here:
+            return "says so", "it signed no receipt"
+        why = await lack_of_sample(link, asked.unit, self.rng, self.disk.blocking)
+        return ("lacks", why) if why else ("live", "")
 
     async def _addresses(self, node: NodeId) -> list[Address]:
         """Where it last answered, else where the network says that it can be reached."""
@@ -90,6 +115,18 @@ class HolderChecks:
             return [heard]
         record = await self.reach.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
         return [] if record is None else self.reach.links.followable(record.address_list())
+
+
+def of_signers(said: Found, signed: Mapping[PublicKey, int]) -> Found:
+    """What those said who signed, and when; what speaks against a copy is younger than its receipt,
+    whatever clock that was signed by."""
+    found: Found = {}
+    for key, signed_unix_s in signed.items():
+        proof = said.get(node_id(key))
+        if proof is not None:
+            unix_s = proof.unix_s if proof.state == "live" else max(proof.unix_s, signed_unix_s)
+            found[node_id(key)] = Proof(unix_s, proof.state, proof.why)
+    return found
 
 
 def told_of(providers: Sequence[Provider], reach: Reach) -> dict[PublicKey, list[Address]]:

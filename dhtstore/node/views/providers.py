@@ -8,7 +8,7 @@ from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.checking.ask import Found, HolderChecks, told_of
+from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.operations.content import ProviderInfo
 from dhtstore.operations.moment import Moment
@@ -27,9 +27,12 @@ async def providers(
         raise NotFound(f"nobody provides {resolved.cid} ({found.extent()})")
     told = told_of(found.providers, checker.reach)
     asked = {key: addresses for key, addresses in told.items() if check or key == own}
-    said = await checker.check(unit, asked)
-    await checker.write_down(root, {unit.name: said})
-    return sorted((_row(each, said) for each in found.providers), key=lambda row: row.node)
+    receipts = await session.disk.blocking.run(checker.ledger.receipts.for_root, root)
+    signed = {each.signer: each.time for each in receipts if each.unit == unit.name}
+    said = await checker.check(Question(unit, signed, put_here=bool(receipts)), asked)
+    await checker.write_down(root, {unit.name: of_signers(said, signed)})
+    rows = (_row(each, said, each.record.signer in signed) for each in found.providers)
+    return sorted(rows, key=lambda row: row.node)
 
 
 async def found_providers(dht: DhtService, unit: Unit) -> FoundProviders:
@@ -39,7 +42,7 @@ async def found_providers(dht: DhtService, unit: Unit) -> FoundProviders:
     )
 
 
-def _row(provider: Provider, said: Found) -> ProviderInfo:
+def _row(provider: Provider, said: Found, signed: bool) -> ProviderInfo:
     record, contact = provider.record, provider.contact
     proof = said.get(node_id(record.signer))
     return ProviderInfo(
@@ -48,6 +51,6 @@ def _row(provider: Provider, said: Found) -> ProviderInfo:
         addresses=[str(each) for each in contact.address_list()] if contact else [],
         issued=Moment.at(record.issued),
         expires=Moment.at(record.expires),
-        state=proof.state if proof else "believed",
+        state=proof.state if proof else "believed" if signed else "announced",
         why=proof.why if proof else "",
     )

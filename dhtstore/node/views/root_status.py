@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dhtstore.dht.engine.harvest import Provider
@@ -11,16 +11,16 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit, unit_text
-from dhtstore.node.checking.ask import Found, HolderChecks, told_of
+from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.providers import found_providers
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import HolderStatus, RootStatus, UnitStatus
 from dhtstore.params import PROVIDER_TTL_S
 from dhtstore.replication.quorum import Quorum
-from dhtstore.store.ledger.puts import Evidence, Proof
+from dhtstore.store.ledger.puts import Evidence, Proof, plausible
 
-COUNTED = ("live", "believed")
+NO_RECEIPT = "it signed no receipt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +29,49 @@ class _Remembered:
 
     receipts: Sequence[Receipt]
     proofs: Evidence
+    put_here: bool
+
+    def signed(self, unit: Unit) -> dict[PublicKey, int]:
+        """Who signed for a unit, and when."""
+        return {each.signer: each.time for each in self.receipts if each.unit == unit.name}
+
+    def last(self, unit: Unit, node: NodeId) -> Proof:
+        return self.proofs.get((unit.name, node)) or Proof(0, "live")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found out about one unit now: who announces it, and since when (None where nobody
+    could be asked for that), and what holders ``said``."""
+
+    unit: Unit
+    signed: Mapping[PublicKey, int]
+    announced: Mapping[PublicKey, int] | None
+    said: Found
 
 
 async def root_status(
     session: FetchSession, checker: HolderChecks, root: Cid, min_acks: int | None, *, check: bool
 ) -> RootStatus:
     """Asks the network who says that it holds each unit, one after the other, and with ``check``
-    the holders themselves, which is written down; raises Unreachable when nobody answers, and what
-    ``FetchSession.units`` raises.  This node counts only for what is here whole."""
+    the holders themselves; raises Unreachable when nobody answers, and what
+    ``FetchSession.units`` raises.  This node counts only for what is here whole.
+
+    Of what was put from here the copies are those of ``list``: what speaks for and against holders
+    that signed is written down, and a stranger who announces a unit counts for nothing.  Of
+    anything else those count that proved it now.
+    """
     run, ledger = session.disk.blocking.run, checker.ledger
     record = await run(ledger.puts.get, root)
-    remembered = _Remembered(
-        await run(ledger.receipts.for_root, root), await run(ledger.receipts.proofs, root)
-    )
-    rows: list[UnitStatus] = []
-    said: dict[bytes, Found] = {}
-    for unit in await run(ledger.roots.units, root) or await session.units(root):
-        row, said[unit.name] = await _unit_status(checker, unit, remembered, check=check)
-        rows.append(row)
-    await checker.write_down(root, said)
+    receipts = await run(ledger.receipts.for_root, root)
+    put_here = record is not None or bool(receipts)
+    known = _Remembered(receipts, await run(ledger.receipts.proofs, root), put_here)
+    units = await run(ledger.roots.units, root) or await session.units(root)
+    looks = [await _look(checker, unit, known, check=check) for unit in units]
+    now_unix_s = checker.identity.now_unix_s()
+    news = {look.unit.name: _news(look, known, now_unix_s) for look in looks}
+    await checker.write_down(root, news)
+    rows = _rows(looks, known, news)
     replicas = record.policy.replicas if record else None
     copies = min(len(row.providers) for row in rows)
     return RootStatus(
@@ -60,68 +84,99 @@ async def root_status(
     )
 
 
-async def _unit_status(
-    checker: HolderChecks, unit: Unit, remembered: _Remembered, *, check: bool
-) -> tuple[UnitStatus, Found]:
-    """And what holders said now."""
-    receipts = [each for each in remembered.receipts if each.unit == unit.name]
-    providers = await _providers(checker, unit, known=bool(receipts))
-    told = told_of(providers, checker.reach)
-    keys: dict[PublicKey, None] = dict.fromkeys([*told, *(each.signer for each in receipts)])
+async def _look(checker: HolderChecks, unit: Unit, known: _Remembered, *, check: bool) -> _Look:
+    signed = known.signed(unit)
+    providers = await _providers(checker, unit, known=bool(signed))
+    told = told_of(providers or [], checker.reach)
+    keys: dict[PublicKey, None] = dict.fromkeys([*told, *signed])
     own = checker.identity.public_key
     asked = keys if check else [key for key in keys if key == own]
-    said = await checker.check(unit, {key: told.get(key, []) for key in asked})
-    proved = _proved(providers, receipts)
-    now_unix_s = checker.identity.now_unix_s()
-    rows = sorted(
-        (
-            _holder(key, proved[key], said, remembered.proofs, unit, now_unix_s, key in told)
-            for key in keys
-        ),
-        key=lambda row: row.node,
-    )
-    counted = [row.node for row in rows if row.state in COUNTED]
-    return UnitStatus(unit_text(unit.name), unit.size_bytes, counted, rows), said
+    question = Question(unit, signed, known.put_here)
+    said = await checker.check(question, {key: told.get(key, []) for key in asked})
+    announced = {each.record.signer: each.record.issued for each in providers or []}
+    return _Look(unit, signed, None if providers is None else announced, said)
 
 
-async def _providers(checker: HolderChecks, unit: Unit, *, known: bool) -> Sequence[Provider]:
+async def _providers(
+    checker: HolderChecks, unit: Unit, *, known: bool
+) -> Sequence[Provider] | None:
     """None where no index node answers and holders are ``known`` here; else raises Unreachable."""
     try:
         return (await found_providers(checker.reach.dht, unit)).providers
     except Unreachable:
         if not known:
             raise
-        return []
+        return None
 
 
-def _proved(providers: Iterable[Provider], receipts: Iterable[Receipt]) -> Mapping[PublicKey, int]:
-    """When each last signed that it holds the unit."""
-    proved: dict[PublicKey, int] = {}
-    for each in providers:
-        proved[each.record.signer] = each.record.issued
-    for receipt in receipts:
-        proved[receipt.signer] = max(receipt.time, proved.get(receipt.signer, 0))
-    return proved
+def _news(look: _Look, known: _Remembered, now_unix_s: int) -> Found:
+    """What is to be known of those who signed from now on: what they said, else what their silence
+    in the network says, or their coming back."""
+    news = of_signers(look.said, look.signed)
+    for key, signed_unix_s in look.signed.items():
+        node, announced = node_id(key), look.announced
+        last = known.last(look.unit, node)
+        if node in news or announced is None:
+            continue
+        issued_unix_s, live = announced.get(key), last.state == "live"
+        old = now_unix_s - max(signed_unix_s, last.unix_s) > PROVIDER_TTL_S
+        if issued_unix_s is None:
+            if live and old:
+                news[node] = Proof(now_unix_s, "gone", "nobody announces it any more")
+        elif not live and (last.state == "gone" or issued_unix_s > last.unix_s):
+            news[node] = Proof(0, "live")  # it is back: nothing speaks against it any more
+    return news
 
 
-def _holder(
-    key: PublicKey,
-    signed_unix_s: int,
-    said: Mapping[NodeId, Proof],
-    proofs: Evidence,
-    unit: Unit,
-    now_unix_s: float,
-    announced: bool,
-) -> HolderStatus:
-    node = node_id(key)
-    now_said = said.get(node)
-    last = now_said or proofs.get((unit.name, node)) or Proof(0, "live")
-    proved_unix_s = max(signed_unix_s, last.unix_s if last.state == "live" else 0)
-    state, why = "believed", ""
+def _rows(
+    looks: Sequence[_Look], known: _Remembered, news: Mapping[bytes, Found]
+) -> list[UnitStatus]:
+    fresh: dict[tuple[bytes, bytes], Proof] = {
+        (unit, node): each for unit, some in news.items() for node, each in some.items()
+    }
+    now_known = _Remembered(known.receipts, {**known.proofs, **fresh}, known.put_here)
+    proved = plausible(now_known.receipts, now_known.proofs)
+    return [_unit_status(look, now_known, proved) for look in looks]
+
+
+def _unit_status(
+    look: _Look, known: _Remembered, proved: Mapping[tuple[bytes, bytes], int]
+) -> UnitStatus:
+    name, announced = look.unit.name, look.announced or {}
+    counted = (
+        {node for unit, node in proved if unit == name}
+        if known.put_here
+        else {bytes(node) for node, each in look.said.items() if each.state == "live"}
+    )
+    keys: dict[PublicKey, None] = dict.fromkeys([*announced, *look.signed])
+    rows = [_holder(key, look, known, counted=node_id(key) in counted) for key in keys]
+    rows.sort(key=lambda row: row.node)
+    texts = {format_node(node_id(key)) for key in keys if node_id(key) in counted}
+    return UnitStatus(
+        unit_text(name),
+        look.unit.size_bytes,
+        [row.node for row in rows if row.node in texts],
+        rows,
+        [row.node for row in rows if row.state in ("announced", "says so")],
+    )
+
+
+def _holder(key: PublicKey, look: _Look, known: _Remembered, *, counted: bool) -> HolderStatus:
+    node, announced = node_id(key), look.announced or {}
+    last = known.last(look.unit, node)
+    seen_unix_s = max(look.signed.get(key, 0), announced.get(key, 0))
+    proved_unix_s = max(seen_unix_s, last.unix_s if last.state == "live" else 0)
+    now_said = look.said.get(node)
     if now_said is not None:
         state, why = now_said.state, now_said.why
-    elif last.state != "live" and last.unix_s >= signed_unix_s:
+        if state == "live" and known.put_here and not counted:
+            why = NO_RECEIPT
+    elif counted:
+        state, why = "believed", ""
+    elif key not in look.signed:
+        state, why = "announced", NO_RECEIPT if known.put_here else ""
+    elif last.state != "live":
         state, why = last.state, last.why
-    elif not announced and now_unix_s - proved_unix_s > PROVIDER_TTL_S:
-        state, why = "gone", "nobody announces it any more"
+    else:
+        state, why = "announced" if key in announced else "gone", "it signed for an earlier policy"
     return HolderStatus(format_node(node), state, Moment.at_or_never(proved_unix_s), why)

@@ -59,21 +59,29 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @classmethod
     def of(cls, receipts: Iterable[Receipt], proofs: Evidence, units: int, replicas: int) -> Tally:
         """Of all receipts for a root that is cut into ``units``."""
-        known = list(receipts)
-        newest = max((receipt.policy_seq for receipt in known), default=0)
-        since_unix_s = min((each.time for each in known if each.policy_seq == newest), default=0)
-        per_unit: Counter[bytes] = Counter()
-        proved: list[int] = []
-        for receipt in known:
-            proof = proofs.get((receipt.unit, receipt.node), Proof(0, "live"))
-            latest = max(proof.unix_s if proof.state == "live" else 0, receipt.time)
-            refuted = proof.state != "live" and proof.unix_s >= receipt.time
-            if not refuted and (receipt.policy_seq == newest or latest > since_unix_s):
-                per_unit[receipt.unit] += 1
-                proved.append(latest)
+        proved = plausible(receipts, proofs)
+        per_unit = Counter(unit for unit, _ in proved)
         complete = bool(per_unit) and len(per_unit) >= units
         copies = min(per_unit.values()) if complete else 0
-        return cls(min(copies, replicas), min(proved, default=0))
+        return cls(min(copies, replicas), min(proved.values(), default=0))
+
+
+def plausible(receipts: Iterable[Receipt], proofs: Evidence) -> dict[tuple[bytes, bytes], int]:
+    """The copies that count by all receipts for a root, (unit, node) -> when it was last proved:
+    whoever signed for the newest policy, or was found live since it, and was not found otherwise
+    since."""
+    known = list(receipts)
+    newest = max((receipt.policy_seq for receipt in known), default=0)
+    since_unix_s = min((each.time for each in known if each.policy_seq == newest), default=0)
+    proved: dict[tuple[bytes, bytes], int] = {}
+    for receipt in known:
+        copy = (receipt.unit, receipt.node)
+        proof = proofs.get(copy, Proof(0, "live"))
+        latest = max(proof.unix_s if proof.state == "live" else 0, receipt.time)
+        refuted = proof.state != "live" and proof.unix_s >= receipt.time
+        if not refuted and (receipt.policy_seq == newest or latest > since_unix_s):
+            proved[copy] = latest
+    return proved
 
 
 @dataclass(frozen=True, slots=True)
