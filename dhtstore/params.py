@@ -228,6 +228,7 @@ LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 DEFAULT_REPLICAS: Final = 3
 REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
+PUT_NAME_MAX_CHARS: Final = 255  # what somebody calls a put; as long as any name of a file
 OFFER_TIMEOUT_S: Final = 5.0  # to decide on an offer, while others keep room for the same put
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved

@@ -191,6 +191,8 @@ def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
         skipped_count=outcome.skipped_count,
         link=format_link(outcome.cid, asked.name) if named else "",
         lent=outcome.lent,
+        replicas_kept=outcome.replicas_kept,
+        name_kept=outcome.name_kept,
     )
 
 

@@ -19,7 +19,9 @@ class PutOutcome:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
     and its last reason, why there are not more; ``reports`` tell the same of each unit and each
     node that was asked.  They are on ``hosts`` distinct addresses in ``subnets``.  ``lent`` is
-    whether it did not fit here, and was read again for others."""
+    whether it did not fit here, and was read again for others.  ``replicas_kept`` is whether the
+    number is that of an earlier put and not the default, ``name_kept`` the name of an earlier put
+    where that stays; "" where it does not."""
 
     cid: Cid
     size_bytes: int
@@ -34,6 +36,8 @@ class PutOutcome:
     skipped: Sequence[SkippedEntry] = ()
     skipped_count: int = 0
     lent: bool = False
+    replicas_kept: bool = False
+    name_kept: str = ""
 
 
 def check_result(
@@ -60,7 +64,8 @@ def _quorum_not_reached(
     worst = min(placed, key=lambda each: len(each.copies))
     others = [report for report in worst.reports() if report.node != worst.plan.here]
     obstacles = obstacles_of((report.stage, report.code) for report in others)
-    short = Shortage(result.copies, result.replicas, quorum, len(others), obstacles)
+    here = any(report.node == worst.plan.here for report in worst.reports())
+    short = Shortage(result.copies, result.replicas, quorum, len(others), obstacles, here)
     clock = f"; this node's clock is {own_clock}: set it by a time server" if own_clock else ""
     error = QuorumNotReached(
         short.message() + clock,

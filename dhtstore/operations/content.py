@@ -48,6 +48,8 @@ class PutResult(msgspec.Struct, frozen=True):
     ``skipped_count`` entries of a tree that could not be put, ``skipped`` names the first.
     ``link`` is the CID with the name of a file, as ``CID?filename=NAME``; "" without a name.
     ``lent`` is whether it did not fit here, so that all of its copies are on other nodes.
+    ``replicas_kept`` is whether ``replicas`` is that of an earlier put of the same and not what
+    this node has as a default; ``name_kept`` is the name of an earlier put, where that stays.
     """
 
     cid: str
@@ -64,6 +66,8 @@ class PutResult(msgspec.Struct, frozen=True):
     skipped_count: int = 0
     link: str = ""
     lent: bool = False
+    replicas_kept: bool = False
+    name_kept: str = ""
 
 
 class PutEntry(msgspec.Struct, frozen=True):

@@ -93,13 +93,15 @@ def obstacle(stage: Stage, code: str) -> Obstacle | None:
 @dataclass(frozen=True, slots=True)
 class Shortage:
     """Why there are only ``copies`` of the ``replicas`` wanted: one of ``obstacles`` for each node
-    that was asked in vain; ``asked`` counts all others that were, also those that hold a copy."""
+    that was asked in vain; ``asked`` counts all others that were, also those that hold a copy, and
+    ``here`` is whether this node is to hold one itself."""
 
     copies: int
     replicas: int
     quorum: Quorum
     asked: int
     obstacles: Sequence[Obstacle]
+    here: bool = True
 
     def message(self) -> str:
         """What happened, each reason once."""
@@ -118,17 +120,27 @@ class Shortage:
     def _reasons(self) -> str:
         if not self.asked:
             return "no other storage node is known here"
-        if not self.obstacles:
-            return f"no more than {_nodes(self.asked)} beside this one could be found"
-        counted = Counter(self.obstacles)
-        told = [f"{counted[each]} {each}" for each in Obstacle if counted[each]]
-        return f"of {_nodes(self.asked)} that could hold it {', '.join(told)}"
+        reasons = [self._too_few()] if self._are_too_few() else []
+        counts = Counter(self.obstacles)
+        if told := [f"{counts[each]} {each}" for each in Obstacle if counts[each]]:
+            reasons.append(f"of {_nodes(self.asked)} that could hold it {', '.join(told)}")
+        return "; ".join(reasons) or self._too_few()
+
+    def _are_too_few(self) -> bool:
+        """Whatever becomes of those that are known."""
+        return self.asked + self.here < self.quorum.copies
+
+    def _too_few(self) -> str:
+        """Those that were asked are all that is known: more are asked while there are any."""
+        with_own = ", this one included" if self.here else ""
+        known = f"only {_nodes(self.asked + self.here)} known here{with_own}"
+        return f"{known}, and {self.quorum.copies} are needed"
 
     def _steps(self) -> list[str]:
         if not self.asked:
             return [_NOBODY]
         seen = [_REMEDIES[each] for each in Obstacle if each in self.obstacles]
-        return seen or [_TOO_FEW]
+        return [_TOO_FEW, *seen] if self._are_too_few() or not seen else seen
 
     def _enough(self) -> str:
         """Whoever gave the number knows how to give another."""

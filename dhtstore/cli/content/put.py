@@ -105,7 +105,7 @@ def put(
     if len(groups) == 1:
         _put_one(common, partial(send, groups[0]))
     else:
-        _put_each(common, [partial(send, group) for group in groups])
+        _put_each(common, [(each, partial(send, [each])) for each in path])
 
 
 def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
@@ -128,29 +128,31 @@ def _put_one(common: Common, send: Callable[[], PutResult]) -> None:
         raise error
 
 
-def _put_each(common: Common, sends: Sequence[Callable[[], PutResult]]) -> None:
+def _put_each(common: Common, sends: Sequence[tuple[str, Callable[[], PutResult]]]) -> None:
     """With --json there is a line for each: null where nothing was stored."""
     from dhtstore.cli.terminal.show import print_json
 
     codes: list[int] = []
-    for send in sends:
+    for path, send in sends:
         result, error = _outcome(send)
         if result is not None:
-            _told(common, result, error)
+            _told(common, result, error, path)
         elif common.json:
             print_json(None)
         if error is not None:
-            codes.append(report(error, as_json=common.json))
-            if isinstance(error, NotRunning):
+            for_all = isinstance(error, NotRunning)
+            about = "" if for_all else path
+            codes.append(report(error, as_json=common.json, about=about))
+            if for_all:
                 break  # for the others, too
     if codes:
         raise ToldAlready(codes[0])
 
 
-def _told(common: Common, result: PutResult, error: DhtstoreError | None) -> None:
+def _told(common: Common, result: PutResult, error: DhtstoreError | None, path: str = "") -> None:
     from dhtstore.cli.terminal.show import emit, print_json
 
-    _remark(common, result, error)
+    _remark(common, result, error, path)
     if common.json:
         print_json(result)
     else:
@@ -192,23 +194,32 @@ def _sent(
         return run(common, Errand(named, descriptors, watch))
 
 
-def _remark(common: Common, result: PutResult, error: DhtstoreError | None) -> None:
-    """On standard error: where copies are, what was skipped, how to get the name back."""
+def _remark(common: Common, result: PutResult, error: DhtstoreError | None, path: str) -> None:
+    """On standard error: where copies are, what was skipped, how to get the name back; with
+    ``path``, of several, which of them it is about."""
     from dhtstore.cli.terminal.show import say
+    from dhtstore.config import counted
 
+    of = f"{path}: " if path else ""
     if not isinstance(error, QuorumNotReached):  # which says as much, and more
-        _tell_copies(common, result)
+        _tell_copies(common, result, of)
+    if result.replicas_kept:
+        wanted = counted(result.replicas, "copy", "copies")
+        say(common, f"{of}{wanted} wanted, as when it was put before; --replicas N changes that")
+    if result.name_kept:
+        say(common, f"{of}already put as {result.name_kept}; --name NAME changes that")
     if result.lent:
-        say(common, "it does not fit here: all of its copies are on other nodes")
+        say(common, f"{of}it does not fit here: all of its copies are on other nodes")
+    below = f"{path.rstrip('/')}/" if path else ""
     for entry in result.skipped[:SKIPPED_SHOWN_MAX]:
-        say(common, f"skipped {entry.path}: {entry.why}")
+        say(common, f"skipped {below}{entry.path}: {entry.why}")
     if result.skipped_count > SKIPPED_SHOWN_MAX:
-        say(common, f"and {result.skipped_count - SKIPPED_SHOWN_MAX} more")
+        say(common, f"{of}and {result.skipped_count - SKIPPED_SHOWN_MAX} more")
     if result.link and sys.stderr.isatty():
         say(common, f"get it with: dhtstore get '{result.link}'")
 
 
-def _tell_copies(common: Common, result: PutResult) -> None:
+def _tell_copies(common: Common, result: PutResult, of: str) -> None:
     """Where they are, and why there are not as many as wanted."""
     from dhtstore.cli.terminal.show import say
     from dhtstore.config import counted
@@ -217,7 +228,11 @@ def _tell_copies(common: Common, result: PutResult) -> None:
     full = counted(result.copies, "copy", "copies")
     copies = f"{result.copies} of {result.replicas} copies" if short else full
     hosts, subnets = counted(result.hosts, "host"), counted(result.subnets, "subnet")
-    say(common, f"{copies} on {hosts} in {subnets}" if result.copies else copies)
+    say(common, f"{of}{copies} on {hosts} in {subnets}" if result.copies else f"{of}{copies}")
     if short:
+        known = len({report.node for report in result.reports})
+        if known < result.replicas:  # else all would have been asked
+            nodes = counted(known, "storage node")
+            say(common, f"  only {nodes} known here: more copies need more nodes")
         for node, cause in result.causes.items():
             say(common, f"  {node}: {cause}")

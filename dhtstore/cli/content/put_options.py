@@ -20,7 +20,7 @@ Replicas = Annotated[
         min=1,
         max=REPLICAS_MAX,
         help=f"Copies wanted, 1 to {REPLICAS_MAX}.",
-        show_default=f"the node's setting, {DEFAULT_REPLICAS} unless changed",
+        show_default=f"as before, or the node's setting, {DEFAULT_REPLICAS} unless changed",
     ),
 ]
 MinAcks = Annotated[

@@ -122,13 +122,15 @@ def output_error(error: OSError, name: str = "standard output") -> DhtstoreError
     return told.hinted(f"check where {name} goes, and the room there")
 
 
-def report(error: BaseException, *, as_json: bool) -> int:
-    """Say on standard error what went wrong, to people or to a program; the exit code."""
+def report(error: BaseException, *, as_json: bool, about: str = "") -> int:
+    """Say on standard error what went wrong, to people or to a program; the exit code.  ``about``
+    is what it is about, where that is one of several."""
     code = exit_code(error)
     causes = vars(error).get("causes") or {}
     if isinstance(error, DhtstoreError):
         report = vars(error).get("report")
         kind, text = type(error).__name__, str(error)
+        text = text if about in text else f"{about}: {text}"  # most errors of files name them
         say_failure(kind, text, error.hint, code, causes, as_json=as_json, report=report)
     elif isinstance(error, KeyboardInterrupt):
         if as_json:

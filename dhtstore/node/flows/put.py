@@ -35,7 +35,7 @@ from dhtstore.node.importing.source import Source
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome, check_result
 from dhtstore.operations.operation import Watch
-from dhtstore.params import REPLICAS_MAX
+from dhtstore.params import PUT_NAME_MAX_CHARS, REPLICAS_MAX
 from dhtstore.replication.placement import Placement
 from dhtstore.replication.quorum import Quorum
 from dhtstore.replication.ranking import Domain
@@ -72,6 +72,14 @@ class _Called:
 
 
 @dataclass(frozen=True, slots=True)
+class _Counts:
+    """What was asked for; None for what was not."""
+
+    replicas: int | None
+    min_acks: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Uploader:
     """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
     that no index node was told of."""
@@ -97,36 +105,45 @@ class Uploader:
         manner: Manner | None = None,
         named: bool = True,
     ) -> PutOutcome:
-        """Store ``source`` with the given policy (defaults: the node's settings, for ``min_acks``
-        2).  ``manner`` is how it is read: None refuses what cannot all be stored.  Unless it was
-        ``named``, what an earlier put of the same was called comes before ``name``.
+        """Store ``source`` with the given policy (defaults: for ``replicas`` as an earlier put of
+        the same, else the node's setting; for ``min_acks`` that setting, else 2).  ``manner`` is
+        how it is read: None refuses what cannot all be stored.  Unless it was ``named``, what an
+        earlier put of the same was called comes before ``name``.
 
-        Raises UsageError (counts that cannot be), UnreadableSource, SourceChanged, NoRoom
+        Raises UsageError (counts or a name that cannot be), UnreadableSource, SourceChanged, NoRoom
         (nothing was announced), QuorumNotReached with the PutOutcome as ``partial`` when fewer
         than ``min_acks`` copies have receipts, NotAnnounced, with the same, when nobody could be
         told of them, PartlyStored, with the same, when something was skipped and nothing else is
         to be said, and what ``progress`` raises.  Cut short once there are copies, it still
         writes down the put and their receipts.
         """
-        wanted = replicas or self.settings.replicas
-        _check_counts(wanted, min_acks)
+        _check_counts(replicas or self.settings.replicas, min_acks)
+        if named and len(name) > PUT_NAME_MAX_CHARS:
+            raise UsageError(f"a name of more than {PUT_NAME_MAX_CHARS} characters").hinted(
+                "give it a shorter one with --name"
+            )
         meter = PutMeter(progress)
         manner = manner or Manner()
-        called = _Called(name, named)
+        called, asked = _Called(name, named), _Counts(replicas, min_acks)
         try:
-            brought, placed = await self._copied(source, called, wanted, meter, manner)
+            work, placed = await self._copied(source, called, asked, meter, manner)
         except BaseException:
             meter.cut_short()
             raise
-        quorum = Quorum.of(wanted, min_acks, self.settings.min_acks)
-        result = _result(brought, placed, wanted, quorum)
-        result = replace(result, skipped=manner.skipped, skipped_count=manner.skipped_count)
+        quorum = Quorum.of(work.policy.replicas, min_acks, self.settings.min_acks)
+        result = replace(
+            _result(work, placed, quorum),
+            skipped=manner.skipped,
+            skipped_count=manner.skipped_count,
+            replicas_kept=not replicas and work.policy.replicas != self.settings.replicas,
+            name_kept=work.name if work.name != called.name else "",
+        )
         check_result(result, placed, quorum, self.placer.dht.clock_ahead_s())
         return result
 
     async def _copied(
-        self, source: Source, called: _Called, wanted: int, meter: PutMeter, manner: Manner
-    ) -> tuple[Brought, list[PlacedUnit]]:
+        self, source: Source, called: _Called, asked: _Counts, meter: PutMeter, manner: Manner
+    ) -> tuple[_Work, list[PlacedUnit]]:
         staged = Staged()
         bringing = self.bringing.bring(source, staged, meter, manner)
         async with self.staging.of(staged), bringing as brought:
@@ -134,11 +151,11 @@ class Uploader:
             kept = self.settings.storage and brought.kept
             meter.imported(imported.size_bytes, kept=kept)
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
-            policy = await run(self._policy, imported.cid, wanted, sequence)
+            policy = await run(self._policy, imported.cid, asked, sequence)
             lineages = await run(local_lineages, brought.blocks, imported.cid)
             name = await run(self._name, imported.cid, called)
             work = _Work(brought, staged, name, policy, lineages)
-            return brought, await self._place_all(work, meter)
+            return work, await self._place_all(work, meter)
 
     def _name(self, root: Cid, called: _Called) -> str:
         """What the put is written down as."""
@@ -146,17 +163,22 @@ class Uploader:
         earlier = "" if record is None or record.name == STDIN_NAME else record.name
         return earlier or called.name
 
-    def _policy(self, root: Cid, replicas: int, sequence: int) -> Policy:
-        """A newer policy than any this owner is known to have signed for this root."""
+    def _policy(self, root: Cid, asked: _Counts, sequence: int) -> Policy:
+        """A newer policy than any this owner is known to have signed for this root, with as many
+        copies as the newest of them unless others were asked for.  Raises UsageError."""
         owner = self.identity.owner
         record = self.ledger.puts.get(root)
-        known = [record.policy if record else None, self.ledger.claims.policy(owner, root.raw)]
-        newest = max((policy.sequence for policy in known if policy), default=-1)
+        either = [record.policy if record else None, self.ledger.claims.policy(owner, root.raw)]
+        known = sorted(filter(None, either), key=lambda policy: policy.sequence)
+        newest = known[-1].sequence if known else -1
+        earlier = known[-1].replicas if known and not known[-1].removed else 0
+        wanted = asked.replicas or earlier or self.settings.replicas
+        _check_counts(wanted, asked.min_acks)
         unsigned = Policy(
             owner=owner,
             root=root.raw,
             sequence=max(sequence, newest + 1),
-            replicas=replicas,
+            replicas=wanted,
             expires=0,
             removed=False,
         )
@@ -242,14 +264,13 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
         raise UsageError(f"--min-acks {min_acks} can't be had from {counted(wanted, 'replica')}")
 
 
-def _result(
-    brought: Brought, placed: Sequence[PlacedUnit], wanted: int, quorum: Quorum
-) -> PutOutcome:
+def _result(work: _Work, placed: Sequence[PlacedUnit], quorum: Quorum) -> PutOutcome:
+    brought = work.brought
     places = {place for each in placed for place in each.places}
     return PutOutcome(
         cid=brought.imported.cid,
         size_bytes=brought.imported.size_bytes,
-        replicas=wanted,
+        replicas=work.policy.replicas,
         min_acks=quorum.copies,
         copies=min(len(each.copies) for each in placed),
         receipts=[copy.receipt for each in placed for copy in each.copies],

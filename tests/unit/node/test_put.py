@@ -167,6 +167,41 @@ def test_a_second_put_without_a_name_keeps_the_name_of_the_first() -> None:
     stage(scene)
 
 
+def test_a_second_put_keeps_how_many_copies_are_wanted_and_says_so() -> None:
+    async def scene(cast: Cast) -> None:
+        async def put(replicas: int | None, name: str = "a") -> tuple[int, bool, str]:
+            result = await cast.uploader.put(
+                stream(CONTENT),
+                name=name,
+                named=False,
+                replicas=replicas,
+                min_acks=1,
+                progress=unwatched,
+            )
+            [record] = cast.ledger.puts.list()
+            assert record.policy.replicas == result.replicas
+            return result.replicas, result.replicas_kept, result.name_kept
+
+        assert await put(None) == (3, False, "")
+        assert await put(2) == (2, False, "")
+        assert await put(None, "b") == (2, True, "a")
+        assert await put(3) == (3, False, "")
+        assert await put(None) == (3, False, "")
+
+    stage(scene)
+
+
+def test_a_name_that_no_list_could_show_is_refused() -> None:
+    async def scene(cast: Cast) -> None:
+        with pytest.raises(UsageError, match="more than 255 characters"):
+            await cast.uploader.put(
+                stream(CONTENT), name="n" * 256, replicas=1, min_acks=1, progress=unwatched
+            )
+        assert cast.ledger.puts.list() == []
+
+    stage(scene)
+
+
 def test_copies_at_one_address_are_on_one_host() -> None:
     async def scene(cast: Cast) -> None:
         result = await cast.put()

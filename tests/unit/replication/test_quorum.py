@@ -85,8 +85,21 @@ def test_each_reason_is_told_once_with_its_own_remedy() -> None:
 
 def test_where_all_who_were_asked_hold_it_more_must_join() -> None:
     few = short(asked=1, quorum=Quorum.of(3, 3), copies=2)
-    assert few.message().endswith("no more than 1 storage node beside this one could be found")
+    assert few.message().endswith(
+        ": only 2 storage nodes known here, this one included, and 3 are needed"
+    )
     assert "let more storage nodes join" in few.hint()
+
+
+def test_too_few_nodes_are_not_told_as_a_lack_of_room() -> None:
+    few = short(Obstacle.ROOM, asked=3, quorum=Quorum(6, Word.ASKED), copies=3)
+    assert few.message().endswith(
+        ": only 4 storage nodes known here, this one included, and 6 are needed;"
+        " of 3 storage nodes that could hold it 1 had no room for it"
+    )
+    assert few.hint().startswith("keep the original; let more storage nodes join; give those nodes")
+    client = Shortage(1, 3, Quorum(2, Word.DEFAULT), 1, [], here=False)
+    assert client.message().endswith(": only 1 storage node known here, and 2 are needed")
 
 
 def test_the_option_is_named_only_to_whoever_has_not_given_it() -> None:
