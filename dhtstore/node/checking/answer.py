@@ -1,23 +1,27 @@
 """The holder's side: is a unit that is kept here still here whole?
 
-Cheap for an honest question, and no lever for others: one unit is looked at at a time, and each
-origin has a ration of blocks that it may have looked at.
+Cheap for an honest question, and no lever for others: one unit is looked at at a time, for
+CHECK_LOOK_S at most, origins take turns, and each has a ration of blocks that it may have looked
+at, whether they are there or not.  Who cannot be answered in time is told so: silence would be
+written down against this node's copy.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from dhtstore.errors import PeerRefused
 from dhtstore.net.ports import Clock
-from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import REASON_MAX_CHARS
+from dhtstore.params import CHECK_LOOK_S, CHECK_TURN_S, REASON_MAX_CHARS
 from dhtstore.wire.frames import Check, Checked
 
 NOT_KEPT = "it is not kept here"
@@ -33,28 +37,57 @@ class CheckAnswers:
     may_know: Callable[[Link], bool]
     _rations: Rereads = field(default_factory=Rereads)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def on_check(self, link: Link, asked: Check, reply: Reply) -> None:
-        """Raises PeerRefused for who has asked too much."""
+        """Raises PeerRefused for who has asked too much, and for what takes too long."""
         if not self.may_know(link):
             await reply(Checked(whole=False, why=NOT_KEPT))
             return
-        async with self._looking:
+        async with self._turn(link.origin):
             self._take(link, 1)
-            run = self.completeness.disk.blocking.run
-            why, blocks = await run(self._look, asked.unit)
-            self._rations.take(link.origin, 0, blocks, self.clock.monotonic_s())
+            until_s = self.clock.monotonic_s() + CHECK_LOOK_S
+            looked = Looked(lambda: self.clock.monotonic_s() > until_s)
+            try:
+                run = self.completeness.disk.blocking.run
+                why = await run(self._look, asked.unit, looked)
+            finally:
+                self._charge(link, looked.blocks)
+        if looked.ended:
+            raise PeerRefused("busy", "it takes this node too long to look at the unit")
         await reply(Checked(whole=not why, why=why[:REASON_MAX_CHARS]))
 
+    @asynccontextmanager
+    async def _turn(self, origin: str) -> AsyncIterator[None]:
+        """One question of each origin stands in the line: however many it asks, the next of another
+        origin waits for one of them only."""
+        own = self._turns.setdefault(origin, asyncio.Lock())
+        try:
+            async with asyncio.timeout(CHECK_TURN_S):
+                await own.acquire()
+                try:
+                    await self._looking.acquire()
+                except BaseException:
+                    own.release()
+                    raise
+        except TimeoutError as error:
+            raise PeerRefused("busy", "others have this node look at much: ask later") from error
+        try:
+            yield
+        finally:
+            self._looking.release()
+            own.release()
+
     def _take(self, link: Link, blocks: int) -> None:
-        if not self._rations.take(link.origin, 0, blocks, self.clock.monotonic_s()):
+        if not self._charge(link, blocks):
             raise PeerRefused("busy", "this node was asked to look at much lately: ask later")
 
-    def _look(self, name: bytes) -> tuple[str, int]:
-        """Why it is not here whole, and how many blocks were looked at; in a worker."""
+    def _charge(self, link: Link, blocks: int) -> bool:
+        return self._rations.take(link.origin, 0, blocks, self.clock.monotonic_s())
+
+    def _look(self, name: bytes, looked: Looked) -> str:
+        """Why it is not here whole; in a worker."""
         units = self.completeness.under(name, self.identity.now_unix_s())
         if not units:
-            return NOT_KEPT, 0
-        looks = [self.completeness.look(unit) for unit in units]
-        why = next((each for each, _ in looks if each), "")
-        return why, sum(blocks for _, blocks in looks)
+            return NOT_KEPT
+        return next((why for unit in units if (why := self.completeness.look(unit, looked))), "")

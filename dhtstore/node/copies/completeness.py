@@ -6,11 +6,11 @@ Cheap: of each unit only the blocks above its leaves are read, and leaves must b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dhtstore.content.dag.local import Leaves, walk_local
-from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError
+from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, TimedOut
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
@@ -18,6 +18,27 @@ from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_u
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.damage import Damage
 from dhtstore.trace import Tracer
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Looked:
+    """How many ``blocks`` were looked at, there or not; it is ended once ``too_long`` says so, and
+    then ``ended``."""
+
+    too_long: Callable[[], bool] = _never
+    blocks: int = 0
+    ended: bool = False
+
+    def at(self, blocks: int) -> None:
+        """Raises TimedOut."""
+        self.blocks += blocks
+        if self.too_long():
+            self.ended = True
+            raise TimedOut("it took too long to look")
 
 
 @dataclass(slots=True)
@@ -35,17 +56,19 @@ class Completeness:
 
     def lack_now(self, unit: Unit) -> str:
         """As ``lack``; for worker threads."""
-        return self.look(unit)[0]
+        return self.look(unit, Looked())
 
-    def look(self, unit: Unit) -> tuple[str, int]:
-        """As ``lack``, and how many blocks it has if it is whole; for worker threads."""
-        blocks = _Believed(self.disk.store, self.ledger.damage)
+    def look(self, unit: Unit, looked: Looked) -> str:
+        """As ``lack``, and counts in ``looked``, which may end it; for worker threads."""
+        blocks = _Believed(self.disk.store, self.ledger.damage, looked)
         try:
-            walk = walk_local(blocks, unit, Leaves.PRESENT)
+            walk_local(blocks, unit, Leaves.PRESENT)
+        except TimedOut as error:
+            return str(error)
         except DhtstoreError as error:
             self.tracer("unit.incomplete", unit=unit.name.hex(), error=str(error))
-            return str(error), 0
-        return "", walk.blocks
+            return str(error)
+        return ""
 
     def kept(self, now_unix_s: float) -> Iterator[Unit]:
         """All units kept, a page of the ledger at a time; for worker threads."""
@@ -73,11 +96,15 @@ class Completeness:
 class _Believed:
     """The store's index is believed, but for blocks that were found damaged before."""
 
-    def __init__(self, store: BlockStore, damaged: Damage) -> None:
-        self._store, self._damaged = store, damaged
-        self.get = store.get
+    def __init__(self, store: BlockStore, damaged: Damage, looked: Looked) -> None:
+        self._store, self._damaged, self._looked = store, damaged, looked
+
+    def get(self, cid: Cid) -> bytes:
+        self._looked.at(1)
+        return self._store.get(cid)
 
     def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
+        self._looked.at(len(cids))
         sizes = self._store.sizes(cids)
         for at, cid in enumerate(cids):
             if cid.multihash in self._damaged:

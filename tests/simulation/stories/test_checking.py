@@ -12,13 +12,15 @@ from dhtstore.errors import NotFound, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.checking import answer
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
 from dhtstore.node.views.list_puts import put_summaries
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.root_status import root_status
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
-from dhtstore.params import MIB, REREAD_AT_ONCE_BYTES
+from dhtstore.params import MIB, REREAD_AT_ONCE_BYTES, REREAD_BLOCK_BYTES
 from dhtstore.wire.frames import Check, Checked, FrameResponse
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, put_with, tell
@@ -170,5 +172,85 @@ def test_each_origin_has_a_ration_of_what_it_may_have_looked_at() -> None:
         with pytest.raises(PeerRefused, match="ask later"):
             await greedy.on_check(link, Check(unit=name), reply)
         assert said == []
+
+    tell(story)
+
+
+async def _answers(lab: Lab) -> tuple[answer.CheckAnswers, list[Link], bytes, Node]:
+    """Of a holder of CONTENT, links that lead to two origins, and the name of the unit."""
+    await lab.grow(3)
+    putter, holder, third = lab.nodes
+    result = await put_bytes(putter, CONTENT)
+    links = [
+        await putter.links.to(each.public_key, list(each.addresses()), 5.0)
+        for each in (holder, third)
+    ]
+    links[1].origin = "192.0.2.0/24"  # machines of a Lab stand in one network
+    clock = holder.ports.clock
+    answers = answer.CheckAnswers(holder.identity, holder.completeness, clock, lambda link: True)
+    return answers, links, result.receipts[0].unit, holder
+
+
+def _replies(said: list[tuple[str, bool]], name: str) -> Reply:
+    def reply(response: FrameResponse, *body: object, gone: object = None) -> Future[None]:
+        assert isinstance(response, Checked)
+        said.append((name, response.whole))
+        done: Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    return reply
+
+
+def test_a_look_that_finds_a_block_gone_is_charged_as_one_that_finds_all() -> None:
+    async def story(lab: Lab) -> None:
+        answers, [link, _], name, holder = await _answers(lab)
+        said: list[tuple[str, bool]] = []
+        charged: list[float] = []
+        for _ in range(2):
+            before_bytes = answers._rations._used.get(link.origin, (0.0, 0.0))[0]
+            await answers.on_check(link, Check(unit=name), _replies(said, "any"))
+            charged.append(answers._rations._used[link.origin][0] - before_bytes)
+            holder.ports.store.delete([Cid.of(CONTENT[2 * MIB :])])
+        assert said == [("any", True), ("any", False)]
+        assert charged[1] >= charged[0] > 4 * REREAD_BLOCK_BYTES
+
+    tell(story)
+
+
+def test_who_asks_much_waits_for_itself_and_not_others_for_it() -> None:
+    async def story(lab: Lab) -> None:
+        answers, [greedy, honest], name, _ = await _answers(lab)
+        said: list[tuple[str, bool]] = []
+        asks = [
+            answers.on_check(link, Check(unit=name), _replies(said, whose))
+            for link, whose in [(greedy, "many")] * 8 + [(honest, "one")]
+        ]
+        async with answers._looking:
+            asked = asyncio.gather(*asks)
+            await asyncio.sleep(1.0)
+        await asked
+        assert [whose for whose, _ in said].index("one") == 1
+        assert len(said) == 9
+        async with answers._looking:
+            with pytest.raises(PeerRefused, match="ask later"):
+                await answers.on_check(honest, Check(unit=name), _replies(said, "late"))
+        await answers.on_check(honest, Check(unit=name), _replies(said, "again"))
+        assert said[-1] == ("again", True)
+
+    tell(story)
+
+
+def test_a_holder_that_takes_too_long_to_look_is_not_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, CONTENT)
+        monkeypatch.setattr(answer, "CHECK_LOOK_S", -1.0)
+        checked = await status(putter, result.cid, check=True)
+        assert checked.copies == (await listed(putter)).copies == 3
+        assert sorted(states(checked).values()) == ["believed", "believed", "live"]
 
     tell(story)
