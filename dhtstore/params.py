@@ -51,13 +51,22 @@ CONTENT_SIZE_MAX_BYTES: Final = 2**60  # claimed by one file or directory: 1 EiB
 TREE_ENTRIES_MAX: Final = 10_000_000  # of one exported directory tree
 LISTED_HELD_MAX: Final = 65_536  # rows of a listing that wait for those before them
 OUTPUT_BYTES: Final = 512  # about what a row of a listing, or a file of a tree, takes in memory
-PATTERNS_MAX: Final = 4096  # of one list of what to leave out of a tree; each is tried at each name
+PATTERNS_MAX: Final = 4096  # that count in one directory of a put; each is tried at each name in it
 PATTERN_MAX_CHARS: Final = 1024
-PATTERN_DEEP_MAX: Final = 3  # '**' in one: each more is tried at all levels that the others leave
+PATTERN_DEEP_MAX: Final = 3  # '**' in one
+PATTERN_MIDDLE_MAX: Final = 1  # not at an end: each more is tried at all levels that others leave
+PATTERN_COST: Final = 8192  # of reading one, in steps of matching: 20 ns each at the worst
+PATTERN_STEPS_PATH_MAX: Final = 2**25  # of one path and list: 4,096 patterns, 8,192 characters
+PATTERN_STEPS_MAX: Final = 2**30  # of one put: 20 s at the worst; and beside them
+PATTERN_STEPS_PER_NAME: Final = 2**20  # looked at: 4,096 patterns and 256 characters
+PATTERN_STEPS_AT_ONCE: Final = 2**22  # before whoever waits for them may stop them: 80 ms
 PATTERNS_MAX_BYTES: Final = 256 * KIB  # of all of one list
+LISTED_AT_ONCE: Final = 2048  # entries of a tree in memory beyond those of open directories
 WRAPPED_MAX: Final = 200  # sources of one put in one directory: 253 descriptors go in one message
-TAR_ENTRIES_MAX: Final = 1_000_000  # of one archive that is put: names are held until its end
-TAR_NAMES_MAX_BYTES: Final = 128 * MIB  # of all of them
+TAR_ENTRIES_MAX: Final = (
+    400_000  # of one archive, and directories that it implies: 300 MB in memory
+)
+TAR_NAMES_MAX_BYTES: Final = 64 * MIB  # of all of them
 SKIPPED_NAMED_MAX: Final = 1000  # entries of a tree that a put names of those it has to skip
 TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
 WALK_HELD_MAX_BYTES: Final = 24 * MIB  # of links that a walk knows and does not want yet

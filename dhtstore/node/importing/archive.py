@@ -7,23 +7,26 @@ names and CIDs in memory, since the last entry of a name is what counts -> direc
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from dhtstore.content.builders.importer import FileBuilder
-from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError, UnreadableSource
 from dhtstore.node.importing.batch import ImportBatch, Imported
-from dhtstore.node.importing.tree import OpenDirectory, build, import_link
-from dhtstore.params import MIB, TAR_ENTRIES_MAX, TAR_NAMES_MAX_BYTES
+from dhtstore.node.importing.folders import Building, Folder, Path
+from dhtstore.node.importing.tree import import_link
+from dhtstore.params import (
+    MIB,
+    PATTERN_STEPS_AT_ONCE,
+    TAR_ENTRIES_MAX,
+    TAR_NAMES_MAX_BYTES,
+)
 from dhtstore.store.files.sources.excluding import IGNORE_FILE, Exclusion
 from dhtstore.store.files.sources.file import FileSource, refusal
 from dhtstore.store.files.sources.tar import TarEntry, TarReader
 
 STEP_ENTRIES: Final = 64
 PATTERNS_HELD_MAX_BYTES: Final = 16 * MIB  # of all files of patterns in one archive
-
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,6 @@ class Archive:
     name: str
     exclusion: Exclusion
     file: FileSource | None = None
-
-
-@dataclass(slots=True)
-class _Folder:
-    metadata: Metadata | None = None
-    entries: dict[str, Imported | _Folder] = field(default_factory=dict)
-    patterns: bytes = b""
 
 
 @dataclass(slots=True)
@@ -59,8 +55,10 @@ class ArchiveImport:
 
     def __init__(self, batch: ImportBatch, source: Archive) -> None:
         self._batch, self._source = batch, source
+        self._exclusion = source.exclusion.begun()
+        self._effort = self._exclusion.effort
         self._reader = TarReader(source.name)
-        self._root = _Folder()
+        self._root = Folder()
         self._file: _OpenFile | None = None
         self._entries = self._names_bytes = self._patterns_bytes = 0
         self._ended = False
@@ -76,7 +74,7 @@ class ArchiveImport:
         self._reader.end()
         while not self._ended:
             await self._advance()
-        return await self._build((), self._root, self._source.exclusion)
+        return await Building(self._batch, self._source.name).run(self._root, self._exclusion)
 
     # --- in steps ---------------------------------------------------------------------------
 
@@ -87,8 +85,9 @@ class ArchiveImport:
         """In a worker: some entries, or up to two leaves of one; how much content that was."""
         self._reader.begin()
         chunk, done_bytes = self._batch.profile.chunk_size_bytes, 0
+        due = self._effort.spent + PATTERN_STEPS_AT_ONCE
         for _ in range(STEP_ENTRIES):
-            if done_bytes >= chunk or self._ended:
+            if done_bytes >= chunk or self._ended or self._effort.spent >= due:
                 break
             if self._file is None:
                 entry = self._reader.next()
@@ -101,10 +100,7 @@ class ArchiveImport:
         return done_bytes
 
     def _enter(self, entry: TarEntry) -> None:
-        self._entries += 1
-        self._names_bytes += sum(len(name) for name in entry.path)
-        if self._entries > TAR_ENTRIES_MAX or self._names_bytes > TAR_NAMES_MAX_BYTES:
-            raise refusal(self._source.name, "has too many entries to put them as one archive")
+        self._count(entry.path[-1] if entry.path else "")
         wanted = not self._left_out(entry)
         self._file = _OpenFile(entry, FileBuilder(self._batch.profile), wanted)
         if entry.kind == "file":
@@ -134,7 +130,7 @@ class ArchiveImport:
     def _left_out(self, entry: TarEntry) -> bool:
         """Itself, or a directory that it is in, by what was given; what the archive says itself
         shows when all of it is there."""
-        excludes, path = self._source.exclusion.excludes, entry.path
+        excludes, path = self._exclusion.excludes, entry.path
         above = any(excludes(path[:end], True) for end in range(1, len(path)))
         return above or (bool(path) and excludes(path, entry.kind == "directory"))
 
@@ -183,65 +179,50 @@ class ArchiveImport:
 
     # --- the tree so far --------------------------------------------------------------------
 
-    def _folder(self, path: Path) -> _Folder:
+    def _folder(self, path: Path) -> Folder:
         """The directory ``path``, made where the archive has none.  Raises UnreadableSource where
         something else has its name; as the last of a path that gives way."""
         folder = self._root
         for depth, name in enumerate(path):
             found = folder.entries.get(name)
-            if not isinstance(found, _Folder):
+            if not isinstance(found, Folder):
                 if found is not None and depth < len(path) - 1:
                     raise self._refusal(path, "lies below what is no directory in it")
-                found = folder.entries[name] = _Folder()
+                if depth < len(path) - 1:  # else it was counted as an entry
+                    self._count(name)
+                found = folder.entries[name] = Folder()
             folder = found
         return folder
 
     def _place(self, path: Path, made: Imported) -> None:
         parent = self._root
         for name in path[:-1]:
-            found = parent.entries.setdefault(name, _Folder())
-            if not isinstance(found, _Folder):
+            found = parent.entries.get(name)
+            if found is None:
+                self._count(name)
+                found = parent.entries[name] = Folder()
+            if not isinstance(found, Folder):
                 raise self._refusal(path, "lies below what is no directory in it")
             parent = found
         there = parent.entries.get(path[-1])
-        if isinstance(there, _Folder) and there.entries:
+        if isinstance(there, Folder) and there.entries:
             raise self._refusal(path, "is a directory in it, too, which is not empty")
         parent.entries[path[-1]] = made
 
+    def _count(self, name: str) -> None:
+        """One thing more in memory: an entry, or a directory that has none of its own."""
+        self._entries += 1
+        self._names_bytes += len(name) * (1 if name.isascii() else 4)
+        if self._entries > TAR_ENTRIES_MAX or self._names_bytes > TAR_NAMES_MAX_BYTES:
+            raise refusal(self._source.name, "has too many entries to put them as one archive")
+
     def _linked(self, entry: TarEntry) -> Imported:
-        found: Imported | _Folder | None = self._root
+        found: Imported | Folder | None = self._root
         for name in entry.linked:
-            found = found.entries.get(name) if isinstance(found, _Folder) else None
+            found = found.entries.get(name) if isinstance(found, Folder) else None
         if not isinstance(found, Imported):
             raise self._refusal(entry.path, "is another name of what does not stand before it")
         return found
 
     def _refusal(self, path: Path, why: str) -> DhtstoreError:
         return refusal(self._reader.label(path), why)
-
-    # --- directories ------------------------------------------------------------------------
-
-    async def _build(self, path: Path, folder: _Folder, exclusion: Exclusion) -> Imported:
-        if folder.patterns:
-            label = self._reader.label((*path, IGNORE_FILE))
-            exclusion = exclusion.below(path, folder.patterns, label)
-        done = OpenDirectory(path, folder.metadata)
-        for name in list(folder.entries):
-            child, below = folder.entries.pop(name), (*path, name)
-            if exclusion.excludes(below, isinstance(child, _Folder)):
-                continue
-            if isinstance(child, _Folder):
-                made = await self._built(below, child, exclusion)
-            else:
-                made = child
-            if made is not None:
-                done.add(name, made)
-        return await build(self._batch, done, self._source.name)
-
-    async def _built(self, path: Path, folder: _Folder, exclusion: Exclusion) -> Imported | None:
-        """None for what is too large to lie so deep."""
-        try:
-            return await self._build(path, folder, exclusion)
-        except UnreadableSource as error:
-            self._batch.manner.skip(path, error)
-            return None

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from dhtstore.errors import SourceChanged
-from dhtstore.node.context import Disk
+from dhtstore.node.context import Disk, surely
 from dhtstore.params import CHUNK_SIZE_BYTES, STORED_BLOCK_BYTES
 from dhtstore.store.files.sources.file import FileSource
-from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
+from dhtstore.store.files.sources.tree import TreeSource
 from dhtstore.store.files.sources.wrapped import Wrapped
 
-LISTED_AT_ONCE = 2048
 SAMPLES = 16  # places that are looked at to tell new content from what is here already
 
 Place = tuple[tuple[str, ...], int]  # path within a tree, offset
@@ -70,11 +67,14 @@ async def _add(
     if isinstance(source, FileSource):
         measured.add(above, source.size_bytes)
         return
-    listing = source.entries()
-    while entries := await disk.blocking.run(_take, listing):
-        for entry in entries:
-            if entry.kind == "file":
-                measured.add((*above, *entry.path), entry.size_bytes)
+    portions = source.portions()
+    try:
+        while (entries := await disk.blocking.run(next, portions, None)) is not None:
+            for entry in entries:
+                if entry.kind == "file":
+                    measured.add((*above, *entry.path), entry.size_bytes)
+    finally:
+        await surely(disk.blocking, portions.close)
 
 
 def _of_file(size_bytes: int) -> SourceSize:
@@ -84,7 +84,3 @@ def _of_file(size_bytes: int) -> SourceSize:
     chunks = sorted({last * n // (SAMPLES - 1) for n in range(SAMPLES)})
     measured.sample = [((), chunk * CHUNK_SIZE_BYTES) for chunk in chunks]
     return measured
-
-
-def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:
-    return list(islice(listing, LISTED_AT_ONCE))

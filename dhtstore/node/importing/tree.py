@@ -6,17 +6,17 @@ a directory is built and staged when the listing has left it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 
 from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.content.dag.tree_walk import may_lead_out
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.names import bytes_of, quoted
+from dhtstore.node.context import surely
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
 from dhtstore.params import DAG_DEPTH_MAX, LINK_TARGET_MAX_BYTES, TREE_ENTRIES_MAX
@@ -24,7 +24,6 @@ from dhtstore.store.files.sources.file import refusal
 from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
 
-LISTED_AT_ONCE = 2048  # entries in memory beyond those of the directories that are open
 GROUP_FILES = 64  # small files handled in one job: a hop between threads costs as much as a file
 GROUPS_AT_ONCE = 4
 
@@ -61,17 +60,24 @@ class TreeImport:
     async def run(self) -> Imported:
         """Raises SourceChanged and UnreadableSource for the root, and where nothing may be
         skipped."""
-        listing = self.source.entries()
+        portions = self.source.portions()
         self.open.append(OpenDirectory((), self.batch.manner.kept(self.source.metadata)))
-        while chunk := await self.batch.disk.blocking.run(_take, listing):
-            self.entries += len(chunk)
-            if self.entries > TREE_ENTRIES_MAX:
-                raise refusal(self.source.name, f"has more than {TREE_ENTRIES_MAX} entries")
-            made = await self._import_files(chunk)
-            for entry in chunk:
-                await self._enter(entry, made.get(entry.path))
+        blocking = self.batch.disk.blocking
+        try:
+            while (chunk := await blocking.run(next, portions, None)) is not None:
+                await self._take(chunk)
+        finally:
+            await surely(blocking, portions.close)
         await self._leave(())
         return await self._build_root()
+
+    async def _take(self, portion: list[SourceEntry]) -> None:
+        self.entries += len(portion)
+        if self.entries > TREE_ENTRIES_MAX:
+            raise refusal(self.source.name, f"has more than {TREE_ENTRIES_MAX} entries")
+        made = await self._import_files(portion)
+        for entry in portion:
+            await self._enter(entry, made.get(entry.path))
 
     async def _enter(self, entry: SourceEntry, made: Imported | Unreadable | None) -> None:
         await self._leave(entry.path[:-1])
@@ -180,15 +186,19 @@ def import_link(
 
 
 async def build(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:
-    """The directory of these entries, but for those that no get could reach.
+    """As ``built``."""
+    return await batch.disk.blocking.run(built, batch, done, name)
+
+
+def built(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:
+    """The directory of these entries, but for those that no get could reach.  In a worker.
 
     Raises UnreadableSource where it is itself too large to lie as deep as it does.
     """
     while True:
-        work = partial(build_directory, done.entries, batch.profile, done.metadata)
-        root = await batch.disk.blocking.run(work)
+        root = build_directory(done.entries, batch.profile, done.metadata)
         if len(done.path) + root.height <= DAG_DEPTH_MAX:
-            await batch.stage(root.blocks)
+            batch.put_all(root.blocks)
             return Imported(root.cid, done.size_bytes, root.tsize_bytes, root.height)
         _leave_out_tallest(batch, done, name)
 
@@ -206,7 +216,3 @@ def _leave_out_tallest(batch: ImportBatch, done: OpenDirectory, name: str) -> No
     for path in tallest:
         batch.manner.skip(path, refusal("/".join((name, *path)), why))
     done.entries = [each for each in done.entries if each.height < height]
-
-
-def _take(listing: Iterator[SourceEntry]) -> list[SourceEntry]:
-    return list(islice(listing, LISTED_AT_ONCE))

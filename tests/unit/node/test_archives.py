@@ -10,24 +10,29 @@ import os
 import random
 import tarfile
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.errors import DhtstoreError, UnreadableSource, UsageError
 from dhtstore.node.context import Disk
+from dhtstore.node.importing import archive
 from dhtstore.node.importing.archive import Archive
 from dhtstore.node.importing.batch import Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source, import_source
-from dhtstore.params import CHUNK_SIZE_BYTES, TREE_LEVELS_MAX
+from dhtstore.params import CHUNK_SIZE_BYTES, PATTERNS_MAX, TREE_LEVELS_MAX
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.files.sources import effort
 from dhtstore.store.files.sources.excluding import NOTHING, Exclusion
 from dhtstore.store.files.sources.tree import TreeSource
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
 
+T = TypeVar("T")
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gzip": gzip.compress,
@@ -38,20 +43,36 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def imported(source: Source, manner: Manner) -> Imported:
-    disk = Disk(MemoryBlockStore(), InlineBlocking())
+class Counting(InlineBlocking):
+    """Knows how many portions the work was done in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        self.runs += 1
+        return await super().run(function, *args)
+
+
+def imported(source: Source, manner: Manner, blocking: InlineBlocking | None = None) -> Imported:
+    disk = Disk(MemoryBlockStore(), blocking or InlineBlocking())
     work = import_source(disk, source, UNIXFS_V1_2025, lambda done_bytes: None, manner=manner)
     return run(work, VirtualLoop())
 
 
 def put_tar(
-    data: bytes, manner: Manner | None = None, exclusion: Exclusion = NOTHING, step: int = 1 << 18
+    data: bytes,
+    manner: Manner | None = None,
+    exclusion: Exclusion = NOTHING,
+    step: int = 1 << 18,
+    blocking: InlineBlocking | None = None,
 ) -> Imported:
     async def pieces() -> AsyncGenerator[bytes, None]:
         for at in range(0, len(data), step):
             yield data[at : at + step]
 
-    return imported(Archive(pieces(), "a.tar", exclusion), manner or Manner())
+    return imported(Archive(pieces(), "a.tar", exclusion), manner or Manner(), blocking)
 
 
 def put_tree(path: Path, manner: Manner | None = None, exclusion: Exclusion = NOTHING) -> Imported:
@@ -296,3 +317,60 @@ def test_bytes_at_random_are_no_archive_and_no_harm() -> None:
 
 def test_what_comes_behind_the_end_is_read_and_means_nothing() -> None:
     assert put_tar(whole() + bytes(1_000_000)) == put_tar(whole())
+
+
+# --- work and memory ------------------------------------------------------------------------
+
+
+def ignoring(line: str, count: int = PATTERNS_MAX) -> tuple[tarfile.TarInfo, bytes]:
+    lines = "".join(f"{line}{number:x}\n" for number in range(count))
+    return member(".dhtstoreignore"), lines.encode()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("line", ["**/*a/**/*a/**/*aX", "**/*a/**/*aX"])
+def test_patterns_that_take_too_long_are_refused_and_their_file_named(line: str) -> None:
+    deep = member("/".join(["a" * 200] * 29) + "/f")
+    with pytest.raises(UsageError, match=r"a\.tar/\.dhtstoreignore"):
+        put_tar(members(ignoring(line), deep), Manner(strict=False))
+
+
+def test_patterns_that_take_long_altogether_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effort, "PATTERN_STEPS_PER_NAME", 0)
+    exclusion = Exclusion.of(["*.txt"])
+    exclusion = replace(exclusion, effort=effort.Effort(left=1000))
+    for _ in range(75):  # each costs 13 steps
+        exclusion.excludes(("name",), False)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="--exclude take too long"):
+            exclusion.excludes(("name" * 10,), False)
+
+
+def test_many_names_and_patterns_are_matched_in_portions(tmp_path: Path) -> None:
+    names = [f"{number:03}" + "n" * 200 for number in range(200)]
+    for name in names:
+        (tmp_path / name).touch()
+    info, lines = ignoring("nope*")
+    (tmp_path / ".dhtstoreignore").write_bytes(lines)
+    of_tar, of_tree = Counting(), Counting()
+    made = put_tar(members((info, lines), *map(member, names)), blocking=of_tar)
+    tree = TreeSource(os.open(tmp_path, os.O_RDONLY), "tree")
+    assert imported(tree, Manner(), of_tree) == made
+    tree.close()
+    assert of_tar.runs > 30
+    assert of_tree.runs > 30
+
+
+def test_directories_that_are_only_named_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "TAR_ENTRIES_MAX", 100)
+    deep = [member(f"{number}/" + "a/" * 29 + "f") for number in range(4)]
+    put_tar(members(*deep[:3]))
+    with pytest.raises(UnreadableSource, match="too many entries"):
+        put_tar(members(*deep))
+    put_tar(members(*(member(f"{number}", tarfile.DIRTYPE) for number in range(100))))
+
+
+def test_many_directories_are_built_at_once() -> None:
+    counting = Counting()
+    put_tar(members(*(member(f"{number}/a/b/f") for number in range(300))), blocking=counting)
+    assert counting.runs < 20

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dhtstore.errors import UsageError
 from dhtstore.model.names import name_of
 from dhtstore.params import (
+    PATTERN_COST,
     PATTERN_DEEP_MAX,
     PATTERN_MAX_CHARS,
+    PATTERN_MIDDLE_MAX,
     PATTERNS_MAX,
     PATTERNS_MAX_BYTES,
 )
+from dhtstore.store.files.sources.effort import Effort
 
 Path = tuple[str, ...]
 IGNORE_FILE: Final = ".dhtstoreignore"
@@ -34,10 +37,19 @@ _EVERYTHING: Final = "."  # the library's for '*' and '**'
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """One list of patterns, of paths below ``above``; the last first."""
+    """One list of patterns, of paths below ``above``, which ``where`` has; the last first.
+    ``deep`` of them have a '**' in the middle, which is tried at each level."""
 
     above: Path
     rules: tuple[tuple[re.Pattern[str], bool], ...]
+    where: str = ""
+    deep: int = 0
+
+    def steps(self, path: Path) -> int:
+        """What one decision costs at most: measured, and rounded up."""
+        levels = len(path) - len(self.above)
+        length = sum(len(name) + 1 for name in path[len(self.above) :])
+        return (length + 8) * (len(self.rules) + self.deep * levels)
 
     def decision(self, path: Path, *, is_directory: bool) -> bool | None:
         """Whether to leave it out; None where no pattern is about it."""
@@ -56,26 +68,36 @@ class Exclusion:
 
     lists: tuple[Patterns, ...] = ()
     given: int = 0  # so many of them are above those of files
+    effort: Effort = field(default_factory=Effort, compare=False)
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> Exclusion:
         """What somebody asks for.  Raises UsageError for a malformed pattern."""
-        rules = _compiled(lines, "--exclude")
-        return cls((Patterns((), rules),), 1) if rules else NOTHING
+        given = _patterns((), lines, "--exclude")
+        return cls((given,), 1) if given else NOTHING
+
+    def begun(self) -> Exclusion:
+        """The same for one look at all of a tree, with the work that this may make."""
+        return replace(self, effort=Effort())
 
     def below(self, path: Path, text: bytes, label: str) -> Exclusion:
         """For the directory ``path``, whose file of patterns says ``text``.  Raises UsageError."""
         if len(text) > PATTERNS_MAX_BYTES:
             raise UsageError(f"{label} is larger than {PATTERNS_MAX_BYTES} bytes")
-        rules = _compiled(lines_of(text), label)
-        if not rules:
+        lines = lines_of(text)
+        self.effort.take(PATTERN_COST * min(len(lines), PATTERNS_MAX), label)
+        found = _patterns(path, lines, label, sum(len(each.rules) for each in self.lists))
+        if found is None:
             return self
         given, files = self.lists[: self.given], self.lists[self.given :]
-        return Exclusion((*given, Patterns(path, rules), *files), self.given)
+        return replace(self, lists=(*given, found, *files))
 
     def excludes(self, path: Path, is_directory: bool) -> bool:
-        """Whether it is left out, if the directory that it is in is not."""
+        """Whether it is left out, if the directory that it is in is not.  Raises UsageError where
+        that is more work than it may be."""
+        self.effort.allow_name()
         for each in self.lists:
+            self.effort.take(each.steps(path), each.where)
             decision = each.decision(path, is_directory=is_directory)
             if decision is not None:
                 return decision
@@ -106,20 +128,30 @@ def _says_nothing(line: str) -> bool:
     return not line.strip() or line.startswith("#")
 
 
-def _compiled(lines: Sequence[str], where: str) -> tuple[tuple[re.Pattern[str], bool], ...]:
+def _patterns(path: Path, lines: Sequence[str], where: str, others: int = 0) -> Patterns | None:
+    """None if there is none; ``others`` count in the same directory."""
     wanted = [line for line in lines if not _says_nothing(line)]
-    if len(wanted) > PATTERNS_MAX:
-        raise UsageError(f"{where} has {len(wanted)} patterns, more than {PATTERNS_MAX}")
-    return tuple(_rule(line, where) for line in reversed(wanted))
+    if others + len(wanted) > PATTERNS_MAX:
+        total = f"{len(wanted)} patterns beside {others}" if others else f"{len(wanted)} patterns"
+        raise UsageError(f"{where} has {total}, more than {PATTERNS_MAX}")
+    rules = tuple(_rule(line, where) for line in reversed(wanted))
+    return Patterns(path, rules, where, sum(map(_middle, wanted))) if rules else None
+
+
+def _middle(line: str) -> int:
+    """How often it has a '**' that all levels are tried for with all that stands before it."""
+    return line.strip().lstrip("!/").split("/")[1:-1].count("**")
 
 
 def _rule(line: str, where: str) -> tuple[re.Pattern[str], bool]:
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    if len(line) > PATTERN_MAX_CHARS or line.count("**") > PATTERN_DEEP_MAX or "[[:" in line:
+    deep = line.count("**") > PATTERN_DEEP_MAX or _middle(line) > PATTERN_MIDDLE_MAX
+    if len(line) > PATTERN_MAX_CHARS or deep or "[[:" in line:
         raise UsageError(
             f"{where}: {line[:80]!r} is a pattern of more than {PATTERN_MAX_CHARS} characters, with"
-            f" more than {PATTERN_DEEP_MAX} of '**' or with a class of characters like [:space:]"
+            f" more than {PATTERN_DEEP_MAX} of '**' ({PATTERN_MIDDLE_MAX} in its middle) or with a"
+            " class of characters like [:space:]"
         )
     try:
         pattern = GitIgnoreSpecPattern(_about_what_is_in_it(line))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError, SourceChanged, UnreadableSource
 from dhtstore.model.names import name_of
-from dhtstore.params import FILE_NAME_MAX_BYTES, PATTERNS_MAX_BYTES, TREE_LEVELS_MAX
+from dhtstore.params import (
+    FILE_NAME_MAX_BYTES,
+    LISTED_AT_ONCE,
+    PATTERN_STEPS_AT_ONCE,
+    PATTERNS_MAX_BYTES,
+    TREE_LEVELS_MAX,
+)
 from dhtstore.store.disk import close_quietly
 from dhtstore.store.files.names import listed, on_disk
 from dhtstore.store.files.sources.excluding import (
@@ -28,6 +34,7 @@ from dhtstore.store.files.sources.file import (
 )
 
 Path = tuple[str, ...]
+PAUSE: Final = None  # between entries: enough was done at once
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -75,14 +82,28 @@ class TreeSource:
         """Of the directory itself."""
         return metadata_of(self._status)
 
-    def entries(self) -> Iterator[SourceEntry]:
-        """Everything below, sorted by name within a directory, a directory before its content.
+    def portions(self) -> Generator[list[SourceEntry]]:
+        """Everything below in portions, of which each is little work; one may be empty.
+
+        Sorted by name within a directory, a directory before its content.
 
         Where something cannot be read, is no file, directory or link, vanished or changed each
         time it was looked at, an entry says so.  Raises that of the root itself, and UsageError
-        for a malformed pattern in a file of them.
+        for a malformed pattern in a file of them, or patterns that make too much work.
         """
-        yield from self._below(SourceEntry((), "directory"), self._exclusion)
+        portion: list[SourceEntry] = []
+        for entry in self._below(SourceEntry((), "directory"), self._exclusion.begun()):
+            if entry is not PAUSE:
+                portion.append(entry)
+            if entry is PAUSE or len(portion) >= LISTED_AT_ONCE:
+                yield portion
+                portion = []
+        yield portion
+
+    def entries(self) -> Generator[SourceEntry]:
+        """Those of all portions."""
+        for portion in self.portions():
+            yield from portion
 
     def open(self, path: Path) -> FileSource:
         """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
@@ -106,11 +127,11 @@ class TreeSource:
             close_quietly(self._fd)
             self._fd = -1
 
-    def _below(self, directory: SourceEntry, exclusion: Exclusion) -> Iterator[SourceEntry]:
+    def _below(self, directory: SourceEntry, exclusion: Exclusion) -> Generator[SourceEntry | None]:
         """``directory``, if it can be listed, and what is in it."""
         path = directory.path
         try:
-            found, changing, exclusion = self._opened(path, exclusion)
+            found, changing, exclusion = yield from self._opened(path, exclusion)
         except (SourceChanged, UnreadableSource) as error:
             if not path:
                 raise
@@ -128,7 +149,7 @@ class TreeSource:
 
     def _opened(
         self, path: Path, exclusion: Exclusion
-    ) -> tuple[list[SourceEntry], DhtstoreError | None, Exclusion]:
+    ) -> Generator[None, None, tuple[list[SourceEntry], DhtstoreError | None, Exclusion]]:
         """What is in a directory, whether it kept changing, and what to leave out below it.  Its
         descriptor is closed before anybody descends: depth costs none."""
         if len(path) >= TREE_LEVELS_MAX:
@@ -137,7 +158,9 @@ class TreeSource:
         fd = self._open(path, _DIRECTORY)
         try:
             exclusion = self._with_patterns_of(fd, path, exclusion)
-            return *self._listed(fd, path, exclusion), exclusion
+            yield PAUSE
+            found, changing = yield from self._listed(fd, path, exclusion)
+            return found, changing, exclusion
         finally:
             close_quietly(fd)
 
@@ -160,20 +183,27 @@ class TreeSource:
 
     def _listed(
         self, fd: int, path: Path, exclusion: Exclusion
-    ) -> tuple[list[SourceEntry], DhtstoreError | None]:
+    ) -> Generator[None, None, tuple[list[SourceEntry], DhtstoreError | None]]:
         """All of a directory as it was at one moment; listed again once if it changed."""
-        found, changed = self._listed_once(fd, path, exclusion)
+        found, changed = yield from self._listed_once(fd, path, exclusion)
         if changed or any(isinstance(entry.failure, SourceChanged) for entry in found):
-            return self._listed_once(fd, path, exclusion)
+            return (yield from self._listed_once(fd, path, exclusion))
         return found, None
 
     def _listed_once(
         self, fd: int, path: Path, exclusion: Exclusion
-    ) -> tuple[list[SourceEntry], DhtstoreError | None]:
+    ) -> Generator[None, None, tuple[list[SourceEntry], DhtstoreError | None]]:
+        found: list[SourceEntry] = []
+        due = exclusion.effort.spent + PATTERN_STEPS_AT_ONCE
         try:
             before = os.fstat(fd)
-            entries = (self._entry(fd, path, raw, exclusion) for raw in listed(fd))
-            found = [entry for entry in entries if entry is not None]
+            for looked_at, raw in enumerate(listed(fd), 1):
+                entry = self._entry(fd, path, raw, exclusion)
+                if entry is not None:
+                    found.append(entry)
+                if exclusion.effort.spent >= due or looked_at % LISTED_AT_ONCE == 0:
+                    due = exclusion.effort.spent + PATTERN_STEPS_AT_ONCE
+                    yield PAUSE
             changed = state(os.fstat(fd)) != state(before)
         except OSError as error:
             raise unreadable(self.label(path), error) from error
