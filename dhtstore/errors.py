@@ -110,6 +110,12 @@ class TargetExists(TargetUnusable):
     hint = "choose another path with -o, or replace what is there with --force"
 
 
+class OldLeft(TargetUnusable):
+    """All was written and took its place; what stood there before could not all be removed."""
+
+    hint = "remove what is left of the old one by hand"
+
+
 class SymlinkAlone(UsageError):
     """A symbolic link where a file or a directory is wanted: alone it leads nowhere."""
 

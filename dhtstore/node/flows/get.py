@@ -13,7 +13,7 @@ from functools import partial
 
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output
-from dhtstore.errors import IntegrityFailure
+from dhtstore.errors import IntegrityFailure, OldLeft
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import surely
 from dhtstore.node.fetching.delivery import Delivery
@@ -69,9 +69,10 @@ async def get(
         await run(target.look_back)
         await session.fetch(walk, delivery, timeout_s=timeout_s)
         await run(target.finish)
-    except BaseException:
+    except BaseException as error:
         await surely(session.disk.blocking, target.close)
-        meter.cut_short()
+        if not isinstance(error, OldLeft):
+            meter.cut_short()
         raise
     await surely(session.disk.blocking, target.close)
     return GetOutcome(

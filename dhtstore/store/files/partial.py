@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from dhtstore.errors import DhtstoreError, TargetExists, TargetUnusable
+from dhtstore.errors import DhtstoreError, OldLeft, TargetExists, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
 from dhtstore.store.disk import close_quietly, write_error
@@ -117,8 +117,8 @@ class Partial:
         try:
             remove(dir_fd, part)
         except OSError as error:
-            text = f"{self.target} is whole; what it replaced is left as {self.name}"
-            raise TargetUnusable(f"{text}: {error.strerror}") from error
+            text = f"{self.target} is whole; of what it replaced, some is left as {self.name}"
+            raise OldLeft(f"{text}: {error.strerror}") from error
 
     def _sync_name(self) -> None:
         """Make the new name durable, or take it back.  Raises OSError."""
@@ -142,13 +142,20 @@ class Partial:
         journal = Journal(self._dir_fd, f"{self.name}.map", root)
         try:
             if not journal.started:
-                check_target(self._dir_fd, self.name)
+                self._check_free()
                 journal.start()  # first, so that no partial of ours is ever without one
         except DhtstoreError:
             journal.remove()
             journal.close()
             raise
         return journal
+
+    def _check_free(self) -> None:
+        """``--force`` replaces the target, and never a file beside it that only has this name."""
+        try:
+            check_target(self._dir_fd, self.name)
+        except TargetExists as error:
+            raise error.hinted("move that away, or choose another path with -o") from None
 
     def _status(self) -> os.stat_result:
         return os.stat(on_disk(self.name), dir_fd=self._dir_fd, follow_symlinks=False)
@@ -256,18 +263,54 @@ def remove(dir_fd: int, name: bytes) -> None:
         os.unlink(name, dir_fd=dir_fd)
         return
     except IsADirectoryError:
-        below = open_again(name, DIRECTORY_FLAGS, dir_fd)
+        _empty(_entered(dir_fd, name))
+    os.rmdir(name, dir_fd=dir_fd)
+
+
+def _empty(fd: int) -> None:
+    """Owns ``fd``.  However deep it is: down and up again with one directory open at a time."""
+    device = os.fstat(fd).st_dev
+    waiting, way = [listed(fd)], list[tuple[int, bytes]]()  # of each level; inode above, and name
     try:
-        status = os.fstat(below)
+        while waiting[-1] or way:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                try:
+                    os.unlink(name, dir_fd=fd)
+                except IsADirectoryError:
+                    way.append((os.fstat(fd).st_ino, name))
+                    fd = _instead(fd, _entered(fd, name))
+                    waiting.append(listed(fd))
+                continue
+            waiting.pop()
+            inode, name = way.pop()
+            fd = _instead(fd, os.open("..", DIRECTORY_FLAGS, dir_fd=fd))
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) != (device, inode):
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))  # it was moved meanwhile
+            os.rmdir(name, dir_fd=fd)
+    finally:
+        close_quietly(fd)
+
+
+def _entered(dir_fd: int, name: bytes) -> int:
+    """A directory whose content can be removed.  Raises OSError, also for what is mounted there."""
+    fd = open_again(name, DIRECTORY_FLAGS, dir_fd)
+    try:
+        status = os.fstat(fd)
         if status.st_dev != os.fstat(dir_fd).st_dev:
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         if status.st_mode & 0o700 != 0o700:
-            os.fchmod(below, 0o700)  # or nothing in it can be removed
-        for each in listed(below):
-            remove(below, each)
-    finally:
-        close_quietly(below)
-    os.rmdir(name, dir_fd=dir_fd)
+            os.fchmod(fd, 0o700)
+    except OSError:
+        close_quietly(fd)
+        raise
+    return fd
+
+
+def _instead(fd: int, other: int) -> int:
+    close_quietly(fd)
+    return other
 
 
 def _rename_new(dir_fd: int, part: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.content.dag.walk import Directory, File, Output, Piece
-from dhtstore.errors import TargetExists, TargetUnusable
+from dhtstore.errors import OldLeft, TargetExists, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.store.files import partial
 from dhtstore.store.files.output import FileOutput
@@ -146,3 +147,48 @@ def test_what_was_replaced_is_cleared_away_by_the_next_run_after_a_crash(
     second.finish()
     assert sorted(os.listdir(tmp_path)) == ["t", "victim"]
     assert os.listdir(tree) == ["new"]
+
+
+def test_a_tree_of_any_depth_gives_way(tmp_path: Path, dir_fd: int) -> None:
+    """Deeper than the interpreter's stack, and than a process may have files open."""
+    fd = os.dup(dir_fd)
+    for _ in range(1500):
+        os.mkdir("t", dir_fd=fd)
+        below = os.open("t", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    output = TreeOutput(dir_fd, "t", ROOT, force=True)
+    output.accept(NEW)
+    output.finish()
+    output.close()
+    assert os.listdir(tmp_path) == ["t"]
+    assert os.listdir(tmp_path / "t") == ["new"]
+
+
+def test_what_cannot_be_removed_is_told_as_what_it_is(
+    tmp_path: Path, dir_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t" / "mounted").mkdir(parents=True)
+    entered = partial._entered
+
+    def busy(fd: int, name: bytes) -> int:
+        if name == b"mounted":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return entered(fd, name)
+
+    monkeypatch.setattr(partial, "_entered", busy)
+    output = TreeOutput(dir_fd, "t", ROOT, force=True)
+    output.accept(NEW)
+    with pytest.raises(OldLeft, match=r"t is whole; of what it replaced, some is left as t\.part"):
+        output.finish()
+    output.close()
+    assert os.listdir(tmp_path / "t") == ["new"]
+
+
+def test_force_is_not_named_to_whom_it_is_no_help(tmp_path: Path, dir_fd: int) -> None:
+    (tmp_path / "f.part").write_bytes(b"of the user")
+    with pytest.raises(TargetExists) as caught:
+        FileOutput(dir_fd, "f", ROOT, force=True)
+    assert "--force" not in caught.value.hint
+    assert (tmp_path / "f.part").read_bytes() == b"of the user"
