@@ -52,8 +52,11 @@ def _rows(number: int) -> Iterator[tuple[bytes, bytes]]:
     unit, owner, time = Unit.of((root,), 1000), bytes(32), BEGAN_UNIX_S + number * EVERY_S
     policy = attach(Policy(owner, root.raw, 0, COPIES, 0, False), bytes(64))
     record = PutRecord(f"picture-{number}.jpg", root.raw, number * 100, time, policy, 1)
-    Puts(table, Roots(table)).save(record, [unit])
-    Receipts(table).save(_receipt(unit, root, policy, holder, time) for holder in range(COPIES))
+    roots = Roots(table)
+    Puts(table, roots).save(record, [unit])
+    Receipts(table, roots).save(
+        _receipt(unit, root, policy, holder, time) for holder in range(COPIES)
+    )
     yield from table.scan(b"")
 
 

@@ -64,9 +64,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
         ("charging",),
-        ("damage", "memory", "sqlite", "roots", "peers", "sequence", "upgrade"),
-        ("pins", "puts", "claims"),
+        ("damage", "memory", "sqlite", "roots", "peers", "sequence"),
+        ("listing",),
+        ("pins", "puts", "claims", "upgrade"),
     ),
+    "dhtstore.store.ledger.listing": (("tally",), ("listing",)),
     "dhtstore.store.ledger.charging": (("accounts",), ("charged",)),
     "dhtstore.store.files": (
         ("journal", "sources", "spans"),

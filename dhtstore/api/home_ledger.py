@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from dhtstore.errors import HomeInUse
@@ -91,8 +91,7 @@ class HomeLedger:
         with self._lock:
             if self._table is None:
                 there = (self._path / "ledger.sqlite").exists()
-                ledger = Home(self._path).ledger if there else None
-                self._open(SqliteKeyValue(ledger, to_read=True) if ledger else MemoryKeyValue())
+                self._open(_to_read(Home(self._path)) if there else MemoryKeyValue())
             assert self._table is not None
             return self._table
 
@@ -103,6 +102,12 @@ class HomeLedger:
     def _close(self) -> None:
         self._table, self._writes = None, False
         self._opened.close()
+
+
+def _to_read(home: Home) -> KeyValue:
+    with suppress(HomeInUse):  # then whoever runs there has brought it up to date
+        bring_up_to_date(home)
+    return SqliteKeyValue(home.ledger, to_read=True)
 
 
 class DividedKeyValue:

@@ -88,11 +88,12 @@ def format_size(size_bytes: float) -> str:
     ``1.4 GB``."""
     if round(size_bytes) < 1000:
         return f"{round(size_bytes)} B"
-    value, larger = size_bytes / 1000, iter(("MB", "GB", "TB", "PB"))
-    unit = "kB"
-    while value >= 999.95 and (next_unit := next(larger, "")):  # 1000.0 is 1.0 of the next
-        value, unit = value / 1000, next_unit
-    return f"{value:.1f} {unit}"
+    value = size_bytes / 1000
+    for unit in ("kB", "MB", "GB", "TB"):
+        if value < 999.95:  # 1000.0 is 1.0 of the next
+            return f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} PB"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

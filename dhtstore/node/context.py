@@ -96,7 +96,7 @@ class Ledger:
             claims=Claims(table, tracer, own),
             pins=Pins(table, roots, tracer),
             puts=Puts(table, roots, tracer),
-            receipts=Receipts(table, tracer),
+            receipts=Receipts(table, roots, tracer),
             peers=Peers(table, tracer),
             roots=roots,
             damage=Damage(table),

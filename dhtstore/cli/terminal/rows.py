@@ -63,7 +63,7 @@ class _TableRows:
             for width, column in zip(self._widths, columns, strict=True)
         ]
         padded = [
-            [cell.ljust(width) for cell in column]
+            _padded(column, width)
             for width, column in zip(self._widths[:-1], columns, strict=False)
         ]
         emit("\n".join(map("  ".join, zip(*padded, columns[-1], strict=True))))
@@ -72,10 +72,18 @@ class _TableRows:
         """A table has no end."""
 
 
+def _padded(column: Sequence[str], width: int) -> Sequence[str]:
+    """Dates and CIDs are as long as each other, nearly always."""
+    if min(map(len, column)) == width:
+        return column
+    return [cell.ljust(width) for cell in column]
+
+
 def _texts(column: Sequence[object]) -> list[str]:
     """As ``cell_text`` of each; nearly always all is text already that can be shown as it is."""
-    if all(type(cell) is str and cell for cell in column):
-        texts = cast(Sequence[str], column)
-        if "".join(texts).isprintable():
-            return list(texts)
-    return [cell_text(cell) for cell in column]
+    texts = cast(Sequence[str], column)
+    try:
+        shown = all(texts) and "".join(texts).isprintable()
+    except TypeError:
+        shown = False
+    return list(texts) if shown else [cell_text(cell) for cell in column]

@@ -24,7 +24,7 @@ from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
 from dhtstore.params import CHECK_TIMEOUT_S, CHECKS_AT_ONCE, DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S
-from dhtstore.store.ledger.puts import Proof
+from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.tasks import run_all
 from dhtstore.wire.frames import Check, Checked
 

@@ -18,7 +18,7 @@ from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import HolderStatus, RootStatus, UnitStatus
 from dhtstore.params import PROVIDER_TTL_S
 from dhtstore.replication.quorum import Quorum
-from dhtstore.store.ledger.puts import Evidence, Proof, plausible
+from dhtstore.store.ledger.listing.tally import Evidence, Proof, plausible
 
 NO_RECEIPT = "it signed no receipt"
 

@@ -19,8 +19,8 @@ from dhtstore.store.disk import close_quietly, sync_directory, write_error, writ
 from dhtstore.store.home.lock import HomeLock, unusable
 from dhtstore.store.ours import check_directory, read_ours
 
-LAYOUT_VERSION: Final = 2
-_READ_VERSIONS: Final = ("1", "2")  # the ledger of the first is rewritten when it is opened
+LAYOUT_VERSION: Final = 3
+_READ_VERSIONS: Final = ("1", "2", "3")  # the ledger of an earlier one is rewritten when opened
 KEY_SEED_BYTES: Final = 32  # an Ed25519 private key, RFC 8032
 _KEY_HEADER: Final = "dhtstore ed25519 key, never share or copy this file"
 _SOCKET_PATH_MAX_BYTES: Final = 100  # sun_path holds 107

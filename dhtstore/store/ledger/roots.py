@@ -38,19 +38,29 @@ class Roots:
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
-        self._lock = threading.Lock()  # a reason must not come while the last one goes
+        # A reason must not come while the last one goes, nor what is made of its row.
+        self.changing = threading.RLock()
 
-    def keep(self, root: Cid, reason: tuple[bytes, bytes], units: Sequence[Unit]) -> None:
-        """Write a reason (key and value) and all units of the root, in DAG order."""
-        with self._lock:
-            self._table.write([reason, *_rows(root, units)])
+    def keep(
+        self,
+        root: Cid,
+        reason: tuple[bytes, bytes],
+        units: Sequence[Unit],
+        *,
+        also: Iterable[tuple[bytes, bytes]] = (),
+        gone: Iterable[bytes] = (),
+    ) -> None:
+        """Write a reason (key and value), all units of the root, in DAG order, and the rows in
+        ``also``; drop the keys in ``gone``."""
+        with self.changing:
+            self._table.write([reason, *_rows(root, units), *also], gone)
 
     def release(self, root: Cid, reason: bytes, also: Iterable[bytes] = ()) -> bool:
         """Drop a reason, the keys in ``also``, and the units with the last reason.
 
         Whether there was such a reason.
         """
-        with self._lock:
+        with self.changing:
             held = self._table.get(reason) is not None
             gone = [reason, *also]
             if not any(key != reason for key in self._reasons(root)):
@@ -70,7 +80,7 @@ class Roots:
 
     def remember(self, root: Cid, units: Sequence[Unit]) -> None:
         """Write the units of a root, unless nothing keeps it any more."""
-        with self._lock:
+        with self.changing:
             if self._reasons(root):
                 self._table.write(_rows(root, units))
 

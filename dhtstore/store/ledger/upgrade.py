@@ -2,12 +2,13 @@
 
 Layout 1 kept a signed object as an array of its fields with the signature at the end; layout 2
 keeps signature ‖ body, the bytes that were signed (``model.signing``).  The body is the same, so
-signatures hold.
+signatures hold.  Layout 3 keeps the rows of lists of puts (``listing``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -16,26 +17,54 @@ from dhtstore.errors import IntegrityFailure
 from dhtstore.params import SIGNATURE_BYTES
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode
+from dhtstore.store.ledger.listing.listing import Listing
 from dhtstore.trace import Tracer
 
-LEDGER_LAYOUT: Final = 2
+LEDGER_LAYOUT: Final = 3
+_WITH_BODIES: Final = 2
+_LISTED_AT_ONCE: Final = 1024  # rows in memory, of some 300 bytes
 _LAYOUT_KEY: Final = b"layout"
+_PUTS: Final = b"put/"
 _CLAIM_POLICY_AT: Final = 5
 _PUT_POLICY_AT: Final = 4
 
 
 def is_current(ledger: KeyValue) -> bool:
     """Whether ``upgrade`` has nothing to do."""
-    return ledger.get(_LAYOUT_KEY) is not None
+    return _layout(ledger) >= LEDGER_LAYOUT
 
 
 def upgrade(ledger: KeyValue, tracer: Tracer) -> None:
-    """Rewrite what an earlier version wrote, all or nothing; does nothing the second time.
+    """Rewrite what an earlier version wrote; does nothing the second time, and goes on where it was
+    interrupted.
 
     A row that is damaged stays as it is, with a trace: whoever reads it passes it over.
     """
-    if not is_current(ledger):
-        ledger.write([*_rewritten(ledger, tracer), (_LAYOUT_KEY, encode(LEDGER_LAYOUT))])
+    if _layout(ledger) < _WITH_BODIES:  # all or nothing
+        ledger.write([*_rewritten(ledger, tracer), (_LAYOUT_KEY, encode(_WITH_BODIES))])
+    if _layout(ledger) < LEDGER_LAYOUT:
+        _list_puts(ledger, tracer)
+        ledger.write([(_LAYOUT_KEY, encode(LEDGER_LAYOUT))])
+
+
+def _layout(ledger: KeyValue) -> int:
+    """Where the number is damaged, the lowest that ever had one."""
+    raw = ledger.get(_LAYOUT_KEY)
+    if raw is None:
+        return 1
+    try:
+        return decode(int, raw)
+    except IntegrityFailure:
+        return _WITH_BODIES
+
+
+def _list_puts(ledger: KeyValue, tracer: Tracer) -> None:
+    """A row that was written before an interruption is written again, and is the same."""
+    listing = Listing(ledger, tracer)
+    puts = scan_all(ledger, _PUTS)
+    rows = (row for key, _ in puts for row in listing.row(key.removeprefix(_PUTS)))
+    while page := list(islice(rows, _LISTED_AT_ONCE)):
+        ledger.write(page)
 
 
 def _rewritten(ledger: KeyValue, tracer: Tracer) -> Iterator[tuple[bytes, bytes]]:
@@ -73,5 +102,5 @@ _REWRITES: Final[dict[bytes, Callable[[bytes], bytes]]] = {
     b"policy/": _signed,
     b"receipt/": _signed,
     b"claim/": _with_policy_at(_CLAIM_POLICY_AT),
-    b"put/": _with_policy_at(_PUT_POLICY_AT),
+    _PUTS: _with_policy_at(_PUT_POLICY_AT),
 }

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dhtstore.store.ledger.listing.tally import Proof, Tally
 from dhtstore.store.ledger.memory import MemoryKeyValue
-from dhtstore.store.ledger.puts import Proof, PutRecord, Puts, Receipts, Tally
+from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
-from tests.unit.store.test_tables import A, B, policy, receipt
+from tests.unit.store.test_tables import A, B, policy, receipt, tally_of
 
 ONE, TWO, THREE, FOUR = (bytes([number]) * 20 for number in range(1, 5))
 
 
 def tables(replicas: int = 3) -> tuple[MemoryKeyValue, Puts, Receipts]:
     table = MemoryKeyValue()
-    puts, receipts = Puts(table, Roots(table)), Receipts(table)
+    roots = Roots(table)
+    puts, receipts = Puts(table, roots), Receipts(table, roots)
     puts.save(PutRecord("name", A.raw, 9, 1.0, policy(replicas=replicas), 1), [])
     return table, puts, receipts
 
 
 def tally(puts: Puts) -> Tally:
     [[put]] = list(puts.listed(10))
-    return put.tally
+    return tally_of(put)
 
 
 def test_a_holder_that_was_silent_or_lacks_blocks_counts_no_more_until_it_is_found_live() -> None:
