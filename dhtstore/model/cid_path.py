@@ -15,6 +15,9 @@ _URL_MARGIN: Final = "".join(map(chr, range(0x21)))  # URL standard, basic URL p
 _NOT_IN_URLS: Final = str.maketrans("", "", "\t\n\r")  # step 3
 _FILENAME: Final = "?filename="  # as the gateways of IPFS have it
 _FILENAME_MAX_BYTES: Final = 255  # NAME_MAX of Linux
+_NAME_PLACES: Final = ("/ipns/", "ipns://")
+_NO_PLACES: Final = ("/", "/ipfs", "/ipfs/", "/ipns")
+_GATEWAY: Final = re.compile(r"https?://[^/]+/ipfs/(\w.*)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})|%")
 
 
@@ -95,10 +98,25 @@ def _parts(text: str) -> tuple[str, str]:
     """What stands before ``?filename=``, and the name behind it, "" if there is none."""
     text = name_of_argument(text)
     _check_text(text)
+    _check_place(text.strip())
     if _is_url(text.lstrip()):
         text = text.strip(_URL_MARGIN).translate(_NOT_IN_URLS)
     place, mark, escaped = text.rpartition(_FILENAME)
     return (place, _queried(escaped)) if mark else (text, "")
+
+
+def _check_place(text: str) -> None:
+    """Raises InvalidCid for what addresses of IPFS look like elsewhere, with what to write here."""
+    if text.lower().startswith(_NAME_PLACES):
+        raise InvalidCid(f"IPNS is not supported: {quoted(text[:80])}").hinted(
+            "give the CID that the name stands for: `ipfs name resolve` tells it"
+        )
+    if text in _NO_PLACES:
+        raise InvalidCid(f"there is no CID in {text!r}").hinted("write CID, CID/path or ipfs://CID")
+    if gateway := _GATEWAY.match(text):
+        raise InvalidCid("an address of a gateway is no CID").hinted(
+            f"take the CID out of the gateway address: {gateway[1][:200]}"
+        )
 
 
 def _queried(escaped: str) -> str:

@@ -70,6 +70,17 @@ def may_lead_out(path: tuple[str, ...], target: str) -> bool:
     return outside or "\0" in target or not path
 
 
+def reads_as_within(path: tuple[str, ...], target: str) -> bool:
+    """Whether a link at ``path`` stays in its tree if every name in ``target`` is a directory, as
+    in ``d/../f``: it is not told then that it leads out."""
+    depth = len(path) - 1
+    for part in target.split("/"):
+        depth += 0 if part in ("", ".") else -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return not target.startswith("/")
+
+
 class PathWalk(DagWalk):
     """Each block once, at the first path that leads to it; so it takes no longer than the blocks
     are many, whatever the tree says."""

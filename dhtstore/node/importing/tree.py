@@ -13,7 +13,7 @@ from functools import partial
 
 from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
 from dhtstore.content.codec.unixfs import Metadata
-from dhtstore.content.dag.tree_walk import may_lead_out
+from dhtstore.content.dag.tree_walk import may_lead_out, reads_as_within
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.model.names import bytes_of, quoted
 from dhtstore.node.context import surely
@@ -178,11 +178,18 @@ def import_link(
         why = "is a symbolic link to what none can lead to: nobody could get it back"
         raise refusal(label, why)
     if may_lead_out(path, target):
-        why = f"is a symbolic link to {quoted(target)}, which leads out: nobody could get it back"
-        raise refusal(label, why)
+        raise refusal(
+            label, f"is a symbolic link to {quoted(target)}, which {_why_not(path, target)}"
+        )
     block = symlink_block(target, batch.profile, metadata)
     batch.put(block)
     return Imported(block.cid, 0, len(block.data))
+
+
+def _why_not(path: Path, target: str) -> str:
+    if reads_as_within(path, target):
+        return "goes through '..' behind a name, which a get does not follow: write it as ../NAME"
+    return "leads out: nobody could get it back"
 
 
 async def build(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:

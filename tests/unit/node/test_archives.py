@@ -198,6 +198,7 @@ def test_what_begins_with_a_slash_lies_in_the_directory(tmp_path: Path) -> None:
         ([member("pipe", tarfile.FIFOTYPE)], "neither a file"),
         ([member("odd", b"Q")], "neither a file"),
         ([member("out", tarfile.SYMTYPE, "/etc/passwd")], "leads out"),
+        ([member("about", tarfile.SYMTYPE, "d/../f")], "'..' behind a name"),
         ([member("hard", tarfile.LNKTYPE, "nothing")], "does not stand before it"),
         ([member("hard", tarfile.LNKTYPE, "../x")], "leads out by '..'"),
         ([member("d", tarfile.DIRTYPE), member("hard", tarfile.LNKTYPE, "d")], "does not stand"),

@@ -86,7 +86,8 @@ def put_socket(path: Path) -> None:
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "absolute": (lambda path: path.symlink_to("/usr/bin/python3"), "leads out"),
     "up": (lambda path: path.symlink_to("../../outside"), "leads out"),
-    "through": (lambda path: path.symlink_to("x/../../y"), "leads out"),
+    "roundabout": (lambda path: path.symlink_to("d/../f"), "'..' behind a name"),
+    "through": (lambda path: path.symlink_to("x/../../y"), "'..' behind a name"),
     "pipe": (os.mkfifo, "a pipe"),
     "socket": (put_socket, "a socket"),
 }
