@@ -208,7 +208,7 @@ def _remark(common: Common, result: PutResult, error: DhtstoreError | None, path
         say(common, f"{of}{wanted} wanted, as when it was put before; --replicas N changes that")
     if result.name_kept:
         say(common, f"{of}already put as {result.name_kept}; --name NAME changes that")
-    if result.lent:
+    if result.lent and result.receipts:
         say(common, f"{of}it does not fit here: all of its copies are on other nodes")
     below = f"{path.rstrip('/')}/" if path else ""
     for entry in result.skipped[:SKIPPED_SHOWN_MAX]:

@@ -198,7 +198,8 @@ class Uploader:
             for lineage in work.lineages:
                 placed.append(await self._place(lineage, work, meter, made))
                 meter.unit_done()
-            await run(self._remember, work, [each.copies for each in placed])
+            if any(made):  # else nothing is stored anywhere, and what was put before stands
+                await run(self._remember, work, made)
             await run(self._pin, work)
         except BaseException:
             others = [[NodeId(each.receipt.node) for each in copies] for copies in made]

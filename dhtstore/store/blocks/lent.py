@@ -68,15 +68,15 @@ class LentBlocks:
     def get(self, cid: Cid) -> bytes:
         """The block, verified against its CID.  Raises BlockMissing, and SourceChanged or
         UnreadableSource where its bytes are not there any more."""
-        row = self._row(cid)
-        if row is None or self._read_at is None:
+        row, read_at = self._row(cid), self._read_at
+        if row is None or read_at is None:
             raise BlockMissing(f"block {cid} is not lent here")
         path, start, size_bytes, body = row
         if body is not None:
             return body
         names = tuple(path.split("/")) if path else ()
         try:
-            data = self._read_at(names, start, size_bytes)
+            data = read_at(names, start, size_bytes)
             if not cid.matches(data):
                 raise SourceChanged(f"{path or 'the file'} changed while it was put")
         except DhtstoreError as error:

@@ -92,8 +92,8 @@ def _locked(path: Path) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(fd), path.lstat()):
                 return fd
-        except FileNotFoundError:  # taken away as stale just before it was locked
-            pass
+        except (FileNotFoundError, BlockingIOError):
+            pass  # taken away as stale just before it was locked, or looked at just now
         except BaseException:
             close_quietly(fd)
             raise

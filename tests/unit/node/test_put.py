@@ -381,6 +381,16 @@ def test_what_has_no_room_here_is_offered_to_nobody() -> None:
     stage(scene, capacity_bytes=MIB)
 
 
+def test_what_nobody_holds_is_not_written_down_as_put() -> None:
+    async def scene(cast: Cast) -> None:
+        cast.directory.near = []
+        with pytest.raises(QuorumNotReached):
+            await cast.put()
+        assert cast.ledger.puts.list() == []
+
+    stage(scene, NodeSettings(capacity_bytes=0))
+
+
 def test_a_second_put_has_a_newer_policy_also_within_one_second() -> None:
     async def scene(cast: Cast) -> None:
         near = cast.directory.near[0]
