@@ -67,6 +67,10 @@ TAR_ENTRIES_MAX: Final = (
     400_000  # of one archive, and directories that it implies: 300 MB in memory
 )
 TAR_NAMES_MAX_BYTES: Final = 64 * MIB  # of all of them
+TAR_CONTENT_FREE_BYTES: Final = 1 * GIB  # of the content of one, however short it is; and beside it
+TAR_CONTENT_FACTOR: Final = (
+    1000  # for each byte of it: gzip packs zeros so, and people's files 1:100
+)
 SKIPPED_NAMED_MAX: Final = 1000  # entries of a tree that a put names of those it has to skip
 TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
 WALK_HELD_MAX_BYTES: Final = 24 * MIB  # of links that a walk knows and does not want yet

@@ -26,7 +26,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source, import_source
 from dhtstore.params import CHUNK_SIZE_BYTES, PATTERNS_MAX, TREE_LEVELS_MAX
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from dhtstore.store.files.sources import effort
+from dhtstore.store.files.sources import effort, tar
 from dhtstore.store.files.sources.excluding import NOTHING, Exclusion
 from dhtstore.store.files.sources.tree import TreeSource
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -375,3 +375,31 @@ def test_many_directories_are_built_at_once() -> None:
     counting = Counting()
     put_tar(members(*(member(f"{number}/a/b/f") for number in range(300))), blocking=counting)
     assert counting.runs < 20
+
+
+def sparse(claimed_bytes: int) -> bytes:
+    """An old sparse entry of GNU tar that is one hole."""
+    header = bytearray(member("hole", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    claimed = b"\x80" + claimed_bytes.to_bytes(11, "big")
+    header[386:410] = claimed + b"00000000000\0"
+    header[483:495] = claimed
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "bomb",
+    [sparse(2**60), bz2.compress(members((member("zeros"), bytes(40 << 20))))],
+    ids=["hole", "zeros"],
+)
+def test_content_without_end_is_refused(bomb: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar, "TAR_CONTENT_FREE_BYTES", 16 << 20, raising=False)
+    with pytest.raises(UnreadableSource, match="1000 times as much content"):
+        put_tar(bomb, Manner(strict=False))
+
+
+def test_a_hole_is_content_within_reason() -> None:
+    made = put_tar(sparse(3 * CHUNK_SIZE_BYTES))
+    assert made == put_tar(members((member("hole"), bytes(3 * CHUNK_SIZE_BYTES))))

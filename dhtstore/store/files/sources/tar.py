@@ -21,7 +21,14 @@ from typing import IO, Final, Literal, Protocol, Self, cast
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.names import name_of
-from dhtstore.params import CHUNK_SIZE_BYTES, FILE_NAME_MAX_BYTES, MIB, TREE_LEVELS_MAX
+from dhtstore.params import (
+    CHUNK_SIZE_BYTES,
+    FILE_NAME_MAX_BYTES,
+    MIB,
+    TAR_CONTENT_FACTOR,
+    TAR_CONTENT_FREE_BYTES,
+    TREE_LEVELS_MAX,
+)
 from dhtstore.store.files.sources.file import refusal
 
 Path = tuple[str, ...]
@@ -59,12 +66,14 @@ class TarReader:
         self._plain: _Allowed | None = None
         self._tar: tarfile.TarFile | None = None
         self._file: IO[bytes] | None = None
+        self._fed_bytes = self._content_bytes = 0
 
     @property
     def ready(self) -> bool:
         return self._fed.ended or self._fed.size_bytes >= STEP_BYTES
 
     def feed(self, data: bytes) -> None:
+        self._fed_bytes += len(data)
         self._fed.feed(data)
 
     def end(self) -> None:
@@ -103,12 +112,18 @@ class TarReader:
             return self._entry(member)
 
     def read(self, count: int) -> bytes:
-        """The next bytes of the entry, fewer only at its end.  Raises UnreadableSource."""
+        """The next bytes of the entry, fewer only at its end.  Raises UnreadableSource, also where
+        holes or zeros would be content without end: the store keeps one block for all of them, so
+        its room does not end that."""
         assert self._plain is not None, "a step was begun"
         before_bytes, self._plain.left_bytes = self._plain.left_bytes, 2 * count + 2 * MIB
         with self._readable():
             data = b"" if self._file is None else self._file.read(count)
         self._plain.left_bytes = before_bytes
+        self._content_bytes += len(data)
+        if self._content_bytes > TAR_CONTENT_FREE_BYTES + TAR_CONTENT_FACTOR * self._fed_bytes:
+            why = f"claims more than {TAR_CONTENT_FACTOR} times as much content as its own length"
+            raise refusal(self._name, why).hinted("unpack it, and put what came of it")
         return data
 
     def label(self, path: Path) -> str:
