@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from dhtstore.errors import HomeInUse
-from dhtstore.store.home.block_directory import mark_blocks
+from dhtstore.store.home.block_directory import check_ledger, mark_blocks
 from dhtstore.store.home.home import Home
 from dhtstore.store.ledger.contract import SCAN_PAGE_ROWS, KeyValue
 from dhtstore.store.ledger.memory import MemoryKeyValue
@@ -30,6 +30,7 @@ def bring_up_to_date(home: Home) -> None:
 
 
 def _is_current(home: Home) -> bool:
+    check_ledger(home)
     if not home.ledger.exists():
         return False
     with closing(SqliteKeyValue(home.ledger, to_read=True)) as ledger:

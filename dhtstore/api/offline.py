@@ -31,7 +31,7 @@ from dhtstore.operations import keeping, nodes
 from dhtstore.operations.operation import Operation, Watch
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from dhtstore.store.home.block_directory import check_blocks, has_blocks
+from dhtstore.store.home.block_directory import check_blocks, check_ledger, has_blocks
 from dhtstore.store.home.home import Home
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.trace import no_trace
@@ -58,6 +58,7 @@ class KeptHome:
         if not path.is_dir():
             raise NotRunning(f"no node is running here: there is no directory {path}")
         self.home = Home(path)
+        check_ledger(self.home)
         if not self.home.ledger.exists():
             raise NotRunning(f"no node is running here, and none has kept anything in {path}")
         try:
