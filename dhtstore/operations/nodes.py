@@ -43,9 +43,10 @@ class RoomShare(msgspec.Struct, frozen=True):
 
 class RoomStatus(msgspec.Struct, frozen=True):
     """What of the room of a node is whose, in bytes.  ``accept`` is whose data it takes; ``own``
-    and ``others`` what claims of its owner and of others are charged with, a unit once for each
-    owner; ``reserved`` is set aside for offers and puts under way, and ``unclaimed`` is the rest of
-    what is used: pinned by hand, left by a put that was killed, or not collected yet.  ``free`` can
+    and ``others`` what claims of its owner and of others are charged with: blocks that several
+    share count for each, so both together may be more than is used.  ``reserved`` is set aside for
+    offers and puts under way, and ``unclaimed`` what is used beyond all that, at least: pinned by
+    hand, left by a put that was killed, or not collected yet.  ``free`` can
     be written now, None for no limit; ``disk_free`` is what the disk has, of which ``promised``
     were promised by other nodes of this user.  ``shares`` bound strangers where anyone may
     store."""

@@ -25,7 +25,8 @@ def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
     assert 49_000_000 < room["free"] < room["disk_free"]
     told = node.run("status").text
     assert "50.0 MB for its own owner" in told
-    assert " own, 0 B of others, 0 B reserved, " in told
+    assert "claimed: " in told
+    assert " own, 0 B of others (" in told
     assert "disk_free: " in told
     changed = node.run("config", "capacity", "60MB")
     assert changed.code == 0

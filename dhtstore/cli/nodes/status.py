@@ -52,7 +52,7 @@ def _show_node(common: Common) -> None:
     if common.json:
         print_json(told)
         return
-    sizes = {"capacity": _capacity(told), "used": _used(told)}
+    sizes = {"capacity": _capacity(told), "used": used_text(told)}
     up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
     fields = {**fields_of(told), **sizes, "uptime_s": up}
     del fields["warnings"], fields["room"]
@@ -76,20 +76,31 @@ def _capacity(told: NodeStatus) -> str:
     return f"{format_size(told.capacity)} for {whom.get(told.room.accept, told.room.accept)}"
 
 
-def _used(told: NodeStatus) -> str:
-    """Of what it is, where that is known."""
+def used_text(told: NodeStatus) -> str:
+    """What is stored here; of it what no claim accounts for, if there is any."""
     from dhtstore.config import format_size
 
     room = told.room
-    if room is None:
-        return format_size(told.used)
-    parts = {"own": room.own, "of others": room.others, "reserved": room.reserved}
-    named = [f"{format_size(size)} {of}" for of, size in parts.items()]
-    return f"{format_size(told.used)}: {', '.join(named)}, {format_size(room.unclaimed)} unclaimed"
+    text = format_size(told.used)
+    if room and room.reserved:
+        text += f", {format_size(room.reserved)} of it set aside"
+    if room and room.unclaimed:
+        text += f", at least {format_size(room.unclaimed)} unclaimed"
+    return text
+
+
+def claimed_text(room: RoomStatus) -> str:
+    """What claims are charged with, which is no part of what is used."""
+    from dhtstore.config import format_size
+
+    return (
+        f"{format_size(room.own)} own, {format_size(room.others)} of others"
+        " (blocks that several share count for each)"
+    )
 
 
 def _room(room: RoomStatus | None) -> dict[str, str]:
-    """Shares against their limits, and the disk."""
+    """Whose claims there are, shares against their limits, and the disk."""
     from dhtstore.config import format_size
 
     if room is None:
@@ -102,7 +113,7 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
     }
     free = "-" if room.disk_free is None else format_size(room.disk_free)
     beside = f", {format_size(room.promised)} promised by other nodes" if room.promised else ""
-    return {**shares, "disk_free": f"{free}{beside}"}
+    return {"claimed": claimed_text(room), **shares, "disk_free": f"{free}{beside}"}
 
 
 def _announced(row: UnitStatus) -> str:
