@@ -134,7 +134,12 @@ async def _puts(
     async def gather(rows: list[keeping.PutSummary]) -> None:
         found.extend(rows)
 
-    await put_summaries(_no_blocks(blocking), await blocking.run(kept.ledger), gather)
+    ledger = await blocking.run(kept.ledger)
+    damaged = await put_summaries(_no_blocks(blocking), ledger, gather)
+    if damaged:
+        import logging  # where there is a damage only: without a handler it is printed to stderr
+
+        logging.getLogger("dhtstore").warning("%s (%s)", damaged, kept.home.ledger)
     return found
 
 

@@ -286,7 +286,11 @@ async def _find_providers(
 
 
 async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> None:
-    await put_summaries(run.node.disk, run.node.ledger, rows)
+    damaged, warnings = await put_summaries(run.node.disk, run.node.ledger, rows), run.node.warnings
+    if damaged:
+        warnings.tell("puts", damaged)
+    else:
+        warnings.over("puts")
 
 
 async def _list_receipts(

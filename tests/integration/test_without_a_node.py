@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dhtstore.cli import main
 from dhtstore.errors import HomeInUse, HomeUnusable, NotHere, NotRunning
 from dhtstore.net.local import client
 from dhtstore.store.home.home import Home
+from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from tests.cli.terminal import Daemon, run
 
 CONTENT = b"what was put before"
@@ -185,3 +187,26 @@ def test_a_node_that_was_killed_leaves_all_it_acknowledged_to_be_read(tmp_path: 
     assert (row["cid"], row["copies"]) == (cid, 1)
     assert node.run("verify", "--json").json["blocks"] == 1
     assert node.run("status", "--json").json["running"] is False
+
+
+def test_puts_that_cannot_be_read_are_told(home: Path) -> None:
+    with closing(SqliteKeyValue(home / "ledger.sqlite")) as ledger:
+        [(key, row)] = ledger.scan(b"put/")
+        ledger.write([(key + b"1", row[:20]), (key + b"2", b"")])
+    ran = run("list", "--home", home, "--json")
+    assert ran.code == 0
+    assert [each["name"] for each in ran.json] == ["before"]
+    assert "2 of the puts here cannot be read" in ran.err
+    with sync.open(home) as node:
+        assert len(node.puts()) == 1
+        assert any("2 of the puts here cannot be read" in each for each in node.status().warnings)
+
+
+def test_blocks_whose_ledger_is_lost_are_not_taken_for_a_new_home(home: Path) -> None:
+    os.truncate(home / "ledger.sqlite", 0)
+    for command in ("list", "status", "join"):
+        ran = run(command, "--home", home)
+        assert (ran.code, ran.out) == (2, b"")
+        assert "the ledger of this home is empty" in ran.err
+        assert f"mv {home}/blocks {home}/blocks.lost" in ran.err
+    assert (home / "ledger.sqlite").stat().st_size == 0
