@@ -70,7 +70,7 @@ class OwnerName(msgspec.Struct, frozen=True):
 
 class OwnerKey(msgspec.Struct, frozen=True):
     """``owner export``: the owner's public key in hex, and what ``owner import`` takes.  Whoever
-    has ``private_key`` can put and remove as this owner."""
+    has ``private_key`` can put as this owner."""
 
     owner: str
     private_key: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -22,12 +24,12 @@ app: Final = typer.Typer(
 
 @command(
     (HOME, JSON, QUIET),
-    examples=("dhtstore owner export -q > owner.txt",),
+    examples=("umask 077 && dhtstore owner export -q > owner.txt",),
 )
 def export(common: Common) -> None:
     """Print the owner's private key on one line.
 
-    Whoever has it can put and remove as you.
+    Whoever has it can put as you: keep it where nobody else can read it.
     """
     from dhtstore.api.homes import home_path
     from dhtstore.cli.results import OwnerKey
@@ -43,6 +45,8 @@ def export(common: Common) -> None:
         raise UsageError(f"there is no owner key in {path}").hinted(
             "`dhtstore join` makes one, `dhtstore owner import` takes another machine's"
         )
+    if not common.json:
+        _warn_of_readers(common)
     seed = home.key_seed("owner", b"")
     public_key = Ed25519Signer(seed).public_key.hex()
     if common.json:
@@ -50,6 +54,23 @@ def export(common: Common) -> None:
         return
     say(common, f"owner {public_key}; keep the next line secret")
     emit(export_key(seed))
+
+
+def _warn_of_readers(common: Common) -> None:
+    """Where the key goes to a file that is not for its owner alone, also if they want it quiet."""
+    from dhtstore.cli.terminal.show import remark
+
+    try:
+        mode = os.fstat(sys.stdout.fileno()).st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        remark(
+            common,
+            "warning: others may read the file that this goes to: chmod 600 it, and write the next"
+            " behind `umask 077`",
+            warning=True,
+        )
 
 
 @command(
