@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
+from dhtstore.cli.terminal.columns import padded, width_of
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.show import cell_text, emit
 
@@ -59,24 +60,16 @@ class _TableRows:
         columns = [header + column for header, column in zip(self._headers, columns, strict=True)]
         self._headers = [[] for _ in columns]
         self._widths = [
-            max(width, max(map(len, column)))
+            max(width, width_of(column))
             for width, column in zip(self._widths, columns, strict=True)
         ]
-        padded = [
-            _padded(column, width)
-            for width, column in zip(self._widths[:-1], columns, strict=False)
+        aligned = [
+            padded(column, width) for width, column in zip(self._widths[:-1], columns, strict=False)
         ]
-        emit("\n".join(map("  ".join, zip(*padded, columns[-1], strict=True))))
+        emit("\n".join(map("  ".join, zip(*aligned, columns[-1], strict=True))))
 
     def end(self) -> None:
         """A table has no end."""
-
-
-def _padded(column: Sequence[str], width: int) -> Sequence[str]:
-    """Dates and CIDs are as long as each other, nearly always."""
-    if min(map(len, column)) == width:
-        return column
-    return [cell.ljust(width) for cell in column]
 
 
 def _texts(column: Sequence[object]) -> list[str]:

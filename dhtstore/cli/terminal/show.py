@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from dhtstore.cli.terminal.columns import padded, width_of
 from dhtstore.cli.terminal.common import Common, output_error, printable
 
 if TYPE_CHECKING:
@@ -94,10 +95,9 @@ def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> Non
     lines = [[cell_text(cell) for cell in row] for row in rows]
     if sys.stdout.isatty() and lines:
         lines.insert(0, [header.upper() for header in headers])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        before_last = zip(line[:-1], widths, strict=False)
-        emit("  ".join([*(cell.ljust(width) for cell, width in before_last), line[-1]]))
+    columns = list(zip(*lines, strict=True))
+    aligned = [padded(column, width_of(column)) for column in columns[:-1]]
+    emit_lines(map("  ".join, zip(*aligned, *columns[-1:], strict=True)))
 
 
 def fields_of(result: Any) -> dict[str, Any]:

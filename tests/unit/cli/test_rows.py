@@ -38,6 +38,13 @@ def test_columns_are_aligned_with_all_that_is_printed_at_once(
     assert capsys.readouterr().out == "cid  1      file  a\ncid  12345  file  b\n"
 
 
+def test_letters_of_two_columns_are_counted_as_two(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("日本語", "e\u0301", "plain")
+    out = rows_out(COMMON, ("name", "cid"), lambda name: (name, "cid"))
+    out.add(names)
+    assert capsys.readouterr().out == "日本語  cid\ne\u0301       cid\nplain   cid\n"
+
+
 def test_what_a_stranger_named_does_not_drive_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
