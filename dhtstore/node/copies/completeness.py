@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dhtstore.content.dag.local import Leaves, walk_local
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, TimedOut
 from dhtstore.model.cid import Cid
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_under
 from dhtstore.store.blocks.contract import BlockStore
@@ -66,7 +66,7 @@ class Completeness:
         except TimedOut as error:
             return str(error)
         except DhtstoreError as error:
-            self.tracer("unit.incomplete", unit=unit.name.hex(), error=str(error))
+            self.tracer("unit.incomplete", unit=unit_text(unit.name), error=str(error))
             return str(error)
         return ""
 

@@ -23,7 +23,7 @@ from dhtstore.model.contact import subnet
 from dhtstore.model.identity import DhtKey, PublicKey, format_node
 from dhtstore.model.policy import Policy, Usage
 from dhtstore.model.signing import unpack
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import Coming, SignedCopy, acknowledge, claim_on
@@ -232,7 +232,7 @@ class Holder:
                 bid = await self.disk.blocking.run(_Bid.of, message)
                 await self._check_bid(receiving.promise, bid)
                 copy = await self._copy(receiving, bid, reply)
-        told = {"unit": bid.unit.name.hex(), "root": str(bid.root), "size": copy.receipt.size}
+        told = {"unit": unit_text(bid.unit.name), "root": str(bid.root), "size": copy.receipt.size}
         _tell(self.tracer, "hold.held", link, owner=bid.policy.owner.hex(), **told)
         await reply(
             Held(

@@ -8,7 +8,7 @@ from dhtstore.content.dag.local import Leaves, local_units, walk_local
 from dhtstore.errors import BlockMissing, IntegrityFailure
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.context import Ledger
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
@@ -33,7 +33,7 @@ def _sound_unit(claim: Claim, tracer: Tracer) -> list[Unit]:
     unit = unit_of_claim(claim)
     if unit.name == claim.unit:
         return [unit]
-    tracer("claim.damaged", unit=claim.unit.hex())
+    tracer("claim.damaged", unit=unit_text(claim.unit))
     return []
 
 

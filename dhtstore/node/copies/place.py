@@ -28,7 +28,7 @@ from dhtstore.model.policy import Claim
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import unpack
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.copies.acknowledge import SignedCopy, check_copy
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
@@ -107,7 +107,7 @@ class Placer:
         try:
             return await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
         except Unreachable as error:
-            self.tracer("publish.failed", unit=unit.name.hex(), error=str(error))
+            self.tracer("publish.failed", unit=unit_text(unit.name), error=str(error))
             return [Published(0, {})] * len(copies)
 
 

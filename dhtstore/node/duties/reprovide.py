@@ -22,7 +22,7 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.unit import Unit
+from dhtstore.model.unit import Unit, unit_text
 from dhtstore.net.ports import Blocking, Clock, Entropy, Jump
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
@@ -215,7 +215,7 @@ class Reprovide:
             self._retries.failed(name, self.clock.monotonic_s())
 
     async def _announce_unit(self, unit: Unit) -> bool:
-        return await self._taken(unit.name.hex(), self._provide(unit.key))
+        return await self._taken(unit_text(unit.name), self._provide(unit.key))
 
     async def _provide(self, key: DhtKey) -> int:
         records = [(self.identity.provider_record(key), self.identity.record())]

@@ -104,6 +104,20 @@ def test_a_unit_is_reserved_for_then_fetched_claimed_and_signed_for() -> None:
     play(scene)
 
 
+def test_the_log_names_a_unit_as_the_user_knows_it() -> None:
+    async def scene(world: World) -> None:
+        both, told = await pair(world), list[object]()
+
+        def held(event: str, **values: object) -> None:
+            told.extend([values.get("unit")] * (event == "hold.held"))
+
+        both.holder.tracer = held
+        await both.link.request(both.bid.replicate(await both.accepted()), Held)
+        assert told == [str(both.unit.roots[0])]
+
+    play(scene)
+
+
 class Unsettled(MemoryBlockStore):
     """One that has something left to do after a commit, as that of a disk after a large one."""
 
