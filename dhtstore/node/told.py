@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec.structs import asdict
 
-from dhtstore.errors import DhtstoreError
+from dhtstore.errors import DhtstoreError, PartlyStored, QuorumNotReached
 from dhtstore.net.ports import Clock
 from dhtstore.operations.content import Get, Put, Read
 from dhtstore.operations.keeping import AddPin, RemovePin, VerifyStore
@@ -17,7 +17,16 @@ from dhtstore.operations.operation import Operation
 from dhtstore.trace import Tracer
 
 _TOLD: Final = (Put, Get, Read, AddPin, RemovePin, VerifyStore)
-_FIELDS: Final = ("cid", "name", "size", "copies", "replicas", "blocks", "incomplete")
+_FIELDS: Final = (
+    "cid",
+    "name",
+    "size",
+    "copies",
+    "replicas",
+    "blocks",
+    "incomplete",
+    "skipped_count",
+)
 _COUNTED: Final = ("holders", "damaged")
 
 
@@ -40,6 +49,9 @@ def telling(
         yield lambda result: tell("operation.done", **_told(result))
     except asyncio.CancelledError:
         tell("operation.ended", reason="cancelled by who asked for it")
+        raise
+    except (PartlyStored, QuorumNotReached) as error:
+        tell("operation.partly", **_told(error.partial), reason=str(error))
         raise
     except DhtstoreError as error:
         tell("operation.ended", reason=str(error))

@@ -41,6 +41,7 @@ EVENTS: Final[Mapping[str, Told]] = {
     "hold.ended": Told(logging.INFO, "a unit that was offered did not come"),
     # what this machine's user asks for
     "operation.done": Told(logging.INFO, "carried out", OWN),
+    "operation.partly": Told(logging.INFO, "carried out in part", OWN),
     "operation.ended": Told(logging.INFO, "not carried out", OWN),
     # duties
     "reprovide.round": Told(logging.INFO, "what is kept was announced", OWN),
