@@ -247,6 +247,7 @@ RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
 CHECK_TIMEOUT_S: Final = 20.0  # for a holder to be found, met and to look
 CHECKS_AT_ONCE: Final = 16
+CHECKED_PUTS_AT_ONCE: Final = 8  # side by side, when all that was put is checked
 CHECK_TURN_S: Final = 6.0  # a question waits so long for its turn at a holder,
 CHECK_LOOK_S: Final = 6.0  # and is looked into so long: then it is told "busy", within the above
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots and its policy: keys, indexes

@@ -187,8 +187,8 @@ class SyncClient:
     ) -> list[ProviderInfo]:
         return self._run(self._client.providers(cid, check=check, timeout_s=timeout_s))
 
-    def puts(self, *, timeout_s: float | None = None) -> list[PutSummary]:
-        return self._run(self._client.puts(timeout_s=timeout_s))
+    def puts(self, *, check: bool = False, timeout_s: float | None = None) -> list[PutSummary]:
+        return self._run(self._client.puts(check=check, timeout_s=timeout_s))
 
     def receipts(self, cid: str, *, timeout_s: float | None = None) -> list[SignedReceipt]:
         return self._run(self._client.receipts(cid, timeout_s=timeout_s))

@@ -20,6 +20,7 @@ from dhtstore.operations.content import Get, Put
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.keeping import (
     AddPin,
+    CheckPuts,
     ListPins,
     ListPuts,
     ListReceipts,
@@ -35,7 +36,8 @@ R = TypeVar("R")
 
 # What these tell of, or keep, would end with a node that lives for a visit.
 _NEED_NODE: Final = (
-    IdentifyNode, DescribeNode, ListPuts, VerifyStore, ListReceipts, AddPin, RemovePin, ListPins,
+    IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
+    ListPins,
 )  # fmt: skip
 
 

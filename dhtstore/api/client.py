@@ -29,6 +29,7 @@ from dhtstore.operations.content import (
 )
 from dhtstore.operations.keeping import (
     AddPin,
+    CheckPuts,
     ListPins,
     ListPuts,
     ListReceipts,
@@ -199,9 +200,12 @@ class Client(NodeQuestions):
 
     # --- what is kept -----------------------------------------------------------------------
 
-    async def puts(self, *, timeout_s: float | None = None) -> list[PutSummary]:
-        """What was put from this node, oldest first."""
-        return await self._call(ListPuts(), timeout_s=timeout_s)
+    async def puts(
+        self, *, check: bool = False, timeout_s: float | None = None
+    ) -> list[PutSummary]:
+        """What was put from this node, oldest first; with ``check`` all holders are asked before,
+        and QuorumNotReached is raised if a put has fewer copies than it must."""
+        return await self._call(CheckPuts() if check else ListPuts(), timeout_s=timeout_s)
 
     async def receipts(self, cid: str, *, timeout_s: float | None = None) -> list[SignedReceipt]:
         """The holders' receipts for ``cid``, each verified again.  Raises NotHere if it was not

@@ -41,7 +41,7 @@ from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
-from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.list_puts import PutChecks, put_summaries
 from dhtstore.node.views.own_names import with_cid
 from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.pins import pin_list
@@ -293,6 +293,12 @@ async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> 
         warnings.over("puts")
 
 
+async def _check_puts(asked: keeping.CheckPuts, run: OperationRun, rows: Rows) -> None:
+    node = run.node
+    async with node.fetch_session() as session:
+        await PutChecks(session, node.checker(), node.settings.min_acks).run(rows)
+
+
 async def _list_receipts(
     asked: keeping.ListReceipts, run: OperationRun
 ) -> list[keeping.SignedReceipt]:
@@ -367,6 +373,7 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     content.DescribeContent: _describe_content,
     content.FindProviders: _find_providers,
     keeping.ListPuts: _listing(_list_puts),
+    keeping.CheckPuts: _listing(_check_puts),
     keeping.ListReceipts: _list_receipts,
     keeping.AddPin: _add_pin,
     keeping.RemovePin: _remove_pin,

@@ -67,6 +67,12 @@ class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):
     needs_node: ClassVar[bool] = False
 
 
+class CheckPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):
+    """As ``ListPuts``, once the holders of each were asked whether they still hold it."""
+
+    op: ClassVar[str] = "list-check"
+
+
 class PinInfo(msgspec.Struct, frozen=True):
     """``kind`` is "put" for what a put keeps and "user" for what was pinned by hand."""
 

@@ -14,6 +14,7 @@ from dhtstore.operations.content import (
 )
 from dhtstore.operations.keeping import (
     AddPin,
+    CheckPuts,
     ListPins,
     ListPuts,
     ListReceipts,
@@ -31,7 +32,7 @@ from dhtstore.operations.operation import Operation
 
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
-    ListPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
+    ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode,
 )  # fmt: skip
 

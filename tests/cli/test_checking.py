@@ -25,7 +25,10 @@ def test_a_holder_that_died_is_told_from_one_that_lives(daemons: Daemons) -> Non
     [unit] = asked.json["units"]
     states = {holder["node"]: holder["state"] for holder in unit["holders"]}
     assert states == {first.node: "live", second.node: "silent"}
-    [row] = first.run("list", "--check", "--json").json
+    checked = first.run("list", "--check", "--json")
+    assert checked.code == 7
+    assert "1 put has fewer live copies" in checked.err
+    [row] = checked.json
     assert (row["name"], row["copies"], row["replicas"]) == ("kept", 1, 2)
     assert row["proved"]["unix_s"] >= row["created"]["unix_s"]
     assert "1/2" in first.run("list").text

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dhtstore.cli.terminal.common import Common, command
-from dhtstore.cli.terminal.options import ABOUT_HOME, CheckNow
+from dhtstore.cli.terminal.options import WAITING, CheckNow
 
 if TYPE_CHECKING:
     from dhtstore.operations.keeping import PutSummary
 
 
 @command(
-    ABOUT_HOME,
+    WAITING,
     examples=(
         "dhtstore list",
         "dhtstore list --json",
@@ -25,16 +25,18 @@ def list_puts(common: Common, check: CheckNow = False) -> None:
 
     Copies, of those wanted, are those that a holder signed for, or was found to have, and that were
     not found lost since; beside them is when that was last proved of all of them.  With --check all
-    holders are asked first, one put after the other, which needs the network.
+    holders are asked first, which needs the network; exit code 7 then means that a put has fewer
+    copies than it must, 4 that one could not be checked.
     """
     from dhtstore.cli.running.session import show
     from dhtstore.cli.terminal.rows import rows_out
     from dhtstore.cli.terminal.show import moment
     from dhtstore.config import format_size
-    from dhtstore.operations.keeping import ListPuts
+    from dhtstore.errors import QuorumNotReached, Unreachable, UsageError
+    from dhtstore.operations.keeping import CheckPuts, ListPuts
 
-    if check:
-        _check_all(common)
+    if common.timeout and not check:
+        raise UsageError("--timeout says nothing without --check: a list is there at once")
 
     def cells(row: PutSummary) -> Sequence[object]:
         return (
@@ -50,19 +52,8 @@ def list_puts(common: Common, check: CheckNow = False) -> None:
     out = rows_out(
         common, ("name", "cid", "size", "date", "copies", "last proved", "policy"), cells
     )
-    show(common, ListPuts(), out)
-
-
-def _check_all(common: Common) -> None:
-    """What holders say is written down, for the list."""
-    from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import say
-    from dhtstore.errors import NotFound, Unreachable
-    from dhtstore.operations.keeping import ListPuts
-    from dhtstore.operations.nodes import DescribeRoot
-
-    for put in ask(common, ListPuts()):
-        try:
-            ask(common, DescribeRoot(root=put.cid, check=True))
-        except (NotFound, Unreachable) as error:
-            say(common, f"{put.cid} could not be checked: {error}")
+    try:
+        show(common, CheckPuts() if check else ListPuts(), out)
+    except (QuorumNotReached, Unreachable):
+        out.end()  # all rows came: what is wrong is in them
+        raise

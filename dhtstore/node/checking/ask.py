@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from dhtstore.dht.engine.harvest import Provider
@@ -54,6 +54,7 @@ class HolderChecks:
     reach: Reach
     completeness: Completeness
     rng: random.Random
+    silent: dict[NodeId, str] = field(default_factory=dict)  # in this operation, and why
 
     async def check(self, asked: Question, holders: Told) -> Found:
         """What each of ``holders`` says now; of one that cannot say, as of an older version or one
@@ -74,21 +75,25 @@ class HolderChecks:
     async def _into(
         self, found: Found, asked: Question, key: PublicKey, told: Sequence[Address]
     ) -> None:
-        now_unix_s = self.identity.now_unix_s()
+        now_unix_s, node = self.identity.now_unix_s(), node_id(key)
+        if (why := self.silent.get(node)) is not None:
+            found[node] = Proof(now_unix_s, "silent", why)
+            return
         try:
             if key == self.identity.public_key:
                 why = await self.completeness.lack(asked.unit)
-                found[node_id(key)] = Proof(now_unix_s, "lacks" if why else "live", why)
+                found[node] = Proof(now_unix_s, "lacks" if why else "live", why)
             else:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
                     state, why = await self._ask(asked, key, told)
-                found[node_id(key)] = Proof(now_unix_s, state, why)
+                found[node] = Proof(now_unix_s, state, why)
         except PeerRefused:
             return  # it is there, and says nothing of the copy
-        except TimeoutError:
-            found[node_id(key)] = Proof(now_unix_s, "silent", "it gave no answer in time")
+        except (TimeoutError, ConnectionLost) as error:
+            self.silent[node] = str(error) or "it gave no answer in time"
+            found[node] = Proof(now_unix_s, "silent", self.silent[node])
         except DhtstoreError as error:
-            found[node_id(key)] = Proof(now_unix_s, "silent", str(error))
+            found[node] = Proof(now_unix_s, "silent", str(error))
 
     async def _ask(
         self, asked: Question, key: PublicKey, told: Sequence[Address]

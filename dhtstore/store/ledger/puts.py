@@ -75,6 +75,10 @@ class Puts:
         """As lists show them: ``Listing.pages``."""
         return self._listing.pages(at_once)
 
+    def summary(self, root: Cid) -> PutSummary | None:
+        """As a list shows it now; None if it is not known here, or damaged."""
+        return next((decode(PutSummary, raw) for _, raw in self._listing.row(root.raw)), None)
+
     def list(self) -> list[PutRecord]:
         """Oldest first, without those whose rows are damaged."""
         rows = scan_all(self._table, b"put/")

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from dhtstore.errors import NotFound, PeerRefused
+from dhtstore.errors import NotFound, PeerRefused, QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.checking import answer
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
-from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.list_puts import PutChecks, put_summaries
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.root_status import root_status
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
-from dhtstore.params import MIB, REREAD_AT_ONCE_BYTES, REREAD_BLOCK_BYTES
+from dhtstore.params import CHECK_TIMEOUT_S, MIB, REREAD_AT_ONCE_BYTES, REREAD_BLOCK_BYTES
 from dhtstore.wire.frames import Check, Checked, FrameResponse
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, put_with, tell
@@ -252,5 +252,47 @@ def test_a_holder_that_takes_too_long_to_look_is_not_silent(
         checked = await status(putter, result.cid, check=True)
         assert checked.copies == (await listed(putter)).copies == 3
         assert sorted(states(checked).values()) == ["believed", "believed", "live"]
+
+    tell(story)
+
+
+def test_all_puts_are_checked_and_a_silent_holder_is_waited_for_once() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        putter = lab.nodes[0]
+        roots = [(await put_bytes(putter, CONTENT + bytes([n]))).cid for n in range(40)]
+        lab.crash(other_holder(lab, roots[0]), silent=True)
+        found: list[PutSummary] = []
+
+        async def take(rows: Sequence[PutSummary]) -> None:
+            found.extend(rows)
+
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        async with putter.fetch_session() as session:
+            await PutChecks(session, putter.checker(), None).run(take)
+        assert loop.time() - began_s < 2 * CHECK_TIMEOUT_S
+        assert [row.cid for row in found] == [str(root) for root in roots]
+        assert {row.copies for row in found} == {2, 3}
+
+    tell(story)
+
+
+def test_puts_that_have_too_few_copies_are_told_after_all_were_listed() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        putter = lab.nodes[0]
+        await put_bytes(putter, CONTENT)
+        for node in lab.nodes[1:]:
+            lab.crash(node)
+        found: list[PutSummary] = []
+
+        async def take(rows: Sequence[PutSummary]) -> None:
+            found.extend(rows)
+
+        async with putter.fetch_session() as session:
+            with pytest.raises(QuorumNotReached, match="1 put has fewer live copies"):
+                await PutChecks(session, putter.checker(), None).run(take)
+        assert [row.copies for row in found] == [1]
 
     tell(story)

@@ -92,7 +92,7 @@ def test_options_show_what_counts_if_they_are_not_given() -> None:
     [
         ("version", "--home -q --timeout --seed --network --log-level"),
         ("demo", "--home --timeout --seed --network --log-level"),
-        ("list", "--timeout --seed --network --log-level"),
+        ("list", "--seed --network --log-level"),
         ("id", "--timeout --seed --network --log-level"),
         ("receipts", "--timeout --seed --network --log-level"),
         ("config", "--timeout --seed --network --log-level"),
