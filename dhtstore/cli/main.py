@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any, Final
 
@@ -24,6 +25,7 @@ from dhtstore.cli.terminal.parser import (
 )
 from dhtstore.cli.terminal.utf8 import use_utf8
 
+_STDERR: Final = 2
 SECTIONS: Final[dict[str, dict[str, Any]]] = {
     "Run a node": {
         "join": join.join,
@@ -106,6 +108,8 @@ app: Final = _made()
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    if sys.stderr is None and os.open(os.devnull, os.O_WRONLY) == _STDERR:
+        sys.stderr = os.fdopen(_STDERR, "w", encoding="utf-8")
     if sys.stdout is None or sys.stderr is None:
         sys.exit(USAGE)  # their numbers would be those of other files, which we must not write to
     use_utf8()
@@ -113,7 +117,9 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; its exit code."""
+    """Run one command line; its exit code.  ``help COMMAND`` is ``COMMAND --help``."""
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     command = typer.main.get_command(app)
     try:
         code = command.main(args=arguments, prog_name="dhtstore", standalone_mode=False)

@@ -30,8 +30,8 @@ EVENTS: Final[Mapping[str, Told]] = {
     "clock.jumped": Told(logging.INFO, "the machine slept or its clock was set", OWN),
     # peers
     "peers.known": Told(logging.INFO, "peers that are known", OWN),
-    "link.open": Told(logging.INFO, "a peer is connected"),
-    "link.closed": Told(logging.INFO, "a peer is gone"),
+    "link.open": Told(logging.INFO, "a peer connected"),
+    "link.closed": Told(logging.INFO, "a connection to a peer was closed"),
     "link.refused": Told(logging.INFO, "a connection was refused"),
     "link.violation": Told(logging.INFO, "a peer broke the protocol"),
     # what is held for others

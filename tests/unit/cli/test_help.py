@@ -200,3 +200,9 @@ def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
     command = capsys.readouterr().out
     assert main.run(["--version"]) == 0
     assert capsys.readouterr().out == command
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["put", "--help"]) == main.run(["help", "put"]) == 0
+    first, second = capsys.readouterr().out.split("Usage: ")[1:]
+    assert first == second

@@ -34,3 +34,10 @@ def test_a_command_loads_nothing_heavy_before_it_has_asked_the_node(
     loaded = {name.partition(".")[0] for name in ran.stdout.splitlines()[-1].split()}
     assert "dhtstore" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_a_closed_standard_error_keeps_no_command_from_working() -> None:
+    line = f'exec "{sys.executable}" -m dhtstore version 2>&-'
+    ran = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith("dhtstore ")
