@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from dhtstore.errors import TargetExists, TargetUnusable
+from dhtstore.errors import TargetExists, TargetUnusable, TimedOut
 from dhtstore.model.names import bytes_of, name_of
+
+_READER_LOOK_S: Final = 0.05  # between looks whether somebody reads a FIFO: Ctrl-C works in between
 
 
 class OpenedTarget(NamedTuple):
@@ -54,20 +57,32 @@ def takes_stream(path: str | os.PathLike[str]) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def open_stream(path: str | os.PathLike[str], *, wait: bool) -> int:
-    """A FIFO or device, for writing; ``wait`` until somebody reads a FIFO, or raise TargetUnusable
-    if nobody does."""
-    flags = os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | (0 if wait else os.O_NONBLOCK)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        why = "nobody reads it" if error.errno == errno.ENXIO else error.strerror
-        raise TargetUnusable(f"cannot write to {os.fspath(path)}: {why}") from error
+def open_stream(path: str | os.PathLike[str], *, wait: bool, timeout_s: float | None = None) -> int:
+    """A FIFO or device, for writing.  Raises TargetUnusable where nobody reads a FIFO, unless to
+    ``wait``: then TimedOut after ``timeout_s``."""
+    give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
+    while (descriptor := _opened_stream(path)) is None:
+        if not wait:
+            raise TargetUnusable(f"cannot write to {os.fspath(path)}: nobody reads it")
+        if give_up_s is not None and time.monotonic() >= give_up_s:
+            raise TimedOut(f"nobody read {os.fspath(path)} within {timeout_s:g} s")
+        time.sleep(_READER_LOOK_S)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        os.set_blocking(descriptor, wait)
         return descriptor
     os.close(descriptor)
     raise TargetUnusable(f"{os.fspath(path)} has become something else")
+
+
+def _opened_stream(path: str | os.PathLike[str]) -> int | None:
+    """None for a FIFO that nobody reads.  Raises TargetUnusable."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise TargetUnusable(f"cannot write to {os.fspath(path)}: {error.strerror}") from error
 
 
 def _make_directory(path: Path) -> None:

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from tests.cli.conftest import Network
-from tests.cli.terminal import COMMAND, ENVIRONMENT
+from tests.cli.terminal import COMMAND, COMMAND_TIMEOUT_S, ENVIRONMENT, end
 
 NOBODY_HAS = "bafkreie7q3iidccmpvszul7kudcvvuavuo7u6gzlbobczuk5nqk3b4akba"
 
@@ -66,3 +66,15 @@ def test_explain_tells_of_a_failure_too(network: Network, tmp_path: Path) -> Non
     report = json.loads(failed.err)["error"]["report"]
     assert [search["found"] for search in report["searches"]] == [0]
     assert report["holders"] == []
+
+
+def test_a_deadline_counts_while_nobody_takes_what_is_printed(
+    network: Network, tmp_path: Path
+) -> None:
+    cid = network.storage[0].put(os.urandom(3_000_000), "--replicas", "1")
+    process = network.client.start("cat", cid, "--timeout", "1s")
+    assert process.wait(COMMAND_TIMEOUT_S) == 6
+    assert b"not done within 1 s" in end(process).err.encode()
+    os.mkfifo(tmp_path / "fifo")
+    ran = network.client.run("get", cid, "-o", tmp_path / "fifo", "--timeout", "100ms")
+    assert (ran.code, "nobody read" in ran.err) == (6, True)

@@ -28,12 +28,13 @@ def into_stream(
     shown, verbose = showing
     if shown is Shown.AUTO and not path and sys.stdout.isatty():
         shown = Shown.NONE  # it would be in the middle of the data
-    with _pump(path) as pump, watching(common, shown, verbose, kept_of_stream) as watch:
+    watched = watching(common, shown, verbose, kept_of_stream)
+    with watched as watch, _pump(path, common.timeout_s) as pump:
         return run(common, Errand(reading, [pump.give], watch, sent=pump.start))
 
 
 @contextmanager
-def _pump(path: str) -> Iterator[Pump]:
+def _pump(path: str, timeout_s: float | None) -> Iterator[Pump]:
     from dhtstore.api.files import open_stream
     from dhtstore.cli.terminal.pipes import to_descriptor, to_stdout
 
@@ -41,7 +42,7 @@ def _pump(path: str) -> Iterator[Pump]:
         with to_stdout() as pump:
             yield pump
         return
-    descriptor = open_stream(path, wait=True)
+    descriptor = open_stream(path, wait=True, timeout_s=timeout_s)
     try:
         with to_descriptor(descriptor, path) as pump:
             yield pump

@@ -18,6 +18,7 @@ from dhtstore.errors import UnreadableSource
 from dhtstore.net.local.client import Abort
 
 _PIECE_BYTES: Final = 256 * 1024
+_LAST_BYTES_S: Final = 1.0  # what is on its way when an operation fails has so long to be taken
 
 
 class Pump:
@@ -39,10 +40,10 @@ class Pump:
         self._abort = abort
         self._thread.start()
 
-    def finish(self) -> None:
-        """Wait until everything is through; raises what reading or writing raised."""
+    def finish(self, wait_s: float | None = None) -> None:
+        """Wait until everything is through, or so long; raises what reading or writing raised."""
         if self._abort is not None:
-            self._thread.join()
+            self._thread.join(wait_s)
         self.check()
 
     def check(self) -> None:
@@ -97,13 +98,19 @@ def to_descriptor(target: int, name: str) -> Iterator[Pump]:
     pump = Pump(give, keep, lambda: _copy(keep, target, stop_on_closed_target=False))
     try:
         yield pump
-    finally:
-        try:
-            pump.finish()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise output_error(error, name) from error
+    except BaseException:
+        _finish(pump, name, _LAST_BYTES_S)  # nobody may ever read on
+        raise
+    _finish(pump, name, None)
+
+
+def _finish(pump: Pump, name: str, wait_s: float | None) -> None:
+    try:
+        pump.finish(wait_s)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise output_error(error, name) from error
 
 
 def _copy(source: int, target: int, *, stop_on_closed_target: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.api.files import open_stream, open_target, takes_stream
-from dhtstore.errors import TargetExists, TargetUnusable
+from dhtstore.errors import TargetExists, TargetUnusable, TimedOut
 from dhtstore.model.names import name_of
 
 
@@ -98,3 +98,10 @@ def test_pipes_and_devices_take_a_stream(tmp_path: Path) -> None:
         open_stream(tmp_path / "file", wait=True)
     assert (tmp_path / "file").stat().st_size == 0
     os.close(open_stream("/dev/null", wait=False))
+    with pytest.raises(TimedOut, match="nobody read"):
+        open_stream(tmp_path / "fifo", wait=True, timeout_s=0.0)
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    writer = open_stream(tmp_path / "fifo", wait=True, timeout_s=0.0)
+    assert os.get_blocking(writer)
+    os.close(writer)
+    os.close(reader)
