@@ -105,6 +105,7 @@ class Partial:
     def _replace(self, fd: int) -> None:
         """Take the place of what is there, at once where the system can.  Raises OSError,
         TargetUnusable."""
+        check_target(self._dir_fd, self.target, force=True)  # it may be a FIFO by now
         dir_fd, target, part = self._dir_fd, on_disk(self.target), on_disk(self.name)
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             check_no_directory(dir_fd, self.target)

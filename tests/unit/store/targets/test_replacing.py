@@ -192,3 +192,13 @@ def test_force_is_not_named_to_whom_it_is_no_help(tmp_path: Path, dir_fd: int) -
         FileOutput(dir_fd, "f", ROOT, force=True)
     assert "--force" not in caught.value.hint
     assert (tmp_path / "f.part").read_bytes() == b"of the user"
+
+
+def test_what_came_to_be_a_pipe_meanwhile_is_not_replaced(tmp_path: Path, dir_fd: int) -> None:
+    output = TreeOutput(dir_fd, "t", ROOT, force=True)
+    output.accept(NEW)
+    os.mkfifo(tmp_path / "t")
+    with pytest.raises(TargetUnusable, match="is not replaced"):
+        output.finish()
+    output.close()
+    assert (tmp_path / "t").is_fifo()
