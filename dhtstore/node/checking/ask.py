@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dhtstore.dht.engine.harvest import Provider
-from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused
+from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused, UnknownNode
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey, node_id
@@ -23,6 +23,7 @@ from dhtstore.node.checking.sample import lack_of_sample
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
+from dhtstore.node.links.link import Link
 from dhtstore.params import CHECK_TIMEOUT_S, CHECKS_AT_ONCE, DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S
 from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.tasks import run_all
@@ -89,8 +90,8 @@ class HolderChecks:
                 found[node] = Proof(now_unix_s, state, why)
         except PeerRefused:
             return  # it is there, and says nothing of the copy
-        except (TimeoutError, ConnectionLost) as error:
-            self.silent[node] = str(error) or "it gave no answer in time"
+        except TimeoutError:
+            self.silent[node] = "it gave no answer in time"
             found[node] = Proof(now_unix_s, "silent", self.silent[node])
         except DhtstoreError as error:
             found[node] = Proof(now_unix_s, "silent", str(error))
@@ -101,8 +102,8 @@ class HolderChecks:
         """Its state, and why it is not "live"."""
         addresses = list(told) or await self._addresses(node_id(key))
         if not addresses:
-            raise ConnectionLost("nobody knows an address of it")
-        link = await self.reach.links.to(key, addresses, DIAL_TIMEOUT_S)
+            raise UnknownNode("nobody knows an address of it")  # of another unit somebody may
+        link = await self._met(key, addresses)
         answer = await link.request(Check(unit=asked.unit.name), Checked, CHECK_TIMEOUT_S)
         if not answer.whole:
             return "lacks", answer.why or "it does not hold it any more"
@@ -112,6 +113,14 @@ class HolderChecks:
             return "says so", "it signed no receipt"
         why = await lack_of_sample(link, asked.unit, self.rng, self.disk.blocking)
         return ("lacks", why) if why else ("live", "")
+
+    async def _met(self, key: PublicKey, addresses: Sequence[Address]) -> Link:
+        """Who cannot be connected to is not dialled again; a connection that is lost says less."""
+        try:
+            return await self.reach.links.to(key, addresses, DIAL_TIMEOUT_S)
+        except ConnectionLost as error:
+            self.silent[node_id(key)] = str(error)
+            raise
 
     async def _addresses(self, node: NodeId) -> list[Address]:
         """Where it last answered, else where the network says that it can be reached."""
