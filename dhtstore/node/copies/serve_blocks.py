@@ -18,10 +18,11 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, PeerRefus
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.read_room import ReadRoom, Share
+from dhtstore.node.links.buffers import Lease, block_buffers
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_SLOW_BYTES
-from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -31,10 +32,17 @@ class Group:
     """What one frame will carry: blocks that were read, and indices of those not held."""
 
     indices: list[int] = field(default_factory=list)
-    blocks: list[bytes] = field(default_factory=list)
+    blocks: list[bytes | memoryview] = field(default_factory=list)
+    leases: list[Lease] = field(default_factory=list)  # of the buffers that they lie in
     missing: list[int] = field(default_factory=list)
     damaged: list[Cid] = field(default_factory=list)  # of those missing
     size_bytes: int = 0
+
+    def lend(self, size_bytes: int) -> memoryview:
+        """A buffer for a block of it."""
+        lease = block_buffers.lend(size_bytes)
+        self.leases.append(lease)
+        return lease.view
 
     @property
     def response(self) -> Blocks:
@@ -162,13 +170,15 @@ class BlockServer:
         assert groups, "a read names each block it passed"
         while groups:
             group = groups.pop(0)
-            gone = partial(self._gone, share, group.size_bytes)
+            gone = partial(self._gone, share, group.size_bytes, tuple(group.leases))
             sending = reply(group.response, *group.blocks, gone=gone)
             share.hold()
         return sending
 
-    def _gone(self, share: Share, size_bytes: int, sent: bool) -> None:
+    def _gone(self, share: Share, size_bytes: int, leases: Sequence[Lease], sent: bool) -> None:
         self.sent_bytes += size_bytes * sent
+        for lease in leases:
+            lease.release()
         share.release()
 
 
@@ -180,12 +190,12 @@ class _Sound:
     rotten: set[bytes]
     lending: Lending | None
 
-    def read(self, cid: Cid) -> bytes:
+    def read(self, cid: Cid, lend: Lend) -> bytes | memoryview:
         """Raises BlockMissing and BlockDamaged."""
         try:
             if cid.multihash in self.rotten:  # until a whole copy has taken its place
                 raise BlockMissing(f"block {cid} has rotted here")
-            return self.store.read(cid)
+            return self.store.read(cid, lend)
         except BlockMissing:
             if self.lending is None:
                 raise
@@ -207,7 +217,7 @@ def read_group(store: _Sound, cids: Sequence[Cid], start: int) -> Group:
     group = Group()
     for index in range(start, len(cids)):
         try:
-            block = store.read(cids[index])
+            block = store.read(cids[index], group.lend)
         except (BlockMissing, BlockDamaged) as error:
             group.missing.append(index)
             if isinstance(error, BlockDamaged):

@@ -1,4 +1,4 @@
-"""Buffers to receive into, lent out and used again.
+"""Buffers for blocks on their way in and out, lent and used again, in any thread.
 
 A fresh one costs a page fault for each 4 KiB, and a wipe.  Whoever is done with the bytes of one
 gives its lease back.  A lease that is never given back costs a fresh buffer, and one that is
@@ -14,7 +14,7 @@ from typing import Final
 
 from dhtstore.params import CHUNK_SIZE_BYTES
 
-BUFFERS_KEPT: Final = 40  # the window of one fetch, and what waits to be written
+BUFFERS_KEPT: Final = 40  # the window of one fetch and what waits to be written, or ten reads
 
 
 class Lease:
@@ -78,15 +78,17 @@ class BufferPool:
 
     def _seen_by_nobody(self) -> bytearray | None:
         """The buffer that was given back the longest ago; those still seen are given up."""
-        while self._unused:
-            buffer = self._unused.popleft()
+        while True:
+            try:
+                buffer = self._unused.popleft()
+            except IndexError:
+                return None  # or another thread took the last
             try:
                 buffer.append(0)
             except BufferError:
                 continue
             del buffer[-1:]
             return buffer
-        return None
 
 
 def _resizable(size_bytes: int) -> bytearray:
@@ -98,4 +100,4 @@ def _resizable(size_bytes: int) -> bytearray:
 
 _NO_BYTES: Final = memoryview(b"")
 _NOTHING: Final = Lease(_NO_BYTES)
-receive_buffers: Final = BufferPool(CHUNK_SIZE_BYTES, BUFFERS_KEPT)
+block_buffers: Final = BufferPool(CHUNK_SIZE_BYTES, BUFFERS_KEPT)

@@ -7,7 +7,7 @@ from typing import Final
 
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.net.ports import Stream
-from dhtstore.node.links.buffers import Lease, receive_buffers
+from dhtstore.node.links.buffers import Lease, block_buffers
 from dhtstore.params import (
     FRAME_HEADER_MAX_BYTES,
     KIB,
@@ -50,7 +50,7 @@ async def read_message(
 async def read_body(stream: Stream, size_bytes: int, gone: Gone = lambda: None) -> Lease:
     """The body of a frame, in a buffer that the caller may give back; ``gone`` is called when it
     is needed no more, also where it could not be read.  Raises ConnectionLost."""
-    body = receive_buffers.lend(size_bytes)
+    body = block_buffers.lend(size_bytes)
     if size_bytes:
         body.when_gone(gone)
         try:

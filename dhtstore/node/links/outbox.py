@@ -24,7 +24,7 @@ T = TypeVar("T")
 Gone = Callable[[bool], None]  # whether it was sent; else it never will be
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Outgoing:
     frame: Frame
     body: tuple[Body, ...]
@@ -33,6 +33,7 @@ class _Outgoing:
 
     def end(self, error: ConnectionLost | None) -> None:
         """It has left, or never will, for that reason."""
+        self.body = ()  # who is told that it is gone may use its memory at once
         if self.gone is not None:
             self.gone(error is None)
         if error is not None:

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol
 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
+
+Lend = Callable[[int], memoryview]  # a buffer of that size
 
 
 class Reservation(Protocol):
@@ -83,8 +85,9 @@ class BlockStore(Protocol):
         """The block, verified against its CID.  Raises BlockMissing or BlockDamaged, and
         HomeUnusable where nothing can be said of it now."""
 
-    def read(self, cid: Cid) -> bytes:
-        """The block, not verified: for serving to a peer, who verifies it anyway."""
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes | memoryview:
+        """The block, not verified: for serving to a peer, who verifies it anyway.  A store that has
+        to copy it does so into a buffer that is lent, if any."""
 
     def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> Batch:
         """Start a batch.  With a reservation it writes what was set aside and not a byte more;

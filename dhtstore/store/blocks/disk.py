@@ -12,12 +12,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.contract import Lend, Reservation
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
 from dhtstore.store.blocks.lent import LentBlocks
@@ -27,6 +28,8 @@ from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from dhtstore.store.space import Space
+
+T = TypeVar("T", bytes, memoryview)
 
 # What this process lacks says nothing of the block: taken for damage, it would be thrown away.
 _SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
@@ -75,15 +78,20 @@ class DiskBlockStore:
         return [lengths.get(cid.multihash) for cid in cids]
 
     def get(self, cid: Cid) -> bytes:
-        data = self.read(cid)
+        data = self._find_and(cid, self._readers.read)
         if not cid.matches(data):
             raise BlockDamaged(f"block {cid} is damaged on disk")
         return data
 
-    def read(self, cid: Cid) -> bytes:
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes | memoryview:
+        if lend is None:
+            return self._find_and(cid, self._readers.read)
+        return self._find_and(cid, partial(self._readers.read_into, lend))
+
+    def _find_and(self, cid: Cid, read_at: Callable[[int, int, int], T]) -> T:
         location, gone = self._index.find(cid.multihash), None
         while location is not None and location != gone:
-            data = self._read_at(cid, location)
+            data = _read_at(cid, location, read_at)
             if data is not None:
                 return data
             location, gone = self._index.find(cid.multihash), location
@@ -180,18 +188,19 @@ class DiskBlockStore:
         finally:
             self._index.close()
 
-    def _read_at(self, cid: Cid, location: Location) -> bytes | None:
-        """None if the pack has gone since the index was asked, with or without the block."""
-        try:
-            data = self._readers.read(location.pack, location.offset, location.length)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            kind = HomeUnusable if error.errno in _SHORT_OF else BlockDamaged
-            raise kind(f"block {cid} cannot be read: {error.strerror}") from error
-        if len(data) != location.length:
-            raise BlockDamaged(f"block {cid} is cut short on disk")
-        return data
+
+def _read_at(cid: Cid, location: Location, read_at: Callable[[int, int, int], T]) -> T | None:
+    """None if the pack has gone since the index was asked, with or without the block."""
+    try:
+        data = read_at(location.pack, location.offset, location.length)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        kind = HomeUnusable if error.errno in _SHORT_OF else BlockDamaged
+        raise kind(f"block {cid} cannot be read: {error.strerror}") from error
+    if len(data) != location.length:
+        raise BlockDamaged(f"block {cid} is cut short on disk")
+    return data
 
 
 def _opened(directory: Path, to_read: bool) -> tuple[Index, dict[int, int], str]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from dhtstore.config import format_size
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
+from dhtstore.store.blocks.contract import Batch, BlockStore, Lend, Reservation
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
@@ -55,8 +55,8 @@ class FaultyBlockStore:
             raise BlockDamaged(f"block {cid} is damaged on disk")
         return data
 
-    def read(self, cid: Cid) -> bytes:
-        data = self._inner.read(cid)
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes:
+        data = bytes(self._inner.read(cid))
         position = self._rotten.get(cid.multihash)
         if position is None or not data:
             return data

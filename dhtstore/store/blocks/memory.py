@@ -9,7 +9,7 @@ from types import TracebackType
 from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.blocks.contract import Lend, Reservation
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.space import Space
@@ -42,7 +42,7 @@ class MemoryBlockStore:
             raise BlockDamaged(f"block {cid} is damaged")
         return data
 
-    def read(self, cid: Cid) -> bytes:
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes:
         entry = self._blocks.get(cid.multihash)
         if entry is None:
             raise BlockMissing(f"block {cid} is not held here")

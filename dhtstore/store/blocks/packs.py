@@ -12,7 +12,7 @@ import struct
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -188,6 +188,15 @@ class PackReaders:
         """What is there; shorter at the end of the file.  Raises OSError."""
         with self._borrow(number) as reader:
             return os.pread(reader.fd, length, offset)
+
+    def read_into(
+        self, lend: Callable[[int], memoryview], number: int, offset: int, length: int
+    ) -> memoryview:
+        """As ``read``, into what is lent: the kernel makes a fresh buffer page by page, which takes
+        as long as the copy."""
+        with self._borrow(number) as reader:
+            buffer = lend(length)
+            return buffer[: os.preadv(reader.fd, [buffer], offset)]
 
     def forget(self, number: int) -> None:
         """Close the descriptor once nobody reads from it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 
 
@@ -22,6 +22,6 @@ class LyingBlockStore(FaultyBlockStore):
         finally:
             self.lying = lying
 
-    def read(self, cid: Cid) -> bytes:
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes:
         data = super().read(cid)
         return bytes(byte ^ 0xFF for byte in data[:1]) + data[1:] if self.lying else data

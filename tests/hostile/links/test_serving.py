@@ -19,7 +19,7 @@ from dhtstore.params import (
     UNKNOWN_FRAMES_MAX,
     WRONG_AT_ONCE_PER_ORIGIN,
 )
-from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.blocks.write_block import write_block
@@ -165,7 +165,7 @@ class Counting(FaultyBlockStore):
         self.hashed += 1
         return super().get(cid)
 
-    def read(self, cid: Cid) -> bytes:
+    def read(self, cid: Cid, lend: Lend | None = None) -> bytes:
         if cid == self.damaged:
             raise BlockDamaged("cut short")
         return super().read(cid)

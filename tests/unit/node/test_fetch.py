@@ -184,7 +184,7 @@ def test_buffers_are_given_back_when_their_blocks_are_written(
         made.append(size_bytes)
         return make(size_bytes)
 
-    monkeypatch.setattr(frame_io, "receive_buffers", pool)
+    monkeypatch.setattr(frame_io, "block_buffers", pool)
     monkeypatch.setattr(buffers, "_resizable", counted)
 
     async def scene(world: World) -> None:

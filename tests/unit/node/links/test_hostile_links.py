@@ -192,7 +192,7 @@ def test_there_is_no_memory_for_a_body_that_was_not_asked_for(
             lent.append(size_bytes)
             return super().lend(size_bytes)
 
-    monkeypatch.setattr(frame_io, "receive_buffers", Counting(MIB, 1))
+    monkeypatch.setattr(frame_io, "block_buffers", Counting(MIB, 1))
 
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")

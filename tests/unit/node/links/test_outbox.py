@@ -143,3 +143,23 @@ def test_more_frames_than_agreed_are_a_crowd_until_they_were_sent() -> None:
         assert not outbox.crowded
 
     play(scene)
+
+
+def test_the_memory_of_a_frame_is_free_when_it_is_said_to_be_gone() -> None:
+    """A bytearray that somebody sees cannot change its size."""
+
+    async def scene(ends: Ends) -> None:
+        outbox, buffer = Outbox(ends.near, ends.clock), bytearray(MIB)
+        free: list[bool] = []
+
+        def gone(left: bool) -> None:
+            buffer.append(0)
+            free.append(left)
+
+        frame, _ = LARGE
+        outbox.queue(frame, memoryview(buffer), gone=gone)
+        ends.tasks.spawn(outbox.run(), "send")
+        await read(ends.far)
+        assert free == [True]
+
+    play(scene)
