@@ -43,7 +43,7 @@ DISTRIBUTIONS: list[Durations] = [
 COUNT = 20_000
 
 
-@pytest.mark.parametrize("durations", DISTRIBUTIONS, ids=repr)
+@pytest.mark.parametrize("durations", DISTRIBUTIONS, ids=lambda each: type(each).__name__)
 def test_samples_have_the_survival_and_the_mean_of_the_distribution(durations: Durations) -> None:
     rng = random.Random(1)
     drawn = [durations.sample_s(rng) for _ in range(COUNT)]
@@ -53,7 +53,7 @@ def test_samples_have_the_survival_and_the_mean_of_the_distribution(durations: D
         assert longer == pytest.approx(durations.survival(at_s), abs=0.015)
 
 
-@pytest.mark.parametrize("durations", DISTRIBUTIONS, ids=repr)
+@pytest.mark.parametrize("durations", DISTRIBUTIONS, ids=lambda each: type(each).__name__)
 def test_residual_life_follows_the_integral_of_the_survival(durations: Durations) -> None:
     rng = random.Random(2)
     drawn = [residual_s(durations, rng) for _ in range(COUNT)]
