@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 import random
 import sys
-import threading
 from pathlib import Path
 
 from dhtstore.content.dag.walk import File, Leaf, Piece
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.writing import staged_rows
-from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from dhtstore.store.files.output import FileOutput
 
 PIECE_BYTES = 200_000
@@ -31,41 +28,6 @@ def block(number: int) -> tuple[Cid, bytes]:
 
 def piece(number: int) -> bytes:
     return random.Random(number).randbytes(PIECE_BYTES)
-
-
-def import_blocks(directory: Path, first: int) -> None:
-    """Ten blocks a commit from two threads, every fifth batch discarded, some deleted."""
-    store = DiskBlockStore(directory, None, pack_size_bytes=1_000_000)
-    for start in range(first, first + 10_000, 10):
-        with store.batch() as batch:
-            halves = (range(start, start + 5), range(start + 5, start + 10))
-            threads = [threading.Thread(target=_put, args=(batch, half)) for half in halves]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            if start % 50:
-                batch.commit()
-                print(start, flush=True)
-
-
-def import_whole(directory: Path, first: int) -> None:
-    """Whole batches of ten blocks, most of them spilled, in several packs; a third discarded."""
-    vars(staged_rows)["IN_MEMORY_MAX_ROWS"] = 3
-    store = DiskBlockStore(directory, None, pack_size_bytes=100_000)
-    for start in range(first, first + 10_000, 10):
-        with store.batch(whole=True) as batch:
-            for number in range(start, start + 10):
-                batch.put(*block(number))
-            print("staged", start, flush=True)
-            if start % 30:
-                batch.commit()
-                print("kept", start, flush=True)
-
-
-def _put(batch: DiskBatch, numbers: range) -> None:
-    for number in numbers:
-        batch.put(*block(number))
 
 
 def write_output(directory: Path, seed: int) -> None:
@@ -105,8 +67,6 @@ def fill(directory: Path, first: int) -> None:
 
 if __name__ == "__main__":
     jobs = {
-        "import": import_blocks,
-        "whole": import_whole,
         "output": write_output,
         "fill": fill,
     }
