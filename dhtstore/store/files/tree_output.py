@@ -15,11 +15,11 @@ from typing import Final
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece, Symlink
 from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, TargetUnusable
 from dhtstore.model.cid import Cid
-from dhtstore.store.disk import close_quietly, write_error
+from dhtstore.store.disk import close_quietly, write_error, write_fully
 from dhtstore.store.files.attributes import Attributes, LateAttributes, apply_to_link
 from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial
 from dhtstore.store.files.spans import Spans
-from dhtstore.store.files.sparse import HOLE_BYTES, lengthen, write_sparse
+from dhtstore.store.files.sparse import SPARSE_MIN_BYTES, lengthen, write_sparse
 from dhtstore.store.files.tree_names import Path, TreeNames, keep_open, path_text
 
 _CHECKPOINT_FILES: Final = 4096
@@ -155,7 +155,7 @@ class TreeOutput:
         elif os.fstat(fd).st_size > file.size_bytes:
             os.ftruncate(fd, file.size_bytes)
         self._files[file.path] = (file, Spans())
-        if file.size_bytes >= HOLE_BYTES:
+        if file.size_bytes >= SPARSE_MIN_BYTES:
             lengthen(fd, file.size_bytes, path_text(file.path))
         self._finish_if_whole(file.path)
 
@@ -166,7 +166,8 @@ class TreeOutput:
             raise MalformedDag(f"a piece beyond the end of {path_text(piece.path)}")
         recalled = self._recalled.get(piece.path)
         if recalled is None or not recalled.covers(piece.offset, end):
-            write_sparse(self._descriptor(piece.path), piece.offset, piece.data)
+            write = write_sparse if file.size_bytes >= SPARSE_MIN_BYTES else write_fully
+            write(self._descriptor(piece.path), piece.offset, piece.data)
         spans.add(piece.offset, end)
         self._finish_if_whole(piece.path)
 

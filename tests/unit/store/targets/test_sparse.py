@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
 from dhtstore.store.files.output import FileOutput
-from dhtstore.store.files.sparse import HOLE_BYTES, holes
+from dhtstore.store.files.sparse import HOLE_BYTES, holes, lengthen
 from dhtstore.store.files.tree_output import TreeOutput
 
 ROOT = Cid.of(b"root")
@@ -117,3 +118,12 @@ def test_small_files_of_zeros_have_their_length(tmp_path: Path, dir_fd: int, siz
     output.accept([Directory(()), File(("f",), size), Piece(("f",), 0, bytes(size))])
     output.finish()
     assert (tmp_path / "t" / "f").read_bytes() == bytes(size)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory is known here")
+def test_nothing_is_allocated_ahead_in_memory() -> None:
+    """It would be cleared first, page by page, and be written then."""
+    with tempfile.TemporaryFile(dir="/dev/shm") as file:
+        lengthen(file.fileno(), 4 * MIB, "f")
+        status = os.fstat(file.fileno())
+        assert (status.st_size, status.st_blocks) == (4 * MIB, 0)
