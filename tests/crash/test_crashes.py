@@ -1,6 +1,7 @@
 """Nothing that was acknowledged is lost by a power cut or a kill, and a sync left out is noticed.
 
-More of the same: `python -m tests.crash.laboratory` and `python -m tests.crash.kill`.
+More of the same: `python -m tests.crash.laboratory`, `python -m tests.crash.kill` and
+`python -m tests.crash.kill_nodes`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import pytest
 
 from tests.crash import kill
+from tests.crash.kill_nodes import kill_nodes
 from tests.crash.laboratory import try_images
 from tests.crash.recording import COMPILER
 
@@ -44,3 +46,7 @@ def test_processes_are_killed_and_lose_nothing() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout.startswith(f"{ROUNDS} processes killed, nothing lost"), done
     assert done.returncode == 0
+
+
+def test_nodes_are_killed_and_lose_nothing() -> None:
+    assert kill_nodes(seed=2, rounds=1)
