@@ -195,6 +195,7 @@ WINDOW_BYTES: Final = 16 * MIB  # unanswered block bytes asked of one peer
 WINDOW_START_BYTES: Final = 1 * MIB
 WINDOW_DELAY_S: Final = 0.1  # queueing delay a window aims at (spikes: 100 ms in flight a holder)
 HEDGE_DELAY_MIN_S: Final = 0.1  # a want owed for less is not asked of a second holder
+HOLDER_STALL_S: Final = 1.0  # silence of a holder, before what it owes may be given by others
 HANDSHAKE_FRAME_MAX_BYTES: Final = 4 * KIB  # from a peer that has proved nothing yet
 SERVED_READ_BYTES: Final = 4 * MIB  # blocks read for a peer in one go: waking a thread is dear
 SERVED_READS_MAX: Final = 8  # such reads that are not yet sent, all links together
@@ -213,6 +214,11 @@ WRONG_AT_ONCE_PER_ORIGIN: Final = 4
 WRONG_PER_S_PER_ORIGIN: Final = 1 / 30
 WRONG_SURVEY_PAUSE_S: Final = 600.0  # between two looks at all units, for what has rotted
 LOOKUPS_PER_UNIT_MAX: Final = 3  # without a block in between, before a get gives a unit up
+HOLDERS_SILENT_S: Final = 1.0  # without a block of a unit, before others are looked for; doubling
+HOLDERS_SILENT_LOOK_MAX_S: Final = 64.0  # up to so many seconds between two such looks
+HOLDERS_LOOKED_FOR_FIRST_S: Final = 8.0  # while blocks come; doubling, for each look without news,
+HOLDERS_LOOKED_FOR_MAX_S: Final = 512.0  # up to so many: 10 lookups in the first hour
+UNITS_LOOKED_FOR_AHEAD: Final = 1  # whose holders are looked for before their blocks are wanted
 FETCH_WANTS_MAX: Final = 4096  # blocks asked for or received and not yet written, per get
 FETCH_VERIFY_BYTES: Final = 4 * MIB  # blocks verified in one go, if more are on their way
 FETCH_VERIFY_BLOCKS: Final = 256  # and so many of them: each costs the event loop a little
@@ -278,7 +284,8 @@ RECEIVE_GRACE_S: Final = 5.0  # before the rate of a receive is told by its firs
 RECEIVE_FAIR_BYTES_PER_S: Final = 256 * KIB  # slower ones give way to others: 1 GiB in 68 minutes
 PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at work
 PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
-PROVIDERS_ASKED: Final = 8  # holders that one search of a get dials
+PROVIDERS_ASKED: Final = 8  # holders that one search of a get dials, of those that answer
+DIALS_STAGGER_S: Final = 0.5  # without an answer, before a dial of a search makes place for another
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
@@ -299,6 +306,7 @@ assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert UNIT_ROOTS_MAX_BYTES * 38 // 36 < FRAME_HEADER_MAX_BYTES, "msgpack adds 2 to 36 bytes"
+assert HOLDERS_SILENT_S <= HOLDERS_SILENT_LOOK_MAX_S < HOLDERS_LOOKED_FOR_MAX_S
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S

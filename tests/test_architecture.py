@@ -141,12 +141,13 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("control",),
     ),
     "dhtstore.node.fetching": (
-        ("delivery", "opening", "question", "search"),
+        ("delivery", "opening", "question", "search", "searching"),
         ("window", "intake", "recall", "sink_writer", "holders", "dht_search"),
         ("requests",),
         ("fetch",),
         ("session",),
     ),
+    "dhtstore.node.fetching.searching": (("further",),),
     "dhtstore.node.importing": (("batch", "measure"), ("file",), ("tree",), ("source",)),
     "dhtstore.node.flows": (
         ("bring", "get", "meet", "read", "staging", "verify"),
@@ -157,7 +158,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("describe", "providers", "receipts"),
         ("status",),
     ),
-    "dhtstore.transfer": (("books", "in_order", "pace", "session"), ("scheduler",)),
+    "dhtstore.transfer": (("books", "in_order", "pace", "session"), ("queues",), ("scheduler",)),
     "dhtstore.node.copies": (
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),

@@ -6,13 +6,14 @@ at all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from dhtstore.params import (
     HEDGE_DELAY_MIN_S,
+    HOLDER_STALL_S,
     WANTS_PER_REQUEST_MAX,
     WINDOW_BYTES,
     WINDOW_DELAY_S,
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 ASKS_PER_WINDOW: Final = 4  # a request costs as much as a block: few large ones, yet pipelined
 CLOCK_GRAIN_S: Final = 1e-6  # a timer may end this much before its time, by rounding
+RATE_MEMORY_S: Final = 2.0  # that a rate is measured over, of the time in which a holder owes
 SKIPS_MAX: Final = 256  # wants a holder lacks that are passed over in one search
 
 
@@ -45,8 +47,29 @@ class Wanted(Generic[S]):
 
     @property
     def asked_s(self) -> float:
-        """When the first of those that owe it was asked."""
-        return min(at for at, _ in self.asked.values())
+        """When the last of those that owe it was asked."""
+        return max(at for at, _ in self.asked.values())
+
+
+@dataclass(slots=True)
+class BusyRate:
+    """How fast a holder is while it owes something.  What came long ago counts less and less."""
+
+    last_s: float = 0.0  # when the last block came
+    given_bytes: float = 0.0
+    busy_s: float = 0.0
+
+    def gave(self, size_bytes: int, asked_s: float, now: float) -> None:
+        if self.busy_s > RATE_MEMORY_S:
+            self.given_bytes /= 2
+            self.busy_s /= 2
+        self.given_bytes += size_bytes
+        self.busy_s += now - max(asked_s, self.last_s)
+        self.last_s = now
+
+    def takes_s(self, size_bytes: float) -> float:
+        """How long it takes for so much; 0 if that is not known."""
+        return size_bytes * self.busy_s / self.given_bytes if self.given_bytes else 0.0
 
 
 @dataclass(slots=True)
@@ -57,11 +80,13 @@ class Supplier(Generic[S]):
     units: dict[bytes, None] = field(default_factory=dict)
     window_bytes: float = WINDOW_START_BYTES
     owes: dict[int, Wanted[S]] = field(default_factory=dict)
+    late: dict[int, tuple[float, int]] = field(default_factory=dict)  # what others may give now
     owed_bytes: int = 0
-    gave: int = 0
-    lacked: int = 0
+    lacked_in_a_row: int = 0
     best_s: float = float("inf")
     usual_s: float = HEDGE_DELAY_MIN_S
+    heard_s: float = 0.0  # when it last said anything, or began to owe
+    rate: BusyRate = field(default_factory=BusyRate)
 
     @property
     def ask_bytes(self) -> float:
@@ -70,17 +95,49 @@ class Supplier(Generic[S]):
 
     @property
     def has_room(self) -> bool:
-        """Room for a whole request; a holder that owes nothing may always be asked."""
+        """Room for a whole request; a holder that owes nothing may always be asked, and one that
+        is silent never."""
+        if self.late:
+            return False
         return not self.owes or self.owed_bytes + self.ask_bytes <= self.window_bytes
+
+    @property
+    def idle(self) -> bool:
+        return not (self.owes or self.late)
+
+    def stalled(self, now: float) -> bool:
+        """Whether it owes something and has been silent for longer than it ever should."""
+        usual_s = max(self.usual_s, self.rate.takes_s(WINDOW_START_BYTES))
+        return bool(self.owes) and now - self.heard_s >= max(HOLDER_STALL_S, 4 * usual_s)
+
+    def lively(self, now: float) -> bool:
+        """Whether it may still be expected to answer."""
+        return not (self.late or self.stalled(now))
+
+    def heard(self, sequence: int, now: float) -> tuple[float, int] | None:
+        """It has said something of a want: when it was asked and for how much, if it was late.
+        While something is late, it is asked for nothing else."""
+        self.heard_s = now
+        asked = self.late.pop(sequence, None)
+        if asked is not None:
+            self.window_bytes = WINDOW_START_BYTES
+        return asked
+
+    def due_s(self, want: Wanted[S]) -> float:
+        """When it will have given the first that it owes, by its rate."""
+        asked_s, size_bytes = want.asked[self.name]
+        return max(asked_s, self.rate.last_s) + self.rate.takes_s(size_bytes)
 
     @property
     def overdue_s(self) -> float:
         """After so long this one would have given a block."""
         return max(float(HEDGE_DELAY_MIN_S), 2 * self.usual_s)
 
-    def answered(self, size_bytes: int, took_s: float) -> None:
+    def answered(self, size_bytes: int, asked_s: float, now: float) -> None:
         """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
-        self.gave += 1
+        took_s = now - asked_s
+        self.rate.gave(size_bytes, asked_s, now)
+        self.lacked_in_a_row = 0
         self.best_s = min(self.best_s, took_s)
         self.usual_s += (took_s - self.usual_s) / 8
         aim_s = self.best_s + WINDOW_DELAY_S
@@ -94,13 +151,16 @@ class Supplier(Generic[S]):
 class Debts(Generic[S]):
     """Which holder owes which want, and what can be asked of a second one."""
 
-    def __init__(self) -> None:
+    def __init__(self, holders: Mapping[S, Supplier[S]]) -> None:
         self.owed_bytes = 0  # by all holders; what two owe counts twice
-        self._owed_once: dict[bytes, dict[int, Wanted[S]]] = {}  # unit -> one owes it, by time
+        self._holders = holders
+        self._owed: dict[bytes, dict[int, Wanted[S]]] = {}  # unit -> somebody owes it, by time
 
     def owe(self, want: Wanted[S], holder: Supplier[S], now: float) -> None:
         """The holder is asked for it now."""
         size_bytes = want.size_from(holder.name)
+        if not holder.owes:
+            holder.heard_s = now
         want.asked[holder.name] = now, size_bytes
         holder.owes[want.sequence] = want
         holder.owed_bytes += size_bytes
@@ -115,55 +175,92 @@ class Debts(Generic[S]):
         self.owed_bytes -= size_bytes
         self._note(want)
 
+    def give_up_waiting(self, want: Wanted[S], holder: Supplier[S]) -> None:
+        """Others may be asked for it as if this one were not; if it brings it, it is welcome."""
+        holder.late[want.sequence] = want.asked[holder.name]
+        self.settle(want, holder)
+
     def dues_s(self, holder: Supplier[S], now: float, room_bytes: float) -> list[float]:
         """In how many seconds ``overdue`` may pick something of a unit, for an idle holder."""
         return [
-            want.asked_s + holder.overdue_s - now
-            for unit in common(holder.units, self._owed_once)
+            self._overdue_at(want, holder, now) - now
+            for unit in common(holder.units, self._owed)
             for want in islice(self._hedgeable(holder, unit), 1)
             if want.size_from(holder.name) <= room_bytes
         ]
 
     def overdue(self, holder: Supplier[S], now: float, room_bytes: float) -> list[Wanted[S]]:
-        """The wants of a unit that another holder has owed the longest, if this one is idle and
-        they are overdue by its own measure: one block, or as many as take no longer."""
-        asked_s = now + CLOCK_GRAIN_S - holder.overdue_s
-        for unit in () if holder.owes else common(holder.units, self._owed_once):
+        """The wants of a unit that others have owed the longest, if this one is idle and they are
+        overdue by its own measure: one block, or as many as take no longer."""
+        for unit in common(holder.units, self._owed) if holder.idle else ():
             picked: list[Wanted[S]] = []
             total = 0
             for want in islice(self._hedgeable(holder, unit), WANTS_PER_REQUEST_MAX):
                 total += want.size_from(holder.name)
                 too_much = total > room_bytes or (picked and total > WINDOW_START_BYTES)
-                if want.asked_s > asked_s or too_much:
+                if too_much or self._overdue_at(want, holder, now) > now + CLOCK_GRAIN_S:
                     break
                 picked.append(want)
             if picked:
                 return picked
         return []
 
+    def _overdue_at(self, want: Wanted[S], holder: Supplier[S], now: float) -> float:
+        """When this holder may be asked, too: as soon as the other is seen to be so slow that this
+        one will have it much sooner, else when it would itself have given a block."""
+        other = self._holders[next(iter(want.asked))]
+        takes_s = holder.rate.takes_s(want.size_from(holder.name))
+        alone = len(want.asked) == 1
+        if alone and takes_s and other.due_s(want) - now > HEDGE_DELAY_MIN_S + 2 * takes_s:
+            return now
+        return want.asked_s + holder.overdue_s
+
     def _hedgeable(self, holder: Supplier[S], unit: bytes) -> Iterator[Wanted[S]]:
-        """What another owes alone, the oldest first; for a holder that owes nothing."""
-        for want in islice(self._owed_once[unit].values(), SKIPS_MAX):
-            if holder.name not in want.lacking:
+        """What others owe, the oldest first, for a holder that owes nothing.  No third is asked
+        beside one that is known to give."""
+        for want in islice(self._owed[unit].values(), SKIPS_MAX):
+            unlacked = holder.name not in want.lacking
+            if unlacked and (len(want.asked) == 1 or not self._anybody_gave(want)):
                 yield want
 
+    def _anybody_gave(self, want: Wanted[S]) -> bool:
+        return any(self._holders[name].rate.given_bytes for name in want.asked)
+
     def _note(self, want: Wanted[S]) -> None:
-        if len(want.asked) == 1:
-            self._owed_once.setdefault(want.unit, {})[want.sequence] = want
-        else:
-            discard(self._owed_once, want.unit, want.sequence)
+        discard(self._owed, want.unit, want.sequence)
+        if want.asked:
+            self._owed.setdefault(want.unit, {})[want.sequence] = want
 
 
 class Hopes(Generic[S]):
     """Who holds which unit, and for which wants nobody of those is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, holders: Mapping[S, Supplier[S]]) -> None:
+        self._holders = holders
+        self._wanted: dict[bytes, int] = {}  # unit -> how many blocks of it
         self._names: dict[bytes, dict[S, None]] = {}  # unit -> its holders
         self._doubtful: dict[bytes, dict[int, Wanted[S]]] = {}  # unit -> those some holder lacks
         self._stuck: dict[bytes, dict[int, None]] = {}  # unit -> those that nobody is left for
 
     def anybody(self, unit: bytes) -> bool:
         return unit in self._names
+
+    def names(self, unit: bytes) -> Collection[S]:
+        return self._names.get(unit, {})
+
+    def lively(self, unit: bytes, now: float) -> list[S]:
+        """Those of its holders that are not silent."""
+        return [name for name in self.names(unit) if self._holders[name].lively(now)]
+
+    def answered_for(self, want: Wanted[S], now: float) -> bool:
+        """Whether somebody has it, as far as is known, who is not silent."""
+        return any(name not in want.lacking for name in self.lively(want.unit, now))
+
+    def wanted_units(self) -> list[bytes]:
+        return list(self._wanted)
+
+    def wanted(self, want: Wanted[S]) -> None:
+        self._wanted[want.unit] = self._wanted.get(want.unit, 0) + 1
 
     def stuck(self) -> dict[bytes, int]:
         return {unit: next(iter(sequences)) for unit, sequences in self._stuck.items()}
@@ -177,6 +274,9 @@ class Hopes(Generic[S]):
         self._look_at_unit(unit)
 
     def finished(self, want: Wanted[S]) -> None:
+        self._wanted[want.unit] -= 1
+        if not self._wanted[want.unit]:
+            del self._wanted[want.unit]
         discard(self._doubtful, want.unit, want.sequence)
         discard(self._stuck, want.unit, want.sequence)
 

@@ -1,22 +1,23 @@
 """Pull scheduling over many holders: who is asked for which block next.  Pure.
 
-Wants are asked for in order.  Each holder has a window of unanswered bytes that starts small and
+Wants are asked for in order, of the unit first that the fewest hold, and first those that some
+holder lacks.  Each holder has a window of unanswered bytes that starts small and
 grows while its answers come within WINDOW_DELAY_S of its best one, so a slow holder holds few
 blocks (delay-based control, as TCP Vegas, Brakmo & Peterson 1995).  When nothing is left to ask
-for, an idle holder is asked once more for what another has owed for long.  A holder that fails
-gives its wants back; one that sends wrong bytes is banned.
+for, an idle holder is asked once more for what another has owed for long, or will by its rate.  A
+holder that is silent is passed over while others answer; one that fails gives its wants back; one
+that sends wrong bytes is banned.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Final, Generic
 
-from dhtstore.params import WANTS_PER_REQUEST_MAX
-from dhtstore.transfer.books import SKIPS_MAX, Debts, Hopes, S, Supplier, Wanted, common
+from dhtstore.transfer.books import SKIPS_MAX, Debts, Hopes, S, Supplier, Wanted
+from dhtstore.transfer.queues import Queues, Request
 
-LACKS_MAX: Final = SKIPS_MAX  # of a holder beyond what it gave: it does not hold what it says
+LACKS_MAX: Final = SKIPS_MAX  # of a holder in a row: it does not hold what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,19 @@ class Scheduler(Generic[S]):
 
     def __init__(self) -> None:
         self._wants: dict[int, Wanted[S]] = {}
-        # unit -> heap of sequences that nobody owes; finished ones are passed over when met
-        self._pending: dict[bytes, list[int]] = {}
+        self._pending: Queues[S] = Queues(self._wants)
         self._holders: dict[S, Supplier[S]] = {}
-        self._debts: Debts[S] = Debts()
-        self._hopes: Hopes[S] = Hopes()
+        self._debts: Debts[S] = Debts(self._holders)
+        self._hopes: Hopes[S] = Hopes(self._holders)
         self._failed: dict[S, str] = {}
 
     # --- what is wanted, and who may have it ------------------------------------------------
 
     def want(self, sequence: int, unit: bytes, size_bytes: int) -> None:
         """Add a want; ``unit`` tells which holders hold it."""
-        self._wants[sequence] = Wanted(sequence, unit, size_bytes)
-        heappush(self._pending.setdefault(unit, []), sequence)
+        want = self._wants[sequence] = Wanted(sequence, unit, size_bytes)
+        self._hopes.wanted(want)
+        self._pending.push(want)
 
     def add_holder(self, holder: S, unit: bytes) -> None:
         """Somebody holds ``unit``, or says so; one that failed is forgiven."""
@@ -64,6 +65,10 @@ class Scheduler(Generic[S]):
     def unfinished(self) -> int:
         return len(self._wants)
 
+    def lively(self, now: float) -> dict[bytes, int]:
+        """Of each unit of which something is wanted, how many of its holders are not silent."""
+        return {unit: len(self._hopes.lively(unit, now)) for unit in self._hopes.wanted_units()}
+
     # --- whom to ask ------------------------------------------------------------------------
 
     def next(self, now: float, room_bytes: float = float("inf")) -> list[Ask[S]]:
@@ -79,7 +84,7 @@ class Scheduler(Generic[S]):
         """Seconds until ``next`` might ask a second holder for an overdue want; None if no
         holder is idle, nothing is owed, or there is no room for it."""
         room_bytes -= self.owed_bytes
-        idle = [holder for holder in self._holders.values() if not holder.owes]
+        idle = [holder for holder in self._holders.values() if holder.idle]
         dues = [due_s for holder in idle for due_s in self._debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
@@ -95,63 +100,45 @@ class Scheduler(Generic[S]):
         return bool(wants)
 
     def _pick(self, holder: Supplier[S], room_bytes: float) -> list[Wanted[S]]:
-        """The first pending wants this holder may have: one request's worth."""
-        picked: list[Wanted[S]] = []
-        skips = total = 0
-        for unit in common(holder.units, self._pending) if holder.has_room else ():
-            heap = self._pending[unit]
-            skipped: list[int] = []
-            while len(picked) < WANTS_PER_REQUEST_MAX and skips < SKIPS_MAX:
-                want = self._first(heap)
-                if want is None or total >= room_bytes:
-                    break
-                lacking = holder.name in want.lacking
-                total += 0 if lacking else want.size_from(holder.name)
-                if not lacking and (total > room_bytes or (picked and total > holder.ask_bytes)):
-                    break
-                heappop(heap)
-                if lacking:
-                    skips += 1
-                    skipped.append(want.sequence)
-                else:
-                    want.queued = False
-                    picked.append(want)
-            for sequence in skipped:
-                heappush(heap, sequence)
-            if not heap:
-                del self._pending[unit]
-        return picked
+        """The first pending wants this holder may have, of the unit first that the fewest hold:
+        one request's worth."""
+        request = Request(holder, room_bytes)
+        if holder.has_room:
+            for unit in sorted(self._pending.common(holder.units), key=self._scarcity):
+                self._pending.pick(holder, unit, request)
+        return request.wants
 
-    def _first(self, heap: list[int]) -> Wanted[S] | None:
-        """The first want of a heap that is not finished."""
-        while heap:
-            want = self._wants.get(heap[0])
-            if want is not None:
-                return want
-            heappop(heap)
-        return None
+    def _scarcity(self, unit: bytes) -> tuple[int, int]:
+        return len(self._hopes.names(unit)), self._pending.first(unit) or 0
 
     # --- what came of it --------------------------------------------------------------------
 
     def arrived(self, holder: S, sequence: int, size_bytes: int, now: float) -> bool:
         """Bytes came from a holder, not verified yet.  False if they are no longer wanted."""
-        want = self._wants.get(sequence)
+        want, late = self._wants.get(sequence), self._heard(holder, sequence, now)
+        if late is not None:
+            self._holders[holder].answered(size_bytes, late[0], now)
+            return want is not None
         if want is None or holder not in want.asked:
             return False
-        asked_at, _ = want.asked[holder]
+        asked_s, _ = want.asked[holder]
         self._debts.settle(want, self._holders[holder])
-        self._holders[holder].answered(size_bytes, now - asked_at)
+        self._holders[holder].answered(size_bytes, asked_s, now)
         return True
 
     def owed(self, holder: S, sequence: int) -> int:
         """As how many bytes the holder owes it; 0 if it is not wanted any more."""
-        want = self._wants.get(sequence)
-        return want.asked[holder][1] if want is not None and holder in want.asked else 0
+        want, known = self._wants.get(sequence), self._holders.get(holder)
+        if want is None or known is None:
+            return 0
+        asked = want.asked.get(holder) or known.late.get(sequence)
+        return asked[1] if asked else 0
 
-    def passed_over(self, holder: S, sequence: int, told_bytes: int) -> None:
+    def passed_over(self, holder: S, sequence: int, told_bytes: int, now: float) -> None:
         """The holder brought a block of that size and there was no room: it will be asked again
         when there is."""
         want = self._wants.get(sequence)
+        self._heard(holder, sequence, now)
         if want is not None and holder in want.asked:
             want.told[holder] = told_bytes
             self._debts.settle(want, self._holders[holder])
@@ -160,16 +147,16 @@ class Scheduler(Generic[S]):
     def finish(self, sequence: int) -> bool:
         """The want is fulfilled; what others still owe of it is waste.  False if it was before."""
         want = self._wants.pop(sequence, None)
-        if want is None:
-            return False
-        for holder in list(want.asked):
-            self._debts.settle(want, self._holders[holder])
-        self._hopes.finished(want)
-        return True
+        if want is not None:
+            for holder in list(want.asked):
+                self._debts.settle(want, self._holders[holder])
+            self._hopes.finished(want)
+        return want is not None
 
-    def lacks(self, holder: S, sequence: int, why: str) -> None:
-        """The holder does not give this one; one that lacks very much fails."""
+    def lacks(self, holder: S, sequence: int, why: str, now: float) -> None:
+        """The holder does not give this one; one that lacks much, and nothing else, fails."""
         want, known = self._wants.get(sequence), self._holders.get(holder)
+        self._heard(holder, sequence, now)
         if want is None:
             return
         want.lacking[holder] = why
@@ -178,8 +165,8 @@ class Scheduler(Generic[S]):
             self._requeue(want)
         self._hopes.look_at(want)
         if known is not None:
-            known.lacked += 1
-            if known.lacked > LACKS_MAX + known.gave:
+            known.lacked_in_a_row += 1
+            if known.lacked_in_a_row > LACKS_MAX:
                 self.fail(holder, "lacks much of what it is said to hold")
 
     def fail(self, holder: S, why: str) -> None:
@@ -196,6 +183,20 @@ class Scheduler(Generic[S]):
         for unit in known.units:
             self._hopes.remove(holder, unit)
 
+    def pass_over_stalled(self, now: float) -> list[S]:
+        """Give what silent holders owe to others, where there are any that are not silent; which
+        those were.  They are asked for nothing more until they have answered."""
+        stalled = [known for known in self._holders.values() if known.stalled(now)]
+        passed_over: list[S] = []
+        for known in stalled:
+            wants = [want for want in known.owes.values() if self._hopes.answered_for(want, now)]
+            for want in wants:
+                self._debts.give_up_waiting(want, known)
+                self._requeue(want)
+            if wants:
+                passed_over.append(known.name)
+        return passed_over
+
     def retry(self, sequence: int) -> None:
         """What arrived was lost on our side or was wrong: ask again."""
         want = self._wants.get(sequence)
@@ -206,10 +207,10 @@ class Scheduler(Generic[S]):
         """For each unit with wants that no holder is left for, one of them: nobody owes it, and
         every holder of its unit lacks it or has failed."""
         found = self._hopes.stuck()
-        for unit, heap in self._pending.items():
-            first = None if self._hopes.anybody(unit) else self._first(heap)
+        for unit in self._pending:
+            first = None if self._hopes.anybody(unit) else self._pending.first(unit)
             if first is not None:
-                found.setdefault(unit, first.sequence)
+                found.setdefault(unit, first)
         return list(found.values())
 
     def causes(self, sequence: int) -> dict[S, str]:
@@ -217,8 +218,11 @@ class Scheduler(Generic[S]):
         want = self._wants[sequence]
         return {**self._failed, **want.lacking}
 
+    def _heard(self, holder: S, sequence: int, now: float) -> tuple[float, int] | None:
+        known = self._holders.get(holder)
+        return None if known is None else known.heard(sequence, now)
+
     def _requeue(self, want: Wanted[S]) -> None:
         if not want.asked and not want.queued:
-            want.queued = True
-            heappush(self._pending.setdefault(want.unit, []), want.sequence)
+            self._pending.push(want)
             self._hopes.look_at(want)

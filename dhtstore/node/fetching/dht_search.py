@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import (
     DIAL_TIMEOUT_S,
+    DIALS_STAGGER_S,
     LOOKUP_TIMEOUT_S,
     PROVIDERS_ASKED,
     PROVIDERS_PER_KEY_MAX,
@@ -42,13 +44,14 @@ class DhtSearch:
         self.dht, self.links, self.own_key = dht, links, own_key
 
     async def search(self, unit: Unit, finds: Finds) -> None:
-        """Dial PROVIDERS_ASKED of those that the lookup names, first of all those that had no
-        chance before: so many are asked for that some of them are left."""
+        """Dial PROVIDERS_ASKED of those that the lookup names, and one more for each that does not
+        answer soon; first of all those that had no chance before: so many are asked for that some
+        of them are left."""
         dials = _Dials(self, finds)
         try:
             found = await self.dht.find_providers(
                 unit.key,
-                wanted=min(PROVIDERS_PER_KEY_MAX, PROVIDERS_ASKED + len(finds.tried)),
+                wanted=min(PROVIDERS_PER_KEY_MAX, 2 * PROVIDERS_ASKED + len(finds.tried)),
                 timeout_s=LOOKUP_TIMEOUT_S,
                 on_provider=dials.named,
             )
@@ -59,12 +62,15 @@ class DhtSearch:
 
 
 class _Dials:
-    """Dials to the providers that one lookup names."""
+    """Dials to the providers that one lookup names.  Who does not answer within DIALS_STAGGER_S
+    may still do so, and keeps nobody else waiting."""
 
     def __init__(self, search: DhtSearch, finds: Finds) -> None:
         self._search, self._finds = search, finds
         self._tasks = Supervisor()
         self._dials: list[asyncio.Task[None]] = []
+        self._waiting: deque[Provider] = deque()
+        self._places = PROVIDERS_ASKED
         self._postponed: list[Provider] = []
         self._lookup_over = asyncio.Event()
         self._newest: dict[PublicKey, Provider] = {}
@@ -85,7 +91,10 @@ class _Dials:
         self._lookup_over.set()
         for provider in sorted(self._postponed, key=self._gave_nothing):
             self._enter(provider)
-        await all_ended(self._dials)
+        done = 0
+        while done < len(self._dials):  # the end of one may have begun another
+            done = len(self._dials)
+            await all_ended(self._dials)
         for dial in self._dials:
             dial.result()  # raises what is no failure to reach somebody, but a defect
 
@@ -97,17 +106,32 @@ class _Dials:
         return not self._finds.gave(provider.record.signer)
 
     def _enter(self, provider: Provider) -> None:
-        if len(self._dials) < PROVIDERS_ASKED:
-            self._dials.append(self._tasks.spawn(self._dial(provider), "dial-holder"))
+        self._waiting.append(provider)
+        self._dial_next()
+
+    def _dial_next(self) -> None:
+        while self._places > 0 and self._waiting and not self._tasks.closed:
+            self._places -= 1
+            dial = self._dial(self._waiting.popleft())
+            self._dials.append(self._tasks.spawn(dial, "dial-holder"))
+
+    def _make_place(self) -> None:
+        self._places += 1
+        self._dial_next()
 
     async def _dial(self, provider: Provider) -> None:
-        key = provider.record.signer
+        key, loop = provider.record.signer, asyncio.get_running_loop()
+        slow = loop.call_later(DIALS_STAGGER_S, self._make_place)
         try:
             link = await self._link(provider)
         except DhtstoreError as error:
             self._finds.unreached(key, str(error))
+            if not slow.cancelled() and slow.when() > loop.time():
+                self._make_place()
         else:
             self._finds.connected(link)
+        finally:
+            slow.cancel()
 
     async def _link(self, provider: Provider) -> Link:
         """By the addresses that were told with the provider and the one it was last heard at, else

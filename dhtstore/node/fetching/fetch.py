@@ -93,7 +93,8 @@ class _Fetch:
                 return
             self.requests.send()
             self.requests.search()
-            await self._sleep(self.requests.hedge_due_s())
+            self.requests.look_around()
+            await self._sleep(self.requests.due_s())
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -119,7 +120,7 @@ class _Fetch:
             async with asyncio.timeout(at_most_s):
                 await self._woken.wait()
         except TimeoutError:
-            return  # time to hedge
+            return  # time to look, or to hedge
         self._woken.clear()
 
     async def _take_wants(self) -> None:

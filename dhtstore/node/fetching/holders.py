@@ -83,7 +83,7 @@ class HoldersListener(Protocol):
 
     def holder_lost(self, key: PublicKey, why: str) -> None: ...
 
-    def search_ended(self) -> None: ...
+    def search_ended(self, known: UnitHolders | None) -> None: ...
 
 
 class Holders:
@@ -159,18 +159,19 @@ class Holders:
 
     # --- searching --------------------------------------------------------------------------
 
-    def search(self, known: UnitHolders) -> None:
-        """Look for holders of a unit, again maybe; the listener hears what is found."""
+    def search(self, known: UnitHolders, *, further: bool = False) -> None:
+        """Look for holders of a unit, again maybe; the listener hears what is found.  ``further``
+        while there are some: that it brings nobody says nothing of those."""
         known.searching = True
-        known.searches += 1
-        self._tasks.spawn(self._run_search(known), "find-holders")
+        known.searches += 0 if further else 1
+        self._tasks.spawn(self._run_search(known, further), "find-holders")
 
     def check(self) -> None:
         """Raises what ended a search that should not have ended so."""
         if self._failure is not None:
             raise self._failure
 
-    async def _run_search(self, known: UnitHolders) -> None:
+    async def _run_search(self, known: UnitHolders, further: bool) -> None:
         finds = _Finds(self, known, self._tried(known))
         known.unreachable, known.news = "", False
         try:
@@ -179,10 +180,10 @@ class Holders:
             known.unreachable = str(error)
         known.searching = False
         known.news = finds.news
-        if not finds.anybody:
+        if not (finds.anybody or further):
             known.searches = LOOKUPS_PER_UNIT_MAX
         if self.listener is not None:
-            self.listener.search_ended()
+            self.listener.search_ended(known)
 
     def _tried(self, known: UnitHolders) -> dict[PublicKey, None]:
         hopeless = [key for key, account in self._accounts.items() if account.hopeless]
@@ -191,7 +192,7 @@ class Holders:
     def _search_failed(self, name: str, error: BaseException) -> None:
         self._failure = self._failure or error
         if self.listener is not None:
-            self.listener.search_ended()
+            self.listener.search_ended(None)
 
     # --- links ------------------------------------------------------------------------------
 

@@ -20,9 +20,10 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.holders import Holders, UnitHolders
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import ReadBlock
+from dhtstore.node.fetching.searching.further import FurtherLooks
 from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, HOLDER_STALL_S
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
@@ -52,6 +53,8 @@ class Requests:
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
+        self._looks: dict[bytes, FurtherLooks] = {}
+        self._look_s = 0.0  # when silence is looked for next
 
     def want(self, want: Want) -> None:
         """Ask somebody for this."""
@@ -80,9 +83,31 @@ class Requests:
                 self._give_up(sequence, known)
             self._holders.search(known)
 
-    def hedge_due_s(self) -> float | None:
-        """Seconds until ``send`` might ask a second holder for an overdue block, if ever."""
-        return self._scheduler.hedge_due_s(asyncio.get_running_loop().time(), self._room_bytes)
+    def look_around(self) -> None:
+        """Once in a while: give others what silent holders owe, and look for more holders where
+        they are silent, or few."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_s:
+            return
+        self._look_s = now + HOLDER_STALL_S / 4
+        self._scheduler.pass_over_stalled(now)
+        if self._room.free_bytes < self._room.memory_bytes // 2:
+            return  # whoever takes the output is slower than the holders are
+        for name, lively in self._scheduler.lively(now).items():
+            known, looks = self._units[name], self._looks[name]
+            if not known.searching and looks.due(now, lively=lively):
+                looks.looks(now)
+                self._holders.search(known, further=True)
+
+    def due_s(self) -> float | None:
+        """Seconds until ``send`` might ask a second holder for an overdue block, or there is to be
+        a look around; None if nothing is wanted."""
+        if not self._scheduler.unfinished:
+            return None
+        now = asyncio.get_running_loop().time()
+        hedge_s = self._scheduler.hedge_due_s(now, self._room_bytes)
+        look_s = max(0.0, self._look_s - now)
+        return look_s if hedge_s is None else min(hedge_s, look_s)
 
     def finish(self, want: Want) -> None:
         """The block is there: nobody needs to be asked for it."""
@@ -90,9 +115,11 @@ class Requests:
 
     def judge(self, arrived: Sequence[Arrived], read: Sequence[ReadBlock | None]) -> None:
         """Give credit for right blocks, and ask others for those that were wrong."""
+        now = asyncio.get_running_loop().time()
         for (link, want, data, _), block in zip(arrived, read, strict=True):
             if block is not None:
                 self._units[want.unit.name].searches = 0
+                self._looks[want.unit.name].heard(now)
                 account = self._holders.account(link.public_key)
                 account.delivered += 1
                 account.delivered_bytes += len(data)
@@ -106,17 +133,23 @@ class Requests:
     def holder_found(self, key: PublicKey, unit: Unit) -> None:
         if unit.name in self._units:
             self._scheduler.add_holder(key, unit.name)
+            self._look_s = 0.0  # it may give what silent ones owe
             self._wake()
 
     def holder_lost(self, key: PublicKey, why: str) -> None:
         self._scheduler.fail(key, why)
         self._wake()
 
-    def search_ended(self) -> None:
+    def search_ended(self, known: UnitHolders | None) -> None:
+        looks = self._looks.get(known.unit.name) if known is not None else None
+        if looks is not None and known is not None:
+            looks.ended(asyncio.get_running_loop().time(), news=known.news)
         self._wake()
 
     def _start_unit(self, unit: Unit) -> None:
         known = self._units[unit.name] = self._holders.of(unit)
+        now = asyncio.get_running_loop().time()
+        self._looks[unit.name] = FurtherLooks(now, now)
         for key in known.keys:  # found for an earlier fetch
             self._scheduler.add_holder(key, unit.name)
 
@@ -157,9 +190,9 @@ class Requests:
     def _on_arrival(self, link: Link, wants: Sequence[Want], arrival: Arrival) -> None:
         key, now = link.public_key, asyncio.get_running_loop().time()
         for index, size_bytes in arrival.passed_over:
-            self._scheduler.passed_over(key, wants[index].sequence, size_bytes)
+            self._scheduler.passed_over(key, wants[index].sequence, size_bytes, now)
         for index in arrival.missing:
-            self._scheduler.lacks(key, wants[index].sequence, "does not have the block")
+            self._scheduler.lacks(key, wants[index].sequence, "does not have the block", now)
             self._holders.account(key).lacked += 1
         arrived: list[Arrived] = [
             (link, wants[index], data, arrival.lease)

@@ -106,7 +106,7 @@ def test_a_failed_source_gives_its_wants_back_in_order() -> None:
 def test_a_want_is_not_asked_of_a_source_that_lacks_it() -> None:
     scheduler = filled(2, sources="ab")
     scheduler.next(0.0)
-    scheduler.lacks("a", 0, "does not have it")
+    scheduler.lacks("a", 0, "does not have it", now=0.0)
     scheduler.arrived("b", 1, MIB, 0.01)
     assert scheduler.next(0.01) == [Ask("b", (0,))]
 
@@ -124,7 +124,7 @@ def test_sources_are_only_asked_for_units_they_hold() -> None:
 def test_a_want_nobody_is_left_for_is_stuck_with_its_causes() -> None:
     scheduler = filled(1, sources="ab")
     scheduler.next(0.0)
-    scheduler.lacks("a", 0, "does not have it")
+    scheduler.lacks("a", 0, "does not have it", now=0.0)
     assert scheduler.stuck() == []
     scheduler.fail("b", "gone")
     assert scheduler.stuck() == [0]
@@ -232,7 +232,7 @@ def test_what_was_passed_over_is_asked_for_again_as_what_it_was_told_to_be() -> 
     [ask] = scheduler.next(0.0)
     assert len(ask.wants) == 100
     for sequence in ask.wants:
-        scheduler.passed_over("a", sequence, MIB)
+        scheduler.passed_over("a", sequence, MIB, now=0.0)
     assert scheduler.owed_bytes == 0
     assert scheduler.next(0.1) == [Ask("a", (0,))]
     assert scheduler.owed_bytes == MIB
@@ -248,7 +248,7 @@ def test_who_lacks_much_of_what_it_is_said_to_hold_is_asked_no_more() -> None:
         for ask in asks:
             for sequence in ask.wants:
                 asked += 1
-                scheduler.lacks("a", sequence, "does not have it")
+                scheduler.lacks("a", sequence, "does not have it", now=0.0)
     assert asked <= LACKS_MAX + WANTS_PER_REQUEST_MAX
     assert scheduler.stuck()
 

@@ -12,7 +12,7 @@ from dhtstore.errors import LocalProtocolError, Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.holders import Holders
+from dhtstore.node.fetching.holders import Holders, UnitHolders
 from dhtstore.node.fetching.search import Finds
 from dhtstore.node.links.link import Link
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
@@ -50,7 +50,7 @@ class Log:
     def holder_lost(self, key: PublicKey, why: str) -> None:
         self.heard.append(f"lost: {why}")
 
-    def search_ended(self) -> None:
+    def search_ended(self, known: UnitHolders | None) -> None:
         self.heard.append("ended")
 
 

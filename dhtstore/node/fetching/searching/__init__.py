@@ -1,0 +1,1 @@
+"""When holders are looked for, beyond those that a fetch found first."""
