@@ -89,7 +89,7 @@ class Cid:
 
     @property
     def version(self) -> int:
-        return 0 if self.raw[:2] == _V0_PREFIX and len(self.raw) == 34 else 1
+        return 1 if self.raw[0] == 1 else 0
 
     @property
     def codec(self) -> int:
@@ -99,7 +99,8 @@ class Cid:
     @property
     def multihash(self) -> bytes:
         """What a block store keys by: hash code, length and digest, without version and codec."""
-        return self.raw if self.version == 0 else self.raw[2:]
+        raw = self.raw
+        return raw[2:] if raw[0] == 1 else raw
 
     @property
     def inlined(self) -> bytes | None:

@@ -148,13 +148,12 @@ class _Fetch:
 
     async def _start(self, wants: Sequence[Want]) -> None:
         cids = [want.cid for want in wants]
-        missing = await self._disk.blocking.run(self._disk.store.missing, cids)
-        absent = {cid.multihash for cid in missing}
-        local = [want for want in wants if want.cid.multihash not in absent]
+        sizes = await self._disk.blocking.run(self._disk.store.sizes, cids)
+        local = [want for want, size in zip(wants, sizes, strict=True) if size is not None]
         if local:
             self.tasks.spawn(self._read_local(local), "read-local")
-        for want in wants:
-            if want.cid.multihash in absent:
+        for want, size in zip(wants, sizes, strict=True):
+            if size is None:
                 self.requests.want(want)
 
     async def _read_local(self, wants: Sequence[Want]) -> None:

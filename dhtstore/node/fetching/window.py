@@ -106,4 +106,7 @@ class Window:
 
 def claimed_bytes(want: Want) -> int:
     """What a want may bring: its parent's claim, within what a block may be."""
-    return min(max(want.size_hint_bytes, 1), BLOCK_SIZE_MAX_BYTES)
+    hint_bytes = want.size_hint_bytes  # asked often, so without the calls of min and max
+    if hint_bytes > BLOCK_SIZE_MAX_BYTES:
+        return BLOCK_SIZE_MAX_BYTES
+    return hint_bytes if hint_bytes > 0 else 1
