@@ -11,6 +11,7 @@ import pytest
 
 from dhtstore.errors import BlockMissing, LocalProtocolError, NoRoom
 from dhtstore.model.cid import DAG_PB, RAW, Cid
+from dhtstore.node.links.buffers import block_buffers
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import BlockStore
 from tests.conformance.block_stores import Open, block, put
@@ -25,6 +26,13 @@ def test_a_committed_block_is_there(store: BlockStore) -> None:
     assert isinstance(store.get(cid), bytes)
     assert store.count() == 1
     assert list(store.cids()) == [cid]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(MIB)], ids=len)
+def test_a_block_is_read_into_what_is_lent(store: BlockStore, data: bytes) -> None:
+    cid = Cid.of(data)
+    put(store, (cid, data))
+    assert store.read(cid, lambda size_bytes: block_buffers.lend(size_bytes).view) == data
 
 
 def test_a_block_never_put_is_missing(store: BlockStore) -> None:

@@ -98,6 +98,6 @@ def _resizable(size_bytes: int) -> bytearray:
     return buffer
 
 
-_NO_BYTES: Final = memoryview(b"")
+_NO_BYTES: Final = memoryview(bytearray())  # to be read into, as all others
 _NOTHING: Final = Lease(_NO_BYTES)
 block_buffers: Final = BufferPool(CHUNK_SIZE_BYTES, BUFFERS_KEPT)
