@@ -15,7 +15,11 @@ from typing import Any
 COMMAND = (sys.executable, "-m", "dhtstore")
 COMMAND_TIMEOUT_S = 60.0
 NETWORK = "tests"
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("DHTSTORE_")}
+ENVIRONMENT = {
+    key: value
+    for key, value in os.environ.items()
+    if not key.startswith("DHTSTORE_") and key not in ("COLUMNS", "LINES")  # a terminal has its own
+}
 
 
 @dataclass(frozen=True, slots=True)
