@@ -140,11 +140,20 @@ class SyncClient:
         *,
         pin: bool = False,
         force: bool = False,
+        start: int | None = None,
+        end: int | None = None,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
         work = self._client.get(
-            cid, to, pin=pin, force=force, progress=progress, timeout_s=timeout_s
+            cid,
+            to,
+            pin=pin,
+            force=force,
+            start=start,
+            end=end,
+            progress=progress,
+            timeout_s=timeout_s,
         )
         return self._run(work)
 

@@ -113,11 +113,14 @@ class Client(NodeQuestions):
         *,
         pin: bool = False,
         force: bool = False,
+        start: int | None = None,
+        end: int | None = None,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
         """Write the file or directory ``cid`` to the path ``to``, or, where that is a directory,
-        into it, by its name; with ``force`` in place of what is there, once it is whole.
+        into it, by its name; with ``force`` in place of what is there, once it is whole; with
+        ``start`` only a range of a file, as of ``read``.
 
         A FIFO or a device gets the bytes of a file in order, a directory as a tar stream.  With
         ``pin`` it is kept and announced here too.  Raises NotFound, Unreachable,
@@ -125,22 +128,26 @@ class Client(NodeQuestions):
         it was.
         """
         called = file_name(cid)
+        _check_part(start, end, pin)
         if takes_stream(to):
             _no_pin(pin)
             read = Read(target=cid, form="either", name=called)
+            if start is not None:
+                read = Read(target=cid, start=start, end=end)
             return got(await read_into(self._caller, read, to, checked(progress), timeout_s))
         target = open_target(to, called, force=force)
-        get = Get(target=cid, name=target.name, pin=pin, force=force)
+        get = Get(target=cid, name=target.name, pin=pin, force=force, start=start, end=end)
         return await self._call(get, [target.directory], progress, timeout_s)
 
     async def read(
         self, cid: str, start: int = 0, end: int | None = None, *, timeout_s: float | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The bytes ``start`` to ``end`` (its end where None) of the file ``cid``, in pieces, in
-        order, each verified; only the blocks that hold them are fetched.
+        """The bytes from ``start`` up to and without ``end`` (its end where None) of the file
+        ``cid``, in pieces, in order, each verified; only the blocks that hold them are fetched.
+        ``read(cid, -1000)`` are the last thousand.
 
         ``timeout_s`` is for all of it, the time included that you take between pieces.  Raises
-        UsageError for a directory or an impossible range, NotFound, Unreachable,
+        UsageError for a directory or a range that is not in the file, NotFound, Unreachable,
         IntegrityFailure.  Close it (``contextlib.aclosing``) when leaving the loop early.
 
             async for piece in client.read(cid, 0, 1024):
@@ -245,6 +252,13 @@ class Client(NodeQuestions):
         """Which copies there are of each unit of ``cid``; with ``check`` their holders are asked
         now, and what they say is remembered for ``puts``."""
         return await self._call(DescribeRoot(root=cid, check=check), timeout_s=timeout_s)
+
+
+def _check_part(start: int | None, end: int | None, pin: bool) -> None:
+    if start is None and end is not None:
+        raise UsageError("a range has a start")
+    if start is not None and pin:
+        raise UsageError("a part of a file is not kept: pin the file by itself")
 
 
 def _no_pin(pin: bool) -> None:

@@ -13,6 +13,7 @@ from dhtstore.config.quantities import (
     format_own_clock,
     format_size,
     parse_duration,
+    parse_range,
     parse_size,
 )
 from dhtstore.config.settings import KEYS, SETTINGS, Settings
@@ -31,6 +32,7 @@ __all__ = [
     "from_environment",
     "merge",
     "parse_duration",
+    "parse_range",
     "parse_size",
     "parse_toml",
     "shown",

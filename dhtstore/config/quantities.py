@@ -39,6 +39,7 @@ DURATIONS: Final[Mapping[str, float]] = {
 _QUANTITY: Final = re.compile(
     r"([+-]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(\S.*)?"
 )
+_RANGE: Final = re.compile(r"([^-+]*)([-+])([^-+]*)")
 _TYPED_NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _TYPED_SIZES: Final[Mapping[str, int]] = {
     spelled: factor
@@ -69,6 +70,37 @@ def read_quantity(value: object, units: Mapping[str, float], wanted: str) -> flo
 def parse_size(text: str) -> int:
     """Bytes from ``200 GB`` (10^9), ``10GiB`` (2^30) or ``4096``, as typed; raises ValueError."""
     return round(_typed(text, _TYPED_SIZES, "a size such as 500MB or 10GiB"))
+
+
+def parse_range(text: str) -> tuple[int, int | None]:
+    """Where a range of bytes begins and ends, as typed: ``1G-2G`` and ``1G+1G`` from the first up
+    to and without the second, ``1G-`` to the end (None), ``-1M`` the last million (-1000000).
+
+    Raises ValueError.
+    """
+    wanted = f"{text[:40]!r} is not a range such as 1G-2G, 1G+500M, 1G- or -1M"
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(wanted)
+    first, sign, last = match.groups()
+    try:
+        start = parse_size(first) if first else 0
+        end = parse_size(last) if last else None
+    except ValueError as error:
+        raise ValueError(f"{wanted}: {error}") from error
+    if not first:
+        if sign == "+" or end is None:
+            raise ValueError(wanted)
+        start, end = -end, None
+    elif sign == "+":
+        if end is None:
+            raise ValueError(wanted)
+        end += start
+    if (end is not None and end <= start) or (not first and start == 0):
+        raise ValueError(
+            f"{text[:40]!r} is empty: a range is START-END, without END, or START+LENGTH"
+        )
+    return start, end
 
 
 def parse_duration(text: str) -> float:

@@ -230,6 +230,7 @@ async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
             run.descriptor,
             _file_name(asked.name),
             force=asked.force,
+            span=None if asked.start is None else (asked.start, asked.end),
             timeout_s=run.timeout_s,
             progress=run.watch,
         )

@@ -155,7 +155,8 @@ class GetResult(msgspec.Struct, frozen=True):
 
 class Get(Operation[GetResult], frozen=True, kw_only=True):
     """Write ``target`` (CID or CID/path) as ``name`` into the directory that goes with it; with
-    ``force`` in place of what is there."""
+    ``force`` in place of what is there; with ``start`` the bytes ``start`` to ``end`` of a file,
+    as of ``Read``, and nothing else."""
 
     op: ClassVar[str] = "get"
     descriptors: ClassVar[int] = 1
@@ -165,6 +166,8 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
     name: str
     pin: bool = False
     force: bool = False
+    start: int | None = None
+    end: int | None = None
 
 
 class ReadResult(msgspec.Struct, frozen=True):
@@ -189,8 +192,9 @@ ReadForm = Literal["file", "tar", "either"]
 
 
 class Read(Operation[ReadResult], frozen=True, kw_only=True):
-    """Write ``target`` (CID or CID/path) into the pipe that goes with it: the bytes ``start`` to
-    ``end`` (its end where None) of a file, in order, or a directory as a tar stream.
+    """Write ``target`` (CID or CID/path) into the pipe that goes with it: the bytes from ``start``
+    (counted from the end where negative) up to and without ``end`` (its end where None) of a
+    file, in order, or a directory as a tar stream.
 
     ``form`` says which is wanted; ``name`` is that of the directory in the stream.
     """

@@ -123,6 +123,22 @@ def test_standard_streams(network: Network, tmp_path: Path) -> None:
     assert network.client.run("cat", str(Cid.of(b""))).out == b""
 
 
+def test_ranges(network: Network, tmp_path: Path) -> None:
+    data = noise(3 * MIB + 17, 4)
+    cid = network.storage[0].put(data)
+    client = network.client
+    assert client.run("cat", cid, "--range", "1MiB-2MiB").out == data[MIB : 2 * MIB]
+    assert client.run("cat", cid, "--range", "-5").out == data[-5:]
+    assert client.run("get", cid, "--range", "1k+10", "-o", tmp_path / "part").code == 0
+    assert (tmp_path / "part").read_bytes() == data[1000:1010]
+    for wrong in ("4MiB-", "2-1", "0-4MiB", "-4MiB", "7-7", "x", ""):
+        for command in (["cat"], ["get", "-o", tmp_path / "none"]):
+            ran = client.run(*command, cid, "--range", wrong)
+            assert (ran.code, ran.out) == (2, b""), wrong
+            assert "range" in ran.err
+    assert os.listdir(tmp_path) == ["part"]
+
+
 def test_who_provides_it(network: Network) -> None:
     cid = network.storage[0].put(b"provided", "--replicas", "2")
     rows = network.client.run("providers", cid, "--json").json

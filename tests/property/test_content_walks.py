@@ -16,12 +16,13 @@ from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025, P
 from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag import frontier
-from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.file_walk import FileWalk, RangeWalk
 from dhtstore.content.dag.looking.resolve import resolve, stat
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.walk import Directory, File, Output, Want
+from dhtstore.errors import UsageError
 from dhtstore.model.cid import DAG_PB, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.params import GIB, MIB
@@ -51,11 +52,26 @@ def test_a_file_comes_back_in_any_order_of_arrival(
         assert joined(outputs) == data
 
 
-@given(st.binary(max_size=400), profiles, st.integers(0, 450), st.integers(0, 450))
-def test_a_range_is_the_slice(data: bytes, profile: Profile, start: int, end: int) -> None:
+@given(
+    st.binary(max_size=400),
+    profiles,
+    st.integers(-450, 450),
+    st.none() | st.integers(0, 450),
+    st.integers(0, 99),
+)
+def test_a_range_is_the_slice_or_an_error_before_any_output(
+    data: bytes, profile: Profile, start: int, end: int | None, seed: int
+) -> None:
     dag = Dag()
-    walk = FileWalk(dag.file(data, profile).cid, start=start, end=end)
-    assert joined(dag.run(walk)) == data[start:end]
+    root = dag.file(data, profile).cid
+    inside = -len(data) <= start < len(data) and (end is None or 0 <= start < end <= len(data))
+    if not inside:
+        with pytest.raises(UsageError, match="range"):
+            dag.run(RangeWalk(root, start, end))
+        return
+    outputs = dag.run(RangeWalk(root, start, end), seed=seed)
+    assert outputs[0] == File((), len(data[start:end]))
+    assert joined(outputs) == data[start:end]
 
 
 @given(st.dictionaries(names, st.binary(max_size=8), max_size=30), st.booleans())
@@ -162,8 +178,9 @@ def test_a_walk_that_holds_little_yields_the_same(
         patch.setattr(frontier, "WALK_HELD_MAX_BYTES", held_max_bytes)
         hardly, hardly_kept = dag.run(TreeWalk(root), seed=seed), UnitWalk(Unit.of((root,), 0))
         assert set(dag.wants(hardly_kept)) == set(once)
-        ranged = FileWalk(file.cid, start=5, end=200)
-        assert joined(dag.run(ranged, seed=seed)) == data[5:200]
+        if data:
+            ranged = RangeWalk(file.cid, len(data) // 3, None)
+            assert joined(dag.run(ranged, seed=seed)) == data[len(data) // 3 :]
     assert sorted(map(repr, hardly)) == sorted(map(repr, easily))
     assert hardly_kept.blocks == easily_kept.blocks == len(set(once))
     assert hardly_kept.stored_bytes == easily_kept.stored_bytes

@@ -8,10 +8,11 @@ import typer
 
 from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
-from dhtstore.cli.terminal.options import VISITING
+from dhtstore.cli.terminal.options import VISITING, Range
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
+    from dhtstore.cli.naming.ranges import Span
     from dhtstore.operations.content import GetResult
 
 _STDOUT = ("-", "/dev/stdout")
@@ -25,6 +26,7 @@ class _Wanted(NamedTuple):
     output: str
     pin: bool
     force: bool
+    span: Span | None
 
 
 @command(
@@ -34,6 +36,7 @@ class _Wanted(NamedTuple):
         "dhtstore get bafybei.../2024/beach.jpg -o Pictures/",
         "dhtstore get 'bafybei...?filename=holiday.iso'",
         "dhtstore get bafybei... -o photos --pin",
+        "dhtstore get bafybei... --range -1M -o end-of.log",
         "dhtstore get bafybei... -o - | tar x",
         "dhtstore get bafybei... -o copy --seed dht1...",
     ),
@@ -57,6 +60,7 @@ def get(
     explain: Annotated[
         bool, typer.Option("--explain", help="Tell who was asked and what came of it.")
     ] = False,
+    span: Range = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
@@ -70,9 +74,16 @@ def get(
     code 3: nobody provides it; 4: nobody who does answered; 5: what they have is damaged.
     """
     from dhtstore.cli.content.explaining import explained
+    from dhtstore.cli.naming.ranges import span_of
+    from dhtstore.errors import UsageError
     from dhtstore.model.cid_path import as_one_spelling, file_name
 
-    wanted = _Wanted(as_one_spelling(cid), file_name(cid), output, pin, force)
+    called = file_name(cid)
+    wanted = _Wanted(as_one_spelling(cid), called, output, pin, force, span_of(span))
+    if wanted.span and pin:
+        raise UsageError("--pin keeps all of it, and not a range").hinted(
+            "leave one of both away; `dhtstore pin add` keeps it"
+        )
     with explained(common, explain) as told:
         path, result = _fetched(common, wanted, (progress, verbose))
         told.append(result)
@@ -99,7 +110,15 @@ def _written(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> tu
     from dhtstore.store.files.partial import partial_name
 
     where = open_target(wanted.output or ".", wanted.called, force=wanted.force)
-    asked = Get(target=wanted.target, name=where.name, pin=wanted.pin, force=wanted.force)
+    start, end = wanted.span or (None, None)
+    asked = Get(
+        target=wanted.target,
+        name=where.name,
+        pin=wanted.pin,
+        force=wanted.force,
+        start=start,
+        end=end,
+    )
     partial = str(where.path.with_name(partial_name(where.directory, where.name)))
     with watching(common, *showing, lambda kept: kept_of_get(kept, partial)) as watch:
         result = run(common, Errand(asked, [where.directory], watch))
@@ -116,6 +135,8 @@ def _streamed(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> G
             "leave --pin away, and keep it with `dhtstore pin add`"
         )
     asked = Read(target=wanted.target, form="either", name=wanted.called)
+    if wanted.span:
+        asked = Read(target=wanted.target, start=wanted.span[0], end=wanted.span[1])
     path = "" if wanted.output in _STDOUT else wanted.output
     return got(into_stream(common, asked, path, showing))
 

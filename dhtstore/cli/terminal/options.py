@@ -36,6 +36,15 @@ _Home = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the data.")]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="RANGE",
+        help="Only these bytes of a file: 1G-2G (2G is not in it), 1G+500M, 1G- or -1M.",
+        show_default="all of it",
+    ),
+]
 _Timeout = Annotated[
     str,
     typer.Option(

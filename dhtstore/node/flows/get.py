@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from dhtstore.content.dag.dag_walk import DagWalk
+from dhtstore.content.dag.file_walk import RangeWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output
 from dhtstore.errors import IntegrityFailure, OldLeft
@@ -24,6 +26,8 @@ from dhtstore.store.files.kept import kept_bytes
 from dhtstore.store.files.output import FileOutput
 from dhtstore.store.files.partial import begun_before, check_target
 from dhtstore.store.files.tree_output import TreeOutput
+
+Span = tuple[int, int | None]  # as ``RangeWalk`` takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +53,23 @@ async def get(
     timeout_s: float | None,
     progress: Watch,
     force: bool = False,
+    span: Span | None = None,
 ) -> GetOutcome:
     """Write what ``root`` and the path ``names`` below it lead to as ``name`` into a directory,
-    with ``force`` in place of what is there.
+    with ``force`` in place of what is there; of a file only ``span`` if that is given.
 
-    Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom.  What
+    Raises NotFound, Unreachable, IntegrityFailure, SymlinkAlone, TargetUnusable, NoRoom, and
+    UsageError for a span that is not in the file, or of a directory.  What
     was written stays beside the target as ``name.part``; the next get hashes it again and goes
     on from there.
     """
     run = session.disk.blocking.run
     await run(partial(check_target, dir_fd, name, force=force))
     resolved = await session.resolve(root, names)
-    target = Target(dir_fd, name, resolved.cid, force=force)
-
-    walk = TreeWalk(resolved.cid, place=resolved.place)
+    target = Target(dir_fd, name, resolved.cid, force=force, span=span)
+    walk: DagWalk = TreeWalk(resolved.cid, place=resolved.place)
+    if span is not None:
+        walk = RangeWalk(resolved.cid, *span, place=resolved.place)
     meter = _GetMeter(session, target, walk, progress)
     delivery = Delivery(partial(run, target.accept), earlier=target, progress=meter.advance)
     try:
@@ -88,7 +95,7 @@ class _GetMeter:
     """What was there counts as done from the beginning, so that a get that goes on does so from
     where it stopped; the total is what the root says of itself."""
 
-    def __init__(self, session: FetchSession, target: Target, walk: TreeWalk, sink: Watch) -> None:
+    def __init__(self, session: FetchSession, target: Target, walk: DagWalk, sink: Watch) -> None:
         self._session, self._target, self._walk, self._sink = session, target, walk, sink
 
     def advance(self, done_bytes: int) -> None:
@@ -115,8 +122,13 @@ class Target:
     """A file or a directory: what it is shows with the first output, or the first that an
     earlier run claims."""
 
-    def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
+    def __init__(
+        self, dir_fd: int, name: str, root: Cid, *, force: bool = False, span: Span | None = None
+    ) -> None:
         self._dir_fd, self._name, self._root, self._force = dir_fd, name, root, force
+        self._part = (
+            b"" if span is None else b" %d %d" % (span[0], -1 if span[1] is None else span[1])
+        )
         self._output: FileOutput | TreeOutput | None = None
         self._opening = threading.Lock()
         self._begun_before, self._left = False, 0
@@ -170,11 +182,16 @@ class Target:
         if self._output is not None:
             self._output.close()
         elif self._begun_before:
-            self._left = kept_bytes(self._dir_fd, self._name, self._root)
+            self._left = kept_bytes(self._dir_fd, self._name, self._root, self._part)
 
     def _opened(self, *, is_tree: bool) -> FileOutput | TreeOutput:
         with self._opening:
             if self._output is None:
-                kind = TreeOutput if is_tree else FileOutput
-                self._output = kind(self._dir_fd, self._name, self._root, force=self._force)
+                self._output = self._open(is_tree=is_tree)
             return self._output
+
+    def _open(self, *, is_tree: bool) -> FileOutput | TreeOutput:
+        where = (self._dir_fd, self._name, self._root)
+        if is_tree:
+            return TreeOutput(*where, force=self._force)
+        return FileOutput(*where, force=self._force, part=self._part)

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.file_walk import file_walk
 from dhtstore.content.dag.looking.resolve import Resolved
 from dhtstore.content.dag.walk import Output, Piece
-from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
@@ -56,13 +55,12 @@ async def read_file(
     end: int | None,
     timeout_s: float | None,
 ) -> ReadOutcome:
-    """Await ``write`` with the bytes ``start`` to ``end`` of a file, in order, each verified.
+    """Await ``write`` with the bytes ``start`` to ``end`` of a file (``file_walk.within``), in
+    order, each verified.
 
-    Raises as ``fetch``, UsageError for a directory or a range that cannot be, and what ``write``
-    raises.
+    Raises as ``fetch``, UsageError for a directory or a range that is not in the file, and what
+    ``write`` raises.
     """
-    if start < 0 or (end is not None and end < start):
-        raise UsageError(f"there is no range from {start} to {end}")
     size_bytes = 0
 
     async def sink(outputs: list[Output]) -> None:
@@ -72,6 +70,6 @@ async def read_file(
                 await write(piece.data)
                 size_bytes += len(piece.data)
 
-    walk = FileWalk(found.cid, start=start, end=end, place=found.place)
-    await session.fetch(walk, Delivery(sink, in_order=InOrder(start)), timeout_s=timeout_s)
+    walk = file_walk(found.cid, start, end, place=found.place)
+    await session.fetch(walk, Delivery(sink, in_order=InOrder()), timeout_s=timeout_s)
     return ReadOutcome(found.cid, size_bytes, session.shares())

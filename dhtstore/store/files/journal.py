@@ -25,13 +25,14 @@ _FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Journal:
-    """``name`` beside the partial; names the root, so that two contents never mix.
+    """``name`` beside the partial; names the root, and which ``part`` of it is wanted if not all,
+    so that two contents never mix.
 
     Entries come after their data is synced; a torn one at the end is ignored and overwritten.
     They were true once: whoever goes by them hashes the data again, since it may have changed.
     """
 
-    def __init__(self, dir_fd: int, name: str, root: Cid) -> None:
+    def __init__(self, dir_fd: int, name: str, root: Cid, part: bytes = b"") -> None:
         """``entries`` are those of an earlier run for the same root, ``resumed`` says if there
         was one, ``started`` if there was one for any root.  ``owner`` and ``modes_kept`` tell how
         the file system shows what we make: some have one owner and one mode for everything.
@@ -41,7 +42,8 @@ class Journal:
         """
         self._dir_fd = dir_fd
         self._name = name
-        self._header = _MAGIC + len(root.raw).to_bytes(2, "big") + root.raw
+        names = root.raw + part
+        self._header = _MAGIC + len(names).to_bytes(2, "big") + names
         self._fd, self._removing = -1, False
         try:
             raw = self._open()

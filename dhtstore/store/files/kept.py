@@ -14,12 +14,13 @@ from dhtstore.store.files.partial import partial_name
 from dhtstore.store.files.tree_output import claimed_files
 
 
-def kept_bytes(dir_fd: int, target: str, root: Cid) -> int:
-    """What the next run for ``root`` will find there; 0 where it cannot be told."""
+def kept_bytes(dir_fd: int, target: str, root: Cid, part: bytes = b"") -> int:
+    """What the next run for ``root``, or that ``part`` of it, will find there; 0 where it
+    cannot be told."""
     name = partial_name(dir_fd, target)
     try:
         status = os.stat(on_disk(name), dir_fd=dir_fd, follow_symlinks=False)
-        journal = Journal(dir_fd, f"{name}.map", root)
+        journal = Journal(dir_fd, f"{name}.map", root, part)
     except (OSError, DhtstoreError):
         return 0
     try:

@@ -28,12 +28,14 @@ class FileOutput:
     ``claimed_bytes`` is how much an earlier run claims, ``kept_bytes`` how much the next will find.
     """
 
-    def __init__(self, dir_fd: int, name: str, root: Cid, *, force: bool = False) -> None:
+    def __init__(
+        self, dir_fd: int, name: str, root: Cid, *, force: bool = False, part: bytes = b""
+    ) -> None:
         """Raises as ``Partial``."""
         self._name = name
         if force:
             check_no_directory(dir_fd, name)
-        self._partial = Partial(dir_fd, name, root, force=force)
+        self._partial = Partial(dir_fd, name, root, force=force, part=part)
         self._lock = threading.Condition()  # guards all below
         self._writing = 0  # threads that use the descriptor, which must not close under them
         self._size: int | None = None

@@ -44,14 +44,16 @@ _UMASK: Final = _umask()
 class Partial:
     """``name`` is the partial's, ``target`` that of the file or directory it becomes."""
 
-    def __init__(self, dir_fd: int, target: str, root: Cid, *, force: bool = False) -> None:
+    def __init__(
+        self, dir_fd: int, target: str, root: Cid, *, force: bool = False, part: bytes = b""
+    ) -> None:
         """Raises TargetExists if ``target`` exists (unless ``force``: then it is replaced when the
         partial is whole, and not before), TargetUnusable if the directory cannot be written, if
         another process writes the same partial, or if partial or journal are not ours; NoRoom."""
         check_target(dir_fd, target, force=force)
         self.target, self.name = target, partial_name(dir_fd, target)
         self._dir_fd, self._force = dir_fd, force
-        self.journal = self._open_journal(root)
+        self.journal = self._open_journal(root, part)
 
     def open_file(self) -> int:
         """The descriptor of the file: that of an earlier run if its journal stands, else new."""
@@ -138,9 +140,9 @@ class Partial:
             os.unlink(on_disk(self.name), dir_fd=self._dir_fd)
         self.journal.remove()
 
-    def _open_journal(self, root: Cid) -> Journal:
+    def _open_journal(self, root: Cid, part: bytes) -> Journal:
         """A partial that has no journal is someone else's and stays."""
-        journal = Journal(self._dir_fd, f"{self.name}.map", root)
+        journal = Journal(self._dir_fd, f"{self.name}.map", root, part)
         try:
             if not journal.started:
                 self._check_free()

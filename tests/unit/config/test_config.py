@@ -18,6 +18,7 @@ from dhtstore.config import (
     from_environment,
     merge,
     parse_duration,
+    parse_range,
     parse_size,
     parse_toml,
     shown,
@@ -51,6 +52,29 @@ def test_sizes(text: str, size_bytes: int) -> None:
 def test_wrong_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("1G-2G", (10**9, 2 * 10**9)),
+        ("0-1", (0, 1)),
+        ("1MiB+512KiB", (1 << 20, 3 << 19)),
+        ("1.5k-", (1500, None)),
+        (" 5 GB - 6 GB ", (5 * 10**9, 6 * 10**9)),
+        ("-1M", (-(10**6), None)),
+    ],
+)
+def test_ranges(text: str, span: tuple[int, int | None]) -> None:
+    assert parse_range(text) == span
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "5", "+5", "5+", "5-5", "6-5", "5+0", "-0", "--5", "1-2-3", "1X-2X", "-5-9"]
+)
+def test_wrong_ranges(text: str) -> None:
+    with pytest.raises(ValueError, match="range"):
+        parse_range(text)
 
 
 def test_durations() -> None:

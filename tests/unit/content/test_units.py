@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from dhtstore.content.builders.directory import DirectoryChild
-from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.file_walk import RangeWalk
 from dhtstore.content.dag.looking.resolve import stat
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
@@ -190,6 +190,6 @@ def test_a_range_of_a_large_file_asks_under_the_unit_that_holds_it() -> None:
     dag = Dag()
     root = dag.claimed_file(3 * GIB).cid
     _, _, second, _ = dag.units(root)
-    walk = FileWalk(root, start=GIB + 5, end=GIB + 6)
+    walk = RangeWalk(root, GIB + 5, GIB + 6)
     wants = [want for want, _ in dag.steps(walk) if want]
     assert [want.unit.name for want in wants] == [root.raw, second.name, second.name]

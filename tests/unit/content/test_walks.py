@@ -12,7 +12,7 @@ from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
-from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.file_walk import FileWalk, RangeWalk
 from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
@@ -84,7 +84,7 @@ def test_bytes_in_interior_nodes_come_before_those_of_children() -> None:
     leaf = dag.file(b"tail").cid
     root = dag.join([(leaf, 4), (dag.join([(leaf, 4)], b"inner "), 10)], b"head ")
     assert joined(dag.run(TreeWalk(root), seed=3)) == b"head tailinner tail"
-    assert joined(dag.run(FileWalk(root, start=3, end=11))) == b"d tailin"
+    assert joined(dag.run(RangeWalk(root, 3, 11))) == b"d tailin"
 
 
 def test_a_file_walk_of_a_directory_says_so() -> None:
@@ -96,9 +96,8 @@ def test_a_file_walk_of_a_directory_says_so() -> None:
 def test_a_range_wants_only_the_blocks_it_needs() -> None:
     dag = Dag()
     root = dag.claimed_file(20 << 20)
-    assert len(dag.wants(FileWalk(root.cid, start=3 << 20, end=(4 << 20) + 1))) == 1 + 2
-    assert len(dag.wants(FileWalk(root.cid, start=30 << 20))) == 1
-    assert len(dag.wants(FileWalk(root.cid, end=0))) == 1
+    assert len(dag.wants(RangeWalk(root.cid, 3 << 20, (4 << 20) + 1))) == 1 + 2
+    assert len(dag.wants(RangeWalk(root.cid, -1, None))) == 1 + 1
 
 
 def test_a_piece_of_a_raw_leaf_is_the_block_itself() -> None:
