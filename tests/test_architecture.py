@@ -53,13 +53,16 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store": (("disk", "ours"), ("sqlite_file",), ("blocks", "ledger", "files", "home")),
     "dhtstore.store.blocks": (
         ("contract",),
-        ("index_database", "packs", "quota", "write_block"),
+        ("packs", "quota", "write_block"),
+        ("accounts",),
+        ("index_database",),
         ("staged_table",),
         ("index",),
         ("recovery", "pool", "memory", "faulty"),
         ("writing",),
         ("disk",),
     ),
+    "dhtstore.store.blocks.accounts": (("index_files",),),
     "dhtstore.store.blocks.writing": (("held_packs", "staged_rows"), ("disk_batch",)),
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),

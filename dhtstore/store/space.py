@@ -12,7 +12,10 @@ class Space:
     """``used_bytes`` of ``capacity_bytes`` (None: no limit but the disk's), what is set aside
     included, which ``reserved_bytes`` is.  ``disk_free_bytes`` is what the file system has left,
     None where there is none; ``beside_bytes`` of that were promised by other nodes on it and are
-    not used yet.  ``closed`` is why nothing can be written, "" while something can."""
+    not used yet.  ``closed`` is why nothing can be written, "" while something can.
+    ``disk_reserve_bytes`` of what is free are left alone.  ``packs_bytes`` and ``index_bytes`` are
+    the lengths of the files (the mark of the directory with the index); what else is used is set
+    aside, of which ``reserved_bytes`` are for what was announced, and the rest for the index."""
 
     capacity_bytes: int | None
     used_bytes: int
@@ -20,6 +23,9 @@ class Space:
     disk_free_bytes: int | None = None
     beside_bytes: int = 0
     closed: str = ""
+    disk_reserve_bytes: int = 0
+    packs_bytes: int = 0
+    index_bytes: int = 0
 
     @property
     def free_bytes(self) -> int | None:
@@ -30,7 +36,7 @@ class Space:
         if self.capacity_bytes is not None:
             limits.append(self.capacity_bytes - self.used_bytes)
         if self.disk_free_bytes is not None:
-            limits.append(self.disk_free_bytes - self.reserved_bytes)
+            limits.append(self.disk_free_bytes - self.disk_reserve_bytes - self.reserved_bytes)
         return max(0, min(limits)) if limits else None
 
     @property

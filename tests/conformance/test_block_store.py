@@ -14,6 +14,7 @@ from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.node.links.buffers import block_buffers
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import BlockStore
+from tests.books import booked
 from tests.conformance.block_stores import Open, block, put
 
 
@@ -57,7 +58,7 @@ def test_staged_blocks_are_not_readable(store: BlockStore) -> None:
 
 
 def test_leaving_without_commit_discards(store: BlockStore) -> None:
-    before = store.used_bytes
+    before = booked(store)
     (first, data), (second, other) = block(1), block(2)
     with store.batch() as batch:
         batch.put(first, data)
@@ -65,11 +66,11 @@ def test_leaving_without_commit_discards(store: BlockStore) -> None:
         batch.put(second, other)
     assert store.has(first)
     assert not store.has(second)
-    one = store.used_bytes
+    one = booked(store)
     assert before < one < before + 2 * 1000
     with store.batch() as batch:
         batch.put(second, other)
-    assert store.used_bytes == one
+    assert booked(store) == one
 
 
 def test_a_batch_that_was_left_is_over(store: BlockStore) -> None:
@@ -136,9 +137,9 @@ def test_put_says_whether_this_batch_wrote_it(store: BlockStore) -> None:
 
 def test_a_stored_block_costs_nothing_again(store: BlockStore) -> None:
     put(store, block(1))
-    used = store.used_bytes
+    used = booked(store)
     put(store, block(1), block(1))
-    assert store.used_bytes == used
+    assert booked(store) == used
     assert store.count() == 1
 
 
@@ -188,7 +189,7 @@ def test_missing_keeps_order_and_repeats(store: BlockStore) -> None:
 
 
 def test_deleted_blocks_are_gone_and_may_come_again(store: BlockStore) -> None:
-    empty = store.used_bytes
+    empty = booked(store)
     blocks = [block(number) for number in range(600)]
     put(store, *blocks)
     store.delete([cid for cid, _ in blocks[:599]])
@@ -197,7 +198,7 @@ def test_deleted_blocks_are_gone_and_may_come_again(store: BlockStore) -> None:
     assert store.has(blocks[599][0])
     store.delete([blocks[0][0], blocks[599][0], blocks[599][0]])
     assert store.count() == 0
-    assert store.used_bytes == empty
+    assert booked(store) == empty
     put(store, blocks[0])
     assert store.get(blocks[0][0]) == blocks[0][1]
 
@@ -205,13 +206,13 @@ def test_deleted_blocks_are_gone_and_may_come_again(store: BlockStore) -> None:
 def test_a_delete_during_a_batch_does_not_break_its_promise(store: BlockStore) -> None:
     cid, data = block(1)
     put(store, (cid, data))
-    used = store.used_bytes
+    used = booked(store)
     with store.batch() as batch:
         batch.put(cid, data)
         store.delete([cid])
         batch.commit()
         assert store.get(cid) == data
-    assert store.used_bytes == used
+    assert booked(store) == used
     store.delete([cid])
     assert not store.has(cid)
 
@@ -243,14 +244,14 @@ def test_two_batches_store_the_same_block_once(store: BlockStore) -> None:
 
 def test_nothing_of_a_whole_batch_is_there_before_its_commit(open_store: Open) -> None:
     store, blocks = open_store(MIB), [block(number, 2000) for number in range(50)]
-    empty = store.used_bytes
+    empty = booked(store)
     with store.batch(whole=True) as batch:
         for cid, data in blocks:
             assert batch.put(cid, data)
             assert batch.put(cid, data)
         assert store.count() == 0
         assert store.missing([cid for cid, _ in blocks]) == [cid for cid, _ in blocks]
-    assert store.used_bytes == empty
+    assert booked(store) == empty
     with store.batch(whole=True) as batch:
         for cid, data in blocks:
             batch.put(cid, data)
@@ -274,7 +275,7 @@ def test_a_whole_batch_is_committed_once(store: BlockStore) -> None:
 def test_what_a_whole_batch_has_stays_until_it_is_left(store: BlockStore) -> None:
     """What it found stored and what it stored itself: so a claim can be written first."""
     (found, data), (new, more) = block(1), block(2)
-    empty = store.used_bytes
+    empty = booked(store)
     put(store, (found, data))
     with store.batch(whole=True) as batch:
         assert not batch.put(found, data)
@@ -289,7 +290,7 @@ def test_what_a_whole_batch_has_stays_until_it_is_left(store: BlockStore) -> Non
     store.delete([new])
     assert list(store.cids()) == [found]
     store.delete([found])
-    assert store.used_bytes == empty
+    assert booked(store) == empty
 
 
 def test_a_batch_may_be_closed_twice(store: BlockStore) -> None:
@@ -347,7 +348,7 @@ def test_cids_may_be_listed_while_blocks_come_and_go(store: BlockStore) -> None:
 
 def test_deletes_and_puts_of_the_same_blocks_at_once(store: BlockStore) -> None:
     """Whatever the order, a commit is true when it returns, and the books balance after."""
-    empty = store.used_bytes
+    empty = booked(store)
     blocks = [block(number, 2000) for number in range(60)]
     failures: list[BaseException] = []
     held = threading.Lock()  # a commit and the look that follows it, against the next delete
@@ -384,7 +385,7 @@ def test_deletes_and_puts_of_the_same_blocks_at_once(store: BlockStore) -> None:
     assert store.count() == len(list(store.cids()))
     store.delete([cid for cid, _ in blocks])
     assert store.count() == 0
-    assert store.used_bytes == empty
+    assert booked(store) == empty
 
 
 def test_a_steady_stream_of_puts_does_not_starve_a_commit(store: BlockStore) -> None:
@@ -429,7 +430,7 @@ def test_a_block_put_anew_takes_the_place_of_the_stored_copy(open_store: Open, w
     assert sorted(store.cids()) == sorted([cid, other[0]])
     assert store.count() == 2
     store.delete([cid, other[0]])
-    assert (store.count(), store.used_bytes) == (0, 0)
+    assert (store.count(), booked(store)) == (0, 0)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -437,11 +438,11 @@ def test_what_was_put_anew_and_not_committed_changes_nothing(open_store: Open, w
     store = open_store(MIB)
     cid, data = block(1)
     put(store, (cid, data))
-    used = store.used_bytes
+    used = booked(store)
     with store.batch(whole=whole) as batch:
         batch.put(cid, data, anew=True)
     assert batch.renewed == set()
-    assert (store.get(cid), store.count(), store.used_bytes) == (data, 1, used)
+    assert (store.get(cid), store.count(), booked(store)) == (data, 1, used)
     with store.batch(store.reserve(500), whole=whole) as batch, pytest.raises(NoRoom):
         batch.put(cid, data, anew=True)
 
@@ -456,7 +457,7 @@ def test_two_batches_put_the_same_block_anew(store: BlockStore) -> None:
         first.commit()
     assert (store.get(cid), store.count()) == (data, 1)
     store.delete([cid])
-    assert (store.count(), store.used_bytes) == (0, 0)
+    assert (store.count(), booked(store)) == (0, 0)
 
 
 def test_a_block_that_is_gone_may_be_put_anew(store: BlockStore) -> None:

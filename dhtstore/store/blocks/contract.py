@@ -119,10 +119,14 @@ class BlockStore(Protocol):
 
     @property
     def used_bytes(self) -> int:
-        """What counts against the quota: bytes of all files of the store, and reservations."""
+        """What counts against the quota: bytes of all files of the store, reservations, and what
+        is set aside for the index."""
 
     @property
     def capacity_bytes(self) -> int | None:
         """The hard quota; None for no quota (then only the disk limits)."""
+
+    def set_capacity(self, capacity_bytes: int | None) -> None:
+        """From now on.  Below what is used nothing new is taken, and nothing goes by itself."""
 
     def close(self) -> None: ...

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.accounts.index_files import IndexFiles
 from dhtstore.store.blocks.contract import Lend, Reservation
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
@@ -25,7 +26,13 @@ from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room, own_room
-from dhtstore.store.blocks.recovery import bring_to_agreement, open_index, open_index_to_read
+from dhtstore.store.blocks.recovery import (
+    INDEX,
+    bring_to_agreement,
+    open_index,
+    open_index_to_read,
+    others_bytes,
+)
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from dhtstore.store.space import Space
 
@@ -39,10 +46,11 @@ REOPEN_AFTER_S: Final = 10.0  # between two tries to write to a store that can o
 class DiskBlockStore:
     """A BlockStore in one directory; whoever opens it has made sure (Home.lock) to be alone.
 
-    ``used_bytes`` counts the packs' files (dead bytes too, until their pack goes), ROW_BYTES for
-    each row of the index and for each that a large batch staged or relies on, and reservations.
-    While a large commit is brought into the index its rows are there twice and count twice: only
-    that may pass the capacity, since what was reserved is not refused at its end.
+    ``used_bytes`` counts all files in the directory (dead bytes of packs too, until their pack
+    goes), reservations, and what is set aside for the index: ROW_BYTES for each row that is there,
+    or staged, or to come, and the log of its next transaction.  It never passes the capacity, and
+    the files never pass what it counts; a table of blocks that are lent has no name there and does
+    not count.  A file counts with its length: the file system may round each up to its next block.
     """
 
     def __init__(
@@ -52,19 +60,27 @@ class DiskBlockStore:
         *,
         pack_size_bytes: int = PACK_SIZE_BYTES,
         beside: Callable[[], int] = lambda: 0,
+        disk_reserve_bytes: int = 0,
         to_read: bool = False,
     ) -> None:
         """Recovers from whatever ended the last use; on a disk that takes no writes, opens what
-        it can to be read.  ``beside`` tells what other nodes have promised of this disk;
-        ``to_read`` changes nothing on it.  Raises HomeUnusable, NoRoom."""
+        it can to be read.  ``beside`` tells what other nodes have promised of this disk, and
+        ``disk_reserve_bytes`` of what is free on it are left alone; ``to_read`` changes nothing on
+        it.  Raises HomeUnusable, NoRoom."""
         self._directory, self._beside = directory, beside
-        self._quota = Quota(capacity_bytes)
+        self._disk_reserve_bytes = disk_reserve_bytes
+        self._quota = Quota(capacity_bytes, self._disk_left_bytes)
         self._opening, self._tried_s = threading.Lock(), time.monotonic()
         self._index, ends, self._quota.closed = _opened(directory, to_read)
-        self._readers = PackReaders(directory)
+        self._readers, self._files = (
+            PackReaders(directory),
+            IndexFiles(directory / INDEX, self._quota),
+        )
+        self._quota.other_bytes = others_bytes(directory)
         self._pool = PackPool(
             directory, ends, pack_size_bytes, self._quota, self._index, self._readers
         )
+        self._index.charge_to(self._files)
 
     def has(self, cid: Cid) -> bool:
         return self._index.find(cid.multihash) is not None
@@ -112,25 +128,25 @@ class DiskBlockStore:
         if settled is None:
             return False
         self._pool.removed(settled.stored)
-        self._quota.give_back(ROW_BYTES * (sum(settled.stored.values()) + settled.cleared))
+        rows = sum(settled.stored.values()) + settled.cleared
+        self._quota.give_back(row_bytes=ROW_BYTES * rows)
         return True
 
     def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
         self._open_to_write()
         try:
-            free_bytes = self._disk_free_bytes()
-        except OSError as error:
-            raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
-        try:
-            return self._quota.reserve(size_bytes, free_bytes, at_least=at_least)
+            return self._quota.reserve(size_bytes, at_least=at_least)
         except NoRoom:
             if not self.settle():  # what is left of large commits takes room, too
                 raise
-        return self._quota.reserve(size_bytes, free_bytes, at_least=at_least)
+        return self._quota.reserve(size_bytes, at_least=at_least)
 
     def space(self) -> Space:
         try:
-            return self._quota.space(self._disk_free_bytes(), self._beside())
+            index_bytes = self._files.lengths().bytes
+            return self._quota.space(
+                index_bytes, self._disk_free_bytes(), self._disk_reserve_bytes, self._beside()
+            )
         except OSError as error:
             why = f"the disk cannot be asked for room: {error.strerror}"
             raise HomeUnusable(why) from error
@@ -138,6 +154,13 @@ class DiskBlockStore:
     def _disk_free_bytes(self) -> int:
         disk = os.statvfs(self._directory)
         return disk.f_bavail * disk.f_frsize
+
+    def _disk_left_bytes(self) -> int:
+        """What may still be filled of the disk.  Raises NoRoom where that can't be told."""
+        try:
+            return self._disk_free_bytes() - self._disk_reserve_bytes
+        except OSError as error:
+            raise NoRoom(f"the disk cannot be asked for room: {error.strerror}") from error
 
     def _open_to_write(self) -> None:
         """Where the store was opened to be read only, try again, now and then.  Raises NoRoom."""
@@ -164,7 +187,7 @@ class DiskBlockStore:
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
         gone = self._index.remove([cid.multihash for cid in cids], self._pool.relying)
-        self._quota.give_back(ROW_BYTES * sum(gone.values()))
+        self._quota.give_back(row_bytes=ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
         self._index.shrink()
 
@@ -181,6 +204,9 @@ class DiskBlockStore:
     @property
     def capacity_bytes(self) -> int | None:
         return self._quota.capacity_bytes
+
+    def set_capacity(self, capacity_bytes: int | None) -> None:
+        self._quota.set_capacity(capacity_bytes)
 
     def close(self) -> None:
         try:

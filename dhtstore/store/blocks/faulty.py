@@ -106,6 +106,9 @@ class FaultyBlockStore:
     def capacity_bytes(self) -> int | None:
         return self._inner.capacity_bytes
 
+    def set_capacity(self, capacity_bytes: int | None) -> None:
+        self._inner.set_capacity(capacity_bytes)
+
     def close(self) -> None:
         self._inner.close()
 

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.index_database import IndexDatabase
+from dhtstore.store.blocks.accounts.index_files import IndexFiles
+from dhtstore.store.blocks.index_database import ANY_ROWS, IndexDatabase
 from dhtstore.store.blocks.staged_table import (
     Row,
     StagedTable,
@@ -21,9 +22,10 @@ from dhtstore.store.blocks.staged_table import (
 )
 
 # What a row costs on disk: measured 59 for 1,000,000 of SHA-256 that came in any order, 60 staged.
-# Beyond that the files take, at most: 256 KiB that stay free, the log (16 MiB, more only while a
-# larger transaction lasts), and, where blocks were deleted here and there, pages that are not full:
-# the rows that are left took 83 bytes each after 30 %, 108 after 50 to 90 %.
+# Beyond that the files take, and are charged with (``accounts.index_files``): 256 KiB that stay
+# free, the log (16 MiB, more only while a larger transaction lasts), and, where blocks were deleted
+# here and there, pages that are not full: the rows that are left took 83 bytes each after 30 %, 108
+# after 50 to 90 %.
 ROW_BYTES: Final = 64
 _PAGE_ROWS: Final = 1000
 _LOOKED_AT_ROWS: Final = 10_000  # at once, for those of one pack: 2 ms
@@ -80,6 +82,10 @@ class Index:
 
     def set_complete(self) -> None:
         self._database.set_complete()
+
+    def charge_to(self, files: IndexFiles) -> None:
+        """From now on what it writes is bounded by what there is room for."""
+        self._database.charge_to(files)
 
     def open_to_write(self) -> None:
         """Leave reading only; raises as the constructor while that is not possible."""
@@ -152,7 +158,8 @@ class Index:
         by_pack: dict[int, list[Row]] = {pack: [] for pack in known}
         for row in rows:
             by_pack[row.pack].append(row)
-        with self._database.transaction() as db:
+        changed = sum(map(len, by_pack.values())) + len(known) + 2 * len(anew)
+        with self._database.transaction(changed, grows=True) as db:
             gone = self._take_out(db, sorted(anew))
             for pack in known:
                 added[pack] = _insert(db, by_pack[pack])
@@ -164,7 +171,8 @@ class Index:
         and ``staged.settle`` brings them into the index.  What that finds stored is counted twice
         until then."""
         added = self.staged.count_by_pack(batch)
-        with self._database.transaction() as db:
+        changed = 1 + len(known) + 2 * len(anew)
+        with self._database.transaction(changed, grows=True) as db:
             gone = self._take_out(db, sorted(anew))
             for pack in known:
                 _add_to_pack(db, pack, known[pack], added.get(pack, 0))
@@ -179,7 +187,7 @@ class Index:
         the rows are gone, while no batch can begin to rely.  Returns how many of each pack went.
         """
         asked = list(multihashes)
-        with self._database.transaction(unread=True) as db:
+        with self._database.transaction(2 * len(asked), unread=True) as db:
             batches = list(relying())
             keep = {key for key in asked if any(key in batch.relied for batch in batches)}
             spilled = [batch.batch for batch in batches if batch.batch is not None]
@@ -195,8 +203,9 @@ class Index:
         each pack.
         """
         left: dict[int, int] = {}
-        with self._database.transaction() as db:
-            for row, offset in copied:
+        moving = list(copied)
+        with self._database.transaction(2 * len(moving) + 1) as db:
+            for row, offset in moving:
                 moved = db.execute(
                     "UPDATE blocks SET pack = ?, offset = ? "
                     "WHERE multihash = ? AND pack = ? AND offset = ?",
@@ -209,20 +218,20 @@ class Index:
 
     def cut(self, pack: int, size: int) -> None:
         """Forget what lies beyond ``size`` of a pack whose file lost its end."""
-        with self._database.transaction() as db:
+        with self._database.transaction(ANY_ROWS) as db:
             db.execute("DELETE FROM blocks WHERE pack = ? AND offset + length > ?", (pack, size))
             live = db.execute("SELECT count(*) FROM blocks WHERE pack = ?", (pack,)).fetchone()[0]
             db.execute("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (pack, size, live))
 
     def drop(self, pack: int) -> None:
         """Forget a pack and all its rows."""
-        with self._database.transaction() as db:
+        with self._database.transaction(ANY_ROWS) as db:
             db.execute("DELETE FROM blocks WHERE pack = ?", (pack,))
             db.execute("DELETE FROM packs WHERE pack = ?", (pack,))
 
     def forget_pack(self, pack: int) -> None:
         """Forget a pack that holds no live block."""
-        with self._database.transaction() as db:
+        with self._database.transaction(1) as db:
             db.execute("DELETE FROM packs WHERE pack = ? AND live = 0", (pack,))
 
     def _take_out(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> dict[int, int]:

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
-from dhtstore.store.disk import sqlite_error
+from dhtstore.store.blocks.accounts.index_files import IndexFiles
+from dhtstore.store.disk import sqlite_error, write_error
 from dhtstore.store.sqlite_file import open_to_read, open_to_write, roll_back
 
 DAMAGED: Final = "-damaged"  # a file beside the index with this suffix: rebuild at the next open
 _FREE_PAGES_MAX: Final = 64  # stay in the file for what comes next: 256 KiB
 _AT_ONCE_PAGES: Final = 256  # others wait while so many are cut off: some 10 ms
 _INCREMENTAL: Final = 2  # what PRAGMA auto_vacuum says of a file that shrinks
+ANY_ROWS: Final = 1 << 40  # a transaction may change all there are
 _VERSION: Final = 2
 # Version 0 is an index that is being built.  Version 1 was not synced with each transaction: its
 # last ones may be lost, and their blocks are found in the packs.
@@ -52,6 +54,7 @@ class IndexDatabase:
         self._next, self._write_lock = threading.Lock(), threading.Lock()
         self._path, self._damaged = path, Path(f"{path}{DAMAGED}")
         self._writer: sqlite3.Connection | None = None
+        self._files: IndexFiles | None = None  # while it is opened nobody else writes
         self._shrunk = True  # in the log, and perhaps not in the file yet
         self.complete = True
         self.committed: list[int] = []  # batches whose staged rows are not all in the index, yet
@@ -100,27 +103,60 @@ class IndexDatabase:
         except sqlite3.DatabaseError as error:
             raise self._unusable(error) from error
 
+    def charge_to(self, files: IndexFiles) -> None:
+        """From now on no transaction takes more than there is room for."""
+        with self._write_lock, self.read_lock:
+            self._files = files
+            files.correct(self._writer or self._reader)
+
     @contextmanager
-    def transaction(self, *, unread: bool = False) -> Iterator[sqlite3.Connection]:
-        """Commits at the end; ``unread``: nobody reads until then.  Whoever makes one after another
-        lets those who wait have theirs in between."""
-        with self._turn(), self.read_lock if unread else nullcontext():
+    def transaction(
+        self, rows: int, *, grows: bool = False, unread: bool = False
+    ) -> Iterator[sqlite3.Connection]:
+        """Commits at the end; changes ``rows`` rows at most, and only one that ``grows`` adds any.
+        ``unread``: nobody reads until then.  Whoever makes one after another lets those who wait
+        have theirs in between.  Raises NoRoom before anything is written where there is none."""
+        with self._turn():
             writer = self._writing()
+            self._prepare(writer, rows, grows=grows)
             try:
-                writer.execute("BEGIN IMMEDIATE")
-                yield writer
-                writer.execute("COMMIT")
+                with self.read_lock if unread else nullcontext():
+                    writer.execute("BEGIN IMMEDIATE")
+                    yield writer
+                    writer.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
             finally:
                 roll_back(writer)
+                self._correct()
+
+    def _prepare(self, writer: sqlite3.Connection, rows: int, *, grows: bool) -> None:
+        """Set room aside, with the log as it is, or else with one that begins anew."""
+        if self._files is None:
+            return
+        try:
+            try:
+                self._files.prepare(writer, rows, grows=grows, restarted=False)
+            except NoRoom:
+                with self.read_lock:
+                    done = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._files.correct(writer)
+                self._files.prepare(writer, rows, grows=grows, restarted=not done[0][0])
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        except OSError as error:
+            raise write_error(error, "the index") from error
+
+    def _correct(self) -> None:
+        if self._files is not None and self._writer is not None:
+            self._files.correct(self._writer)
 
     def shrink(self) -> None:
         """Give the disk back what is free in the file, but for a little, in steps.  Raises NoRoom,
         HomeUnusable."""
         more = True
         while more:
-            with self.transaction() as db:
+            with self.transaction(_AT_ONCE_PAGES) as db:
                 more = self.cut_some(db)
         with self._turn():
             if self._shrunk:
@@ -145,6 +181,8 @@ class IndexDatabase:
             self._writing().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+        finally:
+            self._correct()
         self._shrunk = False
 
     @contextmanager
@@ -159,7 +197,7 @@ class IndexDatabase:
 
     def set_complete(self) -> None:
         """From here on nothing is missing in it.  Raises NoRoom or HomeUnusable."""
-        with self.transaction() as writer:
+        with self.transaction(1) as writer:
             writer.execute(f"PRAGMA user_version = {_VERSION}")
         self.complete = True
 

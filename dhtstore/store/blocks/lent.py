@@ -144,7 +144,11 @@ def _unnamed(directory: Path | None) -> sqlite3.Connection:
     if directory is not None:
         fd, name = tempfile.mkstemp(prefix=".lent-", dir=directory)  # mode 0600, new
         close_quietly(fd)
-    db = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    try:
+        db = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+    finally:
+        if directory is not None:
+            os.unlink(name)  # before a byte is in it
     try:
         for setting in _SETTINGS:
             db.execute(f"PRAGMA {setting}")
@@ -153,7 +157,4 @@ def _unnamed(directory: Path | None) -> sqlite3.Connection:
     except sqlite3.Error:
         db.close()
         raise
-    finally:
-        if directory is not None:
-            os.unlink(name)
     return db

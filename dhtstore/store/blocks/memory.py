@@ -91,6 +91,9 @@ class MemoryBlockStore:
     def capacity_bytes(self) -> int | None:
         return self._quota.capacity_bytes
 
+    def set_capacity(self, capacity_bytes: int | None) -> None:
+        self._quota.set_capacity(capacity_bytes)
+
     def close(self) -> None:
         """Nothing is held open."""
 

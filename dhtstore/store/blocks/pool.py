@@ -66,13 +66,16 @@ class PackPool:
         """Count the packs that there are, of these lengths; while no batch is open."""
         states = self._index.packs()
         with self._lock:
-            self._quota.give_back(self._used_bytes())
+            self._charge(-1)
             self._packs = {number: _Pack(end, states[number].live) for number, end in ends.items()}
             self._next_pack = max(ends, default=0) + 1
-            self._quota.give_back(-self._used_bytes())
+            self._charge(1)
 
-    def _used_bytes(self) -> int:
-        return sum(pack.end + ROW_BYTES * pack.live for pack in self._packs.values())
+    def _charge(self, sign: int) -> None:
+        """The packs there are, or no more."""
+        packs = self._packs.values()
+        ends, rows = sum(pack.end for pack in packs), sum(pack.live for pack in packs)
+        self._quota.give_back(-sign * ends, row_bytes=-sign * ROW_BYTES * rows)
 
     def live_blocks(self) -> int:
         with self._lock:

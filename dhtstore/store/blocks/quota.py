@@ -3,71 +3,146 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Final
 
 from dhtstore.config import format_size
 from dhtstore.errors import LocalProtocolError, NoRoom
+from dhtstore.params import MIB
 from dhtstore.store.space import Space
+
+_LOOK_EACH_BYTES: Final = 1 * MIB  # written between two looks at the disk
 
 
 class Quota:
     """Bytes used of a hard capacity (None: no limit but the disk's).  Thread-safe.
 
+    ``pack_bytes`` are those of the packs' files: what is written was counted before.
+    ``other_bytes`` is what else lies there.  ``row_bytes`` are set aside in the index for the rows
+    that are there and those to come.  What the index is charged with is what its files take, or
+    may take in the transaction that is under way, and at least those rows with what is kept aside
+    for the next.
+
     ``closed`` is why nothing can be taken at all; "" while something can."""
 
-    __slots__ = ("_lock", "capacity_bytes", "closed", "reserved_bytes", "used_bytes")
+    __slots__ = (
+        "_aside_bytes",
+        "_index_bytes",
+        "_index_file_bytes",
+        "_lock",
+        "_looked_bytes",
+        "capacity_bytes",
+        "closed",
+        "disk_left_bytes",
+        "other_bytes",
+        "pack_bytes",
+        "reserved_bytes",
+        "row_bytes",
+    )
 
-    def __init__(self, capacity_bytes: int | None, used_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        capacity_bytes: int | None,
+        disk_left_bytes: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """``disk_left_bytes`` is how much of the disk may still be filled, None if it can't be told
+        or there is none."""
         self.capacity_bytes = capacity_bytes
-        self.used_bytes = used_bytes  # reservations included
-        self.reserved_bytes = 0
+        self.disk_left_bytes = disk_left_bytes
+        self.pack_bytes, self.row_bytes, self.reserved_bytes, self.other_bytes = 0, 0, 0, 0
+        self._index_bytes, self._index_file_bytes, self._aside_bytes = 0, 0, 0
+        self._looked_bytes = 0  # taken since the disk was asked
         self.closed = ""
         self._lock = threading.Lock()
 
-    def take(self, size_bytes: int, room: Room | None = None) -> None:
-        """Count ``size_bytes`` as used, out of ``room`` if there is one; raises NoRoom and takes
-        nothing."""
+    @property
+    def used_bytes(self) -> int:
+        """Reservations included."""
+        return self.pack_bytes + self.other_bytes + self.reserved_bytes + self._index_charge()
+
+    def _index_charge(self) -> int:
+        kept = max(self._index_file_bytes, self.row_bytes) + self._aside_bytes
+        return max(self._index_bytes, kept)
+
+    def set_index(
+        self, total_bytes: int, file_bytes: int, aside_bytes: int, *, asked: bool = False
+    ) -> None:
+        """The files of the index take ``total_bytes`` or are about to, the database of it
+        ``file_bytes``, and ``aside_bytes`` are to be kept beside it.  Where it is ``asked`` it
+        raises NoRoom if that is more than before and than there is, and changes nothing."""
+        with self._lock:
+            before = self._index_bytes, self._index_file_bytes, self._aside_bytes
+            used_bytes = self.used_bytes
+            self._index_bytes, self._index_file_bytes = total_bytes, file_bytes
+            self._aside_bytes = aside_bytes
+            more_bytes = self.used_bytes - used_bytes
+            if asked and more_bytes > 0 and self._over(0):
+                self._index_bytes, self._index_file_bytes, self._aside_bytes = before
+                raise self._no_room(more_bytes)
+
+    def take(self, size_bytes: int, room: Room | None = None, *, row_bytes: int = 0) -> None:
+        """Count ``size_bytes`` of a pack and ``row_bytes`` of the index as used, out of ``room`` if
+        there is one; raises NoRoom and takes nothing."""
         with self._lock:
             self._check_open()
-            if room is None:
-                self._check(size_bytes)
-                self.used_bytes += size_bytes
-            else:
-                drawn_bytes = min(size_bytes, room.left_bytes) if room.at_least else size_bytes
-                self._check(size_bytes - drawn_bytes)
+            self._look_at_disk(size_bytes + row_bytes)
+            total_bytes, drawn_bytes = size_bytes + row_bytes, 0
+            if room is not None:
+                drawn_bytes = min(total_bytes, room.left_bytes) if room.at_least else total_bytes
+            if room is not None:
                 room.draw(drawn_bytes)
-                self.reserved_bytes -= drawn_bytes
-                self.used_bytes += size_bytes - drawn_bytes
+            used_bytes = self.used_bytes
+            self._count(size_bytes, row_bytes, -drawn_bytes)
+            if total_bytes > drawn_bytes and self.used_bytes > used_bytes and self._over(0):
+                self._count(-size_bytes, -row_bytes, drawn_bytes)
+                if room is not None:
+                    room.left_bytes += drawn_bytes
+                raise self._no_room(total_bytes - drawn_bytes)
 
-    def give_back(self, size_bytes: int) -> None:
+    def _count(self, size_bytes: int, row_bytes: int, reserved_bytes: int) -> None:
+        self.pack_bytes += size_bytes
+        self.row_bytes += row_bytes
+        self.reserved_bytes += reserved_bytes
+
+    def give_back(self, size_bytes: int = 0, *, row_bytes: int = 0) -> None:
         with self._lock:
-            self.used_bytes -= size_bytes
+            self._count(-size_bytes, -row_bytes, 0)
 
-    def untake(self, size_bytes: int, room: Room | None) -> None:
+    def untake(self, size_bytes: int, room: Room | None, *, row_bytes: int = 0) -> None:
         """Nothing was written of what was taken just now."""
         with self._lock:
-            if room is None or room.released or room.at_least:
-                self.used_bytes -= size_bytes
-            else:
-                room.left_bytes += size_bytes
-                self.reserved_bytes += size_bytes
+            self._count(-size_bytes, -row_bytes, 0)
+            if room is not None and not room.released and not room.at_least:
+                room.left_bytes += size_bytes + row_bytes
+                self.reserved_bytes += size_bytes + row_bytes
 
-    def reserve(
-        self, size_bytes: int, disk_free_bytes: int | None = None, *, at_least: bool = False
-    ) -> Room:
-        """Set room aside; raises NoRoom if the quota, or what is free on the disk beyond the
+    def set_capacity(self, capacity_bytes: int | None) -> None:
+        """From now on; what is used stays, however much it is."""
+        with self._lock:
+            self.capacity_bytes = capacity_bytes
+
+    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
+        """Set room aside; raises NoRoom if the quota, or what may be filled of the disk beyond the
         other reservations, cannot hold it.  Who has set aside what it needs ``at_least`` may take
         more, as far as there is more."""
         with self._lock:
             self._check_open()
-            self._check(size_bytes)
-            if disk_free_bytes is not None and size_bytes > disk_free_bytes - self.reserved_bytes:
-                raise NoRoom(f"the disk has no room for {format_size(size_bytes)} more")
-            self.used_bytes += size_bytes
+            if self._over(size_bytes):
+                raise self._no_room(size_bytes)
+            left_bytes = self.disk_left_bytes()
+            if left_bytes is not None and size_bytes > left_bytes - self.reserved_bytes:
+                raise _disk_full(size_bytes)
             self.reserved_bytes += size_bytes
             return Room(self, size_bytes, at_least=at_least)
 
-    def space(self, disk_free_bytes: int | None = None, beside_bytes: int = 0) -> Space:
-        """With what is known of the disk."""
+    def space(
+        self,
+        index_bytes: int = 0,
+        disk_free_bytes: int | None = None,
+        disk_reserve_bytes: int = 0,
+        beside_bytes: int = 0,
+    ) -> Space:
+        """With what is known of the disk, and of the files of the index."""
         with self._lock:
             return Space(
                 self.capacity_bytes,
@@ -76,11 +151,13 @@ class Quota:
                 disk_free_bytes,
                 beside_bytes,
                 self.closed,
+                disk_reserve_bytes,
+                self.pack_bytes,
+                index_bytes + self.other_bytes,
             )
 
     def release(self, room: Room) -> None:
         with self._lock:
-            self.used_bytes -= room.left_bytes
             self.reserved_bytes -= room.left_bytes
             room.left_bytes, room.released = 0, True
 
@@ -90,12 +167,27 @@ class Quota:
                 "the disk must take writes again: see `dhtstore status`"
             )
 
-    def _check(self, more_bytes: int) -> None:
-        if self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes:
-            raise NoRoom(
-                f"{format_size(self.used_bytes)} of {format_size(self.capacity_bytes)} are used:"
-                f" no room for {format_size(more_bytes)} more"
-            )
+    def _over(self, more_bytes: int) -> bool:
+        return (
+            self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes
+        )
+
+    def _no_room(self, more_bytes: int) -> NoRoom:
+        capacity = format_size(self.capacity_bytes or 0)
+        return NoRoom(
+            f"{format_size(self.used_bytes)} of {capacity} are used:"
+            f" no room for {format_size(more_bytes)} more"
+        )
+
+    def _look_at_disk(self, more_bytes: int) -> None:
+        """Now and then, since others fill it too.  Raises NoRoom."""
+        self._looked_bytes += more_bytes
+        if self._looked_bytes < _LOOK_EACH_BYTES:
+            return
+        left_bytes = self.disk_left_bytes()
+        if left_bytes is not None and left_bytes < more_bytes:
+            raise _disk_full(more_bytes)
+        self._looked_bytes = 0
 
 
 class Room:
@@ -117,6 +209,12 @@ class Room:
 
     def release(self) -> None:
         self._quota.release(self)
+
+
+def _disk_full(more_bytes: int) -> NoRoom:
+    return NoRoom(f"the disk has no room for {format_size(more_bytes)} more").hinted(
+        "free space on that disk; `dhtstore config disk_reserve` is left free on it"
+    )
 
 
 def own_room(reservation: object) -> Room | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from dhtstore.store.blocks.staged_table import Row
 from dhtstore.store.disk import sync_directory
 from dhtstore.store.ours import check_file
 
-_INDEX: Final = "index.sqlite"
+INDEX: Final = "index.sqlite"
 _UNSEEN: Final = PackState(0, 0)
 
 
@@ -34,7 +35,7 @@ def open_index(directory: Path) -> tuple[Index, dict[int, int]]:
 def open_index_to_read(directory: Path) -> tuple[Index, dict[int, int]]:
     """The same where the disk takes no writes: what is not indexed yet is not seen."""
     try:
-        index = Index(directory / _INDEX, to_read=True)
+        index = Index(directory / INDEX, to_read=True)
     except IndexUnusable as error:
         raise HomeUnusable(f"the index of the block store is to be rebuilt: {error}") from error
     known, lengths = index.packs(), _pack_lengths(directory)
@@ -73,7 +74,7 @@ def bring_to_agreement(index: Index, directory: Path) -> dict[int, int]:
 
 
 def _open_or_rebuild(directory: Path) -> Index:
-    path = directory / _INDEX
+    path = directory / INDEX
     try:
         return Index(path)
     except IndexUnusable:
@@ -94,6 +95,18 @@ def _pack_lengths(directory: Path) -> dict[int, int]:
                 check_file(Path(entry.path), status)
                 lengths[int(stem)] = status.st_size
     return lengths
+
+
+def others_bytes(directory: Path) -> int:
+    """Of files that are neither packs nor the index: the mark of the directory.  0 where it can't
+    be looked up."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        return sum(
+            entry.stat(follow_symlinks=False).st_size
+            for entry in entries
+            if not entry.name.endswith(".pack") and not entry.name.startswith(INDEX)
+        )
+    return 0
 
 
 def _adopt_tail(index: Index, path: Path, number: int, known: int) -> int:

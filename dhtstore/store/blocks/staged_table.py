@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dhtstore.errors import DhtstoreError
-from dhtstore.store.blocks.index_database import IndexDatabase
+from dhtstore.store.blocks.index_database import ANY_ROWS, IndexDatabase
 
 VARIABLES_MAX: Final = 500  # bound parameters of one query; SQLite allows 999 since 3.0
 _RELIED: Final = -1  # the pack of a row that says: stored already, not to be deleted
@@ -84,7 +84,7 @@ class StagedTable:
         How many rows there are more.  Raises NoRoom, HomeUnusable; then nothing was added."""
         staged = [(batch, *row) for row in rows]
         unread = [(batch, multihash, _RELIED, 0, 0, 0) for multihash in relied]
-        with self._database.transaction() as db:
+        with self._database.transaction(len(staged) + len(unread), grows=True) as db:
             more = _add(db, "IGNORE", staged)
             if more < len(staged):
                 _add(db, "REPLACE", staged)
@@ -134,12 +134,12 @@ class StagedTable:
         if self.unmerged:
             while self.settle() is not None:
                 pass  # nothing is counted yet
-            with self._database.transaction() as db:
+            with self._database.transaction(ANY_ROWS) as db:
                 db.execute("DELETE FROM staged")
 
     def _merge_some(self, batch: int) -> dict[int, int] | None:
         """None at the end."""
-        with self._database.transaction() as db:
+        with self._database.transaction(_AT_ONCE_ROWS, grows=True) as db:
             query = "SELECT merged FROM committed WHERE batch = ?"
             [(after,)] = db.execute(query, (batch,))
             [(last,)] = db.execute(_SLICE_END, (batch, after, _AT_ONCE_ROWS))
@@ -172,7 +172,7 @@ class StagedTable:
     def _clear_some(self, batch: int) -> int:
         """How many; 0 at the end.  What is free is cut off at once: to find free pages among many
         takes long."""
-        with self._database.transaction() as db:
+        with self._database.transaction(_AT_ONCE_ROWS) as db:
             cleared = db.execute(_DELETE_SOME, (batch, batch, _AT_ONCE_ROWS)).rowcount
             self._database.cut_some(db)
         return cleared

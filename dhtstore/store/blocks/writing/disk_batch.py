@@ -131,11 +131,11 @@ class DiskBatch:
     def _reserve(self, size: int) -> tuple[PackWriter, int]:
         """Called with the state held.  Quota first: nothing is written that has no room."""
         self._check_open()
-        self._quota.take(size + ROW_BYTES, self._room)
+        self._quota.take(size, self._room, row_bytes=ROW_BYTES)
         try:
             writer = self._packs.writer_for(size)
         except DhtstoreError:
-            self._quota.untake(size + ROW_BYTES, self._room)
+            self._quota.untake(size, self._room, row_bytes=ROW_BYTES)
             raise
         return writer, writer.reserve(size)
 
@@ -200,8 +200,6 @@ class DiskBatch:
             raise
         self._pool.added(added)
         self._pool.removed(gone)
-        # Not asked for: staged rows stand beside these for a while, and the room may be full.
-        self._quota.give_back(ROW_BYTES * (sum(gone.values()) - sum(added.values())))
 
 
 def _adjoin(before: _Extent, after: _Extent) -> bool:

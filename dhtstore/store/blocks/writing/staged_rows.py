@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-from dhtstore.errors import DhtstoreError
+from dhtstore.errors import DhtstoreError, NoRoom
 from dhtstore.store.blocks.index import ROW_BYTES, Changes, Index, Relying
 from dhtstore.store.blocks.quota import Quota, Room
 from dhtstore.store.blocks.staged_table import Row
@@ -23,7 +23,7 @@ class StagedRows:
 
     The quota is charged for ``count`` of the blocks in memory that were written, and for each row
     in the index database: those say also what is relied on, and stay for a while beside the rows
-    that a commit makes of them.
+    that a commit makes of them, for which room is taken with them, and not of the reservation.
     """
 
     def __init__(self, index: Index, quota: Quota, room: Room | None, *, whole: bool) -> None:
@@ -35,6 +35,7 @@ class StagedRows:
         self.relied: set[bytes] = set()
         self.anew: set[bytes] = set()
         self.count = 0
+        self._twice = 0  # rows written to the table, which will stand in the index beside it
 
     def relying(self) -> Relying:
         return Relying(self.relied, self._batch)
@@ -83,31 +84,47 @@ class StagedRows:
         state: threading.Condition,
     ) -> Changes:
         """Name in the index ``new`` and what was spilled before; ``state`` as above.  What was
-        charged for ``new`` is given back, or stands for rows in the table.  Raises NoRoom,
+        charged for them stands for the rows of the index from then on.  Raises NoRoom,
         HomeUnusable."""
         if self._batch is None:
             changes = self._index.add(new.values(), known, anew)
-            self._quota.give_back(ROW_BYTES * len(new))
+            self._charge(changes, len(new))
             with state:
                 self.count -= len(new)
             return changes
         self._move(new, set())
         with state:
             self.count -= len(new)
-        return self._index.add_staged(self._batch, known, anew)
+        changes = self._index.add_staged(self._batch, known, anew)
+        self._charge(changes, self._twice)
+        self._twice = 0
+        return changes
+
+    def _charge(self, changes: Changes, charged: int) -> None:
+        """So many rows were charged; those that came and went are."""
+        rows = sum(changes.added.values()) - sum(changes.gone.values())
+        self._quota.give_back(row_bytes=ROW_BYTES * (charged - rows))
 
     def _move(self, new: dict[bytes, Row], relied: set[bytes]) -> None:
         """Write rows to the table, which takes room; raises NoRoom, HomeUnusable."""
         taken = ROW_BYTES * len(relied)
-        self._quota.take(taken, self._room)
+        twice = ROW_BYTES * len(new)
+        self._quota.take(0, row_bytes=twice)
+        try:
+            self._quota.take(0, self._room, row_bytes=taken)
+        except NoRoom:
+            self._quota.give_back(row_bytes=twice)
+            raise
         batch = self._table.new_batch() if self._batch is None else self._batch
         try:
             more = self._table.add(batch, new.values(), relied)
         except DhtstoreError:
-            self._quota.untake(taken, self._room)
+            self._quota.untake(0, self._room, row_bytes=taken)
+            self._quota.give_back(row_bytes=twice)
             raise
+        self._twice += len(new)
         there = len(new) + len(relied) - more
-        self._quota.untake(ROW_BYTES * there, self._room)
+        self._quota.untake(0, self._room, row_bytes=ROW_BYTES * there)
         self._batch = batch
 
     def committed(self, new: dict[bytes, Row], anew: set[bytes], relied: set[bytes]) -> None:
@@ -123,14 +140,15 @@ class StagedRows:
     def clear(self) -> None:
         """What stays in the table stays charged; ``settle`` of the store, or the next open, clears
         it."""
-        self._quota.give_back(ROW_BYTES * self.count)
+        self._quota.give_back(row_bytes=ROW_BYTES * (self.count + self._twice))
+        self._twice = 0
         self.new.clear()
         self.anew.clear()
         self.relied.clear()
         if self._batch is not None:
             with suppress(DhtstoreError):  # no other batch has the number
                 for cleared in self._table.clear(self._batch):
-                    self._quota.give_back(ROW_BYTES * cleared)
+                    self._quota.give_back(row_bytes=ROW_BYTES * cleared)
 
     @property
     def _full(self) -> bool:

@@ -1,0 +1,1 @@
+"""What the files beside the packs take, before it is taken."""
