@@ -241,6 +241,14 @@ HANDSHAKES_AT_ONCE_PER_ORIGIN: Final = 128  # TLS, for strangers; 1 ms of the ev
 HANDSHAKES_PER_S_PER_ORIGIN: Final = 32.0
 HANDSHAKES_AT_ONCE: Final = 512  # of all origins
 HANDSHAKES_PER_S: Final = 128.0  # an eighth of the event loop
+LIMIT_MIN_BYTES_PER_S: Final = 100_000  # the largest block takes 21 s: less looks like silence
+LIMIT_BURST_S: Final = 0.25  # of a limit: what a pause lets move at once
+LIMIT_PORTION_S: Final = 0.05  # of a limit: what is let through at a time, so that others get turns
+LIMITED_PORTION_MIN_BYTES: Final = 4 * KIB
+LIMITED_PORTION_MAX_BYTES: Final = 256 * KIB
+BACKGROUND_WEIGHT: Final = 16  # bytes of the foreground for one of the background, where both wait
+SERVED_LATELY_S: Final = 1.0  # since blocks left for a peer, while the background stands back
+SERVED_PLACE_S: Final = 5.0  # without asking, before a peer has no share of a limit any more
 LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 
 # --- replication ------------------------------------------------------------------------------
@@ -310,6 +318,9 @@ assert HOLDERS_SILENT_S <= HOLDERS_SILENT_LOOK_MAX_S < HOLDERS_LOOKED_FOR_MAX_S
 assert FRAME_BODY_MAX_BYTES >= BLOCK_SIZE_MAX_BYTES
 assert WINDOW_BYTES >= 2 * BLOCK_SIZE_MAX_BYTES, "pipelining needs two blocks in flight"
 assert DIAL_TIMEOUT_S < HANDSHAKE_TIMEOUT_S < REQUEST_TIMEOUT_S < IDLE_CONNECTION_TIMEOUT_S
+assert BLOCK_SIZE_MAX_BYTES / LIMIT_MIN_BYTES_PER_S < REQUEST_TIMEOUT_S * 3 / 4
+assert LIMIT_MIN_BYTES_PER_S > 4 * RATE_MIN_BYTES_PER_S
+assert LIMIT_PORTION_S < LIMIT_BURST_S, "a timer that is late costs nothing"
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
 assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
 assert RECEIVES_MAX * (RECEIVE_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES) <= 128 * MIB

@@ -133,7 +133,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("records",),
     ),
     "dhtstore.node": (
-        ("ports", "throttle", "warnings"),
+        ("ports", "throttle", "traffic", "warnings"),
         ("links",),
         ("identity", "context"),
         ("fetching",),
@@ -161,7 +161,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("describe", "providers", "receipts"),
         ("status",),
     ),
-    "dhtstore.transfer": (("books", "in_order", "pace", "session"), ("queues",), ("scheduler",)),
+    "dhtstore.node.traffic": (("gate",), ("traffic",)),
+    "dhtstore.transfer": (
+        ("books", "in_order", "pace", "priority", "session"),
+        ("limiter", "queues"),
+        ("scheduler",),
+    ),
     "dhtstore.node.copies": (
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),

@@ -42,9 +42,11 @@ from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
+from dhtstore.transfer.priority import Priority
 from dhtstore.wire.frames import Check, FrameRequest, GetBlocks
 
 
@@ -72,6 +74,7 @@ class Node:
         self.warnings = warnings = Warnings(ports.tracer)
         self.staging = Staging(disk, ledger, tracer, self.warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
+        self.traffic = Traffic()
         self.started_s = ports.clock.monotonic_s()
         self.dht = DhtService(
             network=settings.network,
@@ -86,7 +89,8 @@ class Node:
             ephemeral=settings.ephemeral,
         )
         self.holder = Holder(identity, disk, ledger, clock, tracer, _admission(identity, settings))
-        self.holder.brings = lambda: self.staging
+        self.holder.brings, self.holder.traffic = lambda: self.staging, self.traffic
+        self.holder.offers.limit(self.traffic.down)
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
             identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
@@ -94,7 +98,9 @@ class Node:
         self.rot = Rot(
             identity, self.completeness, self.dht, clock, warnings, supervisor, self.reprovide
         )
-        self.blocks = BlockServer(disk, self.staging.may_show, self.rot.rotten, self.rot.found)
+        self.blocks = BlockServer(
+            disk, self.staging.may_show, self.rot.rotten, self.rot.found, self.traffic.up
+        )
         self.links = Links(
             network=settings.network,
             crypto=ports.crypto,
@@ -108,6 +114,7 @@ class Node:
             on_ended=self.holder.link_ended,
             on_own_key=lambda record: self._twins.met(record),
             on_wrong=self.rot.reported,
+            traffic=self.traffic,
             own_hosts=lambda: own_hosts(
                 ports.endpoint.local, self.addresses(), ports.interfaces.hosts
             ),
@@ -171,9 +178,10 @@ class Node:
             self.joined.set()
         await self._twins.ask(places)
 
-    def fetch_session(self) -> FetchSession:
-        """For the fetches of one command; use it with ``async with``."""
-        return FetchSession(self.disk, DhtSearch(self.dht, self.links, self.public_key))
+    def fetch_session(self, priority: Priority = Priority.FOREGROUND) -> FetchSession:
+        """For the fetches of one command, or of a duty; use it with ``async with``."""
+        search = DhtSearch(self.dht, self.links, self.public_key)
+        return FetchSession(self.disk, search, traffic=self.traffic, priority=priority)
 
     def uploader(self) -> Uploader:
         """For putting."""

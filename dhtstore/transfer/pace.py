@@ -34,6 +34,11 @@ class Pace:
             earned_s = self.delivered_bytes / RATE_MIN_BYTES_PER_S
             self.ends_s = min(now, self._begun_s + earned_s) + self._silence_s
 
+    def waited(self, lasted_s: float) -> None:
+        """For so long it was this side that waited: nothing of that is the other's."""
+        self._begun_s += lasted_s
+        self.ends_s += lasted_s
+
 
 class Rate:
     """Bytes that came lately: those of LINK_RATE_HALF_LIFE_S ago count half."""

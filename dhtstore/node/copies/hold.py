@@ -35,6 +35,7 @@ from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.peer_requests import Reply
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import (
     PROGRESS_EVERY_BYTES,
     PROGRESS_EVERY_S,
@@ -105,6 +106,7 @@ class Holder:
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    traffic: Traffic = field(default_factory=Traffic)
 
     def handlers(self) -> dict[type, Handler]:
         return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
@@ -259,7 +261,13 @@ class Holder:
         promise = receiving.promise
         walk = UnitWalk(bid.unit, promise.stored_bytes, promise.blocks)
         holders = FixedHolders([receiving.link])
-        fetching = FetchSession(self.disk, holders, RECEIVE_MEMORY_BYTES)
+        fetching = FetchSession(
+            self.disk,
+            holders,
+            RECEIVE_MEMORY_BYTES,
+            traffic=self.traffic,
+            account=receiving.link.public_key,
+        )
         async with self.brings(), fetching as session:
             if bid.lineage.path:
                 await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))

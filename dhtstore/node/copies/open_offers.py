@@ -15,6 +15,7 @@ from math import inf
 
 from dhtstore.errors import PeerRefused
 from dhtstore.node.links.link import Link
+from dhtstore.node.traffic.gate import Gate, shared_by_most
 from dhtstore.params import (
     OFFERS_OPEN_MAX,
     PACED_BLOCK_BYTES,
@@ -124,6 +125,10 @@ class OpenOffers:
         """Of all that wait or are being received."""
         return [each.promise for each in (*self._waiting.values(), *self._places.offers)]
 
+    def limit(self, down: Gate) -> None:
+        """What comes is limited by this."""
+        self._places.down = down
+
     def open(self, link: Link, promise: Promise, room: Reservation) -> int:
         """The number that the peer at the other end of ``link`` names it by."""
         self._last += 1
@@ -211,11 +216,13 @@ class OpenOffers:
 
 
 class _Places:
-    """RECEIVES_MAX places for receives.  Who waits for one gets it by its origin: that which has
+    """RECEIVES_MAX places for receives; fewer where ``down`` is a limit that brings them less than
+    they must come at.  Who waits for one gets it by its origin: that which has
     the fewest comes first, then whoever came first.  While somebody waits, receives that are slow
     give way: the slowest of the most crowded origin first."""
 
     def __init__(self) -> None:
+        self.down = Gate()
         self._at_work: dict[OpenOffer, Receiving | None] = {}
         self._waiting: dict[OpenOffer, asyncio.Future[None]] = {}
         self._look: asyncio.TimerHandle | None = None
@@ -227,7 +234,7 @@ class _Places:
     @asynccontextmanager
     async def place(self, offer: OpenOffer) -> AsyncIterator[None]:
         """Wait for one; raises PeerRefused."""
-        if offer.promise.own or self._taken < RECEIVES_MAX:
+        if offer.promise.own or self._taken < self._most:
             self._at_work[offer] = None
         else:
             await self._turn(offer)
@@ -250,12 +257,22 @@ class _Places:
             for each in self._at_work.values()
             if each is not None
             and not each.promise.own
-            and each.rate_bytes_per_s < RECEIVE_FAIR_BYTES_PER_S
+            and each.rate_bytes_per_s < self._fair_bytes_per_s
             and counts[each.promise.origin] >= counts.get(origin, 0)
         ]
         if slow:
             first = min(slow, key=lambda e: (-counts[e.promise.origin], e.rate_bytes_per_s))
             first.give_way()
+
+    @property
+    def _most(self) -> float:
+        return min(RECEIVES_MAX, shared_by_most(self.down))
+
+    @property
+    def _fair_bytes_per_s(self) -> float:
+        """Half of what each gets of a limit is as fast as it can be expected to come."""
+        limit = inf if self.down.limit is None else self.down.limit
+        return min(RECEIVE_FAIR_BYTES_PER_S, limit / self._most / 2)
 
     @property
     def _taken(self) -> int:
@@ -277,7 +294,7 @@ class _Places:
             raise
 
     def _next(self) -> None:
-        while self._waiting and self._taken < RECEIVES_MAX:
+        while self._waiting and self._taken < self._most:
             offer = self._next_in_turn()
             turn = self._waiting.pop(offer)
             self._at_work[offer] = None

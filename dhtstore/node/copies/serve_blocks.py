@@ -21,7 +21,13 @@ from dhtstore.node.copies.read_room import ReadRoom, Share
 from dhtstore.node.links.buffers import Lease, block_buffers
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import FRAME_PACK_BYTES, SERVED_READ_BYTES, SERVED_READ_SLOW_BYTES
+from dhtstore.node.traffic.gate import Gate, shared_by_most
+from dhtstore.params import (
+    FRAME_PACK_BYTES,
+    SERVED_PLACE_S,
+    SERVED_READ_BYTES,
+    SERVED_READ_SLOW_BYTES,
+)
 from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.wire.frames import Blocks, GetBlocks
@@ -98,6 +104,29 @@ class Lending:
                     scope.reschedule(asyncio.get_running_loop().time())
 
 
+class _Shares:
+    """Peers that are served while ``up`` is limited: so few that none of them sees a stall.  Each
+    keeps its place for SERVED_PLACE_S after it asked last; who was asked to hold what is put here
+    has one in any case."""
+
+    def __init__(self, up: Gate) -> None:
+        self._up = up
+        self._asked_s: dict[Link, float] = {}
+
+    def take(self, link: Link) -> None:
+        """Raises PeerRefused if there is no place."""
+        if self._up.limit is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for other, asked_s in list(self._asked_s.items()):
+            if not other.alive or (now - asked_s > SERVED_PLACE_S and not other.busy):
+                del self._asked_s[other]
+        full = len(self._asked_s) >= shared_by_most(self._up)
+        if full and link not in self._asked_s and not link.granted:
+            raise PeerRefused("busy", "others are being given all that this node's limit brings")
+        self._asked_s[link] = now
+
+
 class BlockServer:
     """The handler of GetBlocks.  ``sent_bytes`` counts block bytes sent so far."""
 
@@ -107,6 +136,7 @@ class BlockServer:
         may_know: Callable[[Link], bool] = lambda link: True,
         rotten: set[bytes] | None = None,
         on_damaged: Callable[[Cid], Awaitable[None]] | None = None,
+        up: Gate | None = None,
     ) -> None:
         """To a link that must not know what is here, nothing is.  ``rotten`` multihashes are served
         once they are whole again; ``on_damaged`` is told what the store finds damaged."""
@@ -114,11 +144,13 @@ class BlockServer:
         self.lending = Lending()
         self._rotten = set[bytes]() if rotten is None else rotten
         self._on_damaged = on_damaged
-        self._room = ReadRoom()
+        self._room, self._shares = ReadRoom(), _Shares(up or Gate())
         self.sent_bytes = 0
 
     async def serve(self, link: Link, request: GetBlocks, reply: Reply) -> None:
-        """Answer one request; raises ConnectionLost, PeerRefused for CIDs that are none."""
+        """Answer one request; raises ConnectionLost, PeerRefused for CIDs that are none, and where
+        a limit brings too little for one more peer."""
+        self._shares.take(link)
         async with link.serving:
             try:  # in its turn: until then a request takes no more memory than it must
                 cids = [Cid.decode(raw) for raw in request.cids]

@@ -26,6 +26,7 @@ from dhtstore.node.fetching.requests import Requests
 from dhtstore.node.fetching.sink_writer import SinkWriter
 from dhtstore.node.fetching.window import FetchRoom, Window
 from dhtstore.node.links.buffers import Lease
+from dhtstore.node.traffic.traffic import Pull
 from dhtstore.params import FETCH_MEMORY_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.tasks import Supervisor
@@ -38,6 +39,7 @@ async def fetch(
     delivery: Delivery,
     disk: Disk,
     holders: Holders,
+    pull: Pull,
     *,
     timeout_s: float | None = None,
     memory_bytes: int = FETCH_MEMORY_BYTES,
@@ -48,7 +50,7 @@ async def fetch(
     IntegrityFailure (those that answered sent wrong bytes), TimedOut, each with ``causes`` (node
     -> what went wrong there); and whatever the walk and the sink raise.
     """
-    work = _Fetch(walk, delivery, disk, holders, memory_bytes)
+    work = _Fetch(walk, delivery, disk, holders, pull, memory_bytes)
     holders.attach(work.requests)
     try:
         async with asyncio.timeout(timeout_s):
@@ -66,7 +68,13 @@ class _Fetch:
     """The loop that joins the parts of a fetch, each of which wakes it."""
 
     def __init__(
-        self, walk: Walk, delivery: Delivery, disk: Disk, holders: Holders, memory_bytes: int
+        self,
+        walk: Walk,
+        delivery: Delivery,
+        disk: Disk,
+        holders: Holders,
+        pull: Pull,
+        memory_bytes: int,
     ) -> None:
         self._disk, self._holders, self._progress = disk, holders, delivery.progress
         self.tasks = Supervisor(on_failure=self._failed)
@@ -81,7 +89,7 @@ class _Fetch:
         self._opening = Opening(walk, disk.blocking, tasks, self._opened, wake)
         self._intake = intake = Intake(disk.blocking, delivery.keep, tasks, self._verified)
         self.requests = Requests(
-            self._window.open, holders, intake, self._room, self._quiet, tasks, wake
+            self._window.open, holders, intake, self._room, pull, self._quiet, tasks, wake
         )
 
     async def run(self) -> None:

@@ -23,9 +23,10 @@ from dhtstore.node.fetching.opening import ReadBlock
 from dhtstore.node.fetching.searching.further import FurtherLooks
 from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
+from dhtstore.node.traffic.traffic import Pull
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, HOLDER_STALL_S
 from dhtstore.tasks import Supervisor
-from dhtstore.transfer.scheduler import Scheduler
+from dhtstore.transfer.scheduler import Ask, Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
 
 _PROVIDERS_HINT: Final = (
@@ -45,12 +46,15 @@ class Requests:
         holders: Holders,
         intake: Intake,
         room: FetchRoom,
+        pull: Pull,
         quiet: Callable[[], bool],
         tasks: Supervisor,
         wake: Callable[[], None],
     ) -> None:
         self._wants, self._holders, self._intake = wants, holders, intake
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
+        self._pull = pull
+        pull.tell(wake)
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
         self._looks: dict[bytes, FurtherLooks] = {}
@@ -63,12 +67,23 @@ class Requests:
         self._scheduler.want(want.sequence, want.unit.name, claimed_bytes(want))
 
     def send(self) -> None:
-        """Send the requests that are due."""
-        now = asyncio.get_running_loop().time()
-        for ask in self._scheduler.next(now, self._room_bytes):
+        """Send the requests that are due, as many as the node's limit brings."""
+        for ask in self._asks():
             wants = [self._wants[sequence] for sequence in ask.wants]
             self._holders.account(ask.holder).asked += len(wants)
             self._tasks.spawn(self._request(self._holders.link(ask.holder), wants), "get-blocks")
+
+    def _asks(self) -> list[Ask[PublicKey]]:
+        now, owed_bytes = asyncio.get_running_loop().time(), self._scheduler.owed_bytes
+        for room_bytes in self._pull.steps(self._memory_room_bytes, owed_bytes):
+            if asks := self._scheduler.next(now, room_bytes):
+                self._pull.asked(self._scheduler.owed_bytes - owed_bytes)
+                break
+        else:
+            asks = []
+        if self._scheduler.unfinished:
+            self._pull.wait()
+        return asks
 
     def search(self) -> None:
         """Search holders for units that nobody is left for.
@@ -168,6 +183,11 @@ class Requests:
 
     @property
     def _room_bytes(self) -> int:
+        """What may be owed."""
+        return self._pull.most(self._memory_room_bytes)
+
+    @property
+    def _memory_room_bytes(self) -> int:
         """What may be owed: what there is memory for; one block in any case, when nothing is at
         work that could make room."""
         free_bytes = self._room.free_bytes
@@ -189,6 +209,7 @@ class Requests:
 
     def _on_arrival(self, link: Link, wants: Sequence[Want], arrival: Arrival) -> None:
         key, now = link.public_key, asyncio.get_running_loop().time()
+        self._pull.came(_unclaimed_bytes(wants, arrival))
         for index, size_bytes in arrival.passed_over:
             self._scheduler.passed_over(key, wants[index].sequence, size_bytes, now)
         for index in arrival.missing:
@@ -224,3 +245,10 @@ class Requests:
         told = {self._holders.account(key).node: why for key, why in lacking.items()}
         error.causes = {**self._holders.causes, **told}
         raise error
+
+
+def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:
+    """How many bytes more came than were asked for, as their parents claim; below 0: fewer."""
+    came = [*arrival.passed_over, *((index, len(data)) for index, data in arrival.blocks)]
+    more_bytes = sum(size_bytes - claimed_bytes(wants[index]) for index, size_bytes in came)
+    return more_bytes - sum(claimed_bytes(wants[index]) for index in arrival.missing)

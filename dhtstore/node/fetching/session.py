@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from typing import TypeVar
 
 from dhtstore.content.codec.unixfs import DagNode
@@ -17,8 +17,10 @@ from dhtstore.node.fetching.fetch import fetch
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
 from dhtstore.node.fetching.search import HolderSearch
+from dhtstore.node.traffic.traffic import Pull, Traffic
 from dhtstore.operations.content import FetchReport, HolderShare
 from dhtstore.params import FETCH_MEMORY_BYTES
+from dhtstore.transfer.priority import Priority
 
 T = TypeVar("T")
 
@@ -26,18 +28,32 @@ T = TypeVar("T")
 class FetchSession:
     """Used with ``async with``: the fetches of one command, one after the other.  Holders, links
     and lookups of a unit are kept for all of them.  ``memory_bytes`` is what blocks may take at a
-    time: less where strangers decide how many such sessions there are."""
+    time: less where strangers decide how many such sessions there are.
+
+    ``traffic`` is the node's: its limit counts, and what somebody waits for goes before what is of
+    lower ``priority``.  All sessions on the ``account`` of somebody have one share of the limit;
+    one without has its own."""
 
     def __init__(
-        self, disk: Disk, search: HolderSearch, memory_bytes: int = FETCH_MEMORY_BYTES
+        self,
+        disk: Disk,
+        search: HolderSearch,
+        memory_bytes: int = FETCH_MEMORY_BYTES,
+        *,
+        traffic: Traffic | None = None,
+        priority: Priority = Priority.FOREGROUND,
+        account: Hashable = None,
     ) -> None:
         self.disk = disk
         self._holders, self._memory_bytes = Holders(search), memory_bytes
+        self._pull = Pull(traffic or Traffic(), priority, account or self)
 
     async def __aenter__(self) -> FetchSession:
+        self._pull.begin()
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        self._pull.end()
         await self._holders.close()
 
     @property
@@ -73,6 +89,7 @@ class FetchSession:
             delivery,
             self.disk,
             self._holders,
+            self._pull,
             timeout_s=timeout_s,
             memory_bytes=self._memory_bytes,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from dhtstore.errors import RemoteProtocolError
@@ -68,23 +68,31 @@ async def pass_over_body(stream: Stream, size_bytes: int) -> None:
 
 
 async def write_frame(
-    stream: Stream, message: Frame, *body: Body, taken: Callable[[int], None] = lambda count: None
+    stream: Stream,
+    message: Frame,
+    *body: Body,
+    taken: Callable[[int], None] = lambda count: None,
+    passed: Callable[[int], Awaitable[None]] | None = None,
+    portion_bytes: int = PORTION_BYTES,
 ) -> None:
-    """Send one frame, telling ``taken`` the bytes of each part that went out; raises
-    ConnectionLost."""
-    for parts in _portions(encode(message, sum(map(len, body))), *body):
+    """Send one frame, telling ``taken`` the bytes of each part that went out, and waiting for
+    ``passed`` before each; raises ConnectionLost."""
+    for parts in _portions(portion_bytes, encode(message, sum(map(len, body))), *body):
+        part_bytes = sum(map(len, parts))
+        if passed is not None:
+            await passed(part_bytes)
         await stream.write(*parts)
-        taken(sum(map(len, parts)))
+        taken(part_bytes)
 
 
-def _portions(*parts: Body) -> Iterator[list[Body]]:
-    """The parts in order, cut and gathered into portions of PORTION_BYTES at most."""
+def _portions(portion_bytes: int, *parts: Body) -> Iterator[list[Body]]:
+    """The parts in order, cut and gathered into portions of ``portion_bytes`` at most."""
     portion: list[Body] = []
     size_bytes = 0
     for part in parts:
-        for at in range(0, len(part), PORTION_BYTES):
-            piece = memoryview(part)[at : at + PORTION_BYTES]
-            if size_bytes + len(piece) > PORTION_BYTES:
+        for at in range(0, len(part), portion_bytes):
+            piece = memoryview(part)[at : at + portion_bytes]
+            if size_bytes + len(piece) > portion_bytes:
                 yield portion
                 portion, size_bytes = [], 0
             portion.append(piece)

@@ -31,6 +31,7 @@ from dhtstore.node.links.handshake import ProvedPeer
 from dhtstore.node.links.outbox import Outbox
 from dhtstore.node.links.own_requests import Admit, Asker, OwnRequests
 from dhtstore.node.links.peer_requests import Backlog, PeerRequests, Reply
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, PACED_BLOCK_BYTES, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
@@ -81,6 +82,7 @@ class Link:
         backlog: Backlog,
         attention: Attention,
         on_wrong: Callable[[Link, bytes], None],
+        traffic: Traffic,
     ) -> None:
         self.public_key: PublicKey = peer.public_key
         self.node: NodeId = node_id(peer.public_key)
@@ -96,7 +98,7 @@ class Link:
         self._stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
         self._session = session = Session()
-        self._outbox = outbox = Outbox(stream, clock)
+        self._outbox = outbox = Outbox(stream, clock, traffic, peer.public_key)
         self._attendance = Attendance(attention, self.origin, clock)
         self._received = Rate(clock.monotonic_s())
         self._own_requests = OwnRequests(session, outbox, stream, self.node, clock)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from dhtstore.errors import ConnectionLost
 from dhtstore.net.ports import Clock, Stream
-from dhtstore.node.links.frame_io import Body, write_frame
+from dhtstore.node.links.frame_io import PORTION_BYTES, Body, write_frame
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
 from dhtstore.transfer.pace import Pace, Rate
 from dhtstore.wire.frames import Frame, FrameResponse
@@ -46,8 +47,13 @@ class Outbox:
     """Open until ``close``.  ``queued_s`` is when a frame by which the link is used was queued
     last, on the clock's monotonic scale; ``sent_bytes`` are those of bodies that have left."""
 
-    def __init__(self, stream: Stream, clock: Clock) -> None:
+    def __init__(
+        self, stream: Stream, clock: Clock, traffic: Traffic | None = None, peer: Hashable = None
+    ) -> None:
+        """Blocks wait for their turn in ``traffic``, in which each ``peer`` has the same share;
+        frames without blocks count, and wait for nobody."""
         self._stream, self._clock = stream, clock
+        self._traffic, self._peer = traffic or Traffic(), peer or self
         self._frames: deque[_Outgoing] = deque()
         self._queued = asyncio.Event()
         self._sending = False
@@ -133,8 +139,7 @@ class Outbox:
         self._sending, self._taken_s = True, self._clock.monotonic_s()
         try:
             async with asyncio.timeout_at(self._pace.ends_s) as timer:
-                taken = partial(self._taken, timer)
-                await write_frame(self._stream, outgoing.frame, *outgoing.body, taken=taken)
+                await self._write(outgoing, timer)
         except BaseException:
             outgoing.end(ConnectionLost("the connection ended"))
             raise
@@ -143,8 +148,35 @@ class Outbox:
         self.sent_bytes += sum(map(len, outgoing.body))
         outgoing.end(None)
 
-    def _taken(self, timer: asyncio.Timeout, sent_bytes: int) -> None:
+    async def _write(self, outgoing: _Outgoing, timer: asyncio.Timeout) -> None:
+        gate, body = self._traffic.up, outgoing.body
+        limited = bool(body) and gate.limit is not None
+        if body:
+            self._traffic.served()
+        await write_frame(
+            self._stream,
+            outgoing.frame,
+            *body,
+            taken=partial(self._taken, timer, paid=limited),
+            passed=partial(self._passed, timer) if limited else None,
+            portion_bytes=gate.portion_bytes if limited else PORTION_BYTES,
+        )
+
+    async def _passed(self, timer: asyncio.Timeout, count: int) -> None:
+        """Wait for the turn of so many bytes: the time is no fault of the peer."""
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        timer.reschedule(None)
+        self._sending = False
+        await self._traffic.up.passed(self._peer, count)
+        self._sending, self._taken_s = True, self._clock.monotonic_s()
+        self._pace.waited(loop.time() - begun_s)
+        timer.reschedule(self._pace.ends_s)
+
+    def _taken(self, timer: asyncio.Timeout, sent_bytes: int, *, paid: bool) -> None:
         """The peer reads."""
+        if not paid:
+            self._traffic.up.charge(sent_bytes)
         self._taken_s = self._clock.monotonic_s()
         self.sent.add(sent_bytes, self._taken_s)
         self._pace.delivered(sent_bytes, asyncio.get_running_loop().time())

@@ -15,6 +15,7 @@ from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.newcomers import Newcomers
 from dhtstore.node.links.peer_requests import Backlog
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import (
     CONNECTIONS_MAX,
     CONNECTIONS_RESERVED,
@@ -47,6 +48,7 @@ class Links:
         on_own_key: Callable[[ContactRecord], None] = lambda record: None,
         on_wrong: Callable[[Link, bytes], None] = lambda link, cid: None,
         own_hosts: Callable[[], Iterable[str]] | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         """``on_own_key`` is told what somebody says of itself that proved this node's own key,
         ``on_wrong`` for which CID a peer says that it got wrong bytes.  ``own_hosts`` are the IP
@@ -57,6 +59,7 @@ class Links:
         self._on_ended, self._backlog = on_ended, Backlog()
         self._attention = Attention(clock.monotonic_s())
         self._on_own_key, self._on_wrong = on_own_key, on_wrong
+        self._traffic = traffic or Traffic()
         self._own_hosts = own_hosts or (lambda: _hosts_of(own_record()))
         self._dialler = Dialler(
             transport, self._credentials, self._dialled, entropy, clock, supervisor
@@ -166,6 +169,7 @@ class Links:
             backlog=self._backlog,
             attention=self._attention,
             on_wrong=self._on_wrong,
+            traffic=self._traffic,
         )
         self._all[link] = None
         known = self._by_key.get(link.public_key)

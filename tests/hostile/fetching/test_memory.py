@@ -44,7 +44,9 @@ def lying_directory(store: Peer, count: int = ENTRIES) -> Cid:
     return root.cid
 
 
-async def get_slowly(a: Peer, links: Sequence[Link], root: Cid, **limits: int) -> int:
+async def get_slowly(
+    a: Peer, links: Sequence[Link], root: Cid, memory_bytes: int = FETCH_MEMORY_BYTES
+) -> int:
     """Fetch into a sink that takes its time; how much came."""
     size_bytes = 0
 
@@ -53,7 +55,7 @@ async def get_slowly(a: Peer, links: Sequence[Link], root: Cid, **limits: int) -
         await asyncio.sleep(2)
         size_bytes += sum(len(each.data) for each in outputs if isinstance(each, Piece))
 
-    async with FetchSession(a.disk, FixedHolders(links), **limits) as session:
+    async with FetchSession(a.disk, FixedHolders(links), memory_bytes) as session:
         await session.fetch(TreeWalk(root), Delivery(sink), timeout_s=600.0)
     return size_bytes
 

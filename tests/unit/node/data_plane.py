@@ -17,6 +17,7 @@ from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.links.handshake import Credentials, greet
 from dhtstore.node.links.link import Arrival, Handler, Link
 from dhtstore.node.links.pool import Links
+from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.tasks import Supervisor
@@ -47,7 +48,8 @@ class Peer:
         self.streams = world.streams.transport(self.address, self.key)
         self.store, self.blocking = MemoryBlockStore(), InlineBlocking()
         self.disk = Disk(self.store, self.blocking)
-        self.server = BlockServer(self.disk)
+        self.traffic = Traffic()
+        self.server = BlockServer(self.disk, up=self.traffic.up)
         self.failures: list[BaseException] = []
         self.events: list[str] = []
         self.supervisor = Supervisor(on_failure=lambda _, error: self.failures.append(error))
@@ -66,6 +68,7 @@ class Peer:
             handlers=self.handlers,
             supervisor=self.supervisor,
             tracer=lambda event, **fields: self.events.append(event),
+            traffic=self.traffic,
         )
 
     def record(self) -> ContactRecord:

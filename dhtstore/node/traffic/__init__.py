@@ -1,0 +1,1 @@
+"""How much this node moves, and what goes first."""
