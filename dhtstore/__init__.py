@@ -27,11 +27,12 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         DirectoryEntry,
         GetResult,
         HolderReport,
-        HolderShare,
         ProviderInfo,
         PutResult,
         SkippedEntry,
     )
+    from dhtstore.operations.explaining.causes import Cause, CauseKind
+    from dhtstore.operations.explaining.report import FetchReport, HolderTimeline
     from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
@@ -51,14 +52,17 @@ __version__ = "0.1.0"
 
 # Not ``open``: after ``from dhtstore import *`` files are still opened by Python's own.
 __all__ = [
+    "Cause",
+    "CauseKind",
     "Client",
     "ContentInfo",
     "DhtstoreError",
     "DirectoryEntry",
+    "FetchReport",
     "GetResult",
     "HolderReport",
-    "HolderShare",
     "HolderStatus",
+    "HolderTimeline",
     "KnownPeer",
     "Moment",
     "NodeIdentity",
@@ -88,9 +92,11 @@ _HOMES: Final = {
     "dhtstore.api.entry": ("connect", "open", "read_home"),
     "dhtstore.errors": ("DhtstoreError",),
     "dhtstore.operations.content": (
-        "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "HolderShare", "ProviderInfo",
+        "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "ProviderInfo",
         "PutResult", "SkippedEntry",
     ),
+    "dhtstore.operations.explaining.causes": ("Cause", "CauseKind"),
+    "dhtstore.operations.explaining.report": ("FetchReport", "HolderTimeline"),
     "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (

@@ -182,6 +182,12 @@ class Unreachable(DhtstoreError):
     )
 
 
+class TooManyConnections(Unreachable):
+    """This node has as many connections as it may, all of them at work."""
+
+    hint = "try again when less is going on here"
+
+
 class NotAnnounced(Unreachable):
     """The copies were made, but nobody took the records by which others find them."""
 
@@ -339,3 +345,25 @@ class ConnectionLost(DhtstoreError):
     """A connection ended, was refused or fell silent before the answer came."""
 
     hint = "the other node may be offline, or a firewall may stand between; try again later"
+
+
+class NoAddress(ConnectionLost):
+    """Nobody knows an address of the node."""
+
+
+class DialRefused(ConnectionLost):
+    """Nothing listens at an address, or no way leads there."""
+
+    hint = "start that node, or open its port; `dhtstore ping` tries it"
+
+
+class DialTimedOut(ConnectionLost):
+    """Nothing answered at an address in time."""
+
+
+class Stalled(ConnectionLost):
+    """A peer was asked and gave nothing until its time was over."""
+
+
+class TooSlow(ConnectionLost):
+    """A peer gave something, and less in its time than it has to."""

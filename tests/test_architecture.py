@@ -98,7 +98,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("interfaces", "local", "tcp", "udp"),
     ),
     "dhtstore.node.links": (
-        ("buffers", "crowd", "race"),
+        ("buffers", "crowd", "race", "tries"),
         ("frame_io",),
         ("handshake", "outbox"),
         ("own_requests", "peer_requests"),
@@ -135,7 +135,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.node": (
         ("ports", "throttle", "traffic", "warnings"),
         ("links",),
-        ("identity", "context"),
+        ("identity", "context", "telling"),
         ("fetching",),
         ("importing", "copies"),
         ("checking", "put_outcome"),
@@ -144,7 +144,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("control",),
     ),
     "dhtstore.node.fetching": (
-        ("delivery", "opening", "question", "search", "searching"),
+        ("delivery", "opening", "question", "search"),
+        ("searching",),
         ("window", "intake", "recall", "sink_writer", "holders", "dht_search"),
         ("requests",),
         ("fetch",),

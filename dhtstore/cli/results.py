@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.explaining.report import FetchReport
 
 if TYPE_CHECKING:
     from dhtstore.model.identity import PublicKey
@@ -43,15 +43,15 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
     it was found under; ``size`` its bytes.
 
     ``holders`` are the nodes that blocks came from or that were connected to for them; ``causes``
-    says why others could not be (node -> reason); ``shares`` what each did that is known to hold
-    some of it."""
+    says why others could not be (node -> reason); ``report`` what was done, lookup by lookup and
+    holder by holder."""
 
     cid: str
     size: int
     output: str
     holders: list[str]
     causes: dict[str, str]
-    shares: list[HolderShare]
+    report: FetchReport
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -110,5 +110,5 @@ def got_to(output: str, result: GetResult) -> Got:
         output=output,
         holders=result.holders,
         causes=result.causes,
-        shares=result.shares,
+        report=result.report,
     )

@@ -11,7 +11,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
-from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.errors import (
+    ConnectionLost,
+    DhtstoreError,
+    DialRefused,
+    DialTimedOut,
+    RefusedByNetwork,
+)
 from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.accepting import Door, next_connection, oldest_of_busiest, turn_away
@@ -60,15 +66,15 @@ class TlsTransport:
 
     async def dial(self, to: Address, expected_key: PublicKey | None, timeout_s: float) -> Stream:
         if not routable(to):
-            raise ConnectionLost(f"{to} is not an address of one host")
+            raise DialRefused(f"{to} is not an address of one host")
         stream = TlsStream(to, self._client, self._receive, server=False)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connect(stream)
         except TimeoutError as error:
-            raise ConnectionLost(f"{to} did not answer within {timeout_s:g} s") from error
+            raise DialTimedOut(f"{to} did not answer within {timeout_s:g} s") from error
         except OSError as error:
-            raise ConnectionLost(f"cannot connect to {to}: {_reason(error)}") from error
+            raise DialRefused(f"cannot connect to {to}: {_reason(error)}") from error
         self._check_key(stream, expected_key)
         self._dialled[stream] = None
         stream.on_closed(lambda: self._dialled.pop(stream, None))

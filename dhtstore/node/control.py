@@ -237,7 +237,7 @@ async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
         if asked.pin:
             await run.node.pinning().add(session, got.cid, asked.name, run.watch)
     return content.GetResult(
-        str(got.cid), got.size_bytes, list(got.holders), got.causes, list(got.shares)
+        str(got.cid), got.size_bytes, list(got.holders), got.causes, got.report
     )
 
 
@@ -260,7 +260,7 @@ async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
             timeout_s=run.timeout_s,
             progress=run.watch,
         )
-    return content.ReadResult(str(read.cid), read.size_bytes, list(read.shares), read.type)
+    return content.ReadResult(str(read.cid), read.size_bytes, read.report, read.type)
 
 
 async def _list_directory(asked: content.ListDirectory, run: OperationRun, rows: Rows) -> None:

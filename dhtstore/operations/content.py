@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from dhtstore.operations.explaining.report import NO_REPORT, FetchReport
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
@@ -106,51 +107,18 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
         return len(self.entries) or 1
 
 
-class HolderShare(msgspec.Struct, frozen=True):
-    """What one holder did for the fetches of one operation.
-
-    Of the blocks that it was ``asked`` for it ``delivered`` some, whole and right,
-    ``delivered_bytes`` together, and said of others that it ``lacked`` them.  ``refused`` is its
-    own reason for turning a request down, ``failed`` what else went wrong with it, "" if nothing.
-    """
-
-    node: str
-    asked: int
-    delivered: int
-    delivered_bytes: int
-    lacked: int
-    refused: str
-    failed: str
-
-
-class UnitSearch(msgspec.Struct, frozen=True):
-    """How holders of one unit were looked for: ``found`` were named, and ``told`` says how far the
-    search can be believed: how many nodes were asked and how many answered."""
-
-    unit: str
-    found: int
-    told: str
-
-
-class FetchReport(msgspec.Struct, frozen=True):
-    """What a fetch that failed did: its searches, the last ones, and who was asked."""
-
-    searches: list[UnitSearch]
-    holders: list[HolderShare]
-
-
 class GetResult(msgspec.Struct, frozen=True):
     """``cid`` is what was written (not the root it was found under), ``size`` its bytes.
 
     ``holders`` are the nodes that were connected to for blocks; ``causes`` says why others could
-    not be (node -> reason); ``shares`` what each did that is known to hold some of it.
+    not be (node -> reason); ``report`` what was done, lookup by lookup and holder by holder.
     """
 
     cid: str
     size: int
     holders: list[str]
     causes: dict[str, str]
-    shares: list[HolderShare] = []
+    report: FetchReport = NO_REPORT
 
 
 class Get(Operation[GetResult], frozen=True, kw_only=True):
@@ -171,21 +139,20 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
 
 
 class ReadResult(msgspec.Struct, frozen=True):
-    """``cid`` is what was read, ``size`` how many bytes of content; ``shares`` is what each node
-    did that is known to hold some of it.  ``type`` is "file" or "directory"."""
+    """``cid`` is what was read, ``size`` how many bytes of content; ``report`` is what was done,
+    lookup by lookup and holder by holder.  ``type`` is "file" or "directory"."""
 
     cid: str
     size: int
-    shares: list[HolderShare] = []
+    report: FetchReport = NO_REPORT
     type: StreamType = "file"
 
 
 def got(read: ReadResult) -> GetResult:
     """What a get would have told that wrote to a file."""
-    holders = [share.node for share in read.shares if share.asked]
-    causes = {share.node: share.refused or share.failed for share in read.shares}
-    told = {node: why for node, why in causes.items() if why}
-    return GetResult(read.cid, read.size, holders, told, read.shares)
+    holders = [each.node for each in read.report.holders if each.asked]
+    causes = {each.node: each.cause.why for each in read.report.holders if each.cause}
+    return GetResult(read.cid, read.size, holders, causes, read.report)
 
 
 ReadForm = Literal["file", "tar", "either"]

@@ -23,7 +23,8 @@ from dhtstore.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dhtstore.operations.content import FetchReport, PutResult
+from dhtstore.operations.content import PutResult
+from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, is_listing, result_type
 from dhtstore.operations.table import OPERATIONS
 from dhtstore.params import WRAPPED_MAX

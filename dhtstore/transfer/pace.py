@@ -20,17 +20,18 @@ class Pace:
     than that as delivered so waits at most ``silence_s + size_bytes / RATE_MIN_BYTES_PER_S``.
     """
 
-    __slots__ = ("_begun_s", "_silence_s", "delivered_bytes", "ends_s")
+    __slots__ = ("_begun_s", "_last_s", "_silence_s", "delivered_bytes", "ends_s")
 
     def __init__(self, now: float, silence_s: float) -> None:
         self._begun_s, self._silence_s = now, silence_s
         self.delivered_bytes = 0
+        self._last_s = now
         self.ends_s = now + silence_s
 
     def delivered(self, more_bytes: int, now: float) -> None:
         """So many bytes that were owed have come; 0 changes nothing."""
         if more_bytes > 0:
-            self.delivered_bytes += more_bytes
+            self.delivered_bytes, self._last_s = self.delivered_bytes + more_bytes, now
             earned_s = self.delivered_bytes / RATE_MIN_BYTES_PER_S
             self.ends_s = min(now, self._begun_s + earned_s) + self._silence_s
 
@@ -38,6 +39,12 @@ class Pace:
         """For so long it was this side that waited: nothing of that is the other's."""
         self._begun_s += lasted_s
         self.ends_s += lasted_s
+        self._last_s += lasted_s
+
+    @property
+    def stalls(self) -> bool:
+        """Whether it ends because nothing came at last, and not because all was too slow."""
+        return self.ends_s >= self._last_s + self._silence_s
 
 
 class Rate:

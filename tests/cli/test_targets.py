@@ -60,7 +60,7 @@ def test_a_device_a_pipe_and_a_name_of_ones_own(network: Network, tmp_path: Path
 def test_explain_tells_of_a_failure_too(network: Network, tmp_path: Path) -> None:
     told = network.client.run("get", NOBODY_HAS, "-o", tmp_path / "x", "--explain")
     assert told.code == 3
-    assert f"unit {NOBODY_HAS}: " in told.err
+    assert f"unit {NOBODY_HAS}\n  lookup 1 at " in told.err
     assert "nodes asked answered" in told.err
     failed = network.client.run("get", NOBODY_HAS, "-o", tmp_path / "x", "--json")
     report = json.loads(failed.err)["error"]["report"]

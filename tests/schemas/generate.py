@@ -25,6 +25,7 @@ from dhtstore.operations.content import (
     PutResult,
     ReadResult,
 )
+from dhtstore.operations.explaining.causes import CAUSES
 from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
 from dhtstore.operations.nodes import (
     KnownPeer,
@@ -79,7 +80,8 @@ def texts() -> dict[str, str]:
 def _schema(name: str, kind: Any) -> dict[str, Any]:
     schema = msgspec.json.schema(kind)
     for each in schema["$defs"].values():
-        _all_required(each)
+        if "properties" in each:
+            _all_required(each)
     titled = {"$schema": DIALECT, "title": f"dhtstore {name.replace('-', ' ')} --json"}
     return {**titled, **schema}
 
@@ -154,8 +156,23 @@ def _top(schema: dict[str, Any]) -> str:
 
 
 def _table(told: dict[str, Any]) -> list[str]:
+    if "enum" in told:  # the one closed list there is
+        return _causes()
     rows = [f"| `{name}` | {_kind(each)} |" for name, each in told["properties"].items()]
     return ["| field | is |", "|---|---|", *rows, ""]
+
+
+def _causes() -> list[str]:
+    rows = [
+        f"| `{kind}` | {a.meaning} | {a.fault} | {a.advice} | {a.exit_code} |"
+        for kind, a in CAUSES.items()
+    ]
+    return [
+        "| kind | means | who can mend it | what to do | exit code |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def _kind(told: dict[str, Any]) -> str:

@@ -86,7 +86,7 @@ def get(
         )
     with explained(common, explain) as told:
         path, result = _fetched(common, wanted, (progress, verbose))
-        told.append(result)
+        told.append(result.report)
     _report(common, path, result)
 
 

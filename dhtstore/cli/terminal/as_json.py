@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dhtstore.model.names import name_of_argument
-from dhtstore.operations.content import FetchReport
+from dhtstore.operations.explaining.report import FetchReport
 
 _ASTRAL = 0x10000  # characters from here on are two escapes in JSON (RFC 8259 section 7)
 

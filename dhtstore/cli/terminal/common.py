@@ -17,7 +17,7 @@ from dhtstore.cli.terminal.parser import About
 from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
 
 if TYPE_CHECKING:
-    from dhtstore.operations.content import FetchReport
+    from dhtstore.operations.explaining.report import FetchReport
 
 P = ParamSpec("P")
 _NO_CAUSES: Final[Mapping[str, str]] = {}

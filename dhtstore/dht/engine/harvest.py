@@ -41,11 +41,13 @@ OnProvider = Callable[[Provider], None]
 
 @dataclass(frozen=True, slots=True)
 class FoundProviders:
-    """What a search found, and how many of the nodes that it ``asked`` had ``answered``."""
+    """What a search found, and how many of the nodes that it ``asked`` had ``answered``;
+    ``expired`` others were named by records that are out of time."""
 
     providers: list[Provider]
     asked: int
     answered: int
+    expired: int = 0
     own_clock: str = ""  # how ours differs from those of most peers, if it does
 
     def extent(self) -> str:
@@ -97,6 +99,7 @@ class ProviderHarvest:
         self._contacts: dict[bytes, ContactRecord] = {}
         self._answerers: dict[bytes, _Answerer] = {}
         self._signatures: dict[bytes, int] = {}
+        self._expired: dict[bytes, None] = {}
 
     def take_local(self) -> bool:
         """Take of what this node keeps as of an answer; True if that is enough."""
@@ -135,6 +138,11 @@ class ProviderHarvest:
         """In the order in which they were found."""
         return [Provider(r, self._contacts.get(key)) for key, r in self._records.items()]
 
+    @property
+    def expired(self) -> int:
+        """How many were named whose record is out of time, and by no other; not verified."""
+        return sum(key not in self._records for key in self._expired)
+
     def _enough(self) -> bool:
         return len(self._records) >= self._wanted
 
@@ -145,8 +153,13 @@ class ProviderHarvest:
             self.crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
 
     def _usable(self, record: ProviderRecord) -> bool:
-        right = record.key == self._key and provider_form(record)
-        return right and in_time(record, PROVIDER_TTL_S, self._unix_s())
+        if record.key != self._key or not provider_form(record):
+            return False
+        if in_time(record, PROVIDER_TTL_S, self._unix_s()):
+            return True
+        if len(self._expired) < PROVIDERS_PER_KEY_MAX:
+            self._expired[record.public_key] = None
+        return False
 
     def _sort(
         self, answerer: _Answerer, record: ProviderRecord, contact: ContactRecord | None

@@ -254,7 +254,7 @@ class Records:
         found = harvest.providers()
         if not found:
             self._check_answered(crawl.lookup)
-        return FoundProviders(found, crawl.lookup.asked, crawl.lookup.answered)
+        return FoundProviders(found, crawl.lookup.asked, crawl.lookup.answered, harvest.expired)
 
     async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
         """The newest contact record of a node that is found, verified.  Raises Unreachable when

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
-from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused, Unreachable
+from dhtstore.errors import DhtstoreError, NoAddress, PeerRefused, Unreachable
 from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.search import Finds
+from dhtstore.node.fetching.search import Finds, SearchExtent
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
+from dhtstore.operations.explaining.causes import cause_of
 from dhtstore.params import (
     DIAL_TIMEOUT_S,
     DIALS_STAGGER_S,
@@ -56,7 +58,7 @@ class DhtSearch:
                 on_provider=dials.named,
             )
             await dials.finish(found.providers)
-            finds.searched(found.extent())
+            finds.searched(SearchExtent(found.extent(), found.asked, found.answered, found.expired))
         finally:
             await dials.close()
 
@@ -112,8 +114,9 @@ class _Dials:
     def _dial_next(self) -> None:
         while self._places > 0 and self._waiting and not self._tasks.closed:
             self._places -= 1
-            dial = self._dial(self._waiting.popleft())
-            self._dials.append(self._tasks.spawn(dial, "dial-holder"))
+            provider = self._waiting.popleft()
+            self._finds.dialling(provider.record.signer)
+            self._dials.append(self._tasks.spawn(self._dial(provider), "dial-holder"))
 
     def _make_place(self) -> None:
         self._places += 1
@@ -125,7 +128,7 @@ class _Dials:
         try:
             link = await self._link(provider)
         except DhtstoreError as error:
-            self._finds.unreached(key, str(error))
+            self._finds.unreached(key, cause_of(error))
             if not slow.cancelled() and slow.when() > loop.time():
                 self._make_place()
         else:
@@ -138,15 +141,16 @@ class _Dials:
         by newer ones: the lookup may meet those before its end, or who is near the provider knows
         them."""
         key = provider.record.signer
-        lost: DhtstoreError = ConnectionLost(f"no address of node {node_id(key).hex()} is known")
+        lost: DhtstoreError = NoAddress(f"no address of node {node_id(key).hex()} is known")
+        tell = partial(self._finds.dialled, key)
         tried: dict[Address, None] = {}
-        for tell in (self._told_at_once, self._told_by_the_lookup, self._told_near_it):
-            addresses = [each for each in await tell(provider) if each not in tried]
+        for source in (self._told_at_once, self._told_by_the_lookup, self._told_near_it):
+            addresses = [each for each in await source(provider) if each not in tried]
             if not addresses:
                 continue
             tried.update(dict.fromkeys(addresses))
             try:
-                return await self._search.links.to(key, addresses, DIAL_TIMEOUT_S)
+                return await self._search.links.to(key, addresses, DIAL_TIMEOUT_S, tell)
             except PeerRefused:
                 raise  # the address is right
             except DhtstoreError as error:

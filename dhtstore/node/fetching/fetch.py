@@ -57,7 +57,7 @@ async def fetch(
             await work.run()
     except TimeoutError as error:
         late = TimedOut(f"not done within {timeout_s:g} s")
-        late.causes = holders.causes
+        late.causes = holders.record.causes
         raise late from error
     finally:
         holders.detach()

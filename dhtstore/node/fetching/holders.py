@@ -2,78 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
-from dhtstore.errors import LocalProtocolError, Unreachable
-from dhtstore.model.identity import PublicKey, format_node, node_id
-from dhtstore.model.unit import Unit, unit_text
-from dhtstore.node.fetching.search import HolderSearch
+from dhtstore.errors import DhtstoreError, LocalProtocolError, Unreachable
+from dhtstore.model.identity import PublicKey
+from dhtstore.model.unit import Unit
+from dhtstore.node.fetching.search import HolderSearch, SearchExtent
+from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.links.link import Link
-from dhtstore.operations.content import FetchReport, HolderShare, UnitSearch
-from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
+from dhtstore.node.links.tries import Try
+from dhtstore.node.telling.account import HolderAccount
+from dhtstore.node.telling.choosing import most_telling
+from dhtstore.node.telling.giving_up import given_up
+from dhtstore.node.telling.record import FetchRecord
+from dhtstore.operations.explaining.causes import Cause, CauseKind
+from dhtstore.operations.explaining.report import (
+    FetchReport,
+)
+from dhtstore.params import LOOKUPS_PER_UNIT_MAX
 from dhtstore.tasks import Supervisor
-
-_SEARCHES_TOLD_MAX: Final = 16  # a large file has hundreds of units
-
-
-@dataclass(slots=True)
-class HolderAccount:
-    """``unreached`` is why the holder could not be connected to, the last time that failed; the
-    other fields are those of HolderShare."""
-
-    node: str
-    connected: bool = False
-    unreached: str = ""
-    asked: int = 0
-    delivered: int = 0
-    delivered_bytes: int = 0
-    lacked: int = 0
-    refused: str = ""
-    failed: str = ""
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether it never let us in, or turned us down then."""
-        return bool(self.refused) or (bool(self.unreached) and not self.connected)
-
-    def share(self) -> HolderShare:
-        """As it stands now."""
-        return HolderShare(
-            node=self.node,
-            asked=self.asked,
-            delivered=self.delivered,
-            delivered_bytes=self.delivered_bytes,
-            lacked=self.lacked,
-            refused=self.refused,
-            failed=self.failed,
-        )
-
-
-@dataclass(slots=True)
-class UnitHolders:
-    """What is known of one unit's holders."""
-
-    unit: Unit
-    keys: dict[PublicKey, None] = field(default_factory=dict)  # that have a link
-    found: dict[PublicKey, None] = field(default_factory=dict)  # ever, reached or not
-    news: bool = False  # whether the last search found somebody that none had found before
-    searching: bool = False
-    searches: int = 0  # since the last block of this unit
-    extent: str = ""  # how far the last search can be believed, if it found nobody
-    unreachable: str = ""  # why the last search asked nobody
-
-    def search_told(self) -> UnitSearch:
-        """What came of the last search, or of the one that is under way."""
-        told = "the search is not over" if self.searching else self.unreachable or self.extent
-        return UnitSearch(unit_text(self.unit.name), len(self.found), told)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there were enough searches: while they find others, those are asked too, up to
-        as many as index nodes keep."""
-        more = self.news and len(self.found) < PROVIDERS_PER_KEY_MAX
-        return self.searches >= LOOKUPS_PER_UNIT_MAX and not more
 
 
 class HoldersListener(Protocol):
@@ -97,7 +46,7 @@ class Holders:
         self._failure: BaseException | None = None
         self._units: dict[bytes, UnitHolders] = {}
         self._links: dict[PublicKey, Link] = {}
-        self._accounts: dict[PublicKey, HolderAccount] = {}
+        self.record = FetchRecord()
 
     async def close(self) -> None:
         """End the searches that are under way."""
@@ -126,44 +75,24 @@ class Holders:
         return self._links[key]
 
     def account(self, key: PublicKey) -> HolderAccount:
-        account = self._accounts.get(key)
-        if account is None:
-            account = self._accounts[key] = HolderAccount(format_node(node_id(key)))
-        return account
-
-    def shares(self) -> list[HolderShare]:
-        """What each did that was found, in the order of finding."""
-        return [account.share() for account in self._accounts.values()]
+        return self.record.account(key)
 
     def report(self) -> FetchReport:
-        """What was done so far, for whoever wants to know why it was not enough."""
-        searched = [known for known in self._units.values() if known.searches or known.extent]
-        latest = [known.search_told() for known in searched[-_SEARCHES_TOLD_MAX:]]
-        return FetchReport(latest, self.shares())
-
-    @property
-    def connected(self) -> list[str]:
-        """The nodes that there were links to."""
-        return [account.node for account in self._accounts.values() if account.connected]
-
-    @property
-    def unreached(self) -> dict[str, str]:
-        """Why others could not be connected to (node -> reason)."""
-        return {a.node: a.unreached for a in self._accounts.values() if a.unreached}
-
-    @property
-    def causes(self) -> dict[str, str]:
-        """What went wrong with whom (node -> reason)."""
-        accounts = self._accounts.values()
-        return {a.node: a.failed or a.refused for a in accounts if a.failed or a.refused}
+        """What was done so far, for whoever wants to know."""
+        now_s = self.record.now()
+        under_way = [each.told(now_s) for each in self._units.values() if each.searching]
+        wanted = [each for each in self._units.values() if each.lookups or each.met]
+        found = sum(bool(each.found) or each.met for each in wanted)
+        return self.record.report(under_way, units=len(wanted), units_found=found)
 
     # --- searching --------------------------------------------------------------------------
 
     def search(self, known: UnitHolders, *, further: bool = False) -> None:
         """Look for holders of a unit, again maybe; the listener hears what is found.  ``further``
         while there are some: that it brings nobody says nothing of those."""
-        known.searching = True
+        known.searching, known.begun_s = True, self.record.now()
         known.searches += 0 if further else 1
+        known.lookups += 1
         self._tasks.spawn(self._run_search(known, further), "find-holders")
 
     def check(self) -> None:
@@ -180,13 +109,15 @@ class Holders:
             known.unreachable = str(error)
         known.searching = False
         known.news = finds.news
+        known.last_search = known.told(self.record.now(), finds.extent, finds.named)
+        self.record.searched(known.last_search)
         if not (finds.anybody or further):
             known.searches = LOOKUPS_PER_UNIT_MAX
         if self.listener is not None:
             self.listener.search_ended(known)
 
     def _tried(self, known: UnitHolders) -> dict[PublicKey, None]:
-        hopeless = [key for key, account in self._accounts.items() if account.hopeless]
+        hopeless = self.record.hopeless()
         return {**known.found, **self.banned, **dict.fromkeys(hopeless)}
 
     def _search_failed(self, name: str, error: BaseException) -> None:
@@ -196,37 +127,42 @@ class Holders:
 
     # --- links ------------------------------------------------------------------------------
 
+    def lacking(self, key: PublicKey, why: str) -> None:
+        """Nothing else is wrong with a holder but that it lacks a block."""
+        account = self.account(key)
+        if account.cause is None:
+            account.end(Cause(CauseKind.STALE, why))
+
     def add(self, link: Link, holds: UnitHolders) -> None:
         """One link per peer: another takes its place only when that one has ended."""
         key = link.public_key
-        self.account(key).connected = True
+        self.account(key).reached(link.origin)
         if key in self.banned:
             return
         known = self._links.get(key)
         if known is None or (known is not link and not known.alive):
             if known is not None:
-                self.drop(known, failed="the connection ended")
+                self.drop(known, Cause(CauseKind.LOST, "the connection ended"))
             self._links[key] = link
         holds.keys[key] = None
         if self.listener is not None:
             self.listener.holder_found(key, holds.unit)
 
-    def drop(self, link: Link, *, failed: str = "", refused: str = "") -> None:
+    def drop(self, link: Link, cause: Cause) -> None:
         """Ask a holder no more, until a search finds it again."""
         key = link.public_key
         if self._links.get(key) is not link:
             return
-        account = self.account(key)
-        account.failed, account.refused = failed or account.failed, refused or account.refused
+        self.account(key).end(cause)
         for known in self._units.values():
             known.keys.pop(key, None)
         if self.listener is not None:
-            self.listener.holder_lost(key, failed or refused)
+            self.listener.holder_lost(key, cause.why)
 
     def ban(self, link: Link, why: str) -> None:
         """Never ask this one again."""
         self.banned[link.public_key] = None
-        self.drop(link, failed=why)
+        self.drop(link, Cause(CauseKind.WRONG_BYTES, why))
 
 
 @dataclass(slots=True)
@@ -238,6 +174,8 @@ class _Finds:
     tried: dict[PublicKey, None]
     anybody: bool = False
     news: bool = False
+    extent: SearchExtent | None = None
+    named: list[str] = field(default_factory=list)
 
     @property
     def banned(self) -> dict[PublicKey, None]:
@@ -246,19 +184,38 @@ class _Finds:
     def gave(self, key: PublicKey) -> bool:
         return self.holders.account(key).delivered > 0
 
+    def dialling(self, key: PublicKey) -> None:
+        account = self.holders.account(key)
+        account.named()
+        account.trying += 1
+        if account.node not in self.named:
+            self.named.append(account.node)
+
+    def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
+        self.holders.account(key).dialled(tries)
+
     def connected(self, link: Link) -> None:
         self._found(link.public_key)
         self.holders.add(link, self.known)
 
-    def unreached(self, key: PublicKey, why: str) -> None:
+    def unreached(self, key: PublicKey, cause: Cause) -> None:
         self._found(key)
-        account = self.holders.account(key)
-        account.unreached = account.failed = why
+        self.holders.account(key).lost_way(cause)
 
     def _found(self, key: PublicKey) -> None:
+        self.holders.account(key).trying = 0
         self.anybody = True
         self.news = self.news or key not in self.tried
         self.known.found[key] = None
 
-    def searched(self, extent: str) -> None:
-        self.known.extent = extent
+    def searched(self, extent: SearchExtent) -> None:
+        self.known.extent, self.extent = extent.told, extent
+
+
+def failure_of(cid: str, known: UnitHolders, holders: Holders) -> DhtstoreError:
+    """Why nobody is left for a block of that unit, with ``causes`` and ``report``."""
+    accounts = most_telling(holders.record.known(known.found))[0]
+    told = [account.timeline() for account in accounts]
+    error = given_up(cid, known.last_search, told, holders.report(), known.unreachable)
+    error.causes = holders.record.causes
+    return error

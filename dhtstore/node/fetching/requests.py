@@ -5,34 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from dhtstore.content.dag.walk import Want
-from dhtstore.errors import (
-    DhtstoreError,
-    IntegrityFailure,
-    NotFound,
-    PeerRefused,
-    Unreachable,
-)
+from dhtstore.errors import DhtstoreError
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.holders import Holders, UnitHolders
+from dhtstore.node.fetching.holders import Holders, failure_of
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import ReadBlock
 from dhtstore.node.fetching.searching.further import FurtherLooks
+from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.traffic.traffic import Pull
+from dhtstore.operations.explaining.causes import cause_of
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, HOLDER_STALL_S
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Ask, Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
-
-_PROVIDERS_HINT: Final = (
-    "try again later; `dhtstore providers CID` shows who says that they have it, `dhtstore ping`"
-    " tries one"
-)
 
 
 class Requests:
@@ -70,7 +61,7 @@ class Requests:
         """Send the requests that are due, as many as the node's limit brings."""
         for ask in self._asks():
             wants = [self._wants[sequence] for sequence in ask.wants]
-            self._holders.account(ask.holder).asked += len(wants)
+            self._holders.account(ask.holder).ask(len(wants))
             self._tasks.spawn(self._request(self._holders.link(ask.holder), wants), "get-blocks")
 
     def _asks(self) -> list[Ask[PublicKey]]:
@@ -133,11 +124,10 @@ class Requests:
         now = asyncio.get_running_loop().time()
         for (link, want, data, _), block in zip(arrived, read, strict=True):
             if block is not None:
-                self._units[want.unit.name].searches = 0
+                known = self._units[want.unit.name]
+                known.searches, known.met = 0, True
                 self._looks[want.unit.name].heard(now)
-                account = self._holders.account(link.public_key)
-                account.delivered += 1
-                account.delivered_bytes += len(data)
+                self._holders.account(link.public_key).gave(len(data))
             else:
                 self._scheduler.retry(want.sequence)
                 link.tell_wrong(want.cid)
@@ -176,10 +166,10 @@ class Requests:
         admit = partial(self._admit, link.public_key, wants)
         try:
             await link.get_blocks([want.cid for want in wants], on_arrival, admit)
-        except PeerRefused as error:
-            self._holders.drop(link, refused=str(error))
         except DhtstoreError as error:
-            self._holders.drop(link, failed=str(error))
+            self._holders.drop(link, cause_of(error))
+        finally:
+            self._holders.account(link.public_key).answered()
 
     @property
     def _room_bytes(self) -> int:
@@ -204,6 +194,7 @@ class Requests:
         due_bytes = sum(self._scheduler.owed(key, sequence) for sequence in sequences)
         if not due_bytes or not isinstance(response, Blocks):
             return None
+        self._holders.account(key).heard()
         alone = self._scheduler.owed_bytes == due_bytes and self._quiet()
         return self._room.take(sum(response.sizes), alone=alone)
 
@@ -214,13 +205,14 @@ class Requests:
             self._scheduler.passed_over(key, wants[index].sequence, size_bytes, now)
         for index in arrival.missing:
             self._scheduler.lacks(key, wants[index].sequence, "does not have the block", now)
-            self._holders.account(key).lacked += 1
+        self._holders.account(key).lacked += len(arrival.missing)
         arrived: list[Arrived] = [
             (link, wants[index], data, arrival.lease)
             for index, data in arrival.blocks
             if self._scheduler.arrived(key, wants[index].sequence, len(data), now)
         ]
         if arrived:
+            self._holders.account(key).heard()
             arrival.lease.share(len(arrived))
         else:
             arrival.lease.release()
@@ -228,23 +220,10 @@ class Requests:
         self._intake.take(arrived, unfinished=self._scheduler.unfinished)
 
     def _give_up(self, sequence: int, known: UnitHolders) -> NoReturn:
-        cid = self._wants[sequence].cid
-        error: DhtstoreError
-        if not known.found and known.unreachable:
-            error = Unreachable(f"cannot tell who provides {cid}: {known.unreachable}")
-        elif not known.found:
-            extent = f" ({known.extent})" if known.extent else ""
-            error = NotFound(f"nobody provides {cid}{extent}")
-        elif self._holders.banned:
-            error = IntegrityFailure(f"no holder gives the right bytes of {cid}").hinted(
-                "all who were found have it damaged; whoever has the original can put it again"
-            )
-        else:
-            error = Unreachable(f"no provider gives {cid}").hinted(_PROVIDERS_HINT)
         lacking = self._scheduler.causes(sequence)
-        told = {self._holders.account(key).node: why for key, why in lacking.items()}
-        error.causes = {**self._holders.causes, **told}
-        raise error
+        for key, why in lacking.items():
+            self._holders.lacking(key, why)
+        raise failure_of(str(self._wants[sequence].cid), known, self._holders)
 
 
 def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:

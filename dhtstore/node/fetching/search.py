@@ -9,6 +9,19 @@ from typing import Protocol
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.links.link import Link
+from dhtstore.node.links.tries import Try
+from dhtstore.operations.explaining.causes import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class SearchExtent:
+    """How far a search can be believed: ``told`` in words, if it found nobody.  Of ``asked`` nodes
+    so many ``answered``; of ``expired`` providers they had only records that are out of time."""
+
+    told: str
+    asked: int = 0
+    answered: int = 0
+    expired: int = 0
 
 
 class Finds(Protocol):
@@ -26,14 +39,20 @@ class Finds(Protocol):
     def gave(self, key: PublicKey) -> bool:
         """Whether blocks came from it."""
 
+    def dialling(self, key: PublicKey) -> None:
+        """Somebody is said to be a holder, and is dialled now."""
+
+    def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
+        """What came of some of its addresses."""
+
     def connected(self, link: Link) -> None:
         """There is a link to a holder."""
 
-    def unreached(self, key: PublicKey, why: str) -> None:
+    def unreached(self, key: PublicKey, cause: Cause) -> None:
         """There is a holder, and no way to it."""
 
-    def searched(self, extent: str) -> None:
-        """The search is over; how far it can be believed if it found nobody, in words."""
+    def searched(self, extent: SearchExtent) -> None:
+        """The search is over."""
 
 
 class HolderSearch(Protocol):

@@ -18,7 +18,8 @@ from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
 from dhtstore.node.fetching.search import HolderSearch
 from dhtstore.node.traffic.traffic import Pull, Traffic
-from dhtstore.operations.content import FetchReport, HolderShare
+from dhtstore.operations.explaining.report import FetchReport, HolderTimeline
+from dhtstore.operations.operation import HolderProgress
 from dhtstore.params import FETCH_MEMORY_BYTES
 from dhtstore.transfer.priority import Priority
 
@@ -59,25 +60,29 @@ class FetchSession:
     @property
     def connected(self) -> list[str]:
         """The nodes that were connected to."""
-        return self._holders.connected
+        return self._holders.record.connected
 
     @property
     def unreached(self) -> dict[str, str]:
         """Why others could not be connected to (node -> reason)."""
-        return self._holders.unreached
+        return self._holders.record.unreached
 
     @property
     def causes(self) -> dict[str, str]:
         """What went wrong with whom (node -> reason)."""
-        return self._holders.causes
+        return self._holders.record.causes
 
     def report(self) -> FetchReport:
         """How holders were looked for, and what each did."""
         return self._holders.report()
 
-    def shares(self) -> list[HolderShare]:
+    def shares(self) -> list[HolderTimeline]:
         """What each holder did so far, in the order in which they were found."""
-        return self._holders.shares()
+        return self._holders.record.shares()
+
+    def given(self) -> list[HolderProgress]:
+        """How much each holder gave so far."""
+        return self._holders.record.given()
 
     async def fetch(
         self, walk: Walk, delivery: Delivery, *, timeout_s: float | None = None

@@ -20,8 +20,8 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.context import surely
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.operations.content import HolderShare
-from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
+from dhtstore.operations.explaining.report import FetchReport
+from dhtstore.operations.operation import KEPT, Progress, Watch
 from dhtstore.store.files.kept import kept_bytes
 from dhtstore.store.files.output import FileOutput
 from dhtstore.store.files.partial import begun_before, check_target
@@ -33,14 +33,14 @@ Span = tuple[int, int | None]  # as ``RangeWalk`` takes it
 @dataclass(frozen=True, slots=True)
 class GetOutcome:
     """``size_bytes`` of content were written; ``holders`` are the nodes that were connected
-    to for blocks and ``causes`` why others could not be (node -> reason); ``shares`` is what
-    each did."""
+    to for blocks and ``causes`` why others could not be (node -> reason); ``report`` is what
+    was done."""
 
     cid: Cid
     size_bytes: int
     holders: Sequence[str]
     causes: dict[str, str]
-    shares: Sequence[HolderShare]
+    report: FetchReport
 
 
 async def get(
@@ -87,7 +87,7 @@ async def get(
         target.size_bytes,
         session.connected,
         session.unreached,
-        session.shares(),
+        session.report(),
     )
 
 
@@ -112,9 +112,7 @@ class _GetMeter:
         total_bytes = self._walk.told_bytes or None
         done_bytes = min(done_bytes, total_bytes) if total_bytes else done_bytes
         holders = self._session.connected
-        told = [
-            HolderProgress(share.node, share.delivered_bytes) for share in self._session.shares()
-        ]
+        told = self._session.given()
         self._sink(Progress(phase, done_bytes, total_bytes, len(holders), earlier_bytes, told))
 
 

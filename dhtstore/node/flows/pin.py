@@ -17,7 +17,7 @@ from dhtstore.node.copies.receive import Keeper, receive_unit
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.staging import Staging
 from dhtstore.operations.keeping import PinInfo
-from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
+from dhtstore.operations.operation import KEPT, Progress, Watch
 from dhtstore.store.ledger.pins import Pins
 
 
@@ -78,7 +78,6 @@ class _PinMeter:
         assert self._keeper is not None, "a unit is begun"
         self._here_bytes = max(self._here_bytes, done_bytes - self._keeper.block_bytes)
         done_bytes, earlier_bytes = self._clamped(done_bytes), self._here_bytes
-        shares = self._session.shares()
         self._sink(
             Progress(
                 "fetching",
@@ -86,7 +85,7 @@ class _PinMeter:
                 self._total_bytes,
                 len(self._session.connected),
                 min(done_bytes, self._before_earlier_bytes + earlier_bytes),
-                [HolderProgress(each.node, each.delivered_bytes) for each in shares],
+                self._session.given(),
             )
         )
 

@@ -14,7 +14,8 @@ from dhtstore.content.dag.walk import Output, Piece
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.operations.content import HolderShare, StreamType
+from dhtstore.operations.content import StreamType
+from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.transfer.in_order import InOrder
 
 Write = Callable[[bytes | memoryview], Awaitable[None]]
@@ -23,11 +24,11 @@ Write = Callable[[bytes | memoryview], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class ReadOutcome:
     """What was read: the file itself (not the root it was found under) and how many bytes of it;
-    ``shares`` is what each holder did."""
+    ``report`` is what was done."""
 
     cid: Cid
     size_bytes: int
-    shares: Sequence[HolderShare]
+    report: FetchReport
     type: StreamType = "file"
 
 
@@ -72,4 +73,4 @@ async def read_file(
 
     walk = file_walk(found.cid, start, end, place=found.place)
     await session.fetch(walk, Delivery(sink, in_order=InOrder()), timeout_s=timeout_s)
-    return ReadOutcome(found.cid, size_bytes, session.shares())
+    return ReadOutcome(found.cid, size_bytes, session.report())

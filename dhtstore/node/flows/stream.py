@@ -66,7 +66,7 @@ async def _tar(
     delivery = Delivery(tar.accept, in_order=InDagOrder())
     await session.fetch(walk, delivery, timeout_s=timeout_s)
     await tar.end()
-    return ReadOutcome(found.cid, tar.size_bytes, session.shares(), "directory")
+    return ReadOutcome(found.cid, tar.size_bytes, session.report(), "directory")
 
 
 class _Tar:

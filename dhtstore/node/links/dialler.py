@@ -6,7 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from dhtstore.errors import ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.errors import (
+    ConnectionLost,
+    DhtstoreError,
+    DialTimedOut,
+    NoAddress,
+    RefusedByNetwork,
+)
 from dhtstore.model.contact import Address, routable, subnet
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.net.addresses import is_here
@@ -14,6 +20,8 @@ from dhtstore.net.ports import Clock, Entropy, Stream, StreamTransport
 from dhtstore.node.links.handshake import Credentials, ProvedPeer, greet
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.race import Race
+from dhtstore.node.links.tries import OnTries, Try, untold
+from dhtstore.operations.explaining.causes import cause_of
 from dhtstore.params import DIAL_HEAD_START_S
 from dhtstore.tasks import Supervisor
 
@@ -35,13 +43,17 @@ class Dialler:
         self._dials: dict[PublicKey, _Dial] = {}
 
     async def link_to(
-        self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
+        self,
+        public_key: PublicKey,
+        addresses: Sequence[Address],
+        timeout_s: float,
+        on_tries: OnTries = untold,
     ) -> Link:
         """A new link to a node, by whichever of its addresses leads there first.
 
         Callers at the same time share one dial of all their addresses, and each waits for it
-        until its own deadline.  Raises ConnectionLost, RefusedByNetwork, PeerRefused (the node is
-        busy).
+        until its own deadline.  ``on_tries`` is told what came of its addresses.  Raises
+        ConnectionLost, RefusedByNetwork, PeerRefused (the node is busy).
         """
         dial = self._dials.get(public_key)
         if dial is None or dial.over:
@@ -53,8 +65,10 @@ class Dialler:
                 return await dial.link()
         except TimeoutError as error:
             where = ", ".join(map(str, tried)) or f"node {dial.name}"
-            late = ConnectionLost(f"{where} did not answer within {timeout_s:g} s")
+            late = DialTimedOut(f"{where} did not answer within {timeout_s:g} s")
             raise dial.cause(late) from error
+        finally:
+            on_tries(dial.tries(tried, timeout_s))
 
     def _begin(self, public_key: PublicKey) -> _Dial:
         async def attempt(address: Address, timeout_s: float) -> Link:
@@ -81,7 +95,7 @@ class Dialler:
                 stream = await self._transport.dial(address, expected_key, timeout_s)
                 peer = await self._greeted(stream)
         except TimeoutError as error:
-            raise ConnectionLost(f"{address} did not answer within {timeout_s:g} s") from error
+            raise DialTimedOut(f"{address} did not answer within {timeout_s:g} s") from error
         return self._open_link(stream, peer)
 
     def _nearest_first(self, addresses: Sequence[Address]) -> Sequence[Address]:
@@ -115,6 +129,7 @@ class _Dial:
         self._dial, self._clock = attempt, clock
         self._race: Race[Link] = Race(DIAL_HEAD_START_S)
         self._ends_s: dict[Address, float] = {}  # when the last that named it gives up
+        self._tries: dict[Address, Try] = {}
         self._task = supervisor.spawn(self._race.winner(), "dial")
 
     @property
@@ -142,7 +157,7 @@ class _Dial:
                 raise ConnectionLost("this node is stopping") from None
             raise
         if link is None:
-            unknown = ConnectionLost(f"no address of node {self.name} is known")
+            unknown = NoAddress(f"no address of node {self.name} is known")
             raise self.cause([unknown, *self._race.causes][-1])
         return link
 
@@ -153,13 +168,31 @@ class _Dial:
         told = next(refused, last)
         return type(told)(*_arguments(told))
 
+    def tries(self, addresses: Sequence[Address], timeout_s: float) -> list[Try]:
+        """What came of those that were begun; one that nothing came of in all the time did not
+        answer, and one that another has outrun is passed over."""
+        now_s, told = self._clock.monotonic_s(), []
+        for each in addresses:
+            tried = self._tries.get(each)
+            if tried is None:
+                continue
+            if tried.took_s is None and now_s - tried.began_s < timeout_s / 2:
+                continue
+            told.append(tried.ended(now_s, f"{each} did not answer within {timeout_s:g} s"))
+        return told
+
     async def _attempt(self, address: Address) -> Link:
         """Again when its time is over and somebody has joined who has more."""
+        now_s = self._clock.monotonic_s
         while True:
-            ends_s = self._ends_s[address]
+            ends_s, began_s = self._ends_s[address], now_s()
+            self._tries[address] = Try(address, began_s)
             try:
-                return await self._dial(address, ends_s - self._clock.monotonic_s())
-            except DhtstoreError:
+                link = await self._dial(address, ends_s - began_s)
+                self._tries[address] = Try(address, began_s, now_s() - began_s)
+                return link
+            except DhtstoreError as error:
+                self._tries[address] = Try(address, began_s, now_s() - began_s, cause_of(error))
                 if self._clock.monotonic_s() < ends_s or self._ends_s[address] <= ends_s:
                     raise
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dhtstore.config import format_size
-from dhtstore.errors import ConnectionLost, PeerRefused
+from dhtstore.errors import ConnectionLost, PeerRefused, Stalled, TooSlow
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
@@ -88,16 +88,20 @@ class OwnRequests:
         except TimeoutError as error:
             if self._clock.monotonic_s() - self.heard_s >= silence_s:
                 self._stream.abort()
-            raise ConnectionLost(self._why_late(pace, silence_s)) from error
+            raise self._late(pace, silence_s) from error
         if isinstance(answer, Declined):
             raise PeerRefused(answer.code, answer.reason)
         return answer
 
-    def _why_late(self, pace: Pace, silence_s: float) -> str:
+    def _late(self, pace: Pace, silence_s: float) -> ConnectionLost:
+        """Stalled, where nothing came at the end."""
         name = format_node(self._node)
         if not pace.delivered_bytes:
-            return f"node {name} was silent for {silence_s:g} s"
-        return f"node {name} gave {format_size(pace.delivered_bytes)} and was then too slow"
+            return Stalled(f"node {name} was silent for {silence_s:g} s")
+        gave = f"node {name} gave {format_size(pace.delivered_bytes)} and was then"
+        if pace.stalls:
+            return Stalled(f"{gave} silent for {silence_s:g} s")
+        return TooSlow(f"{gave} too slow")
 
     def admit(self, event: Answered) -> Gone | None:
         """Whether the body of an answer is to be read: what to call when it is gone, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from dhtstore.errors import DhtstoreError, Unreachable
+from dhtstore.errors import DhtstoreError, TooManyConnections
 from dhtstore.model.contact import Address, ContactRecord, followable, subnet
 from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
@@ -15,6 +15,7 @@ from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
 from dhtstore.node.links.newcomers import Newcomers
 from dhtstore.node.links.peer_requests import Backlog
+from dhtstore.node.links.tries import OnTries, untold
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import (
     CONNECTIONS_MAX,
@@ -73,18 +74,20 @@ class Links:
         await self._transport.listen(port, self._accept, duties)
 
     async def to(
-        self, public_key: PublicKey, addresses: Sequence[Address], timeout_s: float
+        self,
+        public_key: PublicKey,
+        addresses: Sequence[Address],
+        timeout_s: float,
+        on_tries: OnTries = untold,
     ) -> Link:
         """The link to a node: the one there is, or a new one, by whichever of the addresses
-        leads there first.
-
-        Callers at the same time share one dial of all their addresses, and each waits for it
-        until its own deadline.  Raises ConnectionLost, RefusedByNetwork, PeerRefused (the node is
-        busy).
+        leads there first.  Callers share one dial of all their addresses, and each waits for it
+        until its own deadline.  ``on_tries`` is told what came of them.  Raises ConnectionLost,
+        RefusedByNetwork, PeerRefused (the node is busy).
         """
         link = self._by_key.get(public_key)
         if link is None or not link.alive:
-            return await self._dialler.link_to(public_key, addresses, timeout_s)
+            return await self._dialler.link_to(public_key, addresses, timeout_s, on_tries)
         if link.busy or link.remote.host in [address.host for address in addresses]:
             return link
         return await self._elsewhere(link, addresses, timeout_s)
@@ -157,7 +160,7 @@ class Links:
             self._on_own_key(peer.record)
         if not (self._room_for_ours() if ours else self._room_for_theirs(subnet(stream.remote))):
             stream.abort()
-            raise Unreachable("this node has too many connections")
+            raise TooManyConnections("this node has too many connections")
         link = Link(
             stream,
             peer,

@@ -10,7 +10,14 @@ import contextvars
 import hashlib
 from collections.abc import Awaitable, Callable
 
-from dhtstore.errors import AddressInUse, ConnectionLost, DhtstoreError, RefusedByNetwork
+from dhtstore.errors import (
+    AddressInUse,
+    ConnectionLost,
+    DhtstoreError,
+    DialRefused,
+    DialTimedOut,
+    RefusedByNetwork,
+)
 from dhtstore.model.contact import Address, routable
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
@@ -109,11 +116,11 @@ class SimStreamTransport:
             async with asyncio.timeout(timeout_s):
                 return await self._connect(to, expected_key)
         except TimeoutError as error:
-            raise ConnectionLost(f"{to} did not answer within {timeout_s:g} s") from error
+            raise DialTimedOut(f"{to} did not answer within {timeout_s:g} s") from error
 
     async def _connect(self, to: Address, expected_key: PublicKey | None) -> SimStream:
         if not routable(to):
-            raise ConnectionLost(f"{to} cannot be dialled")
+            raise DialRefused(f"{to} cannot be dialled")
         target = self._network.machine(to)
         self._network.note("dial", self.machine, target)
         await self._travel(self.machine, target)
@@ -122,10 +129,10 @@ class SimStreamTransport:
         listener = self._listeners.get(target.address)
         if listener is None:
             await self._refused(target)
-            raise ConnectionLost(f"nothing listens at {to}")
+            raise DialRefused(f"nothing listens at {to}")
         if not listener._begin_handshake():
             await self._refused(target)
-            raise ConnectionLost(f"{to} refused the connection")
+            raise DialRefused(f"{to} refused the connection")
         try:
             await self._handshake(listener, target)
             if expected_key is not None and listener._key != expected_key:

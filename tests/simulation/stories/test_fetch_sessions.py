@@ -19,6 +19,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.views.describe import list_directory
 from dhtstore.operations.content import DirectoryEntry
+from dhtstore.operations.explaining.causes import CauseKind
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES, DIAL_TIMEOUT_S, MIB
 from simulations.events.users import put_bytes
@@ -115,16 +116,17 @@ def test_the_dead_are_reported_beside_those_that_delivered() -> None:
         reader = await lab.add(CLIENT)
         async with reader.fetch_session() as session:
             outcome = await read(session, result.cid, (), slowly)
-        shares = {share.node: share for share in outcome.shares}
+        shares = {share.node: share for share in outcome.report.holders}
         giver = shares[format_node(lab.nodes[2].node_id)]
         blocks = 1 + len(CONTENT) // CHUNK_SIZE_BYTES
         assert (giver.asked, giver.delivered, giver.lacked) == (blocks, blocks, 0)
         assert giver.delivered_bytes > len(CONTENT)
-        assert (giver.refused, giver.failed) == ("", "")
+        assert giver.cause is None
         for node in gone:
             share = shares[format_node(node.node_id)]
             assert (share.asked, share.delivered) == (0, 0)
-            assert "did not answer" in share.failed
+            assert share.cause is not None
+            assert share.cause.kind is CauseKind.DIAL_TIMEOUT
         assert set(session.unreached) == {format_node(node.node_id) for node in gone}
         assert session.connected == [giver.node]
 

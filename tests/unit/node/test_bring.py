@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dhtstore.content.dag.local import local_units
-from dhtstore.errors import BlockMissing, NoRoom, QuorumNotReached, SourceChanged, Unreachable
+from dhtstore.errors import BlockMissing, NoRoom, NotFound, QuorumNotReached, SourceChanged
 from dhtstore.model.identity import DhtKey
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
@@ -156,7 +156,7 @@ def test_nobody_but_who_was_asked_to_hold_it_sees_what_is_lent(tmp_path: Path) -
             assert await cast.peer.blocking.run(cast.peer.server.lending.read, root)
             link = await stranger.links.to(cast.peer.key, [cast.peer.address], 5.0)
             async with FetchSession(stranger.disk, FixedHolders([link]), 8 * MIB) as session:
-                with pytest.raises(Unreachable):
+                with pytest.raises(NotFound):
                     await session.units(root)
             await putting
         with pytest.raises(BlockMissing):

@@ -21,12 +21,13 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery
-from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
+from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch, SearchExtent
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links import buffers, frame_io
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.explaining.causes import Cause, CauseKind
+from dhtstore.operations.explaining.report import HolderTimeline
 from dhtstore.params import (
     CHUNK_SIZE_BYTES,
     FETCH_MEMORY_BYTES,
@@ -86,7 +87,7 @@ class Searches:
             if isinstance(one, Link):
                 finds.connected(one)
             else:
-                finds.unreached(one, "no answer")
+                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"))
 
 
 async def fetch(
@@ -96,7 +97,7 @@ async def fetch(
     delivery: Delivery,
     *,
     timeout_s: float | None = None,
-) -> list[HolderShare]:
+) -> list[HolderTimeline]:
     """One fetch in a session of its own."""
     async with FetchSession(a.disk, search) as session:
         await session.fetch(walk, delivery, timeout_s=timeout_s)
@@ -332,7 +333,7 @@ def test_that_nobody_answered_is_not_told_as_not_found() -> None:
 def test_not_found_tells_how_many_answered() -> None:
     class Partial:
         async def search(self, unit: Unit, finds: Finds) -> None:
-            finds.searched("2 of 7 nodes asked answered")
+            finds.searched(SearchExtent("2 of 7 nodes asked answered", 7, 2))
 
     async def scene(world: World) -> None:
         a = await world.peer("a")
@@ -364,12 +365,12 @@ def test_providers_that_do_not_answer_are_unreachable_with_their_causes() -> Non
     play(scene)
 
 
-def test_a_provider_without_the_block_is_unreachable_and_looked_for_again() -> None:
+def test_a_provider_without_the_block_has_it_no_more_and_looked_for_again() -> None:
     async def scene(world: World) -> None:
         a, b = await world.peer("a"), await world.peer("b")
         (link,) = await links_of(a, b)
         search = Searches(lambda _: [link])
-        with pytest.raises(Unreachable) as failure:
+        with pytest.raises(NotFound, match="any more") as failure:
             await fetch(a, FileWalk(Cid.of(b"x")), search, Delivery(File().accept))
         assert "does not have" in failure.value.causes[format_node(node_id(b.key))]
         assert search.count == LOOKUPS_PER_UNIT_MAX

@@ -106,7 +106,7 @@ def test_a_range_fetches_the_spine_and_the_leaves_that_overlap(tmp_path: Path, s
 
     async def scene(getter: Getter) -> None:
         outcome = await getter.get(span)
-        [share] = outcome.shares
+        [share] = outcome.report.holders
         assert (share.asked, share.delivered) == (1 + leaves, 1 + leaves)
         assert outcome.size_bytes == end - start
         assert await getter.read(start, end) == CONTENT[start:end]

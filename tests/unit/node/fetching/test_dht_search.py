@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
@@ -10,7 +11,10 @@ from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.node.fetching.dht_search import DhtSearch
+from dhtstore.node.fetching.search import SearchExtent
 from dhtstore.node.links.link import Link
+from dhtstore.node.links.tries import Try
+from dhtstore.operations.explaining.causes import Cause
 from dhtstore.params import DIAL_TIMEOUT_S
 from tests.unit.node.data_plane import Peer, World, play
 from tests.unit.node.fetching.walks import UNIT
@@ -64,6 +68,8 @@ class Clocked:
     tried: dict[PublicKey, None] = field(default_factory=dict)
     banned: dict[PublicKey, None] = field(default_factory=dict)
     givers: tuple[PublicKey, ...] = ()
+    named: list[PublicKey] = field(default_factory=list)
+    tries: dict[PublicKey, list[Try]] = field(default_factory=dict)
 
     def gave(self, key: PublicKey) -> bool:
         return key in self.givers
@@ -71,11 +77,17 @@ class Clocked:
     def connected(self, link: Link) -> None:
         self.links[link.public_key] = int(self.world.loop.time() - self.start_s)
 
-    def unreached(self, key: PublicKey, why: str) -> None:
+    def dialling(self, key: PublicKey) -> None:
+        self.named.append(key)
+
+    def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
+        self.tries.setdefault(key, []).extend(tries)
+
+    def unreached(self, key: PublicKey, cause: Cause) -> None:
         self.failures[key] = int(self.world.loop.time() - self.start_s)
 
-    def searched(self, extent: str) -> None:
-        self.extent = extent
+    def searched(self, extent: SearchExtent) -> None:
+        self.extent = extent.told
 
 
 async def search(world: World, own: Peer, lookups: ScriptedLookups) -> Clocked:

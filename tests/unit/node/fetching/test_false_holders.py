@@ -12,7 +12,7 @@ import pytest
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.content.dag.walk import Output
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
-from dhtstore.errors import IntegrityFailure, Unreachable
+from dhtstore.errors import IntegrityFailure, NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey
 from dhtstore.node.fetching.delivery import Delivery
@@ -86,7 +86,7 @@ def test_a_holder_behind_a_crowd_is_reached(count: int, lying: bool) -> None:
     play(scene)
 
 
-@pytest.mark.parametrize(("lying", "error"), [(False, Unreachable), (True, IntegrityFailure)])
+@pytest.mark.parametrize(("lying", "error"), [(False, NotFound), (True, IntegrityFailure)])
 def test_a_crowd_without_a_holder_is_given_up(lying: bool, error: type[Exception]) -> None:
     async def scene(world: World) -> None:
         own = await world.peer("own")

@@ -12,9 +12,11 @@ from dhtstore.errors import LocalProtocolError, Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.holders import Holders, UnitHolders
+from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.search import Finds
+from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.links.link import Link
+from dhtstore.operations.explaining.causes import Cause, CauseKind
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from tests.unit.node.data_plane import World, connected, play
 from tests.unit.node.fetching.walks import UNIT
@@ -35,7 +37,7 @@ class Scripted:
             if isinstance(one, Link):
                 finds.connected(one)
             else:
-                finds.unreached(one, "no answer")
+                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"))
 
 
 @dataclass
@@ -71,7 +73,7 @@ def test_holders_of_a_unit_stay_known_for_the_next_fetch() -> None:
         assert list(holders.of(UNIT).keys) == [link.public_key]
         assert holders.link(link.public_key) is link
         assert list(holders.of(OTHER_UNIT).keys) == []
-        assert holders.connected == [format_node(link.node)]
+        assert holders.record.connected == [format_node(link.node)]
         await holders.close()
 
     play(scene)
@@ -87,7 +89,7 @@ def test_whoever_sent_wrong_bytes_is_never_found_again() -> None:
         await searched(holders)
         assert log.heard == ["found", "ended", "lost: lied", "ended"]
         assert list(holders.of(UNIT).keys) == []
-        assert holders.causes == {format_node(link.node): "lied"}
+        assert holders.record.causes == {format_node(link.node): "lied"}
         await holders.close()
 
     play(scene)
@@ -99,11 +101,11 @@ def test_whoever_turned_a_request_down_may_be_found_again() -> None:
         holders, log = Holders(Scripted([[link], [link]])), Log()
         holders.attach(log)
         await searched(holders)
-        holders.drop(link, refused="busy")
+        holders.drop(link, Cause(CauseKind.REFUSED, "busy"))
         await searched(holders)
         assert log.heard == ["found", "ended", "lost: busy", "found", "ended"]
-        [share] = holders.shares()
-        assert (share.refused, share.failed) == ("busy", "")
+        [share] = holders.record.shares()
+        assert share.cause == Cause(CauseKind.REFUSED, "busy")
         await holders.close()
 
     play(scene)
@@ -134,7 +136,7 @@ def test_a_search_that_finds_nobody_is_the_last(found: list[PublicKey]) -> None:
         assert bool(known.found) == bool(found)
         assert known.searches == (1 if found else LOOKUPS_PER_UNIT_MAX)
         name = format_node(node_id(SOMEBODY))
-        assert holders.unreached == ({name: "no answer"} if found else {})
+        assert holders.record.unreached == ({name: "no answer"} if found else {})
         await holders.close()
 
     play(scene)

@@ -19,7 +19,7 @@ from dhtstore.node.fetching.search import Finds, FixedHolders, HolderSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.operations.content import HolderShare
+from dhtstore.operations.explaining.report import HolderTimeline
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, FETCH_MEMORY_BYTES, MIB, PROVIDERS_ASKED
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import GetBlocks
@@ -97,7 +97,7 @@ async def links_of(a: Peer, others: Sequence[Peer]) -> list[Link]:
 
 async def got(
     world: World, a: Peer, search: HolderSearch, *, in_order: bool = False
-) -> tuple[float, list[HolderShare]]:
+) -> tuple[float, list[HolderTimeline]]:
     """How long a get of the content takes, and who gave what."""
     sink, begun_s = Sink(), world.loop.time()
     ordering = InOrder() if in_order else None
@@ -123,8 +123,8 @@ ROOT = root_of_content()
 
 def took(
     build: Callable[[World], object], *, in_order: bool = False
-) -> tuple[float, list[HolderShare]]:
-    told: list[tuple[float, list[HolderShare]]] = []
+) -> tuple[float, list[HolderTimeline]]:
+    told: list[tuple[float, list[HolderTimeline]]] = []
 
     async def scene(world: World) -> None:
         a = await world.peer("a")

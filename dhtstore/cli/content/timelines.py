@@ -1,0 +1,110 @@
+"""Timelines for people: aligned, within 80 columns, few lines of few and bounded lines of many."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+from dhtstore.config import counted, format_size
+from dhtstore.operations.explaining.report import FetchReport, HolderTimeline, UnitSearch
+
+WIDTH: Final = 80
+HOLDERS_SHOWN_MAX: Final = 16
+SEARCHES_SHOWN_MAX: Final = 8
+ID_CHARS: Final = 12  # as much of a node id as tells nodes apart; `ping` takes it
+_HEAD: Final = ("holder", "asked at", "1st byte", "blocks", "bytes", "rate", "ended")
+
+
+def lines_of(report: FetchReport) -> Iterator[str]:
+    """What a fetch did."""
+    for search in _grouped(report.searches[-SEARCHES_SHOWN_MAX:]):
+        yield from search
+    hidden = report.searches_count - min(len(report.searches), SEARCHES_SHOWN_MAX)
+    if hidden > 0:
+        yield f"and {counted(hidden, 'lookup')} before these"
+    if not report.holders:
+        yield f"nobody was asked for blocks, in {seconds(report.took_s)}"
+    else:
+        yield from _table(report.holders[:HOLDERS_SHOWN_MAX])
+        yield from _rest(report)
+    if report.doing and report.cause is not None:
+        yield f"after {seconds(report.took_s)}: {report.doing}"
+
+
+def seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"
+
+
+def wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    )
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
+    """Cells in columns: the first and the last begin together, the others end together."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)]
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells, row[-1]]).rstrip())
+    return lines
+
+
+def _grouped(searches: Sequence[UnitSearch]) -> Iterator[list[str]]:
+    for unit, lookups in groupby(searches, key=lambda search: search.unit):
+        yield [f"unit {unit}", *(line for each in lookups for line in wrapped(_search(each)))]
+
+
+def _search(search: UnitSearch) -> str:
+    names = ", ".join(node[:ID_CHARS] for node in search.holders)
+    found = f"; named {names}" if names else ""
+    expired = f"; {counted(search.expired, 'record')} out of time" if search.expired else ""
+    took = "" if search.took_s is None else f", took {seconds(search.took_s)}"
+    when = f"lookup {search.lookup} at {seconds(search.began_s)}{took}"
+    return f"{when}: {search.told}{found}{expired}"
+
+
+def _table(holders: Sequence[HolderTimeline]) -> Iterator[str]:
+    lines = table([_HEAD, *(_row(each) for each in holders)])
+    yield lines[0]
+    for line, holder in zip(lines[1:], holders, strict=True):
+        yield line
+        yield from _details(holder)
+
+
+def _row(holder: HolderTimeline) -> tuple[str, ...]:
+    rate = f"{format_size(int(holder.rate))}/s" if holder.rate else "-"
+    gave = format_size(holder.delivered_bytes) if holder.delivered else "-"
+    blocks = f"{holder.delivered}/{holder.asked}"
+    ended = f"{holder.cause.kind} {seconds(holder.ended_s)}" if holder.cause else "done"
+    asked, first = seconds(holder.asked_s), seconds(holder.first_byte_s)
+    return holder.node[:ID_CHARS], asked, first, blocks, gave, rate, ended
+
+
+def _details(holder: HolderTimeline) -> Iterator[str]:
+    """Why it ended, and what came of its addresses, where that says more than the row."""
+    if holder.cause is not None and not any(each.cause == holder.cause for each in holder.tries):
+        yield from wrapped(holder.cause.why)
+    for each in holder.tries:
+        outcome = each.cause.why if each.cause else "connected"
+        yield from wrapped(f"{each.address} at {seconds(each.began_s)}: {outcome}")
+    if holder.tries_count > len(holder.tries):
+        yield f"  and {counted(holder.tries_count - len(holder.tries), 'try', 'tries')} more"
+
+
+def _rest(report: FetchReport) -> Iterator[str]:
+    """Those left out, by what went wrong."""
+    counts = dict(report.untold)
+    for each in report.holders[HOLDERS_SHOWN_MAX:]:
+        kind = each.cause.kind if each.cause else ""
+        counts[kind] = counts.get(kind, 0) + 1
+    if counts:
+        yield from wrapped(f"and {sum(counts.values())} more: {_counted(counts)}", "")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {kind or 'without trouble'}" for kind, count in ordered)

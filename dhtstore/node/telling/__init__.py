@@ -1,0 +1,1 @@
+"""What is written down of a fetch and of a put, so that both can explain themselves."""
