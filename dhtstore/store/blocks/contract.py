@@ -70,6 +70,35 @@ class Batch(Protocol):
     ) -> None: ...
 
 
+class Compaction(Protocol):
+    """One round over all packs, in steps of some milliseconds; one thread at a time.
+
+    ``copied_bytes`` so far, and ``freed_bytes``, which is less until packs go.  ``damaged`` names
+    some of the blocks that were met and are not what they are called; they are left or carried
+    along as they are.  ``full`` once there was no room for a copy."""
+
+    copied_bytes: int
+    damaged: list[Cid]
+    full: bool
+
+    @property
+    def freed_bytes(self) -> int: ...
+
+    def look(self) -> bool:
+        """A step of looking how much is dead, which ``step`` begins with; False when that is
+        done.  Raises HomeUnusable."""
+
+    def dead_bytes(self) -> tuple[int, int]:
+        """After that: all there are, and those of packs that are worth the work."""
+
+    def step(self) -> bool:
+        """False at the end.  Takes room for what it copies, beforehand.  Raises HomeUnusable, and
+        NoRoom of the index; then, and whenever it is given up, ``close`` is due."""
+
+    def close(self) -> None:
+        """What was copied and is not needed goes.  May be called twice."""
+
+
 class BlockStore(Protocol):
     """Durable blocks, keyed by multihash (a CIDv0 and a CIDv1 of the same bytes are one)."""
 
@@ -111,6 +140,10 @@ class BlockStore(Protocol):
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Forget blocks; those not held are passed over.  Space returns when it can."""
+
+    def compaction(self) -> Compaction:
+        """Begin to give room back that deleted blocks take.  Raises NoRoom on a disk that takes no
+        writes."""
 
     def cids(self) -> Iterator[Cid]:
         """Every block held, as CIDv1 with the codec it was stored by; order is not defined."""

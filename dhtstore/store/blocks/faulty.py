@@ -9,7 +9,7 @@ from types import TracebackType
 from dhtstore.config import format_size
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Batch, BlockStore, Lend, Reservation
+from dhtstore.store.blocks.contract import Batch, BlockStore, Compaction, Lend, Reservation
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
@@ -91,6 +91,9 @@ class FaultyBlockStore:
         self._inner.delete(gone)
         for cid in gone:
             self._rotten.pop(cid.multihash, None)
+
+    def compaction(self) -> Compaction:
+        return self._inner.compaction()
 
     def cids(self) -> Iterator[Cid]:
         return self._inner.cids()

@@ -75,6 +75,9 @@ class MemoryBlockStore:
                 if entry is not None:
                     self._quota.give_back(_taken(cid.multihash, *entry))
 
+    def compaction(self) -> NoCompaction:
+        return NoCompaction()
+
     def cids(self) -> Iterator[Cid]:
         with self._lock:
             entries = [(codec, multihash) for multihash, (codec, _) in self._blocks.items()]
@@ -96,6 +99,27 @@ class MemoryBlockStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+class NoCompaction:
+    """Nothing dead stays in memory."""
+
+    def __init__(self) -> None:
+        self.copied_bytes = self.freed_bytes = 0
+        self.damaged: list[Cid] = []
+        self.full = False
+
+    def look(self) -> bool:
+        return False
+
+    def dead_bytes(self) -> tuple[int, int]:
+        return 0, 0
+
+    def step(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing was begun."""
 
 
 class MemoryBatch:

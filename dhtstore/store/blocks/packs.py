@@ -31,6 +31,7 @@ _HEAD: Final = struct.Struct("<4sIH")
 _CRC: Final = struct.Struct("<I")
 _HEADER_BYTES: Final = _HEAD.size + _CRC.size
 _CID_MAX_BYTES: Final = 160  # identity CIDs are the longest
+RECORD_MORE_BYTES: Final = _HEADER_BYTES + 2  # of a record, beside its data and its multihash
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

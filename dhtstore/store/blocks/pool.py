@@ -118,6 +118,29 @@ class PackPool:
                 pack.cut_at = known
             self._settle(writer.number)
 
+    def ends(self) -> dict[int, int]:
+        """The lengths of packs that nobody writes to."""
+        with self._lock:
+            packs = self._packs.items()
+            return {each: pack.end for each, pack in packs if not pack.busy and pack.cut_at is None}
+
+    def take_apart(self, number: int) -> bool:
+        """Keep batches from writing to a pack until ``put_back``; False if one does, or it went."""
+        with self._lock:
+            pack = self._packs.get(number)
+            if pack is None or pack.busy or pack.cut_at is not None:
+                return False
+            pack.busy = True
+            return True
+
+    def put_back(self, number: int) -> int:
+        """How many bytes its file had, if it goes now."""
+        with self._lock:
+            pack = self._packs[number]
+            pack.busy = False
+            self._settle(number)
+            return 0 if number in self._packs else pack.end
+
     def added(self, counts: dict[int, int]) -> None:
         """So many more blocks of each pack are live."""
         with self._lock:

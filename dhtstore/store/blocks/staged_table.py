@@ -215,5 +215,5 @@ def groups(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     return (keys[at : at + VARIABLES_MAX] for at in range(0, len(keys), VARIABLES_MAX))
 
 
-def marks(keys: Sequence[bytes]) -> str:
+def marks(keys: Sequence[object]) -> str:
     return ",".join("?" * len(keys))

@@ -1,29 +1,26 @@
-"""What compaction will do: copy the blocks of a pack into a new one and point the index there."""
+"""Compaction of one pack, however little of it is dead."""
 
 from __future__ import annotations
 
-from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.packs import header
+from dhtstore.store.blocks.index import Index
+from dhtstore.store.blocks.staged_table import Row
 
 
-def empty_pack(store: DiskBlockStore, pack: int) -> int:
-    """Move every indexed block of ``pack``; how many there were."""
-    pool, index = store._pool, store._index
-    rows = list(index.blocks(pack))
-    writer = pool.checkout(pool.pack_size_bytes)  # so much fits in no pack that is begun
-    copied = []
-    for row in rows:
-        cid = Cid(bytes((1, row.codec)) + row.multihash)
-        data = store.get(cid)
-        head = header(cid, len(data))
-        store._quota.take(len(head) + len(data))
-        offset = writer.reserve(len(head) + len(data))
-        writer.write(offset, (head, data))
-        copied.append((row, offset + len(head)))
-    writer.sync()
-    left = index.move(copied, writer.number, writer.end)
-    pool.added({writer.number: sum(left.values())})
-    pool.removed(left)
-    pool.checkin(writer, writer.end)
-    return len(rows)
+def empty_pack(store: DiskBlockStore, pack: int) -> None:
+    """Move every indexed block of ``pack``, unless a batch writes to it."""
+    work = store.compaction()
+    while work.look():
+        pass
+    work._due = [use for use in work._survey.packs() if use.pack == pack]
+    while work.step():
+        pass
+
+
+def blocks_of(index: Index, pack: int) -> list[Row]:
+    rows: list[Row] = []
+    after: bytes | None = b""
+    while after is not None:
+        some, after = index.rows_of([pack], after)
+        rows += some
+    return rows

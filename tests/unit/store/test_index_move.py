@@ -16,7 +16,7 @@ from dhtstore.store.blocks import index as index_module
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import Index, Location, PackState, Relying
 from dhtstore.store.blocks.staged_table import Row
-from tests.unit.store.emptying import empty_pack
+from tests.unit.store.emptying import blocks_of, empty_pack
 
 LENGTH = 10
 
@@ -40,7 +40,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 def live(index: Index) -> dict[int, int]:
     """How many blocks each pack is said to hold, having seen that it does."""
     said = {pack: state.live for pack, state in index.packs().items()}
-    assert said == {pack: len(list(index.blocks(pack))) for pack in said}
+    assert said == {pack: len(blocks_of(index, pack)) for pack in said}
     return said
 
 
@@ -48,9 +48,9 @@ def test_the_blocks_of_a_pack(index: Index, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(index_module, "_LOOKED_AT_ROWS", 3)
     rows = [row(number, 1 + number % 2) for number in range(20)]
     index.add(rows, {1: 500, 2: 500})
-    assert list(index.blocks(1)) == rows[::2]
-    assert list(index.blocks(2)) == rows[1::2]
-    assert list(index.blocks(3)) == []
+    assert blocks_of(index, 1) == rows[::2]
+    assert blocks_of(index, 2) == rows[1::2]
+    assert blocks_of(index, 3) == []
 
 
 def test_moved_blocks_are_found_where_they_went(index: Index) -> None:
@@ -102,7 +102,7 @@ def test_moving_beside_adding_and_deleting_keeps_the_counts(index: Index) -> Non
     def move(rng: Random) -> None:
         for target in range(10, 70):
             source = rng.choice(sorted(index.packs()) or [1])
-            rows = list(index.blocks(source))
+            rows = blocks_of(index, source)
             index.move([(each, each.offset + 1) for each in rows], target, 1000)
 
     jobs = [add, delete, move, delete]

@@ -19,6 +19,7 @@ from dhtstore.store.blocks.recovery import open_index_to_read
 from dhtstore.store.blocks.staged_table import StagedTable
 from dhtstore.store.blocks.writing import staged_rows
 from tests.books import booked
+from tests.unit.store.emptying import blocks_of
 
 COUNT = 60
 OTHERS = range(1000, 1003)
@@ -74,7 +75,7 @@ def check_books(store: DiskBlockStore, directory: Path, count: int) -> None:
     assert booked(store) == files + ROW_BYTES * count
     assert store.count() == count
     for pack, state in store._index.packs().items():
-        assert state.live == len(list(store._index.blocks(pack)))
+        assert state.live == len(blocks_of(store._index, pack))
     assert store._index._database.rows("SELECT count(*) FROM staged", ()) == [(0,)]
 
 

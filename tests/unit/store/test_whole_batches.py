@@ -17,6 +17,7 @@ from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.writing import staged_rows
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from tests.books import booked
+from tests.unit.store.emptying import blocks_of
 
 IN_MEMORY = 10
 
@@ -122,7 +123,7 @@ def test_blocks_that_others_stored_meanwhile_are_charged_once(
     assert booked(store) == used_on_disk(tmp_path, 90)
     index = store._index
     for pack, state in index.packs().items():
-        assert state.live == len(list(index.blocks(pack)))
+        assert state.live == len(blocks_of(index, pack))
     store.close()
 
 

@@ -1,0 +1,231 @@
+"""Room in packs comes back: what is live of those that are mostly dead moves to others, in steps.
+
+data path: survey -> packs with a large dead share, cheapest first -> their rows, in the order of
+the pack -> records copied and synced -> ``Index.move`` -> a pack without live blocks goes.
+A crash leaves a copy that no row names, which the next open cuts off, or the same block twice in
+no index: order of truth is that of every commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from dhtstore.errors import NoRoom
+from dhtstore.model.cid import Cid
+from dhtstore.params import MIB
+from dhtstore.store.blocks.collecting.survey import PackUse, PackSurvey
+from dhtstore.store.blocks.index import Index
+from dhtstore.store.blocks.packs import PackReaders, PackWriter, header
+from dhtstore.store.blocks.pool import PackPool
+from dhtstore.store.blocks.quota import Quota
+from dhtstore.store.blocks.staged_table import Row
+
+DEAD_SHARE_MIN: Final = 1 / 4  # of a pack: a byte comes back for three that are copied, at worst
+ROWS_AT_ONCE: Final = 65_536  # of packs that one look at the index serves: 15 MB of memory
+_STEP_BYTES: Final = 4 * MIB  # copied in one step: some 5 ms, verified
+_STEP_ROWS: Final = 512
+_MOVED_AT_ONCE: Final = 256  # rows of one transaction: whoever puts waits for few
+_SYNC_BYTES: Final = 64 * MIB  # copied for one fsync
+DAMAGED_TOLD_MAX: Final = 1000
+
+
+class Compaction:
+    """One round over the packs of a store; one thread at a time.  ``freed_bytes`` are of packs that
+    went, less what was copied; ``damaged`` names blocks that were met and are not what they are
+    called: they are carried along as they are, or stay where they are if they cannot be read.
+    ``full`` once there was no room for a copy."""
+
+    def __init__(self, index: Index, pool: PackPool, quota: Quota, readers: PackReaders) -> None:
+        self._index, self._pool, self._quota, self._readers = index, pool, quota, readers
+        self._survey = PackSurvey(index, pool)
+        self._due: list[PackUse] | None = None  # packs to be looked at, the cheapest last
+        self._group: list[int] = []  # those that are at work, ours alone
+        self._after: bytes | None = None  # how far their rows are read
+        self._reading = False  # rows that are copied together
+        self._rows: list[Row] = []  # read and not copied, the next one last
+        self._copied: list[tuple[Row, int]] = []  # and not moved: each with the offset of its copy
+        self._synced = 0  # the first so many of them
+        self._to: PackWriter | None = None
+        self._known = 0  # of that, what the index knows
+        self._crowded = False  # there is no place in it for the next record
+        self.copied_bytes = self._gone_bytes = 0
+        self.damaged: list[Cid] = []
+        self.full = False
+
+    @property
+    def freed_bytes(self) -> int:
+        return self._gone_bytes - self.copied_bytes
+
+    def look(self) -> bool:
+        """A step of the survey that comes first; False when it is done."""
+        return self._survey.look()
+
+    def dead_bytes(self) -> tuple[int, int]:
+        """After the survey: all there are, and those of packs that are worth the work."""
+        uses = self._survey.packs()
+        worth = [use.dead_bytes for use in uses if _is_worth(use)]
+        return sum(use.dead_bytes for use in uses), sum(worth)
+
+    def step(self) -> bool:
+        """Some milliseconds of work; False at the end.  Raises HomeUnusable, and NoRoom of the
+        index; ``close`` is due then."""
+        if self._due is None:
+            if self.look():
+                return True
+            self._due = sorted(filter(_is_worth, self._survey.packs()), key=_price, reverse=True)
+        if self._synced:
+            self._move()
+        elif self._copied and self._copied_enough():
+            self._sync()
+        elif self._crowded:
+            self._leave_target()
+        elif self.full or not (self._group or self._due):
+            self.close()
+            return False
+        else:
+            self._go_on()
+        return True
+
+    def _copied_enough(self) -> bool:
+        """For now: one pack is done before the next, so that no more than its live bytes are there
+        twice."""
+        ended = self._crowded or self.full or not self._rows
+        return ended or self._rows[-1].pack != self._copied[-1][0].pack
+
+    def _go_on(self) -> None:
+        if self._reading or (self._after is not None and not self._rows):
+            self._read_rows()
+        elif self._rows and (self._after is not None or self._rows[-1].pack == self._group[-1]):
+            self._copy()
+        elif self._group:
+            self._gone_bytes += self._pool.put_back(self._group.pop())
+        else:
+            self._begin()
+
+    def close(self) -> None:
+        """What was copied and not moved is cut off.  May be called twice."""
+        self._rows.clear()
+        self._copied.clear()
+        self._synced, self._after, self._reading = 0, None, False
+        self._leave_target()
+        while self._group:
+            self._gone_bytes += self._pool.put_back(self._group.pop())
+
+    def _begin(self) -> None:
+        """Take as many packs as one look at the index serves."""
+        rows = 0
+        assert self._due is not None, "the survey came first"
+        while self._due and (not self._group or rows + self._due[-1].live <= ROWS_AT_ONCE):
+            use = self._due.pop()
+            if self._pool.take_apart(use.pack):
+                self._group.append(use.pack)
+                rows += use.live
+        self._group.sort(reverse=True)  # in the order of rows
+        self._after = b"" if self._group else None
+
+    def _read_rows(self) -> None:
+        """The next page of rows; those that are read before any is copied, in the order of their
+        packs."""
+        assert self._after is not None, "there are more"
+        more, self._after = self._index.rows_of(self._group, self._after)
+        self._rows += more
+        self._reading = self._after is not None and len(self._rows) < ROWS_AT_ONCE
+        if not self._reading:
+            self._rows.sort(key=lambda row: (row.pack, row.offset), reverse=True)
+
+    def _copy(self) -> None:
+        parts: list[bytes] = []
+        size_bytes, pack = 0, self._rows[-1].pack
+        while self._rows and size_bytes < _STEP_BYTES and len(parts) < 2 * _STEP_ROWS:
+            row = self._rows[-1]
+            if row.pack != pack:
+                break
+            data = self._read(row)
+            if data is None:
+                self._rows.pop()
+                continue
+            head = header(Cid(bytes((1, row.codec)) + row.multihash), row.length)
+            more_bytes = len(head) + len(data)
+            if not self._has_place(more_bytes):
+                break
+            assert self._to is not None, "there is a place"
+            self._rows.pop()
+            self._copied.append((row, self._to.reserve(more_bytes) + len(head)))
+            parts += (head, data)
+            size_bytes += more_bytes
+        self._write(parts, size_bytes)
+
+    def _write(self, parts: Sequence[bytes], size_bytes: int) -> None:
+        if parts:
+            assert self._to is not None, "there is a place"
+            self._to.write(self._to.end - size_bytes, parts)
+            self._to.unwritten -= size_bytes
+            self.copied_bytes += size_bytes
+            if self._to.end - self._known >= _SYNC_BYTES:
+                self._sync()
+
+    def _read(self, row: Row) -> bytes | None:
+        """None for what cannot be read: its row stays, and so does the pack."""
+        cid = Cid(bytes((1, row.codec)) + row.multihash)
+        try:
+            data = self._readers.read(row.pack, row.offset, row.length)
+        except OSError:
+            data = b""
+        if not cid.matches(data) and len(self.damaged) < DAMAGED_TOLD_MAX:
+            self.damaged.append(cid)
+        return data if len(data) == row.length else None
+
+    def _has_place(self, size_bytes: int) -> bool:
+        """In the pack that is copied to, and in the quota: before a byte is written."""
+        self._crowded = (
+            self._to is not None and self._to.end + size_bytes > self._pool.pack_size_bytes
+        )
+        if self._crowded:
+            return False
+        try:
+            self._quota.take(size_bytes)
+        except NoRoom:
+            self.full = True
+            return False
+        if self._to is None:
+            self._take_target(size_bytes)
+        return True
+
+    def _take_target(self, size_bytes: int) -> None:
+        try:
+            self._to = self._pool.checkout(size_bytes)
+        except BaseException:
+            self._quota.untake(size_bytes, None)
+            raise
+        self._known = self._to.end
+
+    def _sync(self) -> None:
+        assert self._to is not None, "something was copied there"
+        self._to.sync()
+        self._synced = len(self._copied)
+
+    def _move(self) -> None:
+        """Some of what was copied and synced; the others wait for no more than that."""
+        assert self._to is not None, "something was copied there"
+        some, self._copied = self._copied[:_MOVED_AT_ONCE], self._copied[_MOVED_AT_ONCE:]
+        self._synced -= len(some)
+        row, offset = some[-1]
+        self._known = max(self._known, offset + row.length)
+        left = self._index.move(some, self._to.number, self._known)
+        self._pool.added({self._to.number: sum(left.values())})
+        self._pool.removed(left)
+
+    def _leave_target(self) -> None:
+        if self._to is not None:
+            to, self._to, self._crowded = self._to, None, False
+            self._pool.checkin(to, self._known)
+
+
+def _is_worth(use: PackUse) -> bool:
+    return use.dead_bytes >= DEAD_SHARE_MIN * use.end and use.dead_bytes > 0
+
+
+def _price(use: PackUse) -> float:
+    """Bytes copied for one that comes back."""
+    return use.live_bytes / use.dead_bytes
