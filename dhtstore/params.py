@@ -294,6 +294,21 @@ PROGRESS_EVERY_BYTES: Final = 4 * MIB  # a holder says that often that it is at 
 PROGRESS_EVERY_S: Final = REQUEST_TIMEOUT_S / 3  # and so often while small blocks trickle in
 PROVIDERS_ASKED: Final = 8  # holders that one search of a get dials, of those that answer
 DIALS_STAGGER_S: Final = 0.5  # without an answer, before a dial of a search makes place for another
+RELAY_MEMORY_BYTES: Final = 32 * MIB  # of what is received, for those who get it from here
+RELAY_BEGIN_S: Final = 5.0  # for a receive that is promised to begin
+RELAY_HOLD_S: Final = REQUEST_TIMEOUT_S  # where nothing new comes, before a block is "missing"
+RELAY_SILENCE_S: Final = 10.0  # of a holder before this one, at least, before others are asked
+RELAY_SILENCE_MAX_S: Final = 20.0  # at most: the uploader takes a longer one for an end
+RELAY_GAPS: Final = 4  # and so many times what it took between two blocks
+UPSTREAMS_MAX: Final = 3  # holders before one, that it is told of
+RELAY_DIAL_S: Final = 2.5  # to reach it: three round trips of 300 ms and TLS
+RELAY_DIALS_AT_ONCE_PER_ORIGIN: Final = 64  # to holders that uploaders of one origin name
+RELAY_DIALS_PER_S_PER_ORIGIN: Final = 2.0  # units of 256 MiB come more slowly
+RELAY_DIALS_AT_ONCE: Final = 256
+RELAY_DIALS_PER_S: Final = 16.0
+REROUTES_MAX: Final = 64  # of one receive: as many as a put has holders
+RELAY_LOOK_S: Final = 5.0  # between two looks at who keeps up with whom
+RELAY_LAG_BYTES: Final = 32 * MIB  # behind its upstream, before a slow holder is fed directly, too
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
@@ -323,6 +338,9 @@ assert LIMIT_MIN_BYTES_PER_S > 4 * RATE_MIN_BYTES_PER_S
 assert LIMIT_PORTION_S < LIMIT_BURST_S, "a timer that is late costs nothing"
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
 assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
+assert RELAY_BEGIN_S < RELAY_SILENCE_S < RELAY_SILENCE_MAX_S < REQUEST_TIMEOUT_S - 5, (
+    "who waits hears why before it gives up"
+)
 assert RECEIVES_MAX * (RECEIVE_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES) <= 128 * MIB
 assert WALK_LARGEST_BYTES + 4 * MIB < WALK_HELD_MAX_BYTES, "else one block is read over and over"
 assert UNIT_SEEN_MAX * SEEN_DIGEST_BYTES <= RECEIVE_MEMORY_BYTES

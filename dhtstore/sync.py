@@ -115,6 +115,7 @@ class SyncClient:
         preserve: bool = False,
         wrap: bool = False,
         tar: bool = False,
+        pipeline: bool = True,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -128,6 +129,7 @@ class SyncClient:
             preserve=preserve,
             wrap=wrap,
             tar=tar,
+            pipeline=pipeline,
             progress=progress,
             timeout_s=timeout_s,
         )

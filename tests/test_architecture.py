@@ -170,12 +170,19 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.copies": (
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
-        ("completeness", "own_copy", "place", "placed", "hold", "serve_blocks"),
+        ("serve_blocks",),
+        ("relaying",),
+        ("completeness", "own_copy", "place", "placed", "hold"),
+    ),
+    "dhtstore.node.copies.relaying": (
+        ("upstream", "window"),
+        ("relays", "chain"),
+        ("serve_coming",),
     ),
     "dhtstore.node.duties": (
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
-    "dhtstore.replication": (("admission", "ranking"), ("placement", "promises")),
+    "dhtstore.replication": (("admission", "chaining", "ranking"), ("placement", "promises")),
     "dhtstore.cli.naming": (("completing",), ("arguments",)),
     "dhtstore.cli": (
         ("exits",),

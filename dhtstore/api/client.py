@@ -80,6 +80,7 @@ class Client(NodeQuestions):
         preserve: bool = False,
         wrap: bool = False,
         tar: bool = False,
+        pipeline: bool = True,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -88,18 +89,17 @@ class Client(NodeQuestions):
 
         ``replicas`` is 1 to 64, ``min_acks`` 0 to ``replicas``; both default to the node's
         settings, ``min_acks`` without one to 2, or ``replicas`` if that is smaller.  Without
-        ``name`` an earlier put of the same keeps its own.  Text and paths name files; ``bytes``
-        are content.  What fits a pattern of
-        ``exclude`` (as of .gitignore) is left out of a directory; ``preserve`` keeps modes and
-        times; ``wrap`` makes a directory of one path or several, which keep their names; of an
-        archive, ``tar`` puts the directory in it.  Raises UnreadableSource, SourceChanged, NoRoom,
-        QuorumNotReached below ``min_acks`` receipts, PartlyStored if something of a directory was
-        skipped, which ``strict`` refuses (both with the PutResult as ``partial``).
+        ``name`` an earlier put of the same keeps its own.  Text and paths name files; ``bytes`` are
+        content.  What fits ``exclude`` (as of .gitignore) is left out of a directory; ``preserve``
+        keeps modes and times; ``wrap`` makes a directory of paths, which keep their names; ``tar``
+        puts the directory in an archive.  In a ``pipeline`` holders give it to each other.  Raises
+        UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
+        PartlyStored if something was skipped, which ``strict`` refuses (both with a ``partial``).
 
             result = await client.put("photos/", replicas=3)
             print(result.cid, len(result.receipts))
         """
-        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar)
+        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar, pipeline)
         if (paths := paths_of(source)) is None:
             given = pieces_of(cast(Pieces, source))
             return await put_pieces(self._caller, put, given, checked(progress), timeout_s)

@@ -37,6 +37,7 @@ def put_of(
     exclude: Sequence[str],
     preserve: bool,
     tar: bool,
+    pipeline: bool,
 ) -> Put:
     """Of what it is, is said when it is opened.  Raises UsageError for too many patterns."""
     return Put(
@@ -48,6 +49,7 @@ def put_of(
         strict=strict,
         exclude=patterns(exclude),
         preserve=preserve,
+        pipeline=pipeline,
     )
 
 

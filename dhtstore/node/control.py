@@ -156,7 +156,7 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
     blocking = run.node.ports.blocking
     source = await open_source(asked, run.descriptors, blocking)
     try:
-        outcome = await run.node.uploader().put(
+        outcome = await run.node.uploader(pipeline=asked.pipeline).put(
             source,
             name=asked.name,
             named=asked.named,

@@ -21,6 +21,8 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.kept import settle_pending
 from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.relaying.serve_coming import ComingServer
+from dhtstore.node.copies.relaying.upstream import NamedHolders
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
@@ -47,7 +49,7 @@ from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
-from dhtstore.wire.frames import Check, FrameRequest, GetBlocks
+from dhtstore.wire.frames import Check, FrameRequest, GetBlocks, GetComing, Reroute
 
 
 class Node:
@@ -119,6 +121,7 @@ class Node:
                 ports.endpoint.local, self.addresses(), ports.interfaces.hosts
             ),
         )
+        self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
@@ -183,13 +186,13 @@ class Node:
         search = DhtSearch(self.dht, self.links, self.public_key)
         return FetchSession(self.disk, search, traffic=self.traffic, priority=priority)
 
-    def uploader(self) -> Uploader:
-        """For putting."""
-        placer = Placer(self.identity, self.dht, self.links, self.supervisor, self.ports.tracer)
+    def uploader(self, *, pipeline: bool = True) -> Uploader:
+        """For putting; in a ``pipeline`` holders give units to each other."""
+        shell = (self.supervisor, self.ports.tracer)
+        placer = Placer(self.identity, self.dht, self.links, *shell, pipeline)
         offers, lending = self.holder.offers, self.blocks.lending
-        bringing = Bringing(
-            self.disk, self.ledger, self.ports.clock, offers, lending, placer.storage_nodes
-        )
+        clock, others = self.ports.clock, placer.storage_nodes
+        bringing = Bringing(self.disk, self.ledger, clock, offers, lending, others)
         return Uploader(
             self.identity,
             self.disk,
@@ -276,6 +279,8 @@ def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
     checks = CheckAnswers(node.identity, node.completeness, clock, may_know)
     return {
         GetBlocks: node.blocks.serve,
+        GetComing: ComingServer(node.blocks, node.holder.relays).serve,
+        Reroute: node.holder.relays.on_reroute,
         Check: checks.on_check,
         **node.holder.handlers(),
     }

@@ -86,7 +86,8 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     What of a directory cannot be stored is skipped, or with ``strict`` refuses all of it; what
     fits a pattern of ``exclude`` (as in .gitignore) is left out.  ``preserve`` keeps modes and
     times of modification.  ``name`` was chosen by the user where ``named``; else what an earlier
-    put of the same was called comes before it.
+    put of the same was called comes before it.  In a ``pipeline`` holders give what is put to each
+    other; else each gets it from the node that puts.
     """
 
     op: ClassVar[str] = "put"
@@ -99,6 +100,7 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     min_acks: Annotated[int, msgspec.Meta(ge=0, le=REPLICAS_MAX)] | None = None
     strict: bool = False
     preserve: bool = False
+    pipeline: bool = True
     exclude: Annotated[tuple[str, ...], msgspec.Meta(max_length=PATTERNS_MAX)] = ()
     entries: Annotated[tuple[PutEntry, ...], msgspec.Meta(max_length=WRAPPED_MAX)] = ()
 

@@ -10,7 +10,7 @@ looked up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dhtstore.errors import LocalProtocolError
@@ -51,11 +51,16 @@ class CopyTo:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait until one of those that fetch the unit has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """There are enough copies, or nobody is left to ask."""
 
 
-Action = Look | Meet | OfferTo | CopyTo | Done
+Action = Look | Meet | OfferTo | CopyTo | Wait | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +83,23 @@ class Placement:
 
     # --- what to do -------------------------------------------------------------------------
 
-    def next(self) -> Action:
-        """What to do now; ask again when all of the last has been told."""
+    def next(self, busy: Collection[NodeId] = ()) -> Action:
+        """What to do now; ask again when all of the last has been told.  ``busy`` are those that
+        fetch the unit already: one of them that fails is replaced while the others go on."""
         reserved, open_ = self.at(Stage.RESERVED), self.at(Stage.FOUND)
         short = self.missing - len(reserved)
+        ready = tuple(each for each in reserved if each.node not in busy)
         if self.missing <= 0:
             return Done()
         if short > 0 and self.unmet:
             return Meet(self.unmet)
         if short > 0 and open_:
             return OfferTo(tuple(rank(open_, self.key, self._taken_domains(), short)))
-        if reserved:
-            return CopyTo(reserved)
-        if self.lookups < PLACEMENT_KEYS_MAX:
+        if ready:
+            return CopyTo(ready)
+        if short > 0 and self.lookups < PLACEMENT_KEYS_MAX:
             return Look(nth_key(self.key, self.lookups))
-        return Done()
+        return Wait() if reserved else Done()
 
     @property
     def missing(self) -> int:

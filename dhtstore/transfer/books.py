@@ -6,7 +6,7 @@ at all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
@@ -78,6 +78,7 @@ class Supplier(Generic[S]):
 
     name: S
     units: dict[bytes, None] = field(default_factory=dict)
+    rank: int = 0  # asked only for what those of lower rank fail to give
     window_bytes: float = WINDOW_START_BYTES
     owes: dict[int, Wanted[S]] = field(default_factory=dict)
     late: dict[int, tuple[float, int]] = field(default_factory=dict)  # what others may give now
@@ -132,6 +133,11 @@ class Supplier(Generic[S]):
     def overdue_s(self) -> float:
         """After so long this one would have given a block."""
         return max(float(HEDGE_DELAY_MIN_S), 2 * self.usual_s)
+
+    def is_not_asked(self, want: Wanted[S], before: Iterable[Supplier[S]]) -> bool:
+        """Whether it lacks that, or somebody ``before`` it may have it."""
+        first = (each for each in before if want.unit in each.units)
+        return self.name in want.lacking or any(each.name not in want.lacking for each in first)
 
     def answered(self, size_bytes: int, asked_s: float, now: float) -> None:
         """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
@@ -247,6 +253,15 @@ class Hopes(Generic[S]):
 
     def names(self, unit: bytes) -> Collection[S]:
         return self._names.get(unit, {})
+
+    def before(self, holder: Supplier[S]) -> list[Supplier[S]]:
+        """Those who are asked before it."""
+        return [other for other in self._holders.values() if other.rank < holder.rank]
+
+    def last(self) -> list[Supplier[S]]:
+        """Those before whom all others are asked, or all where none is."""
+        rank = max((known.rank for known in self._holders.values()), default=0)
+        return [known for known in self._holders.values() if known.rank == rank]
 
     def lively(self, unit: bytes, now: float) -> list[S]:
         """Those of its holders that are not silent."""

@@ -8,6 +8,7 @@ from dhtstore.params import (
     LINK_RATE_HALF_LIFE_S,
     PACED_BLOCK_BYTES,
     RATE_MIN_BYTES_PER_S,
+    RECEIVE_FAIR_BYTES_PER_S,
     VERIFY_RATE_MIN_BYTES_PER_S,
 )
 
@@ -65,26 +66,36 @@ class Rate:
 class CopyCredit:
     """What a holder's word of how much it holds is worth to a ``Pace``, in delivered bytes.
 
-    What it was sent counts in full, by ``sent_bytes`` (since this node met it).  The rest it may
+    What was sent counts in full, by ``sent_bytes``.  The rest it may
     have had before and only reads again, at VERIFY_RATE_MIN_BYTES_PER_S at least: a byte of that
     buys no more time than it takes so.  Beyond ``size_bytes`` nothing counts.  Each of ``blocks``
-    counts as PACED_BLOCK_BYTES more: a small one costs as much as its bytes.
+    counts as PACED_BLOCK_BYTES more: a small one costs as much as its bytes.  A holder that is
+    ``relayed`` to may have the rest from another, which is slower than to read it.
     """
 
-    __slots__ = ("_credited_bytes", "_first_bytes", "_scale", "_sent_bytes", "_size_bytes")
+    __slots__ = ("_credited_bytes", "_rest_bytes_per_s", "_scale", "_sent_bytes", "_size_bytes")
 
-    def __init__(self, size_bytes: int, sent_bytes: Callable[[], int], blocks: int = 0) -> None:
+    def __init__(
+        self,
+        size_bytes: int,
+        sent_bytes: Callable[[], int],
+        blocks: int = 0,
+        *,
+        relayed: bool = False,
+    ) -> None:
         self._size_bytes, self._sent_bytes = size_bytes, sent_bytes
         self._scale = 1 + blocks * PACED_BLOCK_BYTES / max(size_bytes, 1)
-        self._first_bytes = sent_bytes()
+        self._rest_bytes_per_s = (
+            RECEIVE_FAIR_BYTES_PER_S if relayed else VERIFY_RATE_MIN_BYTES_PER_S
+        )
         self._credited_bytes = 0
 
     def of(self, held_bytes: int) -> int:
         """How much more has been delivered than was counted before."""
         held_bytes = min(held_bytes, self._size_bytes)
-        sent_bytes = min(held_bytes, self._sent_bytes() - self._first_bytes)
+        sent_bytes = min(held_bytes, self._sent_bytes())
         had_bytes = held_bytes - sent_bytes
-        worth = sent_bytes + had_bytes * RATE_MIN_BYTES_PER_S // VERIFY_RATE_MIN_BYTES_PER_S
+        worth = sent_bytes + had_bytes * RATE_MIN_BYTES_PER_S // self._rest_bytes_per_s
         more_bytes = max(0, int(worth * self._scale) - self._credited_bytes)
         self._credited_bytes += more_bytes
         return more_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic
@@ -39,10 +39,11 @@ class Queues(Generic[S]):
 
     def pick(self, holder: Supplier[S], unit: bytes, request: Request[S]) -> None:
         """Fill a request with what this holder does not lack."""
-        for heap in self._units[unit]:
+        heaps = self._units[unit]
+        for heap in heaps[:1] if request.before else heaps:
             skipped: list[int] = []
             while len(skipped) < SKIPS_MAX and (want := self._top(heap)) is not None:
-                if holder.name in want.lacking:
+                if holder.is_not_asked(want, request.before):
                     skipped.append(heappop(heap))
                 elif request.takes(want):
                     heappop(heap)
@@ -66,10 +67,11 @@ class Queues(Generic[S]):
 @dataclass(slots=True)
 class Request(Generic[S]):
     """What one request asks a holder for: within ``room_bytes``, and of more than one block no
-    more than it is to be asked for at once."""
+    more than it is to be asked for at once; only what those ``before`` it lack."""
 
     holder: Supplier[S]
     room_bytes: float
+    before: Sequence[Supplier[S]] = ()
     wants: list[Wanted[S]] = field(default_factory=list)
     total_bytes: int = 0
 

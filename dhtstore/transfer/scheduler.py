@@ -47,11 +47,13 @@ class Scheduler(Generic[S]):
         self._hopes.wanted(want)
         self._pending.push(want)
 
-    def add_holder(self, holder: S, unit: bytes) -> None:
-        """Somebody holds ``unit``, or says so; one that failed is forgiven."""
+    def add_holder(self, holder: S, unit: bytes, *, rank: int = 0) -> None:
+        """Somebody holds ``unit``, or says so; one that failed is forgiven.  It is asked only for
+        what nobody of lower ``rank`` is left for."""
         known = self._holders.get(holder)
         if known is None:
             known = self._holders[holder] = Supplier(holder)
+        known.rank = rank
         if unit not in known.units:
             known.units[unit] = None
             self._hopes.add(holder, unit)
@@ -84,7 +86,7 @@ class Scheduler(Generic[S]):
         """Seconds until ``next`` might ask a second holder for an overdue want; None if no
         holder is idle, nothing is owed, or there is no room for it."""
         room_bytes -= self.owed_bytes
-        idle = [holder for holder in self._holders.values() if holder.idle]
+        idle = [s for s in self._holders.values() if s.idle and not self._hopes.before(s)]
         dues = [due_s for holder in idle for due_s in self._debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
@@ -92,21 +94,19 @@ class Scheduler(Generic[S]):
         room_bytes -= self.owed_bytes
         if room_bytes <= 0:
             return False
-        wants = self._pick(holder, room_bytes) or self._debts.overdue(holder, now, room_bytes)
+        before = self._hopes.before(holder)
+        request = Request(holder, room_bytes, before)
+        if holder.has_room:
+            for unit in sorted(self._pending.common(holder.units), key=self._scarcity):
+                self._pending.pick(holder, unit, request)
+        wants = request.wants
+        if not wants and not before:
+            wants = self._debts.overdue(holder, now, room_bytes)
         if wants:
             for want in wants:
                 self._debts.owe(want, holder, now)
             asks.append(Ask(holder.name, tuple(want.sequence for want in wants)))
         return bool(wants)
-
-    def _pick(self, holder: Supplier[S], room_bytes: float) -> list[Wanted[S]]:
-        """The first pending wants this holder may have, of the unit first that the fewest hold:
-        one request's worth."""
-        request = Request(holder, room_bytes)
-        if holder.has_room:
-            for unit in sorted(self._pending.common(holder.units), key=self._scarcity):
-                self._pending.pick(holder, unit, request)
-        return request.wants
 
     def _scarcity(self, unit: bytes) -> tuple[int, int]:
         return len(self._hopes.names(unit)), self._pending.first(unit) or 0
@@ -185,8 +185,9 @@ class Scheduler(Generic[S]):
 
     def pass_over_stalled(self, now: float) -> list[S]:
         """Give what silent holders owe to others, where there are any that are not silent; which
-        those were.  They are asked for nothing more until they have answered."""
-        stalled = [known for known in self._holders.values() if known.stalled(now)]
+        those were.  They are asked for nothing more until they have answered.  Of those who are
+        asked before others it is not expected that they have all of it yet."""
+        stalled = [known for known in self._hopes.last() if known.stalled(now)]
         passed_over: list[S] = []
         for known in stalled:
             wants = [want for want in known.owes.values() if self._hopes.answered_for(want, now)]

@@ -28,8 +28,10 @@ from dhtstore.params import (
     PUBLIC_KEY_BYTES,
     REASON_MAX_CHARS,
     REFUSAL_CODE_MAX_CHARS,
+    REPLICAS_MAX,
     SIGNATURE_BYTES,
     UNIT_ROOTS_MAX,
+    UPSTREAMS_MAX,
     WANTS_PER_REQUEST_MAX,
 )
 from dhtstore.wire.packed import PackedContact, PackedPolicy, PackedProvider, PackedReceipt
@@ -54,6 +56,8 @@ UnitKey = Annotated[bytes, Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYT
 Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 Proof = Annotated[bytes, Meta(min_length=NETWORK_PROOF_BYTES, max_length=NETWORK_PROOF_BYTES)]
+Upstream = Annotated[tuple[PackedContact, ...], Meta(max_length=UPSTREAMS_MAX)]
+Downstream = Annotated[tuple[Key, ...], Meta(max_length=REPLICAS_MAX)]
 Index = Annotated[int, Meta(ge=0, lt=WANTS_PER_REQUEST_MAX)]
 BlockSize = Annotated[int, Meta(ge=0, le=BLOCK_SIZE_MAX_BYTES)]
 Code = Annotated[str, Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
@@ -149,6 +153,13 @@ class GetBlocks(FrameRequest, frozen=True, kw_only=True, tag=0x10):
     cids: Annotated[tuple[CidBytes, ...], Meta(min_length=1, max_length=WANTS_PER_REQUEST_MAX)]
 
 
+class GetComing(GetBlocks, frozen=True, kw_only=True, tag=0x15):
+    """Send these blocks of the unit behind ``key``, which you are receiving, as soon as they are
+    with you; answered as ``GetBlocks`` is, to who was named in ``Replicate`` or ``Reroute``."""
+
+    key: UnitKey
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
@@ -157,6 +168,7 @@ class Accepted(FrameResponse, frozen=True, kw_only=True, tag=0x31):
 
     reservation: Count
     expires_s: Annotated[float, Meta(gt=0, le=86400)]
+    held: Count = 0  # stored bytes of the unit that are here already, as far as is known
 
 
 class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
@@ -176,20 +188,23 @@ class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
 
 
 class Replicating(FrameResponse, frozen=True, kw_only=True, tag=0x32):
-    """Still at it: bytes of the unit verified so far."""
+    """Still at it: bytes of the unit verified so far, and how many of them came from others since
+    it began, where that is told."""
 
     final = False
 
     held_bytes: Count
+    came_bytes: Count | None = None
 
 
 class Held(FrameResponse, frozen=True, kw_only=True, tag=0x33):
-    """The unit is on disk: the holder's word, its provider record to publish, and where it can be
-    reached by now."""
+    """The unit is on disk: the holder's word, its provider record to publish, where it can be
+    reached by now, and how many bytes of it came now, where that is told."""
 
     receipt: PackedReceipt
     provider: PackedProvider
     contact: PackedContact | None = None
+    came_bytes: Count | None = None
 
 
 class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
@@ -197,6 +212,8 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
 
     ``path`` are the blocks from the policy's root down to the one whose links are the unit's
     roots, which prove that it belongs to that root; empty where the root itself names the unit.
+    ``upstream`` are others who receive it and may be asked before me, the nearest first;
+    ``downstream`` are the keys of those who may be served what comes, before it is stored.
     """
 
     answers = (Replicating, Held)
@@ -207,6 +224,27 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
     size: Count  # content bytes that links claim for the unit
     policy: PackedPolicy
     path: Annotated[tuple[CidBytes, ...], Meta(max_length=DAG_DEPTH_MAX + 1)] = ()
+    upstream: Upstream = ()
+    downstream: Downstream = ()
+
+
+class Rerouted(FrameResponse, frozen=True, tag=0x38):
+    """It is so from now on."""
+
+
+class Reroute(FrameRequest, frozen=True, kw_only=True, tag=0x16):
+    """What ``Replicate`` said of others is otherwise now; answered by ``Rerouted``, or declined
+    where the unit is not being received any more.
+
+    With ``both`` they are not asked first: I give as they do.
+    """
+
+    answers = (Rerouted,)
+
+    reservation: Count
+    upstream: Upstream = ()
+    downstream: Downstream = ()
+    both: bool = False
 
 
 class Released(FrameResponse, frozen=True, tag=0x34):
@@ -280,8 +318,8 @@ class _Numbered(msgspec.Struct, array_like=True):
 
 KnownFrame = (
     Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
-    | Replicate | Replicating | Held | Release | Released | Check | Checked | Declined | Cancel
-    | Wrong
+    | Replicate | Replicating | Held | Release | Released | Check | Checked | GetComing | Reroute
+    | Rerouted | Declined | Cancel | Wrong
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

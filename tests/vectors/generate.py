@@ -92,11 +92,21 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     frames.Offer(
         owner=NODE.owner.public_key, key=UNIT_KEY, stored=135, blocks=1, word=WORD, request=2
     ),
-    frames.Accepted(reservation=5, expires_s=60.0, request=2),
+    frames.GetComing(cids=(CID.raw,), key=UNIT_KEY, request=7),
+    frames.Accepted(reservation=5, expires_s=60.0, held=135, request=2),
     frames.Replicate(
-        reservation=5, roots=(CID.raw,), spine=False, size=7, policy=POLICY.packed, request=3
+        reservation=5,
+        roots=(CID.raw,),
+        spine=False,
+        size=7,
+        policy=POLICY.packed,
+        upstream=(CONTACT.packed,),
+        downstream=(KEY,),
+        request=3,
     ),
-    frames.Replicating(held_bytes=4096, request=3),
+    frames.Reroute(reservation=5, upstream=(), downstream=(KEY,), both=True, request=8),
+    frames.Rerouted(request=8),
+    frames.Replicating(held_bytes=4096, came_bytes=1024, request=3),
     frames.Held(
         receipt=RECEIPT.packed, provider=PROVIDER.packed, contact=CONTACT.packed, request=3
     ),

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dhtstore.cli.content.put_options import (
+    Direct,
     Exclude,
     ExcludeFrom,
     MinAcks,
@@ -63,6 +64,7 @@ def put(
     preserve: Preserve = False,
     wrap: Wrap = False,
     tar: Tar = False,
+    no_pipeline: Direct = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
@@ -95,6 +97,7 @@ def put(
         min_acks=min_acks,
         strict=strict,
         preserve=preserve,
+        pipeline=not no_pipeline,
         exclude=patterns(exclude or (), exclude_from or ()),
     )
     groups = [path] if wrap else [[each] for each in path]

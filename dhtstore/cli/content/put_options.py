@@ -82,3 +82,10 @@ Tar = Annotated[
         help="Each PATH is an archive (tar, also .gz, .bz2, .xz): put the directory that it holds.",
     ),
 ]
+Direct = Annotated[
+    bool,
+    typer.Option(
+        "--no-pipeline",
+        help="Send it to each node; else they give it to each other while they receive it.",
+    ),
+]

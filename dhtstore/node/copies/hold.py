@@ -9,8 +9,13 @@ and claim kept together -> Held(receipt, provider record).  Whatever ends it bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -29,8 +34,9 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import Coming, SignedCopy, acknowledge, claim_on
 from dhtstore.node.copies.open_offers import OpenOffers, Receiving
 from dhtstore.node.copies.receive import Keeper, receive_unit
+from dhtstore.node.copies.relaying.relays import Relay, Relays
 from dhtstore.node.copies.rereads import Rereads
-from dhtstore.node.fetching.search import FixedHolders
+from dhtstore.node.fetching.search import FixedHolders, HolderSearch
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Handler, Link
@@ -48,7 +54,15 @@ from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_hom
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.trace import Tracer
-from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate, Replicating
+from dhtstore.wire.frames import (
+    Accepted,
+    Held,
+    Offer,
+    Release,
+    Released,
+    Replicate,
+    Replicating,
+)
 
 _CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
@@ -107,6 +121,10 @@ class Holder:
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     traffic: Traffic = field(default_factory=Traffic)
+    relays: Relays = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relays = Relays(self.identity, self.offers.expects)
 
     def handlers(self) -> dict[type, Handler]:
         return {Offer: self.on_offer, Replicate: self.on_replicate, Release: self.on_release}
@@ -126,7 +144,9 @@ class Holder:
                 promise, room = await self._admit(promise)
                 reservation = self.offers.open(link, promise, room)
         _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
-        await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S))
+        run, kept = self.disk.blocking.run, self.ledger.claims.kept_bytes
+        held = await run(kept, promise.owner, promise.key)
+        await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S, held=held))
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
         self.offers.release(link, message.reservation)
@@ -233,18 +253,12 @@ class Holder:
             async with self.offers.receiving(link, message.reservation) as receiving:
                 bid = await self.disk.blocking.run(_Bid.of, message)
                 await self._check_bid(receiving.promise, bid)
-                copy = await self._copy(receiving, bid, reply)
+                with self.relays.running(link, message, receiving.promise.key) as relay:
+                    copy, came_bytes = await self._copy(receiving, relay, bid, reply)
         told = {"unit": unit_text(bid.unit.name), "root": str(bid.root), "size": copy.receipt.size}
         _tell(self.tracer, "hold.held", link, owner=bid.policy.owner.hex(), **told)
-        await reply(
-            Held(
-                receipt=copy.receipt.packed,
-                provider=copy.provider.packed,
-                contact=copy.contact.packed,
-            )
-        )
-        while await self.disk.blocking.run(self.disk.store.settle):
-            pass  # a unit of many blocks leaves work that nobody has to wait for
+        async with _settling(self.disk):
+            await reply(_held(copy, came_bytes))
 
     async def _check_bid(self, promise: Promise, bid: _Bid) -> None:
         """Raises PeerRefused unless it is what was offered, and InvalidSignature."""
@@ -255,28 +269,30 @@ class Holder:
         self.identity.check(bid.policy)
         await self._judge(promise, replace(promise.demand, policy=bid.policy), bid.claimed)
 
-    async def _copy(self, receiving: Receiving, bid: _Bid, reply: Reply) -> SignedCopy:
-        """Fetch the unit, telling the uploader now and then that we are at it, and sign for it.
-        Nothing of it is readable, nor stays, unless it is kept for a claim."""
+    async def _copy(
+        self, receiving: Receiving, relay: Relay, bid: _Bid, reply: Reply
+    ) -> tuple[SignedCopy, int]:
+        """Fetch the unit, telling the uploader that we are at it, and sign for it; how many bytes
+        came for that.  Nothing of it is readable, nor stays, unless it is kept for a claim."""
         promise = receiving.promise
         walk = UnitWalk(bid.unit, promise.stored_bytes, promise.blocks)
-        holders = FixedHolders([receiving.link])
-        fetching = FetchSession(
-            self.disk,
-            holders,
-            RECEIVE_MEMORY_BYTES,
-            traffic=self.traffic,
-            account=receiving.link.public_key,
-        )
-        async with self.brings(), fetching as session:
+        async with self.brings():
             if bid.lineage.path:
-                await session.ask(proof_wants(bid.root, bid.lineage.path, bid.unit))
+                wants = proof_wants(bid.root, bid.lineage.path, bid.unit)
+                async with self._fetching(FixedHolders([receiving.link]), receiving.link) as asking:
+                    await asking.ask(wants)
             async with self.disk.batch(receiving.room, whole=True) as batch:
-                keeper = Keeper(self.disk.store, batch, commit_group_bytes=None)
+                relay.batch = batch
+                keeper = Keeper(self.disk.store, batch, None, relay.keep)
                 told = _Told(reply, self.clock, receiving, walk, keeper, self.rereads)
-                await receive_unit(session, walk, keeper, told.progress)
+                async with self._fetching(relay.upstream, receiving.link) as session:
+                    await receive_unit(session, walk, keeper, relay.telling(told.progress))
                 receiving.complete()
-                return await self._keep(walk, bid, receiving.promise, batch)
+                return await self._keep(walk, bid, promise, batch), keeper.block_bytes
+
+    def _fetching(self, holders: HolderSearch, uploader: Link) -> FetchSession:
+        memory_bytes, account = RECEIVE_MEMORY_BYTES, uploader.public_key
+        return FetchSession(self.disk, holders, memory_bytes, traffic=self.traffic, account=account)
 
     async def _keep(self, walk: UnitWalk, bid: _Bid, promise: Promise, batch: Batch) -> SignedCopy:
         """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
@@ -313,6 +329,25 @@ def _telling(tracer: Tracer, link: Link, **fields: object) -> Iterator[None]:
         raise
 
 
+def _held(copy: SignedCopy, came_bytes: int) -> Held:
+    return Held(
+        receipt=copy.receipt.packed,
+        provider=copy.provider.packed,
+        contact=copy.contact.packed,
+        came_bytes=came_bytes,
+    )
+
+
+@asynccontextmanager
+async def _settling(disk: Disk) -> AsyncIterator[None]:
+    """A unit of many blocks leaves work that nobody has to wait for, whatever becomes of it."""
+    try:
+        yield
+    finally:
+        while await disk.blocking.run(disk.store.settle):
+            pass
+
+
 class _Told:
     """Sends Replicating when enough has come, or some of it slowly: an uploader takes silence for
     an end.  Never queues a second one behind a first."""
@@ -340,7 +375,8 @@ class _Told:
         much = done_bytes - self._told_bytes >= PROGRESS_EVERY_BYTES
         if (much or now - self._told_s >= PROGRESS_EVERY_S) and not waiting:
             self._told_bytes, self._told_s = done_bytes, now
-            self._sending = self._reply(Replicating(held_bytes=done_bytes))
+            came_bytes = self._keeper.block_bytes
+            self._sending = self._reply(Replicating(held_bytes=done_bytes, came_bytes=came_bytes))
 
     def _count(self) -> None:
         """What comes buys time; what was here buys as much as it takes to read."""

@@ -129,6 +129,10 @@ class OpenOffers:
         """What comes is limited by this."""
         self._places.down = down
 
+    def expects(self, key: bytes) -> bool:
+        """Whether room is set aside for that unit."""
+        return any(each.key == key for each in self.promises)
+
     def open(self, link: Link, promise: Promise, room: Reservation) -> int:
         """The number that the peer at the other end of ``link`` names it by."""
         self._last += 1

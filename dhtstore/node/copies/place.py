@@ -30,6 +30,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.copies.acknowledge import SignedCopy, check_copy
+from dhtstore.node.copies.relaying.chain import Chain, Reserved
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
@@ -40,7 +41,7 @@ from dhtstore.params import (
     RELEASE_TIMEOUT_S,
     REQUEST_TIMEOUT_S,
 )
-from dhtstore.replication.placement import CopyTo, Done, Look, Meet, OfferTo, Placement
+from dhtstore.replication.placement import CopyTo, Done, Look, Meet, OfferTo, Placement, Wait
 from dhtstore.replication.ranking import Candidate
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer
@@ -71,13 +72,15 @@ class IndexNodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Placer:
-    """Places units on other nodes.  ``tasks`` owns what gives reservations back."""
+    """Places units on other nodes.  ``tasks`` owns what gives reservations back.  In a
+    ``pipeline`` holders give a unit to each other; else each fetches it from here."""
 
     identity: Identity
     dht: IndexNodes
     links: Links
     tasks: Supervisor
     tracer: Tracer
+    pipeline: bool = True
 
     async def place(
         self,
@@ -111,17 +114,6 @@ class Placer:
             return [Published(0, {})] * len(copies)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reserved:
-    link: Link
-    reservation: int
-    sent_before_bytes: int  # over the link, when room was set aside
-
-    @property
-    def label(self) -> str:
-        return _label(self.link)
-
-
 class _Placing:
     """One plan at work: does what it says next and tells it what came of that."""
 
@@ -137,18 +129,23 @@ class _Placing:
         self.plan, self._copies = plan, copies
         self._node, self._claim, self._progress = node, claim, progress
         self._unit, self._path = lineage
-        self._reserved: dict[NodeId, _Reserved] = {}
+        self._reserved: dict[NodeId, Reserved] = {}
+        self._tasks = Supervisor()
+        self._copying: dict[NodeId, asyncio.Task[None]] = {}
+        self._chain = Chain(self._tasks, pipeline=node.pipeline)
 
     async def run(self) -> None:
         try:
-            while not isinstance(action := self.plan.next(), Done):
+            while not isinstance(action := self.plan.next(self._copying), Done):
                 await self._do(action)
         except BaseException:
+            await self._tasks.close()
             for reserved in self._reserved.values():
                 self._later(self._release(reserved))
             raise
+        await self._tasks.close()
 
-    async def _do(self, action: Look | Meet | OfferTo | CopyTo) -> None:
+    async def _do(self, action: Look | Meet | OfferTo | CopyTo | Wait) -> None:
         if isinstance(action, Look):
             found = await self._node.dht.lookup(action.key, timeout_s=LOOKUP_TIMEOUT_S)
             self.plan = self.plan.found(found)
@@ -156,8 +153,10 @@ class _Placing:
             await _each(self._meet, action.contacts)
         elif isinstance(action, OfferTo):
             await _each(self._offer, action.candidates)
+        elif isinstance(action, CopyTo):
+            self._begin([candidate.node for candidate in action.candidates])
         else:
-            await _each(self._copy, action.candidates)
+            await self._one_ended()
 
     async def _meet(self, contact: Contact) -> None:
         try:
@@ -177,7 +176,7 @@ class _Placing:
         takes the answer and gives the reservation back."""
         asking = self._node.tasks.spawn(self._ask(candidate.contact), "offer")
         try:
-            answer: _Reserved | DhtstoreError = await asyncio.shield(asking)
+            answer: Reserved | DhtstoreError = await asyncio.shield(asking)
         except asyncio.CancelledError:
             if asking.cancelled():
                 raise ConnectionLost("this node is stopping") from None
@@ -185,23 +184,23 @@ class _Placing:
             raise
         self._answered(candidate.node, answer)
 
-    def _answered(self, node: NodeId, answer: _Reserved | DhtstoreError) -> None:
-        if isinstance(answer, _Reserved):
+    def _answered(self, node: NodeId, answer: Reserved | DhtstoreError) -> None:
+        if isinstance(answer, Reserved):
             self._reserved[node] = answer
-            self.plan = self.plan.reserved(node, answer.label)
+            self.plan = self.plan.reserved(node, _label(answer.link))
         elif isinstance(answer, PeerRefused):
             self.plan = self.plan.refused(node, str(answer), answer.code)
         else:
             self.plan = self.plan.unreached(node, str(answer))
 
-    async def _ask(self, contact: Contact) -> _Reserved | DhtstoreError:
+    async def _ask(self, contact: Contact) -> Reserved | DhtstoreError:
         """What the node reserves, or why it does not take the unit."""
         try:
             link = await self._link(contact)
             accepted = await link.request(self._offer_to(link), Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
-        return _Reserved(link, accepted.reservation, link.sent_bytes)
+        return Reserved(link, accepted.reservation, link.sent_bytes, accepted.held)
 
     def _offer_to(self, link: Link) -> Offer:
         key, stored, blocks = self._unit.key, self._claim.stored_bytes, self._claim.blocks
@@ -217,16 +216,16 @@ class _Placing:
         else:
             self._node.tasks.spawn(work, "release")
 
-    async def _give_back(self, asking: asyncio.Task[_Reserved | DhtstoreError]) -> None:
+    async def _give_back(self, asking: asyncio.Task[Reserved | DhtstoreError]) -> None:
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 answer = await asking
         except TimeoutError:
             return  # the request was cancelled with the wait: the holder is told so
-        if isinstance(answer, _Reserved):
+        if isinstance(answer, Reserved):
             await self._release(answer)
 
-    async def _release(self, reserved: _Reserved) -> None:
+    async def _release(self, reserved: Reserved) -> None:
         """Best effort: the holder forgets it by itself after a while."""
         link = reserved.link
         try:
@@ -238,22 +237,36 @@ class _Placing:
 
     # --- copies -----------------------------------------------------------------------------
 
-    async def _copy(self, candidate: Candidate) -> None:
+    def _begin(self, nodes: Sequence[NodeId]) -> None:
+        self._chain.join({node: self._reserved[node] for node in nodes})
+        for node in nodes:
+            self._copying[node] = self._tasks.spawn(self._copy(node), "copy")
+
+    async def _one_ended(self) -> None:
+        await asyncio.wait(self._copying.values(), return_when=asyncio.FIRST_COMPLETED)
+        for node, task in list(self._copying.items()):
+            if task.done():
+                del self._copying[node]
+                task.result()  # raises what is no failure of the holder, but a defect
+
+    async def _copy(self, node: NodeId) -> None:
         """Let one holder fetch the unit and take its receipt, or note why there is none."""
-        node, reserved = candidate.node, self._reserved[candidate.node]
+        reserved = self._reserved[node]
         try:
-            copy = await self._replicated(node, reserved)
+            copy, came_bytes = await self._replicated(node, reserved)
         except DhtstoreError as error:
             self.plan = self.plan.failed(node, str(error))
+            self._chain.left(node)
         else:
             self._copies.append(copy)
-            self._copied(node, self._unit.size_bytes, reserved)
+            self._copied(node, self._unit.size_bytes, came_bytes)
+            self._chain.copied(node, self._unit.size_bytes, done=True)
             self.plan = self.plan.held(node)
         del self._reserved[node]
 
-    async def _replicated(self, node: NodeId, reserved: _Reserved) -> SignedCopy:
+    async def _replicated(self, node: NodeId, reserved: Reserved) -> tuple[SignedCopy, int | None]:
         """Believe a receipt only if its holder signed it, for what we hold ourselves."""
-        link, unit = reserved.link, self._unit
+        link, unit, chain = reserved.link, self._unit, self._chain
         wanted = Replicate(
             reservation=reserved.reservation,
             roots=tuple(root.raw for root in unit.roots),
@@ -261,16 +274,19 @@ class _Placing:
             size=unit.size_bytes,
             policy=self._claim.policy.packed,
             path=tuple(cid.raw for cid in self._path),
+            upstream=chain.upstream(node),
+            downstream=chain.downstream(node),
         )
-        claim = self._claim
-        credit = CopyCredit(claim.stored_bytes, lambda: link.sent_bytes, claim.blocks)
+        claim, relayed = self._claim, chain.relayed(node)
+        sent = (lambda: chain.sent_bytes) if relayed else partial(self._sent_bytes, reserved)
+        credit = CopyCredit(claim.stored_bytes, sent, claim.blocks, relayed=relayed)
         link.granted += 1  # it may ask us for what is being put, as nobody else may
         try:
             held = await link.request(
                 wanted,
                 Held,
                 REQUEST_TIMEOUT_S,
-                on_progress=lambda update: self._copied(node, update.held_bytes, reserved),
+                on_progress=lambda told: self._copied(node, told.held_bytes, told.came_bytes),
                 worth=credit.of,
             )
         finally:
@@ -281,14 +297,20 @@ class _Placing:
         receipt, provider = unpack(Receipt, held.receipt), unpack(ProviderRecord, held.provider)
         copy = SignedCopy(receipt, provider, contact)
         check_copy(self._node.identity, copy, link.public_key, self._claim)
-        return copy
+        return copy, held.came_bytes
 
-    def _copied(self, node: NodeId, told_bytes: int, reserved: _Reserved) -> None:
-        """Believed up to the unit's size; and what a holder once had it does not lose."""
+    def _copied(self, node: NodeId, told_bytes: int, came_bytes: int | None) -> None:
+        """Believed up to the unit's size; and what a holder once had it does not lose.  Who does
+        not say how much of it came now was sent it from here."""
         before_bytes = self.plan.candidates[node].copied_bytes
         copied_bytes = max(before_bytes, min(told_bytes, self._unit.size_bytes))
         self.plan = self.plan.copied(node, copied_bytes)
-        self._progress(node, copied_bytes, reserved.link.sent_bytes - reserved.sent_before_bytes)
+        self._chain.copied(node, copied_bytes, done=False)
+        sent_bytes = self._sent_bytes(self._reserved[node])
+        self._progress(node, copied_bytes, max(sent_bytes, came_bytes or 0))
+
+    def _sent_bytes(self, reserved: Reserved) -> int:
+        return reserved.link.sent_bytes - reserved.sent_before_bytes
 
 
 async def _each(do: Callable[[T], Coroutine[Any, Any, None]], to: Sequence[T]) -> None:

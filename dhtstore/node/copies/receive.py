@@ -8,12 +8,12 @@ roots, verified and fsynced: the moment a receipt may be signed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
-from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.delivery import BlockBytes, Delivery, Keep
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch, BlockStore
@@ -33,15 +33,21 @@ class Keeper:
     """
 
     def __init__(
-        self, store: BlockStore, batch: Batch, commit_group_bytes: int | None = COMMIT_GROUP_BYTES
+        self,
+        store: BlockStore,
+        batch: Batch,
+        commit_group_bytes: int | None = COMMIT_GROUP_BYTES,
+        also: Keep = lambda blocks: None,
     ) -> None:
-        self._store, self._batch = store, batch
+        """``also`` gets the blocks, too, before they are written."""
+        self._store, self._batch, self._also = store, batch, also
         self._commit_group_bytes = commit_group_bytes
         self._lock = threading.Lock()
         self._uncommitted_bytes = 0
         self.stored_bytes = self.blocks = self.block_bytes = self.committed_bytes = 0
 
-    def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
+    def keep(self, blocks: list[tuple[Cid, BlockBytes]]) -> None:
+        self._also(blocks)
         for cid, data in blocks:
             write_block(self._store, self._batch, cid, data)
         more_bytes = sum(stored_bytes(cid, len(data)) for cid, data in blocks)

@@ -28,7 +28,7 @@ from dhtstore.params import (
     SERVED_READ_BYTES,
     SERVED_READ_SLOW_BYTES,
 )
-from dhtstore.store.blocks.contract import BlockStore, Lend
+from dhtstore.store.blocks.contract import Batch, BlockStore, Lend
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.wire.frames import Blocks, GetBlocks
 
@@ -183,14 +183,43 @@ class BlockServer:
         if sending is not None:
             await sending
 
+    async def send(
+        self,
+        link: Link,
+        read: Callable[[], Awaitable[Group | None]],
+        before: asyncio.Future[None] | None,
+        reply: Reply,
+    ) -> tuple[int, asyncio.Future[None]] | None:
+        """Send what ``read`` gives, once there is room to read and ``before`` has left: how many
+        blocks it names, and what to await; None if it gives nothing."""
+        with await self._room.take(link) as share:
+            group = await read()
+            if group is None:
+                return None
+            share.size_bytes = group.size_bytes
+            await self._tell_damaged([group])
+            if before is not None:
+                await before
+            return len(group.indices) + len(group.missing), self._queue([group], share, reply)
+
+    async def read_one(
+        self, link: Link, cids: Sequence[Cid], start: int, batch: Batch | None
+    ) -> Group:
+        """One frame of what is stored from ``start`` on, or staged in ``batch``."""
+        blocks = self._sound(link, batch)
+        return await self._disk.blocking.run(read_group, blocks, cids, start)
+
     async def _read(
         self, link: Link, cids: Sequence[Cid], start: int, limit_bytes: int
     ) -> list[Group]:
-        lending = self.lending if link.granted else None
-        blocks = _Sound(self._disk.store, self._rotten, lending)
+        blocks = self._sound(link, None)
         groups = await self._disk.blocking.run(read_groups, blocks, cids, start, limit_bytes)
         self.lending.look()
         return groups
+
+    def _sound(self, link: Link, batch: Batch | None) -> _Sound:
+        lending = self.lending if link.granted else None
+        return _Sound(self._disk.store, self._rotten, lending, batch)
 
     async def _tell_damaged(self, groups: Sequence[Group]) -> None:
         if self._on_damaged is not None:
@@ -216,11 +245,12 @@ class BlockServer:
 
 @dataclass(frozen=True, slots=True)
 class _Sound:
-    """A store without what has rotted in it, and with what is lent."""
+    """A store without what has rotted in it, and with what is lent or staged."""
 
     store: BlockStore
     rotten: set[bytes]
     lending: Lending | None
+    batch: Batch | None = None  # of which what is staged counts, too
 
     def read(self, cid: Cid, lend: Lend) -> bytes | memoryview:
         """Raises BlockMissing and BlockDamaged."""
@@ -229,6 +259,8 @@ class _Sound:
                 raise BlockMissing(f"block {cid} has rotted here")
             return self.store.read(cid, lend)
         except BlockMissing:
+            if self.batch is not None:
+                return self.batch.read(cid)
             if self.lending is None:
                 raise
             return self.lending.read(cid)

@@ -9,7 +9,7 @@ from typing import Protocol
 from dhtstore.errors import DhtstoreError, LocalProtocolError, Unreachable
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
-from dhtstore.node.fetching.search import HolderSearch, SearchExtent
+from dhtstore.node.fetching.search import USUAL, HolderSearch, SearchExtent, Terms
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.tries import Try
@@ -46,6 +46,7 @@ class Holders:
         self._failure: BaseException | None = None
         self._units: dict[bytes, UnitHolders] = {}
         self._links: dict[PublicKey, Link] = {}
+        self._terms: dict[PublicKey, Terms] = {}
         self.record = FetchRecord()
 
     async def close(self) -> None:
@@ -73,6 +74,10 @@ class Holders:
     def link(self, key: PublicKey) -> Link:
         """The link to a holder that was found."""
         return self._links[key]
+
+    def terms(self, key: PublicKey) -> Terms:
+        """How such a holder is asked."""
+        return self._terms.get(key, USUAL)
 
     def account(self, key: PublicKey) -> HolderAccount:
         return self.record.account(key)
@@ -133,9 +138,10 @@ class Holders:
         if account.cause is None:
             account.end(Cause(CauseKind.STALE, why))
 
-    def add(self, link: Link, holds: UnitHolders) -> None:
+    def add(self, link: Link, holds: UnitHolders, terms: Terms = USUAL) -> None:
         """One link per peer: another takes its place only when that one has ended."""
         key = link.public_key
+        self._terms[key] = terms
         self.account(key).reached(link.origin)
         if key in self.banned:
             return
@@ -194,9 +200,9 @@ class _Finds:
     def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
         self.holders.account(key).dialled(tries)
 
-    def connected(self, link: Link) -> None:
+    def connected(self, link: Link, terms: Terms = USUAL) -> None:
         self._found(link.public_key)
-        self.holders.add(link, self.known)
+        self.holders.add(link, self.known, terms)
 
     def unreached(self, key: PublicKey, cause: Cause) -> None:
         self._found(key)

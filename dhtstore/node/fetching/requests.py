@@ -8,16 +8,19 @@ from functools import partial
 from typing import NoReturn
 
 from dhtstore.content.dag.walk import Want
-from dhtstore.errors import DhtstoreError
+from dhtstore.errors import ConnectionLost, DhtstoreError
+from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.holders import Holders, failure_of
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import ReadBlock
+from dhtstore.node.fetching.search import Terms
 from dhtstore.node.fetching.searching.further import FurtherLooks
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
+from dhtstore.node.links.own_requests import Admit
 from dhtstore.node.traffic.traffic import Pull
 from dhtstore.operations.explaining.causes import cause_of
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, HOLDER_STALL_S
@@ -137,7 +140,7 @@ class Requests:
 
     def holder_found(self, key: PublicKey, unit: Unit) -> None:
         if unit.name in self._units:
-            self._scheduler.add_holder(key, unit.name)
+            self._add(key, unit.name)
             self._look_s = 0.0  # it may give what silent ones owe
             self._wake()
 
@@ -156,7 +159,10 @@ class Requests:
         now = asyncio.get_running_loop().time()
         self._looks[unit.name] = FurtherLooks(now, now)
         for key in known.keys:  # found for an earlier fetch
-            self._scheduler.add_holder(key, unit.name)
+            self._add(key, unit.name)
+
+    def _add(self, key: PublicKey, unit: bytes) -> None:
+        self._scheduler.add_holder(key, unit, rank=self._holders.terms(key).rank)
 
     # --- one request ------------------------------------------------------------------------
 
@@ -164,8 +170,12 @@ class Requests:
         """Its failure costs its own blocks only."""
         on_arrival = partial(self._on_arrival, link, wants)
         admit = partial(self._admit, link.public_key, wants)
+        cids, terms = [want.cid for want in wants], self._holders.terms(link.public_key)
         try:
-            await link.get_blocks([want.cid for want in wants], on_arrival, admit)
+            if terms.patience is None:
+                await link.get_blocks(cids, on_arrival, admit)
+            else:
+                await _ask_for_coming(link, cids, on_arrival, admit, terms)
         except DhtstoreError as error:
             self._holders.drop(link, cause_of(error))
         finally:
@@ -231,3 +241,26 @@ def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:
     came = [*arrival.passed_over, *((index, len(data)) for index, data in arrival.blocks)]
     more_bytes = sum(size_bytes - claimed_bytes(wants[index]) for index, size_bytes in came)
     return more_bytes - sum(claimed_bytes(wants[index]) for index in arrival.missing)
+
+
+async def _ask_for_coming(
+    link: Link,
+    cids: Sequence[Cid],
+    on_arrival: Callable[[Arrival], None],
+    admit: Admit,
+    terms: Terms,
+) -> None:
+    """Who has nothing of what it was asked for is behind, and holds others up; raises
+    ConnectionLost then."""
+    patience, missing = terms.patience, 0
+    assert patience is not None, "else it is asked as all others are"
+
+    def counted(arrival: Arrival) -> None:
+        nonlocal missing
+        missing += len(arrival.missing)
+        patience.came(asyncio.get_running_loop().time())
+        on_arrival(arrival)
+
+    await link.get_blocks(cids, counted, admit, patience.silence_s, terms.coming)
+    if missing == len(cids):
+        raise ConnectionLost("the holder before this one does not have the blocks either")

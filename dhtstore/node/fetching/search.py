@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from dhtstore.model.identity import PublicKey
+from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.tries import Try
 from dhtstore.operations.explaining.causes import Cause
+from dhtstore.params import RELAY_GAPS, RELAY_SILENCE_MAX_S, RELAY_SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,41 @@ class SearchExtent:
     asked: int = 0
     answered: int = 0
     expired: int = 0
+
+
+class Patience:
+    """How long one who gives what comes to itself may be silent: longer where blocks come slowly,
+    and the longer the more it has before it, who have their own silences."""
+
+    def __init__(self, before: int) -> None:
+        self._before = before
+        self._last_s: float | None = None
+        self._gap_s: float | None = None
+
+    def came(self, now_s: float) -> None:
+        """Something came."""
+        if self._last_s is not None:
+            self._gap_s = max(self._gap_s or 0.0, now_s - self._last_s)
+        self._last_s = now_s
+
+    @property
+    def silence_s(self) -> float:
+        gap_s = RELAY_SILENCE_S if self._gap_s is None else RELAY_GAPS * self._gap_s
+        return min(float(RELAY_SILENCE_MAX_S), max(RELAY_SILENCE_S, gap_s) * self._before)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a holder is asked: ``coming`` is the unit that it is receiving itself, of which it gives
+    what it has as soon as that comes, and ``patience`` says how long that may take; it is asked
+    only for what those of lower ``rank`` fail to give."""
+
+    coming: DhtKey | None = None
+    rank: int = 0
+    patience: Patience | None = None
+
+
+USUAL: Final = Terms()
 
 
 class Finds(Protocol):
@@ -45,8 +81,8 @@ class Finds(Protocol):
     def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
         """What came of some of its addresses."""
 
-    def connected(self, link: Link) -> None:
-        """There is a link to a holder."""
+    def connected(self, link: Link, terms: Terms = USUAL) -> None:
+        """There is a link to a holder, who is asked on these terms from now on."""
 
     def unreached(self, key: PublicKey, cause: Cause) -> None:
         """There is a holder, and no way to it."""

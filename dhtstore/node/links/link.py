@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from dhtstore.errors import ConnectionLost, RemoteProtocolError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, ContactRecord, subnet
-from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, format_node, node_id
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.crowd import Attendance, Attention
@@ -42,6 +42,7 @@ from dhtstore.wire.frames import (
     FrameRequest,
     FrameResponse,
     GetBlocks,
+    GetComing,
     Replicating,
     Wrong,
 )
@@ -161,13 +162,13 @@ class Link:
         on_arrival: Callable[[Arrival], None],
         admit: Admit,
         timeout_s: float = REQUEST_TIMEOUT_S,
+        coming: DhtKey | None = None,
     ) -> None:
         """Ask for at most WANTS_PER_REQUEST_MAX blocks; returns when each has arrived, was passed
-        over for want of room or was named missing.  ``admit``: see ``Asker``.
-
-        Raises PeerRefused, ConnectionLost.
-        """
-        wanted = GetBlocks(cids=tuple(cid.raw for cid in cids))
+        over for want of room or was named missing.  ``admit``: see ``Asker``.  ``coming`` is a unit
+        that the peer receives: it is waited for.  Raises PeerRefused, ConnectionLost."""
+        raw = tuple(cid.raw for cid in cids)
+        wanted = GetComing(cids=raw, key=coming) if coming else GetBlocks(cids=raw)
         await self._own_requests.ask(wanted, timeout_s, _taking(on_arrival, admit))
 
     def tell_wrong(self, cid: Cid) -> None:

@@ -52,6 +52,11 @@ class Batch(Protocol):
         disk is full; the batch may still be discarded cleanly.
         """
 
+    def read(self, cid: Cid) -> bytes:
+        """A block that this batch has written, verified against its CID; for who may see it before
+        the commit.  Raises BlockMissing, also where the write of it is not done yet, and once the
+        batch was left."""
+
     def commit(self) -> None:
         """Returns after everything put so far is fsynced and indexed: the point where blocks
         become readable and may be acknowledged.  May be called many times."""

@@ -155,6 +155,10 @@ class FaultyBatch:
             self._store.spend(len(data))
         return self._inner.put(cid, data, anew=anew)
 
+    def read(self, cid: Cid) -> bytes:
+        self._check_store()
+        return self._inner.read(cid)
+
     def commit(self) -> None:
         self._check_store()
         before = set(self._inner.renewed)

@@ -120,6 +120,10 @@ class LentBatch:
         self._lent.keep(cid, data)
         return True
 
+    def read(self, cid: Cid) -> bytes:
+        """Raises as ``LentBlocks.get``."""
+        return self._lent.get(cid)
+
     def commit(self) -> None:
         """Nothing of it is to last."""
 

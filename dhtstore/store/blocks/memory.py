@@ -170,6 +170,12 @@ class MemoryBatch:
                 self._anew.add(multihash)
             return True
 
+    def read(self, cid: Cid) -> bytes:
+        staged = self._staged.get(cid.multihash)
+        if staged is None or staged[2] is None or not cid.matches(staged[1]):
+            raise BlockMissing(f"block {cid} is not staged here")
+        return staged[1]
+
     def commit(self) -> None:
         blocks = self._store._blocks
         with self._lock, self._store._lock:

@@ -77,6 +77,13 @@ class PackPool:
         ends, rows = sum(pack.end for pack in packs), sum(pack.live for pack in packs)
         self._quota.give_back(-sign * ends, row_bytes=-sign * ROW_BYTES * rows)
 
+    def read(self, number: int, offset: int, length: int) -> bytes:
+        """What is there, empty where it cannot be read; shorter at the end of the pack."""
+        try:
+            return self._readers.read(number, offset, length)
+        except OSError:
+            return b""
+
     def live_blocks(self) -> int:
         with self._lock:
             return sum(pack.live for pack in self._packs.values())

@@ -96,6 +96,15 @@ class StagedTable:
         rows = self._database.rows(query, (batch, multihash))
         return rows[0][0] != _RELIED if rows else None
 
+    def find(self, batch: int, multihash: bytes) -> Row | None:
+        """Where the block lies, if the batch wrote it."""
+        query = (
+            "SELECT multihash, pack, offset, length, codec FROM staged"
+            " WHERE batch = ? AND multihash = ? AND pack >= 0"
+        )
+        rows = self._database.rows(query, (batch, multihash))
+        return Row(*rows[0]) if rows else None
+
     def count_by_pack(self, batch: int) -> dict[int, int]:
         """How many blocks of each pack it wrote.  Raises HomeUnusable."""
         counts: dict[int, int] = {}

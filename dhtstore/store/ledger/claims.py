@@ -199,11 +199,15 @@ class Claims:
         key: DhtKey | None = None,
     ) -> Usage:
         """What claims, pending ones too, make this node keep for one owner and by one origin.
-        ``but`` (unit, root) leaves that claim and the content of its unit out: what is asked for
-        that is judged as a whole.  Where only the unit's ``key`` is known, its content is left
-        out."""
+        ``but`` (unit, root) leaves that claim and the content of its unit out: what is asked for is
+        judged as a whole.  Where only the unit's ``key`` is known, its content is left out."""
         with self._lock:
             return self._charged.usage(owner, origin, now_unix_s, but=but, key=key)
+
+    def kept_bytes(self, owner: bytes, key: DhtKey) -> int:
+        """How much of the unit behind ``key`` is kept here for that owner."""
+        with self._lock:
+            return self._charged.kept_bytes(owner, key)
 
     def holdings(self, now_unix_s: float) -> Holdings:
         """Whose data is kept here, and how much of whom most."""
@@ -216,8 +220,7 @@ class Claims:
             return self._charged.ledger_bytes
 
     def forget(self, unit: bytes) -> None:
-        """Drop the claims on a unit that is no longer held, not those that are pending.  Policies
-        stay, so that an older one cannot come back."""
+        """Drop the claims on a unit that is gone, not those pending; policies stay the newest."""
         with self._lock:
             count = self._kept_count
             if count is not None and self._any_active(unit, count.since_unix_s):

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from dhtstore.errors import DhtstoreError, LocalProtocolError, NoRoom
+from dhtstore.errors import BlockMissing, DhtstoreError, LocalProtocolError, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Relying
@@ -60,6 +60,13 @@ class DiskBatch:
         if self._whole:
             self._rows.spill(self._state)
         return written is not False
+
+    def read(self, cid: Cid) -> bytes:
+        row = self._rows.find(cid.multihash)
+        data = b"" if row is None else self._pool.read(row.pack, row.offset, row.length)
+        if row is None or not cid.matches(data):  # or its write is not done
+            raise BlockMissing(f"block {cid} is not staged here")
+        return data
 
     def commit(self) -> None:
         with self._committing:

@@ -53,6 +53,13 @@ class StagedRows:
             return None
         return False if self._index.find_or_rely(multihash, self.relied) else None
 
+    def find(self, multihash: bytes) -> Row | None:
+        """Where a block lies that this batch wrote."""
+        row = self.new.get(multihash)
+        if row is None and self._batch is not None:
+            return self._table.find(self._batch, multihash)
+        return row
+
     def add(self, row: Row, *, anew: bool) -> None:
         self.new[row.multihash] = row
         if anew:

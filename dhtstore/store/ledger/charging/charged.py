@@ -89,6 +89,12 @@ class Charged:
             newcomers_units=left.newcomers_units - (usage.known and usage.new),
         )
 
+    def kept_bytes(self, owner: bytes, key: DhtKey) -> int:
+        """As ``Claims.kept_bytes``."""
+        found = self._table.scan(_CHARGES + key + part(owner), limit=1)
+        charges = self._read(_group_of(found[0][0]), found[0][1]) if found else ()
+        return max((each.charged_bytes for each in charges), default=0)
+
     def claimed_by(self, owner: bytes, unit: bytes) -> bool:
         return self._table.get(_charge_key(part(unit) + part(owner))) is not None
 

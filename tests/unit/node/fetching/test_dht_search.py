@@ -11,7 +11,7 @@ from dhtstore.model.contact import Address, ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.node.fetching.dht_search import DhtSearch
-from dhtstore.node.fetching.search import SearchExtent
+from dhtstore.node.fetching.search import USUAL, SearchExtent, Terms
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.tries import Try
 from dhtstore.operations.explaining.causes import Cause
@@ -74,7 +74,7 @@ class Clocked:
     def gave(self, key: PublicKey) -> bool:
         return key in self.givers
 
-    def connected(self, link: Link) -> None:
+    def connected(self, link: Link, terms: Terms = USUAL) -> None:
         self.links[link.public_key] = int(self.world.loop.time() - self.start_s)
 
     def dialling(self, key: PublicKey) -> None:
