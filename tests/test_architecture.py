@@ -59,9 +59,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("staged_table",),
         ("index",),
         ("recovery", "pool", "memory", "faulty"),
-        ("writing",),
+        ("writing", "compacting"),
         ("disk",),
     ),
+    "dhtstore.store.blocks.compacting": (("survey",), ("compaction",)),
     "dhtstore.store.blocks.accounts": (("index_files",),),
     "dhtstore.store.blocks.writing": (("held_packs", "staged_rows"), ("disk_batch",)),
     "dhtstore.store.ledger": (

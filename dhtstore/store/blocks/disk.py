@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.accounts.index_files import IndexFiles
-from dhtstore.store.blocks.collecting.compaction import Compaction
+from dhtstore.store.blocks.compacting.compaction import PackCompaction
 from dhtstore.store.blocks.contract import Lend, Reservation
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
@@ -192,11 +192,11 @@ class DiskBlockStore:
         self._pool.removed(gone)
         self._index.shrink()
 
-    def compaction(self) -> Compaction:
+    def compaction(self) -> PackCompaction:
         self._open_to_write()
         while self.settle():
             pass  # rows that wait beside the index could not be moved
-        return Compaction(self._index, self._pool, self._quota, self._readers)
+        return PackCompaction(self._index, self._pool, self._quota, self._readers)
 
     def cids(self) -> Iterator[Cid]:
         return self._index.cids()

@@ -12,8 +12,8 @@ import pytest
 from dhtstore.errors import BlockDamaged, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB, MIB
-from dhtstore.store.blocks.collecting import compaction
-from dhtstore.store.blocks.collecting.compaction import Compaction
+from dhtstore.store.blocks.compacting import compaction
+from dhtstore.store.blocks.compacting.compaction import PackCompaction
 from dhtstore.store.blocks.disk import DiskBlockStore
 
 Made = list[tuple[Cid, bytes]]
@@ -47,7 +47,7 @@ def pack_bytes(tmp_path: Path) -> int:
     return sum(path.stat().st_size for path in (tmp_path / "blocks").glob("*.pack"))
 
 
-def all_of(work: Compaction) -> None:
+def all_of(work: PackCompaction) -> None:
     while work.step():
         pass
 

@@ -14,7 +14,7 @@ from typing import Final
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
-from dhtstore.store.blocks.collecting.survey import PackUse, PackSurvey
+from dhtstore.store.blocks.compacting.survey import PackSurvey, PackUse
 from dhtstore.store.blocks.index import Index
 from dhtstore.store.blocks.packs import PackReaders, PackWriter, header
 from dhtstore.store.blocks.pool import PackPool
@@ -30,7 +30,7 @@ _SYNC_BYTES: Final = 64 * MIB  # copied for one fsync
 DAMAGED_TOLD_MAX: Final = 1000
 
 
-class Compaction:
+class PackCompaction:
     """One round over the packs of a store; one thread at a time.  ``freed_bytes`` are of packs that
     went, less what was copied; ``damaged`` names blocks that were met and are not what they are
     called: they are carried along as they are, or stay where they are if they cannot be read.

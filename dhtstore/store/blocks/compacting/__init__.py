@@ -1,0 +1,1 @@
+"""Live blocks of packs that are mostly dead move elsewhere, so that room comes back."""
