@@ -33,7 +33,17 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     )
     from dhtstore.operations.explaining.causes import Cause, CauseKind
     from dhtstore.operations.explaining.report import FetchReport, HolderTimeline
-    from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
+    from dhtstore.operations.keeping import (
+        CollectResult,
+        KeepReason,
+        PinInfo,
+        PutSummary,
+        RemovedPut,
+        SignedReceipt,
+        UnknownBelow,
+        VerifyResult,
+        WhyResult,
+    )
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
         HolderStatus,
@@ -55,6 +65,7 @@ __all__ = [
     "Cause",
     "CauseKind",
     "Client",
+    "CollectResult",
     "ContentInfo",
     "DhtstoreError",
     "DirectoryEntry",
@@ -63,6 +74,7 @@ __all__ = [
     "HolderReport",
     "HolderStatus",
     "HolderTimeline",
+    "KeepReason",
     "KnownPeer",
     "Moment",
     "NodeIdentity",
@@ -73,13 +85,16 @@ __all__ = [
     "ProviderInfo",
     "PutResult",
     "PutSummary",
+    "RemovedPut",
     "RoomShare",
     "RoomStatus",
     "RootStatus",
     "SignedReceipt",
     "SkippedEntry",
     "UnitStatus",
+    "UnknownBelow",
     "VerifyResult",
+    "WhyResult",
     "connect",
     "errors",
     "read_home",
@@ -97,7 +112,10 @@ _HOMES: Final = {
     ),
     "dhtstore.operations.explaining.causes": ("Cause", "CauseKind"),
     "dhtstore.operations.explaining.report": ("FetchReport", "HolderTimeline"),
-    "dhtstore.operations.keeping": ("PinInfo", "PutSummary", "SignedReceipt", "VerifyResult"),
+    "dhtstore.operations.keeping": (
+        "CollectResult", "KeepReason", "PinInfo", "PutSummary", "RemovedPut", "SignedReceipt",
+        "UnknownBelow", "VerifyResult", "WhyResult",
+    ),
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",

@@ -30,7 +30,15 @@ from dhtstore.operations.content import (
     ProviderInfo,
     PutResult,
 )
-from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
+from dhtstore.operations.keeping import (
+    CollectResult,
+    PinInfo,
+    PutSummary,
+    RemovedPut,
+    SignedReceipt,
+    VerifyResult,
+    WhyResult,
+)
 from dhtstore.operations.nodes import (
     KnownPeer,
     NodeIdentity,
@@ -144,6 +152,7 @@ class SyncClient:
         force: bool = False,
         start: int | None = None,
         end: int | None = None,
+        cache: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
@@ -152,6 +161,7 @@ class SyncClient:
             to,
             pin=pin,
             force=force,
+            cache=cache,
             start=start,
             end=end,
             progress=progress,
@@ -220,6 +230,25 @@ class SyncClient:
 
     def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
         return self._run(self._client.pins(timeout_s=timeout_s))
+
+    def remove(self, cid: str, *, timeout_s: float | None = None) -> RemovedPut:
+        return self._run(self._client.remove(cid, timeout_s=timeout_s))
+
+    def collect(
+        self,
+        *,
+        dry_run: bool = False,
+        cache: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> CollectResult:
+        work = self._client.collect(
+            dry_run=dry_run, cache=cache, progress=progress, timeout_s=timeout_s
+        )
+        return self._run(work)
+
+    def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
+        return self._run(self._client.why(cid, timeout_s=timeout_s))
 
     def verify(
         self, *, progress: Watch | None = None, timeout_s: float | None = None

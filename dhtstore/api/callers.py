@@ -21,11 +21,14 @@ from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.keeping import (
     AddPin,
     CheckPuts,
+    CollectGarbage,
     ListPins,
     ListPuts,
     ListReceipts,
     RemovePin,
+    RemovePut,
     VerifyStore,
+    WhyHere,
 )
 from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode
@@ -37,7 +40,7 @@ R = TypeVar("R")
 # What these tell of, or keep, would end with a node that lives for a visit.
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
-    ListPins,
+    ListPins, RemovePut, CollectGarbage, WhyHere,
 )  # fmt: skip
 
 

@@ -30,15 +30,12 @@ from dhtstore.operations.content import (
 from dhtstore.operations.keeping import (
     AddPin,
     CheckPuts,
-    ListPins,
     ListPuts,
     ListReceipts,
     PinInfo,
     PutSummary,
     RemovePin,
     SignedReceipt,
-    VerifyResult,
-    VerifyStore,
 )
 from dhtstore.operations.nodes import (
     DescribeRoot,
@@ -115,6 +112,7 @@ class Client(NodeQuestions):
         force: bool = False,
         start: int | None = None,
         end: int | None = None,
+        cache: bool = False,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> GetResult:
@@ -123,20 +121,29 @@ class Client(NodeQuestions):
         ``start`` only a range of a file, as of ``read``.
 
         A FIFO or a device gets the bytes of a file in order, a directory as a tar stream.  With
-        ``pin`` it is kept and announced here too.  Raises NotFound, Unreachable,
+        ``pin`` it is kept and announced here too, with ``cache`` what was fetched stays here until
+        room is wanted (``cached`` of the result).  Raises NotFound, Unreachable,
         IntegrityFailure, TargetExists, TargetUnusable, NoRoom.  An interrupted get goes on where
         it was.
         """
         called = file_name(cid)
-        _check_part(start, end, pin)
+        _check_part(start, end, pin or cache)
         if takes_stream(to):
-            _no_pin(pin)
+            _no_pin(pin or cache)
             read = Read(target=cid, form="either", name=called)
             if start is not None:
                 read = Read(target=cid, start=start, end=end)
             return got(await read_into(self._caller, read, to, checked(progress), timeout_s))
         target = open_target(to, called, force=force)
-        get = Get(target=cid, name=target.name, pin=pin, force=force, start=start, end=end)
+        get = Get(
+            target=cid,
+            name=target.name,
+            pin=pin,
+            force=force,
+            cache=cache,
+            start=start,
+            end=end,
+        )
         return await self._call(get, [target.directory], progress, timeout_s)
 
     async def read(
@@ -233,16 +240,6 @@ class Client(NodeQuestions):
     async def unpin(self, cid: str, *, timeout_s: float | None = None) -> PinInfo:
         """Stop keeping ``cid`` for its own sake; raises NotHere if it was not pinned."""
         return await self._call(RemovePin(root=cid), timeout_s=timeout_s)
-
-    async def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
-        """The pins, by CID."""
-        return await self._call(ListPins(), timeout_s=timeout_s)
-
-    async def verify(
-        self, *, progress: Watch | None = None, timeout_s: float | None = None
-    ) -> VerifyResult:
-        """Read every block of this node's store again; ``damaged`` names those that rotted."""
-        return await self._call(VerifyStore(), (), progress, timeout_s)
 
     # --- nodes ------------------------------------------------------------------------------
 

@@ -9,6 +9,18 @@ from typing import TypeVar
 from dhtstore.api.callers import Caller
 from dhtstore.errors import UsageError
 from dhtstore.net.local.client import close_all
+from dhtstore.operations.keeping import (
+    CollectGarbage,
+    CollectResult,
+    ListPins,
+    PinInfo,
+    RemovedPut,
+    RemovePut,
+    VerifyResult,
+    VerifyStore,
+    WhyHere,
+    WhyResult,
+)
 from dhtstore.operations.nodes import (
     DescribeNode,
     IdentifyNode,
@@ -25,7 +37,7 @@ R = TypeVar("R")
 
 
 class NodeQuestions:
-    """The part of ``Client`` that is about nodes."""
+    """The part of ``Client`` that is about nodes and what is on their disks."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -49,6 +61,38 @@ class NodeQuestions:
         Raises UnknownNode, Unreachable.
         """
         return await self._call(PingNode(target=node), timeout_s=timeout_s)
+
+    async def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
+        """The pins, by CID."""
+        return await self._call(ListPins(), timeout_s=timeout_s)
+
+    async def remove(self, cid: str, *, timeout_s: float | None = None) -> RemovedPut:
+        """End what was put from this node, here: entry, receipts, pin and claims.  Raises
+        UsageError for what is here for another reason, NotHere for what is not here."""
+        return await self._call(RemovePut(root=cid), timeout_s=timeout_s)
+
+    async def collect(
+        self,
+        *,
+        dry_run: bool = False,
+        cache: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> CollectResult:
+        """Remove what nothing keeps on this node, with ``cache`` also what is cached; with
+        ``dry_run`` only tell.  Nothing is removed while ``unknown`` of the result names roots."""
+        asked = CollectGarbage(dry_run=dry_run, cache=cache)
+        return await self._call(asked, (), progress, timeout_s)
+
+    async def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
+        """What keeps the block ``cid`` on this node; raises NotHere if it is not here."""
+        return await self._call(WhyHere(root=cid), timeout_s=timeout_s)
+
+    async def verify(
+        self, *, progress: Watch | None = None, timeout_s: float | None = None
+    ) -> VerifyResult:
+        """Read every block of this node's store again; ``damaged`` names those that rotted."""
+        return await self._call(VerifyStore(), (), progress, timeout_s)
 
     async def _call(
         self,

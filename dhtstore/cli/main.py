@@ -12,7 +12,7 @@ from dhtstore.cli.content import cat, get, ls, put, stat
 from dhtstore.cli.demo import command as demo
 from dhtstore.cli.exits import HELP, USAGE
 from dhtstore.cli.home import config, owner, version
-from dhtstore.cli.keeping import list_puts, pin, receipts, verify
+from dhtstore.cli.keeping import collect, list_puts, pin, receipts, remove, verify, why
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
 from dhtstore.cli.terminal.common import say_failure
 from dhtstore.cli.terminal.options import ALL, option
@@ -45,8 +45,14 @@ SECTIONS: Final[dict[str, dict[str, Any]]] = {
         "list": list_puts.list_puts,
         "providers": providers.providers,
         "receipts": receipts.receipts,
+        "rm": remove.remove,
     },
-    "What is kept here": {"pin": pin.app, "verify": verify.verify},
+    "What is kept here": {
+        "pin": pin.app,
+        "why": why.why,
+        "gc": collect.collect,
+        "verify": verify.verify,
+    },
     "Settings and keys": {"config": config.config, "owner": owner.app},
     "More": {"demo": demo.demo, "version": version.version},
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dhtstore.errors import NoRoom
 from dhtstore.net.ports import Blocking
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
@@ -19,6 +20,8 @@ from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
 from dhtstore.store.ledger.sequence import LastSequence
+from dhtstore.store.ledger.tiers.cache import Cache
+from dhtstore.store.ledger.tiers.removals import Removals
 from dhtstore.trace import Tracer
 
 if TYPE_CHECKING:  # whoever only reads the disk loads none of it
@@ -26,17 +29,48 @@ if TYPE_CHECKING:  # whoever only reads the disk loads none of it
     from dhtstore.node.links.pool import Links
 
 
+async def _no_more(size_bytes: int) -> bool:
+    """Where nothing gives way."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """The blocks here, and where work on disk and hashing runs.
 
-    ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch replaced;
-    ``on_healed`` is called on the loop after that."""
+    ``make_room`` removes what nothing keeps where so many bytes are wanted, and says whether there
+    was any.  ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch
+    replaced; ``on_healed`` is called on the loop after that."""
 
     store: BlockStore
     blocking: Blocking
     on_renewed: Callable[[Collection[bytes]], None] = lambda multihashes: None
     on_healed: Callable[[], None] = lambda: None
+    make_room: Callable[[int], Awaitable[bool]] = _no_more
+
+    async def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
+        """Set room aside, as ``BlockStore.reserve``, in a worker.  Where there is none, what
+        nothing keeps gives way first.  Raises NoRoom."""
+        try:
+            return await self._reserve(size_bytes, at_least=at_least)
+        except NoRoom:
+            if not await self.make_room(size_bytes):
+                raise
+        return await self._reserve(size_bytes, at_least=at_least)
+
+    async def _reserve(self, size_bytes: int, *, at_least: bool) -> Reservation:
+        rooms: list[Reservation] = []
+
+        def reserve() -> None:
+            rooms.append(self.store.reserve(size_bytes, at_least=at_least))
+
+        try:
+            await self.blocking.run(reserve)
+        except asyncio.CancelledError:
+            for room in rooms:  # it was set aside for somebody who is gone
+                room.release()
+            raise
+        return rooms[0]
 
     @asynccontextmanager
     async def batch(
@@ -77,8 +111,10 @@ async def surely(blocking: Blocking, function: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is remembered beside the blocks.  Synchronous: run it through ``Disk.blocking``."""
+    """What is remembered beside the blocks, in ``table``.  Synchronous: run it through
+    ``Disk.blocking``."""
 
+    table: KeyValue
     claims: Claims
     pins: Pins
     puts: Puts
@@ -87,12 +123,15 @@ class Ledger:
     roots: Roots
     damage: Damage
     sequence: LastSequence
+    cache: Cache
+    removals: Removals
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer, own: bytes = b"") -> Ledger:
         """``own`` is the owner that this node belongs to."""
         roots = Roots(table, tracer)
         return cls(
+            table=table,
             claims=Claims(table, tracer, own),
             pins=Pins(table, roots, tracer),
             puts=Puts(table, roots, tracer),
@@ -101,6 +140,8 @@ class Ledger:
             roots=roots,
             damage=Damage(table),
             sequence=LastSequence(table, tracer),
+            cache=Cache(table, tracer),
+            removals=Removals(table),
         )
 
 

@@ -21,6 +21,7 @@ from dhtstore.errors import (
     TimedOut,
     UsageError,
 )
+from dhtstore.model.cid import Cid
 from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
 from dhtstore.model.identity import format_node
 from dhtstore.model.names import quoted
@@ -34,6 +35,7 @@ from dhtstore.node.flows.stream import stream
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
+from dhtstore.node.keeping.cached import Filling
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.throttle import Throttle
@@ -207,11 +209,16 @@ def _holder_report(report: CopyReport) -> content.HolderReport:
 
 
 @asynccontextmanager
-async def _fetching(run: OperationRun) -> AsyncIterator[FetchSession]:
-    """A session that tells, with what fails in it, whom it asked."""
-    async with run.node.fetch_session() as session:
+async def _fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]:
+    """A session that tells, with what fails in it, whom it asked.  What is here of ``root`` stays
+    as long, and was used."""
+    node = run.node
+    async with node.fetch_session() as session:
         try:
-            yield session
+            with node.collector.reading(root):
+                yield session
+                now_unix_s = node.ports.clock.unix_s()
+                await node.disk.blocking.run(node.ledger.cache.used, root, now_unix_s)
         except DhtstoreError as error:
             vars(error)["report"] = session.report()
             raise
@@ -222,7 +229,7 @@ async def _fetching(run: OperationRun) -> AsyncIterator[FetchSession]:
 
 async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
     root, names = parse_cid_path(asked.target)
-    async with _fetching(run) as session:
+    async with _fetching(run, root) as session, _filling(asked, run, session) as filling:
         got = await get(
             session,
             root,
@@ -236,9 +243,23 @@ async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
         )
         if asked.pin:
             await run.node.pinning().add(session, got.cid, asked.name, run.watch)
+    holders = list(got.holders)
     return content.GetResult(
-        str(got.cid), got.size_bytes, list(got.holders), got.causes, got.report
+        str(got.cid), got.size_bytes, holders, got.causes, got.report, filling.kept
     )
+
+
+@asynccontextmanager
+async def _filling(
+    asked: content.Get, run: OperationRun, session: FetchSession
+) -> AsyncIterator[Filling]:
+    """What is fetched meanwhile is cached, if that is asked for."""
+    if not asked.cache:
+        yield Filling.none()
+        return
+    root, names = parse_cid_path(asked.target)
+    async with run.node.caching().filling(session, root, names) as filling:
+        yield filling
 
 
 def _file_name(name: str) -> str:
@@ -250,7 +271,7 @@ def _file_name(name: str) -> str:
 
 async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
     root, names = parse_cid_path(asked.target)
-    async with _fetching(run) as session:
+    async with _fetching(run, root) as session:
         read = await stream(
             session,
             root,
@@ -310,12 +331,27 @@ async def _list_receipts(
 
 async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinInfo:
     async with run.node.fetch_session() as session:
-        root = parse_root(asked.root)
-        return await run.node.pinning().add(session, root, asked.name, run.watch)
+        root, pinning = parse_root(asked.root), run.node.pinning()
+        await pinning.check_name(root, asked.name)
+        return await pinning.add(session, root, asked.name, run.watch)
 
 
 async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.PinInfo:
     return await run.node.pinning().remove(parse_root(asked.root))
+
+
+async def _remove_put(asked: keeping.RemovePut, run: OperationRun) -> keeping.RemovedPut:
+    return await run.node.removing().remove(parse_root(asked.root))
+
+
+async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.CollectResult:
+    collector, dry_run = run.node.collector, asked.dry_run
+    found = await collector.collect(run.watch, dry_run=dry_run, cache=asked.cache)
+    return found.result(dry_run=dry_run)
+
+
+async def _why(asked: keeping.WhyHere, run: OperationRun) -> keeping.WhyResult:
+    return await run.node.why().of(parse_root(asked.root))
 
 
 async def _list_pins(asked: keeping.ListPins, run: OperationRun) -> list[keeping.PinInfo]:
@@ -378,6 +414,9 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     keeping.ListReceipts: _list_receipts,
     keeping.AddPin: _add_pin,
     keeping.RemovePin: _remove_pin,
+    keeping.RemovePut: _remove_put,
+    keeping.CollectGarbage: _collect,
+    keeping.WhyHere: _why,
     keeping.ListPins: _list_pins,
     keeping.VerifyStore: _verify_store,
     nodes.IdentifyNode: _identify_node,

@@ -15,15 +15,14 @@ from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.checking.answer import CheckAnswers
-from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.kept import settle_pending
-from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.relaying.serve_coming import ComingServer
 from dhtstore.node.copies.relaying.upstream import NamedHolders
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.collecting import Collecting
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.readdress import Readdress
@@ -33,26 +32,23 @@ from dhtstore.node.duties.save_peers import SavePeers
 from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.duties.tell_peers import TellPeers
 from dhtstore.node.duties.twins import Twins
-from dhtstore.node.fetching.dht_search import DhtSearch
-from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.bring import Bringing
 from dhtstore.node.flows.join import Joined, Trust, join
-from dhtstore.node.flows.pin import Pinning
-from dhtstore.node.flows.put import Uploader
-from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.staging import Staging
+from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.traffic.traffic import Traffic
+from dhtstore.node.use_cases import UseCases
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
-from dhtstore.transfer.priority import Priority
 from dhtstore.wire.frames import Check, FrameRequest, GetBlocks, GetComing, Reroute
 
 
-class Node:
+class Node(UseCases):
     """One running node.  ``start`` it, use it, ``stop`` it; a stopped node is not started again."""
 
     def __init__(self, ports: Ports, settings: NodeSettings) -> None:
@@ -62,7 +58,8 @@ class Node:
             ports.store,
             ports.blocking,
             lambda new: self.rot.renewed(new),
-            lambda: self.rot.healed(),
+            lambda: self._healed(),
+            lambda size_bytes: self.collector.make_room(size_bytes),
         )
         self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer, self.identity.owner)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
@@ -74,7 +71,8 @@ class Node:
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.warnings = warnings = Warnings(ports.tracer)
-        self.staging = Staging(disk, ledger, tracer, self.warnings, keeps_all=settings.storage)
+        self.collector = Collector(disk, ledger, clock, warnings)
+        self.staging = Staging(self.collector, warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
         self.traffic = Traffic()
         self.started_s = ports.clock.monotonic_s()
@@ -91,12 +89,13 @@ class Node:
             ephemeral=settings.ephemeral,
         )
         self.holder = Holder(identity, disk, ledger, clock, tracer, _admission(identity, settings))
-        self.holder.brings, self.holder.traffic = lambda: self.staging, self.traffic
+        self.holder.brings, self.holder.traffic = self.staging.bringing, self.traffic
         self.holder.offers.limit(self.traffic.down)
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
             identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
         )
+        self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
         self.rot = Rot(
             identity, self.completeness, self.dht, clock, warnings, supervisor, self.reprovide
         )
@@ -134,6 +133,7 @@ class Node:
             await self._keep_sequence.begin()
         if self.settings.storage:
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
+        await self.disk.blocking.run(self.removing().resume)
         await self.rot.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
@@ -143,6 +143,9 @@ class Node:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
             looking = lasting("rot", self.rot.run, self.warnings, self.ports.clock)
             self.duties.spawn_duty(looking, "rot")
+            duty = Collecting(self.collector)
+            collecting = lasting("collect", duty.run, self.warnings, self.ports.clock)
+            self.duties.spawn_duty(collecting, "collect")
             reproviding = lasting("reprovide", self.reprovide.run, self.warnings, self.ports.clock)
             self.duties.spawn_duty(reproviding, "reprovide")
             self.supervisor.spawn(
@@ -181,33 +184,10 @@ class Node:
             self.joined.set()
         await self._twins.ask(places)
 
-    def fetch_session(self, priority: Priority = Priority.FOREGROUND) -> FetchSession:
-        """For the fetches of one command, or of a duty; use it with ``async with``."""
-        search = DhtSearch(self.dht, self.links, self.public_key)
-        return FetchSession(self.disk, search, traffic=self.traffic, priority=priority)
-
-    def uploader(self, *, pipeline: bool = True) -> Uploader:
-        """For putting; in a ``pipeline`` holders give units to each other."""
-        shell = (self.supervisor, self.ports.tracer)
-        placer = Placer(self.identity, self.dht, self.links, *shell, pipeline)
-        offers, lending = self.holder.offers, self.blocks.lending
-        clock, others = self.ports.clock, placer.storage_nodes
-        bringing = Bringing(self.disk, self.ledger, clock, offers, lending, others)
-        return Uploader(
-            self.identity,
-            self.disk,
-            self.ledger,
-            placer,
-            bringing,
-            self.staging,
-            self.settings,
-            self.ports.clock,
-            self.reprovide.again_soon,
-        )
-
-    def pinning(self) -> Pinning:
-        """The user's pins."""
-        return Pinning(self.disk, self.ledger.pins, self.staging, self.reprovide.announce)
+    def _healed(self) -> None:
+        """Rotten blocks were replaced by whole ones."""
+        self.rot.healed()
+        self.collector.healed()
 
     async def stop(self) -> None:
         """Stop serving, end every task and close the stores.  Each step is taken, whatever those
@@ -244,10 +224,6 @@ class Node:
         """Whether what others are told follows the addresses of the machine."""
         return not self.settings.advertise and is_wide(self.ports.endpoint.local)
 
-    def checker(self) -> HolderChecks:
-        """For asking holders whether they still are."""
-        return _checker(self)
-
     def addresses(self) -> tuple[Address, ...]:
         """What others are told: the operator's choice, else what the socket is bound to."""
         if self.settings.advertise:
@@ -258,11 +234,6 @@ class Node:
         """Write down whom this node knows, for its next start; an ephemeral one has none."""
         if not self.settings.ephemeral:
             await self._save_peers.save()
-
-
-def _checker(node: Node) -> HolderChecks:
-    rng, complete = node.ports.entropy.rng, node.completeness
-    return HolderChecks(node.identity, node.disk, node.ledger, node.reach, complete, rng)
 
 
 def _admission(identity: Identity, chosen: NodeSettings) -> Admission | None:

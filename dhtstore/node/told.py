@@ -12,11 +12,11 @@ from msgspec.structs import asdict
 from dhtstore.errors import DhtstoreError, PartlyStored, QuorumNotReached
 from dhtstore.net.ports import Clock
 from dhtstore.operations.content import Get, Put, Read
-from dhtstore.operations.keeping import AddPin, RemovePin, VerifyStore
+from dhtstore.operations.keeping import AddPin, CollectGarbage, RemovePin, RemovePut, VerifyStore
 from dhtstore.operations.operation import Operation
 from dhtstore.trace import Tracer
 
-_TOLD: Final = (Put, Get, Read, AddPin, RemovePin, VerifyStore)
+_TOLD: Final = (Put, Get, Read, AddPin, RemovePin, RemovePut, CollectGarbage, VerifyStore)
 _FIELDS: Final = (
     "cid",
     "name",
@@ -25,6 +25,8 @@ _FIELDS: Final = (
     "replicas",
     "blocks",
     "incomplete",
+    "garbage_blocks",
+    "freed",
     "skipped_count",
 )
 _COUNTED: Final = ("holders", "damaged")

@@ -114,6 +114,7 @@ class GetResult(msgspec.Struct, frozen=True):
 
     ``holders`` are the nodes that were connected to for blocks; ``causes`` says why others could
     not be (node -> reason); ``report`` what was done, lookup by lookup and holder by holder.
+    ``cached`` if all of it stays here until room is wanted: it was asked for, and there was room.
     """
 
     cid: str
@@ -121,12 +122,14 @@ class GetResult(msgspec.Struct, frozen=True):
     holders: list[str]
     causes: dict[str, str]
     report: FetchReport = NO_REPORT
+    cached: bool = False
 
 
 class Get(Operation[GetResult], frozen=True, kw_only=True):
     """Write ``target`` (CID or CID/path) as ``name`` into the directory that goes with it; with
     ``force`` in place of what is there; with ``start`` the bytes ``start`` to ``end`` of a file,
-    as of ``Read``, and nothing else."""
+    as of ``Read``, and nothing else.  With ``cache`` what was fetched stays here until room is
+    wanted, with ``pin`` until the pin is removed, and is announced."""
 
     op: ClassVar[str] = "get"
     descriptors: ClassVar[int] = 1
@@ -138,6 +141,7 @@ class Get(Operation[GetResult], frozen=True, kw_only=True):
     force: bool = False
     start: int | None = None
     end: int | None = None
+    cache: bool = False
 
 
 class ReadResult(msgspec.Struct, frozen=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.operation import Operation
+from dhtstore.operations.operation import Naming, Operation
 
 
 class SignedReceipt(msgspec.Struct, frozen=True):
@@ -96,6 +96,7 @@ class RemovePin(Operation[PinInfo], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "pin-rm"
     about: ClassVar[str] = "root"
+    named_by: ClassVar[Naming] = "pin"
 
     root: str
 
@@ -105,6 +106,106 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "pin-ls"
     needs_node: ClassVar[bool] = False
+
+
+class RemovedPut(msgspec.Struct, frozen=True):
+    """What was ended here: ``size`` bytes of content called ``name`` ("" for none).  ``elsewhere``
+    other nodes have signed for copies, which stay.  It is ``pinned`` by hand as well: then its
+    blocks stay here, too."""
+
+    cid: str
+    name: str
+    size: int
+    elsewhere: int
+    pinned: bool
+
+
+class RemovePut(Operation[RemovedPut], frozen=True, kw_only=True):
+    """End what was put from here, on this node: its entry, receipts, pin and claims."""
+
+    op: ClassVar[str] = "rm"
+    about: ClassVar[str] = "root"
+    named_by: ClassVar[Naming] = "put"
+
+    root: str
+
+
+class UnknownBelow(msgspec.Struct, frozen=True):
+    """What is kept below ``root`` cannot be told, and ``why``: a block is gone or damaged.  None
+    where a damaged row of the ledger does not even tell the root."""
+
+    root: str | None
+    why: str
+
+
+class CollectResult(msgspec.Struct, frozen=True):
+    """What was removed, or with ``dry_run`` would be, in blocks and bytes: ``garbage`` is what
+    nothing keeps, ``cache`` what nobody asked to keep (roots, and the bytes that they brought), the
+    latter only if asked for.  ``claims`` were over.  ``kept`` blocks stay.  ``freed`` is how many
+    bytes the store takes less than before; ``dead`` are those in packs that belong to nothing and
+    are not worth moving what stands around them, or would be moved by a run.  While there are
+    ``unknown`` nothing is garbage: `verify` tells what mends them."""
+
+    dry_run: bool
+    garbage_blocks: int
+    garbage: int
+    cache_roots: int
+    cache: int
+    claims: int
+    kept: int
+    freed: int
+    dead: int
+    unknown: list[UnknownBelow] = []
+
+
+class CollectGarbage(Operation[CollectResult], frozen=True, kw_only=True):
+    """Remove what nothing keeps, with ``cache`` also what is cached, and compact packs; with
+    ``dry_run`` only tell."""
+
+    op: ClassVar[str] = "gc"
+
+    dry_run: bool = False
+    cache: bool = False
+
+
+KeepKind = Literal["pin", "put", "claim", "running", "cache"]
+
+
+class KeepReason(msgspec.Struct, frozen=True):
+    """Something that keeps a block, which is ``root`` or lies below it: "pin" (by hand) or "put",
+    called ``name``; a "claim" of ``owner`` (key in hex), until it ``expires`` (None: until
+    removed); a put that is "running"; or the "cache", last ``used`` then, which keeps it until room
+    is wanted."""
+
+    kind: KeepKind
+    root: str
+    name: str = ""
+    owner: str | None = None
+    expires: Moment | None = None
+    used: Moment | None = None
+
+
+class WhyResult(msgspec.Struct, frozen=True):
+    """Why the block ``cid``, of ``size`` bytes, is here.  Not ``complete``: the search was cut
+    short, or what lies below a damaged block could not be looked at.  ``garbage``: nothing keeps
+    it, ``since`` then at least (None: from before the node was started), and it goes with the next
+    collection, `gc` or one that the node begins by itself."""
+
+    cid: str
+    size: int
+    reasons: list[KeepReason]
+    complete: bool
+    garbage: bool
+    since: Moment | None = None
+
+
+class WhyHere(Operation[WhyResult], frozen=True, kw_only=True):
+    """What keeps the block ``root``, which may lie anywhere in a DAG."""
+
+    op: ClassVar[str] = "why"
+    about: ClassVar[str] = "root"
+
+    root: str
 
 
 class IncompleteUnit(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec.structs import asdict, force_setattr
@@ -12,6 +12,7 @@ from dhtstore.errors import UsageError
 from dhtstore.model.names import name_of_argument
 
 R = TypeVar("R")
+Naming = Literal["any", "pin", "put"]
 
 
 class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
@@ -20,12 +21,14 @@ class Operation(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     ``op`` names it on the local socket; ``descriptors`` is how many open files go with it;
     ``about`` names the field that says which content it is about: CID, CID/path, or in place of
     the CID the name of something put or pinned here, or its beginning if no other has the same.
+    ``named_by`` says whose names come first where several have one: pins by hand or puts.
     ``needs_node`` is False where all that is asked lies in the data directory.
     """
 
     op: ClassVar[str] = ""
     descriptors: ClassVar[int] = 0
     about: ClassVar[str] = ""
+    named_by: ClassVar[Naming] = "any"
     needs_node: ClassVar[bool] = True
 
     @property

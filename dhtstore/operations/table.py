@@ -15,11 +15,14 @@ from dhtstore.operations.content import (
 from dhtstore.operations.keeping import (
     AddPin,
     CheckPuts,
+    CollectGarbage,
     ListPins,
     ListPuts,
     ListReceipts,
     RemovePin,
+    RemovePut,
     VerifyStore,
+    WhyHere,
 )
 from dhtstore.operations.nodes import (
     DescribeNode,
@@ -33,6 +36,7 @@ from dhtstore.operations.operation import Operation
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
+    RemovePut, CollectGarbage, WhyHere,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode,
 )  # fmt: skip
 

@@ -26,7 +26,15 @@ from dhtstore.operations.content import (
     ReadResult,
 )
 from dhtstore.operations.explaining.causes import CAUSES
-from dhtstore.operations.keeping import PinInfo, PutSummary, SignedReceipt, VerifyResult
+from dhtstore.operations.keeping import (
+    CollectResult,
+    PinInfo,
+    PutSummary,
+    RemovedPut,
+    SignedReceipt,
+    VerifyResult,
+    WhyResult,
+)
 from dhtstore.operations.nodes import (
     KnownPeer,
     NodeIdentity,
@@ -61,6 +69,9 @@ RESULTS: Final[dict[str, Any]] = {
     "pin-add": PinInfo,
     "pin-rm": PinInfo,
     "pin-ls": list[PinInfo],
+    "rm": RemovedPut,
+    "gc": CollectResult,
+    "why": WhyResult,
     "verify": VerifyResult,
     "owner-export": OwnerKey,
     "owner-import": OwnerName,

@@ -27,6 +27,7 @@ class _Wanted(NamedTuple):
     pin: bool
     force: bool
     span: Span | None
+    cache: bool
 
 
 @command(
@@ -62,6 +63,9 @@ def get(
     ] = False,
     span: Range = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep what is fetched here until room is wanted.")
+    ] = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
@@ -79,15 +83,17 @@ def get(
     from dhtstore.model.cid_path import as_one_spelling, file_name
 
     called = file_name(cid)
-    wanted = _Wanted(as_one_spelling(cid), called, output, pin, force, span_of(span))
-    if wanted.span and pin:
-        raise UsageError("--pin keeps all of it, and not a range").hinted(
+    wanted = _Wanted(as_one_spelling(cid), called, output, pin, force, span_of(span), cache)
+    if wanted.span and (pin or cache):
+        raise UsageError("--pin and --cache keep all of it, and not a range").hinted(
             "leave one of both away; `dhtstore pin add` keeps it"
         )
     with explained(common, explain) as told:
         path, result = _fetched(common, wanted, (progress, verbose))
         told.append(result.report)
     _report(common, path, result)
+    if cache and not result.cached:
+        _not_cached(common)
 
 
 def _fetched(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> tuple[str, GetResult]:
@@ -116,6 +122,7 @@ def _written(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> tu
         name=where.name,
         pin=wanted.pin,
         force=wanted.force,
+        cache=wanted.cache,
         start=start,
         end=end,
     )
@@ -130,15 +137,21 @@ def _streamed(common: Common, wanted: _Wanted, showing: tuple[Shown, bool]) -> G
     from dhtstore.errors import UsageError
     from dhtstore.operations.content import Read, got
 
-    if wanted.pin:
+    if wanted.pin or wanted.cache:
         raise UsageError("what goes to stdout, a pipe or a device is not kept here").hinted(
-            "leave --pin away, and keep it with `dhtstore pin add`"
+            "leave --pin and --cache away, and keep it with `dhtstore pin add`"
         )
     asked = Read(target=wanted.target, form="either", name=wanted.called)
     if wanted.span:
         asked = Read(target=wanted.target, start=wanted.span[0], end=wanted.span[1])
     path = "" if wanted.output in _STDOUT else wanted.output
     return got(into_stream(common, asked, path, showing))
+
+
+def _not_cached(common: Common) -> None:
+    from dhtstore.cli.terminal.show import say
+
+    say(common, "not cached: there is no room for it here")
 
 
 def _report(common: Common, path: str, result: GetResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -19,15 +19,27 @@ app: Final = typer.Typer(
 
 @command(
     WAITING,
-    examples=("dhtstore pin add bafybei...",),
+    examples=("dhtstore pin add bafybei...", "dhtstore pin add bafybei... --name holiday"),
 )
 def add(
     common: Common,
     cid: Root,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="What to call it here.",
+            show_default="as before, or none",
+        ),
+    ] = "",
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
-    """Fetch all of it into this node's store, keep and announce it."""
+    """Fetch all of it into this node's store, keep and announce it.
+
+    Interrupted, what came stays for the next try as long as nobody wants the room.
+    """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
     from dhtstore.cli.terminal.progress.sentences import kept_of_pin
@@ -37,7 +49,7 @@ def add(
     from dhtstore.operations.keeping import AddPin
 
     with watching(common, progress, verbose, kept_of_pin) as watch:
-        pinned = run(common, Errand(AddPin(root=as_one_spelling(cid)), watch=watch))
+        pinned = run(common, Errand(AddPin(root=as_one_spelling(cid), name=name), watch=watch))
     if common.json:
         print_json(pinned)
         return
@@ -46,12 +58,13 @@ def add(
 
 @command(
     ABOUT_HOME,
-    examples=("dhtstore pin rm bafybei...",),
+    examples=("dhtstore pin rm holiday", "dhtstore pin rm bafybei..."),
 )
 def rm(common: Common, cid: Pinned) -> None:
     """Stop keeping it for its own sake.
 
-    Exit code 3 if it was not pinned.
+    What nothing else keeps goes by itself, or now with `gc`.  Exit code 3 if it was not pinned by
+    hand.
     """
     from dhtstore.cli.running.session import ask
     from dhtstore.cli.terminal.show import print_json

@@ -27,9 +27,17 @@ Root = Annotated[
 Pinned = Annotated[
     str,
     typer.Argument(
-        metavar="CID",
-        help=f"What, as a whole: a CID, {_NAMED}",
+        metavar="NAME|CID",
+        help="What was pinned by hand: its name, its CID or the beginning of that.",
         autocompletion=completing.pins_by_hand,
+    ),
+]
+Put = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|CID",
+        help="What was put from here: its name, its CID or the beginning of that.",
+        autocompletion=completing.puts,
     ),
 ]
 Anything = Annotated[

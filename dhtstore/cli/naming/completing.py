@@ -32,6 +32,11 @@ def pins_by_hand(ctx: typer.Context, incomplete: str) -> Offered:
     return offered(incomplete, lambda: list(_pins(ctx, kind="user")))
 
 
+def puts(ctx: typer.Context, incomplete: str) -> Offered:
+    """CIDs and names of what ``rm`` can remove."""
+    return offered(incomplete, lambda: list(_puts(ctx)))
+
+
 def nodes(ctx: typer.Context, incomplete: str) -> Offered:
     """Ids of the nodes that the one here knows."""
     from dhtstore.operations.nodes import ListPeers

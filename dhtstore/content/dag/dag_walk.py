@@ -77,6 +77,10 @@ class DagWalk:
         if isinstance(task, Task):
             self._skipped(task)
 
+    def pass_over(self, want: Want) -> None:
+        """Go on without a block that cannot be read: what lies below it is not met."""
+        self._frontier.came(self._pending.pop(want.sequence))
+
     @property
     def done(self) -> bool:
         return not self._pending and not self._frontier

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
 from dhtstore.content.codec.unixfs import read_node
+from dhtstore.content.dag.dag_walk import DagWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.content.dag.walk import Want
-from dhtstore.model.cid import Cid
+from dhtstore.errors import BlockMissing, DhtstoreError, IntegrityFailure, MalformedDag
+from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
 
 _WANTS_AT_ONCE: Final = 256
@@ -60,6 +62,36 @@ def local_blocks(blocks: BlocksHere, root: Cid, leaves: Leaves) -> Iterator[Cid]
 def unit_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
     """Every block of a unit, its leaves by their parents' word; raises as ``local_blocks``."""
     return _walk(blocks, UnitWalk(unit), Leaves.NAMED)
+
+
+def blocks_met(
+    blocks: BlocksHere, walk: DagWalk, lost: Callable[[Cid, DhtstoreError], None]
+) -> Iterator[Cid]:
+    """Every block that ``walk`` names, as far as what is here tells: ``lost`` is told each that had
+    to be read for what lies below it and could not be, which then is not met.  Raw blocks are not
+    looked at."""
+    while wants := walk.next(_WANTS_AT_ONCE):
+        for want in wants:
+            if want.cid.codec == RAW:
+                walk.pass_over(want)
+            else:
+                _open_if_here(blocks, walk, want, lost)
+            yield want.cid
+
+
+def _open_if_here(
+    blocks: BlocksHere, walk: DagWalk, want: Want, lost: Callable[[Cid, DhtstoreError], None]
+) -> None:
+    try:
+        node = read_node(want.cid, blocks.get(want.cid))
+    except (BlockMissing, IntegrityFailure) as error:
+        walk.pass_over(want)
+        lost(want.cid, error)
+        return
+    try:
+        walk.accept(want, node)
+    except MalformedDag as error:
+        lost(want.cid, error)
 
 
 def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:

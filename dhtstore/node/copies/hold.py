@@ -176,6 +176,8 @@ class Holder:
                 promise = replace(promise, new=usage.new)
                 return promise, await self._reserve(promise)
             except PeerRefused as refused:
+                if refused.code == "room" and await self.disk.make_room(promise.room_bytes):
+                    continue
                 crowded = refused.code in _CROWDED and self.offers.make_room(promise)
                 if not crowded:
                     raise
@@ -231,20 +233,10 @@ class Holder:
         _refuse(too_much(promises, promise, free_bytes))
 
     async def _set_aside(self, size_bytes: int) -> Reservation:
-        rooms: list[Reservation] = []
-
-        def reserve() -> None:
-            rooms.append(self.disk.store.reserve(size_bytes))
-
         try:
-            await self.disk.blocking.run(reserve)
+            return await self.disk.reserve(size_bytes)
         except NoRoom as error:
             raise PeerRefused("room", str(error)) from error
-        except asyncio.CancelledError:
-            for room in rooms:  # it was set aside for somebody who is gone
-                room.release()
-            raise
-        return rooms[0]
 
     # --- copies -----------------------------------------------------------------------------
 

@@ -57,6 +57,11 @@ class Keeper:
             self._batch.commit()
             self.committed_bytes = max(self.committed_bytes, came_bytes)
 
+    def find(self, cid: Cid, data: bytes) -> None:
+        """It was here, verified, and whatever removes it meanwhile, it is here when the batch is
+        committed."""
+        self._batch.put(cid, data)
+
     def _took(self, more_bytes: int, more_blocks: int, block_bytes: int) -> int:
         """If a group is to be committed, all that came so far; else 0."""
         with self._lock:
@@ -83,4 +88,4 @@ async def receive_unit(
     ``progress`` gets the block bytes done so far.  Raises what ``fetch`` raises, MalformedDag,
     NoRoom.
     """
-    await session.fetch(walk, Delivery(keep=keeper.keep, progress=progress))
+    await session.fetch(walk, Delivery(keep=keeper.keep, found=keeper.find, progress=progress))

@@ -14,6 +14,7 @@ from dhtstore.transfer.in_order import Ordering
 BlockBytes = bytes | memoryview
 Sink = Callable[[list[Output]], Awaitable[None]]
 Keep = Callable[[list[tuple[Cid, BlockBytes]]], None]
+Found = Callable[[Cid, bytes], None]
 
 
 class Earlier(Protocol):
@@ -40,7 +41,7 @@ class Delivery:
     directories and files come before what is in them, pieces in any order, or in order with
     ``in_order``.  The bytes of pieces are valid until it returns.  ``keep`` gets verified blocks
     that came from peers, in worker threads, maybe several at a time, before the walk sees them;
-    those bytes too are valid until it returns.
+    those bytes too are valid until it returns.  ``found`` gets those that were here, likewise.
     A leaf that ``earlier`` claims and recalls is not fetched; it comes to the sink as all others
     do.  ``progress`` gets the block bytes done so far.
     """
@@ -48,5 +49,6 @@ class Delivery:
     sink: Sink = _no_output
     in_order: Ordering | None = None
     keep: Keep | None = None
+    found: Found | None = None
     earlier: Earlier | None = None
     progress: Callable[[int], None] = lambda done_bytes: None

@@ -17,7 +17,7 @@ from dhtstore.content.dag.walk import Output, Walk, Want
 from dhtstore.errors import BlockDamaged, BlockMissing, TimedOut
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
-from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.delivery import Delivery, Found
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import Opening, ReadBlock, Ready, read_block
@@ -77,6 +77,7 @@ class _Fetch:
         memory_bytes: int,
     ) -> None:
         self._disk, self._holders, self._progress = disk, holders, delivery.progress
+        self._found = delivery.found
         self.tasks = Supervisor(on_failure=self._failed)
         self._failure: BaseException | None = None
         self._woken, self._changed = asyncio.Event(), asyncio.Event()
@@ -173,7 +174,8 @@ class _Fetch:
 
     async def _read_one(self, want: Want) -> None:
         try:
-            data, block = await self._disk.blocking.run(_get_and_read, self._disk.store, want.cid)
+            store, found = self._disk.store, self._found
+            data, block = await self._disk.blocking.run(_get_and_read, store, want.cid, found)
         except (BlockMissing, BlockDamaged):
             self.requests.want(want)
             self._wake()
@@ -223,6 +225,8 @@ class _Fetch:
         self._wake()
 
 
-def _get_and_read(store: BlockStore, cid: Cid) -> tuple[bytes, ReadBlock]:
+def _get_and_read(store: BlockStore, cid: Cid, found: Found | None) -> tuple[bytes, ReadBlock]:
     data = store.get(cid)
+    if found is not None:
+        found(cid, data)
     return data, read_block(cid, data)

@@ -12,7 +12,7 @@ from dhtstore.content.dag.walk import Walk, Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
-from dhtstore.node.fetching.delivery import Delivery
+from dhtstore.node.fetching.delivery import Delivery, Found, Keep
 from dhtstore.node.fetching.fetch import fetch
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.question import QuestionWalk
@@ -48,6 +48,8 @@ class FetchSession:
         self.disk = disk
         self._holders, self._memory_bytes = Holders(search), memory_bytes
         self._pull = Pull(traffic or Traffic(), priority, account or self)
+        self.keep: Keep | None = None
+        self.found: Found | None = None
 
     async def __aenter__(self) -> FetchSession:
         self._pull.begin()
@@ -56,6 +58,11 @@ class FetchSession:
     async def __aexit__(self, *error: object) -> None:
         self._pull.end()
         await self._holders.close()
+
+    def keeps(self, keep: Keep, found: Found) -> None:
+        """From now on these get all that is fetched for answers, as ``Delivery`` says; whoever
+        fetches something else hands them on."""
+        self.keep, self.found = keep, found
 
     @property
     def connected(self) -> list[str]:
@@ -106,7 +113,7 @@ class FetchSession:
         """
         walk = QuestionWalk(question)
         try:
-            await self.fetch(walk, Delivery())
+            await self.fetch(walk, Delivery(keep=self.keep, found=self.found))
             return walk.answer
         finally:
             question.close()

@@ -22,7 +22,7 @@ from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.serve_blocks import Lending
 from dhtstore.node.flows.copy_meter import PutMeter
-from dhtstore.node.importing.batch import ImportBatch, Imported, Staged
+from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.measure import SourceSize, measure
 from dhtstore.node.importing.source import ReadableAgain, Source, import_into, import_source
@@ -68,7 +68,7 @@ class Bringing:
 
     @asynccontextmanager
     async def bring(
-        self, source: Source, staged: Staged, meter: PutMeter, manner: Manner | None = None
+        self, source: Source, meter: PutMeter, manner: Manner | None = None
     ) -> AsyncIterator[Brought]:
         """What is lent can be had for as long as this lasts.
 
@@ -77,7 +77,7 @@ class Bringing:
         size = await measure(self.disk, source)
         meter.sized(size.size_bytes if size else None)
         manner = manner or Manner()
-        imported = await self._stored(source, size, staged, meter, manner)
+        imported = await self._stored(source, size, meter, manner)
         if imported is not None:
             yield Brought(imported, self.disk.store)
             return
@@ -104,7 +104,6 @@ class Bringing:
         self,
         source: Source,
         size: SourceSize | None,
-        staged: Staged,
         meter: PutMeter,
         manner: Manner,
     ) -> Imported | None:
@@ -121,7 +120,6 @@ class Bringing:
                 UNIXFS_V1_2025,
                 meter.read,
                 room=room,
-                staged=staged,
                 manner=manner,
             )
         except NoRoom as error:
@@ -134,23 +132,14 @@ class Bringing:
                 room.release()
 
     async def _set_aside(self, size_bytes: int) -> Reservation | None:
-        """Own puts come first: what others only offered gives way.  None if that is not enough."""
-        rooms: list[Reservation] = []
-
-        def reserve() -> None:
-            rooms.append(self.disk.store.reserve(size_bytes, at_least=True))
-
-        while not rooms:
+        """What nothing keeps gives way; own puts come first, so what others only offered, too.
+        None if that is not enough."""
+        while True:
             try:
-                await self.disk.blocking.run(reserve)
+                return await self.disk.reserve(size_bytes, at_least=True)
             except NoRoom:
                 if not self.offers.make_room_for_own():
                     return None
-            except BaseException:
-                for room in rooms:
-                    room.release()
-                raise
-        return rooms[0]
 
     async def _ahead_bytes(self) -> int:
         """What is set aside for a stream, whose length nobody knows."""

@@ -1,7 +1,8 @@
 """Get: a CID, or a path below one, becomes a file or a directory.
 
 data path: root -> path resolved -> TreeWalk -> fetch (store, else holders) -> verified pieces ->
-NAME.part, out of order -> fsync, rename.  Nothing enters the store and nothing is announced.
+NAME.part, out of order -> fsync, rename.  Nothing enters the store but what is cached for whoever
+asked for that (``node/keeping/cached.py``), and nothing is announced.
 """
 
 from __future__ import annotations
@@ -71,7 +72,13 @@ async def get(
     if span is not None:
         walk = RangeWalk(resolved.cid, *span, place=resolved.place)
     meter = _GetMeter(session, target, walk, progress)
-    delivery = Delivery(partial(run, target.accept), earlier=target, progress=meter.advance)
+    delivery = Delivery(
+        partial(run, target.accept),
+        keep=session.keep,
+        found=session.found,
+        earlier=target,
+        progress=meter.advance,
+    )
     try:
         await run(target.look_back)
         await session.fetch(walk, delivery, timeout_s=timeout_s)

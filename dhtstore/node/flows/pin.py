@@ -7,45 +7,55 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.errors import NotHere
+from dhtstore.errors import NoRoom, NotHere, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.node.context import Disk
+from dhtstore.net.ports import Clock
+from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.copies.receive import Keeper, receive_unit
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.staging import Staging
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.staging import Staging
 from dhtstore.operations.keeping import PinInfo
 from dhtstore.operations.operation import KEPT, Progress, Watch
-from dhtstore.store.ledger.pins import Pins
+from dhtstore.store.ledger.pins import Pin
 
 
 @dataclass(frozen=True, slots=True)
 class Pinning:
     """The pins that this machine's user sets by hand.
 
-    ``announce`` tells the network of a unit, at once if it can, and never fails."""
+    ``announce`` tells the network of a unit, at once if it can, and never fails; ``kept_no_more``
+    is told what it was told that a pin kept."""
 
     disk: Disk
-    pins: Pins
+    ledger: Ledger
+    clock: Clock
     staging: Staging
+    collector: Collector
     announce: Callable[[Unit], Awaitable[object]]
+    kept_no_more: Callable[[list[Unit]], None]
 
     async def add(self, session: FetchSession, root: Cid, name: str, progress: Watch) -> PinInfo:
         """Bring all of it into the store, pin it and announce it.
 
-        Raises NoRoom and what ``fetch`` raises; what came before is picked up by the next try.
+        Without a name it has that of an earlier pin of the same.  Raises NoRoom and what ``fetch``
+        raises; what came before is cached, so the next try goes on from there.
         """
-        async with self.staging:
+        name = name or await self.disk.blocking.run(self._earlier_name, root)
+        async with self.staging.bringing():
             units = await session.units(root)
             total_bytes = sum(unit.size_bytes for unit in units)
             meter = _PinMeter(session, total_bytes, progress, keeps=self.staging.keeps_all)
             try:
                 await _bring(session, units, meter)
-                await self.disk.blocking.run(self.pins.add, root, name, "user", units)
+                await self.disk.blocking.run(self.ledger.pins.add, root, name, "user", units)
             except BaseException:
                 meter.cut_short()
+                await surely(self.disk.blocking, partial(self._left, root, meter.stored_bytes))
                 raise
         announced_bytes = 0
         for unit in units:
@@ -55,10 +65,37 @@ class Pinning:
         return PinInfo(str(root), "user", name)
 
     async def remove(self, root: Cid) -> PinInfo:
-        """Raises NotHere if it was not pinned by hand.  Pins of puts stay."""
-        if not await self.disk.blocking.run(self.pins.remove, root, "user"):
-            raise NotHere(f"{root} is not pinned by hand here")
-        return PinInfo(str(root), "user", "")
+        """Raises NotHere if it was not pinned by hand.  Pins of puts stay.  Whoever reads it goes
+        on: what is here stays until that has ended."""
+        run, ledger = self.disk.blocking.run, self.ledger
+        pins = [pin for pin in await run(ledger.pins.list) if pin.cid == root]
+        by_hand = next((pin for pin in pins if pin.kind == "user"), None)
+        units = await run(ledger.roots.units, root)
+        if by_hand is None or not await run(ledger.pins.remove, root, "user"):
+            error = NotHere(f"{root} is not pinned by hand here")
+            raise error.hinted(f"`dhtstore rm {root}` ends what was put") if pins else error
+        self.kept_no_more(units)
+        self.collector.left()
+        return PinInfo(str(root), "user", by_hand.name)
+
+    async def check_name(self, root: Cid, name: str) -> None:
+        """Raises UsageError where another pin by hand has a name that was chosen."""
+        pins = await self.disk.blocking.run(self._by_hand)
+        other = next((pin for pin in pins if name and pin.name == name and pin.cid != root), None)
+        if other is not None:
+            error = UsageError(f"{name!r} is the name of another pin, of {other.cid}")
+            raise error.hinted("choose another --name, or remove that pin")
+
+    def _earlier_name(self, root: Cid) -> str:
+        return next((pin.name for pin in self._by_hand() if pin.cid == root), "")
+
+    def _by_hand(self) -> list[Pin]:
+        return [pin for pin in self.ledger.pins.list() if pin.kind == "user"]
+
+    def _left(self, root: Cid, stored_bytes: int) -> None:
+        """A client drops what is not pinned."""
+        if self.staging.keeps_all and stored_bytes:
+            self.ledger.cache.add(root, stored_bytes, self.clock.unix_s())
 
 
 class _PinMeter:
@@ -69,7 +106,7 @@ class _PinMeter:
         self._keeps = keeps
         self._before_bytes = self._before_earlier_bytes = 0  # of the units that are done with
         self._keeper: Keeper | None = None
-        self._here_bytes = 0
+        self._here_bytes = self.stored_bytes = 0  # the latter by this try
 
     def unit(self, keeper: Keeper) -> None:
         self._keeper, self._here_bytes = keeper, 0
@@ -88,6 +125,10 @@ class _PinMeter:
                 self._session.given(),
             )
         )
+
+    def tried(self) -> None:
+        """A unit came, or did not."""
+        self.stored_bytes += self._keeper.stored_bytes if self._keeper else 0
 
     def unit_done(self, size_bytes: int) -> None:
         self._before_bytes += size_bytes
@@ -109,10 +150,24 @@ class _PinMeter:
 
 async def _bring(session: FetchSession, units: list[Unit], meter: _PinMeter) -> None:
     for unit in units:
-        walk = UnitWalk(unit)
+        try:
+            size_bytes = await _bring_unit(session, unit, meter)
+        except NoRoom:
+            if not await session.disk.make_room(unit.size_bytes):
+                raise
+            size_bytes = await _bring_unit(session, unit, meter)
+        meter.unit_done(size_bytes)
+
+
+async def _bring_unit(session: FetchSession, unit: Unit, meter: _PinMeter) -> int:
+    """How many bytes of content it has."""
+    walk = UnitWalk(unit)
+    try:
         async with session.disk.batch() as batch:
             keeper = Keeper(session.disk.store, batch)
             meter.unit(keeper)
             await receive_unit(session, walk, keeper, meter.advance)
             await session.disk.blocking.run(batch.commit)
-        meter.unit_done(walk.size_bytes)
+    finally:
+        meter.tried()
+    return walk.size_bytes

@@ -27,11 +27,11 @@ from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.placed import PlacedUnit
 from dhtstore.node.flows.bring import Bringing, Brought
 from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
-from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
-from dhtstore.node.importing.batch import Imported, Staged
+from dhtstore.node.importing.batch import Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source
+from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome, check_result
 from dhtstore.operations.operation import Watch
@@ -49,7 +49,6 @@ class _Work:
     """What is put, cut into ``units``."""
 
     brought: Brought
-    staged: Staged
     name: str
     policy: Policy
     lineages: Sequence[Lineage]
@@ -144,18 +143,20 @@ class Uploader:
     async def _copied(
         self, source: Source, called: _Called, asked: _Counts, meter: PutMeter, manner: Manner
     ) -> tuple[_Work, list[PlacedUnit]]:
-        staged = Staged()
-        bringing = self.bringing.bring(source, staged, meter, manner)
-        async with self.staging.of(staged), bringing as brought:
+        bringing = self.bringing.bring(source, meter, manner)
+        async with self.staging.for_user(), bringing as brought:
             imported, run = brought.imported, self.disk.blocking.run
             kept = self.settings.storage and brought.kept
+            if not brought.kept:
+                self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, asked, sequence)
             lineages = await run(local_lineages, brought.blocks, imported.cid)
             name = await run(self._name, imported.cid, called)
-            work = _Work(brought, staged, name, policy, lineages)
-            return work, await self._place_all(work, meter)
+            work = _Work(brought, name, policy, lineages)
+            with self.staging.named(imported.cid):
+                return work, await self._place_all(work, meter)
 
     def _name(self, root: Cid, called: _Called) -> str:
         """What the put is written down as."""
@@ -250,8 +251,6 @@ class Uploader:
         )
         self.ledger.puts.save(record, work.units)
         self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
-        if work.brought.kept:  # else what a first try wrote before the room ended is not needed
-            work.staged.needed()
 
     def _pin(self, work: _Work) -> None:
         if self._keeps(work):

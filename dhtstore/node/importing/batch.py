@@ -17,7 +17,6 @@ from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
-STAGED_REMEMBERED_MAX = 2**18  # blocks of one put: 20 MB of memory, 256 GiB of a large file
 COUNTED_MIN_BYTES = 4 * KIB  # of a leaf; others wait for a transaction, which has 65,536 at most
 
 
@@ -32,38 +31,16 @@ class Imported:
     height: int = 0
 
 
-class Staged:
-    """What a put has written that was not there before, in memory: as much of it as is remembered
-    can be dropped if nothing came of the put.  Thread-safe."""
-
-    def __init__(self) -> None:
-        self._digests: list[bytes] = []
-
-    def add(self, cid: Cid) -> None:
-        if len(self._digests) < STAGED_REMEMBERED_MAX:
-            self._digests.append(cid.multihash)
-
-    def needed(self) -> None:
-        """It is written down for what it is: it is to stay."""
-        self._digests.clear()
-
-    def taken(self) -> list[bytes]:
-        """The multihashes of what nobody has written down, once."""
-        digests, self._digests = self._digests, []
-        return digests
-
-
 @dataclass(slots=True)
 class ImportBatch:
     """``put``, ``put_all`` and ``put_leaf`` run in worker threads, several at a time; the others
-    on the loop.  ``progress`` gets the content bytes done so far, ``staged`` what was written.
+    on the loop.  ``progress`` gets the content bytes done so far.
     With ``lent`` the leaves of files stay where they are."""
 
     disk: Disk
     profile: Profile
     batch: Batch
     progress: Callable[[int], None]
-    staged: Staged = field(default_factory=Staged)
     lent: LentBlocks | None = None
     manner: Manner = field(default_factory=Manner)
     done_bytes: int = 0
@@ -71,8 +48,7 @@ class ImportBatch:
 
     def put(self, block: Block) -> None:
         """Raises NoRoom, HomeUnusable."""
-        if write_block(self.disk.store, self.batch, block.cid, block.data):
-            self.staged.add(block.cid)
+        write_block(self.disk.store, self.batch, block.cid, block.data)
 
     def put_all(self, blocks: Sequence[Block]) -> None:
         for block in blocks:

@@ -8,7 +8,7 @@ from dhtstore.content.builders.importer import Profile
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.archive import Archive, ArchiveImport
-from dhtstore.node.importing.batch import ImportBatch, Imported, Staged
+from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import ByteStream, import_file, import_stream
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.tree import OpenDirectory, TreeImport, build
@@ -28,19 +28,18 @@ async def import_source(
     progress: Callable[[int], None],
     *,
     room: Reservation | None = None,
-    staged: Staged | None = None,
     manner: Manner | None = None,
 ) -> Imported:
     """Import everything and commit it; blocks that were stored before are then whole too.
 
-    ``progress`` gets the content bytes done so far, ``staged`` what was written, out of ``room`` if
-    there is one, ``manner`` (strict, where None) what was skipped.  Raises SourceChanged,
+    ``progress`` gets the content bytes done so far, written out of ``room`` if there is one,
+    ``manner`` (strict, where None) what was skipped.  Raises SourceChanged,
     UnreadableSource, UsageError (a malformed pattern in a tree), NoRoom.  On failure nothing staged
-    since the last commit group stays; what was committed, ``staged`` tells.
+    since the last commit group stays.
     """
     manner = manner or Manner()
     async with disk.batch(room) as batch:
-        work = ImportBatch(disk, profile, batch, progress, staged or Staged(), manner=manner)
+        work = ImportBatch(disk, profile, batch, progress, manner=manner)
         imported = await import_into(work, source)
         await disk.blocking.run(batch.commit)
     return imported

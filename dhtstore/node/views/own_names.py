@@ -11,7 +11,7 @@ from dhtstore.errors import InvalidCid, InvalidPath
 from dhtstore.model.cid_path import parse_cid_path
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.operation import Operation
+from dhtstore.operations.operation import Naming, Operation
 from dhtstore.operations.short_names import Known, resolved
 
 R = TypeVar("R")
@@ -24,7 +24,7 @@ async def with_cid(operation: Operation[R], disk: Disk, ledger: Ledger) -> Opera
     text: str = getattr(operation, operation.about, "")
     if not operation.about or names_cid(text):
         return operation
-    meant = await disk.blocking.run(cid_of, ledger, text)
+    meant = await disk.blocking.run(cid_of, ledger, text, operation.named_by)
     return msgspec.structs.replace(operation, **{operation.about: meant})
 
 
@@ -39,15 +39,22 @@ def names_cid(text: str) -> bool:
     return True
 
 
-def cid_of(ledger: Ledger, text: str) -> str:
-    """``text`` with the CID that is meant.  Raises AmbiguousName and InvalidCid."""
-    return resolved(text, list(_known(ledger)))
+def cid_of(ledger: Ledger, text: str, named_by: Naming = "any") -> str:
+    """``text`` with the CID that is meant, of pins by hand or of puts if one of them has that name.
+    Raises AmbiguousName and InvalidCid."""
+    known = list(_known(ledger, named_by))
+    if named_by != "any" and not any(each.name == text for each in known):
+        known = list(_known(ledger, "any"))
+    return resolved(text, known)
 
 
-def _known(ledger: Ledger) -> Iterator[Known]:
+def _known(ledger: Ledger, named_by: Naming) -> Iterator[Known]:
     """Oldest first, pins before puts."""
     for pin in ledger.pins.list():
-        yield Known(str(pin.cid), pin.name)
+        if named_by == "any" or (named_by == "pin") == (pin.kind == "user"):
+            yield Known(str(pin.cid), pin.name)
+    if named_by == "pin":
+        return
     for put in ledger.puts.list():
         when = Moment.at(put.created_unix_s).rfc3339
         yield Known(str(put.cid), put.name, f"put {when}" if when else "")

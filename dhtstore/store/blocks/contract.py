@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dhtstore.model.cid import Cid
+from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
@@ -104,6 +105,22 @@ class Compaction(Protocol):
         """What was copied and is not needed goes.  May be called twice."""
 
 
+class Protection(Protocol):
+    """While it is open, no sweep takes what any batch writes or finds stored."""
+
+    def close(self) -> None:
+        """May be called twice."""
+
+
+class Swept(NamedTuple):
+    """What one step of a sweep took, or would have taken.  ``after`` is where the next begins; None
+    at the end."""
+
+    after: bytes | None
+    blocks: int
+    size_bytes: int
+
+
 class BlockStore(Protocol):
     """Durable blocks, keyed by multihash (a CIDv0 and a CIDv1 of the same bytes are one)."""
 
@@ -149,6 +166,14 @@ class BlockStore(Protocol):
     def compaction(self) -> Compaction:
         """Begin to give room back that deleted blocks take.  Raises NoRoom on a disk that takes no
         writes."""
+
+    def protect(self) -> Protection:
+        """Open a protection; takes memory for what it protects, which is bounded: beyond that
+        sweeps take nothing while it is open."""
+
+    def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
+        """One step, of some milliseconds: blocks that are not in ``kept``, not protected and relied
+        on by no batch are forgotten; a ``dry_run`` counts them.  Raises NoRoom, HomeUnusable."""
 
     def cids(self) -> Iterator[Cid]:
         """Every block held, as CIDv1 with the codec it was stored by; order is not defined."""

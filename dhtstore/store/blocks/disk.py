@@ -19,8 +19,10 @@ from typing import Final, TypeVar
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.accounts.index_files import IndexFiles
+from dhtstore.store.blocks.collecting.kept import Kept
+from dhtstore.store.blocks.collecting.protections import Protected
 from dhtstore.store.blocks.compacting.compaction import PackCompaction
-from dhtstore.store.blocks.contract import Lend, Reservation
+from dhtstore.store.blocks.contract import Lend, Reservation, Swept
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
 from dhtstore.store.blocks.lent import LentBlocks
@@ -185,9 +187,28 @@ class DiskBlockStore:
     def lent(self) -> LentBlocks:
         return LentBlocks(self._directory)
 
+    def protect(self) -> Protected:
+        return self._pool.protections.open()
+
+    def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
+        page = self._index.page(after)
+        asked = [key for key, _ in page if key not in kept]
+        if dry_run:
+            asked = [key for key in asked if key not in self._pool.protections]
+        elif asked:
+            self._forget(asked)
+            left = self._index.lengths(asked)
+            asked = [key for key in asked if key not in left]
+        gone = set(asked)
+        size_bytes = sum(length for key, length in page if key in gone)
+        return Swept(page[-1][0] if page else None, len(gone), size_bytes)
+
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
-        gone = self._index.remove([cid.multihash for cid in cids], self._pool.relying)
+        self._forget([cid.multihash for cid in cids])
+
+    def _forget(self, multihashes: Sequence[bytes]) -> None:
+        gone = self._index.remove(multihashes, self._pool.relying)
         self._quota.give_back(row_bytes=ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
         self._index.shrink()

@@ -9,7 +9,16 @@ from types import TracebackType
 from dhtstore.config import format_size
 from dhtstore.errors import BlockDamaged, HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Batch, BlockStore, Compaction, Lend, Reservation
+from dhtstore.store.blocks.collecting.kept import Kept
+from dhtstore.store.blocks.contract import (
+    Batch,
+    BlockStore,
+    Compaction,
+    Lend,
+    Protection,
+    Reservation,
+    Swept,
+)
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
 
@@ -94,6 +103,12 @@ class FaultyBlockStore:
 
     def compaction(self) -> Compaction:
         return self._inner.compaction()
+
+    def protect(self) -> Protection:
+        return self._inner.protect()
+
+    def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
+        return self._inner.sweep(kept, after, dry_run=dry_run)
 
     def cids(self) -> Iterator[Cid]:
         return self._inner.cids()

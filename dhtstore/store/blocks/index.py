@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -31,6 +31,7 @@ ROW_BYTES: Final = 64
 _PAGE_ROWS: Final = 1000
 _LOOKED_AT_ROWS: Final = 10_000  # at once, for those of one pack: 2 ms
 _PAGE: Final = "SELECT multihash, codec FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
+_LENGTHS: Final = "SELECT multihash, length FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
 _PAGE_END: Final = """SELECT max(multihash) FROM
     (SELECT multihash FROM blocks WHERE multihash > ? ORDER BY multihash LIMIT ?)"""
 _OF_PACKS: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
@@ -64,7 +65,7 @@ class Changes(NamedTuple):
 class Relying(NamedTuple):
     """What an open batch relies on: ``relied``, and what ``staged`` says if that many."""
 
-    relied: set[bytes]
+    relied: Container[bytes]
     batch: int | None
 
 
@@ -128,6 +129,11 @@ class Index:
                 return
             yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec in rows)
             after = rows[-1][0]
+
+    def page(self, after: bytes) -> list[tuple[bytes, int]]:
+        """The next blocks behind ``after``, by multihash, and their lengths; none at the end."""
+        query = _LENGTHS.format(self.staged.blocks)
+        return self._database.rows(query, (after, _PAGE_ROWS))
 
     def uses(self, after: bytes) -> tuple[dict[int, tuple[int, int]], bytes | None]:
         """Of the next rows behind ``after`` how many lie in each pack and how many bytes their

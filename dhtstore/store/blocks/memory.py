@@ -5,25 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
+from typing import Final
 
 from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Lend, Reservation
+from dhtstore.store.blocks.collecting.kept import Kept
+from dhtstore.store.blocks.collecting.protections import Protected, Protections
+from dhtstore.store.blocks.contract import Lend, Reservation, Swept
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.space import Space
+
+SWEPT_AT_ONCE: Final = 1000
 
 
 class MemoryBlockStore:
     """A BlockStore whose durability ends with the process."""
 
-    __slots__ = ("_blocks", "_lock", "_quota", "_whole")
+    __slots__ = ("_blocks", "_lock", "_protections", "_quota", "_whole")
 
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self._blocks: dict[bytes, tuple[int, bytes]] = {}  # multihash -> codec, data
         self._quota = Quota(capacity_bytes)
         self._lock = threading.Lock()
+        self._protections = Protections()
         self._whole: list[MemoryBatch] = []  # those that are open
 
     def has(self, cid: Cid) -> bool:
@@ -77,6 +83,20 @@ class MemoryBlockStore:
 
     def compaction(self) -> NoCompaction:
         return NoCompaction()
+
+    def protect(self) -> Protected:
+        return self._protections.open()
+
+    def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
+        with self._lock:
+            left = sorted(key for key in self._blocks if key > after)
+            page, last = left[:SWEPT_AT_ONCE], len(left) <= SWEPT_AT_ONCE
+            gone = [key for key in page if key not in kept and key not in self._protections]
+            gone = [key for key in gone if not any(key in batch.relied for batch in self._whole)]
+            size_bytes = sum(_taken(key, *self._blocks[key]) for key in gone)
+            for key in () if dry_run else gone:
+                self._quota.give_back(_taken(key, *self._blocks.pop(key)))
+            return Swept(None if last else page[-1], len(gone), size_bytes)
 
     def cids(self) -> Iterator[Cid]:
         with self._lock:
@@ -151,6 +171,7 @@ class MemoryBatch:
 
     def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         multihash = cid.multihash
+        self._store._protections.note(multihash)
         with self._lock:
             self._check_open()
             staged = self._staged.get(multihash)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dhtstore.errors import DhtstoreError
+from dhtstore.store.blocks.collecting.protections import Protections
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Relying
 from dhtstore.store.blocks.packs import PackReaders, PackWriter, cut_file, pack_name
 from dhtstore.store.blocks.quota import Quota
@@ -58,6 +59,7 @@ class PackPool:
         # While the index deletes it asks who relies, and a pack that goes tells the index: one lock
         # for both would make each wait for the other.
         self._lock, self._relying = threading.Lock(), threading.Lock()
+        self.protections = Protections()
         self._batches: dict[int, OpenBatch] = {}
         self._packs: dict[int, _Pack] = {}
         self.restart(ends)
@@ -98,7 +100,8 @@ class PackPool:
 
     def relying(self) -> list[Relying]:
         with self._relying:
-            return [batch.relying() for batch in self._batches.values()]
+            relying = [batch.relying() for batch in self._batches.values()]
+        return [*relying, Relying(self.protections, None)]
 
     def checkout(self, size: int) -> PackWriter:
         """A pack with room for ``size`` bytes, the caller's alone until ``checkin``."""

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Holdings, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
+from dhtstore.store.ledger.charging.ending import CLAIMS, EndingClaims
 from dhtstore.store.ledger.charging.owed import Owed
 from dhtstore.store.ledger.charging.turns import ChargeRow, of_others_in_turns
 from dhtstore.store.ledger.contract import KeyValue, scan_all
@@ -38,11 +39,10 @@ from dhtstore.trace import Tracer, no_trace
 T = TypeVar("T")
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
 _LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB, and mostly the first is active
-_CLAIMS: Final = b"claim/"
 Rows = Iterable[tuple[bytes, bytes]]
 
 
-class Claims:
+class Claims(EndingClaims):
     """Signatures are checked by the caller; nothing unsigned may be put here.  ``own`` is the
     owner that this node belongs to: its units are not counted among those of others.
 
@@ -232,7 +232,7 @@ class Claims:
 
     def _on(self, unit: bytes | None) -> Rows:
         """Rows of claims on one unit, or on all: those of one unit are neighbours."""
-        prefix = _CLAIMS if unit is None else _CLAIMS + part(unit)
+        prefix = CLAIMS if unit is None else CLAIMS + part(unit)
         return scan_all(self._table, prefix, _LOOKED_AT_ROWS)
 
     def _heads(self, rows: Rows) -> Iterator[ClaimHead]:

@@ -71,6 +71,10 @@ class Puts:
         raw = self._table.get(key)
         return None if raw is None else sound(_decode, key, raw, self._tracer)
 
+    def known(self, root: Cid) -> bool:
+        """Whether it is written down, be its row damaged."""
+        return self._table.get(put_key(root)) is not None
+
     def listed(self, at_once: int) -> Iterator[Sequence[PutSummary]]:
         """As lists show them: ``Listing.pages``."""
         return self._listing.pages(at_once)

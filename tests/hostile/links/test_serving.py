@@ -50,7 +50,7 @@ def test_what_a_client_stages_is_shown_only_to_those_asked_to_hold_it() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)
         client, (stranger, holder) = await lab.add(CLIENT), lab.nodes[:2]
-        async with client.staging:
+        async with client.staging.bringing():
             stage(client.ports.store)
             assert await asked(stranger, client) == {}
             assert await asked(holder, client) == {}

@@ -227,6 +227,9 @@ def test_what_was_written_before_the_room_ended_goes_when_others_hold_it(
         with opened(path) as source:
             result = await put(cast, source)
         assert (result.copies, result.lent) == (2, True)
+        collector = cast.uploader.staging.collector
+        assert collector.left_unix_s is not None
+        await collector.collect()
         assert cast.uploader.disk.store.count() == cast.uploader.disk.store.used_bytes == 0
 
     stage(scene, capacity_bytes=4 * MIB)
@@ -282,6 +285,8 @@ def test_of_a_put_that_came_to_nothing_nothing_stays_but_what_is_needed(
 
         with pytest.raises(ConnectionResetError):
             await put(cast, growing(), replicas=1)  # type: ignore[arg-type]
+        assert cast.uploader.staging.collector.left_unix_s is not None
+        await cast.uploader.staging.collector.collect()
         assert store.count() == 1
         with opened(path) as source:
             await put(cast, source, replicas=1)

@@ -18,8 +18,9 @@ from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.flows.bring import Bringing
 from dhtstore.node.flows.put import Uploader
-from dhtstore.node.flows.staging import Staging
 from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.warnings import Warnings
@@ -27,7 +28,6 @@ from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.params import MIB
 from dhtstore.replication.ranking import Stage
 from dhtstore.store.blocks.memory import MemoryBlockStore
-from dhtstore.trace import no_trace
 from simulations.world.ports.clock import SimClock
 from tests.unit.node.copies_world import (
     STORAGE,
@@ -102,7 +102,11 @@ def stage(
             ledger,
             placer,
             Bringing(disk, ledger, peer.clock, offers, peer.server.lending, placer.storage_nodes),
-            Staging(disk, ledger, no_trace, Warnings(), keeps_all=settings.storage),
+            Staging(
+                Collector(disk, ledger, peer.clock, Warnings()),
+                Warnings(),
+                keeps_all=settings.storage,
+            ),
             settings,
             peer.clock,
             again.append,

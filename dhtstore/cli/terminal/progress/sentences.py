@@ -53,6 +53,11 @@ def kept_of_verify(progress: Progress | None) -> str:
     return "interrupted; the same command begins anew"
 
 
+def kept_of_collect(progress: Progress | None) -> str:
+    """What was removed is removed."""
+    return "interrupted; what was removed stays removed, and the same command removes the rest"
+
+
 def _amount(progress: Progress) -> str:
     kept = format_size(progress.done_bytes)
     return f"{kept} of {format_size(progress.total_bytes)}" if progress.total_bytes else kept

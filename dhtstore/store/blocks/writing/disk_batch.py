@@ -54,6 +54,7 @@ class DiskBatch:
     def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
         multihash, size = cid.multihash, len(data)
         self._check_open()
+        self._pool.protections.note(multihash)  # before any sweep can look for who relies
         written = self._rows.written(multihash, anew=anew)
         if written is None:
             self._stage(Cid(bytes((1, cid.codec)) + multihash), data, size, anew=anew)

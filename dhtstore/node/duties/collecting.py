@@ -1,0 +1,25 @@
+"""Collect by itself what operations have left and what expired claims held."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.params import COLLECT_INTERVAL_S, COLLECT_SOON_S
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """Once after the start, for what an earlier run left; then soon after something was left, and
+    now and then for claims that expire."""
+
+    collector: Collector
+
+    async def run(self) -> None:
+        """Forever."""
+        await asyncio.sleep(COLLECT_SOON_S)
+        while True:
+            await self.collector.collect(hurry=False)
+            if await self.collector.alarm.rest(COLLECT_INTERVAL_S):
+                await asyncio.sleep(COLLECT_SOON_S)

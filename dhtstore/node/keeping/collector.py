@@ -1,0 +1,251 @@
+"""Room comes back: what nothing keeps is removed, in steps, and packs are compacted.
+
+data path: claims that are over end -> marks -> sweep -> compaction.  What operations under way
+bring is protected (``guarded``), and what they brought stays so until the collection under way has
+ended, whose marks may be older than the pin or claim that they wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from dhtstore.config import counted
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Claim
+from dhtstore.net.ports import Clock
+from dhtstore.node.context import Disk, Ledger, surely
+from dhtstore.node.keeping.collected import Collected
+from dhtstore.node.keeping.marks import Marks
+from dhtstore.node.warnings import Warnings
+from dhtstore.operations.operation import Progress, Watch, unwatched
+from dhtstore.params import CLAIM_GRACE_S, COLLECT_STEP_PAUSE_S
+from dhtstore.store.blocks.contract import Protection
+from dhtstore.store.ledger.tiers.cache import CacheEntry
+from dhtstore.tasks import Alarm
+
+_CLAIMS_AT_ONCE: Final = 64
+_DOUBT: Final = "collect-doubt"  # what a warning is called
+
+
+@dataclass(slots=True)
+class Collector:
+    """``last`` is what the last collection found that came to its end; ``left_unix_s`` since when
+    something may be left to collect, None if nothing is."""
+
+    disk: Disk
+    ledger: Ledger
+    clock: Clock
+    warnings: Warnings
+    last: Collected | None = None
+    left_unix_s: float | None = 0.0  # what an earlier run left is not known
+    alarm: Alarm = field(default_factory=Alarm)
+    _reading: Counter[Cid] = field(default_factory=Counter)
+    _late: list[Protection] = field(default_factory=list)
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _hurried: int = 0
+
+    # --- what is under way --------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def guarded(self) -> AsyncIterator[None]:
+        """Around whatever brings blocks in: they are not collected before what keeps them is
+        written down."""
+        guards: list[Protection] = []
+        run = self.disk.blocking.run
+        try:
+            await run(lambda: guards.append(self.disk.store.protect()))
+            yield
+        finally:
+            if self._one.locked():
+                self._late += guards
+            else:
+                await surely(self.disk.blocking, partial(_close, guards))
+
+    @contextmanager
+    def reading(self, root: Cid) -> Iterator[None]:
+        """What is here of ``root`` stays while it is read, if a collection begins."""
+        self._reading[root] += 1
+        try:
+            yield
+        finally:
+            self._reading -= Counter([root])
+
+    def left(self) -> None:
+        """Something may be garbage now: it is collected soon."""
+        if self.left_unix_s is None:
+            self.left_unix_s = self.clock.unix_s()
+        self.alarm.ring()
+
+    def healed(self) -> None:
+        """What could not be told may be known now."""
+        if self.last is not None and self.last.doubts:
+            self.warnings.over(_DOUBT)
+            self.left()
+
+    # --- collecting -------------------------------------------------------------------------
+
+    async def collect(
+        self,
+        watch: Watch = unwatched,
+        *,
+        dry_run: bool = False,
+        cache: bool = False,
+        hurry: bool = True,
+    ) -> Collected:
+        """Remove what nothing keeps, with ``cache`` also what is cached; a ``dry_run`` only tells.
+        One at a time; unless in a ``hurry`` it rests between steps, until somebody is.  What ends
+        it leaves nothing wrong, and the next goes on.  Raises NoRoom, HomeUnusable."""
+        with self._hurrying(hurry):
+            async with self._one:
+                try:
+                    return await self._collect(watch, dry_run=dry_run, cache=cache)
+                finally:
+                    late, self._late = self._late, []
+                    await surely(self.disk.blocking, partial(_close, late))
+
+    async def _collect(self, watch: Watch, *, dry_run: bool, cache: bool) -> Collected:
+        since_unix_s = self.left_unix_s
+        if dry_run:
+            return await self._would_collect(watch, cache=cache)
+        self.left_unix_s = None  # what is left from now on is not ours
+        try:
+            return await self._do_collect(watch, cache=cache)
+        except BaseException:
+            self.left_unix_s = since_unix_s
+            raise
+
+    async def _would_collect(self, watch: Watch, *, cache: bool) -> Collected:
+        entries = await self.disk.blocking.run(self.ledger.cache.oldest_first)
+        gone, stay = (entries, ()) if cache else ((), entries)
+        claims = await self._claims_over(None)
+        marks = await self._marked(watch, stay)
+        found = await self._swept(marks, watch, dry_run=True)
+        return replace(found, cached=tuple(gone), claims=claims)
+
+    async def _do_collect(self, watch: Watch, *, cache: bool) -> Collected:
+        run, store = self.disk.blocking.run, self.disk.store
+        before_bytes = store.used_bytes
+        claims = await self._claims_over(self.ledger.claims.end_lapsed)
+        entries = await run(self.ledger.cache.oldest_first)
+        gone, stay = (entries, ()) if cache else ((), entries)
+        marks = await self._marked(watch, stay)
+        if not marks.doubts:
+            await run(self.ledger.cache.drop, [each.root for each in gone])
+        found = await self._swept(marks, watch, dry_run=False)
+        found = replace(
+            found,
+            cached=() if marks.doubts else tuple(gone),
+            claims=claims,
+            freed_bytes=max(0, before_bytes - store.used_bytes),
+        )
+        self._note(found)
+        return found
+
+    def _note(self, found: Collected) -> None:
+        """What ``status`` tells of it."""
+        self.last = found
+        if not found.doubts:
+            self.warnings.over(_DOUBT)
+            return
+        roots = counted(len(found.doubts), "root")
+        self.warnings.tell(
+            _DOUBT,
+            f"no room comes back: what is kept below {roots} cannot be told, since blocks are gone"
+            " or damaged; `dhtstore gc --dry-run` names them, `dhtstore verify` what mends them",
+        )
+
+    async def make_room(self, size_bytes: int) -> bool:
+        """Garbage goes, then what is cached, oldest use first, until ``size_bytes`` are free; never
+        if all of it would not be enough.  Whether anything went."""
+        run, went = self.disk.blocking.run, False
+        while True:
+            free_bytes = (await run(self.disk.store.space)).free_bytes
+            if free_bytes is None or free_bytes >= size_bytes:
+                return went
+            entries = await run(self.ledger.cache.oldest_first)
+            if not self._worth_it(entries, size_bytes - free_bytes):
+                return went
+            if self.left_unix_s is None:
+                gone = _oldest(entries, size_bytes - free_bytes)
+                await run(self.ledger.cache.drop, [each.root for each in gone])
+                self.left()
+            collected = await self.collect()
+            if collected.doubts:
+                return went
+            went = went or collected.freed_bytes > 0
+
+    def _worth_it(self, entries: Sequence[CacheEntry], wanted_bytes: int) -> bool:
+        """Whether there is enough that may go, as far as it is known."""
+        if self.left_unix_s is not None:
+            return True  # how much an earlier operation left shows when it is collected
+        return sum(entry.size_bytes for entry in entries) >= wanted_bytes
+
+    @contextmanager
+    def _hurrying(self, hurry: bool) -> Iterator[None]:
+        self._hurried += hurry
+        try:
+            yield
+        finally:
+            self._hurried -= hurry
+
+    async def _swept(self, marks: Marks, watch: Watch, *, dry_run: bool) -> Collected:
+        """Nothing, while there are doubts."""
+        store, blocks, size_bytes = self.disk.store, 0, 0
+        after: bytes | None = None if marks.doubts else b""
+        while after is not None:
+            step = partial(store.sweep, marks.kept, after, dry_run=dry_run)
+            after, some, some_bytes = await self.disk.blocking.run(step)
+            blocks, size_bytes = blocks + some, size_bytes + some_bytes
+            watch(Progress("sweeping", size_bytes))
+            await self._rest()
+        return Collected(len(marks.kept), blocks, size_bytes, doubts=tuple(marks.doubts))
+
+    async def _rest(self) -> None:
+        """Between two steps: others come first, unless somebody waits for this."""
+        await asyncio.sleep(0 if self._hurried else COLLECT_STEP_PAUSE_S)
+
+    async def _claims_over(self, end: Callable[[Claim, float], bool] | None) -> int:
+        """How many there are; each is ended, if it is still over."""
+        run, since_unix_s, over = self.disk.blocking.run, self.clock.unix_s() - CLAIM_GRACE_S, 0
+        lapsed = self.ledger.claims.lapsed(since_unix_s)
+        while some := await run(_some, lapsed):
+            for claim in some:
+                over += end is None or await run(end, claim, since_unix_s)
+            await self._rest()
+        return over
+
+    async def _marked(self, watch: Watch, cached: Sequence[CacheEntry]) -> Marks:
+        """All that stays; ``cached`` beside what is kept."""
+        held = [*(each.root for each in cached), *self._reading]
+        marks = Marks(self.disk.store, self.ledger.table, self.clock.unix_s(), held)
+        while await self.disk.blocking.run(marks.more):
+            watch(Progress("marking", marks.met_bytes(), self.disk.store.used_bytes))
+            await self._rest()
+        return marks
+
+
+def _close(guards: Sequence[Protection]) -> None:
+    for guard in guards:
+        guard.close()
+
+
+def _some(lapsed: Iterator[Claim]) -> list[Claim]:
+    return list(islice(lapsed, _CLAIMS_AT_ONCE))
+
+
+def _oldest(entries: Sequence[CacheEntry], wanted_bytes: int) -> list[CacheEntry]:
+    """The first that make up as much."""
+    gone: list[CacheEntry] = []
+    for entry in entries:
+        if wanted_bytes <= 0:
+            break
+        gone.append(entry)
+        wanted_bytes -= entry.size_bytes
+    return gone

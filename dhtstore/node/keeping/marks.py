@@ -1,0 +1,117 @@
+"""What must stay: every block of what is kept here, of what is cached and of what is read now.
+
+Built in steps, in workers.  What lies below a block that is gone or damaged cannot be told, and
+neither what a damaged row of the ledger kept: while there is such a doubt nothing is garbage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from dhtstore.content.dag.dag_walk import DagWalk
+from dhtstore.content.dag.here_walk import HereWalk
+from dhtstore.content.dag.local import blocks_met
+from dhtstore.content.dag.unit_walk import UnitWalk
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
+from dhtstore.node.copies.kept import unit_of_claim
+from dhtstore.params import CLAIM_GRACE_S, MARKED_AT_ONCE
+from dhtstore.store.blocks.collecting.kept import Kept
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.pins import Pins
+from dhtstore.store.ledger.roots import Roots
+
+_DOUBTS_NAMED_MAX: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is kept below ``root`` (None where a row of the ledger does not tell) cannot be told."""
+
+    root: Cid | None
+    why: str
+
+
+class Marks:
+    """One look at all that stays.  ``more`` until it is False; then ``kept`` is complete, unless
+    there are ``doubts``: their first thousand, by root."""
+
+    def __init__(
+        self, store: BlockStore, table: KeyValue, now_unix_s: float, held: Sequence[Cid]
+    ) -> None:
+        """``held`` are roots of which stays what is here: cached ones, and those that are read."""
+        self.kept = Kept()
+        self.doubts: list[Doubt] = []
+        self.blocks = 0
+        self._store, self._held = store, held
+        self._since_unix_s = now_unix_s - CLAIM_GRACE_S
+        roots = Roots(table, self._damaged)
+        self._claims, self._roots = Claims(table, self._damaged), roots
+        self._pins = Pins(table, roots, self._damaged)
+        self._walking: Cid | None = None
+        self._steps = self._all()
+
+    def more(self) -> bool:
+        """Go on for some milliseconds; whether anything is left."""
+        return sum(1 for _ in islice(self._steps, MARKED_AT_ONCE)) == MARKED_AT_ONCE
+
+    def met_bytes(self) -> int:
+        """About how much of what is stored was met."""
+        share = self.blocks / max(self.blocks, self._store.count())
+        return int(share * self._store.used_bytes)
+
+    def _all(self) -> Iterator[None]:
+        for root, unit in self._kept_units():
+            yield from self._below(root, UnitWalk(unit))
+        for root in self._pinned_unknown():
+            yield from self._below(root, HereWalk(root))
+        for root in self._held:
+            yield from self._below(None, HereWalk(root))
+
+    def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:
+        """With the root that each is kept for, or one of them."""
+        for claim in self._claims.units_kept(self._since_unix_s):
+            unit, root = unit_of_claim(claim), Cid(claim.policy.root)
+            if unit.name == claim.unit:
+                yield root, unit
+            else:
+                self._doubt(root, "a claim on it is damaged")
+        for pin in self._pins.list():
+            for unit in self._roots.units(pin.cid):
+                if not self._is_claimed(unit):
+                    yield pin.cid, unit
+
+    def _is_claimed(self, unit: Unit) -> bool:
+        kept = self._claims.kept(unit.name, self._since_unix_s)
+        return any(unit_of_claim(claim) == unit for claim in kept)
+
+    def _pinned_unknown(self) -> Iterator[Cid]:
+        """Pins whose units the ledger does not tell."""
+        return (pin.cid for pin in self._pins.list() if not self._roots.units(pin.cid))
+
+    def _below(self, root: Cid | None, walk: DagWalk) -> Iterator[None]:
+        """Of what is kept all must be met; of what is cached what is here."""
+        self._walking = root
+        for cid in blocks_met(self._store, walk, self._lost):
+            self.kept.add(cid.multihash)
+            self.blocks += 1
+            yield
+
+    def _lost(self, cid: Cid, error: DhtstoreError) -> None:
+        if self._walking is not None:
+            self._doubt(self._walking, str(error))
+
+    def _damaged(self, event: str, **fields: object) -> None:
+        """A row of the ledger, as a tracer is told."""
+        self._doubt(None, str(fields.get("error", event)))
+
+    def _doubt(self, root: Cid | None, why: str) -> None:
+        known = any(each.root == root for each in self.doubts)
+        if not known and len(self.doubts) < _DOUBTS_NAMED_MAX:
+            self.doubts.append(Doubt(root, why))

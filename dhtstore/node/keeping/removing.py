@@ -1,0 +1,123 @@
+"""rm: end what was put from here, on this node.
+
+data path: root -> is it ours to end? -> marked as going -> own claims, pin and put, in this order
+-> provider records of units that nothing keeps any more are withdrawn -> collected soon.  A crash
+leaves the mark, and the next start goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dhtstore.errors import NotHere, UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Claim
+from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.kept import unit_of_claim
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.staging import Staging
+from dhtstore.node.keeping.why import Why
+from dhtstore.operations.keeping import KeepReason, RemovedPut
+
+
+@dataclass(frozen=True, slots=True)
+class Removing:
+    """``own`` is the owner that this node belongs to, ``node`` its id; ``kept_no_more`` is told of
+    units that were announced from here and that nothing may keep any more, with ``now_unix_s``."""
+
+    disk: Disk
+    ledger: Ledger
+    own: bytes
+    node: bytes
+    staging: Staging
+    collector: Collector
+    why: Why
+    kept_no_more: Callable[[list[Unit]], None]
+
+    async def remove(self, root: Cid) -> RemovedPut:
+        """Raises UsageError for what is not this user's to end, or is being put now, NotHere for
+        what is not here."""
+        if self.staging.putting[root]:
+            raise UsageError(f"{root} is being put right now").hinted(
+                "interrupt that put, or wait until it is done"
+            )
+        run = self.disk.blocking.run
+        if not await run(self._is_ours, root):
+            await self._refuse(root)
+        removed = await run(self._told, root)
+        units = await run(self._remove, root)
+        self.kept_no_more(units)
+        self.collector.left()
+        return removed
+
+    def resume(self) -> None:
+        """What a crash interrupted; in a worker, before anything is collected."""
+        for root in self.ledger.removals.begun():
+            self._remove(root)
+
+    def _is_ours(self, root: Cid) -> bool:
+        pinned = any(pin.cid == root and pin.kind == "put" for pin in self.ledger.pins.list())
+        return pinned or self.ledger.puts.known(root) or bool(self._claims(root))
+
+    def _claims(self, root: Cid) -> list[Claim]:
+        """What our owner claims for it: a put of another node of the same owner is ours, too."""
+        claims = self.ledger.claims
+        names = [unit.name for unit in self.ledger.roots.units(root)] or claims.own_units()
+        return list(claims.owned(self.own, root.raw, names))
+
+    def _told(self, root: Cid) -> RemovedPut:
+        record, claims = self.ledger.puts.get(root), self._claims(root)
+        nodes = {receipt.node for receipt in self.ledger.receipts.for_root(root)}
+        pins = [pin for pin in self.ledger.pins.list() if pin.cid == root and pin.kind == "user"]
+        units = {claim.unit: claim.size_bytes for claim in claims}
+        return RemovedPut(
+            cid=str(root),
+            name=record.name if record else "",
+            size=record.size_bytes if record else sum(units.values()),
+            elsewhere=len(nodes - {self.node}),
+            pinned=bool(pins),
+        )
+
+    def _remove(self, root: Cid) -> list[Unit]:
+        """In an order in which what is left after a crash is found again; the units it had."""
+        ledger, claims = self.ledger, self._claims(root)
+        units = ledger.roots.units(root) or [unit_of_claim(claim) for claim in claims]
+        ledger.removals.begin(root)
+        for claim in claims:
+            ledger.claims.end(claim)
+        ledger.pins.remove(root, "put")
+        ledger.puts.remove(root)
+        ledger.removals.end(root)
+        return units
+
+    async def _refuse(self, root: Cid) -> None:
+        """Raises, with what it is instead."""
+        told = await self.why.of(root)
+        if not told.reasons:
+            raise NotHere(f"{root} was not put here; nothing keeps it, and it goes by itself")
+        reason = told.reasons[0]
+        error = UsageError(f"{root} was not put here: {_instead(reason, str(root))}")
+        raise error.hinted(_advice(reason))
+
+
+def _instead(reason: KeepReason, root: str) -> str:
+    named = f' ("{reason.name}")' if reason.name else ""
+    if reason.root != root:
+        return f"it is only a part of {reason.root}{named}"
+    if reason.kind == "pin":
+        return f"it is pinned by hand{named}"
+    if reason.kind == "claim":
+        return f"it is held for owner {reason.owner}"
+    return "it is cached" if reason.kind == "cache" else "it is on its way in"
+
+
+def _advice(reason: KeepReason) -> str:
+    if reason.kind == "pin":
+        return f"`dhtstore pin rm {reason.root}` ends that"
+    if reason.kind == "put":
+        return f"`dhtstore rm {reason.root}` ends all of it"
+    if reason.kind == "claim":
+        return "its owner ends that, or it expires"
+    return "it goes by itself, or now with `dhtstore gc --cache`"

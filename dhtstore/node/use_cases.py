@@ -1,0 +1,122 @@
+"""What a node can be used for: each use case with the parts of the node that it takes."""
+
+from __future__ import annotations
+
+from dhtstore.dht.service import DhtService
+from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.node.checking.ask import HolderChecks
+from dhtstore.node.context import Disk, Ledger, Reach
+from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.reprovide import Reprovide
+from dhtstore.node.fetching.dht_search import DhtSearch
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.flows.bring import Bringing
+from dhtstore.node.flows.pin import Pinning
+from dhtstore.node.flows.put import Uploader
+from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.cached import Caching
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.removing import Removing
+from dhtstore.node.keeping.staging import Staging
+from dhtstore.node.keeping.why import Why
+from dhtstore.node.keeping.withdrawals import KeptNoMore
+from dhtstore.node.links.pool import Links
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.traffic.traffic import Traffic
+from dhtstore.tasks import Supervisor
+from dhtstore.transfer.priority import Priority
+
+
+class UseCases:
+    """The part of ``Node`` that hands its parts out."""
+
+    ports: Ports
+    settings: NodeSettings
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    public_key: PublicKey
+    node_id: NodeId
+    supervisor: Supervisor
+    staging: Staging
+    collector: Collector
+    kept_no_more: KeptNoMore
+    dht: DhtService
+    holder: Holder
+    completeness: Completeness
+    reprovide: Reprovide
+    blocks: BlockServer
+    links: Links
+    reach: Reach
+    traffic: Traffic
+
+    def fetch_session(self, priority: Priority = Priority.FOREGROUND) -> FetchSession:
+        """For the fetches of one command, or of a duty; use it with ``async with``."""
+        search = DhtSearch(self.dht, self.links, self.public_key)
+        return FetchSession(self.disk, search, traffic=self.traffic, priority=priority)
+
+    def uploader(self, *, pipeline: bool = True) -> Uploader:
+        """For putting; in a ``pipeline`` holders give units to each other."""
+        shell = (self.supervisor, self.ports.tracer)
+        placer = Placer(self.identity, self.dht, self.links, *shell, pipeline)
+        offers, lending = self.holder.offers, self.blocks.lending
+        clock, others = self.ports.clock, placer.storage_nodes
+        bringing = Bringing(self.disk, self.ledger, clock, offers, lending, others)
+        return Uploader(
+            self.identity,
+            self.disk,
+            self.ledger,
+            placer,
+            bringing,
+            self.staging,
+            self.settings,
+            self.ports.clock,
+            self.reprovide.again_soon,
+        )
+
+    def pinning(self) -> Pinning:
+        """The user's pins."""
+        return Pinning(
+            self.disk,
+            self.ledger,
+            self.ports.clock,
+            self.staging,
+            self.collector,
+            self.reprovide.announce,
+            self.kept_no_more.ended,
+        )
+
+    def caching(self) -> Caching:
+        """For what is fetched with ``--cache``."""
+        return Caching(self.disk, self.ledger.cache, self.ports.clock, self.staging)
+
+    def why(self) -> Why:
+        """For asking what keeps a block here."""
+        return Why(self.disk, self.ledger, self.ports.clock, self.staging, self.collector)
+
+    def removing(self) -> Removing:
+        """For ending what was put from here."""
+        return Removing(
+            self.disk,
+            self.ledger,
+            self.identity.owner,
+            self.node_id,
+            self.staging,
+            self.collector,
+            self.why(),
+            self.kept_no_more.ended,
+        )
+
+    def checker(self) -> HolderChecks:
+        """For asking holders whether they still are."""
+        return HolderChecks(
+            self.identity,
+            self.disk,
+            self.ledger,
+            self.reach,
+            self.completeness,
+            self.ports.entropy.rng,
+        )

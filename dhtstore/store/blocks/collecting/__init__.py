@@ -1,0 +1,1 @@
+"""What a collection must leave: its marks, and what operations under way rely on."""

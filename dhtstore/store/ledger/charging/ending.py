@@ -1,0 +1,78 @@
+"""How single claims end: their owner has removed them here, or they are over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from dhtstore.model.policy import Claim, Policy
+from dhtstore.store.ledger.charging.charged import Charged
+from dhtstore.store.ledger.charging.owed import Owed
+from dhtstore.store.ledger.contract import scan_all
+from dhtstore.store.ledger.entries import (
+    claim_key,
+    decode_claim,
+    decode_head,
+    part,
+    pending_key,
+    sound,
+)
+from dhtstore.store.ledger.kept_count import KeptCount
+from dhtstore.trace import Tracer
+
+CLAIMS: Final = b"claim/"
+_LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB
+
+
+class EndingClaims:
+    """The part of ``Claims`` that ends single ones."""
+
+    _table: Owed
+    _charged: Charged
+    _tracer: Tracer
+    _lock: threading.RLock
+    _kept_count: KeptCount | None
+    _changes: int
+
+    def policy(self, owner: bytes, root: bytes) -> Policy | None:
+        raise AssertionError("Claims knows them")
+
+    def lapsed(self, now_unix_s: float) -> Iterator[Claim]:
+        """Claims that are over, a page of rows at a time: their owners removed them, or they
+        expired before ``now_unix_s``."""
+        for key, raw in scan_all(self._table, CLAIMS, _LOOKED_AT_ROWS):
+            head = sound(decode_head, key, raw, self._tracer)
+            if head is not None and not self._newest(head.policy).active(now_unix_s):
+                claim = sound(decode_claim, key, raw, self._tracer)
+                if claim is not None:
+                    yield claim
+
+    def end_lapsed(self, claim: Claim, now_unix_s: float) -> bool:
+        """Drop one that is over; False if it is not, by a newer policy."""
+        with self._lock:
+            over = not self._newest(claim.policy).active(now_unix_s)
+            if over:
+                self.end(claim)
+            return over
+
+    def end(self, claim: Claim) -> None:
+        """Drop one claim, pending or not: nobody is charged for it from now on."""
+        with self._lock:
+            self._charged.remove(claim, claim_key(claim))
+            self._charged.remove(claim, pending_key(claim))
+            self._kept_count = None
+            self._changes += 1
+
+    def owned(self, owner: bytes, root: bytes, units: Iterable[bytes]) -> Iterator[Claim]:
+        """What ``owner`` claims of ``units`` for ``root``."""
+        for unit in units:
+            key = CLAIMS + part(unit) + part(owner) + root
+            raw = self._table.get(key)
+            claim = None if raw is None else sound(decode_claim, key, raw, self._tracer)
+            if claim is not None:
+                yield claim
+
+    def _newest(self, policy: Policy) -> Policy:
+        """Of its owner and root; the policy itself where the ledger has none."""
+        return self.policy(policy.owner, policy.root) or policy

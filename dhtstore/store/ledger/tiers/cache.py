@@ -1,0 +1,111 @@
+"""Roots whose blocks are here although nothing keeps them: they go first when room is wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from dhtstore.errors import InvalidCid
+from dhtstore.model.cid import Cid
+from dhtstore.params import CACHE_ROOTS_MAX, CACHE_USE_WRITTEN_S
+from dhtstore.store.ledger.contract import KeyValue, scan_all
+from dhtstore.store.ledger.entries import decode, encode, sound
+from dhtstore.trace import Tracer, no_trace
+
+_PREFIX: Final = b"cache/"
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    size_bytes: int
+    used_unix_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """``size_bytes`` is what bringing ``root`` here has stored; ``used_unix_s`` its last use."""
+
+    root: Cid
+    size_bytes: int
+    used_unix_s: float
+
+
+class Cache:
+    """Entries by root.  A damaged row is dropped when it is met: what it named is garbage then.
+    Thread-safe."""
+
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+        self._table, self._tracer = table, tracer
+        self._lock = threading.Lock()
+
+    def add(self, root: Cid, size_bytes: int, now_unix_s: float) -> None:
+        """Note that ``size_bytes`` more are here of ``root``, used now.  Of more roots than
+        CACHE_ROOTS_MAX the one that was not used for longest is forgotten."""
+        with self._lock:
+            known = self._get(root)
+            more_bytes = known.size_bytes if known else 0
+            row = _Row(size_bytes + more_bytes, now_unix_s)
+            entries = self._list()
+            over = len(entries) + (known is None) - CACHE_ROOTS_MAX
+            gone = [_key(each.root) for each in entries[: max(0, over)]]
+            self._table.write([(_key(root), encode(row))], gone)
+
+    def used(self, root: Cid, now_unix_s: float) -> None:
+        """Its last use is now, if it is here; written down once in CACHE_USE_WRITTEN_S."""
+        with self._lock:
+            known = self._get(root)
+            if known and abs(now_unix_s - known.used_unix_s) >= CACHE_USE_WRITTEN_S:
+                row = _Row(known.size_bytes, now_unix_s)
+                self._table.write([(_key(root), encode(row))])
+
+    def get(self, root: Cid) -> CacheEntry | None:
+        with self._lock:
+            return self._get(root)
+
+    def drop(self, roots: Iterable[Cid]) -> None:
+        """Forget entries; what they named is garbage unless something else names it."""
+        gone = [_key(root) for root in roots]
+        with self._lock:
+            if gone:
+                self._table.write([], gone)
+
+    def oldest_first(self) -> Sequence[CacheEntry]:
+        """By last use."""
+        with self._lock:
+            return self._list()
+
+    def size_bytes(self) -> int:
+        """What all entries have stored."""
+        with self._lock:
+            return sum(each.size_bytes for each in self._list())
+
+    def _get(self, root: Cid) -> CacheEntry | None:
+        raw = self._table.get(_key(root))
+        return None if raw is None else self._entry(_key(root), raw)
+
+    def _list(self) -> list[CacheEntry]:
+        rows = scan_all(self._table, _PREFIX)
+        entries = [entry for key, raw in rows if (entry := self._entry(key, raw))]
+        return sorted(entries, key=lambda each: (each.used_unix_s, each.root.raw))
+
+    def _entry(self, key: bytes, raw: bytes) -> CacheEntry | None:
+        row = sound(_decode, key, raw, self._tracer)
+        try:
+            root = Cid.decode(key[len(_PREFIX) :])
+        except (InvalidCid, IndexError):
+            row = None
+        if row is None:
+            self._table.write([], [key])
+            return None
+        return CacheEntry(root, row.size_bytes, row.used_unix_s)
+
+
+def _key(root: Cid) -> bytes:
+    return _PREFIX + root.raw
+
+
+def _decode(raw: bytes) -> _Row:
+    return decode(_Row, raw)
