@@ -34,7 +34,6 @@ from dhtstore.operations.keeping import (
     ListReceipts,
     PinInfo,
     PutSummary,
-    RemovePin,
     SignedReceipt,
 )
 from dhtstore.operations.nodes import (
@@ -236,10 +235,6 @@ class Client(NodeQuestions):
     ) -> PinInfo:
         """Fetch all of ``cid`` into this node's store, keep it and announce it."""
         return await self._call(AddPin(root=cid, name=name), (), progress, timeout_s)
-
-    async def unpin(self, cid: str, *, timeout_s: float | None = None) -> PinInfo:
-        """Stop keeping ``cid`` for its own sake; raises NotHere if it was not pinned."""
-        return await self._call(RemovePin(root=cid), timeout_s=timeout_s)
 
     # --- nodes ------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from dhtstore.operations.keeping import (
     ListPins,
     PinInfo,
     RemovedPut,
+    RemovePin,
     RemovePut,
     VerifyResult,
     VerifyStore,
@@ -61,6 +62,10 @@ class NodeQuestions:
         Raises UnknownNode, Unreachable.
         """
         return await self._call(PingNode(target=node), timeout_s=timeout_s)
+
+    async def unpin(self, cid: str, *, timeout_s: float | None = None) -> PinInfo:
+        """Stop keeping ``cid`` for its own sake; raises NotHere if it was not pinned."""
+        return await self._call(RemovePin(root=cid), timeout_s=timeout_s)
 
     async def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
         """The pins, by CID."""
