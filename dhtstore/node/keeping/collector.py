@@ -127,7 +127,8 @@ class Collector:
         claims = await self._claims_over(None)
         marks = await self._marked(watch, stay)
         found = await self._swept(marks, watch, dry_run=True)
-        return replace(found, cached=tuple(gone), claims=claims)
+        dead_bytes = await self._compacted(watch, dry_run=True)
+        return replace(found, cached=tuple(gone), claims=claims, dead_bytes=dead_bytes)
 
     async def _do_collect(self, watch: Watch, *, cache: bool) -> Collected:
         run, store = self.disk.blocking.run, self.disk.store
@@ -139,11 +140,13 @@ class Collector:
         if not marks.doubts:
             await run(self.ledger.cache.drop, [each.root for each in gone])
         found = await self._swept(marks, watch, dry_run=False)
+        dead_bytes = await self._compacted(watch, dry_run=False)
         found = replace(
             found,
             cached=() if marks.doubts else tuple(gone),
             claims=claims,
             freed_bytes=max(0, before_bytes - store.used_bytes),
+            dead_bytes=dead_bytes,
         )
         self._note(found)
         return found
@@ -206,6 +209,22 @@ class Collector:
             watch(Progress("sweeping", size_bytes))
             await self._rest()
         return Collected(len(marks.kept), blocks, size_bytes, doubts=tuple(marks.doubts))
+
+    async def _compacted(self, watch: Watch, *, dry_run: bool) -> int:
+        """Dead bytes of packs: what stays of them, or all there are.  None can be told, and none
+        moved, where the disk takes no writes."""
+        run, store = self.disk.blocking.run, self.disk.store
+        compaction = await run(store.compaction)
+        try:
+            while await run(compaction.look):
+                await self._rest()
+            dead_bytes = compaction.dead_bytes()[0]
+            while not dry_run and await run(compaction.step):
+                watch(Progress("compacting", compaction.copied_bytes))
+                await self._rest()
+        finally:
+            await surely(self.disk.blocking, compaction.close)
+        return max(0, dead_bytes - compaction.freed_bytes)
 
     async def _rest(self) -> None:
         """Between two steps: others come first, unless somebody waits for this."""
