@@ -37,6 +37,8 @@ def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
             idle_s=arguments.idle_seconds,
             files=arguments.files,
             names=arguments.names,
+            blocks=arguments.blocks,
+            rows=arguments.rows,
             attacks=tuple(arguments.attack or ()),
             attack_s=arguments.seconds,
         )
@@ -51,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="runs of get and put; the median")
     parser.add_argument("--files", type=int, default=100_000, help="of tree, and puts of puts")
     parser.add_argument("--names", type=int, default=50_000, help="in one directory of tree")
+    parser.add_argument("--blocks", type=int, default=1_000_000, help="of store")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of an index in store")
     parser.add_argument("--idle-seconds", type=float, default=20.0)
     parser.add_argument("--attack", action="append", help="of hostile: one alone, by name")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each attack")

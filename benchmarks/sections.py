@@ -19,6 +19,7 @@ from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
 from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
+from benchmarks.store import stored
 from benchmarks.torrent import Leeched, Seeder
 
 GIB = 1024**3
@@ -38,6 +39,8 @@ class Plan:
     idle_s: float
     files: int = 100_000
     names: int = 50_000
+    blocks: int = 1_000_000
+    rows: int = 10_000_000
     attacks: tuple[str, ...] = ()  # of the section hostile; all if empty
     attack_s: float = 60.0
 
@@ -116,6 +119,11 @@ def start(plan: Plan) -> list[Row]:
     return trees.starts(plan.fresh("start"), 2 * plan.rounds + 1)
 
 
+def store(plan: Plan) -> list[Row]:
+    """Blocks and rows by the million, and a collection beside puts."""
+    return stored(plan.fresh("store"), plan.blocks, plan.rows)
+
+
 def tree(plan: Plan) -> list[Row]:
     """Many small files beside cp and tar, and a directory of many names."""
     return trees.tree(plan.fresh("tree"), plan.files, plan.names)
@@ -161,6 +169,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "put": put,
     "memory": memory,
     "start": start,
+    "store": store,
     "tree": tree,
     "puts": puts,
     "idle": idle,
