@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes, torrent, trees
+from benchmarks.copies import copies
 from benchmarks.hostile.section import attacked
 from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
@@ -88,6 +89,12 @@ def put(plan: Plan) -> list[Row]:
             seconds.append(node.run("put", source, "--replicas", "1").seconds)
     rate = _mb(plan.size_bytes) / statistics.median(seconds)
     return [at_least(f"put {_size(plan.size_bytes)} into the local node", rate, 300, "MB/s")]
+
+
+def three(plan: Plan) -> list[Row]:
+    """put with three copies elsewhere, by pipeline and directly."""
+    place = plan.fresh("copies")
+    return copies(place, _random_file(place / "source", plan.size_bytes), plan.rounds)
 
 
 def memory(plan: Plan) -> list[Row]:
@@ -167,6 +174,7 @@ def hostile(plan: Plan) -> list[Row]:
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
+    "copies": three,
     "memory": memory,
     "start": start,
     "store": store,

@@ -88,12 +88,11 @@ class Client(NodeQuestions):
         ``name`` an earlier put of the same keeps its own.  Text and paths name files; ``bytes`` are
         content.  What fits ``exclude`` (as of .gitignore) is left out of a directory; ``preserve``
         keeps modes and times; ``wrap`` makes a directory of paths, which keep their names; ``tar``
-        puts the directory in an archive.  In a ``pipeline`` holders give it to each other.  Raises
+        puts that in an archive.  In a ``pipeline`` holders give it to each other.  Raises
         UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
         PartlyStored if something was skipped, which ``strict`` refuses (both with a ``partial``).
 
-            result = await client.put("photos/", replicas=3)
-            print(result.cid, len(result.receipts))
+            print((await client.put("photos/", replicas=3)).cid)
         """
         put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar, pipeline)
         if (paths := paths_of(source)) is None:

@@ -65,9 +65,8 @@ class Node(UseCases):
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key
         self.node_id: NodeId = self.identity.node
-        self.supervisor = supervisor = Supervisor(
-            ports.tracer
-        )  # what serves others: a failure costs one peer
+        # What serves others: a failure costs one peer.
+        self.supervisor = supervisor = Supervisor(ports.tracer)
         self.duties = Supervisor(ports.tracer, self._duty_failed)  # what must not end
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.warnings = warnings = Warnings(ports.tracer)

@@ -140,7 +140,7 @@ class Requests:
 
     def holder_found(self, key: PublicKey, unit: Unit) -> None:
         if unit.name in self._units:
-            self._add(key, unit.name)
+            self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
             self._look_s = 0.0  # it may give what silent ones owe
             self._wake()
 
@@ -159,10 +159,7 @@ class Requests:
         now = asyncio.get_running_loop().time()
         self._looks[unit.name] = FurtherLooks(now, now)
         for key in known.keys:  # found for an earlier fetch
-            self._add(key, unit.name)
-
-    def _add(self, key: PublicKey, unit: bytes) -> None:
-        self._scheduler.add_holder(key, unit, rank=self._holders.terms(key).rank)
+            self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
 
     # --- one request ------------------------------------------------------------------------
 
@@ -172,10 +169,7 @@ class Requests:
         admit = partial(self._admit, link.public_key, wants)
         cids, terms = [want.cid for want in wants], self._holders.terms(link.public_key)
         try:
-            if terms.patience is None:
-                await link.get_blocks(cids, on_arrival, admit)
-            else:
-                await _ask_for_coming(link, cids, on_arrival, admit, terms)
+            await _ask(link, cids, on_arrival, admit, terms)
         except DhtstoreError as error:
             self._holders.drop(link, cause_of(error))
         finally:
@@ -243,17 +237,19 @@ def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:
     return more_bytes - sum(claimed_bytes(wants[index]) for index in arrival.missing)
 
 
-async def _ask_for_coming(
+async def _ask(
     link: Link,
     cids: Sequence[Cid],
     on_arrival: Callable[[Arrival], None],
     admit: Admit,
     terms: Terms,
 ) -> None:
-    """Who has nothing of what it was asked for is behind, and holds others up; raises
-    ConnectionLost then."""
+    """Who gives what comes to itself and has nothing of what it was asked for is behind, and holds
+    others up; raises ConnectionLost then."""
     patience, missing = terms.patience, 0
-    assert patience is not None, "else it is asked as all others are"
+    if patience is None:
+        await link.get_blocks(cids, on_arrival, admit)
+        return
 
     def counted(arrival: Arrival) -> None:
         nonlocal missing
