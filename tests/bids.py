@@ -16,7 +16,7 @@ from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.params import SIGNATURE_BYTES
 from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.wire.frames import Accepted, Held, Offer, Replicate
+from dhtstore.wire.frames import Accepted, FrameRequest, Held, Offer, Replicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def have_held(link: Link, bid: Bid) -> Held:
     return await link.request(bid.replicate(await have_accepted(link, bid)), Held)
 
 
-async def declined(link: Link, request: Offer | Replicate) -> str:
+async def declined(link: Link, request: FrameRequest) -> str:
     """The code a holder refuses with, "" if it does not."""
     try:
         await link.request(request, Accepted if isinstance(request, Offer) else Held)

@@ -167,8 +167,7 @@ class Link:
         """Ask for at most WANTS_PER_REQUEST_MAX blocks; returns when each has arrived, was passed
         over for want of room or was named missing.  ``admit``: see ``Asker``.  ``coming`` is a unit
         that the peer receives: it is waited for.  Raises PeerRefused, ConnectionLost."""
-        raw = tuple(cid.raw for cid in cids)
-        wanted = GetComing(cids=raw, key=coming) if coming else GetBlocks(cids=raw)
+        wanted = _wanted(tuple(cid.raw for cid in cids), coming)
         await self._own_requests.ask(wanted, timeout_s, _taking(on_arrival, admit))
 
     def tell_wrong(self, cid: Cid) -> None:
@@ -291,6 +290,10 @@ class _IdleWatch:
             self._arm(IDLE_CONNECTION_TIMEOUT_S - idle_s)
         else:
             self._link.abandon()
+
+
+def _wanted(cids: tuple[bytes, ...], coming: DhtKey | None) -> GetBlocks:
+    return GetBlocks(cids=cids) if coming is None else GetComing(cids=cids, key=coming)
 
 
 def _told(on_progress: Callable[[Replicating], None], worth: Callable[[int], int]) -> Asker:

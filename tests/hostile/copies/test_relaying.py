@@ -122,8 +122,8 @@ def test_only_the_uploader_of_a_receive_says_who_may_see_it() -> None:
         link = await stage.link(stage.uploader)
         await link.request(wanted, Rerouted)
         assert await stage.seen(stage.other) == 1  # read again from where it is staged
-        for _ in range(REROUTES_MAX - 1):
-            await link.request(wanted, Rerouted)
+        again = [link.request(wanted, Rerouted) for _ in range(REROUTES_MAX - 1)]
+        await asyncio.gather(*again)
         assert await declined(link, wanted) == "busy"
         await receiving
 
