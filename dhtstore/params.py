@@ -224,6 +224,7 @@ FETCH_VERIFY_BYTES: Final = 4 * MIB  # blocks verified in one go, if more are on
 FETCH_VERIFY_BLOCKS: Final = 256  # and so many of them: each costs the event loop a little
 FETCH_VERIFY_DELAY_S: Final = 0.005  # what the first of them waits at most
 FETCH_MEMORY_BYTES: Final = 32 * MIB  # blocks asked for or received and not yet written, per get
+FETCH_AHEAD_BYTES: Final = 5 * MIB  # of that, beside what holders need: lost by a SIGKILL
 DIAL_TIMEOUT_S: Final = 5.0
 DIAL_HEAD_START_S: Final = 0.25  # RFC 8305 section 5: of one address on the next
 HANDSHAKE_TIMEOUT_S: Final = 10.0

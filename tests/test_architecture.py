@@ -80,6 +80,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("journal", "sources", "spans"),
         ("partial",),
         ("output", "tree_names"),
+        ("tree_claims",),
         ("tree_output",),
     ),
     "dhtstore.store.files.sources": (("excluding", "file"), ("tar", "tree"), ("wrapped",)),

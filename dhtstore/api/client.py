@@ -115,8 +115,8 @@ class Client(NodeQuestions):
         timeout_s: float | None = None,
     ) -> GetResult:
         """Write the file or directory ``cid`` to the path ``to``, or, where that is a directory,
-        into it, by its name; with ``force`` in place of what is there, once it is whole; with
-        ``start`` only a range of a file, as of ``read``.
+        into it, by its name; with ``force`` in place of what is there; with ``start`` only a range
+        of a file, as of ``read``.
 
         A FIFO or a device gets the bytes of a file in order, a directory as a tar stream.  With
         ``pin`` it is kept and announced here too, with ``cache`` what was fetched stays here until
@@ -128,9 +128,8 @@ class Client(NodeQuestions):
         _check_part(start, end, pin or cache)
         if takes_stream(to):
             _no_pin(pin or cache)
-            read = Read(target=cid, form="either", name=called)
-            if start is not None:
-                read = Read(target=cid, start=start, end=end)
+            whole = Read(target=cid, form="either", name=called)
+            read = whole if start is None else Read(target=cid, start=start, end=end)
             return got(await read_into(self._caller, read, to, checked(progress), timeout_s))
         target = open_target(to, called, force=force)
         get = Get(
@@ -149,8 +148,6 @@ class Client(NodeQuestions):
     ) -> AsyncGenerator[bytes, None]:
         """The bytes from ``start`` up to and without ``end`` (its end where None) of the file
         ``cid``, in pieces, in order, each verified; only the blocks that hold them are fetched.
-        ``read(cid, -1000)`` are the last thousand.
-
         ``timeout_s`` is for all of it, the time included that you take between pieces.  Raises
         UsageError for a directory or a range that is not in the file, NotFound, Unreachable,
         IntegrityFailure.  Close it (``contextlib.aclosing``) when leaving the loop early.

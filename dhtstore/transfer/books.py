@@ -103,6 +103,14 @@ class Supplier(Generic[S]):
         return not self.owes or self.owed_bytes + self.ask_bytes <= self.window_bytes
 
     @property
+    def flight_bytes(self) -> float:
+        """Twice what it gives in the time of one answer, or a block."""
+        if not self.rate.busy_s:
+            return WINDOW_START_BYTES
+        given_bytes = self.best_s * self.rate.given_bytes / self.rate.busy_s
+        return max(2 * given_bytes, WINDOW_START_BYTES)
+
+    @property
     def idle(self) -> bool:
         return not (self.owes or self.late)
 

@@ -71,6 +71,12 @@ class Scheduler(Generic[S]):
         """Of each unit of which something is wanted, how many of its holders are not silent."""
         return {unit: len(self._hopes.lively(unit, now)) for unit in self._hopes.wanted_units()}
 
+    @property
+    def flight_bytes(self) -> float:
+        """What may be owed without any holder having to wait for us: twice what each gives in the
+        time of one answer, or a block."""
+        return sum(known.flight_bytes for known in self._holders.values())
+
     # --- whom to ask ------------------------------------------------------------------------
 
     def next(self, now: float, room_bytes: float = float("inf")) -> list[Ask[S]]:

@@ -90,7 +90,15 @@ class _Fetch:
         self._opening = Opening(walk, disk.blocking, tasks, self._opened, wake)
         self._intake = intake = Intake(disk.blocking, delivery.keep, tasks, self._verified)
         self.requests = Requests(
-            self._window.open, holders, intake, self._room, pull, self._quiet, tasks, wake
+            self._window.open,
+            holders,
+            intake,
+            self._room,
+            pull,
+            self._quiet,
+            tasks,
+            wake,
+            lossy=delivery.earlier is not None,
         )
 
     async def run(self) -> None:

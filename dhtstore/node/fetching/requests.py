@@ -23,7 +23,7 @@ from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.links.own_requests import Admit
 from dhtstore.node.traffic.traffic import Pull
 from dhtstore.operations.explaining.causes import cause_of
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES, HOLDER_STALL_S
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES, FETCH_AHEAD_BYTES, HOLDER_STALL_S
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Ask, Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
@@ -32,7 +32,8 @@ from dhtstore.wire.frames import Blocks, FrameResponse
 class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
     number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
-    came is at work in this fetch; ``wake`` is called when there may be something to decide."""
+    came is at work in this fetch; ``wake`` is called when there may be something to decide.
+    ``lossy`` where what came and is not written is lost when the process is killed."""
 
     def __init__(
         self,
@@ -44,7 +45,10 @@ class Requests:
         quiet: Callable[[], bool],
         tasks: Supervisor,
         wake: Callable[[], None],
+        *,
+        lossy: bool = False,
     ) -> None:
+        self._lossy = lossy
         self._wants, self._holders, self._intake = wants, holders, intake
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
         self._pull = pull
@@ -182,9 +186,13 @@ class Requests:
 
     @property
     def _memory_room_bytes(self) -> int:
-        """What may be owed: what there is memory for; one block in any case, when nothing is at
-        work that could make room."""
+        """What may be owed: what there is memory for, and where an end would lose what is not
+        written yet, no more than keeps the holders busy; one block in any case, when nothing is
+        at work that could make room."""
         free_bytes = self._room.free_bytes
+        if self._lossy:
+            ahead_bytes = FETCH_AHEAD_BYTES + int(self._scheduler.flight_bytes)
+            free_bytes = min(free_bytes, ahead_bytes - self._room.held_bytes)
         if free_bytes < BLOCK_SIZE_MAX_BYTES and self._quiet():
             return BLOCK_SIZE_MAX_BYTES
         return free_bytes

@@ -1,4 +1,4 @@
-"""An append-only file that says what of a partial output is verified and on disk."""
+"""An append-only file that says what of a partial output was verified and written."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Journal:
     """``name`` beside the partial; names the root, and which ``part`` of it is wanted if not all,
     so that two contents never mix.
 
-    Entries come after their data is synced; a torn one at the end is ignored and overwritten.
-    They were true once: whoever goes by them hashes the data again, since it may have changed.
+    Entries come after their data is written, not synced; a torn one at the end is ignored and
+    overwritten.  Whoever goes by them hashes the data again: it may be lost, or have changed.
     """
 
     def __init__(self, dir_fd: int, name: str, root: Cid, part: bytes = b"") -> None:

@@ -11,7 +11,7 @@ from dhtstore.store.files.journal import Journal
 from dhtstore.store.files.names import on_disk
 from dhtstore.store.files.output import claimed_spans
 from dhtstore.store.files.partial import partial_name
-from dhtstore.store.files.tree_output import claimed_files
+from dhtstore.store.files.tree_claims import TreeClaims
 
 
 def kept_bytes(dir_fd: int, target: str, root: Cid, part: bytes = b"") -> int:
@@ -25,7 +25,7 @@ def kept_bytes(dir_fd: int, target: str, root: Cid, part: bytes = b"") -> int:
         return 0
     try:
         if stat.S_ISDIR(status.st_mode):
-            return sum(size_bytes for _, size_bytes in claimed_files(journal.entries))
+            return TreeClaims(journal.entries).size_bytes
         return claimed_spans(journal.entries).size_bytes
     finally:
         journal.close()

@@ -14,7 +14,12 @@ from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, Targe
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import close_quietly, write_error
 from dhtstore.store.files.attributes import Attributes
-from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial, check_no_directory
+from dhtstore.store.files.partial import (
+    CHECKPOINT_BYTES,
+    NOTE_BYTES,
+    Partial,
+    check_no_directory,
+)
 from dhtstore.store.files.spans import Spans
 from dhtstore.store.files.sparse import lengthen, write_sparse
 
@@ -43,7 +48,7 @@ class FileOutput:
         self._spans = Spans()  # accepted
         self._recalled = Spans()  # found right where an earlier run wrote them
         self._unsaved: list[tuple[int, int]] = []
-        self._unsaved_bytes = 0
+        self._unsaved_bytes = self._unsynced_bytes = 0
         self._saving = threading.Lock()
         self._fd = self._partial.open_file()
         self._claimed = claimed_spans(self._partial.journal.entries)
@@ -86,14 +91,20 @@ class FileOutput:
                 raise MalformedDag("a directory where a file was expected")
 
     def checkpoint(self) -> None:
-        """Make what was accepted survive a crash.  Raises NoRoom."""
+        """Make what was accepted survive a power cut.  Raises NoRoom."""
+        with self._saving:
+            if self._fd >= 0:
+                self._sync()
+        self._note()
+
+    def _note(self) -> None:
+        """Make what was accepted survive the end of this process.  Raises NoRoom."""
         with self._saving:
             with self._lock:
                 spans, self._unsaved = self._unsaved, []
                 self._unsaved_bytes = 0
             if not spans or self._fd < 0:
                 return
-            self._sync()
             merged = Spans()
             for span in spans:
                 merged.add(*span)
@@ -151,11 +162,14 @@ class FileOutput:
             self._spans.add(piece.offset, end)
             self._unsaved.append((piece.offset, end))
             self._unsaved_bytes += len(piece.data)
-            due = self._unsaved_bytes >= CHECKPOINT_BYTES
-            if due:
-                self._unsaved_bytes = 0  # this thread saves; the others go on
-        if due:
+            self._unsynced_bytes += len(piece.data)
+            sync = self._unsynced_bytes >= CHECKPOINT_BYTES
+            note = self._unsaved_bytes >= NOTE_BYTES
+            self._unsynced_bytes = 0 if sync else self._unsynced_bytes  # the others go on
+        if sync:
             self.checkpoint()
+        elif note:
+            self._note()
 
     def _is_recalled(self, start: int, end: int) -> bool:
         with self._lock:

@@ -22,7 +22,10 @@ from dhtstore.store.files.attributes import open_again
 from dhtstore.store.files.journal import Journal
 from dhtstore.store.files.names import listed, on_disk
 
-CHECKPOINT_BYTES: Final = 64 * MIB  # at most this much is fetched again after a crash
+# What is written is noted in the journal at once, so that a process that is killed loses next to
+# nothing, and synced now and then: what a power cut takes shows when it is hashed.
+NOTE_BYTES: Final = 1 * MIB
+CHECKPOINT_BYTES: Final = 64 * MIB
 DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NAME_MAX_BYTES: Final = 255  # NAME_MAX of Linux; some of its file systems take less

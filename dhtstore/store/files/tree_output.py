@@ -6,10 +6,9 @@ import contextlib
 import ctypes
 import errno
 import os
-import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from dhtstore.content.dag.walk import Directory, File, Leaf, Output, Piece, Symlink
@@ -17,18 +16,17 @@ from dhtstore.errors import DhtstoreError, IntegrityFailure, MalformedDag, Targe
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import close_quietly, write_error, write_fully
 from dhtstore.store.files.attributes import Attributes, LateAttributes, apply_to_link
-from dhtstore.store.files.partial import CHECKPOINT_BYTES, Partial
+from dhtstore.store.files.partial import Partial
 from dhtstore.store.files.spans import Spans
 from dhtstore.store.files.sparse import SPARSE_MIN_BYTES, lengthen, write_sparse
+from dhtstore.store.files.tree_claims import TreeClaims, TreeNotes
 from dhtstore.store.files.tree_names import Path, TreeNames, keep_open, path_text
 
-_CHECKPOINT_FILES: Final = 4096
 _TWICE: Final = frozenset((errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
-_SIZE: Final = struct.Struct("<Q")
 
 
 class TreeOutput:
-    """One directory: a partial and the journal of its finished files until it is whole.
+    """One directory: a partial and the journal of what is in it until it is whole.
 
     What the journal claims counts only once it was recalled, which hashes it again.
     ``claimed_bytes`` is how much an earlier run claims, ``kept_bytes`` how much the next will find.
@@ -40,8 +38,7 @@ class TreeOutput:
         self._lock = threading.Lock()  # guards all below
         self._files: dict[Path, tuple[File, Spans]] = {}  # begun and not finished
         self._recalled: dict[Path, Spans] = {}  # found right where an earlier run wrote them
-        self._unsaved: list[File] = []
-        self._unsaved_bytes = 0
+        self._notes = TreeNotes()
         self._open: OrderedDict[Path, int] = OrderedDict()
         self._late = LateAttributes()
         self._own = Attributes(None, None)  # of the tree's root
@@ -52,12 +49,12 @@ class TreeOutput:
             close_quietly(self._fd)
             self._partial.journal.close()
             raise write_error(error, self._partial.name, TargetUnusable) from error
-        self._claimed = dict(claimed_files(self._partial.journal.entries))
-        self.claimed_bytes = self.kept_bytes = sum(self._claimed.values())
+        self._claimed = TreeClaims(self._partial.journal.entries)
+        self.claimed_bytes = self.kept_bytes = self._claimed.size_bytes
 
     def claims(self, leaf: Leaf) -> bool:
-        """Whether an earlier run says that it finished this file."""
-        return leaf.path in self._claimed
+        """Whether an earlier run says that it wrote these bytes."""
+        return self._claimed.covers(leaf)
 
     def recall(self, leaf: Leaf, cid: Cid) -> bytes | None:
         """The bytes there, if they are what ``cid`` names; they are not written again."""
@@ -68,7 +65,7 @@ class TreeOutput:
         if data is None or not cid.matches(data):
             return None
         with self._lock:
-            if leaf.path not in self._claimed:
+            if not self._claimed.covers(leaf):
                 return None
             known = self._recalled.setdefault(leaf.path, Spans())
             known.add(leaf.offset, leaf.offset + len(data))
@@ -84,8 +81,8 @@ class TreeOutput:
                         text = f"{path_text(output.path)} is in the tree twice"
                         raise MalformedDag(text) from error
                     raise write_error(error, path_text(output.path), TargetUnusable) from error
-            if self._unsaved_bytes >= CHECKPOINT_BYTES or len(self._unsaved) >= _CHECKPOINT_FILES:
-                self._checkpoint()
+            if self._notes.due:
+                self._note()
 
     def finish(self) -> None:
         with self._lock:
@@ -107,9 +104,10 @@ class TreeOutput:
         with self._lock:
             if self._fd < 0:
                 return
-            # Without room for the journal, files since the last checkpoint are got again.
+            # Without room for the journal, what was written last is got again.
             with contextlib.suppress(DhtstoreError):
-                self._checkpoint()
+                self._note()
+                _sync_file_system(self._fd)
             self._close_files()
             with contextlib.suppress(OSError):  # not empty: something is there to resume
                 self._partial.remove()
@@ -150,10 +148,12 @@ class TreeOutput:
         fd, kept = self._names.make_file(file.path, keep=file.path in self._claimed)
         keep_open(self._open, file.path, fd)
         if not kept:
-            self.kept_bytes -= self._claimed.pop(file.path, 0)
+            self.kept_bytes -= self._claimed.drop(file.path)
             self._recalled.pop(file.path, None)
-        elif os.fstat(fd).st_size > file.size_bytes:
-            os.ftruncate(fd, file.size_bytes)
+        else:
+            self._notes.known(file.path, self._claimed.parts(file.path))
+            if os.fstat(fd).st_size > file.size_bytes:
+                os.ftruncate(fd, file.size_bytes)
         self._files[file.path] = (file, Spans())
         if file.size_bytes >= SPARSE_MIN_BYTES:
             lengthen(fd, file.size_bytes, path_text(file.path))
@@ -168,6 +168,7 @@ class TreeOutput:
         if recalled is None or not recalled.covers(piece.offset, end):
             write = write_sparse if file.size_bytes >= SPARSE_MIN_BYTES else write_fully
             write(self._descriptor(piece.path), piece.offset, piece.data)
+            self._notes.wrote(file, piece.offset, end)
         spans.add(piece.offset, end)
         self._finish_if_whole(piece.path)
 
@@ -183,18 +184,15 @@ class TreeOutput:
         close_quietly(self._open.pop(path))
         del self._files[path]
         self._recalled.pop(path, None)
-        if self._claimed.get(path) != file.size_bytes:
-            self._unsaved.append(file)
-            self._unsaved_bytes += file.size_bytes
+        if self._claimed.finished.get(path) != file.size_bytes:
+            self._notes.finished(file)
 
-    def _checkpoint(self) -> None:
-        if not self._unsaved:
-            return
-        _sync_file_system(self._fd)
-        if self._partial.journal.append(_entry(file) for file in self._unsaved):
-            self.kept_bytes += self._unsaved_bytes
-        self._unsaved.clear()
-        self._unsaved_bytes = 0
+    def _note(self) -> None:
+        entries, new_bytes = self._notes.take()
+        if entries and self._partial.journal.append(entries):
+            self.kept_bytes += new_bytes
+        if self._notes.take_unsynced():
+            _sync_file_system(self._fd)
 
     def _descriptor(self, path: Path) -> int:
         fd = self._open.get(path)
@@ -213,18 +211,6 @@ class TreeOutput:
         close_quietly(self._fd)
         self._partial.journal.close()
         self._fd = -1
-
-
-def _entry(file: File) -> bytes:
-    return _SIZE.pack(file.size_bytes) + "\0".join(file.path).encode()
-
-
-def claimed_files(entries: Iterable[bytes]) -> Iterable[tuple[Path, int]]:
-    """Files and their sizes; an entry of another shape says nothing."""
-    for entry in entries:
-        with contextlib.suppress(UnicodeDecodeError, struct.error):
-            names = tuple(entry[_SIZE.size :].decode().split("\0"))
-            yield names, _SIZE.unpack_from(entry)[0]
 
 
 def _sync_file_system(fd: int) -> None:
