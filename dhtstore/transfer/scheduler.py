@@ -39,8 +39,6 @@ class Scheduler(Generic[S]):
         self._hopes: Hopes[S] = Hopes(self._holders)
         self._failed: dict[S, str] = {}
 
-    # --- what is wanted, and who may have it ------------------------------------------------
-
     def want(self, sequence: int, unit: bytes, size_bytes: int) -> None:
         """Add a want; ``unit`` tells which holders hold it."""
         want = self._wants[sequence] = Wanted(sequence, unit, size_bytes)
@@ -73,11 +71,8 @@ class Scheduler(Generic[S]):
 
     @property
     def flight_bytes(self) -> float:
-        """What may be owed without any holder having to wait for us: twice what each gives in the
-        time of one answer, or a block."""
+        """What may be owed for no holder to have to wait: see ``Supplier``."""
         return sum(known.flight_bytes for known in self._holders.values())
-
-    # --- whom to ask ------------------------------------------------------------------------
 
     def next(self, now: float, room_bytes: float = float("inf")) -> list[Ask[S]]:
         """Requests to send now, holders in turn, so that none takes all the work; no more than
@@ -116,8 +111,6 @@ class Scheduler(Generic[S]):
 
     def _scarcity(self, unit: bytes) -> tuple[int, int]:
         return len(self._hopes.names(unit)), self._pending.first(unit) or 0
-
-    # --- what came of it --------------------------------------------------------------------
 
     def arrived(self, holder: S, sequence: int, size_bytes: int, now: float) -> bool:
         """Bytes came from a holder, not verified yet.  False if they are no longer wanted."""
