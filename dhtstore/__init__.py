@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.operations.keeping import (
         CollectResult,
         KeepReason,
+        PinAdded,
         PinInfo,
         PutSummary,
         RemovedPut,
@@ -79,6 +80,7 @@ __all__ = [
     "Moment",
     "NodeIdentity",
     "NodeStatus",
+    "PinAdded",
     "PinInfo",
     "PingResult",
     "Progress",
@@ -113,8 +115,8 @@ _HOMES: Final = {
     "dhtstore.operations.explaining.causes": ("Cause", "CauseKind"),
     "dhtstore.operations.explaining.report": ("FetchReport", "HolderTimeline"),
     "dhtstore.operations.keeping": (
-        "CollectResult", "KeepReason", "PinInfo", "PutSummary", "RemovedPut", "SignedReceipt",
-        "UnknownBelow", "VerifyResult", "WhyResult",
+        "CollectResult", "KeepReason", "PinAdded", "PinInfo", "PutSummary", "RemovedPut",
+        "SignedReceipt", "UnknownBelow", "VerifyResult", "WhyResult",
     ),
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (

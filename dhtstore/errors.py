@@ -204,6 +204,12 @@ class TimedOut(DhtstoreError):
     hint = "run the same command again to go on, or give it longer with --timeout"
 
 
+class Interrupted(DhtstoreError):
+    """The work was ended by whoever asked for it; what was fetched is kept for the next try."""
+
+    hint = "run the same command again: it goes on where it stopped"
+
+
 class QuorumNotReached(DhtstoreError):
     """Fewer verified copies than were to be reached; the message says by whose word, and what stood
     in the way, ``hint`` what to do about that."""
@@ -367,3 +373,9 @@ class Stalled(ConnectionLost):
 
 class TooSlow(ConnectionLost):
     """A peer gave something, and less in its time than it has to."""
+
+
+class RulesBroken(ConnectionLost):
+    """The peer broke the rules of the wire, and the connection was closed for that."""
+
+    hint = "that node may run another version; others are not affected"

@@ -32,6 +32,7 @@ from dhtstore.operations.content import (
 )
 from dhtstore.operations.keeping import (
     CollectResult,
+    PinAdded,
     PinInfo,
     PutSummary,
     RemovedPut,
@@ -221,7 +222,7 @@ class SyncClient:
         name: str = "",
         progress: Watch | None = None,
         timeout_s: float | None = None,
-    ) -> PinInfo:
+    ) -> PinAdded:
         work = self._client.pin(cid, name=name, progress=progress, timeout_s=timeout_s)
         return self._run(work)
 

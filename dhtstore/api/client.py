@@ -32,7 +32,7 @@ from dhtstore.operations.keeping import (
     CheckPuts,
     ListPuts,
     ListReceipts,
-    PinInfo,
+    PinAdded,
     PutSummary,
     SignedReceipt,
 )
@@ -228,7 +228,7 @@ class Client(NodeQuestions):
         name: str = "",
         progress: Watch | None = None,
         timeout_s: float | None = None,
-    ) -> PinInfo:
+    ) -> PinAdded:
         """Fetch all of ``cid`` into this node's store, keep it and announce it."""
         return await self._call(AddPin(root=cid, name=name), (), progress, timeout_s)
 

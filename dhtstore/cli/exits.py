@@ -24,6 +24,7 @@ EXITS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.NotRunning, 9),
     (errors.RefusedByNetwork, 10),
     (errors.PartlyStored, 11),
+    (errors.Interrupted, INTERRUPTED),
     (KeyboardInterrupt, INTERRUPTED),
 )
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 from dhtstore.errors import (
     DhtstoreError,
+    Interrupted,
     NotAnnounced,
     PartlyStored,
     QuorumNotReached,
@@ -38,6 +39,7 @@ from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.keeping.cached import Filling
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.node.telling.giving_up import late, with_report
 from dhtstore.node.throttle import Throttle
 from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
@@ -54,6 +56,7 @@ from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
 from dhtstore.operations import content, keeping, messages, nodes
+from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
 
 R = TypeVar("R")
@@ -101,7 +104,11 @@ def handler(node: Node) -> Handler:
             operation = messages.operation_of(request)
             welcome = rows if request.rows else None
             run = OperationRun(node, descriptors, watch, request.timeout_s, welcome)
-            answer = messages.encode_result(await perform(operation, run))
+            try:
+                answer = messages.encode_result(await perform(operation, run))
+            except asyncio.CancelledError:
+                send(messages.encode_failure(interrupted(run)))
+                raise
         except Exception as error:
             send(messages.encode_failure(error))
             if not isinstance(error, DhtstoreError):
@@ -126,12 +133,31 @@ async def perform(operation: Operation[R], run: OperationRun) -> R:
                 asked = await with_cid(operation, run.node.disk, run.node.ledger)
                 result = cast(R, await use_case(asked, run))
         except TimeoutError as error:
-            late = TimedOut(f"not done within {run.timeout_s:g} s")
-            vars(late).update(run.told)
-            raise late from error
+            raise _late(run) from error
         throttle.finish()
         tell(result)
         return result
+
+
+def _late(run: OperationRun) -> TimedOut:
+    """The deadline is over; what was fetched until then is told."""
+    report = run.told.get("report")
+    if isinstance(report, FetchReport):
+        error = late(run.timeout_s, report)
+    else:
+        error = TimedOut(f"not done within {run.timeout_s:g} s")
+    vars(error).update({key: told for key, told in run.told.items() if key != "report"})
+    return error
+
+
+def interrupted(run: OperationRun) -> Interrupted:
+    """Whoever asked has left; the last words of the operation."""
+    error = Interrupted("interrupted")
+    vars(error).update({key: told for key, told in run.told.items() if key != "report"})
+    report = run.told.get("report")
+    if isinstance(report, FetchReport):
+        with_report(error, report)
+    return error
 
 
 def _listing(
@@ -209,7 +235,7 @@ def _holder_report(report: CopyReport) -> content.HolderReport:
 
 
 @asynccontextmanager
-async def _fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]:
+async def fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]:
     """A session that tells, with what fails in it, whom it asked.  What is here of ``root`` stays
     as long, and was used."""
     node = run.node
@@ -220,7 +246,7 @@ async def _fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]
                 now_unix_s = node.ports.clock.unix_s()
                 await node.disk.blocking.run(node.ledger.cache.used, root, now_unix_s)
         except DhtstoreError as error:
-            vars(error)["report"] = session.report()
+            with_report(error, session.report())
             raise
         except asyncio.CancelledError:
             run.told.update(report=session.report(), causes=session.causes)
@@ -229,7 +255,7 @@ async def _fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]
 
 async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
     root, names = parse_cid_path(asked.target)
-    async with _fetching(run, root) as session, _filling(asked, run, session) as filling:
+    async with fetching(run, root) as session, _filling(asked, run, session) as filling:
         got = await get(
             session,
             root,
@@ -271,7 +297,7 @@ def _file_name(name: str) -> str:
 
 async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
     root, names = parse_cid_path(asked.target)
-    async with _fetching(run, root) as session:
+    async with fetching(run, root) as session:
         read = await stream(
             session,
             root,
@@ -285,15 +311,17 @@ async def _read(asked: content.Read, run: OperationRun) -> content.ReadResult:
 
 
 async def _list_directory(asked: content.ListDirectory, run: OperationRun, rows: Rows) -> None:
-    async with run.node.fetch_session() as session:
-        await list_directory(session, *parse_cid_path(asked.target), rows)
+    root, names = parse_cid_path(asked.target)
+    async with fetching(run, root) as session:
+        await list_directory(session, root, names, rows)
 
 
 async def _describe_content(
     asked: content.DescribeContent, run: OperationRun
 ) -> content.ContentInfo:
-    async with run.node.fetch_session() as session:
-        return await describe(session, *parse_cid_path(asked.target))
+    root, names = parse_cid_path(asked.target)
+    async with fetching(run, root) as session:
+        return await describe(session, root, names)
 
 
 async def _find_providers(
@@ -329,11 +357,12 @@ async def _list_receipts(
     return await signed_receipts(node.disk, node.ledger, verifier, network, root)
 
 
-async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinInfo:
-    async with run.node.fetch_session() as session:
-        root, pinning = parse_root(asked.root), run.node.pinning()
+async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinAdded:
+    root, pinning = parse_root(asked.root), run.node.pinning()
+    async with fetching(run, root) as session:
         await pinning.check_name(root, asked.name)
-        return await pinning.add(session, root, asked.name, run.watch)
+        pin = await pinning.add(session, root, asked.name, run.watch)
+        return keeping.PinAdded(pin.cid, pin.kind, pin.name, session.report())
 
 
 async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.PinInfo:

@@ -61,6 +61,11 @@ class Conversation(Generic[R]):
         return rows
 
     @property
+    def last_words(self) -> dict[str, Any]:
+        """The fields of what the operation failed with, if it has: what was done until then."""
+        return vars(error_of(self._end)) if isinstance(self._end, LocalFailure) else {}
+
+    @property
     def result(self) -> R:
         """What the operation resulted in; raises what it failed with."""
         if isinstance(self._end, LocalFailure):

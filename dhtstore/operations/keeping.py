@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from dhtstore.operations.explaining.report import NO_REPORT, FetchReport
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Naming, Operation
 
@@ -81,7 +82,14 @@ class PinInfo(msgspec.Struct, frozen=True):
     name: str
 
 
-class AddPin(Operation[PinInfo], frozen=True, kw_only=True):
+class PinAdded(PinInfo, frozen=True):
+    """What was pinned, and in ``report`` what was done for it, lookup by lookup and holder by
+    holder."""
+
+    report: FetchReport = NO_REPORT
+
+
+class AddPin(Operation[PinAdded], frozen=True, kw_only=True):
     """Fetch all of ``root`` into the store here, keep it and announce it."""
 
     op: ClassVar[str] = "pin-add"

@@ -28,6 +28,7 @@ from dhtstore.operations.content import (
 from dhtstore.operations.explaining.causes import CAUSES
 from dhtstore.operations.keeping import (
     CollectResult,
+    PinAdded,
     PinInfo,
     PutSummary,
     RemovedPut,
@@ -66,7 +67,7 @@ RESULTS: Final[dict[str, Any]] = {
     "peers": list[KnownPeer],
     "ping": PingResult,
     "id": NodeIdentity,
-    "pin-add": PinInfo,
+    "pin-add": PinAdded,
     "pin-rm": PinInfo,
     "pin-ls": list[PinInfo],
     "rm": RemovedPut,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dhtstore.cli.explaining.explained import Explain, explained
 from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING, Range
@@ -17,7 +18,7 @@ from dhtstore.cli.terminal.progress.options import Shown
         "dhtstore cat bafkrei... --seed dht1...",
     ),
 )
-def cat(common: Common, cid: Content, span: Range = None) -> None:
+def cat(common: Common, cid: Content, span: Range = None, explain: Explain = False) -> None:
     """Print the bytes of a file; every block is checked.
 
     They go to standard output, in order; with --json what came of it is told on standard error.
@@ -32,6 +33,8 @@ def cat(common: Common, cid: Content, span: Range = None) -> None:
 
     start, end = span_of(span) or (0, None)
     reading = Read(target=as_one_spelling(cid), start=start, end=end)
-    result = into_stream(common, reading, "", (Shown.NONE, False))
+    with explained(common, explain) as told:
+        result = into_stream(common, reading, "", (Shown.NONE, False))
+        told.append(result.report)
     if common.json:
         tell_json(result)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from dhtstore.cli.explaining.explained import Explain, explained
 from dhtstore.cli.naming.arguments import Content
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import VISITING, Range
@@ -58,9 +59,7 @@ def get(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Replace what is there, once all has come.")
     ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Tell who was asked and what came of it.")
-    ] = False,
+    explain: Explain = False,
     span: Range = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep and announce it here too.")] = False,
     cache: Annotated[
@@ -77,7 +76,6 @@ def get(
     interrupted get leaves PATH.part; the same command checks what is there and goes on.  Exit
     code 3: nobody provides it; 4: nobody who does answered; 5: what they have is damaged.
     """
-    from dhtstore.cli.content.explaining import explained
     from dhtstore.cli.naming.ranges import span_of
     from dhtstore.errors import UsageError
     from dhtstore.model.cid_path import as_one_spelling, file_name

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from dhtstore.cli.explaining.explained import Explain, explained
 from dhtstore.cli.naming.arguments import Pinned, Root
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME, WAITING
@@ -35,6 +36,7 @@ def add(
     ] = "",
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
+    explain: Explain = False,
 ) -> None:
     """Fetch all of it into this node's store, keep and announce it.
 
@@ -48,8 +50,11 @@ def add(
     from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import AddPin
 
-    with watching(common, progress, verbose, kept_of_pin) as watch:
-        pinned = run(common, Errand(AddPin(root=as_one_spelling(cid), name=name), watch=watch))
+    asked = AddPin(root=as_one_spelling(cid), name=name)
+    with explained(common, explain) as told:
+        with watching(common, progress, verbose, kept_of_pin) as watch:
+            pinned = run(common, Errand(asked, watch=watch))
+        told.append(pinned.report)
     if common.json:
         print_json(pinned)
         return

@@ -135,7 +135,9 @@ def report(error: BaseException, *, as_json: bool, about: str = "") -> int:
     elif isinstance(error, KeyboardInterrupt):
         if as_json:
             hint = "run the same command again: it goes on where it stopped"
-            say_failure("Interrupted", "interrupted", hint, code, {}, as_json=True)
+            report = vars(error).get("report")
+            told = ("Interrupted", "interrupted", hint, code, causes)
+            say_failure(*told, as_json=True, report=report)
     else:
         _unexpected(error, as_json)
     return code
@@ -165,7 +167,7 @@ def say_failure(
 ) -> None:
     """One line of JSON, or lines for people."""
     if not as_json:
-        complain(message, hint, causes)
+        complain(message, hint, _NO_CAUSES if report is not None else causes)
         return
     from dhtstore.cli.terminal.as_json import failure_line
 

@@ -37,7 +37,7 @@ def converse(
     which then are not in the result, and the node waits while it is busy.  Raises NotRunning if
     nobody listens or the node dies meanwhile, and what the operation failed with.
     KeyboardInterrupt ends the operation in the node, and is raised when the node has told what it
-    keeps of it.
+    keeps of it, with the fields of its last words.
     """
     try:
         connection = connected(path)
@@ -54,8 +54,9 @@ def converse(
                     ended = conversation.feed(_receive(connection))
                     if rows is not None and (taken := conversation.take_rows()):
                         rows(taken)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stopped:
                 _hear_out(connection, conversation)
+                vars(stopped).update(conversation.last_words)
                 raise
             return conversation.result
     finally:

@@ -14,7 +14,7 @@ from typing import Final
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Output, Walk, Want
-from dhtstore.errors import BlockDamaged, BlockMissing, TimedOut
+from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery, Found
@@ -26,6 +26,7 @@ from dhtstore.node.fetching.requests import Requests
 from dhtstore.node.fetching.sink_writer import SinkWriter
 from dhtstore.node.fetching.window import FetchRoom, Window
 from dhtstore.node.links.buffers import Lease
+from dhtstore.node.telling.giving_up import late
 from dhtstore.node.traffic.traffic import Pull
 from dhtstore.params import FETCH_MEMORY_BYTES
 from dhtstore.store.blocks.contract import BlockStore
@@ -56,9 +57,9 @@ async def fetch(
         async with asyncio.timeout(timeout_s):
             await work.run()
     except TimeoutError as error:
-        late = TimedOut(f"not done within {timeout_s:g} s")
-        late.causes = holders.record.causes
-        raise late from error
+        timed_out = late(timeout_s, holders.report())
+        timed_out.causes = holders.record.causes
+        raise timed_out from error
     finally:
         holders.detach()
         await work.tasks.close()

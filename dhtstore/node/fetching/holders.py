@@ -142,13 +142,14 @@ class Holders:
         """One link per peer: another takes its place only when that one has ended."""
         key = link.public_key
         self._terms[key] = terms
+        known = self._links.get(key)
+        ended = known is not None and known is not link and not known.alive
+        if known is not None and ended:  # what ended it, if anybody was told, stays its cause
+            self.drop(known, Cause(CauseKind.LOST, "the connection ended"))
         self.account(key).reached(link.origin)
         if key in self.banned:
             return
-        known = self._links.get(key)
-        if known is None or (known is not link and not known.alive):
-            if known is not None:
-                self.drop(known, Cause(CauseKind.LOST, "the connection ended"))
+        if known is None or ended:
             self._links[key] = link
         holds.keys[key] = None
         if self.listener is not None:

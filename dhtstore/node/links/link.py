@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from dhtstore.errors import ConnectionLost, RemoteProtocolError
+from dhtstore.errors import ConnectionLost, RemoteProtocolError, RulesBroken
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, format_node, node_id
@@ -188,7 +188,7 @@ class Link:
             self._end(error)
         except (RemoteProtocolError, TimeoutError) as error:
             self._tracer("link.violation", origin=self.origin, error=f"{self.remote}: {error}")
-            self._end(ConnectionLost(f"the connection was closed: {error or 'a frame took long'}"))
+            self._end(RulesBroken(f"the connection was closed: {error or 'a frame took long'}"))
         finally:
             idle.cancel()
             writer.cancel()

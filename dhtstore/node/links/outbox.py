@@ -80,7 +80,7 @@ class Outbox:
     def check(self) -> None:
         """Raises ConnectionLost when the link has ended."""
         if self._lost is not None:
-            raise ConnectionLost(*self._lost.args)
+            raise type(self._lost)(*self._lost.args)
 
     def queue(
         self, frame: Frame, *body: Body, gone: Gone | None = None, is_use: bool = True
@@ -129,7 +129,7 @@ class Outbox:
 
     def close(self, error: ConnectionLost) -> None:
         """The link has ended: nothing that waits is sent any more."""
-        self._lost = ConnectionLost(*error.args)  # a traceback would keep what was to be sent
+        self._lost = type(error)(*error.args)  # a traceback would keep what was to be sent
         for outgoing in self._frames:
             outgoing.end(error)
         self._frames.clear()
@@ -186,7 +186,7 @@ class Outbox:
 def fail_future(future: asyncio.Future[T], error: ConnectionLost) -> None:
     """Tell whoever waits, each with an error of its own."""
     if not future.done():
-        future.set_exception(ConnectionLost(*error.args))
+        future.set_exception(type(error)(*error.args))
 
 
 def _retrieved(future: asyncio.Future[None]) -> None:

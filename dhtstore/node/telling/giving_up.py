@@ -4,14 +4,30 @@ code, with the verdict as its message and the report beside it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from dhtstore.config import counted
-from dhtstore.errors import DhtstoreError, IntegrityFailure, NotFound, Unreachable
-from dhtstore.operations.explaining.causes import CauseKind
+from dhtstore.errors import (
+    DhtstoreError,
+    IntegrityFailure,
+    Interrupted,
+    NoRoom,
+    NoSuchPath,
+    NotFound,
+    NotHere,
+    TargetUnusable,
+    TimedOut,
+    Unreachable,
+)
+from dhtstore.operations.explaining.causes import CauseKind, kind_of
 from dhtstore.operations.explaining.report import FetchReport, HolderTimeline, UnitSearch
 from dhtstore.operations.explaining.verdict import advice, decisive, verdict
+
+_OWN_CAUSES: Final = (
+    NoRoom, TargetUnusable, TimedOut, Interrupted, IntegrityFailure, NotFound, Unreachable
+)  # fmt: skip
 
 
 def given_up(
@@ -36,6 +52,21 @@ def given_up(
         error, kind = _not_found(cid, search, report)
     vars(error)["report"] = replace(report, cause=kind)
     return error.hinted(advice(kind, holders))
+
+
+def late(timeout_s: float | None, report: FetchReport) -> TimedOut:
+    """The deadline is over: what was under way."""
+    error = TimedOut(f"not done within {timeout_s:g} s: {report.doing}")
+    vars(error)["report"] = replace(report, cause=CauseKind.DEADLINE)
+    return error
+
+
+def with_report(error: DhtstoreError, report: FetchReport) -> None:
+    """Give an error of the fetch or of its surroundings the report, and the cause by its class; one
+    that carries a report keeps it."""
+    decided = isinstance(error, _OWN_CAUSES) and not isinstance(error, NoSuchPath | NotHere)
+    told = replace(report, cause=kind_of(error) if decided else None)
+    vars(error).setdefault("report", told)
 
 
 def _not_given(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dhtstore.errors import ConnectionLost, PeerRefused
+from dhtstore.errors import ConnectionLost, PeerRefused, TooSlow
 from dhtstore.model.identity import node_id
 from dhtstore.node.links.buffers import BufferPool, Lease
 from dhtstore.node.links.outbox import Outbox
@@ -101,7 +101,7 @@ def test_what_is_delivered_buys_as_much_time_as_it_may_take() -> None:
         await asyncio.sleep(4.0)
         held_bytes = 3 * RATE_MIN_BYTES_PER_S
         await asking.hear(Replicating(held_bytes=held_bytes, request=number))
-        with pytest.raises(ConnectionLost, match=r"gave .*B and was then too slow"):
+        with pytest.raises(TooSlow, match=r"gave .*B and was then too slow"):
             await asked
         assert ends.clock.monotonic_s() - start_s == pytest.approx(8.0, abs=0.1)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from dhtstore.cli.terminal.common import Common
 
 if TYPE_CHECKING:
     from dhtstore.operations.explaining.report import FetchReport
+
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Tell who was asked, when, and what came of it.")
+]
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def explained(common: Common, asked: bool) -> Iterator[list[FetchReport]]:
 
 
 def _tell(common: Common, report: FetchReport) -> None:
-    from dhtstore.cli.content.timelines import lines_of
+    from dhtstore.cli.explaining.timelines import lines_of
     from dhtstore.cli.terminal.show import say
 
     for line in lines_of(report):

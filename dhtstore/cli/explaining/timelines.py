@@ -13,7 +13,7 @@ from dhtstore.operations.explaining.report import FetchReport, HolderTimeline, U
 WIDTH: Final = 80
 HOLDERS_SHOWN_MAX: Final = 16
 SEARCHES_SHOWN_MAX: Final = 8
-ID_CHARS: Final = 12  # as much of a node id as tells nodes apart; `ping` takes it
+ID_CHARS: Final = 10  # as much of a node id as tells nodes apart; `ping` takes it
 _HEAD: Final = ("holder", "asked at", "1st byte", "blocks", "bytes", "rate", "ended")
 
 
@@ -30,11 +30,13 @@ def lines_of(report: FetchReport) -> Iterator[str]:
         yield from _table(report.holders[:HOLDERS_SHOWN_MAX])
         yield from _rest(report)
     if report.doing and report.cause is not None:
-        yield f"after {seconds(report.took_s)}: {report.doing}"
+        yield from wrapped(f"after {seconds(report.took_s)}: {report.doing}", "")
 
 
 def seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"
+    if value is None:
+        return "-"
+    return f"{value:.2f} s" if value < 1000 else f"{value:.0f} s"
 
 
 def wrapped(text: str, indent: str = "  ") -> list[str]:
@@ -78,8 +80,7 @@ def _table(holders: Sequence[HolderTimeline]) -> Iterator[str]:
 def _row(holder: HolderTimeline) -> tuple[str, ...]:
     rate = f"{format_size(int(holder.rate))}/s" if holder.rate else "-"
     gave = format_size(holder.delivered_bytes) if holder.delivered else "-"
-    blocks = f"{holder.delivered}/{holder.asked}"
-    ended = f"{holder.cause.kind} {seconds(holder.ended_s)}" if holder.cause else "done"
+    blocks, ended = str(holder.delivered), holder.cause.kind if holder.cause else "done"
     asked, first = seconds(holder.asked_s), seconds(holder.first_byte_s)
     return holder.node[:ID_CHARS], asked, first, blocks, gave, rate, ended
 
@@ -87,7 +88,7 @@ def _row(holder: HolderTimeline) -> tuple[str, ...]:
 def _details(holder: HolderTimeline) -> Iterator[str]:
     """Why it ended, and what came of its addresses, where that says more than the row."""
     if holder.cause is not None and not any(each.cause == holder.cause for each in holder.tries):
-        yield from wrapped(holder.cause.why)
+        yield from wrapped(f"ended at {seconds(holder.ended_s)}: {holder.cause.why}")
     for each in holder.tries:
         outcome = each.cause.why if each.cause else "connected"
         yield from wrapped(f"{each.address} at {seconds(each.began_s)}: {outcome}")

@@ -1,0 +1,1 @@
+"""--explain: timelines for people."""
