@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         VerifyResult,
         WhyResult,
     )
+    from dhtstore.operations.limits import LimitsInForce
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
         HolderStatus,
@@ -77,6 +78,7 @@ __all__ = [
     "HolderTimeline",
     "KeepReason",
     "KnownPeer",
+    "LimitsInForce",
     "Moment",
     "NodeIdentity",
     "NodeStatus",
@@ -118,6 +120,7 @@ _HOMES: Final = {
         "CollectResult", "KeepReason", "PinAdded", "PinInfo", "PutSummary", "RemovedPut",
         "SignedReceipt", "UnknownBelow", "VerifyResult", "WhyResult",
     ),
+    "dhtstore.operations.limits": ("LimitsInForce",),
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",

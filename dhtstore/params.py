@@ -243,6 +243,7 @@ HANDSHAKES_PER_S_PER_ORIGIN: Final = 32.0
 HANDSHAKES_AT_ONCE: Final = 512  # of all origins
 HANDSHAKES_PER_S: Final = 128.0  # an eighth of the event loop
 LIMIT_MIN_BYTES_PER_S: Final = 100_000  # the largest block takes 21 s: less looks like silence
+LIMIT_LOOK_S: Final = 20.0  # whether the time of day says another limit: no more often
 LIMIT_BURST_S: Final = 0.25  # of a limit: what a pause lets move at once
 LIMIT_PORTION_S: Final = 0.05  # of a limit: what is let through at a time, so that others get turns
 LIMITED_PORTION_MIN_BYTES: Final = 4 * KIB

@@ -40,6 +40,7 @@ from dhtstore.operations.keeping import (
     VerifyResult,
     WhyResult,
 )
+from dhtstore.operations.limits import LimitsInForce
 from dhtstore.operations.nodes import (
     KnownPeer,
     NodeIdentity,
@@ -269,6 +270,11 @@ class SyncClient:
 
     def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
         return self._run(self._client.peers(timeout_s=timeout_s))
+
+    def set_limits(
+        self, *, up: str | None = None, down: str | None = None, timeout_s: float | None = None
+    ) -> LimitsInForce:
+        return self._run(self._client.set_limits(up=up, down=down, timeout_s=timeout_s))
 
     def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
         return self._run(self._client.ping(node, timeout_s=timeout_s))

@@ -32,7 +32,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.config": (
         ("quantities", "declaration"),
-        ("values",),
+        ("values", "rates"),
         ("settings", "toml"),
         ("layers",),
     ),
@@ -175,7 +175,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("describe", "providers", "receipts"),
         ("status",),
     ),
-    "dhtstore.node.traffic": (("gate",), ("traffic",)),
+    "dhtstore.node.traffic": (("gate",), ("traffic",), ("timetable",)),
     "dhtstore.transfer": (
         ("books", "in_order", "pace", "priority", "session"),
         ("limiter", "queues"),

@@ -30,6 +30,7 @@ from dhtstore.operations.keeping import (
     VerifyStore,
     WhyHere,
 )
+from dhtstore.operations.limits import SetLimits
 from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode
 from dhtstore.operations.operation import Operation, Rows, Watch
@@ -40,7 +41,7 @@ R = TypeVar("R")
 # What these tell of, or keep, would end with a node that lives for a visit.
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
-    ListPins, RemovePut, CollectGarbage, WhyHere,
+    ListPins, RemovePut, CollectGarbage, WhyHere, SetLimits,
 )  # fmt: skip
 
 

@@ -143,6 +143,8 @@ async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings
         domain=settings.domain,
         advertise=await _advertised(settings.advertise),
         ephemeral=ephemeral,
+        limit_up=settings.limit_up,
+        limit_down=settings.limit_down,
     )
 
 

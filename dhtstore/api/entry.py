@@ -65,15 +65,17 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     accept: str | None = None,
     owner_quota: int | str | None = None,
     domain: str | None = None,
+    limit_up: str | None = None,
+    limit_down: str | None = None,
 ) -> AsyncIterator[Client]:
     """A client of a node inside this process, which lives as long as the block.
 
     ``home`` is its data directory; None makes a client without disk that lives in a temporary one
     and puts in the name of the owner of the default directory, which needs ``seeds``.  ``seeds``
     are tickets or HOST:PORT.  The settings are those of ``dhtstore join`` (``dhtstore config``
-    explains them): sizes in bytes or as "10 GB"; None leaves a setting to the environment, the
-    file and its default.  Raises HomeInUse, HomeUnusable, InvalidSetting, AddressInUse, NoRoom,
-    and where seeds are given Unreachable and RefusedByNetwork.
+    explains them): sizes in bytes or as "10 GB", limits as "5MB/s"; None leaves a setting to the
+    environment, the file and its default.  Raises HomeInUse, HomeUnusable, InvalidSetting,
+    AddressInUse, NoRoom, and where seeds are given Unreachable and RefusedByNetwork.
 
         async with dhtstore.open("node1", listen="127.0.0.1:0", capacity="1 GB") as client:
             print((await client.identity()).ticket)
@@ -88,6 +90,8 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
         "accept": accept,
         "owner_quota": owner_quota,
         "domain": domain,
+        "limit_up": limit_up,
+        "limit_down": limit_down,
     }
     _check_settings(settings)
     through = _seeds(seeds)

@@ -22,6 +22,7 @@ from dhtstore.operations.keeping import (
     WhyHere,
     WhyResult,
 )
+from dhtstore.operations.limits import LimitsInForce, SetLimits
 from dhtstore.operations.nodes import (
     DescribeNode,
     IdentifyNode,
@@ -98,6 +99,20 @@ class NodeQuestions:
     ) -> VerifyResult:
         """Read every block of this node's store again; ``damaged`` names those that rotted."""
         return await self._call(VerifyStore(), (), progress, timeout_s)
+
+    async def set_limits(
+        self,
+        *,
+        up: str | None = None,
+        down: str | None = None,
+        timeout_s: float | None = None,
+    ) -> LimitsInForce:
+        """Bound what leaves and what comes, as "5MB/s, 22:00-06:00 unlimited", from now on until
+        this node ends; None leaves a limit as it is, and without either tells what counts.
+
+        Raises InvalidSetting.
+        """
+        return await self._call(SetLimits(limit_up=up, limit_down=down), timeout_s=timeout_s)
 
     async def _call(
         self,

@@ -11,6 +11,7 @@ from typing import Final
 from dhtstore.config import values
 from dhtstore.config.declaration import Setting, setting, settings_of
 from dhtstore.config.quantities import counted
+from dhtstore.config.rates import NO_LIMIT, RateSchedule, rate_schedule
 from dhtstore.config.values import AcceptRule
 from dhtstore.errors import InvalidSetting
 from dhtstore.params import (
@@ -44,7 +45,8 @@ class Settings:
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
     None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.
-    ``domain`` labels a failure domain: copies avoid sharing one.
+    ``domain`` labels a failure domain: copies avoid sharing one.  ``limit_up`` and ``limit_down``
+    bound the blocks that leave and come.
     """
 
     network: str = setting(
@@ -126,6 +128,23 @@ class Settings:
         default="",
         check=values.is_text_of(0, DOMAIN_MAX_BYTES),
         unset="none",
+    )
+
+    limit_up: RateSchedule = setting(  # noqa: RUF009 - declares a field
+        "limit_up",
+        rate_schedule,
+        "Most to send, e.g. '5MB/s, 22:00-06:00 unlimited'.",
+        "RATE",
+        default=NO_LIMIT,
+        write=str,
+    )
+    limit_down: RateSchedule = setting(  # noqa: RUF009 - declares a field
+        "limit_down",
+        rate_schedule,
+        "Most to fetch, as --limit-up.",
+        "RATE",
+        default=NO_LIMIT,
+        write=str,
     )
 
     def __post_init__(self) -> None:

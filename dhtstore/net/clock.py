@@ -28,6 +28,10 @@ class SystemClock:
     def unix_s(self) -> float:
         return time.time()
 
+    def local_minute(self) -> tuple[int, int]:
+        local = time.localtime()
+        return local.tm_wday, local.tm_hour * 60 + local.tm_min
+
     def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
         duties.spawn_duty(self._look(on_jump), "clock-watch")
 

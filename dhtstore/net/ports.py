@@ -43,6 +43,9 @@ class Clock(Protocol):
     def unix_s(self) -> float:
         """Wall-clock seconds since 1970, for signed objects only."""
 
+    def local_minute(self) -> tuple[int, int]:
+        """What the clock on the wall shows here: the day (Monday is 0), the minute of the day."""
+
     def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
         """Call ``on_jump``, at most CLOCK_LOOK_S late, whenever the machine was asleep for
         CLOCK_SLEPT_MIN_S or the wall clock has moved by CLOCK_SET_MIN_S.  The watch is one of

@@ -55,7 +55,7 @@ from dhtstore.node.views.room import Giving
 from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
-from dhtstore.operations import content, keeping, messages, nodes
+from dhtstore.operations import content, keeping, limits, messages, nodes
 from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
 
@@ -423,6 +423,10 @@ async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.
         return await root_status(session, node.checker(), root, min_acks, check=asked.check)
 
 
+async def _set_limits(asked: limits.SetLimits, run: OperationRun) -> limits.LimitsInForce:
+    return run.node.timetable.set(asked.limit_up, asked.limit_down)
+
+
 async def _list_peers(asked: nodes.ListPeers, run: OperationRun) -> list[nodes.KnownPeer]:
     return known_peers(run.node.dht)
 
@@ -453,4 +457,5 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     nodes.DescribeRoot: _describe_root,
     nodes.ListPeers: _list_peers,
     nodes.PingNode: _ping_node,
+    limits.SetLimits: _set_limits,
 }

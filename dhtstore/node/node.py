@@ -40,6 +40,7 @@ from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.traffic.timetable import Timetable
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.node.use_cases import UseCases
 from dhtstore.node.warnings import Warnings
@@ -73,7 +74,8 @@ class Node(UseCases):
         self.collector = Collector(disk, ledger, clock, warnings)
         self.staging = Staging(self.collector, warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
-        self.traffic = Traffic()
+        self.traffic, limits = Traffic(), (settings.limit_up, settings.limit_down)
+        self.timetable = Timetable(self.traffic, clock, *limits)
         self.started_s = ports.clock.monotonic_s()
         self.dht = DhtService(
             network=settings.network,
@@ -87,9 +89,9 @@ class Node(UseCases):
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        self.holder = Holder(identity, disk, ledger, clock, tracer, _admission(identity, settings))
-        self.holder.brings, self.holder.traffic = self.staging.bringing, self.traffic
-        self.holder.offers.limit(self.traffic.down)
+        rule = _admission(identity, settings)
+        self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
+        self.holder.brings = self.staging.bringing
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
         self.reprovide = Reprovide(
             identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
@@ -137,6 +139,7 @@ class Node(UseCases):
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
         self.ports.clock.watch(self._time_jumped, self.duties)
+        self.duties.spawn_duty(self.timetable.run(), "limits")
         self.supervisor.spawn(self.staging.drop(), "drop-staging")
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
@@ -208,6 +211,7 @@ class Node(UseCases):
         self.ports.tracer("clock.jumped", asleep_s=jump.asleep_s, set_s=jump.set_s)
         self.links.time_jumped(jump.asleep_s)
         self.dht.time_jumped()
+        self.timetable.look()
         self.reprovide.time_jumped(jump)
         self._save_peers.time_jumped()
 

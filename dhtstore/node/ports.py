@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dhtstore.config.rates import NO_LIMIT, RateSchedule
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
 from dhtstore.net.ports import (
@@ -64,6 +65,8 @@ class NodeSettings:
     domain: str = ""
     advertise: tuple[Address, ...] = ()
     ephemeral: bool = False
+    limit_up: RateSchedule = NO_LIMIT
+    limit_down: RateSchedule = NO_LIMIT
 
     @property
     def storage(self) -> bool:

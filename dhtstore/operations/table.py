@@ -24,6 +24,7 @@ from dhtstore.operations.keeping import (
     VerifyStore,
     WhyHere,
 )
+from dhtstore.operations.limits import SetLimits
 from dhtstore.operations.nodes import (
     DescribeNode,
     DescribeRoot,
@@ -37,7 +38,7 @@ _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
     RemovePut, CollectGarbage, WhyHere,
-    IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode,
+    IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits,
 )  # fmt: skip
 
 OPERATIONS: Final[dict[str, type[Operation[Any]]]] = {each.op: each for each in _ALL}

@@ -21,7 +21,7 @@ W = TypeVar("W")
 _Key = tuple[Hashable, Priority]
 
 
-class Bucket:
+class RateBucket:
     """``bytes_per_s`` in the mean; after a pause at most LIMIT_BURST_S of it at once."""
 
     __slots__ = ("_at_s", "_level_bytes", "bytes_per_s")
@@ -54,7 +54,7 @@ class Bucket:
         self._at_s = now
 
 
-class Queue(Generic[W]):
+class FairQueue(Generic[W]):
     """Who waits, by key: whatever one key asks for, each gets as many bytes as another."""
 
     def __init__(self) -> None:

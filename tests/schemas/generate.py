@@ -17,6 +17,7 @@ from dhtstore.cli.demo.story import Outcome
 from dhtstore.cli.results import Got, OwnerKey, OwnerName, Serving, Version
 from dhtstore.cli.terminal.as_json import FailureLine
 from dhtstore.config import SETTINGS, Settings
+from dhtstore.config.rates import RateSchedule
 from dhtstore.config.values import AcceptRule
 from dhtstore.operations.content import (
     ContentInfo,
@@ -115,7 +116,7 @@ def _all_required(schema: dict[str, Any]) -> None:
 def _config() -> dict[str, Any]:
     """One setting or all of them; what is not decided is null."""
     hints = get_type_hints(Settings)
-    kinds = {AcceptRule: str, tuple[str, ...]: list[str]}
+    kinds = {AcceptRule: str, RateSchedule: str, tuple[str, ...]: list[str]}
     fields = {each.key: kinds.get(hints[each.field], hints[each.field]) for each in SETTINGS}
     properties = {}
     for each in SETTINGS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,6 +10,8 @@ from dhtstore.cli.naming import completing
 from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import ABOUT_HOME
 from dhtstore.config import KEYS, unknown_setting
+
+LIMITS: Final = ("limit_up", "limit_down")
 
 if TYPE_CHECKING:
     from dhtstore.store.home.home import Home
@@ -30,8 +32,8 @@ def settings(
 ) -> None:
     """Show the settings, or one of them; or write one.
 
-    What is written counts from the next start; "" resets it to its default.  Flags of
-    join override DHTSTORE_<KEY>, which overrides config.toml.
+    What is written counts from the next start, a limit at once; "" resets it to its default.
+    Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
     """
     from dhtstore.api.homes import home_path, set_in_file
     from dhtstore.store.home.home import Home
@@ -55,6 +57,7 @@ config = command(
         "dhtstore config",
         "dhtstore config capacity 200GB",
         'dhtstore config domain ""',
+        "dhtstore config limit_up '5MB/s, 22:00-06:00 unlimited'",
     ),
 )(settings)
 
@@ -67,8 +70,26 @@ def _remark(common: Common, home: Home, key: str) -> None:
 
     if key == "capacity" and (problem := capacity_problem(home)):
         say(common, f"warning: {problem}")
-    if pid := listening_pid(home.socket_to_ask):
+    if not (pid := listening_pid(home.socket_to_ask)):
+        return
+    if key in LIMITS:
+        _tell_node(common, home, key, pid)
+    else:
         say(common, f"{key} counts from the next start of the node that runs here (pid {pid})")
+
+
+def _tell_node(common: Common, home: Home, key: str, pid: int) -> None:
+    """The node that runs here need not be started again for a limit."""
+    from dhtstore.api.homes import settings_in
+    from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.show import say
+    from dhtstore.config import format_size, shown
+    from dhtstore.operations.limits import SetLimits
+
+    told = ask(common, SetLimits(**{key: str(shown(settings_in(home.path))[key])}))
+    now = told.up_now if key == "limit_up" else told.down_now
+    limit = "no limit" if now is None else f"{format_size(now)}/s"
+    say(common, f"{key} counts in the node that runs here (pid {pid}): {limit} now")
 
 
 def _show(common: Common, key: str) -> None:

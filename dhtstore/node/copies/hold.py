@@ -116,14 +116,15 @@ class Holder:
     clock: Clock
     tracer: Tracer
     rule: Admission | None
-    offers: OpenOffers = field(default_factory=OpenOffers)
+    traffic: Traffic = field(default_factory=Traffic)
+    offers: OpenOffers = field(init=False)
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
-    traffic: Traffic = field(default_factory=Traffic)
     relays: Relays = field(init=False)
 
     def __post_init__(self) -> None:
+        self.offers = OpenOffers(self.traffic.down)
         self.relays = Relays(self.identity, self.offers.expects)
 
     def handlers(self) -> dict[type, Handler]:

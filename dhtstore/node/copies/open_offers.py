@@ -110,9 +110,9 @@ class OpenOffers:
     """By number: what waits for its Replicate, and what is being received.  Each gives its room
     back exactly once: when it was received, released or has expired, or its link has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, down: Gate | None = None) -> None:
         self._waiting: dict[int, OpenOffer] = {}
-        self._places = _Places()
+        self._places = _Places(down or Gate())
         self._last = 0
 
     @property
@@ -124,10 +124,6 @@ class OpenOffers:
     def promises(self) -> list[Promise]:
         """Of all that wait or are being received."""
         return [each.promise for each in (*self._waiting.values(), *self._places.offers)]
-
-    def limit(self, down: Gate) -> None:
-        """What comes is limited by this."""
-        self._places.down = down
 
     def expects(self, key: bytes) -> bool:
         """Whether room is set aside for that unit."""
@@ -225,8 +221,8 @@ class _Places:
     the fewest comes first, then whoever came first.  While somebody waits, receives that are slow
     give way: the slowest of the most crowded origin first."""
 
-    def __init__(self) -> None:
-        self.down = Gate()
+    def __init__(self, down: Gate) -> None:
+        self._down = down
         self._at_work: dict[OpenOffer, Receiving | None] = {}
         self._waiting: dict[OpenOffer, asyncio.Future[None]] = {}
         self._look: asyncio.TimerHandle | None = None
@@ -270,12 +266,12 @@ class _Places:
 
     @property
     def _most(self) -> float:
-        return min(RECEIVES_MAX, shared_by_most(self.down))
+        return min(RECEIVES_MAX, shared_by_most(self._down))
 
     @property
     def _fair_bytes_per_s(self) -> float:
         """Half of what each gets of a limit is as fast as it can be expected to come."""
-        limit = inf if self.down.limit is None else self.down.limit
+        limit = inf if self._down.limit is None else self._down.limit
         return min(RECEIVE_FAIR_BYTES_PER_S, limit / self._most / 2)
 
     @property

@@ -98,10 +98,10 @@ class Link:
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
-        self._session = session = Session()
-        self._outbox = outbox = Outbox(stream, clock, traffic, peer.public_key)
-        self._attendance = Attendance(attention, self.origin, clock)
+        session, outbox = Session(), Outbox(stream, clock, traffic, peer.public_key)
+        self._session, self._outbox = session, outbox
         self._received = Rate(clock.monotonic_s())
+        self._attendance = Attendance(attention, self.origin, clock)
         self._own_requests = OwnRequests(session, outbox, stream, self.node, clock)
         self._peer_requests = PeerRequests(session, outbox, supervisor, backlog, self.origin)
 

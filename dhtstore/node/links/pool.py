@@ -55,12 +55,10 @@ class Links:
         ``on_wrong`` for which CID a peer says that it got wrong bytes.  ``own_hosts`` are the IP
         literals at which this node is itself; those of its record if None."""
         self._network, self._crypto, self._own_record = network, crypto, own_record
-        self._clock, self._transport = clock, transport
+        self._clock, self._transport, self._on_own_key = clock, transport, on_own_key
         self._handlers, self._supervisor, self._tracer = handlers, supervisor, tracer
-        self._on_ended, self._backlog = on_ended, Backlog()
-        self._attention = Attention(clock.monotonic_s())
-        self._on_own_key, self._on_wrong = on_own_key, on_wrong
-        self._traffic = traffic or Traffic()
+        self._on_ended, self._backlog, self._traffic = on_ended, Backlog(), traffic or Traffic()
+        self._attention, self._on_wrong = Attention(clock.monotonic_s()), on_wrong
         self._own_hosts = own_hosts or (lambda: _hosts_of(own_record()))
         self._dialler = Dialler(
             transport, self._credentials, self._dialled, entropy, clock, supervisor

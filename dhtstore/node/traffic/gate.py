@@ -12,7 +12,7 @@ from dhtstore.params import (
     LIMITED_PORTION_MAX_BYTES,
     LIMITED_PORTION_MIN_BYTES,
 )
-from dhtstore.transfer.limiter import Bucket, Queue
+from dhtstore.transfer.limiter import FairQueue, RateBucket
 from dhtstore.transfer.priority import Priority
 
 Granted = Callable[[], None]
@@ -22,8 +22,8 @@ class Gate:
     """Open while ``limit`` (bytes a second) is None."""
 
     def __init__(self) -> None:
-        self._bucket: Bucket | None = None
-        self._queue: Queue[Granted] = Queue()
+        self._bucket: RateBucket | None = None
+        self._queue: FairQueue[Granted] = FairQueue()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -39,7 +39,7 @@ class Gate:
         if bytes_per_s is None:
             self._bucket = None
         elif self._bucket is None:
-            self._bucket = Bucket(bytes_per_s, now)
+            self._bucket = RateBucket(bytes_per_s, now)
         else:
             self._bucket.retune(bytes_per_s, now)
         self._let_through()

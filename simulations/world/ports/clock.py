@@ -26,6 +26,11 @@ class SimClock:
     def unix_s(self) -> float:
         return EPOCH_UNIX_S + self._loop.time() + self.skew_s
 
+    def local_minute(self) -> tuple[int, int]:
+        """Machines live where UTC is the local time."""
+        days, seconds = divmod(int(self.unix_s()), 86_400)
+        return (days + 3) % 7, seconds // 60  # 1970 began on a Thursday
+
     def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
         """Without a task: whoever moves the clock tells."""
         self._on_jump = on_jump

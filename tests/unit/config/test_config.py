@@ -255,6 +255,8 @@ def test_every_key_can_be_set() -> None:
         "accept": "owners friends.txt",
         "owner_quota": "10MB",
         "domain": "rack",
+        "limit_up": "5MB/s",
+        "limit_down": "1MB/s, 22:00-06:00 unlimited",
     }
     assert list(values) == list(KEYS)
     settings = merge(Settings(), values, "test")
@@ -269,7 +271,8 @@ def test_every_setting_is_declared_in_full() -> None:
         assert each.help
         assert each.metavar
         assert each.default is None or each.read(each.write(each.default)) == each.default
-    assert [each.flag for each in SETTINGS if "_" in each.key] == ["--min-acks", "--owner-quota"]
+    flags = [each.flag for each in SETTINGS if "_" in each.key]
+    assert flags == ["--min-acks", "--owner-quota", "--limit-up", "--limit-down"]
     assert [each.key for each in SETTINGS if each.repeats] == ["advertise"]
 
 

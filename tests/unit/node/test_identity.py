@@ -30,6 +30,9 @@ class Moving:
     def unix_s(self) -> float:
         return self.unix
 
+    def local_minute(self) -> tuple[int, int]:
+        return 0, 0
+
     def watch(self, on_jump: OnJump, duties: Supervisor) -> None:
         """Nobody watches."""
 

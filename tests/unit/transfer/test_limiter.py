@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from dhtstore.params import BACKGROUND_WEIGHT, LIMIT_BURST_S, MIB
-from dhtstore.transfer.limiter import Bucket, Queue
+from dhtstore.transfer.limiter import FairQueue, RateBucket
 from dhtstore.transfer.priority import Priority
 
 FOREGROUND, BACKGROUND = Priority.FOREGROUND, Priority.BACKGROUND
 
 
-def moved(bucket: Bucket, size_bytes: int, begin_s: float, end_s: float) -> int:
+def moved(bucket: RateBucket, size_bytes: int, begin_s: float, end_s: float) -> int:
     """How much moves by portions of that size, each as soon as it may."""
     now, count = begin_s, 0
     while (now := now + bucket.wait_s(now)) < end_s:
@@ -21,30 +21,30 @@ def moved(bucket: Bucket, size_bytes: int, begin_s: float, end_s: float) -> int:
 
 
 def test_the_mean_is_the_limit() -> None:
-    assert abs(moved(Bucket(5e6, 0.0), 256 * 1024, 0.0, 10.0) / 50e6 - 1) < 0.01
+    assert abs(moved(RateBucket(5e6, 0.0), 256 * 1024, 0.0, 10.0) / 50e6 - 1) < 0.01
 
 
 def test_a_portion_larger_than_a_second_brings_is_paid_for_afterwards() -> None:
-    bucket = Bucket(100_000, 0.0)
+    bucket = RateBucket(100_000, 0.0)
     assert bucket.wait_s(0.0) == 0.0
     bucket.charge(MIB, 0.0)
     assert bucket.wait_s(0.0) == MIB / 100_000
 
 
 def test_after_a_pause_a_quarter_of_a_second_moves_at_once() -> None:
-    bucket = Bucket(1e6, 0.0)
+    bucket = RateBucket(1e6, 0.0)
     assert moved(bucket, 1000, 3600.0, 3600.0001) <= 1e6 * LIMIT_BURST_S + 2000
 
 
 def test_no_debt_of_a_high_rate_is_paid_at_a_low_one() -> None:
-    bucket = Bucket(1e9, 0.0)
+    bucket = RateBucket(1e9, 0.0)
     bucket.charge(1e8, 0.0)
     bucket.retune(100_000, 0.0)
     assert bucket.wait_s(0.0) <= LIMIT_BURST_S
 
 
 def test_time_that_goes_back_earns_nothing() -> None:
-    bucket = Bucket(1e6, 100.0)
+    bucket = RateBucket(1e6, 100.0)
     bucket.charge(1e6, 100.0)
     assert bucket.wait_s(50.0) == 1.0
 
@@ -52,7 +52,7 @@ def test_time_that_goes_back_earns_nothing() -> None:
 def shares(asked: dict[str, tuple[int, int, Priority]], turns: int) -> Counter[str]:
     """Who gets how many bytes in so many turns: each asks with (requests at a time, bytes of each,
     priority), and again as soon as one has its turn."""
-    queue: Queue[str] = Queue()
+    queue: FairQueue[str] = FairQueue()
     got = Counter[str]()
     for who, (requests, size_bytes, priority) in asked.items():
         for _ in range(requests):
@@ -81,7 +81,7 @@ def test_the_background_hardly_moves_while_somebody_waits_but_moves() -> None:
 
 
 def test_who_comes_late_gets_no_more_than_its_share_from_then_on() -> None:
-    queue: Queue[str] = Queue()
+    queue: FairQueue[str] = FairQueue()
     for _ in range(100):
         queue.join("early", "early", 1000, FOREGROUND)
     for _ in range(50):
@@ -93,7 +93,7 @@ def test_who_comes_late_gets_no_more_than_its_share_from_then_on() -> None:
 
 
 def test_who_left_is_passed_over_and_forgotten() -> None:
-    queue: Queue[object] = Queue()
+    queue: FairQueue[object] = FairQueue()
     first, second = object(), object()
     queue.join(first, "a", 1000, FOREGROUND)
     queue.join(second, "b", 1000, FOREGROUND)
