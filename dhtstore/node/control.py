@@ -413,6 +413,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.warnings,
         giving=Giving(chosen.accept, chosen.capacity_bytes, chosen.owner_quota_bytes),
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
+        collector=node.collector,
     )
 
 

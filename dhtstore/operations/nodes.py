@@ -49,7 +49,9 @@ class RoomStatus(msgspec.Struct, frozen=True):
     hand, left by a put that was killed, or not collected yet.  ``free`` can
     be written now, None for no limit; ``disk_free`` is what the disk has, of which ``promised``
     were promised by other nodes of this user.  ``shares`` bound strangers where anyone may
-    store."""
+    store.  ``cache`` is what cached roots brought, which goes first; ``garbage`` what nothing
+    keeps, None while nobody has looked; ``dead`` what the last collection left in packs that
+    belongs to nothing, None before one."""
 
     accept: str
     own: int
@@ -60,6 +62,9 @@ class RoomStatus(msgspec.Struct, frozen=True):
     disk_free: int | None
     promised: int
     shares: list[RoomShare] = []
+    cache: int = 0
+    garbage: int | None = None
+    dead: int | None = None
 
 
 class NodeStatus(msgspec.Struct, frozen=True):

@@ -111,9 +111,14 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
         + (f" ({each.name})" if each.name else "")
         for each in room.shares
     }
+    loose = {"cache": format_size(room.cache)}
+    if room.garbage is not None:
+        loose["garbage"] = format_size(room.garbage)
+    if room.dead is not None:
+        loose["dead"] = f"{format_size(room.dead)} in packs"
     free = "-" if room.disk_free is None else format_size(room.disk_free)
     beside = f", {format_size(room.promised)} promised by other nodes" if room.promised else ""
-    return {"claimed": claimed_text(room), **shares, "disk_free": f"{free}{beside}"}
+    return {"claimed": claimed_text(room), **shares, **loose, "disk_free": f"{free}{beside}"}
 
 
 def _announced(row: UnitStatus) -> str:

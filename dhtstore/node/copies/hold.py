@@ -209,6 +209,7 @@ class Holder:
         usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
         own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
         used_bytes = self.disk.store.used_bytes + claims.ledger_bytes() - own_bytes
+        used_bytes -= self.ledger.cache.size_bytes()  # gives way to whatever is kept
         newest = claims.policy(policy.owner, policy.root) if policy else None
         return newest, replace(usage, used_bytes=used_bytes)
 
@@ -216,21 +217,23 @@ class Holder:
         """Set room aside, also for the claim; raises PeerRefused."""
         room = await self._set_aside(promise.room_bytes)
         try:
-            ledger_bytes = await self.disk.blocking.run(self.ledger.claims.ledger_bytes)
-            self._check_share(promise, ledger_bytes)
+            run, ledger = self.disk.blocking.run, self.ledger
+            beside_bytes = await run(ledger.claims.ledger_bytes)
+            self._check_share(promise, beside_bytes - await run(ledger.cache.size_bytes))
         except BaseException:
             room.release()
             raise
         return room
 
-    def _check_share(self, promise: Promise, ledger_bytes: int) -> None:
-        """The ledger lies outside the store's quota, so it is taken off here."""
+    def _check_share(self, promise: Promise, beside_bytes: int) -> None:
+        """The ledger lies outside the store's quota, so it is taken off here; what is cached gives
+        way, so it is not."""
         store = self.disk.store
         if store.capacity_bytes is None:
             return
         promises = self.offers.promises
         reserved_bytes = sum(each.room_bytes for each in (*promises, promise))
-        free_bytes = store.capacity_bytes - store.used_bytes - ledger_bytes + reserved_bytes
+        free_bytes = store.capacity_bytes - store.used_bytes - beside_bytes + reserved_bytes
         _refuse(too_much(promises, promise, free_bytes))
 
     async def _set_aside(self, size_bytes: int) -> Reservation:

@@ -142,8 +142,14 @@ class Bringing:
                     return None
 
     async def _ahead_bytes(self) -> int:
-        """What is set aside for a stream, whose length nobody knows."""
-        free_bytes = (await self.disk.blocking.run(self.disk.store.space)).free_bytes
+        """What is set aside for a stream, whose length nobody knows; what is cached gives way
+        before, since it can't be read again."""
+        run = self.disk.blocking.run
+        free_bytes = (await run(self.disk.store.space)).free_bytes
+        if free_bytes is not None and free_bytes < GIB:
+            cached_bytes = await run(self.ledger.cache.size_bytes)
+            await self.disk.make_room(min(GIB, free_bytes + cached_bytes))
+            free_bytes = (await run(self.disk.store.space)).free_bytes
         return 0 if free_bytes is None else min(free_bytes, GIB)
 
     async def _all_new(self, source: Source, size: SourceSize) -> bool:

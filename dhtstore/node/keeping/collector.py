@@ -37,7 +37,8 @@ _DOUBT: Final = "collect-doubt"  # what a warning is called
 @dataclass(slots=True)
 class Collector:
     """``last`` is what the last collection found that came to its end; ``left_unix_s`` since when
-    something may be left to collect, None if nothing is."""
+    something may be left to collect, None if nothing is.  ``garbage_bytes`` is how much, None
+    where nobody has looked since."""
 
     disk: Disk
     ledger: Ledger
@@ -45,6 +46,7 @@ class Collector:
     warnings: Warnings
     last: Collected | None = None
     left_unix_s: float | None = 0.0  # what an earlier run left is not known
+    garbage_bytes: int | None = None
     alarm: Alarm = field(default_factory=Alarm)
     _reading: Counter[Cid] = field(default_factory=Counter)
     _late: list[Protection] = field(default_factory=list)
@@ -81,6 +83,7 @@ class Collector:
         """Something may be garbage now: it is collected soon."""
         if self.left_unix_s is None:
             self.left_unix_s = self.clock.unix_s()
+        self.garbage_bytes = None
         self.alarm.ring()
 
     def healed(self) -> None:
@@ -127,6 +130,7 @@ class Collector:
         claims = await self._claims_over(None)
         marks = await self._marked(watch, stay)
         found = await self._swept(marks, watch, dry_run=True)
+        self.garbage_bytes = None if marks.doubts else found.garbage_bytes
         dead_bytes = await self._compacted(watch, dry_run=True)
         return replace(found, cached=tuple(gone), claims=claims, dead_bytes=dead_bytes)
 
@@ -154,6 +158,8 @@ class Collector:
     def _note(self, found: Collected) -> None:
         """What ``status`` tells of it."""
         self.last = found
+        if self.left_unix_s is None:
+            self.garbage_bytes = None if found.doubts else 0
         if not found.doubts:
             self.warnings.over(_DOUBT)
             return

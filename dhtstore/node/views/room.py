@@ -58,6 +58,7 @@ def _room_now(disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float) -> 
         disk_free=space.disk_free_bytes,
         promised=space.beside_bytes,
         shares=_shares(giving, held) if giving.accept == Accept.ANYONE else [],
+        cache=ledger.cache.size_bytes(),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dhtstore.config import format_own_clock
 from dhtstore.dht.service import DhtService
 from dhtstore.model.identity import format_node
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.collector import Collector
 from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import NodeStatus
@@ -23,12 +26,17 @@ async def node_status(
     *,
     giving: Giving,
     uptime_s: float,
+    collector: Collector,
 ) -> NodeStatus:
     """What this node holds and whom it knows."""
     run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
     await warnings.look_again()
     await look_for_room(disk, warnings)
     look_at_clock(dht, warnings)
+    room = await room_status(disk, ledger, giving, identity.now_unix_s())
+    if room:
+        dead = collector.last.dead_bytes if collector.last else None
+        room = replace(room, garbage=collector.garbage_bytes, dead=dead)
     return NodeStatus(
         node=format_node(identity.node),
         network=identity.network.name,
@@ -45,7 +53,7 @@ async def node_status(
         damaged_blocks=await run(ledger.damage.count),
         warnings=warnings.texts,
         clock_ahead_s=None if ahead_s is None else round(ahead_s, 1),
-        room=await room_status(disk, ledger, giving, identity.now_unix_s()),
+        room=room,
     )
 
 

@@ -59,6 +59,7 @@ async def status_of(lab: Lab, at: int) -> NodeStatus:
         node.warnings,
         giving=Giving("network", node.settings.capacity_bytes, 0),
         uptime_s=0,
+        collector=node.collector,
     )
 
 

@@ -40,6 +40,7 @@ class Cache:
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
         self._lock = threading.Lock()
+        self._size_bytes: int | None = None  # of all, once somebody asked
 
     def add(self, root: Cid, size_bytes: int, now_unix_s: float) -> None:
         """Note that ``size_bytes`` more are here of ``root``, used now.  Of more roots than
@@ -48,6 +49,7 @@ class Cache:
             known = self._get(root)
             more_bytes = known.size_bytes if known else 0
             row = _Row(size_bytes + more_bytes, now_unix_s)
+            self._size_bytes = None
             entries = self._list()
             over = len(entries) + (known is None) - CACHE_ROOTS_MAX
             gone = [_key(each.root) for each in entries[: max(0, over)]]
@@ -70,6 +72,7 @@ class Cache:
         gone = [_key(root) for root in roots]
         with self._lock:
             if gone:
+                self._size_bytes = None
                 self._table.write([], gone)
 
     def oldest_first(self) -> Sequence[CacheEntry]:
@@ -80,7 +83,9 @@ class Cache:
     def size_bytes(self) -> int:
         """What all entries have stored."""
         with self._lock:
-            return sum(each.size_bytes for each in self._list())
+            if self._size_bytes is None:
+                self._size_bytes = sum(each.size_bytes for each in self._list())
+            return self._size_bytes
 
     def _get(self, root: Cid) -> CacheEntry | None:
         raw = self._table.get(_key(root))
@@ -98,6 +103,7 @@ class Cache:
         except (InvalidCid, IndexError):
             row = None
         if row is None:
+            self._size_bytes = None
             self._table.write([], [key])
             return None
         return CacheEntry(root, row.size_bytes, row.used_unix_s)
