@@ -1,0 +1,1 @@
+"""Room that comes back, by a model and by threads."""
