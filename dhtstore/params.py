@@ -310,6 +310,7 @@ RELAY_BEGIN_S: Final = 5.0  # for a receive that is promised to begin
 RELAY_HOLD_S: Final = REQUEST_TIMEOUT_S  # where nothing new comes, before a block is "missing"
 RELAY_SILENCE_S: Final = 10.0  # of a holder before this one, at least, before others are asked
 RELAY_SILENCE_MAX_S: Final = 20.0  # at most: the uploader takes a longer one for an end
+RELAY_LAST_S: Final = 1.0  # for who is asked only after those that were silent
 RELAY_GAPS: Final = 4  # and so many times what it took between two blocks
 UPSTREAMS_MAX: Final = 3  # holders before one, that it is told of
 RELAY_DIAL_S: Final = 2.5  # to reach it: three round trips of 300 ms and TLS

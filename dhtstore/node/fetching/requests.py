@@ -265,6 +265,7 @@ async def _ask(
         patience.came(asyncio.get_running_loop().time())
         on_arrival(arrival)
 
-    await link.get_blocks(cids, counted, admit, patience.silence_s, terms.coming)
+    silence_s = patience.silence_s(asyncio.get_running_loop().time())
+    await link.get_blocks(cids, counted, admit, silence_s, terms.coming)
     if missing == len(cids):
         raise ConnectionLost("the holder before this one does not have the blocks either")

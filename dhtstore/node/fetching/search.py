@@ -11,7 +11,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.tries import Try
 from dhtstore.operations.explaining.causes import Cause
-from dhtstore.params import RELAY_GAPS, RELAY_SILENCE_MAX_S, RELAY_SILENCE_S
+from dhtstore.params import RELAY_GAPS, RELAY_LAST_S, RELAY_SILENCE_MAX_S, RELAY_SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,20 @@ class SearchExtent:
     expired: int = 0
 
 
+@dataclass(slots=True)
+class Heard:
+    """When one of those who give what comes to them gave something last, or began to be asked."""
+
+    at_s: float
+
+
 class Patience:
     """How long one who gives what comes to itself may be silent: longer where blocks come slowly,
-    and the longer the more it has before it, who have their own silences."""
+    and the longer the more it has before it, who have their own silences; all who are asked one
+    after the other no longer than the uploader waits."""
 
-    def __init__(self, before: int) -> None:
-        self._before = before
+    def __init__(self, before: int, heard: Heard) -> None:
+        self._before, self._heard = before, heard
         self._last_s: float | None = None
         self._gap_s: float | None = None
 
@@ -38,12 +46,12 @@ class Patience:
         """Something came."""
         if self._last_s is not None:
             self._gap_s = max(self._gap_s or 0.0, now_s - self._last_s)
-        self._last_s = now_s
+        self._last_s = self._heard.at_s = now_s
 
-    @property
-    def silence_s(self) -> float:
+    def silence_s(self, now_s: float) -> float:
         gap_s = RELAY_SILENCE_S if self._gap_s is None else RELAY_GAPS * self._gap_s
-        return min(float(RELAY_SILENCE_MAX_S), max(RELAY_SILENCE_S, gap_s) * self._before)
+        left_s = max(RELAY_LAST_S, RELAY_SILENCE_MAX_S - (now_s - self._heard.at_s))
+        return min(left_s, max(RELAY_SILENCE_S, gap_s) * self._before)
 
 
 @dataclass(frozen=True, slots=True)

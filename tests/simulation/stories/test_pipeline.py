@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from dhtstore.model.identity import PublicKey
 from dhtstore.node.copies.relaying.relays import Relay
+from dhtstore.node.copies.relaying.upstream import nobody
+from dhtstore.node.copies.relaying.window import RelayMemory, RelayWindow
+from dhtstore.node.links.buffers import Lease
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.operations.operation import Progress
 from dhtstore.params import MIB, REQUEST_TIMEOUT_S
 from tests.simulation.harness import CLIENT, Lab, address_of, check_receipts, tell
 
@@ -125,3 +129,94 @@ def test_one_that_is_killed_in_the_middle_is_replaced_and_nobody_begins_again(
 
     for seed in range(max(1, KILLS // 6)):
         play(once, seed=10 * seed + place)
+
+
+def test_who_gives_wrong_bytes_costs_those_behind_it_a_block_and_they_go_on() -> None:
+    """What it gave wrong is verified before it is kept, and it is asked for nothing more."""
+
+    async def story(scene: Scene) -> None:
+        for node in scene.holders:
+            node.holder.relays.memory = LyingMemory()
+        outcome, took_s = await scene.timed(scene.put())
+        check_receipts(scene.lab, outcome, copies=3)
+        assert took_s < 3 * SIZE_BYTES / UPLINK + AROUND_S
+        assert scene.sent(scene.client) > 2.5, "or nobody lied"
+
+    play(story)
+
+
+def test_who_gives_nothing_of_what_it_has_is_passed_over() -> None:
+    async def story(scene: Scene) -> None:
+        for node in scene.holders:
+            node.holder.relays.serving = Hanging().serving  # type: ignore[method-assign]
+        outcome, took_s = await scene.timed(scene.put())
+        check_receipts(scene.lab, outcome, copies=3)
+        assert took_s < 3 * SIZE_BYTES / UPLINK + 3 * REQUEST_TIMEOUT_S
+
+    play(story)
+
+
+class LyingMemory(RelayMemory):
+    """Gives other bytes than came."""
+
+    def put(self, window: RelayWindow, blocks: Sequence[tuple[bytes, Lease]]) -> None:
+        for _, lease in blocks:
+            lease.view[:1] = bytes([lease.view[0] ^ 1])
+        super().put(window, blocks)
+
+
+class Hanging:
+    """Answers nobody."""
+
+    async def serving(self, peer: PublicKey, key: bytes) -> Relay | None:
+        await asyncio.Event().wait()
+        return None
+
+
+def test_holders_that_cannot_dial_each_other_are_sent_it_directly_at_once() -> None:
+    async def story(scene: Scene) -> None:
+        for node in scene.holders:
+            node.holder.relays.meets = nobody
+        outcome, took_s = await scene.timed(scene.put())
+        check_receipts(scene.lab, outcome, copies=3)
+        assert 3.0 < scene.sent(scene.client) < 3.1
+        assert took_s < 3 * SIZE_BYTES / UPLINK + AROUND_S
+
+    play(story)
+
+
+def test_what_one_of_them_has_is_sent_to_nobody() -> None:
+    """A copy that is there is the first of the chain, and gives it to the others."""
+
+    async def story(scene: Scene) -> None:
+        async def once() -> AsyncIterator[bytes]:
+            yield CONTENT
+
+        first = await scene.client.uploader().put(
+            once(), name="b", replicas=1, min_acks=1, progress=lambda progress: None
+        )
+        sent = scene.sent(scene.client)
+        outcome, took_s = await scene.timed(scene.put())
+        assert outcome.cid == first.cid
+        check_receipts(scene.lab, outcome, copies=3)
+        assert scene.sent(scene.client) - sent < 0.02
+        assert took_s < SIZE_BYTES / LINE + 2 * AROUND_S
+
+    play(story)
+
+
+def test_progress_tells_what_came_now_from_what_was_there() -> None:
+    async def story(scene: Scene) -> None:
+        told: list[Progress] = []
+
+        async def once() -> AsyncIterator[bytes]:
+            yield CONTENT
+
+        await scene.client.uploader().put(
+            once(), name="b", replicas=3, min_acks=3, progress=told.append
+        )
+        last = [each for each in told if each.phase == "copying"][-1]
+        assert last.done_bytes == 3 * SIZE_BYTES
+        assert last.earlier_bytes < 0.01 * SIZE_BYTES
+
+    play(story)

@@ -13,7 +13,7 @@ from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.net.accepting import Rations
 from dhtstore.net.ports import Clock
-from dhtstore.node.fetching.search import Finds, Patience, Terms
+from dhtstore.node.fetching.search import Finds, Heard, Patience, Terms
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
 from dhtstore.params import (
@@ -82,8 +82,9 @@ class Upstream:
             finds.connected(self.uploader, Terms(rank=rank))
 
     def _introduce(self, finds: Finds) -> None:
+        heard = Heard(asyncio.get_running_loop().time())
         for rank, link in enumerate(self.before):
-            patience = Patience(len(self.before) - rank)
+            patience = Patience(len(self.before) - rank, heard)
             finds.connected(link, Terms(self.key, rank, patience))
 
     async def change(self, records: Sequence[ContactRecord], *, both: bool) -> None:
