@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.operations.limits import LimitsInForce
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
+        CapacityChange,
         HolderStatus,
         KnownPeer,
         NodeIdentity,
@@ -64,6 +65,7 @@ __version__ = "0.1.0"
 
 # Not ``open``: after ``from dhtstore import *`` files are still opened by Python's own.
 __all__ = [
+    "CapacityChange",
     "Cause",
     "CauseKind",
     "Client",
@@ -124,7 +126,7 @@ _HOMES: Final = {
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",
-        "RootStatus", "UnitStatus", "HolderStatus",
+        "RootStatus", "UnitStatus", "HolderStatus", "CapacityChange",
     ),
     "dhtstore.operations.operation": ("Progress",),
 }  # fmt: skip

@@ -42,6 +42,7 @@ from dhtstore.operations.keeping import (
 )
 from dhtstore.operations.limits import LimitsInForce
 from dhtstore.operations.nodes import (
+    CapacityChange,
     KnownPeer,
     NodeIdentity,
     NodeStatus,
@@ -80,6 +81,7 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     listen: str | None = None,
     advertise: Sequence[str] | None = None,
     capacity: int | str | None = None,
+    disk_reserve: int | str | None = None,
     replicas: int | None = None,
     min_acks: int | None = None,
     accept: str | None = None,
@@ -94,6 +96,7 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
         listen=listen,
         advertise=advertise,
         capacity=capacity,
+        disk_reserve=disk_reserve,
         replicas=replicas,
         min_acks=min_acks,
         accept=accept,
@@ -262,6 +265,11 @@ class SyncClient:
 
     def status(self, *, timeout_s: float | None = None) -> NodeStatus:
         return self._run(self._client.status(timeout_s=timeout_s))
+
+    def set_capacity(
+        self, capacity: int | str, *, timeout_s: float | None = None
+    ) -> CapacityChange:
+        return self._run(self._client.set_capacity(capacity, timeout_s=timeout_s))
 
     def root_status(
         self, cid: str, *, check: bool = False, timeout_s: float | None = None

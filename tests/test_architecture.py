@@ -143,7 +143,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("fetching",),
         ("importing", "copies"),
         ("checking", "keeping", "put_outcome"),
-        ("flows", "duties", "views"),
+        ("flows", "duties", "views", "giving"),
         ("use_cases", "verified"),
         ("node",),
         ("control",),

@@ -32,7 +32,7 @@ from dhtstore.operations.keeping import (
 )
 from dhtstore.operations.limits import SetLimits
 from dhtstore.operations.messages import as_received
-from dhtstore.operations.nodes import DescribeNode, IdentifyNode
+from dhtstore.operations.nodes import DescribeNode, IdentifyNode, SetCapacity
 from dhtstore.operations.operation import Operation, Rows, Watch
 from dhtstore.tasks import Supervisor, all_ended
 
@@ -41,7 +41,7 @@ R = TypeVar("R")
 # What these tell of, or keep, would end with a node that lives for a visit.
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
-    ListPins, RemovePut, CollectGarbage, WhyHere, SetLimits,
+    ListPins, RemovePut, CollectGarbage, WhyHere, SetLimits, SetCapacity,
 )  # fmt: skip
 
 

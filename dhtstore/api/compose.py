@@ -11,8 +11,9 @@ from functools import partial
 from typing import Final
 
 from dhtstore.api.home_ledger import DividedKeyValue, HomeLedger
+from dhtstore.api.homes import keep_capacity
 from dhtstore.api.logbook.logbook import Logbook
-from dhtstore.api.settings.checking import owners_in
+from dhtstore.api.settings.checking import disk_reserve, owners_in
 from dhtstore.config import Settings
 from dhtstore.config.values import host_problem
 from dhtstore.errors import AddressInUse, InvalidSetting
@@ -91,6 +92,7 @@ async def _build(
             store=kept.store,
             ledger=DividedKeyValue(PUT_ROWS, visits, kept.ledger) if visits else kept.ledger,
             tracer=logbook,
+            keep_capacity=partial(keep_capacity, home),
         )
         return Node(ports, replace(node_settings, owners=kept.owners))
     except BaseException:
@@ -120,7 +122,10 @@ class _Kept:
         mark_blocks(home)
         # A client's store holds staging and what it pinned: only the disk limits that.
         self.store = DiskBlockStore(
-            home.blocks, settings.capacity_bytes or None, beside=partial(promised_beside, home)
+            home.blocks,
+            settings.capacity_bytes or None,
+            beside=partial(promised_beside, home),
+            disk_reserve_bytes=disk_reserve(home, settings),
         )
         self.opened.callback(self.store.close)
         self.ledger = SqliteKeyValue(home.ledger)
@@ -140,6 +145,7 @@ async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings
         accept=Accept(settings.accept),
         owners=frozenset(),
         owner_quota_bytes=capacity if limit is None else limit,
+        owner_divisor=settings.owner_divisor,
         domain=settings.domain,
         advertise=await _advertised(settings.advertise),
         ephemeral=ephemeral,

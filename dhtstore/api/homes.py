@@ -85,6 +85,14 @@ def set_in_file(home: Home, key: str, value: str) -> None:
     home.write_config(to_toml(written(settings)))
 
 
+def keep_capacity(home: Home, capacity_bytes: int) -> None:
+    """Write down what the node that runs in ``home`` gives from now on, and promise it."""
+    from dhtstore.store.home.promised import promise_anew  # not with each command
+
+    set_in_file(home, "capacity", str(capacity_bytes))
+    promise_anew(home, capacity_bytes)
+
+
 def capacity_problem(home: Home) -> str:
     """Why the disk may not hold what the settings give of it; "" if it can."""
     from dhtstore.store.home.promised import space_of  # not with each command

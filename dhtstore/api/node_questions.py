@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from dhtstore.api.callers import Caller
+from dhtstore.config import Settings, merge
 from dhtstore.errors import UsageError
 from dhtstore.net.local.client import close_all
 from dhtstore.operations.keeping import (
@@ -24,6 +25,7 @@ from dhtstore.operations.keeping import (
 )
 from dhtstore.operations.limits import LimitsInForce, SetLimits
 from dhtstore.operations.nodes import (
+    CapacityChange,
     DescribeNode,
     IdentifyNode,
     KnownPeer,
@@ -32,6 +34,7 @@ from dhtstore.operations.nodes import (
     NodeStatus,
     PingNode,
     PingResult,
+    SetCapacity,
 )
 from dhtstore.operations.operation import Operation, Watch, unwatched
 
@@ -51,6 +54,16 @@ class NodeQuestions:
     async def status(self, *, timeout_s: float | None = None) -> NodeStatus:
         """How this node is doing."""
         return await self._call(DescribeNode(), timeout_s=timeout_s)
+
+    async def set_capacity(
+        self, capacity: int | str, *, timeout_s: float | None = None
+    ) -> CapacityChange:
+        """Give so much of the disk, in bytes or as "10 GB", from now on and after the next start.
+
+        Raises InvalidSetting.
+        """
+        given = merge(Settings(), {"capacity": capacity}, "set_capacity").capacity_bytes
+        return await self._call(SetCapacity(capacity=given or 0), timeout_s=timeout_s)
 
     async def peers(self, *, timeout_s: float | None = None) -> list[KnownPeer]:
         """The nodes in the routing table, by node id."""

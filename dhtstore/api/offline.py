@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from dhtstore.api.home_ledger import bring_up_to_date
 from dhtstore.api.homes import load_settings
+from dhtstore.api.settings.checking import disk_reserve
 from dhtstore.config import Settings
 from dhtstore.errors import HomeInUse, NotRunning, TimedOut, UsageError
 from dhtstore.model.cid_path import parse_root
@@ -83,7 +84,12 @@ class KeptHome:
             return MemoryBlockStore(None)
         from dhtstore.store.blocks.disk import DiskBlockStore
 
-        store = DiskBlockStore(self.home.blocks, self.settings.capacity_bytes, to_read=True)
+        store = DiskBlockStore(
+            self.home.blocks,
+            self.settings.capacity_bytes,
+            disk_reserve_bytes=disk_reserve(self.home, self.settings),
+            to_read=True,
+        )
         self.opened.callback(store.close)
         return store
 

@@ -40,7 +40,9 @@ class Settings:
     """One node's settings, valid as a whole; raises InvalidSetting naming the key.
 
     ``capacity_bytes`` None means "half of the free disk", decided and written down at the first
-    start; 0 makes a client.  ``min_acks`` None means 2, or ``replicas`` if that is smaller.
+    start; 0 makes a client.  ``disk_reserve_bytes`` of the disk are left free, whatever the
+    capacity; None means a hundredth of it, at most DISK_RESERVE_MAX_BYTES.  ``min_acks`` None means
+    2, or ``replicas`` if that is smaller.
     ``accept_rule`` says whose data this disk takes: that of its own owner,
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
@@ -82,8 +84,17 @@ class Settings:
         "Disk to give, e.g. 200GB; 0: none.",
         "SIZE",
         default=None,
-        check=values.is_size,
+        check=values.is_capacity,
         unset="half of the free disk at the first start",
+    )
+    disk_reserve_bytes: int | None = setting(
+        "disk_reserve",
+        values.size,
+        "Free disk left alone; default: 1 %.",
+        "SIZE",
+        default=None,
+        check=values.is_size,
+        unset="1 % of the disk, at most 1 GB",
     )
     replicas: int = setting(
         "replicas",
@@ -162,6 +173,13 @@ class Settings:
     def owners_file(self) -> str:
         """The file that lists the owners; "" where none are listed."""
         return self.accept_rule.owners_file
+
+    @property
+    def owner_divisor(self) -> int:
+        """Which part of the capacity the most for one owner is; 0 where it was chosen."""
+        if self.accept != "anyone":
+            return 1
+        return OWNER_DIVISOR if self.owner_quota_bytes is None else 0
 
     @property
     def owner_limit_bytes(self) -> int | None:

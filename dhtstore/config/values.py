@@ -6,7 +6,8 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from dhtstore.config.quantities import parse_size
+from dhtstore.config.quantities import format_size, parse_size
+from dhtstore.params import CAPACITY_MIN_BYTES
 
 ACCEPTS: Final = ("mine", "owners", "network", "anyone")
 _DIGITS_MAX: Final = 18
@@ -88,6 +89,14 @@ def is_size(value: int | None, settings: object) -> str:
     if (value or 0) < 0:
         return "must not be negative"
     return "at most 1 EiB" if (value or 0) > _SIZE_MAX_BYTES else ""
+
+
+def is_capacity(value: int | None, settings: object) -> str:
+    """As ``is_size``, and 0 or enough for the index beside some blocks."""
+    if 0 < (value or 0) < CAPACITY_MIN_BYTES:
+        least = format_size(CAPACITY_MIN_BYTES)
+        return f"at least {least}, of which the index of the blocks takes a part; or 0 to give none"
+    return is_size(value, settings)
 
 
 def is_place(value: str, settings: object) -> str:

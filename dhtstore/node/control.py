@@ -34,10 +34,12 @@ from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
 from dhtstore.node.flows.stream import stream
 from dhtstore.node.flows.verify import verify
+from dhtstore.node.giving.capacity import Capacity
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import close_source, open_source
 from dhtstore.node.keeping.cached import Filling
-from dhtstore.node.node import Node
+from dhtstore.node.node import Node, admission_of
+from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.telling.giving_up import late, with_report
 from dhtstore.node.throttle import Throttle
@@ -51,7 +53,7 @@ from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
-from dhtstore.node.views.room import Giving
+from dhtstore.node.views.room import Giving, room_status
 from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
@@ -403,7 +405,7 @@ async def _identify_node(asked: nodes.IdentifyNode, run: OperationRun) -> nodes.
 
 
 async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.NodeStatus:
-    node, chosen = run.node, run.node.settings
+    node = run.node
     return await node_status(
         node.disk,
         node.ledger,
@@ -411,10 +413,31 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.dht,
         node.completeness,
         node.warnings,
-        giving=Giving(chosen.accept, chosen.capacity_bytes, chosen.owner_quota_bytes),
+        giving=_giving(node),
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
         collector=node.collector,
     )
+
+
+def _giving(node: Node) -> Giving:
+    chosen = node.settings
+    return Giving(chosen.accept, chosen.capacity_bytes, chosen.owner_quota_bytes)
+
+
+async def _set_capacity(asked: nodes.SetCapacity, run: OperationRun) -> nodes.CapacityChange:
+    node = run.node
+
+    async def look() -> nodes.RoomStatus | None:
+        now_unix_s = node.identity.now_unix_s()
+        return await room_status(node.disk, node.ledger, _giving(node), now_unix_s)
+
+    def give(settings: NodeSettings) -> None:
+        node.settings = settings
+        node.holder.rule = admission_of(node.identity, settings)
+        node.identity.gives(settings)
+
+    capacity = Capacity(node.disk, node.ports.keep_capacity, give, look)
+    return await capacity.change(node.settings, asked.capacity)
 
 
 async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
@@ -455,6 +478,7 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     keeping.VerifyStore: _verify_store,
     nodes.IdentifyNode: _identify_node,
     nodes.DescribeNode: _describe_node,
+    nodes.SetCapacity: _set_capacity,
     nodes.DescribeRoot: _describe_root,
     nodes.ListPeers: _list_peers,
     nodes.PingNode: _ping_node,

@@ -55,6 +55,10 @@ class Identity:
         self._record: ContactRecord | None = None
         self._own_signatures: deque[bytes] = deque(maxlen=_RECORDS_REMEMBERED)
 
+    def gives(self, settings: NodeSettings) -> None:
+        """Records from now on tell of these."""
+        self._settings, self._record = settings, None
+
     def now_unix_s(self) -> int:
         """The wall clock, as signed objects state it."""
         return int(self._clock.unix_s())

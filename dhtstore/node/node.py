@@ -89,7 +89,7 @@ class Node(UseCases):
             storage_node=settings.storage,
             ephemeral=settings.ephemeral,
         )
-        rule = _admission(identity, settings)
+        rule = admission_of(identity, settings)
         self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
         self.holder.brings = self.staging.bringing
         self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
@@ -239,7 +239,7 @@ class Node(UseCases):
             await self._save_peers.save()
 
 
-def _admission(identity: Identity, chosen: NodeSettings) -> Admission | None:
+def admission_of(identity: Identity, chosen: NodeSettings) -> Admission | None:
     """Whose data this disk takes; None on a client."""
     if not chosen.storage:
         return None

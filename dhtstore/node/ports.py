@@ -6,7 +6,8 @@ simulation, and no code asks which it is in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dhtstore.config.rates import NO_LIMIT, RateSchedule
@@ -32,7 +33,8 @@ OPEN_NETWORK: Final = Network()
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The seam, filled in."""
+    """The seam, filled in.  ``keep_capacity`` writes down, in a worker, how much of the disk is
+    given from now on; raises InvalidSetting where it can't be, HomeUnusable."""
 
     clock: Clock
     entropy: Entropy
@@ -44,6 +46,7 @@ class Ports:
     store: BlockStore
     ledger: KeyValue
     tracer: Tracer = no_trace
+    keep_capacity: Callable[[int], None] = lambda capacity_bytes: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class NodeSettings:
 
     ``capacity_bytes`` 0 makes a client.  ``advertise`` are the addresses told to others; empty
     means those of the endpoint.  An ``ephemeral`` node asks but is never put in routing tables: a
-    command that runs without a daemon.
+    command that runs without a daemon.  ``owner_divisor`` is which part of the capacity
+    ``owner_quota_bytes`` are, 0 where the operator chose them.
     """
 
     network: Network = OPEN_NETWORK
@@ -62,6 +66,7 @@ class NodeSettings:
     accept: Accept = Accept.ANYONE
     owners: frozenset[bytes] = frozenset()
     owner_quota_bytes: int = 0
+    owner_divisor: int = 0
     domain: str = ""
     advertise: tuple[Address, ...] = ()
     ephemeral: bool = False
@@ -71,3 +76,9 @@ class NodeSettings:
     @property
     def storage(self) -> bool:
         return self.capacity_bytes > 0
+
+    def giving(self, capacity_bytes: int) -> NodeSettings:
+        """The same with so much of the disk."""
+        part = self.owner_divisor
+        owner_bytes = capacity_bytes // part if part else self.owner_quota_bytes
+        return replace(self, capacity_bytes=capacity_bytes, owner_quota_bytes=owner_bytes)

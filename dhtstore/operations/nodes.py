@@ -48,10 +48,12 @@ class RoomStatus(msgspec.Struct, frozen=True):
     offers and puts under way, and ``unclaimed`` what is used beyond all that, at least: pinned by
     hand, left by a put that was killed, or not collected yet.  ``free`` can
     be written now, None for no limit; ``disk_free`` is what the disk has, of which ``promised``
-    were promised by other nodes of this user.  ``shares`` bound strangers where anyone may
-    store.  ``cache`` is what cached roots brought, which goes first; ``garbage`` what nothing
-    keeps, None while nobody has looked; ``dead`` what the last collection left in packs that
-    belongs to nothing, None before one."""
+    were promised by other nodes of this user, and ``disk_reserve`` are left alone.  ``shares``
+    bound strangers where anyone may store.  ``cache`` is what cached roots brought, which goes
+    first; ``garbage`` what nothing keeps, None while nobody has looked; ``dead`` what the last
+    collection left in packs that belongs to nothing, None before one.  Of what is used ``packs``
+    and ``index`` are the lengths of files (the log of the index is one), ``reserved`` and ``aside``
+    are kept free for what is announced and for the next changes of the index."""
 
     accept: str
     own: int
@@ -65,6 +67,10 @@ class RoomStatus(msgspec.Struct, frozen=True):
     cache: int = 0
     garbage: int | None = None
     dead: int | None = None
+    disk_reserve: int = 0
+    packs: int = 0
+    index: int = 0
+    aside: int = 0
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
@@ -100,6 +106,29 @@ class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
 
     op: ClassVar[str] = "status"
     needs_node: ClassVar[bool] = False
+
+
+class CapacityChange(msgspec.Struct, frozen=True):
+    """The disk that a node gives, in bytes: ``before``, and now ``capacity``, of which ``used`` are
+    used.  ``over`` is by how much that is too much: until it is gone nothing new is taken.
+    ``freed`` went at once since nothing keeps it.  Not ``applied``: it is written down and counts
+    from the next start."""
+
+    capacity: int
+    before: int
+    used: int
+    over: int = 0
+    freed: int = 0
+    applied: bool = True
+    room: RoomStatus | None = None
+
+
+class SetCapacity(Operation[CapacityChange], frozen=True, kw_only=True):
+    """Give more of the disk, or less, from now on and after the next start."""
+
+    op: ClassVar[str] = "set_capacity"
+
+    capacity: int
 
 
 class HolderStatus(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from dhtstore.operations.nodes import (
     IdentifyNode,
     ListPeers,
     PingNode,
+    SetCapacity,
 )
 from dhtstore.operations.operation import Operation
 
@@ -38,7 +39,7 @@ _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
     RemovePut, CollectGarbage, WhyHere,
-    IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits,
+    IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits, SetCapacity,
 )  # fmt: skip
 
 OPERATIONS: Final[dict[str, type[Operation[Any]]]] = {each.op: each for each in _ALL}

@@ -15,7 +15,9 @@ class Space:
     not used yet.  ``closed`` is why nothing can be written, "" while something can.
     ``disk_reserve_bytes`` of what is free are left alone.  ``packs_bytes`` and ``index_bytes`` are
     the lengths of the files (the mark of the directory with the index); what else is used is set
-    aside, of which ``reserved_bytes`` are for what was announced, and the rest for the index."""
+    aside, of which ``reserved_bytes`` are for what was announced, and the rest for the index.
+    ``reservable_bytes`` is what of the capacity can be reserved, where that is less than what is
+    not used."""
 
     capacity_bytes: int | None
     used_bytes: int
@@ -26,6 +28,7 @@ class Space:
     disk_reserve_bytes: int = 0
     packs_bytes: int = 0
     index_bytes: int = 0
+    reservable_bytes: int | None = None
 
     @property
     def free_bytes(self) -> int | None:
@@ -34,10 +37,16 @@ class Space:
             return 0
         limits: list[int] = []
         if self.capacity_bytes is not None:
-            limits.append(self.capacity_bytes - self.used_bytes)
+            left_bytes = self.capacity_bytes - self.used_bytes
+            limits.append(left_bytes if self.reservable_bytes is None else self.reservable_bytes)
         if self.disk_free_bytes is not None:
             limits.append(self.disk_free_bytes - self.disk_reserve_bytes - self.reserved_bytes)
         return max(0, min(limits)) if limits else None
+
+    @property
+    def aside_bytes(self) -> int:
+        """Used by no file yet, and reserved for nobody: what the index may need."""
+        return max(0, self.used_bytes - self.packs_bytes - self.index_bytes - self.reserved_bytes)
 
     @property
     def unbacked_bytes(self) -> int:
@@ -45,7 +54,11 @@ class Space:
         if self.capacity_bytes is None or self.disk_free_bytes is None:
             return 0
         unused_bytes = self.capacity_bytes - self.used_bytes + self.reserved_bytes
-        return max(0, unused_bytes - max(0, self.disk_free_bytes - self.beside_bytes))
+        return max(
+            0,
+            unused_bytes
+            - max(0, self.disk_free_bytes - self.disk_reserve_bytes - self.beside_bytes),
+        )
 
     @property
     def overpromised(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.cli.terminal import Daemon, Daemons, run
 
 
-def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
+def test_join_says_what_it_gives_to_whom_and_config_changes_it_at_once(
     daemons: Daemons,
 ) -> None:
     node = daemons("a", "--capacity", "50MB", "--accept", "mine")
@@ -22,7 +22,7 @@ def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
     assert room["accept"] == "mine"
     assert 700_000 < room["own"] < 800_000
     assert (room["others"], room["reserved"], room["shares"]) == (0, 0, [])
-    assert 49_000_000 < room["free"] < room["disk_free"]
+    assert 48_000_000 < room["free"] < room["disk_free"]
     told = node.run("status").text
     assert "50.0 MB for its own owner" in told
     assert "claimed: " in told
@@ -30,8 +30,19 @@ def test_join_says_what_it_gives_to_whom_and_config_that_a_restart_is_needed(
     assert "disk_free: " in told
     changed = node.run("config", "capacity", "60MB")
     assert changed.code == 0
-    assert changed.err.strip().endswith(
-        f"capacity counts from the next start of the node that runs here (pid {node.process.pid})"
+    assert "gives 60.0 MB now, 50.0 MB before; " in changed.err
+    assert node.run("status", "--json").json["capacity"] == 60_000_000
+    less = node.run("config", "capacity", "1MB")
+    assert "nothing new is stored here until it fits" not in less.err, "it fits"
+    refused = node.run("put", "-", "--replicas", "1", stdin=os.urandom(500_000))
+    assert refused.code == 8
+    node.run("config", "capacity", "60MB")
+    client = node.run("config", "capacity", "0")
+    assert "it is written; the node that runs here becomes a client at its next start" in client.err
+    assert node.run("status", "--json").json["capacity"] == 60_000_000
+    later, here = node.run("config", "owner_quota", "1MB"), f"(pid {node.process.pid})"
+    assert later.err.strip().endswith(
+        f"owner_quota counts from the next start of the node that runs here {here}"
     )
     said = node.stop().err
     assert "to its own owner only; change with `dhtstore config capacity|accept`" in said

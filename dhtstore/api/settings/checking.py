@@ -7,7 +7,11 @@ from pathlib import Path
 from dhtstore.config import Settings, format_size
 from dhtstore.errors import InvalidSetting
 from dhtstore.model.contact import split_host_port
-from dhtstore.params import PUBLIC_KEY_BYTES
+from dhtstore.params import (
+    DISK_RESERVE_DIVISOR,
+    DISK_RESERVE_MAX_BYTES,
+    PUBLIC_KEY_BYTES,
+)
 from dhtstore.store.home.home import Home
 
 
@@ -32,6 +36,15 @@ def check_capacity(home: Home, settings: Settings, source: str) -> None:
             f"{source}: capacity: {format_size(gives_bytes)} is more than there is: the disk of"
             f" {home.blocks} has {there}"
         )
+
+
+def disk_reserve(home: Home, settings: Settings) -> int:
+    """How much of the disk under the blocks is to be left free."""
+    from dhtstore.store.home.places import disk_of  # not with each command
+
+    if settings.disk_reserve_bytes is not None:
+        return settings.disk_reserve_bytes
+    return min(disk_of(home).total_bytes // DISK_RESERVE_DIVISOR, DISK_RESERVE_MAX_BYTES)
 
 
 def owners_in(file: str, source: str = "") -> frozenset[bytes]:

@@ -14,6 +14,7 @@ from dhtstore.config import KEYS, unknown_setting
 LIMITS: Final = ("limit_up", "limit_down")
 
 if TYPE_CHECKING:
+    from dhtstore.operations.nodes import CapacityChange
     from dhtstore.store.home.home import Home
 
 
@@ -32,8 +33,8 @@ def settings(
 ) -> None:
     """Show the settings, or one of them; or write one.
 
-    What is written counts from the next start, a limit at once; "" resets it to its default.
-    Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
+    What is written counts from the next start, capacity and limits at once; "" resets it to
+    its default.  Flags of join override DHTSTORE_<KEY>, which overrides config.toml.
     """
     from dhtstore.api.homes import home_path, set_in_file
     from dhtstore.store.home.home import Home
@@ -42,6 +43,8 @@ def settings(
         raise unknown_setting(key)
     if value is not None:
         home = Home(home_path(common.home))
+        if key == "capacity" and value and _change_capacity(common, home, value):
+            return
         set_in_file(home, key, value)
         if common.json:
             _show(common, key)
@@ -60,6 +63,65 @@ config = command(
         "dhtstore config limit_up '5MB/s, 22:00-06:00 unlimited'",
     ),
 )(settings)
+
+
+def _change_capacity(common: Common, home: Home, value: str) -> bool:
+    """Have the node that runs here give so much; False if none does."""
+    from dhtstore.cli.running.session import ask
+    from dhtstore.config import Settings, merge
+    from dhtstore.errors import NotRunning
+    from dhtstore.net.local.client import listening_pid
+    from dhtstore.operations.nodes import SetCapacity
+
+    given = merge(Settings(), {"capacity": value}, "nothing was written").capacity_bytes or 0
+    if not listening_pid(home.socket_to_ask):
+        return False
+    try:
+        changed = ask(common, SetCapacity(capacity=given))
+    except NotRunning:
+        return False
+    if common.json:
+        _show(common, "capacity")
+    _tell_change(common, home, changed)
+    return True
+
+
+def _tell_change(common: Common, home: Home, changed: CapacityChange) -> None:
+    """What came of it, and what to do where too much is used, for people."""
+    from dhtstore.api.homes import capacity_problem
+    from dhtstore.cli.terminal.show import say
+    from dhtstore.config import format_size
+
+    if not changed.applied:
+        kind = "a storage node" if changed.capacity else "a client"
+        say(common, f"it is written; the node that runs here becomes {kind} at its next start")
+        return
+    before, used = format_size(changed.before), format_size(changed.used)
+    say(common, f"gives {format_size(changed.capacity)} now, {before} before; {used} are used")
+    if changed.freed:
+        say(common, f"{format_size(changed.freed)} went that nothing keeps")
+    if changed.over:
+        say(common, _over(changed))
+    if problem := capacity_problem(home):
+        say(common, f"warning: {problem}")
+
+
+def _over(changed: CapacityChange) -> str:
+    from dhtstore.config import format_size
+
+    room, by = changed.room, ""
+    if room is not None:
+        by = (
+            f" (blocks {format_size(room.packs)}, index {format_size(room.index)}, set aside"
+            f" {format_size(room.reserved + room.aside)}; claims are charged with"
+            f" {format_size(room.own)} of your own and {format_size(room.others)} of others)"
+        )
+    return (
+        f"that is {format_size(changed.over)} more than is given{by}: nothing new is stored here"
+        " until it fits, and all that is claimed stays, since this node has signed for it;"
+        " end what you do not need (`dhtstore rm`, `pin rm`, then `gc`), wait for claims to run out, or"
+        " give more"
+    )
 
 
 def _remark(common: Common, home: Home, key: str) -> None:

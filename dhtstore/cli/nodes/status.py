@@ -118,7 +118,17 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
         loose["dead"] = f"{format_size(room.dead)} in packs"
     free = "-" if room.disk_free is None else format_size(room.disk_free)
     beside = f", {format_size(room.promised)} promised by other nodes" if room.promised else ""
-    return {"claimed": claimed_text(room), **shares, **loose, "disk_free": f"{free}{beside}"}
+    files = f"blocks {format_size(room.packs)}, index {format_size(room.index)}"
+    if room.aside:
+        files += f", kept free for the index {format_size(room.aside)}"
+    left = f", {format_size(room.disk_reserve)} of it are left alone" if room.disk_reserve else ""
+    return {
+        "files": files,
+        "claimed": claimed_text(room),
+        **shares,
+        **loose,
+        "disk_free": f"{free}{left}{beside}",
+    }
 
 
 def _announced(row: UnitStatus) -> str:

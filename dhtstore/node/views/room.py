@@ -47,18 +47,22 @@ async def room_status(
 
 def _room_now(disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float) -> RoomStatus:
     space, held = disk.store.space(), ledger.claims.holdings(now_unix_s)
-    claimed_bytes = space.reserved_bytes + held.own_bytes + held.others_bytes
+    claimed_bytes = held.own_bytes + held.others_bytes
     return RoomStatus(
         accept=giving.accept,
         own=held.own_bytes,
         others=held.others_bytes,
         reserved=space.reserved_bytes,
-        unclaimed=max(0, space.used_bytes - claimed_bytes),
+        unclaimed=max(0, space.packs_bytes - claimed_bytes),
         free=space.free_bytes,
         disk_free=space.disk_free_bytes,
         promised=space.beside_bytes,
         shares=_shares(giving, held) if giving.accept == Accept.ANYONE else [],
         cache=ledger.cache.size_bytes(),
+        disk_reserve=space.disk_reserve_bytes,
+        packs=space.packs_bytes,
+        index=space.index_bytes,
+        aside=space.aside_bytes,
     )
 
 

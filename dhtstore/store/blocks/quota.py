@@ -8,9 +8,13 @@ from typing import Final
 
 from dhtstore.config import format_size
 from dhtstore.errors import LocalProtocolError, NoRoom
-from dhtstore.params import MIB
+from dhtstore.params import KIB, MIB
 from dhtstore.store.space import Space
 
+# Beside its rows a commit of a few blocks splits some pages of the index and has them in the log,
+# too, and one of many more: set aside with each reservation, since those leave nothing else.
+_COMMIT_BYTES: Final = 128 * KIB
+_INDEX_PART: Final = 64  # a row of 64 bytes twice, for blocks of 8 KiB and more
 _LOOK_EACH_BYTES: Final = 1 * MIB  # written between two looks at the disk
 
 
@@ -31,6 +35,8 @@ class Quota:
         "_index_file_bytes",
         "_lock",
         "_looked_bytes",
+        "_planned",
+        "_rooms",
         "capacity_bytes",
         "closed",
         "disk_left_bytes",
@@ -51,6 +57,8 @@ class Quota:
         self.disk_left_bytes = disk_left_bytes
         self.pack_bytes, self.row_bytes, self.reserved_bytes, self.other_bytes = 0, 0, 0, 0
         self._index_bytes, self._index_file_bytes, self._aside_bytes = 0, 0, 0
+        self._rooms: set[Room] = set()  # that are open
+        self._planned = (0, 0)  # of the file, and aside, after the transaction that is under way
         self._looked_bytes = 0  # taken since the disk was asked
         self.closed = ""
         self._lock = threading.Lock()
@@ -58,11 +66,32 @@ class Quota:
     @property
     def used_bytes(self) -> int:
         """Reservations included."""
-        return self.pack_bytes + self.other_bytes + self.reserved_bytes + self._index_charge()
+        used_bytes = self._plain_bytes() + self._index_charge()
+        wanted_bytes = self._with_rooms()
+        if self.capacity_bytes is not None:
+            wanted_bytes = min(wanted_bytes, self.capacity_bytes)
+        return max(used_bytes, wanted_bytes)
+
+    def _plain_bytes(self) -> int:
+        return self.pack_bytes + self.other_bytes + self.reserved_bytes
 
     def _index_charge(self) -> int:
         kept = max(self._index_file_bytes, self.row_bytes) + self._aside_bytes
-        return max(self._index_bytes, kept)
+        planned_file_bytes, planned_aside_bytes = self._planned
+        planned = max(planned_file_bytes, self.row_bytes) + planned_aside_bytes
+        return max(self._index_bytes, kept, planned)
+
+    def _with_rooms(self) -> int:
+        """What would be used if commits into the rooms that are open took all they may of the
+        index; once they take it there is less to take."""
+        kept = max(self._index_file_bytes, self.row_bytes) + self._aside_bytes
+        return self._plain_bytes() + kept + self._rooms_index_bytes()
+
+    def _rooms_index_bytes(self) -> int:
+        """What commits into the rooms that are open may take of the index beyond their rows."""
+        if not self._rooms or not self._aside_bytes:
+            return 0
+        return _COMMIT_BYTES + sum(room.size_bytes // _INDEX_PART for room in self._rooms)
 
     def set_index(
         self, total_bytes: int, file_bytes: int, aside_bytes: int, *, asked: bool = False
@@ -71,18 +100,29 @@ class Quota:
         ``file_bytes``, and ``aside_bytes`` are to be kept beside it.  Where it is ``asked`` it
         raises NoRoom if that is more than before and than there is, and changes nothing."""
         with self._lock:
-            before = self._index_bytes, self._index_file_bytes, self._aside_bytes
-            used_bytes = self.used_bytes
-            self._index_bytes, self._index_file_bytes = total_bytes, file_bytes
-            self._aside_bytes = aside_bytes
+            before, used_bytes = (self._index_bytes, self._planned), self.used_bytes
+            self._index_bytes = total_bytes
+            if not asked:
+                self._index_file_bytes, self._aside_bytes = file_bytes, aside_bytes
+                self._planned = (0, 0)
+                return
+            self._planned = (file_bytes, aside_bytes)
             more_bytes = self.used_bytes - used_bytes
-            if asked and more_bytes > 0 and self._over(0):
-                self._index_bytes, self._index_file_bytes, self._aside_bytes = before
+            if more_bytes > 0 and self._passes(self.used_bytes):
+                self._index_bytes, self._planned = before
                 raise self._no_room(more_bytes)
 
-    def take(self, size_bytes: int, room: Room | None = None, *, row_bytes: int = 0) -> None:
+    def take(
+        self,
+        size_bytes: int,
+        room: Room | None = None,
+        *,
+        row_bytes: int = 0,
+        for_room: bool = False,
+    ) -> None:
         """Count ``size_bytes`` of a pack and ``row_bytes`` of the index as used, out of ``room`` if
-        there is one; raises NoRoom and takes nothing."""
+        there is one; raises NoRoom and takes nothing.  Only ``for_room`` it may be some of what
+        rooms that are open need of the index."""
         with self._lock:
             self._check_open()
             self._look_at_disk(size_bytes + row_bytes)
@@ -91,13 +131,24 @@ class Quota:
                 drawn_bytes = min(total_bytes, room.left_bytes) if room.at_least else total_bytes
             if room is not None:
                 room.draw(drawn_bytes)
-            used_bytes = self.used_bytes
+            before_bytes = self._bound_bytes(for_room=for_room)
             self._count(size_bytes, row_bytes, -drawn_bytes)
-            if total_bytes > drawn_bytes and self.used_bytes > used_bytes and self._over(0):
+            bound_bytes = self._bound_bytes(for_room=for_room)
+            if (
+                total_bytes > drawn_bytes
+                and bound_bytes > before_bytes
+                and self._passes(bound_bytes)
+            ):
                 self._count(-size_bytes, -row_bytes, drawn_bytes)
                 if room is not None:
                     room.left_bytes += drawn_bytes
                 raise self._no_room(total_bytes - drawn_bytes)
+
+    def _bound_bytes(self, *, for_room: bool) -> int:
+        return self.used_bytes if for_room else max(self.used_bytes, self._with_rooms())
+
+    def _passes(self, used_bytes: int) -> bool:
+        return self.capacity_bytes is not None and used_bytes > self.capacity_bytes
 
     def _count(self, size_bytes: int, row_bytes: int, reserved_bytes: int) -> None:
         self.pack_bytes += size_bytes
@@ -127,13 +178,17 @@ class Quota:
         more, as far as there is more."""
         with self._lock:
             self._check_open()
-            if self._over(size_bytes):
-                raise self._no_room(size_bytes)
             left_bytes = self.disk_left_bytes()
             if left_bytes is not None and size_bytes > left_bytes - self.reserved_bytes:
-                raise _disk_full(size_bytes)
+                raise _disk_full(size_bytes, left_bytes - self.reserved_bytes)
+            room = Room(self, size_bytes, at_least=at_least)
+            self._rooms.add(room)
             self.reserved_bytes += size_bytes
-            return Room(self, size_bytes, at_least=at_least)
+            if self._passes(self._bound_bytes(for_room=False)):
+                self._rooms.remove(room)
+                self.reserved_bytes -= size_bytes
+                raise self._no_room(size_bytes)
+            return room
 
     def space(
         self,
@@ -154,10 +209,21 @@ class Quota:
                 disk_reserve_bytes,
                 self.pack_bytes,
                 index_bytes + self.other_bytes,
+                self._reservable_bytes(),
             )
+
+    def _reservable_bytes(self) -> int | None:
+        if self.capacity_bytes is None:
+            return None
+        left_bytes = self.capacity_bytes - self.used_bytes
+        if self._aside_bytes:
+            left_bytes -= 0 if self._rooms else _COMMIT_BYTES
+            left_bytes = left_bytes * _INDEX_PART // (_INDEX_PART + 1)
+        return max(0, left_bytes)
 
     def release(self, room: Room) -> None:
         with self._lock:
+            self._rooms.discard(room)
             self.reserved_bytes -= room.left_bytes
             room.left_bytes, room.released = 0, True
 
@@ -166,11 +232,6 @@ class Quota:
             raise NoRoom(f"what is stored can only be read: {self.closed}").hinted(
                 "the disk must take writes again: see `dhtstore status`"
             )
-
-    def _over(self, more_bytes: int) -> bool:
-        return (
-            self.capacity_bytes is not None and self.used_bytes + more_bytes > self.capacity_bytes
-        )
 
     def _no_room(self, more_bytes: int) -> NoRoom:
         capacity = format_size(self.capacity_bytes or 0)
@@ -186,7 +247,7 @@ class Quota:
             return
         left_bytes = self.disk_left_bytes()
         if left_bytes is not None and left_bytes < more_bytes:
-            raise _disk_full(more_bytes)
+            raise _disk_full(more_bytes, left_bytes)
         self._looked_bytes = 0
 
 
@@ -211,10 +272,12 @@ class Room:
         self._quota.release(self)
 
 
-def _disk_full(more_bytes: int) -> NoRoom:
-    return NoRoom(f"the disk has no room for {format_size(more_bytes)} more").hinted(
-        "free space on that disk; `dhtstore config disk_reserve` is left free on it"
-    )
+def _disk_full(more_bytes: int, left_bytes: int) -> NoRoom:
+    left = format_size(max(0, left_bytes))
+    return NoRoom(
+        f"the disk has no room for {format_size(more_bytes)} more: {left} of it may be filled,"
+        " the rest is set aside or left free (disk_reserve)"
+    ).hinted("free space on that disk")
 
 
 def own_room(reservation: object) -> Room | None:

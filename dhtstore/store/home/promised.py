@@ -24,19 +24,18 @@ from dhtstore.store.space import Space
 _LOOKED_AT_MAX: Final = 1000  # nodes of one user on one machine
 _FILE_MAX_BYTES: Final = 16_384  # a path has 4,096 at most, each escaped
 _WRITE_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_REWRITE_FLAGS: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TRIES: Final = 3  # somebody may take a file for stale between making and locking it
 
 
 @contextmanager
 def promising(home: Home, capacity_bytes: int) -> Iterator[None]:
     """While it lasts, other nodes of this user see what this one has promised of its disk."""
-    text = json.dumps({"blocks": str(home.blocks), "capacity": capacity_bytes})
     held: list[tuple[Path, int]] = []
     with suppress(OSError, HomeUnusable, RuntimeError):
         path = _file_of(home)
         held.append((path, _locked(path)))
-        os.ftruncate(held[0][1], 0)
-        write_fully(held[0][1], 0, text.encode())
+        _write(held[0][1], home, capacity_bytes)
     try:
         yield
     finally:
@@ -44,6 +43,25 @@ def promising(home: Home, capacity_bytes: int) -> Iterator[None]:
             with suppress(OSError):
                 path.unlink()
             close_quietly(fd)
+
+
+def promise_anew(home: Home, capacity_bytes: int) -> None:
+    """Another number, while the node of ``home`` promises."""
+    with suppress(OSError, HomeUnusable, RuntimeError):
+        path = _file_of(home)
+        fd = os.open(path, _REWRITE_FLAGS)
+        try:
+            check_file(path, os.fstat(fd))
+            _write(fd, home, capacity_bytes)
+        finally:
+            close_quietly(fd)
+
+
+def _write(fd: int, home: Home, capacity_bytes: int) -> None:
+    """Raises OSError.  Who reads half of it takes it for nothing, and looks again."""
+    text = json.dumps({"blocks": str(home.blocks), "capacity": capacity_bytes})
+    os.ftruncate(fd, 0)
+    write_fully(fd, 0, text.encode())
 
 
 def promised_beside(home: Home) -> int:

@@ -204,10 +204,19 @@ def test_other_environment_variables_are_not_settings() -> None:
 
 
 def test_owner_limit() -> None:
-    assert Settings(capacity_bytes=100).owner_limit_bytes == 50
-    assert Settings(capacity_bytes=100, owner_quota_bytes=20).owner_limit_bytes == 20
-    assert Settings(capacity_bytes=100, accept_rule=AcceptRule("network")).owner_limit_bytes is None
+    assert Settings(capacity_bytes=10**7).owner_limit_bytes == 5 * 10**6
+    assert Settings(capacity_bytes=10**7, owner_quota_bytes=20).owner_limit_bytes == 20
+    assert (
+        Settings(capacity_bytes=10**7, accept_rule=AcceptRule("network")).owner_limit_bytes is None
+    )
     assert Settings().owner_limit_bytes is None
+
+
+def test_a_capacity_is_none_or_enough_for_some_blocks() -> None:
+    assert Settings(capacity_bytes=0).capacity_bytes == 0
+    assert Settings(capacity_bytes=10**6).capacity_bytes == 10**6
+    with pytest.raises(InvalidSetting, match=r"capacity: at least 1\.0 MB, of which the index"):
+        Settings(capacity_bytes=10**6 - 1)
 
 
 def test_malformed_toml_names_the_file() -> None:
@@ -224,7 +233,8 @@ text = st.text(st.characters(codec="utf-8"), max_size=12)
         optional={
             "replicas": st.integers(2, 64),
             "min_acks": st.integers(0, 2),
-            "capacity": st.integers(0, 2**60),
+            "capacity": st.just(0) | st.integers(10**6, 2**60),
+            "disk_reserve": st.integers(0, 2**60),
             "owner_quota": st.integers(0, 2**60),
             "domain": text.filter(str.isprintable),
             "accept": st.sampled_from(["mine", "owners some file", "network", "anyone"]),
@@ -250,6 +260,7 @@ def test_every_key_can_be_set() -> None:
         "listen": "127.0.0.1:0",
         "advertise": "10.0.0.1:7401, 10.0.0.2:7401",
         "capacity": "1GB",
+        "disk_reserve": "3GB",
         "replicas": "2",
         "min_acks": "1",
         "accept": "owners friends.txt",
@@ -272,7 +283,8 @@ def test_every_setting_is_declared_in_full() -> None:
         assert each.metavar
         assert each.default is None or each.read(each.write(each.default)) == each.default
     flags = [each.flag for each in SETTINGS if "_" in each.key]
-    assert flags == ["--min-acks", "--owner-quota", "--limit-up", "--limit-down"]
+    named = ["--disk-reserve", "--min-acks", "--owner-quota", "--limit-up", "--limit-down"]
+    assert flags == named
     assert [each.key for each in SETTINGS if each.repeats] == ["advertise"]
 
 

@@ -33,7 +33,8 @@ _PAGES_A_ROW: Final = 20
 _MORE_ROWS: Final = 256  # of the packs, of batches, and pages that are cut off at the end
 _FRAMES_MORE: Final = 8  # the last page once more, the roots, the map of pages
 _ASIDE_ROWS: Final = 4096 + _MORE_ROWS  # of one that never has to wait for room
-_SPLIT_PAGES: Final = 6  # new ones of one row, and one of the map of pages
+_SPLIT_PAGES: Final = 4  # of the map of pages, and on the levels above
+_FEW_ROWS: Final = 8  # may each come to a page that is full
 _ASIDE_PAGES: Final = 16  # that the file may grow by while something is deleted
 
 
@@ -109,7 +110,7 @@ def aside_bytes(pages: int) -> int:
 def _new_pages(rows: int) -> int:
     """A bound that is set, and more than is needed: a row takes 60 bytes of a page, and a page that
     splits makes room for a quarter of one; of few rows each may split a page on each level."""
-    return _SPLIT_PAGES + min(rows, _ASIDE_PAGES) + rows // 4
+    return _SPLIT_PAGES + min(rows, _FEW_ROWS) + rows // 4
 
 
 def _log_bytes(frames: int) -> int:

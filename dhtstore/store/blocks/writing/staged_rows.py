@@ -94,7 +94,7 @@ class StagedRows:
         charged for them stands for the rows of the index from then on.  Raises NoRoom,
         HomeUnusable."""
         if self._batch is None:
-            changes = self._index.add(new.values(), known, anew)
+            changes = self._added(new, anew, known)
             self._charge(changes, len(new))
             with state:
                 self.count -= len(new)
@@ -107,6 +107,17 @@ class StagedRows:
         self._twice = 0
         return changes
 
+    def _added(self, new: dict[bytes, Row], anew: set[bytes], known: dict[int, int]) -> Changes:
+        """Who has set aside all there is, as for a stream, gives it back where the index needs
+        some of it."""
+        try:
+            return self._index.add(new.values(), known, anew)
+        except NoRoom:
+            if self._room is None or not self._room.at_least or not self._room.left_bytes:
+                raise
+        self._quota.release(self._room)
+        return self._index.add(new.values(), known, anew)
+
     def _charge(self, changes: Changes, charged: int) -> None:
         """So many rows were charged; those that came and went are."""
         rows = sum(changes.added.values()) - sum(changes.gone.values())
@@ -116,7 +127,7 @@ class StagedRows:
         """Write rows to the table, which takes room; raises NoRoom, HomeUnusable."""
         taken = ROW_BYTES * len(relied)
         twice = ROW_BYTES * len(new)
-        self._quota.take(0, row_bytes=twice)
+        self._quota.take(0, row_bytes=twice, for_room=self._room is not None)
         try:
             self._quota.take(0, self._room, row_bytes=taken)
         except NoRoom:

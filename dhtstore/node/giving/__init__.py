@@ -1,0 +1,1 @@
+"""How much of the disk this node gives, changed while it runs."""
