@@ -119,8 +119,8 @@ def _over(changed: CapacityChange) -> str:
     return (
         f"that is {format_size(changed.over)} more than is given{by}: nothing new is stored here"
         " until it fits, and all that is claimed stays, since this node has signed for it;"
-        " end what you do not need (`dhtstore rm`, `pin rm`, then `gc`), wait for claims to run out, or"
-        " give more"
+        " end what you do not need (`dhtstore rm`, `pin rm`, then `gc`), wait for claims to"
+        " run out, or give more"
     )
 
 
