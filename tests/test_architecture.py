@@ -58,6 +58,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("accounts",),
         ("index_database",),
         ("staged_table",),
+        ("row_pages",),
         ("index",),
         ("recovery", "pool", "memory", "faulty"),
         ("writing", "compacting"),

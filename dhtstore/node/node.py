@@ -135,6 +135,7 @@ class Node(UseCases):
         if self.settings.storage:
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
         await self.disk.blocking.run(self.removing().resume)
+        await Collecting(self.collector).begin()
         await self.rot.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)

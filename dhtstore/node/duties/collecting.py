@@ -16,6 +16,13 @@ class Collecting:
 
     collector: Collector
 
+    async def begin(self) -> None:
+        """An index that was built anew knows what was removed, too: that goes before anybody is
+        served, where the disk lets it go."""
+        if self.collector.disk.store.rebuilt:
+            with self.collector.warnings.tolerated("collect", "what was removed may be here again"):
+                await self.collector.collect()
+
     async def run(self) -> None:
         """Forever."""
         await asyncio.sleep(COLLECT_SOON_S)

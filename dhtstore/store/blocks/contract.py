@@ -163,6 +163,10 @@ class BlockStore(Protocol):
     def delete(self, cids: Iterable[Cid]) -> None:
         """Forget blocks; those not held are passed over.  Space returns when it can."""
 
+    @property
+    def rebuilt(self) -> bool:
+        """Whether its index was lost and built anew: what was deleted may be there again."""
+
     def compaction(self) -> Compaction:
         """Begin to give room back that deleted blocks take.  Raises NoRoom on a disk that takes no
         writes."""

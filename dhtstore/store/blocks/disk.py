@@ -213,6 +213,10 @@ class DiskBlockStore:
         self._pool.removed(gone)
         self._index.shrink()
 
+    @property
+    def rebuilt(self) -> bool:
+        return self._index.rebuilt
+
     def compaction(self) -> PackCompaction:
         self._open_to_write()
         while self.settle():

@@ -101,6 +101,10 @@ class FaultyBlockStore:
         for cid in gone:
             self._rotten.pop(cid.multihash, None)
 
+    @property
+    def rebuilt(self) -> bool:
+        return self._inner.rebuilt
+
     def compaction(self) -> Compaction:
         return self._inner.compaction()
 

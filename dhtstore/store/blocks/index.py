@@ -12,7 +12,7 @@ from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.accounts.index_files import IndexFiles
 from dhtstore.store.blocks.index_database import ANY_ROWS, IndexDatabase
-from dhtstore.store.blocks.packs import RECORD_MORE_BYTES
+from dhtstore.store.blocks.row_pages import RowPages
 from dhtstore.store.blocks.staged_table import (
     Row,
     StagedTable,
@@ -29,15 +29,8 @@ from dhtstore.store.blocks.staged_table import (
 # after 50 to 90 %.
 ROW_BYTES: Final = 64
 _PAGE_ROWS: Final = 1000
-_LOOKED_AT_ROWS: Final = 10_000  # at once, for those of one pack: 2 ms
 _PAGE: Final = "SELECT multihash, codec FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
 _LENGTHS: Final = "SELECT multihash, length FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
-_PAGE_END: Final = """SELECT max(multihash) FROM
-    (SELECT multihash FROM blocks WHERE multihash > ? ORDER BY multihash LIMIT ?)"""
-_OF_PACKS: Final = """SELECT multihash, pack, offset, length, codec FROM blocks
-    WHERE multihash > ? AND multihash <= ? AND pack IN ({}) ORDER BY multihash"""
-_USES: Final = """SELECT pack, count(*), sum("length" + length(multihash) + ?) FROM blocks
-    WHERE multihash > ? AND multihash <= ? GROUP BY pack"""
 
 
 class Location(NamedTuple):
@@ -77,12 +70,18 @@ class Index:
         when a rebuild would not help."""
         self._database = IndexDatabase(path, to_read=to_read)
         self.staged = StagedTable(self._database)
+        self.pages = RowPages(self._database)
 
     @property
     def complete(self) -> bool:
         """Whether it has always been told of every block; else packs are to be scanned for what
         it does not know, and then it is."""
         return self._database.complete
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it was not complete when it was opened: what was deleted may be there again."""
+        return self._database.rebuilt
 
     def set_complete(self) -> None:
         self._database.set_complete()
@@ -134,33 +133,6 @@ class Index:
         """The next blocks behind ``after``, by multihash, and their lengths; none at the end."""
         query = _LENGTHS.format(self.staged.blocks)
         return self._database.rows(query, (after, _PAGE_ROWS))
-
-    def uses(self, after: bytes) -> tuple[dict[int, tuple[int, int]], bytes | None]:
-        """Of the next rows behind ``after`` how many lie in each pack and how many bytes their
-        records have; and where the next look begins, None at the end."""
-        last = self._page_end(after)
-        if last is None:
-            return {}, None
-        rows = self._database.rows(_USES, (RECORD_MORE_BYTES, after, last))
-        return {pack: (count, size_bytes) for pack, count, size_bytes in rows}, last
-
-    def rows_of(self, packs: Sequence[int], after: bytes) -> tuple[list[Row], bytes | None]:
-        """Those of the next rows behind ``after`` that lie in these packs, by multihash: for
-        compaction, which copies them elsewhere; and where the next look begins, None at the end.
-
-        Rows are not ordered by pack, since an index of that would cost each block written more
-        than a pack that is emptied now and then; so all rows are looked at, a page at a time.
-        """
-        last = self._page_end(after)
-        if last is None:
-            return [], None
-        rows = self._database.rows(_OF_PACKS.format(marks(packs)), (after, last, *packs))
-        return [Row(*row) for row in rows], last
-
-    def _page_end(self, after: bytes) -> bytes | None:
-        """The last multihash of the page of rows that begins behind ``after``; None at the end."""
-        last: bytes | None = self._database.rows(_PAGE_END, (after, _LOOKED_AT_ROWS))[0][0]
-        return last
 
     def packs(self) -> dict[int, PackState]:
         rows = self._database.rows("SELECT pack, known, live FROM packs", ())

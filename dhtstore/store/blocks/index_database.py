@@ -56,7 +56,7 @@ class IndexDatabase:
         self._writer: sqlite3.Connection | None = None
         self._files: IndexFiles | None = None  # while it is opened nobody else writes
         self._shrunk = True  # in the log, and perhaps not in the file yet
-        self.complete = True
+        self.complete, self.rebuilt = True, False
         self.committed: list[int] = []  # batches whose staged rows are not all in the index, yet
         if self._damaged.exists():
             raise IndexUnusable("found damaged while it was in use")
@@ -88,6 +88,7 @@ class IndexDatabase:
                 writer.execute("DELETE FROM staged")
             _let_shrink(writer)
             self.complete = version not in _INCOMPLETE_VERSIONS
+            self.rebuilt |= not self.complete
             self._reader = opened.enter_context(closing(open_to_write(self._path)))
             self._writer = writer
             opened.pop_all()

@@ -81,6 +81,10 @@ class MemoryBlockStore:
                 if entry is not None:
                     self._quota.give_back(_taken(cid.multihash, *entry))
 
+    @property
+    def rebuilt(self) -> bool:
+        return False
+
     def compaction(self) -> NoCompaction:
         return NoCompaction()
 

@@ -21,6 +21,6 @@ def blocks_of(index: Index, pack: int) -> list[Row]:
     rows: list[Row] = []
     after: bytes | None = b""
     while after is not None:
-        some, after = index.rows_of([pack], after)
+        some, after = index.pages.rows_of([pack], after)
         rows += some
     return rows

@@ -12,7 +12,7 @@ import pytest
 
 from dhtstore.errors import BlockMissing
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks import index as index_module
+from dhtstore.store.blocks import row_pages
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import Index, Location, PackState, Relying
 from dhtstore.store.blocks.staged_table import Row
@@ -45,7 +45,7 @@ def live(index: Index) -> dict[int, int]:
 
 
 def test_the_blocks_of_a_pack(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "_LOOKED_AT_ROWS", 3)
+    monkeypatch.setattr(row_pages, "_LOOKED_AT_ROWS", 3)
     rows = [row(number, 1 + number % 2) for number in range(20)]
     index.add(rows, {1: 500, 2: 500})
     assert blocks_of(index, 1) == rows[::2]

@@ -128,7 +128,7 @@ class PackCompaction:
         """The next page of rows; those that are read before any is copied, in the order of their
         packs."""
         assert self._after is not None, "there are more"
-        more, self._after = self._index.rows_of(self._group, self._after)
+        more, self._after = self._index.pages.rows_of(self._group, self._after)
         self._rows += more
         self._reading = self._after is not None and len(self._rows) < ROWS_AT_ONCE
         if not self._reading:

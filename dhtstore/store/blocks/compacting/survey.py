@@ -35,7 +35,7 @@ class PackSurvey:
         """A step of some milliseconds; False when it is done.  Raises HomeUnusable."""
         if self._after is None:
             return False
-        counts, self._after = self._index.uses(self._after)
+        counts, self._after = self._index.pages.uses(self._after)
         for pack, (live, live_bytes) in counts.items():
             before = self._counts.get(pack, (0, 0))
             self._counts[pack] = (before[0] + live, before[1] + live_bytes)

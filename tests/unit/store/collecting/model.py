@@ -26,7 +26,7 @@ from dhtstore.store.blocks.memory import MemoryBlockStore
 NUMBERS = 400
 PACK_BYTES = 256 * KIB
 ENOUGH_BYTES = 24 * MIB
-LOW_BYTES = 4 * MIB
+LOW_BYTES = MIB
 SIZES = (0, 60, 3000, 30_000)
 
 
