@@ -77,6 +77,7 @@ TAR_CONTENT_FACTOR: Final = (
 SKIPPED_NAMED_MAX: Final = 1000  # entries of a tree that a put names of those it has to skip
 TREE_UNCLAIMED_MAX: Final = 65_536  # directories whose links claim no size, of one walk
 WALK_HELD_MAX_BYTES: Final = 24 * MIB  # of links that a walk knows and does not want yet
+LINKED_AHEAD_BYTES: Final = 64 * MIB  # of a file's content, below blocks that are on their way
 WALK_LINK_BYTES: Final = 192  # what one takes beside WALK_BLOCK_FACTOR times its part of the block
 WALK_BLOCK_FACTOR: Final = 4  # of text a character may take so many bytes
 WALK_LEVEL_BYTES: Final = 2 * KIB  # what is known of an opened node beside its links

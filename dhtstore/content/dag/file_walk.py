@@ -5,21 +5,43 @@ from __future__ import annotations
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
+from dhtstore.content.dag.frontier import Level
 from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import File, Leaf, Output, Piece, Want, not_a
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
+from dhtstore.params import LINKED_AHEAD_BYTES
 
 
 class FileWalk(DagWalk):
     """Emits ``File`` and its pieces.
+
+    Of the blocks that only link to others no more are wanted ahead than the leaves below them take
+    up a window: of a file of 100 GiB, a hundred of them would come before its first byte.
 
     ``place`` comes from ``resolve`` when ``root`` was found inside a larger DAG.  ``accept`` also
     raises UsageError when the root is not a file.
     """
 
     def __init__(self, root: Cid, *, place: Place | None = None) -> None:
+        self._linked_bytes = 0  # of content below blocks that are on their way
         super().__init__([root_task(root, place)])
+
+    def next(self, limit: int) -> list[Want]:
+        wants: list[Want] = []
+        while len(wants) < limit:
+            if self._linked_bytes >= LINKED_AHEAD_BYTES and not self._frontier.at_leaf:
+                break
+            one = super().next(1)
+            if not one:
+                break
+            wants += one
+            self._linked_bytes += _linked_bytes(self._pending[one[0].sequence])
+        return wants
+
+    def accept(self, want: Want, node: DagNode) -> list[Output]:
+        self._linked_bytes -= _linked_bytes(self._pending[want.sequence])
+        return super().accept(want, node)
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         outputs: list[Output] = []
@@ -72,6 +94,11 @@ class RangeWalk(FileWalk):
         if isinstance(output, File):
             return File((), self._end - self._start, output.mode, output.mtime)
         return output
+
+
+def _linked_bytes(taken: Task | Level) -> int:
+    task = taken.task if isinstance(taken, Level) else taken
+    return 0 if task is None or task.is_leaf else task.claim_bytes
 
 
 def within(start: int, end: int | None, size_bytes: int) -> tuple[int, int]:

@@ -104,6 +104,11 @@ class Frontier:
         level = self._levels[0]
         return place_of(level.tasks[-1] if level.tasks else level)
 
+    @property
+    def at_leaf(self) -> bool:
+        """Whether the first block that is not wanted yet has nothing below it."""
+        return bool(self._levels and self._levels[0].tasks and self._levels[0].tasks[-1].is_leaf)
+
     def add(self, level: Level) -> None:
         insort(self._levels, level, key=_key)
         self.held_bytes += level.held_bytes

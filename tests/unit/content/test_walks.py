@@ -16,7 +16,7 @@ from dhtstore.content.dag.file_walk import FileWalk, RangeWalk
 from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk
+from dhtstore.content.dag.walk import Directory, File, Leaf, Symlink, Walk, Want
 from dhtstore.errors import MalformedDag, SymlinkAlone, UnreadableSource, UsageError
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.names import name_of
@@ -369,3 +369,25 @@ def test_what_a_walk_holds_stays_within_its_bound() -> None:
         waiting += walk.next(64 - len(waiting))
         most = max(most, walk._frontier.held_bytes)
     assert most <= WALK_HELD_MAX_BYTES
+
+
+@pytest.mark.parametrize("tail", [False, True])
+def test_the_first_byte_comes_after_as_few_blocks_however_large_the_file(tail: bool) -> None:
+    """All blocks that link to leaves were wanted before the first of those: 5 MB of 100 GiB."""
+    before: list[tuple[int, int]] = []
+    for gib in (4, 100):
+        dag = Dag()
+        root = dag.claimed_file(gib << 30, 2 << 20).cid
+        walk = RangeWalk(root, -1, None) if tail else FileWalk(root)
+        waiting, count, size_bytes = list[Want](), 0, 0
+        while True:
+            waiting += walk.next(128)
+            want = waiting.pop(0)
+            if want.cid.codec == RAW:
+                break
+            block = dag.blocks[want.cid]
+            count, size_bytes = count + 1, size_bytes + len(block)
+            walk.accept(want, read_node(want.cid, block))
+        before.append((count, size_bytes))
+    assert before[0][0] == before[1][0] == 2, "the root, and one below it"
+    assert before[1][1] < before[0][1] + 16_000, "the root has a link for each 2 GiB"
