@@ -222,7 +222,6 @@ HOLDERS_SILENT_S: Final = 1.0  # without a block of a unit, before others are lo
 HOLDERS_SILENT_LOOK_MAX_S: Final = 64.0  # up to so many seconds between two such looks
 HOLDERS_LOOKED_FOR_FIRST_S: Final = 8.0  # while blocks come; doubling, for each look without news,
 HOLDERS_LOOKED_FOR_MAX_S: Final = 512.0  # up to so many: 10 lookups in the first hour
-UNITS_LOOKED_FOR_AHEAD: Final = 1  # whose holders are looked for before their blocks are wanted
 FETCH_WANTS_MAX: Final = 4096  # blocks asked for or received and not yet written, per get
 FETCH_VERIFY_BYTES: Final = 4 * MIB  # blocks verified in one go, if more are on their way
 FETCH_VERIFY_BLOCKS: Final = 256  # and so many of them: each costs the event loop a little

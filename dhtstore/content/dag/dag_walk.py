@@ -7,7 +7,7 @@ wanted first, so what is known and not yet wanted stays small (``frontier``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.children import Role, Task, check_claims, children, spread
@@ -16,6 +16,7 @@ from dhtstore.content.dag.units import Place
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
 from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
 from dhtstore.params import TREE_UNCLAIMED_MAX
 
 
@@ -70,6 +71,11 @@ class DagWalk:
         if isinstance(task, Level) or not task.is_leaf or task.role not in (Role.PART, Role.ENTRY):
             return None
         return Leaf(task.path, task.offset, task.claim_bytes)
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        """The first unit of those that blocks are known of and that are not ``known`` by name."""
+        units = (task.place.unit for task in self._frontier.tasks())
+        return next((unit for unit in units if unit.name not in known), None)
 
     def skip(self, want: Want) -> None:
         """Take a leaf as accepted without its bytes, and without output."""

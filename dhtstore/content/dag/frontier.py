@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -103,6 +103,10 @@ class Frontier:
             return None
         level = self._levels[0]
         return place_of(level.tasks[-1] if level.tasks else level)
+
+    def tasks(self) -> Iterator[Task]:
+        """What is known of blocks that are not wanted yet, in DAG order."""
+        return (task for level in self._levels for task in reversed(level.tasks))
 
     @property
     def at_leaf(self) -> bool:

@@ -4,6 +4,7 @@ of output out.  Pure; the walks themselves are in file_walk, tree_walk, list_wal
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -156,6 +157,9 @@ class Walk(Protocol):
 
     def leaf(self, want: Want) -> Leaf | None:
         """Where the bytes of a want belong; None unless it is a raw block inside a file."""
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        """The first unit of those that blocks are known of and that are not ``known`` by name."""
 
     @property
     def done(self) -> bool:

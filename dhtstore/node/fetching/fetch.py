@@ -149,6 +149,8 @@ class _Fetch:
                 self.tasks.spawn(self._read_back(group), "read-back")
             if others:
                 await self._start(others)
+        if not self._opening.busy:
+            self.requests.look_ahead(self._window)
 
     def _next_wants(self) -> list[Want]:
         if self._opening.busy:

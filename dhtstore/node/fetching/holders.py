@@ -100,6 +100,12 @@ class Holders:
         known.lookups += 1
         self._tasks.spawn(self._run_search(known, further), "find-holders")
 
+    def prepare(self, unit: Unit) -> None:
+        """Look for holders of a unit that will be wanted, if that was not done."""
+        known = self.of(unit)
+        if not (known.keys or known.searching or known.searches):
+            self.search(known, further=True)
+
     def check(self) -> None:
         """Raises what ended a search that should not have ended so."""
         if self._failure is not None:

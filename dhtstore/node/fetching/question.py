@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from typing import Generic, TypeVar
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Want
 from dhtstore.errors import LocalProtocolError
+from dhtstore.model.unit import Unit
 from dhtstore.params import OPENED_ON_LOOP_MAX
 
 T = TypeVar("T")
@@ -46,6 +47,9 @@ class QuestionWalk(Generic[T]):
     def weight(self, node: DagNode) -> int:
         """A question may do with one block what all those before it were for."""
         return OPENED_ON_LOOP_MAX + 1
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        return None
 
     def leaf(self, want: Want) -> Leaf | None:
         return None

@@ -18,7 +18,7 @@ from dhtstore.node.fetching.opening import ReadBlock
 from dhtstore.node.fetching.search import Terms
 from dhtstore.node.fetching.searching.further import FurtherLooks
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
-from dhtstore.node.fetching.window import FetchRoom, claimed_bytes
+from dhtstore.node.fetching.window import FetchRoom, Window, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.links.own_requests import Admit
 from dhtstore.node.traffic.traffic import Pull
@@ -56,6 +56,7 @@ class Requests:
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
         self._looks: dict[bytes, FurtherLooks] = {}
+        self._begun = False  # whether a unit was since the last look ahead
         self._look_s = 0.0  # when silence is looked for next
 
     def want(self, want: Want) -> None:
@@ -63,6 +64,13 @@ class Requests:
         if want.unit.name not in self._units:
             self._start_unit(want.unit)
         self._scheduler.want(want.sequence, want.unit.name, claimed_bytes(want))
+
+    def look_ahead(self, window: Window) -> None:
+        """Look for the holders of the unit behind those that are begun, before it is wanted."""
+        if self._begun:
+            self._begun = False
+            if (unit := window.unit_ahead(self._units)) is not None:
+                self._holders.prepare(unit)
 
     def send(self) -> None:
         """Send the requests that are due, as many as the node's limit brings."""
@@ -159,6 +167,7 @@ class Requests:
         self._wake()
 
     def _start_unit(self, unit: Unit) -> None:
+        self._begun = True
         known = self._units[unit.name] = self._holders.of(unit)
         now = asyncio.get_running_loop().time()
         self._looks[unit.name] = FurtherLooks(now, now)

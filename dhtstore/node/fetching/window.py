@@ -7,10 +7,11 @@ is: ``FetchRoom`` is asked before a body is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 
 from dhtstore.content.dag.walk import Walk, Want
+from dhtstore.model.unit import Unit
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     FETCH_MEMORY_BYTES,
@@ -74,6 +75,11 @@ class Window:
             self.open[want.sequence] = want
             self._open_bytes += claimed_bytes(want)
         return wants
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        """The next unit of which blocks will be wanted.  Not while the walk is used in a worker."""
+        waiting = (want.unit for want in self._backlog if want.unit.name not in known)
+        return next(waiting, None) or self._walk.unit_ahead(known)
 
     def fulfil(self, want: Want, block_bytes: int) -> bool:
         """The block of a want is there and verified; False for the second copy of a block."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from dhtstore.content.dag.file_walk import FileWalk
-from dhtstore.content.dag.walk import Output, Piece
+from dhtstore.content.dag.walk import Output, Piece, Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching import window
@@ -24,6 +24,8 @@ from dhtstore.params import BLOCK_SIZE_MAX_BYTES, FETCH_MEMORY_BYTES, MIB, PROVI
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import GetBlocks
 from tests.unit.node.data_plane import Peer, World, play
+from tests.unit.node.fetching.test_holders import OTHER_UNIT
+from tests.unit.node.fetching.walks import ListWalk
 
 CONTENT = random.Random(3).randbytes(48 * MIB)
 FAST_BYTES_PER_S = 8 * MIB
@@ -226,3 +228,38 @@ def test_memory_is_bounded_whatever_the_number_of_holders(monkeypatch: pytest.Mo
 
     took(build)
     assert 0 < most[0] <= FETCH_MEMORY_BYTES + BLOCK_SIZE_MAX_BYTES
+
+
+class TwoUnits(ListWalk):
+    """The last block is of another unit, and is known of when all others came."""
+
+    def next(self, limit: int) -> list[Want]:
+        if self._left > 1:
+            return super().next(min(limit, len(self._waiting) - 1))
+        return [replace(want, unit=OTHER_UNIT) for want in super().next(limit)]
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        return OTHER_UNIT if OTHER_UNIT.name not in known else None
+
+
+def test_holders_of_the_next_unit_are_looked_for_before_its_blocks_are_wanted() -> None:
+    blocks = [random.Random(number).randbytes(MIB) for number in range(9)]
+
+    async def scene(world: World) -> None:
+        a, b = await world.peer("a"), await world.peer("b")
+        limit(world, b, FAST_BYTES_PER_S)
+        with b.store.batch() as batch:
+            for block in blocks:
+                batch.put(Cid.of(block), block)
+            batch.commit()
+        search = Rounds(world, [await links_of(a, [b])])
+        begun_s = world.loop.time()
+
+        async def sink(outputs: list[Output]) -> None:
+            pass
+
+        async with FetchSession(a.disk, search) as session:
+            await session.fetch(TwoUnits(blocks), Delivery(sink))
+        assert search.at_s == [begun_s, begun_s], "one lookup took 0.2 s, then the other"
+
+    play(scene)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
@@ -35,6 +35,9 @@ class ListWalk:
 
     def weight(self, node: DagNode) -> int:
         return 1
+
+    def unit_ahead(self, known: Container[bytes]) -> Unit | None:
+        return None
 
     def leaf(self, want: Want) -> Leaf | None:
         return Leaf((), want.sequence, want.size_hint_bytes)
