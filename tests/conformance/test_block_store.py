@@ -57,6 +57,25 @@ def test_staged_blocks_are_not_readable(store: BlockStore) -> None:
             store.read(cid)
 
 
+def test_who_has_a_batch_reads_what_it_has_written(store: BlockStore) -> None:
+    (first, data), (second, other), (third, _) = block(1), block(2), block(3)
+    put(store, (first, data))
+    with store.batch(whole=True) as batch:
+        batch.put(first, data)
+        batch.put(second, other)
+        batch.commit()
+        for cid in (first, third):
+            with pytest.raises(BlockMissing):
+                batch.read(cid)  # stored before, and never
+    with store.batch(whole=True) as batch:
+        large = random.Random(1).randbytes(MIB)
+        batch.put(Cid.of(large), large)
+        assert batch.read(Cid.of(large)) == large
+        assert not store.has(Cid.of(large))
+    with pytest.raises(BlockMissing):
+        batch.read(Cid.of(large))
+
+
 def test_leaving_without_commit_discards(store: BlockStore) -> None:
     before = booked(store)
     (first, data), (second, other) = block(1), block(2)

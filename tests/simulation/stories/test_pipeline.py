@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from dhtstore.model.identity import PublicKey
-from dhtstore.node.copies.relaying.relays import Relay
+from dhtstore.node.copies.relaying.relays import Relay, Relays
 from dhtstore.node.copies.relaying.upstream import nobody
 from dhtstore.node.copies.relaying.window import RelayMemory, RelayWindow
 from dhtstore.node.links.buffers import Lease
@@ -171,6 +171,34 @@ class Hanging:
     async def serving(self, peer: PublicKey, key: bytes) -> Relay | None:
         await asyncio.Event().wait()
         return None
+
+
+def test_who_stands_behind_a_slow_one_is_fed_directly_too() -> None:
+    """Each gives a block in 2 s, where the uploader gives ten: the others do not wait for that."""
+
+    async def story(scene: Scene) -> None:
+        for node in scene.holders:
+            scene.lab.network.machine(address_of(node)).up_bytes_per_s = None
+            node.holder.relays.serving = Slow(node.holder.relays).serving  # type: ignore[method-assign]
+        scene.lab.network.machine(address_of(scene.client)).up_bytes_per_s = 10 * UPLINK
+        content = random.Random(7).randbytes(100 * MIB)
+        outcome, took_s = await scene.timed(scene.put(content=content))
+        check_receipts(scene.lab, outcome, copies=3)
+        assert took_s < 60, "200 s where nobody looks"
+
+    play(story)
+
+
+class Slow:
+    """Takes its time with each answer."""
+
+    def __init__(self, relays: Relays) -> None:
+        self._serving, self._turn = relays.serving, asyncio.Lock()
+
+    async def serving(self, peer: PublicKey, key: bytes) -> Relay | None:
+        async with self._turn:
+            await asyncio.sleep(2)
+        return await self._serving(peer, key)
 
 
 def test_holders_that_cannot_dial_each_other_are_sent_it_directly_at_once() -> None:
