@@ -12,7 +12,6 @@ from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.accounts.index_files import IndexFiles
 from dhtstore.store.blocks.index_database import ANY_ROWS, IndexDatabase
-from dhtstore.store.blocks.row_pages import RowPages
 from dhtstore.store.blocks.staged_table import (
     Row,
     StagedTable,
@@ -68,42 +67,41 @@ class Index:
     def __init__(self, path: Path, *, to_read: bool = False) -> None:
         """``to_read`` on a disk that takes no writes.  Raises IndexUnusable; NoRoom or HomeUnusable
         when a rebuild would not help."""
-        self._database = IndexDatabase(path, to_read=to_read)
-        self.staged = StagedTable(self._database)
-        self.pages = RowPages(self._database)
+        self.database = IndexDatabase(path, to_read=to_read)
+        self.staged = StagedTable(self.database)
 
     @property
     def complete(self) -> bool:
         """Whether it has always been told of every block; else packs are to be scanned for what
         it does not know, and then it is."""
-        return self._database.complete
+        return self.database.complete
 
     @property
     def rebuilt(self) -> bool:
         """Whether it was not complete when it was opened: what was deleted may be there again."""
-        return self._database.rebuilt
+        return self.database.rebuilt
 
     def set_complete(self) -> None:
-        self._database.set_complete()
+        self.database.set_complete()
 
     def charge_to(self, files: IndexFiles) -> None:
         """From now on what it writes is bounded by what there is room for."""
-        self._database.charge_to(files)
+        self.database.charge_to(files)
 
     def open_to_write(self) -> None:
         """Leave reading only; raises as the constructor while that is not possible."""
-        self._database.open_to_write()
+        self.database.open_to_write()
 
     def find(self, multihash: bytes) -> Location | None:
         query = f"SELECT pack, offset, length FROM {self.staged.blocks} WHERE multihash = ?"  # noqa: S608
-        rows = self._database.rows(query, (multihash,))
+        rows = self.database.rows(query, (multihash,))
         return Location(*rows[0]) if rows else None
 
     def find_or_rely(self, multihash: bytes, relied: set[bytes]) -> bool:
         """Whether it is stored; if so it is added to ``relied`` before any delete can look."""
-        with self._database.read_lock:
+        with self.database.read_lock:
             query = f"SELECT 1 FROM {self.staged.blocks} WHERE multihash = ?"  # noqa: S608
-            found = bool(self._database.rows_locked(query, (multihash,)))
+            found = bool(self.database.rows_locked(query, (multihash,)))
             if found:
                 relied.add(multihash)
             return found
@@ -115,7 +113,7 @@ class Index:
             stored = self.staged.blocks
             where = f"WHERE multihash IN ({marks(keys)})"
             query = f"SELECT multihash, length FROM {stored} {where}"  # noqa: S608
-            found.update(self._database.rows(query, keys))
+            found.update(self.database.rows(query, keys))
         return found
 
     def cids(self) -> Iterator[Cid]:
@@ -123,7 +121,7 @@ class Index:
         after = b""
         while True:
             query = _PAGE.format(self.staged.blocks)
-            rows = self._database.rows(query, (after, _PAGE_ROWS))
+            rows = self.database.rows(query, (after, _PAGE_ROWS))
             if not rows:
                 return
             yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec in rows)
@@ -132,10 +130,10 @@ class Index:
     def page(self, after: bytes) -> list[tuple[bytes, int]]:
         """The next blocks behind ``after``, by multihash, and their lengths; none at the end."""
         query = _LENGTHS.format(self.staged.blocks)
-        return self._database.rows(query, (after, _PAGE_ROWS))
+        return self.database.rows(query, (after, _PAGE_ROWS))
 
     def packs(self) -> dict[int, PackState]:
-        rows = self._database.rows("SELECT pack, known, live FROM packs", ())
+        rows = self.database.rows("SELECT pack, known, live FROM packs", ())
         return {pack: PackState(known, live) for pack, known, live in rows}
 
     def add(
@@ -150,7 +148,7 @@ class Index:
         for row in rows:
             by_pack[row.pack].append(row)
         changed = sum(map(len, by_pack.values())) + len(known) + 2 * len(anew)
-        with self._database.transaction(changed, grows=True) as db:
+        with self.database.transaction(changed, grows=True) as db:
             gone = self._take_out(db, sorted(anew))
             for pack in known:
                 added[pack] = _insert(db, by_pack[pack])
@@ -163,7 +161,7 @@ class Index:
         until then."""
         added = self.staged.count_by_pack(batch)
         changed = 1 + len(known) + 2 * len(anew)
-        with self._database.transaction(changed, grows=True) as db:
+        with self.database.transaction(changed, grows=True) as db:
             gone = self._take_out(db, sorted(anew))
             for pack in known:
                 _add_to_pack(db, pack, known[pack], added.get(pack, 0))
@@ -178,7 +176,7 @@ class Index:
         the rows are gone, while no batch can begin to rely.  Returns how many of each pack went.
         """
         asked = list(multihashes)
-        with self._database.transaction(2 * len(asked), unread=True) as db:
+        with self.database.transaction(2 * len(asked), unread=True) as db:
             batches = list(relying())
             keep = {key for key in asked if any(key in batch.relied for batch in batches)}
             spilled = [batch.batch for batch in batches if batch.batch is not None]
@@ -195,7 +193,7 @@ class Index:
         """
         left: dict[int, int] = {}
         moving = list(copied)
-        with self._database.transaction(2 * len(moving) + 1) as db:
+        with self.database.transaction(2 * len(moving) + 1) as db:
             for row, offset in moving:
                 moved = db.execute(
                     "UPDATE blocks SET pack = ?, offset = ? "
@@ -209,20 +207,20 @@ class Index:
 
     def cut(self, pack: int, size: int) -> None:
         """Forget what lies beyond ``size`` of a pack whose file lost its end."""
-        with self._database.transaction(ANY_ROWS) as db:
+        with self.database.transaction(ANY_ROWS) as db:
             db.execute("DELETE FROM blocks WHERE pack = ? AND offset + length > ?", (pack, size))
             live = db.execute("SELECT count(*) FROM blocks WHERE pack = ?", (pack,)).fetchone()[0]
             db.execute("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (pack, size, live))
 
     def drop(self, pack: int) -> None:
         """Forget a pack and all its rows."""
-        with self._database.transaction(ANY_ROWS) as db:
+        with self.database.transaction(ANY_ROWS) as db:
             db.execute("DELETE FROM blocks WHERE pack = ?", (pack,))
             db.execute("DELETE FROM packs WHERE pack = ?", (pack,))
 
     def forget_pack(self, pack: int) -> None:
         """Forget a pack that holds no live block."""
-        with self._database.transaction(1) as db:
+        with self.database.transaction(1) as db:
             db.execute("DELETE FROM packs WHERE pack = ? AND live = 0", (pack,))
 
     def _take_out(self, db: sqlite3.Connection, multihashes: Sequence[bytes]) -> dict[int, int]:
@@ -241,10 +239,10 @@ class Index:
         """Give the disk back what is free in the file, but for a little; what it refuses is tried
         again the next time."""
         with suppress(NoRoom, HomeUnusable):
-            self._database.shrink()
+            self.database.shrink()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
 
 def _insert(db: sqlite3.Connection, rows: list[Row]) -> int:

@@ -82,7 +82,7 @@ class Trial:
             found.append(f"{booked(store)} bytes used, {used} on disk")
         if store.count() != len(cids):
             found.append(f"{store.count()} counted, {len(cids)} listed")
-        rows = store._index._database.rows("SELECT pack, count(*) FROM blocks GROUP BY pack", ())
+        rows = store._index.database.rows("SELECT pack, count(*) FROM blocks GROUP BY pack", ())
         live = {pack: state.live for pack, state in store._index.packs().items() if state.live}
         if live != dict(rows):
             found.append(f"{live} are live by pack, rows are {dict(rows)}")

@@ -194,7 +194,7 @@ def test_the_file_is_cut_in_steps(store: DiskBlockStore, monkeypatch: pytest.Mon
     monkeypatch.setattr(index_database, "_AT_ONCE_PAGES", 8)
     keep(store, range(4 * COUNT))
     steps: list[str] = []
-    writer = store._index._database._writer
+    writer = store._index.database._writer
     assert writer is not None
     writer.set_trace_callback(steps.append)
     store.delete(list(store.cids()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dhtstore.store.blocks.compacting.row_pages import RowPages
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import Index
 from dhtstore.store.blocks.staged_table import Row
@@ -18,9 +19,9 @@ def empty_pack(store: DiskBlockStore, pack: int) -> None:
 
 
 def blocks_of(index: Index, pack: int) -> list[Row]:
-    rows: list[Row] = []
+    pages, rows = RowPages(index.database), list[Row]()
     after: bytes | None = b""
     while after is not None:
-        some, after = index.pages.rows_of([pack], after)
+        some, after = pages.rows_of([pack], after)
         rows += some
     return rows

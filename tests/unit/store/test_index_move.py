@@ -12,7 +12,7 @@ import pytest
 
 from dhtstore.errors import BlockMissing
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks import row_pages
+from dhtstore.store.blocks.compacting import row_pages
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import Index, Location, PackState, Relying
 from dhtstore.store.blocks.staged_table import Row
@@ -174,15 +174,15 @@ def test_what_is_relied_on_meanwhile_is_not_deleted(index: Index) -> None:
     free_while: list[str] = []
 
     def look(when: str) -> None:
-        if index._database.read_lock.acquire(blocking=False):
-            index._database.read_lock.release()
+        if index.database.read_lock.acquire(blocking=False):
+            index.database.read_lock.release()
             free_while.append(when)
 
     def relying() -> list[Relying]:
         look("asked who relies")
         return []
 
-    writer = index._database._writer
+    writer = index.database._writer
     assert writer is not None
     writer.set_trace_callback(lambda text: look(text) if text == "COMMIT" else None)
     assert index.remove([row(1, 1).multihash], relying) == {1: 1}

@@ -76,7 +76,7 @@ def check_books(store: DiskBlockStore, directory: Path, count: int) -> None:
     assert store.count() == count
     for pack, state in store._index.packs().items():
         assert state.live == len(blocks_of(store._index, pack))
-    assert store._index._database.rows("SELECT count(*) FROM staged", ()) == [(0,)]
+    assert store._index.database.rows("SELECT count(*) FROM staged", ()) == [(0,)]
 
 
 def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> list[int]:

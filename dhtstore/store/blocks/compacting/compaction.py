@@ -14,6 +14,7 @@ from typing import Final
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
+from dhtstore.store.blocks.compacting.row_pages import RowPages
 from dhtstore.store.blocks.compacting.survey import PackSurvey, PackUse
 from dhtstore.store.blocks.index import Index
 from dhtstore.store.blocks.packs import PackReaders, PackWriter, header
@@ -38,6 +39,7 @@ class PackCompaction:
 
     def __init__(self, index: Index, pool: PackPool, quota: Quota, readers: PackReaders) -> None:
         self._index, self._pool, self._quota, self._readers = index, pool, quota, readers
+        self._pages = RowPages(index.database)
         self._survey = PackSurvey(index, pool)
         self._due: list[PackUse] | None = None  # packs to be looked at, the cheapest last
         self._group: list[int] = []  # those that are at work, ours alone
@@ -128,7 +130,7 @@ class PackCompaction:
         """The next page of rows; those that are read before any is copied, in the order of their
         packs."""
         assert self._after is not None, "there are more"
-        more, self._after = self._index.pages.rows_of(self._group, self._after)
+        more, self._after = self._pages.rows_of(self._group, self._after)
         self._rows += more
         self._reading = self._after is not None and len(self._rows) < ROWS_AT_ONCE
         if not self._reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dhtstore.store.blocks.compacting.row_pages import RowPages
 from dhtstore.store.blocks.index import Index
 from dhtstore.store.blocks.pool import PackPool
 
@@ -27,7 +28,7 @@ class PackSurvey:
     meanwhile makes it no worse than a little wrong."""
 
     def __init__(self, index: Index, pool: PackPool) -> None:
-        self._index, self._pool = index, pool
+        self._pages, self._pool = RowPages(index.database), pool
         self._after: bytes | None = b""
         self._counts: dict[int, tuple[int, int]] = {}
 
@@ -35,7 +36,7 @@ class PackSurvey:
         """A step of some milliseconds; False when it is done.  Raises HomeUnusable."""
         if self._after is None:
             return False
-        counts, self._after = self._index.pages.uses(self._after)
+        counts, self._after = self._pages.uses(self._after)
         for pack, (live, live_bytes) in counts.items():
             before = self._counts.get(pack, (0, 0))
             self._counts[pack] = (before[0] + live, before[1] + live_bytes)

@@ -154,9 +154,9 @@ def test_without_room_for_a_copy_it_ends_and_says_so(tmp_path: Path) -> None:
     some = made(200, 30 * KIB)
     put(store, some)
     store.delete([cid for cid, _ in some[::2]])
-    space = store.space()
-    assert space.capacity_bytes is not None
-    room = store.reserve(space.capacity_bytes - store.used_bytes)
+    free_bytes = store.space().free_bytes
+    assert free_bytes is not None
+    room = store.reserve(free_bytes)
     work = store.compaction()
     all_of(work)
     assert work.full
