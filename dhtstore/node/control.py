@@ -58,6 +58,7 @@ from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
 from dhtstore.operations import content, keeping, limits, messages, nodes
+from dhtstore.operations.explaining.causes import clean
 from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
 
@@ -223,16 +224,29 @@ def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
         lent=outcome.lent,
         replicas_kept=outcome.replicas_kept,
         name_kept=outcome.name_kept,
+        phases=dict(outcome.phases),
     )
 
 
 def _holder_report(report: CopyReport) -> content.HolderReport:
+    told = report.told
+    lasted_s = (told.ended_s or 0.0) - (told.answered_s or 0.0)
     return content.HolderReport(
         unit=unit_text(report.unit),
         node=format_node(report.node),
         stage=report.stage,
         why=report.why,
         copied=report.copied_bytes,
+        code=clean(report.code),
+        lookup=told.lookup,
+        offered_s=told.offered_s,
+        answered_s=told.answered_s,
+        first_byte_s=told.first_byte_s,
+        ended_s=told.ended_s,
+        rate=report.copied_bytes / lasted_s if lasted_s and report.copied_bytes else None,
+        cause=told.cause,
+        tries=list(told.tries),
+        replaced_by=format_node(told.replaced_by) if told.replaced_by else "",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dhtstore.config import counted, format_own_clock
 from dhtstore.errors import NotAnnounced, PartlyStored, QuorumNotReached
@@ -38,6 +38,7 @@ class PutOutcome:
     lent: bool = False
     replicas_kept: bool = False
     name_kept: str = ""
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_result(

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from dhtstore.operations.explaining.report import NO_REPORT, FetchReport
+from dhtstore.operations.explaining.causes import Cause
+from dhtstore.operations.explaining.report import NO_REPORT, AddressTry, FetchReport
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
@@ -22,7 +23,12 @@ class HolderReport(msgspec.Struct, frozen=True):
 
     ``stage`` is how far it came: "unreached", "refused", "reserved", "failed" (after it had
     reserved), "held" (its receipt is among those of the put); ``why`` says why it holds no copy;
-    ``copied`` is how many bytes of the unit it has said to have.
+    ``copied`` is how many bytes of the unit it has said to have.  It was named by the
+    ``lookup``-th lookup of the unit (0: this node itself), was offered the unit at ``offered_s`` of
+    the put and answered at ``answered_s``, with ``code`` if it refused; it had the first bytes by
+    ``first_byte_s`` and ended, with its receipt or without, at ``ended_s``; ``rate`` is bytes a
+    second in between.  ``cause`` is of the closed list, ``tries`` are the addresses that were
+    dialled; after it had failed ``replaced_by`` took its place.
     """
 
     unit: str
@@ -30,6 +36,16 @@ class HolderReport(msgspec.Struct, frozen=True):
     stage: str
     why: str
     copied: int
+    code: str = ""
+    lookup: int = 0
+    offered_s: float | None = None
+    answered_s: float | None = None
+    first_byte_s: float | None = None
+    ended_s: float | None = None
+    rate: float | None = None
+    cause: Cause | None = None
+    tries: list[AddressTry] = []
+    replaced_by: str = ""
 
 
 class SkippedEntry(msgspec.Struct, frozen=True):
@@ -51,6 +67,7 @@ class PutResult(msgspec.Struct, frozen=True):
     ``lent`` is whether it did not fit here, so that all of its copies are on other nodes.
     ``replicas_kept`` is whether ``replicas`` is that of an earlier put of the same and not what
     this node has as a default; ``name_kept`` is the name of an earlier put, where that stays.
+    ``phases`` is how many seconds each kind of work took.
     """
 
     cid: str
@@ -69,6 +86,7 @@ class PutResult(msgspec.Struct, frozen=True):
     lent: bool = False
     replicas_kept: bool = False
     name_kept: str = ""
+    phases: dict[str, float] = {}
 
 
 class PutEntry(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from dhtstore.cli.content.put_options import (
     Tar,
     Wrap,
 )
+from dhtstore.cli.explaining.explained import Explain, tell_put
 from dhtstore.cli.terminal.common import Common, ToldAlready, command, report
 from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
@@ -65,6 +66,7 @@ def put(
     wrap: Wrap = False,
     tar: Tar = False,
     no_pipeline: Direct = False,
+    explain: Explain = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
 ) -> None:
@@ -106,9 +108,9 @@ def put(
         return _sent(common, group, wanted, (progress, verbose), wrap=wrap)
 
     if len(groups) == 1:
-        _put_one(common, partial(send, groups[0]))
+        _put_one(common, partial(send, groups[0]), explain)
     else:
-        _put_each(common, [(each, partial(send, [each])) for each in path])
+        _put_each(common, [(each, partial(send, [each])) for each in path], explain)
 
 
 def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
@@ -123,15 +125,17 @@ def _check(paths: Sequence[str], name: str, wrap: bool, tar: bool) -> None:
         )
 
 
-def _put_one(common: Common, send: Callable[[], PutResult]) -> None:
+def _put_one(common: Common, send: Callable[[], PutResult], explain: bool) -> None:
     result, error = _outcome(send)
     if result is not None:
-        _told(common, result, error)
+        _told(common, result, error, explain=explain)
     if error is not None:
         raise error
 
 
-def _put_each(common: Common, sends: Sequence[tuple[str, Callable[[], PutResult]]]) -> None:
+def _put_each(
+    common: Common, sends: Sequence[tuple[str, Callable[[], PutResult]]], explain: bool
+) -> None:
     """With --json there is a line for each: null where nothing was stored."""
     from dhtstore.cli.terminal.show import print_json
 
@@ -139,7 +143,7 @@ def _put_each(common: Common, sends: Sequence[tuple[str, Callable[[], PutResult]
     for path, send in sends:
         result, error = _outcome(send)
         if result is not None:
-            _told(common, result, error, path)
+            _told(common, result, error, path, explain=explain)
         elif common.json:
             print_json(None)
         if error is not None:
@@ -152,10 +156,19 @@ def _put_each(common: Common, sends: Sequence[tuple[str, Callable[[], PutResult]
         raise ToldAlready(codes[0])
 
 
-def _told(common: Common, result: PutResult, error: DhtstoreError | None, path: str = "") -> None:
+def _told(
+    common: Common,
+    result: PutResult,
+    error: DhtstoreError | None,
+    path: str = "",
+    *,
+    explain: bool,
+) -> None:
     from dhtstore.cli.terminal.show import emit, print_json
 
     _remark(common, result, error, path)
+    if explain:
+        tell_put(common, result)
     if common.json:
         print_json(result)
     else:

@@ -11,6 +11,7 @@ import typer
 from dhtstore.cli.terminal.common import Common
 
 if TYPE_CHECKING:
+    from dhtstore.operations.content import PutResult
     from dhtstore.operations.explaining.report import FetchReport
 
 Explain = Annotated[
@@ -35,6 +36,15 @@ def explained(common: Common, asked: bool) -> Iterator[list[FetchReport]]:
     if asked:
         for report in reports:
             _tell(common, report)
+
+
+def tell_put(common: Common, result: PutResult) -> None:
+    """What became of each node that was asked to hold a copy."""
+    from dhtstore.cli.explaining.timelines import lines_of_put
+    from dhtstore.cli.terminal.show import say
+
+    for line in lines_of_put(result):
+        say(common, line)
 
 
 def _tell(common: Common, report: FetchReport) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
 from dhtstore.config import counted, format_size
+from dhtstore.operations.content import HolderReport, PutResult
 from dhtstore.operations.explaining.report import FetchReport, HolderTimeline, UnitSearch
 
 WIDTH: Final = 80
 HOLDERS_SHOWN_MAX: Final = 16
 SEARCHES_SHOWN_MAX: Final = 8
+REPORTS_SHOWN_MAX: Final = 24
 ID_CHARS: Final = 10  # as much of a node id as tells nodes apart; `ping` takes it
 _HEAD: Final = ("holder", "asked at", "1st byte", "blocks", "bytes", "rate", "ended")
 
@@ -109,3 +112,44 @@ def _rest(report: FetchReport) -> Iterator[str]:
 def _counted(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {kind or 'without trouble'}" for kind, count in ordered)
+
+
+_PUT_HEAD: Final = ("node", "offered", "answered", "1st byte", "bytes", "rate", "outcome")
+
+
+def lines_of_put(result: PutResult) -> Iterator[str]:
+    """What became of each candidate, unit by unit, and where the time went."""
+    shown = result.reports[:REPORTS_SHOWN_MAX]
+    for unit, reports in groupby(shown, key=lambda report: report.unit):
+        of_unit = list(reports)
+        yield f"unit {unit}"
+        lines = table([_PUT_HEAD, *(_put_row(each) for each in of_unit)])
+        yield lines[0]
+        for line, report in zip(lines[1:], of_unit, strict=True):
+            yield line
+            yield from _put_details(report)
+    if len(result.reports) > len(shown):
+        counts = Counter(each.stage for each in result.reports[REPORTS_SHOWN_MAX:])
+        yield from wrapped(f"and {sum(counts.values())} more: {_counted(counts)}", "")
+    if result.phases:
+        told = ", ".join(f"{phase} {seconds(took_s)}" for phase, took_s in result.phases.items())
+        yield from wrapped(f"time: {told}", "")
+
+
+def _put_row(report: HolderReport) -> tuple[str, ...]:
+    rate = f"{format_size(int(report.rate))}/s" if report.rate else "-"
+    gave = format_size(report.copied) if report.copied else "-"
+    outcome = report.cause.kind if report.cause else report.stage
+    times = [seconds(at) for at in (report.offered_s, report.answered_s, report.first_byte_s)]
+    return report.node[:ID_CHARS], *times, gave, rate, outcome
+
+
+def _put_details(report: HolderReport) -> Iterator[str]:
+    code = f" ({report.code})" if report.code else ""
+    if report.why:
+        yield from wrapped(f"{report.stage} at {seconds(report.ended_s)}: {report.why}{code}")
+    for each in report.tries:
+        if each.cause is not None and each.cause != report.cause:
+            yield from wrapped(f"{each.address} at {seconds(each.began_s)}: {each.cause.why}")
+    if report.replaced_by:
+        yield f"  its place was taken by {report.replaced_by[:ID_CHARS]}"

@@ -34,6 +34,7 @@ from dhtstore.node.copies.relaying.chain import Chain, Reserved
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.pool import Links
+from dhtstore.node.telling.placement import PlacementRecord, PutTimes, ToldPlan
 from dhtstore.params import (
     DIAL_TIMEOUT_S,
     LOOKUP_TIMEOUT_S,
@@ -89,14 +90,16 @@ class Placer:
         claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
+        told: PlacementRecord | None = None,
     ) -> Placement:
         """Carry ``plan`` out to its end: the plan as it ended.  ``claim`` is what holders must
         sign for, as this node has walked the unit.  Each copy that is made is added to
-        ``copies`` at once, so that whoever is cut short knows it.
+        ``copies`` at once, so that whoever is cut short knows it; ``told`` is what became of whom.
 
         Raises ConnectionLost when this node is stopping.  Whatever ends it early, it gives back
         what was reserved.  ``progress`` must not raise."""
-        work = _Placing(self, plan, lineage, claim, progress, copies)
+        told = told or PlacementRecord(PutTimes(asyncio.get_running_loop().time))
+        work = _Placing(self, plan, lineage, claim, progress, copies, told)
         await work.run()
         return work.plan
 
@@ -114,7 +117,7 @@ class Placer:
             return [Published(0, {})] * len(copies)
 
 
-class _Placing:
+class _Placing(ToldPlan):
     """One plan at work: does what it says next and tells it what came of that."""
 
     def __init__(
@@ -125,8 +128,10 @@ class _Placing:
         claim: Claim,
         progress: CopyProgress,
         copies: list[SignedCopy],
+        told: PlacementRecord,
     ) -> None:
-        self.plan, self._copies = plan, copies
+        super().__init__(plan, told)
+        self._copies = copies
         self._node, self._claim, self._progress = node, claim, progress
         self._unit, self._path = lineage
         self._reserved: dict[NodeId, Reserved] = {}
@@ -137,7 +142,7 @@ class _Placing:
     async def run(self) -> None:
         try:
             while not isinstance(action := self.plan.next(self._copying), Done):
-                await self._do(action)
+                await self.told.timed(action, self._do(action))
         except BaseException:
             await self._tasks.close()
             for reserved in self._reserved.values():
@@ -152,6 +157,7 @@ class _Placing:
         elif isinstance(action, Meet):
             await _each(self._meet, action.contacts)
         elif isinstance(action, OfferTo):
+            self.told.offered(action.candidates)
             await _each(self._offer, action.candidates)
         elif isinstance(action, CopyTo):
             self._begin([candidate.node for candidate in action.candidates])
@@ -162,14 +168,14 @@ class _Placing:
         try:
             link = await self._link(contact)
         except DhtstoreError as error:
+            self.told.failed(contact.node, error)
             self.plan = self.plan.unreached(contact.node, str(error))
         else:
             self.plan = self.plan.met(contact.node, _label(link))
 
     async def _link(self, contact: Contact) -> Link:
-        return await self._node.links.to(contact.public_key, [contact.address], DIAL_TIMEOUT_S)
-
-    # --- offers -----------------------------------------------------------------------------
+        tried, where = partial(self.told.tried, contact.node), [contact.address]
+        return await self._node.links.to(contact.public_key, where, DIAL_TIMEOUT_S, tried)
 
     async def _offer(self, candidate: Candidate) -> None:
         """Offer the unit to one node.  Who is cancelled meanwhile leaves a task behind that
@@ -185,6 +191,8 @@ class _Placing:
         self._answered(candidate.node, answer)
 
     def _answered(self, node: NodeId, answer: Reserved | DhtstoreError) -> None:
+        if isinstance(answer, DhtstoreError):
+            self.told.failed(node, answer)
         if isinstance(answer, Reserved):
             self._reserved[node] = answer
             self.plan = self.plan.reserved(node, _label(answer.link))
@@ -207,8 +215,6 @@ class _Placing:
         identity = self._node.identity
         word = identity.word(link.public_key, link.meeting, key, stored, blocks)
         return Offer(owner=identity.owner, key=key, stored=stored, blocks=blocks, word=word)
-
-    # --- giving back ------------------------------------------------------------------------
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         if self._node.tasks.closed:
@@ -235,8 +241,6 @@ class _Placing:
         except DhtstoreError as error:
             self._node.tracer("release.failed", node=format_node(link.node), error=str(error))
 
-    # --- copies -----------------------------------------------------------------------------
-
     def _begin(self, nodes: Sequence[NodeId]) -> None:
         self._chain.join({node: self._reserved[node] for node in nodes})
         for node in nodes:
@@ -255,6 +259,7 @@ class _Placing:
         try:
             copy, came_bytes = await self._replicated(node, reserved)
         except DhtstoreError as error:
+            self.told.failed(node, error)
             self.plan = self.plan.failed(node, str(error))
             self._chain.left(node)
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.model.contact import Address
@@ -11,8 +12,11 @@ from dhtstore.model.identity import NodeId, format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy
+from dhtstore.node.telling.placement import CandidateRecord, PlacementRecord
 from dhtstore.replication.placement import Placement
 from dhtstore.replication.ranking import Stage
+
+UNTOLD: Final = CandidateRecord()  # of this node, which takes no offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class CopyReport:
 
     ``why`` tells why there is no copy, or why a copy is not found by its own record;
     ``copied_bytes`` is what the node has said to have of the unit; ``receipt`` is its word for
-    the whole of it; ``code`` says which kind of refusal it was.
+    the whole of it; ``code`` says which kind of refusal it was, ``told`` when all that was.
     """
 
     unit: bytes  # Unit.name
@@ -31,6 +35,7 @@ class CopyReport:
     copied_bytes: int = 0
     receipt: Receipt | None = None
     code: str = ""
+    told: CandidateRecord = field(default=UNTOLD, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class PlacedUnit:
     plan: Placement
     made: Sequence[SignedCopy]
     published: Sequence[Published]
+    told: PlacementRecord | None = None
 
     @property
     def copies(self) -> list[SignedCopy]:
@@ -83,7 +89,8 @@ class PlacedUnit:
         if stage is Stage.HELD and receipt is None:
             stage = Stage.FAILED
         why = why or self._unfound().get(node, "")
-        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt, code)
+        told = self.told.candidates.get(node, UNTOLD) if self.told else UNTOLD
+        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt, code, told)
 
     def _unfound(self) -> dict[NodeId, str]:
         """Nodes whose record no index node holds, and what those said of it."""

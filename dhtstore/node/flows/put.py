@@ -13,6 +13,7 @@ from typing import Final
 from dhtstore.config import counted
 from dhtstore.content.dag.local import Leaves, local_lineages
 from dhtstore.content.dag.units import Lineage
+from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
@@ -34,6 +35,7 @@ from dhtstore.node.importing.source import Source
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome, check_result
+from dhtstore.node.telling.placement import PlacementRecord, PutTimes
 from dhtstore.operations.operation import Watch
 from dhtstore.params import PUT_NAME_MAX_CHARS, REPLICAS_MAX
 from dhtstore.replication.placement import Placement
@@ -52,6 +54,7 @@ class _Work:
     name: str
     policy: Policy
     lineages: Sequence[Lineage]
+    times: PutTimes
 
     @property
     def imported(self) -> Imported:
@@ -144,6 +147,8 @@ class Uploader:
         self, source: Source, called: _Called, asked: _Counts, meter: PutMeter, manner: Manner
     ) -> tuple[_Work, list[PlacedUnit]]:
         bringing = self.bringing.bring(source, meter, manner)
+        began_s = self.clock.monotonic_s()
+        times = PutTimes(lambda: self.clock.monotonic_s() - began_s)
         async with self.staging.for_user(), bringing as brought:
             imported, run = brought.imported, self.disk.blocking.run
             kept = self.settings.storage and brought.kept
@@ -154,7 +159,8 @@ class Uploader:
             policy = await run(self._policy, imported.cid, asked, sequence)
             lineages = await run(local_lineages, brought.blocks, imported.cid)
             name = await run(self._name, imported.cid, called)
-            work = _Work(brought, name, policy, lineages)
+            times.spent("reading and writing here", 0.0)
+            work = _Work(brought, name, policy, lineages, times)
             with self.staging.named(imported.cid):
                 return work, await self._place_all(work, meter)
 
@@ -225,12 +231,16 @@ class Uploader:
             copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
+        told = PlacementRecord(work.times)
         async with self.bringing.unchanged(work.brought):
-            plan = await self.placer.place(plan, lineage, claim, meter.advance, copies)
-        published = await self.placer.publish(unit, copies) if copies else ()
+            plan = await self.placer.place(plan, lineage, claim, meter.advance, copies, told)
+        published: Sequence[Published] = ()
+        if copies:
+            publishing = self.placer.publish(unit, copies)
+            published = await work.times.timed("announcing", publishing)
         if keeps and not published[0].holders:
             self.again_soon(unit)
-        return PlacedUnit(unit, plan, copies, published)
+        return PlacedUnit(unit, plan, copies, published, told)
 
     def _keeps(self, work: _Work) -> bool:
         """Whether this node holds a copy itself."""
@@ -277,6 +287,7 @@ def _result(work: _Work, placed: Sequence[PlacedUnit], quorum: Quorum) -> PutOut
         causes={node: why for each in placed for node, why in each.causes.items()},
         reports=[report for each in placed for report in each.reports()],
         lent=not brought.kept,
+        phases=dict(work.times.phases),
         hosts=len({place.host for place in places}),
         subnets=len({subnet(place) for place in places}),
     )
