@@ -159,7 +159,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.node.fetching.searching": (("further",),),
     "dhtstore.node.importing": (("batch", "measure"), ("file",), ("tree",), ("source",)),
     "dhtstore.node.keeping": (
-        ("marks",),
+        ("marks", "guards"),
         ("collected", "withdrawals"),
         ("collector",),
         ("staging",),

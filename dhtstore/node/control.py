@@ -257,7 +257,7 @@ async def fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]:
     node = run.node
     async with node.fetch_session() as session:
         try:
-            with node.collector.reading(root):
+            with node.collector.guards.reading(root):
                 yield session
                 now_unix_s = node.ports.clock.unix_s()
                 await node.disk.blocking.run(node.ledger.cache.used, root, now_unix_s)

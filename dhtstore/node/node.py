@@ -55,13 +55,7 @@ class Node(UseCases):
     def __init__(self, ports: Ports, settings: NodeSettings) -> None:
         self.ports, self.settings = ports, settings
         self.identity = Identity(ports.crypto, ports.clock, settings, self.addresses)
-        self.disk = disk = Disk(
-            ports.store,
-            ports.blocking,
-            lambda new: self.rot.renewed(new),
-            lambda: self._healed(),
-            lambda size_bytes: self.collector.make_room(size_bytes),
-        )
+        self.disk = disk = _disk(self)
         self.ledger = ledger = Ledger.of(ports.ledger, ports.tracer, self.identity.owner)
         identity, clock, tracer = self.identity, ports.clock, ports.tracer
         self.public_key: PublicKey = self.identity.public_key
@@ -246,6 +240,17 @@ def admission_of(identity: Identity, chosen: NodeSettings) -> Admission | None:
         return None
     owner, quota_bytes = identity.owner, chosen.owner_quota_bytes
     return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)
+
+
+def _disk(node: Node) -> Disk:
+    """What it tells, and asks for room, are parts that take it."""
+    return Disk(
+        node.ports.store,
+        node.ports.blocking,
+        lambda new: node.rot.renewed(new),
+        lambda: node._healed(),
+        lambda size_bytes: node.collector.make_room(size_bytes),
+    )
 
 
 def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:

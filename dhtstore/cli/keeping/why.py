@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     examples=("dhtstore why bafkrei...",),
 )
 def why(common: Common, cid: Root) -> None:
-    """Tell what keeps a block here: pins, puts, claims of whom until when, the cache, or nothing.
+    """Tell what keeps a block here.
 
-    Any block, also from the middle of a file or directory.  Exit code 3 if it is not here.
+    That are pins, puts, claims (whose, and until when), the cache, or nothing.  It may be any
+    block, also from the middle of a file or directory.  Exit code 3 if it is not here.
     """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run

@@ -208,8 +208,7 @@ class Holder:
         claims, owner, origin = self.ledger.claims, promise.owner, promise.origin
         usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
         own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
-        used_bytes = self.disk.store.used_bytes + claims.ledger_bytes() - own_bytes
-        used_bytes -= self.ledger.cache.size_bytes()  # gives way to whatever is kept
+        used_bytes = self.disk.store.used_bytes + self._beside_bytes() - own_bytes
         newest = claims.policy(policy.owner, policy.root) if policy else None
         return newest, replace(usage, used_bytes=used_bytes)
 
@@ -217,17 +216,18 @@ class Holder:
         """Set room aside, also for the claim; raises PeerRefused."""
         room = await self._set_aside(promise.room_bytes)
         try:
-            run, ledger = self.disk.blocking.run, self.ledger
-            beside_bytes = await run(ledger.claims.ledger_bytes)
-            self._check_share(promise, beside_bytes - await run(ledger.cache.size_bytes))
+            self._check_share(promise, await self.disk.blocking.run(self._beside_bytes))
         except BaseException:
             room.release()
             raise
         return room
 
+    def _beside_bytes(self) -> int:
+        """Of the ledger, less what is cached, which gives way; in a worker."""
+        return self.ledger.claims.ledger_bytes() - self.ledger.cache.size_bytes()
+
     def _check_share(self, promise: Promise, beside_bytes: int) -> None:
-        """The ledger lies outside the store's quota, so it is taken off here; what is cached gives
-        way, so it is not."""
+        """The ledger lies outside the store's quota, so it is taken off here."""
         store = self.disk.store
         if store.capacity_bytes is None:
             return

@@ -1,32 +1,29 @@
 """Room comes back: what nothing keeps is removed, in steps, and packs are compacted.
 
 data path: claims that are over end -> marks -> sweep -> compaction.  What operations under way
-bring is protected (``guarded``), and what they brought stays so until the collection under way has
-ended, whose marks may be older than the pin or claim that they wrote.
+bring is protected meanwhile (``guards``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Final
 
 from dhtstore.config import counted
-from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.keeping.collected import Collected
+from dhtstore.node.keeping.guards import Guards
 from dhtstore.node.keeping.marks import Marks
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import Progress, Watch, unwatched
 from dhtstore.params import CLAIM_GRACE_S, COLLECT_STEP_PAUSE_S
-from dhtstore.store.blocks.contract import Protection
 from dhtstore.store.ledger.tiers.cache import CacheEntry
 from dhtstore.tasks import Alarm
 
@@ -44,40 +41,16 @@ class Collector:
     ledger: Ledger
     clock: Clock
     warnings: Warnings
+    guards: Guards = field(init=False)
     last: Collected | None = None
     left_unix_s: float | None = 0.0  # what an earlier run left is not known
     garbage_bytes: int | None = None
     alarm: Alarm = field(default_factory=Alarm)
-    _reading: Counter[Cid] = field(default_factory=Counter)
-    _late: list[Protection] = field(default_factory=list)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
     _hurried: int = 0
 
-    # --- what is under way --------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def guarded(self) -> AsyncIterator[None]:
-        """Around whatever brings blocks in: they are not collected before what keeps them is
-        written down."""
-        guards: list[Protection] = []
-        run = self.disk.blocking.run
-        try:
-            await run(lambda: guards.append(self.disk.store.protect()))
-            yield
-        finally:
-            if self._one.locked():
-                self._late += guards
-            else:
-                await surely(self.disk.blocking, partial(_close, guards))
-
-    @contextmanager
-    def reading(self, root: Cid) -> Iterator[None]:
-        """What is here of ``root`` stays while it is read, if a collection begins."""
-        self._reading[root] += 1
-        try:
-            yield
-        finally:
-            self._reading -= Counter([root])
+    def __post_init__(self) -> None:
+        self.guards = Guards(self.disk)
 
     def left(self) -> None:
         """Something may be garbage now: it is collected soon."""
@@ -106,12 +79,8 @@ class Collector:
         One at a time; unless in a ``hurry`` it rests between steps, until somebody is.  What ends
         it leaves nothing wrong, and the next goes on.  Raises NoRoom, HomeUnusable."""
         with self._hurrying(hurry):
-            async with self._one:
-                try:
-                    return await self._collect(watch, dry_run=dry_run, cache=cache)
-                finally:
-                    late, self._late = self._late, []
-                    await surely(self.disk.blocking, partial(_close, late))
+            async with self._one, self.guards.collecting():
+                return await self._collect(watch, dry_run=dry_run, cache=cache)
 
     async def _collect(self, watch: Watch, *, dry_run: bool, cache: bool) -> Collected:
         since_unix_s = self.left_unix_s
@@ -248,17 +217,12 @@ class Collector:
 
     async def _marked(self, watch: Watch, cached: Sequence[CacheEntry]) -> Marks:
         """All that stays; ``cached`` beside what is kept."""
-        held = [*(each.root for each in cached), *self._reading]
+        held = [*(each.root for each in cached), *self.guards.read]
         marks = Marks(self.disk.store, self.ledger.table, self.clock.unix_s(), held)
         while await self.disk.blocking.run(marks.more):
             watch(Progress("marking", marks.met_bytes(), self.disk.store.used_bytes))
             await self._rest()
         return marks
-
-
-def _close(guards: Sequence[Protection]) -> None:
-    for guard in guards:
-        guard.close()
 
 
 def _some(lapsed: Iterator[Claim]) -> list[Claim]:

@@ -45,7 +45,7 @@ class Staging:
         self._at_work += 1
         self._left = not self.keeps_all
         try:
-            async with self.collector.guarded():
+            async with self.collector.guards.guarded():
                 yield
         finally:
             self._at_work -= 1

@@ -192,7 +192,7 @@ class DiskBlockStore:
 
     def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
         page = self._index.page(after)
-        asked = [key for key, _ in page if key not in kept]
+        asked = [key for key, _, _ in page if key not in kept]
         if dry_run:
             asked = [key for key in asked if key not in self._pool.protections]
         elif asked:
@@ -200,7 +200,7 @@ class DiskBlockStore:
             left = self._index.lengths(asked)
             asked = [key for key in asked if key not in left]
         gone = set(asked)
-        size_bytes = sum(length for key, length in page if key in gone)
+        size_bytes = sum(length for key, _, length in page if key in gone)
         return Swept(page[-1][0] if page else None, len(gone), size_bytes)
 
     def delete(self, cids: Iterable[Cid]) -> None:

@@ -28,8 +28,7 @@ from dhtstore.store.blocks.staged_table import (
 # after 50 to 90 %.
 ROW_BYTES: Final = 64
 _PAGE_ROWS: Final = 1000
-_PAGE: Final = "SELECT multihash, codec FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
-_LENGTHS: Final = "SELECT multihash, length FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
+_PAGE: Final = "SELECT multihash, codec, length FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
 
 
 class Location(NamedTuple):
@@ -119,18 +118,13 @@ class Index:
     def cids(self) -> Iterator[Cid]:
         """All, a page at a time, so that writers are never held up."""
         after = b""
-        while True:
-            query = _PAGE.format(self.staged.blocks)
-            rows = self.database.rows(query, (after, _PAGE_ROWS))
-            if not rows:
-                return
-            yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec in rows)
+        while rows := self.page(after):
+            yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec, _ in rows)
             after = rows[-1][0]
 
-    def page(self, after: bytes) -> list[tuple[bytes, int]]:
-        """The next blocks behind ``after``, by multihash, and their lengths; none at the end."""
-        query = _LENGTHS.format(self.staged.blocks)
-        return self.database.rows(query, (after, _PAGE_ROWS))
+    def page(self, after: bytes) -> list[tuple[bytes, int, int]]:
+        """Multihash, codec and length of the next blocks behind ``after``; none at the end."""
+        return self.database.rows(_PAGE.format(self.staged.blocks), (after, _PAGE_ROWS))
 
     def packs(self) -> dict[int, PackState]:
         rows = self.database.rows("SELECT pack, known, live FROM packs", ())
