@@ -156,7 +156,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("fetch",),
         ("session",),
     ),
-    "dhtstore.node.fetching.searching": (("further",),),
+    "dhtstore.node.fetching.searching": (("unit_holders",), ("further",)),
     "dhtstore.node.importing": (("batch", "measure"), ("file",), ("tree",), ("source",)),
     "dhtstore.node.keeping": (
         ("marks", "guards"),

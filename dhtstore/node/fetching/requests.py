@@ -16,14 +16,14 @@ from dhtstore.node.fetching.holders import Holders, failure_of
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import ReadBlock
 from dhtstore.node.fetching.search import Terms
-from dhtstore.node.fetching.searching.further import FurtherLooks
+from dhtstore.node.fetching.searching.further import Looks
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.fetching.window import FetchRoom, Window, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.links.own_requests import Admit
 from dhtstore.node.traffic.traffic import Pull
 from dhtstore.operations.explaining.causes import cause_of
-from dhtstore.params import BLOCK_SIZE_MAX_BYTES, FETCH_AHEAD_BYTES, HOLDER_STALL_S
+from dhtstore.params import BLOCK_SIZE_MAX_BYTES
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.scheduler import Ask, Scheduler
 from dhtstore.wire.frames import Blocks, FrameResponse
@@ -48,16 +48,14 @@ class Requests:
         *,
         lossy: bool = False,
     ) -> None:
-        self._lossy = lossy
-        self._wants, self._holders, self._intake = wants, holders, intake
+        self._wants, self._holders, self._intake, self._lossy = wants, holders, intake, lossy
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
         self._pull = pull
         pull.tell(wake)
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
-        self._looks: dict[bytes, FurtherLooks] = {}
+        self._looks = Looks()
         self._begun = False  # whether a unit was since the last look ahead
-        self._look_s = 0.0  # when silence is looked for next
 
     def want(self, want: Want) -> None:
         """Ask somebody for this."""
@@ -67,10 +65,10 @@ class Requests:
 
     def look_ahead(self, window: Window) -> None:
         """Look for the holders of the unit behind those that are begun, before it is wanted."""
-        if self._begun:
-            self._begun = False
-            if (unit := window.unit_ahead(self._units)) is not None:
-                self._holders.prepare(unit)
+        unit = window.unit_ahead(self._units) if self._begun else None
+        self._begun = False
+        if unit is not None:
+            self._holders.prepare(unit)
 
     def send(self) -> None:
         """Send the requests that are due, as many as the node's limit brings."""
@@ -108,17 +106,14 @@ class Requests:
         """Once in a while: give others what silent holders owe, and look for more holders where
         they are silent, or few."""
         now = asyncio.get_running_loop().time()
-        if now < self._look_s:
+        if self._looks.wait_s(now) > 0:
             return
-        self._look_s = now + HOLDER_STALL_S / 4
         self._scheduler.pass_over_stalled(now)
-        if self._room.free_bytes < self._room.memory_bytes // 2:
-            return  # whoever takes the output is slower than the holders are
-        for name, lively in self._scheduler.lively(now).items():
-            known, looks = self._units[name], self._looks[name]
-            if not known.searching and looks.due(now, lively=lively):
-                looks.looks(now)
-                self._holders.search(known, further=True)
+        # Where half of the room is taken, whoever takes the output is slower than the holders are.
+        room = self._room.free_bytes >= self._room.memory_bytes // 2
+        lively = self._scheduler.lively(now) if room else {}
+        for known in self._looks.around(lively, self._units, now):
+            self._holders.search(known, further=True)
 
     def due_s(self) -> float | None:
         """Seconds until ``send`` might ask a second holder for an overdue block, or there is to be
@@ -127,8 +122,7 @@ class Requests:
             return None
         now = asyncio.get_running_loop().time()
         hedge_s = self._scheduler.hedge_due_s(now, self._room_bytes)
-        look_s = max(0.0, self._look_s - now)
-        return look_s if hedge_s is None else min(hedge_s, look_s)
+        return min(self._looks.wait_s(now), float("inf") if hedge_s is None else hedge_s)
 
     def finish(self, want: Want) -> None:
         """The block is there: nobody needs to be asked for it."""
@@ -141,19 +135,17 @@ class Requests:
             if block is not None:
                 known = self._units[want.unit.name]
                 known.searches, known.met = 0, True
-                self._looks[want.unit.name].heard(now)
+                self._looks.heard(want.unit.name, now)
                 self._holders.account(link.public_key).gave(len(data))
             else:
                 self._scheduler.retry(want.sequence)
                 link.tell_wrong(want.cid)
                 self._holders.ban(link, f"sent wrong bytes for {want.cid}")
 
-    # --- what the holders tell --------------------------------------------------------------
-
     def holder_found(self, key: PublicKey, unit: Unit) -> None:
         if unit.name in self._units:
             self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
-            self._look_s = 0.0  # it may give what silent ones owe
+            self._looks.soon()  # it may give what silent ones owe
             self._wake()
 
     def holder_lost(self, key: PublicKey, why: str) -> None:
@@ -161,20 +153,16 @@ class Requests:
         self._wake()
 
     def search_ended(self, known: UnitHolders | None) -> None:
-        looks = self._looks.get(known.unit.name) if known is not None else None
-        if looks is not None and known is not None:
-            looks.ended(asyncio.get_running_loop().time(), news=known.news)
+        if known is not None:
+            self._looks.ended(known, asyncio.get_running_loop().time())
         self._wake()
 
     def _start_unit(self, unit: Unit) -> None:
         self._begun = True
         known = self._units[unit.name] = self._holders.of(unit)
-        now = asyncio.get_running_loop().time()
-        self._looks[unit.name] = FurtherLooks(now, now)
+        self._looks.begin(unit.name, asyncio.get_running_loop().time())
         for key in known.keys:  # found for an earlier fetch
             self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
-
-    # --- one request ------------------------------------------------------------------------
 
     async def _request(self, link: Link, wants: Sequence[Want]) -> None:
         """Its failure costs its own blocks only."""
@@ -198,13 +186,10 @@ class Requests:
         """What may be owed: what there is memory for, and where an end would lose what is not
         written yet, no more than keeps the holders busy; one block in any case, when nothing is
         at work that could make room."""
-        free_bytes = self._room.free_bytes
-        if self._lossy:
-            ahead_bytes = FETCH_AHEAD_BYTES + int(self._scheduler.flight_bytes)
-            free_bytes = min(free_bytes, ahead_bytes - self._room.held_bytes)
-        if free_bytes < BLOCK_SIZE_MAX_BYTES and self._quiet():
-            return BLOCK_SIZE_MAX_BYTES
-        return free_bytes
+        flight_bytes = self._scheduler.flight_bytes if self._lossy else None
+        free_bytes = self._room.askable_bytes(flight_bytes)
+        blocked = free_bytes < BLOCK_SIZE_MAX_BYTES and self._quiet()
+        return BLOCK_SIZE_MAX_BYTES if blocked else free_bytes
 
     def _admit(
         self, key: PublicKey, wants: Sequence[Want], response: FrameResponse

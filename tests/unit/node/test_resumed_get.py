@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -174,3 +175,35 @@ def test_a_get_that_goes_on_shows_what_was_there_as_done(
     assert second[-1].done_bytes == second[-1].total_bytes
     [holder] = second[-1].by_holder
     assert 0 < holder.done_bytes <= second[-1].moved_bytes + CHUNK_SIZE_BYTES
+
+
+def killed_at(folder: Path, size_bytes: int, copy: Path) -> Watch:
+    """Keeps what a get that is killed when it has come so far would leave: what it has written."""
+
+    def watch(progress: Progress) -> None:
+        if progress.done_bytes >= size_bytes and not copy.exists():
+            shutil.copytree(folder, copy)
+
+    return watch
+
+
+@pytest.mark.parametrize("hold", [hold_file, hold_tree])
+def test_a_get_that_is_killed_fetches_little_again(
+    tmp_path: Path, hold: Callable[[Peer], Cid]
+) -> None:
+    """Of a file in a directory, all of it was; of a file alone, up to 64 MiB."""
+    folder, copy = tmp_path / "to", tmp_path / "left"
+    folder.mkdir()
+
+    async def scene(get_it: Callable[[Watch], Awaitable[GetOutcome]], holder: Peer) -> None:
+        await get_it(killed_at(folder, 10 * CHUNK_SIZE_BYTES, copy))
+        before_bytes = holder.server.sent_bytes
+        shutil.rmtree(folder)
+        copy.rename(folder)
+        await get_it(unwatched)
+        again_bytes = holder.server.sent_bytes - before_bytes
+        assert again_bytes < 7.5 * CHUNK_SIZE_BYTES, "2 or 3 were left, some were on their way"
+
+    play_gets(folder, hold, scene)
+    got = folder / "out" / "large" if hold is hold_tree else folder / "out"
+    assert got.read_bytes() == LARGE

@@ -6,9 +6,12 @@ with each that brings nobody new, so a fetch that lasts long asks the DHT no mor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.params import (
+    HOLDER_STALL_S,
     HOLDERS_LOOKED_FOR_FIRST_S,
     HOLDERS_LOOKED_FOR_MAX_S,
     HOLDERS_SILENT_LOOK_MAX_S,
@@ -52,3 +55,44 @@ class FurtherLooks:
         self.looked_s = now
         if news:
             self.pause_s, self.silent_pause_s = HOLDERS_LOOKED_FOR_FIRST_S, HOLDERS_SILENT_S
+
+
+class Looks:
+    """Those of all units of a fetch.  Silence is looked for several times in HOLDER_STALL_S."""
+
+    def __init__(self) -> None:
+        self._of: dict[bytes, FurtherLooks] = {}
+        self._next_s = 0.0
+
+    def begin(self, name: bytes, now: float) -> None:
+        """Blocks of this unit are wanted from now on."""
+        self._of[name] = FurtherLooks(now, now)
+
+    def heard(self, name: bytes, now: float) -> None:
+        """A block of it came."""
+        self._of[name].heard(now)
+
+    def ended(self, known: UnitHolders, now: float) -> None:
+        """A search is over; of a unit that is not wanted yet, maybe."""
+        if known.unit.name in self._of:
+            self._of[known.unit.name].ended(now, news=known.news)
+
+    def soon(self) -> None:
+        """Something has changed: look around at once."""
+        self._next_s = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until it is time to look around."""
+        return max(0.0, self._next_s - now)
+
+    def around(
+        self, lively: Mapping[bytes, int], units: Mapping[bytes, UnitHolders], now: float
+    ) -> list[UnitHolders]:
+        """The units to search holders for now: of those wanted, which have so many ``lively``."""
+        self._next_s = now + HOLDER_STALL_S / 4
+        found: list[UnitHolders] = []
+        for name, count in lively.items():
+            if not units[name].searching and self._of[name].due(now, lively=count):
+                self._of[name].looks(now)
+                found.append(units[name])
+        return found

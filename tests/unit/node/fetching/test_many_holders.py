@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from dhtstore.content.builders.directory import DirectoryChild, build_directory
+from dhtstore.content.builders.importer import UNIXFS_V1_2025
 from dhtstore.content.dag.file_walk import FileWalk
+from dhtstore.content.dag.tree_walk import TreeWalk
 from dhtstore.content.dag.walk import Output, Piece, Want
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
@@ -23,6 +26,7 @@ from dhtstore.operations.explaining.report import HolderTimeline
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, FETCH_MEMORY_BYTES, MIB, PROVIDERS_ASKED
 from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import GetBlocks
+from simulations.world.network.latency import FixedLatency
 from tests.unit.node.data_plane import Peer, World, play
 from tests.unit.node.fetching.test_holders import OTHER_UNIT
 from tests.unit.node.fetching.walks import ListWalk
@@ -261,5 +265,36 @@ def test_holders_of_the_next_unit_are_looked_for_before_its_blocks_are_wanted() 
         async with FetchSession(a.disk, search) as session:
             await session.fetch(TwoUnits(blocks), Delivery(sink))
         assert search.at_s == [begun_s, begun_s], "one lookup took 0.2 s, then the other"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("big", [0, 20 * MIB])
+def test_the_files_of_a_directory_come_side_by_side(big: int) -> None:
+    """Over 50 ms there and back; one after the other, 400 small files took 20 s and more."""
+    files = {f"{number:03}": random.Random(number).randbytes(9000) for number in range(400)}
+    if big:
+        files["100 a big one"] = CONTENT[:big]
+
+    async def scene(world: World) -> None:
+        world.network.latency = FixedLatency(0.025)
+        a, b = await world.peer("a"), await world.peer("b")
+        limit(world, b, 4 * FAST_BYTES_PER_S)
+        children = [DirectoryChild(name, b.hold(data), len(data)) for name, data in files.items()]
+        root = build_directory(children, UNIXFS_V1_2025)
+        with b.store.batch() as batch:
+            for block in root.blocks:
+                batch.put(block.cid, block.data)
+            batch.commit()
+        links, begun_s, pieces = await links_of(a, [b]), world.loop.time(), list[Piece]()
+
+        async def sink(outputs: list[Output]) -> None:
+            pieces.extend(out for out in outputs if isinstance(out, Piece))
+
+        async with FetchSession(a.disk, FixedHolders(links)) as session:
+            await session.fetch(TreeWalk(root.cid), Delivery(sink))
+        assert sum(len(piece.data) for piece in pieces) == sum(map(len, files.values()))
+        sent_s = sum(map(len, files.values())) / (4 * FAST_BYTES_PER_S)
+        assert world.loop.time() - begun_s < sent_s + 0.6, "a few round trips"
 
     play(scene)
