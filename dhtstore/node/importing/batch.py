@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
-COUNTED_MIN_BYTES = 4 * KIB  # of a leaf; others wait for a transaction, which has 65,536 at most
+COUNTED_MIN_BYTES = 4 * KIB  # of a block; others wait for a transaction, which has 65,536 at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,14 @@ class ImportBatch:
     lent: LentBlocks | None = None
     manner: Manner = field(default_factory=Manner)
     done_bytes: int = 0
-    uncommitted_bytes: int = 0
+    uncommitted_bytes: int = 0  # of all blocks put, those of directories too
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, block: Block) -> None:
         """Raises NoRoom, HomeUnusable."""
         write_block(self.disk.store, self.batch, block.cid, block.data)
+        with self.counting:
+            self.uncommitted_bytes += max(len(block.data), COUNTED_MIN_BYTES)
 
     def put_all(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
@@ -78,15 +82,18 @@ class ImportBatch:
         return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
 
     async def stage(self, blocks: Sequence[Block]) -> None:
-        """Put blocks, in a worker thread."""
+        """Put blocks, in a worker thread; commit when a group is full."""
         if blocks:
             await self.disk.blocking.run(self.put_all, blocks)
+            await self._commit_group()
 
     async def advance(self, size_bytes: int) -> None:
         """So much more content is staged; commit when a group is full."""
         self.done_bytes += size_bytes
-        self.uncommitted_bytes += max(size_bytes, COUNTED_MIN_BYTES)
         self.progress(self.done_bytes)
+        await self._commit_group()
+
+    async def _commit_group(self) -> None:
         if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
             self.uncommitted_bytes = 0
             await self.disk.blocking.run(self.batch.commit)

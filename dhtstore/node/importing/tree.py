@@ -194,7 +194,9 @@ def _why_not(path: Path, target: str) -> str:
 
 async def build(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:
     """As ``built``."""
-    return await batch.disk.blocking.run(built, batch, done, name)
+    imported = await batch.disk.blocking.run(built, batch, done, name)
+    await batch.advance(0)
+    return imported
 
 
 def built(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:
