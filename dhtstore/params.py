@@ -217,6 +217,21 @@ WRONG_PER_S: Final = 1.0
 WRONG_AT_ONCE_PER_ORIGIN: Final = 4
 WRONG_PER_S_PER_ORIGIN: Final = 1 / 30
 WRONG_SURVEY_PAUSE_S: Final = 600.0  # between two looks at all units, for what has rotted
+MEND_RETRY_FIRST_S: Final = 30.0  # after nobody gave what has rotted; then doubling up to
+MEND_RETRY_MAX_S: Final = 86_400.0
+MENDED_AT_ONCE: Final = 256  # blocks of a unit that are fetched anew together
+DAMAGE_TOLD_MAX: Final = 64  # places of damaged blocks in the status of a node
+DAY_S: Final = 86_400.0
+SCRUB_EVERY_S: Final = 27 * DAY_S  # between the beginnings of two passes over all blocks
+SCRUB_SPREAD_S: Final = 25 * DAY_S  # of a pass: each block is read again within 30 days, with slack
+SCRUB_RATE_MAX_BYTES_PER_S: Final = 8 * MIB  # a slow disk gives 100: 20 TB in 30 days
+SCRUB_SHARE: Final = 0.05  # of the time of one worker, by what its reads took
+SCRUB_STEP_BYTES: Final = 4 * MIB  # read in one go, unless it takes longer than
+SCRUB_STEP_S: Final = 0.05  # that a worker is not there for others
+SCRUB_STEP_BLOCKS: Final = 256
+SCRUB_PAUSE_MAX_S: Final = 3600.0  # so that of a small store little is left to do after a start
+SCRUB_FIRST_S: Final = 60.0  # after a start, which has enough to do
+SCRUB_SAVED_S: Final = 60.0  # between two writes of how far it is; more is read twice after a crash
 LOOKUPS_PER_UNIT_MAX: Final = 3  # without a block in between, before a get gives a unit up
 HOLDERS_SILENT_S: Final = 1.0  # without a block of a unit, before others are looked for; doubling
 HOLDERS_SILENT_LOOK_MAX_S: Final = 64.0  # up to so many seconds between two such looks
@@ -329,6 +344,7 @@ assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
 assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX_BYTES
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
+assert SCRUB_SPREAD_S < SCRUB_EVERY_S < 30 * DAY_S, "each block is verified within 30 days"
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert FOREIGN_UNITS_MAX * max(

@@ -176,8 +176,9 @@ async def _verified(
 
     disk = Disk(await blocking.run(kept.store), blocking)
     ledger = await blocking.run(lambda: kept.ledger(to_read=False))  # writes down what is damaged
-    complete = Completeness(disk, ledger, no_trace)
-    return verify_result(await verify(complete, SystemClock().unix_s(), watch))
+    key = await blocking.run(kept.key, "node")
+    complete = Completeness(disk, ledger, no_trace, node_id(key.public_key) if key else b"")
+    return verify_result(await verify(complete, int(SystemClock().unix_s()), watch))
 
 
 async def _status(

@@ -10,11 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dhtstore.errors import NoRoom
+from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Blocking
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.damage import Damage
+from dhtstore.store.ledger.health.damage import Damage
+from dhtstore.store.ledger.health.scrubbed import Scrubbed
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
@@ -34,19 +36,25 @@ async def _no_more(size_bytes: int) -> bool:
     return False
 
 
+async def _pass_over(cid: Cid) -> None:
+    """Nobody is to be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """The blocks here, and where work on disk and hashing runs.
 
     ``make_room`` removes what nothing keeps where so many bytes are wanted, and says whether there
     was any.  ``on_renewed`` is told, in a worker, the multihashes of rotten blocks that a batch
-    replaced; ``on_healed`` is called on the loop after that."""
+    replaced; ``on_healed`` is called on the loop after that.  ``on_damaged`` is told of
+    a block that was read and is not what its name says."""
 
     store: BlockStore
     blocking: Blocking
     on_renewed: Callable[[Collection[bytes]], None] = lambda multihashes: None
     on_healed: Callable[[], None] = lambda: None
     make_room: Callable[[int], Awaitable[bool]] = _no_more
+    on_damaged: Callable[[Cid], Awaitable[None]] = _pass_over
 
     async def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
         """Set room aside, as ``BlockStore.reserve``, in a worker.  Where there is none, what
@@ -122,6 +130,7 @@ class Ledger:
     peers: Peers
     roots: Roots
     damage: Damage
+    scrubbed: Scrubbed
     sequence: LastSequence
     cache: Cache
     removals: Removals
@@ -139,6 +148,7 @@ class Ledger:
             peers=Peers(table, tracer),
             roots=roots,
             damage=Damage(table),
+            scrubbed=Scrubbed(table, tracer),
             sequence=LastSequence(table, tracer),
             cache=Cache(table, tracer),
             removals=Removals(table),

@@ -407,7 +407,8 @@ async def _verify_store(asked: keeping.VerifyStore, run: OperationRun) -> keepin
     node = run.node
     now_unix_s = node.identity.now_unix_s()
     found = await verify(node.completeness, now_unix_s, run.watch)
-    node.rot.verified(found.damaged)
+    node.rot.verified(found.damaged, found.places)
+    node.scrub.verified()
     return verify_result(found)
 
 
@@ -427,6 +428,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         node.dht,
         node.completeness,
         node.warnings,
+        damage=node.rot.places,
         giving=_giving(node),
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
         collector=node.collector,

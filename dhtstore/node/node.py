@@ -5,8 +5,10 @@ beside this file, whose use cases take the parts that they need, never the Node.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
 
 from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
@@ -40,12 +42,15 @@ from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
 from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.scrubbing.mending import Mending
+from dhtstore.node.scrubbing.scrub import Scrub
 from dhtstore.node.traffic.timetable import Timetable
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.node.use_cases import UseCases
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
+from dhtstore.transfer.priority import Priority
 from dhtstore.wire.frames import Check, FrameRequest, GetBlocks, GetComing, Reroute
 
 
@@ -71,29 +76,17 @@ class Node(UseCases):
         self.traffic, limits = Traffic(), (settings.limit_up, settings.limit_down)
         self.timetable = Timetable(self.traffic, clock, *limits)
         self.started_s = ports.clock.monotonic_s()
-        self.dht = DhtService(
-            network=settings.network,
-            crypto=ports.crypto,
-            clock=ports.clock,
-            entropy=ports.entropy,
-            endpoint=ports.endpoint,
-            tracer=ports.tracer,
-            duties=self.duties,
-            own=self.identity,
-            storage_node=settings.storage,
-            ephemeral=settings.ephemeral,
-        )
+        self.dht = _dht(self)
         rule = admission_of(identity, settings)
         self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
         self.holder.brings = self.staging.bringing
-        self.completeness = Completeness(self.disk, self.ledger, ports.tracer)
+        self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
         self.reprovide = Reprovide(
             identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
         )
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
-        self.rot = Rot(
-            identity, self.completeness, self.dht, clock, warnings, supervisor, self.reprovide
-        )
+        self.rot = _rot(self)
+        self.scrub = Scrub(identity, disk, ledger.scrubbed, clock, warnings, self.rot.found)
         self.blocks = BlockServer(
             disk, self.staging.may_show, self.rot.rotten, self.rot.found, self.traffic.up
         )
@@ -138,22 +131,20 @@ class Node(UseCases):
         self.supervisor.spawn(self.staging.drop(), "drop-staging")
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
-            looking = lasting("rot", self.rot.run, self.warnings, self.ports.clock)
-            self.duties.spawn_duty(looking, "rot")
-            duty = Collecting(self.collector)
-            collecting = lasting("collect", duty.run, self.warnings, self.ports.clock)
-            self.duties.spawn_duty(collecting, "collect")
-            reproviding = lasting("reprovide", self.reprovide.run, self.warnings, self.ports.clock)
-            self.duties.spawn_duty(reproviding, "reprovide")
-            self.supervisor.spawn(
-                Stocktaking(self.identity, self.completeness).run(), "stocktaking"
-            )
+            self._spawn_lasting("rot", self.rot.run)
+            self._spawn_lasting("collect", Collecting(self.collector).run)
+            self._spawn_lasting("reprovide", self.reprovide.run)
+            stocktaking = Stocktaking(self.identity, self.completeness, self.rot.look)
+            self.supervisor.spawn(stocktaking.run(), "stocktaking")
+            self._spawn_lasting("scrub", self.scrub.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
             self.duties.spawn_duty(self._twins.run(), "twins")
             if self.roams:
-                telling = lasting("readdress", self._readdress.run, self.warnings, self.ports.clock)
-                self.duties.spawn_duty(telling, "readdress")
+                self._spawn_lasting("readdress", self._readdress.run)
+
+    def _spawn_lasting(self, name: str, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self.duties.spawn_duty(lasting(name, work, self.warnings, self.ports.clock), name)
 
     async def join(self, seeds: Sequence[str], trust: Trust | None = None) -> Joined:
         """Enter a network, or start one without seeds; raises as ``flows.join.join``."""
@@ -234,6 +225,37 @@ class Node(UseCases):
             await self._save_peers.save()
 
 
+def _dht(node: Node) -> DhtService:
+    ports, settings = node.ports, node.settings
+    return DhtService(
+        network=settings.network,
+        crypto=ports.crypto,
+        clock=ports.clock,
+        entropy=ports.entropy,
+        endpoint=ports.endpoint,
+        tracer=ports.tracer,
+        duties=node.duties,
+        own=node.identity,
+        storage_node=settings.storage,
+        ephemeral=settings.ephemeral,
+    )
+
+
+def _rot(node: Node) -> Rot:
+    complete, session = node.completeness, partial(node.fetch_session, Priority.BACKGROUND)
+    return Rot(
+        node.identity,
+        complete,
+        node.dht,
+        node.ports.clock,
+        node.warnings,
+        node.supervisor,
+        node.reprovide,
+        Mending(complete, session, node.ports.tracer).mend,
+        node.joined,
+    )
+
+
 def admission_of(identity: Identity, chosen: NodeSettings) -> Admission | None:
     """Whose data this disk takes; None on a client."""
     if not chosen.storage:
@@ -250,6 +272,7 @@ def _disk(node: Node) -> Disk:
         lambda new: node.rot.renewed(new),
         lambda: node._healed(),
         lambda size_bytes: node.collector.make_room(size_bytes),
+        lambda cid: node.rot.found(cid),
     )
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
+from dhtstore.operations.keeping import DamagePlace
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
 
@@ -77,7 +78,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
     ``incomplete_units`` of those that are kept lack blocks, as last looked at; ``damaged_blocks``
-    is what the last ``verify`` found.  ``warnings`` say what is wrong around the node.
+    were found damaged and are served to nobody; ``damage`` names the first places that they belong
+    to.  Every block here was read again and compared with its name since ``verified``, None where
+    that was never so.  ``warnings`` say what is wrong around the node.
     ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
     None while too few of them have told.  ``room`` says whose the bytes are.  What only a running
     node knows is None where none runs (``running``), and ``node`` is "" where none ever ran."""
@@ -95,6 +98,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     records: int | None
     incomplete_units: int | None = 0
     damaged_blocks: int = 0
+    damage: list[DamagePlace] = []
+    verified: Moment | None = None
     warnings: list[str] = []
     clock_ahead_s: float | None = None
     running: bool = True

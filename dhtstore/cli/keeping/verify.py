@@ -48,7 +48,7 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
 
 def _print_damage(found: VerifyResult) -> None:
     """Each block with what it belongs to, then the command for each root once."""
-    from dhtstore.cli.terminal.show import emit
+    from dhtstore.cli.terminal.show import emit, place_text
 
     places: dict[str, list[DamagePlace]] = {}
     for place in found.places:
@@ -56,17 +56,6 @@ def _print_damage(found: VerifyResult) -> None:
     for cid in found.damaged:
         emit(f"damaged {cid}")
         for place in places.get(cid, ()):
-            emit(f"  {_told(place)}")
+            emit(f"  {place_text(place)}")
     for mend in dict.fromkeys(place.mend for place in found.places):
         emit(f"to mend it, put the same again where it was put, or: {mend}")
-
-
-def _told(place: DamagePlace) -> str:
-    from dhtstore.cli.terminal.common import printable
-
-    if place.kept_by == "owner":
-        return f"of {place.root}, held for owner {place.owner}"
-    by = "put here" if place.kept_by == "put" else "pinned here"
-    name = f' as "{printable(place.name)}"' if place.name else ""
-    path = f"{printable(place.path)} in " if place.path else ""
-    return f"{path}{place.root}, {by}{name}"

@@ -45,7 +45,14 @@ def status(
 
 def _show_node(common: Common) -> None:
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import fields_of, print_fields, print_json, say
+    from dhtstore.cli.terminal.show import (
+        fields_of,
+        moment,
+        place_text,
+        print_fields,
+        print_json,
+        say,
+    )
     from dhtstore.operations.nodes import DescribeNode
 
     told = ask(common, DescribeNode())
@@ -54,14 +61,16 @@ def _show_node(common: Common) -> None:
         return
     sizes = {"capacity": _capacity(told), "used": used_text(told)}
     up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
-    fields = {**fields_of(told), **sizes, "uptime_s": up}
-    del fields["warnings"], fields["room"]
+    fields = {**fields_of(told), **sizes, "uptime_s": up, "verified": moment(told.verified)}
+    del fields["warnings"], fields["room"], fields["damage"]
     ahead_s = fields["clock_ahead_s"]
     fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
     named = {name.removesuffix("_s"): value for name, value in fields.items()}
     print_fields({**named, **_room(told.room)})
     if not told.running:
         say(common, "no node runs here: this is what lies in the data directory")
+    for place in told.damage:
+        say(common, f"damaged {place.block}: {place_text(place)}")
     for warning in told.warnings:
         say(common, f"warning: {warning}")
 

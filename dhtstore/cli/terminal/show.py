@@ -12,6 +12,7 @@ from dhtstore.cli.terminal.columns import padded, width_of
 from dhtstore.cli.terminal.common import Common, output_error, printable
 
 if TYPE_CHECKING:
+    from dhtstore.operations.keeping import DamagePlace
     from dhtstore.operations.moment import Moment
 
 
@@ -120,6 +121,16 @@ def moment(time: Moment | None) -> str:
     if time is None:
         return "never"
     return str(time.unix_s) if time.rfc3339 is None else time.rfc3339.replace("T", " ")
+
+
+def place_text(place: DamagePlace) -> str:
+    """What a damaged block belongs to."""
+    if place.kept_by == "owner":
+        return f"of {place.root}, held for owner {place.owner}"
+    by = "put here" if place.kept_by == "put" else "pinned here"
+    name = f' as "{printable(place.name)}"' if place.name else ""
+    path = f"{printable(place.path)} in " if place.path else ""
+    return f"{path}{place.root}, {by}{name}"
 
 
 def cell_text(value: object) -> str:

@@ -84,7 +84,7 @@ class DagWalk:
             self._skipped(task)
 
     def pass_over(self, want: Want) -> None:
-        """Go on without a block that cannot be read: what lies below it is not met."""
+        """Go on without a block: what lies below it is not met."""
         self._frontier.came(self._pending.pop(want.sequence))
 
     @property

@@ -11,7 +11,13 @@ from dhtstore.content.dag.dag_walk import DagWalk
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.content.dag.walk import Want
-from dhtstore.errors import BlockMissing, DhtstoreError, IntegrityFailure, MalformedDag
+from dhtstore.errors import (
+    BlockDamaged,
+    BlockMissing,
+    DhtstoreError,
+    IntegrityFailure,
+    MalformedDag,
+)
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
 
@@ -92,6 +98,23 @@ def _open_if_here(
         walk.accept(want, node)
     except MalformedDag as error:
         lost(want.cid, error)
+
+
+def lacking_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
+    """Those of a unit that are not here whole, leaves as far as PRESENT says; what lies below one
+    of them shows when it is here.  Raises MalformedDag."""
+    walk = UnitWalk(unit)
+    while wants := walk.next(_WANTS_AT_ONCE):
+        present = _are_enough(blocks, walk, wants, Leaves.PRESENT)
+        for want, enough in zip(wants, present, strict=True):
+            if enough:
+                walk.skip(want)
+                continue
+            try:
+                walk.accept(want, read_node(want.cid, blocks.get(want.cid)))
+            except (BlockMissing, BlockDamaged):
+                walk.pass_over(want)
+                yield want.cid
 
 
 def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:

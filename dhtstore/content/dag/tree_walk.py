@@ -99,10 +99,6 @@ class PathWalk(DagWalk):
         taken = self._pending[want.sequence]
         return isinstance(taken, Task) and taken.is_leaf
 
-    def pass_by(self, want: Want) -> None:
-        """Go on without what is in it or below it."""
-        self._frontier.came(self._pending.pop(want.sequence))
-
     def _wanted(self, task: Task) -> bool:
         new = task.cid.multihash not in self._seen
         self._seen.add(task.cid.multihash)
@@ -124,6 +120,6 @@ def paths_of(
                 yield want.cid, walk.path(want)
             node = None if walk.is_leaf(want) else read(want.cid)
             if node is None:
-                walk.pass_by(want)
+                walk.pass_over(want)
             else:
                 walk.accept(want, node)

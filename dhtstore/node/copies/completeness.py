@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
-from dhtstore.content.dag.local import Leaves, walk_local
+from dhtstore.content.dag.local import Leaves, lacking_blocks, walk_local
 from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, TimedOut
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_under
 from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.store.ledger.damage import Damage
+from dhtstore.store.ledger.health.damage import Damage
+from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.trace import Tracer
+
+_CLAIMS_READ_MAX: Final = 64  # of a unit
 
 
 def _never() -> bool:
@@ -43,11 +48,13 @@ class Looked:
 
 @dataclass(slots=True)
 class Completeness:
-    """``incomplete`` is how many of the units kept lacked blocks when last looked at."""
+    """``node`` is the id of this one; ``incomplete`` is how many of the units kept lacked blocks
+    when last looked at."""
 
     disk: Disk
     ledger: Ledger
     tracer: Tracer
+    node: bytes = b""
     incomplete: int = 0
 
     async def lack(self, unit: Unit) -> str:
@@ -69,6 +76,26 @@ class Completeness:
             self.tracer("unit.incomplete", unit=unit_text(unit.name), error=str(error))
             return str(error)
         return ""
+
+    def lacking(self, unit: Unit, at_most: int) -> list[Cid]:
+        """The first blocks of a unit that are not here whole; for worker threads.  Raises
+        MalformedDag, HomeUnusable."""
+        blocks = _Believed(self.disk.store, self.ledger.damage, Looked())
+        return list(islice(lacking_blocks(blocks, unit), at_most))
+
+    def write_down(self, unit: Unit, why: str, now_unix_s: int) -> None:
+        """Of what was put from here, what came of looking at the copy here (``lack_now``), where
+        that is news; so that lists count it or not.  For worker threads; raises NoRoom,
+        HomeUnusable."""
+        receipts, puts = self.ledger.receipts, self.ledger.puts
+        for claim in islice(self.ledger.claims.for_unit(unit.name), _CLAIMS_READ_MAX):
+            root, state = Cid(claim.policy.root), "lacks" if why else "live"
+            known = receipts.proof(root, unit.name, self.node)
+            said = "live" if known is None else known.state
+            if claim.spine == unit.spine and said != state and puts.get(root) is not None:
+                signed = [each.time for each in receipts.for_root(root) if each.node == self.node]
+                proof = Proof(max(now_unix_s, *signed, 0), state, why)
+                receipts.prove(root, {(unit.name, self.node): proof})
 
     def kept(self, now_unix_s: float) -> Iterator[Unit]:
         """All units kept, a page of the ledger at a time; for worker threads."""

@@ -5,7 +5,7 @@ or have lost something, while the node was down.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -24,6 +24,7 @@ class Stocktaking:
 
     identity: Identity
     completeness: Completeness
+    on_incomplete: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """To its end."""
@@ -35,6 +36,8 @@ class Stocktaking:
                 incomplete += bool(await self.completeness.lack(unit))
                 await asyncio.sleep(REPROVIDE_PAUSE_S)
         self.completeness.looked(incomplete)
+        if incomplete:
+            self.on_incomplete()
 
 
 def _some(kept: Iterator[Unit]) -> list[Unit]:

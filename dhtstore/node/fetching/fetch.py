@@ -19,7 +19,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery, Found
 from dhtstore.node.fetching.holders import Holders
-from dhtstore.node.fetching.intake import Arrived, Intake
+from dhtstore.node.fetching.intake import Arrived, Intake, Restoring
 from dhtstore.node.fetching.opening import Opening, ReadBlock, Ready, read_block
 from dhtstore.node.fetching.recall import Claimed, Recall
 from dhtstore.node.fetching.requests import Requests
@@ -89,7 +89,8 @@ class _Fetch:
         self._recall = Recall(walk, delivery.earlier, disk.blocking)
         self._writer = SinkWriter(delivery.sink, delivery.in_order, tasks, wake)
         self._opening = Opening(walk, disk.blocking, tasks, self._opened, wake)
-        self._intake = intake = Intake(disk.blocking, delivery.keep, tasks, self._verified)
+        self._restoring = Restoring(disk, delivery.keep)
+        self._intake = intake = Intake(disk.blocking, self._restoring.keep, tasks, self._verified)
         self.requests = Requests(
             self._window.open,
             holders,
@@ -187,7 +188,9 @@ class _Fetch:
         try:
             store, found = self._disk.store, self._found
             data, block = await self._disk.blocking.run(_get_and_read, store, want.cid, found)
-        except (BlockMissing, BlockDamaged):
+        except (BlockMissing, BlockDamaged) as error:
+            if isinstance(error, BlockDamaged):
+                await self._restoring.found(want.cid)
             self.requests.want(want)
             self._wake()
             return
@@ -197,6 +200,7 @@ class _Fetch:
         self._advanced()
 
     def _verified(self, arrived: Sequence[Arrived], read: Sequence[ReadBlock | None]) -> None:
+        self._restoring.tell()
         right: list[Ready] = []
         for (_, want, _, lease), block in zip(arrived, read, strict=True):
             if block is None:

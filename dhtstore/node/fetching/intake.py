@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from dhtstore.content.dag.walk import Want
+from dhtstore.errors import HomeUnusable, NoRoom
+from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Blocking
+from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import BlockBytes, Keep
 from dhtstore.node.fetching.opening import ReadBlock, read_block
 from dhtstore.node.links.buffers import Lease
@@ -24,7 +28,7 @@ class Intake:
     for.  ``at_work`` while there are blocks that it was not told of."""
 
     def __init__(
-        self, blocking: Blocking, keep: Keep | None, tasks: Supervisor, on_verified: OnVerified
+        self, blocking: Blocking, keep: Keep, tasks: Supervisor, on_verified: OnVerified
     ) -> None:
         self._blocking, self._keep = blocking, keep
         self._tasks, self._on_verified = tasks, on_verified
@@ -68,13 +72,54 @@ class Intake:
         self._on_verified(arrived, read)
 
 
-def verify_and_keep(arrived: Sequence[Arrived], keep: Keep | None) -> list[ReadBlock | None]:
+def verify_and_keep(arrived: Sequence[Arrived], keep: Keep) -> list[ReadBlock | None]:
     """What the blocks say that hash to their CIDs; those are kept.  Runs in a worker thread."""
     right = [want.cid.matches(data) for _, want, data, _ in arrived]
-    if keep is not None:
-        pairs = [(want.cid, data) for _, want, data, _ in arrived]
-        keep([pair for pair, good in zip(pairs, right, strict=True) if good])
+    pairs = [(want.cid, data) for _, want, data, _ in arrived]
+    keep([pair for pair, good in zip(pairs, right, strict=True) if good])
     return [
         read_block(want.cid, data) if good else None
         for (_, want, data, _), good in zip(arrived, right, strict=True)
     ]
+
+
+class Restoring:
+    """Blocks whose copies here turn out damaged while something is fetched: they are told, and as
+    they come whole from elsewhere they are written back.
+
+    ``keep`` stands before what the fetch itself is to do with blocks, which replaces damaged
+    copies, too."""
+
+    def __init__(self, disk: Disk, keep: Keep | None) -> None:
+        self._disk, self._keep = disk, keep
+        self._damaged: set[bytes] = set()  # multihashes
+        self._restored = False
+
+    async def found(self, cid: Cid) -> None:
+        self._damaged.add(cid.multihash)
+        await self._disk.on_damaged(cid)
+
+    def keep(self, blocks: list[tuple[Cid, BlockBytes]]) -> None:
+        """In worker threads, maybe several at a time."""
+        if self._keep is not None:
+            self._keep(blocks)
+        elif self._damaged:
+            self._restore([each for each in blocks if each[0].multihash in self._damaged])
+
+    def tell(self) -> None:
+        """On the loop, after ``keep``."""
+        restored, self._restored = self._restored, False
+        if restored:
+            self._disk.on_healed()
+
+    def _restore(self, blocks: list[tuple[Cid, BlockBytes]]) -> None:
+        store = self._disk.store
+        with suppress(NoRoom, HomeUnusable):  # whoever wants the bytes gets them all the same
+            with store.batch() as batch:
+                for cid, data in blocks:
+                    if store.has(cid):
+                        batch.put(cid, data, anew=True)
+                batch.commit()
+            if batch.renewed:
+                self._disk.on_renewed(batch.renewed)
+                self._restored = True

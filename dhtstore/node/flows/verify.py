@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.flows.damage_places import DamagedPlace, damage_places
+from dhtstore.node.scrubbing.damage_places import DamagedPlace, damage_places
+from dhtstore.node.scrubbing.reading import BlocksRead
 from dhtstore.operations.operation import Progress, Watch
+from dhtstore.replication.scrubbing import whole_pass
 from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.health.scrubbed import ScrubRow
 
 _BLOCKS_AT_ONCE = 64
 _NAMED_MAX = 1000  # incomplete units that are told by name
@@ -45,13 +47,6 @@ class Verified:
 
 
 @dataclass(slots=True)
-class _Count:
-    blocks: int = 0
-    size_bytes: int = 0
-    damaged: list[Cid] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class _Lacking:
     count: int = 0
     named: list[tuple[Unit, str]] = field(default_factory=list)  # and why
@@ -62,7 +57,7 @@ class _Lacking:
             self.named.append((unit, why))
 
 
-async def verify(completeness: Completeness, now_unix_s: float, progress: Watch) -> Verified:
+async def verify(completeness: Completeness, now_unix_s: int, progress: Watch) -> Verified:
     """Blocks and units that are stored or dropped meanwhile may or may not be counted.
 
     Raises NoRoom or HomeUnusable if what is damaged cannot be written down.
@@ -71,46 +66,41 @@ async def verify(completeness: Completeness, now_unix_s: float, progress: Watch)
     found = await _read_all(disk, progress)
     await disk.blocking.run(ledger.damage.replace, [cid.multihash for cid in found.damaged])
     lacking, units = _Lacking(), completeness.kept(now_unix_s)
-    while await disk.blocking.run(_look_at_one, completeness, units, lacking):
+    while await disk.blocking.run(_look_at_one, completeness, units, lacking, now_unix_s):
         progress(Progress("comparing", found.size_bytes, None))
     await disk.blocking.run(_look_at_unknown, completeness, lacking)
     completeness.looked(lacking.count)
     described = await disk.blocking.run(_described, completeness, lacking)
     units_lacking = [unit for unit, _ in lacking.named]
-    places = await disk.blocking.run(
-        damage_places, disk.store, ledger, found.damaged, units_lacking
-    )
+    sought = {cid.multihash for cid in found.damaged}
+    places = await disk.blocking.run(damage_places, disk.store, ledger, sought, units_lacking)
+    await disk.blocking.run(ledger.scrubbed.save, ScrubRow(*whole_pass(now_unix_s)))
     return Verified(found.blocks, found.size_bytes, found.damaged, lacking.count, described, places)
 
 
-async def _read_all(disk: Disk, progress: Watch) -> _Count:
-    found = _Count()
-    cids = iter(disk.store.cids())
-    total = disk.store.used_bytes
-    while await disk.blocking.run(_check_some, disk.store, cids, found):
+async def _read_all(disk: Disk, progress: Watch) -> BlocksRead:
+    found, cids, total = BlocksRead(), iter(disk.store.cids()), disk.store.used_bytes
+    while not found.over:
+        await disk.blocking.run(_read_some, disk.store, cids, found)
         progress(Progress("verifying", found.size_bytes, total))
     return found
 
 
-def _check_some(store: BlockStore, cids: Iterator[Cid], found: _Count) -> bool:
-    some = list(islice(cids, _BLOCKS_AT_ONCE))
-    for cid in some:
-        try:
-            found.size_bytes += len(store.get(cid))
-            found.blocks += 1
-        except BlockDamaged:
-            found.damaged.append(cid)
-        except BlockMissing:
-            if store.has(cid):  # its pack is gone; else it was dropped since it was listed
-                found.damaged.append(cid)
-    return bool(some)
+def _read_some(store: BlockStore, cids: Iterator[Cid], found: BlocksRead) -> None:
+    for _ in range(_BLOCKS_AT_ONCE):
+        if not found.over:
+            found.read(store, cids)
 
 
-def _look_at_one(completeness: Completeness, units: Iterator[Unit], lacking: _Lacking) -> bool:
+def _look_at_one(
+    completeness: Completeness, units: Iterator[Unit], lacking: _Lacking, now_unix_s: int
+) -> bool:
     unit = next(units, None)
     if unit is None:
         return False
-    if why := completeness.lack_now(unit):
+    why = completeness.lack_now(unit)
+    completeness.write_down(unit, why, now_unix_s)
+    if why:
         lacking.add(unit, why)
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.views.room import Giving, room_status
+from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import NodeStatus
 
 
@@ -26,6 +27,7 @@ async def kept_status(
         records=None,
         incomplete_units=None,
         damaged_blocks=await run(ledger.damage.count),
+        verified=Moment.at_or_never((await run(ledger.scrubbed.load)).whole_unix_s),
         running=False,
         room=await room_status(disk, ledger, giving, now_unix_s),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from dhtstore.config import format_own_clock
@@ -11,9 +13,12 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.scrubbing.damage_places import DamagedPlace, told_place
 from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.warnings import Warnings
+from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import NodeStatus
+from dhtstore.params import DAMAGE_TOLD_MAX
 
 
 async def node_status(
@@ -24,11 +29,12 @@ async def node_status(
     completeness: Completeness,
     warnings: Warnings,
     *,
+    damage: Sequence[DamagedPlace],
     giving: Giving,
     uptime_s: float,
     collector: Collector,
 ) -> NodeStatus:
-    """What this node holds and whom it knows."""
+    """What this node holds and whom it knows; ``damage`` is what damaged blocks belong to."""
     run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
     await warnings.look_again()
     await look_for_room(disk, warnings)
@@ -51,6 +57,8 @@ async def node_status(
         records=dht.records_held,
         incomplete_units=completeness.incomplete,
         damaged_blocks=await run(ledger.damage.count),
+        damage=[told_place(each) for each in damage[:DAMAGE_TOLD_MAX]],
+        verified=Moment.at_or_never((await run(ledger.scrubbed.load)).whole_unix_s),
         warnings=warnings.texts,
         clock_ahead_s=None if ahead_s is None else round(ahead_s, 1),
         room=room,

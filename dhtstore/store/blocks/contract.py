@@ -132,9 +132,10 @@ class BlockStore(Protocol):
     def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
         """The length of each block in bytes, None of one that is not held; one index query."""
 
-    def get(self, cid: Cid) -> bytes:
-        """The block, verified against its CID.  Raises BlockMissing or BlockDamaged, and
-        HomeUnusable where nothing can be said of it now."""
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
+        """The block, verified against its CID; ``afresh`` as the disk has it, and not as the system
+        remembers it.  Raises BlockMissing or BlockDamaged, and HomeUnusable where nothing can be
+        said of it now."""
 
     def read(self, cid: Cid, lend: Lend | None = None) -> bytes | memoryview:
         """The block, not verified: for serving to a peer, who verifies it anyway.  A store that has
@@ -179,8 +180,9 @@ class BlockStore(Protocol):
         """One step, of some milliseconds: blocks that are not in ``kept``, not protected and relied
         on by no batch are forgotten; a ``dry_run`` counts them.  Raises NoRoom, HomeUnusable."""
 
-    def cids(self) -> Iterator[Cid]:
-        """Every block held, as CIDv1 with the codec it was stored by; order is not defined."""
+    def cids(self, after: bytes = b"") -> Iterator[Cid]:
+        """Every block held whose multihash is above ``after``, by multihash, as CIDv1 with the
+        codec it was stored by.  Those stored or deleted meanwhile may be among them or not."""
 
     def count(self) -> int: ...
 

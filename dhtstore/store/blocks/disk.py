@@ -96,8 +96,8 @@ class DiskBlockStore:
         lengths = self._index.lengths([cid.multihash for cid in cids])
         return [lengths.get(cid.multihash) for cid in cids]
 
-    def get(self, cid: Cid) -> bytes:
-        data = self._find_and(cid, self._readers.read)
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
+        data = self._find_and(cid, self._readers.read_afresh if afresh else self._readers.read)
         if not cid.matches(data):
             raise BlockDamaged(f"block {cid} is damaged on disk")
         return data
@@ -223,8 +223,8 @@ class DiskBlockStore:
             pass  # rows that wait beside the index could not be moved
         return PackCompaction(self._index, self._pool, self._quota, self._readers)
 
-    def cids(self) -> Iterator[Cid]:
-        return self._index.cids()
+    def cids(self, after: bytes = b"") -> Iterator[Cid]:
+        return self._index.cids(after)
 
     def count(self) -> int:
         return self._pool.live_blocks()

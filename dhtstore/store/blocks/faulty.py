@@ -58,7 +58,7 @@ class FaultyBlockStore:
     def sizes(self, cids: Sequence[Cid]) -> list[int | None]:
         return self._inner.sizes(cids)
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
         data = self.read(cid)
         if not cid.matches(data):
             raise BlockDamaged(f"block {cid} is damaged on disk")
@@ -114,8 +114,8 @@ class FaultyBlockStore:
     def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
         return self._inner.sweep(kept, after, dry_run=dry_run)
 
-    def cids(self) -> Iterator[Cid]:
-        return self._inner.cids()
+    def cids(self, after: bytes = b"") -> Iterator[Cid]:
+        return self._inner.cids(after)
 
     def count(self) -> int:
         return self._inner.count()

@@ -115,9 +115,8 @@ class Index:
             found.update(self.database.rows(query, keys))
         return found
 
-    def cids(self) -> Iterator[Cid]:
-        """All, a page at a time, so that writers are never held up."""
-        after = b""
+    def cids(self, after: bytes = b"") -> Iterator[Cid]:
+        """All above ``after``, a page at a time, so that writers are never held up."""
         while rows := self.page(after):
             yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec, _ in rows)
             after = rows[-1][0]

@@ -42,7 +42,7 @@ class MemoryBlockStore:
         entries = [self._blocks.get(cid.multihash) for cid in cids]
         return [None if entry is None else len(entry[1]) for entry in entries]
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
         data = self.read(cid)
         if not cid.matches(data):
             raise BlockDamaged(f"block {cid} is damaged")
@@ -102,10 +102,10 @@ class MemoryBlockStore:
                 self._quota.give_back(_taken(key, *self._blocks.pop(key)))
             return Swept(None if last else page[-1], len(gone), size_bytes)
 
-    def cids(self) -> Iterator[Cid]:
+    def cids(self, after: bytes = b"") -> Iterator[Cid]:
         with self._lock:
-            entries = [(codec, multihash) for multihash, (codec, _) in self._blocks.items()]
-        return (Cid(bytes((1, codec)) + multihash) for codec, multihash in entries)
+            entries = [(key, codec) for key, (codec, _) in self._blocks.items() if key > after]
+        return (Cid(bytes((1, codec)) + multihash) for multihash, codec in sorted(entries))
 
     def count(self) -> int:
         return len(self._blocks)

@@ -177,6 +177,11 @@ def _find_magic(fd: int, at: int, size: int) -> int:
     return size
 
 
+def _forget_cached(fd: int, offset: int, length: int) -> None:
+    with suppress(OSError):  # it is advice
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+
 class PackReaders:
     """Read descriptors of packs, at most OPEN_PACKS_MAX idle ones kept, least used closed."""
 
@@ -189,6 +194,14 @@ class PackReaders:
         """What is there; shorter at the end of the file.  Raises OSError."""
         with self._borrow(number) as reader:
             return os.pread(reader.fd, length, offset)
+
+    def read_afresh(self, number: int, offset: int, length: int) -> bytes:
+        """As ``read``, from the disk itself; nothing of it stays in memory: others need that."""
+        with self._borrow(number) as reader:
+            _forget_cached(reader.fd, offset, length)
+            data = os.pread(reader.fd, length, offset)
+            _forget_cached(reader.fd, offset, length)
+            return data
 
     def read_into(
         self, lend: Callable[[int], memoryview], number: int, offset: int, length: int

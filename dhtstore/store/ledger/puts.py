@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dhtstore.model.cid import Cid
@@ -130,6 +131,12 @@ class Receipts:
     def proofs(self, root: Cid) -> dict[tuple[bytes, bytes], Proof]:
         """What came of asking its holders last, by unit and node."""
         return self._listing.proofs(root.raw)
+
+    def proof(self, root: Cid, unit: bytes, node: bytes) -> Proof | None:
+        """The same of one; None where it is damaged, too."""
+        key = proofs_key(root.raw) + part(unit) + node
+        raw = self._table.get(key)
+        return None if raw is None else sound(partial(decode, Proof), key, raw, self._tracer)
 
     def prove(self, root: Cid, found: Evidence) -> None:
         """Write down what holders said, or did not, and what its copies come to then."""

@@ -15,7 +15,7 @@ class LyingBlockStore(FaultyBlockStore):
         super().__init__(inner)
         self.lying = False
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
         lying, self.lying = self.lying, False
         try:
             return super().get(cid)

@@ -56,7 +56,7 @@ class CountingStore(MemoryBlockStore):
         super().__init__(GIB)
         self.verified = 0
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
         self.verified += 1
         return super().get(cid)
 

@@ -161,7 +161,7 @@ class Counting(FaultyBlockStore):
         self.hashed = 0
         self.damaged: Cid | None = None
 
-    def get(self, cid: Cid) -> bytes:
+    def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
         self.hashed += 1
         return super().get(cid)
 

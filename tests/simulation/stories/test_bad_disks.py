@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from dhtstore.errors import HomeUnusable, NoRoom
+from dhtstore.node.node import Node
 from dhtstore.node.views.room import Giving
 from dhtstore.node.views.status import node_status
 from dhtstore.operations.nodes import NodeStatus
@@ -48,8 +49,7 @@ class FailingLedger(MemoryKeyValue):
         super().close()
 
 
-async def status_of(lab: Lab, at: int) -> NodeStatus:
-    node = lab.nodes[at]
+async def status_of(node: Node) -> NodeStatus:
     return await node_status(
         node.disk,
         node.ledger,
@@ -57,6 +57,7 @@ async def status_of(lab: Lab, at: int) -> NodeStatus:
         node.dht,
         node.completeness,
         node.warnings,
+        damage=node.rot.places,
         giving=Giving("network", node.settings.capacity_bytes, 0),
         uptime_s=0,
         collector=node.collector,
@@ -78,13 +79,13 @@ def test_a_full_disk_ends_no_node_and_keeps_it_from_nothing_but_writing() -> Non
             await put_bytes(node, CONTENT + b"more")
         elsewhere = await put_bytes(lab.nodes[-1], CONTENT + b"more")
         assert all(receipt.signer != node.public_key for receipt in elsewhere.receipts)
-        told = await status_of(lab, 0)
+        told = await status_of(node)
         assert any("known peers cannot be written down" in each for each in told.warnings)
         assert any("no room here for one block more" in each for each in told.warnings)
 
         ledger.full = False
         store.free_disk()
-        assert (await status_of(lab, 0)).warnings == [], "who asks is told what is true now"
+        assert (await status_of(node)).warnings == [], "who asks is told what is true now"
         await put_bytes(node, CONTENT + b"more")
 
     tell(story)

@@ -12,12 +12,13 @@ import pytest
 
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.model.cid import Cid
+from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import units_under
-from dhtstore.node.flows.damage_places import DamagedPlace
 from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.node import Node
+from dhtstore.node.scrubbing.damage_places import DamagedPlace
 from dhtstore.operations.operation import unwatched
-from dhtstore.params import MIB
+from dhtstore.params import MIB, WRONG_SURVEY_PAUSE_S
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.trace import no_trace
@@ -26,7 +27,7 @@ from tests.simulation.harness import Lab, pin, providers_seen, tell
 from tests.simulation.stories.test_trees import put_path
 
 CONTENT = random.Random(7).randbytes(5 * MIB)
-SURVEYED_S = 300.0
+SURVEYED_S = 2.1 * WRONG_SURVEY_PAUSE_S  # a look may have begun before it was whole
 LEAF, ROOT = 3, 0  # places in the order of a walk
 
 
@@ -45,8 +46,13 @@ def rot(node: Node, root: Cid, *places: int) -> None:
 
 async def verified(node: Node) -> Verified:
     found = await verify(node.completeness, node.identity.now_unix_s(), unwatched)
-    node.rot.verified(found.damaged)
+    node.rot.verified(found.damaged, found.places)
+    node.scrub.verified()
     return found
+
+
+async def in_vain(unit: Unit) -> bool:
+    return False
 
 
 async def put_again(lab: Lab, node: Node, root: Cid) -> None:
@@ -77,6 +83,7 @@ def test_what_rotted_is_whole_again(
         await grow(lab, 4)
         root = (await put_bytes(lab.nodes[0], CONTENT, replicas=4)).cid
         node = lab.nodes[where]
+        node.rot.mend = in_vain  # by itself it would have it back from others
         rot(node, root, *places)
         if found:
             damaged = (await verified(node)).damaged

@@ -124,7 +124,7 @@ class Holding:
         self.events.append(event)
 
     async def verify(self) -> Verified:
-        return await verify(self.completeness, 0.0, unwatched)
+        return await verify(self.completeness, 0, unwatched)
 
     def play(self, scene: Callable[[], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -468,7 +468,7 @@ def test_verify_finds_a_pack_that_went_under_a_running_node(tmp_path: Path) -> N
 
     async def scene() -> Verified:
         completeness = Completeness(Disk(store, InlineBlocking()), ledger, no_trace)
-        return await verify(completeness, 0.0, unwatched)
+        return await verify(completeness, 0, unwatched)
 
     found = run(scene(), VirtualLoop())
     assert (found.blocks, found.damaged) == (0, [Cid.of(b"0")])

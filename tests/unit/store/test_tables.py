@@ -21,7 +21,7 @@ from dhtstore.operations.keeping import PutSummary
 from dhtstore.params import POLICY_MAX_BYTES
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.damage import Damage
+from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.listing.tally import Tally
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.peers import Peers

@@ -15,6 +15,7 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Ledger
+from dhtstore.operations.keeping import DamagePlace
 from dhtstore.store.blocks.contract import BlockStore
 
 _PLACES_MAX: Final = 1000
@@ -40,10 +41,10 @@ class DamagedPlace:
 
 
 def damage_places(
-    store: BlockStore, ledger: Ledger, damaged: Sequence[Cid], lacking: Sequence[Unit]
+    store: BlockStore, ledger: Ledger, sought: set[bytes], lacking: Sequence[Unit]
 ) -> list[DamagedPlace]:
-    """The first _PLACES_MAX, found in the ``lacking`` units; for worker threads."""
-    sought = {cid.multihash for cid in damaged}
+    """The first _PLACES_MAX of the blocks with these multihashes, found in the ``lacking`` units;
+    for worker threads."""
     if not sought:
         return []
     own: dict[bytes, Iterator[DamagedPlace]] = {}
@@ -51,6 +52,19 @@ def damage_places(
         own.setdefault(root.raw, _in_tree(store, sought, root, kept_by, name))
     owned = _of_owners(store, ledger, sought, lacking, set(own))
     return list(islice(chain(*own.values(), owned), _PLACES_MAX))
+
+
+def told_place(place: DamagedPlace) -> DamagePlace:
+    """CIDs and path as text, and what mends it."""
+    return DamagePlace(
+        block=str(place.cid),
+        root=str(place.root),
+        kept_by=place.kept_by,
+        name=place.name,
+        path="/".join(place.path),
+        owner=place.owner.hex() or None,
+        mend=f"dhtstore pin add {place.root}",
+    )
 
 
 def _own_roots(ledger: Ledger, lacking: Sequence[Unit]) -> Iterator[tuple[Cid, Keeper, str]]:

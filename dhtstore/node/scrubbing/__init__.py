@@ -1,0 +1,1 @@
+"""Whether blocks here are still what they were: looking, and having them back."""
