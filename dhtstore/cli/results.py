@@ -44,7 +44,7 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
 
     ``holders`` are the nodes that blocks came from or that were connected to for them; ``causes``
     says why others could not be (node -> reason); ``report`` what was done, lookup by lookup and
-    holder by holder."""
+    holder by holder; ``cached`` if all of it stays here until room is wanted."""
 
     cid: str
     size: int
@@ -52,6 +52,7 @@ class Got(msgspec.Struct, frozen=True, kw_only=True):
     holders: list[str]
     causes: dict[str, str]
     report: FetchReport
+    cached: bool
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -111,4 +112,5 @@ def got_to(output: str, result: GetResult) -> Got:
         holders=result.holders,
         causes=result.causes,
         report=result.report,
+        cached=result.cached,
     )

@@ -1,0 +1,64 @@
+"""rm, gc, why, get --cache and names of pins, as they are typed; and a put that was killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tests.cli.terminal import COMMAND_TIMEOUT_S, Daemon, Daemons
+
+
+def blocks_here(node: Daemon) -> int:
+    return int(node.run("status", "--json").json["blocks"])
+
+
+def test_what_was_put_goes_and_what_was_cached_after_it(daemons: Daemons, tmp_path: Path) -> None:
+    seed = daemons("seed", "--capacity", "100MB")
+    node = daemons("node", "--capacity", "100MB", seed.ticket)
+    cid = node.put(os.urandom(3_000_000), "--name", "film", "--replicas", "2")
+    assert 'put from here as "film"' in node.run("why", cid).text
+    removed = node.run("rm", "film")
+    assert removed.text.startswith(f"removed film {cid}, 3.0 MB")
+    assert "1 copy on other nodes stay there" in removed.text
+    assert node.run("why", cid).text.startswith("nothing since ")
+    assert node.run("gc", "--dry-run").text.startswith("4 blocks would be removed, 3.0 MB")
+    assert node.run("gc", "--json").json["garbage_blocks"] == 4
+    assert node.run("why", cid).code == 3
+    refused = seed.run("rm", cid)
+    assert refused.code == 2
+    assert "held for owner" in refused.err
+    target = tmp_path / "again"
+    assert node.run("get", cid, "--cache", "-o", target, "--json").json["cached"]
+    assert "cached, last used" in node.run("why", cid).text
+    seed.stop()
+    target.unlink()
+    assert node.run("get", cid, "-o", target).code == 0, "without anybody else"
+    assert node.run("pin", "add", cid, "--name", "kept").code == 0
+    assert node.run("pin", "rm", "kept").code == 0
+    assert node.run("gc", "--cache", "--json").json["cache_roots"] == 1
+    assert blocks_here(node) == 0
+
+
+def test_what_a_killed_put_has_left_is_collected(daemons: Daemons, tmp_path: Path) -> None:
+    """It stayed for ever, counted as unclaimed."""
+    node = daemons("node", "--capacity", "2GB")
+    with (tmp_path / "large").open("wb") as large:
+        for _ in range(30):
+            large.write(os.urandom(10_000_000))
+    putting = node.start("put", tmp_path / "large")
+    late_s = time.monotonic() + COMMAND_TIMEOUT_S
+    while not blocks_here(node):
+        assert putting.poll() is None, "it was done before it could be killed"
+        assert time.monotonic() < late_s
+    node.kill()
+    putting.communicate()
+    node = daemons("node")
+    left = blocks_here(node)
+    if node.run("list").text:
+        return  # it was done when it was killed
+    assert left > 0
+    found = node.run("gc", "--json").json
+    assert found["garbage_blocks"] == left
+    assert blocks_here(node) == 0
+    assert node.run("verify").code == 0
