@@ -16,7 +16,7 @@ from dhtstore.node.fetching.holders import Holders, failure_of
 from dhtstore.node.fetching.intake import Arrived, Intake
 from dhtstore.node.fetching.opening import ReadBlock
 from dhtstore.node.fetching.search import Terms
-from dhtstore.node.fetching.searching.further import Looks
+from dhtstore.node.fetching.searching.further import LooksAround
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.fetching.window import FetchRoom, Window, claimed_bytes
 from dhtstore.node.links.link import Arrival, Link
@@ -54,7 +54,7 @@ class Requests:
         pull.tell(wake)
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
-        self._looks = Looks()
+        self._looks = LooksAround()
         self._begun = False  # whether a unit was since the last look ahead
 
     def want(self, want: Want) -> None:
@@ -103,8 +103,7 @@ class Requests:
             self._holders.search(known)
 
     def look_around(self) -> None:
-        """Once in a while: give others what silent holders owe, and look for more holders where
-        they are silent, or few."""
+        """Give others what silent holders owe, and look for more where they are silent, or few."""
         now = asyncio.get_running_loop().time()
         if self._looks.wait_s(now) > 0:
             return

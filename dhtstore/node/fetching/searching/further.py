@@ -57,7 +57,7 @@ class FurtherLooks:
             self.pause_s, self.silent_pause_s = HOLDERS_LOOKED_FOR_FIRST_S, HOLDERS_SILENT_S
 
 
-class Looks:
+class LooksAround:
     """Those of all units of a fetch.  Silence is looked for several times in HOLDER_STALL_S."""
 
     def __init__(self) -> None:
