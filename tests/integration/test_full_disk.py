@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from dhtstore.errors import DhtstoreError, HomeUnusable, NoRoom
+from dhtstore.params import MIB
 from dhtstore.store.blocks import disk
+from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.home import Home
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from tests.integration.disks import SmallDisk
 from tests.integration.store_child import block
+from tests.sampling import files_bytes
 
 CID, DATA = block(1)
 SEED = bytes(range(32))
@@ -54,6 +58,12 @@ def take_from_a_crash(directory: Path, elsewhere: Path) -> None:
     shutil.copytree(elsewhere, directory, dirs_exist_ok=True)
     store.close()
     ledger.close()
+
+
+def put_many(batch: Batch) -> None:
+    for number in range(100, 400):
+        batch.put(*block(number))
+    batch.commit()
 
 
 def no_more_writes(small: SmallDisk, how: str) -> None:
@@ -163,3 +173,47 @@ def test_the_lock_holds_on_a_disk_that_takes_no_writes(small: SmallDisk) -> None
         home.lock()
     lock.close()
     os.stat(small.path / "lock")
+
+
+def test_what_is_to_stay_free_of_the_disk_stays_free(small: SmallDisk) -> None:
+    """Whatever the capacity; what was reserved before others filled the disk is no exception."""
+    store = DiskBlockStore(small.path / "blocks", 10**9, disk_reserve_bytes=2 * MIB)
+    put(store, 1)
+    room = store.reserve(MIB)
+    with pytest.raises(NoRoom, match="left free \\(disk_reserve\\)"):
+        store.reserve(2 * MIB)
+    assert (store.space().free_bytes or 0) < MIB
+    assert store.space().disk_reserve_bytes == 2 * MIB
+    small.fill()
+    with store.batch(room, whole=True) as batch, pytest.raises(NoRoom, match="disk"):
+        put_many(batch)
+    room.release()
+    assert store.get(CID) == DATA
+    small.free()
+    put(store, 2)
+    store.close()
+
+
+def test_a_disk_that_fills_in_the_middle_leaves_what_was_there(small: SmallDisk) -> None:
+    """Of a put, a receive, a collection, and a change of the index alone; then all goes on."""
+    store = DiskBlockStore(small.path / "blocks", 10**9)
+    for number in range(1, 9):
+        put(store, number)
+    small.fill()
+    for whole in (False, True):
+        with store.batch(whole=whole) as batch, pytest.raises(DhtstoreError):
+            put_many(batch)
+    with suppress(DhtstoreError):
+        store.delete([block(8)[0]])
+    compaction = store.compaction()
+    with suppress(DhtstoreError):
+        while compaction.look() or compaction.step():
+            pass
+    compaction.close()
+    assert all(store.get(block(number)[0]) == block(number)[1] for number in range(1, 8))
+    assert files_bytes(small.path / "blocks") <= store.used_bytes
+    small.free()
+    put(store, 9)
+    store.delete([block(8)[0]])
+    assert store.count() == 8
+    store.close()

@@ -140,7 +140,7 @@ class DiskBlockStore:
         try:
             return self._quota.reserve(size_bytes, at_least=at_least)
         except NoRoom:
-            if not self.settle():  # what is left of large commits takes room, too
+            if not self._index.cut_log() and not self.settle():  # both take room, too
                 raise
         return self._quota.reserve(size_bytes, at_least=at_least)
 

@@ -228,6 +228,10 @@ class Index:
         take_from_live(db, gone)
         return gone
 
+    def cut_log(self) -> bool:
+        """Give back the room of the log, where there is none; whether it took any."""
+        return self._database.cut_log()
+
     def shrink(self) -> None:
         """Give the disk back what is free in the file, but for a little; what it refuses is tried
         again the next time."""

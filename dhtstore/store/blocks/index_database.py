@@ -148,6 +148,18 @@ class IndexDatabase:
         except OSError as error:
             raise write_error(error, "the index") from error
 
+    def cut_log(self) -> bool:
+        """Bring the log into the file and give back what it takes; whether that was anything."""
+        if self._files is None or self._writer is None:
+            return False
+        with self._turn(), suppress(sqlite3.Error, OSError):
+            before = self._files.lengths().log
+            with self.read_lock:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._correct()
+            return self._files.lengths().log < before
+        return False
+
     def _correct(self) -> None:
         if self._files is not None and self._writer is not None:
             self._files.correct(self._writer)

@@ -20,13 +20,16 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB
 from dhtstore.store.blocks import staged_table
+from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.writing import staged_rows
 from tests.books import booked
+from tests.sampling import files_bytes
 
 ERRORS: Final = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EDQUOT, errno.EROFS)
 PACK_BYTES: Final = 100 * KIB
+CAPACITY_BYTES: Final = 1100 * KIB
 KEPT: Final = 5
 LIBC: Final = ctypes.CDLL(None)
 
@@ -40,14 +43,15 @@ class Trial:
     """A store with some blocks in several packs, and what must be in it."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self.directory, self.bounded = directory, False
         self.made = 0
         self.must: dict[Cid, bytes] = {}
         self.store = self.opened()
         self.keep([self.block(size) for size in (100, 5000, 70_000, 70_000, 300)])
 
     def opened(self) -> DiskBlockStore:
-        return DiskBlockStore(self.directory, None, pack_size_bytes=PACK_BYTES)
+        capacity_bytes = CAPACITY_BYTES if self.bounded else None
+        return DiskBlockStore(self.directory, capacity_bytes, pack_size_bytes=PACK_BYTES)
 
     def block(self, size: int) -> Block:
         self.made += 1
@@ -80,6 +84,10 @@ class Trial:
         used = sum(sizes) + ROW_BYTES * len(cids)
         if booked(store) != used:
             found.append(f"{booked(store)} bytes used, {used} on disk")
+        if (files := files_bytes(self.directory)) > store.used_bytes:
+            found.append(f"{files} bytes of files, {store.used_bytes} used")
+        if self.bounded and files > CAPACITY_BYTES:
+            found.append(f"{files} bytes of files are more than the capacity")
         if store.count() != len(cids):
             found.append(f"{store.count()} counted, {len(cids)} listed")
         rows = store._index.database.rows("SELECT pack, count(*) FROM blocks GROUP BY pack", ())
@@ -156,6 +164,34 @@ def put_anew(trial: Trial) -> None:
         batch.commit()
 
 
+def put_when_full(trial: Trial) -> None:
+    """The log has to begin anew with each commit, and what comes does not fit."""
+    if not trial.bounded:
+        trial.bounded = True
+        trial.store.set_capacity(CAPACITY_BYTES)
+    put_twice(trial)
+    trial.keep([trial.block(800_000)])
+
+
+def collect(trial: Trial) -> None:
+    """Some goes, of each pack, and what stays moves."""
+    gone = set(list(trial.must)[1::2])
+    kept = Kept()
+    for cid in trial.must.keys() - gone:
+        kept.add(cid.multihash)
+    for cid in gone:
+        del trial.must[cid]
+    after: bytes | None = b""
+    while after is not None:
+        after = trial.store.sweep(kept, after).after
+    compaction = trial.store.compaction()
+    try:
+        while compaction.look() or compaction.step():
+            pass
+    finally:
+        compaction.close()
+
+
 def read(trial: Trial) -> None:
     for cid in trial.must:
         trial.store.read(cid)
@@ -188,6 +224,8 @@ JOBS: Final[dict[str, Callable[[Trial], None]]] = {
     "delete": delete,
     "put reserved": put_reserved,
     "put anew": put_anew,
+    "put when full": put_when_full,
+    "collect": collect,
     "read": read,
 }
 

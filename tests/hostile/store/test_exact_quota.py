@@ -15,6 +15,7 @@ from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks import staged_table
+from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.writing import staged_rows
 from tests.sampling import files_bytes, sampled
@@ -46,14 +47,15 @@ class Life:
     def blocks(self, count: int, size: int) -> Iterator[tuple[Cid, bytes]]:
         for _ in range(count):
             self.puts += 1
-            if self.puts % 16 == 0:
+            if self.puts % 16 == 0 and self.store.capacity_bytes == self.capacity_bytes:
                 self.check()
             data = self.rng.randbytes(size)
             yield Cid.of(data), data
 
     def step(self) -> None:
         """One thing; refused for want of room or done."""
-        doing = self.rng.choice((self.put, self.put, self.receive, self.receive, self.delete))
+        often = (self.put, self.put, self.receive, self.receive)
+        doing = self.rng.choice((*often, self.delete, self.collect, self.change))
         try:
             doing()
         except NoRoom:
@@ -98,6 +100,33 @@ class Life:
         gone = self.rng.randrange(len(self.stored) + 1)
         self.store.delete(self.stored[:gone])
         self.stored = list(self.store.cids())
+
+    def collect(self) -> None:
+        """What is not drawn goes, and packs give back what it took."""
+        kept = Kept()
+        for cid in self.stored:
+            if self.rng.random() < 0.6:
+                kept.add(cid.multihash)
+        after: bytes | None = b""
+        while after is not None:
+            after = self.store.sweep(kept, after).after
+        compaction = self.store.compaction()
+        try:
+            while compaction.look() or compaction.step():
+                self.check()
+        finally:
+            compaction.close()
+        self.stored = list(self.store.cids())
+
+    def change(self) -> None:
+        """Less than is used for a moment: then nothing comes, and nothing goes."""
+        self.store.set_capacity(self.store.used_bytes // 2)
+        count = self.store.count()
+        [(cid, data)] = self.blocks(1, 1000)
+        with self.store.batch() as batch, pytest.raises(NoRoom):
+            batch.put(cid, data)
+        assert self.store.count() == count
+        self.store.set_capacity(self.capacity_bytes)
 
     def check(self) -> None:
         """The books are never below the files, nor above the capacity."""

@@ -43,7 +43,7 @@ def said(failing_calls: Path) -> dict[tuple[str, str, int], list[str]]:
             env={**os.environ, "LD_PRELOAD": str(failing_calls)},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
     assert done.returncode == 0, done.stderr[-2000:]

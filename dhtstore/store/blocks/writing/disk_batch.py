@@ -35,7 +35,8 @@ class DiskBatch:
     def __init__(
         self, pool: PackPool, index: Index, quota: Quota, room: Room | None, *, whole: bool
     ) -> None:
-        self._pool, self._quota, self._room, self._whole = pool, quota, room, whole
+        self._pool, self._index, self._quota = pool, index, quota
+        self._room, self._whole = room, whole
         self._packs = HeldPacks(pool)
         self._rows = StagedRows(index, quota, room, whole=whole)
         self.renewed: set[bytes] = set()
@@ -139,7 +140,12 @@ class DiskBatch:
     def _reserve(self, size: int) -> tuple[PackWriter, int]:
         """Called with the state held.  Quota first: nothing is written that has no room."""
         self._check_open()
-        self._quota.take(size, self._room, row_bytes=ROW_BYTES)
+        try:
+            self._quota.take(size, self._room, row_bytes=ROW_BYTES)
+        except NoRoom:
+            if not self._index.cut_log():
+                raise
+            self._quota.take(size, self._room, row_bytes=ROW_BYTES)
         try:
             writer = self._packs.writer_for(size)
         except DhtstoreError:
