@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import settle_pending
-from dhtstore.store.blocks.contract import Batch
+from dhtstore.store.blocks.collecting.kept import Kept
+from dhtstore.store.blocks.contract import Batch, Compaction
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.writing import staged_rows
 from dhtstore.store.ledger.claims import Claims
@@ -67,7 +69,8 @@ class Workload:
     def run(self, steps: int) -> None:
         """The steps in any order; at the end a proper close."""
         jobs = [self._put] * 5 + [self._receive] * 5 + [self._write_row] * 4
-        jobs += [self._renew] * 2 + [self._delete] * 3 + [self._settle, self._reopen]
+        jobs += [self._renew] * 2 + [self._delete] * 2 + [self._sweep] * 2 + [self._compact] * 3
+        jobs += [self._settle, self._reopen]
         for _ in range(steps):
             job = self._rng.choice(jobs)
             self._mark(f"at {job.__name__.strip('_')}")
@@ -137,6 +140,31 @@ class Workload:
         self._store.delete([block(number)[0] for number in numbers])
         self._say("deleted", numbers)
 
+    def _sweep(self) -> None:
+        """Collect what nothing keeps, a step at a time, with a put in between."""
+        numbers, kept = self._some(self._loose, self._rng.choice((1, 3, 20))), Kept()
+        self._loose -= set(numbers)
+        gone = {block(number)[0].multihash for number in numbers}
+        for cid in self._store.cids():
+            if cid.multihash not in gone:
+                kept.add(cid.multihash)
+        self._say("delete", numbers)
+        with closing(self._store.protect()):
+            self._put()
+            after: bytes | None = b""
+            while after is not None:
+                after = self._store.sweep(kept, after).after
+        self._say("deleted", numbers)
+
+    def _compact(self) -> None:
+        """Move what is live out of packs that are mostly dead, beside a put or two."""
+        compaction = self._store.compaction()
+        beside = threading.Thread(target=_compact_all, args=(compaction,))
+        beside.start()
+        self._put()
+        beside.join()
+        compaction.close()
+
     def _write_row(self) -> None:
         number = self._rng.randrange(ROWS)
         value = self._values[number] = self._values.get(number, self._first) + 1
@@ -150,6 +178,13 @@ class Workload:
 
     def _some(self, of: set[int], count: int) -> list[int]:
         return self._rng.sample(sorted(of), min(count, len(of)))
+
+
+def _compact_all(compaction: Compaction) -> None:
+    while compaction.look():
+        pass
+    while compaction.step():
+        pass
 
 
 def _put_in_two(batch: Batch, numbers: Sequence[int]) -> None:
