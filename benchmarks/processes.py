@@ -116,7 +116,7 @@ def daemon(home: Path, *arguments: str) -> Iterator[Daemon]:
             print(f"{home.name} said:", log.read_text()[-LOG_TAIL_CHARS:], file=sys.stderr)
             raise
         finally:
-            _stop(process)
+            stop(process)
 
 
 def first_line(process: subprocess.Popen[str], timeout_s: float) -> str:
@@ -131,7 +131,8 @@ def first_line(process: subprocess.Popen[str], timeout_s: float) -> str:
     return line.strip()
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def stop(process: subprocess.Popen[str]) -> None:
+    """End it, in order if it does so in time."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_TIMEOUT_S)

@@ -20,6 +20,7 @@ from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
 from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
+from benchmarks.slow_path.section import slow_path
 from benchmarks.store import stored
 from benchmarks.torrent import Leeched, Seeder
 
@@ -27,6 +28,7 @@ GIB = 1024**3
 CHUNK_BYTES = 8 * 1024**2
 FEW_BYTES = 1000
 SETTLE_S = 5.0
+SLOW_PATH_BYTES = 256 * 1024**2  # 22 s at 100 Mbit/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,11 @@ def hostile(plan: Plan) -> list[Row]:
     return attacked(plan.fresh("hostile"), plan.attacks, plan.attack_s)
 
 
+def slow(plan: Plan) -> list[Row]:
+    """get over a long, lossy, narrow path beside iperf3; needs root."""
+    return slow_path(plan.fresh("slow-path"), min(plan.size_bytes, SLOW_PATH_BYTES), plan.rounds)
+
+
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
@@ -183,6 +190,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "idle": idle,
     "loop": loop,
     "hostile": hostile,
+    "slow-path": slow,
 }
 
 

@@ -17,6 +17,7 @@ from dhtstore.params import (
     WANTS_PER_REQUEST_MAX,
     WINDOW_BYTES,
     WINDOW_DELAY_S,
+    WINDOW_SECOND_S,
     WINDOW_START_BYTES,
 )
 
@@ -159,7 +160,14 @@ class Supplier(Generic[S]):
             self.window_bytes = min(WINDOW_BYTES, self.window_bytes + size_bytes)
         else:
             shrunk = self.window_bytes * max(0.5, aim_s / took_s)
-            self.window_bytes = max(WINDOW_START_BYTES, shrunk)
+            self.window_bytes = max(self._window_min_bytes, shrunk)
+
+    @property
+    def _window_min_bytes(self) -> int:
+        """One request; two of a holder from which another comes within WINDOW_SECOND_S: else the
+        line is idle for a round trip after each, where lost packets let answers come late."""
+        quick = self.rate.takes_s(WINDOW_START_BYTES) <= WINDOW_SECOND_S
+        return 2 * WINDOW_START_BYTES if quick else WINDOW_START_BYTES
 
 
 class Debts(Generic[S]):

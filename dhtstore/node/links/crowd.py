@@ -19,6 +19,8 @@ from dhtstore.params import (
     FRAMES_IN_A_TURN,
     FRAMES_PER_S,
     FRAMES_PER_S_PER_ORIGIN,
+    IDLE_CONNECTION_TIMEOUT_S,
+    IDLE_CROSSING_S,
 )
 
 
@@ -37,6 +39,11 @@ class CrowdedLink(Protocol):
     @property
     def rate(self) -> float: ...
 
+    @property
+    def alive(self) -> bool: ...
+
+    def abandon(self, why: str = ...) -> None: ...
+
 
 M = TypeVar("M", bound=CrowdedLink)
 
@@ -45,6 +52,17 @@ def longest_idle(links: Iterable[M]) -> M | None:
     """None if all are busy."""
     idle = [link for link in links if not link.busy]
     return min(idle, key=lambda link: link.idle_since_s, default=None)
+
+
+def usable(link: M | None, now_s: float) -> M | None:
+    """The link, if something may still be asked over it.  One that is about to end as idle is ended
+    now: what is asked would cross the other side's end of it."""
+    if link is None or not link.alive:
+        return None
+    if link.busy or now_s - link.idle_since_s < IDLE_CONNECTION_TIMEOUT_S - IDLE_CROSSING_S:
+        return link
+    link.abandon()
+    return None
 
 
 def giving_way(links: Sequence[M], newcomer: str) -> M | None:

@@ -9,7 +9,7 @@ from dhtstore.model.contact import Address, ContactRecord, followable, subnet
 from dhtstore.model.identity import PublicKey, format_node
 from dhtstore.model.network import Network
 from dhtstore.net.ports import Clock, Crypto, Entropy, Stream, StreamTransport
-from dhtstore.node.links.crowd import Attention, giving_way, longest_idle
+from dhtstore.node.links.crowd import Attention, giving_way, longest_idle, usable
 from dhtstore.node.links.dialler import Dialler
 from dhtstore.node.links.handshake import Credentials, ProvedPeer
 from dhtstore.node.links.link import Handler, Link
@@ -83,8 +83,8 @@ class Links:
         until its own deadline.  ``on_tries`` is told what came of them.  Raises ConnectionLost,
         RefusedByNetwork, PeerRefused (the node is busy).
         """
-        link = self._by_key.get(public_key)
-        if link is None or not link.alive:
+        link = usable(self._by_key.get(public_key), self._clock.monotonic_s())
+        if link is None:
             return await self._dialler.link_to(public_key, addresses, timeout_s, on_tries)
         if link.busy or link.remote.host in [address.host for address in addresses]:
             return link

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dhtstore.params import (
     HEDGE_DELAY_MIN_S,
     MIB,
@@ -9,6 +11,7 @@ from dhtstore.params import (
     WINDOW_BYTES,
     WINDOW_START_BYTES,
 )
+from dhtstore.transfer.books import Supplier
 from dhtstore.transfer.scheduler import LACKS_MAX, Ask, Scheduler
 
 UNIT, OTHER = b"unit", b"other"
@@ -288,3 +291,15 @@ def test_an_event_costs_the_same_however_much_is_wanted() -> None:
         scheduler.hedge_due_s(0.1)
         scheduler.stuck()
     assert looked_at == 0
+
+
+@pytest.mark.parametrize(("took_s", "requests"), [(0.1, 2), (1.0, 1)])
+def test_a_quick_holder_always_has_a_second_request_waiting(took_s: float, requests: int) -> None:
+    """One request at a time leaves the line idle for a round trip after each."""
+    holder = Supplier("far")
+    holder.answered(WINDOW_START_BYTES, 0.0, took_s)
+    for number in range(1, 50):  # each late, as where packets get lost
+        late_s = took_s * (3 if number % 2 else 1)
+        holder.answered(WINDOW_START_BYTES, number * 10.0, number * 10.0 + late_s)
+        assert holder.window_bytes >= requests * WINDOW_START_BYTES
+    assert holder.window_bytes < 8 * WINDOW_START_BYTES
