@@ -10,7 +10,13 @@ from typing import Final
 
 from dhtstore.config import counted, format_size
 from dhtstore.operations.content import HolderReport, PutResult
-from dhtstore.operations.explaining.report import FetchReport, HolderTimeline, UnitSearch
+from dhtstore.operations.explaining.causes import CauseKind
+from dhtstore.operations.explaining.report import (
+    AddressTry,
+    FetchReport,
+    HolderTimeline,
+    UnitSearch,
+)
 
 WIDTH: Final = 80
 HOLDERS_SHOWN_MAX: Final = 16
@@ -32,7 +38,7 @@ def lines_of(report: FetchReport) -> Iterator[str]:
     else:
         yield from _table(report.holders[:HOLDERS_SHOWN_MAX])
         yield from _rest(report)
-    if report.doing and report.cause is not None:
+    if report.doing and report.cause in (CauseKind.DEADLINE, CauseKind.INTERRUPTED):
         yield from wrapped(f"after {seconds(report.took_s)}: {report.doing}", "")
 
 
@@ -92,11 +98,16 @@ def _details(holder: HolderTimeline) -> Iterator[str]:
     """Why it ended, and what came of its addresses, where that says more than the row."""
     if holder.cause is not None and not any(each.cause == holder.cause for each in holder.tries):
         yield from wrapped(f"ended at {seconds(holder.ended_s)}: {holder.cause.why}")
-    for each in holder.tries:
-        outcome = each.cause.why if each.cause else "connected"
-        yield from wrapped(f"{each.address} at {seconds(each.began_s)}: {outcome}")
+    for (address, why), tries in groupby(holder.tries, key=_outcome):
+        at = [each.began_s for each in tries]
+        again = f", {len(at)} times" if len(at) > 1 else ""
+        yield from wrapped(f"{address} at {seconds(at[0])}{again}: {why}")
     if holder.tries_count > len(holder.tries):
         yield f"  and {counted(holder.tries_count - len(holder.tries), 'try', 'tries')} more"
+
+
+def _outcome(tried: AddressTry) -> tuple[str, str]:
+    return tried.address, tried.cause.why if tried.cause else "connected"
 
 
 def _rest(report: FetchReport) -> Iterator[str]:

@@ -77,11 +77,11 @@ def _phrase(kind: CauseKind, group: Sequence[HolderTimeline]) -> str:
         return f"{phrase} ({first.cause.why})"
     if kind in _AT_AN_ADDRESS and first.tries:
         last = first.tries[-1].address
-        return f"{phrase} at {last}{_others(first.tries_count)}"
+        return f"{phrase} at {last}{_others(len({each.address for each in first.tries}))}"
     if kind in _IN_THE_MIDDLE and (gave_bytes := sum(each.delivered_bytes for each in group)):
         return f"{phrase} after {format_size(gave_bytes)}"
     return phrase
 
 
-def _others(tries: int) -> str:
-    return f" ({counted(tries, 'address', 'addresses')} tried)" if tries > 1 else ""
+def _others(addresses: int) -> str:
+    return f" ({counted(addresses, 'address', 'addresses')} tried)" if addresses > 1 else ""
