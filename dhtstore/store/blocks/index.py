@@ -230,7 +230,7 @@ class Index:
 
     def cut_log(self) -> bool:
         """Give back the room of the log, where there is none; whether it took any."""
-        return self._database.cut_log()
+        return self.database.cut_log()
 
     def shrink(self) -> None:
         """Give the disk back what is free in the file, but for a little; what it refuses is tried
