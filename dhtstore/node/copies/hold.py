@@ -275,20 +275,17 @@ class Holder:
         async with self.brings():
             if bid.lineage.path:
                 wants = proof_wants(bid.root, bid.lineage.path, bid.unit)
-                async with self._fetching(FixedHolders([receiving.link]), receiving.link) as asking:
+                uploader = FixedHolders([receiving.link])
+                async with _fetching(self, uploader, receiving.link) as asking:
                     await asking.ask(wants)
             async with self.disk.batch(receiving.room, whole=True) as batch:
                 relay.batch = batch
                 keeper = Keeper(self.disk.store, batch, None, relay.keep)
                 told = _Told(reply, self.clock, receiving, walk, keeper, self.rereads)
-                async with self._fetching(relay.upstream, receiving.link) as session:
+                async with _fetching(self, relay.upstream, receiving.link) as session:
                     await receive_unit(session, walk, keeper, relay.telling(told.progress))
                 receiving.complete()
                 return await self._keep(walk, bid, promise, batch), keeper.block_bytes
-
-    def _fetching(self, holders: HolderSearch, uploader: Link) -> FetchSession:
-        memory_bytes, account = RECEIVE_MEMORY_BYTES, uploader.public_key
-        return FetchSession(self.disk, holders, memory_bytes, traffic=self.traffic, account=account)
 
     async def _keep(self, walk: UnitWalk, bid: _Bid, promise: Promise, batch: Batch) -> SignedCopy:
         """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
@@ -323,6 +320,12 @@ def _telling(tracer: Tracer, link: Link, **fields: object) -> Iterator[None]:
     except DhtstoreError as error:
         _tell(tracer, "hold.ended", link, reason=str(error), **fields)
         raise
+
+
+def _fetching(holder: Holder, search: HolderSearch, uploader: Link) -> FetchSession:
+    """What comes is counted as the uploader's."""
+    memory_bytes, account = RECEIVE_MEMORY_BYTES, uploader.public_key
+    return FetchSession(holder.disk, search, memory_bytes, traffic=holder.traffic, account=account)
 
 
 def _held(copy: SignedCopy, came_bytes: int) -> Held:

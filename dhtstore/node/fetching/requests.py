@@ -32,8 +32,8 @@ from dhtstore.wire.frames import Blocks, FrameResponse
 class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
     number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
-    came is at work in this fetch; ``wake`` is called when there may be something to decide.
-    ``lossy`` where what came and is not written is lost when the process is killed."""
+    came is at work here; ``wake`` is called when there may be something to decide.  ``lossy`` where
+    what came and is not written is lost when the process is killed."""
 
     def __init__(
         self,
@@ -167,9 +167,9 @@ class Requests:
         """Its failure costs its own blocks only."""
         on_arrival = partial(self._on_arrival, link, wants)
         admit = partial(self._admit, link.public_key, wants)
-        cids, terms = [want.cid for want in wants], self._holders.terms(link.public_key)
+        terms = self._holders.terms(link.public_key)
         try:
-            await _ask(link, cids, on_arrival, admit, terms)
+            await _ask(link, [want.cid for want in wants], on_arrival, admit, terms)
         except DhtstoreError as error:
             self._holders.drop(link, cause_of(error))
         finally:
