@@ -1,6 +1,6 @@
 """get from three holders against one, and with one of three slow: `python -m benchmarks.many`.
 
-Interleaved in one run: all holders run all the time, in a network of their own for each row.  Prints
+Interleaved in one run: all holders run all the time, each row in a network of its own.  Prints
 medians, of the ratios of neighbours too, and the getter's processor time.
 """
 
