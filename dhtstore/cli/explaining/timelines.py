@@ -89,9 +89,16 @@ def _table(holders: Sequence[HolderTimeline]) -> Iterator[str]:
 def _row(holder: HolderTimeline) -> tuple[str, ...]:
     rate = f"{format_size(int(holder.rate))}/s" if holder.rate else "-"
     gave = format_size(holder.delivered_bytes) if holder.delivered else "-"
-    blocks, ended = str(holder.delivered), holder.cause.kind if holder.cause else "done"
+    blocks, ended = str(holder.delivered), holder.cause.kind if holder.cause else _well(holder)
     asked, first = seconds(holder.asked_s), seconds(holder.first_byte_s)
     return holder.node[:ID_CHARS], asked, first, blocks, gave, rate, ended
+
+
+def _well(holder: HolderTimeline) -> str:
+    """How far one came that nothing went wrong with."""
+    if holder.delivered:
+        return "done"
+    return "dialled" if holder.connected_s is None else "not needed"
 
 
 def _details(holder: HolderTimeline) -> Iterator[str]:
