@@ -165,15 +165,14 @@ class Requests:
 
     async def _request(self, link: Link, wants: Sequence[Want]) -> None:
         """Its failure costs its own blocks only."""
-        on_arrival = partial(self._on_arrival, link, wants)
-        admit = partial(self._admit, link.public_key, wants)
-        terms = self._holders.terms(link.public_key)
+        on_arrival, key = partial(self._on_arrival, link, wants), link.public_key
+        admit, terms = partial(self._admit, key, wants), self._holders.terms(key)
         try:
             await _ask(link, [want.cid for want in wants], on_arrival, admit, terms)
         except DhtstoreError as error:
             self._holders.drop(link, cause_of(error))
         finally:
-            self._holders.account(link.public_key).answered()
+            self._holders.account(key).answered()
 
     @property
     def _room_bytes(self) -> int:
