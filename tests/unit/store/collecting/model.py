@@ -63,9 +63,13 @@ class Model:
     """``again`` opens the same store after a crash; None where nothing outlives the process."""
 
     def __init__(
-        self, rng: random.Random, store: BlockStore, again: Callable[[], BlockStore] | None
+        self,
+        rng: random.Random,
+        store: BlockStore,
+        again: Callable[[], BlockStore] | None,
+        directory: Path | None,
     ) -> None:
-        self.rng, self.store, self._again = rng, store, again
+        self.rng, self.store, self._again, self.directory = rng, store, again, directory
         self.pinned: set[int] = set()
         self.open: list[Operation] = []
         self.collection: Collection | None = None
@@ -84,6 +88,7 @@ class Model:
             (self.compact, 6),
             (self.lower, 0.1),
             (self.crash, 0.05 if self._again else 0),
+            (self.lose_index, 0.03 if self._again else 0),
             (self.read, 4),
         )
         todo = self.rng.choices([each for each, _ in some], [weight for _, weight in some])[0]
@@ -180,9 +185,21 @@ class Model:
         self.store = self._again()
         self.allowed_bytes = max(ENOUGH_BYTES, self.store.used_bytes)
 
+    def lose_index(self) -> None:
+        """Its files are gone when the store is opened again; what was removed may be back."""
+        assert self.directory is not None
+        self.store.close()
+        for path in self.directory.glob("index.sqlite*"):
+            path.unlink()
+        self.crash()
+        assert self.store.rebuilt
+
     # --- what must hold ---------------------------------------------------------------------
 
     def check(self) -> None:
+        if self.directory is not None:
+            files_bytes = sum(path.stat().st_size for path in self.directory.iterdir())
+            assert files_bytes <= self.store.used_bytes
         there = set(self.store.cids())
         needed = self.pinned.union(*(each.committed for each in self.open))
         missing = [number for number in sorted(needed) if BLOCKS[number][0] not in there]
@@ -200,7 +217,7 @@ def run(seed: int, operations: int, directory: Path | None) -> Model:
             return MemoryBlockStore(ENOUGH_BYTES)
         return DiskBlockStore(directory, ENOUGH_BYTES, pack_size_bytes=PACK_BYTES)
 
-    model = Model(random.Random(seed), opened(), opened if directory else None)
+    model = Model(random.Random(seed), opened(), opened if directory else None, directory)
     with patch.object(compacting, "_STEP_ROWS", 5), patch.object(compacting, "_MOVED_AT_ONCE", 3):
         for number in range(operations):
             model.step()
