@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dhtstore.config import format_size
@@ -18,6 +19,25 @@ _INDEX_PART: Final = 64  # a row of 64 bytes twice, for blocks of 8 KiB and more
 _LOOK_EACH_BYTES: Final = 1 * MIB  # written between two looks at the disk
 
 
+@dataclass(frozen=True, slots=True)
+class _IndexCharge:
+    """``total_bytes`` are the files or may be soon, of which the database is ``file_bytes``;
+    ``aside_bytes`` are kept beside it.  ``planned`` are both after the transaction that is under
+    way."""
+
+    total_bytes: int = 0
+    file_bytes: int = 0
+    aside_bytes: int = 0
+    planned: tuple[int, int] = (0, 0)
+
+    def kept(self, row_bytes: int) -> int:
+        return max(self.file_bytes, row_bytes) + self.aside_bytes
+
+    def charge(self, row_bytes: int) -> int:
+        file_bytes, aside_bytes = self.planned
+        return max(self.total_bytes, self.kept(row_bytes), max(file_bytes, row_bytes) + aside_bytes)
+
+
 class Quota:
     """Bytes used of a hard capacity (None: no limit but the disk's).  Thread-safe.
 
@@ -30,12 +50,9 @@ class Quota:
     ``closed`` is why nothing can be taken at all; "" while something can."""
 
     __slots__ = (
-        "_aside_bytes",
-        "_index_bytes",
-        "_index_file_bytes",
+        "_index",
         "_lock",
         "_looked_bytes",
-        "_planned",
         "_rooms",
         "capacity_bytes",
         "closed",
@@ -56,9 +73,8 @@ class Quota:
         self.capacity_bytes = capacity_bytes
         self.disk_left_bytes = disk_left_bytes
         self.pack_bytes, self.row_bytes, self.reserved_bytes, self.other_bytes = 0, 0, 0, 0
-        self._index_bytes, self._index_file_bytes, self._aside_bytes = 0, 0, 0
+        self._index = _IndexCharge()
         self._rooms: set[Room] = set()  # that are open
-        self._planned = (0, 0)  # of the file, and aside, after the transaction that is under way
         self._looked_bytes = 0  # taken since the disk was asked
         self.closed = ""
         self._lock = threading.Lock()
@@ -66,7 +82,7 @@ class Quota:
     @property
     def used_bytes(self) -> int:
         """Reservations included."""
-        used_bytes = self._plain_bytes() + self._index_charge()
+        used_bytes = self._plain_bytes() + self._index.charge(self.row_bytes)
         wanted_bytes = self._with_rooms()
         if self.capacity_bytes is not None:
             wanted_bytes = min(wanted_bytes, self.capacity_bytes)
@@ -75,21 +91,15 @@ class Quota:
     def _plain_bytes(self) -> int:
         return self.pack_bytes + self.other_bytes + self.reserved_bytes
 
-    def _index_charge(self) -> int:
-        kept = max(self._index_file_bytes, self.row_bytes) + self._aside_bytes
-        planned_file_bytes, planned_aside_bytes = self._planned
-        planned = max(planned_file_bytes, self.row_bytes) + planned_aside_bytes
-        return max(self._index_bytes, kept, planned)
-
     def _with_rooms(self) -> int:
         """What would be used if commits into the rooms that are open took all they may of the
         index; once they take it there is less to take."""
-        kept = max(self._index_file_bytes, self.row_bytes) + self._aside_bytes
+        kept = self._index.kept(self.row_bytes)
         return self._plain_bytes() + kept + self._rooms_index_bytes()
 
     def _rooms_index_bytes(self) -> int:
         """What commits into the rooms that are open may take of the index beyond their rows."""
-        if not self._rooms or not self._aside_bytes:
+        if not self._rooms or not self._index.aside_bytes:
             return 0
         return _COMMIT_BYTES + sum(room.size_bytes // _INDEX_PART for room in self._rooms)
 
@@ -100,16 +110,15 @@ class Quota:
         ``file_bytes``, and ``aside_bytes`` are to be kept beside it.  Where it is ``asked`` it
         raises NoRoom if that is more than before and than there is, and changes nothing."""
         with self._lock:
-            before, used_bytes = (self._index_bytes, self._planned), self.used_bytes
-            self._index_bytes = total_bytes
+            before, used_bytes = self._index, self.used_bytes
             if not asked:
-                self._index_file_bytes, self._aside_bytes = file_bytes, aside_bytes
-                self._planned = (0, 0)
+                self._index = _IndexCharge(total_bytes, file_bytes, aside_bytes)
                 return
-            self._planned = (file_bytes, aside_bytes)
+            planned = (file_bytes, aside_bytes)
+            self._index = replace(before, total_bytes=total_bytes, planned=planned)
             more_bytes = self.used_bytes - used_bytes
             if more_bytes > 0 and self._passes(self.used_bytes):
-                self._index_bytes, self._planned = before
+                self._index = before
                 raise self._no_room(more_bytes)
 
     def take(
@@ -216,7 +225,7 @@ class Quota:
         if self.capacity_bytes is None:
             return None
         left_bytes = self.capacity_bytes - self.used_bytes
-        if self._aside_bytes:
+        if self._index.aside_bytes:
             left_bytes -= 0 if self._rooms else _COMMIT_BYTES
             left_bytes = left_bytes * _INDEX_PART // (_INDEX_PART + 1)
         return max(0, left_bytes)
