@@ -119,7 +119,7 @@ class Quota:
             more_bytes = self.used_bytes - used_bytes
             if more_bytes > 0 and self._passes(self.used_bytes):
                 self._index = before
-                raise self._no_room(more_bytes)
+                raise _no_room(self, more_bytes)
 
     def take(
         self,
@@ -133,7 +133,7 @@ class Quota:
         there is one; raises NoRoom and takes nothing.  Only ``for_room`` it may be some of what
         rooms that are open need of the index."""
         with self._lock:
-            self._check_open()
+            _check_open(self.closed)
             self._look_at_disk(size_bytes + row_bytes)
             total_bytes, drawn_bytes = size_bytes + row_bytes, 0
             if room is not None:
@@ -151,7 +151,7 @@ class Quota:
                 self._count(-size_bytes, -row_bytes, drawn_bytes)
                 if room is not None:
                     room.left_bytes += drawn_bytes
-                raise self._no_room(total_bytes - drawn_bytes)
+                raise _no_room(self, total_bytes - drawn_bytes)
 
     def _bound_bytes(self, *, for_room: bool) -> int:
         return self.used_bytes if for_room else max(self.used_bytes, self._with_rooms())
@@ -186,7 +186,7 @@ class Quota:
         other reservations, cannot hold it.  Who has set aside what it needs ``at_least`` may take
         more, as far as there is more."""
         with self._lock:
-            self._check_open()
+            _check_open(self.closed)
             left_bytes = self.disk_left_bytes()
             if left_bytes is not None and size_bytes > left_bytes - self.reserved_bytes:
                 raise _disk_full(size_bytes, left_bytes - self.reserved_bytes)
@@ -196,7 +196,7 @@ class Quota:
             if self._passes(self._bound_bytes(for_room=False)):
                 self._rooms.remove(room)
                 self.reserved_bytes -= size_bytes
-                raise self._no_room(size_bytes)
+                raise _no_room(self, size_bytes)
             return room
 
     def space(
@@ -218,36 +218,14 @@ class Quota:
                 disk_reserve_bytes,
                 self.pack_bytes,
                 index_bytes + self.other_bytes,
-                self._reservable_bytes(),
+                _reservable_bytes(self),
             )
-
-    def _reservable_bytes(self) -> int | None:
-        if self.capacity_bytes is None:
-            return None
-        left_bytes = self.capacity_bytes - self.used_bytes
-        if self._index.aside_bytes:
-            left_bytes -= 0 if self._rooms else _COMMIT_BYTES
-            left_bytes = left_bytes * _INDEX_PART // (_INDEX_PART + 1)
-        return max(0, left_bytes)
 
     def release(self, room: Room) -> None:
         with self._lock:
             self._rooms.discard(room)
             self.reserved_bytes -= room.left_bytes
             room.left_bytes, room.released = 0, True
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise NoRoom(f"what is stored can only be read: {self.closed}").hinted(
-                "the disk must take writes again: see `dhtstore status`"
-            )
-
-    def _no_room(self, more_bytes: int) -> NoRoom:
-        capacity = format_size(self.capacity_bytes or 0)
-        return NoRoom(
-            f"{format_size(self.used_bytes)} of {capacity} are used:"
-            f" no room for {format_size(more_bytes)} more"
-        )
 
     def _look_at_disk(self, more_bytes: int) -> None:
         """Now and then, since others fill it too.  Raises NoRoom."""
@@ -279,6 +257,28 @@ class Room:
 
     def release(self) -> None:
         self._quota.release(self)
+
+
+def _no_room(quota: Quota, more_bytes: int) -> NoRoom:
+    used, capacity = format_size(quota.used_bytes), format_size(quota.capacity_bytes or 0)
+    return NoRoom(f"{used} of {capacity} are used: no room for {format_size(more_bytes)} more")
+
+
+def _check_open(closed: str) -> None:
+    if closed:
+        raise NoRoom(f"what is stored can only be read: {closed}").hinted(
+            "the disk must take writes again: see `dhtstore status`"
+        )
+
+
+def _reservable_bytes(quota: Quota) -> int | None:
+    if quota.capacity_bytes is None:
+        return None
+    left_bytes = quota.capacity_bytes - quota.used_bytes
+    if quota._index.aside_bytes:
+        left_bytes -= 0 if quota._rooms else _COMMIT_BYTES
+        left_bytes = left_bytes * _INDEX_PART // (_INDEX_PART + 1)
+    return max(0, left_bytes)
 
 
 def _disk_full(more_bytes: int, left_bytes: int) -> NoRoom:
