@@ -51,6 +51,7 @@ EVENTS: Final[Mapping[str, Told]] = {
     "release.failed": Told(logging.DEBUG, "a reservation was not given back"),
     # what is wrong
     "unit.incomplete": Told(logging.INFO, "a unit that is kept lacks blocks"),
+    "mend.done": Told(logging.INFO, "what a unit lacked here came back from other holders"),
     "store.failed": Told(logging.WARNING, "units that are kept lack blocks"),
     "task.failed": Told(logging.WARNING, "something that serves one peer or command failed"),
 }

@@ -43,7 +43,7 @@ class Mending:
         except (NoRoom, HomeUnusable, LocalProtocolError):
             raise
         except DhtstoreError as error:
-            self.tracer("mend.failed", unit=unit_text(unit.name), error=str(error))
+            self.tracer("mend.vain", unit=unit_text(unit.name), error=str(error))
             return False
         self.tracer("mend.done", unit=unit_text(unit.name))
         return True
@@ -69,7 +69,7 @@ class Mending:
             except (NoRoom, HomeUnusable, LocalProtocolError):
                 raise
             except DhtstoreError as error:
-                self.tracer("mend.failed", unit=unit_text(unit.name), error=str(error))
+                self.tracer("mend.vain", unit=unit_text(unit.name), error=str(error))
                 return False
             finally:
                 await disk.blocking.run(batch.commit)  # what came of them, too
