@@ -208,7 +208,7 @@ class Holder:
         claims, owner, origin = self.ledger.claims, promise.owner, promise.origin
         usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
         own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
-        used_bytes = self.disk.store.used_bytes + self._beside_bytes() - own_bytes
+        used_bytes = self.disk.store.used_bytes + _beside_bytes(self.ledger) - own_bytes
         newest = claims.policy(policy.owner, policy.root) if policy else None
         return newest, replace(usage, used_bytes=used_bytes)
 
@@ -216,15 +216,11 @@ class Holder:
         """Set room aside, also for the claim; raises PeerRefused."""
         room = await self._set_aside(promise.room_bytes)
         try:
-            self._check_share(promise, await self.disk.blocking.run(self._beside_bytes))
+            self._check_share(promise, await self.disk.blocking.run(_beside_bytes, self.ledger))
         except BaseException:
             room.release()
             raise
         return room
-
-    def _beside_bytes(self) -> int:
-        """Of the ledger, less what is cached, which gives way; in a worker."""
-        return self.ledger.claims.ledger_bytes() - self.ledger.cache.size_bytes()
 
     def _check_share(self, promise: Promise, beside_bytes: int) -> None:
         """The ledger lies outside the store's quota, so it is taken off here."""
@@ -302,6 +298,11 @@ class Holder:
         begun_unix_s = None if promise.own else self.identity.now_unix_s()
         coming = Coming(batch.commit, begun_unix_s)
         return await acknowledge(self.identity, self.disk, self.ledger, claim, coming)
+
+
+def _beside_bytes(ledger: Ledger) -> int:
+    """What the ledger takes, less what is cached, which gives way; in a worker."""
+    return ledger.claims.ledger_bytes() - ledger.cache.size_bytes()
 
 
 def _tell(tracer: Tracer, event: str, link: Link, **fields: object) -> None:
