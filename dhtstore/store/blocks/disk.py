@@ -23,7 +23,7 @@ from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.collecting.protections import Protected
 from dhtstore.store.blocks.compacting.compaction import PackCompaction
 from dhtstore.store.blocks.contract import Lend, Reservation, Swept
-from dhtstore.store.blocks.index import ROW_BYTES, Index, Location
+from dhtstore.store.blocks.index import PAGE_ROWS, ROW_BYTES, Index, Location
 from dhtstore.store.blocks.index_database import IndexUnusable
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.blocks.packs import PACK_SIZE_BYTES, PackReaders
@@ -43,6 +43,7 @@ T = TypeVar("T", bytes, memoryview)
 
 # What this process lacks says nothing of the block: taken for damage, it would be thrown away.
 _SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+SWEPT_ROWS: Final = 128  # of one transaction: a put beside it waits for a millisecond or two
 REOPEN_AFTER_S: Final = 10.0  # between two tries to write to a store that can only be read
 
 
@@ -191,27 +192,29 @@ class DiskBlockStore:
         return self._pool.protections.open()
 
     def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
-        page = self._index.page(after)
+        page = self._index.page(after, PAGE_ROWS if dry_run else SWEPT_ROWS)
         asked = [key for key, _, _ in page if key not in kept]
         if dry_run:
             asked = [key for key in asked if key not in self._pool.protections]
         elif asked:
-            self._forget(asked)
+            self._take_out(asked)
             left = self._index.lengths(asked)
             asked = [key for key in asked if key not in left]
         gone = set(asked)
         size_bytes = sum(length for key, _, length in page if key in gone)
+        if not page and not dry_run:
+            self._index.shrink()  # once: to cut pages off takes longer than to leave them to others
         return Swept(page[-1][0] if page else None, len(gone), size_bytes)
 
     def delete(self, cids: Iterable[Cid]) -> None:
         """Blocks that an open batch relies on are passed over.  A pack goes with its last block."""
-        self._forget([cid.multihash for cid in cids])
+        self._take_out([cid.multihash for cid in cids])
+        self._index.shrink()
 
-    def _forget(self, multihashes: Sequence[bytes]) -> None:
+    def _take_out(self, multihashes: Sequence[bytes]) -> None:
         gone = self._index.remove(multihashes, self._pool.relying)
         self._quota.give_back(row_bytes=ROW_BYTES * sum(gone.values()))
         self._pool.removed(gone)
-        self._index.shrink()
 
     @property
     def rebuilt(self) -> bool:

@@ -27,7 +27,7 @@ from dhtstore.store.blocks.staged_table import (
 # here and there, pages that are not full: the rows that are left took 83 bytes each after 30 %, 108
 # after 50 to 90 %.
 ROW_BYTES: Final = 64
-_PAGE_ROWS: Final = 1000
+PAGE_ROWS: Final = 1000
 _PAGE: Final = "SELECT multihash, codec, length FROM {} WHERE multihash > ? ORDER BY 1 LIMIT ?"
 
 
@@ -121,9 +121,9 @@ class Index:
             yield from (Cid(bytes((1, codec)) + multihash) for multihash, codec, _ in rows)
             after = rows[-1][0]
 
-    def page(self, after: bytes) -> list[tuple[bytes, int, int]]:
+    def page(self, after: bytes, rows: int = PAGE_ROWS) -> list[tuple[bytes, int, int]]:
         """Multihash, codec and length of the next blocks behind ``after``; none at the end."""
-        return self.database.rows(_PAGE.format(self.staged.blocks), (after, _PAGE_ROWS))
+        return self.database.rows(_PAGE.format(self.staged.blocks), (after, rows))
 
     def packs(self) -> dict[int, PackState]:
         rows = self.database.rows("SELECT pack, known, live FROM packs", ())

@@ -24,10 +24,10 @@ from dhtstore.store.blocks.staged_table import Row
 
 DEAD_SHARE_MIN: Final = 1 / 4  # of a pack: a byte comes back for three that are copied, at worst
 ROWS_AT_ONCE: Final = 65_536  # of packs that one look at the index serves: 15 MB of memory
-_STEP_BYTES: Final = 4 * MIB  # copied in one step: some 5 ms, verified
-_STEP_ROWS: Final = 512
-_MOVED_AT_ONCE: Final = 256  # rows of one transaction: whoever puts waits for few
-_SYNC_BYTES: Final = 64 * MIB  # copied for one fsync
+_STEP_BYTES: Final = 1 * MIB  # copied in one step, verified: a millisecond or two
+_STEP_ROWS: Final = 64
+_MOVED_AT_ONCE: Final = 64  # rows of one transaction: whoever puts waits for few
+_SYNC_BYTES: Final = 16 * MIB  # copied for one fsync
 DAMAGED_TOLD_MAX: Final = 1000
 
 
