@@ -87,6 +87,8 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     accept: str | None = None,
     owner_quota: int | str | None = None,
     domain: str | None = None,
+    limit_up: str | None = None,
+    limit_down: str | None = None,
 ) -> Iterator[SyncClient]:
     """As ``dhtstore.open``: a node inside this process, which lives as long as the block."""
     node = entry.open(
@@ -102,6 +104,8 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
         accept=accept,
         owner_quota=owner_quota,
         domain=domain,
+        limit_up=limit_up,
+        limit_down=limit_down,
     )
     with _client(lambda: node) as client:
         yield client

@@ -184,7 +184,8 @@ def test_providers_that_are_gone(daemons: Daemons) -> None:
     gone.kill()
     ran = stays.run("cat", cid)
     assert ran.code == 4, ran.err
-    assert f"  {node}: " in ran.err
+    assert "1 node says it holds it: 1 refu" in ran.err
+    assert f"`dhtstore ping {node}` tries it" in ran.err
     assert ran.out == b""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_a_small_node_puts_what_others_hold(
     signed = node.run("receipts", cid, "--json").json
     assert len(signed) == 2
     assert node.node not in {receipt["node"] for receipt in signed}
-    assert node.run("status", "--json").json["used"] < 100_000
+    assert node.run("status", "--json").json["used"] < 300_000  # of it the index
     got = network.client.run("get", cid, "-o", tmp_path / "copy")
     assert got.code == 0, got.err
     assert (tmp_path / "copy").read_bytes() == DATA
@@ -48,14 +49,14 @@ def test_a_small_node_puts_what_others_hold(
     assert refused.code == 8
     assert "5.0 MB that this node gives" in refused.err
     assert "is not read again" in refused.err
-    assert node.run("status", "--json").json["used"] < 100_000
+    assert node.run("status", "--json").json["used"] < 300_000  # of it the index
 
 
 def test_alone_it_is_refused_at_once(daemons: Daemons, source: Path) -> None:
     node = daemons("alone", "--capacity", "5MB")
     refused = node.run("put", source, "--replicas", "1", "--min-acks", "1")
     assert refused.code == 8
-    assert "24.0 MB are needed here, and 5.0 MB are left of the 5.0 MB" in refused.err
+    assert re.search(r"24\.0 MB are needed here, and 4\.\d MB are left of the 5\.0 MB", refused.err)
     assert "no other storage node is known here that could take it" in refused.err
 
 

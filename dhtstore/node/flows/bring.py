@@ -1,8 +1,8 @@
 """Bring a source in for a put: into the store if it fits there, else by reference.
 
 data path: source -> measured, a listing for a tree -> room set aside, before which open offers of
-others give way -> blocks in the store; or, where others are to hold what does not fit here, a table
-of where each leaf stands in the source.
+others give way; for a stream, as it grows -> blocks in the store; or, where others are to hold what
+does not fit here, a table of where each leaf stands in the source.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.copies.open_offers import OpenOffers
 from dhtstore.node.copies.serve_blocks import Lending
+from dhtstore.node.flows.ahead import RoomAhead
 from dhtstore.node.flows.copy_meter import PutMeter
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.measure import SourceSize, measure
 from dhtstore.node.importing.source import ReadableAgain, Source, import_into, import_source
-from dhtstore.params import CHUNK_SIZE_BYTES, GIB
+from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
@@ -109,7 +110,8 @@ class Bringing:
     ) -> Imported | None:
         """None if there is no room for it here, but others may have."""
         needed_bytes = size.needed_bytes if size else 0
-        room = await self._set_aside(needed_bytes if size else await self._ahead_bytes())
+        room = await self._set_aside(needed_bytes) if size else None
+        ahead = None if size else RoomAhead(self.disk, self.ledger, self.offers)
         try:
             if room is None and size and await self._all_new(source, size):
                 await self._refuse_unless_others(source, needed_bytes, None)
@@ -121,6 +123,7 @@ class Bringing:
                 meter.read,
                 room=room,
                 manner=manner,
+                ahead=None if ahead is None else ahead.look,
             )
         except NoRoom as error:
             if room is not None:
@@ -140,17 +143,6 @@ class Bringing:
             except NoRoom:
                 if not self.offers.make_room_for_own():
                     return None
-
-    async def _ahead_bytes(self) -> int:
-        """What is set aside for a stream, whose length nobody knows; what is cached gives way
-        before, since it can't be read again."""
-        run = self.disk.blocking.run
-        free_bytes = (await run(self.disk.store.space)).free_bytes
-        if free_bytes is not None and free_bytes < GIB:
-            cached_bytes = await run(self.ledger.cache.size_bytes)
-            await self.disk.make_room(min(GIB, free_bytes + cached_bytes))
-            free_bytes = (await run(self.disk.store.space)).free_bytes
-        return 0 if free_bytes is None else min(free_bytes, GIB)
 
     async def _all_new(self, source: Source, size: SourceSize) -> bool:
         """Whether what is looked at of the source is not here yet, nor twice in it: else it may

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from dhtstore.content.builders.importer import FileBuilder, Profile
@@ -19,6 +19,9 @@ from dhtstore.store.blocks.write_block import write_block
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
 COUNTED_MIN_BYTES = 4 * KIB  # of a block; others wait for a transaction, which has 65,536 at most
+
+# Called on the loop before more is written: with how much was, and how many blocks since the commit
+Ahead = Callable[[int, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,18 @@ class ImportBatch:
     lent: LentBlocks | None = None
     manner: Manner = field(default_factory=Manner)
     done_bytes: int = 0
-    uncommitted_bytes: int = 0  # of all blocks put, those of directories too
+    ahead: Ahead | None = None
+    written_bytes: int = 0  # of all blocks put, those of directories too
+    committed_bytes: int = 0  # of them
+    uncommitted_blocks: int = 0
     counting: threading.Lock = field(default_factory=threading.Lock)
 
     def put(self, block: Block) -> None:
         """Raises NoRoom, HomeUnusable."""
         write_block(self.disk.store, self.batch, block.cid, block.data)
         with self.counting:
-            self.uncommitted_bytes += max(len(block.data), COUNTED_MIN_BYTES)
+            self.written_bytes += max(len(block.data), COUNTED_MIN_BYTES)
+            self.uncommitted_blocks += 1
 
     def put_all(self, blocks: Sequence[Block]) -> None:
         for block in blocks:
@@ -94,6 +101,12 @@ class ImportBatch:
         await self._commit_group()
 
     async def _commit_group(self) -> None:
-        if self.uncommitted_bytes >= COMMIT_GROUP_BYTES:
-            self.uncommitted_bytes = 0
+        if self.written_bytes - self.committed_bytes >= COMMIT_GROUP_BYTES:
+            self.committed_bytes, self.uncommitted_blocks = self.written_bytes, 0
             await self.disk.blocking.run(self.batch.commit)
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Before the first, and after each that was staged."""
+        if self.ahead is not None:
+            await self.ahead(self.written_bytes, self.uncommitted_blocks)

@@ -8,7 +8,7 @@ from dhtstore.content.builders.importer import Profile
 from dhtstore.errors import SourceChanged, UnreadableSource
 from dhtstore.node.context import Disk
 from dhtstore.node.importing.archive import Archive, ArchiveImport
-from dhtstore.node.importing.batch import ImportBatch, Imported
+from dhtstore.node.importing.batch import Ahead, ImportBatch, Imported
 from dhtstore.node.importing.file import ByteStream, import_file, import_stream
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.tree import OpenDirectory, TreeImport, build
@@ -29,17 +29,18 @@ async def import_source(
     *,
     room: Reservation | None = None,
     manner: Manner | None = None,
+    ahead: Ahead | None = None,
 ) -> Imported:
     """Import everything and commit it; blocks that were stored before are then whole too.
 
     ``progress`` gets the content bytes done so far, written out of ``room`` if there is one,
-    ``manner`` (strict, where None) what was skipped.  Raises SourceChanged,
-    UnreadableSource, UsageError (a malformed pattern in a tree), NoRoom.  On failure nothing staged
-    since the last commit group stays.
+    ``manner`` (strict, where None) what was skipped, ``ahead`` what was written.  Raises
+    SourceChanged, UnreadableSource, UsageError (a malformed pattern in a tree), NoRoom.  On failure
+    nothing staged since the last commit group stays.
     """
     manner = manner or Manner()
     async with disk.batch(room) as batch:
-        work = ImportBatch(disk, profile, batch, progress, manner=manner)
+        work = ImportBatch(disk, profile, batch, progress, manner=manner, ahead=ahead)
         imported = await import_into(work, source)
         await disk.blocking.run(batch.commit)
     return imported
@@ -48,6 +49,7 @@ async def import_source(
 async def import_into(batch: ImportBatch, source: Source) -> Imported:
     """The same into a batch that somebody else commits."""
     batch.manner.begin()
+    await batch.begin()
     if isinstance(source, Wrapped):
         return await _import_wrapped(batch, source)
     if isinstance(source, Archive):

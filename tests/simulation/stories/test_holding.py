@@ -239,7 +239,7 @@ def test_what_the_uploader_does_not_have_is_not_held() -> None:
         await lab.grow(2)
         uploader, holder = lab.nodes
         link = await link_between(uploader, holder)
-        assert await replicated(link, bid_of(uploader, b"nobody has this")) == "unreachable"
+        assert await replicated(link, bid_of(uploader, b"nobody has this")) == "not-found"
         assert holder.ledger.claims.count_kept(0) == 0
         assert holder.ports.store.used_bytes == 0
 

@@ -242,7 +242,7 @@ def test_what_fills_a_group_is_committed_before_the_rest_comes() -> None:
             assert not store.has(block.cid)
             await batch.stage([block])
             assert store.has(block.cid)
-            assert batch.uncommitted_bytes == 0
+            assert batch.written_bytes == batch.committed_bytes
 
     run(main(), VirtualLoop())
 

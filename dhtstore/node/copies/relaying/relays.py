@@ -31,11 +31,11 @@ _LOOK_S: Final = RELAY_BEGIN_S / 4  # between two looks of one who waits, at whe
 
 @dataclass(eq=False, slots=True)
 class Relay:
-    """One receive.  ``downstream`` are those who may be served; ``batch`` is where it is staged,
+    """One receive.  ``served`` are those who may be; ``batch`` is where it is staged,
     once it is.  Keep telling ``advanced`` when something came: who waits looks again."""
 
     reservation: int
-    downstream: frozenset[PublicKey]
+    served: frozenset[PublicKey]
     upstream: Upstream
     window: RelayWindow
     batch: Batch | None = None
@@ -51,7 +51,7 @@ class Relay:
 
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         """Verified blocks that came, for worker threads."""
-        if self.downstream:
+        if self.served:
             self.window.keep(blocks)
 
     def telling(self, progress: Callable[[int], None]) -> Callable[[int], None]:
@@ -94,7 +94,7 @@ class Relay:
         self._reroutes += 1
         if self._reroutes > REROUTES_MAX:
             raise PeerRefused("busy", "a receive is not rerouted so often")
-        self.downstream = frozenset(map(PublicKey, downstream))
+        self.served = frozenset(map(PublicKey, downstream))
 
 
 class Relays:
@@ -161,5 +161,5 @@ class Relays:
         return relay
 
     def _allowing(self, peer: PublicKey, key: bytes) -> Relay | None:
-        found = (each for each in self._running if each.key == key and peer in each.downstream)
+        found = (each for each in self._running if each.key == key and peer in each.served)
         return next(found, None)

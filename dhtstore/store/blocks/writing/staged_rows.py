@@ -108,8 +108,7 @@ class StagedRows:
         return changes
 
     def _added(self, new: dict[bytes, Row], anew: set[bytes], known: dict[int, int]) -> Changes:
-        """Who has set aside all there is, as for a stream, gives it back where the index needs
-        some of it."""
+        """Who has set aside more than was needed gives it back where the index needs some of it."""
         try:
             return self._index.add(new.values(), known, anew)
         except NoRoom:
