@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.api.entry import connect, read_home
     from dhtstore.api.entry import open as open  # noqa: A004 - dhtstore.open
     from dhtstore.errors import DhtstoreError
+    from dhtstore.operations.cars import ExportResult, ImportResult
     from dhtstore.operations.content import (
         ContentInfo,
         DirectoryEntry,
@@ -73,11 +74,13 @@ __all__ = [
     "ContentInfo",
     "DhtstoreError",
     "DirectoryEntry",
+    "ExportResult",
     "FetchReport",
     "GetResult",
     "HolderReport",
     "HolderStatus",
     "HolderTimeline",
+    "ImportResult",
     "KeepReason",
     "KnownPeer",
     "LimitsInForce",
@@ -112,6 +115,7 @@ _HOMES: Final = {
     "dhtstore.api.client": ("Client",),
     "dhtstore.api.entry": ("connect", "open", "read_home"),
     "dhtstore.errors": ("DhtstoreError",),
+    "dhtstore.operations.cars": ("ExportResult", "ImportResult"),
     "dhtstore.operations.content": (
         "ContentInfo", "DirectoryEntry", "GetResult", "HolderReport", "ProviderInfo",
         "PutResult", "SkippedEntry",

@@ -304,6 +304,17 @@ class StoreDamaged(IntegrityFailure):
     )
 
 
+class MalformedCar(IntegrityFailure):
+    """A CAR that breaks its format, or holds what is not what it is called; ``offset`` is the byte
+    of the file at which that stands."""
+
+    hint = "the file itself is damaged or cut off: export it again; nothing of it was kept"
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 class MalformedDag(IntegrityFailure):
     """A DAG that decodes but must not be trusted: depth, width, sizes or names are wrong."""
 

@@ -90,6 +90,13 @@ WALK_LARGEST_BYTES: Final = (
 SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files above 1 GiB
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
 SEEN_DIGEST_BYTES: Final = 16  # kept of each: 8 MiB for all, and nobody finds two that are alike
+CAR_SEEN_MAX: Final = (
+    2**20
+)  # blocks a CAR has surely once: 1 TiB of 1 MiB; of further ones maybe more
+CAR_AHEAD_MAX: Final = 131_072  # links known of a DAG that stand behind what is written of its CAR
+CAR_ROOTS_MAX: Final = 1024
+CAR_HEADER_MAX_BYTES: Final = 128 * KIB  # beyond CAR_ROOTS_MAX roots with the longest CIDs
+CAR_CID_MAX_BYTES: Final = 160  # an identity CID of 128 bytes and its varints
 UNIT_WANTS_MAX: Final = 2**24  # 1 GiB of files of 64 bytes
 
 # --- clocks -----------------------------------------------------------------------------------

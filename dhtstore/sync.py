@@ -22,7 +22,9 @@ from typing import Any, TypeVar
 
 from dhtstore.api import entry
 from dhtstore.api.client import Client, Source
+from dhtstore.api.pipes import Pieces
 from dhtstore.errors import CLOSED_HINT, NotRunning, UsageError
+from dhtstore.operations.cars import ExportResult, ImportResult
 from dhtstore.operations.content import (
     ContentInfo,
     DirectoryEntry,
@@ -111,14 +113,60 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
         yield client
 
 
-class SyncClient:
-    """A ``dhtstore.Client`` whose methods wait."""
+class _SyncCars:
+    """The part that is about CAR files, and what waiting takes."""
 
     def __init__(self, client: Client, wait: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         self._client, self._wait = client, wait
 
     def __repr__(self) -> str:
         return f"<dhtstore.sync.SyncClient, waiting for {self._client!r}>"
+
+    def export(
+        self,
+        cids: str | Sequence[str],
+        to: entry.AnyPath,
+        *,
+        force: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> ExportResult:
+        work = self._client.export(cids, to, force=force, progress=progress, timeout_s=timeout_s)
+        return self._run(work)
+
+    def read_car(
+        self, cids: str | Sequence[str], *, timeout_s: float | None = None
+    ) -> Generator[bytes, None, None]:
+        yield from self._each(self._client.read_car(cids, timeout_s=timeout_s))
+
+    def import_car(
+        self,
+        source: entry.AnyPath | Pieces,
+        *,
+        name: str = "",
+        partial: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> ImportResult:
+        work = self._client.import_car(
+            source, name=name, partial=partial, progress=progress, timeout_s=timeout_s
+        )
+        return self._run(work)
+
+    def _each(self, pieces: AsyncGenerator[bytes, None]) -> Generator[bytes, None, None]:
+        try:
+            while (piece := self._run(_following(pieces))) is not None:
+                yield piece
+        finally:
+            self._run(pieces.aclose())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        result: T = self._wait(work)
+        return result
+
+
+class SyncClient(_SyncCars):
+    """A ``dhtstore.Client`` whose methods wait."""
 
     def put(
         self,
@@ -185,13 +233,6 @@ class SyncClient:
 
     def read_tar(self, cid: str, *, timeout_s: float | None = None) -> Generator[bytes, None, None]:
         yield from self._each(self._client.read_tar(cid, timeout_s=timeout_s))
-
-    def _each(self, pieces: AsyncGenerator[bytes, None]) -> Generator[bytes, None, None]:
-        try:
-            while (piece := self._run(_following(pieces))) is not None:
-                yield piece
-        finally:
-            self._run(pieces.aclose())
 
     def cat(self, cid: str, *, timeout_s: float | None = None) -> bytes:
         return self._run(self._client.cat(cid, timeout_s=timeout_s))
@@ -291,14 +332,10 @@ class SyncClient:
     def ping(self, node: str, *, timeout_s: float | None = None) -> PingResult:
         return self._run(self._client.ping(node, timeout_s=timeout_s))
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        result: T = self._wait(work)
-        return result
-
 
 def _describe_methods() -> None:
     """Each method of the twin is documented as the one that it waits for."""
-    for name, method in vars(SyncClient).items():
+    for name, method in {**vars(_SyncCars), **vars(SyncClient)}.items():
         if not name.startswith("_"):
             method.__doc__ = inspect.getdoc(getattr(Client, name))
 

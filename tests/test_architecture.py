@@ -36,7 +36,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("settings", "toml"),
         ("layers",),
     ),
-    "dhtstore.content": (("codec",), ("builders", "dag"), ("export",)),
+    "dhtstore.content": (("codec",), ("builders", "dag"), ("export",), ("car",)),
+    "dhtstore.content.car": (("header",), ("reader", "walk", "writer")),
     "dhtstore.content.export": (("ordered_walk", "tar"),),
     "dhtstore.content.codec": (("protobuf",), ("dagpb",), ("hamt",), ("unixfs",)),
     "dhtstore.content.builders": (("importer",), ("directory",)),
@@ -79,7 +80,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.files": (
         ("journal", "sources", "spans"),
         ("partial",),
-        ("output", "tree_names"),
+        ("output", "stream_output", "tree_names"),
         ("tree_claims",),
         ("tree_output",),
     ),
@@ -144,6 +145,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("importing", "copies"),
         ("checking", "keeping", "put_outcome", "scrubbing"),
         ("flows", "duties", "views", "giving"),
+        ("cars",),
         ("use_cases", "verified"),
         ("node",),
         ("control",),
@@ -170,6 +172,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bring", "get", "meet", "read", "verify"),
         ("join", "pin", "ping", "put"),
     ),
+    "dhtstore.node.cars": (("exporting", "importing"),),
     "dhtstore.node.views": (
         ("identity", "list_puts", "own_names", "peers", "spelling"),
         ("describe", "providers", "receipts"),
@@ -204,6 +207,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("running",),
         ("naming", "explaining"),
         ("content", "keeping", "nodes", "home", "demo"),
+        ("cars",),
         ("main",),
     ),
     "simulations": (

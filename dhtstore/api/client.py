@@ -7,9 +7,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar, cast
 
+from dhtstore.api.cars.calls import CarCalls
 from dhtstore.api.files import open_target, takes_stream
-from dhtstore.api.node_questions import NodeQuestions, checked
-from dhtstore.api.pipes import Pieces, pieces_of, put_pieces, read_into, read_pieces
+from dhtstore.api.node_questions import checked
+from dhtstore.api.pipes import (
+    Pieces,
+    pieces_of,
+    put_pieces,
+    read_into,
+    read_pieces,
+)
 from dhtstore.api.rows import rows_of
 from dhtstore.api.sources import AnyPath, open_paths, paths_of, put_of
 from dhtstore.errors import UsageError
@@ -46,7 +53,7 @@ R = TypeVar("R")
 Source = AnyPath | Sequence[AnyPath] | Pieces  # paths, or the bytes themselves
 
 
-class Client(NodeQuestions):
+class Client(CarCalls):
     """A node, to be asked.  Get one from ``dhtstore.connect`` or ``dhtstore.open``.
 
     A ``cid`` is text: a CID, or where content is read CID/path with names by the letter, or the

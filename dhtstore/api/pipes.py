@@ -14,16 +14,19 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import aclosing
-from typing import Any, BinaryIO, Final, cast
+from functools import partial
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from dhtstore.api.callers import Caller
-from dhtstore.api.files import open_stream
+from dhtstore.api.files import OpenedTarget, open_stream
 from dhtstore.errors import NotRunning, TargetUnusable, UnreadableSource
 from dhtstore.net.local.pipes import PipeWriter, read_pipe
-from dhtstore.operations.content import Put, PutResult, Read, ReadResult
-from dhtstore.operations.operation import Watch, unwatched
+from dhtstore.operations.operation import Operation, Watch, unwatched
 from dhtstore.store.disk import write_error
+from dhtstore.store.files.stream_output import StreamOutput
 from dhtstore.tasks import Supervisor, all_ended
+
+R = TypeVar("R")
 
 PIECE_BYTES: Final = 256 * 1024
 _END: Final = object()  # not None: a file that does not block gives that when it has nothing yet
@@ -34,24 +37,24 @@ Pieces = Bytes | BinaryIO | Iterable[Bytes] | AsyncIterable[Bytes]
 
 async def put_pieces(
     caller: Caller,
-    put: Put,
+    put: Operation[R],
     pieces: AsyncGenerator[Bytes, None],
     watch: Watch,
     timeout_s: float | None,
-) -> PutResult:
+) -> R:
     """Have what ``pieces`` gives stored; raises what it raises, and what the put raises."""
     read_end, write_end = os.pipe()
     tasks = Supervisor()
     writer = PipeWriter(write_end)
     try:
-        work: Coroutine[Any, Any, PutResult] = caller.call(put, [read_end], watch, timeout_s)
+        work: Coroutine[Any, Any, R] = caller.call(put, [read_end], watch, timeout_s)
         putting = tasks.spawn(work, "put")
         feeding = tasks.spawn(_feed(writer, pieces, putting), "feed")
         # A put that fails, or is not done in time, does not wait for its source.
         await asyncio.wait([putting, feeding], return_when=asyncio.FIRST_COMPLETED)
         if putting.cancelled() or not putting.done():
             await feeding
-        return cast(PutResult, await putting)
+        return cast(R, await putting)
     finally:
         await tasks.close()
         writer.discard()
@@ -96,46 +99,84 @@ async def _write(pipe: PipeWriter, piece: Bytes) -> None:
 
 async def read_pieces(
     caller: Caller,
-    read: Read,
+    read: Operation[R],
     timeout_s: float | None,
     watch: Watch = unwatched,
-    done: Callable[[ReadResult], None] = lambda result: None,
+    done: Callable[[R], None] = lambda result: None,
 ) -> AsyncGenerator[bytes, None]:
     """What a read results in, as it comes; raises what it raises once all that came was taken,
     else ``done`` is told the result."""
     read_end, write_end = os.pipe()
     tasks = Supervisor()
     try:
-        work: Coroutine[Any, Any, ReadResult]
+        work: Coroutine[Any, Any, R]
         work = caller.call(read, [write_end], watch, timeout_s)
         reading = tasks.spawn(work, "read")
         await asyncio.sleep(0)  # it begins, and owns its end of the pipe from now on
         async with aclosing(read_pipe(read_end)) as pieces:
             async for piece in pieces:
                 yield piece
-        done(cast(ReadResult, await reading))
+        done(cast(R, await reading))
     finally:
         await tasks.close()
         os.close(read_end)
 
 
 async def read_into(
-    caller: Caller, read: Read, path: str | os.PathLike[str], watch: Watch, timeout_s: float | None
-) -> ReadResult:
+    caller: Caller,
+    read: Operation[R],
+    path: str | os.PathLike[str],
+    watch: Watch,
+    timeout_s: float | None,
+) -> R:
     """Write what a read results in to a FIFO or a device; raises what it raises, TargetUnusable
     and NoRoom."""
-    results: list[ReadResult] = []
     descriptor = await asyncio.to_thread(open_stream, path, wait=False)
     try:
         os.set_blocking(descriptor, True)
+        return await _read_on(caller, read, descriptor, path, watch, timeout_s)
+    finally:
+        os.close(descriptor)
+
+
+async def read_into_file(
+    caller: Caller,
+    read: Operation[R],
+    where: OpenedTarget,
+    watch: Watch,
+    timeout_s: float | None,
+    *,
+    force: bool,
+) -> R:
+    """The same into a file, which has its name only once it is whole; owns its directory."""
+    try:
+        output = await asyncio.to_thread(
+            partial(StreamOutput, where.directory, where.name, force=force)
+        )
+        with output:
+            result = await _read_on(caller, read, output.descriptor, where.path, watch, timeout_s)
+            await asyncio.to_thread(output.finish)
+        return result
+    finally:
+        os.close(where.directory)
+
+
+async def _read_on(
+    caller: Caller,
+    read: Operation[R],
+    descriptor: int,
+    path: str | os.PathLike[str],
+    watch: Watch,
+    timeout_s: float | None,
+) -> R:
+    results: list[R] = []
+    try:
         pieces = read_pieces(caller, read, timeout_s, watch, results.append)
         async with aclosing(pieces):
             async for piece in pieces:
                 await asyncio.to_thread(_write_all, descriptor, piece)
     except OSError as error:
         raise write_error(error, os.fspath(path), TargetUnusable) from error
-    finally:
-        os.close(descriptor)
     return results[0]
 
 

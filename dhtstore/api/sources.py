@@ -13,10 +13,12 @@ import msgspec
 
 from dhtstore.config import counted, format_size
 from dhtstore.errors import UnreadableSource, UsageError
+from dhtstore.model.cid_path import as_one_spelling
 from dhtstore.model.names import name_of, name_of_argument
 from dhtstore.net.local.client import close_all
+from dhtstore.operations.cars import Export
 from dhtstore.operations.content import Put, PutEntry
-from dhtstore.params import PATTERNS_MAX, PATTERNS_MAX_BYTES, WRAPPED_MAX
+from dhtstore.params import CAR_ROOTS_MAX, PATTERNS_MAX, PATTERNS_MAX_BYTES, WRAPPED_MAX
 
 AnyPath = str | os.PathLike[str]
 
@@ -61,6 +63,23 @@ def paths_of(source: object) -> list[AnyPath] | None:
         return None
     paths = [each for each in source if isinstance(each, str | os.PathLike)]
     return paths if paths and len(paths) == len(source) else None
+
+
+def export_of(cids: str | Sequence[str]) -> Export:
+    """Of one root or several.  Raises UsageError."""
+    roots = [cids] if isinstance(cids, str) else list(cids)
+    if not 1 <= len(roots) <= CAR_ROOTS_MAX:
+        raise UsageError(f"a CAR has one root or several, {CAR_ROOTS_MAX} at most")
+    return Export(roots=tuple(name_of_argument(as_one_spelling(each)) for each in roots))
+
+
+def open_file(path: AnyPath) -> int:
+    """A file.  Raises UnreadableSource."""
+    opened = open_source(path)
+    if opened.kind == "directory":
+        os.close(opened.descriptor)
+        raise UnreadableSource(f"{os.fspath(path)} is a directory, not a CAR")
+    return opened.descriptor
 
 
 def open_source(path: AnyPath) -> OpenedSource:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from dhtstore.cli.cars import export, import_car
 from dhtstore.cli.content import cat, get, ls, put, stat
 from dhtstore.cli.demo import command as demo
 from dhtstore.cli.exits import HELP, USAGE
@@ -40,6 +41,8 @@ SECTIONS: Final[dict[str, dict[str, Any]]] = {
         "cat": cat.cat,
         "ls": ls.ls,
         "stat": stat.stat,
+        "export": export.export,
+        "import": import_car.import_car,
     },
     "What you stored": {
         "list": list_puts.list_puts,

@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from dhtstore.errors import BlockMismatch, InvalidCid
 from dhtstore.params import IDENTITY_DIGEST_MAX_BYTES
@@ -140,6 +140,33 @@ class Cid:
 
     def __hash__(self) -> int:
         return hash(self.raw)
+
+
+class CidPrefix(NamedTuple):
+    """What the beginning of a binary CID says, and how long all of it is; ``known`` unless it is of
+    a kind that is not stored here."""
+
+    codec: int
+    hash_code: int
+    size_bytes: int
+    known: bool
+
+
+def read_prefix(raw: bytes) -> CidPrefix:
+    """Of a CID that other bytes may follow.  Raises InvalidCid."""
+    if raw[:2] == _V0_PREFIX:
+        return CidPrefix(DAG_PB, SHA2_256, 34, known=True)
+    try:
+        version, at = _read_varint(raw, 0)
+        codec, at = _read_varint(raw, at)
+        code, at = _read_varint(raw, at)
+        length, at = _read_varint(raw, at)
+    except IndexError as error:
+        raise InvalidCid("a CID that ends too early") from error
+    if version != 1:
+        raise InvalidCid(f"CID version {version} is not supported")
+    known = codec in _CODECS and (code == IDENTITY or code in _HASHES)
+    return CidPrefix(codec, code, at + length, known)
 
 
 def misspelt(text: str) -> str:

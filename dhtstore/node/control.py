@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
@@ -28,6 +28,7 @@ from dhtstore.model.identity import format_node
 from dhtstore.model.names import quoted
 from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
+from dhtstore.node.cars.exporting import export
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
@@ -36,7 +37,7 @@ from dhtstore.node.flows.stream import stream
 from dhtstore.node.flows.verify import verify
 from dhtstore.node.giving.capacity import Capacity
 from dhtstore.node.importing.manner import Manner
-from dhtstore.node.importing.opening import close_source, open_source
+from dhtstore.node.importing.opening import bytes_given, close_source, open_source
 from dhtstore.node.keeping.cached import Filling
 from dhtstore.node.node import Node, admission_of
 from dhtstore.node.ports import NodeSettings
@@ -48,7 +49,7 @@ from dhtstore.node.verified import verify_result
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
 from dhtstore.node.views.list_puts import PutChecks, put_summaries
-from dhtstore.node.views.own_names import with_cid
+from dhtstore.node.views.own_names import roots_meant, with_cid
 from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
@@ -57,7 +58,7 @@ from dhtstore.node.views.room import Giving, room_status
 from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
-from dhtstore.operations import content, keeping, limits, messages, nodes
+from dhtstore.operations import cars, content, keeping, limits, messages, nodes
 from dhtstore.operations.explaining.causes import clean
 from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
@@ -348,6 +349,34 @@ async def _find_providers(
         return await providers(session, run.node.checker(), root, names, check=asked.check)
 
 
+async def _export(asked: cars.Export, run: OperationRun) -> cars.ExportResult:
+    node = run.node
+    roots = await roots_meant(asked.roots, node.disk, node.ledger)
+    async with fetching(run, roots[0]) as session:
+        with ExitStack() as reading:
+            for root in roots[1:]:
+                reading.enter_context(node.collector.guards.reading(root))
+            done = await export(
+                session, roots, run.take(), timeout_s=run.timeout_s, progress=run.watch
+            )
+    return cars.ExportResult(
+        [str(root) for root in roots], done.blocks, done.size_bytes, done.report
+    )
+
+
+async def _import(asked: cars.Import, run: OperationRun) -> cars.ImportResult:
+    async with bytes_given(run.descriptors, run.node.ports.blocking) as (pieces, size_bytes):
+        done = await run.node.car_imports().take(
+            pieces,
+            name=asked.name,
+            partial_dags=asked.partial,
+            size_bytes=size_bytes,
+            progress=run.watch,
+        )
+    roots = [str(root) for root in done.roots]
+    return cars.ImportResult(roots, done.blocks, done.size_bytes, done.skipped, done.pinned)
+
+
 # --- what is kept ---------------------------------------------------------------------------
 
 
@@ -482,6 +511,8 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     content.ListDirectory: _listing(_list_directory),
     content.DescribeContent: _describe_content,
     content.FindProviders: _find_providers,
+    cars.Export: _export,
+    cars.Import: _import,
     keeping.ListPuts: _listing(_list_puts),
     keeping.CheckPuts: _listing(_check_puts),
     keeping.ListReceipts: _list_receipts,

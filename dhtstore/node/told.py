@@ -11,12 +11,24 @@ from msgspec.structs import asdict
 
 from dhtstore.errors import DhtstoreError, PartlyStored, QuorumNotReached
 from dhtstore.net.ports import Clock
+from dhtstore.operations.cars import Export, Import
 from dhtstore.operations.content import Get, Put, Read
 from dhtstore.operations.keeping import AddPin, CollectGarbage, RemovePin, RemovePut, VerifyStore
 from dhtstore.operations.operation import Operation
 from dhtstore.trace import Tracer
 
-_TOLD: Final = (Put, Get, Read, AddPin, RemovePin, RemovePut, CollectGarbage, VerifyStore)
+_TOLD: Final = (
+    Put,
+    Get,
+    Read,
+    Export,
+    Import,
+    AddPin,
+    RemovePin,
+    RemovePut,
+    CollectGarbage,
+    VerifyStore,
+)
 _FIELDS: Final = (
     "cid",
     "name",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dhtstore.dht.service import DhtService
 from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.node.cars.importing import CarImports
 from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
@@ -92,6 +93,17 @@ class UseCases:
     def caching(self) -> Caching:
         """For what is fetched with ``--cache``."""
         return Caching(self.disk, self.ledger.cache, self.ports.clock, self.staging)
+
+    def car_imports(self) -> CarImports:
+        """For storing what is in a CAR."""
+        return CarImports(
+            self.disk,
+            self.ledger,
+            self.ports.clock,
+            self.staging,
+            self.pinning(),
+            self.reprovide.announce,
+        )
 
     def why(self) -> Why:
         """For asking what keeps a block here."""

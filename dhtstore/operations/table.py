@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dhtstore.operations.cars import Export, Import
 from dhtstore.operations.content import (
     DescribeContent,
     FindProviders,
@@ -38,7 +39,7 @@ from dhtstore.operations.operation import Operation
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
-    RemovePut, CollectGarbage, WhyHere,
+    RemovePut, CollectGarbage, WhyHere, Export, Import,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits, SetCapacity,
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from dhtstore.cli.terminal.as_json import FailureLine
 from dhtstore.config import SETTINGS, Settings
 from dhtstore.config.rates import RateSchedule
 from dhtstore.config.values import AcceptRule
+from dhtstore.operations.cars import ExportResult, ImportResult
 from dhtstore.operations.content import (
     ContentInfo,
     DirectoryEntry,
@@ -60,6 +61,8 @@ RESULTS: Final[dict[str, Any]] = {
     "cat": ReadResult,
     "ls": list[DirectoryEntry],
     "stat": ContentInfo,
+    "export": ExportResult,
+    "import": ImportResult,
     "list": list[PutSummary],
     "providers": list[ProviderInfo],
     "receipts": list[SignedReceipt],

@@ -6,19 +6,19 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dhtstore.cli.terminal.common import Common
 from dhtstore.cli.terminal.progress.options import Shown
 
 if TYPE_CHECKING:
     from dhtstore.cli.terminal.pipes import Pump
-    from dhtstore.operations.content import Read, ReadResult
+    from dhtstore.operations.operation import Operation
+
+R = TypeVar("R")
 
 
-def into_stream(
-    common: Common, reading: Read, path: str, showing: tuple[Shown, bool]
-) -> ReadResult:
+def into_stream(common: Common, reading: Operation[R], path: str, showing: tuple[Shown, bool]) -> R:
     """Have the node write to a pipe, and write what comes to ``path``, "" for standard output."""
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run

@@ -24,6 +24,14 @@ Root = Annotated[
         metavar="CID", help=f"What, as a whole: a CID, {_NAMED}", autocompletion=completing.contents
     ),
 ]
+Roots = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CID...",
+        help=f"What, as wholes: CIDs, {_NAMED}",
+        autocompletion=completing.contents,
+    ),
+]
 Pinned = Annotated[
     str,
     typer.Argument(

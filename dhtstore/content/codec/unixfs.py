@@ -103,6 +103,11 @@ def read_node(cid: Cid, block: bytes | memoryview) -> DagNode:
     return _READERS[message.kind](links, message, len(block))
 
 
+def read_whole(cid: Cid, block: bytes | memoryview) -> DagNode:
+    """The same with the block itself as its ``content``, for who passes it on as it is."""
+    return msgspec.structs.replace(read_node(cid, block), content=block)
+
+
 class Metadata(msgspec.Struct, frozen=True, gc=False):
     """What UnixFS 1.5 keeps of an inode: ``mode`` with all permission bits (None for links, which
     have none of their own), and ``mtime`` in seconds, below zero before 1970, and nanoseconds."""

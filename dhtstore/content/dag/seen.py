@@ -17,10 +17,15 @@ class Seen:
         self._count_max, self._count = count_max, 0
         self._buckets: dict[int, bytearray] = {}
 
+    def __contains__(self, raw: bytes) -> bool:
+        digest = _digest(raw)
+        bucket = self._buckets.get(_number(digest))
+        return bucket is not None and _holds(bucket, digest)
+
     def is_new(self, raw: bytes) -> bool:
         """Whether it was not asked about before."""
-        digest = blake2b(raw, digest_size=SEEN_DIGEST_BYTES).digest()
-        number = int.from_bytes(digest[:2], "big") >> 16 - _BUCKET_BITS
+        digest = _digest(raw)
+        number = _number(digest)
         bucket = self._buckets.get(number)
         if bucket is not None and _holds(bucket, digest):
             return False
@@ -31,6 +36,14 @@ class Seen:
             else:
                 bucket += digest
         return True
+
+
+def _digest(raw: bytes) -> bytes:
+    return blake2b(raw, digest_size=SEEN_DIGEST_BYTES).digest()
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:2], "big") >> 16 - _BUCKET_BITS
 
 
 def _holds(bucket: bytearray, digest: bytes) -> bool:

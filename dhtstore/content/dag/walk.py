@@ -5,7 +5,7 @@ of output out.  Pure; the walks themselves are in file_walk, tree_walk, list_wal
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -101,6 +101,13 @@ class Piece:
     offset: int
     data: bytes | memoryview
     placed: Placed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBlock(Piece):
+    """A block as it is, of a walk for which blocks are ``read_whole``; ``offset`` counts them."""
+
+    cid: Cid = field(kw_only=True)
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dhtstore.content.codec.unixfs import DagNode, read_node
 from dhtstore.content.dag.walk import Leaf, Output
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.cid import Cid
@@ -43,7 +44,8 @@ class Delivery:
     that came from peers, in worker threads, maybe several at a time, before the walk sees them;
     those bytes too are valid until it returns.  ``found`` gets those that were here, likewise.
     A leaf that ``earlier`` claims and recalls is not fetched; it comes to the sink as all others
-    do.  ``progress`` gets the block bytes done so far.
+    do.  ``read`` is how blocks are read for the walk.  ``progress`` gets the block bytes done so
+    far.
     """
 
     sink: Sink = _no_output
@@ -51,4 +53,5 @@ class Delivery:
     keep: Keep | None = None
     found: Found | None = None
     earlier: Earlier | None = None
+    read: Callable[[Cid, BlockBytes], DagNode] = read_node
     progress: Callable[[int], None] = lambda done_bytes: None

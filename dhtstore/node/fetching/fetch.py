@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from dhtstore.content.codec.unixfs import DagNode
@@ -20,7 +21,7 @@ from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import Delivery, Found
 from dhtstore.node.fetching.holders import Holders
 from dhtstore.node.fetching.intake import Arrived, Intake, Restoring
-from dhtstore.node.fetching.opening import Opening, ReadBlock, Ready, read_block
+from dhtstore.node.fetching.opening import Opening, ReadBlock, Reading, Ready, read_block
 from dhtstore.node.fetching.recall import Claimed, Recall
 from dhtstore.node.fetching.requests import Requests
 from dhtstore.node.fetching.sink_writer import SinkWriter
@@ -78,7 +79,7 @@ class _Fetch:
         memory_bytes: int,
     ) -> None:
         self._disk, self._holders, self._progress = disk, holders, delivery.progress
-        self._found = delivery.found
+        self._found, self._read = delivery.found, delivery.read
         self.tasks = Supervisor(on_failure=self._failed)
         self._failure: BaseException | None = None
         self._woken, self._changed = asyncio.Event(), asyncio.Event()
@@ -90,7 +91,9 @@ class _Fetch:
         self._writer = SinkWriter(delivery.sink, delivery.in_order, tasks, wake)
         self._opening = Opening(walk, disk.blocking, tasks, self._opened, wake)
         self._restoring = Restoring(disk, delivery.keep)
-        self._intake = intake = Intake(disk.blocking, self._restoring.keep, tasks, self._verified)
+        self._intake = intake = Intake(
+            disk.blocking, self._restoring.keep, tasks, self._verified, delivery.read
+        )
         self.requests = Requests(
             self._window.open,
             holders,
@@ -186,8 +189,8 @@ class _Fetch:
 
     async def _read_one(self, want: Want) -> None:
         try:
-            store, found = self._disk.store, self._found
-            data, block = await self._disk.blocking.run(_get_and_read, store, want.cid, found)
+            look = partial(_get_and_read, self._disk.store, want.cid, self._found, self._read)
+            data, block = await self._disk.blocking.run(look)
         except (BlockMissing, BlockDamaged) as error:
             if isinstance(error, BlockDamaged):
                 await self._restoring.found(want.cid)
@@ -240,8 +243,10 @@ class _Fetch:
         self._wake()
 
 
-def _get_and_read(store: BlockStore, cid: Cid, found: Found | None) -> tuple[bytes, ReadBlock]:
+def _get_and_read(
+    store: BlockStore, cid: Cid, found: Found | None, read: Reading
+) -> tuple[bytes, ReadBlock]:
     data = store.get(cid)
     if found is not None:
         found(cid, data)
-    return data, read_block(cid, data)
+    return data, read_block(cid, data, read)

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from dhtstore.content.codec.unixfs import read_node
 from dhtstore.content.dag.walk import Want
 from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.net.ports import Blocking
 from dhtstore.node.context import Disk
 from dhtstore.node.fetching.delivery import BlockBytes, Keep
-from dhtstore.node.fetching.opening import ReadBlock, read_block
+from dhtstore.node.fetching.opening import ReadBlock, Reading, read_block
 from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.link import Link
 from dhtstore.params import FETCH_VERIFY_BLOCKS, FETCH_VERIFY_BYTES, FETCH_VERIFY_DELAY_S
@@ -28,10 +29,15 @@ class Intake:
     for.  ``at_work`` while there are blocks that it was not told of."""
 
     def __init__(
-        self, blocking: Blocking, keep: Keep, tasks: Supervisor, on_verified: OnVerified
+        self,
+        blocking: Blocking,
+        keep: Keep,
+        tasks: Supervisor,
+        on_verified: OnVerified,
+        read: Reading = read_node,
     ) -> None:
         self._blocking, self._keep = blocking, keep
-        self._tasks, self._on_verified = tasks, on_verified
+        self._tasks, self._on_verified, self._read = tasks, on_verified, read
         self._arrived: list[Arrived] = []  # waiting to be verified together
         self._arrived_bytes = self._verifying = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -67,18 +73,20 @@ class Intake:
             self._tasks.spawn(self._verify(arrived), "verify")
 
     async def _verify(self, arrived: list[Arrived]) -> None:
-        read = await self._blocking.run(verify_and_keep, arrived, self._keep)
+        read = await self._blocking.run(verify_and_keep, arrived, self._keep, self._read)
         self._verifying -= 1
         self._on_verified(arrived, read)
 
 
-def verify_and_keep(arrived: Sequence[Arrived], keep: Keep) -> list[ReadBlock | None]:
+def verify_and_keep(
+    arrived: Sequence[Arrived], keep: Keep, read: Reading = read_node
+) -> list[ReadBlock | None]:
     """What the blocks say that hash to their CIDs; those are kept.  Runs in a worker thread."""
     right = [want.cid.matches(data) for _, want, data, _ in arrived]
     pairs = [(want.cid, data) for _, want, data, _ in arrived]
     keep([pair for pair, good in zip(pairs, right, strict=True) if good])
     return [
-        read_block(want.cid, data) if good else None
+        read_block(want.cid, data, read) if good else None
         for (_, want, data, _), good in zip(arrived, right, strict=True)
     ]
 

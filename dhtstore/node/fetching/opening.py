@@ -23,13 +23,14 @@ from dhtstore.tasks import Supervisor
 BLOCKS_AT_ONCE: Final = 256  # opened in one go: each of them costs the loop a little afterwards
 
 ReadBlock = DagNode | MalformedDag
+Reading = Callable[[Cid, bytes | memoryview], DagNode]  # as ``read_node`` does
 
 
-def read_block(cid: Cid, data: bytes | memoryview) -> ReadBlock:
+def read_block(cid: Cid, data: bytes | memoryview, read: Reading = read_node) -> ReadBlock:
     """What a verified block says, or what is wrong with it: that is told when its turn comes.
     For worker threads."""
     try:
-        return read_node(cid, data)
+        return read(cid, data)
     except MalformedDag as error:
         return error
 

@@ -45,7 +45,7 @@ class Pinning:
         Without a name it has that of an earlier pin of the same.  Raises NoRoom and what ``fetch``
         raises; what came before is cached, so the next try goes on from there.
         """
-        name = name or await self.disk.blocking.run(self._earlier_name, root)
+        name = name or await self.disk.blocking.run(self.earlier_name, root)
         async with self.staging.bringing():
             units = await session.units(root)
             total_bytes = sum(unit.size_bytes for unit in units)
@@ -86,7 +86,8 @@ class Pinning:
             error = UsageError(f"{name!r} is the name of another pin, of {other.cid}")
             raise error.hinted("choose another --name, or remove that pin")
 
-    def _earlier_name(self, root: Cid) -> str:
+    def earlier_name(self, root: Cid) -> str:
+        """That of the pin by hand that there is; "" without one."""
         return next((pin.name for pin in self._by_hand() if pin.cid == root), "")
 
     def _by_hand(self) -> list[Pin]:

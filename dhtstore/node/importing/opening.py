@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from dhtstore.net.local.pipes import read_pipe
@@ -75,6 +76,29 @@ async def _pieces(file: FileSource, blocking: Blocking) -> AsyncGenerator[bytes,
         yield data
         offset += len(data)
     await blocking.run(file.check_unchanged)
+
+
+@asynccontextmanager
+async def bytes_given(
+    descriptors: list[int], blocking: Blocking
+) -> AsyncIterator[tuple[AsyncGenerator[bytes, None], int | None]]:
+    """The bytes of a file or a pipe, the first of ``descriptors``, and how many there are if that
+    is known.  Raises UnreadableSource, SourceChanged."""
+    opened: list[FileSource] = []
+
+    def look() -> None:
+        if is_file(descriptors[0]):
+            opened.append(FileSource(descriptors.pop(0)))
+
+    try:
+        await blocking.run(look)
+        file = opened[0] if opened else None
+        pieces = _pieces(file, blocking) if file else read_pipe(descriptors[0])
+        async with aclosing(pieces):
+            yield pieces, file.size_bytes if file else None
+    finally:
+        for each in opened:
+            await surely(blocking, each.close)
 
 
 async def close_source(source: Source, blocking: Blocking) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from dhtstore.errors import InvalidCid, InvalidPath
-from dhtstore.model.cid_path import parse_cid_path
+from dhtstore.model.cid import Cid
+from dhtstore.model.cid_path import parse_cid_path, parse_root
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Naming, Operation
@@ -26,6 +27,15 @@ async def with_cid(operation: Operation[R], disk: Disk, ledger: Ledger) -> Opera
         return operation
     meant = await disk.blocking.run(cid_of, ledger, text, operation.named_by)
     return msgspec.structs.replace(operation, **{operation.about: meant})
+
+
+async def roots_meant(texts: Sequence[str], disk: Disk, ledger: Ledger) -> list[Cid]:
+    """The same of several, as wholes."""
+    roots = list[Cid]()
+    for text in texts:
+        known = names_cid(text)
+        roots.append(parse_root(text if known else await disk.blocking.run(cid_of, ledger, text)))
+    return roots
 
 
 def names_cid(text: str) -> bool:

@@ -24,6 +24,15 @@ def kept_of_stream(progress: Progress | None) -> str:
     return "nothing is kept here of a stream; the same command begins anew"
 
 
+def kept_of_export(progress: Progress | None) -> str:
+    return "nothing is left of it; the same command begins anew"
+
+
+def kept_of_import(progress: Progress | None) -> str:
+    """What nothing names is collected."""
+    return "nothing of it is kept; the same command begins anew"
+
+
 def kept_of_put(progress: Progress | None) -> str:
     """Of a put nothing is announced under a name before there are copies."""
     if progress is None:

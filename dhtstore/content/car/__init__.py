@@ -1,0 +1,1 @@
+"""CAR files: blocks of DAGs one behind the other, as other tools exchange them."""

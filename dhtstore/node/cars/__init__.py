@@ -1,0 +1,1 @@
+"""CAR files: DAGs go out of here as one file, and come in."""
