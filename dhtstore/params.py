@@ -277,6 +277,9 @@ LIMITED_PORTION_MIN_BYTES: Final = 4 * KIB
 LIMITED_PORTION_MAX_BYTES: Final = 256 * KIB
 BACKGROUND_WEIGHT: Final = 16  # bytes of the foreground for one of the background, where both wait
 SERVED_LATELY_S: Final = 1.0  # since blocks left for a peer, while the background stands back
+BUSY_REST_S: Final = 1.0  # before a holder that is busy is asked again; then twice as long
+BUSY_REST_MAX_S: Final = 15.0
+BUSY_WAIT_MAX_S: Final = 600.0  # of nothing else: then it counts as refused
 SERVED_PLACE_S: Final = 5.0  # without asking, before a peer has no share of a limit any more
 LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 

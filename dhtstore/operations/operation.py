@@ -58,11 +58,12 @@ KEPT: Final = "kept"  # the phase of the last progress of what was cut short
 
 class HolderProgress(msgspec.Struct, frozen=True):
     """How much of an operation one node holds, or has given; ``earlier_bytes`` of it were there
-    before, as far as this node can tell."""
+    before, as far as this node can tell.  One that is ``busy`` is asked again later."""
 
     node: str
     done_bytes: int
     earlier_bytes: int = 0
+    busy: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True):

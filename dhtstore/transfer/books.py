@@ -12,6 +12,9 @@ from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from dhtstore.params import (
+    BUSY_REST_MAX_S,
+    BUSY_REST_S,
+    BUSY_WAIT_MAX_S,
     HEDGE_DELAY_MIN_S,
     HOLDER_STALL_S,
     WANTS_PER_REQUEST_MAX,
@@ -74,6 +77,26 @@ class BusyRate:
 
 
 @dataclass(slots=True)
+class Rest:
+    """A holder said that it is busy: it is asked nothing for a while, each time twice as long."""
+
+    until_s: float = 0.0
+    pause_s: float = BUSY_REST_S / 2
+    since_s: float | None = None  # when it said so first, and has given nothing since
+
+    def lasts(self, now: float) -> bool:
+        return now < self.until_s
+
+    def begin(self, now: float) -> bool:
+        """False if it was busy for too long.  What it said of several requests counts once."""
+        self.since_s = now if self.since_s is None else self.since_s
+        if not self.lasts(now):
+            self.pause_s = min(2 * self.pause_s, BUSY_REST_MAX_S)
+            self.until_s = now + self.pause_s
+        return now - self.since_s < BUSY_WAIT_MAX_S
+
+
+@dataclass(slots=True)
 class Supplier(Generic[S]):
     """Who was found, and how it does."""
 
@@ -89,6 +112,7 @@ class Supplier(Generic[S]):
     usual_s: float = HEDGE_DELAY_MIN_S
     heard_s: float = 0.0  # when it last said anything, or began to owe
     rate: BusyRate = field(default_factory=BusyRate)
+    rest: Rest = field(default_factory=Rest)
 
     @property
     def ask_bytes(self) -> float:
@@ -115,6 +139,10 @@ class Supplier(Generic[S]):
     def idle(self) -> bool:
         return not (self.owes or self.late)
 
+    def free(self, now: float) -> bool:
+        """Whether it owes nothing and may be asked."""
+        return self.idle and not self.rest.lasts(now)
+
     def stalled(self, now: float) -> bool:
         """Whether it owes something and has been silent for longer than it ever should."""
         usual_s = max(self.usual_s, self.rate.takes_s(WINDOW_START_BYTES))
@@ -122,7 +150,12 @@ class Supplier(Generic[S]):
 
     def lively(self, now: float) -> bool:
         """Whether it may still be expected to answer."""
-        return not (self.late or self.stalled(now))
+        return not (self.late or self.stalled(now) or self.rest.lasts(now))
+
+    def owed(self, want: Wanted[S]) -> int:
+        """As how many bytes it owes it, late or not; 0 if it does not."""
+        asked = want.asked.get(self.name) or self.late.get(want.sequence)
+        return asked[1] if asked else 0
 
     def heard(self, sequence: int, now: float) -> tuple[float, int] | None:
         """It has said something of a want: when it was asked and for how much, if it was late.
@@ -152,7 +185,7 @@ class Supplier(Generic[S]):
         """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
         took_s = now - asked_s
         self.rate.gave(size_bytes, asked_s, now)
-        self.lacked_in_a_row = 0
+        self.lacked_in_a_row, self.rest = 0, Rest()
         self.best_s = min(self.best_s, took_s)
         self.usual_s += (took_s - self.usual_s) / 8
         aim_s = self.best_s + WINDOW_DELAY_S

@@ -6,11 +6,12 @@ grows while its answers come within WINDOW_DELAY_S of its best one, so a slow ho
 blocks (delay-based control, as TCP Vegas, Brakmo & Peterson 1995).  When nothing is left to ask
 for, an idle holder is asked once more for what another has owed for long, or will by its rate.  A
 holder that is silent is passed over while others answer; one that fails gives its wants back; one
-that sends wrong bytes is banned.
+that sends wrong bytes is banned.  One that says that it is busy is asked again after a while.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic
 
@@ -48,9 +49,7 @@ class Scheduler(Generic[S]):
     def add_holder(self, holder: S, unit: bytes, *, rank: int = 0) -> None:
         """Somebody holds ``unit``, or says so; one that failed is forgiven.  It is asked only for
         what nobody of lower ``rank`` is left for."""
-        known = self._holders.get(holder)
-        if known is None:
-            known = self._holders[holder] = Supplier(holder)
+        known = self._holders.setdefault(holder, Supplier(holder))
         known.rank = rank
         if unit not in known.units:
             known.units[unit] = None
@@ -87,13 +86,13 @@ class Scheduler(Generic[S]):
         """Seconds until ``next`` might ask a second holder for an overdue want; None if no
         holder is idle, nothing is owed, or there is no room for it."""
         room_bytes -= self.owed_bytes
-        idle = [s for s in self._holders.values() if s.idle and not self._hopes.before(s)]
+        idle = [s for s in self._holders.values() if s.free(now) and not self._hopes.before(s)]
         dues = [due_s for holder in idle for due_s in self._debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
     def _ask(self, holder: Supplier[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> bool:
         room_bytes -= self.owed_bytes
-        if room_bytes <= 0:
+        if room_bytes <= 0 or holder.rest.lasts(now):
             return False
         before = self._hopes.before(holder)
         request = Request(holder, room_bytes, before)
@@ -128,10 +127,7 @@ class Scheduler(Generic[S]):
     def owed(self, holder: S, sequence: int) -> int:
         """As how many bytes the holder owes it; 0 if it is not wanted any more."""
         want, known = self._wants.get(sequence), self._holders.get(holder)
-        if want is None or known is None:
-            return 0
-        asked = want.asked.get(holder) or known.late.get(sequence)
-        return asked[1] if asked else 0
+        return 0 if want is None or known is None else known.owed(want)
 
     def passed_over(self, holder: S, sequence: int, told_bytes: int, now: float) -> None:
         """The holder brought a block of that size and there was no room: it will be asked again
@@ -168,14 +164,21 @@ class Scheduler(Generic[S]):
             if known.lacked_in_a_row > LACKS_MAX:
                 self.fail(holder, "lacks much of what it is said to hold")
 
+    def busy(self, holder: S, sequences: Sequence[int], now: float) -> bool:
+        """It turned down the request for these; others may be asked meanwhile.  False if it has
+        done nothing else for too long."""
+        for sequence in sequences:
+            self.passed_over(holder, sequence, self.owed(holder, sequence), now)
+        known = self._holders.get(holder)
+        return known is None or known.rest.begin(now)
+
     def fail(self, holder: S, why: str) -> None:
         """The holder is gone or not to be trusted: all it owes goes to others."""
         self._failed[holder] = why
         known = self._holders.get(holder)
         if known is None:
             return
-        for sequence in list(known.owes):
-            want = self._wants[sequence]
+        for want in list(known.owes.values()):
             self._debts.settle(want, known)
             self._requeue(want)
         del self._holders[holder]
@@ -186,9 +189,8 @@ class Scheduler(Generic[S]):
         """Give what silent holders owe to others, where there are any that are not silent; which
         those were.  They are asked for nothing more until they have answered.  Of those who are
         asked before others it is not expected that they have all of it yet."""
-        stalled = [known for known in self._hopes.last() if known.stalled(now)]
         passed_over: list[S] = []
-        for known in stalled:
+        for known in [each for each in self._hopes.last() if each.stalled(now)]:
             wants = [want for want in known.owes.values() if self._hopes.answered_for(want, now)]
             for want in wants:
                 self._debts.give_up_waiting(want, known)

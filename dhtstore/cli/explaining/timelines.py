@@ -104,7 +104,10 @@ def _well(holder: HolderTimeline) -> str:
 def _details(holder: HolderTimeline) -> Iterator[str]:
     """Why it ended, and what came of its addresses, where that says more than the row."""
     if holder.cause is not None and not any(each.cause == holder.cause for each in holder.tries):
-        yield from wrapped(f"ended at {seconds(holder.ended_s)}: {holder.cause.why}")
+        ended = "waiting" if holder.ended_s is None else f"ended at {seconds(holder.ended_s)}"
+        yield from wrapped(f"{ended}: {holder.cause.why}")
+    if holder.busy:
+        yield from wrapped(f"said {counted(holder.busy, 'time')} that it was busy")
     for (address, why), tries in groupby(holder.tries, key=_outcome):
         at = [each.began_s for each in tries]
         again = f", {len(at)} times" if len(at) > 1 else ""

@@ -103,6 +103,7 @@ class _Fetch:
             self._quiet,
             tasks,
             wake,
+            self._advanced,
             lossy=delivery.earlier is not None,
         )
 

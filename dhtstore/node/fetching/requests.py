@@ -8,7 +8,7 @@ from functools import partial
 from typing import NoReturn
 
 from dhtstore.content.dag.walk import Want
-from dhtstore.errors import ConnectionLost, DhtstoreError
+from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
@@ -32,7 +32,8 @@ from dhtstore.wire.frames import Blocks, FrameResponse
 class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
     number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
-    came is at work here; ``wake`` is called when there may be something to decide.  ``lossy`` where
+    came is at work here; ``wake`` is called when there may be something to decide, ``told_busy``
+    when a holder says that it is.  ``lossy`` where
     what came and is not written is lost when the process is killed."""
 
     def __init__(
@@ -45,12 +46,13 @@ class Requests:
         quiet: Callable[[], bool],
         tasks: Supervisor,
         wake: Callable[[], None],
+        told_busy: Callable[[], None],
         *,
         lossy: bool = False,
     ) -> None:
         self._wants, self._holders, self._intake, self._lossy = wants, holders, intake, lossy
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
-        self._pull = pull
+        self._pull, self._told_busy = pull, told_busy
         pull.tell(wake)
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
@@ -99,7 +101,8 @@ class Requests:
             if known.searching:
                 continue
             if known.exhausted:
-                self._give_up(sequence, known)
+                lacking = self._scheduler.causes(sequence)
+                _give_up(self._wants[sequence], known, self._holders, lacking)
             self._holders.search(known)
 
     def look_around(self) -> None:
@@ -170,9 +173,18 @@ class Requests:
         try:
             await _ask(link, [want.cid for want in wants], on_arrival, admit, terms)
         except DhtstoreError as error:
-            self._holders.drop(link, cause_of(error))
+            if not (_is_busy(error) and self._rests(key, wants, error)):
+                self._holders.drop(link, cause_of(error))
         finally:
             self._holders.account(key).answered()
+
+    def _rests(self, key: PublicKey, wants: Sequence[Want], error: DhtstoreError) -> bool:
+        """Whether it is asked again later."""
+        now, sequences = asyncio.get_running_loop().time(), [want.sequence for want in wants]
+        if patient := self._scheduler.busy(key, sequences, now):
+            self._holders.account(key).rests(cause_of(error))
+            self._told_busy()
+        return patient
 
     @property
     def _room_bytes(self) -> int:
@@ -181,13 +193,8 @@ class Requests:
 
     @property
     def _memory_room_bytes(self) -> int:
-        """What may be owed: what there is memory for, and where an end would lose what is not
-        written yet, no more than keeps the holders busy; one block in any case, when nothing is
-        at work that could make room."""
         flight_bytes = self._scheduler.flight_bytes if self._lossy else None
-        free_bytes = self._room.askable_bytes(flight_bytes)
-        blocked = free_bytes < BLOCK_SIZE_MAX_BYTES and self._quiet()
-        return BLOCK_SIZE_MAX_BYTES if blocked else free_bytes
+        return _memory_room_bytes(self._room, flight_bytes, self._quiet)
 
     def _admit(
         self, key: PublicKey, wants: Sequence[Want], response: FrameResponse
@@ -223,11 +230,28 @@ class Requests:
         self._wake()
         self._intake.take(arrived, unfinished=self._scheduler.unfinished)
 
-    def _give_up(self, sequence: int, known: UnitHolders) -> NoReturn:
-        lacking = self._scheduler.causes(sequence)
-        for key, why in lacking.items():
-            self._holders.lacking(key, why)
-        raise failure_of(str(self._wants[sequence].cid), known, self._holders)
+
+def _memory_room_bytes(
+    room: FetchRoom, flight_bytes: float | None, quiet: Callable[[], bool]
+) -> int:
+    """What may be owed: what there is memory for, and where an end would lose what is not written
+    yet, no more than keeps the holders busy; one block in any case, when nothing is at work that
+    could make room."""
+    free_bytes = room.askable_bytes(flight_bytes)
+    blocked = free_bytes < BLOCK_SIZE_MAX_BYTES and quiet()
+    return BLOCK_SIZE_MAX_BYTES if blocked else free_bytes
+
+
+def _is_busy(error: DhtstoreError) -> bool:
+    return isinstance(error, PeerRefused) and error.code == "busy"
+
+
+def _give_up(
+    want: Want, known: UnitHolders, holders: Holders, lacking: Mapping[PublicKey, str]
+) -> NoReturn:
+    for key, why in lacking.items():
+        holders.lacking(key, why)
+    raise failure_of(str(want.cid), known, holders)
 
 
 def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:

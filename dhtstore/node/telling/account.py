@@ -31,6 +31,8 @@ class HolderAccount:
     delivered: int = 0
     delivered_bytes: int = 0
     lacked: int = 0
+    busy: int = 0
+    resting: bool = False  # since it said so last
     cause: Cause | None = None
     tries: list[AddressTry] = field(default_factory=list)
     tries_count: int = 0
@@ -88,8 +90,15 @@ class HolderAccount:
         self.last_byte_s = self.now()
         self.first_byte_s = self.last_byte_s if self.first_byte_s is None else self.first_byte_s
 
+    def rests(self, cause: Cause) -> None:
+        """It is busy, and asked again later."""
+        self.busy += 1
+        self.cause, self.resting = cause, True
+
     def gave(self, size_bytes: int) -> None:
         """A whole block came that is right."""
+        if self.resting:
+            self.cause, self.resting = None, False
         self.delivered += 1
         self.delivered_bytes += size_bytes
 
@@ -104,13 +113,15 @@ class HolderAccount:
         after the first; and who lied is remembered for that."""
         if not self._over and self.kind is not CauseKind.WRONG_BYTES:
             self.cause, self.ended_s, self._over = cause, self.now(), True
+            self.resting = False
 
     # --- what that comes to -----------------------------------------------------------------
 
     @property
     def hopeless(self) -> bool:
         """Whether it never let us in, or turned us down then."""
-        return self.kind is CauseKind.REFUSED or (bool(self.unreached) and not self.connected)
+        refused = self.kind is CauseKind.REFUSED and not self.resting
+        return refused or (bool(self.unreached) and not self.connected)
 
     @property
     def kind(self) -> CauseKind | None:
@@ -130,6 +141,7 @@ class HolderAccount:
             delivered=self.delivered,
             delivered_bytes=self.delivered_bytes,
             lacked=self.lacked,
+            busy=self.busy,
             found_s=self.found_s,
             connected_s=self.connected_s,
             asked_s=self.asked_s,

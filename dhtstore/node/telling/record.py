@@ -71,8 +71,11 @@ class FetchRecord:
         return [account.timeline() for account in self.accounts]
 
     def given(self) -> list[HolderProgress]:
-        """How much each gave."""
-        return [HolderProgress(each.node, each.delivered_bytes) for each in self.accounts]
+        """How much each gave, and who is busy."""
+        return [
+            HolderProgress(each.node, each.delivered_bytes, busy=each.resting)
+            for each in self.accounts
+        ]
 
     @property
     def connected(self) -> list[str]:
@@ -115,6 +118,9 @@ class FetchRecord:
         owing = [account for account in self.accounts if account.owing]
         if owing:
             return f"waiting for blocks of {_named(owing)}"
+        busy = [account for account in self.accounts if account.resting]
+        if busy and not searching:
+            return f"waiting until {_named(busy)} has time: busy"
         if searching:
             dialled = [account for account in self.accounts if account.trying]
             to = f", dialling {_named(dialled)}" if dialled else ""

@@ -32,7 +32,8 @@ class HolderTimeline(msgspec.Struct, frozen=True):
     """What one holder did for the fetches of one command, and when.
 
     Of the blocks that it was ``asked`` for it ``delivered`` some, whole and right,
-    ``delivered_bytes`` together, and said of others that it ``lacked`` them.  It was named by a
+    ``delivered_bytes`` together, and said of others that it ``lacked`` them; so often it said
+    that it was ``busy``, and was asked again later.  It was named by a
     lookup at ``found_s``, connected to at ``connected_s``, asked first at ``asked_s``; its first
     byte came at ``first_byte_s``, its last at ``last_byte_s``.  ``rate`` is bytes a second while it
     owed something.  ``cause`` is what last went wrong with it, at ``ended_s``, None if nothing.
@@ -44,6 +45,7 @@ class HolderTimeline(msgspec.Struct, frozen=True):
     delivered: int = 0
     delivered_bytes: int = 0
     lacked: int = 0
+    busy: int = 0
     found_s: float | None = None
     connected_s: float | None = None
     asked_s: float | None = None

@@ -52,9 +52,9 @@ class DiskBlockStore:
 
     ``used_bytes`` counts all files in the directory (dead bytes of packs too, until their pack
     goes), reservations, and what is set aside for the index: ROW_BYTES for each row that is there,
-    or staged, or to come, and the log of its next transaction.  It never passes the capacity, and
-    the files never pass what it counts; a table of blocks that are lent has no name there and does
-    not count.  A file counts with its length: the file system may round each up to its next block.
+    staged or to come, and the log of its next transaction.  It never passes the capacity, and the
+    files never pass it; a table of blocks that are lent has no name there and does not count.  A
+    file counts with its length.
     """
 
     def __init__(

@@ -53,6 +53,7 @@ def holder_lines(rates: Rates, now_s: float, columns: int) -> list[str]:
     for each in _shown(rates.progress.by_holder):
         rate = rates.of_holder(each.node, now_s)
         speed = f"{format_size(rate)}/s" if rate is not None else ""
+        speed = "busy, asked again soon" if each.busy else speed
         node = printable(each.node[:_NODE_CHARS])
         lines.append(f"  {_joined([node, format_size(each.done_bytes), speed])}"[:columns])
     more = len(rates.progress.by_holder) - HOLDERS_SHOWN_MAX
@@ -91,7 +92,8 @@ def _percent(progress: Progress) -> str:
 def _holders(progress: Progress) -> str:
     if not progress.holders:
         return ""
-    return counted(progress.holders, "holder")
+    busy = sum(each.busy for each in progress.by_holder)
+    return counted(progress.holders, "holder") + (f", {busy} busy" if busy else "")
 
 
 def _mean(rates: Rates, took_s: float) -> str:
