@@ -76,10 +76,8 @@ class DiskBlockStore:
         self._quota = Quota(capacity_bytes, self._disk_left_bytes)
         self._opening, self._tried_s = threading.Lock(), time.monotonic()
         self._index, ends, self._quota.closed = _opened(directory, to_read)
-        self._readers, self._files = (
-            PackReaders(directory),
-            IndexFiles(directory / INDEX, self._quota),
-        )
+        self._readers = PackReaders(directory)
+        self._files = IndexFiles(directory / INDEX, self._quota)
         self._quota.other_bytes = others_bytes(directory)
         self._pool = PackPool(
             directory, ends, pack_size_bytes, self._quota, self._index, self._readers
