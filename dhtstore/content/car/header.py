@@ -77,7 +77,7 @@ class _Reader:
             return Cid.decode(raw[1:])
         except InvalidCid as error:
             text = f"a root in its header at byte {self._offset}: {error}"
-            raise MalformedCar(text, self._offset) from error
+            raise MalformedCar(text, self._offset).hinted(error.hint) from error
 
     def _take(self, count: int) -> bytes:
         taken = self._raw[self.at : self.at + count]

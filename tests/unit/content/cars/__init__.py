@@ -1,0 +1,1 @@
+"""The CAR format and its walk."""
