@@ -288,6 +288,7 @@ DEFAULT_REPLICAS: Final = 3
 REPLICAS_MAX: Final = 64
 MIN_ACKS_DEFAULT: Final = 2
 PUT_NAME_MAX_CHARS: Final = 255  # what somebody calls a put; as long as any name of a file
+OFFER_ROOM_S: Final = 3.0  # of it, for a collection that makes room; it goes on after that
 OFFER_TIMEOUT_S: Final = 5.0  # to decide on an offer, while others keep room for the same put
 RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
@@ -380,6 +381,7 @@ assert BLOCK_SIZE_MAX_BYTES / LIMIT_MIN_BYTES_PER_S < REQUEST_TIMEOUT_S * 3 / 4
 assert LIMIT_MIN_BYTES_PER_S > 4 * RATE_MIN_BYTES_PER_S
 assert LIMIT_PORTION_S < LIMIT_BURST_S, "a timer that is late costs nothing"
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
+assert OFFER_ROOM_S < OFFER_TIMEOUT_S, "who waits hears why before it gives up"
 assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
 assert RELAY_BEGIN_S < RELAY_SILENCE_S < RELAY_SILENCE_MAX_S < REQUEST_TIMEOUT_S - 5, (
     "who waits hears why before it gives up"

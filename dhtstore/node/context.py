@@ -56,13 +56,15 @@ class Disk:
     make_room: Callable[[int], Awaitable[bool]] = _no_more
     on_damaged: Callable[[Cid], Awaitable[None]] = _pass_over
 
-    async def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
+    async def reserve(
+        self, size_bytes: int, *, at_least: bool = False, collects: bool = True
+    ) -> Reservation:
         """Set room aside, as ``BlockStore.reserve``, in a worker.  Where there is none, what
-        nothing keeps gives way first.  Raises NoRoom."""
+        nothing keeps gives way first, unless it is not to be waited for.  Raises NoRoom."""
         try:
             return await self._reserve(size_bytes, at_least=at_least)
         except NoRoom:
-            if not await self.make_room(size_bytes):
+            if not (collects and await self.make_room(size_bytes)):
                 raise
         return await self._reserve(size_bytes, at_least=at_least)
 

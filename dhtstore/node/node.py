@@ -37,6 +37,7 @@ from dhtstore.node.duties.twins import Twins
 from dhtstore.node.flows.join import Joined, Trust, join
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.offered_room import OfferedRoom
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
@@ -80,6 +81,7 @@ class Node(UseCases):
         rule = admission_of(identity, settings)
         self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
         self.holder.brings = self.staging.bringing
+        self.holder.room = OfferedRoom(disk, supervisor).made
         self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
         self.reprovide = Reprovide(
             identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness

@@ -9,7 +9,7 @@ and claim kept together -> Held(receipt, provider record).  Whatever ends it bef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -107,7 +107,8 @@ class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
     ``rule`` says whose data is taken; None on a client, which takes none.  ``brings`` is entered
-    while blocks come in.
+    while blocks come in.  ``room`` waits for more, or refuses; None
+    where nothing gives way.
     """
 
     identity: Identity
@@ -121,6 +122,7 @@ class Holder:
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    room: Callable[[int], Awaitable[None]] | None = None
     relays: Relays = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,11 +141,7 @@ class Holder:
         with _telling(self.tracer, link, owner=offer.owner.hex(), size=offer.stored):
             promise = self._promise_for(link, offer)
             self.identity.check_word(link.meeting, offer)  # before others give way to it
-            async with self.deciding:  # offers that come together must count each other
-                self.offers.make_way(promise)
-                _refuse(too_many(self.offers.promises, promise))
-                promise, room = await self._admit(promise)
-                reservation = self.offers.open(link, promise, room)
+            reservation = await self._decide(link, promise)
         _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
         run, kept = self.disk.blocking.run, self.ledger.claims.kept_bytes
         held = await run(kept, promise.owner, promise.key)
@@ -168,19 +166,37 @@ class Holder:
             own=owner == self.rule.own_owner,
         )
 
-    async def _admit(self, promise: Promise) -> tuple[Promise, Reservation]:
+    async def _decide(self, link: Link, promise: Promise) -> int:
+        """Take an offer; its number.  Raises PeerRefused.  While a collection makes room for one,
+        others are decided on."""
+        try:
+            return await self._open(link, promise, at_last=self.room is None)
+        except PeerRefused as refused:
+            if refused.code != "room" or self.room is None:
+                raise
+        await self.room(promise.room_bytes)
+        return await self._open(link, promise, at_last=True)
+
+    async def _open(self, link: Link, promise: Promise, *, at_last: bool) -> int:
+        async with self.deciding:  # offers that come together must count each other
+            self.offers.make_way(promise)
+            _refuse(too_many(self.offers.promises, promise))
+            promise, room = await self._admit(promise, at_last=at_last)
+            return self.offers.open(link, promise, room)
+
+    async def _admit(self, promise: Promise, *, at_last: bool) -> tuple[Promise, Reservation]:
         """Judge an offer and set room aside for it; raises PeerRefused.  What others only offered
-        keeps nobody out who has less of it open: an offer costs nothing."""
+        keeps nobody out who has less of it open: an offer costs nothing.  It gives way ``at_last``,
+        when nothing else does."""
         while True:
             try:
                 usage = await self._judge(promise, promise.demand)
                 promise = replace(promise, new=usage.new)
                 return promise, await self._reserve(promise)
             except PeerRefused as refused:
-                if refused.code == "room" and await self.disk.make_room(promise.room_bytes):
-                    continue
-                crowded = refused.code in _CROWDED and self.offers.make_room(promise)
-                if not crowded:
+                collects = refused.code == "room" and not at_last
+                crowded = refused.code in _CROWDED and not collects
+                if not (crowded and self.offers.make_room(promise)):
                     raise
 
     async def _judge(
@@ -191,30 +207,15 @@ class Holder:
         assert self.rule is not None, "a client makes no promises"
         now_unix_s = self.identity.now_unix_s()
         newest, usage = await self.disk.blocking.run(
-            self._known, promise, demand.policy, claimed, now_unix_s
+            _known, self.disk, self.ledger, promise, demand.policy, claimed, now_unix_s
         )
         usage = with_promised(usage, self.offers.promises, promise)
         _refuse(judge(self.rule, demand, usage, now_unix_s=now_unix_s, newest=newest))
         return usage
 
-    def _known(
-        self,
-        promise: Promise,
-        policy: Policy | None,
-        claimed: tuple[bytes, bytes] | None,
-        now_unix_s: float,
-    ) -> tuple[Policy | None, Usage]:
-        """The newest policy here of that owner and root, and what is kept here; in a worker."""
-        claims, owner, origin = self.ledger.claims, promise.owner, promise.origin
-        usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
-        own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
-        used_bytes = self.disk.store.used_bytes + _beside_bytes(self.ledger) - own_bytes
-        newest = claims.policy(policy.owner, policy.root) if policy else None
-        return newest, replace(usage, used_bytes=used_bytes)
-
     async def _reserve(self, promise: Promise) -> Reservation:
         """Set room aside, also for the claim; raises PeerRefused."""
-        room = await self._set_aside(promise.room_bytes)
+        room = await _set_aside(self.disk, promise.room_bytes)
         try:
             self._check_share(promise, await self.disk.blocking.run(_beside_bytes, self.ledger))
         except BaseException:
@@ -231,12 +232,6 @@ class Holder:
         reserved_bytes = sum(each.room_bytes for each in (*promises, promise))
         free_bytes = store.capacity_bytes - store.used_bytes - beside_bytes + reserved_bytes
         _refuse(too_much(promises, promise, free_bytes))
-
-    async def _set_aside(self, size_bytes: int) -> Reservation:
-        try:
-            return await self.disk.reserve(size_bytes)
-        except NoRoom as error:
-            raise PeerRefused("room", str(error)) from error
 
     # --- copies -----------------------------------------------------------------------------
 
@@ -298,6 +293,30 @@ class Holder:
         begun_unix_s = None if promise.own else self.identity.now_unix_s()
         coming = Coming(batch.commit, begun_unix_s)
         return await acknowledge(self.identity, self.disk, self.ledger, claim, coming)
+
+
+def _known(
+    disk: Disk,
+    ledger: Ledger,
+    promise: Promise,
+    policy: Policy | None,
+    claimed: tuple[bytes, bytes] | None,
+    now_unix_s: float,
+) -> tuple[Policy | None, Usage]:
+    """The newest policy here of that owner and root, and what is kept here; in a worker."""
+    claims, owner, origin = ledger.claims, promise.owner, promise.origin
+    usage = claims.usage(owner, origin, now_unix_s, but=claimed, key=promise.key)
+    own_bytes = 0 if claimed is None else promise.room_bytes  # is set aside by now
+    used_bytes = disk.store.used_bytes + _beside_bytes(ledger) - own_bytes
+    newest = claims.policy(policy.owner, policy.root) if policy else None
+    return newest, replace(usage, used_bytes=used_bytes)
+
+
+async def _set_aside(disk: Disk, size_bytes: int) -> Reservation:
+    try:
+        return await disk.reserve(size_bytes, collects=False)
+    except NoRoom as error:
+        raise PeerRefused("room", str(error)) from error
 
 
 def _beside_bytes(ledger: Ledger) -> int:

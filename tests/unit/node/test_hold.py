@@ -18,8 +18,9 @@ from dhtstore.model.signing import attach, unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.hold import Holder
+from dhtstore.node.keeping.offered_room import OfferedRoom
 from dhtstore.node.links.link import Link
-from dhtstore.params import KIB, MIB, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
+from dhtstore.params import KIB, MIB, OFFER_TIMEOUT_S, OFFERS_PER_PEER_MAX, RESERVATION_TTL_S
 from dhtstore.replication.admission import Accept
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.wire.frames import Accepted, Held, Release, Released
@@ -298,3 +299,48 @@ def test_one_offer_may_reserve_all_that_fits_and_says_what_is_there_if_it_does_n
         await both.accepted()
 
     play(scene)
+
+
+def test_an_offer_that_needs_a_collection_holds_nobody_up_and_it_goes_on_without() -> None:
+    async def scene(world: World) -> None:
+        both, asked = await pair(world), list[int]()
+        begun, may_end = asyncio.Event(), asyncio.Event()
+        small = await _small_bid(both)
+        small_bytes = await _room_of(both, small)
+        large_bytes = await _room_of(both, both.bid)
+        store = MemoryBlockStore(large_bytes + small_bytes)
+        cached = store.reserve(large_bytes)
+
+        async def make_room(size_bytes: int) -> bool:
+            asked.append(size_bytes)
+            begun.set()
+            await may_end.wait()
+            cached.release()
+            return True
+
+        both.holder.disk = Disk(store, both.peer.blocking, make_room=make_room)
+        both.holder.room = OfferedRoom(both.holder.disk, both.peer.supervisor).made
+        began_s = world.loop.time()
+        waiting = asyncio.ensure_future(both.offered())
+        await begun.wait()
+        assert await both.offered(small) == ""
+        assert world.loop.time() - began_s < 1
+        assert await waiting == "room"
+        assert world.loop.time() - began_s < OFFER_TIMEOUT_S
+        may_end.set()
+        assert await both.offered() == ""
+        assert asked == [large_bytes]
+
+    play(scene)
+
+
+async def _small_bid(both: Pair) -> Bid:
+    return bid_of(both.uploader, both.uploader.hold(b"small"))
+
+
+async def _room_of(both: Pair, bid: Bid) -> int:
+    """What is set aside for it."""
+    number = await both.accepted(bid)
+    room_bytes = both.holder.offers.promises[-1].room_bytes
+    await both.link.request(Release(reservation=number), Released)
+    return room_bytes
