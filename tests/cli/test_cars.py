@@ -11,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from dhtstore.model.cid import Cid
+from tests.cars import car_of
 from tests.cli.conftest import Network
 from tests.cli.terminal import COMMAND, ENVIRONMENT, Daemons, end, run
 
 DATA = random.Random(11).randbytes(3_000_000)
+VECTORS = Path(__file__).parent.parent / "vectors" / "car"
+MISSING = "QmSNLTo6Wv9dfroVaw7MFYjLqf9ho7PKrgsjdzYDtv8h1W"
 FILE_MAX_BYTES = 1_000_000
+CHUNKS = [
+    (Cid.of(DATA[at : at + 10**6]), DATA[at : at + 10**6]) for at in range(0, 3 * 10**6, 10**6)
+]
 
 
 @pytest.fixture
@@ -78,6 +85,43 @@ def test_what_is_cut_off_is_refused_where_it_ends_and_not_kept(
     told = alone.run("import", "-", "--json", stdin=bytes(wrong))
     assert told.code == 5
     assert "does not hash to its CID" in told.err
+
+
+def test_what_is_not_whole_is_refused_or_cached(daemons: Daemons) -> None:
+    alone = daemons("alone", "--capacity", "2MB")
+    for name, code, why in (
+        ("file-3k-and-3-blocks-missing-block", 3, MISSING),
+        ("dir-with-dag-cbor-with-links", 5, "kind that is not stored here: dag-cbor"),
+        ("plain-json", 5, "byte 0: CID version 1 with codec 0x200"),
+        ("sample-v1-with-zero-len-section2", 5, "byte 20819"),
+        ("outside-root", 5, "../foo"),
+    ):
+        refused = alone.run("import", VECTORS / f"{name}.car")
+        assert refused.code == code, name
+        assert why in refused.err, refused.err
+        assert refused.out == b""
+    assert alone.run("import", VECTORS / "ipld-car-two-roots.car", "--name", "x").code == 2
+    large = alone.run("import", "-", stdin=car_of([Cid.of(DATA)], CHUNKS))
+    assert large.code == 8, large.err
+    assert alone.run("gc").code == 0
+    assert alone.run("status", "--json").json["blocks"] == 0
+
+    half = VECTORS / "file-3k-and-3-blocks-missing-block.car"
+    cached = alone.run("import", half, "--partial", "--json").json
+    assert (cached["pinned"], cached["skipped"]) == (False, 0)
+    assert alone.run("import", VECTORS / "dir-with-dag-cbor-with-links.car", "--partial").code == 0
+    assert alone.run("pin", "ls", "--json").json == []
+    alone.run("gc")
+    assert "cache" in alone.run("why", cached["roots"][0]).text
+    two = alone.run("import", VECTORS / "ipld-car-two-roots.car")
+    assert two.code == 0, two.err
+    assert [row["cid"] for row in alone.run("pin", "ls", "--json").json] == sorted(two.text.split())
+    alone.run("gc", "--cache")
+    assert alone.run("status", "--json").json["blocks"] == 2
+    assert (
+        alone.run("export", *two.text.split(), "-").out
+        == (VECTORS / "ipld-car-two-roots.car").read_bytes()
+    )
 
 
 def test_an_export_that_does_not_fit_leaves_nothing(network: Network, tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ def test_a_node_of_ones_own_inside_a_running_loop(tmp_path: Path) -> None:
 
 def test_the_twin_has_the_same_methods() -> None:
     methods = {name for name in dir(Client) if not name.startswith("_")}
-    assert methods == {name for name in vars(sync.SyncClient) if not name.startswith("_")}
+    assert methods == {name for name in dir(sync.SyncClient) if not name.startswith("_")}
     for name in methods | {"connect", "open"}:
         one = inspect.signature(getattr(Client, name, None) or getattr(dhtstore, name))
         twin = inspect.signature(getattr(sync.SyncClient, name, None) or getattr(sync, name))

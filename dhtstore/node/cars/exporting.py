@@ -52,9 +52,10 @@ async def export(
         car, walk = _Car(pipe.write), CarWalk(roots)
 
         def advance(done_bytes: int) -> None:
-            total_bytes = walk.told_bytes if len(roots) == 1 else 0
+            total_bytes = (walk.told_bytes if len(roots) == 1 else 0) or None
+            done_bytes = min(done_bytes, total_bytes or done_bytes)
             holders, given = len(session.connected), session.given()
-            progress(Progress("fetching", done_bytes, total_bytes or None, holders, 0, given))
+            progress(Progress("fetching", done_bytes, total_bytes, holders, 0, given))
 
         await pipe.write(car_header(roots))
         delivery = Delivery(car.accept, in_order=InDagOrder(), read=read_whole, progress=advance)

@@ -128,13 +128,12 @@ class CarImports:
 
     async def _whole(self, root: Cid, progress: Watch) -> list[Unit]:
         """The units of a DAG that is all here.  Raises BlockMissing."""
-        run, store, looked = self.disk.blocking.run, self.disk.store, 0
+        run, store = self.disk.blocking.run, self.disk.store
         try:
             units = await run(local_units, store, root)
             blocks = local_blocks(store, root, Leaves.PRESENT)
-            while count := await run(_advance, blocks):
-                looked += count
-                progress(Progress("verifying", looked))
+            while await run(_advance, blocks):
+                progress(Progress("verifying", 0))
         except BlockMissing as error:
             text = f"the DAG of {root} is not whole: {error}"
             raise BlockMissing(text).hinted(
