@@ -101,13 +101,13 @@ class SourceChanged(UsageError):
 class TargetUnusable(UsageError):
     """An output path that exists already, or whose directory is missing or not writable."""
 
-    hint = "choose another path with -o"
+    hint = "choose another path"
 
 
 class TargetExists(TargetUnusable):
     """An output path that is taken."""
 
-    hint = "choose another path with -o, or replace what is there with --force"
+    hint = "choose another path, or replace what is there with --force"
 
 
 class OldLeft(TargetUnusable):

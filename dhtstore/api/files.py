@@ -95,5 +95,5 @@ def _make_directory(path: Path) -> None:
 def _unwritable(path: Path, error: OSError | ValueError) -> TargetUnusable:
     failure = TargetUnusable(f"cannot write into {path}: {getattr(error, 'strerror', error)}")
     if isinstance(error, FileNotFoundError):
-        return failure.hinted("make that directory before, or choose another path with -o")
+        return failure.hinted("make that directory before, or choose another path")
     return failure

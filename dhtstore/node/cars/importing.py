@@ -17,6 +17,7 @@ from dhtstore.config import counted
 from dhtstore.content.car.reader import CarBlock, CarReader, ForeignBlock
 from dhtstore.content.dag.local import Leaves, local_blocks, local_units
 from dhtstore.errors import BlockMissing, MalformedCar, NoRoom, UsageError
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
@@ -27,6 +28,7 @@ from dhtstore.node.keeping.staging import Staging
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Reservation
+from dhtstore.store.ledger.tiers.cache import Cache
 
 _LOOKED_AT_ONCE: Final = 4096
 _ROOM_WANTED_BYTES: Final = 256 * MIB  # of a stream, whose length nobody knows, once there is none
@@ -74,14 +76,14 @@ class CarImports:
         async with self.staging.for_user():
             room = await self._set_aside(size_bytes)
             try:
-                taking = _Taking(self.disk, partial_dags, size_bytes, progress)
-                stored_bytes = await taking.take(pieces, room, self._check(name, partial_dags))
+                taking = _Taking(self.disk, self.ledger.cache, partial_dags, size_bytes, progress)
+                came_bytes = await taking.take(pieces, room, self._check(name, partial_dags))
             finally:
                 if room is not None:
                     room.release()
             found = taking.found
             if partial_dags:
-                await self.disk.blocking.run(self._cache, found.roots, stored_bytes)
+                await self.disk.blocking.run(self._cache, found.roots, came_bytes)
             else:
                 await self._pin(found.roots, name, progress)
                 found.pinned = True
@@ -107,11 +109,11 @@ class CarImports:
 
         return check
 
-    def _cache(self, roots: Sequence[Cid], stored_bytes: int) -> None:
+    def _cache(self, roots: Sequence[Cid], came_bytes: int) -> None:
         """The first root counts for all of it: which root needs which block is not known."""
         for root in dict.fromkeys(roots):
-            self.ledger.cache.add(root, stored_bytes, self.clock.unix_s())
-            stored_bytes = 0
+            self.ledger.cache.add(root, came_bytes, self.clock.unix_s())
+            came_bytes = 0
 
     async def _pin(self, roots: Sequence[Cid], name: str, progress: Watch) -> None:
         """All of them, or none."""
@@ -150,10 +152,16 @@ class _Taking:
     """The bytes of one file on their way into the store."""
 
     def __init__(
-        self, disk: Disk, partial_dags: bool, size_bytes: int | None, progress: Watch
+        self,
+        disk: Disk,
+        cache: Cache,
+        partial_dags: bool,
+        size_bytes: int | None,
+        progress: Watch,
     ) -> None:
         self.found = CarTaken()
-        self._disk, self._partial, self._progress = disk, partial_dags, progress
+        self._disk, self._cache = disk, cache
+        self._partial, self._progress = partial_dags, progress
         self._size_bytes, self._reader = size_bytes, CarReader()
 
     async def take(
@@ -206,9 +214,18 @@ class _Taking:
         try:
             await self._disk.blocking.run(keep)
         except NoRoom:
-            if not await self._disk.make_room(_ROOM_WANTED_BYTES):
+            if not await self._disk.make_room(await self._wanted_bytes(blocks)):
                 raise
             await self._disk.blocking.run(keep)
+
+    async def _wanted_bytes(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> int:
+        """Nobody knows how much is still to come: what is cached gives way in large steps, so that
+        there are few collections, and no more is wanted than there can be."""
+        run = self._disk.blocking.run
+        needed_bytes = sum(stored_bytes(cid, len(data)) for cid, data in blocks)
+        free_bytes = (await run(self._disk.store.space)).free_bytes or 0
+        there_bytes = free_bytes + await run(self._cache.size_bytes)
+        return max(needed_bytes, min(_ROOM_WANTED_BYTES, there_bytes))
 
 
 def _verify(block: CarBlock) -> None:

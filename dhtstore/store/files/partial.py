@@ -161,7 +161,7 @@ class Partial:
         try:
             check_target(self._dir_fd, self.name)
         except TargetExists as error:
-            raise error.hinted("move that away, or choose another path with -o") from None
+            raise error.hinted("move that away, or choose another path") from None
 
     def _status(self) -> os.stat_result:
         return os.stat(on_disk(self.name), dir_fd=self._dir_fd, follow_symlinks=False)
