@@ -299,6 +299,7 @@ CHECK_TURN_S: Final = 6.0  # a question waits so long for its turn at a holder,
 CHECK_LOOK_S: Final = 6.0  # and is looked into so long: then it is told "busy", within the above
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots and its policy: keys, indexes
 CLAIM_GRACE_S: Final = 86400.0  # after it expired: a clock that was set wrong costs nobody a copy
+LOST_GIVEN_UP_S: Final = 7 * DAY_S  # a unit of others that can't be had anew; holders come back
 COLLECT_INTERVAL_S: Final = 86400.0  # between two looks, if nothing tells of garbage
 COLLECT_SOON_S: Final = 60.0  # after something was left, so that one look does for several
 COLLECT_STEP_PAUSE_S: Final = 0.005  # between steps of a millisecond or two: others come in between

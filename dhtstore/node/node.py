@@ -14,6 +14,7 @@ from dhtstore.dht.service import DhtService
 from dhtstore.errors import DutyFailed
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.unit import Unit
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.checking.answer import CheckAnswers
@@ -37,6 +38,7 @@ from dhtstore.node.duties.twins import Twins
 from dhtstore.node.flows.join import Joined, Trust, join
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.giving_up import GivingUp
 from dhtstore.node.keeping.offered_room import OfferedRoom
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.withdrawals import KeptNoMore
@@ -88,6 +90,7 @@ class Node(UseCases):
         )
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
         self.rot = _rot(self)
+        self._collecting = Collecting(self.collector, _giving_up(self))
         self.scrub = Scrub(identity, disk, ledger.scrubbed, clock, warnings, self.rot.found)
         self.blocks = BlockServer(
             disk, self.staging.may_show, self.rot.rotten, self.rot.found, self.traffic.up
@@ -124,7 +127,7 @@ class Node(UseCases):
         if self.settings.storage:
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
         await self.disk.blocking.run(self.removing().resume)
-        await Collecting(self.collector).begin()
+        await self._collecting.begin()
         await self.rot.begin()
         await self.dht.start()
         await self.links.listen(self.ports.endpoint.local.port, self.duties)
@@ -134,7 +137,7 @@ class Node(UseCases):
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
             self._spawn_lasting("rot", self.rot.run)
-            self._spawn_lasting("collect", Collecting(self.collector).run)
+            self._spawn_lasting("collect", self._collecting.run)
             self._spawn_lasting("reprovide", self.reprovide.run)
             stocktaking = Stocktaking(self.identity, self.completeness, self.rot.look)
             self.supervisor.spawn(stocktaking.run(), "stocktaking")
@@ -256,6 +259,16 @@ def _rot(node: Node) -> Rot:
         Mending(complete, session, node.ports.tracer).mend,
         node.joined,
     )
+
+
+def _giving_up(node: Node) -> GivingUp:
+    async def in_vain(unit: Unit) -> bool:
+        """Where nobody else is there to give it, nobody was asked."""
+        others = node.joined.is_set() and node.dht.contacts()
+        return bool(others) and not await node.rot.mend(unit)
+
+    parts = node.disk, node.ledger, node.ports.clock, node.warnings, node.ports.tracer
+    return GivingUp(*parts, node.rot.look, in_vain)
 
 
 def admission_of(identity: Identity, chosen: NodeSettings) -> Admission | None:

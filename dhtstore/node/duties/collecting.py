@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.giving_up import GivingUp
 from dhtstore.params import COLLECT_INTERVAL_S, COLLECT_SOON_S
 
 
@@ -15,6 +16,7 @@ class Collecting:
     now and then for claims that expire."""
 
     collector: Collector
+    giving_up: GivingUp
 
     async def begin(self) -> None:
         """An index that was built anew knows what was removed, too: that goes before anybody is
@@ -27,6 +29,8 @@ class Collecting:
         """Forever."""
         await asyncio.sleep(COLLECT_SOON_S)
         while True:
-            await self.collector.collect(hurry=False)
+            collected = await self.collector.collect(hurry=False)
+            if await self.giving_up.settle(collected.lost):
+                self.collector.left()
             if await self.collector.alarm.rest(COLLECT_INTERVAL_S):
                 await asyncio.sleep(COLLECT_SOON_S)

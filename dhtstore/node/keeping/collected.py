@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dhtstore.model.unit import Unit
 from dhtstore.node.keeping.marks import Doubt
 from dhtstore.operations.keeping import CollectResult, UnknownBelow
 from dhtstore.store.ledger.tiers.cache import CacheEntry
@@ -13,7 +14,7 @@ from dhtstore.store.ledger.tiers.cache import CacheEntry
 class Collected:
     """Garbage, roots of the cache, claims that were over.  ``freed_bytes`` is what the store takes
     less than before, ``dead_bytes`` what lies in packs and belongs to nothing, now.  Nothing is
-    garbage while there are ``doubts``."""
+    garbage while there are ``doubts``; ``lost`` as in ``Marks``."""
 
     kept_blocks: int = 0
     garbage_blocks: int = 0
@@ -23,6 +24,7 @@ class Collected:
     freed_bytes: int = 0
     dead_bytes: int = 0
     doubts: tuple[Doubt, ...] = ()
+    lost: tuple[Unit, ...] = ()
 
     def result(self, *, dry_run: bool) -> CollectResult:
         """As ``gc`` tells it."""

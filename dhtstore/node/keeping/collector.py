@@ -183,7 +183,8 @@ class Collector:
             blocks, size_bytes = blocks + some, size_bytes + some_bytes
             watch(Progress("sweeping", size_bytes))
             await self._rest()
-        return Collected(len(marks.kept), blocks, size_bytes, doubts=tuple(marks.doubts))
+        doubts, lost = tuple(marks.doubts), tuple(marks.lost)
+        return Collected(len(marks.kept), blocks, size_bytes, doubts=doubts, lost=lost)
 
     async def _compacted(self, watch: Watch, *, dry_run: bool) -> int:
         """Dead bytes of packs: what stays of them, or all there are.  None can be told, and none

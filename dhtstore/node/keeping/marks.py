@@ -40,7 +40,8 @@ class Doubt:
 
 class Marks:
     """One look at all that stays.  ``more`` until it is False; then ``kept`` is complete, unless
-    there are ``doubts``: their first thousand, by root."""
+    there are ``doubts``: their first thousand, by root.  ``lost`` are the first thousand units that
+    are claimed and of which a block is gone that leads to others."""
 
     def __init__(
         self, store: BlockStore, table: KeyValue, now_unix_s: float, held: Sequence[Cid]
@@ -48,6 +49,7 @@ class Marks:
         """``held`` are roots of which stays what is here: cached ones, and those that are read."""
         self.kept = Kept()
         self.doubts: list[Doubt] = []
+        self.lost: dict[Unit, None] = {}
         self.blocks = 0
         self._store, self._held = store, held
         self._since_unix_s = now_unix_s - CLAIM_GRACE_S
@@ -55,6 +57,7 @@ class Marks:
         self._claims, self._roots = Claims(table, self._damaged), roots
         self._pins = Pins(table, roots, self._damaged)
         self._walking: Cid | None = None
+        self._claimed: Unit | None = None  # whose blocks are met now
         self._steps = self._all()
 
     def more(self) -> bool:
@@ -79,7 +82,9 @@ class Marks:
         for claim in self._claims.units_kept(self._since_unix_s):
             unit, root = unit_of_claim(claim), Cid(claim.policy.root)
             if unit.name == claim.unit:
+                self._claimed = unit
                 yield root, unit
+                self._claimed = None
             else:
                 self._doubt(root, "a claim on it is damaged")
         for pin in self._pins.list():
@@ -106,6 +111,8 @@ class Marks:
     def _lost(self, cid: Cid, error: DhtstoreError) -> None:
         if self._walking is not None:
             self._doubt(self._walking, str(error))
+        if self._claimed is not None and len(self.lost) < _DOUBTS_NAMED_MAX:
+            self.lost[self._claimed] = None
 
     def _damaged(self, event: str, **fields: object) -> None:
         """A row of the ledger, as a tracer is told."""

@@ -16,7 +16,13 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.node import Node
 from dhtstore.operations.keeping import WhyResult
-from dhtstore.params import CLAIM_GRACE_S, COLLECT_INTERVAL_S, COLLECT_SOON_S, MIB
+from dhtstore.params import (
+    CLAIM_GRACE_S,
+    COLLECT_INTERVAL_S,
+    COLLECT_SOON_S,
+    LOST_GIVEN_UP_S,
+    MIB,
+)
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
@@ -313,5 +319,55 @@ def test_names_of_pins() -> None:
             await pinning.remove(first.cid)
         await asyncio.sleep(SOON_S)
         assert node.ports.store.count() == 0, "before, it stayed here for ever"
+
+    tell(story)
+
+
+def test_a_strangers_unit_that_nobody_has_any_more_is_given_up_and_room_comes_back() -> None:
+    """Before, one block that was gone kept all garbage for as long as the claim lasted."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        store = FaultyBlockStore(MemoryBlockStore(10**9))
+        node = await lab.add(store=store)
+        others = [each for each in lab.nodes if each is not node]
+        strange = await put_bytes(others[0], CONTENT, replicas=4)
+        own = await put_bytes(node, CONTENT[::-1], replicas=1)
+        [unit] = units_of(others[0], strange)
+        store.rot(strange.cid)
+        store.rot(own.cid)
+        for other in others:  # at the same time: nobody has it
+            other.ledger.claims.forget(unit.name)
+            other.ports.store.delete([strange.cid])
+        await asyncio.sleep(SOON_S + COLLECT_INTERVAL_S)
+        assert {each.root for each in (await node.collector.collect()).doubts} == {
+            strange.cid,
+            own.cid,
+        }
+        await asyncio.sleep(LOST_GIVEN_UP_S - 2 * COLLECT_INTERVAL_S)
+        assert list(node.ledger.claims.for_unit(unit.name)), "there is time until then"
+        await asyncio.sleep(4 * COLLECT_INTERVAL_S)
+        assert not list(node.ledger.claims.for_unit(unit.name))
+        assert any("1 unit of others went for good" in text for text in node.warnings.texts)
+        assert [each.root for each in (await node.collector.collect()).doubts] == [own.cid]
+        await put_bytes(node, CONTENT[::-1], replicas=1)  # heals what is our own
+        before = store.count()
+        await asyncio.sleep(SOON_S)
+        assert store.count() < before
+        assert (await node.collector.collect()).doubts == ()
+
+    tell(story)
+
+
+def test_what_others_still_have_is_fetched_anew_and_not_given_up() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        node = await lab.add()
+        strange = await put_bytes(lab.nodes[0], CONTENT, replicas=3)
+        [unit] = units_of(lab.nodes[0], strange)
+        node.ports.store.delete([strange.cid])
+        await asyncio.sleep(SOON_S + 2 * COLLECT_INTERVAL_S)
+        assert list(node.ledger.claims.for_unit(unit.name))
+        assert (await node.collector.collect()).doubts == ()
 
     tell(story)

@@ -9,14 +9,24 @@ from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk
 from dhtstore.node.duties.collecting import Collecting
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.giving_up import GivingUp
 from dhtstore.node.warnings import Warnings
 from dhtstore.store.blocks.disk import DiskBlockStore
+from dhtstore.trace import no_trace
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from tests.unit.node.copies_world import new_ledger
 from tests.unit.node.data_plane import World, play
 
 KEPT, REMOVED = b"kept", b"removed"
+
+
+def _not_asked() -> None:
+    raise AssertionError("nothing is lost")
+
+
+async def _in_vain(unit: Unit) -> bool:
+    raise AssertionError("nothing is lost")
 
 
 def test_what_was_removed_goes_before_anybody_is_served(tmp_path: Path) -> None:
@@ -35,10 +45,10 @@ def test_what_was_removed_goes_before_anybody_is_served(tmp_path: Path) -> None:
         assert store.has(Cid.of(REMOVED))
         ledger, kept = new_ledger(), Cid.of(KEPT)
         ledger.pins.add(kept, "", "user", [Unit.of((kept,), len(KEPT))])
-        collector = Collector(
-            Disk(store, InlineBlocking()), ledger, SimClock(world.loop), Warnings()
-        )
-        await Collecting(collector).begin()
+        disk, clock, warnings = Disk(store, InlineBlocking()), SimClock(world.loop), Warnings()
+        collector = Collector(disk, ledger, clock, warnings)
+        giving_up = GivingUp(disk, ledger, clock, warnings, no_trace, _not_asked, _in_vain)
+        await Collecting(collector, giving_up).begin()
         assert list(store.cids()) == [kept]
         store.close()
         again = DiskBlockStore(tmp_path, None)
