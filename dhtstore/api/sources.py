@@ -74,11 +74,15 @@ def export_of(cids: str | Sequence[str]) -> Export:
 
 
 def open_file(path: AnyPath) -> int:
-    """A file.  Raises UnreadableSource."""
-    opened = open_source(path)
+    """A CAR file.  Raises UnreadableSource."""
+    hint = "give the path of a CAR, or what comes out of a pipe as -"
+    try:
+        opened = open_source(path)
+    except UnreadableSource as error:
+        raise error.hinted(hint) from None
     if opened.kind == "directory":
         os.close(opened.descriptor)
-        raise UnreadableSource(f"{os.fspath(path)} is a directory, not a CAR")
+        raise UnreadableSource(f"{os.fspath(path)} is a directory, not a CAR").hinted(hint)
     return opened.descriptor
 
 

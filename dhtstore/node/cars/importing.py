@@ -72,7 +72,9 @@ class CarImports:
 
         With ``partial_dags`` blocks may be missing, and those of other kinds are skipped; what came
         is cached.  Raises MalformedCar, NoRoom, BlockMissing for a DAG that is not whole, and
-        MalformedDag; nothing is kept then."""
+        MalformedDag; nothing is kept then.  UsageError for a name that nothing would have."""
+        if name and partial_dags:
+            raise UsageError("a name is that of a pin, and with --partial nothing is pinned")
         async with self.staging.for_user():
             room = await self._set_aside(size_bytes)
             try:
