@@ -21,6 +21,8 @@ FEATURE_NAME_MAX_CHARS: Final = 16
 
 # --- content (IPIP-499 profile unixfs-v1-2025; UnixFS spec) ----------------------------------
 CHUNK_SIZE_BYTES: Final = 1 * MIB  # IPIP-499 unixfs-v1-2025
+BUZHASH_MIN_BYTES: Final = 128 * KIB  # chunker/buzhash.go in ipfs/boxo
+BUZHASH_MAX_BYTES: Final = 512 * KIB  # the same
 LINKS_PER_NODE_MAX: Final = 1024  # IPIP-499 unixfs-v1-2025
 HAMT_FANOUT: Final = 256  # IPIP-499; UnixFS spec, HAMT sharded directories
 HAMT_THRESHOLD_BYTES: Final = 256 * KIB  # IPIP-499: shard above this directory block size
@@ -372,6 +374,7 @@ assert (
 ), "nor are records lost where all lookups for newcomers take all of their time: 43 hours"
 assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
+assert BUZHASH_MIN_BYTES < BUZHASH_MAX_BYTES <= CHUNK_SIZE_BYTES, "receive buffers fit a chunk"
 assert HAMT_THRESHOLD_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert UNIT_ROOTS_MAX_BYTES * 38 // 36 < FRAME_HEADER_MAX_BYTES, "msgpack adds 2 to 36 bytes"
 assert HOLDERS_SILENT_S <= HOLDERS_SILENT_LOOK_MAX_S < HOLDERS_LOOKED_FOR_MAX_S

@@ -26,6 +26,7 @@ from dhtstore.api.pipes import Pieces
 from dhtstore.errors import CLOSED_HINT, NotRunning, UsageError
 from dhtstore.operations.cars import ExportResult, ImportResult
 from dhtstore.operations.content import (
+    Chunker,
     ContentInfo,
     DirectoryEntry,
     GetResult,
@@ -181,6 +182,7 @@ class SyncClient(_SyncCars):
         wrap: bool = False,
         tar: bool = False,
         pipeline: bool = True,
+        chunker: Chunker = "fixed",
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -195,6 +197,7 @@ class SyncClient(_SyncCars):
             wrap=wrap,
             tar=tar,
             pipeline=pipeline,
+            chunker=chunker,
             progress=progress,
             timeout_s=timeout_s,
         )

@@ -22,6 +22,7 @@ from dhtstore.api.sources import AnyPath, open_paths, paths_of, put_of
 from dhtstore.errors import UsageError
 from dhtstore.model.cid_path import file_name
 from dhtstore.operations.content import (
+    Chunker,
     ContentInfo,
     DescribeContent,
     DirectoryEntry,
@@ -84,6 +85,7 @@ class Client(CarCalls):
         wrap: bool = False,
         tar: bool = False,
         pipeline: bool = True,
+        chunker: Chunker = "fixed",
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -95,13 +97,14 @@ class Client(CarCalls):
         ``name`` an earlier put of the same keeps its own.  Text and paths name files; ``bytes`` are
         content.  What fits ``exclude`` (as of .gitignore) is left out of a directory; ``preserve``
         keeps modes and times; ``wrap`` makes a directory of paths, which keep their names; ``tar``
-        puts that in an archive.  In a ``pipeline`` holders give it to each other.  Raises
+        puts that in an archive.  In a ``pipeline`` holders give it to each other.
+        ``chunker`` "buzhash" cuts files by content: other CIDs, near-copies share blocks.  Raises
         UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
         PartlyStored if something was skipped, which ``strict`` refuses (both with a ``partial``).
 
             print((await client.put("photos/", replicas=3)).cid)
         """
-        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar, pipeline)
+        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar, pipeline, chunker)
         if (paths := paths_of(source)) is None:
             given = pieces_of(cast(Pieces, source))
             return await put_pieces(self._caller, put, given, checked(progress), timeout_s)

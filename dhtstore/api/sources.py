@@ -17,7 +17,7 @@ from dhtstore.model.cid_path import as_one_spelling
 from dhtstore.model.names import name_of, name_of_argument
 from dhtstore.net.local.client import close_all
 from dhtstore.operations.cars import Export
-from dhtstore.operations.content import Put, PutEntry
+from dhtstore.operations.content import Chunker, Put, PutEntry
 from dhtstore.params import CAR_ROOTS_MAX, PATTERNS_MAX, PATTERNS_MAX_BYTES, WRAPPED_MAX
 
 AnyPath = str | os.PathLike[str]
@@ -40,6 +40,7 @@ def put_of(
     preserve: bool,
     tar: bool,
     pipeline: bool,
+    chunker: Chunker,
 ) -> Put:
     """Of what it is, is said when it is opened.  Raises UsageError for too many patterns."""
     return Put(
@@ -52,6 +53,7 @@ def put_of(
         exclude=patterns(exclude),
         preserve=preserve,
         pipeline=pipeline,
+        chunker=chunker,
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
+from dhtstore.content.builders.importer import CHUNKERS
 from dhtstore.errors import (
     DhtstoreError,
     Interrupted,
@@ -195,7 +196,7 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             replicas=asked.replicas,
             min_acks=asked.min_acks,
             progress=run.watch,
-            manner=Manner(strict=asked.strict, preserve=asked.preserve),
+            manner=Manner(asked.strict, asked.preserve, CHUNKERS[asked.chunker]),
         )
     except (QuorumNotReached, NotAnnounced, PartlyStored) as error:
         if isinstance(error.partial, PutOutcome):

@@ -14,6 +14,7 @@ from dhtstore.operations.operation import Operation
 from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, WRAPPED_MAX
 
 SourceKind = Literal["file", "directory", "stream", "archive"]
+Chunker = Literal["fixed", "buzhash"]  # how files are cut into blocks
 ContentType = Literal["file", "directory", "symlink"]
 StreamType = Literal["file", "directory"]
 
@@ -105,7 +106,8 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     fits a pattern of ``exclude`` (as in .gitignore) is left out.  ``preserve`` keeps modes and
     times of modification.  ``name`` was chosen by the user where ``named``; else what an earlier
     put of the same was called comes before it.  In a ``pipeline`` holders give what is put to each
-    other; else each gets it from the node that puts.
+    other; else each gets it from the node that puts.  Files are cut every MiB (``fixed``), or where
+    their content says (``buzhash``), which gives other CIDs.
     """
 
     op: ClassVar[str] = "put"
@@ -119,6 +121,7 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     strict: bool = False
     preserve: bool = False
     pipeline: bool = True
+    chunker: Chunker = "fixed"
     exclude: Annotated[tuple[str, ...], msgspec.Meta(max_length=PATTERNS_MAX)] = ()
     entries: Annotated[tuple[PutEntry, ...], msgspec.Meta(max_length=WRAPPED_MAX)] = ()
 

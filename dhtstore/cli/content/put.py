@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dhtstore.cli.content.put_options import (
+    Chunker,
+    ChunkerName,
     Direct,
     Exclude,
     ExcludeFrom,
@@ -47,6 +49,7 @@ _STDIN: Final = "-"
         "dhtstore put holiday.iso --replicas 3",
         'dhtstore put photos/ --name "photos of 2024"',
         "dhtstore put ~ --preserve --exclude '.cache/' --exclude '*.tmp'",
+        "dhtstore put disk.img --chunker buzhash",
         "dhtstore put --wrap report.pdf figures/",
         "ssh shop tar cz /srv | dhtstore put --tar -",
         "mysqldump shop | dhtstore put - --name shop.sql",
@@ -66,6 +69,7 @@ def put(
     wrap: Wrap = False,
     tar: Tar = False,
     no_pipeline: Direct = False,
+    chunker: ChunkerName = Chunker.FIXED,
     explain: Explain = False,
     progress: Showing = Shown.AUTO,
     verbose: Verbose = False,
@@ -100,6 +104,7 @@ def put(
         strict=strict,
         preserve=preserve,
         pipeline=not no_pipeline,
+        chunker=chunker.value,
         exclude=patterns(exclude or (), exclude_from or ()),
     )
     groups = [path] if wrap else [[each] for each in path]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from dhtstore.params import DEFAULT_REPLICAS, REPLICAS_MAX
+
+
+class Chunker(StrEnum):
+    """As ``operations.content.Chunker``."""
+
+    FIXED = "fixed"
+    BUZHASH = "buzhash"
+
 
 Paths = Annotated[
     list[str],
@@ -87,5 +96,15 @@ Direct = Annotated[
     typer.Option(
         "--no-pipeline",
         help="Send it to each node; else they give it to each other while they receive it.",
+    ),
+]
+ChunkerName = Annotated[
+    Chunker,
+    typer.Option(
+        "--chunker",
+        metavar="HOW",
+        help="fixed (cut files every MiB) or buzhash (by content): other CIDs, and what versions of"
+        " a file have in common is stored and sent once.",
+        show_default="fixed",
     ),
 ]

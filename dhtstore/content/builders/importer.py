@@ -6,17 +6,27 @@ interior blocks as soon as they are full -> FileBuilder.finish => root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
 
+from dhtstore.content.builders import buzhash
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import Kind, Metadata, UnixfsMessage, with_metadata
 from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, Cid
-from dhtstore.params import CHUNK_SIZE_BYTES, KIB, LINKS_PER_NODE_MAX
+from dhtstore.params import (
+    BUZHASH_MAX_BYTES,
+    BUZHASH_MIN_BYTES,
+    CHUNK_SIZE_BYTES,
+    KIB,
+    LINKS_PER_NODE_MAX,
+)
+
+_CHUNKS_AT_ONCE: Final = 8  # of content-defined ones: what is read twice behind them is the less
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +34,8 @@ class Profile:
     """Everything that decides which CID some bytes get (IPIP-499).
 
     ``shard_by`` says what is held against HAMT_THRESHOLD_BYTES: the directory's encoded block,
-    or only the names and CIDs of its links.
+    or only the names and CIDs of its links.  Chunks are of ``chunk_size_bytes``, or, where the
+    content decides (``chunker``), at most so long.
     """
 
     name: str
@@ -33,6 +44,36 @@ class Profile:
     raw_leaves: bool
     cid_version: Literal[0, 1]
     shard_by: Literal["block", "links"]
+    chunker: Literal["fixed", "buzhash"] = "fixed"
+
+    @property
+    def by_content(self) -> bool:
+        """Whether where a chunk ends shows only when it is read."""
+        return self.chunker == "buzhash"
+
+    @property
+    def one_leaf_bytes(self) -> int:
+        """What is no longer than this is one leaf for sure; no chunk but the last is shorter."""
+        return BUZHASH_MIN_BYTES if self.by_content else self.chunk_size_bytes
+
+    @property
+    def read_ahead_bytes(self) -> int:
+        """How much to read at once of what is cut in order."""
+        return self.chunk_size_bytes * (_CHUNKS_AT_ONCE if self.by_content else 1)
+
+    def cut(self, data: memoryview) -> int:
+        """How long the first chunk of ``data`` is, which is all that is left or at least
+        ``chunk_size_bytes``."""
+        return buzhash.cut(data) if self.by_content else min(len(data), self.chunk_size_bytes)
+
+    def chunks(self, data: bytes, *, ended: bool) -> Iterator[bytes]:
+        """The chunks at the beginning of ``data`` of which it is certain where they end; all of it
+        where nothing follows (``ended``)."""
+        view, offset = memoryview(data), 0
+        while len(data) - offset >= (1 if ended else self.chunk_size_bytes):
+            size_bytes = self.cut(view[offset:])
+            yield data[offset : offset + size_bytes]
+            offset += size_bytes
 
     def leaf(self, chunk: bytes | bytearray | memoryview) -> Block:
         """The leaf block of a chunk of at most ``chunk_size_bytes``.  Never copies a raw leaf."""
@@ -61,6 +102,10 @@ UNIXFS_V1_2025: Final = Profile(
     "unixfs-v1-2025", CHUNK_SIZE_BYTES, LINKS_PER_NODE_MAX, True, 1, "block"
 )
 UNIXFS_V0_2015: Final = Profile("unixfs-v0-2015", 256 * KIB, 174, False, 0, "links")
+UNIXFS_BUZHASH: Final = replace(
+    UNIXFS_V1_2025, name="buzhash", chunk_size_bytes=BUZHASH_MAX_BYTES, chunker="buzhash"
+)
+CHUNKERS: Final = {profile.chunker: profile for profile in (UNIXFS_V1_2025, UNIXFS_BUZHASH)}
 PROFILES: Final = {profile.name: profile for profile in (UNIXFS_V1_2025, UNIXFS_V0_2015)}
 
 
@@ -95,7 +140,7 @@ class FileBuilder:
     def add_leaf(self, cid: Cid, size_bytes: int) -> list[Block]:
         """Append the leaf ``cid`` of ``size_bytes`` content.
 
-        Returns the interior blocks this filled.  Only the last leaf may be short.
+        Returns the interior blocks this filled.
         """
         leaf = _Subtree(cid, size_bytes, self._tsize_of(size_bytes))
         blocks: list[Block] = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dhtstore.config import format_size
-from dhtstore.content.builders.importer import UNIXFS_V1_2025
+from dhtstore.content.builders.importer import Profile
 from dhtstore.content.dag.local import BlocksHere
 from dhtstore.errors import NoRoom, SourceChanged, UnreadableSource
 from dhtstore.model.cid import Cid
@@ -27,7 +27,6 @@ from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.measure import SourceSize, measure
 from dhtstore.node.importing.source import ReadableAgain, Source, import_into, import_source
-from dhtstore.params import CHUNK_SIZE_BYTES
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.blocks.lent import LentBlocks
 from dhtstore.store.space import Space
@@ -75,9 +74,9 @@ class Bringing:
 
         Raises SourceChanged, UnreadableSource, and NoRoom, which says of what the room is: before
         anything is read, if the size of the source is known and nobody else could take it."""
-        size = await measure(self.disk, source)
-        meter.sized(size.size_bytes if size else None)
         manner = manner or Manner()
+        size = await measure(self.disk, source, manner.profile)
+        meter.sized(size.size_bytes if size else None)
         imported = await self._stored(source, size, meter, manner)
         if imported is not None:
             yield Brought(imported, self.disk.store)
@@ -119,7 +118,7 @@ class Bringing:
             return await import_source(
                 self.disk,
                 source,
-                UNIXFS_V1_2025,
+                manner.profile,
                 meter.read,
                 room=room,
                 manner=manner,
@@ -149,7 +148,7 @@ class Bringing:
         take less than its size, which only shows by reading all of it."""
         seen = set[bytes]()
         for path, offset in size.sample:
-            cid = await self.disk.blocking.run(_leaf_at, source, path, offset)
+            cid = await self.disk.blocking.run(_leaf_at, source, path, offset, size.profile)
             if cid is None:
                 continue
             if cid.multihash in seen or await self.disk.blocking.run(self.disk.store.has, cid):
@@ -164,7 +163,7 @@ class Bringing:
     ) -> Brought:
         lent.reads_from(source.read_at)
         batch = ImportBatch(
-            self.disk, UNIXFS_V1_2025, lent.batch(), meter.read, lent=lent, manner=manner
+            self.disk, manner.profile, lent.batch(), meter.read, lent=lent, manner=manner
         )
         imported = await import_into(batch, source)
         self.lending.lend(lent)
@@ -200,10 +199,10 @@ class Bringing:
         return ", ".join(parts)
 
 
-def _leaf_at(source: Source, path: tuple[str, ...], offset: int) -> Cid | None:
+def _leaf_at(source: Source, path: tuple[str, ...], offset: int, profile: Profile) -> Cid | None:
     """What stands there now; None if it cannot be read, which the import tells better."""
     assert isinstance(source, ReadableAgain), "others are not measured"
     with suppress(SourceChanged, UnreadableSource):
-        data = source.read_at(path, offset, CHUNK_SIZE_BYTES)
-        return UNIXFS_V1_2025.leaf(data).cid
+        data = source.read_at(path, offset, profile.chunk_size_bytes)
+        return profile.leaf(data[: profile.cut(memoryview(data))]).cid
     return None

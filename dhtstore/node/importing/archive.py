@@ -42,12 +42,14 @@ class Archive:
 
 @dataclass(slots=True)
 class _OpenFile:
-    """A file whose content is not over; ``wanted`` if it is to be stored."""
+    """A file whose content is not over; ``wanted`` if it is to be stored; ``rest`` was read of it
+    behind the last chunk."""
 
     entry: TarEntry
     builder: FileBuilder
     wanted: bool
     offset: int = 0
+    rest: bytes = b""
 
 
 class ArchiveImport:
@@ -136,8 +138,13 @@ class ArchiveImport:
 
     def _read_on(self, file: _OpenFile, chunk: int) -> int:
         """The next leaf of it."""
-        data = self._reader.read(chunk)
-        whole = len(data) < chunk or file.offset + len(data) >= file.entry.size_bytes
+        before_bytes = len(file.rest)
+        data = file.rest + self._reader.read(chunk - before_bytes)
+        read_bytes = len(data) - before_bytes
+        ended = len(data) < chunk or file.offset + len(data) >= file.entry.size_bytes
+        at = self._batch.profile.cut(memoryview(data)) if file.wanted else len(data)
+        data, file.rest = data[:at], data[at:]
+        whole = ended and not file.rest
         if file.wanted:
             if whole and not file.offset:
                 self._finish(file, self._small(file.entry, data), data)
@@ -148,7 +155,7 @@ class ArchiveImport:
         file.offset += len(data)
         if whole:
             self._file = None
-        return len(data)
+        return read_bytes
 
     def _small(self, entry: TarEntry, data: bytes) -> Imported:
         metadata = self._batch.manner.kept(entry.metadata)

@@ -2,6 +2,7 @@
 
 data path: file bytes -> worker threads (read, hash, stage) -> leaf CIDs in order -> builder ->
 interior blocks.  Bounded: at most JOBS jobs are in memory at once.
+Where the content says where a chunk ends, one job reads and cuts some chunks after the other.
 
 The size a file system tells is where reading in several threads ends.  A file that ends elsewhere
 (those of procfs and sysfs do) or that changed meanwhile is read again, once, from its beginning to
@@ -10,9 +11,10 @@ where it ends: what was read is what is stored, or nothing is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from functools import partial
+from typing import NamedTuple
 
 from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.content.codec.unixfs import Metadata
@@ -27,10 +29,22 @@ JOBS = 4  # read, hashed and staged at once: keeps the worker threads busy
 ByteStream = AsyncIterator[bytes]  # standard input, in pieces of any size
 
 
+class _Leaf(NamedTuple):
+    """One that is staged."""
+
+    cid: Cid
+    size_bytes: int
+    chunk: bytes
+
+
 async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
     """Raises SourceChanged if it changed each time it was read, UnreadableSource, NoRoom."""
     before_bytes = batch.done_bytes
     try:
+        if batch.manner.preserve and source.size_bytes <= batch.profile.one_leaf_bytes:
+            return await _import_small(batch, source)
+        if batch.profile.by_content:
+            return await _import_in_order(batch, source)
         return await _import_spans(batch, source)
     except SourceChanged:
         await batch.disk.blocking.run(source.look)
@@ -40,8 +54,6 @@ async def import_file(batch: ImportBatch, source: FileSource) -> Imported:
 
 async def _import_spans(batch: ImportBatch, source: FileSource) -> Imported:
     chunk = batch.profile.chunk_size_bytes
-    if batch.manner.preserve and source.size_bytes <= chunk:
-        return await _import_small(batch, source)
     builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
     jobs = (
         partial(run, _read_leaf, batch, source, offset, chunk)
@@ -69,29 +81,50 @@ async def _import_small(batch: ImportBatch, source: FileSource) -> Imported:
 
 async def _import_in_order(batch: ImportBatch, source: FileSource) -> Imported:
     builder, run = FileBuilder(batch.profile), batch.disk.blocking.run
-    chunk = batch.profile.chunk_size_bytes
     offset, first = 0, b""
-    while data := await run(_read_next, source, offset, chunk):
-        first = first or data
-        await _add_leaf(batch, builder, *await run(batch.put_leaf, data, source.path, offset))
-        offset += len(data)
+    while leaves := await run(_read_next, batch, source, offset):
+        first = first or leaves[0].chunk
+        for leaf in leaves:
+            await _add_leaf(batch, builder, leaf.cid, leaf.size_bytes)
+        offset += sum(leaf.size_bytes for leaf in leaves)
     return await _finish(batch, builder, batch.manner.kept(source.metadata), first)
 
 
-def _read_next(source: FileSource, offset: int, size_bytes: int) -> bytes:
-    """Checked each time: what grows as fast as it is read has no end."""
-    data = source.read_on(offset, size_bytes)
+def _read_next(batch: ImportBatch, source: FileSource, offset: int) -> list[_Leaf]:
+    """The leaves that follow, none at the end.  Checked each time: what grows as fast as it is
+    read has no end."""
+    wanted = batch.profile.read_ahead_bytes
+    data = source.read_on(offset, wanted)
     source.check_unchanged()
-    return data
+    chunks = batch.profile.chunks(data, ended=len(data) < wanted)
+    return _put_leaves(batch, chunks, source.path, offset)
+
+
+def _put_leaves(
+    batch: ImportBatch, chunks: Iterable[bytes], path: tuple[str, ...], offset: int
+) -> list[_Leaf]:
+    """In a worker.  Only the first keeps its bytes: those of a file of one leaf may be wanted."""
+    leaves: list[_Leaf] = []
+    for chunk in chunks:
+        leaf = _Leaf(*batch.put_leaf(chunk, path, offset), b"" if leaves else chunk)
+        leaves.append(leaf)
+        offset += leaf.size_bytes
+    return leaves
 
 
 async def import_stream(batch: ImportBatch, stream: ByteStream) -> Imported:
     """A file whose length shows at its end.  Raises NoRoom, and what the stream raises."""
-    builder = FileBuilder(batch.profile)
-    async for chunk in chunks_of(stream, batch.profile.chunk_size_bytes):
-        at = batch.done_bytes
-        cid, size_bytes = await batch.disk.blocking.run(batch.put_leaf, chunk, (), at)
-        await _add_leaf(batch, builder, cid, size_bytes)
+    builder, rest, ended = FileBuilder(batch.profile), b"", False
+    pieces = chunks_of(stream, batch.profile.read_ahead_bytes)
+    while not ended:
+        piece = await anext(pieces, None)
+        ended = piece is None
+        data = rest + (piece or b"")
+        chunks = batch.profile.chunks(data, ended=ended)
+        leaves = await batch.disk.blocking.run(_put_leaves, batch, chunks, (), batch.done_bytes)
+        for leaf in leaves:
+            await _add_leaf(batch, builder, leaf.cid, leaf.size_bytes)
+        rest = data[sum(leaf.size_bytes for leaf in leaves) :]
     return await _finish(batch, builder)
 
 

@@ -1,9 +1,11 @@
-"""How a source is read: what becomes of what cannot be, what is kept beside names and bytes."""
+"""How a source is read: what becomes of what cannot be, what is kept beside names and bytes, and
+how files are cut."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dhtstore.content.builders.importer import UNIXFS_V1_2025, Profile
 from dhtstore.content.codec.unixfs import Metadata
 from dhtstore.errors import DhtstoreError
 from dhtstore.operations.content import SkippedEntry
@@ -14,10 +16,11 @@ from dhtstore.params import SKIPPED_NAMED_MAX
 class Manner:
     """``strict`` refuses a tree for one entry of it that cannot be stored; else that is skipped,
     counted, and the first ``SKIPPED_NAMED_MAX`` are named, by their paths below ``above``.
-    ``preserve`` keeps modes and times."""
+    ``preserve`` keeps modes and times; ``profile`` says how files are cut."""
 
     strict: bool = True
     preserve: bool = False
+    profile: Profile = UNIXFS_V1_2025
     skipped: list[SkippedEntry] = field(default_factory=list)
     skipped_count: int = 0
     above: tuple[str, ...] = ()

@@ -126,7 +126,7 @@ class TreeImport:
         return made
 
     def _looks_small(self, entry: SourceEntry) -> bool:
-        limit = self.batch.profile.chunk_size_bytes
+        limit = self.batch.profile.one_leaf_bytes
         return entry.kind == "symlink" or (entry.kind == "file" and entry.size_bytes <= limit)
 
     async def _import_large(self, entry: SourceEntry) -> Imported | Unreadable:
@@ -160,7 +160,7 @@ class TreeImport:
     def _read_small(self, entry: SourceEntry) -> Imported | None:
         file = self.source.open(entry.path)
         try:
-            data = file.read_whole(self.batch.profile.chunk_size_bytes)
+            data = file.read_whole(self.batch.profile.one_leaf_bytes)
             if data is None:
                 return None
             metadata = file.metadata if self.batch.manner.preserve else None

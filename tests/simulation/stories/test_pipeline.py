@@ -47,7 +47,10 @@ class Scene:
 
     def sent(self, node: Node) -> float:
         """How often it has sent the content."""
-        return self.lab.network.machine(address_of(node)).sent_bytes / SIZE_BYTES
+        return self.sent_bytes(node) / SIZE_BYTES
+
+    def sent_bytes(self, node: Node) -> int:
+        return self.lab.network.machine(address_of(node)).sent_bytes
 
     async def timed(self, putting: Awaitable[PutOutcome]) -> tuple[PutOutcome, float]:
         begun_s = self.lab.loop.time()
