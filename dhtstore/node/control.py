@@ -218,6 +218,7 @@ def _put_result(asked: content.Put, outcome: PutOutcome) -> content.PutResult:
         receipts=[receipt_text(receipt) for receipt in outcome.receipts],
         causes=dict(outcome.causes),
         reports=[_holder_report(each) for each in outcome.reports],
+        untold=dict(outcome.untold),
         hosts=outcome.hosts,
         subnets=outcome.subnets,
         skipped=list(outcome.skipped),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from dhtstore.config import counted, format_own_clock
 from dhtstore.errors import NotAnnounced, PartlyStored, QuorumNotReached
@@ -13,12 +15,16 @@ from dhtstore.node.copies.placed import CopyReport, PlacedUnit
 from dhtstore.operations.content import SkippedEntry
 from dhtstore.replication.quorum import Quorum, Shortage, obstacles_of
 
+REPORTS_TOLD_MAX: Final = 64  # of each stage; as many as holders in the report of a get
+CAUSES_TOLD_MAX: Final = 64
+
 
 @dataclass(frozen=True, slots=True)
 class PutOutcome:
     """``copies`` is the smallest number of receipts over the units; ``causes`` says, per node
     and its last reason, why there are not more; ``reports`` tell the same of each unit and each
-    node that was asked.  They are on ``hosts`` distinct addresses in ``subnets``.  ``lent`` is
+    node that was asked, the first REPORTS_TOLD_MAX of each stage, and ``untold`` counts the others
+    by stage.  They are on ``hosts`` distinct addresses in ``subnets``.  ``lent`` is
     whether it did not fit here, and was read again for others.  ``replicas_kept`` is whether the
     number is that of an earlier put and not the default, ``name_kept`` the name of an earlier put
     where that stays; "" where it does not."""
@@ -31,6 +37,7 @@ class PutOutcome:
     receipts: Sequence[Receipt]
     causes: Mapping[str, str]
     reports: Sequence[CopyReport] = ()
+    untold: Mapping[str, int] = field(default_factory=dict)
     hosts: int = 0
     subnets: int = 0
     skipped: Sequence[SkippedEntry] = ()
@@ -39,6 +46,29 @@ class PutOutcome:
     replicas_kept: bool = False
     name_kept: str = ""
     phases: Mapping[str, float] = field(default_factory=dict)
+
+
+def told_reports(placed: Iterable[PlacedUnit]) -> tuple[list[CopyReport], dict[str, int]]:
+    """``reports`` and ``untold`` of an outcome: many units with many candidates each are asked."""
+    told, counts = list[CopyReport](), Counter[str]()
+    for report in (report for each in placed for report in each.reports()):
+        counts[report.stage.value] += 1
+        if counts[report.stage.value] <= REPORTS_TOLD_MAX:
+            told.append(report)
+    return told, {
+        stage: count - REPORTS_TOLD_MAX
+        for stage, count in counts.items()
+        if count > REPORTS_TOLD_MAX
+    }
+
+
+def told_causes(placed: Iterable[PlacedUnit]) -> dict[str, str]:
+    """``causes`` of an outcome, of the first CAUSES_TOLD_MAX nodes."""
+    causes = dict[str, str]()
+    for node, why in (pair for each in placed for pair in each.causes.items()):
+        if node in causes or len(causes) < CAUSES_TOLD_MAX:
+            causes[node] = why
+    return causes
 
 
 def check_result(

@@ -62,7 +62,8 @@ class PutResult(msgspec.Struct, frozen=True):
     ``replicas`` is how many copies were asked for, ``min_acks`` how many had to be reached, and
     ``copies`` how many are verified, the smallest number over the units; they are on ``hosts``
     distinct addresses in ``subnets`` (/24 or /48).  ``receipts`` are the holders' signed words;
-    ``causes`` says per node why it holds no copy, ``reports`` the same of each unit.  Of
+    ``causes`` says per node why it holds no copy, ``reports`` the same of each unit: 64 of each
+    stage at most, and ``untold`` counts the others.  Of
     ``skipped_count`` entries of a tree that could not be put, ``skipped`` names the first.
     ``link`` is the CID with the name of a file, as ``CID?filename=NAME``; "" without a name.
     ``lent`` is whether it did not fit here, so that all of its copies are on other nodes.
@@ -79,6 +80,7 @@ class PutResult(msgspec.Struct, frozen=True):
     receipts: list[SignedReceipt]
     causes: dict[str, str]
     reports: list[HolderReport] = []
+    untold: dict[str, int] = {}
     hosts: int = 0
     subnets: int = 0
     skipped: list[SkippedEntry] = []

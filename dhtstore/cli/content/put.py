@@ -252,7 +252,7 @@ def _tell_copies(common: Common, result: PutResult, of: str) -> None:
     say(common, f"{of}{copies} on {hosts} in {subnets}" if result.copies else f"{of}{copies}")
     if short:
         known = len({report.node for report in result.reports})
-        if known < result.replicas:  # else all would have been asked
+        if known < result.replicas and not result.untold:  # else all would have been asked
             nodes = counted(known, "storage node")
             say(common, f"  only {nodes} known here: more copies need more nodes")
         for node, cause in result.causes.items():

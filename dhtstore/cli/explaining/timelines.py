@@ -149,8 +149,9 @@ def lines_of_put(result: PutResult) -> Iterator[str]:
         for line, report in zip(lines[1:], of_unit, strict=True):
             yield line
             yield from _put_details(report)
-    if len(result.reports) > len(shown):
+    if len(result.reports) > len(shown) or result.untold:
         counts = Counter(each.stage for each in result.reports[REPORTS_SHOWN_MAX:])
+        counts.update(result.untold)
         yield from wrapped(f"and {sum(counts.values())} more: {_counted(counts)}", "")
     if result.phases:
         told = ", ".join(f"{phase} {seconds(took_s)}" for phase, took_s in result.phases.items())

@@ -34,7 +34,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.ports import NodeSettings
-from dhtstore.node.put_outcome import PutOutcome, check_result
+from dhtstore.node.put_outcome import PutOutcome, check_result, told_causes, told_reports
 from dhtstore.node.telling.placement import PlacementRecord, PutTimes
 from dhtstore.operations.operation import Watch
 from dhtstore.params import PUT_NAME_MAX_CHARS, REPLICAS_MAX
@@ -277,6 +277,7 @@ def _check_counts(wanted: int, min_acks: int | None) -> None:
 def _result(work: _Work, placed: Sequence[PlacedUnit], quorum: Quorum) -> PutOutcome:
     brought = work.brought
     places = {place for each in placed for place in each.places}
+    reports, untold = told_reports(placed)
     return PutOutcome(
         cid=brought.imported.cid,
         size_bytes=brought.imported.size_bytes,
@@ -284,8 +285,9 @@ def _result(work: _Work, placed: Sequence[PlacedUnit], quorum: Quorum) -> PutOut
         min_acks=quorum.copies,
         copies=min(len(each.copies) for each in placed),
         receipts=[copy.receipt for each in placed for copy in each.copies],
-        causes={node: why for each in placed for node, why in each.causes.items()},
-        reports=[report for each in placed for report in each.reports()],
+        causes=told_causes(placed),
+        reports=reports,
+        untold=untold,
         lent=not brought.kept,
         phases=dict(work.times.phases),
         hosts=len({place.host for place in places}),
