@@ -113,8 +113,8 @@ class Protection(Protocol):
 
 
 class Swept(NamedTuple):
-    """What one step of a sweep took, or would have taken.  ``after`` is where the next begins; None
-    at the end."""
+    """What one step of a sweep took, or would have taken, ``size_bytes`` as the blocks are long.
+    ``after`` is where the next begins; None at the end."""
 
     after: bytes | None
     blocks: int

@@ -97,7 +97,7 @@ class MemoryBlockStore:
             page, last = left[:SWEPT_AT_ONCE], len(left) <= SWEPT_AT_ONCE
             gone = [key for key in page if key not in kept and key not in self._protections]
             gone = [key for key in gone if not any(key in batch.relied for batch in self._whole)]
-            size_bytes = sum(_taken(key, *self._blocks[key]) for key in gone)
+            size_bytes = sum(len(self._blocks[key][1]) for key in gone)
             for key in () if dry_run else gone:
                 self._quota.give_back(_taken(key, *self._blocks.pop(key)))
             return Swept(None if last else page[-1], len(gone), size_bytes)
