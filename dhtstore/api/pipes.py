@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Coroutine,
     Iterable,
@@ -21,6 +22,8 @@ from dhtstore.api.callers import Caller
 from dhtstore.api.files import OpenedTarget, open_stream
 from dhtstore.errors import NotRunning, TargetUnusable, UnreadableSource
 from dhtstore.net.local.pipes import PipeWriter, read_pipe
+from dhtstore.net.threads import ThreadBlocking
+from dhtstore.node.context import surely
 from dhtstore.operations.operation import Operation, Watch, unwatched
 from dhtstore.store.disk import write_error
 from dhtstore.store.files.stream_output import StreamOutput
@@ -134,7 +137,11 @@ async def read_into(
     descriptor = await asyncio.to_thread(open_stream, path, wait=False)
     try:
         os.set_blocking(descriptor, True)
-        return await _read_on(caller, read, descriptor, path, watch, timeout_s)
+
+        async def write(piece: bytes) -> None:
+            await asyncio.to_thread(_write_all, descriptor, piece)
+
+        return await _read_on(caller, read, write, path, watch, timeout_s)
     finally:
         os.close(descriptor)
 
@@ -149,22 +156,26 @@ async def read_into_file(
     force: bool,
 ) -> R:
     """The same into a file, which has its name only once it is whole; owns its directory."""
+    blocking, opened = ThreadBlocking(), list[StreamOutput]()
     try:
-        output = await asyncio.to_thread(
-            partial(StreamOutput, where.directory, where.name, force=force)
+        await blocking.run(
+            lambda: opened.append(StreamOutput(where.directory, where.name, force=force))
         )
-        with output:
-            result = await _read_on(caller, read, output.descriptor, where.path, watch, timeout_s)
-            await asyncio.to_thread(output.finish)
+        write = partial(blocking.run, _write_all, opened[0].descriptor)
+        result = await _read_on(caller, read, write, where.path, watch, timeout_s)
+        await blocking.run(opened[0].finish)
         return result
     finally:
+        for output in opened:
+            await surely(blocking, output.close)
         os.close(where.directory)
+        await blocking.close()
 
 
 async def _read_on(
     caller: Caller,
     read: Operation[R],
-    descriptor: int,
+    write: Callable[[bytes], Awaitable[None]],
     path: str | os.PathLike[str],
     watch: Watch,
     timeout_s: float | None,
@@ -174,7 +185,7 @@ async def _read_on(
         pieces = read_pieces(caller, read, timeout_s, watch, results.append)
         async with aclosing(pieces):
             async for piece in pieces:
-                await asyncio.to_thread(_write_all, descriptor, piece)
+                await write(piece)
     except OSError as error:
         raise write_error(error, os.fspath(path), TargetUnusable) from error
     return results[0]

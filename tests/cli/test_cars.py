@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import dhtstore.sync
+from dhtstore.errors import MalformedCar, TargetExists
 from dhtstore.model.cid import Cid
 from tests.cars import car_of
 from tests.cli.conftest import Network
@@ -151,3 +153,24 @@ def test_a_car_is_not_shown_on_a_terminal(network: Network) -> None:
     os.close(screen)
     assert ran.returncode == 2
     assert b"no text for a terminal" in ran.stderr
+
+
+def test_programs_do_the_same(network: Network, tmp_path: Path) -> None:
+    cid = network.storage[0].put(DATA, "--replicas", "1", "--min-acks", "1")
+    with dhtstore.sync.connect(network.storage[0].home) as client:
+        told = client.export(cid, tmp_path / "x.car")
+        car = (tmp_path / "x.car").read_bytes()
+        assert b"".join(client.read_car([cid])) == car
+        with pytest.raises(TargetExists):
+            client.export(cid, tmp_path / "x.car")
+        client.export(cid, tmp_path / "x.car", force=True)
+    with dhtstore.sync.connect(network.client.home) as client:
+        taken = client.import_car(tmp_path / "x.car", name="mine")
+        assert (taken.roots, taken.blocks, taken.pinned) == ([cid], told.blocks, True)
+        assert client.import_car(car).pinned
+        assert [pin.name for pin in client.pins()] == ["mine"]
+        with pytest.raises(MalformedCar) as refused:
+            client.import_car(car[:-10])
+        assert refused.value.offset == len(car) - 10
+        client.unpin(cid)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.car"]
