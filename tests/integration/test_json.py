@@ -107,6 +107,12 @@ def test_content(ask: Asking, pair: Pair, tmp_path: Path) -> None:
     assert ask("list", "list")[-1]["cid"] == cid
     kept = ask("receipts", "receipts", cid)
     assert kept == sorted(put["receipts"], key=lambda receipt: str(receipt["node"]))
+    car = tmp_path / "tree.car"
+    assert ask("export", "export", cid, car)["blocks"] == 3
+    assert (ask("import", "import", car)["roots"], ask("pin-rm", "pin", "rm", cid)["cid"]) == (
+        [cid],
+        cid,
+    )
     got = ask("get", "get", f"{cid}/notes.txt", "-o", tmp_path / "got")
     assert (got["output"], got["size"]) == (str(tmp_path / "got"), len(CONTENT))
     for schema, words in (("cat", ["cat"]), ("get", ["get", "-o", "-"])):
