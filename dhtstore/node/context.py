@@ -57,22 +57,27 @@ class Disk:
     on_damaged: Callable[[Cid], Awaitable[None]] = _pass_over
 
     async def reserve(
-        self, size_bytes: int, *, at_least: bool = False, collects: bool = True
+        self,
+        size_bytes: int,
+        *,
+        at_least: bool = False,
+        collects: bool = True,
+        blocks: int = 0,
     ) -> Reservation:
         """Set room aside, as ``BlockStore.reserve``, in a worker.  Where there is none, what
         nothing keeps gives way first, unless it is not to be waited for.  Raises NoRoom."""
         try:
-            return await self._reserve(size_bytes, at_least=at_least)
+            return await self._reserve(size_bytes, at_least=at_least, blocks=blocks)
         except NoRoom:
             if not (collects and await self.make_room(size_bytes)):
                 raise
-        return await self._reserve(size_bytes, at_least=at_least)
+        return await self._reserve(size_bytes, at_least=at_least, blocks=blocks)
 
-    async def _reserve(self, size_bytes: int, *, at_least: bool) -> Reservation:
+    async def _reserve(self, size_bytes: int, *, at_least: bool, blocks: int) -> Reservation:
         rooms: list[Reservation] = []
 
         def reserve() -> None:
-            rooms.append(self.store.reserve(size_bytes, at_least=at_least))
+            rooms.append(self.store.reserve(size_bytes, at_least=at_least, blocks=blocks))
 
         try:
             await self.blocking.run(reserve)

@@ -53,6 +53,7 @@ from dhtstore.params import (
 from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
+from dhtstore.store.blocks.quota import index_room_bytes
 from dhtstore.trace import Tracer
 from dhtstore.wire.frames import (
     Accepted,
@@ -174,7 +175,7 @@ class Holder:
         except PeerRefused as refused:
             if refused.code != "room" or self.room is None:
                 raise
-        await self.room(promise.room_bytes)
+        await self.room(promise.room_bytes + index_room_bytes(promise.blocks))
         return await self._open(link, promise, at_last=True)
 
     async def _open(self, link: Link, promise: Promise, *, at_last: bool) -> int:
@@ -215,7 +216,7 @@ class Holder:
 
     async def _reserve(self, promise: Promise) -> Reservation:
         """Set room aside, also for the claim; raises PeerRefused."""
-        room = await _set_aside(self.disk, promise.room_bytes)
+        room = await _set_aside(self.disk, promise)
         try:
             self._check_share(promise, await self.disk.blocking.run(_beside_bytes, self.ledger))
         except BaseException:
@@ -312,9 +313,9 @@ def _known(
     return newest, replace(usage, used_bytes=used_bytes)
 
 
-async def _set_aside(disk: Disk, size_bytes: int) -> Reservation:
+async def _set_aside(disk: Disk, promise: Promise) -> Reservation:
     try:
-        return await disk.reserve(size_bytes, collects=False)
+        return await disk.reserve(promise.room_bytes, collects=False, blocks=promise.blocks)
     except NoRoom as error:
         raise PeerRefused("room", str(error)) from error
 

@@ -150,9 +150,11 @@ class BlockStore(Protocol):
         """Do a part of what is left to do of large commits, which are valid without that: a few
         milliseconds.  False if nothing is left, or can be done now: the next open does it."""
 
-    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
+    def reserve(self, size_bytes: int, *, at_least: bool = False, blocks: int = 0) -> Reservation:
         """Set room aside; raises NoRoom if quota or disk cannot hold it.  A batch writes not a byte
-        more; one with what it needs ``at_least`` takes more as others do, if there is more."""
+        more; one with what it needs ``at_least`` takes more as others do, if there is more.  Where
+        it is told how many ``blocks`` come, the quota does not refuse one whole batch of no more
+        at its commit."""
 
     def space(self) -> Space:
         """How much room there is now.  Asks the disk; raises HomeUnusable where that fails."""

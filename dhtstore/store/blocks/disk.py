@@ -134,14 +134,14 @@ class DiskBlockStore:
         self._quota.give_back(row_bytes=ROW_BYTES * rows)
         return True
 
-    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
+    def reserve(self, size_bytes: int, *, at_least: bool = False, blocks: int = 0) -> Room:
         self._open_to_write()
         try:
-            return self._quota.reserve(size_bytes, at_least=at_least)
+            return self._quota.reserve(size_bytes, at_least=at_least, blocks=blocks)
         except NoRoom:
             if not self._index.cut_log() and not self.settle():  # both take room, too
                 raise
-        return self._quota.reserve(size_bytes, at_least=at_least)
+        return self._quota.reserve(size_bytes, at_least=at_least, blocks=blocks)
 
     def space(self) -> Space:
         try:

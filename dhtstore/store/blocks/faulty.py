@@ -81,10 +81,10 @@ class FaultyBlockStore:
     def settle(self) -> bool:
         return self._inner.settle()
 
-    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Reservation:
+    def reserve(self, size_bytes: int, *, at_least: bool = False, blocks: int = 0) -> Reservation:
         if self._room_bytes is not None and size_bytes > self._room_bytes:
             raise NoRoom(f"the disk has no room for {format_size(size_bytes)} more")
-        return self._inner.reserve(size_bytes, at_least=at_least)
+        return self._inner.reserve(size_bytes, at_least=at_least, blocks=blocks)
 
     def space(self) -> Space:
         space = self._inner.space()

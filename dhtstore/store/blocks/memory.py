@@ -63,8 +63,8 @@ class MemoryBlockStore:
     def settle(self) -> bool:
         return False
 
-    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
-        return self._quota.reserve(size_bytes, at_least=at_least)
+    def reserve(self, size_bytes: int, *, at_least: bool = False, blocks: int = 0) -> Room:
+        return self._quota.reserve(size_bytes, at_least=at_least, blocks=blocks)
 
     def space(self) -> Space:
         return self._quota.space()

@@ -16,6 +16,9 @@ from dhtstore.store.space import Space
 # too, and one of many more: set aside with each reservation, since those leave nothing else.
 _COMMIT_BYTES: Final = 128 * KIB
 _INDEX_PART: Final = 64  # a row of 64 bytes twice, for blocks of 8 KiB and more
+_ROW_TWICE_BYTES: Final = 128  # where it is known how many blocks come
+_COMMITTED_AT_ONCE: Final = 4096 + 64  # rows: writing.staged_rows, and what is put meanwhile
+_COMMIT_ROW_BYTES: Final = 2 * KIB + 64  # a quarter of a page and its frame: accounts.index_files
 _LOOK_EACH_BYTES: Final = 1 * MIB  # written between two looks at the disk
 
 
@@ -101,7 +104,9 @@ class Quota:
         """What commits into the rooms that are open may take of the index beyond their rows."""
         if not self._rooms or not self._index.aside_bytes:
             return 0
-        return _COMMIT_BYTES + sum(room.size_bytes // _INDEX_PART for room in self._rooms)
+        once = max(min(room.blocks, _COMMITTED_AT_ONCE) for room in self._rooms)  # one at a time
+        rows = sum(room.index_bytes for room in self._rooms)
+        return _COMMIT_BYTES + once * _COMMIT_ROW_BYTES + rows
 
     def set_index(
         self, total_bytes: int, file_bytes: int, aside_bytes: int, *, asked: bool = False
@@ -181,16 +186,16 @@ class Quota:
         with self._lock:
             self.capacity_bytes = capacity_bytes
 
-    def reserve(self, size_bytes: int, *, at_least: bool = False) -> Room:
-        """Set room aside; raises NoRoom if the quota, or what may be filled of the disk beyond the
-        other reservations, cannot hold it.  Who has set aside what it needs ``at_least`` may take
-        more, as far as there is more."""
+    def reserve(self, size_bytes: int, *, at_least: bool = False, blocks: int = 0) -> Room:
+        """Set room aside, also in the index for that many ``blocks``; raises NoRoom if the quota,
+        or what may be filled of the disk beyond the other reservations, cannot hold it.  Who has
+        set aside what it needs ``at_least`` may take more, as far as there is more."""
         with self._lock:
             _check_open(self.closed)
             left_bytes = self.disk_left_bytes()
             if left_bytes is not None and size_bytes > left_bytes - self.reserved_bytes:
                 raise _disk_full(size_bytes, left_bytes - self.reserved_bytes)
-            room = Room(self, size_bytes, at_least=at_least)
+            room = Room(self, size_bytes, at_least=at_least, blocks=blocks)
             self._rooms.add(room)
             self.reserved_bytes += size_bytes
             if self._passes(self._bound_bytes(for_room=False)):
@@ -238,16 +243,29 @@ class Quota:
         self._looked_bytes = 0
 
 
+def index_room_bytes(blocks: int) -> int:
+    """What a reservation for so many takes of the index, about."""
+    once = min(blocks, _COMMITTED_AT_ONCE) * _COMMIT_ROW_BYTES
+    return _COMMIT_BYTES + once + blocks * _ROW_TWICE_BYTES
+
+
 class Room:
     """A Reservation of the contract: what is ``left_bytes`` of it counts as used."""
 
-    __slots__ = ("_quota", "at_least", "left_bytes", "released", "size_bytes")
+    __slots__ = ("_quota", "at_least", "blocks", "left_bytes", "released", "size_bytes")
 
-    def __init__(self, quota: Quota, size_bytes: int, *, at_least: bool = False) -> None:
-        self._quota, self.at_least = quota, at_least
+    def __init__(
+        self, quota: Quota, size_bytes: int, *, at_least: bool = False, blocks: int = 0
+    ) -> None:
+        self._quota, self.at_least, self.blocks = quota, at_least, blocks
         self.size_bytes = size_bytes
         self.left_bytes = size_bytes
         self.released = False
+
+    @property
+    def index_bytes(self) -> int:
+        """What its rows take beyond those that are taken out of it."""
+        return max(self.size_bytes // _INDEX_PART, self.blocks * _ROW_TWICE_BYTES)
 
     def draw(self, size_bytes: int) -> None:
         """Called with the quota's lock held.  Raises NoRoom beyond what was set aside."""

@@ -329,7 +329,8 @@ def test_an_offer_that_needs_a_collection_holds_nobody_up_and_it_goes_on_without
         assert world.loop.time() - began_s < OFFER_TIMEOUT_S
         may_end.set()
         assert await both.offered() == ""
-        assert asked == [large_bytes]
+        assert len(asked) == 1
+        assert asked[0] >= large_bytes
 
     play(scene)
 
