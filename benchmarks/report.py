@@ -16,18 +16,33 @@ class Row:
     measured: str
     target: str = ""
     met: bool | None = None
+    score: float | None = None  # times the target; more is better
+    busy: str = ""  # the load while it was measured, where it was more than the cores
 
 
 def at_least(figure: str, value: float, target: float, unit: str) -> Row:
-    return Row(figure, _shown(value, unit), f">= {target:g} {unit}", value >= target)
+    return Row(
+        figure, _shown(value, unit), f">= {target:g} {unit}", value >= target, value / target
+    )
 
 
 def at_most(figure: str, value: float, target: float, unit: str) -> Row:
-    return Row(figure, _shown(value, unit), f"<= {target:g} {unit}", value <= target)
+    return Row(
+        figure,
+        _shown(value, unit),
+        f"<= {target:g} {unit}",
+        value <= target,
+        target / max(value, 1e-9),
+    )
 
 
 def plain(figure: str, value: float, unit: str) -> Row:
     return Row(figure, _shown(value, unit))
+
+
+def busy(load: float, cores: int) -> str:
+    """A note where more wanted to run than there are cores."""
+    return f"busy: load {load:.1f} on {cores} cores" if load > cores else ""
 
 
 def machine() -> str:
