@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import AsyncIterator
@@ -158,3 +159,33 @@ async def test_many_links_at_once_each_carry_their_own_answers() -> None:
             )
         )
         assert got == contents
+
+
+async def test_links_that_have_ended_take_no_memory() -> None:
+    """Whichever end closed them, and also where blocks were under way."""
+    content = random.Random(3).randbytes(8 * MIB)
+    async with machine() as holder, machine() as getter:
+        root = holder.hold(content)
+        before = links_there()
+        for number in range(12):
+            await one_link(holder, getter, root, len(content), number)
+        assert links_there() - before <= 2
+
+
+def links_there() -> int:
+    gc.collect()
+    return sum(isinstance(each, Link) for each in gc.get_objects())
+
+
+async def one_link(holder: Machine, getter: Machine, root: Cid, size: int, number: int) -> None:
+    link = await getter.to(holder)
+    getting = asyncio.ensure_future(getter.get(root, size, holder))
+    if number % 2:
+        await getter.started.wait()
+        getting.cancel()
+    await asyncio.wait([getting])
+    getter.started.clear()
+    await (holder.links.open_links()[0] if number % 3 else link).close()
+    async with asyncio.timeout(10):
+        while getter.links.open_links() or holder.links.open_links():  # noqa: ASYNC110
+            await asyncio.sleep(0)  # both ends see it
