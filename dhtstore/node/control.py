@@ -188,6 +188,7 @@ def _listing(
 async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
     blocking = run.node.ports.blocking
     source = await open_source(asked, run.descriptors, blocking)
+    cut_short: list[CopyReport] = []
     try:
         outcome = await run.node.uploader(pipeline=asked.pipeline).put(
             source,
@@ -197,10 +198,14 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             min_acks=asked.min_acks,
             progress=run.watch,
             manner=Manner(asked.strict, asked.preserve, CHUNKERS[asked.chunker]),
+            cut_short=cut_short,
         )
     except (QuorumNotReached, NotAnnounced, PartlyStored) as error:
         if isinstance(error.partial, PutOutcome):
             error.partial = _put_result(asked, error.partial)
+        raise
+    except asyncio.CancelledError:
+        run.told.update(reports=[_holder_report(each) for each in cut_short])
         raise
     finally:
         await close_source(source, blocking)

@@ -23,7 +23,7 @@ from dhtstore.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dhtstore.operations.content import PutResult
+from dhtstore.operations.content import HolderReport, PutResult
 from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, is_listing, result_type
 from dhtstore.operations.table import OPERATIONS
@@ -223,6 +223,9 @@ def error_of(failure: LocalFailure) -> DhtstoreError:
     error = errors.restored(kind, (failure.message,), failure.fields)
     if isinstance(error, QuorumNotReached | NotAnnounced | PartlyStored):
         error.partial = msgspec.convert(failure.fields.get("partial"), PutResult | None)
+    if "reports" in failure.fields:
+        reports = msgspec.convert(failure.fields["reports"], list[HolderReport])
+        vars(error)["reports"] = reports
     if "report" in failure.fields:
         vars(error)["report"] = msgspec.convert(failure.fields["report"], FetchReport)
     return error

@@ -23,7 +23,7 @@ from dhtstore.cli.content.put_options import (
     Tar,
     Wrap,
 )
-from dhtstore.cli.explaining.explained import Explain, tell_put
+from dhtstore.cli.explaining.explained import Explain, explained_put, tell_put
 from dhtstore.cli.terminal.common import Common, ToldAlready, command, report
 from dhtstore.cli.terminal.options import VISITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
@@ -110,7 +110,8 @@ def put(
     groups = [path] if wrap else [[each] for each in path]
 
     def send(group: Sequence[str]) -> PutResult:
-        return _sent(common, group, wanted, (progress, verbose), wrap=wrap)
+        with explained_put(common, explain):
+            return _sent(common, group, wanted, (progress, verbose), wrap=wrap)
 
     if len(groups) == 1:
         _put_one(common, partial(send, groups[0]), explain)

@@ -38,12 +38,28 @@ def explained(common: Common, asked: bool) -> Iterator[list[FetchReport]]:
             _tell(common, report)
 
 
+@contextmanager
+def explained_put(common: Common, asked: bool) -> Iterator[None]:
+    """Tells, where it was ``asked``, of a put in the block that is cut short."""
+    try:
+        yield
+    except BaseException as error:
+        reports = vars(error).get("reports")
+        if asked and reports:
+            from dhtstore.cli.explaining.timelines import lines_of_put
+            from dhtstore.cli.terminal.show import say
+
+            for line in lines_of_put(reports):
+                say(common, line)
+        raise
+
+
 def tell_put(common: Common, result: PutResult) -> None:
     """What became of each node that was asked to hold a copy."""
     from dhtstore.cli.explaining.timelines import lines_of_put
     from dhtstore.cli.terminal.show import say
 
-    for line in lines_of_put(result):
+    for line in lines_of_put(result.reports, result.untold, result.phases):
         say(common, line)
 
 

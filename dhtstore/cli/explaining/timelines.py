@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from dhtstore.config import counted, format_size
-from dhtstore.operations.content import HolderReport, PutResult
+from dhtstore.operations.content import HolderReport
 from dhtstore.operations.explaining.causes import CauseKind
 from dhtstore.operations.explaining.report import (
     AddressTry,
@@ -135,12 +135,18 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind or 'without trouble'}" for kind, count in ordered)
 
 
+NONE_UNTOLD: Final[Mapping[str, int]] = {}
+NO_PHASES: Final[Mapping[str, float]] = {}
 _PUT_HEAD: Final = ("node", "offered", "answered", "1st byte", "bytes", "rate", "outcome")
 
 
-def lines_of_put(result: PutResult) -> Iterator[str]:
+def lines_of_put(
+    all_reports: Sequence[HolderReport],
+    untold: Mapping[str, int] = NONE_UNTOLD,
+    phases: Mapping[str, float] = NO_PHASES,
+) -> Iterator[str]:
     """What became of each candidate, unit by unit, and where the time went."""
-    shown = result.reports[:REPORTS_SHOWN_MAX]
+    shown = all_reports[:REPORTS_SHOWN_MAX]
     for unit, reports in groupby(shown, key=lambda report: report.unit):
         of_unit = list(reports)
         yield f"unit {unit}"
@@ -149,12 +155,12 @@ def lines_of_put(result: PutResult) -> Iterator[str]:
         for line, report in zip(lines[1:], of_unit, strict=True):
             yield line
             yield from _put_details(report)
-    if len(result.reports) > len(shown) or result.untold:
-        counts = Counter(each.stage for each in result.reports[REPORTS_SHOWN_MAX:])
-        counts.update(result.untold)
+    if len(all_reports) > len(shown) or untold:
+        counts = Counter(each.stage for each in all_reports[REPORTS_SHOWN_MAX:])
+        counts.update(untold)
         yield from wrapped(f"and {sum(counts.values())} more: {_counted(counts)}", "")
-    if result.phases:
-        told = ", ".join(f"{phase} {seconds(took_s)}" for phase, took_s in result.phases.items())
+    if phases:
+        told = ", ".join(f"{phase} {seconds(took_s)}" for phase, took_s in phases.items())
         yield from wrapped(f"time: {told}", "")
 
 

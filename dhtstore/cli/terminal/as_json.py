@@ -6,12 +6,13 @@ drive a terminal; a byte of an argument that is not UTF-8 is written as names ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from dhtstore.model.names import name_of_argument
+from dhtstore.operations.content import HolderReport
 from dhtstore.operations.explaining.report import FetchReport
 
 _ASTRAL = 0x10000  # characters from here on are two escapes in JSON (RFC 8259 section 7)
@@ -21,7 +22,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why a command failed.  ``kind`` is a class of dhtstore.errors, "Unexpected" for a bug or
     "Interrupted"; ``hint`` says what to do next; ``causes`` what went wrong at each node (or seed),
     where several had a part in it.  ``trace`` is there for a bug only: it helps who gets the
-    report.  ``report`` is there where something was fetched: who was looked for and asked."""
+    report.  ``report`` is there where something was fetched: who was looked for and asked;
+    ``reports`` of a put that was cut short: what became of each node that was asked until then."""
 
     kind: str
     message: str
@@ -30,6 +32,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     causes: dict[str, str]
     trace: str | msgspec.UnsetType = msgspec.UNSET
     report: FetchReport | msgspec.UnsetType = msgspec.UNSET
+    reports: list[HolderReport] | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailureLine(msgspec.Struct, frozen=True):
@@ -58,6 +61,7 @@ def failure_line(
     causes: Mapping[str, str],
     trace: str = "",
     report: FetchReport | None = None,
+    reports: Sequence[HolderReport] | None = None,
 ) -> str:
     """What a command that failed says."""
     failure = Failure(
@@ -68,6 +72,7 @@ def failure_line(
         causes=dict(causes),
         trace=trace or msgspec.UNSET,
         report=report or msgspec.UNSET,
+        reports=list(reports) if reports else msgspec.UNSET,
     )
     return json_line(FailureLine(failure))
 

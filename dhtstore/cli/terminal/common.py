@@ -17,10 +17,12 @@ from dhtstore.cli.terminal.parser import About
 from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
 
 if TYPE_CHECKING:
+    from dhtstore.operations.content import HolderReport
     from dhtstore.operations.explaining.report import FetchReport
 
 P = ParamSpec("P")
 _NO_CAUSES: Final[Mapping[str, str]] = {}
+_TOLD: Final = ("report", "reports")  # of who was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +129,16 @@ def report(error: BaseException, *, as_json: bool, about: str = "") -> int:
     is what it is about, where that is one of several."""
     code = exit_code(error)
     causes = vars(error).get("causes") or {}
+    told: dict[str, Any] = {key: vars(error).get(key) for key in _TOLD}
     if isinstance(error, DhtstoreError):
-        report = vars(error).get("report")
         kind, text = type(error).__name__, str(error)
         text = text if about in text else f"{about}: {text}"  # most errors of files name them
-        say_failure(kind, text, error.hint, code, causes, as_json=as_json, report=report)
+        say_failure(kind, text, error.hint, code, causes, as_json=as_json, **told)
     elif isinstance(error, KeyboardInterrupt):
         if as_json:
             hint = "run the same command again: it goes on where it stopped"
-            report = vars(error).get("report")
-            told = ("Interrupted", "interrupted", hint, code, causes)
-            say_failure(*told, as_json=True, report=report)
+            said = ("Interrupted", "interrupted", hint, code, causes)
+            say_failure(*said, as_json=True, **told)
     else:
         _unexpected(error, as_json)
     return code
@@ -164,6 +165,7 @@ def say_failure(
     as_json: bool,
     trace: str = "",
     report: FetchReport | None = None,
+    reports: Sequence[HolderReport] | None = None,
 ) -> None:
     """One line of JSON, or lines for people."""
     if not as_json:
@@ -179,6 +181,7 @@ def say_failure(
         causes=causes,
         trace=trace,
         report=report,
+        reports=reports,
     )
     print(line, file=sys.stderr, flush=True)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dhtstore.model.identity import NodeId, format_node
+from dhtstore.node.copies.placed import CopyReport, PlacedUnit
+from dhtstore.node.put_outcome import told_reports
 from dhtstore.operations.operation import KEPT, HolderProgress, Progress, Watch
 
 
@@ -66,6 +68,7 @@ class PutMeter:
         self.sink = sink
         self._total_bytes: int | None = None
         self._committed_bytes = self._holders = 0
+        self.reports: Sequence[CopyReport] = ()  # of the units that were begun
         self._signed = False  # here or elsewhere: only then what was read stays here
 
     def sized(self, total_bytes: int | None) -> None:
@@ -85,6 +88,10 @@ class PutMeter:
         signers = {node for unit in nodes for node in unit}
         self._signed = bool(signers)
         self._holders = len(signers - {but})
+
+    def begun(self, units: Iterable[PlacedUnit]) -> None:
+        """What became of these until now."""
+        self.reports, _ = told_reports(units)
 
     def cut_short(self) -> None:
         kept_bytes = self._committed_bytes if self._signed else 0

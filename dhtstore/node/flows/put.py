@@ -25,7 +25,7 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
-from dhtstore.node.copies.placed import PlacedUnit
+from dhtstore.node.copies.placed import CopyReport, PlacedUnit
 from dhtstore.node.flows.bring import Bringing, Brought
 from dhtstore.node.flows.copy_meter import CopyMeter, PutMeter
 from dhtstore.node.identity import Identity
@@ -106,6 +106,7 @@ class Uploader:
         progress: Watch,
         manner: Manner | None = None,
         named: bool = True,
+        cut_short: list[CopyReport] | None = None,
     ) -> PutOutcome:
         """Store ``source`` with the given policy (defaults: for ``replicas`` as an earlier put of
         the same, else the node's setting; for ``min_acks`` that setting, else 2).  ``manner`` is
@@ -117,7 +118,7 @@ class Uploader:
         than ``min_acks`` copies have receipts, NotAnnounced, with the same, when nobody could be
         told of them, PartlyStored, with the same, when something was skipped and nothing else is
         to be said, and what ``progress`` raises.  Cut short once there are copies, it still
-        writes down the put and their receipts.
+        writes down the put and their receipts; what became of whom until then is in ``cut_short``.
         """
         _check_counts(replicas or self.settings.replicas, min_acks)
         if named and len(name) > PUT_NAME_MAX_CHARS:
@@ -131,6 +132,8 @@ class Uploader:
             work, placed = await self._copied(source, called, asked, meter, manner)
         except BaseException:
             meter.cut_short()
+            if cut_short is not None:
+                cut_short += meter.reports
             raise
         quorum = Quorum.of(work.policy.replicas, min_acks, self.settings.min_acks)
         result = replace(
@@ -203,7 +206,7 @@ class Uploader:
         run = self.disk.blocking.run
         try:
             for lineage in work.lineages:
-                placed.append(await self._place(lineage, work, meter, made))
+                await self._place(lineage, work, meter, made, placed)
                 meter.unit_done()
             if any(made):  # else nothing is stored anywhere, and what was put before stands
                 await run(self._remember, work, made)
@@ -211,6 +214,7 @@ class Uploader:
         except BaseException:
             others = [[NodeId(each.receipt.node) for each in copies] for copies in made]
             all_of_it.signed(others, but=self.identity.node)
+            all_of_it.begun(placed)
             if any(made):  # somebody holds them, whatever becomes of this
                 await run(self._remember, work, made)
             raise
@@ -218,9 +222,15 @@ class Uploader:
         return placed
 
     async def _place(
-        self, lineage: Lineage, work: _Work, meter: CopyMeter, made: list[list[SignedCopy]]
-    ) -> PlacedUnit:
-        """The copies of the unit become the last of ``made``, one by one."""
+        self,
+        lineage: Lineage,
+        work: _Work,
+        meter: CopyMeter,
+        made: list[list[SignedCopy]],
+        placed: list[PlacedUnit],
+    ) -> None:
+        """The copies of the unit become the last of ``made``, one by one; what becomes of it, also
+        where this is cut short, the last of ``placed``."""
         unit, policy, keeps = lineage.unit, work.policy, self._keeps(work)
         copies: list[SignedCopy] = []
         made.append(copies)
@@ -232,15 +242,20 @@ class Uploader:
             domain = self._domain()
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
         told = PlacementRecord(work.times)
-        async with self.bringing.unchanged(work.brought):
-            plan = await self.placer.place(plan, lineage, claim, meter.advance, copies, told)
         published: Sequence[Published] = ()
-        if copies:
-            publishing = self.placer.publish(unit, copies)
-            published = await work.times.timed("announcing", publishing)
+        try:
+            async with self.bringing.unchanged(work.brought):
+                plan = await self.placer.place(plan, lineage, claim, meter.advance, copies, told)
+            if copies:
+                publishing = self.placer.publish(unit, copies)
+                published = await work.times.timed("announcing", publishing)
+        except BaseException:
+            nobody_told = [Published(0, {})] * len(copies)
+            placed.append(PlacedUnit(unit, told.plan or plan, copies, nobody_told, told))
+            raise
         if keeps and not published[0].holders:
             self.again_soon(unit)
-        return PlacedUnit(unit, plan, copies, published, told)
+        placed.append(PlacedUnit(unit, plan, copies, published, told))
 
     def _keeps(self, work: _Work) -> bool:
         """Whether this node holds a copy itself."""

@@ -76,6 +76,7 @@ class PlacementRecord:
     def __init__(self, put: PutTimes) -> None:
         self._put, self._vacant = put, list[NodeId]()
         self.candidates: dict[NodeId, CandidateRecord] = {}
+        self.plan: Placement | None = None  # as it was seen last
 
     async def timed(
         self, action: Look | Meet | OfferTo | CopyTo | Wait | Done, work: Awaitable[None]
@@ -104,6 +105,7 @@ class PlacementRecord:
 
     def saw(self, before: Placement | None, after: Placement) -> None:
         """The plan has changed."""
+        self.plan = after
         for node in (*(contact.node for contact in after.unmet), *after.candidates):
             if node not in self.candidates:
                 self.of(node).lookup = after.lookups

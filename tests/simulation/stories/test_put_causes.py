@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from dhtstore.cli.explaining.timelines import WIDTH, lines_of_put
-from dhtstore.errors import QuorumNotReached
-from dhtstore.node.control import _put_result
+from dhtstore.errors import DhtstoreError, QuorumNotReached, TimedOut
+from dhtstore.node.control import OperationRun, _put_result, interrupted, perform
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.operations import messages
 from dhtstore.operations.content import HolderReport, Put, PutResult
 from dhtstore.operations.explaining.causes import CauseKind
 from dhtstore.params import KIB, MIB
@@ -94,6 +98,42 @@ def test_a_put_that_works_has_a_timeline_of_each_copy_and_says_where_the_time_we
     tell(story)
 
 
+@pytest.mark.parametrize("how", ["deadline", "interrupted"])
+def test_a_put_that_is_cut_short_tells_what_became_of_whom(tmp_path: Path, how: str) -> None:
+    """As a get does: two holders had set room aside when it ended."""
+    source = tmp_path / "file"
+    source.write_bytes(CONTENT)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        putting = lab.nodes[1]
+        lab.network.machine(address_of(putting)).up_bytes_per_s = MIB
+        descriptor = os.open(source, os.O_RDONLY)
+        timeout_s = 5.0 if how == "deadline" else None
+        run = OperationRun(putting, [descriptor], lambda progress: None, timeout_s)
+        asked = Put(kind="file", name="b", replicas=3, pipeline=False)
+        work = asyncio.ensure_future(perform(asked, run))
+        error: DhtstoreError
+        if how == "deadline":
+            with pytest.raises(TimedOut) as failed:
+                await work
+            error = failed.value
+        else:
+            await asyncio.sleep(5.0)
+            work.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await work
+            error = interrupted(run)
+        sent = messages.decode_answer(messages.encode_failure(error)[messages.LENGTH_BYTES :])
+        assert isinstance(sent, messages.LocalFailure)
+        here, *others = vars(messages.error_of(sent))["reports"]
+        assert here.stage == "held"
+        assert len([each for each in others if each.stage == "reserved" and each.answered_s]) == 2
+        assert all(len(line) <= WIDTH for line in lines_of_put([here, *others]))
+
+    tell(story)
+
+
 def check_order(report: HolderReport) -> None:
     times = [report.offered_s, report.answered_s, report.first_byte_s, report.ended_s]
     assert None not in times
@@ -105,7 +145,7 @@ def told(outcome: PutOutcome) -> PutResult:
 
 
 def check_lines(result: PutResult) -> None:
-    lines = list(lines_of_put(result))
+    lines = list(lines_of_put(result.reports, result.untold, result.phases))
     assert lines[0].startswith("unit ")
     assert lines[-1].startswith(("time: ", "  "))
     assert all(len(line) <= WIDTH and line.isprintable() for line in lines), lines
