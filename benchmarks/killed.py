@@ -2,8 +2,9 @@
 
 A get that is a node of its own (`--seed`) is killed with SIGKILL at random moments, over and over,
 until one comes to its end.  It is stopped before, so that the kernel (`ss`) can tell how much of
-what holders sent it has read; of the try that comes to its end, its own count is taken.  What both
-are more than the file was fetched again.
+what holders sent it has read; what waited in the kernel at the last look before that was sent for
+nothing, too.  Of the try that comes to its end, its own count is taken.  What all that is more than
+the file was fetched again.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def running(place: Path, size_bytes: int, holders: int) -> Iterator[list[Daemon]
 def _get(cid: str, ticket: str, target: Path) -> int:
     """A get to its end; how many bytes of blocks came."""
     told = processes.run("get", cid, "--seed", ticket, "-o", target, "--json")
-    return sum(share["delivered_bytes"] for share in json.loads(told.stdout)["shares"])
+    holders = json.loads(told.stdout)["report"]["holders"]
+    return sum(int(holder["delivered_bytes"]) for holder in holders)
 
 
 def _killed_get(cid: str, nodes: list[Daemon], target: Path, share: float, size_bytes: int) -> int:
@@ -104,23 +106,26 @@ def _killed_get(cid: str, nodes: list[Daemon], target: Path, share: float, size_
     sent_bytes = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as getting:
         while getting.poll() is None:
-            if (sent_bytes := _read_bytes(getting.pid)) >= share * size_bytes:
+            read_bytes, waiting_bytes = _came_bytes(getting.pid)
+            if read_bytes >= share * size_bytes:
                 getting.send_signal(signal.SIGSTOP)
-                sent_bytes = max(sent_bytes, _read_bytes(getting.pid))
+                sent_bytes = max(read_bytes, _came_bytes(getting.pid)[0]) + waiting_bytes
                 getting.kill()
     if getting.returncode >= 0:
         raise SystemExit("the get came to its end before it was killed: take a larger --size")
     return sent_bytes
 
 
-def _read_bytes(pid: int) -> int:
-    """What a process has read of what came over TCP: what came, without the second column."""
+def _came_bytes(pid: int) -> tuple[int, int]:
+    """Of what came over TCP for a process, what it has read, and what waits for it in the kernel:
+    the second column."""
     told = subprocess.run(
         ["ss", "-tinpHO"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     ours = [line for line in told if f"pid={pid}," in line]
     came_bytes = sum(int(n) for line in ours for n in re.findall(r"bytes_received:(\d+)", line))
-    return came_bytes - sum(int(line.split()[1]) for line in ours)
+    waiting_bytes = sum(int(line.split()[1]) for line in ours)
+    return came_bytes - waiting_bytes, waiting_bytes
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class Direction:
         for _ in range(IN_A_TURN):
             try:
                 packet = os.read(self.source, PACKET_MAX_BYTES)
-            except BlockingIOError:
+            except OSError:  # nothing waits, or the device went with its namespace
                 return
             due_s = self._way.take(len(packet), time.monotonic())
             if due_s is not None:

@@ -110,6 +110,7 @@ class Supplier(Generic[S]):
     lacked_in_a_row: int = 0
     best_s: float = float("inf")
     usual_s: float = HEDGE_DELAY_MIN_S
+    shrunk_s: float = 0.0  # when its window last shrank
     heard_s: float = 0.0  # when it last said anything, or began to owe
     rate: BusyRate = field(default_factory=BusyRate)
     rest: Rest = field(default_factory=Rest)
@@ -182,16 +183,20 @@ class Supplier(Generic[S]):
         return self.name in want.lacking or any(each.name not in want.lacking for each in first)
 
     def answered(self, size_bytes: int, asked_s: float, now: float) -> None:
-        """Adapt: grow by what arrived in time, else shrink towards what fits the delay."""
+        """Adapt: grow by what arrived in time, else shrink towards what fits the delay, once for
+        all that was asked for before: each says the same, and a window that shrinks with all of
+        them is soon less than a long line holds.  A block more than the delay may be queued, since
+        requests are for whole ones, if it takes no longer than that."""
         took_s = now - asked_s
         self.rate.gave(size_bytes, asked_s, now)
         self.lacked_in_a_row, self.rest = 0, Rest()
         self.best_s = min(self.best_s, took_s)
         self.usual_s += (took_s - self.usual_s) / 8
-        aim_s = self.best_s + WINDOW_DELAY_S
+        aim_s = self.best_s + WINDOW_DELAY_S + min(WINDOW_DELAY_S, self.rate.takes_s(size_bytes))
         if took_s <= aim_s:
             self.window_bytes = min(WINDOW_BYTES, self.window_bytes + size_bytes)
-        else:
+        elif asked_s >= self.shrunk_s:
+            self.shrunk_s = now
             shrunk = self.window_bytes * max(0.5, aim_s / took_s)
             self.window_bytes = max(self._window_min_bytes, shrunk)
 

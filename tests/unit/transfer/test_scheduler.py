@@ -298,8 +298,20 @@ def test_a_quick_holder_always_has_a_second_request_waiting(took_s: float, reque
     """One request at a time leaves the line idle for a round trip after each."""
     holder = Supplier("far")
     holder.answered(WINDOW_START_BYTES, 0.0, took_s)
-    for number in range(1, 50):  # each late, as where packets get lost
-        late_s = took_s * (3 if number % 2 else 1)
-        holder.answered(WINDOW_START_BYTES, number * 10.0, number * 10.0 + late_s)
+    for number in range(2, 50):  # each late, as where packets get lost
+        now = number * took_s
+        holder.answered(WINDOW_START_BYTES, max(0.0, now - 6 * took_s), now)
         assert holder.window_bytes >= requests * WINDOW_START_BYTES
     assert holder.window_bytes < 8 * WINDOW_START_BYTES
+
+
+def test_answers_that_were_all_asked_for_before_shrink_a_window_once() -> None:
+    """Each of them says the same; what all of them leave is less than a long line holds."""
+    holder = Supplier("far")
+    holder.answered(WINDOW_START_BYTES, 0.0, 0.2)
+    holder.window_bytes = before_bytes = WINDOW_BYTES
+    for number in range(16):
+        holder.answered(WINDOW_START_BYTES, 0.5, 1.5 + number * 0.08)
+    assert holder.window_bytes == before_bytes / 2
+    holder.answered(WINDOW_START_BYTES, 3.0, 5.0)
+    assert holder.window_bytes == before_bytes / 4
