@@ -20,6 +20,8 @@ from dhtstore.params import (
     WANTS_PER_REQUEST_MAX,
     WINDOW_BYTES,
     WINDOW_DELAY_S,
+    WINDOW_RELAY_BYTES,
+    WINDOW_RELAY_S,
     WINDOW_SECOND_S,
     WINDOW_START_BYTES,
 )
@@ -103,6 +105,7 @@ class Supplier(Generic[S]):
     name: S
     units: dict[bytes, None] = field(default_factory=dict)
     rank: int = 0  # asked only for what those of lower rank fail to give
+    relaying: bool = False  # to others while it comes: then requests wait behind what is sent
     window_bytes: float = WINDOW_START_BYTES
     owes: dict[int, Wanted[S]] = field(default_factory=dict)
     late: dict[int, tuple[float, int]] = field(default_factory=dict)  # what others may give now
@@ -203,9 +206,12 @@ class Supplier(Generic[S]):
     @property
     def _window_min_bytes(self) -> int:
         """One request; two of a holder from which another comes within WINDOW_SECOND_S: else the
-        line is idle for a round trip after each, where lost packets let answers come late."""
-        quick = self.rate.takes_s(WINDOW_START_BYTES) <= WINDOW_SECOND_S
-        return 2 * WINDOW_START_BYTES if quick else WINDOW_START_BYTES
+        line is idle for a round trip after each, where lost packets let answers come late.  More
+        of who feeds a relay: late answers say that our own uplink is full, and nothing of it."""
+        takes_s = self.rate.takes_s(WINDOW_START_BYTES)
+        if self.relaying and takes_s <= WINDOW_RELAY_S:
+            return WINDOW_RELAY_BYTES
+        return (2 if takes_s <= WINDOW_SECOND_S else 1) * WINDOW_START_BYTES
 
 
 class Debts(Generic[S]):

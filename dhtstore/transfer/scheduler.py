@@ -46,11 +46,12 @@ class Scheduler(Generic[S]):
         self._hopes.wanted(want)
         self._pending.push(want)
 
-    def add_holder(self, holder: S, unit: bytes, *, rank: int = 0) -> None:
+    def add_holder(self, holder: S, unit: bytes, rank: int = 0, relaying: bool = False) -> None:
         """Somebody holds ``unit``, or says so; one that failed is forgiven.  It is asked only for
-        what nobody of lower ``rank`` is left for."""
+        what nobody of lower ``rank`` is left for; ``relaying`` is whether that goes on to others
+        at once."""
         known = self._holders.setdefault(holder, Supplier(holder))
-        known.rank = rank
+        known.rank, known.relaying = rank, relaying
         if unit not in known.units:
             known.units[unit] = None
             self._hopes.add(holder, unit)

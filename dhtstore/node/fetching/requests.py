@@ -146,7 +146,7 @@ class Requests:
 
     def holder_found(self, key: PublicKey, unit: Unit) -> None:
         if unit.name in self._units:
-            self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
+            self._scheduler.add_holder(key, unit.name, *self._holders.terms(key).scheduled)
             self._looks.soon()  # it may give what silent ones owe
             self._wake()
 
@@ -164,7 +164,7 @@ class Requests:
         known = self._units[unit.name] = self._holders.of(unit)
         self._looks.begin(unit.name, asyncio.get_running_loop().time())
         for key in known.keys:  # found for an earlier fetch
-            self._scheduler.add_holder(key, unit.name, rank=self._holders.terms(key).rank)
+            self._scheduler.add_holder(key, unit.name, *self._holders.terms(key).scheduled)
 
     async def _request(self, link: Link, wants: Sequence[Want]) -> None:
         """Its failure costs its own blocks only."""

@@ -58,11 +58,18 @@ class Patience:
 class Terms:
     """How a holder is asked: ``coming`` is the unit that it is receiving itself, of which it gives
     what it has as soon as that comes, and ``patience`` says how long that may take; it is asked
-    only for what those of lower ``rank`` fail to give."""
+    only for what those of lower ``rank`` fail to give; ``relaying`` is whether that goes on to
+    others at once."""
 
     coming: DhtKey | None = None
     rank: int = 0
     patience: Patience | None = None
+    relaying: bool = False
+
+    @property
+    def scheduled(self) -> tuple[int, bool]:
+        """What the scheduler is to know."""
+        return self.rank, self.relaying
 
 
 USUAL: Final = Terms()

@@ -79,7 +79,7 @@ class Upstream:
             self._introduce(finds)
         if self.uploader.alive:
             rank = 0 if self.both else len(self.before)
-            finds.connected(self.uploader, Terms(rank=rank))
+            finds.connected(self.uploader, Terms(rank=rank, relaying=True))
 
     def _introduce(self, finds: Finds) -> None:
         heard = Heard(asyncio.get_running_loop().time())
