@@ -68,6 +68,7 @@ def _measured(
             rounds=arguments.rounds,
             idle_s=arguments.idle_seconds,
             files=arguments.files,
+            small_files=arguments.small_files,
             names=arguments.names,
             blocks=arguments.blocks,
             rows=arguments.rows,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--memory-size", type=_size, default="4GiB", help="file of memory")
     parser.add_argument("--rounds", type=int, default=5, help="runs of get and put; the median")
     parser.add_argument("--files", type=int, default=100_000, help="of tree, and puts of puts")
+    parser.add_argument("--small-files", type=int, default=10_000, help="of small")
     parser.add_argument("--names", type=int, default=50_000, help="in one directory of tree")
     parser.add_argument("--blocks", type=int, default=1_000_000, help="of store")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of an index in store")

@@ -1,7 +1,7 @@
 """get from three holders against one, and with one of three slow: `python -m benchmarks.many`.
 
-Interleaved in one run: all holders run all the time, each row in a network of its own.  Prints
-medians, of the ratios of neighbours too, and the getter's processor time.
+Interleaved in one run: all holders run all the time, each row in a network of its own.  Medians, of
+the ratios of neighbours too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.killed import MIB, running
+from benchmarks.report import Row, at_least, plain, table
 
 SLOW_RATE = "1MB/s"
 
@@ -28,10 +29,10 @@ def main() -> None:
     parser.add_argument("--directory", help="where files lie; a temporary one if not given")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.directory) as place:
-        measure(Path(place), asked.size, asked.rounds)
+        print(table(measure(Path(place), asked.size, asked.rounds)))
 
 
-def measure(place: Path, size_bytes: int, rounds: int) -> None:
+def measure(place: Path, size_bytes: int, rounds: int) -> list[Row]:
     """One holder, three, and three of which one is slow, in networks of their own."""
     source = place / "source"
     with source.open("wb") as file:
@@ -52,7 +53,7 @@ def measure(place: Path, size_bytes: int, rounds: int) -> None:
             for name, network in networks.items():
                 took = _get(place / "copy", *network)
                 taken[name] += [took] if number else []  # the first warms up
-    _tell(taken, size_bytes)
+    return _rows(taken, size_bytes)
 
 
 def _get(target: Path, ticket: str, cid: str) -> tuple[float, float]:
@@ -66,15 +67,18 @@ def _get(target: Path, ticket: str, cid: str) -> tuple[float, float]:
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _tell(taken: dict[str, list[tuple[float, float]]], size_bytes: int) -> None:
+def _rows(taken: dict[str, list[tuple[float, float]]], size_bytes: int) -> list[Row]:
+    rows = []
     for name, took in taken.items():
         rate = size_bytes / 1e6 / statistics.median(seconds for seconds, _ in took)
         cpu_s = statistics.median(cpu_s for _, cpu_s in took)
-        print(f"{name}: {rate:.0f} MB/s, the getter takes {cpu_s:.2f} core-seconds")
-    for name, other in (("three", "one"), ("one of three slow", "three")):
+        rows.append(plain(f"get, holders: {name}", rate, "MB/s"))
+        rows.append(plain(f"get, holders: {name}, CPU of the getter", cpu_s, "s"))
+    for name, other, target in (("three", "one", 0.95), ("one of three slow", "three", 0.88)):
         pairs = zip(taken[name], taken[other], strict=True)
         ratio = statistics.median(theirs / ours for (ours, _), (theirs, _) in pairs)
-        print(f"{name} against {other}: {ratio:.2f}")
+        rows.append(at_least(f"get, holders: {name} / {other}", ratio, target, "x"))
+    return rows
 
 
 if __name__ == "__main__":

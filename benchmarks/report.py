@@ -40,6 +40,11 @@ def plain(figure: str, value: float, unit: str) -> Row:
     return Row(figure, _shown(value, unit))
 
 
+def absent(figure: str) -> Row:
+    """Of what is not installed here."""
+    return Row(figure, "not installed")
+
+
 def busy(load: float, cores: int) -> str:
     """A note where more wanted to run than there are cores."""
     return f"busy: load {load:.1f} on {cores} cores" if load > cores else ""

@@ -14,14 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import processes, torrent, trees
+from benchmarks import many, processes, torrent, trees
+from benchmarks.beginning import beginnings
 from benchmarks.copies import copies
 from benchmarks.hostile.section import attacked
 from benchmarks.loop import bare_heap_per_s, virtual_loop_per_s
 from benchmarks.processes import Daemon
 from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
+from benchmarks.rivals import rivals
 from benchmarks.slow_path.section import slow_path
+from benchmarks.small import small
 from benchmarks.store import stored
 from benchmarks.torrent import Leeched, Seeder
 
@@ -43,6 +46,7 @@ class Plan:
     idle_s: float
     on_tmpfs: bool = False
     files: int = 100_000
+    small_files: int = 10_000
     names: int = 50_000
     blocks: int = 1_000_000
     rows: int = 10_000_000
@@ -109,6 +113,28 @@ def three(plan: Plan) -> list[Row]:
     """put with three copies elsewhere, by pipeline and directly."""
     place = plan.fresh("copies")
     return copies(place, _random_file(place / "source", plan.size_bytes), plan.rounds)
+
+
+def holders(plan: Plan) -> list[Row]:
+    """get from one holder, from three, and from three of which one is slow."""
+    return many.measure(plan.fresh("many"), plan.size_bytes, plan.rounds)
+
+
+def small_files(plan: Plan) -> list[Row]:
+    """Many small files beside cp, rsync and restic."""
+    return small(plan.fresh("small"), plan.small_files, plan.rounds)
+
+
+def others(plan: Plan) -> list[Row]:
+    """dd, cp, rsync and iperf3 with as many bytes."""
+    place = plan.fresh("rivals")
+    source = _random_file(plan.directory / "source", plan.size_bytes)
+    return rivals(place, source, plan.rounds)
+
+
+def beginning(plan: Plan) -> list[Row]:
+    """The first byte of files of 1 and 100 GiB."""
+    return beginnings(plan.fresh("beginning"), plan.rounds)
 
 
 def memory(plan: Plan) -> list[Row]:
@@ -193,7 +219,11 @@ def slow(plan: Plan) -> list[Row]:
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "get": get,
     "put": put,
+    "rivals": others,
     "copies": three,
+    "many": holders,
+    "small": small_files,
+    "beginning": beginning,
     "memory": memory,
     "start": start,
     "store": store,
@@ -204,7 +234,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "hostile": hostile,
     "slow-path": slow,
 }
-ON_TMPFS = ("get", "put", "copies")
+ON_TMPFS = ("get", "put", "rivals", "copies", "many", "small")
 
 
 def _round(

@@ -39,7 +39,7 @@ def tree(place: Path, files: int, names: int) -> list[Row]:
         before_s = holder.cpu_s + reader.cpu_s
         got = reader.run("get", put.last_line, "-o", place / "out")
         get_cpu_s = holder.cpu_s + reader.cpu_s - before_s
-        _same(source, place / "out")
+        same(source, place / "out")
         listed = holder.run("put", wide, "--replicas", "1", "--min-acks", "1").last_line
         rows = _of_names(reader, listed, names)
     name = f"{files:,} files of {FILE_BYTES:,} B"
@@ -110,6 +110,6 @@ def _took(command: list[str]) -> float:
     return time.perf_counter() - started_s
 
 
-def _same(source: Path, out: Path) -> None:
+def same(source: Path, out: Path) -> None:
     if subprocess.run(["diff", "-rq", str(source), str(out)], check=False).returncode:
         raise SystemExit(f"{out} is not what was put")
