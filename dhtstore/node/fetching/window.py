@@ -15,6 +15,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     FETCH_AHEAD_BYTES,
+    FETCH_AHEAD_FAR_BYTES,
     FETCH_MEMORY_BYTES,
     FETCH_WANTS_MAX,
     WANTS_PER_REQUEST_MAX,
@@ -35,11 +36,12 @@ class FetchRoom:
         return self.memory_bytes + BLOCK_SIZE_MAX_BYTES - self.held_bytes
 
     def askable_bytes(self, flight_bytes: float | None) -> int:
-        """What may be asked for; with what is in flight while holders are busy, no more than that
-        and FETCH_AHEAD_BYTES."""
+        """What may be asked for; with what is in flight while holders are busy, no more than
+        FETCH_AHEAD_BYTES, or than that and FETCH_AHEAD_FAR_BYTES."""
         if flight_bytes is None:
             return self.free_bytes
-        return min(self.free_bytes, FETCH_AHEAD_BYTES + int(flight_bytes) - self.held_bytes)
+        ahead_bytes = max(FETCH_AHEAD_BYTES, FETCH_AHEAD_FAR_BYTES + int(flight_bytes))
+        return min(self.free_bytes, ahead_bytes - self.held_bytes)
 
     @property
     def full(self) -> bool:
