@@ -64,7 +64,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("writing", "compacting"),
         ("disk",),
     ),
-    "dhtstore.store.blocks.compacting": (("row_pages",), ("survey",), ("compaction",)),
+    "dhtstore.store.blocks.compacting": (("row_pages", "target"), ("survey",), ("compaction",)),
     "dhtstore.store.blocks.accounts": (("index_files",),),
     "dhtstore.store.blocks.collecting": (("kept",), ("protections",)),
     "dhtstore.store.blocks.writing": (("held_packs", "staged_rows"), ("disk_batch",)),

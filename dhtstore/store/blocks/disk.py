@@ -96,24 +96,15 @@ class DiskBlockStore:
         return [lengths.get(cid.multihash) for cid in cids]
 
     def get(self, cid: Cid, *, afresh: bool = False) -> bytes:
-        data = self._find_and(cid, self._readers.read_afresh if afresh else self._readers.read)
+        data = _found(self._index, cid, self._readers.read_afresh if afresh else self._readers.read)
         if not cid.matches(data):
             raise BlockDamaged(f"block {cid} is damaged on disk")
         return data
 
     def read(self, cid: Cid, lend: Lend | None = None) -> bytes | memoryview:
         if lend is None:
-            return self._find_and(cid, self._readers.read)
-        return self._find_and(cid, partial(self._readers.read_into, lend))
-
-    def _find_and(self, cid: Cid, read_at: Callable[[int, int, int], T]) -> T:
-        location, gone = self._index.find(cid.multihash), None
-        while location is not None and location != gone:
-            data = _read_at(cid, location, read_at)
-            if data is not None:
-                return data
-            location, gone = self._index.find(cid.multihash), location
-        raise BlockMissing(f"block {cid} is not held here")
+            return _found(self._index, cid, self._readers.read)
+        return _found(self._index, cid, partial(self._readers.read_into, lend))
 
     def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> DiskBatch:
         self._open_to_write()
@@ -248,18 +239,29 @@ class DiskBlockStore:
             self._index.close()
 
 
+def _found(index: Index, cid: Cid, read_at: Callable[[int, int, int], T]) -> T:
+    """Raises BlockMissing, BlockDamaged, HomeUnusable."""
+    location, gone, data = index.find(cid.multihash), None, None
+    while location is not None and location != gone:
+        data = _read_at(cid, location, read_at)
+        if data is not None and len(data) == location.length:
+            return data
+        location, gone = index.find(cid.multihash), location  # it may have moved
+    if location is not None and data is not None:
+        raise BlockDamaged(f"block {cid} is cut short on disk")
+    raise BlockMissing(f"block {cid} is not held here")
+
+
 def _read_at(cid: Cid, location: Location, read_at: Callable[[int, int, int], T]) -> T | None:
-    """None if the pack has gone since the index was asked, with or without the block."""
+    """What is there, less than the block if the pack ends before its end; None if the pack has gone
+    since the index was asked, with or without the block."""
     try:
-        data = read_at(location.pack, location.offset, location.length)
+        return read_at(location.pack, location.offset, location.length)
     except FileNotFoundError:
         return None
     except OSError as error:
         kind = HomeUnusable if error.errno in _SHORT_OF else BlockDamaged
         raise kind(f"block {cid} cannot be read: {error.strerror}") from error
-    if len(data) != location.length:
-        raise BlockDamaged(f"block {cid} is cut short on disk")
-    return data
 
 
 def _opened(directory: Path, to_read: bool) -> tuple[Index, dict[int, int], str]:

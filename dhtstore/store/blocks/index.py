@@ -205,6 +205,11 @@ class Index:
             live = db.execute("SELECT count(*) FROM blocks WHERE pack = ?", (pack,)).fetchone()[0]
             db.execute("INSERT OR REPLACE INTO packs VALUES (?, ?, ?)", (pack, size, live))
 
+    def shortened(self, pack: int, end: int) -> None:
+        """A pack has lost its end, which no row named."""
+        with self.database.transaction(1) as db:
+            db.execute("UPDATE packs SET known = min(known, ?) WHERE pack = ?", (end, pack))
+
     def drop(self, pack: int) -> None:
         """Forget a pack and all its rows."""
         with self.database.transaction(ANY_ROWS) as db:

@@ -27,12 +27,14 @@ class _Pack:
     """``end``: length of the file; ``live``: its indexed blocks; ``busy``: a batch holds it.
 
     ``cut_at`` of a pack that a batch was left with and that could not be cut there: nobody writes
-    to it until that is done."""
+    to it until that is done.  Nobody ever writes to one that is ``sealed``: who looked where a
+    block is before its end was cut off must not read another there."""
 
     end: int
     live: int
     busy: bool = False
     cut_at: int | None = None
+    sealed: bool = False
 
 
 class PackPool:
@@ -108,7 +110,7 @@ class PackPool:
         with self._lock:
             self._mend()
             for number, pack in self._packs.items():
-                free = not pack.busy and pack.cut_at is None
+                free = not (pack.busy or pack.sealed) and pack.cut_at is None
                 if free and pack.end + size <= self.pack_size_bytes:
                     writer = PackWriter(self._directory, number, pack.end)
                     pack.busy = True
@@ -143,13 +145,32 @@ class PackPool:
             pack.busy = True
             return True
 
+    def shorten(self, number: int, end: int) -> int:
+        """Cut the end off a pack that was taken apart, which no row names any more; how many bytes
+        that were, none where the disk refuses."""
+        with self._lock:
+            pack = self._packs[number]
+            pack.sealed, cut_bytes = True, pack.end - end
+            try:
+                cut_file(self._directory / pack_name(number), end)
+            except OSError:
+                return 0  # it goes with the pack
+            pack.end = end
+            self._quota.give_back(cut_bytes)
+            return cut_bytes
+
     def put_back(self, number: int) -> int:
         """How many bytes its file had, if it goes now."""
         with self._lock:
             pack = self._packs[number]
             pack.busy = False
             self._settle(number)
-            return 0 if number in self._packs else pack.end
+            if number not in self._packs:
+                return pack.end
+            if pack.sealed:
+                with suppress(DhtstoreError):  # else the next open finds out, and counts its rows
+                    self._index.shortened(number, pack.end)
+            return 0
 
     def added(self, counts: dict[int, int]) -> None:
         """So many more blocks of each pack are live."""

@@ -133,18 +133,17 @@ class Quota:
         *,
         row_bytes: int = 0,
         for_room: bool = False,
+        frees: bool = False,
     ) -> None:
         """Count ``size_bytes`` of a pack and ``row_bytes`` of the index as used, out of ``room`` if
         there is one; raises NoRoom and takes nothing.  Only ``for_room`` it may be some of what
-        rooms that are open need of the index."""
+        rooms that are open need of the index.  What ``frees`` more in a moment is given also where
+        the capacity was lowered below what is used."""
         with self._lock:
             _check_open(self.closed)
             self._look_at_disk(size_bytes + row_bytes)
-            total_bytes, drawn_bytes = size_bytes + row_bytes, 0
-            if room is not None:
-                drawn_bytes = min(total_bytes, room.left_bytes) if room.at_least else total_bytes
-            if room is not None:
-                room.draw(drawn_bytes)
+            total_bytes = size_bytes + row_bytes
+            drawn_bytes = 0 if room is None else room.draw(total_bytes)
             before_bytes = self._bound_bytes(for_room=for_room)
             self._count(size_bytes, row_bytes, -drawn_bytes)
             bound_bytes = self._bound_bytes(for_room=for_room)
@@ -152,6 +151,7 @@ class Quota:
                 total_bytes > drawn_bytes
                 and bound_bytes > before_bytes
                 and self._passes(bound_bytes)
+                and not (frees and self._passes(before_bytes))
             ):
                 self._count(-size_bytes, -row_bytes, drawn_bytes)
                 if room is not None:
@@ -267,11 +267,14 @@ class Room:
         """What its rows take beyond those that are taken out of it."""
         return max(self.size_bytes // _INDEX_PART, self.blocks * _ROW_TWICE_BYTES)
 
-    def draw(self, size_bytes: int) -> None:
-        """Called with the quota's lock held.  Raises NoRoom beyond what was set aside."""
-        if size_bytes > self.left_bytes:
+    def draw(self, size_bytes: int) -> int:
+        """How much of ``size_bytes`` comes out of it.  Called with the quota's lock held.  Raises
+        NoRoom beyond what was set aside."""
+        drawn_bytes = min(size_bytes, self.left_bytes) if self.at_least else size_bytes
+        if drawn_bytes > self.left_bytes:
             raise NoRoom(f"more than the {self.size_bytes} bytes set aside")
-        self.left_bytes -= size_bytes
+        self.left_bytes -= drawn_bytes
+        return drawn_bytes
 
     def release(self) -> None:
         self._quota.release(self)

@@ -1,14 +1,14 @@
 """Room in packs comes back: what is live of those that are mostly dead moves to others, in steps.
 
-data path: survey -> packs with a large dead share, cheapest first -> their rows, in the order of
-the pack -> records copied and synced -> ``Index.move`` -> a pack without live blocks goes.
+data path: survey -> packs with a large dead share, cheapest first -> their rows, the last of the
+pack first -> records copied and synced -> ``Index.move`` -> the end of the pack is cut off, so that
+little room is enough -> a pack without live blocks goes.
 A crash leaves a copy that no row names, which the next open cuts off, or the same block twice in
 no index: order of truth is that of every commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from dhtstore.errors import NoRoom
@@ -16,14 +16,15 @@ from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
 from dhtstore.store.blocks.compacting.row_pages import RowPages
 from dhtstore.store.blocks.compacting.survey import PackSurvey, PackUse
+from dhtstore.store.blocks.compacting.target import CopyTarget
 from dhtstore.store.blocks.index import Index
-from dhtstore.store.blocks.packs import PackReaders, PackWriter, header
+from dhtstore.store.blocks.packs import PackReaders, header
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota
 from dhtstore.store.blocks.staged_table import Row
 
 DEAD_SHARE_MIN: Final = 1 / 4  # of a pack: a byte comes back for three that are copied, at worst
-ROWS_AT_ONCE: Final = 65_536  # of packs that one look at the index serves: 15 MB of memory
+ROWS_AT_ONCE: Final = 131_072  # of packs that one look at the index serves: 30 MB of memory
 _STEP_BYTES: Final = 1 * MIB  # copied in one step, verified: a millisecond or two
 _STEP_ROWS: Final = 64
 _MOVED_AT_ONCE: Final = 64  # rows of one transaction: whoever puts waits for few
@@ -38,7 +39,7 @@ class PackCompaction:
     ``full`` once there was no room for a copy."""
 
     def __init__(self, index: Index, pool: PackPool, quota: Quota, readers: PackReaders) -> None:
-        self._index, self._pool, self._quota, self._readers = index, pool, quota, readers
+        self._index, self._pool, self._readers = index, pool, readers
         self._pages = RowPages(index.database)
         self._survey = PackSurvey(index, pool)
         self._due: list[PackUse] | None = None  # packs to be looked at, the cheapest last
@@ -48,9 +49,10 @@ class PackCompaction:
         self._rows: list[Row] = []  # read and not copied, the next one last
         self._copied: list[tuple[Row, int]] = []  # and not moved: each with the offset of its copy
         self._synced = 0  # the first so many of them
-        self._to: PackWriter | None = None
-        self._known = 0  # of that, what the index knows
+        self._target = CopyTarget(pool, quota)
         self._crowded = False  # there is no place in it for the next record
+        self._tight = False  # no room for that until what was copied has moved
+        self._stuck_end = 0  # of the pack at work: up to where blocks stay that cannot be read
         self.copied_bytes = self._gone_bytes = 0
         self.damaged: list[Cid] = []
         self.full = False
@@ -81,7 +83,7 @@ class PackCompaction:
         elif self._copied and self._copied_enough():
             self._sync()
         elif self._crowded:
-            self._leave_target()
+            self._leave()
         elif self.full or not (self._group or self._due):
             self.close()
             return False
@@ -92,7 +94,7 @@ class PackCompaction:
     def _copied_enough(self) -> bool:
         """For now: one pack is done before the next, so that no more than its live bytes are there
         twice."""
-        ended = self._crowded or self.full or not self._rows
+        ended = self._crowded or self._tight or self.full or not self._rows
         return ended or self._rows[-1].pack != self._copied[-1][0].pack
 
     def _go_on(self) -> None:
@@ -101,7 +103,7 @@ class PackCompaction:
         elif self._rows and (self._after is not None or self._rows[-1].pack == self._group[-1]):
             self._copy()
         elif self._group:
-            self._gone_bytes += self._pool.put_back(self._group.pop())
+            self._put_back()
         else:
             self._begin()
 
@@ -110,9 +112,17 @@ class PackCompaction:
         self._rows.clear()
         self._copied.clear()
         self._synced, self._after, self._reading = 0, None, False
-        self._leave_target()
+        self._leave()
         while self._group:
-            self._gone_bytes += self._pool.put_back(self._group.pop())
+            self._put_back()
+
+    def _leave(self) -> None:
+        self._crowded = False
+        self._target.leave()
+
+    def _put_back(self) -> None:
+        self._gone_bytes += self._pool.put_back(self._group.pop())
+        self._stuck_end = 0
 
     def _begin(self) -> None:
         """Take as many packs as one look at the index serves."""
@@ -134,7 +144,7 @@ class PackCompaction:
         self._rows += more
         self._reading = self._after is not None and len(self._rows) < ROWS_AT_ONCE
         if not self._reading:
-            self._rows.sort(key=lambda row: (row.pack, row.offset), reverse=True)
+            self._rows.sort(key=lambda row: (-row.pack, row.offset))
 
     def _copy(self) -> None:
         parts: list[bytes] = []
@@ -146,25 +156,19 @@ class PackCompaction:
             data = self._read(row)
             if data is None:
                 self._rows.pop()
+                self._stuck_end = max(self._stuck_end, row.offset + row.length)
                 continue
             head = header(Cid(bytes((1, row.codec)) + row.multihash), row.length)
-            more_bytes = len(head) + len(data)
-            if not self._has_place(more_bytes):
+            offset = self._place(len(head) + len(data))
+            if offset is None:
                 break
-            assert self._to is not None, "there is a place"
-            self._rows.pop()
-            self._copied.append((row, self._to.reserve(more_bytes) + len(head)))
+            self._copied.append((self._rows.pop(), offset + len(head)))
             parts += (head, data)
-            size_bytes += more_bytes
-        self._write(parts, size_bytes)
-
-    def _write(self, parts: Sequence[bytes], size_bytes: int) -> None:
+            size_bytes += len(head) + len(data)
         if parts:
-            assert self._to is not None, "there is a place"
-            self._to.write(self._to.end - size_bytes, parts)
-            self._to.unwritten -= size_bytes
+            self._target.write(parts, size_bytes)
             self.copied_bytes += size_bytes
-            if self._to.end - self._known >= _SYNC_BYTES:
+            if self._target.unknown_bytes >= _SYNC_BYTES:
                 self._sync()
 
     def _read(self, row: Row) -> bytes | None:
@@ -178,50 +182,42 @@ class PackCompaction:
             self.damaged.append(cid)
         return data if len(data) == row.length else None
 
-    def _has_place(self, size_bytes: int) -> bool:
+    def _place(self, size_bytes: int) -> int | None:
         """In the pack that is copied to, and in the quota: before a byte is written."""
-        self._crowded = (
-            self._to is not None and self._to.end + size_bytes > self._pool.pack_size_bytes
-        )
+        self._crowded = not self._target.fits(size_bytes)
         if self._crowded:
-            return False
+            return None
         try:
-            self._quota.take(size_bytes)
+            return self._target.reserve(size_bytes)
         except NoRoom:
-            self.full = True
-            return False
-        if self._to is None:
-            self._take_target(size_bytes)
-        return True
-
-    def _take_target(self, size_bytes: int) -> None:
-        try:
-            self._to = self._pool.checkout(size_bytes)
-        except BaseException:
-            self._quota.untake(size_bytes, None)
-            raise
-        self._known = self._to.end
+            self._tight = bool(self._copied)
+            self.full = not self._tight
+            return None
 
     def _sync(self) -> None:
-        assert self._to is not None, "something was copied there"
-        self._to.sync()
+        self._target.sync()
         self._synced = len(self._copied)
 
     def _move(self) -> None:
         """Some of what was copied and synced; the others wait for no more than that."""
-        assert self._to is not None, "something was copied there"
         some, self._copied = self._copied[:_MOVED_AT_ONCE], self._copied[_MOVED_AT_ONCE:]
         self._synced -= len(some)
         row, offset = some[-1]
-        self._known = max(self._known, offset + row.length)
-        left = self._index.move(some, self._to.number, self._known)
-        self._pool.added({self._to.number: sum(left.values())})
+        known = self._target.known_up_to(offset + row.length)
+        left = self._index.move(some, self._target.number, known)
+        self._pool.added({self._target.number: sum(left.values())})
         self._pool.removed(left)
+        if not self._copied:
+            self._tight = False
+            self._shorten(row.pack)
 
-    def _leave_target(self) -> None:
-        if self._to is not None:
-            to, self._to, self._crowded = self._to, None, False
-            self._pool.checkin(to, self._known)
+    def _shorten(self, pack: int) -> None:
+        """Cut off what has moved, once all rows of the pack are known: they come from its end."""
+        if self._after is not None:
+            return
+        next_row = self._rows[-1] if self._rows and self._rows[-1].pack == pack else None
+        end = 0 if next_row is None else next_row.offset + next_row.length
+        self._gone_bytes += self._pool.shorten(pack, max(end, self._stuck_end))
 
 
 def _is_worth(use: PackUse) -> bool:

@@ -209,3 +209,64 @@ def test_a_disk_that_refuses_the_copy_leaves_all_as_it_was(
         assert store.get(cid) == data
     all_of(store.compaction())
     assert store.used_bytes < used
+
+
+@pytest.mark.parametrize("left_bytes", [64 * KIB, 3 * MIB])
+def test_a_store_that_is_full_gives_room_back(tmp_path: Path, left_bytes: int) -> None:
+    """Each pack has more that is alive than there is room for."""
+    store = DiskBlockStore(tmp_path / "blocks", 24 * MIB, pack_size_bytes=8 * MIB)
+    some = made(600, 30 * KIB)
+    put(store, some)
+    store.delete([cid for cid, _ in some[::2]])
+    free_bytes = store.space().free_bytes
+    assert free_bytes is not None
+    room = store.reserve(free_bytes - left_bytes)
+    work, most = store.compaction(), 0
+    while work.step():
+        most = max(most, store.used_bytes)
+    assert most <= 24 * MIB
+    assert not work.full
+    assert work.freed_bytes > 7 * MIB
+    assert {cid: store.get(cid) for cid, _ in some[1::2]} == dict(some[1::2])
+    room.release()
+    store.close()
+    again = DiskBlockStore(tmp_path / "blocks", 24 * MIB, pack_size_bytes=8 * MIB)
+    assert set(again.cids()) == {cid for cid, _ in some[1::2]}
+    again.close()
+
+
+def test_a_capacity_below_what_is_used_keeps_no_room_from_coming_back(tmp_path: Path) -> None:
+    store = opened(tmp_path, 24 * MIB)
+    some = made(300, 30 * KIB)
+    put(store, some)
+    store.delete([cid for cid, _ in some if cid not in dict(some[::10])])
+    store.set_capacity(2 * MIB)
+    before = store.used_bytes
+    work, most = store.compaction(), 0
+    while work.step():
+        most = max(most, store.used_bytes)
+    assert most <= before + MIB
+    assert store.used_bytes < 2 * MIB
+    store.close()
+
+
+def test_who_reads_where_a_block_was_finds_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DiskBlockStore(tmp_path / "blocks", None, pack_size_bytes=8 * MIB)
+    some = made(200, 30 * KIB)
+    put(store, some)
+    store.delete([cid for cid, _ in some[::2]])
+    wanted, data = some[-1]
+    find, work = store._index.find, store.compaction()
+
+    def late(multihash: bytes) -> object:
+        found = find(multihash)
+        if multihash == wanted.multihash and not work.copied_bytes:
+            while work.step():
+                pass
+        return found
+
+    monkeypatch.setattr(store._index, "find", late)
+    assert store.get(wanted) == data
+    store.close()
