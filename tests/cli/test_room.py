@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ def test_what_was_put_goes_and_what_was_cached_after_it(daemons: Daemons, tmp_pa
     assert 'put from here as "film"' in node.run("why", cid).text
     removed = node.run("rm", "film")
     assert removed.text.startswith(f"removed film {cid}, 3.0 MB")
-    assert "1 copy on other nodes stay there" in removed.text
+    assert "1 copy on other nodes stays there" in removed.text
     assert node.run("why", cid).text.startswith("nothing since ")
     assert node.run("gc", "--dry-run").text.startswith("4 blocks would be removed, 3.0 MB")
     assert node.run("gc", "--json").json["garbage_blocks"] == 4
@@ -40,23 +41,22 @@ def test_what_was_put_goes_and_what_was_cached_after_it(daemons: Daemons, tmp_pa
     assert blocks_here(node) == 0
 
 
-def test_what_a_killed_put_has_left_is_collected(daemons: Daemons, tmp_path: Path) -> None:
+def test_what_a_killed_put_has_left_is_collected(daemons: Daemons) -> None:
     """It stayed for ever, counted as unclaimed."""
     node = daemons("node", "--capacity", "2GB")
-    with (tmp_path / "large").open("wb") as large:
-        for _ in range(30):
-            large.write(os.urandom(10_000_000))
-    putting = node.start("put", tmp_path / "large")
+    putting = node.start("put", "-")  # what it waits for never comes
+    assert putting.stdin is not None
+    for _ in range(28):  # more than one commit takes
+        putting.stdin.write(os.urandom(10_000_000))
     late_s = time.monotonic() + COMMAND_TIMEOUT_S
     while not blocks_here(node):
-        assert putting.poll() is None, "it was done before it could be killed"
+        assert putting.poll() is None
         assert time.monotonic() < late_s
     node.kill()
-    putting.communicate()
+    with contextlib.suppress(BrokenPipeError):
+        putting.communicate()
     node = daemons("node")
     left = blocks_here(node)
-    if node.run("list").text:
-        return  # it was done when it was killed
     assert left > 0
     found = node.run("gc", "--json").json
     assert found["garbage_blocks"] == left

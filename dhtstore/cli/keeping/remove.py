@@ -33,6 +33,7 @@ def remove(common: Common, cid: Put) -> None:
     named = f"{printable(removed.name)} " if removed.name else ""
     emit(f"removed {named}{removed.cid}, {format_size(removed.size)}")
     if removed.elsewhere:
-        emit(f"{counted(removed.elsewhere, 'copy', 'copies')} on other nodes stay there")
+        stay = "stays" if removed.elsewhere == 1 else "stay"
+        emit(f"{counted(removed.elsewhere, 'copy', 'copies')} on other nodes {stay} there")
     if removed.pinned:
         emit("it is pinned by hand, too, and stays here until `dhtstore pin rm`")
