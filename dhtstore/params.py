@@ -90,6 +90,7 @@ WALK_LARGEST_BYTES: Final = (
     + WALK_LEVEL_BYTES
 )  # the links of one block
 SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files above 1 GiB
+SPINE_LINKS_AGAIN_MAX: Final = 2**20  # of blocks that are opened for a second unit: seconds of work
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
 SEEN_DIGEST_BYTES: Final = 16  # kept of each: 8 MiB for all, and nobody finds two that are alike
 CAR_SEEN_MAX: Final = (

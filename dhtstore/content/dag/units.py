@@ -27,6 +27,7 @@ from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     DAG_DEPTH_MAX,
     SPINE_BLOCKS_MAX,
+    SPINE_LINKS_AGAIN_MAX,
     SPINE_SPAN_MAX_BYTES,
     UNIT_ROOTS_MAX_BYTES,
     UNIT_SIZE_MAX_BYTES,
@@ -145,6 +146,7 @@ def lineage_wants(root: Cid) -> Generator[Want, DagNode, list[Lineage]]:
     """
     found: dict[tuple[bytes, bool], Lineage] = {}
     seen: set[tuple[bytes, bytes]] = set()
+    opened, again = set[bytes](), 0
     above: tuple[Cid, ...] = ()
     stack, sequence = [(root, Place.of_root(root), above)], count()
     while stack:
@@ -154,6 +156,10 @@ def lineage_wants(root: Cid) -> Generator[Want, DagNode, list[Lineage]]:
             node = yield Want(cid, place.unit, BLOCK_SIZE_MAX_BYTES, next(sequence))
         else:
             node = read_node(cid, inlined)
+        again += len(node.links) if cid.raw in opened else 0
+        opened.add(cid.raw)
+        if again > SPINE_LINKS_AGAIN_MAX:
+            raise MalformedDag(f"{root} leads to the same blocks too often to be cut into units")
         place = settle(node, place)
         places = cut_node(node, place)
         path = (*above, cid)
