@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from dhtstore.content.codec.unixfs import read_node
 from dhtstore.content.dag.dag_walk import DagWalk
+from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.content.dag.walk import Want
@@ -71,14 +72,17 @@ def unit_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
 
 
 def blocks_met(
-    blocks: BlocksHere, walk: DagWalk, lost: Callable[[Cid, DhtstoreError], None]
+    blocks: BlocksHere,
+    walk: DagWalk,
+    lost: Callable[[Cid, DhtstoreError], None],
+    known: Seen | None = None,
 ) -> Iterator[Cid]:
     """Every block that ``walk`` names, as far as what is here tells: ``lost`` is told each that had
     to be read for what lies below it and could not be, which then is not met.  Raw blocks are not
-    looked at."""
+    looked at, nor what lies below a block whose CID is in ``known``."""
     while wants := walk.next(_WANTS_AT_ONCE):
         for want in wants:
-            if want.cid.codec == RAW:
+            if want.cid.codec == RAW or (known is not None and want.cid.raw in known):
                 walk.pass_over(want)
             else:
                 _open_if_here(blocks, walk, want, lost)

@@ -14,12 +14,13 @@ from typing import Final
 from dhtstore.content.dag.dag_walk import DagWalk
 from dhtstore.content.dag.here_walk import HereWalk
 from dhtstore.content.dag.local import blocks_met
+from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import DhtstoreError
-from dhtstore.model.cid import Cid
+from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import unit_of_claim
-from dhtstore.params import CLAIM_GRACE_S, MARKED_AT_ONCE
+from dhtstore.params import CLAIM_GRACE_S, MARKED_AT_ONCE, UNIT_SEEN_MAX
 from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
@@ -56,6 +57,7 @@ class Marks:
         roots = Roots(table, self._damaged)
         self._claims, self._roots = Claims(table, self._damaged), roots
         self._pins = Pins(table, roots, self._damaged)
+        self._whole, self._losses = Seen(UNIT_SEEN_MAX), 0  # roots below which all was met
         self._walking: Cid | None = None
         self._claimed: Unit | None = None  # whose blocks are met now
         self._steps = self._all()
@@ -71,7 +73,7 @@ class Marks:
 
     def _all(self) -> Iterator[None]:
         for root, unit in self._kept_units():
-            yield from self._below(root, UnitWalk(unit))
+            yield from self._unit(root, unit)
         for root in self._pinned_unknown():
             yield from self._below(root, HereWalk(root))
         for root in self._held:
@@ -100,15 +102,27 @@ class Marks:
         """Pins whose units the ledger does not tell."""
         return (pin.cid for pin in self._pins.list() if not self._roots.units(pin.cid))
 
-    def _below(self, root: Cid | None, walk: DagWalk) -> Iterator[None]:
+    def _unit(self, root: Cid, unit: Unit) -> Iterator[None]:
+        """A block may be a root of ever so many units: what lies below it is all in each of them,
+        unless they are of a spine, and is met once, unless something of it was lost."""
+        losses = self._losses
+        known = None if unit.spine else self._whole
+        yield from self._below(root, UnitWalk(unit), known)
+        if not unit.spine and self._losses == losses:
+            for cid in unit.roots:
+                if cid.codec != RAW:
+                    self._whole.is_new(cid.raw)
+
+    def _below(self, root: Cid | None, walk: DagWalk, known: Seen | None = None) -> Iterator[None]:
         """Of what is kept all must be met; of what is cached what is here."""
         self._walking = root
-        for cid in blocks_met(self._store, walk, self._lost):
+        for cid in blocks_met(self._store, walk, self._lost, known):
             self.kept.add(cid.multihash)
             self.blocks += 1
             yield
 
     def _lost(self, cid: Cid, error: DhtstoreError) -> None:
+        self._losses += 1
         if self._walking is not None:
             self._doubt(self._walking, str(error))
         if self._claimed is not None and len(self.lost) < _DOUBTS_NAMED_MAX:
