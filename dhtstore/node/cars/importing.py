@@ -125,6 +125,7 @@ class CarImports:
         for root, below in units.items():
             called = name or await run(self.pinning.earlier_name, root)
             await run(self.ledger.pins.add, root, called, "user", below)
+            await run(self.ledger.cache.kept, root)
         for below in units.values():
             for unit in below:
                 progress(Progress("announcing", 0))

@@ -14,6 +14,7 @@ from dhtstore.config import format_clock
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.dht.core.record_rules import contact_form, in_time, provider_form
 from dhtstore.errors import ClockOff, InvalidSignature
+from dhtstore.model.cid import Cid
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, dht_key, node_id
 from dhtstore.model.policy import Claim, Policy
@@ -85,6 +86,7 @@ async def acknowledge(
         await disk.blocking.run(ledger.claims.put, claim)
     else:
         await disk.blocking.run(_keep, ledger.claims, claim, coming)
+    await disk.blocking.run(ledger.cache.kept, Cid(claim.policy.root))
     provider = identity.provider_record(dht_key(claim.unit))
     return SignedCopy(identity.receipt(claim), provider, identity.record())
 

@@ -53,6 +53,7 @@ class Pinning:
             try:
                 await _bring(session, units, meter)
                 await self.disk.blocking.run(self.ledger.pins.add, root, name, "user", units)
+                await self.disk.blocking.run(self.ledger.cache.kept, root)
             except BaseException:
                 meter.cut_short()
                 await surely(self.disk.blocking, partial(self._left, root, meter.stored_bytes))

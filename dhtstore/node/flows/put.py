@@ -280,6 +280,7 @@ class Uploader:
     def _pin(self, work: _Work) -> None:
         if self._keeps(work):
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
+            self.ledger.cache.kept(work.imported.cid)
 
 
 def _check_counts(wanted: int, min_acks: int | None) -> None:

@@ -58,7 +58,9 @@ class RelayWindow:
     def __init__(self, memory: RelayMemory) -> None:
         self.held_bytes = 0
         self._memory = memory
-        self._blocks: dict[bytes, Lease] = {}  # multihash -> block, the oldest first
+        # By multihash, the oldest first.  Who has found a view has it for good: a buffer that is
+        # seen by anybody is not used again, while a lease that was given back shows nothing.
+        self._blocks: dict[bytes, tuple[Lease, memoryview]] = {}
 
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         """Verified blocks, whose buffers are used for others afterwards.  For worker threads."""
@@ -66,29 +68,30 @@ class RelayWindow:
 
     def get(self, cid: Cid) -> memoryview | None:
         """Its bytes stay what they are for as long as they are looked at."""
-        lease = self._blocks.get(cid.multihash)
-        return None if lease is None else lease.view
+        found = self._blocks.get(cid.multihash)
+        return None if found is None else found[1]
 
     def close(self) -> None:
         """May be called twice."""
         self._memory.close(self)
         blocks, self._blocks = self._blocks, {}
-        for lease in blocks.values():
-            lease.release()
+        for multihash in list(blocks):
+            blocks.pop(multihash)[0].release()
 
     def take(self, multihash: bytes, lease: Lease) -> int:
         """For RelayMemory: how many bytes more that is."""
         if multihash in self._blocks:
             lease.release()
             return 0
-        self._blocks[multihash] = lease
+        self._blocks[multihash] = lease, lease.view
         self.held_bytes += len(lease.view)
         return len(lease.view)
 
     def drop_oldest(self) -> int:
         """For RelayMemory: how many bytes fewer that is."""
-        lease = self._blocks.pop(next(iter(self._blocks)))
-        size_bytes = len(lease.view)
+        lease, view = self._blocks.pop(next(iter(self._blocks)))
+        size_bytes = len(view)
+        del view  # else the pool could not use its buffer
         self.held_bytes -= size_bytes
         lease.release()
         return size_bytes

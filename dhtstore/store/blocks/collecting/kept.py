@@ -10,7 +10,7 @@ _BUCKET_BITS: Final = 14  # so that of ten million blocks a bucket has 5 KiB, se
 
 class Kept:
     """Of blocks by multihash.  What is not in it may be said to be, of 2^64 one: then it stays.
-    Bits are those at the end, which every hash function fills."""
+    Bits are those at the end, which every hash function fills; of a name that is shorter, all."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, bytearray] = {}
@@ -24,7 +24,7 @@ class Kept:
 
     def __contains__(self, multihash: object) -> bool:
         assert isinstance(multihash, bytes), "blocks are named so"
-        digest = multihash[-_DIGEST_BYTES:]
+        digest = _digest(multihash)
         bucket = self._buckets.get(_number(digest))
         return bucket is not None and _holds(bucket, digest)
 
@@ -32,8 +32,12 @@ class Kept:
         return self._count
 
     def _place(self, multihash: bytes) -> tuple[bytes, bytearray]:
-        digest = multihash[-_DIGEST_BYTES:]
+        digest = _digest(multihash)
         return digest, self._buckets.setdefault(_number(digest), bytearray())
+
+
+def _digest(multihash: bytes) -> bytes:
+    return multihash[-_DIGEST_BYTES:].rjust(_DIGEST_BYTES, b"\0")
 
 
 def _number(digest: bytes) -> int:

@@ -75,6 +75,13 @@ class Cache:
                 self._size_bytes = None
                 self._table.write([], gone)
 
+    def kept(self, root: Cid) -> None:
+        """It is kept from now on, so it no more gives way: nobody may count on its room."""
+        with self._lock:
+            if self._get(root) is not None:
+                self._size_bytes = None
+                self._table.write([], [_key(root)])
+
     def oldest_first(self) -> Sequence[CacheEntry]:
         """By last use."""
         with self._lock:

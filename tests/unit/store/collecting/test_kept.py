@@ -112,3 +112,23 @@ def test_a_damaged_row_of_the_cache_is_dropped() -> None:
     cache.add(B, 20, 2.0)
     table.write([(b"cache/" + A.raw, b"\xff")])
     assert [each.root for each in Cache(table).oldest_first()] == [B]
+
+
+def test_names_shorter_than_a_digest_disturb_no_others() -> None:
+    """Identity multihashes may be: one put every later entry of its bucket out of place."""
+    kept, rng = Kept(), random.Random(1)
+    short = [b"\0" + bytes([count]) + rng.randbytes(count) for count in range(6)]
+    others = [b"\x12\x20" + rng.randbytes(30) + bytes(2) for _ in range(50)]
+    for each in short + others:
+        kept.add(each)
+    assert all(each in kept for each in short + others)
+    assert b"\x12\x20" + bytes([7]) * 30 + bytes(2) not in kept
+
+
+def test_a_root_that_is_kept_gives_way_no_more() -> None:
+    cache = Cache(MemoryKeyValue())
+    cache.add(A, 1000, 1.0)
+    assert cache.size_bytes() == 1000
+    cache.kept(A)
+    assert cache.size_bytes() == 0
+    assert cache.get(A) is None
