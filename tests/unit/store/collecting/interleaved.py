@@ -125,7 +125,6 @@ class History:
             self.turns.run({**works, "collect": self.collect, "compact": self.compact})
         for number in self.pinned:
             self.check(number)
-        self.store.close()
 
     def put(self, number: int) -> None:
         rng = random.Random(self.seed * 10 + number)
@@ -181,7 +180,10 @@ def run(seed: int) -> int:
     """How many blocks were swept."""
     with tempfile.TemporaryDirectory() as directory:
         history = History(seed, Path(directory))
-        history.run()
+        try:
+            history.run()
+        finally:
+            history.store.close()
         return history.swept
 
 

@@ -182,7 +182,8 @@ class Model:
         assert self._again is not None
         self.open.clear()
         self.collection = self.compaction = None
-        self.store = self._again()
+        crashed, self.store = self.store, self._again()
+        crashed.close()  # of what it has not written nothing is written now
         self.allowed_bytes = max(ENOUGH_BYTES, self.store.used_bytes)
 
     def lose_index(self) -> None:
@@ -218,12 +219,18 @@ def run(seed: int, operations: int, directory: Path | None) -> Model:
         return DiskBlockStore(directory, ENOUGH_BYTES, pack_size_bytes=PACK_BYTES)
 
     model = Model(random.Random(seed), opened(), opened if directory else None, directory)
-    with patch.object(compacting, "_STEP_ROWS", 5), patch.object(compacting, "_MOVED_AT_ONCE", 3):
-        for number in range(operations):
-            model.step()
-            if number % 50 == 0:
-                model.check()
-    model.check()
+    try:
+        with (
+            patch.object(compacting, "_STEP_ROWS", 5),
+            patch.object(compacting, "_MOVED_AT_ONCE", 3),
+        ):
+            for number in range(operations):
+                model.step()
+                if number % 50 == 0:
+                    model.check()
+        model.check()
+    finally:
+        model.store.close()
     return model
 
 
