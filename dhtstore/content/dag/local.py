@@ -63,12 +63,12 @@ def local_lineages(blocks: BlocksHere, root: Cid) -> list[Lineage]:
 def local_blocks(blocks: BlocksHere, root: Cid, leaves: Leaves) -> Iterator[Cid]:
     """Every block below ``root``, unit by unit; raises BlockMissing, BlockDamaged, MalformedDag."""
     for unit in local_units(blocks, root):
-        yield from _walk(blocks, UnitWalk(unit), leaves)
+        yield from unit_blocks(blocks, unit, leaves)
 
 
-def unit_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
-    """Every block of a unit, its leaves by their parents' word; raises as ``local_blocks``."""
-    return _walk(blocks, UnitWalk(unit), Leaves.NAMED)
+def unit_blocks(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> Iterator[Cid]:
+    """Every block of a unit; raises as ``local_blocks``."""
+    return _walk(blocks, UnitWalk(unit), leaves)
 
 
 def blocks_met(

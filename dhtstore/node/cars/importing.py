@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from dhtstore.config import counted
 from dhtstore.content.car.reader import CarBlock, CarReader, ForeignBlock
-from dhtstore.content.dag.local import Leaves, local_blocks, local_units
+from dhtstore.content.dag.local import Leaves, local_units, unit_blocks
 from dhtstore.errors import BlockMissing, MalformedCar, NoRoom, UsageError
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
@@ -118,7 +118,7 @@ class CarImports:
             came_bytes = 0
 
     async def _pin(self, roots: Sequence[Cid], name: str, progress: Watch) -> None:
-        """All of them, or none."""
+        """Each of them, once all are found to be whole."""
         run, units = self.disk.blocking.run, dict[Cid, list[Unit]]()
         for root in dict.fromkeys(roots):
             units[root] = await self._whole(root, progress)
@@ -136,7 +136,7 @@ class CarImports:
         run, store = self.disk.blocking.run, self.disk.store
         try:
             units = await run(local_units, store, root)
-            blocks = local_blocks(store, root, Leaves.PRESENT)
+            blocks = chain.from_iterable(unit_blocks(store, each, Leaves.PRESENT) for each in units)
             while await run(_advance, blocks):
                 progress(Progress("verifying", 0))
         except BlockMissing as error:
