@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -33,8 +37,27 @@ def cut_by_byte(data: bytes) -> int:
     return at + WINDOW_BYTES
 
 
+FOREIGN: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "buzhash.json").read_text()
+)["vectors"]
+
+
+def stream(seed: int, size_bytes: int, mask: int) -> bytes:
+    """The input of a vector: see ``input`` there."""
+    out = bytearray()
+    for number in range(-(-size_bytes // 32)):
+        out += hashlib.sha256(seed.to_bytes(8, "big") + number.to_bytes(8, "big")).digest()
+    return bytes(out[:size_bytes]).translate(bytes(byte & mask for byte in range(256)))
+
+
 def chunks(data: bytes) -> list[bytes]:
     return list(UNIXFS_BUZHASH.chunks(data, ended=True))
+
+
+@pytest.mark.parametrize("vector", FOREIGN, ids=lambda vector: str(vector["seed"]))
+def test_cuts_where_the_code_of_kubo_itself_did(vector: dict[str, Any]) -> None:
+    data = stream(vector["seed"], vector["size_bytes"], vector["mask"])
+    assert [len(chunk) for chunk in chunks(data)] == vector["chunks"]
 
 
 @given(
