@@ -282,6 +282,7 @@ LIMIT_PORTION_S: Final = 0.05  # of a limit: what is let through at a time, so t
 LIMITED_PORTION_MIN_BYTES: Final = 4 * KIB
 LIMITED_PORTION_MAX_BYTES: Final = 256 * KIB
 BACKGROUND_WEIGHT: Final = 16  # bytes of the foreground for one of the background, where both wait
+FAIR_IDLE_MAX: Final = 16  # who paid ahead and waits not, remembered beside as many as wait
 SERVED_LATELY_S: Final = 1.0  # since blocks left for a peer, while the background stands back
 BUSY_REST_S: Final = 1.0  # before a holder that is busy is asked again; then twice as long
 BUSY_REST_MAX_S: Final = 15.0

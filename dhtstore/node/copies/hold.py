@@ -55,6 +55,7 @@ from dhtstore.replication.promises import Promise, too_many, too_much, with_prom
 from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.store.blocks.quota import index_room_bytes
 from dhtstore.trace import Tracer
+from dhtstore.transfer.fair_queue import Payer
 from dhtstore.wire.frames import (
     Accepted,
     Held,
@@ -345,8 +346,10 @@ def _telling(tracer: Tracer, link: Link, **fields: object) -> Iterator[None]:
 
 def _fetching(holder: Holder, search: HolderSearch, uploader: Link) -> FetchSession:
     """What comes is counted as the uploader's."""
-    memory_bytes, account = RECEIVE_MEMORY_BYTES, uploader.public_key
-    return FetchSession(holder.disk, search, memory_bytes, traffic=holder.traffic, account=account)
+    payer = Payer(uploader.origin, uploader.public_key, object())
+    return FetchSession(
+        holder.disk, search, RECEIVE_MEMORY_BYTES, traffic=holder.traffic, payer=payer
+    )
 
 
 def _held(copy: SignedCopy, came_bytes: int) -> Held:

@@ -9,6 +9,7 @@ asked verifies them anyway.  Those that are known to have rotted are read whole 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -107,7 +108,8 @@ class Lending:
 class _Shares:
     """Peers that are served while ``up`` is limited: so few that none of them sees a stall.  Each
     keeps its place for SERVED_PLACE_S after it asked last; who was asked to hold what is put here
-    has one in any case."""
+    has one in any case.  Places are shared by origin, since keys are free: the most crowded one
+    gives way to whoever would have fewer."""
 
     def __init__(self, up: Gate) -> None:
         self._up = up
@@ -123,8 +125,16 @@ class _Shares:
                 del self._asked_s[other]
         full = len(self._asked_s) >= shared_by_most(self._up)
         if full and link not in self._asked_s and not link.granted:
-            raise PeerRefused("busy", "others are being given all that this node's limit brings")
+            self._make_place(link.origin)
         self._asked_s[link] = now
+
+    def _make_place(self, origin: str) -> None:
+        counts = Counter(each.origin for each in self._asked_s)
+        most = max(counts, key=counts.__getitem__)
+        if counts[most] <= counts[origin] + 1:
+            raise PeerRefused("busy", "others are being given all that this node's limit brings")
+        theirs = [each for each in self._asked_s if each.origin == most]
+        del self._asked_s[min(theirs, key=self._asked_s.__getitem__)]
 
 
 class BlockServer:

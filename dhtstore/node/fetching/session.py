@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from dhtstore.content.codec.unixfs import DagNode
@@ -21,6 +21,7 @@ from dhtstore.node.traffic.traffic import Pull, Traffic
 from dhtstore.operations.explaining.report import FetchReport, HolderTimeline
 from dhtstore.operations.operation import HolderProgress
 from dhtstore.params import FETCH_MEMORY_BYTES
+from dhtstore.transfer.fair_queue import Payer
 from dhtstore.transfer.priority import Priority
 
 T = TypeVar("T")
@@ -32,8 +33,8 @@ class FetchSession:
     time: less where strangers decide how many such sessions there are.
 
     ``traffic`` is the node's: its limit counts, and what somebody waits for goes before what is of
-    lower ``priority``.  All sessions on the ``account`` of somebody have one share of the limit;
-    one without has its own."""
+    lower ``priority``.  What comes is on the account of ``payer``; a session without has a share
+    of its own."""
 
     def __init__(
         self,
@@ -43,11 +44,11 @@ class FetchSession:
         *,
         traffic: Traffic | None = None,
         priority: Priority = Priority.FOREGROUND,
-        account: Hashable = None,
+        payer: Payer | None = None,
     ) -> None:
         self.disk = disk
         self._holders, self._memory_bytes = Holders(search), memory_bytes
-        self._pull = Pull(traffic or Traffic(), priority, account or self)
+        self._pull = Pull(traffic or Traffic(), priority, payer or Payer.alone())
         self.keep: Keep | None = None
         self.found: Found | None = None
 

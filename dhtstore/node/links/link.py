@@ -35,6 +35,7 @@ from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import IDLE_CONNECTION_TIMEOUT_S, PACED_BLOCK_BYTES, REQUEST_TIMEOUT_S
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import Tracer
+from dhtstore.transfer.fair_queue import Payer
 from dhtstore.transfer.pace import Rate
 from dhtstore.transfer.session import Answered, Asked, Cancelled, Event, Reported, Session
 from dhtstore.wire.frames import (
@@ -98,12 +99,12 @@ class Link:
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
         self._stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
-        session, outbox = Session(), Outbox(stream, clock, traffic, peer.public_key)
-        self._session, self._outbox = session, outbox
+        session, payer = Session(), Payer(self.origin, peer.public_key, object())
+        self._session, self._outbox = session, Outbox(stream, clock, traffic, payer)
         self._received = Rate(clock.monotonic_s())
         self._attendance = Attendance(attention, self.origin, clock)
-        self._own_requests = OwnRequests(session, outbox, stream, self.node, clock)
-        self._peer_requests = PeerRequests(session, outbox, supervisor, backlog, self.origin)
+        self._own_requests = OwnRequests(session, self._outbox, stream, self.node, clock)
+        self._peer_requests = PeerRequests(session, self._outbox, supervisor, backlog, self.origin)
 
     @property
     def alive(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -18,6 +18,7 @@ from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.frame_io import PORTION_BYTES, Body, write_frame
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.params import OUTGOING_FRAMES_MAX, REQUEST_TIMEOUT_S
+from dhtstore.transfer.fair_queue import Payer
 from dhtstore.transfer.pace import Pace, Rate
 from dhtstore.wire.frames import Frame, FrameResponse
 
@@ -48,12 +49,16 @@ class Outbox:
     last, on the clock's monotonic scale; ``sent_bytes`` are those of bodies that have left."""
 
     def __init__(
-        self, stream: Stream, clock: Clock, traffic: Traffic | None = None, peer: Hashable = None
+        self,
+        stream: Stream,
+        clock: Clock,
+        traffic: Traffic | None = None,
+        payer: Payer | None = None,
     ) -> None:
-        """Blocks wait for their turn in ``traffic``, in which each ``peer`` has the same share;
+        """Blocks wait for their turn in ``traffic``, on the account of ``payer``;
         frames without blocks count, and wait for nobody."""
         self._stream, self._clock = stream, clock
-        self._traffic, self._peer = traffic or Traffic(), peer or self
+        self._traffic, self._payer = traffic or Traffic(), payer or Payer.alone()
         self._frames: deque[_Outgoing] = deque()
         self._queued = asyncio.Event()
         self._sending = False
@@ -168,7 +173,7 @@ class Outbox:
         begun_s = loop.time()
         timer.reschedule(None)
         self._sending = False
-        await self._traffic.up.passed(self._peer, count)
+        await self._traffic.up.passed(self._payer, count)
         self._sending, self._taken_s = True, self._clock.monotonic_s()
         self._pace.waited(loop.time() - begun_s)
         timer.reschedule(self._pace.ends_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from math import inf
 
 from dhtstore.params import (
@@ -12,7 +12,8 @@ from dhtstore.params import (
     LIMITED_PORTION_MAX_BYTES,
     LIMITED_PORTION_MIN_BYTES,
 )
-from dhtstore.transfer.limiter import FairQueue, RateBucket
+from dhtstore.transfer.fair_queue import FairQueue, Payer, Turn
+from dhtstore.transfer.limiter import RateBucket
 from dhtstore.transfer.priority import Priority
 
 Granted = Callable[[], None]
@@ -56,31 +57,40 @@ class Gate:
         if self._bucket is not None:
             self._bucket.charge(count, asyncio.get_running_loop().time())
 
-    def join(self, granted: Granted, key: Hashable, size_bytes: int, priority: Priority) -> None:
-        """Call ``granted`` when so many bytes of ``key`` may move: at once, where nobody waits."""
-        self._queue.join(granted, key, size_bytes, priority)
-        self._let_through()
+    def pay(self, payer: Payer, count: int, priority: Priority) -> None:
+        """As ``charge``, and what is more counts when ``payer``'s next turn comes."""
+        self.charge(count)
+        if self._bucket is not None and count > 0:
+            self._queue.pay(payer, count, priority)
 
-    def leave(self, granted: Granted) -> None:
-        """Whoever joined with it waits no more."""
-        self._queue.leave(granted)
+    def join(
+        self, granted: Granted, payer: Payer, size_bytes: int, priority: Priority
+    ) -> Turn[Granted]:
+        """Call ``granted`` when so many bytes of ``payer`` may move: at once, where nobody waits.
+        The turn is what to ``leave`` with."""
+        turn = self._queue.join(granted, payer, size_bytes, priority)
+        self._let_through()
+        return turn
+
+    def leave(self, turn: Turn[Granted]) -> None:
+        """Whoever joined waits no more."""
+        self._queue.leave(turn)
 
     async def passed(
-        self, key: Hashable, size_bytes: int, priority: Priority = Priority.FOREGROUND
+        self, payer: Payer, size_bytes: int, priority: Priority = Priority.FOREGROUND
     ) -> None:
-        """Wait until so many bytes of ``key`` may move."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Wait until so many bytes of ``payer`` may move."""
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def granted() -> None:
-            if not turn.done():
-                turn.set_result(None)
+            if not passed.done():
+                passed.set_result(None)
 
-        self.join(granted, key, size_bytes, priority)
+        turn = self.join(granted, payer, size_bytes, priority)
         try:
-            await turn
+            await passed
         finally:
-            if not turn.done() or turn.cancelled():
-                self.leave(granted)
+            self.leave(turn)
 
     def _let_through(self) -> None:
         if self._timer is not None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 
-from dhtstore.node.traffic.gate import Gate
+from dhtstore.node.traffic.gate import Gate, Granted
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     SERVED_LATELY_S,
 )
+from dhtstore.transfer.fair_queue import Payer, Turn
 from dhtstore.transfer.priority import Priority
 
 
@@ -42,13 +43,13 @@ class Traffic:
 
 
 class Pull:
-    """What one fetch may ask for now: told of what it asks.  ``key`` is on
-    whose account: each has the same share."""
+    """What one fetch may ask for now: told of what it asks, on the account of ``payer``."""
 
-    def __init__(self, traffic: Traffic, priority: Priority, key: Hashable) -> None:
-        self._traffic, self._priority, self._key = traffic, priority, key
+    def __init__(self, traffic: Traffic, priority: Priority, payer: Payer) -> None:
+        self._traffic, self._priority, self._payer = traffic, priority, payer
         self._allowed_bytes = 0  # that it was let through for and has not asked for yet
         self._joined_bytes = 0  # for which it waits
+        self._turn: Turn[Granted] | None = None
         self._wake: Callable[[], None] = _nobody
 
     def begin(self) -> None:
@@ -57,7 +58,8 @@ class Pull:
 
     def end(self) -> None:
         self._traffic.ended(self._priority)
-        self._traffic.down.leave(self._granted)
+        if self._turn is not None:
+            self._traffic.down.leave(self._turn)
         self._traffic.down.charge(-self._allowed_bytes)
         self._allowed_bytes = self._joined_bytes = 0
 
@@ -89,19 +91,19 @@ class Pull:
 
     def asked(self, count: int) -> None:
         """So many bytes were asked for, as they are claimed to be."""
-        self._traffic.down.charge(count - self._allowed_bytes)
+        self._traffic.down.pay(self._payer, count - self._allowed_bytes, self._priority)
         self._allowed_bytes = 0
 
     def came(self, more_bytes: int) -> None:
         """So many more came than they were claimed to be; below 0: fewer."""
-        self._traffic.down.charge(more_bytes)
+        self._traffic.down.pay(self._payer, more_bytes, self._priority)
 
     def wait(self) -> None:
         """There is more to ask for: in its turn."""
         gate = self._traffic.down
         if gate.limit is not None and not self._allowed_bytes and not self._joined_bytes:
             self._joined_bytes = gate.portion_bytes
-            gate.join(self._granted, self._key, self._joined_bytes, self._priority)
+            self._turn = gate.join(self._granted, self._payer, self._joined_bytes, self._priority)
 
     def _granted(self) -> None:
         self._allowed_bytes, self._joined_bytes = self._joined_bytes, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 import pytest
 
@@ -20,12 +21,14 @@ from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     BUSY_REST_MAX_S,
     CHUNK_SIZE_BYTES,
+    KIB,
     LIMIT_BURST_S,
     LIMIT_MIN_BYTES_PER_S,
     MIB,
     SERVED_LATELY_S,
     SERVED_PLACE_S,
 )
+from dhtstore.transfer.fair_queue import Payer
 from dhtstore.transfer.priority import Priority
 from tests.unit.node.data_plane import Peer, World, play
 
@@ -111,6 +114,69 @@ def test_a_peer_with_many_requests_gets_no_more_than_one_with_one() -> None:
     play(scene)
 
 
+def test_a_machine_with_many_keys_gets_no_more_than_one_with_one() -> None:
+    async def scene(world: World) -> None:
+        holder = await world.peer("holder")
+        root = holder.hold(CONTENT)
+        alone = await world.peer("alone", host="10.0.1.1")
+        crowd = [await world.peer(f"crowd {number}") for number in range(5)]
+        holder.traffic.up.limit = LIMIT
+        link = await alone.links.to(holder.key, [holder.address], 5.0)
+        one = asyncio.ensure_future(fetched(alone, link, root))
+        links = [await each.links.to(holder.key, [holder.address], 5.0) for each in crowd]
+        others = [
+            asyncio.ensure_future(fetched(each, link, root))
+            for each, link in zip(crowd, links, strict=True)
+        ]
+        # its half of the limit, whatever the others are called
+        assert len(CONTENT) / await one == pytest.approx(LIMIT / 2, rel=0.1)
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    play(scene)
+
+
+def test_who_asks_for_large_blocks_pays_for_what_is_more_than_a_turn() -> None:
+    """Blocks of 2 MiB and of 64 KiB at 1 MB/s, where a turn brings 50 kB."""
+
+    async def scene(world: World) -> None:
+        traffic = Traffic()
+        traffic.down.limit = 1_000_000
+        got = [0, 0]
+        pulls = [Pull(traffic, Priority.FOREGROUND, Payer(f"{n}", n, n)) for n in range(2)]
+
+        def ask(number: int, count: int) -> None:
+            got[number] += count
+            pulls[number].asked(count)
+            pulls[number].wait()
+
+        for number, count in enumerate((2 * MIB, 64 * KIB)):
+            pulls[number].tell(partial(ask, number, count))
+            pulls[number].wait()
+        await asyncio.sleep(100.0)
+        assert abs(got[0] - got[1]) <= 4 * MIB
+        assert sum(got) == pytest.approx(100e6, rel=0.05)
+
+    play(scene)
+
+
+def test_a_fetch_that_ended_takes_nobodys_turn() -> None:
+    async def scene(world: World) -> None:
+        traffic, loop = Traffic(), asyncio.get_running_loop()
+        traffic.down.limit = 100_000
+        traffic.down.charge(100_000)
+        gone = Pull(traffic, Priority.FOREGROUND, Payer.alone())
+        gone.begin()
+        gone.wait()
+        gone.end()
+        await traffic.down.passed(Payer.alone(), 1000)
+        assert loop.time() == pytest.approx(1.0, abs=0.01)
+        assert gone.most(MIB) == 0
+
+    play(scene)
+
+
 def test_the_background_stands_back_for_a_get() -> None:
     async def scene(world: World) -> None:
         getter, holder = await world.peer("getter"), await world.peer("holder")
@@ -127,9 +193,9 @@ def test_the_background_stands_back_for_a_get() -> None:
 def test_without_a_limit_the_background_asks_for_one_block_at_a_time_beside_others() -> None:
     async def scene(world: World) -> None:
         traffic = Traffic()
-        behind = Pull(traffic, Priority.BACKGROUND, "scrub")
+        behind = Pull(traffic, Priority.BACKGROUND, Payer.alone())
         assert behind.most(32 * MIB) == 32 * MIB
-        user = Pull(traffic, Priority.FOREGROUND, "user")
+        user = Pull(traffic, Priority.FOREGROUND, Payer.alone())
         user.begin()
         assert (user.most(32 * MIB), behind.most(32 * MIB)) == (32 * MIB, BLOCK_SIZE_MAX_BYTES)
         user.end()
@@ -164,12 +230,35 @@ def test_no_more_are_served_than_a_limit_feeds_and_others_hear_so() -> None:
     play(scene)
 
 
+def test_a_machine_with_many_keys_does_not_take_all_places() -> None:
+    async def scene(world: World) -> None:
+        holder = await world.peer("holder")
+        root = holder.hold(CONTENT[: 4 * CHUNK_SIZE_BYTES])
+        alone = await world.peer("alone", host="10.0.1.1")
+        crowd = [await world.peer(f"crowd {number}") for number in range(4)]
+        holder.traffic.up.limit = 2 * LIMIT_MIN_BYTES_PER_S
+        links = [await each.links.to(holder.key, [holder.address], 5.0) for each in crowd]
+        others = [
+            asyncio.ensure_future(fetched(each, link, root))
+            for each, link in zip(crowd, links, strict=True)
+        ]
+        await asyncio.sleep(1.0)
+        link = await alone.links.to(holder.key, [holder.address], 5.0)
+        took_s = await fetched(alone, link, root)
+        assert took_s < 1.3 * 4 * CHUNK_SIZE_BYTES / LIMIT_MIN_BYTES_PER_S
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    play(scene)
+
+
 def test_a_change_counts_at_once_for_who_waits() -> None:
     async def scene(world: World) -> None:
         gate, loop = Gate(), asyncio.get_running_loop()
         gate.limit = 1000
-        await gate.passed("a", 1_000_000)
-        waiting = asyncio.ensure_future(gate.passed("a", 1000))
+        await gate.passed(Payer.alone(), 1_000_000)
+        waiting = asyncio.ensure_future(gate.passed(Payer.alone(), 1000))
         await asyncio.sleep(1.0)
         assert not waiting.done()
         gate.limit = None
@@ -183,11 +272,11 @@ def test_who_gives_up_waiting_takes_nobodys_turn() -> None:
     async def scene(world: World) -> None:
         gate, loop = Gate(), asyncio.get_running_loop()
         gate.limit = 1000
-        await gate.passed("a", 1000)
-        gone = asyncio.ensure_future(gate.passed("b", 1_000_000))
+        await gate.passed(Payer.alone(), 1000)
+        gone = asyncio.ensure_future(gate.passed(Payer.alone(), 1_000_000))
         await asyncio.sleep(0.1)
         gone.cancel()
-        await gate.passed("c", 1000)
+        await gate.passed(Payer.alone(), 1000)
         assert loop.time() == pytest.approx(1.0, abs=LIMIT_BURST_S)
 
     play(scene)
