@@ -90,7 +90,8 @@ WALK_LARGEST_BYTES: Final = (
     + WALK_LEVEL_BYTES
 )  # the links of one block
 SPINE_BLOCKS_MAX: Final = 2**20  # spine blocks of one DAG: a petabyte of files above 1 GiB
-SPINE_LINKS_AGAIN_MAX: Final = 2**20  # of blocks that are opened for a second unit: seconds of work
+SPINE_LINKS_AGAIN_MAX: Final = 2**20  # of blocks opened for a second unit or size: seconds of work
+ROOT_UNITS_MAX: Final = 2**17  # of one DAG: 128 TiB of full ones, and 300 MB while it is cut
 UNIT_SEEN_MAX: Final = 524_288  # blocks a unit's walk remembers; 1 GiB of 4 KiB files has 262,144
 SEEN_DIGEST_BYTES: Final = 16  # kept of each: 8 MiB for all, and nobody finds two that are alike
 CAR_SEEN_MAX: Final = (
@@ -310,6 +311,9 @@ LOST_GIVEN_UP_S: Final = 7 * DAY_S  # a unit of others that can't be had anew; h
 COLLECT_INTERVAL_S: Final = 86400.0  # between two looks, if nothing tells of garbage
 COLLECT_SOON_S: Final = 60.0  # after something was left, so that one look does for several
 COLLECT_STEP_PAUSE_S: Final = 0.005  # between steps of a millisecond or two: others come in between
+STEP_BYTES: Final = 4 * MIB  # of blocks looked at before a worker is given back,
+STEP_S: Final = 0.05  # or for so long
+STEP_LEAF_BYTES: Final = 1 * KIB  # what a look at one counts for beside its bytes: some 10 us
 MARKED_AT_ONCE: Final = 1024  # blocks, some 10 ms of a worker
 WHY_BLOCKS_MAX: Final = 2_000_000  # looked at for one answer: some 20 s
 WHY_REASONS_MAX: Final = 1000

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.net.ports import Blocking
+from dhtstore.net.ports import Blocking, Clock
+from dhtstore.params import STEP_BYTES, STEP_S
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
@@ -29,6 +30,9 @@ from dhtstore.trace import Tracer
 if TYPE_CHECKING:  # whoever only reads the disk loads none of it
     from dhtstore.dht.service import DhtService
     from dhtstore.node.links.pool import Links
+
+
+T = TypeVar("T")
 
 
 async def _no_more(size_bytes: int) -> bool:
@@ -113,6 +117,34 @@ class Disk:
         batch.close()
         if batch.renewed:
             self.on_renewed(batch.renewed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended(Generic[T]):
+    value: T
+
+
+async def in_steps(
+    blocking: Blocking, clock: Clock, work: Generator[int, None, T], told: Callable[[], None]
+) -> T:
+    """What ``work`` returns, which yields after how many bytes it may be left: others come in
+    between and it can be cancelled there.  ``told`` is called then."""
+
+    def advance() -> _Ended[T] | None:
+        left_bytes, until_s = STEP_BYTES, clock.monotonic_s() + STEP_S
+        try:
+            while left_bytes > 0 and clock.monotonic_s() < until_s:
+                left_bytes -= next(work)
+        except StopIteration as ended:
+            return _Ended(ended.value)
+        return None
+
+    try:
+        while (ended := await blocking.run(advance)) is None:
+            told()
+        return ended.value
+    finally:
+        work.close()
 
 
 async def surely(blocking: Blocking, function: Callable[[], None]) -> None:

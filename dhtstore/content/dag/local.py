@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -21,6 +21,7 @@ from dhtstore.errors import (
 )
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.unit import Unit
+from dhtstore.params import STEP_LEAF_BYTES
 
 _WANTS_AT_ONCE: Final = 256
 
@@ -50,11 +51,24 @@ def local_units(blocks: BlocksHere, root: Cid) -> list[Unit]:
 
 def local_lineages(blocks: BlocksHere, root: Cid) -> list[Lineage]:
     """The same, with what proves of each unit that it belongs to ``root``."""
+    steps = cutting(blocks, root)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as finished:
+        found: list[Lineage] = finished.value
+        return found
+
+
+def cutting(blocks: BlocksHere, root: Cid) -> Generator[int, None, list[Lineage]]:
+    """The same in steps: yields what each cost, in bytes."""
     asking = lineage_wants(root)
     try:
         want = next(asking)
         while True:
-            want = asking.send(read_node(want.cid, blocks.get(want.cid)))
+            block = blocks.get(want.cid)
+            yield STEP_LEAF_BYTES + len(block)
+            want = asking.send(read_node(want.cid, block))
     except StopIteration as finished:
         found: list[Lineage] = finished.value
         return found

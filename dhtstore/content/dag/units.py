@@ -26,6 +26,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     DAG_DEPTH_MAX,
+    ROOT_UNITS_MAX,
     SPINE_BLOCKS_MAX,
     SPINE_LINKS_AGAIN_MAX,
     SPINE_SPAN_MAX_BYTES,
@@ -167,6 +168,8 @@ def lineage_wants(root: Cid) -> Generator[Want, DagNode, list[Lineage]]:
             named_by_root = not above and unit is place.unit
             lineage = Lineage(unit, () if named_by_root else path)
             found.setdefault((unit.name, unit.spine), lineage)
+        if len(found) > ROOT_UNITS_MAX:
+            raise MalformedDag(f"{root} would be cut into more than {ROOT_UNITS_MAX:,} units")
         for link, child in reversed(list(zip(node.links, places, strict=True))):
             if child.unit.spine and _is_new(seen, link, child):
                 stack.append((link.cid, child, path))

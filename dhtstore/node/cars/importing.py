@@ -7,21 +7,20 @@ names it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
 from typing import Final
 
 from dhtstore.config import counted
 from dhtstore.content.car.reader import CarBlock, CarReader, ForeignBlock
-from dhtstore.content.dag.local import Leaves, local_units, unit_blocks
-from dhtstore.errors import BlockMissing, MalformedCar, NoRoom, UsageError
+from dhtstore.content.car.sound import MetBlocks, sound_units
+from dhtstore.errors import BlockMissing, MalformedCar, MalformedDag, NoRoom, UsageError
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
-from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.context import Disk, Ledger, in_steps
 from dhtstore.node.copies.receive import Keeper
 from dhtstore.node.flows.pin import Pinning
 from dhtstore.node.keeping.staging import Staging
@@ -30,7 +29,6 @@ from dhtstore.params import MIB
 from dhtstore.store.blocks.contract import Reservation
 from dhtstore.store.ledger.tiers.cache import Cache
 
-_LOOKED_AT_ONCE: Final = 4096
 _ROOM_WANTED_BYTES: Final = 256 * MIB  # of a stream, whose length nobody knows, once there is none
 
 Pieces = AsyncIterator[bytes]
@@ -118,37 +116,39 @@ class CarImports:
             came_bytes = 0
 
     async def _pin(self, roots: Sequence[Cid], name: str, progress: Watch) -> None:
-        """Each of them, once all are found to be whole."""
-        run, units = self.disk.blocking.run, dict[Cid, list[Unit]]()
+        """All of them at once, and once all are found to be whole."""
+        units, met = dict[Cid, list[Unit]](), MetBlocks()
         for root in dict.fromkeys(roots):
-            units[root] = await self._whole(root, progress)
-        for root, below in units.items():
-            called = name or await run(self.pinning.earlier_name, root)
-            await run(self.ledger.pins.add, root, called, "user", below)
-            await run(self.ledger.cache.kept, root)
+            units[root] = await self._whole(root, met, progress)
+        await self.disk.blocking.run(self._write_pins, units, name)
         for below in units.values():
             for unit in below:
                 progress(Progress("announcing", 0))
                 await self.announce(unit)
 
-    async def _whole(self, root: Cid, progress: Watch) -> list[Unit]:
-        """The units of a DAG that is all here.  Raises BlockMissing."""
-        run, store = self.disk.blocking.run, self.disk.store
+    def _write_pins(self, units: dict[Cid, list[Unit]], name: str) -> None:
+        names = self.pinning.earlier_names(units)
+        self.ledger.pins.add_all(
+            [(root, name or names[root], below) for root, below in units.items()]
+        )
+        self.ledger.cache.kept(*units)
+
+    async def _whole(self, root: Cid, met: MetBlocks, progress: Watch) -> list[Unit]:
+        """The units of a DAG that is all here.  Raises BlockMissing, MalformedDag."""
+        steps = sound_units(self.disk.store, root, met)
         try:
-            units = await run(local_units, store, root)
-            blocks = chain.from_iterable(unit_blocks(store, each, Leaves.PRESENT) for each in units)
-            while await run(_advance, blocks):
-                progress(Progress("verifying", 0))
+            return await in_steps(
+                self.disk.blocking, self.clock, steps, lambda: progress(Progress("verifying", 0))
+            )
         except BlockMissing as error:
             text = f"the DAG of {root} is not whole: {error}"
             raise BlockMissing(text).hinted(
                 "import --partial stores what there is, and `dhtstore get` fetches the rest"
             ) from error
-        return units
-
-
-def _advance(blocks: Iterator[Cid]) -> int:
-    return sum(1 for _ in islice(blocks, _LOOKED_AT_ONCE))
+        except MalformedDag as error:
+            raise MalformedDag(f"the DAG of {root} is not sound: {error}").hinted(
+                "import --partial stores its blocks as they are; a get ends where this is"
+            ) from error
 
 
 class _Taking:

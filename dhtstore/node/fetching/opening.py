@@ -61,14 +61,16 @@ class Opening:
     ) -> None:
         self.busy = False
         self.waiting_bytes = 0
+        self._refused = False
         self._walk, self._blocking, self._tasks = walk, blocking, tasks
         self._on_opened, self._wake = on_opened, wake
         self._waiting: deque[Ready] = deque()
 
     @property
     def walked(self) -> bool:
-        """Whether the walk has come to its end."""
-        return not self.busy and self._walk.done
+        """Whether the walk has come to its end, and not to a block that it refuses: whoever waits
+        is told of that a moment after it raised, and the block may have been the last."""
+        return not (self.busy or self._refused) and self._walk.done
 
     def take(self, blocks: Sequence[Ready]) -> None:
         """Open these as soon as those before them are; raises what the walk raises."""
@@ -97,6 +99,7 @@ class Opening:
         for ready, output in zip(blocks, outputs, strict=False):
             self._on_opened(output, ready.lease)
         if error is not None:
+            self._refused = True
             raise error
 
     def _weight(self, ready: Ready) -> int:

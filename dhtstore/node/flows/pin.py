@@ -5,7 +5,7 @@ data path: root -> units -> blocks fetched and fsynced -> pin -> provider record
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -89,7 +89,12 @@ class Pinning:
 
     def earlier_name(self, root: Cid) -> str:
         """That of the pin by hand that there is; "" without one."""
-        return next((pin.name for pin in self._by_hand() if pin.cid == root), "")
+        return self.earlier_names([root])[root]
+
+    def earlier_names(self, roots: Iterable[Cid]) -> dict[Cid, str]:
+        """The same for each of several."""
+        names = {pin.cid: pin.name for pin in self._by_hand()}
+        return {root: names.get(root, "") for root in roots}
 
     def _by_hand(self) -> list[Pin]:
         return [pin for pin in self.ledger.pins.list() if pin.kind == "user"]

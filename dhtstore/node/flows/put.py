@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dhtstore.config import counted
-from dhtstore.content.dag.local import Leaves, local_lineages
+from dhtstore.content.dag.local import Leaves, cutting
 from dhtstore.content.dag.units import Lineage
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import UsageError
@@ -21,7 +21,7 @@ from dhtstore.model.identity import NodeId
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
-from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.context import Disk, Ledger, in_steps
 from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.copies.own_copy import own_claim
 from dhtstore.node.copies.place import Placer
@@ -160,7 +160,8 @@ class Uploader:
             meter.imported(imported.size_bytes, kept=kept)
             sequence = self.identity.sequences.next(self.identity.now_unix_s())
             policy = await run(self._policy, imported.cid, asked, sequence)
-            lineages = await run(local_lineages, brought.blocks, imported.cid)
+            steps = cutting(brought.blocks, imported.cid)
+            lineages = await in_steps(self.disk.blocking, self.clock, steps, lambda: None)
             name = await run(self._name, imported.cid, called)
             times.spent("reading and writing here", 0.0)
             work = _Work(brought, name, policy, lineages, times)

@@ -38,6 +38,13 @@ class Pins:
         """``units`` are all that the root is made of, in DAG order."""
         self._roots.keep(root, (_key(root, kind), encode(Pin(root.raw, name, kind))), units)
 
+    def add_all(self, pins: Sequence[tuple[Cid, str, Sequence[Unit]]]) -> None:
+        """By hand, roots with their names and units: all of them or none."""
+        self._roots.keep_all(
+            (root, (_key(root, "user"), encode(Pin(root.raw, name, "user"))), units)
+            for root, name, units in pins
+        )
+
     def remove(self, root: Cid, kind: PinKind) -> bool:
         """Whether there was one."""
         return self._roots.release(root, _key(root, kind))

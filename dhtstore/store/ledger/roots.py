@@ -55,6 +55,12 @@ class Roots:
         with self.changing:
             self._table.write([reason, *_rows(root, units), *also], gone)
 
+    def keep_all(self, kept: Iterable[tuple[Cid, tuple[bytes, bytes], Sequence[Unit]]]) -> None:
+        """For each root its reason and its units, in one write."""
+        rows = [row for root, reason, units in kept for row in (reason, *_rows(root, units))]
+        with self.changing:
+            self._table.write(rows)
+
     def release(self, root: Cid, reason: bytes, also: Iterable[bytes] = ()) -> bool:
         """Drop a reason, the keys in ``also``, and the units with the last reason.
 

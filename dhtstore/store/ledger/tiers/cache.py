@@ -75,12 +75,13 @@ class Cache:
                 self._size_bytes = None
                 self._table.write([], gone)
 
-    def kept(self, root: Cid) -> None:
-        """It is kept from now on, so it no more gives way: nobody may count on its room."""
+    def kept(self, *roots: Cid) -> None:
+        """They are kept from now on, so they no more give way: nobody may count on their room."""
         with self._lock:
-            if self._get(root) is not None:
+            gone = [_key(root) for root in roots if self._get(root) is not None]
+            if gone:
                 self._size_bytes = None
-                self._table.write([], [_key(root)])
+                self._table.write([], gone)
 
     def oldest_first(self) -> Sequence[CacheEntry]:
         """By last use."""
