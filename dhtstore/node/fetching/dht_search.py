@@ -76,11 +76,12 @@ class _Dials:
         self._postponed: list[Provider] = []
         self._lookup_over = asyncio.Event()
         self._newest: dict[PublicKey, Provider] = {}
+        self._tried: dict[PublicKey, dict[Address, None]] = {}
 
     def named(self, provider: Provider) -> None:
         """Dial a provider that the lookup has just named."""
         key = provider.record.signer
-        if key == self._search.own_key or key in self._finds.banned:
+        if key == self._search.own_key or key in self._finds.banned or self._finds.waits(key):
             return
         if key in self._finds.tried:
             self._postponed.append(provider)
@@ -128,7 +129,7 @@ class _Dials:
         try:
             link = await self._link(provider)
         except DhtstoreError as error:
-            self._finds.unreached(key, cause_of(error))
+            self._finds.unreached(key, cause_of(error), partial(self._again, provider))
             if not slow.cancelled() and slow.when() > loop.time():
                 self._make_place()
         else:
@@ -143,7 +144,7 @@ class _Dials:
         key = provider.record.signer
         lost: DhtstoreError = NoAddress(f"no address of node {node_id(key).hex()} is known")
         tell = partial(self._finds.dialled, key)
-        tried: dict[Address, None] = {}
+        tried = self._tried.setdefault(key, {})
         for source in (self._told_at_once, self._told_by_the_lookup, self._told_near_it):
             addresses = [each for each in await source(provider) if each not in tried]
             if not addresses:
@@ -156,6 +157,12 @@ class _Dials:
             except DhtstoreError as error:
                 lost = error
         raise lost
+
+    async def _again(self, provider: Provider) -> Link:
+        """By the addresses that were tried, the search being over."""
+        key = provider.record.signer
+        tell = partial(self._finds.dialled, key)
+        return await self._search.links.to(key, list(self._tried[key]), DIAL_TIMEOUT_S, tell)
 
     async def _told_at_once(self, provider: Provider) -> Sequence[Address]:
         last_heard = self._search.dht.address_of(node_id(provider.record.signer))

@@ -10,6 +10,7 @@ from dhtstore.errors import DhtstoreError, LocalProtocolError, Unreachable
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.unit import Unit
 from dhtstore.node.fetching.search import USUAL, HolderSearch, SearchExtent, Terms
+from dhtstore.node.fetching.searching.busy import Again, BusyHolders, says_busy
 from dhtstore.node.fetching.searching.unit_holders import UnitHolders
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.tries import Try
@@ -34,6 +35,8 @@ class HoldersListener(Protocol):
 
     def search_ended(self, known: UnitHolders | None) -> None: ...
 
+    def holder_rests(self) -> None: ...
+
 
 class Holders:
     """One link per peer, whatever the units it holds; who sent wrong bytes is banned."""
@@ -47,6 +50,7 @@ class Holders:
         self._units: dict[bytes, UnitHolders] = {}
         self._links: dict[PublicKey, Link] = {}
         self._terms: dict[PublicKey, Terms] = {}
+        self.busy = BusyHolders(self._tasks, _Awaited(self))
         self.record = FetchRecord()
 
     async def close(self) -> None:
@@ -178,6 +182,26 @@ class Holders:
         self.drop(link, Cause(CauseKind.WRONG_BYTES, why))
 
 
+@dataclass(frozen=True, slots=True)
+class _Awaited:
+    """What becomes of those that were busy when they were dialled."""
+
+    holders: Holders
+
+    def rests(self, key: PublicKey, cause: Cause) -> None:
+        self.holders.account(key).rests(cause)
+        if self.holders.listener is not None:
+            self.holders.listener.holder_rests()
+
+    def came(self, link: Link, known: UnitHolders) -> None:
+        self.holders.add(link, known)
+
+    def stays_away(self, key: PublicKey, cause: Cause) -> None:
+        self.holders.account(key).lost_way(cause)
+        if self.holders.listener is not None:
+            self.holders.listener.search_ended(None)
+
+
 @dataclass(slots=True)
 class _Finds:
     """What one search finds."""
@@ -211,9 +235,18 @@ class _Finds:
         self._found(link.public_key)
         self.holders.add(link, self.known, terms)
 
-    def unreached(self, key: PublicKey, cause: Cause) -> None:
+    def waits(self, key: PublicKey) -> bool:
+        waits = self.holders.busy.waits(key, self.known)
+        if waits:
+            self._found(key)
+        return waits
+
+    def unreached(self, key: PublicKey, cause: Cause, again: Again) -> None:
         self._found(key)
-        self.holders.account(key).lost_way(cause)
+        if says_busy(cause):
+            self.holders.busy.wait(key, self.known, cause, again)
+        else:
+            self.holders.account(key).lost_way(cause)
 
     def _found(self, key: PublicKey) -> None:
         self.holders.account(key).trying = 0

@@ -33,7 +33,7 @@ class Requests:
     """Carries out what the scheduler decides.  ``wants`` are those that are open, by sequence
     number; blocks go to ``intake`` if there is ``room`` for them; ``quiet`` tells that none which
     came is at work here; ``wake`` is called when there may be something to decide, ``told_busy``
-    when a holder says that it is.  ``lossy`` where
+    (``holder_rests``) when a holder says that it is.  ``lossy`` where
     what came and is not written is lost when the process is killed."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Requests:
     ) -> None:
         self._wants, self._holders, self._intake, self._lossy = wants, holders, intake, lossy
         self._room, self._quiet, self._tasks, self._wake = room, quiet, tasks, wake
-        self._pull, self._told_busy = pull, told_busy
+        self._pull, self.holder_rests = pull, told_busy
         pull.tell(wake)
         self._scheduler: Scheduler[PublicKey] = Scheduler()
         self._units: dict[bytes, UnitHolders] = {}
@@ -98,7 +98,7 @@ class Requests:
         """
         for sequence in self._scheduler.stuck():
             known = self._units[self._wants[sequence].unit.name]
-            if known.searching:
+            if known.searching or (known.exhausted and known.busy):
                 continue
             if known.exhausted:
                 lacking = self._scheduler.causes(sequence)
@@ -183,7 +183,7 @@ class Requests:
         now, sequences = asyncio.get_running_loop().time(), [want.sequence for want in wants]
         if patient := self._scheduler.busy(key, sequences, now):
             self._holders.account(key).rests(cause_of(error))
-            self._told_busy()
+            self.holder_rests()
         return patient
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -99,8 +99,11 @@ class Finds(Protocol):
     def connected(self, link: Link, terms: Terms = USUAL) -> None:
         """There is a link to a holder, who is asked on these terms from now on."""
 
-    def unreached(self, key: PublicKey, cause: Cause) -> None:
-        """There is a holder, and no way to it."""
+    def waits(self, key: PublicKey) -> bool:
+        """Whether that one is busy and dialled again later: nobody else is to dial it."""
+
+    def unreached(self, key: PublicKey, cause: Cause, again: Callable[[], Awaitable[Link]]) -> None:
+        """There is a holder, and no way to it, or it has no time: then it is dialled ``again``."""
 
     def searched(self, extent: SearchExtent) -> None:
         """The search is over."""

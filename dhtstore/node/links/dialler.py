@@ -11,6 +11,7 @@ from dhtstore.errors import (
     DhtstoreError,
     DialTimedOut,
     NoAddress,
+    PeerRefused,
     RefusedByNetwork,
 )
 from dhtstore.model.contact import Address, routable, subnet
@@ -162,10 +163,12 @@ class _Dial:
         return link
 
     def cause(self, last: DhtstoreError) -> DhtstoreError:
-        """Why there is no link: that an address refused us, else ``last``.  Each caller gets an
-        error of its own."""
-        refused = (cause for cause in self._race.causes if isinstance(cause, RefusedByNetwork))
-        told = next(refused, last)
+        """Why there is no link: that the node declined at one of its addresses, else that another
+        answered there, else ``last``.  Each caller gets an error of its own."""
+        causes = self._race.causes
+        declined = [cause for cause in causes if isinstance(cause, PeerRefused)]
+        refused = [cause for cause in causes if isinstance(cause, RefusedByNetwork)]
+        told = [*declined, *refused, last][0]
         return type(told)(*_arguments(told))
 
     def tries(self, addresses: Sequence[Address], timeout_s: float) -> list[Try]:

@@ -71,9 +71,9 @@ class HolderAccount:
         self.connected_s = self.now() if self.connected_s is None else self.connected_s
 
     def lost_way(self, cause: Cause) -> None:
-        """It could not be connected to."""
+        """It could not be connected to, or did not let us in: then it was reached, and refused."""
         self.named()
-        self.unreached = cause.why
+        self.unreached = "" if cause.kind is CauseKind.REFUSED else cause.why
         if not (self.connected and self.cause):  # what went wrong at work says more
             self.end(cause)
 

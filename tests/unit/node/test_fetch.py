@@ -39,6 +39,7 @@ from dhtstore.transfer.in_order import InOrder
 from dhtstore.wire.frames import Blocks, GetBlocks
 from simulations.world.ports.blocking import InlineBlocking
 from tests.unit.node.data_plane import Peer, World, play
+from tests.unit.node.fetching.walks import nowhere
 
 T = TypeVar("T")
 SOMEBODY = PublicKey(bytes(32))
@@ -87,7 +88,7 @@ class Searches:
             if isinstance(one, Link):
                 finds.connected(one)
             else:
-                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"))
+                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"), nowhere)
 
 
 async def fetch(

@@ -21,6 +21,7 @@ class UnitHolders:
 
     unit: Unit
     keys: dict[PublicKey, None] = field(default_factory=dict)  # that have a link
+    busy: dict[PublicKey, None] = field(default_factory=dict)  # that are dialled again later
     found: dict[PublicKey, None] = field(default_factory=dict)  # ever, reached or not
     news: bool = False  # whether the last search found somebody that none had found before
     searching: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider, Provider
@@ -83,7 +83,10 @@ class Clocked:
     def dialled(self, key: PublicKey, tries: Sequence[Try]) -> None:
         self.tries.setdefault(key, []).extend(tries)
 
-    def unreached(self, key: PublicKey, cause: Cause) -> None:
+    def waits(self, key: PublicKey) -> bool:
+        return False
+
+    def unreached(self, key: PublicKey, cause: Cause, again: Callable[[], Awaitable[Link]]) -> None:
         self.failures[key] = int(self.world.loop.time() - self.start_s)
 
     def searched(self, extent: SearchExtent) -> None:

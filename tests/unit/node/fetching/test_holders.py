@@ -19,7 +19,7 @@ from dhtstore.node.links.link import Link
 from dhtstore.operations.explaining.causes import Cause, CauseKind
 from dhtstore.params import LOOKUPS_PER_UNIT_MAX, PROVIDERS_PER_KEY_MAX
 from tests.unit.node.data_plane import World, connected, play
-from tests.unit.node.fetching.walks import UNIT
+from tests.unit.node.fetching.walks import UNIT, nowhere
 
 OTHER_UNIT = Unit.of((Cid.of(b"other"),), 0)
 SOMEBODY = PublicKey(bytes(32))
@@ -37,7 +37,7 @@ class Scripted:
             if isinstance(one, Link):
                 finds.connected(one)
             else:
-                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"))
+                finds.unreached(one, Cause(CauseKind.DIAL_TIMEOUT, "no answer"), nowhere)
 
 
 @dataclass
@@ -54,6 +54,9 @@ class Log:
 
     def search_ended(self, known: UnitHolders | None) -> None:
         self.heard.append("ended")
+
+    def holder_rests(self) -> None:
+        self.heard.append("rests")
 
 
 async def searched(holders: Holders, unit: Unit = UNIT) -> None:

@@ -6,10 +6,17 @@ from collections.abc import Container, Sequence
 
 from dhtstore.content.codec.unixfs import DagNode
 from dhtstore.content.dag.walk import Leaf, Output, Piece, Want
+from dhtstore.errors import NoAddress
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
+from dhtstore.node.links.link import Link
 
 UNIT = Unit.of((Cid.of(b"root"),), 0)
+
+
+async def nowhere() -> Link:
+    """Dials somebody whom no way leads to."""
+    raise NoAddress("no answer")
 
 
 def want_of(data: bytes, sequence: int, size_hint_bytes: int | None = None) -> Want:
