@@ -154,6 +154,31 @@ def test_put_says_whether_this_batch_wrote_it(store: BlockStore) -> None:
     assert store.count() == 1
 
 
+def test_many_put_at_once_are_as_those_put_one_by_one(store: BlockStore) -> None:
+    """Among them one that is stored, one twice, and some too large to share a write."""
+    stored, large = block(1), [(Cid.of(data), data) for data in (bytes(MIB), b"l" * MIB)]
+    put(store, stored)
+    many = [block(number) for number in (2, 1, 3, 2)] + large
+    with store.batch() as batch:
+        assert batch.put_all(many) == [True, False, True, True, True, True]
+        assert batch.put_all([*many, block(4)])[-1]
+        assert batch.put_all([]) == []
+        assert batch.put_all([stored], anew=True) == [True]
+        batch.commit()
+    assert all(store.get(cid) == data for cid, data in [*many, block(4)])
+    assert store.count() == 6
+
+
+def test_those_put_at_once_that_have_no_room_take_none(open_store: Open) -> None:
+    store = open_store(4 * MIB)
+    before_bytes = store.used_bytes
+    with store.batch() as batch, pytest.raises(NoRoom):
+        batch.put_all([(Cid.of(data), data) for data in (bytes([n]) * MIB for n in range(5))])
+    assert store.used_bytes - before_bytes < MIB
+    assert store.count() == 0
+    store.close()
+
+
 def test_a_stored_block_costs_nothing_again(store: BlockStore) -> None:
     put(store, block(1))
     used = booked(store)

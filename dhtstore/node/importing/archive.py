@@ -14,7 +14,7 @@ from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.errors import DhtstoreError, UnreadableSource
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.folders import Building, Folder, Path
-from dhtstore.node.importing.tree import import_link
+from dhtstore.node.importing.group import link_of
 from dhtstore.params import (
     MIB,
     PATTERN_STEPS_AT_ONCE,
@@ -124,7 +124,8 @@ class ArchiveImport:
             self._folder(entry.path).metadata = metadata
         elif entry.kind == "symlink":
             label = self._reader.label(entry.path)
-            made = import_link(self._batch, entry.path, entry.target, metadata, label)
+            made, block = link_of(self._batch, entry.path, entry.target, metadata, label)
+            self._batch.put(block)
             self._place(entry.path, made)
         else:
             self._place(entry.path, self._linked(entry))

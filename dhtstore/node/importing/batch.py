@@ -15,7 +15,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.blocks.lent import LentBlocks
-from dhtstore.store.blocks.write_block import write_block
+from dhtstore.store.blocks.write_block import write_blocks
 
 COMMIT_GROUP_BYTES = 256 * MIB  # what one fsync and one index transaction cover
 COUNTED_MIN_BYTES = 4 * KIB  # of a block; others wait for a transaction, which has 65,536 at most
@@ -56,37 +56,52 @@ class ImportBatch:
 
     def put(self, block: Block) -> None:
         """Raises NoRoom, HomeUnusable."""
-        write_block(self.disk.store, self.batch, block.cid, block.data)
-        with self.counting:
-            self.written_bytes += max(len(block.data), COUNTED_MIN_BYTES)
-            self.uncommitted_blocks += 1
+        self.put_all((block,))
 
     def put_all(self, blocks: Sequence[Block]) -> None:
-        for block in blocks:
-            self.put(block)
+        """Raises as ``put``."""
+        pairs = [(block.cid, block.data) for block in blocks]
+        write_blocks(self.disk.store, self.batch, pairs)
+        with self.counting:
+            self.written_bytes += sum(max(len(data), COUNTED_MIN_BYTES) for _, data in pairs)
+            self.uncommitted_blocks += len(pairs)
 
     def put_leaf(self, chunk: bytes, path: tuple[str, ...], offset: int) -> tuple[Cid, int]:
         """The leaf that carries ``chunk``, which stands in the file ``path`` at ``offset``, and how
         long that is."""
         leaf = self.profile.leaf(chunk)
-        if self.lent is not None and self.profile.raw_leaves:
-            self.lent.lend(leaf.cid, (*self.manner.above, *path), offset, len(chunk))
-        else:
+        if not self._lends(leaf.cid, path, offset, len(chunk)):
             self.put(leaf)
         return leaf.cid, len(chunk)
+
+    def _lends(self, leaf: Cid, path: tuple[str, ...], offset: int, size_bytes: int) -> bool:
+        """Whether a leaf stays in its file."""
+        if self.lent is None or not self.profile.raw_leaves:
+            return False
+        self.lent.lend(leaf, (*self.manner.above, *path), offset, size_bytes)
+        return True
 
     def put_small(
         self, data: bytes, path: tuple[str, ...], metadata: Metadata | None = None
     ) -> Imported:
         """The whole file ``path``, of one leaf."""
+        imported, blocks = self.small(data, path, metadata)
+        self.put_all(blocks)
+        return imported
+
+    def small(
+        self, data: bytes, path: tuple[str, ...], metadata: Metadata | None = None
+    ) -> tuple[Imported, Sequence[Block]]:
+        """The same, with the blocks that are to be put."""
+        leaf, size_bytes = self.profile.leaf(data), len(data)
         if metadata is None:
-            cid, size_bytes = self.put_leaf(data, path, 0)
-            return Imported(cid, size_bytes, self.profile.leaf_bytes(size_bytes))
+            blocks = () if self._lends(leaf.cid, path, 0, size_bytes) else (leaf,)
+            return Imported(leaf.cid, size_bytes, self.profile.leaf_bytes(size_bytes)), blocks
         builder = FileBuilder(self.profile)
-        builder.add_leaf(self.profile.leaf(data).cid, len(data))
+        builder.add_leaf(leaf.cid, size_bytes)
         root = builder.finish(metadata, data)
-        self.put_all(root.blocks)
-        return Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
+        imported = Imported(root.cid, root.size_bytes, root.tsize_bytes, root.height)
+        return imported, root.blocks
 
     async def stage(self, blocks: Sequence[Block]) -> None:
         """Put blocks, in a worker thread; commit when a group is full."""

@@ -11,15 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 
-from dhtstore.content.builders.directory import DirectoryChild, build_directory, symlink_block
+from dhtstore.content.builders.directory import DirectoryChild, build_directory
 from dhtstore.content.codec.unixfs import Metadata
-from dhtstore.content.dag.tree_walk import may_lead_out, reads_as_within
 from dhtstore.errors import SourceChanged, UnreadableSource
-from dhtstore.model.names import bytes_of, quoted
 from dhtstore.node.context import surely
 from dhtstore.node.importing.batch import ImportBatch, Imported
 from dhtstore.node.importing.file import import_file
-from dhtstore.params import DAG_DEPTH_MAX, LINK_TARGET_MAX_BYTES, TREE_ENTRIES_MAX
+from dhtstore.node.importing.group import Unreadable, import_group
+from dhtstore.params import DAG_DEPTH_MAX, TREE_ENTRIES_MAX
 from dhtstore.store.files.sources.file import refusal
 from dhtstore.store.files.sources.tree import SourceEntry, TreeSource
 from dhtstore.tasks import pipelined
@@ -28,9 +27,6 @@ GROUP_FILES = 64  # small files handled in one job: a hop between threads costs 
 GROUPS_AT_ONCE = 4
 
 Path = tuple[str, ...]
-
-
-Unreadable = UnreadableSource | SourceChanged  # why a file or directory has to be skipped
 
 
 @dataclass(slots=True)
@@ -113,7 +109,8 @@ class TreeImport:
         small = [entry for entry in chunk if self._looks_small(entry)]
         groups = [small[at : at + GROUP_FILES] for at in range(0, len(small), GROUP_FILES)]
         jobs = [
-            partial(self.batch.disk.blocking.run, self._import_group, group) for group in groups
+            partial(self.batch.disk.blocking.run, import_group, self.batch, self.source, group)
+            for group in groups
         ]
         async with aclosing(pipelined(jobs, GROUPS_AT_ONCE)) as results:
             async for result in results:
@@ -140,56 +137,6 @@ class TreeImport:
         except (UnreadableSource, SourceChanged) as error:
             self.batch.done_bytes = before_bytes
             return error
-
-    def _import_group(self, group: Sequence[SourceEntry]) -> dict[Path, Imported | Unreadable]:
-        """Of those that are as small as they looked."""
-        made = {entry.path: self._import_small(entry) for entry in group}
-        return {path: imported for path, imported in made.items() if imported}
-
-    def _import_small(self, entry: SourceEntry) -> Imported | Unreadable | None:
-        """None for a file that turns out to be larger than one leaf."""
-        try:
-            if entry.kind == "symlink":
-                metadata = entry.metadata if self.batch.manner.preserve else None
-                label = self.source.label(entry.path)
-                return import_link(self.batch, entry.path, entry.target, metadata, label)
-            return self._read_small(entry)
-        except (UnreadableSource, SourceChanged) as error:
-            return error
-
-    def _read_small(self, entry: SourceEntry) -> Imported | None:
-        file = self.source.open(entry.path)
-        try:
-            data = file.read_whole(self.batch.profile.one_leaf_bytes)
-            if data is None:
-                return None
-            metadata = file.metadata if self.batch.manner.preserve else None
-        finally:
-            file.close()
-        return self.batch.put_small(data, entry.path, metadata)
-
-
-def import_link(
-    batch: ImportBatch, path: Path, target: str, metadata: Metadata | None, label: str
-) -> Imported:
-    """Raises UnreadableSource for one that leads out of its tree, or that no file system has."""
-    raw = bytes_of(target)
-    if not raw or b"\0" in raw or len(raw) > LINK_TARGET_MAX_BYTES:
-        why = "is a symbolic link to what none can lead to: nobody could get it back"
-        raise refusal(label, why)
-    if may_lead_out(path, target):
-        raise refusal(
-            label, f"is a symbolic link to {quoted(target)}, which {_why_not(path, target)}"
-        )
-    block = symlink_block(target, batch.profile, metadata)
-    batch.put(block)
-    return Imported(block.cid, 0, len(block.data))
-
-
-def _why_not(path: Path, target: str) -> str:
-    if reads_as_within(path, target):
-        return "goes through '..' behind a name, which a get does not follow: write it as ../NAME"
-    return "leads out: nobody could get it back"
 
 
 async def build(batch: ImportBatch, done: OpenDirectory, name: str) -> Imported:

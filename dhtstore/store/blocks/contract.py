@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.collecting.kept import Kept
-from dhtstore.store.blocks.lent import LentBlocks
+from dhtstore.store.blocks.lent import Bytes, LentBlocks
 from dhtstore.store.space import Space
 
 Lend = Callable[[int], memoryview]  # a buffer of that size
@@ -42,7 +42,7 @@ class Batch(Protocol):
     def renewed(self) -> set[bytes]:
         """Multihashes of the blocks put anew whose commit is done."""
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
+    def put(self, cid: Cid, data: Bytes, *, anew: bool = False) -> bool:
         """Stage a block whose bytes the caller has verified against ``cid``; the buffer of ``data``
         may be used for others when it returns.
 
@@ -52,6 +52,11 @@ class Batch(Protocol):
         without one, that stays what it is.  Raises NoRoom when the reservation, the quota or the
         disk is full; the batch may still be discarded cleanly.
         """
+
+    def put_all(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool = False) -> list[bool]:
+        """As ``put`` of each, with one look at what is stored and one at what there is room for.
+        Raises NoRoom if there is none for all that are not stored; then some of them may be
+        staged."""
 
     def read(self, cid: Cid) -> bytes:
         """A block that this batch has written, verified against its CID; for who may see it before

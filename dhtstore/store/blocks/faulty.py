@@ -19,7 +19,7 @@ from dhtstore.store.blocks.contract import (
     Reservation,
     Swept,
 )
-from dhtstore.store.blocks.lent import LentBlocks
+from dhtstore.store.blocks.lent import Bytes, LentBlocks
 from dhtstore.store.space import Space
 
 
@@ -168,11 +168,14 @@ class FaultyBatch:
     def renewed(self) -> set[bytes]:
         return self._inner.renewed
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
+    def put(self, cid: Cid, data: Bytes, *, anew: bool = False) -> bool:
         self._check_store()
         if anew or not self._store.has(cid):
             self._store.spend(len(data))
         return self._inner.put(cid, data, anew=anew)
+
+    def put_all(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool = False) -> list[bool]:
+        return [self.put(cid, data, anew=anew) for cid, data in blocks]
 
     def read(self, cid: Cid) -> bytes:
         self._check_store()

@@ -96,14 +96,17 @@ class Index:
         rows = self.database.rows(query, (multihash,))
         return Location(*rows[0]) if rows else None
 
-    def find_or_rely(self, multihash: bytes, relied: set[bytes]) -> bool:
-        """Whether it is stored; if so it is added to ``relied`` before any delete can look."""
-        with self.database.read_lock:
-            query = f"SELECT 1 FROM {self.staged.blocks} WHERE multihash = ?"  # noqa: S608
-            found = bool(self.database.rows_locked(query, (multihash,)))
-            if found:
-                relied.add(multihash)
-            return found
+    def find_or_rely(self, multihashes: Sequence[bytes], relied: set[bytes]) -> set[bytes]:
+        """Those that are stored; they are added to ``relied`` before any delete can look."""
+        found: set[bytes] = set()
+        for keys in groups(multihashes):
+            where = f"WHERE multihash IN ({marks(keys)})"
+            query = f"SELECT multihash FROM {self.staged.blocks} {where}"  # noqa: S608
+            with self.database.read_lock:
+                stored = {key for (key,) in self.database.rows_locked(query, keys)}
+                relied |= stored
+            found |= stored
+        return found
 
     def lengths(self, multihashes: Sequence[bytes]) -> dict[bytes, int]:
         """How long those of them are that are stored."""

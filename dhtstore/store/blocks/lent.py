@@ -20,6 +20,7 @@ from dhtstore.errors import BlockMissing, DhtstoreError, SourceChanged
 from dhtstore.model.cid import Cid
 from dhtstore.store.disk import close_quietly, sqlite_error, write_error
 
+Bytes = bytes | bytearray | memoryview
 ReadAt = Callable[[tuple[str, ...], int, int], bytes]  # path within the source, offset, length
 
 _SETTINGS: Final = ("journal_mode=OFF", "synchronous=OFF", "cache_size=-4096")  # 4 MiB
@@ -116,9 +117,12 @@ class LentBatch:
         self._lent = lent
         self.renewed: set[bytes] = set()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
+    def put(self, cid: Cid, data: Bytes, *, anew: bool = False) -> bool:
         self._lent.keep(cid, data)
         return True
+
+    def put_all(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool = False) -> list[bool]:
+        return [self.put(cid, data, anew=anew) for cid, data in blocks]
 
     def read(self, cid: Cid) -> bytes:
         """Raises as ``LentBlocks.get``."""

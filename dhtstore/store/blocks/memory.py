@@ -13,7 +13,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.collecting.protections import Protected, Protections
 from dhtstore.store.blocks.contract import Lend, Reservation, Swept
-from dhtstore.store.blocks.lent import LentBlocks
+from dhtstore.store.blocks.lent import Bytes, LentBlocks
 from dhtstore.store.blocks.quota import Quota, Room, own_room
 from dhtstore.store.space import Space
 
@@ -173,9 +173,9 @@ class MemoryBatch:
         self._closed = False
         self._lock = threading.Lock()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
+    def put(self, cid: Cid, data: Bytes, *, anew: bool = False) -> bool:
         multihash = cid.multihash
-        self._store._protections.note(multihash)
+        self._store._protections.note((multihash,))
         with self._lock:
             self._check_open()
             staged = self._staged.get(multihash)
@@ -194,6 +194,9 @@ class MemoryBatch:
             if anew:
                 self._anew.add(multihash)
             return True
+
+    def put_all(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool = False) -> list[bool]:
+        return [self.put(cid, data, anew=anew) for cid, data in blocks]
 
     def read(self, cid: Cid) -> bytes:
         staged = self._staged.get(cid.multihash)
@@ -246,6 +249,6 @@ class MemoryBatch:
             raise LocalProtocolError("a whole batch is used after its commit")
 
 
-def _taken(multihash: bytes, codec: int, data: bytes | bytearray | memoryview) -> int:
+def _taken(multihash: bytes, codec: int, data: Bytes) -> int:
     """What the block would take on a disk, so that simulated quotas mean what real ones do."""
     return stored_bytes(Cid(bytes((1, codec)) + multihash), len(data))

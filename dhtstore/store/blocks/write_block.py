@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import Batch, BlockStore
-
-Bytes = bytes | bytearray | memoryview
+from dhtstore.store.blocks.lent import Bytes
 
 
 def write_block(store: BlockStore, batch: Batch, cid: Cid, data: Bytes) -> bool:
@@ -16,11 +17,18 @@ def write_block(store: BlockStore, batch: Batch, cid: Cid, data: Bytes) -> bool:
     False if it was here before, whole or rotten.  Raises NoRoom, and HomeUnusable where nothing can
     be said of the stored copy now.
     """
-    if batch.put(cid, data):
-        return True
-    if _rotten(store, cid, data):
-        batch.put(cid, data, anew=True)
-    return False
+    return write_blocks(store, batch, ((cid, data),))[0]
+
+
+def write_blocks(
+    store: BlockStore, batch: Batch, blocks: Sequence[tuple[Cid, Bytes]]
+) -> list[bool]:
+    """The same of several: what is stored is looked for at once."""
+    written = batch.put_all(blocks)
+    for (cid, data), new in zip(blocks, written, strict=True):
+        if not new and _rotten(store, cid, data):
+            batch.put(cid, data, anew=True)
+    return written
 
 
 def _rotten(store: BlockStore, cid: Cid, data: Bytes) -> bool:

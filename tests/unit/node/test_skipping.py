@@ -24,7 +24,7 @@ from dhtstore.params import CHUNK_SIZE_BYTES, SKIPPED_NAMED_MAX, TREE_LEVELS_MAX
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.files.sources.excluding import NOTHING, Exclusion
 from dhtstore.store.files.sources.file import FileSource, unreadable
-from dhtstore.store.files.sources.tree import TreeSource
+from dhtstore.store.files.sources.tree import Neighbours, TreeSource
 from dhtstore.store.files.sources.wrapped import Wrapped
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
@@ -115,14 +115,14 @@ def test_what_nobody_could_get_back_is_skipped_and_the_rest_stored(
 class Unreadable(TreeSource):
     """As the user who may read everything never meets it."""
 
-    def open(self, path: tuple[str, ...]) -> FileSource:
+    def open(self, path: tuple[str, ...], near: Neighbours | None = None) -> FileSource:
         if path[-1].startswith("secret"):
             error = UnreadableSource(f"{self.label(path)} cannot be read: Permission denied")
             vars(error)["why"] = "cannot be read: Permission denied"
             raise error
         if path[-1].startswith("gone"):
             raise SourceChanged(f"{self.label(path)} vanished while it was put")
-        return super().open(path)
+        return super().open(path, near)
 
 
 @pytest.mark.parametrize("size", [10, CHUNK_SIZE_BYTES + 1])

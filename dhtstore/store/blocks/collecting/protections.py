@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,12 +38,14 @@ class Protections:
             epoch.open += 1
             return Protected(self, epoch)
 
-    def note(self, multihash: bytes) -> None:
-        """A batch writes the block, or is about to look for it."""
+    def note(self, multihashes: Sequence[bytes]) -> None:
+        """A batch writes these blocks, or is about to look for them."""
         if self._epochs:  # mostly there is none: nobody pays for a lock then
             with self._lock:
-                if self._epochs and self._count() < self._noted_max:
-                    self._epochs[-1].noted.add(multihash)
+                if self._epochs:
+                    noted, left = self._epochs[-1].noted, self._noted_max - self._count()
+                    for multihash in multihashes[: max(0, left)]:
+                        noted.add(multihash)
 
     @property
     def full(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -10,6 +12,7 @@ from dhtstore.errors import BlockMissing, DhtstoreError, LocalProtocolError, NoR
 from dhtstore.model.cid import Cid
 from dhtstore.params import KIB, MIB
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Relying
+from dhtstore.store.blocks.lent import Bytes
 from dhtstore.store.blocks.packs import PackWriter, header
 from dhtstore.store.blocks.pool import PackPool
 from dhtstore.store.blocks.quota import Quota, Room
@@ -26,7 +29,19 @@ class _Extent(NamedTuple):
 
     writer: PackWriter
     offset: int
-    parts: tuple[bytes | bytearray | memoryview, ...]
+    parts: tuple[Bytes, ...]
+
+
+class _Record(NamedTuple):
+    """A block as it is to stand in a pack."""
+
+    codec: int
+    data: Bytes
+    head: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.head) + len(self.data)
 
 
 class DiskBatch:
@@ -52,16 +67,20 @@ class DiskBatch:
     def relying(self) -> Relying:
         return self._rows.relying()
 
-    def put(self, cid: Cid, data: bytes | bytearray | memoryview, *, anew: bool = False) -> bool:
-        multihash, size = cid.multihash, len(data)
+    def put(self, cid: Cid, data: Bytes, *, anew: bool = False) -> bool:
+        return self.put_all(((cid, data),), anew=anew)[0]
+
+    def put_all(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool = False) -> list[bool]:
+        multihashes = [cid.multihash for cid, _ in blocks]
         self._check_open()
-        self._pool.protections.note(multihash)  # before any sweep can look for who relies
-        written = self._rows.written(multihash, anew=anew)
-        if written is None:
-            self._stage(Cid(bytes((1, cid.codec)) + multihash), data, size, anew=anew)
+        self._pool.protections.note(multihashes)  # before any sweep can look for who relies
+        written = self._rows.written(multihashes, anew=anew)
+        new = [block for block, was in zip(blocks, written, strict=True) if was is None]
+        if new:
+            self._stage(new, anew=anew)
         if self._whole:
             self._rows.spill(self._state)
-        return written is not False
+        return [was is not False for was in written]
 
     def read(self, cid: Cid) -> bytes:
         row = self._rows.find(cid.multihash)
@@ -102,22 +121,39 @@ class DiskBatch:
     ) -> None:
         self.close()
 
-    def _stage(
-        self, named: Cid, data: bytes | bytearray | memoryview, size: int, *, anew: bool
-    ) -> None:
-        head = header(named, size)
-        with self._state:
+    def _stage(self, blocks: Sequence[tuple[Cid, Bytes]], *, anew: bool) -> None:
+        """Each once; writes what is due, whatever becomes of those that come behind it."""
+        with ExitStack() as due, self._state:
             self._state.wait_for(lambda: not self._draining)
-            if named.multihash in self._rows.new:
+            records = {
+                cid.multihash: _Record(cid.codec, data, _head(cid, data))
+                for cid, data in blocks
+                if cid.multihash not in self._rows.new
+            }
+            if not records:
                 return
-            writer, offset = self._reserve(len(head) + size)
-            at = offset + len(head)
-            row = Row(named.multihash, writer.number, at, size, named.codec)
-            self._rows.add(row, anew=anew)
-            extent = self._gather(_Extent(writer, offset, (head, data)), size)
-            self._writing += extent is not None
-        if extent is not None:
-            self._write(extent)
+            left_bytes = sum(record.size_bytes for record in records.values())
+            self._take(left_bytes, ROW_BYTES * len(records))
+            for number, (multihash, record) in enumerate(records.items()):
+                try:
+                    extent = self._place(multihash, record, anew=anew)
+                except DhtstoreError:
+                    left = ROW_BYTES * (len(records) - number)
+                    self._quota.untake(left_bytes, self._room, row_bytes=left)
+                    raise
+                left_bytes -= record.size_bytes
+                if extent is not None:
+                    self._writing += 1
+                    due.callback(self._write, extent)
+
+    def _place(self, multihash: bytes, record: _Record, *, anew: bool) -> _Extent | None:
+        """What is to be written now.  Raises NoRoom, HomeUnusable; called with the state held."""
+        codec, data, head = record
+        writer = self._packs.writer_for(record.size_bytes)
+        offset = writer.reserve(record.size_bytes)
+        row = Row(multihash, writer.number, offset + len(head), len(data), codec)
+        self._rows.add(row, anew=anew)
+        return self._gather(_Extent(writer, offset, (head, data)), len(data))
 
     def _drain(self) -> tuple[dict[bytes, Row], set[bytes], set[bytes], dict[int, int]]:
         """Everything put so far, written: its rows, those anew, the blocks relied on, the packs'
@@ -137,21 +173,15 @@ class DiskBatch:
             rows = self._rows
             return dict(rows.new), set(rows.anew), set(rows.relied), self._packs.ends()
 
-    def _reserve(self, size: int) -> tuple[PackWriter, int]:
+    def _take(self, size_bytes: int, row_bytes: int) -> None:
         """Called with the state held.  Quota first: nothing is written that has no room."""
         self._check_open()
         try:
-            self._quota.take(size, self._room, row_bytes=ROW_BYTES)
+            self._quota.take(size_bytes, self._room, row_bytes=row_bytes)
         except NoRoom:
             if not self._index.cut_log():
                 raise
-            self._quota.take(size, self._room, row_bytes=ROW_BYTES)
-        try:
-            writer = self._packs.writer_for(size)
-        except DhtstoreError:
-            self._quota.untake(size, self._room, row_bytes=ROW_BYTES)
-            raise
-        return writer, writer.reserve(size)
+            self._quota.take(size_bytes, self._room, row_bytes=row_bytes)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -214,6 +244,10 @@ class DiskBatch:
             raise
         self._pool.added(added)
         self._pool.removed(gone)
+
+
+def _head(cid: Cid, data: Bytes) -> bytes:
+    return header(Cid(bytes((1, cid.codec)) + cid.multihash), len(data))
 
 
 def _adjoin(before: _Extent, after: _Extent) -> bool:

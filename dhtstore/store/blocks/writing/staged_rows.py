@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -40,18 +41,27 @@ class StagedRows:
     def relying(self) -> Relying:
         return Relying(self.relied, self._batch)
 
-    def written(self, multihash: bytes, *, anew: bool) -> bool | None:
-        """Whether this batch wrote the block, False if it relies on it; None if it is to be
-        written."""
+    def written(self, multihashes: Sequence[bytes], *, anew: bool) -> list[bool | None]:
+        """Whether this batch wrote each block, False if it relies on it; None if it is to be
+        written.  One query of the index for all."""
+        known = [self._known(multihash, anew=anew) for multihash in multihashes]
+        if anew:
+            return known
+        asked = [key for key, was in zip(multihashes, known, strict=True) if was is None]
+        stored = self._index.find_or_rely(asked, self.relied)
+        return [
+            False if was is None and key in stored else was
+            for key, was in zip(multihashes, known, strict=True)
+        ]
+
+    def _known(self, multihash: bytes, *, anew: bool) -> bool | None:
+        """The same, without the index."""
         if multihash in self.new:
             return True
-        if self._batch is not None:
-            known = self._table.written(self._batch, multihash)
-            if known or (known is not None and not anew):
-                return known
-        if anew:
+        if self._batch is None:
             return None
-        return False if self._index.find_or_rely(multihash, self.relied) else None
+        known = self._table.written(self._batch, multihash)
+        return None if anew and not known else known
 
     def find(self, multihash: bytes) -> Row | None:
         """Where a block lies that this batch wrote."""

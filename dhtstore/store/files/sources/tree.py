@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Final, Literal
 
 from dhtstore.content.codec.unixfs import Metadata
@@ -105,9 +106,20 @@ class TreeSource:
         for portion in self.portions():
             yield from portion
 
-    def open(self, path: Path) -> FileSource:
+    def open(self, path: Path, near: Neighbours | None = None) -> FileSource:
         """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
-        return FileSource(self._open(path, os.O_RDONLY | os.O_NONBLOCK), self.label(path), path)
+        if near is None:
+            fd = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
+            return FileSource(fd, self.label(path), path)
+        try:
+            fd = os.open(on_disk(path[-1]), os.O_RDONLY | _PLAIN, dir_fd=near.directory(path[:-1]))
+        except OSError as error:
+            raise unreadable(self.label(path), error) from error
+        return FileSource(fd, self.label(path), path)
+
+    def neighbours(self) -> Neighbours:
+        """For many files that are opened one after the other."""
+        return Neighbours(self._directory)
 
     def read_at(self, path: Path, offset: int, count: int) -> bytes:
         """What stands in a file of the tree now.  Raises UnreadableSource, SourceChanged if it is
@@ -233,14 +245,50 @@ class TreeSource:
         return _failed(path, refusal(self.label(path), why))
 
     def _open(self, path: Path, flags: int) -> int:
-        """Open step by step, so that no directory on the way may turn into a link."""
         try:
-            fd = os.dup(self._fd)
-            for name in path[:-1]:
-                fd = _step(fd, name, _DIRECTORY)
+            fd = self._directory(path[:-1])
             return _step(fd, path[-1], flags) if path else fd
         except OSError as error:
             raise unreadable(self.label(path), error) from error
+
+    def _directory(self, path: Path) -> int:
+        """Open step by step, so that no directory on the way may turn into a link.  Raises
+        OSError."""
+        fd = os.dup(self._fd)
+        for name in path:
+            fd = _step(fd, name, _DIRECTORY)
+        return fd
+
+
+class Neighbours:
+    """The directory of the file that was opened last stays open for those in it that come next.
+    To be left."""
+
+    def __init__(self, opened: Callable[[Path], int]) -> None:
+        self._opened, self._fd, self._path = opened, -1, Path()
+
+    def directory(self, path: Path) -> int:
+        """Its descriptor, which is not the caller's.  Raises OSError."""
+        if self._fd < 0 or self._path != path:
+            self._leave()
+            self._fd, self._path = self._opened(path), path
+        return self._fd
+
+    def __enter__(self) -> Neighbours:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._fd >= 0:
+            close_quietly(self._fd)
+            self._fd = -1
 
 
 _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -43,12 +43,12 @@ def test_kept_takes_digests_only_where_they_begin() -> None:
 
 def test_what_is_noted_counts_until_all_opened_before_are_closed() -> None:
     protections = Protections()
-    protections.note(b"nobody asks")
+    protections.note((b"nobody asks",))
     assert b"nobody asks" not in protections
     first = protections.open()
-    protections.note(b"a" * 8)
+    protections.note((b"a" * 8,))
     second = protections.open()
-    protections.note(b"b" * 8)
+    protections.note((b"b" * 8,))
     second.close()
     assert (b"a" * 8 in protections, b"b" * 8 in protections) == (True, True)
     first.close()
@@ -58,9 +58,9 @@ def test_what_is_noted_counts_until_all_opened_before_are_closed() -> None:
 def test_the_first_that_is_closed_takes_what_it_noted_along() -> None:
     protections = Protections()
     first = protections.open()
-    protections.note(b"a" * 8)
+    protections.note((b"a" * 8,))
     second = protections.open()
-    protections.note(b"b" * 8)
+    protections.note((b"b" * 8,))
     first.close()
     first.close()
     assert (b"a" * 8 in protections, b"b" * 8 in protections) == (False, True)
@@ -72,7 +72,7 @@ def test_protections_that_are_full_hold_everything() -> None:
     protections = Protections(noted_max=2)
     opened = protections.open()
     for number in range(3):
-        protections.note(bytes((number,)) * 8)
+        protections.note((bytes((number,)) * 8,))
     assert protections.full
     assert b"whatever" in protections
     opened.close()
