@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from dhtstore.errors import NotRunning, RemoteProtocolError
+from dhtstore.errors import Interrupted, NotRunning, RemoteProtocolError
 from dhtstore.operations.messages import (
     ANSWER_MAX_BYTES,
     LENGTH_BYTES,
@@ -47,9 +48,7 @@ class Conversation(Generic[R]):
         RemoteProtocolError for what is no answer.
         """
         if not data:
-            raise NotRunning("the node stopped while it was working on this command").hinted(
-                "see what it said, start it again with `dhtstore join`, and repeat the command"
-            )
+            raise _stopped()
         self._received += data
         while self._end is None and (body := self._next_body()) is not None:
             self._take(decode_answer(body))
@@ -67,9 +66,11 @@ class Conversation(Generic[R]):
 
     @property
     def result(self) -> R:
-        """What the operation resulted in; raises what it failed with."""
+        """What the operation resulted in; raises what it failed with, NotRunning where the node
+        stopped: whoever interrupts an operation takes its ``last_words``, and no result."""
         if isinstance(self._end, LocalFailure):
-            raise error_of(self._end)
+            error = error_of(self._end)
+            raise _stopped(vars(error)) if isinstance(error, Interrupted) else error
         if self._end is None:
             raise NotRunning("the node has not answered yet")
         result = decode_result(self._operation, bytes(self._pieces) or self._end.value)
@@ -101,3 +102,12 @@ class Conversation(Generic[R]):
     def _check_size(self) -> None:
         if len(self._pieces) + self._rows_bytes > RESULT_MAX_BYTES:
             raise RemoteProtocolError("a result without end on the local socket")
+
+
+def _stopped(last_words: Mapping[str, Any] | None = None) -> NotRunning:
+    """The node ended before the operation; what it still told of that goes along."""
+    error = NotRunning("the node stopped while it was working on this command")
+    vars(error).update(last_words or {})
+    return error.hinted(
+        "see what it said, start it again with `dhtstore join`, and repeat the command"
+    )

@@ -163,6 +163,6 @@ def _report(common: Common, path: str, result: GetResult) -> None:
         tell = tell_json if path == "-" else print_json
         tell(got_to(path, result))
     elif path != "-":
-        holders = len(result.holders)
-        source = counted(holders, "holder") if holders else "the store here"
+        gave = sum(each.delivered > 0 for each in result.report.holders)
+        source = counted(gave, "holder") if gave else "the store here"
         say(common, f"{path}: {format_size(result.size)} from {source}")

@@ -22,6 +22,7 @@ WIDTH: Final = 80
 HOLDERS_SHOWN_MAX: Final = 16
 SEARCHES_SHOWN_MAX: Final = 8
 REPORTS_SHOWN_MAX: Final = 24
+LIMITED_TOLD_S: Final = 0.1  # less is no reason why something was slow
 ID_CHARS: Final = 10  # as much of a node id as tells nodes apart; `ping` takes it
 _HEAD: Final = ("holder", "asked at", "1st byte", "blocks", "bytes", "rate", "ended")
 
@@ -38,6 +39,9 @@ def lines_of(report: FetchReport) -> Iterator[str]:
     else:
         yield from _table(report.holders[:HOLDERS_SHOWN_MAX])
         yield from _rest(report)
+    if report.limited_s >= LIMITED_TOLD_S:
+        told = f"of {seconds(report.took_s)} it waited {seconds(report.limited_s)} for its turn"
+        yield from wrapped(f"{told} within limit_down of this node", "")
     if report.doing and report.cause in (CauseKind.DEADLINE, CauseKind.INTERRUPTED):
         yield from wrapped(f"after {seconds(report.took_s)}: {report.doing}", "")
 

@@ -28,8 +28,8 @@ class Keeper:
 
     Commits in groups of ``commit_group_bytes``, what stays then for the next try, whatever ends
     this one; with None nothing is committed here.  ``stored_bytes`` and ``blocks`` are how much
-    came so far, ``block_bytes`` the same without what storing adds, and ``committed_bytes`` those
-    of them that stay.
+    came so far, ``block_bytes`` the same without what storing adds; ``committed_bytes`` are those
+    of the latter that stay, and ``settled_bytes`` of the former.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._uncommitted_bytes = 0
         self.stored_bytes = self.blocks = self.block_bytes = self.committed_bytes = 0
+        self.settled_bytes = 0
 
     def keep(self, blocks: list[tuple[Cid, BlockBytes]]) -> None:
         self._also(blocks)
@@ -52,18 +53,25 @@ class Keeper:
             write_block(self._store, self._batch, cid, data)
         more_bytes = sum(stored_bytes(cid, len(data)) for cid, data in blocks)
         block_bytes = sum(len(data) for _, data in blocks)
-        came_bytes = self._took(more_bytes, len(blocks), block_bytes)
+        came_bytes, came_stored_bytes = self._took(more_bytes, len(blocks), block_bytes)
         if came_bytes:
             self._batch.commit()
             self.committed_bytes = max(self.committed_bytes, came_bytes)
+            self.settled_bytes = max(self.settled_bytes, came_stored_bytes)
 
     def find(self, cid: Cid, data: bytes) -> None:
         """It was here, verified, and whatever removes it meanwhile, it is here when the batch is
         committed."""
         self._batch.put(cid, data)
 
-    def _took(self, more_bytes: int, more_blocks: int, block_bytes: int) -> int:
-        """If a group is to be committed, all that came so far; else 0."""
+    def commit(self) -> None:
+        """All that came stays.  For when nothing comes any more; raises NoRoom."""
+        self._batch.commit()
+        self.committed_bytes, self.settled_bytes = self.block_bytes, self.stored_bytes
+
+    def _took(self, more_bytes: int, more_blocks: int, block_bytes: int) -> tuple[int, int]:
+        """If a group is to be committed, all that came so far, without what storing adds and with
+        it; else 0."""
         with self._lock:
             self.block_bytes += block_bytes
             self.stored_bytes += more_bytes
@@ -73,7 +81,7 @@ class Keeper:
             due = group_bytes is not None and self._uncommitted_bytes >= group_bytes
             if due:
                 self._uncommitted_bytes = 0
-            return self.block_bytes if due else 0
+            return (self.block_bytes, self.stored_bytes) if due else (0, 0)
 
 
 async def receive_unit(

@@ -48,7 +48,8 @@ class FetchSession:
     ) -> None:
         self.disk = disk
         self._holders, self._memory_bytes = Holders(search), memory_bytes
-        self._pull = Pull(traffic or Traffic(), priority, payer or Payer.alone())
+        held = self._holders.record.held
+        self._pull = Pull(traffic or Traffic(), priority, payer or Payer.alone(), held)
         self.keep: Keep | None = None
         self.found: Found | None = None
 

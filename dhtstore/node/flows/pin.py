@@ -56,7 +56,7 @@ class Pinning:
                 await self.disk.blocking.run(self.ledger.cache.kept, root)
             except BaseException:
                 meter.cut_short()
-                await surely(self.disk.blocking, partial(self._left, root, meter.stored_bytes))
+                await surely(self.disk.blocking, partial(self._left, root, meter.settled_bytes))
                 raise
         announced_bytes = 0
         for unit in units:
@@ -113,7 +113,7 @@ class _PinMeter:
         self._keeps = keeps
         self._before_bytes = self._before_earlier_bytes = 0  # of the units that are done with
         self._keeper: Keeper | None = None
-        self._here_bytes = self.stored_bytes = 0  # the latter by this try
+        self._here_bytes = self.settled_bytes = 0  # the latter by this try
 
     def unit(self, keeper: Keeper) -> None:
         self._keeper, self._here_bytes = keeper, 0
@@ -135,7 +135,7 @@ class _PinMeter:
 
     def tried(self) -> None:
         """A unit came, or did not."""
-        self.stored_bytes += self._keeper.stored_bytes if self._keeper else 0
+        self.settled_bytes += self._keeper.settled_bytes if self._keeper else 0
 
     def unit_done(self, size_bytes: int) -> None:
         self._before_bytes += size_bytes
@@ -174,7 +174,7 @@ async def _bring_unit(session: FetchSession, unit: Unit, meter: _PinMeter) -> in
             keeper = Keeper(session.disk.store, batch)
             meter.unit(keeper)
             await receive_unit(session, walk, keeper, meter.advance)
-            await session.disk.blocking.run(batch.commit)
+            await session.disk.blocking.run(keeper.commit)
     finally:
         meter.tried()
     return walk.size_bytes

@@ -17,7 +17,6 @@ from dhtstore.node.copies.receive import Keeper
 from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.keeping.staging import Staging
-from dhtstore.store.blocks.contract import Batch
 from dhtstore.store.ledger.tiers.cache import Cache
 
 
@@ -72,9 +71,7 @@ class Caching:
                 await self._make_room(session, root, names, filling)
                 yield filling
             finally:
-                await surely(
-                    self.disk.blocking, lambda: self._write_down(root, batch, keeper, filling)
-                )
+                await surely(self.disk.blocking, lambda: self._write_down(root, keeper, filling))
 
     async def _make_room(
         self, session: FetchSession, root: Cid, names: Sequence[str], filling: Filling
@@ -90,10 +87,10 @@ class Caching:
         """Whether some of it is cached already: then little may be missing."""
         return await self.disk.blocking.run(self.cache.get, root) is not None
 
-    def _write_down(self, root: Cid, batch: Batch, keeper: Keeper, filling: Filling) -> None:
+    def _write_down(self, root: Cid, keeper: Keeper, filling: Filling) -> None:
         try:
-            batch.commit()
+            keeper.commit()
         except NoRoom:
             filling.kept = False
-        if keeper.stored_bytes:
-            self.cache.add(root, keeper.stored_bytes, self.clock.unix_s())
+        if keeper.settled_bytes:
+            self.cache.add(root, keeper.settled_bytes, self.clock.unix_s())

@@ -30,6 +30,8 @@ class FetchRecord:
         self._detailed: deque[HolderAccount] = deque()
         self._searches: deque[UnitSearch] = deque(maxlen=SEARCHES_TOLD_MAX)
         self._searches_count = 0
+        self._held_since_s: float | None = None  # while the limit of this node holds it up
+        self._held_s = 0.0
 
     def now(self) -> float:
         """Seconds since the command began to fetch."""
@@ -63,6 +65,12 @@ class FetchRecord:
         """A lookup is over."""
         self._searches.append(search)
         self._searches_count += 1
+
+    def held(self, waits: bool) -> None:
+        """From now on it waits for its turn within ``limit_down``, or does no more."""
+        if self._held_since_s is not None:
+            self._held_s += self.now() - self._held_since_s
+        self._held_since_s = self.now() if waits else None
 
     # --- what it comes to -------------------------------------------------------------------
 
@@ -110,8 +118,13 @@ class FetchRecord:
             units=units,
             units_found=units_found,
             took_s=self.now(),
+            limited_s=self._limited_s(),
             doing=self._doing(searching=bool(under_way)),
         )
+
+    def _limited_s(self) -> float:
+        since_s = self._held_since_s
+        return self._held_s + (0.0 if since_s is None else self.now() - since_s)
 
     def _doing(self, *, searching: bool) -> str:
         """What is under way, in words."""
@@ -125,6 +138,8 @@ class FetchRecord:
             dialled = [account for account in self.accounts if account.trying]
             to = f", dialling {_named(dialled)}" if dialled else ""
             return f"looking for holders{to}"
+        if self._held_since_s is not None:
+            return "waiting for its turn within limit_down of this node"
         return "reading and writing here"
 
 

@@ -43,10 +43,17 @@ class Traffic:
 
 
 class Pull:
-    """What one fetch may ask for now: told of what it asks, on the account of ``payer``."""
+    """What one fetch may ask for now: told of what it asks, on the account of ``payer``.  ``held``
+    hears when it begins to wait for its turn within the limit, and when that is over."""
 
-    def __init__(self, traffic: Traffic, priority: Priority, payer: Payer) -> None:
-        self._traffic, self._priority, self._payer = traffic, priority, payer
+    def __init__(
+        self,
+        traffic: Traffic,
+        priority: Priority,
+        payer: Payer,
+        held: Callable[[bool], None] = lambda waits: None,
+    ) -> None:
+        self._traffic, self._priority, self._payer, self._held = traffic, priority, payer, held
         self._allowed_bytes = 0  # that it was let through for and has not asked for yet
         self._joined_bytes = 0  # for which it waits
         self._turn: Turn[Granted] | None = None
@@ -103,10 +110,12 @@ class Pull:
         gate = self._traffic.down
         if gate.limit is not None and not self._allowed_bytes and not self._joined_bytes:
             self._joined_bytes = gate.portion_bytes
+            self._held(True)
             self._turn = gate.join(self._granted, self._payer, self._joined_bytes, self._priority)
 
     def _granted(self) -> None:
         self._allowed_bytes, self._joined_bytes = self._joined_bytes, 0
+        self._held(False)
         self._wake()
 
 

@@ -82,6 +82,7 @@ class FetchReport(msgspec.Struct, frozen=True):
 
     Of ``units`` that were looked for, ``units_found`` have a holder or came from the store here.
     ``cause`` is what decided, where it failed, and ``doing`` what was under way when it ended.
+    For ``limited_s`` it waited for its turn within ``limit_down`` of the node that fetches.
     """
 
     searches: list[UnitSearch] = []
@@ -94,6 +95,7 @@ class FetchReport(msgspec.Struct, frozen=True):
     took_s: float = 0.0
     doing: str = ""
     cause: CauseKind | None = None
+    limited_s: float = 0.0
 
 
 NO_REPORT: Final = FetchReport()

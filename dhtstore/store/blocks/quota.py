@@ -282,7 +282,12 @@ class Room:
 
 def _no_room(quota: Quota, more_bytes: int) -> NoRoom:
     used, capacity = format_size(quota.used_bytes), format_size(quota.capacity_bytes or 0)
-    return NoRoom(f"{used} of {capacity} are used: no room for {format_size(more_bytes)} more")
+    return NoRoom(
+        f"{used} of {capacity} are used: no room for {format_size(more_bytes)} more"
+    ).hinted(
+        "end what you do not need (`dhtstore rm`, `pin rm`, then `gc`), or give more with"
+        " `dhtstore config capacity SIZE`"
+    )
 
 
 def _check_open(closed: str) -> None:

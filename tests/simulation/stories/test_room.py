@@ -241,6 +241,23 @@ def test_what_is_cached_is_had_again_without_anybody_and_goes_before_anybody_is_
     tell(story)
 
 
+def test_what_a_refused_pin_did_not_leave_is_not_counted_as_cached() -> None:
+    """Each try counted what it had fetched, although nothing of it stayed."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        node = await lab.add(small(4 * MIB))
+        result = await put_bytes(lab.nodes[0], lab.rng.randbytes(8_000_000), replicas=1)
+        for _ in range(2):
+            with pytest.raises(NoRoom):
+                await pin(node, result.cid)
+            cached_bytes = node.ledger.cache.size_bytes()
+            assert cached_bytes <= node.ports.store.used_bytes
+            assert cached_bytes > 0 or node.ports.store.count() == 0
+
+    tell(story)
+
+
 def test_below_a_damaged_block_of_what_is_kept_nothing_is_garbage() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(2)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from dhtstore.cli.explaining.timelines import lines_of
 from dhtstore.content.dag.file_walk import FileWalk
 from dhtstore.errors import TimedOut
 from dhtstore.model.cid import Cid
@@ -69,6 +70,28 @@ def test_ten_seconds_bring_what_the_limit_says(side: str) -> None:
         assert len(CONTENT) / took_s == pytest.approx(LIMIT, rel=0.05)
         gate.limit = None
         assert await fetched(getter, link, root) < 1.0
+
+    play(scene)
+
+
+def test_a_fetch_that_the_own_limit_holds_up_says_so() -> None:
+    """And not that it reads and writes, or that the holder is slow."""
+
+    async def scene(world: World) -> None:
+        getter, holder = await world.peer("getter"), await world.peer("holder")
+        root = holder.hold(CONTENT)
+        link = await getter.links.to(holder.key, [holder.address], 5.0)
+        getter.traffic.down.limit = LIMIT
+        session = FetchSession(getter.disk, FixedHolders([link]), traffic=getter.traffic)
+        async with session:
+            with pytest.raises(TimedOut, match="waiting for its turn within limit_down") as late:
+                await session.fetch(FileWalk(root), Delivery(_nothing), timeout_s=4.0)
+            report = vars(late.value)["report"]
+            assert report.limited_s == pytest.approx(4.0, rel=0.2)
+            assert any("of 4.00 s it waited " in line for line in lines_of(report))
+            getter.traffic.down.limit = None
+            await session.fetch(FileWalk(root), Delivery(_nothing))
+            assert session.report().limited_s == report.limited_s, "nothing waits any more"
 
     play(scene)
 

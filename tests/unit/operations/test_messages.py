@@ -8,6 +8,7 @@ import pytest
 from dhtstore import errors
 from dhtstore.errors import (
     DhtstoreError,
+    Interrupted,
     NotAnnounced,
     NotFound,
     NotRunning,
@@ -95,6 +96,18 @@ def test_a_failure_is_raised() -> None:
     assert conversation.feed(encode_failure(NotFound("nobody")))
     with pytest.raises(NotFound, match="nobody"):
         _ = conversation.result
+
+
+def test_who_did_not_interrupt_an_operation_hears_that_the_node_stopped() -> None:
+    """A node that is told to stop ends what it works on, as if whoever asked had left."""
+    conversation = Conversation(PUT, None, unwatched)
+    said = Interrupted("interrupted")
+    vars(said)["causes"] = {"node": "was slow"}
+    assert conversation.feed(encode_failure(said))
+    with pytest.raises(NotRunning, match="the node stopped while") as stopped:
+        _ = conversation.result
+    assert stopped.value.causes == {"node": "was slow"}
+    assert "`dhtstore join`" in stopped.value.hint
 
 
 def test_what_a_later_version_adds_is_passed_over() -> None:
