@@ -22,6 +22,7 @@ from dhtstore.node.node import Node
 from dhtstore.params import (
     MIB,
     RELAY_DIALS_AT_ONCE_PER_ORIGIN,
+    RELAY_HOLD_S,
     REROUTES_MAX,
 )
 from dhtstore.wire.frames import Accepted, FrameResponse, Held, Reroute, Rerouted
@@ -30,6 +31,7 @@ from tests.simulation.harness import Lab, address_of, tell
 
 CONTENT = random.Random(8).randbytes(6 * MIB)
 SLOW = 100_000  # bytes a second, of who uploads
+TRICKLE = 40_000  # so that a block comes just before nothing has come for RELAY_HOLD_S
 
 
 class Stage:
@@ -54,8 +56,10 @@ class Stage:
         await asyncio.sleep(15)
         return receiving
 
-    async def seen(self, node: Node, key: bytes | None = None) -> int:
-        """How many blocks of the unit ``node`` is shown."""
+    async def seen(
+        self, node: Node, key: bytes | None = None, leaf: int = 0, patience_s: float = 60.0
+    ) -> int:
+        """How many blocks of the unit ``node`` is shown, who asks for that one."""
         link, got = await self.link(node), list[int]()
         leaves = [Cid.of(CONTENT[at : at + MIB]) for at in range(0, len(CONTENT), MIB)]
 
@@ -66,7 +70,7 @@ class Stage:
             return lambda: None
 
         coming = self.bid.unit.key if key is None else key
-        await link.get_blocks(leaves[:1], count, room, 60.0, DhtKey(coming))
+        await link.get_blocks([leaves[leaf]], count, room, patience_s, DhtKey(coming))
         return len(got)
 
 
@@ -99,6 +103,25 @@ def test_blocks_that_are_coming_are_shown_to_who_was_named(named: bool) -> None:
         receiving = await stage.begin(downstream=keys)
         assert await stage.seen(stage.other) == named
         assert not stage.holder.ports.store.has(Cid.of(CONTENT[:MIB]))
+        await receiving
+
+    play(scene)
+
+
+def test_who_waits_for_what_trickles_in_gets_an_answer_in_time() -> None:
+    """Each block that came, whichever it was, bought the whole wait anew: for as long as somebody
+    trickled, a request for what it sends last held a place and stood before those behind it."""
+
+    async def scene(stage: Stage) -> None:
+        loop = asyncio.get_running_loop()
+        receiving = await stage.begin(downstream=(stage.other.public_key,))
+        machine = stage.lab.network.machine(address_of(stage.uploader))
+        machine.up_bytes_per_s = TRICKLE
+        begun_s = loop.time()
+        assert await stage.seen(stage.other, leaf=-1, patience_s=600.0) == 0
+        assert loop.time() - begun_s < RELAY_HOLD_S + 5
+        assert not receiving.done()
+        machine.up_bytes_per_s = None
         await receiving
 
     play(scene)

@@ -22,7 +22,7 @@ from dhtstore.node.copies.relaying.window import RelayMemory, RelayWindow
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import RELAY_BEGIN_S, RELAY_HOLD_S, REROUTES_MAX
+from dhtstore.params import RELAY_BEGIN_S, REROUTES_MAX
 from dhtstore.store.blocks.contract import Batch
 from dhtstore.wire.frames import Replicate, Reroute, Rerouted
 
@@ -40,7 +40,6 @@ class Relay:
     window: RelayWindow
     batch: Batch | None = None
     ended: bool = False
-    _advanced_s: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _turns: dict[PublicKey, asyncio.Lock] = field(default_factory=dict)
     _reroutes: int = 0
@@ -69,7 +68,6 @@ class Relay:
 
     def advanced(self) -> None:
         """Blocks came, or it ended."""
-        self._advanced_s = asyncio.get_running_loop().time()
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -78,16 +76,15 @@ class Relay:
         """Set when something comes; look at it before you look for what may have come."""
         return self._news
 
-    async def more(self, news: asyncio.Event) -> bool:
-        """Wait for ``news``; False if it is in vain: it has ended, or nothing came for long."""
-        while not news.is_set():
-            left_s = self._advanced_s + RELAY_HOLD_S - asyncio.get_running_loop().time()
-            if left_s <= 0 or self.ended:
-                return False
+    async def more(self, news: asyncio.Event, until_s: float) -> bool:
+        """Wait for ``news``; False if it is in vain: it has ended, or ``until_s`` has passed."""
+        if news.is_set():
+            return True
+        if not self.ended:
             with suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout_at(until_s):
                     await news.wait()
-        return True
+        return news.is_set()
 
     def reroute(self, downstream: Collection[bytes]) -> None:
         """Others may be served from now on.  Raises PeerRefused when that is said too often."""

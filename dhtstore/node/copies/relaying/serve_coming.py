@@ -17,7 +17,8 @@ from dhtstore.node.copies.relaying.window import RelayWindow
 from dhtstore.node.copies.serve_blocks import BlockServer, Group
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
-from dhtstore.params import FRAME_PACK_BYTES
+from dhtstore.params import FRAME_PACK_BYTES, PACED_BLOCK_BYTES, RELAY_HOLD_S
+from dhtstore.transfer.pace import Pace
 from dhtstore.wire.frames import GetComing
 
 
@@ -41,16 +42,18 @@ class ComingServer:
             await self._send_all(relay, link, cids, reply)
 
     async def _send_all(self, relay: Relay, link: Link, cids: Sequence[Cid], reply: Reply) -> None:
-        start = 0
+        """Only what is given buys an answer time: who sends this node its unit, however slowly,
+        keeps no answer waiting for a block that does not come."""
+        start, pace = 0, Pace(asyncio.get_running_loop().time(), RELAY_HOLD_S)
         sending: asyncio.Future[None] | None = None
         while start < len(cids):
             news, hopeful = relay.news, True
             while True:
-                read = partial(self._read, relay, link, cids, start, hopeful)
+                read = partial(self._read, relay, link, cids, start, pace, hopeful=hopeful)
                 sent = await self._blocks.send(link, read, sending, reply)
                 if sent is not None:
                     break
-                hopeful = await relay.more(news)
+                hopeful = await relay.more(news, pace.ends_s)
                 news = relay.news
             count, sending = sent
             start += count
@@ -58,14 +61,22 @@ class ComingServer:
             await sending
 
     async def _read(
-        self, relay: Relay, link: Link, cids: Sequence[Cid], start: int, hopeful: bool
+        self,
+        relay: Relay,
+        link: Link,
+        cids: Sequence[Cid],
+        start: int,
+        pace: Pace,
+        *,
+        hopeful: bool,
     ) -> Group | None:
         """What is here from ``start`` on; None where the first is not, unless that is hopeless."""
         group = _in_memory(relay.window, cids, start)
-        if group.indices:
-            return group
-        read = await self._blocks.read_one(link, cids, start, relay.batch)
-        return read if read.indices or not hopeful else None
+        if not group.indices:
+            group = await self._blocks.read_one(link, cids, start, relay.batch)
+        paced_bytes = sum(max(len(block), PACED_BLOCK_BYTES) for block in group.blocks)
+        pace.delivered(paced_bytes, asyncio.get_running_loop().time())
+        return group if group.indices or not hopeful else None
 
 
 def _in_memory(window: RelayWindow, cids: Sequence[Cid], start: int) -> Group:
