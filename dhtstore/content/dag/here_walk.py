@@ -13,15 +13,16 @@ from dhtstore.params import UNIT_SEEN_MAX, UNIT_WANTS_MAX
 
 
 class HereWalk(DagWalk):
-    """Emits nothing.  A block that was met before is not met again, up to UNIT_SEEN_MAX of them; a
+    """Emits nothing.  What lies below a block is not met again at the same depth, by walks that
+    share ``seen`` neither, up to UNIT_SEEN_MAX of them; at another it may be too deep, or not.  A
     DAG in which more than UNIT_WANTS_MAX are opened raises MalformedDag for each further."""
 
-    def __init__(self, root: Cid) -> None:
-        self._seen, self._opened = Seen(UNIT_SEEN_MAX), 0
+    def __init__(self, root: Cid, seen: Seen | None = None) -> None:
+        self._seen, self._opened = seen or Seen(UNIT_SEEN_MAX), 0
         super().__init__([root_task(root, None)])
 
     def _wanted(self, task: Task) -> bool:
-        return self._seen.is_new(task.cid.raw)
+        return task.is_leaf or self._seen.is_new(b"%b %d" % (task.cid.raw, len(task.order)))
 
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         self._opened += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final
 
@@ -24,7 +25,16 @@ class Seen:
 
     def is_new(self, raw: bytes) -> bool:
         """Whether it was not asked about before."""
-        digest = _digest(raw)
+        return self._is_new(_digest(raw))
+
+    def take(self, other: Seen) -> Iterator[None]:
+        """Remember what ``other`` does, too: a step for each."""
+        for bucket in other._buckets.values():
+            for at in range(0, len(bucket), SEEN_DIGEST_BYTES):
+                self._is_new(bytes(bucket[at : at + SEEN_DIGEST_BYTES]))
+                yield
+
+    def _is_new(self, digest: bytes) -> bool:
         number = _number(digest)
         bucket = self._buckets.get(number)
         if bucket is not None and _holds(bucket, digest):

@@ -57,7 +57,9 @@ class Marks:
         roots = Roots(table, self._damaged)
         self._claims, self._roots = Claims(table, self._damaged), roots
         self._pins = Pins(table, roots, self._damaged)
-        self._whole, self._losses = Seen(UNIT_SEEN_MAX), 0  # roots below which all was met
+        # Below these all was met that is in a unit they are in: of a spine, and of others.
+        self._whole, self._losses = {kind: Seen(UNIT_SEEN_MAX) for kind in (True, False)}, 0
+        self._held_met = Seen(UNIT_SEEN_MAX)
         self._walking: Cid | None = None
         self._claimed: Unit | None = None  # whose blocks are met now
         self._steps = self._all()
@@ -77,7 +79,7 @@ class Marks:
         for root in self._pinned_unknown():
             yield from self._below(root, HereWalk(root))
         for root in self._held:
-            yield from self._below(None, HereWalk(root))
+            yield from self._below(None, HereWalk(root, self._held_met))
 
     def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:
         """With the root that each is kept for, or one of them."""
@@ -103,23 +105,26 @@ class Marks:
         return (pin.cid for pin in self._pins.list() if not self._roots.units(pin.cid))
 
     def _unit(self, root: Cid, unit: Unit) -> Iterator[None]:
-        """A block may be a root of ever so many units: what lies below it is all in each of them,
-        unless they are of a spine, and is met once, unless something of it was lost."""
-        losses = self._losses
-        known = None if unit.spine else self._whole
-        yield from self._below(root, UnitWalk(unit), known)
-        if not unit.spine and self._losses == losses:
-            for cid in unit.roots:
-                if cid.codec != RAW:
-                    self._whole.is_new(cid.raw)
+        """A block may be in ever so many units: what lies below it is in each of them, of a spine
+        what the links of it say, and is met once, unless something of the unit was lost."""
+        losses, known, met = self._losses, self._whole[unit.spine], Seen(UNIT_SEEN_MAX)
+        for cid in self._met(root, UnitWalk(unit), known):
+            if cid.codec != RAW:
+                met.is_new(cid.raw)
+            yield
+        if self._losses == losses:
+            yield from known.take(met)
 
-    def _below(self, root: Cid | None, walk: DagWalk, known: Seen | None = None) -> Iterator[None]:
+    def _below(self, root: Cid | None, walk: DagWalk) -> Iterator[None]:
+        return (None for _ in self._met(root, walk))
+
+    def _met(self, root: Cid | None, walk: DagWalk, known: Seen | None = None) -> Iterator[Cid]:
         """Of what is kept all must be met; of what is cached what is here."""
         self._walking = root
         for cid in blocks_met(self._store, walk, self._lost, known):
             self.kept.add(cid.multihash)
             self.blocks += 1
-            yield
+            yield cid
 
     def _lost(self, cid: Cid, error: DhtstoreError) -> None:
         self._losses += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage
@@ -11,6 +13,7 @@ from dhtstore.model.block import Block
 from dhtstore.model.cid import DAG_PB, RAW, Cid
 from dhtstore.model.unit import Unit
 from dhtstore.node.keeping.marks import Marks
+from dhtstore.params import SPINE_SPAN_MAX_BYTES
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.pins import Pins
@@ -65,3 +68,43 @@ def test_what_was_not_met_whole_is_looked_at_again_and_stays_in_doubt() -> None:
     marks, store, top = _marked(inner_is_here=False)
     assert [doubt.root for doubt in marks.doubts] == [top.cid]
     assert store.reads[top.cid] == _UNITS
+
+
+def _directory(*below: tuple[Cid, int]) -> Block:
+    links = [DagLink(cid, f"{i}", size) for i, (cid, size) in enumerate(below)]
+    return Block.of(dagpb.encode(links, unixfs.encode(UnixfsMessage(kind=Kind.DIRECTORY))), DAG_PB)
+
+
+def _overlapping(claim_bytes: int) -> tuple[_Counting, Block, list[Block]]:
+    """A block below ever so many others, which claim so much of it."""
+    store, leaf = _Counting(), Block.of(b"leaf")
+    inner = _file(leaf)
+    tops = [_directory((inner.cid, claim_bytes), (Cid.of(b"%d" % i), 1)) for i in range(_UNITS)]
+    with store.batch() as batch:
+        for block in (leaf, inner, *tops):
+            batch.put(block.cid, block.data)
+        batch.commit()
+    return store, inner, tops
+
+
+@pytest.mark.parametrize("spine", [False, True])
+def test_what_lies_below_a_block_of_many_units_is_met_once(spine: bool) -> None:
+    table = MemoryKeyValue()
+    store, inner, tops = _overlapping(SPINE_SPAN_MAX_BYTES + 1 if spine else 4)
+    units = [Unit.of((top.cid,), 0 if spine else 5, spine=spine) for top in tops]
+    Pins(table, Roots(table)).add(tops[0].cid, "", "user", units)
+    marks = Marks(store, table, 0.0, ())
+    while marks.more():
+        pass
+    assert not marks.doubts
+    assert store.reads[inner.cid] == 1
+    assert all(store.reads[top.cid] == 1 for top in tops)
+
+
+def test_what_lies_below_many_held_roots_is_met_once() -> None:
+    store, inner, tops = _overlapping(4)
+    marks = Marks(store, MemoryKeyValue(), 0.0, [top.cid for top in tops])
+    while marks.more():
+        pass
+    assert store.reads[inner.cid] == 1
+    assert all(store.reads[top.cid] == 1 for top in tops)
