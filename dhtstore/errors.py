@@ -299,8 +299,8 @@ class StoreDamaged(IntegrityFailure):
     """Blocks of the local store were found damaged; the others are fine."""
 
     hint = (
-        "damaged blocks are served to nobody; put the same again or `dhtstore pin add CID` to mend"
-        " them"
+        "damaged blocks are served to nobody; a node that runs fetches them from other holders by"
+        " itself; else put the same again or `dhtstore pin add CID`"
     )
 
 

@@ -75,6 +75,7 @@ def set_in_file(home: Home, key: str, value: str) -> None:
     Raises InvalidSetting, and writes nothing then.
     """
     file = str(home.path / _FILE)
+    merge(Settings(), {key: value} if value else {}, "nothing was written")
     values = parse_toml(home.read_config(), file)
     values.pop(key, None)
     if value:

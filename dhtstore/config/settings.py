@@ -90,7 +90,7 @@ class Settings:
     disk_reserve_bytes: int | None = setting(
         "disk_reserve",
         values.size,
-        "Free disk left alone; default: 1 %.",
+        "Free disk left alone.",
         "SIZE",
         default=None,
         check=values.is_size,
@@ -107,7 +107,7 @@ class Settings:
     min_acks: int | None = setting(
         "min_acks",
         values.number,
-        "Copies a put must reach; default: 2.",
+        "Copies a put must reach.",
         "N",
         default=None,
         check=_can_be_had,

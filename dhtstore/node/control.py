@@ -22,6 +22,7 @@ from dhtstore.errors import (
     TargetUnusable,
     TimedOut,
     UsageError,
+    restored,
 )
 from dhtstore.model.cid import Cid
 from dhtstore.model.cid_path import format_link, parse_cid_path, parse_root
@@ -279,32 +280,41 @@ async def fetching(run: OperationRun, root: Cid) -> AsyncIterator[FetchSession]:
 
 async def _get(asked: content.Get, run: OperationRun) -> content.GetResult:
     root, names = parse_cid_path(asked.target)
-    async with fetching(run, root) as session, _filling(asked, run, session) as filling:
-        got = await get(
-            session,
-            root,
-            names,
-            run.descriptor,
-            _file_name(asked.name),
-            force=asked.force,
-            span=None if asked.start is None else (asked.start, asked.end),
-            timeout_s=run.timeout_s,
-            progress=run.watch,
-        )
+    async with fetching(run, root) as session:
+        async with _filling(asked, run, session) as filling:
+            got = await get(
+                session,
+                root,
+                names,
+                run.descriptor,
+                _file_name(asked.name),
+                force=asked.force,
+                span=None if asked.start is None else (asked.start, asked.end),
+                timeout_s=run.timeout_s,
+                progress=run.watch,
+            )
         if asked.pin:
-            await run.node.pinning().add(session, got.cid, asked.name, run.watch)
-    holders = list(got.holders)
-    return content.GetResult(
-        str(got.cid), got.size_bytes, holders, got.causes, got.report, filling.kept
-    )
+            await _pin_got(asked, run, session, got.cid)
+    holders, cached = list(got.holders), asked.cache and filling.kept
+    return content.GetResult(str(got.cid), got.size_bytes, holders, got.causes, got.report, cached)
+
+
+async def _pin_got(asked: content.Get, run: OperationRun, session: FetchSession, cid: Cid) -> None:
+    """Pin what was written, whose blocks are cached; where that fails, say that it was written."""
+    try:
+        await run.node.pinning().add(session, cid, asked.name, run.watch)
+    except DhtstoreError as error:
+        fields = {**vars(error), "hint": f"{error.hint}; then `dhtstore pin add {cid}`"}
+        told = f"{asked.name} is written, but not pinned: {error}"
+        raise restored(type(error), (told,), fields) from error
 
 
 @asynccontextmanager
 async def _filling(
     asked: content.Get, run: OperationRun, session: FetchSession
 ) -> AsyncIterator[Filling]:
-    """What is fetched meanwhile is cached, if that is asked for."""
-    if not asked.cache:
+    """What is fetched meanwhile is cached, if that is asked for, or to be pinned then."""
+    if not (asked.cache or asked.pin):
         yield Filling.none()
         return
     root, names = parse_cid_path(asked.target)

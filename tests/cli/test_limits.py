@@ -44,6 +44,7 @@ def test_a_limit_counts_at_once_and_is_exact(daemons: Daemons, tmp_path: Path) -
 def test_a_wrong_limit_is_not_written(tmp_path: Path, text: str, told: str) -> None:
     refused = run("config", "--home", tmp_path, "limit_down", text)
     assert refused.code == 2
+    assert refused.err.startswith("error: nothing was written: limit_down: ")
     assert told in refused.err
     shown = run("config", "--home", tmp_path, "limit_down")
     assert shown.text.strip() == "unlimited"

@@ -184,3 +184,20 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     ran = run("join", "--home", tmp_path / "file" / "home")
     assert ran.code == 2
     assert "cannot use" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["export", "bafkqaaa"], "too few arguments: `dhtstore export` takes CID... FILE.car|-"),
+        (["put", "x", "--replicas", "0"], "'--replicas': it must be greater than or equal to 1"),
+        (["put", "x", "--chunker", "rabin"], "'--chunker': 'rabin' is not one of"),
+        (["get", "bafkqaaa", "--pin", "--cache"], "what --pin keeps is not for --cache to give up"),
+    ],
+)
+def test_usage_errors_are_in_words_of_users(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not in those of the parser, which missed CID where FILE.car was missing."""
+    assert main.run(arguments) == 2
+    assert told in capsys.readouterr().err

@@ -86,6 +86,10 @@ def get(
         raise UsageError("--pin and --cache keep all of it, and not a range").hinted(
             "leave one of both away; `dhtstore pin add` keeps it"
         )
+    if pin and cache:
+        raise UsageError("what --pin keeps is not for --cache to give up").hinted(
+            "leave one of both away"
+        )
     with explained(common, explain) as told:
         path, result = _fetched(common, wanted, (progress, verbose))
         told.append(result.report)

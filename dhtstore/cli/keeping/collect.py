@@ -75,4 +75,5 @@ def _print(found: CollectResult) -> None:
     if not found.dry_run:
         emit(f"{format_size(found.freed)} freed")
     if found.dead:
-        emit(f"{format_size(found.dead)} in packs belong to nothing")
+        dead = f"{format_size(found.dead)} in packs belong to nothing"
+        emit(f"{dead}: a pack is compacted once a quarter of it does")

@@ -191,7 +191,25 @@ def problem_of(error: Any) -> str:
     """What a parser's error says, in our words where it is an option that is not there."""
     name = getattr(error, "option_name", None)
     if name is None or not hasattr(error, "possibilities"):
-        return str(error.format_message())
+        return _too_few(error) or _plainly(str(error.format_message()))
     likely = " or ".join(sorted(error.possibilities or ()))
     meant = f"; did you mean {likely}?" if likely else ""
     return f"`{command_of(error)}` has no option {name}{meant}"
+
+
+def _too_few(error: Any) -> str:
+    """Where one of several arguments is missing: those behind it have taken what was given, so
+    which one the parser misses says little; "" for any other error."""
+    param: Any = getattr(error, "param", None)
+    if not hasattr(error, "param_type") or getattr(param, "param_type_name", "") != "argument":
+        return ""
+    taken = [each for each in error.ctx.command.params if each.param_type_name == "argument"]
+    if len(taken) < 2:
+        return ""
+    wanted = " ".join(str(each.metavar) for each in taken)
+    return f"too few arguments: `{command_of(error)}` takes {wanted}"
+
+
+def _plainly(text: str) -> str:
+    """Without the parser's talk of inputs and errors of values."""
+    return text.replace("Input should be", "it must be").replace("Value error, ", "")

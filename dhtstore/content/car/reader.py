@@ -21,6 +21,9 @@ from dhtstore.params import BLOCK_SIZE_MAX_BYTES, CAR_CID_MAX_BYTES, CAR_HEADER_
 PRAGMA_V2_BYTES: Final = 11
 _HEADER_V2_BYTES: Final = 40  # characteristics, then three numbers of 64 bits
 _NUMBERS_AT: Final = 16
+_NO_CAR_HINT: Final = (
+    "check that it is a CAR, and whole: `dhtstore export` writes one; nothing of it was kept"
+)
 _VARINT_MAX_BYTES: Final = 9
 _SECTION_MAX_BYTES: Final = CAR_CID_MAX_BYTES + BLOCK_SIZE_MAX_BYTES
 _KINDS: Final = {
@@ -75,7 +78,10 @@ class CarReader:
         self._buffer += data
         while True:
             before = self._offset, self._stage
-            block = self._step()
+            try:
+                block = self._step()
+            except MalformedCar as error:
+                raise self._perhaps_none(error) from error.__cause__
             if block is not None:
                 yield block
             elif (self._offset, self._stage) == before:
@@ -88,9 +94,14 @@ class CarReader:
             return
         if self._stage is not _Stage.BLOCKS or self._buffer or ended < self._payload_ends:
             what = "the header" if self.roots is None else "the block"
-            raise MalformedCar(
-                f"it ends at byte {ended}, within {what} that begins at byte {self._offset}", ended
-            )
+            text = f"it ends at byte {ended}, within {what} that begins at byte {self._offset}"
+            text = text if ended else "it is empty: it ends at byte 0"
+            raise self._perhaps_none(MalformedCar(text, ended))
+
+    def _perhaps_none(self, error: MalformedCar) -> MalformedCar:
+        """What is wrong before any root is known is rather no CAR than a damaged one."""
+        own_words = self.roots is not None or "hint" in vars(error)
+        return error if own_words else error.hinted(_NO_CAR_HINT)
 
     def _step(self) -> CarBlock | ForeignBlock | None:
         if self._stage is _Stage.HEADER_V2:

@@ -112,13 +112,14 @@ def within(start: int, end: int | None, size_bytes: int) -> tuple[int, int]:
     first = size_bytes + start if start < 0 else start
     last = size_bytes if end is None else end
     if not 0 <= first < last <= size_bytes:
-        told = f"{start:,} to {'its end' if end is None else f'{end:,}'}"
-        if start < 0:
-            told = f"the last {-start:,} bytes"
-        raise UsageError(f"there is no range {told} in a file of {size_bytes:,} bytes").hinted(
-            "START-END are the bytes from START up to, and without, END"
-        )
+        raise UsageError(f"no such range: {_told(start, end)} of a file of {size_bytes:,} bytes")
     return first, last
+
+
+def _told(start: int, end: int | None) -> str:
+    if start < 0:
+        return f"the last {-start:,} bytes"
+    return f"bytes {start:,} to {'the end' if end is None else f'{end:,}'}"
 
 
 def file_walk(root: Cid, start: int, end: int | None, *, place: Place | None = None) -> FileWalk:

@@ -66,6 +66,10 @@ class FetchSession:
         fetches something else hands them on."""
         self.keep, self.found = keep, found
 
+    def keeps_no_more(self) -> None:
+        """From now on nobody gets it."""
+        self.keep = self.found = None
+
     @property
     def connected(self) -> list[str]:
         """The nodes that were connected to."""

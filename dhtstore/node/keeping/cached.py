@@ -71,6 +71,7 @@ class Caching:
                 await self._make_room(session, root, names, filling)
                 yield filling
             finally:
+                session.keeps_no_more()
                 await surely(self.disk.blocking, lambda: self._write_down(root, keeper, filling))
 
     async def _make_room(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -13,9 +15,12 @@ from dhtstore.content.dag.here_walk import HereWalk
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import NoRoom, NotHere, UsageError
 from dhtstore.model.cid import Cid
+from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.fetching.delivery import Delivery
 from dhtstore.node.node import Node
+from dhtstore.operations.content import Get
 from dhtstore.operations.keeping import WhyResult
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import (
     CLAIM_GRACE_S,
     COLLECT_INTERVAL_S,
@@ -386,5 +391,38 @@ def test_what_others_still_have_is_fetched_anew_and_not_given_up() -> None:
         await asyncio.sleep(SOON_S + 2 * COLLECT_INTERVAL_S)
         assert list(node.ledger.claims.for_unit(unit.name))
         assert (await node.collector.collect()).doubts == ()
+
+    tell(story)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_get_that_pins_fetches_once_and_says_what_is_written(tmp_path: Path, room: bool) -> None:
+    """What it had written it fetched anew to pin it; without room for that its error told of no
+    file."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(2)
+        node = await lab.add(small(20 * MIB if room else 2 * MIB))
+        result = await put_bytes(lab.nodes[0], CONTENT, replicas=1)
+        before_bytes = sum(each.blocks.sent_bytes for each in lab.nodes)
+        directory = os.open(tmp_path, os.O_RDONLY)
+        asked = Get(target=str(result.cid), name="copy", pin=True)
+        work = perform(asked, OperationRun(node, [directory], unwatched, None))
+        try:
+            if room:
+                got = await work
+                assert not got.cached, "it is pinned"
+                assert [each.cid for each in node.ledger.pins.list()] == [result.cid]
+                assert node.ledger.cache.size_bytes() == 0
+                sent_bytes = sum(each.blocks.sent_bytes for each in lab.nodes) - before_bytes
+                assert sent_bytes < 1.1 * len(CONTENT)
+            else:
+                with pytest.raises(NoRoom, match="copy is written, but not pinned: ") as refused:
+                    await work
+                assert f"then `dhtstore pin add {result.cid}`" in refused.value.hint
+                assert not node.ledger.pins.list()
+        finally:
+            os.close(directory)
+        assert (tmp_path / "copy").read_bytes() == CONTENT
 
     tell(story)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dhtstore.content.dag.file_walk import within
 from dhtstore.errors import NoRoom, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.search import FixedHolders
@@ -174,3 +175,17 @@ def test_a_part_that_was_interrupted_goes_on_and_is_not_taken_for_the_whole(tmp_
 
     play_ranges(tmp_path, scene)
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        (-100, None, "no such range: the last 100 bytes of a file of 10 bytes"),
+        (10, None, "no such range: bytes 10 to the end of a file of 10 bytes"),
+        (5, 2_000, "no such range: bytes 5 to 2,000 of a file of 10 bytes"),
+    ],
+)
+def test_a_range_that_is_not_in_the_file_is_named(start: int, end: int | None, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        within(start, end, 10)
+    assert str(refused.value) == told

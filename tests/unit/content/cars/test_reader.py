@@ -57,6 +57,13 @@ def test_refused(raw: bytes, offset: int, why: str, piece_bytes: int) -> None:
     assert refused.value.offset == offset
 
 
+@pytest.mark.parametrize("raw", [b"", b"no CAR at all", b"PK\x03\x04" * 9, b"\xff" * 9])
+def test_what_is_no_car_is_not_called_a_damaged_one(raw: bytes) -> None:
+    with pytest.raises(MalformedCar) as refused:
+        read_car(raw, 1 << 20)
+    assert refused.value.hint.startswith("check that it is a CAR")
+
+
 @pytest.mark.parametrize("numbers", [(0, 1, 0), (51, 0, 0), (50, 9, 0), (51, 100, 52)])
 def test_a_header_of_version_2_that_cannot_be(numbers: tuple[int, int, int]) -> None:
     raw = wrapped(b"")[:27] + b"".join(number.to_bytes(8, "little") for number in numbers)
