@@ -18,6 +18,7 @@ from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.health.scrubbed import Scrubbed
+from dhtstore.store.ledger.health.standing import LedgerStanding
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
@@ -170,6 +171,7 @@ class Ledger:
     roots: Roots
     damage: Damage
     scrubbed: Scrubbed
+    standing: LedgerStanding
     sequence: LastSequence
     cache: Cache
     removals: Removals
@@ -188,6 +190,7 @@ class Ledger:
             roots=roots,
             damage=Damage(table),
             scrubbed=Scrubbed(table, tracer),
+            standing=LedgerStanding(table),
             sequence=LastSequence(table, tracer),
             cache=Cache(table, tracer),
             removals=Removals(table),

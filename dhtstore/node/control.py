@@ -437,7 +437,7 @@ async def _remove_put(asked: keeping.RemovePut, run: OperationRun) -> keeping.Re
 
 async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.CollectResult:
     collector, dry_run = run.node.collector, asked.dry_run
-    found = await collector.collect(run.watch, dry_run=dry_run, cache=asked.cache)
+    found = await collector.collect(run.watch, dry_run=dry_run, cache=asked.cache, asked=True)
     return found.result(dry_run=dry_run)
 
 

@@ -122,6 +122,7 @@ class Node(UseCases):
 
     async def start(self) -> None:
         """Open the sockets and serve; raises AddressInUse.  Entering a network is ``join``."""
+        await self.collector.lost.begin()
         if not self.settings.ephemeral:
             await self._keep_sequence.begin()
         if self.settings.storage:

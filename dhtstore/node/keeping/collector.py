@@ -20,6 +20,7 @@ from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.keeping.collected import Collected
 from dhtstore.node.keeping.guards import Guards
+from dhtstore.node.keeping.lost_ledger import LostLedger
 from dhtstore.node.keeping.marks import Marks
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import Progress, Watch, unwatched
@@ -45,12 +46,14 @@ class Collector:
     last: Collected | None = None
     left_unix_s: float | None = 0.0  # what an earlier run left is not known
     garbage_bytes: int | None = None
+    lost: LostLedger = field(init=False)
     alarm: Alarm = field(default_factory=Alarm)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
     _hurried: int = 0
 
     def __post_init__(self) -> None:
         self.guards = Guards(self.disk)
+        self.lost = LostLedger(self.disk, self.ledger, self.warnings)
 
     def left(self) -> None:
         """Something may be garbage now: it is collected soon."""
@@ -74,10 +77,14 @@ class Collector:
         dry_run: bool = False,
         cache: bool = False,
         hurry: bool = True,
+        asked: bool = False,
     ) -> Collected:
         """Remove what nothing keeps, with ``cache`` also what is cached; a ``dry_run`` only tells.
+        Where the ledger was lost, only as its user ``asked``.
         One at a time; unless in a ``hurry`` it rests between steps, until somebody is.  What ends
         it leaves nothing wrong, and the next goes on.  Raises NoRoom, HomeUnusable."""
+        if self.lost.held and not (asked or dry_run):
+            return Collected()
         with self._hurrying(hurry):
             async with self._one, self.guards.collecting():
                 return await self._collect(watch, dry_run=dry_run, cache=cache)
@@ -111,6 +118,7 @@ class Collector:
         gone, stay = (entries, ()) if cache else ((), entries)
         marks = await self._marked(watch, stay)
         if not marks.doubts:
+            await self.lost.release()
             await run(self.ledger.cache.drop, [each.root for each in gone])
         found = await self._swept(marks, watch, dry_run=False)
         dead_bytes = await self._compacted(watch, dry_run=False)
@@ -143,7 +151,7 @@ class Collector:
         """Garbage goes, then what is cached, oldest use first, until ``size_bytes`` are free; never
         if all of it would not be enough.  Whether anything went."""
         run, went = self.disk.blocking.run, False
-        while True:
+        while not self.lost.held:
             free_bytes = (await run(self.disk.store.space)).free_bytes
             if free_bytes is None or free_bytes >= size_bytes:
                 return went
@@ -158,6 +166,7 @@ class Collector:
             if collected.doubts:
                 return went
             went = went or collected.freed_bytes > 0
+        return went
 
     def _worth_it(self, entries: Sequence[CacheEntry], wanted_bytes: int) -> bool:
         """Whether there is enough that may go, as far as it is known."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
+LAYOUT_KEY: Final = b"layout"  # of the row that says which layout the others have
 SCAN_PAGE_ROWS: Final = 64  # a claim on a run of many roots takes up to 400 KiB
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.params import SIGNATURE_BYTES
-from dhtstore.store.ledger.contract import KeyValue, scan_all
+from dhtstore.store.ledger.contract import LAYOUT_KEY, KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode
 from dhtstore.store.ledger.listing.listing import Listing
 from dhtstore.trace import Tracer
@@ -23,7 +23,6 @@ from dhtstore.trace import Tracer
 LEDGER_LAYOUT: Final = 3
 _WITH_BODIES: Final = 2
 _LISTED_AT_ONCE: Final = 1024  # rows in memory, of some 300 bytes
-_LAYOUT_KEY: Final = b"layout"
 _PUTS: Final = b"put/"
 _CLAIM_POLICY_AT: Final = 5
 _PUT_POLICY_AT: Final = 4
@@ -41,15 +40,15 @@ def upgrade(ledger: KeyValue, tracer: Tracer) -> None:
     A row that is damaged stays as it is, with a trace: whoever reads it passes it over.
     """
     if _layout(ledger) < _WITH_BODIES:  # all or nothing
-        ledger.write([*_rewritten(ledger, tracer), (_LAYOUT_KEY, encode(_WITH_BODIES))])
+        ledger.write([*_rewritten(ledger, tracer), (LAYOUT_KEY, encode(_WITH_BODIES))])
     if _layout(ledger) < LEDGER_LAYOUT:
         _list_puts(ledger, tracer)
-        ledger.write([(_LAYOUT_KEY, encode(LEDGER_LAYOUT))])
+        ledger.write([(LAYOUT_KEY, encode(LEDGER_LAYOUT))])
 
 
 def _layout(ledger: KeyValue) -> int:
     """Where the number is damaged, the lowest that ever had one."""
-    raw = ledger.get(_LAYOUT_KEY)
+    raw = ledger.get(LAYOUT_KEY)
     if raw is None:
         return 1
     try:

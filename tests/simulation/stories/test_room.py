@@ -30,6 +30,7 @@ from dhtstore.params import (
 )
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.health.standing import LedgerStanding
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.events.users import get_bytes, put_bytes
 from simulations.world.ports.blocking import InlineBlocking
@@ -184,7 +185,9 @@ def test_what_a_killed_or_failed_put_left_is_collected_by_itself() -> None:
         with store.batch() as batch:
             batch.put(Cid.of(b"left by a killed put"), b"left by a killed put")
             batch.commit()
-        node = await lab.add(store=store)
+        ledger = MemoryKeyValue()  # of a node that was started before
+        LedgerStanding(ledger).begin(blocks=False)
+        node = await lab.add(store=store, ledger=ledger)
         await asyncio.sleep(SOON_S)
         assert store.count() == 0
         assert node.collector.garbage_bytes == 0
