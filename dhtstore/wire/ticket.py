@@ -80,7 +80,10 @@ def _unseal(text: str) -> bytes:
     if not text.startswith(TICKET_PREFIX) or len(text) > _TEXT_MAX_CHARS:
         raise ValueError(f"it must begin with {TICKET_PREFIX}")
     encoded = text.removeprefix(TICKET_PREFIX).upper()
-    sealed = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
+    try:
+        sealed = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
+    except ValueError as error:  # whose words are about its padding
+        raise ValueError("a character is wrong or missing") from error
     body, crc = sealed[:-_CRC_BYTES], sealed[-_CRC_BYTES:]
     if zlib.crc32(body).to_bytes(_CRC_BYTES, "big") != crc:
         raise ValueError("a character is wrong or missing")

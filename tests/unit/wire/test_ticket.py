@@ -82,3 +82,11 @@ def test_contacts_carry_key_and_addresses() -> None:
     (contact,) = SAMPLE.contacts()
     assert contact.public_key == SAMPLE.public_key
     assert contact.address == Address("127.0.0.1", 7401)
+
+
+@pytest.mark.parametrize("text", ["dht1abc", f"{SAMPLE}x", str(SAMPLE)[:-1], "dht1!!"])
+def test_what_was_not_copied_whole_is_told_so(text: str) -> None:
+    with pytest.raises(InvalidTicket) as refused:
+        Ticket.parse(text)
+    assert "a character is wrong or missing" in str(refused.value)
+    assert "padding" not in str(refused.value)
