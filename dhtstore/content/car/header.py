@@ -14,6 +14,7 @@ from dhtstore.params import CAR_CID_MAX_BYTES, CAR_ROOTS_MAX
 
 _UNSIGNED, _BYTES, _TEXT, _LIST, _MAP, _TAG = 0, 2, 3, 4, 5, 6  # major types
 _CID_TAG: Final = 42
+_SEVERAL: Final = "export fewer roots in one file, or a directory that links to them"
 _IDENTITY_BASE: Final = b"\0"  # stands before a CID in DAG-CBOR
 
 
@@ -65,7 +66,11 @@ class _Reader:
         return self._take(self.head(major, at_most))
 
     def roots(self) -> tuple[Cid, ...]:
-        return tuple(self._cid() for _ in range(self.head(_LIST, CAR_ROOTS_MAX)))
+        count = self.head(_LIST, 1 << 63)
+        if count > CAR_ROOTS_MAX:
+            text = f"its header at byte {self._offset} names {count:,} roots, more than"
+            raise MalformedCar(f"{text} {CAR_ROOTS_MAX:,}", self._offset).hinted(_SEVERAL)
+        return tuple(self._cid() for _ in range(count))
 
     def _cid(self) -> Cid:
         if self.head(_TAG, _CID_TAG) != _CID_TAG:

@@ -167,7 +167,8 @@ class CarReader:
             return None
         size_bytes, start = length
         if not 0 < size_bytes <= limit_bytes:
-            raise MalformedCar(f"the {what} at byte {at} has a length of {size_bytes}", at)
+            text = f"the {what} at byte {at} has a length of {size_bytes}"
+            raise MalformedCar(f"{text}, which is not 1 to {limit_bytes}", at)
         if self._payload_ends and at + start + size_bytes > self._payload_ends:
             raise MalformedCar(f"the {what} at byte {at} is longer than what holds it", at)
         if len(buffer) < start + size_bytes:
