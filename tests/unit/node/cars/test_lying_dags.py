@@ -231,6 +231,27 @@ def test_a_block_of_ever_other_claimed_sizes_is_not_read_for_each(
     tell(story)
 
 
+@pytest.mark.parametrize("directories", [False, True])
+def test_a_dag_of_ever_so_many_paths_costs_its_blocks(directories: bool) -> None:
+    async def story(lab: Lab) -> None:
+        store, dag = _Reads(), Dag()
+        node = await lab.add(store=store)
+        below, size_bytes = _leaf(dag, "leaf"), 4
+        for _ in range(28):
+            twice, size_bytes = _claimed(below, size_bytes), 2 * size_bytes
+            if directories:
+                below = dag.directory({"a": twice, "b": twice}).cid
+                size_bytes += 1
+            else:
+                below = dag.join([(twice.cid, twice.tsize_bytes)] * 2)
+        await _in(node, dag, below)
+        await node.collector.collect()
+        assert store.count() == len(dag.blocks)
+        assert sum(store.reads.values()) < 6 * len(dag.blocks)
+
+    tell(story)
+
+
 def test_roots_are_pinned_all_together() -> None:
     counts = set[int]()
 
