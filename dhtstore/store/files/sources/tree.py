@@ -37,6 +37,7 @@ from dhtstore.store.files.sources.file import (
 Path = tuple[str, ...]
 PAUSE: Final = None  # between entries: enough was done at once
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_FILE = os.O_RDONLY | os.O_NONBLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,7 @@ class TreeSource:
     def open(self, path: Path, near: Neighbours | None = None) -> FileSource:
         """A file of the tree, one at a time.  Raises UnreadableSource, SourceChanged if gone."""
         if near is None:
-            fd = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
-            return FileSource(fd, self.label(path), path)
+            return FileSource(self._open(path, _FILE), self.label(path), path)
         try:
             fd = os.open(on_disk(path[-1]), os.O_RDONLY | _PLAIN, dir_fd=near.directory(path[:-1]))
         except OSError as error:
