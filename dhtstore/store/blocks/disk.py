@@ -181,6 +181,7 @@ class DiskBlockStore:
         return self._pool.protections.open()
 
     def sweep(self, kept: Kept, after: bytes = b"", *, dry_run: bool = False) -> Swept:
+        self._pool.courtesy.wait()
         page = self._index.page(after, PAGE_ROWS if dry_run else SWEPT_ROWS)
         asked = [key for key, _, _ in page if key not in kept]
         if dry_run:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dhtstore.errors import DhtstoreError
+from dhtstore.store.blocks.collecting.courtesy import Courtesy
 from dhtstore.store.blocks.collecting.protections import Protections
 from dhtstore.store.blocks.index import ROW_BYTES, Index, Relying
 from dhtstore.store.blocks.packs import PackReaders, PackWriter, cut_file, pack_name
@@ -61,7 +62,7 @@ class PackPool:
         # While the index deletes it asks who relies, and a pack that goes tells the index: one lock
         # for both would make each wait for the other.
         self._lock, self._relying = threading.Lock(), threading.Lock()
-        self.protections = Protections()
+        self.protections, self.courtesy = Protections(), Courtesy()
         self._batches: dict[int, OpenBatch] = {}
         self._packs: dict[int, _Pack] = {}
         self.restart(ends)

@@ -14,6 +14,7 @@ from typing import Final
 from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.params import MIB
+from dhtstore.store.blocks.compacting.pending_rows import PendingRows
 from dhtstore.store.blocks.compacting.row_pages import RowPages
 from dhtstore.store.blocks.compacting.survey import PackSurvey, PackUse
 from dhtstore.store.blocks.compacting.target import CopyTarget
@@ -46,7 +47,7 @@ class PackCompaction:
         self._group: list[int] = []  # those that are at work, ours alone
         self._after: bytes | None = None  # how far their rows are read
         self._reading = False  # rows that are copied together
-        self._rows: list[Row] = []  # read and not copied, the next one last
+        self._rows = PendingRows()  # read and not copied
         self._copied: list[tuple[Row, int]] = []  # and not moved: each with the offset of its copy
         self._synced = 0  # the first so many of them
         self._target = CopyTarget(pool, quota)
@@ -63,6 +64,7 @@ class PackCompaction:
 
     def look(self) -> bool:
         """A step of the survey that comes first; False when it is done."""
+        self._pool.courtesy.wait()
         return self._survey.look()
 
     def dead_bytes(self) -> tuple[int, int]:
@@ -78,6 +80,7 @@ class PackCompaction:
             if self.look():
                 return True
             self._due = sorted(filter(_is_worth, self._survey.packs()), key=_price, reverse=True)
+        self._pool.courtesy.wait()
         if self._synced:
             self._move()
         elif self._copied and self._copied_enough():
@@ -95,12 +98,12 @@ class PackCompaction:
         """For now: one pack is done before the next, so that no more than its live bytes are there
         twice."""
         ended = self._crowded or self._tight or self.full or not self._rows
-        return ended or self._rows[-1].pack != self._copied[-1][0].pack
+        return ended or self._rows.next.pack != self._copied[-1][0].pack
 
     def _go_on(self) -> None:
         if self._reading or (self._after is not None and not self._rows):
             self._read_rows()
-        elif self._rows and (self._after is not None or self._rows[-1].pack == self._group[-1]):
+        elif self._rows and (self._after is not None or self._rows.next.pack == self._group[-1]):
             self._copy()
         elif self._group:
             self._put_back()
@@ -141,16 +144,14 @@ class PackCompaction:
         packs."""
         assert self._after is not None, "there are more"
         more, self._after = self._pages.rows_of(self._group, self._after)
-        self._rows += more
+        self._rows.add(more)
         self._reading = self._after is not None and len(self._rows) < ROWS_AT_ONCE
-        if not self._reading:
-            self._rows.sort(key=lambda row: (-row.pack, row.offset))
 
     def _copy(self) -> None:
         parts: list[bytes] = []
-        size_bytes, pack = 0, self._rows[-1].pack
+        size_bytes, pack = 0, self._rows.next.pack
         while self._rows and size_bytes < _STEP_BYTES and len(parts) < 2 * _STEP_ROWS:
-            row = self._rows[-1]
+            row = self._rows.next
             if row.pack != pack:
                 break
             data = self._read(row)
@@ -215,7 +216,7 @@ class PackCompaction:
         """Cut off what has moved, once all rows of the pack are known: they come from its end."""
         if self._after is not None:
             return
-        next_row = self._rows[-1] if self._rows and self._rows[-1].pack == pack else None
+        next_row = self._rows.next if self._rows and self._rows.next.pack == pack else None
         end = 0 if next_row is None else next_row.offset + next_row.length
         self._gone_bytes += self._pool.shorten(pack, max(end, self._stuck_end))
 

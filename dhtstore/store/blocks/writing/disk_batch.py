@@ -77,7 +77,11 @@ class DiskBatch:
         written = self._rows.written(multihashes, anew=anew)
         new = [block for block, was in zip(blocks, written, strict=True) if was is None]
         if new:
-            self._stage(new, anew=anew)
+            self._pool.courtesy.come(self)
+            try:
+                self._stage(new, anew=anew)
+            finally:
+                self._pool.courtesy.gone(self)
         if self._whole:
             self._rows.spill(self._state)
         return [was is not False for was in written]
@@ -91,13 +95,20 @@ class DiskBatch:
 
     def commit(self) -> None:
         with self._committing:
-            new, anew, relied, ends = self._drain()
-            self._make_durable(new, anew, ends)
-            with self._state:
-                self._rows.committed(new, anew, relied)
-                self.renewed |= anew
-                self._packs.committed(ends)
-                self._over = self._whole
+            self._pool.courtesy.come(self)
+            try:
+                self._commit()
+            finally:
+                self._pool.courtesy.gone(self)
+
+    def _commit(self) -> None:
+        new, anew, relied, ends = self._drain()
+        self._make_durable(new, anew, ends)
+        with self._state:
+            self._rows.committed(new, anew, relied)
+            self.renewed |= anew
+            self._packs.committed(ends)
+            self._over = self._whole
 
     def close(self) -> None:
         with self._committing, self._state:
