@@ -187,6 +187,8 @@ class Collector:
         store, blocks, size_bytes = self.disk.store, 0, 0
         after: bytes | None = None if marks.doubts else b""
         while after is not None:
+            if marks.hold(self.guards.read):  # reads that began since stay whole, but for one step
+                await self._mark(marks, watch)
             step = partial(store.sweep, marks.kept, after, dry_run=dry_run)
             after, some, some_bytes = await self.disk.blocking.run(step)
             blocks, size_bytes = blocks + some, size_bytes + some_bytes
@@ -229,10 +231,13 @@ class Collector:
         """All that stays; ``cached`` beside what is kept."""
         held = [*(each.root for each in cached), *self.guards.read]
         marks = Marks(self.disk.store, self.ledger.table, self.clock.unix_s(), held)
+        await self._mark(marks, watch)
+        return marks
+
+    async def _mark(self, marks: Marks, watch: Watch) -> None:
         while await self.disk.blocking.run(marks.more):
             watch(Progress("marking", marks.met_bytes(), self.disk.store.used_bytes))
             await self._rest()
-        return marks
 
 
 def _some(lapsed: Iterator[Claim]) -> list[Claim]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from dhtstore.content.dag.dag_walk import DagWalk
@@ -52,7 +52,7 @@ class Marks:
         self.doubts: list[Doubt] = []
         self.lost: dict[Unit, None] = {}
         self.blocks = 0
-        self._store, self._held = store, held
+        self._store, self._held = store, dict.fromkeys(held)
         self._since_unix_s = now_unix_s - CLAIM_GRACE_S
         roots = Roots(table, self._damaged)
         self._claims, self._roots = Claims(table, self._damaged), roots
@@ -68,6 +68,13 @@ class Marks:
         """Go on for some milliseconds; whether anything is left."""
         return sum(1 for _ in islice(self._steps, MARKED_AT_ONCE)) == MARKED_AT_ONCE
 
+    def hold(self, roots: Sequence[Cid]) -> bool:
+        """What is here of these stays, too; whether any is new, so that there is ``more``."""
+        new = [root for root in roots if root not in self._held]
+        self._held.update(dict.fromkeys(new))
+        self._steps = chain(self._steps, self._here(new))
+        return bool(new)
+
     def met_bytes(self) -> int:
         """About how much of what is stored was met."""
         share = self.blocks / max(self.blocks, self._store.count())
@@ -78,7 +85,10 @@ class Marks:
             yield from self._unit(root, unit)
         for root in self._pinned_unknown():
             yield from self._below(root, HereWalk(root))
-        for root in self._held:
+        yield from self._here(list(self._held))
+
+    def _here(self, roots: Sequence[Cid]) -> Iterator[None]:
+        for root in roots:
             yield from self._below(None, HereWalk(root, self._held_met))
 
     def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -173,6 +174,42 @@ def test_what_came_and_was_done_after_the_marks_stays() -> None:
             kept = list(local_blocks(node.ports.store, root, Leaves.READ))
             assert kept
             assert blocking.work is None
+
+    tell(story)
+
+
+class ReadingAfterMarks(InlineBlocking):
+    """Begins to read something once a collection has its marks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begin: Callable[[], object] | None = None
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        result = await super().run(function, *args)
+        if getattr(function, "__name__", "") == "more" and not result and self.begin is not None:
+            begin, self.begin = self.begin, None
+            begin()
+        return result
+
+
+def test_what_is_read_from_after_the_marks_on_stays_until_the_next_collection() -> None:
+    """Before the sweep took it, and the reader had to find it elsewhere."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        blocking = ReadingAfterMarks()
+        node = await lab.add(blocking=blocking)
+        root = (await put_bytes(lab.nodes[0], CONTENT, replicas=1)).cid
+        await fetch_cached(node, root)
+        with ExitStack() as reading:
+            guard = node.collector.guards.reading(root)
+            blocking.begin = partial(reading.enter_context, guard)
+            await node.collector.collect(cache=True)
+            assert blocking.begin is None
+            assert len(list(local_blocks(node.ports.store, root, Leaves.READ))) == 4
+        await node.collector.collect()
+        assert not node.ports.store.has(root)
 
     tell(story)
 
