@@ -4,7 +4,8 @@ lets go of it a dozen times, so that each time a step in between is what it wait
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _WAITED_MAX_S: Final = 0.005  # for one step, so that room comes back however much is put
@@ -22,12 +23,14 @@ class Courtesy:
         self._sleep, self._now_s = sleep, now_s
         self._busy: set[object] = set()
 
-    def come(self, who: object) -> None:
-        """``who`` is at work until ``gone``."""
+    @contextmanager
+    def shown(self, who: object) -> Iterator[None]:
+        """Steps wait for ``who`` meanwhile."""
         self._busy.add(who)
-
-    def gone(self, who: object) -> None:
-        self._busy.discard(who)
+        try:
+            yield
+        finally:
+            self._busy.discard(who)
 
     def wait(self) -> None:
         """Until nobody is at work; for milliseconds at most.  In workers."""

@@ -77,11 +77,8 @@ class DiskBatch:
         written = self._rows.written(multihashes, anew=anew)
         new = [block for block, was in zip(blocks, written, strict=True) if was is None]
         if new:
-            self._pool.courtesy.come(self)
-            try:
+            with self._pool.courtesy.shown(self):
                 self._stage(new, anew=anew)
-            finally:
-                self._pool.courtesy.gone(self)
         if self._whole:
             self._rows.spill(self._state)
         return [was is not False for was in written]
@@ -94,21 +91,14 @@ class DiskBatch:
         return data
 
     def commit(self) -> None:
-        with self._committing:
-            self._pool.courtesy.come(self)
-            try:
-                self._commit()
-            finally:
-                self._pool.courtesy.gone(self)
-
-    def _commit(self) -> None:
-        new, anew, relied, ends = self._drain()
-        self._make_durable(new, anew, ends)
-        with self._state:
-            self._rows.committed(new, anew, relied)
-            self.renewed |= anew
-            self._packs.committed(ends)
-            self._over = self._whole
+        with self._committing, self._pool.courtesy.shown(self):
+            new, anew, relied, ends = self._drain()
+            self._make_durable(new, anew, ends)
+            with self._state:
+                self._rows.committed(new, anew, relied)
+                self.renewed |= anew
+                self._packs.committed(ends)
+                self._over = self._whole
 
     def close(self) -> None:
         with self._committing, self._state:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 from pathlib import Path
 
 from dhtstore.model.cid import Cid
@@ -21,21 +22,26 @@ class _Clock:
         self.now_s = 0.0
         self.looks = 0
         self.courtesy = Courtesy(self.sleep, lambda: self.now_s)
-        self.ends: dict[int, object] = {}
+        self._busy: dict[str, ExitStack] = {}
+        self.ends: dict[int, str] = {}
+
+    def come(self, who: str) -> None:
+        self._busy[who] = ExitStack()
+        self._busy[who].enter_context(self.courtesy.shown(who))
 
     def sleep(self, duration_s: float) -> None:
         self.now_s += duration_s
         self.looks += 1
         if self.looks in self.ends:
-            self.courtesy.gone(self.ends[self.looks])
+            self._busy.pop(self.ends[self.looks]).close()
 
 
 def test_a_step_waits_for_whoever_puts() -> None:
     clock = _Clock()
     clock.courtesy.wait()
     assert clock.looks == 0
-    clock.courtesy.come("one")
-    clock.courtesy.come("another")
+    clock.come("one")
+    clock.come("another")
     clock.ends = {1: "one", 3: "another"}
     clock.courtesy.wait()
     assert clock.looks == 3
@@ -43,7 +49,7 @@ def test_a_step_waits_for_whoever_puts() -> None:
 
 def test_a_step_waits_for_milliseconds_at_most() -> None:
     clock = _Clock()
-    clock.courtesy.come("somebody who never ends")
+    clock.come("somebody who never ends")
     for _ in range(10):
         clock.courtesy.wait()
     assert clock.now_s < 0.07
@@ -62,7 +68,7 @@ def test_the_steps_of_a_collection_wait_and_puts_that_ended_are_not_waited_for(
     assert clock.looks == 0
     waited: list[int] = []
     for step in (lambda: store.sweep(Kept()), store.compaction().look, store.compaction().step):
-        clock.courtesy.come("somebody")
+        clock.come("somebody")
         clock.ends = {clock.looks + 2: "somebody"}
         before = clock.looks
         step()
