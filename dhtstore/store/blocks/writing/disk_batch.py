@@ -58,8 +58,7 @@ class DiskBatch:
         self._gathered: _Extent | None = None  # small records waiting for company
         self._writing = 0  # extents being written
         self._draining = False  # a commit waits for them; puts wait for it
-        self._failed = False
-        self._closed = False
+        self._failed = self._closed = False
         self._over = False  # a whole batch that was committed
         self._state = threading.Condition()
         self._committing = threading.Lock()
