@@ -64,7 +64,9 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """Latency is one way and fixed per pair; ``low_s`` and ``high_s`` bound the uniform model."""
+    """Latency is one way and fixed per pair; ``low_s`` and ``high_s`` bound the uniform model.
+    ``congestion``: what streams do about loss; a node asks for BBR and gets CUBIC, where the
+    system does not have it or keeps it for the administrator, as most do."""
 
     latency: str = choice("coordinates", "uniform", "fixed", "matrix")
     fixed_s: float = duration("50 ms")
@@ -79,6 +81,7 @@ class NetworkSettings:
     mtu_bytes: int = size(f"{DATAGRAM_MAX_BYTES} B", 64)
     up_bytes_per_s: float | None = rate("unlimited")
     down_bytes_per_s: float | None = rate("unlimited")
+    congestion: str = choice("cubic", "bbr")
     undiallable: float = share(0)
     slow: float = share(0)
     slow_factor: float = number(10.0, 1.0, 1000.0)

@@ -7,7 +7,7 @@ import argparse
 from simulations import units
 from simulations.commands.common import Subparsers, positive, progress_bar, several
 from simulations.errors import ScenarioError
-from simulations.validation import findings, lookups, session_lengths, table_health
+from simulations.validation import findings, lookups, session_lengths, streams, table_health
 
 
 def add(commands: Subparsers) -> None:
@@ -17,6 +17,7 @@ def add(commands: Subparsers) -> None:
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
     command.add_argument("--churn", action="store_true", help="sessions beside their parameters")
+    command.add_argument("--streams", action="store_true", help="streams beside their formulas")
     command.set_defaults(do=_validate)
 
 
@@ -27,6 +28,9 @@ def _validate(chosen: argparse.Namespace) -> int:
         found = session_lengths.validate(chosen.nodes, chosen.seed)
         days = session_lengths.WATCHED_S / 86_400
         print(f"{chosen.nodes} nodes for {days:.0f} days, seed {chosen.seed}")
+    elif chosen.streams:
+        found = streams.validate(chosen.seed)
+        print(f"one stream at a time, seed {chosen.seed}")
     else:
         found = lookups.validate(chosen.nodes, chosen.lookups, chosen.seed)
         print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")

@@ -10,6 +10,7 @@ from dhtstore.node.ports import NodeSettings
 from simulations.nodes.population import Member
 from simulations.scenario import NetworkSettings, RunSettings, Scenario
 from simulations.seeds import derived_seed
+from simulations.world.network.congestion import CONGESTIONS
 from simulations.world.network.latency import (
     CoordinateLatency,
     FixedLatency,
@@ -36,6 +37,7 @@ def disturb(network: SimNetwork, settings: NetworkSettings) -> None:
     network.loss, network.jitter = settings.loss, settings.jitter
     network.duplicate, network.reorder = settings.duplicate, settings.reorder
     network.mtu_bytes = settings.mtu_bytes
+    network.congestion = CONGESTIONS[settings.congestion]
 
 
 def settings_of_nodes(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from dhtstore.model.contact import Address
+from simulations.world.network.line import PIECE_MAX_BYTES, Line, Timers
 
 NAT_MAPPING_S = 120.0  # RFC 4787 REQ-5: a UDP mapping lives at least two minutes
 _MAPPINGS_KEPT_MAX = 4096
-QUEUE_MAX_S = 1.0  # what a link's buffer holds; datagrams beyond are dropped
 
 
 class Tenant(Protocol):
@@ -19,15 +19,15 @@ class Tenant(Protocol):
 
 
 class Machine:
-    """State of one address.  Bandwidths are bytes a second, None for no limit; ``slowness``
-    multiplies the latency of all its links."""
+    """State of one address.  ``up`` and ``down`` are the two directions of its access line, None
+    where nothing limits it; ``slowness`` multiplies the latency of all its links."""
 
     __slots__ = (
+        "_loop",
         "_mappings",
         "address",
         "asleep",
-        "down_bytes_per_s",
-        "down_free_at_s",
+        "down",
         "group",
         "ipv6",
         "place",
@@ -36,11 +36,11 @@ class Machine:
         "sent_datagrams",
         "slowness",
         "tenants",
-        "up_bytes_per_s",
-        "up_free_at_s",
+        "up",
     )
 
-    def __init__(self, address: Address, place: Any) -> None:
+    def __init__(self, address: Address, place: Any, loop: Timers) -> None:
+        self._loop = loop
         self.address = address
         self.ipv6 = ":" in address.host
         self.place = place
@@ -48,9 +48,8 @@ class Machine:
         self.asleep = False
         self.slowness = 1.0
         self.tenants: dict[Tenant, None] = {}
-        self.up_bytes_per_s: float | None = None
-        self.down_bytes_per_s: float | None = None
-        self.up_free_at_s = self.down_free_at_s = 0.0
+        self.up: Line | None = None
+        self.down: Line | None = None
         self.sent_bytes = self.received_bytes = self.sent_datagrams = 0
         self._mappings: dict[Address, float] | None = None
 
@@ -59,32 +58,45 @@ class Machine:
         tenants, self.tenants = list(self.tenants), {}
         for tenant in tenants:
             tenant.crash(silent=silent)
+        for line in (self.up, self.down):
+            if line is not None:
+                line.clear()
 
     # --- bandwidth --------------------------------------------------------------------------
 
-    def send_until_s(self, now_s: float, size_bytes: int) -> float:
-        """Take the uplink for that many bytes after what queues already; when it is done."""
-        self.sent_bytes += size_bytes
-        if self.up_bytes_per_s is None:
-            return now_s
-        self.up_free_at_s = max(now_s, self.up_free_at_s) + size_bytes / self.up_bytes_per_s
-        return self.up_free_at_s
+    @property
+    def up_bytes_per_s(self) -> float | None:
+        """What it can send, bytes a second; None for no limit."""
+        return self.up.bytes_per_s if self.up is not None else None
 
-    def receive_until_s(self, arrival_s: float, size_bytes: int, source: Machine) -> float:
-        """Take the downlink for bytes from ``source`` whose last could arrive then; when the last
-        has arrived.  The first came earlier by as long as the source's uplink took."""
-        if self.down_bytes_per_s is None:
-            return arrival_s
-        sending_s = size_bytes / source.up_bytes_per_s if source.up_bytes_per_s else 0.0
-        begin_s = max(arrival_s - sending_s, self.down_free_at_s)
-        self.down_free_at_s = max(arrival_s, begin_s + size_bytes / self.down_bytes_per_s)
-        return self.down_free_at_s
+    @up_bytes_per_s.setter
+    def up_bytes_per_s(self, rate: float | None) -> None:
+        self.up = self._line(self.up, rate)
 
-    def uplink_full(self, now_s: float) -> bool:
-        return self.up_free_at_s - now_s > QUEUE_MAX_S
+    @property
+    def down_bytes_per_s(self) -> float | None:
+        """What it can receive."""
+        return self.down.bytes_per_s if self.down is not None else None
 
-    def downlink_full(self, now_s: float) -> bool:
-        return self.down_free_at_s - now_s > QUEUE_MAX_S
+    @down_bytes_per_s.setter
+    def down_bytes_per_s(self, rate: float | None) -> None:
+        self.down = self._line(self.down, rate)
+
+    def _line(self, line: Line | None, rate: float | None) -> Line | None:
+        if line is not None:
+            line.bytes_per_s = rate
+        elif rate is not None:
+            line = Line(self._loop, rate)
+        return line
+
+    @property
+    def piece_up_bytes(self) -> int:
+        """How much of a stream leaves in one go."""
+        return self.up.piece_bytes if self.up is not None else PIECE_MAX_BYTES
+
+    @property
+    def piece_down_bytes(self) -> int:
+        return self.down.piece_bytes if self.down is not None else PIECE_MAX_BYTES
 
     # --- address translation ----------------------------------------------------------------
 

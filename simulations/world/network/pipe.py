@@ -1,4 +1,4 @@
-"""One direction of a simulated stream.
+"""One direction of a simulated stream: what was written, and how much of it can be read.
 
 The two ends learn of trouble at different times, so each has its own error: ``fail_writer`` is
 what the sending end knows, ``fail_reader`` what the receiving end knows.
@@ -14,73 +14,66 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.params import KIB
 from simulations.world.network.machine import Machine
 from simulations.world.network.network import SimNetwork
+from simulations.world.network.sender import Flight, Receiver, Sender
 
-HIGH_WATER_BYTES = 1024 * KIB  # written and not yet read by the other side
-_SEGMENT_BYTES = 1460
-_RETRANSMITS_MAX = 8
-_END = b""
+WRITE_HIGH_WATER_BYTES = 64 * KIB  # of a real stream, before it reaches the socket
 
 
 class Pipe:
-    """Bytes from ``source`` to ``target``, in order, each chunk after the pair's latency."""
+    """Bytes from ``source`` to ``target``, in order."""
 
     def __init__(self, network: SimNetwork, source: Machine, target: Machine) -> None:
         self._network, self._source, self._target = network, source, target
-        self._travelling: deque[bytes] = deque()
-        self._arrived: deque[memoryview] = deque()
-        self._readable_bytes = 0
-        self._unread_bytes = 0
-        self._last_arrival_s = 0.0
-        self._held = 0  # arrivals that found the network partitioned
+        self._chunks: deque[memoryview] = deque()  # written and not yet read
+        self._readable_bytes = self._read_bytes = 0
+        self._told_edge_bytes = network.receive_buffer_bytes
+        receiver = Receiver(self._arrive, self._edge_bytes, self._gone)
+        self._sender = Sender(network, source, target, receiver, self._wake_writers, self._time_out)
         self._write_error: str | None = None
         self._read_error: str | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
         self.on_end: Callable[[str], None] = _nobody
+        self.on_time_out: Callable[[str], None] = self.fail_writer
         self.on_orphan: Callable[[], None] | None = None
 
     # --- the sending end --------------------------------------------------------------------
 
     def push(self, data: bytes) -> None:
         """Send a chunk.  Raises ConnectionLost."""
-        if self._write_error is not None:
-            raise ConnectionLost(self._write_error)
-        network, now = self._network, self._network.loop.time()
-        sent_s = self._source.send_until_s(now, len(data))
-        arrival_s = sent_s + network.delay_s(self._source, self._target) + self._retransmits(data)
-        arrival_s = self._target.receive_until_s(arrival_s, len(data), self._source)
-        arrival_s = self._last_arrival_s = max(arrival_s, self._last_arrival_s)
-        self._travelling.append(data)
-        self._unread_bytes += len(data)
-        network.trace.message(now, "chunk", self._source.address, self._target.address, data)
-        network.loop.post(arrival_s - now, self._arrive)
+        self._check_writable()
+        self._note(data)
+        self._chunks.append(memoryview(data))
+        self._sender.send(len(data))
 
     def end(self) -> None:
-        """Send the end of the stream, behind the data."""
-        self.push(_END)
+        """Send the end of the stream, behind the data.  Raises ConnectionLost."""
+        self._check_writable()
+        self._note(b"")
+        self._sender.finish()
 
-    def _retransmits(self, data: bytes) -> float:
-        """Lost segments cost round trips, not data."""
-        network = self._network
-        if not network.loss:
-            return 0.0
-        whole = (1 - network.loss) ** (1 + len(data) // _SEGMENT_BYTES)
-        round_trip_s = 2 * network.latency.one_way_s(self._source.place, self._target.place)
-        losses = 0
-        while losses < _RETRANSMITS_MAX and network.rng.random() >= whole:
-            losses, whole = losses + 1, 1 - network.loss
-        return losses * round_trip_s
-
-    async def drain(self) -> None:
-        """Wait while more than the high-water mark is unread.  Raises ConnectionLost."""
-        while self._unread_bytes > HIGH_WATER_BYTES and self._write_error is None:
-            await self._wait_writable()
+    def _check_writable(self) -> None:
         if self._write_error is not None:
             raise ConnectionLost(self._write_error)
+
+    def _note(self, data: bytes) -> None:
+        network, now_s = self._network, self._network.loop.time()
+        network.trace.message(now_s, "chunk", self._source.address, self._target.address, data)
+
+    async def drain(self) -> None:
+        """Wait while more is unacknowledged than the buffers hold.  Raises ConnectionLost."""
+        while self._write_error is None and self._sender.unacked_bytes > self._buffer_bytes():
+            await self._wait_writable()
+        self._check_writable()
+
+    def _buffer_bytes(self) -> float:
+        """The socket's grows to twice the congestion window."""
+        grown = min(self._network.send_buffer_bytes, 2 * self._sender.window_bytes)
+        return WRITE_HIGH_WATER_BYTES + grown
 
     async def arrived(self) -> None:
         """Wait until everything pushed has arrived, or never will."""
-        while self._travelling and self._write_error is None:
+        while not self._sender.quiet and self._write_error is None:
             await self._wait_writable()
 
     async def _wait_writable(self) -> None:
@@ -88,9 +81,14 @@ class Pipe:
         self._writers.append(waiter)
         await waiter
 
+    def _time_out(self, why: str) -> None:
+        """Nothing of the peer for longer than TCP waits: this end gives the stream up."""
+        self.on_time_out(why)
+
     def fail_writer(self, why: str) -> None:
         if self._write_error is None:
             self._write_error = why
+            self._sender.close()
             self._wake_writers()
 
     def _wake_writers(self) -> None:
@@ -101,37 +99,28 @@ class Pipe:
 
     # --- in between -------------------------------------------------------------------------
 
-    def _arrive(self) -> None:
-        if not self._network.reachable(self._source, self._target):
-            if not self._held:
-                self._network.when_healed(self.resume)
-            self._held += 1
-            return
-        data = self._travelling.popleft()
+    def _arrive(self, flight: Flight) -> None:
+        """The next flight in order is complete."""
         if self._read_error is not None:
-            self._discard(data)
-        elif data:
-            self._arrived.append(memoryview(data))
-            self._readable_bytes += len(data)
-            self._target.received_bytes += len(data)
+            self._drop(flight.size_bytes)
+        elif flight.size_bytes:
+            self._readable_bytes += flight.size_bytes
             self._wake_reader()
         else:
             self.on_end("the peer closed the stream")
-        if not self._travelling:
+        if self._sender.quiet:
             self._wake_writers()
 
-    def _discard(self, data: bytes) -> None:
-        self._unread_bytes -= len(data)
+    def _gone(self) -> bool:
+        """Whether the other machine does not hear this at all; one that is back says so."""
         if self.on_orphan is not None:
             self.on_orphan()
+        return self.on_orphan is not None
 
-    def resume(self) -> None:
-        """The partition healed: what was held arrives one latency later."""
-        held, self._held = self._held, 0
-        delay_s = self._network.delay_s(self._source, self._target)
-        self._last_arrival_s = max(self._last_arrival_s, self._network.loop.time() + delay_s)
-        for _ in range(held):
-            self._network.loop.post(delay_s, self._arrive)
+    def _edge_bytes(self) -> int:
+        """The offset up to which there is room."""
+        self._told_edge_bytes = self._read_bytes + self._network.receive_buffer_bytes
+        return self._told_edge_bytes
 
     # --- the receiving end ------------------------------------------------------------------
 
@@ -157,16 +146,30 @@ class Pipe:
             self._reader = None
 
     def _take(self, target: memoryview) -> int:
-        chunk = self._arrived.popleft()
-        count = min(len(chunk), len(target))
+        chunk = self._chunks[0]
+        count = min(len(chunk), len(target), self._readable_bytes)
         target[:count] = chunk[:count]
-        if count < len(chunk):
-            self._arrived.appendleft(chunk[count:])
+        self._drop(count)
         self._readable_bytes -= count
-        self._unread_bytes -= count
-        if self._unread_bytes <= HIGH_WATER_BYTES:
-            self._wake_writers()
+        self._tell_of_room()
         return count
+
+    def _drop(self, count: int) -> None:
+        """Forget the next bytes: they were read, or nobody will."""
+        self._read_bytes += count
+        while count:
+            chunk = self._chunks.popleft()
+            if len(chunk) > count:
+                self._chunks.appendleft(chunk[count:])
+            count -= min(count, len(chunk))
+
+    def _tell_of_room(self) -> None:
+        """Acknowledgements tell how much room there is; after a quarter of it was made without
+        one, a message of its own (RFC 9293 section 3.8.6.2.2)."""
+        buffer_bytes = self._network.receive_buffer_bytes
+        if self._read_bytes + buffer_bytes - self._told_edge_bytes >= buffer_bytes // 4:
+            delay_s = self._network.delay_s(self._target, self._source)
+            self._network.loop.post(delay_s, self._sender.open_window, self._edge_bytes())
 
     def fail_reader(self, why: str) -> None:
         """Nothing more will come; what has arrived stays readable."""
@@ -176,8 +179,7 @@ class Pipe:
 
     def drop_unread(self) -> None:
         """The receiving end is gone: forget what it had not read."""
-        self._arrived.clear()
-        self._unread_bytes -= self._readable_bytes
+        self._drop(self._readable_bytes)
         self._readable_bytes = 0
 
     def _wake_reader(self) -> None:

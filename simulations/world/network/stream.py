@@ -50,7 +50,7 @@ class SimStream:
         self._incoming, self._outgoing = incoming, outgoing
         self._peer: SimStream | None = None
         self._over = False
-        incoming.on_end = self._fail
+        incoming.on_end = outgoing.on_time_out = self._fail
 
     def join(self, peer: SimStream) -> None:
         self._peer, peer._peer = peer, self

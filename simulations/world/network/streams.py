@@ -26,8 +26,10 @@ from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.world.network.machine import Machine
 from simulations.world.network.network import SimNetwork
 from simulations.world.network.pipe import Pipe
+from simulations.world.network.sender import RTO_MIN_S
 from simulations.world.network.stream import SimStream
 
+SYN_TIME_OUT_S = 1.0  # RFC 6298 section 2: before a round trip is known
 OnStream = Callable[[Stream], Awaitable[None]]
 
 
@@ -123,7 +125,7 @@ class SimStreamTransport:
             raise DialRefused(f"{to} cannot be dialled")
         target = self._network.machine(to)
         self._network.note("dial", self.machine, target)
-        await self._travel(self.machine, target)
+        await self._travel(self.machine, target, SYN_TIME_OUT_S)
         if not target.diallable:
             await self._network.loop.create_future()  # a NAT drops it: until the dial's deadline
         listener = self._listeners.get(target.address)
@@ -148,7 +150,7 @@ class SimStreamTransport:
 
     async def _handshake(self, listener: SimStreamTransport, target: Machine) -> None:
         """The rest of two round trips: SYN-ACK, ClientHello, ServerHello with the key."""
-        await self._travel(target, self.machine)
+        await self._travel(target, self.machine, SYN_TIME_OUT_S)
         await self._travel(self.machine, target)
         await self._travel(target, self.machine)
         if not listener._alive:
@@ -160,10 +162,17 @@ class SimStreamTransport:
             await self._network.loop.create_future()
         await self._travel(target, self.machine)
 
-    async def _travel(self, a: Machine, b: Machine) -> None:
-        if not self._network.reachable(a, b):
-            await self._network.loop.create_future()  # until the dial's deadline
-        await asyncio.sleep(self._network.delay_s(a, b))
+    async def _travel(self, a: Machine, b: Machine, time_out_s: float = RTO_MIN_S) -> None:
+        """One flight of the handshake; a lost one is sent again, after twice as long each time
+        (RFC 6298), until the dial's deadline."""
+        network = self._network
+        if not network.reachable(a, b):
+            await network.loop.create_future()  # until the dial's deadline
+        time_out_s = max(time_out_s, 2 * network.round_trip_s(a, b))
+        while network.losses(a, b, 1):
+            await asyncio.sleep(time_out_s)
+            time_out_s *= 2
+        await asyncio.sleep(network.delay_s(a, b))
 
     def _pair(self, listener: SimStreamTransport, to: Address) -> tuple[SimStream, SimStream]:
         if not self._alive:

@@ -101,7 +101,7 @@ def test_a_read_begins_with_the_first_holder_and_does_not_wait_for_the_others() 
         async with reader.fetch_session() as session:
             await read(session, result.cid, (), nothing, end=1)
             took_s = lab.loop.time() - start_s
-        assert took_s < 1.0, "the dead are given up after seconds"
+        assert took_s < 2.0, "the dead are given up after seconds; a block takes eight round trips"
 
     tell(story)
 

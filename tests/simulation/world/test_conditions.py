@@ -14,9 +14,10 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
 from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.endpoint import SimEndpoint
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.machine import NAT_MAPPING_S
-from simulations.world.network.network import SimEndpoint, SimNetwork
+from simulations.world.network.network import SimNetwork
 from simulations.world.network.streams import SimStreams
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
@@ -88,20 +89,20 @@ def test_an_uplink_queues_then_refuses() -> None:
     async def scene(bad: Bad) -> None:
         a, _ = await bad.endpoint(A), await bad.endpoint(B)
         bad.network.machine(A).up_bytes_per_s = 1000.0
-        accepted = [a.send(bytes(100), B) for _ in range(20)]
-        assert accepted == [True] * 11 + [False] * 9
+        accepted = [a.send(bytes(100), B) for _ in range(300)]
+        assert accepted == [True] * 241 + [False] * 59  # one is on its way
 
     seen = play(scene)
-    assert [at_s for at_s, _ in seen] == pytest.approx([0.1 * n + 0.2 for n in range(11)])
+    assert [at_s for at_s, _ in seen] == pytest.approx([0.1 * n + 0.2 for n in range(241)])
 
 
 def test_a_downlink_queues_then_drops() -> None:
     async def scene(bad: Bad) -> None:
         a, _ = await bad.endpoint(A), await bad.endpoint(B)
         bad.network.machine(B).down_bytes_per_s = 1000.0
-        assert all(a.send(bytes(100), B) for _ in range(20))
+        assert all(a.send(bytes(100), B) for _ in range(300))
 
-    assert len(play(scene)) == 11
+    assert len(play(scene)) == 241
 
 
 def test_slow_links_multiply_the_latency() -> None:

@@ -18,10 +18,12 @@ from simulations.errors import UnhandledErrors
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import FixedLatency
 from simulations.world.network.network import SimNetwork
-from simulations.world.network.pipe import HIGH_WATER_BYTES
+from simulations.world.network.pipe import WRITE_HIGH_WATER_BYTES
 from simulations.world.network.streams import SimStreams, SimStreamTransport
+from simulations.world.network.ways import BUFFER_BYTES
 
 A, B = Address("10.0.0.1", 7400), Address("10.0.0.2", 7400)
+BUFFERS_BYTES = 2 * BUFFER_BYTES + WRITE_HIGH_WATER_BYTES
 KEY_A, KEY_B = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
 Scene = Callable[["Pair"], Awaitable[None]]
 
@@ -102,12 +104,16 @@ def test_loss_delays_but_never_reorders() -> None:
 def test_a_writer_waits_for_a_slow_reader() -> None:
     async def scene(pair: Pair) -> None:
         near, far = await pair.connect()
-        await near.write(bytes(HIGH_WATER_BYTES))
+        await near.write(bytes(BUFFERS_BYTES))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
                 await near.write(b"more")
-        await far.read_exactly(HIGH_WATER_BYTES)
-        await near.write(b"again")
+        start = pair.loop.time()
+        writing = asyncio.create_task(near.write(b"again"))
+        await far.read_exactly(BUFFER_BYTES)
+        await writing
+        assert pair.loop.time() - start == pytest.approx(0.3)  # word of the room; there and back
+        await far.read_exactly(BUFFERS_BYTES - BUFFER_BYTES)
         assert await far.read_exactly(9) == b"moreagain"
 
     play(scene)
@@ -118,16 +124,17 @@ def test_bandwidth_of_both_ends_sets_the_pace() -> None:
         near, far = await pair.connect()
         pair.network.machine(A).up_bytes_per_s = 2 * MIB
         pair.network.machine(B).down_bytes_per_s = 1 * MIB
-        start = pair.loop.time()
 
         async def send() -> None:
-            for _ in range(40):
+            for _ in range(48):
                 await near.write(bytes(MIB // 4))
 
         sender = asyncio.create_task(send())
+        await far.read_exactly(2 * MIB)  # behind the slow start
+        start = pair.loop.time()
         await far.read_exactly(10 * MIB)
         await sender
-        assert pair.loop.time() - start == pytest.approx(10.1, rel=0.05)
+        assert pair.loop.time() - start == pytest.approx(10, rel=0.01)
 
     play(scene)
 
@@ -194,7 +201,7 @@ def test_a_cancelled_read_ends_the_stream() -> None:
 def test_abort_wakes_a_waiting_writer() -> None:
     async def scene(pair: Pair) -> None:
         near, _ = await pair.connect()
-        writing = asyncio.create_task(near.write(bytes(2 * HIGH_WATER_BYTES)))
+        writing = asyncio.create_task(near.write(bytes(2 * BUFFERS_BYTES)))
         await asyncio.sleep(1)
         near.abort()
         with pytest.raises(ConnectionLost):

@@ -14,8 +14,9 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import sign
 from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
+from simulations.world.network.endpoint import SimEndpoint
 from simulations.world.network.latency import UniformLatency
-from simulations.world.network.network import SimEndpoint, SimNetwork
+from simulations.world.network.network import SimNetwork
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.entropy import SimEntropy

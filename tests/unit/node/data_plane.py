@@ -18,7 +18,7 @@ from dhtstore.node.links.handshake import Credentials, greet
 from dhtstore.node.links.link import Arrival, Handler, Link
 from dhtstore.node.links.pool import Links
 from dhtstore.node.traffic.traffic import Traffic
-from dhtstore.params import CHUNK_SIZE_BYTES
+from dhtstore.params import CHUNK_SIZE_BYTES, MIB
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import FrameRequest, GetBlocks
@@ -101,12 +101,16 @@ class Peer:
 Scene = Callable[["World"], Awaitable[None]]
 
 
+BUFFER_BYTES = MIB // 2  # so that a few blocks are more than a stream takes
+
+
 class World:
     """Machines 10 ms apart.  ``names`` gives a machine another network's name."""
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self.loop = VirtualLoop()
         self.network = SimNetwork(self.loop, random.Random(1), FixedLatency(0.01))
+        self.network.receive_buffer_bytes = self.network.send_buffer_bytes = BUFFER_BYTES
         self.streams = SimStreams(self.network)
         self.names = names or {}
         self.peers: list[Peer] = []

@@ -69,7 +69,7 @@ def test_ten_seconds_bring_what_the_limit_says(side: str) -> None:
         took_s = await fetched(getter, link, root)
         assert len(CONTENT) / took_s == pytest.approx(LIMIT, rel=0.05)
         gate.limit = None
-        assert await fetched(getter, link, root) < 1.0
+        assert await fetched(getter, link, root) < 2.5  # a window each round trip
 
     play(scene)
 

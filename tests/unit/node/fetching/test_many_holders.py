@@ -278,6 +278,7 @@ def test_the_files_of_a_directory_come_side_by_side(big: int) -> None:
 
     async def scene(world: World) -> None:
         world.network.latency = FixedLatency(0.025)
+        world.network.receive_buffer_bytes = world.network.send_buffer_bytes = 4 * MIB
         a, b = await world.peer("a"), await world.peer("b")
         limit(world, b, 4 * FAST_BYTES_PER_S)
         children = [DirectoryChild(name, b.hold(data), len(data)) for name, data in files.items()]
@@ -295,6 +296,8 @@ def test_the_files_of_a_directory_come_side_by_side(big: int) -> None:
             await session.fetch(TreeWalk(root.cid), Delivery(sink))
         assert sum(len(piece.data) for piece in pieces) == sum(map(len, files.values()))
         sent_s = sum(map(len, files.values())) / (4 * FAST_BYTES_PER_S)
-        assert world.loop.time() - begun_s < sent_s + 0.6, "a few round trips"
+        assert world.loop.time() - begun_s < sent_s + 1.0, (
+            "some round trips: the stream starts slowly, too"
+        )
 
     play(scene)

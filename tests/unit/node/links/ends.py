@@ -12,6 +12,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Clock, Stream
 from dhtstore.node.links.buffers import Lease
 from dhtstore.node.links.frame_io import read_body, read_message, read_prefix
+from dhtstore.params import MIB
 from dhtstore.tasks import Supervisor
 from dhtstore.wire.frames import Frame
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -40,7 +41,9 @@ Scene = Callable[[Ends], Awaitable[None]]
 def play(scene: Scene) -> None:
     """Run a scene in virtual time."""
     loop = VirtualLoop()
-    streams = SimStreams(SimNetwork(loop, random.Random(1), FixedLatency(0.01)))
+    network = SimNetwork(loop, random.Random(1), FixedLatency(0.01))
+    network.receive_buffer_bytes = network.send_buffer_bytes = MIB // 2
+    streams = SimStreams(network)
     here, there = streams.transport(HERE, KEY_HERE), streams.transport(THERE, KEY_THERE)
     accepted: asyncio.Queue[Stream] = asyncio.Queue()
 

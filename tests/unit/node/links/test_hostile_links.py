@@ -198,10 +198,11 @@ def test_there_is_no_memory_for_a_body_that_was_not_asked_for(
         a, b = await world.peer("a"), await world.peer("b")
         stream = await raw_session(a, b)
         lent.clear()
-        await stream.write(junk_frame(header, MIB), bytes(MIB - 1))
+        unasked = header[1] == 0x30  # known by its head: the link ends there
+        with contextlib.suppress(*([ConnectionLost] if unasked else [])):
+            await stream.write(junk_frame(header, MIB), bytes(MIB - 1))
         await asyncio.sleep(1)
         assert sum(lent) == 0
-        unasked = header[1] == 0x30  # known by its head: the link ends there
         assert ("link.violation" in b.events) == unasked
         if not unasked:
             await stream.write(b"\0")
@@ -287,9 +288,9 @@ def test_a_read_keeps_its_room_until_the_last_of_it_has_left() -> None:
         await write_frame(stream, Cancel(1))
         await asyncio.sleep(1)
         assert queued_bytes(b) == 0
-        assert reads(b) == 1  # of the frame that is half on its way
-        arrived = [type((await read(stream))[0]) for _ in range(2)]
-        assert arrived == [Blocks, Declined]
+        assert reads(b) == 1  # of the second frame, which is half on its way
+        arrived = [type((await read(stream))[0]) for _ in range(3)]
+        assert arrived == [Blocks, Blocks, Declined]
         await asyncio.sleep(1)
         assert reads(b) == 0
 
