@@ -156,8 +156,8 @@ class Collector:
             if free_bytes is None or free_bytes >= size_bytes:
                 return went
             entries = await run(self.ledger.cache.oldest_first)
-            if not self._worth_it(entries, size_bytes - free_bytes):
-                return went
+            if self.left_unix_s is None and _bytes(entries) < size_bytes - free_bytes:
+                return went  # what an earlier operation left shows when it is collected
             if self.left_unix_s is None:
                 gone = _oldest(entries, size_bytes - free_bytes)
                 await run(self.ledger.cache.drop, [each.root for each in gone])
@@ -167,12 +167,6 @@ class Collector:
                 return went
             went = went or collected.freed_bytes > 0
         return went
-
-    def _worth_it(self, entries: Sequence[CacheEntry], wanted_bytes: int) -> bool:
-        """Whether there is enough that may go, as far as it is known."""
-        if self.left_unix_s is not None:
-            return True  # how much an earlier operation left shows when it is collected
-        return sum(entry.size_bytes for entry in entries) >= wanted_bytes
 
     @contextmanager
     def _hurrying(self, hurry: bool) -> Iterator[None]:
@@ -242,6 +236,10 @@ class Collector:
 
 def _some(lapsed: Iterator[Claim]) -> list[Claim]:
     return list(islice(lapsed, _CLAIMS_AT_ONCE))
+
+
+def _bytes(entries: Sequence[CacheEntry]) -> int:
+    return sum(entry.size_bytes for entry in entries)
 
 
 def _oldest(entries: Sequence[CacheEntry], wanted_bytes: int) -> list[CacheEntry]:
