@@ -16,7 +16,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.signing import attach, unpack
-from dhtstore.node.copies.relaying.window import RelayMemory
+from dhtstore.node.copies.relaying.window import RelayMemory, RelayWindow
 from dhtstore.node.links.link import Arrival, Link
 from dhtstore.node.node import Node
 from dhtstore.params import (
@@ -188,12 +188,18 @@ def test_who_takes_nothing_costs_others_no_memory() -> None:
     blocks = [random.Random(number).randbytes(MIB) for number in range(6)]
     slow.keep([(Cid.of(block), block) for block in blocks[:5]])
     assert memory.held_bytes == 4 * MIB
-    assert slow.get(Cid.of(blocks[0])) is None
+    assert slow.give(Cid.of(blocks[4])) is None, "what came last is read again when it is wanted"
     fast.keep([(Cid.of(blocks[5]), blocks[5])])
-    assert bytes(fast.get(Cid.of(blocks[5])) or b"") == blocks[5]
-    looked_at = slow.get(Cid.of(blocks[4]))
+    assert _given(fast, blocks[5]) == blocks[5]
+    assert slow.give(Cid.of(blocks[3])) is None, "it gave way"
+    given = slow.give(Cid.of(blocks[0]))
     slow.close()
     slow.keep([(Cid.of(blocks[0]), blocks[0])])
-    assert memory.held_bytes == MIB
+    assert memory.held_bytes == 0
     fast.keep([(Cid.of(block), block) for block in blocks[:3]])
-    assert bytes(looked_at or b"") == blocks[4], "what is being sent stays what it is"
+    assert bytes(given.view if given else b"") == blocks[0], "what is being sent stays what it is"
+
+
+def _given(window: RelayWindow, block: bytes) -> bytes:
+    lease = window.give(Cid.of(block))
+    return b"" if lease is None else bytes(lease.view)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -162,10 +162,9 @@ def test_who_gives_nothing_of_what_it_has_is_passed_over() -> None:
 class LyingMemory(RelayMemory):
     """Gives other bytes than came."""
 
-    def put(self, window: RelayWindow, blocks: Sequence[tuple[bytes, Lease]]) -> None:
-        for _, lease in blocks:
-            lease.view[:1] = bytes([lease.view[0] ^ 1])
-        super().put(window, blocks)
+    def put(self, window: RelayWindow, multihash: bytes, lease: Lease) -> None:
+        lease.view[:1] = bytes([lease.view[0] ^ 1])
+        super().put(window, multihash, lease)
 
 
 class Hanging:

@@ -80,13 +80,16 @@ class ComingServer:
 
 
 def _in_memory(window: RelayWindow, cids: Sequence[Cid], start: int) -> Group:
-    """What the window has from ``start`` on, for one frame."""
+    """What the window has from ``start`` on, for one frame; it has it no more then."""
     group = Group()
     for index in range(start, len(cids)):
-        block = window.get(cids[index])
-        if block is None or group.size_bytes >= FRAME_PACK_BYTES:
+        if group.size_bytes >= FRAME_PACK_BYTES:
+            break
+        lease = window.give(cids[index])
+        if lease is None:
             break
         group.indices.append(index)
-        group.blocks.append(block)
-        group.size_bytes += len(block)
+        group.blocks.append(lease.view)
+        group.leases.append(lease)
+        group.size_bytes += len(lease.view)
     return group

@@ -1,8 +1,9 @@
 """Blocks in memory that are being received, for those who get them from here.
 
-All receives of a node share RELAY_MEMORY_BYTES.  Where that is too little, the oldest block of
+All receives of a node share RELAY_MEMORY_BYTES.  Where that is too little, the newest block of
 whoever has most goes: it is read again from where it is staged.  So one who takes slowly costs the
-receive nothing, and others no memory.
+receive nothing, and others no memory; and what it wants next, being older, is still here, while
+for who never takes anything no further block is copied.
 """
 
 from __future__ import annotations
@@ -34,16 +35,31 @@ class RelayMemory:
             self._windows[window] = None
         return window
 
-    def put(self, window: RelayWindow, blocks: Sequence[tuple[bytes, Lease]]) -> None:
-        """Multihashes and blocks; nothing is taken into one that is closed."""
+    def takes(self, window: RelayWindow, size_bytes: int) -> bool:
+        """Whether a block of that size would stay, of a window that is open."""
+        with self._lock:
+            most_bytes = max((each.held_bytes for each in self._windows), default=0)
+            fits = self._held_bytes + size_bytes <= self._size_bytes
+            return window in self._windows and (
+                fits or window.held_bytes + size_bytes <= most_bytes
+            )
+
+    def put(self, window: RelayWindow, multihash: bytes, lease: Lease) -> None:
+        """Nothing is taken into a window that is closed."""
         with self._lock:
             if window not in self._windows:
                 return
-            for multihash, lease in blocks:
-                self._held_bytes += window.take(multihash, lease)
+            self._held_bytes += window.take(multihash, lease)
             while self._held_bytes > self._size_bytes:
                 most = max(self._windows, key=lambda each: each.held_bytes)
-                self._held_bytes -= most.drop_oldest()
+                self._held_bytes -= most.drop_newest()
+
+    def give(self, window: RelayWindow, multihash: bytes) -> Lease | None:
+        """For ``RelayWindow.give``."""
+        with self._lock:
+            lease = window.lose(multihash)
+            self._held_bytes -= 0 if lease is None else len(lease.view)
+            return lease
 
     def close(self, window: RelayWindow) -> None:
         with self._lock:
@@ -53,45 +69,49 @@ class RelayMemory:
 
 
 class RelayWindow:
-    """Those of one receive."""
+    """Those of one receive that nobody was given yet."""
 
     def __init__(self, memory: RelayMemory) -> None:
         self.held_bytes = 0
         self._memory = memory
-        # By multihash, the oldest first.  Who has found a view has it for good: a buffer that is
-        # seen by anybody is not used again, while a lease that was given back shows nothing.
-        self._blocks: dict[bytes, tuple[Lease, memoryview]] = {}
+        self._blocks: dict[bytes, Lease] = {}  # by multihash, the oldest first
 
     def keep(self, blocks: Sequence[tuple[Cid, bytes | memoryview]]) -> None:
         """Verified blocks, whose buffers are used for others afterwards.  For worker threads."""
-        self._memory.put(self, [(cid.multihash, _copied(data)) for cid, data in blocks])
+        for cid, data in blocks:
+            if self._memory.takes(self, len(data)):
+                self._memory.put(self, cid.multihash, _copied(data))
 
-    def get(self, cid: Cid) -> memoryview | None:
-        """Its bytes stay what they are for as long as they are looked at."""
-        found = self._blocks.get(cid.multihash)
-        return None if found is None else found[1]
+    def give(self, cid: Cid) -> Lease | None:
+        """A block, once: each is mostly asked for by one peer.  It is the caller's to release."""
+        return self._memory.give(self, cid.multihash)
 
     def close(self) -> None:
         """May be called twice."""
         self._memory.close(self)
         blocks, self._blocks = self._blocks, {}
-        for multihash in list(blocks):
-            blocks.pop(multihash)[0].release()
+        for lease in blocks.values():
+            lease.release()
 
     def take(self, multihash: bytes, lease: Lease) -> int:
         """For RelayMemory: how many bytes more that is."""
         if multihash in self._blocks:
             lease.release()
             return 0
-        self._blocks[multihash] = lease, lease.view
+        self._blocks[multihash] = lease
         self.held_bytes += len(lease.view)
         return len(lease.view)
 
-    def drop_oldest(self) -> int:
+    def lose(self, multihash: bytes) -> Lease | None:
+        """For RelayMemory: it has it no more."""
+        lease = self._blocks.pop(multihash, None)
+        self.held_bytes -= 0 if lease is None else len(lease.view)
+        return lease
+
+    def drop_newest(self) -> int:
         """For RelayMemory: how many bytes fewer that is."""
-        lease, view = self._blocks.pop(next(iter(self._blocks)))
-        size_bytes = len(view)
-        del view  # else the pool could not use its buffer
+        lease = self._blocks.popitem()[1]
+        size_bytes = len(lease.view)
         self.held_bytes -= size_bytes
         lease.release()
         return size_bytes
