@@ -161,13 +161,14 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.node.fetching.searching": (("unit_holders",), ("further",)),
     "dhtstore.node.importing": (("batch", "measure"), ("file",), ("tree",), ("source",)),
     "dhtstore.node.keeping": (
-        ("marks", "guards"),
+        ("ending", "marks", "guards"),
         ("collected", "withdrawals"),
         ("collector",),
         ("staging",),
         ("cached", "why"),
         ("removing",),
     ),
+    "dhtstore.node.keeping.ending": (("running",), ("overdue",)),
     "dhtstore.node.flows": (
         ("bring", "get", "meet", "read", "verify"),
         ("join", "pin", "ping", "put"),

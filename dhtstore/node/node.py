@@ -74,12 +74,14 @@ class Node(UseCases):
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.warnings = warnings = Warnings(ports.tracer)
         self.collector = Collector(disk, ledger, clock, warnings)
+        self.running = self.collector.overdue.running
         self.staging = Staging(self.collector, warnings, keeps_all=settings.storage)
         self.joined = asyncio.Event()
         self.traffic, limits = Traffic(), (settings.limit_up, settings.limit_down)
         self.timetable = Timetable(self.traffic, clock, *limits)
         self.started_s = ports.clock.monotonic_s()
         self.dht = _dht(self)
+        self.collector.overdue.ahead_s = self.dht.clock_ahead_s
         rule = admission_of(identity, settings)
         self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
         self.holder.brings = self.staging.bringing
@@ -127,6 +129,7 @@ class Node(UseCases):
             await self._keep_sequence.begin()
         if self.settings.storage:
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
+        await self.running.begin()
         await self.disk.blocking.run(self.removing().resume)
         await self._collecting.begin()
         await self.rot.begin()
@@ -138,6 +141,7 @@ class Node(UseCases):
         if not self.settings.ephemeral:
             self.duties.spawn_duty(self._keep_sequence.run(), "keep-sequence")
             self._spawn_lasting("rot", self.rot.run)
+            self.duties.spawn_duty(self.running.run(), "running")
             self._spawn_lasting("collect", self._collecting.run)
             self._spawn_lasting("reprovide", self.reprovide.run)
             stocktaking = Stocktaking(self.identity, self.completeness, self.rot.look)
@@ -192,11 +196,16 @@ class Node(UseCases):
             steps.push_async_callback(blocking.run, self.ports.ledger.close)
             steps.push_async_callback(blocking.run, self.ports.store.close)
             steps.push_async_callback(self._keep_sequence.end)
+            steps.push_async_callback(self._end_running)
             steps.push_async_callback(self.dht.stop)
             steps.push_async_callback(self.save_peers)
             steps.push_async_callback(self.links.close)
             steps.push_async_callback(self.supervisor.close)
             steps.push_async_callback(self.duties.close)
+
+    async def _end_running(self) -> None:
+        if not self.settings.ephemeral:
+            await self.running.save()
 
     def _time_jumped(self, jump: Jump) -> None:
         """The machine was asleep or its wall clock was set: what is due now is done now."""
@@ -204,6 +213,7 @@ class Node(UseCases):
         self.links.time_jumped(jump.asleep_s)
         self.dht.time_jumped()
         self.timetable.look()
+        self.running.clock_set(jump.set_s)
         self.reprovide.time_jumped(jump)
         self._save_peers.time_jumped()
 
@@ -268,7 +278,7 @@ def _giving_up(node: Node) -> GivingUp:
         others = node.joined.is_set() and node.dht.contacts()
         return bool(others) and not await node.rot.mend(unit)
 
-    parts = node.disk, node.ledger, node.ports.clock, node.warnings, node.ports.tracer
+    parts = node.disk, node.ledger, node.running, node.warnings, node.ports.tracer
     return GivingUp(*parts, node.rot.look, in_vain)
 
 

@@ -182,7 +182,8 @@ KeepKind = Literal["pin", "put", "claim", "running", "cache"]
 class KeepReason(msgspec.Struct, frozen=True):
     """Something that keeps a block, which is ``root`` or lies below it: "pin" (by hand) or "put",
     called ``name``; a "claim" of ``owner`` (key in hex), until it ``expires`` (None: until
-    removed); a put that is "running"; or the "cache", last ``used`` then, which keeps it until room
+    removed; ``over``: that has passed, and it ends when this is found again after a day of
+    running); a put that is "running"; or the "cache", last ``used`` then, which keeps it until room
     is wanted."""
 
     kind: KeepKind
@@ -191,6 +192,7 @@ class KeepReason(msgspec.Struct, frozen=True):
     owner: str | None = None
     expires: Moment | None = None
     used: Moment | None = None
+    over: bool = False
 
 
 class WhyResult(msgspec.Struct, frozen=True):

@@ -109,7 +109,7 @@ def test_what_was_received_is_marked_by_its_claims(seed: int) -> None:
         for cid in kept:
             batch.put(cid, dag.blocks[cid])
         batch.commit()
-    marks = Marks(store, table, 0.0, ())
+    marks = Marks(store, table, ())
     while marks.more():
         pass
     assert marks.doubts == []

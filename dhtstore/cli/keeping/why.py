@@ -50,6 +50,10 @@ def _told(reason: KeepReason, told: WhyResult) -> str:
         return f"{part}pinned by hand{named}"
     if reason.kind == "put":
         return f"{part}put from here{named}"
+    if reason.kind == "claim" and reason.over:
+        since = moment(reason.expires)
+        ends = "a day later that is noted, and after a day of running it ends"
+        return f"{part}claimed by owner {reason.owner}, over since {since}: {ends}"
     if reason.kind == "claim":
         return f"{part}claimed by owner {reason.owner}, expires {moment(reason.expires)}"
     if reason.kind == "running":

@@ -7,28 +7,28 @@ bring is protected meanwhile (``guards``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from dhtstore.config import counted
-from dhtstore.model.policy import Claim
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.keeping.collected import Collected
+from dhtstore.node.keeping.ending.overdue import Overdue
+from dhtstore.node.keeping.ending.running import RunTime
 from dhtstore.node.keeping.guards import Guards
 from dhtstore.node.keeping.lost_ledger import LostLedger
-from dhtstore.node.keeping.marks import Marks
+from dhtstore.node.keeping.marks import Marks, Over, never
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import Progress, Watch, unwatched
-from dhtstore.params import CLAIM_GRACE_S, COLLECT_STEP_PAUSE_S
+from dhtstore.params import COLLECT_STEP_PAUSE_S
+from dhtstore.store.ledger.health.running import RunningTime
 from dhtstore.store.ledger.tiers.cache import CacheEntry
 from dhtstore.tasks import Alarm
 
-_CLAIMS_AT_ONCE: Final = 64
 _DOUBT: Final = "collect-doubt"  # what a warning is called
 
 
@@ -43,6 +43,7 @@ class Collector:
     clock: Clock
     warnings: Warnings
     guards: Guards = field(init=False)
+    overdue: Overdue = field(init=False)
     last: Collected | None = None
     left_unix_s: float | None = 0.0  # what an earlier run left is not known
     garbage_bytes: int | None = None
@@ -52,8 +53,10 @@ class Collector:
     _hurried: int = 0
 
     def __post_init__(self) -> None:
-        self.guards = Guards(self.disk)
         self.lost = LostLedger(self.disk, self.ledger, self.warnings)
+        self.guards, blocking = Guards(self.disk), self.disk.blocking
+        running = RunTime(RunningTime(self.ledger.table), blocking, self.warnings)
+        self.overdue = Overdue(self.ledger, blocking, self.clock, running)
 
     def left(self) -> None:
         """Something may be garbage now: it is collected soon."""
@@ -103,8 +106,8 @@ class Collector:
     async def _would_collect(self, watch: Watch, *, cache: bool) -> Collected:
         entries = await self.disk.blocking.run(self.ledger.cache.oldest_first)
         gone, stay = (entries, ()) if cache else ((), entries)
-        claims = await self._claims_over(None)
-        marks = await self._marked(watch, stay)
+        claims, look = await self.overdue.count(self._rest), self.overdue.look()
+        marks = await self._marked(watch, stay, look.ends)
         found = await self._swept(marks, watch, dry_run=True)
         self.garbage_bytes = None if marks.doubts else found.garbage_bytes
         dead_bytes = await self._compacted(watch, dry_run=True)
@@ -113,7 +116,7 @@ class Collector:
     async def _do_collect(self, watch: Watch, *, cache: bool) -> Collected:
         run, store = self.disk.blocking.run, self.disk.store
         before_bytes = store.used_bytes
-        claims = await self._claims_over(self.ledger.claims.end_lapsed)
+        claims = await self.overdue.end(self._rest)
         entries = await run(self.ledger.cache.oldest_first)
         gone, stay = (entries, ()) if cache else ((), entries)
         marks = await self._marked(watch, stay)
@@ -211,20 +214,12 @@ class Collector:
         """Between two steps: others come first, unless somebody waits for this."""
         await asyncio.sleep(0 if self._hurried else COLLECT_STEP_PAUSE_S)
 
-    async def _claims_over(self, end: Callable[[Claim, float], bool] | None) -> int:
-        """How many there are; each is ended, if it is still over."""
-        run, since_unix_s, over = self.disk.blocking.run, self.clock.unix_s() - CLAIM_GRACE_S, 0
-        lapsed = self.ledger.claims.lapsed(since_unix_s)
-        while some := await run(_some, lapsed):
-            for claim in some:
-                over += end is None or await run(end, claim, since_unix_s)
-            await self._rest()
-        return over
-
-    async def _marked(self, watch: Watch, cached: Sequence[CacheEntry]) -> Marks:
+    async def _marked(
+        self, watch: Watch, cached: Sequence[CacheEntry], over: Over = never
+    ) -> Marks:
         """All that stays; ``cached`` beside what is kept."""
         held = [*(each.root for each in cached), *self.guards.read]
-        marks = Marks(self.disk.store, self.ledger.table, self.clock.unix_s(), held)
+        marks = Marks(self.disk.store, self.ledger.table, held, over)
         await self._mark(marks, watch)
         return marks
 
@@ -232,10 +227,6 @@ class Collector:
         while await self.disk.blocking.run(marks.more):
             watch(Progress("marking", marks.met_bytes(), self.disk.store.used_bytes))
             await self._rest()
-
-
-def _some(lapsed: Iterator[Claim]) -> list[Claim]:
-    return list(islice(lapsed, _CLAIMS_AT_ONCE))
 
 
 def _bytes(entries: Sequence[CacheEntry]) -> int:

@@ -2,7 +2,8 @@
 
 A unit of which a block above its leaves is gone can't be told from garbage, and neither can
 anything else.  It is fetched anew first (``duties.rot``).  Where nobody has given it for
-LOST_GIVEN_UP_S, the claims of strangers on it end; what this node's own owner keeps never does.
+LOST_GIVEN_UP_S of running, since a clock that is set ahead must end nothing, the claims of
+strangers on it end; what this node's own owner keeps never does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from dhtstore.config import counted
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit, unit_text
-from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.keeping.ending.running import RunTime
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import DAY_S, LOST_GIVEN_UP_S
 from dhtstore.store.ledger.health.lost import Lost
@@ -30,7 +31,7 @@ class GivingUp:
 
     disk: Disk
     ledger: Ledger
-    clock: Clock
+    running: RunTime
     warnings: Warnings
     tracer: Tracer
     look: Callable[[], None]
@@ -44,14 +45,14 @@ class GivingUp:
     async def settle(self, lost: Sequence[Unit]) -> bool:
         """Whether any claim ended, so that it is worth to collect again.  Raises NoRoom,
         HomeUnusable."""
-        run, now_unix_s = self.disk.blocking.run, self.clock.unix_s()
+        run, now_s = self.disk.blocking.run, self.running.total_s()
         units = [(unit.name, unit.spine) for unit in lost]
-        since = await run(self._lost.since, units, now_unix_s)
+        since = await run(self._lost.since, units, now_s)
         if lost:
             self.look()
         ended = False
-        for unit, since_unix_s in zip(lost, since, strict=True):
-            if now_unix_s - since_unix_s >= LOST_GIVEN_UP_S and await self._may_go(unit):
+        for unit, since_s in zip(lost, since, strict=True):
+            if now_s - since_s >= LOST_GIVEN_UP_S and await self._may_go(unit):
                 await run(self._end, unit)
                 ended = True
         return ended

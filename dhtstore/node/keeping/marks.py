@@ -6,7 +6,7 @@ neither what a damaged row of the ledger kept: while there is such a doubt nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
@@ -18,17 +18,24 @@ from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import RAW, Cid
+from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.kept import unit_of_claim
-from dhtstore.params import CLAIM_GRACE_S, MARKED_AT_ONCE, UNIT_SEEN_MAX
+from dhtstore.params import MARKED_AT_ONCE, UNIT_SEEN_MAX
 from dhtstore.store.blocks.collecting.kept import Kept
 from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.claims import STANDING, Claims
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.roots import Roots
 
 _DOUBTS_NAMED_MAX: Final = 1000
+Over = Callable[[Policy], bool]
+
+
+def never(policy: Policy) -> bool:
+    """A claim keeps for as long as it stands, whatever the clock says."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +52,16 @@ class Marks:
     are claimed and of which a block is gone that leads to others."""
 
     def __init__(
-        self, store: BlockStore, table: KeyValue, now_unix_s: float, held: Sequence[Cid]
+        self, store: BlockStore, table: KeyValue, held: Sequence[Cid], over: Over = never
     ) -> None:
-        """``held`` are roots of which stays what is here: cached ones, and those that are read."""
+        """``held`` are roots of which stays what is here: cached ones, and those that are read;
+        claims under a policy that is ``over`` count as ended."""
         self.kept = Kept()
         self.doubts: list[Doubt] = []
         self.lost: dict[Unit, None] = {}
         self.blocks = 0
         self._store, self._held = store, dict.fromkeys(held)
-        self._since_unix_s = now_unix_s - CLAIM_GRACE_S
+        self._over = over
         roots = Roots(table, self._damaged)
         self._claims, self._roots = Claims(table, self._damaged), roots
         self._pins = Pins(table, roots, self._damaged)
@@ -93,7 +101,7 @@ class Marks:
 
     def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:
         """With the root that each is kept for, or one of them."""
-        for claim in self._claims.units_kept(self._since_unix_s):
+        for claim in self._claims.units_kept(STANDING, self._over):
             unit, root = unit_of_claim(claim), Cid(claim.policy.root)
             if unit.name == claim.unit:
                 self._claimed = unit
@@ -107,7 +115,7 @@ class Marks:
                     yield pin.cid, unit
 
     def _is_claimed(self, unit: Unit) -> bool:
-        kept = self._claims.kept(unit.name, self._since_unix_s)
+        kept = self._claims.kept(unit.name, STANDING, self._over)
         return any(unit_of_claim(claim) == unit for claim in kept)
 
     def _pinned_unknown(self) -> Iterator[Cid]:

@@ -25,8 +25,9 @@ from dhtstore.node.keeping.collector import Collector
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.operations.keeping import KeepKind, KeepReason, WhyResult
 from dhtstore.operations.moment import Moment
-from dhtstore.params import CLAIM_GRACE_S, MARKED_AT_ONCE, WHY_BLOCKS_MAX, WHY_REASONS_MAX
+from dhtstore.params import MARKED_AT_ONCE, WHY_BLOCKS_MAX, WHY_REASONS_MAX
 from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.claims import STANDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,17 @@ class _Search:
                 yield from self._if_below(walk, tell)
 
     def _claimed(self) -> Iterator[None]:
-        for claim in self.ledger.claims.units_kept(self.now_unix_s - CLAIM_GRACE_S):
+        for claim in self.ledger.claims.units_kept(STANDING):
             unit = unit_of_claim(claim)
             yield from self._if_below(UnitWalk(unit), partial(self._claims_on, unit))
 
     def _claims_on(self, unit: Unit) -> None:
         for claim in self.ledger.claims.for_unit(unit.name):
             policy = claim.policy
-            if claim.spine == unit.spine and policy.active(self.now_unix_s - CLAIM_GRACE_S):
+            if claim.spine == unit.spine and policy.active(STANDING):
                 owner, expires = policy.owner.hex(), Moment.at_or_never(policy.expires)
-                self._tell("claim", Cid(policy.root), owner=owner, expires=expires)
+                over = not policy.active(self.now_unix_s)
+                self._tell("claim", Cid(policy.root), owner=owner, expires=expires, over=over)
 
     def _if_below(self, walk: DagWalk, then: Callable[[], None]) -> Iterator[None]:
         for cid in blocks_met(self.store, walk, self._lost):
@@ -136,7 +138,8 @@ class _Search:
         owner: str | None = None,
         expires: Moment | None = None,
         used: Moment | None = None,
+        over: bool = False,
     ) -> None:
-        reason = KeepReason(kind, str(root), name, owner, expires, used)
+        reason = KeepReason(kind, str(root), name, owner, expires, used, over)
         if reason not in self.reasons:
             self.reasons.append(reason)

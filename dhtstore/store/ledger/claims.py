@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Holdings, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
-from dhtstore.store.ledger.charging.ending import CLAIMS, EndingClaims
+from dhtstore.store.ledger.charging.ending import CLAIMS, EndingClaims, policy_key
 from dhtstore.store.ledger.charging.owed import Owed
 from dhtstore.store.ledger.charging.turns import ChargeRow, of_others_in_turns
 from dhtstore.store.ledger.contract import KeyValue, scan_all
@@ -26,7 +26,6 @@ from dhtstore.store.ledger.entries import (
     claim_key,
     decode_claim,
     decode_head,
-    decode_signed,
     encode_claim,
     part,
     pending_key,
@@ -39,7 +38,9 @@ from dhtstore.trace import Tracer, no_trace
 T = TypeVar("T")
 _POLICIES_HELD_MAX: Final = 4096  # while claims are gone through: few owners have many units
 _LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB, and mostly the first is active
+STANDING: Final = 0.0  # asked with this time, claims count that stand, whether they expired or not
 Rows = Iterable[tuple[bytes, bytes]]
+But = Callable[[Policy], bool] | None
 
 
 class Claims(EndingClaims):
@@ -98,7 +99,7 @@ class Claims(EndingClaims):
         newest = known is None or known.sequence <= policy.sequence
         puts = [(key, encode_claim(claim))]
         if newest:
-            puts.append((_policy_key(policy.owner, policy.root), policy.packed))
+            puts.append((policy_key(policy.owner, policy.root), policy.packed))
         self._charged.replace(claim, [key, pending_key(claim)], puts, None)
         self._changes += 1
         if known is not None and newest and ends_unix_s(known) != ends_unix_s(policy):
@@ -116,16 +117,10 @@ class Claims(EndingClaims):
             known = self.policy(policy.owner, policy.root)
             if known is None or known.sequence >= policy.sequence:
                 return False
-            self._table.write([(_policy_key(policy.owner, policy.root), policy.packed)])
+            self._table.write([(policy_key(policy.owner, policy.root), policy.packed)])
             self._changes += 1
             self._kept_count = None
             return True
-
-    def policy(self, owner: bytes, root: bytes) -> Policy | None:
-        """The newest policy known of this owner for this root."""
-        key = _policy_key(owner, root)
-        raw = self._table.get(key)
-        return None if raw is None else sound(_decode_policy, key, raw, self._tracer)
 
     def for_unit(self, unit: bytes) -> Iterator[Claim]:
         """All claims on a unit, each with its newest policy, active or not, one at a time."""
@@ -133,16 +128,17 @@ class Claims(EndingClaims):
         for claim in self._sound(decode_claim, self._on(unit)):
             yield replace(claim, policy=newest.of(claim.policy))
 
-    def units_kept(self, now_unix_s: float) -> Iterator[Claim]:
+    def units_kept(self, now_unix_s: float, but: But = None) -> Iterator[Claim]:
         """For each unit with an active claim, by length and bytes of its name, the claim that
         wants the most replicas: subtrees and a spine of one name are two units.  A few rows of
-        the ledger at a time, whatever claims there are."""
+        the ledger at a time, whatever claims there are; ``but`` tells policies that do not count.
+        """
         for _, rows in groupby(self._on(None), _unit_of_row):
-            yield from self._best(rows, now_unix_s)
+            yield from self._best(rows, now_unix_s, but)
 
-    def kept(self, unit: bytes, now_unix_s: float) -> list[Claim]:
+    def kept(self, unit: bytes, now_unix_s: float, but: But = None) -> list[Claim]:
         """Those of ``units_kept`` under one name: two at most."""
-        return self._best(self._on(unit), now_unix_s)
+        return self._best(self._on(unit), now_unix_s, but)
 
     def own_units(self) -> Iterator[bytes]:
         """The names of units that this node's own owner claims, kept or not, a page at a time."""
@@ -162,14 +158,16 @@ class Claims(EndingClaims):
             self._charged.lay_out()
         return self._charged.rows()
 
-    def _best(self, rows: Rows, now_unix_s: float) -> list[Claim]:
+    def _best(self, rows: Rows, now_unix_s: float, but: But) -> list[Claim]:
         """Of one unit's rows; roots are read only of a claim that is better than those before."""
         newest, best = _Newest(self), dict[bool, Claim]()
         for row in rows:
             for head in self._heads([row]):
                 policy, so_far = newest.of(head.policy), best.get(head.spine)
                 least = 0 if so_far is None else so_far.policy.replicas
-                if policy.active(now_unix_s) and policy.replicas > least:
+                if not policy.active(now_unix_s) or (but is not None and but(policy)):
+                    continue
+                if policy.replicas > least:
                     for claim in self._sound(decode_claim, [row]):
                         best[head.spine] = replace(claim, policy=policy)
         return [best[spine] for spine in sorted(best)]
@@ -252,20 +250,12 @@ class _Newest:
 
     def of(self, policy: Policy) -> Policy:
         """Of its owner and root; the policy itself where the ledger has none."""
-        key = _policy_key(policy.owner, policy.root)
+        key = policy_key(policy.owner, policy.root)
         if key not in self._held:
             if len(self._held) >= _POLICIES_HELD_MAX:
                 self._held.clear()
             self._held[key] = self._claims.policy(policy.owner, policy.root) or policy
         return self._held[key]
-
-
-def _decode_policy(raw: bytes) -> Policy:
-    return decode_signed(Policy, raw)
-
-
-def _policy_key(owner: bytes, root: bytes) -> bytes:
-    return b"policy/" + part(owner) + root
 
 
 def _unit_of_row(row: tuple[bytes, bytes]) -> bytes:

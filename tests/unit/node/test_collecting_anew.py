@@ -47,7 +47,8 @@ def test_what_was_removed_goes_before_anybody_is_served(tmp_path: Path) -> None:
         ledger.pins.add(kept, "", "user", [Unit.of((kept,), len(KEPT))])
         disk, clock, warnings = Disk(store, InlineBlocking()), SimClock(world.loop), Warnings()
         collector = Collector(disk, ledger, clock, warnings)
-        giving_up = GivingUp(disk, ledger, clock, warnings, no_trace, _not_asked, _in_vain)
+        running = collector.overdue.running
+        giving_up = GivingUp(disk, ledger, running, warnings, no_trace, _not_asked, _in_vain)
         await Collecting(collector, giving_up).begin()
         assert list(store.cids()) == [kept]
         store.close()

@@ -14,6 +14,7 @@ from dhtstore.store.ledger.entries import (
     claim_key,
     decode_claim,
     decode_head,
+    decode_signed,
     part,
     pending_key,
     sound,
@@ -36,7 +37,10 @@ class EndingClaims:
     _changes: int
 
     def policy(self, owner: bytes, root: bytes) -> Policy | None:
-        raise AssertionError("Claims knows them")
+        """The newest policy known of this owner for this root."""
+        key = policy_key(owner, root)
+        raw = self._table.get(key)
+        return None if raw is None else sound(_decode_policy, key, raw, self._tracer)
 
     def lapsed(self, now_unix_s: float) -> Iterator[Claim]:
         """Claims that are over, a page of rows at a time: their owners removed them, or they
@@ -76,3 +80,12 @@ class EndingClaims:
     def _newest(self, policy: Policy) -> Policy:
         """Of its owner and root; the policy itself where the ledger has none."""
         return self.policy(policy.owner, policy.root) or policy
+
+
+def policy_key(owner: bytes, root: bytes) -> bytes:
+    """Of the row of the newest policy."""
+    return b"policy/" + part(owner) + root
+
+
+def _decode_policy(raw: bytes) -> Policy:
+    return decode_signed(Policy, raw)

@@ -18,13 +18,14 @@ class Lost:
     def __init__(self, table: KeyValue) -> None:
         self._table = table
 
-    def since(self, units: Sequence[tuple[bytes, bool]], now_unix_s: float) -> list[float]:
+    def since(self, units: Sequence[tuple[bytes, bool]], running_s: float) -> list[float]:
         """Since when each of these units (name, spine) is lost: now, where it was not before.  All
-        others are not.  A clock that is set back counts from there.  Raises NoRoom, HomeUnusable.
+        others are not.  In seconds of running; where the count of those was lost it begins anew.
+        Raises NoRoom, HomeUnusable.
         """
         known = {key: self._decoded(raw) for key, raw in scan_all(self._table, _PREFIX)}
         keys = [_PREFIX + bytes((spine,)) + name for name, spine in units]
-        found = [min(known.get(key, now_unix_s), now_unix_s) for key in keys]
+        found = [min(known.get(key, running_s), running_s) for key in keys]
         puts = [
             (key, encode(since))
             for key, since in zip(keys, found, strict=True)

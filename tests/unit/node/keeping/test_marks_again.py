@@ -51,7 +51,7 @@ def _marked(inner_is_here: bool) -> tuple[Marks, _Counting, Block]:
     others = [Cid(bytes((1, RAW, 0, 4)) + i.to_bytes(4, "big")) for i in range(_UNITS)]
     units = [Unit.of((top.cid, other), 8) for other in others]
     Pins(table, Roots(table)).add(top.cid, "", "user", units)
-    marks = Marks(store, table, 0.0, ())
+    marks = Marks(store, table, ())
     while marks.more():
         pass
     return marks, store, top
@@ -93,7 +93,7 @@ def test_what_lies_below_a_block_of_many_units_is_met_once(spine: bool) -> None:
     store, inner, tops = _overlapping(SPINE_SPAN_MAX_BYTES + 1 if spine else 4)
     units = [Unit.of((top.cid,), 0 if spine else 5, spine=spine) for top in tops]
     Pins(table, Roots(table)).add(tops[0].cid, "", "user", units)
-    marks = Marks(store, table, 0.0, ())
+    marks = Marks(store, table, ())
     while marks.more():
         pass
     assert not marks.doubts
@@ -103,7 +103,7 @@ def test_what_lies_below_a_block_of_many_units_is_met_once(spine: bool) -> None:
 
 def test_what_lies_below_many_held_roots_is_met_once() -> None:
     store, inner, tops = _overlapping(4)
-    marks = Marks(store, MemoryKeyValue(), 0.0, [top.cid for top in tops])
+    marks = Marks(store, MemoryKeyValue(), [top.cid for top in tops])
     while marks.more():
         pass
     assert store.reads[inner.cid] == 1

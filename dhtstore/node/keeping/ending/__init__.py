@@ -1,0 +1,1 @@
+"""When claims that are over end: by no clock alone."""
