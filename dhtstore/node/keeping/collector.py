@@ -123,6 +123,7 @@ class Collector:
         if not marks.doubts:
             await self.lost.release()
             await run(self.ledger.cache.drop, [each.root for each in gone])
+            await run(self.ledger.cache.settle, stay, marks.alone_bytes)
         found = await self._swept(marks, watch, dry_run=False)
         dead_bytes = await self._compacted(watch, dry_run=False)
         found = replace(
@@ -218,7 +219,7 @@ class Collector:
         self, watch: Watch, cached: Sequence[CacheEntry], over: Over = never
     ) -> Marks:
         """All that stays; ``cached`` beside what is kept."""
-        held = [*(each.root for each in cached), *self.guards.read]
+        held = [*self.guards.read, *(each.root for each in reversed(cached))]
         marks = Marks(self.disk.store, self.ledger.table, held, over)
         await self._mark(marks, watch)
         return marks

@@ -49,16 +49,18 @@ class Doubt:
 class Marks:
     """One look at all that stays.  ``more`` until it is False; then ``kept`` is complete, unless
     there are ``doubts``: their first thousand, by root.  ``lost`` are the first thousand units that
-    are claimed and of which a block is gone that leads to others."""
+    are claimed and of which a block is gone that leads to others.  ``alone_bytes`` is, of each root
+    that is held, what goes with it: what nothing met before it needs."""
 
     def __init__(
         self, store: BlockStore, table: KeyValue, held: Sequence[Cid], over: Over = never
     ) -> None:
-        """``held`` are roots of which stays what is here: cached ones, and those that are read;
-        claims under a policy that is ``over`` count as ended."""
+        """``held`` are roots of which stays what is here: those that are read, and cached ones,
+        which are to go last first; claims under a policy that is ``over`` count as ended."""
         self.kept = Kept()
         self.doubts: list[Doubt] = []
         self.lost: dict[Unit, None] = {}
+        self.alone_bytes: dict[Cid, int] = {}
         self.blocks = 0
         self._store, self._held = store, dict.fromkeys(held)
         self._over = over
@@ -97,7 +99,12 @@ class Marks:
 
     def _here(self, roots: Sequence[Cid]) -> Iterator[None]:
         for root in roots:
-            yield from self._below(None, HereWalk(root, self._held_met))
+            self.alone_bytes[root], known = 0, len(self.kept)
+            for cid in self._met(None, HereWalk(root, self._held_met)):
+                if len(self.kept) > known:
+                    known = len(self.kept)
+                    self.alone_bytes[root] += self._store.sizes([cid])[0] or 0
+                yield
 
     def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:
         """With the root that each is kept for, or one of them."""

@@ -286,6 +286,35 @@ def test_what_is_cached_is_had_again_without_anybody_and_goes_before_anybody_is_
     tell(story)
 
 
+def test_of_what_is_cached_only_what_nothing_else_needs_counts_as_room() -> None:
+    """It was counted whole, and strangers were admitted on room that never came."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        start, ends = CONTENT[: 2 * MIB], (b"one end", b"another end")
+        roots = [(await put_bytes(lab.nodes[0], start + end)).cid for end in ends]
+        node = await lab.add(small(64 * MIB))
+        for root in roots:
+            await fetch_cached(node, root)
+            await asyncio.sleep(10)
+        cache = node.ledger.cache
+        assert 2 * MIB < cache.size_bytes() < 3 * MIB, "the second brought its end only"
+        await node.collector.collect()
+        first, second = (cache.get(root) for root in roots)
+        assert first
+        assert second
+        assert first.size_bytes < 1000, "what goes first gives back its end, and its top"
+        assert second.size_bytes > 2 * MIB, "what both need goes with the last"
+        await pin(node, roots[0])
+        await node.collector.collect()
+        assert cache.size_bytes() < 1000
+        used_bytes = node.disk.store.used_bytes
+        await node.collector.collect(cache=True)
+        assert used_bytes - node.disk.store.used_bytes < 10_000
+
+    tell(story)
+
+
 def test_what_a_refused_pin_did_not_leave_is_not_counted_as_cached() -> None:
     """Each try counted what it had fetched, although nothing of it stayed."""
 

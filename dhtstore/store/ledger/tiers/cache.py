@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,8 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """``size_bytes`` is what bringing ``root`` here has stored; ``used_unix_s`` its last use."""
+    """``size_bytes`` is what the going of ``root`` gives back, once those before it are gone: what
+    bringing it has stored until a collection has looked; ``used_unix_s`` its last use."""
 
     root: Cid
     size_bytes: int
@@ -83,13 +84,26 @@ class Cache:
                 self._size_bytes = None
                 self._table.write([], gone)
 
+    def settle(self, entries: Sequence[CacheEntry], alone_bytes: Mapping[Cid, int]) -> None:
+        """So much is here of each that nothing else needs, and what several need is counted with
+        the one that goes last.  An entry that has changed since is left as it is."""
+        with self._lock:
+            found = [
+                (_key(each.root), encode(_Row(alone_bytes[each.root], each.used_unix_s)))
+                for each in entries
+                if each.root in alone_bytes and self._get(each.root) == each
+            ]
+            if found:
+                self._size_bytes = None
+                self._table.write(found)
+
     def oldest_first(self) -> Sequence[CacheEntry]:
         """By last use."""
         with self._lock:
             return self._list()
 
     def size_bytes(self) -> int:
-        """What all entries have stored."""
+        """What the going of all entries gives back."""
         with self._lock:
             if self._size_bytes is None:
                 self._size_bytes = sum(each.size_bytes for each in self._list())
