@@ -243,6 +243,10 @@ class RefusedByNetwork(DhtstoreError):
     )
 
 
+OTHER_NETWORK_HINT: Final = "give the network of that node with --network, or a ticket of your own"
+OTHER_VERSION_HINT: Final = "run the same version of dhtstore on both machines"
+
+
 # --- our own state --------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from dhtstore.api.compose import start_node
 from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import keep_settings, load_settings
-from dhtstore.api.settings.checking import check_capacity
+from dhtstore.api.settings.checking import check_capacity, default_capacity, no_default
 from dhtstore.config import Settings
 from dhtstore.errors import TimedOut
 from dhtstore.model.identity import PublicKey, format_node
@@ -27,19 +27,20 @@ from dhtstore.node.views.room import look_for_room
 from dhtstore.node.views.status import look_at_clock
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.lock import HomeLock
-from dhtstore.store.home.places import disk_of, temporary_home
-from dhtstore.store.home.promised import promised_beside, promising
+from dhtstore.store.home.places import temporary_home
+from dhtstore.store.home.promised import promising
 from dhtstore.wire.ticket import Ticket, looks_like_ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
     """A node that serves, and what came of its joining; one for a visit remembers its puts in the
-    ledger that it ``visits``."""
+    ledger that it ``visits``.  ``no_disk`` is why it gives none, where nobody said how much."""
 
     node: Node
     joined: Joined
     visits: HomeLedger | None = None
+    no_disk: str = ""
 
 
 @asynccontextmanager
@@ -61,7 +62,7 @@ async def hosted(
     async with (
         _worker() as blocking,
         _locked_home(path, blocking) as home,
-        _decided(home, flags, source, blocking) as settings,
+        _decided(home, flags, source, blocking) as (settings, no_disk),
     ):
         node = await start_node(home, home, settings)
         local = LocalServer(await blocking.run(_socket_path, home), handler(node))
@@ -73,7 +74,7 @@ async def hosted(
             await local.open(node.duties)
             await _keep_settings(node, home, settings)
             _tell_joined(node, joined)
-            yield Hosted(node, joined)
+            yield Hosted(node, joined, no_disk=no_disk)
         finally:
             node.ports.tracer("node.stopping")
             try:
@@ -194,27 +195,28 @@ def _socket_path(home: Home) -> Path:
 @asynccontextmanager
 async def _decided(
     home: Home, flags: Mapping[str, object], source: str, blocking: Blocking
-) -> AsyncIterator[Settings]:
-    """What to live by.  Other nodes see meanwhile what it promises of the disk."""
-    settings = await blocking.run(_settings, home, flags, source)
+) -> AsyncIterator[tuple[Settings, str]]:
+    """What to live by, and why no disk was left to give by default.  Other nodes see meanwhile what
+    it promises of the disk."""
+    settings, no_disk = await blocking.run(_settings, home, flags, source)
     made = ExitStack()
     try:
         await blocking.run(made.enter_context, promising(home, settings.capacity_bytes or 0))
-        yield settings
+        yield settings, no_disk
     finally:
         await surely(blocking, made.close)
 
 
-def _settings(home: Home, flags: Mapping[str, object], source: str) -> Settings:
-    """What a first start leaves open: the disk to give is half of what is free now and was not
-    promised by another node."""
+def _settings(home: Home, flags: Mapping[str, object], source: str) -> tuple[Settings, str]:
+    """What a first start leaves open is decided; why that gives no disk."""
     settings = load_settings(home, flags, source)
     if flags.get("capacity"):  # not one of a file: a disk that was swapped must not end a node
         check_capacity(home, settings, source)
     if settings.capacity_bytes is not None:
-        return settings
-    left_bytes = max(0, disk_of(home).free_bytes - promised_beside(home))
-    return replace(settings, capacity_bytes=left_bytes // 2)
+        return settings, ""
+    capacity_bytes = default_capacity(home)
+    no_disk = "" if capacity_bytes else no_default(home)
+    return replace(settings, capacity_bytes=capacity_bytes), no_disk
 
 
 async def _joined(

@@ -423,8 +423,9 @@ async def _add_pin(asked: keeping.AddPin, run: OperationRun) -> keeping.PinAdded
     root, pinning = parse_root(asked.root), run.node.pinning()
     async with fetching(run, root) as session:
         await pinning.check_name(root, asked.name)
+        before = await run.node.disk.blocking.run(pinning.earlier_name, root)
         pin = await pinning.add(session, root, asked.name, run.watch)
-        return keeping.PinAdded(pin.cid, pin.kind, pin.name, session.report())
+        return keeping.PinAdded(pin.cid, pin.kind, pin.name, session.report(), before)
 
 
 async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.PinInfo:

@@ -84,9 +84,11 @@ class PinInfo(msgspec.Struct, frozen=True):
 
 class PinAdded(PinInfo, frozen=True):
     """What was pinned, and in ``report`` what was done for it, lookup by lookup and holder by
-    holder."""
+    holder.  ``before`` is the name of an earlier pin of it, "" where there was none, or none with a
+    name."""
 
     report: FetchReport = NO_REPORT
+    before: str = ""
 
 
 class AddPin(Operation[PinAdded], frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ class UnknownBelow(msgspec.Struct, frozen=True):
 class CollectResult(msgspec.Struct, frozen=True):
     """What was removed, or with ``dry_run`` would be, in blocks and bytes: ``garbage`` is what
     nothing keeps, ``cache`` what nobody asked to keep (roots, and the bytes that they brought), the
-    latter only if asked for.  ``claims`` were over.  ``kept`` blocks stay.  ``freed`` is how many
+    latter only if asked for.  ``claims`` were over.  ``kept`` blocks stay, for what is kept and for
+    the cache: of that, ``stay_roots`` that brought ``stay`` bytes.  ``freed`` is how many
     bytes the store takes less than before; ``dead`` are those in packs that belong to nothing and
     are not worth moving what stands around them, or would be moved by a run.  While there are
     ``unknown`` nothing is garbage: `verify` tells what mends them."""
@@ -164,6 +167,8 @@ class CollectResult(msgspec.Struct, frozen=True):
     freed: int
     dead: int
     unknown: list[UnknownBelow] = []
+    stay_roots: int = 0
+    stay: int = 0
 
 
 class CollectGarbage(Operation[CollectResult], frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from dhtstore.errors import AmbiguousName, InvalidCid
+from dhtstore.errors import AmbiguousName, InvalidCid, NotHere
 from dhtstore.model.cid import Cid, misspelt
 
 PREFIX_MIN_CHARS: Final = 10  # all CIDs of files begin with the same 7 ("bafkrei", "bafybei")
@@ -72,7 +72,10 @@ def _unknown(head: str, known: Sequence[Known]) -> InvalidCid:
     wrong = _problem(head)
     does = "begins so" if like_cid else "has that name"
     error = InvalidCid(f"{wrong}; nothing that was put or pinned here {does}")
-    return error.hinted(f"did you mean {close[0]}?" if close else wrong.hint)
+    if close:
+        return error.hinted(f"did you mean {close[0]}?")
+    told = like_cid or wrong.hint != InvalidCid.hint
+    return error.hinted(wrong.hint if told else NotHere.hint)
 
 
 def _problem(head: str) -> InvalidCid:

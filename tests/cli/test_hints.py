@@ -168,3 +168,76 @@ def test_own_names_are_taken_and_completed(
         with pytest.raises(SystemExit):
             main.run([])
         assert capsys.readouterr().out.split() == [offered]
+
+
+# --- what commands left unsaid -------------------------------------------------------------------
+
+
+def test_a_collection_tells_what_is_only_cached(daemons: Daemons, tmp_path: Path) -> None:
+    first = daemons("first", "--capacity", "100MB")
+    second = daemons("second", "--capacity", "100MB", first.ticket)
+    cid = first.put(os.urandom(100_000), "--replicas", "1")
+    assert second.run("get", cid, "--cache", "-o", tmp_path / "out").code == 0
+    ran = second.run("gc")
+    assert "; 1 block stays\n" in ran.text
+    assert "only cached" in ran.text
+    told = second.run("gc", "--dry-run", "--json").json
+    assert (told["stay_roots"], told["cache_roots"]) == (1, 0)
+    assert "only cached" not in second.run("gc", "--cache").text
+
+
+def test_a_pin_that_is_renamed_says_so(network: Network) -> None:
+    node = network.storage[0]
+    cid = node.put(os.urandom(1000), "--replicas", "1")
+    assert node.run("pin", "add", cid, "--name", "keepme").err == ""
+    ran = node.run("pin", "add", cid, "--name", "other")
+    assert "it was called keepme before, other now" in ran.err
+    assert node.run("pin", "add", cid, "--json").json["before"] == "other"
+    assert node.run("pin", "rm", "other").code == 0
+
+
+def test_a_name_that_nothing_has_hints_at_the_lists(network: Network) -> None:
+    for command in (("rm",), ("pin", "rm"), ("stat",)):
+        ran = run(*command, "qqqqqqqq", "--home", network.storage[0].home)
+        assert ran.code == 2, ran.err
+        assert "`dhtstore list`" in hint(ran)
+
+
+def test_a_car_that_is_refused_is_named(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "cut.car").write_bytes(b"\x3a\xa2eroots")
+    ran = network.storage[0].run("import", "cut.car", cwd=tmp_path)
+    assert ran.code == 5, ran.err
+    assert ran.err.startswith("error: cut.car: ")
+
+
+def test_what_a_symbolic_link_leads_to_is_told_by_cat(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to("elsewhere")
+    cid = network.storage[0].run("put", tmp_path / "tree").text.strip()
+    ran = network.client.run("cat", f"{cid}/link")
+    assert ran.code == 2, ran.err
+    assert "a symbolic link to 'elsewhere'" in ran.err
+
+
+def test_a_default_capacity_counts_at_once(daemons: Daemons) -> None:
+    node = daemons("one", "--capacity", "5MB")
+    ran = node.run("config", "capacity", "")
+    assert "now, 5.0 MB before" in ran.err
+    assert "next start" not in ran.err
+    assert node.run("config", "capacity").text == "\n"
+
+
+def test_a_node_that_finds_no_disk_left_says_why(daemons: Daemons, tmp_path: Path) -> None:
+    free = os.statvfs(tmp_path)
+    all_of_it = daemons("all", "--capacity", str(free.f_blocks * free.f_frsize))
+    ran = daemons("nothing", all_of_it.ticket).stop()
+    assert "gives no disk: a client, since other nodes here have promised" in ran.err
+    assert "1 peer answered" in ran.err
+
+
+def test_a_node_of_another_network_hints_at_that_alone(network: Network, tmp_path: Path) -> None:
+    ran = run("join", network.ticket, "--network", "other", "--home", tmp_path / "home")
+    assert ran.code == 10, ran.err
+    assert "--network" in hint(ran)
+    assert "version" not in hint(ran)
+    assert "`seeds`" not in hint(ran)

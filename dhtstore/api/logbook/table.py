@@ -55,7 +55,7 @@ EVENTS: Final[Mapping[str, Told]] = {
     "store.failed": Told(logging.WARNING, "units that are kept lack blocks"),
     "task.failed": Told(logging.WARNING, "something that serves one peer or command failed"),
 }
-_WARNING: Final = Told(logging.WARNING, "warning")
+_WARNING: Final = Told(logging.WARNING, "something is wrong")
 _OVER: Final = Told(logging.INFO, "the warning is over", OWN)
 _DAMAGED: Final = Told(logging.WARNING, "damaged")
 _OTHER: Final = Told(logging.DEBUG, "")

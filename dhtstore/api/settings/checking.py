@@ -38,6 +38,28 @@ def check_capacity(home: Home, settings: Settings, source: str) -> None:
         )
 
 
+def default_capacity(home: Home) -> int:
+    """What is given where nobody said how much: half of what is free or holds blocks already, and
+    was not promised by another node."""
+    from dhtstore.store.home.places import disk_of  # not with each command
+    from dhtstore.store.home.promised import promised_beside, size_bytes
+
+    there_bytes = disk_of(home).free_bytes + size_bytes(home.blocks)
+    return max(0, there_bytes - promised_beside(home)) // 2
+
+
+def no_default(home: Home) -> str:
+    """Why ``default_capacity`` is none."""
+    from dhtstore.store.home.places import disk_of  # not with each command
+    from dhtstore.store.home.promised import promised_beside
+
+    free = format_size(disk_of(home).free_bytes)
+    if beside_bytes := promised_beside(home):
+        told = format_size(beside_bytes)
+        return f"other nodes here have promised {told} of the disk, of which {free} are free"
+    return f"{free} of the disk are free"
+
+
 def disk_reserve(home: Home, settings: Settings) -> int:
     """How much of the disk under the blocks is to be left free."""
     from dhtstore.store.home.places import disk_of  # not with each command

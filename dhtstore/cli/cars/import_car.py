@@ -80,6 +80,7 @@ def _taken(common: Common, file: str, asked: Import, showing: tuple[Shown, bool]
     from dhtstore.api.sources import open_file
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
+    from dhtstore.cli.terminal.common import about
     from dhtstore.cli.terminal.pipes import from_stdin
     from dhtstore.cli.terminal.progress.sentences import kept_of_import
     from dhtstore.cli.terminal.progress.watching import watching
@@ -89,4 +90,5 @@ def _taken(common: Common, file: str, asked: Import, showing: tuple[Shown, bool]
         if file == _STDIN:
             pump = stack.enter_context(from_stdin())
             return run(common, Errand(asked, [pump.give], watch, pump.start))
+        stack.enter_context(about(file))
         return run(common, Errand(asked, [open_file(file)], watch))

@@ -43,7 +43,7 @@ def settings(
         raise unknown_setting(key)
     if value is not None:
         home = Home(home_path(common.home))
-        if key == "capacity" and value and _change_capacity(common, home, value):
+        if key == "capacity" and _change_capacity(common, home, value):
             return
         set_in_file(home, key, value)
         if common.json:
@@ -66,20 +66,26 @@ config = command(
 
 
 def _change_capacity(common: Common, home: Home, value: str) -> bool:
-    """Have the node that runs here give so much; False if none does."""
+    """Have the node that runs here give so much, "" for what is given by default; False if none
+    does."""
+    from dhtstore.api.homes import set_in_file
+    from dhtstore.api.settings.checking import default_capacity
     from dhtstore.cli.running.session import ask
     from dhtstore.config import Settings, merge
     from dhtstore.errors import NotRunning
     from dhtstore.net.local.client import listening_pid
     from dhtstore.operations.nodes import SetCapacity
 
-    given = merge(Settings(), {"capacity": value}, "nothing was written").capacity_bytes or 0
     if not listening_pid(home.socket_to_ask):
         return False
+    wanted = {"capacity": value or str(default_capacity(home))}
+    given = merge(Settings(), wanted, "nothing was written").capacity_bytes or 0
     try:
         changed = ask(common, SetCapacity(capacity=given))
     except NotRunning:
         return False
+    if not value:  # the node wrote down how much it is now
+        set_in_file(home, "capacity", "")
     if common.json:
         _show(common, "capacity")
     _tell_change(common, home, changed)

@@ -66,10 +66,17 @@ def _print(found: CollectResult) -> None:
         emit(f"not known below {lost.root or 'a damaged row of the ledger'}: {lost.why}")
     would = "would be removed" if found.dry_run else "removed"
     blocks = counted(found.garbage_blocks, "block")
-    emit(f"{blocks} {would}, {format_size(found.garbage)}; {counted(found.kept, 'block')} kept")
+    stay = counted(found.kept, "block stays", "blocks stay")
+    emit(f"{blocks} {would}, {format_size(found.garbage)}; {stay}")
     if found.cache_roots:
         roots = counted(found.cache_roots, "cached root")
         emit(f"{roots} among them, which brought {format_size(found.cache)}")
+    if found.stay_roots:
+        roots = counted(found.stay_roots, "cached root")
+        emit(
+            f"{format_size(found.stay)} that {roots} brought are only cached: they go when room is"
+            " wanted, or now with --cache"
+        )
     if found.claims:
         emit(f"{counted(found.claims, 'claim')} {'is' if found.claims == 1 else 'are'} over")
     if not found.dry_run:

@@ -49,9 +49,8 @@ def list_puts(common: Common, check: CheckNow = False) -> None:
             f"expires {moment(row.expires)}",
         )
 
-    out = rows_out(
-        common, ("name", "cid", "size", "date", "copies", "last proved", "policy"), cells
-    )
+    headers = ("name", "cid", "size", "date", "copies", "last proved", "policy")
+    out = rows_out(common, headers, cells, "nothing was put from here")
     try:
         show(common, CheckPuts() if check else ListPuts(), out)
     except (QuorumNotReached, Unreachable):

@@ -44,9 +44,10 @@ def add(
     """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
+    from dhtstore.cli.terminal.common import printable
     from dhtstore.cli.terminal.progress.sentences import kept_of_pin
     from dhtstore.cli.terminal.progress.watching import watching
-    from dhtstore.cli.terminal.show import emit, print_json
+    from dhtstore.cli.terminal.show import emit, print_json, say
     from dhtstore.model.cid_path import as_one_spelling
     from dhtstore.operations.keeping import AddPin
 
@@ -58,6 +59,8 @@ def add(
     if common.json:
         print_json(pinned)
         return
+    if pinned.before and pinned.before != pinned.name:
+        say(common, f"it was called {printable(pinned.before)} before, {pinned.name} now")
     emit(pinned.cid)
 
 
@@ -88,7 +91,7 @@ def rm(common: Common, cid: Pinned) -> None:
 def ls(common: Common) -> None:
     """List the pins: CID, whether made by a put or by hand, and name."""
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import print_json, print_table
+    from dhtstore.cli.terminal.show import print_json, print_table, say_none
     from dhtstore.operations.keeping import ListPins
 
     rows = ask(common, ListPins())
@@ -96,6 +99,8 @@ def ls(common: Common) -> None:
         print_json(rows)
         return
     print_table([(row.cid, row.kind, row.name) for row in rows], ("cid", "kind", "name"))
+    if not rows:
+        say_none(common, "nothing is pinned here")
 
 
 register(app, {"add": add, "rm": rm, "ls": ls})

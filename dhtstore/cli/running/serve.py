@@ -61,7 +61,7 @@ def _announce(common: Common, here: Hosted, pinned: Mapping[str, PublicKey]) -> 
         return
     tell_failures(common, here.joined)
     say(common, _introduction(here.node, here.joined.answered))
-    say(common, _giving(here.node.settings))
+    say(common, _giving(here.node.settings, here.no_disk))
     emit(node_identity(here.node.identity).ticket)
 
 
@@ -83,10 +83,11 @@ def _introduction(node: Node, peers: int) -> str:
     return f"node {told.node} at {', '.join(told.addresses)}, {answered} answered"
 
 
-def _giving(settings: NodeSettings) -> str:
+def _giving(settings: NodeSettings, no_disk: str) -> str:
     """What this node gives to whom, and how that is changed."""
     if not settings.storage:
-        return "gives no disk: a client; change with `dhtstore config capacity SIZE`"
+        since = f", since {no_disk}" if no_disk else ""
+        return f"gives no disk: a client{since}; change with `dhtstore config capacity SIZE`"
     listed = len(settings.owners)
     whom = {
         Accept.MINE: "its own owner only",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
@@ -14,7 +15,14 @@ import typer
 from dhtstore.cli.exits import DONE, UNEXPECTED, exit_code
 from dhtstore.cli.terminal.options import ALL, Options
 from dhtstore.cli.terminal.parser import About
-from dhtstore.errors import DhtstoreError, NoRoom, TargetUnusable, UsageError
+from dhtstore.errors import (
+    BlockMissing,
+    DhtstoreError,
+    IntegrityFailure,
+    NoRoom,
+    TargetUnusable,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from dhtstore.operations.content import HolderReport
@@ -122,6 +130,16 @@ def output_error(error: OSError, name: str = "standard output") -> DhtstoreError
     kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else TargetUnusable
     told = kind(f"cannot write to {name}: {error.strerror}")
     return told.hinted(f"check where {name} goes, and the room there")
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """What is wrong with what a file holds names it: of several in a script one is meant."""
+    try:
+        yield
+    except (IntegrityFailure, BlockMissing) as error:
+        error.args = (f"{file}: {error}",)
+        raise
 
 
 def report(error: BaseException, *, as_json: bool, about: str = "") -> int:

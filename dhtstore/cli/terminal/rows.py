@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from dhtstore.cli.terminal.columns import padded, width_of
 from dhtstore.cli.terminal.common import Common
-from dhtstore.cli.terminal.show import cell_text, emit
+from dhtstore.cli.terminal.show import cell_text, emit, say_none
 
 
 class RowsOut(Protocol):
@@ -20,10 +20,16 @@ class RowsOut(Protocol):
 
 
 def rows_out(
-    common: Common, headers: Sequence[str], cells: Callable[[Any], Sequence[object]]
+    common: Common,
+    headers: Sequence[str],
+    cells: Callable[[Any], Sequence[object]],
+    none: str = "",
 ) -> RowsOut:
-    """``cells`` are what a table shows of a row."""
-    return _JsonRows() if common.json else _TableRows(headers, cells)
+    """``cells`` are what a table shows of a row; ``none`` is what somebody at a terminal is told
+    where there is none."""
+    if common.json:
+        return _JsonRows()
+    return _TableRows(headers, cells, lambda: say_none(common, none))
 
 
 class _JsonRows:
@@ -50,8 +56,13 @@ def _followed(lines: Sequence[str]) -> list[str]:
 class _TableRows:
     """Columns as wide as what they hold so far; headers only where somebody reads them."""
 
-    def __init__(self, headers: Sequence[str], cells: Callable[[Any], Sequence[object]]) -> None:
-        shown = sys.stdout.isatty()
+    def __init__(
+        self,
+        headers: Sequence[str],
+        cells: Callable[[Any], Sequence[object]],
+        none: Callable[[], None],
+    ) -> None:
+        shown, self._none = sys.stdout.isatty(), none
         self._headers = [[header.upper()] if shown else [] for header in headers]
         self._widths, self._cells = [0] * len(headers), cells
 
@@ -69,7 +80,9 @@ class _TableRows:
         emit("\n".join(map("  ".join, zip(*aligned, columns[-1], strict=True))))
 
     def end(self) -> None:
-        """A table has no end."""
+        """A table has no end; that there is none is said."""
+        if not any(self._widths):
+            self._none()
 
 
 def _texts(column: Sequence[object]) -> list[str]:

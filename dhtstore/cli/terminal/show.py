@@ -91,6 +91,12 @@ def _array(rows: Iterator[str]) -> Iterator[str]:
     yield "]"
 
 
+def say_none(common: Common, none: str) -> None:
+    """That a list is empty, to somebody at a terminal; a script sees it by itself."""
+    if none and sys.stdout.isatty():
+        say(common, none)
+
+
 def print_table(rows: Sequence[Sequence[object]], headers: Sequence[str]) -> None:
     """Aligned columns; the headers only where somebody reads them."""
     lines = [[cell_text(cell) for cell in row] for row in rows]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dhtstore.content.codec.unixfs import DagNode
+from dhtstore.content.codec.unixfs import DagNode, Kind
 from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
 from dhtstore.content.dag.frontier import Level
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import File, Leaf, Output, Piece, Want, not_a
+from dhtstore.content.dag.walk import File, Leaf, Output, Piece, Want, not_a, symlink_alone
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.params import LINKED_AHEAD_BYTES
@@ -46,6 +46,8 @@ class FileWalk(DagWalk):
     def _emit(self, task: Task, node: DagNode) -> list[Output]:
         outputs: list[Output] = []
         if task.role is Role.ROOT:
+            if node.kind is Kind.SYMLINK:
+                raise symlink_alone(task.cid, node)
             if not node.is_file:
                 raise not_a("file", task.cid, node.kind)
             outputs.append(File((), node.size_bytes, node.mode, node.mtime))

@@ -10,8 +10,8 @@ from dhtstore.content.dag.children import Role, Task
 from dhtstore.content.dag.dag_walk import DagWalk, piece, root_task
 from dhtstore.content.dag.frontier import Level
 from dhtstore.content.dag.units import Place
-from dhtstore.content.dag.walk import Directory, File, Output, Symlink, Want
-from dhtstore.errors import MalformedDag, SymlinkAlone
+from dhtstore.content.dag.walk import Directory, File, Output, Symlink, Want, symlink_alone
+from dhtstore.errors import MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.model.names import name_of, quoted
 from dhtstore.params import TREE_ENTRIES_MAX
@@ -50,7 +50,7 @@ def _symlink(task: Task, node: DagNode) -> Symlink:
     """Raises SymlinkAlone for the root of a walk, MalformedDag if it may lead out."""
     target = name_of(bytes(node.content))
     if not task.path:
-        raise SymlinkAlone(f"{task.cid} is a symbolic link to {quoted(target[:80])}")
+        raise symlink_alone(task.cid, node)
     if may_lead_out(task.path, target):
         name = "/".join(task.path)
         raise MalformedDag(f"a symbolic link {quoted(name)} to {quoted(target[:80])} may lead out")

@@ -11,8 +11,9 @@ from typing import Final, Literal, NamedTuple, Protocol
 import msgspec
 
 from dhtstore.content.codec.unixfs import DagNode, Kind
-from dhtstore.errors import UsageError
+from dhtstore.errors import SymlinkAlone, UsageError
 from dhtstore.model.cid import Cid
+from dhtstore.model.names import name_of, quoted
 from dhtstore.model.unit import Unit
 
 EntryType = Literal["file", "directory", "symlink"]
@@ -34,6 +35,12 @@ def not_a(wanted: EntryType, cid: Cid, kind: Kind) -> UsageError:
     """What to say of content of another kind than a walk is for."""
     found = TYPES[kind]
     return UsageError(f"{cid} is a {found}, not a {wanted}").hinted(_HINTS[found])
+
+
+def symlink_alone(cid: Cid, node: DagNode) -> SymlinkAlone:
+    """What to say of a symbolic link that is no entry of what is walked."""
+    target = name_of(bytes(node.content))
+    return SymlinkAlone(f"{cid} is a symbolic link to {quoted(target[:80])}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ async def join(
     if seeds and not answered:
         reasons = {_short(seed): _SILENT for seed in met} | reasons
         refused = [each for each in failures.values() if isinstance(each, RefusedByNetwork)]
-        raise _nobody_answered(reasons, all_refused=len(refused) == len(met))
+        if len(refused) < len(met):
+            refused = []
+        raise _nobody_answered(reasons, refused)
     return Joined(answered, reasons)
 
 
@@ -90,10 +92,14 @@ async def _meet(meetings: Meetings, seed: str) -> Contact | Exception:
         return error
 
 
-def _nobody_answered(reasons: Mapping[str, str], *, all_refused: bool) -> DhtstoreError:
+def _nobody_answered(
+    reasons: Mapping[str, str], refused: Sequence[RefusedByNetwork]
+) -> DhtstoreError:
+    """``refused`` are all, or none."""
     told = "; ".join(f"{seed}: {why}" for seed, why in reasons.items())
-    if all_refused:
-        return RefusedByNetwork(f"refused by every seed: {told}")
+    if refused:
+        error, hints = RefusedByNetwork(f"refused by every seed: {told}"), {e.hint for e in refused}
+        return error.hinted(hints.pop()) if len(hints) == 1 else error
     return Unreachable(f"none of the seeds answered: {told}").hinted(
         "check the seeds (on their side `dhtstore id` says where), this machine's connection, and"
         " firewalls: both TCP and UDP must pass"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dhtstore.errors import ConnectionLost, RefusedByNetwork, Unreachable
+from dhtstore.errors import OTHER_NETWORK_HINT, ConnectionLost, RefusedByNetwork, Unreachable
 from dhtstore.model.contact import Address, Contact, split_host_port
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.addresses import in_reach, resolve
@@ -60,7 +60,7 @@ class Meetings:
         if ticket.network != network:
             raise RefusedByNetwork(
                 f"the ticket is for network {ticket.network!r}, this node is in {network!r}"
-            )
+            ).hinted(OTHER_NETWORK_HINT)
         if ticket.public_key == self.identity.public_key:
             raise Unreachable(self._of_own_key(ticket))
         return ticket

@@ -12,14 +12,16 @@ from dhtstore.store.ledger.tiers.cache import CacheEntry
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Garbage, roots of the cache, claims that were over.  ``freed_bytes`` is what the store takes
-    less than before, ``dead_bytes`` what lies in packs and belongs to nothing, now.  Nothing is
-    garbage while there are ``doubts``; ``lost`` as in ``Marks``."""
+    """Garbage, roots of the cache that go and that ``stay``, claims that were over.
+    ``freed_bytes`` is what the store takes less than before, ``dead_bytes`` what lies in packs and
+    belongs to nothing, now.  Nothing is garbage while there are ``doubts``; ``lost`` as in
+    ``Marks``."""
 
     kept_blocks: int = 0
     garbage_blocks: int = 0
     garbage_bytes: int = 0
     cached: tuple[CacheEntry, ...] = ()
+    stay: tuple[CacheEntry, ...] = ()
     claims: int = 0
     freed_bytes: int = 0
     dead_bytes: int = 0
@@ -36,6 +38,8 @@ class Collected:
             cache=sum(entry.size_bytes for entry in self.cached),
             claims=self.claims,
             kept=self.kept_blocks,
+            stay_roots=len(self.stay),
+            stay=sum(entry.size_bytes for entry in self.stay),
             freed=self.freed_bytes,
             dead=self.dead_bytes,
             unknown=[

@@ -111,7 +111,8 @@ class Collector:
         found = await self._swept(marks, watch, dry_run=True)
         self.garbage_bytes = None if marks.doubts else found.garbage_bytes
         dead_bytes = await self._compacted(watch, dry_run=True)
-        return replace(found, cached=tuple(gone), claims=claims, dead_bytes=dead_bytes)
+        found = replace(found, cached=tuple(gone), stay=tuple(stay))
+        return replace(found, claims=claims, dead_bytes=dead_bytes)
 
     async def _do_collect(self, watch: Watch, *, cache: bool) -> Collected:
         run, store = self.disk.blocking.run, self.disk.store
@@ -129,6 +130,7 @@ class Collector:
         found = replace(
             found,
             cached=() if marks.doubts else tuple(gone),
+            stay=tuple(entries if marks.doubts else stay),
             claims=claims,
             freed_bytes=max(0, before_bytes - store.used_bytes),
             dead_bytes=dead_bytes,

@@ -19,6 +19,8 @@ import msgspec
 
 from dhtstore.dht.core.record_rules import contact_form, in_time
 from dhtstore.errors import (
+    OTHER_NETWORK_HINT,
+    OTHER_VERSION_HINT,
     ConnectionLost,
     InvalidSignature,
     PeerRefused,
@@ -148,7 +150,8 @@ def _common_version(newest: int, oldest: int, own: Credentials) -> int:
     common = min(newest, own.version)
     if common < max(oldest, own.oldest):
         theirs, ours = _versions(newest, oldest), _versions(own.version, own.oldest)
-        raise RefusedByNetwork(f"that node speaks protocol {theirs}, this one {ours}")
+        error = RefusedByNetwork(f"that node speaks protocol {theirs}, this one {ours}")
+        raise error.hinted(OTHER_VERSION_HINT)
     return common
 
 
@@ -184,7 +187,8 @@ def _check_network(role: bytes, where: bytes, proof: bytes, own: Credentials) ->
 
 
 def _other_network(own: Credentials) -> RefusedByNetwork:
-    return RefusedByNetwork(f"that node is of another network than {own.network.name!r}")
+    error = RefusedByNetwork(f"that node is of another network than {own.network.name!r}")
+    return error.hinted(OTHER_NETWORK_HINT)
 
 
 def _not_refused(answer: Frame, own: Credentials) -> Frame:
@@ -192,7 +196,10 @@ def _not_refused(answer: Frame, own: Credentials) -> Frame:
         return answer
     if answer.code == _NETWORK:
         raise _other_network(own)
-    if answer.code in (_VERSION, _KEY):
+    if answer.code == _VERSION:
+        error = RefusedByNetwork(f"the node refused us: {answer.reason}")
+        raise error.hinted(OTHER_VERSION_HINT)
+    if answer.code == _KEY:
         raise RefusedByNetwork(f"the node refused us: {answer.reason}")
     raise PeerRefused(answer.code, f"the node refused us: {answer.reason}")
 

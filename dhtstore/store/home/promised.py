@@ -81,7 +81,7 @@ def space_of(home: Home, capacity_bytes: int) -> Space:
     free_bytes = disk_of(home).free_bytes
     return Space(
         capacity_bytes,
-        _size_bytes(home.blocks),
+        size_bytes(home.blocks),
         disk_free_bytes=free_bytes,
         beside_bytes=promised_beside(home),
     )
@@ -135,7 +135,7 @@ def _unused_bytes(path: Path, device: int) -> int:
         blocks, capacity = Path(told["blocks"]), told["capacity"]
         if not isinstance(capacity, int) or _device(blocks) != device:
             return 0
-        return max(0, capacity - _size_bytes(blocks))
+        return max(0, capacity - size_bytes(blocks))
     except (OSError, HomeUnusable, ValueError, TypeError, KeyError, RecursionError):
         return 0
     finally:
@@ -157,7 +157,8 @@ def _device(blocks: Path) -> int:
     return blocks.parent.stat().st_dev
 
 
-def _size_bytes(blocks: Path) -> int:
+def size_bytes(blocks: Path) -> int:
+    """Of the files there.  Raises OSError."""
     try:
         with os.scandir(blocks) as entries:
             return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)

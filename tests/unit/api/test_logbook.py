@@ -51,7 +51,7 @@ def test_the_default_is_quiet_but_for_what_is_wrong() -> None:
     log.tell("link.open", node="ab")
     log.tell("room.failed", error="no room here")
     log.tell("pin.damaged", root="bafy")
-    assert log.text == ['warning: error="no room here"', "damaged: root=bafy"]
+    assert log.text == ['something is wrong: error="no room here"', "damaged: root=bafy"]
     assert {record.levelno for record in log.records} == {logging.WARNING}
 
 

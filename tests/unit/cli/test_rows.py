@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
@@ -62,3 +63,17 @@ def test_json_is_one_array_however_it_came(count: int, capsys: pytest.CaptureFix
     printed = capsys.readouterr().out
     assert [row["name"] for row in json.loads(printed)] == ["a", "b"][:count]
     assert printed.count("\n") == (count + 2 if count else 1)  # a line each
+
+
+@pytest.mark.parametrize(("terminal", "said"), [(True, "nothing\n"), (False, "")])
+def test_that_a_list_is_empty_is_said_at_a_terminal_only(
+    terminal: bool, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    rows_out(COMMON, ("cid", "size", "type", "name"), cells, "nothing").end()
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", said)
+    out = rows_out(COMMON, ("cid", "size", "type", "name"), cells, "nothing")
+    out.add(ROWS)
+    out.end()
+    assert "nothing" not in capsys.readouterr().err
