@@ -14,6 +14,7 @@ from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
+from dhtstore.dht.core.stores.held import HeldRecord
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
@@ -229,10 +230,11 @@ class DhtService:
         """Provider records kept for others and for ourselves."""
         return self.rpc.keeper.count
 
-    def record_expiries_s(self) -> list[float]:
-        """When each provider record kept here ends, in monotonic seconds."""
+    def records(self) -> list[HeldRecord]:
+        """All records that are kept here, each with when it ends in monotonic seconds, those of
+        providers first; for experiments."""
         self.rpc.keeper.tick()
-        return self.rpc.keeper.expiries_s()
+        return self.rpc.keeper.held()
 
     @property
     def counters(self) -> dict[str, int]:

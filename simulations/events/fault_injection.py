@@ -91,8 +91,10 @@ class FaultInjector:
     async def _spoil(self, fault: Fault, member: Member) -> None:
         blocks = member.disk.blocks
         if fault.kind is FaultKind.BIT_ROT:
-            if rot_one(blocks, fault.amount) is not None:
-                self._damage.data_lost(fault.node, self._population.loop.time())
+            rotten = rot_one(blocks, fault.amount)
+            if rotten is not None:
+                now_s = self._population.loop.time()
+                self._damage.rotted(fault.node, rotten.multihash, now_s)
         elif fault.kind is FaultKind.LIE:
             blocks.lying = True
             self._damage.lies(fault.node)

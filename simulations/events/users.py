@@ -13,8 +13,9 @@ from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import unwatched
+from dhtstore.params import MIN_ACKS_DEFAULT
 from dhtstore.tasks import Supervisor, tell_the_loop
-from simulations.checks.checkers import PromiseJournal
+from simulations.checks.journal import PromiseJournal
 from simulations.events.workload import OperationKind, UserAction, object_bytes
 from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
@@ -85,6 +86,7 @@ class Users:
             f"{what} at {number}",
             self._where(f"{what} at {number}", self._population.members[number].life),
             self._asleep(number),
+            number,
         )
         hops = queries = timeouts = 0
         error = ""
@@ -144,8 +146,10 @@ class Users:
     async def _put(self, operation: UserAction, number: int, node: Node) -> None:
         what = _name(operation)
         data = object_bytes(self._seed, operation.object, operation.size_bytes)
+        replicas = node.settings.replicas
         try:
-            result = await self._population.run(number, put_bytes(node, data), what)
+            work = put_bytes(node, data, replicas=replicas)
+            result = await self._population.run(number, work, what)
         except QuorumNotReached as error:
             if isinstance(error.partial, PutOutcome):
                 self.roots[operation.object] = error.partial.cid  # printed to the user as well
@@ -154,7 +158,14 @@ class Users:
         self._know_members()
         holders = {self._numbers[receipt.public_key]: None for receipt in result.receipts}
         now_s = self._population.loop.time()
-        self.journal.put(now_s, operation.object, data, holders)
+        self.journal.put(
+            now_s,
+            operation.object,
+            data,
+            holders,
+            replicas=replicas,
+            min_acks=min(MIN_ACKS_DEFAULT, replicas),
+        )
 
     async def _get(self, operation: UserAction, number: int, node: Node) -> None:
         what = _name(operation)

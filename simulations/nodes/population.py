@@ -44,7 +44,7 @@ _COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
     can use it, that is when it has joined; ``asleep_s`` is how long it slept in all, the present
-    sleep included."""
+    sleep included; ``changed_s`` when it joined or went last."""
 
     number: int
     address: Address
@@ -59,6 +59,7 @@ class Member:
     starting: bool = False
     stopping: asyncio.Task[None] | None = None
     asleep_s: float = 0.0
+    changed_s: float = 0.0
 
     @property
     def running(self) -> Node:
@@ -182,6 +183,7 @@ class Population:
             self.network.trace.state(self.loop.time(), "join failed", f"{number} {error}")
             return False
         self.members[number].ready = self.members[number].node is node
+        self.members[number].changed_s = self.loop.time()
         return True
 
     async def leave(self, number: int) -> None:
@@ -189,7 +191,7 @@ class Population:
         member = self.members[number]
         node, member.node, member.ready = member.node, None, False
         if node is not None:
-            life = member.life
+            life, member.changed_s = member.life, self.loop.time()
             self.network.trace.state(self.loop.time(), "leave", str(number))
             member.stopping = self.spawn(number, node.stop(), "stop")
             await asyncio.wait([member.stopping])
@@ -202,6 +204,7 @@ class Population:
         member = self.members[number]
         if member.node is not None:
             member.node, member.ready = None, False
+            member.changed_s = self.loop.time()
             self.network.crash(member.address, silent=silent)
             member.disk.pull()
             life = member.life

@@ -10,9 +10,13 @@ from dhtstore.store.blocks.contract import BlockStore
 
 def holds_all(store: BlockStore, root: Cid) -> bool:
     """Whether every block below ``root`` is there and right."""
+    return bool(blocks_below(store, root))
+
+
+def blocks_below(store: BlockStore, root: Cid) -> frozenset[bytes]:
+    """The multihashes of all blocks below ``root``, itself included; none unless every one is
+    there and right."""
     try:
-        for _ in local_blocks(store, root, Leaves.READ):
-            pass
+        return frozenset(cid.multihash for cid in local_blocks(store, root, Leaves.READ))
     except (BlockMissing, IntegrityFailure):
-        return False
-    return True
+        return frozenset()

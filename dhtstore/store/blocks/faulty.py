@@ -49,6 +49,11 @@ class FaultyBlockStore:
             batch.kill()
         self._batches.clear()
 
+    @property
+    def batches_open(self) -> bool:
+        """Whether anything is staged that no commit has made durable yet, or may be."""
+        return bool(self._batches)
+
     def has(self, cid: Cid) -> bool:
         return self._inner.has(cid)
 

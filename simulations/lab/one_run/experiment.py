@@ -14,7 +14,7 @@ from typing import Any
 
 from dhtstore.params import K
 from dhtstore.tasks import run_all
-from simulations.checks.checkers import Violation
+from simulations.checks.checker import Violation
 from simulations.events.fault_schedule import Fault
 from simulations.events.users import OPERATION_TIMEOUT_S
 from simulations.lab.one_run.cost import Cost, rare_collections

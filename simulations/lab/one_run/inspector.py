@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from simulations.checks.checkers import Checker, Violation, check_all
+from simulations.checks.checker import Checker, Violation
+from simulations.checks.checkers import check_all
 from simulations.lab.one_run.world import World
 
 _LOOKS_PER_RUN, _LOOKS_AT_MANY = 12, 2  # looking at every table of many nodes takes seconds

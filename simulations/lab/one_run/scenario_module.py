@@ -24,7 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simulations.checks.checkers import CHECKERS, Checker
+from simulations.checks.checker import Checker
+from simulations.checks.checkers import CHECKERS
 from simulations.errors import ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction

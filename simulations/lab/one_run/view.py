@@ -1,16 +1,20 @@
-"""The world as checkers see it (``checkers.WorldView``), and how many copies there are."""
+"""The world as checkers see it (``checks.world_view.WorldView``), and how many copies there are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Collection, Mapping, Sequence
 
-from dhtstore.model.identity import NodeId, node_id
-from dhtstore.params import NODE_ID_BYTES
-from simulations.checks.checkers import PromiseJournal
+from dhtstore.model.identity import NodeId, dht_key, node_id
+from dhtstore.params import NODE_ID_BYTES, K
+from simulations.checks.journal import PromiseJournal
+from simulations.checks.world_view import RecordPlace
 from simulations.events.damage import DamageRecord
 from simulations.events.users import Users
+from simulations.nodes import insight
+from simulations.nodes.insight import DiskRoom, IndexAnswer, KeptRecord
 from simulations.nodes.population import Population
-from simulations.nodes.stored_content import holds_all
+from simulations.nodes.stored_content import blocks_below, holds_all
 
 _BITS = 8 * NODE_ID_BYTES
 _PREFIX_BITS = tuple(1 << tail for tail in reversed(range(_BITS)))
@@ -21,6 +25,9 @@ class PopulationView:
 
     def __init__(self, population: Population, users: Users, damage: DamageRecord) -> None:
         self._population, self._users, self._damage = population, users, damage
+        self._numbers: dict[NodeId, int] = {}
+        self._blocks: dict[int, Collection[bytes]] = {}
+        self.sequences_seen: dict[RecordPlace, int] = {}
 
     @property
     def now_s(self) -> float:
@@ -30,24 +37,87 @@ class PopulationView:
     def journal(self) -> PromiseJournal:
         return self._users.journal
 
+    # --- machines ---------------------------------------------------------------------------
+
     def nodes_up(self) -> Sequence[int]:
         return [member.number for member in self._population.up()]
 
+    def joined_s(self, node: int) -> float | None:
+        member = self._population.members[node]
+        diallable = self._population.network.machine(member.address).diallable
+        return member.changed_s if member.ready and diallable else None
+
+    def dead_s(self, contact: NodeId) -> float:
+        number = self._members().get(contact)
+        if number is None:
+            return self.now_s
+        member = self._population.members[number]
+        return 0.0 if member.node is not None else self.now_s - member.changed_s
+
     def honest(self, node: int) -> bool:
         return self._damage.honest(node)
+
+    def leftovers(self) -> Mapping[int, Sequence[str]]:
+        return self._population.zombies
+
+    def _members(self) -> Mapping[NodeId, int]:
+        """Numbers by id."""
+        for number in range(len(self._numbers), len(self._population.members)):
+            self._numbers[self.node_id(number)] = number
+        return self._numbers
+
+    # --- disks ------------------------------------------------------------------------------
 
     def has_disk(self, node: int) -> bool:
         return True  # disks that were wiped count as damaged since then
 
     def damaged(self, node: int, object_number: int) -> bool:
-        return self._damage.since(node, self.journal.acknowledged[object_number].at_s)
+        stored_s = self.journal.acknowledged[object_number].at_s
+        if self._damage.since(node, stored_s):
+            return True
+        rotten = self._damage.rotten(node)
+        return bool(rotten) and self._damage.took_of(node, self._below(object_number), stored_s)
+
+    def _below(self, number: int) -> Collection[bytes]:
+        """The object's blocks by multihash, as the first disk has them that has them all; what
+        rotted anywhere while none has."""
+        if number not in self._blocks:
+            for node in self.journal.acknowledged[number].holders:
+                disk, root = self._population.members[node].disk, self._users.roots[number]
+                if found := blocks_below(disk.blocks, root):
+                    self._blocks[number] = found
+                    break
+            else:
+                nodes = self.journal.acknowledged[number].holders
+                return {one for node in nodes for one in self._damage.rotten(node)}
+        return self._blocks[number]
 
     def holds(self, node: int, object_number: int) -> bool:
         blocks = self._population.members[node].disk.blocks
         return holds_all(blocks, self._users.roots[object_number])
 
+    def claims(self, node: int, object_number: int) -> bool:
+        member = self._population.members[node]
+        return insight.keeps_claim(member, self._users.roots[object_number])
+
+    def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
+        if self._damage.rotten(node):
+            return []
+        return insight.claimed_in_vain(self._population.members[node], at_most)
+
+    def room(self, node: int) -> DiskRoom:
+        return insight.disk_room(self._population.members[node])
+
+    # --- the DHT ----------------------------------------------------------------------------
+
     def node_id(self, node: int) -> NodeId:
         return node_id(self._population.members[node].crypto.node.public_key)
+
+    def holder_id(self, node: int) -> bytes:
+        return self._population.members[node].crypto.node.public_key
+
+    def life(self, node: int) -> int:
+        return self._population.members[node].life
 
     def buckets(self, node: int) -> Sequence[tuple[int, int, Sequence[NodeId]]]:
         """By length of the shared prefix, all 160, and the node's own place."""
@@ -62,12 +132,21 @@ class PopulationView:
             found.append((low, low + bit - 1, members))
         return found
 
-    def record_expiries_s(self, node: int) -> Sequence[float]:
+    def records(self, node: int) -> Sequence[KeptRecord]:
         running = self._population.members[node].node
-        return running.dht.record_expiries_s() if running is not None else []
+        return list(insight.kept_records(running)) if running is not None else []
 
-    def leftovers(self) -> Mapping[int, Sequence[str]]:
-        return self._population.zombies
+    def answer(self, node: int, target: bytes) -> IndexAnswer:
+        return insight.answer(self._population.members[node].running, target)
+
+    def key_of(self, object_number: int) -> bytes:
+        return dht_key(self._users.roots[object_number].raw)
+
+    def index_nodes(self, object_number: int) -> Sequence[int]:
+        key = int.from_bytes(self.key_of(object_number), "big")
+        members = self._members()
+        nearest = heapq.nsmallest(K, members, key=lambda one: int.from_bytes(one, "big") ^ key)
+        return [members[one] for one in nearest]
 
     # --- measures ---------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class SimDisk:
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
+        self.in_memory = True  # no file takes more than what lies in it
         self._plugs: list[_Plug] = []
         self.wipe()
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from dhtstore.model.identity import NodeId
 from dhtstore.params import K
-from simulations.checks.checkers import CHECKERS, PromiseJournal, bucket_index, check_all
+from simulations.checks.checkers import CHECKERS, check_all
+from simulations.checks.journal import PromiseJournal
+from simulations.checks.tables import DeadContactsGo, bucket_index
+from simulations.checks.world_view import RecordPlace
+from simulations.nodes.insight import DiskRoom, IndexAnswer, KeptRecord
 
 LAST = 2**160 - 1
 HALF = 2**159
@@ -19,6 +24,21 @@ Buckets = list[tuple[int, int, list[NodeId]]]
 
 def number_id(number: int) -> NodeId:
     return NodeId(number.to_bytes(20, "big"))
+
+
+KEY = bytes(19) + b"K"
+
+
+def kept(signer: bytes = b"0", *, expires_s: float = 1e9, **other: Any) -> KeptRecord:
+    record = KeptRecord(KEY, signer, 5, 10.0, expires_s, True, False, True)
+    return replace(record, **other)
+
+
+def later(world: FakeWorld, now_s: float = 1e5) -> None:
+    """Long after everything was put and announced, and nothing runs any more."""
+    world.journal.end(100.0, world.operation)
+    world.now_s, world.joined = now_s, -100.0
+    world.kept[:] = [kept(arrived_s=now_s - 9.0), kept(b"1", arrived_s=now_s - 9.0)]
 
 
 @dataclass
@@ -35,7 +55,14 @@ class FakeWorld:
     table: Buckets = field(
         default_factory=lambda: [(0, HALF - 1, [number_id(1)]), (HALF, LAST, [number_id(LAST)])]
     )
-    expiries_s: list[float] = field(default_factory=lambda: [101.0, 99.5])
+    kept: list[KeptRecord] = field(default_factory=lambda: [kept(), kept(b"1", expires_s=99.5)])
+    sequences_seen: dict[RecordPlace, int] = field(default_factory=dict)
+    unclaimed: list[int] = field(default_factory=list)
+    in_vain: list[str] = field(default_factory=list)
+    disk: DiskRoom = field(default_factory=lambda: DiskRoom(1000, 0, 500, 500, 0))
+    dead: dict[NodeId, float] = field(default_factory=dict)
+    joined: float = 0.0
+    told: IndexAnswer | None = None
     left: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -64,11 +91,72 @@ class FakeWorld:
     def buckets(self, node: int) -> Buckets:
         return self.table
 
-    def record_expiries_s(self, node: int) -> Sequence[float]:
-        return self.expiries_s
+    def records(self, node: int) -> Sequence[KeptRecord]:
+        return self.kept
+
+    def joined_s(self, node: int) -> float | None:
+        return self.joined
+
+    def dead_s(self, contact: NodeId) -> float:
+        return self.dead.get(contact, 0.0)
+
+    def claims(self, node: int, object_number: int) -> bool:
+        return node not in self.unclaimed
+
+    def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
+        return self.in_vain
+
+    def room(self, node: int) -> DiskRoom:
+        return self.disk
+
+    def life(self, node: int) -> int:
+        return 0
+
+    def key_of(self, object_number: int) -> bytes:
+        return KEY
+
+    def index_nodes(self, object_number: int) -> Sequence[int]:
+        return self.up
+
+    def holder_id(self, node: int) -> bytes:
+        return b"%d" % node
+
+    def answer(self, node: int, target: bytes) -> IndexAnswer:
+        if self.told is not None:
+            return self.told
+        number = int.from_bytes(target, "big")
+        known = [one for _, _, members in self.table for one in members]
+        known.sort(key=lambda one: int.from_bytes(one, "big") ^ number)
+        live = [r.signer for r in self.kept if r.key == target and r.serves(self.now_s)]
+        return IndexAnswer(known, len(live), live)
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self.left
+
+
+def nothing_told(world: FakeWorld) -> None:
+    later(world)
+    world.kept.clear()
+
+
+def few_replicas(world: FakeWorld) -> None:
+    world.up = list(range(9))
+    for number in range(10):
+        world.held += [(0, number), (1, number)]
+        world.journal.put(10.0, number + 100, b"data", (), replicas=3, min_acks=0)
+
+
+def room(world: FakeWorld, **other: Any) -> None:
+    world.disk = replace(world.disk, **other)
+
+
+def dead_contact(world: FakeWorld) -> None:
+    later(world)
+    world.dead[number_id(1)] = DeadContactsGo.FOUND_OUT_S + 1
+
+
+def told(world: FakeWorld, contacts: list[NodeId], providers: list[bytes]) -> None:
+    world.told = IndexAnswer(contacts, len(providers), providers)
 
 
 def found(spoil: Callable[[FakeWorld], object]) -> list[str]:
@@ -90,7 +178,25 @@ SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.table[0][2].extend(map(number_id, range(2, 2 + K))), "21 contacts"),
     (lambda w: w.table.pop(0), "sound_tables: node 0: the buckets leave a gap"),
     (lambda w: w.table.pop(1), "sound_tables: node 0: the buckets end at 80"),
-    (lambda w: w.expiries_s.append(40.0), "records_expire: node 0 serves 1 expired .* by 60 s"),
+    (lambda w: w.kept.append(kept(expires_s=40.0)), "records_expire: .* 1 expired .* by 60 s"),
+    (lambda w: w.held.remove((1, 5)), "receipts_hold: node 1 signed for object 5 and does not"),
+    (lambda w: w.unclaimed.append(0), "receipts_hold: node 0 signed .* and claims it no more"),
+    (lambda w: w.journal.put(1.0, 5, b"data", (0,), min_acks=2), "copies_reached: object 5"),
+    (lambda w: few_replicas(w), "copies_reached: 10 of 11 objects have fewer"),
+    (lambda w: w.in_vain.append("bafy"), "claims_have_blocks: node 0 claims bafy"),
+    (lambda w: room(w, reserved_bytes=9), "room_is_counted: node 0: 9 bytes are reserved for"),
+    (lambda w: room(w, reserved_bytes=-9), "room_is_counted: node 0: 9 more bytes"),
+    (lambda w: room(w, blocks_bytes=600), "room_is_counted: node 0: blocks take 600 bytes, 500"),
+    (lambda w: room(w, blocks_bytes=400), "room_is_counted: node 0: 500 bytes are counted"),
+    (lambda w: room(w, capacity_bytes=400), "room_is_counted: node 0: blocks take 500 of 400"),
+    (lambda w: dead_contact(w), "dead_contacts_go: 2 of 4 contacts"),
+    (lambda w: told(w, [number_id(LAST)], [b"0"]), "answers_are_true: .* not name the closest"),
+    (lambda w: told(w, [], [b"0"]), "answers_are_true: node 0 names 0 contacts of 2"),
+    (lambda w: told(w, [number_id(1)], []), "answers_are_true: node 0 tells of 0 providers"),
+    (lambda w: w.kept.append(kept(genuine=False)), "records_genuine: node 0 keeps a record"),
+    (lambda w: w.sequences_seen.update({(1, 0, KEY, b"0"): 6}), "records_genuine: node 1 .* 6"),
+    (nothing_told, "records_placed: 0 of 4 records are where they"),
+    (nothing_told, "records_placed: node 0 did not announce object 5"),
     (lambda w: w.left.update({3: ["refresh"]}), "no_forgotten_tasks: node 3 .* refresh"),
     (lambda w: setattr(w, "now_s", 106.0), "progress: get 5, started at 90.000 s"),
     (lambda w: w.journal.end(106.0, w.operation), "progress: get 5 ended after 105.000 s"),
@@ -124,16 +230,20 @@ def test_what_faults_took_is_not_held_against_the_nodes(
 
 
 def test_one_holder_that_has_it_is_enough() -> None:
-    assert found(lambda world: world.held.remove((0, 5))) == []
+    assert not any("nothing_lost" in one for one in found(lambda w: w.held.remove((0, 5))))
 
 
 def test_an_operation_that_ended_is_not_late() -> None:
     def spoil(world: FakeWorld) -> None:
         world.journal.end(104.0, world.operation)
-        world.now_s = 1e6
-        world.expiries_s.clear()
+        world.now_s = 1000.0
+        world.kept.clear()
 
     assert found(spoil) == []
+
+
+def test_records_that_are_announced_again_are_right() -> None:
+    assert found(later) == []
 
 
 def test_every_checker_says_what_it_does_not_check() -> None:

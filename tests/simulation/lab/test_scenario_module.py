@@ -24,7 +24,7 @@ MODULE = '''
 import random
 from dataclasses import dataclass
 
-from simulations.checks.checkers import Checker
+from simulations.checks.checker import Checker
 from simulations.settings import duration, share
 from simulations.events.workload import OperationKind, UserAction
 

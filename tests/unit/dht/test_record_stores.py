@@ -306,7 +306,7 @@ def test_each_record_says_when_it_ends(store: ProviderStore) -> None:
     store.add(record(1))
     store.tick(100.0, UNIX_S)
     store.add(record(2, lifetime_s=2 * HOUR_S))
-    assert store.expiries_s() == [HOUR_S, 100 + 2 * HOUR_S]
+    assert [held.expires_s for held in store.held()] == [HOUR_S, 100 + 2 * HOUR_S]
 
 
 def test_contact_records_newest_wins_and_they_end() -> None:

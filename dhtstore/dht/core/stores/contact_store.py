@@ -89,6 +89,10 @@ class ContactStore:
         held = self._by_node.get(node)
         return held.record if held is not None and held.expires_s > self._now else None
 
+    def held(self) -> list[HeldRecord]:
+        """All that there are, also those overdue."""
+        return list(self._by_node.values())
+
     def of_provider(self, record: ProviderRecord) -> ContactRecord | None:
         return self.get(node_id(record.signer))
 

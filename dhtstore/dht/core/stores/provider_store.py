@@ -170,9 +170,9 @@ class ProviderStore:
         live = [h for h in held.values() if h.expires_s > self._now and not h.withdrawn]
         return [one.record for one in in_turn(live)]
 
-    def expiries_s(self) -> list[float]:
-        """When each record that is held ends (monotonic seconds), also those overdue."""
-        return [held.expires_s for records in self._by_key.values() for held in records.values()]
+    def held(self) -> list[HeldRecord]:
+        """All that there are, also those overdue and withdrawals."""
+        return [held for records in self._by_key.values() for held in records.values()]
 
 
 def _crowd(record: ProviderRecord, standing: Standing) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dhtstore.dht.core.record_rules import Verdict
 from dhtstore.dht.core.stores.contact_store import ContactStore
-from dhtstore.dht.core.stores.held import OURS, Standing
+from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing
 from dhtstore.dht.core.stores.provider_store import ProviderStore
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.errors import InvalidSignature, RemoteProtocolError
@@ -102,9 +102,9 @@ class RecordKeeper:
         """How many provider records are kept."""
         return self._providers.count
 
-    def expiries_s(self) -> list[float]:
-        """When each provider record that is kept ends, in monotonic seconds."""
-        return self._providers.expiries_s()
+    def held(self) -> list[HeldRecord]:
+        """All records that are kept, those of providers first."""
+        return [*self._providers.held(), *self._contacts.held()]
 
 
 def read(kind: type[S], packed: bytes | None) -> S | None:

@@ -1,0 +1,158 @@
+"""What a node keeps and knows, read from outside without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from dhtstore.content.dag.local import Leaves, walk_local
+from dhtstore.dht.core.peer import Peer, peer_of
+from dhtstore.dht.core.record_rules import lifetime_s
+from dhtstore.dht.core.stores.held import HeldRecord
+from dhtstore.dht.engine.holding.reaching import Reaching
+from dhtstore.dht.engine.procedures import Procedures
+from dhtstore.errors import BlockMissing, IntegrityFailure, InvalidSignature
+from dhtstore.model.block import stored_bytes
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import check, unpack
+from dhtstore.model.unit import unit_text
+from dhtstore.node.copies.kept import unit_of_claim
+from dhtstore.node.node import Node
+from dhtstore.params import DATAGRAM_MAX_BYTES, PUBLIC_KEY_BYTES
+from dhtstore.store.blocks.contract import BlockStore
+from dhtstore.store.ledger.claims import Claims
+from dhtstore.wire.datagram import GetProviders, split_contacts, unpack_contact
+from simulations.nodes.population import Member
+
+_STRANGER: Final = Contact.of(
+    PublicKey(b"\xff" * PUBLIC_KEY_BYTES), Address("10.255.255.254", 1), storage=False
+)
+_ROOM_BYTES: Final = DATAGRAM_MAX_BYTES - 150  # of an answer, without what wraps it
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """``key`` is the DHT key of a provider record, else the id of the node whose contact it tells;
+    ``genuine`` whether its signature is right."""
+
+    key: bytes
+    signer: bytes
+    sequence: int
+    arrived_s: float
+    expires_s: float
+    provides: bool
+    withdrawn: bool
+    genuine: bool
+
+    @property
+    def name(self) -> str:
+        return self.signer.hex()[:8]
+
+    def serves(self, now_s: float) -> bool:
+        """Whether who asks for providers of the key must be told of it."""
+        return self.provides and not self.withdrawn and self.expires_s > now_s
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAnswer:
+    """``total`` providers, of which ``providers`` are on the first page, by their public keys."""
+
+    contacts: Sequence[NodeId]
+    total: int
+    providers: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRoom:
+    """``counted_bytes`` are what the store says that blocks take, ``blocks_bytes`` what those take
+    that are there; ``exact`` is whether both are counted alike, equal while no batch is open."""
+
+    capacity_bytes: int | None
+    reserved_bytes: int
+    counted_bytes: int
+    blocks_bytes: int
+    offers_open: int
+    exact: bool = True
+    batches_open: bool = False
+
+
+def kept_records(node: Node) -> Iterator[KeptRecord]:
+    """Provider records first."""
+    return (_kept(node, held) for held in node.dht.records())
+
+
+def _kept(node: Node, held: HeldRecord) -> KeptRecord:
+    record = held.record
+    try:
+        check(record, node.settings.network, node.ports.crypto)
+        genuine = True
+    except InvalidSignature:
+        genuine = False
+    arrived_s = held.expires_s - lifetime_s(record)
+    provides = isinstance(record, ProviderRecord)
+    return KeptRecord(
+        held.key,
+        record.public_key,
+        record.sequence,
+        arrived_s,
+        held.expires_s,
+        provides,
+        held.withdrawn,
+        genuine,
+    )
+
+
+def answer(node: Node, key: bytes) -> IndexAnswer:
+    """To a stranger who asks for providers; nobody is pinged for it."""
+    rpc, clock = node.dht.rpc, node.ports.clock
+    reaching = Reaching(rpc.table, rpc.calls, rpc.keeper, clock)
+    asked = Procedures(rpc.table, rpc.keeper, reaching, _nobody_told, clock.unix_s)
+    told = asked.rpc_get_providers(peer_of(_STRANGER), GetProviders(key, 0), _ROOM_BYTES)
+    contacts = [unpack_contact(one).node for one in split_contacts(told.contacts, ipv6=False)]
+    records = [unpack(ProviderRecord, each.record) for each in told.providers]
+    return IndexAnswer(contacts, told.total, [record.public_key for record in records])
+
+
+def _nobody_told(young: Sequence[Peer]) -> None:
+    """Newcomers that an answer names are asked whether they live, if it is sent."""
+
+
+def keeps_claim(member: Member, root: Cid) -> bool:
+    """Whether the ledger on its disk says to keep the unit below ``root``."""
+    claims = Claims(member.disk.tables)
+    return bool(claims.kept(root.raw, member.clock.unix_s()))
+
+
+def claimed_in_vain(member: Member, at_most: int) -> list[str]:
+    """Of the first units in the ledger on its disk, those of which blocks are missing."""
+    kept = Claims(member.disk.tables).units_kept(member.clock.unix_s())
+    units = [unit_of_claim(claim) for claim in islice(kept, at_most)]
+    blocks: BlockStore = member.disk.blocks
+    found = []
+    for unit in units:
+        try:
+            walk_local(blocks, unit, Leaves.PRESENT)
+        except (BlockMissing, IntegrityFailure):
+            found.append(unit_text(unit.name))
+    return found
+
+
+def disk_room(member: Member) -> DiskRoom:
+    """Of a machine whose node runs."""
+    blocks, space = member.disk.blocks, member.disk.blocks.space()
+    cids = list(blocks.cids())
+    sizes = zip(cids, blocks.sizes(cids), strict=True)
+    return DiskRoom(
+        space.capacity_bytes,
+        space.reserved_bytes,
+        space.packs_bytes,
+        sum(stored_bytes(cid, size) for cid, size in sizes if size is not None),
+        len(member.running.holder.offers.promises),
+        member.disk.in_memory,
+        blocks.batches_open,
+    )
