@@ -1,0 +1,1 @@
+"""Planted defects, and which checker of the laboratory catches each."""

@@ -1,0 +1,12 @@
+"""Every planted defect still applies; `python -m tests.mutations` tells what catches each."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutations.planted import Planted, applies, every
+
+
+@pytest.mark.parametrize("planted", every(), ids=lambda planted: planted.name)
+def test_patch_applies(planted: Planted) -> None:
+    assert applies(planted) == ""
