@@ -35,17 +35,20 @@ Plot = Callable[[RunData], Figure | None]
 
 
 def latency_cdf(run: RunData) -> Figure | None:
-    """How long operations took that succeeded, by kind."""
-    by_kind = _by_kind([row for row in run.operations if row.ok])
+    """The share of all operations that had succeeded after so long, by kind: one that failed is
+    never done, so a line ends at the share that succeeded."""
+    by_kind = _by_kind(run.operations)
     spans_s = [row.stop_s - row.start_s for row in run.operations if row.ok]
     longest_s, shortest_s = max(spans_s, default=0.0), min(filter(None, spans_s), default=0.0)
     if not longest_s:
         return None
-    figure, axes = canvas("Time until done", "virtual seconds", "share of operations")
+    figure, axes = canvas("Time until done", "virtual seconds", "share of all operations")
     for style, (kind, rows) in zip(STYLES, by_kind.items(), strict=False):
-        times = sorted(row.stop_s - row.start_s for row in rows)
-        label = f"{kind} (n = {len(times):,}, median {quantile(times, 0.5):.3g} s)"
-        _step_cdf(axes, times, style, label)
+        times = sorted(row.stop_s - row.start_s for row in rows if row.ok)
+        if times:
+            done = f"{len(times):,} of {len(rows):,}"
+            label = f"{kind} ({done}, their median {quantile(times, 0.5):.3g} s)"
+            _step_cdf(axes, times, style, label, of=len(rows))
     if longest_s >= _LOGARITHMIC_FROM * shortest_s:
         axes.set_xscale("log")
         axes.set_xlim(left=0.9 * shortest_s)  # what took no time is left of any such axis
@@ -60,22 +63,17 @@ def latency_cdf(run: RunData) -> Figure | None:
 
 
 def hops(run: RunData) -> Figure | None:
-    """Hops of lookups beside the recursion for one request at a time (alpha = beta = 1); the node
-    asks several at once and takes whichever answer comes first."""
+    """Hops of lookups.  No theory stands beside them: the recursion is for one request at a time,
+    and the node asks several at once and takes whichever answer comes first."""
     found = [row.hops for row in run.operations if row.hops and row.ok]
     if not found:
         return None
-    nodes = _nodes(run)
-    model = theory.hop_distribution(nodes, K)
     figure, axes = canvas("Hops to the closest node", "hops (own table = 1)", "share of lookups")
-    xs = range(1, max(*found, *(hop for hop, p in model.items() if p > 0.001)) + 1)
+    xs = range(1, max(found) + 1)
     shares = [found.count(x) / len(found) for x in xs]
     mean = sum(found) / len(found)
     label = f"measured (n = {len(found):,}, mean {mean:.3f})"
-    axes.bar([x - 0.2 for x in xs], shares, 0.4, color=_COLOURS[0], label=label)
-    expected = theory.expected_hops(nodes, K)
-    label = f"recursion, alpha = beta = 1 (mean {expected:.3f})"
-    axes.bar([x + 0.2 for x in xs], [model.get(x, 0.0) for x in xs], 0.4, color=_MODEL, label=label)
+    axes.bar(list(xs), shares, 0.6, color=_COLOURS[0], label=label)
     axes.set_xticks(list(xs))
     finish(figure)
     return figure
@@ -227,10 +225,13 @@ def _shade_faults(axes: Axes, run: RunData) -> None:
             named.add(sample.label)
 
 
-def _step_cdf(axes: Axes, ordered: Sequence[float], style: dict[str, Any], label: str) -> None:
-    count = len(ordered)
+def _step_cdf(
+    axes: Axes, ordered: Sequence[float], style: dict[str, Any], label: str, of: int | None = None
+) -> None:
+    """``of``: how many there are, if more than these values."""
+    count = of or len(ordered)
     xs = [ordered[0], *ordered]
-    ys = [0.0, *((rank + 1) / count for rank in range(count))]
+    ys = [0.0, *((rank + 1) / count for rank in range(len(ordered)))]
     axes.step(xs, ys, where="post", label=label, **style)
     axes.set_ylim(0, 1.02)
 

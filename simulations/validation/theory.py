@@ -16,7 +16,6 @@ from simulations.events.sessions import Durations
 _BUCKETS = 160
 _TAIL = 1e-13  # probabilities below this change no printed digit
 _SIMPSON_STEPS = 2000
-_HOPS_MAX = 30
 
 # Hops of a full lookup with alpha = 3 and all k contacts of each answer taken, by N and k: from a
 # vectorised simulation of tables filled uniformly at random, not from a closed form.
@@ -50,33 +49,6 @@ def expected_hops(nodes: int, k: int) -> float:
     """
     hops = _hops_table(float(nodes), k)
     return sum(hops[min(j + 1, len(hops) - 1)] * 2.0 ** -(j + 1) for j in range(_BUCKETS))
-
-
-def hop_distribution(nodes: int, k: int) -> dict[int, float]:
-    """P(hop of the closest node), by the same recursion."""
-    levels = _hop_levels(float(nodes), k)
-    mixed = [0.0] * len(levels[0])
-    for j in range(_BUCKETS):
-        for hop, p in enumerate(levels[min(j + 1, len(levels) - 1)]):
-            mixed[hop] += p * 2.0 ** -(j + 1)
-    return {hop: p for hop, p in enumerate(mixed) if p > 1e-6}
-
-
-@functools.cache
-def _hop_levels(nodes: float, k: int) -> tuple[tuple[float, ...], ...]:
-    """Entry m: the distribution of hops when nodes * 2^-m share the prefix; index is the hop."""
-    gains, depth = _gains(k), _depth(nodes)
-    last = (0.0, 1.0, *([0.0] * _HOPS_MAX))
-    levels = [last] * (depth + 1)
-    for m in range(depth - 1, -1, -1):
-        miss = _miss(nodes * 2.0**-m, k)
-        level = [0.0, 1 - miss, *([0.0] * _HOPS_MAX)]
-        for j, gain in enumerate(gains):
-            if gain > _TAIL and miss > _TAIL:
-                for hop, p in enumerate(levels[min(m + 1 + j, depth)][:-1]):
-                    level[hop + 1] += miss * gain * p
-        levels[m] = tuple(level)
-    return tuple(levels)
 
 
 def _depth(nodes: float) -> int:

@@ -29,6 +29,7 @@ _T95 = (
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
     2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 )  # fmt: skip
+_METHOD = "# low, high: 95 % confidence by Student's t over runs; of shares, on their logit\n"
 Settings = tuple[tuple[str, str], ...]
 
 
@@ -124,7 +125,7 @@ def estimates(sweep: Sweep) -> list[Estimate]:
         for measure, kind, value in measures(run):
             found.setdefault((settings, measure, kind), []).append(value)
     return [
-        Estimate(settings, measure, kind, len(values), *interval(values))
+        Estimate(settings, measure, kind, len(values), *_interval_of(measure, values))
         for (settings, measure, kind), values in found.items()
     ]
 
@@ -156,10 +157,29 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of shares and its 95 % confidence interval, which stays in [0, 1]: Student's t for
+    the logit of the mean, by the delta method.  Shares that are all 0 or all 1 vary by nothing."""
+    mean, low, high = interval(values)
+    if math.isnan(low) or not 0 < mean < 1:
+        return mean, low, high
+    centre, half = math.log(mean / (1 - mean)), (high - mean) / (mean * (1 - mean))
+    return mean, _share_of(centre - half), _share_of(centre + half)
+
+
+def _share_of(logit: float) -> float:
+    return (1 + math.tanh(logit / 2)) / 2  # 1 / (1 + exp(-logit)), which overflows
+
+
+def _interval_of(measure: str, values: Sequence[float]) -> tuple[float, float, float]:
+    return (share_interval if measure.endswith("_share") else interval)(values)
+
+
 def write_table(path: Path, found: Sequence[Estimate]) -> Path:
     """A row for each estimate."""
     table = path / _TABLE
     with table.open("w", encoding="utf-8", newline="") as file:
+        file.write(_METHOD)
         rows = csv.writer(file, lineterminator="\n")
         keys = [key for key, _ in found[0].settings]
         rows.writerow([*keys, *(field.name for field in fields(Estimate)[1:])])
@@ -180,6 +200,5 @@ def estimates_as_text(found: Sequence[Estimate]) -> str:
 
 
 def estimate_as_text(one: Estimate) -> str:
-    half = one.high - one.mean
-    spread = "" if math.isnan(half) else f" ± {half:.2g}"
+    spread = "" if math.isnan(one.low) else f" [{one.low:.4g}, {one.high:.4g}]"
     return f"{one.mean:.4g}{spread} (n = {one.runs})"

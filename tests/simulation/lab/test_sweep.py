@@ -52,7 +52,7 @@ def test_its_page_has_plots_and_a_table(swept: Path) -> None:
     assert page.count("<figure>") == 4
     assert "http" not in page
     with (swept / "sweep.csv").open() as file:
-        rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     assert {row["churn.session_median_s"] for row in rows} == {"10 s", "1 h"}
     row = next(row for row in rows if row["measure"] == "datagrams_per_node_s")
     assert float(row["low"]) < float(row["mean"]) < float(row["high"])
@@ -76,6 +76,14 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert sweep.interval([1.0, 3.0])[2] == pytest.approx(2 + 12.706)
     assert sweep.interval([0.0, 2.0] * 50)[2] == pytest.approx(1 + 1.984 * math.sqrt(1 / 99), 1e-3)
     assert math.isnan(sweep.interval([1.0])[1])
+
+
+def test_intervals_of_shares_stay_between_0_and_1() -> None:
+    for values in ([0.9, 1.0, 1.0], [0.0, 0.02], [0.4, 0.6], [0.0, 1.0]):
+        mean, low, high = sweep.share_interval(values)
+        assert 0 <= low < mean < high <= 1
+    assert sweep.share_interval([1.0, 1.0]) == (1, 1, 1)
+    assert math.isnan(sweep.share_interval([0.5])[1])
 
 
 def test_runs_that_did_not_finish_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -77,11 +77,23 @@ def test_operations_that_took_no_time_count_in_the_plot_of_times(tmp_path: Path)
     figure = latency_cdf(load(tmp_path))
     assert figure is not None
     axes = figure.axes[0]
-    assert axes.get_legend_handles_labels()[1] == ["get (n = 10, median 0 s)"]
+    assert axes.get_legend_handles_labels()[1] == ["get (10 of 10, their median 0 s)"]
     line: Any = axes.lines[0]
     assert [1.0, 0.7] in line.get_path().vertices.tolist()
     figure.draw_without_rendering()
     assert axes.get_xlim()[0] == pytest.approx(0.9)
+
+
+def test_operations_that_failed_are_never_done_in_the_plot_of_times(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, from_tables({}), seed=1) as folder:
+        for number in range(10):
+            row = OperationRow(0.0, 1.0 + number, "get", 1, 1, 9, 0, 0, 0, ok=number < 4)
+            folder.operation(row)
+        folder.finish({})
+    figure = latency_cdf(load(tmp_path))
+    assert figure is not None
+    line: Any = figure.axes[0].lines[0]
+    assert max(share for _, share in line.get_path().vertices.tolist()) == pytest.approx(0.4)
 
 
 def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:

@@ -34,15 +34,6 @@ def test_hops_of_the_recursion(nodes: int, k: int, hops: float) -> None:
     assert theory.hops_rule_of_thumb(nodes, k) == pytest.approx(hops, rel=0.07)
 
 
-@pytest.mark.parametrize(("nodes", "k"), [(1000, 20), (10**4, 8), (10**6, 20)])
-def test_the_distribution_of_hops_has_the_mean_of_the_recursion(nodes: int, k: int) -> None:
-    hops = theory.hop_distribution(nodes, k)
-    assert sum(hops.values()) == pytest.approx(1, abs=1e-4)
-    mean = sum(hop * p for hop, p in hops.items())
-    assert mean == pytest.approx(theory.expected_hops(nodes, k), abs=0.001)
-    assert min(hops) == 1
-
-
 def test_a_network_within_one_bucket_needs_one_hop() -> None:
     assert theory.expected_hops(5, 20) == pytest.approx(1, abs=1e-6)
 
