@@ -19,6 +19,7 @@ from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.health.scrubbed import Scrubbed
 from dhtstore.store.ledger.health.standing import LedgerStanding
+from dhtstore.store.ledger.health.verifying import Verifying
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
@@ -171,6 +172,7 @@ class Ledger:
     roots: Roots
     damage: Damage
     scrubbed: Scrubbed
+    verifying: Verifying
     standing: LedgerStanding
     sequence: LastSequence
     cache: Cache
@@ -190,6 +192,7 @@ class Ledger:
             roots=roots,
             damage=Damage(table),
             scrubbed=Scrubbed(table, tracer),
+            verifying=Verifying(table, tracer),
             standing=LedgerStanding(table),
             sequence=LastSequence(table, tracer),
             cache=Cache(table, tracer),

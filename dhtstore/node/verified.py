@@ -16,4 +16,5 @@ def verify_result(found: Verified) -> VerifyResult:
     ]
     damaged = [str(cid) for cid in found.damaged]
     places = [told_place(each) for each in found.places]
-    return VerifyResult(found.blocks, found.size_bytes, damaged, found.incomplete, units, places)
+    counts = (found.blocks, found.size_bytes, damaged, found.incomplete)
+    return VerifyResult(*counts, units, places, found.before)

@@ -250,7 +250,8 @@ class DamagePlace(msgspec.Struct, frozen=True):
 class VerifyResult(msgspec.Struct, frozen=True):
     """``size`` counts the bytes of the ``blocks`` that are whole; ``damaged`` names the others.
     ``incomplete`` of the units kept lack blocks; ``units`` names the first thousand of them, and
-    ``places`` the first thousand places that the damaged blocks belong to."""
+    ``places`` the first thousand places that the damaged blocks belong to.  ``before`` of the
+    blocks were read by runs of the last week that were cut short, and this one went on."""
 
     blocks: int
     size: int
@@ -258,6 +259,7 @@ class VerifyResult(msgspec.Struct, frozen=True):
     incomplete: int = 0
     units: list[IncompleteUnit] = []
     places: list[DamagePlace] = []
+    before: int = 0
 
 
 class VerifyStore(Operation[VerifyResult], frozen=True, kw_only=True):

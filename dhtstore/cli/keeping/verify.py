@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = False) -> None:
     """Check every block held here, and that what is kept is here.
 
+    Cut short, the next within a week goes on from there.
     Exit code 5 if a block is not what its CID says, or something is missing.
     """
     from dhtstore.cli.running.errand import Errand
@@ -38,7 +39,8 @@ def verify(common: Common, progress: Showing = Shown.AUTO, verbose: Verbose = Fa
         _print_damage(found)
         for unit in found.units:
             emit(f"incomplete {unit.unit} of {', '.join(unit.roots)}: {unit.why}")
-        emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified")
+        before = f", {found.before:,} of them before it was cut short" if found.before else ""
+        emit(f"{counted(found.blocks, 'block')}, {format_size(found.size)} verified{before}")
     if found.damaged or found.incomplete:
         raise StoreDamaged(
             f"{counted(len(found.damaged), 'block is', 'blocks are')} damaged,"

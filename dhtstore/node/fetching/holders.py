@@ -170,7 +170,9 @@ class Holders:
         key = link.public_key
         if self._links.get(key) is not link:
             return
-        self.account(key).end(cause)
+        account = self.account(key)
+        if cause.kind is not CauseKind.LOST or account.owing:  # idle links may end at any time
+            account.end(cause)
         for known in self._units.values():
             known.keys.pop(key, None)
         if self.listener is not None:

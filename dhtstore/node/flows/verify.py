@@ -10,16 +10,13 @@ from itertools import islice
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.scrubbing.damage_places import DamagedPlace, damage_places
-from dhtstore.node.scrubbing.reading import BlocksRead
+from dhtstore.node.scrubbing.whole_reading import read_all
 from dhtstore.operations.operation import Progress, Watch
 from dhtstore.replication.scrubbing import whole_pass
-from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.health.scrubbed import ScrubRow
 
-_BLOCKS_AT_ONCE = 64
 _NAMED_MAX = 1000  # incomplete units that are told by name
 _ROOTS_NAMED_MAX = 64  # of one of them
 
@@ -36,7 +33,8 @@ class UnitLack:
 @dataclass(frozen=True, slots=True)
 class Verified:
     """``size_bytes`` are those of the ``blocks`` that are whole; ``units`` names the first
-    _NAMED_MAX of ``incomplete`` units, ``places`` tells what the damaged blocks belong to."""
+    _NAMED_MAX of ``incomplete`` units, ``places`` tells what the damaged blocks belong to.
+    ``before`` of the blocks were read by runs that were cut short."""
 
     blocks: int
     size_bytes: int
@@ -44,6 +42,7 @@ class Verified:
     incomplete: int
     units: list[UnitLack]
     places: list[DamagedPlace]
+    before: int
 
 
 @dataclass(slots=True)
@@ -58,12 +57,14 @@ class _Lacking:
 
 
 async def verify(completeness: Completeness, now_unix_s: int, progress: Watch) -> Verified:
-    """Blocks and units that are stored or dropped meanwhile may or may not be counted.
+    """Blocks and units that are stored or dropped meanwhile may or may not be counted.  Cut short
+    while it reads, the next goes on from there.
 
     Raises NoRoom or HomeUnusable if what is damaged cannot be written down.
     """
     disk, ledger = completeness.disk, completeness.ledger
-    found = await _read_all(disk, progress)
+    whole = await read_all(disk, ledger.verifying, now_unix_s, progress)
+    found = whole.found
     await disk.blocking.run(ledger.damage.replace, [cid.multihash for cid in found.damaged])
     lacking, units = _Lacking(), completeness.kept(now_unix_s)
     while await disk.blocking.run(_look_at_one, completeness, units, lacking, now_unix_s):
@@ -74,22 +75,10 @@ async def verify(completeness: Completeness, now_unix_s: int, progress: Watch) -
     units_lacking = [unit for unit, _ in lacking.named]
     sought = {cid.multihash for cid in found.damaged}
     places = await disk.blocking.run(damage_places, disk.store, ledger, sought, units_lacking)
-    await disk.blocking.run(ledger.scrubbed.save, ScrubRow(*whole_pass(now_unix_s)))
-    return Verified(found.blocks, found.size_bytes, found.damaged, lacking.count, described, places)
-
-
-async def _read_all(disk: Disk, progress: Watch) -> BlocksRead:
-    found, cids, total = BlocksRead(), iter(disk.store.cids()), disk.store.used_bytes
-    while not found.over:
-        await disk.blocking.run(_read_some, disk.store, cids, found)
-        progress(Progress("verifying", found.size_bytes, total))
-    return found
-
-
-def _read_some(store: BlockStore, cids: Iterator[Cid], found: BlocksRead) -> None:
-    for _ in range(_BLOCKS_AT_ONCE):
-        if not found.over:
-            found.read(store, cids)
+    await disk.blocking.run(ledger.scrubbed.save, ScrubRow(*whole_pass(whole.began_unix_s)))
+    await disk.blocking.run(ledger.verifying.clear)
+    counts = (found.blocks, found.size_bytes, found.damaged, lacking.count)
+    return Verified(*counts, described, places, whole.before)
 
 
 def _look_at_one(

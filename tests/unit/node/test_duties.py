@@ -30,7 +30,7 @@ from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.warnings import Warnings
-from dhtstore.operations.operation import unwatched
+from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.params import (
     PEERS_SAVE_FIRST_S,
     PEERS_SAVE_INTERVAL_S,
@@ -546,3 +546,44 @@ def test_an_empty_table_does_not_wipe_out_what_was_saved() -> None:
         saving = SavePeers(Table(size), peers, InlineBlocking(), SimClock(loop), Warnings())
         run(saving.save(), loop)
     assert len(peers.load()) == 3
+
+
+def test_a_verify_that_was_cut_short_goes_on_and_looks_again_at_what_was_damaged() -> None:
+    node, read = Holding(), list[Cid]()
+    more = {Cid.of(data): data for data in (b"more %d" % number for number in range(496))}
+    get = node.store.get
+
+    def counted(cid: Cid, *, afresh: bool = False) -> bytes:
+        read.append(cid)
+        return get(cid, afresh=afresh)
+
+    async def scene() -> None:
+        with node.store.batch() as batch:
+            for cid, data in more.items():
+                batch.put(cid, data)
+            batch.commit()
+        node.store.get = counted  # type: ignore[method-assign]
+        cids = list(node.store.cids())
+        rotten = [cid for cid in cids if cid in more][:2]
+        for cid in rotten:
+            node.store.rot(cid)
+
+        def cut(progress: Progress) -> None:
+            if progress.phase == "verifying":
+                raise TimeoutError
+
+        with pytest.raises(TimeoutError):
+            await verify(node.completeness, 1000, cut)
+        there = len(read)
+        assert 0 < there < 500
+        node.store.renewed([rotten[1].multihash])
+        read.clear()
+        found = await verify(node.completeness, 2000, unwatched)
+        assert read[:2] == rotten
+        assert len(read) == 500 - there + 2 + len(node.units)  # these are looked at by name, too
+        assert (found.blocks, found.damaged, found.before) == (499, rotten[:1], there - 1)
+        read.clear()
+        assert (await verify(node.completeness, 3000, unwatched)).before == 0
+        assert len(read) == 500 + len(node.units)
+
+    node.play(scene)

@@ -58,8 +58,9 @@ def kept_of_pin(progress: Progress | None) -> str:
 
 
 def kept_of_verify(progress: Progress | None) -> str:
-    """It reads all blocks or has read none."""
-    return "interrupted; the same command begins anew"
+    if progress is None or not progress.done_bytes:
+        return "interrupted; the same command begins anew"
+    return f"{_amount(progress)} verified; {_ON}"
 
 
 def kept_of_collect(progress: Progress | None) -> str:

@@ -260,3 +260,21 @@ def test_closing_ends_a_search() -> None:
         assert ended == ["cancelled"]
 
     play(scene)
+
+
+def test_a_link_that_ends_while_nothing_is_owed_over_it_is_nothing_wrong_with_the_holder() -> None:
+    async def scene(world: World) -> None:
+        a, b, first = await connected(world)
+        first.abandon()
+        second = await a.links.to(b.key, [b.address], 5.0)
+        holders = Holders(Scripted([[first], [second], []]))
+        await searched(holders)
+        await searched(holders)
+        assert [share.cause for share in holders.record.shares()] == [None]
+        holders.account(b.key).ask(1)
+        holders.drop(second, Cause(CauseKind.LOST, "the connection ended"))
+        [share] = holders.record.shares()
+        assert share.cause == Cause(CauseKind.LOST, "the connection ended")
+        await holders.close()
+
+    play(scene)
