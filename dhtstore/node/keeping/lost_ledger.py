@@ -18,7 +18,8 @@ _TOLD: Final = (
 
 @dataclass(slots=True)
 class LostLedger:
-    """``held`` until the user asks for a collection."""
+    """``held`` until the user asks for a collection; also where it cannot be told, or not written
+    down, that the ledger is new: beside a full disk, too, nothing goes that has a receipt."""
 
     disk: Disk
     ledger: Ledger
@@ -28,9 +29,11 @@ class LostLedger:
     async def begin(self) -> None:
         """Before anything is written to the ledger at a start: see whether it is the one that was
         there when the blocks came."""
-        store, known = self.disk.store, self.ledger.standing.begin
+        self.held, known = True, self.ledger.standing.is_known
         with self.warnings.tolerated("standing", "it cannot be written down whose blocks are here"):
-            self.held = not await self.disk.blocking.run(lambda: known(blocks=store.count() > 0))
+            found = await self.disk.blocking.run(lambda: known(blocks=self.disk.store.count() > 0))
+            self.held = not found
+            await self.disk.blocking.run(lambda: self.ledger.standing.begin(known=found))
         if self.held:
             self.warnings.tell(_WHAT, _TOLD)
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 from dhtstore.content.dag.local import Leaves, local_blocks
+from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
+from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.control import OperationRun, _collect
+from dhtstore.node.keeping.lost_ledger import LostLedger
 from dhtstore.node.node import Node
+from dhtstore.node.warnings import Warnings
 from dhtstore.operations import keeping
 from dhtstore.operations.operation import unwatched
 from dhtstore.params import DAY_S, MIB
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
+from dhtstore.trace import no_trace
 from simulations.events.users import get_bytes, put_bytes
+from simulations.world.ports.blocking import InlineBlocking
 from tests.simulation.harness import Lab, tell
 
 CONTENT = random.Random(9).randbytes(3 * MIB)
@@ -60,6 +67,24 @@ def test_where_the_ledger_is_gone_nothing_goes_until_its_user_says_so() -> None:
         assert not node.collector.lost.held
 
     tell(story)
+
+
+class FullTable(MemoryKeyValue):
+    """Can be read, and takes nothing."""
+
+    def write(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes] = ()) -> None:
+        raise NoRoom("the disk is full")
+
+
+async def test_a_lost_ledger_that_cannot_be_written_to_is_lost_as_well() -> None:
+    """It was taken for one that knows what is kept, and all blocks for garbage."""
+    store, table = MemoryBlockStore(None), FullTable()
+    with store.batch() as batch:
+        batch.put(Cid.of(b"of somebody"), b"of somebody")
+        batch.commit()
+    lost = LostLedger(Disk(store, InlineBlocking()), Ledger.of(table, no_trace), Warnings())
+    await lost.begin()
+    assert lost.held
 
 
 def test_what_an_earlier_ledger_knows_and_old_packs_lack_is_told_and_fetched() -> None:

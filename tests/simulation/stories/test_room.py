@@ -223,7 +223,7 @@ def test_what_a_killed_or_failed_put_left_is_collected_by_itself() -> None:
             batch.put(Cid.of(b"left by a killed put"), b"left by a killed put")
             batch.commit()
         ledger = MemoryKeyValue()  # of a node that was started before
-        LedgerStanding(ledger).begin(blocks=False)
+        LedgerStanding(ledger).begin(known=True)
         node = await lab.add(store=store, ledger=ledger)
         await asyncio.sleep(SOON_S)
         assert store.count() == 0

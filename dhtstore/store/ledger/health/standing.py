@@ -19,14 +19,15 @@ class LedgerStanding:
     def __init__(self, table: KeyValue) -> None:
         self._table = table
 
-    def begin(self, *, blocks: bool) -> bool:
-        """Whether it is known what is kept; ``blocks`` is whether there are some.  Raises NoRoom,
-        HomeUnusable, where that could not be written down."""
+    def is_known(self, *, blocks: bool) -> bool:
+        """Whether it is known what is kept; ``blocks`` is whether there are some."""
         row = self._table.get(_KEY)
-        if row is None:
-            row = _NEW if blocks and self._is_empty() else _KNOWN
-            self._table.write([(_KEY, row)])
-        return row != _NEW
+        return not (blocks and self._is_empty()) if row is None else row != _NEW
+
+    def begin(self, *, known: bool) -> None:
+        """Write down what was found, unless it is.  Raises NoRoom, HomeUnusable."""
+        if self._table.get(_KEY) is None:
+            self._table.write([(_KEY, _KNOWN if known else _NEW)])
 
     def settle(self) -> None:
         """What is not known may go.  Raises NoRoom, HomeUnusable."""
