@@ -130,6 +130,10 @@ class Stream(Protocol):
         """32 bytes that both ends see alike, of what secures this stream: SHA-256 of the
         certificate that the acceptor shows.  A man in the middle shows another to each."""
 
+    @property
+    def received_bytes(self) -> int:
+        """How many have come so far, those of a read that is under way among them."""
+
     async def read_exactly(self, count: int) -> bytes:
         """Exactly ``count`` bytes; raises ConnectionLost when the stream ends before."""
 

@@ -13,13 +13,15 @@ SPILL_BYTES: Final = 64 * 1024
 class TlsInflow:
     """Into the reader's own buffer while there is a reader, else into a small spill buffer.
 
-    ``reader`` waits for its buffer to be full; ``spilt_bytes`` are ready at once.
+    ``reader`` waits for its buffer to be full; ``spilt_bytes`` are ready at once;
+    ``received_bytes`` have come in all.
     """
 
     def __init__(self, engine: TlsEngine) -> None:
         self._engine = engine
         self._spill = bytearray()
         self._target: memoryview | None = None
+        self.received_bytes = 0
         self.reader: asyncio.Future[None] | None = None
 
     @property
@@ -56,6 +58,7 @@ class TlsInflow:
         if target is None:
             return True
         count = self._engine.decrypt_into(target)
+        self.received_bytes += count
         if count < len(target):
             self._target = target[count:]
             return False
@@ -70,4 +73,5 @@ class TlsInflow:
             if not plain:
                 return False
             self._spill += plain
+            self.received_bytes += len(plain)
         return True

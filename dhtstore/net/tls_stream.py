@@ -41,8 +41,7 @@ class TlsStream(asyncio.BufferedProtocol):
         self.remote = remote
         self.remote_key: PublicKey | None = None
         self.binding = b""  # both are set by whoever checks the handshake
-        self._loop = asyncio.get_running_loop()
-        self._receive = receive
+        self._loop, self._receive = asyncio.get_running_loop(), receive
         self._engine = TlsEngine(context, server=server)
         self.tls = self._engine.tls
         self._transport: asyncio.Transport | None = None
@@ -66,6 +65,10 @@ class TlsStream(asyncio.BufferedProtocol):
         self._pump()
 
     # --- ports.Stream -----------------------------------------------------------------------
+
+    @property
+    def received_bytes(self) -> int:
+        return self._inflow.received_bytes
 
     async def read_exactly(self, count: int) -> bytes:
         if self._inflow.spilt_bytes >= count:
@@ -145,8 +148,7 @@ class TlsStream(asyncio.BufferedProtocol):
         self._fail(ConnectionLost(f"{self.remote} closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        reason = f": {exc}" if exc else ""
-        self._fail(ConnectionLost(f"the connection to {self.remote} was lost{reason}"))
+        self._fail(ConnectionLost(f"the connection to {self.remote} was lost{_reason(exc)}"))
         if not self._closed.done():
             self._closed.set_result(None)
 
@@ -226,3 +228,7 @@ class TlsStream(asyncio.BufferedProtocol):
         for waiter in (self._inflow.reader, self._writer, self._arrived):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(ConnectionLost(*self._lost.args))
+
+
+def _reason(error: Exception | None) -> str:
+    return f": {error}" if error else ""

@@ -6,9 +6,10 @@ at all of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from statistics import median
 from typing import Any, Final, Generic, TypeVar
 
 from dhtstore.params import (
@@ -16,6 +17,9 @@ from dhtstore.params import (
     BUSY_REST_S,
     BUSY_WAIT_MAX_S,
     HEDGE_DELAY_MIN_S,
+    HEDGE_UNKNOWN_S,
+    HEDGED_MIN_BYTES,
+    HEDGED_SHARE,
     HOLDER_STALL_S,
     WANTS_PER_REQUEST_MAX,
     WINDOW_BYTES,
@@ -25,6 +29,7 @@ from dhtstore.params import (
     WINDOW_SECOND_S,
     WINDOW_START_BYTES,
 )
+from dhtstore.transfer.under_way import UnderWay
 
 S = TypeVar("S", bound=Hashable)
 T = TypeVar("T")
@@ -46,6 +51,7 @@ class Wanted(Generic[S]):
     lacking: dict[S, str] = field(default_factory=dict)  # holder -> why it can't give it
     told: dict[S, int] = field(default_factory=dict)  # holder -> the size that it brought
     queued: bool = True
+    came: bool = False  # maybe not verified yet
 
     def size_from(self, holder: S) -> int:
         """What that holder may bring, as far as is known."""
@@ -117,6 +123,7 @@ class Supplier(Generic[S]):
     heard_s: float = 0.0  # when it last said anything, or began to owe
     rate: BusyRate = field(default_factory=BusyRate)
     rest: Rest = field(default_factory=Rest)
+    coming: UnderWay | None = None
 
     @property
     def ask_bytes(self) -> float:
@@ -149,8 +156,26 @@ class Supplier(Generic[S]):
 
     def stalled(self, now: float) -> bool:
         """Whether it owes something and has been silent for longer than it ever should."""
+        self._listen(now)
         usual_s = max(self.usual_s, self.rate.takes_s(WINDOW_START_BYTES))
         return bool(self.owes) and now - self.heard_s >= max(HOLDER_STALL_S, 4 * usual_s)
+
+    def gives(self, now: float) -> bool:
+        """Whether something of what it was asked for is coming."""
+        self._listen(now)
+        return self.coming is not None and now - self.heard_s < HOLDER_STALL_S
+
+    def came_of(self, want: Wanted[S]) -> float:
+        """How much of that has come, where it is on its way."""
+        coming = self.coming
+        if coming is None or want.sequence not in coming.sequences:
+            return 0.0
+        return coming.received() * min(1.0, want.size_bytes / coming.size_bytes)
+
+    def _listen(self, now: float) -> None:
+        """A slow answer is no silence."""
+        if self.coming is not None and self.coming.lives(self.heard_s, now):
+            self.heard_s = now
 
     def lively(self, now: float) -> bool:
         """Whether it may still be expected to answer."""
@@ -174,6 +199,15 @@ class Supplier(Generic[S]):
         """When it will have given the first that it owes, by its rate."""
         asked_s, size_bytes = want.asked[self.name]
         return max(asked_s, self.rate.last_s) + self.rate.takes_s(size_bytes)
+
+    def ends_s(self, want: Wanted[S], now: float) -> float:
+        """When it will have given that: by what has come of it, or before it, else by its rate."""
+        ends_s = None if self.coming is None else self.coming.ends_s(now)
+        if self.coming is None or ends_s is None:
+            return self.due_s(want)
+        if want.sequence in self.coming.sequences:
+            return ends_s
+        return ends_s + self.rate.takes_s(want.asked[self.name][1])
 
     @property
     def overdue_s(self) -> float:
@@ -214,11 +248,29 @@ class Supplier(Generic[S]):
         return (2 if takes_s <= WINDOW_SECOND_S else 1) * WINDOW_START_BYTES
 
 
+@dataclass(slots=True)
+class Twice:
+    """How much may be fetched twice: one request beyond HEDGED_SHARE of what came, or beyond
+    HEDGED_MIN_BYTES.  A crowd whose members all ask two holders takes twice as long, so that each
+    holder seems late to all of them."""
+
+    came_bytes: float = 0.0
+    in_vain_bytes: float = 0.0
+    hedged_bytes: float = 0.0  # owed by another one, too
+
+    @property
+    def allowed(self) -> bool:
+        most_bytes = max(HEDGED_SHARE * self.came_bytes, HEDGED_MIN_BYTES)
+        return self.in_vain_bytes + self.hedged_bytes <= most_bytes
+
+
 class Debts(Generic[S]):
     """Which holder owes which want, and what can be asked of a second one."""
 
     def __init__(self, holders: Mapping[S, Supplier[S]]) -> None:
         self.owed_bytes = 0  # by all holders; what two owe counts twice
+        self.twice = Twice()
+        self._median_s: float | None = None  # for a byte, of the holders that gave something
         self._holders = holders
         self._owed: dict[bytes, dict[int, Wanted[S]]] = {}  # unit -> somebody owes it, by time
 
@@ -227,6 +279,7 @@ class Debts(Generic[S]):
         size_bytes = want.size_from(holder.name)
         if not holder.owes:
             holder.heard_s = now
+        self.twice.hedged_bytes += want.size_bytes if want.asked else 0
         want.asked[holder.name] = now, size_bytes
         holder.owes[want.sequence] = want
         holder.owed_bytes += size_bytes
@@ -236,6 +289,7 @@ class Debts(Generic[S]):
     def settle(self, want: Wanted[S], holder: Supplier[S]) -> None:
         """The holder owes it no more."""
         _, size_bytes = want.asked.pop(holder.name)
+        self.twice.hedged_bytes -= want.size_bytes if want.asked else 0
         del holder.owes[want.sequence]
         holder.owed_bytes -= size_bytes
         self.owed_bytes -= size_bytes
@@ -246,19 +300,66 @@ class Debts(Generic[S]):
         holder.late[want.sequence] = want.asked[holder.name]
         self.settle(want, holder)
 
+    def gave(
+        self,
+        want: Wanted[S] | None,
+        holder: Supplier[S],
+        size_bytes: int,
+        asked_s: float,
+        now: float,
+    ) -> None:
+        """Something came that it owed; ``want`` is None if it is here by others already."""
+        holder.answered(size_bytes, asked_s, now)
+        self._median_s = None
+        if want is None or want.came:
+            self.twice.in_vain_bytes += size_bytes
+        else:
+            want.came = True
+            self.twice.came_bytes += size_bytes
+
+    def comes(
+        self,
+        holder: S,
+        sequences: Iterable[int],
+        size_bytes: int,
+        received: Callable[[], int],
+        now: float,
+    ) -> None:
+        """An answer of so many bytes is on its way; ``received`` tells how many are here."""
+        known = self._holders.get(holder)
+        if known is not None:
+            known.heard_s = now
+            known.coming = UnderWay(frozenset(sequences), size_bytes, now, received)
+
+    def came(self, holder: S) -> None:
+        """All of it is here."""
+        known = self._holders.get(holder)
+        if known is not None:
+            known.coming = None
+
+    def end(self, want: Wanted[S]) -> None:
+        """It is here: nobody owes it any more, and what came of it from others was in vain."""
+        for name in list(want.asked):
+            self.twice.in_vain_bytes += self._holders[name].came_of(want)
+            self.settle(want, self._holders[name])
+
     def dues_s(self, holder: Supplier[S], now: float, room_bytes: float) -> list[float]:
         """In how many seconds ``overdue`` may pick something of a unit, for an idle holder."""
-        return [
+        if not self.twice.allowed:
+            return []
+        dues_s = [
             self._overdue_at(want, holder, now) - now
             for unit in common(holder.units, self._owed)
             for want in islice(self._hedgeable(holder, unit), 1)
             if want.size_from(holder.name) <= room_bytes
         ]
+        return [due_s for due_s in dues_s if due_s < float("inf")]
 
     def overdue(self, holder: Supplier[S], now: float, room_bytes: float) -> list[Wanted[S]]:
         """The wants of a unit that others have owed the longest, if this one is idle and they are
         overdue by its own measure: one block, or as many as take no longer."""
-        for unit in common(holder.units, self._owed) if holder.idle else ():
+        may = holder.idle and self.twice.allowed
+        for unit in common(holder.units, self._owed) if may else ():
             picked: list[Wanted[S]] = []
             total = 0
             for want in islice(self._hedgeable(holder, unit), WANTS_PER_REQUEST_MAX):
@@ -273,13 +374,33 @@ class Debts(Generic[S]):
 
     def _overdue_at(self, want: Wanted[S], holder: Supplier[S], now: float) -> float:
         """When this holder may be asked, too: as soon as the other is seen to be so slow that this
-        one will have it much sooner, else when it would itself have given a block."""
-        other = self._holders[next(iter(want.asked))]
-        takes_s = holder.rate.takes_s(want.size_from(holder.name))
-        alone = len(want.asked) == 1
-        if alone and takes_s and other.due_s(want) - now > HEDGE_DELAY_MIN_S + 2 * takes_s:
+        one will have it much sooner; where the other gives nothing, when this one would itself
+        have given a block; else never, as far as is known now."""
+        asked = [self._holders[name] for name in want.asked]
+        takes_s = self._takes_s(holder, want.size_from(holder.name))
+        giving = [other for other in asked if other.gives(now)]
+        if len(asked) == 1 and self._much_sooner(asked[0].ends_s(want, now) - now, takes_s, giving):
             return now
-        return want.asked_s + holder.overdue_s
+        if giving:
+            return float("inf")
+        return want.asked_s + max(holder.overdue_s, 2 * takes_s)
+
+    def _much_sooner(self, rest_s: float, takes_s: float, giving: Sequence[Supplier[S]]) -> bool:
+        """Whether who would take so long is done much sooner than the other, which gives."""
+        if takes_s:
+            return rest_s > HEDGE_DELAY_MIN_S + 2 * takes_s
+        return bool(giving) and rest_s > HEDGE_UNKNOWN_S
+
+    def _takes_s(self, holder: Supplier[S], size_bytes: int) -> float:
+        """How long it takes, and one that gave nothing yet as long as others usually do; 0 if that
+        is not known."""
+        return holder.rate.takes_s(size_bytes) or size_bytes * self._usual_s()
+
+    def _usual_s(self) -> float:
+        if self._median_s is None:
+            known = [each.rate.takes_s(1) for each in self._holders.values() if each.rate.busy_s]
+            self._median_s = median(known) if known else 0.0
+        return self._median_s
 
     def _hedgeable(self, holder: Supplier[S], unit: bytes) -> Iterator[Wanted[S]]:
         """What others owe, the oldest first, for a holder that owes nothing.  No third is asked

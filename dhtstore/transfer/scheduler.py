@@ -36,7 +36,7 @@ class Scheduler(Generic[S]):
         self._wants: dict[int, Wanted[S]] = {}
         self._pending: Queues[S] = Queues(self._wants)
         self._holders: dict[S, Supplier[S]] = {}
-        self._debts: Debts[S] = Debts(self._holders)
+        self.debts: Debts[S] = Debts(self._holders)
         self._hopes: Hopes[S] = Hopes(self._holders)
         self._failed: dict[S, str] = {}
 
@@ -59,7 +59,7 @@ class Scheduler(Generic[S]):
     @property
     def owed_bytes(self) -> int:
         """By all holders; what two owe counts twice."""
-        return self._debts.owed_bytes
+        return self.debts.owed_bytes
 
     @property
     def unfinished(self) -> int:
@@ -88,7 +88,7 @@ class Scheduler(Generic[S]):
         holder is idle, nothing is owed, or there is no room for it."""
         room_bytes -= self.owed_bytes
         idle = [s for s in self._holders.values() if s.free(now) and not self._hopes.before(s)]
-        dues = [due_s for holder in idle for due_s in self._debts.dues_s(holder, now, room_bytes)]
+        dues = [due_s for holder in idle for due_s in self.debts.dues_s(holder, now, room_bytes)]
         return max(0.0, min(dues)) if dues else None
 
     def _ask(self, holder: Supplier[S], now: float, room_bytes: float, asks: list[Ask[S]]) -> bool:
@@ -102,10 +102,10 @@ class Scheduler(Generic[S]):
                 self._pending.pick(holder, unit, request)
         wants = request.wants
         if not wants and not before:
-            wants = self._debts.overdue(holder, now, room_bytes)
+            wants = self.debts.overdue(holder, now, room_bytes)
         if wants:
             for want in wants:
-                self._debts.owe(want, holder, now)
+                self.debts.owe(want, holder, now)
             asks.append(Ask(holder.name, tuple(want.sequence for want in wants)))
         return bool(wants)
 
@@ -116,13 +116,14 @@ class Scheduler(Generic[S]):
         """Bytes came from a holder, not verified yet.  False if they are no longer wanted."""
         want, late = self._wants.get(sequence), self._heard(holder, sequence, now)
         if late is not None:
-            self._holders[holder].answered(size_bytes, late[0], now)
+            self.debts.gave(want, self._holders[holder], size_bytes, late[0], now)
             return want is not None
         if want is None or holder not in want.asked:
+            self.debts.twice.in_vain_bytes += size_bytes
             return False
         asked_s, _ = want.asked[holder]
-        self._debts.settle(want, self._holders[holder])
-        self._holders[holder].answered(size_bytes, asked_s, now)
+        self.debts.settle(want, self._holders[holder])
+        self.debts.gave(want, self._holders[holder], size_bytes, asked_s, now)
         return True
 
     def owed(self, holder: S, sequence: int) -> int:
@@ -137,15 +138,14 @@ class Scheduler(Generic[S]):
         self._heard(holder, sequence, now)
         if want is not None and holder in want.asked:
             want.told[holder] = told_bytes
-            self._debts.settle(want, self._holders[holder])
+            self.debts.settle(want, self._holders[holder])
             self._requeue(want)
 
     def finish(self, sequence: int) -> bool:
         """The want is fulfilled; what others still owe of it is waste.  False if it was before."""
         want = self._wants.pop(sequence, None)
         if want is not None:
-            for holder in list(want.asked):
-                self._debts.settle(want, self._holders[holder])
+            self.debts.end(want)
             self._hopes.finished(want)
         return want is not None
 
@@ -157,7 +157,7 @@ class Scheduler(Generic[S]):
             return
         want.lacking[holder] = why
         if holder in want.asked:
-            self._debts.settle(want, self._holders[holder])
+            self.debts.settle(want, self._holders[holder])
             self._requeue(want)
         self._hopes.look_at(want)
         if known is not None:
@@ -176,11 +176,10 @@ class Scheduler(Generic[S]):
     def fail(self, holder: S, why: str) -> None:
         """The holder is gone or not to be trusted: all it owes goes to others."""
         self._failed[holder] = why
-        known = self._holders.get(holder)
-        if known is None:
+        if (known := self._holders.get(holder)) is None:
             return
         for want in list(known.owes.values()):
-            self._debts.settle(want, known)
+            self.debts.settle(want, known)
             self._requeue(want)
         del self._holders[holder]
         for unit in known.units:
@@ -194,7 +193,7 @@ class Scheduler(Generic[S]):
         for known in [each for each in self._hopes.last() if each.stalled(now)]:
             wants = [want for want in known.owes.values() if self._hopes.answered_for(want, now)]
             for want in wants:
-                self._debts.give_up_waiting(want, known)
+                self.debts.give_up_waiting(want, known)
                 self._requeue(want)
             if wants:
                 passed_over.append(known.name)
@@ -204,6 +203,7 @@ class Scheduler(Generic[S]):
         """What arrived was lost on our side or was wrong: ask again."""
         want = self._wants.get(sequence)
         if want is not None:
+            want.came = False
             self._requeue(want)
 
     def stuck(self) -> list[int]:

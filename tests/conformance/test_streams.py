@@ -85,6 +85,26 @@ def test_bytes_arrive_in_order_whatever_the_sizes(play: Play) -> None:
     play(scene)
 
 
+def test_what_has_come_of_a_read_is_told_before_it_ends(play: Play) -> None:
+    """Who gives slowly is told by it from who gives nothing."""
+
+    async def scene(world: World) -> None:
+        near, far = await world.connect()
+        before_bytes, target = far.received_bytes, bytearray(MIB)
+        reading = asyncio.ensure_future(far.read_into(memoryview(target)))
+        for part in range(1, 5):
+            await near.write(bytes(MIB // 4))
+            for _ in range(2000):  # nothing tells that it came but the count
+                if far.received_bytes == before_bytes + part * MIB // 4:
+                    break
+                await asyncio.sleep(0.001)
+            assert far.received_bytes == before_bytes + part * MIB // 4
+            assert part == 4 or not reading.done()
+        await reading
+
+    play(scene)
+
+
 def test_both_directions_flow_at_once(play: Play) -> None:
     async def scene(world: World) -> None:
         near, far = await world.connect()

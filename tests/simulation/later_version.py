@@ -104,6 +104,10 @@ class LaterStream:
     def binding(self) -> bytes:
         return self._stream.binding
 
+    @property
+    def received_bytes(self) -> int:
+        return self._stream.received_bytes
+
     async def write(self, *parts: bytes | bytearray | memoryview) -> None:
         await self._stream.write(*(sent for part in parts for sent in self._later(part)))
 

@@ -67,10 +67,9 @@ class Requests:
 
     def look_ahead(self, window: Window) -> None:
         """Look for the holders of the unit behind those that are begun, before it is wanted."""
-        unit = window.unit_ahead(self._units) if self._begun else None
-        self._begun = False
-        if unit is not None:
+        if self._begun and (unit := window.unit_ahead(self._units)) is not None:
             self._holders.prepare(unit)
+        self._begun = False
 
     def send(self) -> None:
         """Send the requests that are due, as many as the node's limit brings."""
@@ -123,7 +122,8 @@ class Requests:
         if not self._scheduler.unfinished:
             return None
         now = asyncio.get_running_loop().time()
-        hedge_s = self._scheduler.hedge_due_s(now, self._room_bytes)
+        room_bytes = self._pull.most(self._memory_room_bytes)
+        hedge_s = self._scheduler.hedge_due_s(now, room_bytes)
         return min(self._looks.wait_s(now), float("inf") if hedge_s is None else hedge_s)
 
     def finish(self, want: Want) -> None:
@@ -169,7 +169,7 @@ class Requests:
     async def _request(self, link: Link, wants: Sequence[Want]) -> None:
         """Its failure costs its own blocks only."""
         on_arrival, key = partial(self._on_arrival, link, wants), link.public_key
-        admit, terms = partial(self._admit, key, wants), self._holders.terms(key)
+        admit, terms = partial(self._admit, link, wants), self._holders.terms(key)
         try:
             await _ask(link, [want.cid for want in wants], on_arrival, admit, terms)
         except DhtstoreError as error:
@@ -187,30 +187,30 @@ class Requests:
         return patient
 
     @property
-    def _room_bytes(self) -> int:
-        """What may be owed."""
-        return self._pull.most(self._memory_room_bytes)
-
-    @property
     def _memory_room_bytes(self) -> int:
         flight_bytes = self._scheduler.flight_bytes if self._lossy else None
         return _memory_room_bytes(self._room, flight_bytes, self._quiet)
 
     def _admit(
-        self, key: PublicKey, wants: Sequence[Want], response: FrameResponse
+        self, link: Link, wants: Sequence[Want], response: FrameResponse
     ) -> Callable[[], None] | None:
         """FetchRoom for the blocks of a response; none for what others gave meanwhile."""
-        indices = response.indices if isinstance(response, Blocks) else ()
-        sequences = [wants[index].sequence for index in indices]
+        if not isinstance(response, Blocks):
+            return None
+        sequences, key = [wants[index].sequence for index in response.indices], link.public_key
         due_bytes = sum(self._scheduler.owed(key, sequence) for sequence in sequences)
-        if not due_bytes or not isinstance(response, Blocks):
+        if not due_bytes:
             return None
         self._holders.account(key).heard()
         alone = self._scheduler.owed_bytes == due_bytes and self._quiet()
-        return self._room.take(sum(response.sizes), alone=alone)
+        gone = self._room.take(sum(response.sizes), alone=alone)
+        if gone:
+            _begin(self._scheduler, link, sequences, sum(response.sizes))
+        return gone
 
     def _on_arrival(self, link: Link, wants: Sequence[Want], arrival: Arrival) -> None:
         key, now = link.public_key, asyncio.get_running_loop().time()
+        self._scheduler.debts.came(key)
         self._pull.came(_unclaimed_bytes(wants, arrival))
         for index, size_bytes in arrival.passed_over:
             self._scheduler.passed_over(key, wants[index].sequence, size_bytes, now)
@@ -252,6 +252,18 @@ def _give_up(
     for key, why in lacking.items():
         holders.lacking(key, why)
     raise failure_of(str(want.cid), known, holders)
+
+
+def _begin(
+    scheduler: Scheduler[PublicKey], link: Link, sequences: Sequence[int], size_bytes: int
+) -> None:
+    """A body of so many bytes is read from now on: what has come of it shows whether it lives."""
+    before_bytes, now = link.stream.received_bytes, asyncio.get_running_loop().time()
+
+    def received() -> int:
+        return link.stream.received_bytes - before_bytes
+
+    scheduler.debts.comes(link.public_key, sequences, size_bytes, received, now)
 
 
 def _unclaimed_bytes(wants: Sequence[Want], arrival: Arrival) -> int:

@@ -97,7 +97,7 @@ class Link:
         self.version: int = peer.version  # that both ends speak
         self.features: frozenset[str] = peer.features  # that both ends have
         self.serving = asyncio.Lock()  # held while blocks are read and sent: one answer at a time
-        self._stream, self._handlers, self._clock = stream, handlers, clock
+        self.stream, self._handlers, self._clock = stream, handlers, clock
         self._supervisor, self._tracer, self._on_wrong = supervisor, tracer, on_wrong
         session, payer = Session(), Payer(self.origin, peer.public_key, object())
         self._session, self._outbox = session, Outbox(stream, clock, traffic, payer)
@@ -198,7 +198,7 @@ class Link:
     async def close(self) -> None:
         """Close in order; whoever waits for an answer gets ConnectionLost."""
         self._end(ConnectionLost("this node closed the connection"), abort=False)
-        await self._stream.close()
+        await self.stream.close()
 
     def abandon(self, why: str = "the connection was idle") -> None:
         """End it now to make room for others."""
@@ -206,7 +206,7 @@ class Link:
 
     def _end(self, error: ConnectionLost, *, abort: bool = True) -> None:
         if abort:
-            self._stream.abort()
+            self.stream.abort()
         if self.alive:
             self._outbox.close(error)
             self._own_requests.fail(error)
@@ -220,12 +220,12 @@ class Link:
 
     async def _read(self) -> None:
         while True:
-            begun = await self._stream.read_exactly(1)
+            begun = await self.stream.read_exactly(1)
             begun_s = asyncio.get_running_loop().time()
             async with asyncio.timeout(REQUEST_TIMEOUT_S) as timer:
-                sizes = await read_prefix(self._stream, begun)
+                sizes = await read_prefix(self.stream, begun)
                 timer.reschedule(begun_s + frame_time_s(sizes))
-                frame = await read_message(self._stream, sizes)
+                frame = await read_message(self.stream, sizes)
                 event = self._session.receive(frame)
                 body = await self._body(event, sizes[1])
             if body is not None:
@@ -253,9 +253,9 @@ class Link:
         answer = event if isinstance(event, Answered) else None
         gone = self._own_requests.admit(answer) if answer and size_bytes else None
         if size_bytes and gone is None:
-            await pass_over_body(self._stream, size_bytes)
+            await pass_over_body(self.stream, size_bytes)
             return None
-        return await read_body(self._stream, size_bytes, gone or _nothing)
+        return await read_body(self.stream, size_bytes, gone or _nothing)
 
     def _begin(self, request: FrameRequest) -> None:
         handler = self._handlers.get(type(request))

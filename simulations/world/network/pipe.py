@@ -124,6 +124,11 @@ class Pipe:
 
     # --- the receiving end ------------------------------------------------------------------
 
+    @property
+    def received_bytes(self) -> int:
+        """What has arrived in order, read or not."""
+        return self._read_bytes + self._readable_bytes
+
     async def read_into(self, target: memoryview) -> None:
         """Fill ``target``; what arrived before the end can still be read.  Raises
         ConnectionLost."""

@@ -67,6 +67,10 @@ class SimStream:
     def binding(self) -> bytes:
         return self._binding
 
+    @property
+    def received_bytes(self) -> int:
+        return self._incoming.received_bytes
+
     async def read_exactly(self, count: int) -> bytes:
         data = bytearray(count)
         await self.read_into(memoryview(data))
