@@ -196,11 +196,10 @@ class _Share(Generic[W]):
     def trim(self) -> None:
         """Of those below that do not wait the ones that owe least are forgotten."""
         if len(self._heap) > 2 * (self.waiting + FAIR_IDLE_MAX):
-            idle = (each for each in self.below.values() if not each.backlog)
-            kept = {id(each) for each in nlargest(FAIR_IDLE_MAX, idle, key=lambda each: each.due)}
-            left = [e for e in self.below.values() if e.backlog or id(e) in kept]
-            self.below = {each.name: each for each in left}
-            self._heap = [(each.due, next(_ticks), each) for each in left]
+            idle = (name for name, each in self.below.items() if not each.backlog)
+            kept = set(nlargest(FAIR_IDLE_MAX, idle, key=lambda name: self.below[name].due))
+            self.below = {n: each for n, each in self.below.items() if each.backlog or n in kept}
+            self._heap = [(each.due, next(_ticks), each) for each in self.below.values()]
             heapify(self._heap)
 
 

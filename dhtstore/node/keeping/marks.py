@@ -17,6 +17,7 @@ from dhtstore.content.dag.local import blocks_met
 from dhtstore.content.dag.seen import Seen
 from dhtstore.content.dag.unit_walk import UnitWalk
 from dhtstore.errors import DhtstoreError
+from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import RAW, Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
@@ -103,7 +104,8 @@ class Marks:
             for cid in self._met(None, HereWalk(root, self._held_met)):
                 if len(self.kept) > known:
                     known = len(self.kept)
-                    self.alone_bytes[root] += self._store.sizes([cid])[0] or 0
+                    size_bytes = self._store.sizes([cid])[0] or 0
+                    self.alone_bytes[root] += stored_bytes(cid, size_bytes)
                 yield
 
     def _kept_units(self) -> Iterator[tuple[Cid, Unit]]:

@@ -78,10 +78,13 @@ def _load(path: Path) -> ModuleType:
         raise ScenarioError(f"run.module: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses look up the types of their fields
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a run's folder stays as it is
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ScenarioError(f"run.module: {path}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = before
     if not any(hasattr(module, name) for name in _KNOWN):
         raise ScenarioError(f"run.module: {path} defines none of {', '.join(_KNOWN)}")
     return module

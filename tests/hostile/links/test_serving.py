@@ -23,6 +23,8 @@ from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.blocks.write_block import write_block
+from dhtstore.store.ledger.health.standing import LedgerStanding
+from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, address_of, tell
 from tests.unit.node.data_plane import collect
@@ -69,9 +71,10 @@ def test_what_a_client_stages_is_shown_only_to_those_asked_to_hold_it() -> None:
 def test_what_a_killed_put_left_is_dropped_at_the_start_and_shown_to_nobody() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(1)
-        store = MemoryBlockStore()
+        store, ledger = MemoryBlockStore(), MemoryKeyValue()
         stage(store)
-        client = await lab.add(CLIENT, store=store)
+        LedgerStanding(ledger).begin(known=True)  # of a node that was started before
+        client = await lab.add(CLIENT, store=store, ledger=ledger)
         assert await asked(lab.nodes[0], client) == {}
         assert store.count() == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from dhtstore.content.dag.local import Leaves, local_blocks
 from dhtstore.errors import NoRoom
@@ -72,7 +72,7 @@ def test_where_the_ledger_is_gone_nothing_goes_until_its_user_says_so() -> None:
 class FullTable(MemoryKeyValue):
     """Can be read, and takes nothing."""
 
-    def write(self, puts: Sequence[tuple[bytes, bytes]], deletes: Sequence[bytes] = ()) -> None:
+    def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         raise NoRoom("the disk is full")
 
 

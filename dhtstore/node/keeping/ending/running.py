@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Final
 
 from dhtstore.net.ports import Blocking
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import CLAIM_GRACE_S, RUNNING_SAVED_S
 from dhtstore.store.ledger.health.running import RunningRow, RunningTime
+
+_WHAT: Final = "running"  # what a warning is called
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class RunTime:
 
     async def begin(self) -> None:
         """Go on where earlier lives ended.  Raises HomeUnusable."""
+        self.warnings.can_be_tried(_WHAT, self.save)
         known = await self.blocking.run(self.row.load)
         self._before_s, self.set_s = max(0.0, known.total_s), known.set_s
 
@@ -44,7 +48,7 @@ class RunTime:
 
     async def save(self) -> None:
         """A disk that takes no write costs only what would have been remembered."""
-        with self.warnings.tolerated("running", "how long the node ran cannot be written down"):
+        with self.warnings.tolerated(_WHAT, "how long the node ran cannot be written down"):
             await self.blocking.run(self.row.save, RunningRow(self.total_s(), self.set_s))
 
     def clock_set(self, by_s: float) -> None:
