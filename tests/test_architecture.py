@@ -215,6 +215,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("errors",),
         ("units", "seeds", "datagram_kinds"),
         ("settings",),
+        ("sections",),
         ("scenario",),
         ("world",),
         ("nodes",),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulations.events.sessions import Durations, LogNormal, Weibull, load_measured, residual_s
-from simulations.scenario import ChurnSettings
+from simulations.sections.churn import ChurnSettings
 from simulations.seeds import derived_seed
 
 _MINUTE_S, _HOUR_S = 60.0, 3600.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from dhtstore.model.contact import Address
 from simulations.datagram_kinds import ANSWER, KINDS
-from simulations.scenario import FaultSettings
+from simulations.sections.faults import FaultSettings
 from simulations.seeds import derived_seed
 
 _AWAITS_MAX = 200  # a crash strikes within that many steps of the node after its time

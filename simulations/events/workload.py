@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from simulations.scenario import WorkloadSettings
+from simulations.sections.workload import WorkloadSettings
 from simulations.seeds import derived_seed
 
 _TRIES_MAX = 64

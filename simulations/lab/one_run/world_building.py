@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dhtstore.node.ports import NodeSettings
 from simulations.nodes.population import Member
-from simulations.scenario import NetworkSettings, RunSettings, Scenario
+from simulations.scenario import Scenario
+from simulations.sections.network import NetworkSettings
+from simulations.sections.run import RunSettings
 from simulations.seeds import derived_seed
 from simulations.world.network.congestion import CONGESTIONS
 from simulations.world.network.latency import (

@@ -17,7 +17,8 @@ from simulations.events.await_counter import AwaitCounter
 from simulations.events.datagram_dropper import DatagramDropper
 from simulations.events.fault_injection import rot_one
 from simulations.events.fault_schedule import EVERYBODY, Fault, FaultKind, halves, schedule
-from simulations.scenario import FaultSettings, from_tables
+from simulations.scenario import from_tables
+from simulations.sections.faults import FaultSettings
 from simulations.world.loop.current_node import CURRENT_NODE
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.lying_store import LyingBlockStore

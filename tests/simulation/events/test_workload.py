@@ -19,7 +19,8 @@ from simulations.events.workload import (
     object_size,
     operations,
 )
-from simulations.scenario import WorkloadSettings, from_tables
+from simulations.scenario import from_tables
+from simulations.sections.workload import WorkloadSettings
 
 
 def settings(**values: object) -> WorkloadSettings:

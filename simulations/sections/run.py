@@ -1,0 +1,31 @@
+"""``[run]``: what is run, how large and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dhtstore.params import REPLICAS_MAX
+from simulations.settings import duration, file_name, flag, integer, share, size, text
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
+    otherwise nodes join through the protocol, ``joins_at_once`` at a time;
+    ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
+    ``module``: a Python file with the scenario's own parts, see ``lab.one_run.scenario_module``."""
+
+    scenario: str = text()
+    description: str = text()
+    seed: int = integer(1)
+    nodes: int = integer(100, 1, 100_000)
+    duration_s: float = duration("1 h")
+    settle_s: float = duration("1 min")
+    warm_start: bool = flag(True)
+    joins_at_once: int = integer(1, 1, 1000)
+    storage_share: float = share("100 %")
+    capacity_bytes: int = size("1 GiB")
+    replicas: int = integer(3, 1, REPLICAS_MAX)
+    clock_skew_s: float = duration(0)
+    future: int = integer(0)
+    module: str = file_name()
