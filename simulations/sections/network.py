@@ -11,6 +11,8 @@ from simulations.settings import choice, duration, file_name, number, rate, shar
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """Latency is one way and fixed per pair; ``low_s`` and ``high_s`` bound the uniform model.
+    ``loss`` befalls each packet by itself or, with ``loss_burst_s``, the mean length of a burst,
+    those of a line that fades, a share ``loss_in_burst`` of them; see ``world.network.bursts``.
     ``congestion``: what streams do about loss; a node asks for BBR and gets CUBIC, where the
     system does not have it or keeps it for the administrator, as most do."""
 
@@ -22,6 +24,8 @@ class NetworkSettings:
     matrix_unit: str = choice("ms", "s")
     jitter: float = share("5 %")
     loss: float = share(0)
+    loss_burst_s: float = duration(0)
+    loss_in_burst: float = share("50 %")
     duplicate: float = share(0)
     reorder: float = share(0)
     mtu_bytes: int = size(f"{DATAGRAM_MAX_BYTES} B", 64)
@@ -37,3 +41,5 @@ class NetworkSettings:
             raise ValueError(f"low_s ({self.low_s:g} s) is more than high_s ({self.high_s:g} s)")
         if self.latency == "matrix" and not self.matrix_file:
             raise ValueError("latency 'matrix' needs matrix_file")
+        if self.loss_burst_s and self.loss and self.loss >= self.loss_in_burst:
+            raise ValueError("loss, the share in all, must be less than loss_in_burst")

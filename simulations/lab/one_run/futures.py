@@ -21,7 +21,15 @@ _LATER: Final = {
     "faults": _EVERYTHING,
 }
 # Making a warm world sends nothing; nodes that join suffer from the network as it is.
-_LATER_IF_WARM: Final = ("loss", "jitter", "duplicate", "reorder", "mtu_bytes")
+_LATER_IF_WARM: Final = (
+    "loss",
+    "loss_burst_s",
+    "loss_in_burst",
+    "jitter",
+    "duplicate",
+    "reorder",
+    "mtu_bytes",
+)
 
 
 def seed_of_future(seed: int, future: int) -> int:

@@ -12,6 +12,7 @@ from simulations.scenario import Scenario
 from simulations.sections.network import NetworkSettings
 from simulations.sections.run import RunSettings
 from simulations.seeds import derived_seed
+from simulations.world.network.bursts import Bursts
 from simulations.world.network.congestion import CONGESTIONS
 from simulations.world.network.latency import (
     CoordinateLatency,
@@ -39,7 +40,14 @@ def disturb(network: SimNetwork, settings: NetworkSettings) -> None:
     network.loss, network.jitter = settings.loss, settings.jitter
     network.duplicate, network.reorder = settings.duplicate, settings.reorder
     network.mtu_bytes = settings.mtu_bytes
+    network.bursts = _bursts(settings, network.rng)
     network.congestion = CONGESTIONS[settings.congestion]
+
+
+def _bursts(settings: NetworkSettings, rng: random.Random) -> Bursts | None:
+    if not (settings.loss and settings.loss_burst_s):
+        return None
+    return Bursts(rng, settings.loss, settings.loss_burst_s, settings.loss_in_burst)
 
 
 def settings_of_nodes(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:

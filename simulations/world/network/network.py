@@ -133,7 +133,7 @@ class SimNetwork(Ways):
             return "too large"
         if self.drops is not None and self.drops(source.address, target.address, data):
             return "dropped"
-        if self.loss and self.rng.random() < self.loss:
+        if self.loss and self.lose(source, target):
             return "lost"
         if self.duplicate and self.rng.random() < self.duplicate:
             return "duplicated"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dhtstore.model.contact import Address
 from dhtstore.params import DATAGRAM_MAX_BYTES, MIB
 from simulations.world.loop.virtual_loop import VirtualLoop
+from simulations.world.network.bursts import Bursts
 from simulations.world.network.congestion import CONGESTIONS, Congestion
 from simulations.world.network.latency import FixedLatency, Latency
 from simulations.world.network.machine import Machine
@@ -19,9 +20,10 @@ _EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
 
 
 class Ways:
-    """``loss``, ``duplicate`` and ``reorder`` are probabilities per datagram; ``jitter`` is the
-    largest share of the pair's latency added to a message; datagrams above ``mtu_bytes`` vanish
-    on the way.  Bandwidth, slowness and NAT are set on a ``machine``.
+    """``loss``, ``duplicate`` and ``reorder`` are probabilities per datagram, each by itself unless
+    there are ``bursts``; ``jitter`` is the largest share of the pair's latency added to a message;
+    datagrams above ``mtu_bytes`` vanish on the way.  Bandwidth, slowness and NAT are set on a
+    ``machine``.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Ways:
         self.latency: Latency = latency or FixedLatency(0.05)
         self.loss, self.jitter, self.mtu_bytes = loss, jitter, mtu_bytes
         self.duplicate, self.reorder = duplicate, reorder
+        self.bursts: Bursts | None = None
         self.trace = trace or Trace()
         self.receive_buffer_bytes = self.send_buffer_bytes = BUFFER_BYTES  # of each stream's end
         self.congestion: Callable[[], Congestion] = CONGESTIONS["cubic"]
@@ -79,7 +82,13 @@ class Ways:
         """How many of so many packets from a to b get lost."""
         if not self.loss:
             return 0
-        return sum(self.rng.random() < self.loss for _ in range(packets))
+        return sum(self.lose(a, b) for _ in range(packets))
+
+    def lose(self, a: Machine, b: Machine) -> bool:
+        """Whether the next packet from a to b gets lost."""
+        if self.bursts is not None:
+            return self.bursts.lose(a, b, self.loop.time())
+        return self.rng.random() < self.loss
 
     def note(self, kind: str, source: Machine, target: Machine) -> None:
         """Write a step of a stream's life into the trace."""
