@@ -1,7 +1,8 @@
-"""``python -m simulations``: run, sweep, branch, list, replay, compare, report, validate, explore.
+"""``python -m simulations``: run, sweep, branch, list, replay, compare, report, validate, explore,
+reference.
 
-Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something or two
-runs differ, 2 what was asked cannot be done, 130 interrupted.
+Results on stdout, progress on stderr.  Exit codes: 0 well, 1 a checker found something, a service
+level was violated or two runs differ, 2 what was asked cannot be done, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,11 +11,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from simulations.commands import explore, listing, reading, replay, run, several, validate
+from simulations.commands import (
+    explore,
+    listing,
+    reading,
+    reference,
+    replay,
+    run,
+    several,
+    validate,
+)
 from simulations.commands.common import INTERRUPTED
 from simulations.errors import ScenarioError, SimulationError
 
-_COMMANDS = (run, several, listing, replay, reading, validate, explore)
+_COMMANDS = (run, several, listing, replay, reading, validate, explore, reference)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

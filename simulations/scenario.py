@@ -22,6 +22,8 @@ from simulations.sections.churn import ChurnSettings
 from simulations.sections.faults import FaultSettings
 from simulations.sections.network import NetworkSettings
 from simulations.sections.run import RunSettings
+from simulations.sections.service import NAME as _SERVICE
+from simulations.sections.service import ServiceSettings, read_service
 from simulations.sections.workload import WorkloadSettings
 from simulations.settings import read_section, suggestion
 
@@ -35,6 +37,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "faults": FaultSettings,
 }
 _PARAMETERS = "parameters"
+_NAMES = ("scenario", "description", "seed", "future")  # of [run]: they tell runs apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Scenario:
     churn: ChurnSettings
     workload: WorkloadSettings
     faults: FaultSettings
+    service: ServiceSettings
     raw: Mapping[str, Any]
 
     def parameters(self, section: type[P]) -> P:
@@ -71,8 +75,32 @@ class Scenario:
         return from_tables(self.raw, [f"{key}={json.dumps(name)}" for key, name in names.items()])
 
     def sha256(self) -> str:
-        """Of everything that was read: the same experiment has the same hash."""
-        return hashlib.sha256(json.dumps(self.raw, sort_keys=True).encode()).hexdigest()
+        """Of everything that was read: the same experiment has the same hash.  What is promised
+        of it is no part of it."""
+        return _sha256(_without_service(self.raw))
+
+    def settings_sha256(self, folder: Path) -> str:
+        """Of what was set, whichever the seed, and of the files that it names, in ``folder``: runs
+        with the same can be held against each other.  Raises ScenarioError."""
+        tables = _without_service(self.with_files_beside().raw)
+        tables["run"] = {k: v for k, v in tables.get("run", {}).items() if k not in _NAMES}
+        files = {key: _sha256_of_file(key, folder / name) for key, name in self.files().items()}
+        return _sha256([tables, files])
+
+
+def _without_service(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: table for name, table in raw.items() if name != _SERVICE}
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256_of_file(key: str, path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ScenarioError(f"{key}: cannot read {path}: {error.strerror}") from error
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
@@ -93,12 +121,13 @@ def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenar
     for text_ in overrides:
         _override(tables, text_)
     for name in tables:
-        if name not in _SECTIONS and name != _PARAMETERS:
+        if name not in _SECTIONS and name not in (_PARAMETERS, _SERVICE):
             raise ScenarioError(f"unknown section [{name}]{suggestion(name, _SECTIONS)}")
     sections: dict[str, Any] = {
         name: read_section(kind, tables.get(name, {}), name) for name, kind in _SECTIONS.items()
     }
-    return Scenario(**sections, raw=tables)
+    service = read_service(tables.get(_SERVICE, {}))
+    return Scenario(**sections, service=service, raw=tables)
 
 
 def _override(tables: dict[str, Any], assignment: str) -> None:

@@ -220,6 +220,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("world",),
         ("nodes",),
         ("checks", "results"),
+        ("service",),
         ("events",),
         ("lab",),
         ("validation",),

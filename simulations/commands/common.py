@@ -28,7 +28,7 @@ def scenario_options(command: argparse.ArgumentParser, seed: str) -> None:
     command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
 
 
-def _at_least(low: int, spelled: str) -> int:
+def at_least(low: int, spelled: str) -> int:
     number = int(spelled)
     if number < low:
         raise argparse.ArgumentTypeError(f"{number} is less than {low}")
@@ -36,22 +36,22 @@ def _at_least(low: int, spelled: str) -> int:
 
 
 def positive(spelled: str) -> int:
-    return _at_least(1, spelled)
+    return at_least(1, spelled)
 
 
 def several(spelled: str) -> int:
-    return _at_least(2, spelled)
+    return at_least(2, spelled)
 
 
 def load_chosen(chosen: argparse.Namespace) -> tuple[Scenario, Path]:
-    path = _find(chosen.scenario)
+    path = find_scenario(chosen.scenario)
     overrides = list(chosen.set)
     overrides += [f"run.seed={chosen.seed}"] if chosen.seed is not None else []
     overrides += [f"run.nodes={chosen.nodes}"] if chosen.nodes is not None else []
     return load(path, overrides), path
 
 
-def _find(name: str) -> Path:
+def find_scenario(name: str) -> Path:
     """A file, a run's folder, else one of the scenarios at hand."""
     path = Path(name)
     if run_folder.holds_run(path):
@@ -65,7 +65,20 @@ def _find(name: str) -> Path:
 def exit_code(summary: dict[str, Any]) -> int:
     if summary["interrupted"]:
         return INTERRUPTED
-    return 1 if summary["violations"] else 0
+    return 1 if summary["violations"] or summary["service"]["violated"] else 0
+
+
+def service_told(summary: dict[str, Any], name: str) -> str:
+    """What the run was beside the service level of its scenario, and what to do about it."""
+    found = summary["service"]
+    if not found["judged"]:
+        return f"service level not judged: {found['why']}"
+    few = [f"  {kind} not judged: {why}" for kind, why in found["not_judged"].items()]
+    if not found["violated"]:
+        return "\n".join(["service level holds", *few])
+    lines = [f"service level violated: {line}" for line in found["violated"]]
+    hint = f"if that is meant: python -m simulations reference {name} --write"
+    return "\n".join([*lines, *few, hint])
 
 
 @contextlib.contextmanager

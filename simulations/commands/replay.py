@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simulations.commands.common import INTERRUPTED, Subparsers, progress_bar
+from simulations.commands.common import INTERRUPTED, Subparsers, exit_code, progress_bar
 from simulations.errors import ScenarioError
 from simulations.events.fault_schedule import Fault
 from simulations.lab.many_runs import explore
@@ -35,9 +35,11 @@ def _replay(chosen: argparse.Namespace) -> int:
         print(f"{when} {which['trace_sha256']}  commit {which['git_sha']}")
     for violation in now["violations"]:
         print(f"violation: {violation}")
+    for line in now["service"]["violated"]:
+        print(f"service level violated: {line}")
     same = now["trace_sha256"] == before["trace_sha256"]
     print("the same trace" if same else "another trace: the code differs")
-    return 0 if same and not now["violations"] else 1
+    return exit_code(now) if same else 1
 
 
 def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:

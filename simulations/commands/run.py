@@ -14,6 +14,7 @@ from simulations.commands.common import (
     load_chosen,
     progress_bar,
     scenario_options,
+    service_told,
 )
 from simulations.lab.one_run.experiment import Experiment
 from simulations.results import run_folder
@@ -37,6 +38,7 @@ def _run(chosen: argparse.Namespace) -> int:
     summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
     print(json.dumps(_short(summary), indent=2))
     print(_verdicts(summary))
+    print(service_told(summary, chosen.scenario))
     print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
     return exit_code(summary)
 

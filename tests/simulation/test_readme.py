@@ -29,7 +29,8 @@ def test_commands_are_as_they_stand(command: str) -> None:
 def test_every_command_is_shown() -> None:
     shown = {command.split()[0] for command in COMMANDS}
     assert shown == {
-        "list", "run", "report", "compare", "replay", "sweep", "branch", "validate", "explore"
+        "list", "run", "report", "compare", "replay", "sweep", "branch", "validate", "explore",
+        "reference",
     }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from simulations.results.rows import OperationRow
 from simulations.results.run_folder import RunFolder
 from simulations.results.summary import summarise
 from simulations.scenario import Scenario
+from simulations.service.judge import judge
 from simulations.world.loop.guard import guarded
 from simulations.world.loop.virtual_loop import shut_down
 from simulations.world.trace import Trace
@@ -73,6 +74,7 @@ class Experiment:
         self._drivers = Drivers(world, faults)
         self._sampler = Sampler(world)
         self._inspector = Inspector(world, self._module.checkers)
+        self._settings = world.scenario.settings_sha256(world.folder)
 
     @property
     def faults(self) -> list[Fault]:
@@ -198,6 +200,8 @@ class Experiment:
     def _summary(self, *, interrupted: bool, failed: str) -> dict[str, Any]:
         world, inspector = self.world, self._inspector
         messages = world.network.sent_datagrams
+        operations = summarise(self.recorder.rows)
+        ended = not (interrupted or failed)
         return {
             "trace_sha256": self.trace.hexdigest(),
             "trace_entries": self.trace.entries,
@@ -214,7 +218,8 @@ class Experiment:
             "violations": [f"{v.at_s:.3f} s {v.checker}: {v.what}" for v in inspector.violations],
             "looks_of_checkers": inspector.looks,
             "checkers": inspector.verdicts(),
-            "operations": summarise(self.recorder.rows),
+            "operations": operations,
+            "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
             **self._cost.summary(messages),
             "python": sys.version.split()[0],

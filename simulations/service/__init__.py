@@ -1,0 +1,1 @@
+"""What users are served, beside what they were served in reference runs."""

@@ -1,0 +1,134 @@
+"""Levels from reference runs: sound runs hold them, worse ones do not, and files keep the rest."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulations.__main__ import main
+from simulations.errors import ScenarioError
+from simulations.results.rows import OperationRow
+from simulations.results.summary import summarise
+from simulations.scenario import from_tables
+from simulations.sections.service import Reference, ServiceSettings
+from simulations.service.block import block, with_block
+from simulations.service.judge import judge
+from simulations.service.reference import levels, served
+
+SCENARIO = """# What this is for.
+[run]
+nodes = 8   # few
+duration_s = "1 min"
+
+[workload]
+kind = "lookups"
+operations_per_s = 1.0
+"""
+
+
+def rows(
+    rng: random.Random, count: int = 300, ok: float = 0.97, factor: float = 1.0
+) -> list[OperationRow]:
+    """A run whose own luck makes everything up to a tenth slower or faster."""
+    luck = rng.uniform(0.95, 1.05) * factor
+    return [
+        OperationRow(
+            0.0, luck * rng.lognormvariate(-0.7, 0.6), "get", 0, 0, 0, 0, 0, 0, rng.random() < ok
+        )
+        for _ in range(count)
+    ]
+
+
+def violated(reference: list[list[OperationRow]], run: list[OperationRow]) -> list[str]:
+    found = levels([served(each) for each in reference])
+    service = ServiceSettings(Reference("these"), found)
+    lines: list[str] = judge(service, "these", summarise(run), ended=True)["violated"]
+    return lines
+
+
+def test_few_sound_runs_violate_what_five_others_served() -> None:
+    rng = random.Random(7)
+    alarms = sum(
+        bool(violated([rows(rng) for _ in range(5)], rows(rng, count=200))) for _ in range(300)
+    )
+    assert alarms <= 6
+
+
+@pytest.mark.parametrize(
+    ("ok", "factor", "told"),
+    [(0.85, 1.0, "succeeded"), (0.97, 1.6, "p50 was"), (0.97, 2.0, "p95 was")],
+)
+def test_runs_that_are_clearly_worse_violate_it(ok: float, factor: float, told: str) -> None:
+    rng = random.Random(7)
+    for _ in range(20):
+        found = violated([rows(rng) for _ in range(5)], rows(rng, ok=ok, factor=factor))
+        assert any(told in line for line in found)
+
+
+def test_kinds_with_few_operations_get_no_level() -> None:
+    rng = random.Random(7)
+    assert levels([served(rows(rng, count=count)) for count in (20, 20, 19)]) == {}
+    assert list(levels([served(rows(rng, count=20))] * 3)) == ["get"]
+
+
+def test_the_more_runs_the_smaller_the_tolerance() -> None:
+    rng = random.Random(7)
+    runs = [served(rows(rng)) for _ in range(30)]
+    few = [levels(runs[n : n + 3])["get"].p50_tolerance_s for n in range(0, 30, 3)]
+    assert sum(few) / len(few) > 1.5 * levels(runs)["get"].p50_tolerance_s
+
+
+# --- written into a file --------------------------------------------------------------------
+
+
+def service(runs: int = 3) -> ServiceSettings:
+    rng = random.Random(runs)
+    return ServiceSettings(Reference("these", "abc", runs), levels([served(rows(rng))] * 3))
+
+
+def read(text: str) -> Any:
+    return from_tables(tomllib.loads(text)).service
+
+
+def test_what_is_written_is_read_again_and_all_else_stays_as_it_is() -> None:
+    once = with_block(SCENARIO, block(service()))
+    assert once.startswith(SCENARIO)
+    assert read(once).reference == service().reference
+    assert read(once).levels["get"].success == pytest.approx(
+        service().levels["get"].success, abs=1e-4
+    )
+    renewed = with_block(once, block(service(5)))
+    assert renewed == with_block(SCENARIO, block(service(5)))
+
+
+def test_a_level_between_other_tables_goes_to_the_end() -> None:
+    first, workload = SCENARIO.split("[workload]")
+    own = '[service]\nof = "x"\n[service.get]\nsuccess = 0.5  # mine\n'
+    found = with_block(f"{first}{own}[workload]{workload}", block(service()))
+    assert found == with_block(SCENARIO, block(service()))
+
+
+def test_a_level_that_is_no_table_of_its_own_is_left_alone() -> None:
+    with pytest.raises(ScenarioError, match="write it in tables of its own"):
+        with_block('service.of = "x"\n' + SCENARIO, block(service()))
+
+
+def test_the_command_writes_levels_that_a_run_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SCENARIO)
+    assert main(["reference", str(path), "--seeds", "3", "--jobs", "2", "--write"]) == 0
+    assert path.read_text().startswith(SCENARIO)
+    assert read(path.read_text()).levels.keys() == {"lookup"}
+    assert main(["run", str(path), "--seed", "9", "--out", str(tmp_path / "out")]) == 0
+    assert "service level holds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere.toml"], ["runs/some/scenario.json"]])
+def test_what_is_no_scenario_file_is_refused(arguments: list[str]) -> None:
+    assert main(["reference", *arguments]) == 2
