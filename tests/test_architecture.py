@@ -219,7 +219,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("scenario",),
         ("world",),
         ("nodes",),
-        ("checks", "results"),
+        ("checks", "messages", "results"),
         ("service",),
         ("events",),
         ("lab",),
@@ -234,6 +234,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("world",),
         ("drivers", "inspector", "sampler", "scenario_module"),
         ("experiment",),
+        ("watching",),
     ),
     "simulations.events": (
         ("await_counter", "damage", "datagram_dropper", "fault_schedule", "sessions", "workload"),
@@ -244,7 +245,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("findings", "lookup_rounds", "theory"),
         ("lookups", "session_lengths", "table_health"),
     ),
-    "simulations.world": (("trace",), ("loop",), ("network", "ports")),
+    "simulations.world": (("trace", "watcher"), ("loop",), ("network", "ports")),
     "simulations.world.loop": (
         ("current_node", "guard", "isolated_loop", "waiting"),
         ("failures", "node_tasks"),

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from simulations.commands.common import INTERRUPTED, Subparsers, exit_code, progress_bar
+from simulations.commands.selecting import selection_of, selection_options
 from simulations.errors import ScenarioError
 from simulations.events.fault_schedule import Fault
 from simulations.lab.many_runs import explore
 from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.watching import watched
+from simulations.messages.selection import Selection
+from simulations.messages.table import csv_rows, lines
 from simulations.results import run_data, run_folder
 from simulations.scenario import Scenario, from_tables
 
@@ -19,6 +26,11 @@ from simulations.scenario import Scenario, from_tables
 def add(commands: Subparsers) -> None:
     command = commands.add_parser("replay", help="run a folder's world again, compare the traces")
     command.add_argument("folder", type=Path)
+    command.add_argument(
+        "--messages", action="store_true", help="tell who asked whom what, and why it failed"
+    )
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write them as a table instead")
+    selection_options(command)
     command.set_defaults(do=_replay)
 
 
@@ -28,7 +40,8 @@ def _replay(chosen: argparse.Namespace) -> int:
         experiment = Experiment(
             scenario, before["seed"], None, folder=chosen.folder, faults=faults, progress=progress
         )
-        now = {"git_sha": run_folder.git_sha(), **experiment.run()}
+        with _telling(experiment, chosen):
+            now = {"git_sha": run_folder.git_sha(), **experiment.run()}
     if now["interrupted"]:
         return INTERRUPTED
     for when, which in (("before", before), ("now   ", now)):
@@ -40,6 +53,30 @@ def _replay(chosen: argparse.Namespace) -> int:
     same = now["trace_sha256"] == before["trace_sha256"]
     print("the same trace" if same else "another trace: the code differs")
     return exit_code(now) if same else 1
+
+
+@contextlib.contextmanager
+def _telling(experiment: Experiment, chosen: argparse.Namespace) -> Iterator[None]:
+    """Tell the messages that were asked for, if any were."""
+    selection = selection_of(chosen)
+    if chosen.csv is not None:
+        with (
+            _new_file(chosen.csv) as file,
+            watched(experiment, partial(csv_rows, file, selection=selection)),
+        ):
+            yield
+    elif chosen.messages or selection != Selection():
+        with watched(experiment, partial(lines, print, selection=selection)):
+            yield
+    else:
+        yield
+
+
+def _new_file(path: Path) -> TextIO:
+    try:
+        return path.open("x", encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"cannot write {path}: {error.strerror}; choose a new file") from error
 
 
 def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:

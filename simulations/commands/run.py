@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from simulations.commands.common import (
     Subparsers,
@@ -17,6 +18,9 @@ from simulations.commands.common import (
     service_told,
 )
 from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.watching import watched
+from simulations.messages.selection import Selection
+from simulations.messages.table import MESSAGES_FILE, csv_rows
 from simulations.results import run_folder
 from simulations.scenario import Scenario
 
@@ -28,6 +32,9 @@ def add(commands: Subparsers) -> None:
         "--out", type=Path, help="a new folder for the results (default runs/NAME-SEED)"
     )
     command.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
+    command.add_argument(
+        "--messages", action="store_true", help=f"write {MESSAGES_FILE}: who asked whom what"
+    )
     command.set_defaults(do=_run)
 
 
@@ -35,7 +42,7 @@ def _run(chosen: argparse.Namespace) -> int:
     scenario, path = load_chosen(chosen)
     name = scenario.run.scenario or path.stem
     out = chosen.out or run_folder.free_folder(Path("runs") / f"{name}-{scenario.run.seed}")
-    summary = _execute(scenario, out, path.parent, with_lines=chosen.trace)
+    summary = _execute(scenario, out, path.parent, chosen)
     print(json.dumps(_short(summary), indent=2))
     print(_verdicts(summary))
     print(service_told(summary, chosen.scenario))
@@ -43,16 +50,24 @@ def _run(chosen: argparse.Namespace) -> int:
     return exit_code(summary)
 
 
-def _execute(scenario: Scenario, out: Path, folder: Path, *, with_lines: bool) -> dict[str, Any]:
+def _execute(
+    scenario: Scenario, out: Path, folder: Path, chosen: argparse.Namespace
+) -> dict[str, Any]:
     with progress_bar() as progress, contextlib.ExitStack() as files:
         experiment = Experiment(scenario, scenario.run.seed, None, folder=folder, progress=progress)
         kept = run_folder.RunFolder(out, scenario, scenario.run.seed, folder)
         experiment.recorder.write_to(files.enter_context(kept))
-        if with_lines:
-            experiment.trace.lines = files.enter_context(
-                (out / "trace.txt").open("w", encoding="utf-8")
-            )
+        if chosen.trace:
+            experiment.trace.lines = files.enter_context(_open(out / "trace.txt"))
+        if chosen.messages:
+            file = files.enter_context(_open(out / MESSAGES_FILE))
+            teller = partial(csv_rows, file, selection=Selection())
+            files.enter_context(watched(experiment, teller))
         return experiment.run()
+
+
+def _open(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8")
 
 
 def _short(summary: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,8 @@ class SimNetwork(Ways):
         source.note_sent(to, now)
         fate = self._fate(source, target, data)
         self.trace.message(now, fate, source.address, to, data)
+        if self.watcher is not None:
+            self.watcher.datagram(now, fate, source.address, to, data)
         if source.up is not None:
             return self._queue(source.up, source, target, to, data, fate)
         if target is not None and fate in _TRAVELS:
@@ -190,11 +192,22 @@ class SimNetwork(Ways):
     def _overflow(self, source: Machine, to: Address, data: bytes) -> None:
         """A line's buffer is full."""
         self.trace.message(self.loop.time(), "queue full", source.address, to, data)
+        self._perish("queue full", source, to, data)
 
     def _deliver(self, source: Machine, target: Machine, data: bytes) -> None:
         endpoint = self._open.get(target.address)
         if endpoint is None or not self.reachable(source, target):
-            return
-        if target.diallable or target.hears(source.address, self.loop.time()):
+            self._perish(
+                "nobody there" if endpoint is None else "unreachable", source, target.address, data
+            )
+        elif target.diallable or target.hears(source.address, self.loop.time()):
             target.received_bytes += len(data)
+            if self.watcher is not None:
+                self.watcher.arrived(self.loop.time(), source.address, target.address, data)
             endpoint.on_datagram(data, source.address)
+        else:
+            self._perish("behind a NAT", source, target.address, data)
+
+    def _perish(self, why: str, source: Machine, to: Address, data: bytes) -> None:
+        if self.watcher is not None:
+            self.watcher.perished(self.loop.time(), why, source.address, to, data)

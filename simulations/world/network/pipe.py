@@ -59,6 +59,8 @@ class Pipe:
     def _note(self, data: bytes) -> None:
         network, now_s = self._network, self._network.loop.time()
         network.trace.message(now_s, "chunk", self._source.address, self._target.address, data)
+        if network.watcher is not None:
+            network.watcher.wrote(now_s, self, data)
 
     async def drain(self) -> None:
         """Wait while more is unacknowledged than the buffers hold.  Raises ConnectionLost."""
@@ -88,6 +90,8 @@ class Pipe:
     def fail_writer(self, why: str) -> None:
         if self._write_error is None:
             self._write_error = why
+            if self._network.watcher is not None:
+                self._network.watcher.ended(self._network.loop.time(), self, why)
             self._sender.close()
             self._wake_writers()
 

@@ -114,11 +114,22 @@ class SimStreamTransport:
     ) -> SimStream:
         if not self._alive:
             raise ConnectionLost("this node's streams are closed")
+        begun_s, source, why = self._network.loop.time(), self.machine.address, "cancelled"
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._connect(to, expected_key)
+                stream = await self._connect(to, expected_key)
+            why = ""
         except TimeoutError as error:
+            why = f"no answer within {timeout_s:g} s"
             raise DialTimedOut(f"{to} did not answer within {timeout_s:g} s") from error
+        except DhtstoreError as error:
+            why = str(error)
+            raise
+        finally:
+            if self._network.watcher is not None:
+                now_s = self._network.loop.time()
+                self._network.watcher.dialled(begun_s, now_s, source, to, why)
+        return stream
 
     async def _connect(self, to: Address, expected_key: PublicKey | None) -> SimStream:
         if not routable(to):
@@ -179,6 +190,9 @@ class SimStreamTransport:
             raise ConnectionLost("this node's streams are closed")
         network, source, target = self._network, self.machine, listener.machine
         there, back = Pipe(network, source, target), Pipe(network, target, source)
+        if network.watcher is not None:
+            now_s = network.loop.time()
+            network.watcher.opened(now_s, there, back, source.address, target.address)
         own_port = network.free_port(source.address.host)
         far_address, shown = Address(source.address.host, own_port), certificate_hash(listener._key)
         near = SimStream(network, self, to, listener._key, shown, incoming=back, outgoing=there)

@@ -14,6 +14,7 @@ from simulations.world.network.latency import FixedLatency, Latency
 from simulations.world.network.machine import Machine
 from simulations.world.network.reachability import Reachability
 from simulations.world.trace import Trace
+from simulations.world.watcher import Watcher
 
 BUFFER_BYTES = 4 * MIB  # what a node asks its sockets for; the end of net.ipv4.tcp_wmem
 _EPHEMERAL_PORT_FIRST = 49_152  # RFC 6335 section 6
@@ -44,6 +45,7 @@ class Ways:
         self.duplicate, self.reorder = duplicate, reorder
         self.bursts: Bursts | None = None
         self.trace = trace or Trace()
+        self.watcher: Watcher | None = None
         self.receive_buffer_bytes = self.send_buffer_bytes = BUFFER_BYTES  # of each stream's end
         self.congestion: Callable[[], Congestion] = CONGESTIONS["cubic"]
         self._machines: dict[Address, Machine] = {}
