@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -84,16 +83,15 @@ class PromiseJournal:
         self,
         now_s: float,
         number: int,
-        data: bytes,
+        sha256: bytes,
+        size_bytes: int,
         holders: Iterable[int],
         *,
         replicas: int = 1,
         min_acks: int = 1,
     ) -> None:
-        sha256 = hashlib.sha256(data).digest()
-        promised = Acknowledged(now_s, sha256, len(data), tuple(holders), replicas, min_acks)
+        promised = Acknowledged(now_s, sha256, size_bytes, tuple(holders), replicas, min_acks)
         self.acknowledged[number] = promised
 
-    def got(self, now_s: float, number: int, client: int, data: bytes) -> None:
-        sha256 = hashlib.sha256(data).digest()
+    def got(self, now_s: float, number: int, client: int, sha256: bytes) -> None:
         self.returned.append(Returned(now_s, number, client, sha256))

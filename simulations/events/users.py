@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable
 
@@ -16,7 +17,7 @@ from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIN_ACKS_DEFAULT
 from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.journal import PromiseJournal
-from simulations.events.workload import OperationKind, UserAction, object_bytes
+from simulations.events.workload import ObjectContent, OperationKind, UserAction
 from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.population import CrashedMeanwhile, Population
 from simulations.nodes.true_closest import TrueClosest
@@ -145,10 +146,10 @@ class Users:
 
     async def _put(self, operation: UserAction, number: int, node: Node) -> None:
         what = _name(operation)
-        data = object_bytes(self._seed, operation.object, operation.size_bytes)
-        replicas = node.settings.replicas
+        content = ObjectContent(self._seed, operation.object, operation.size_bytes)
+        replicas, hashed = node.settings.replicas, hashlib.sha256()
         try:
-            work = put_bytes(node, data, replicas=replicas)
+            work = _put(node, self._pieces(content, hashed), replicas)
             result = await self._population.run(number, work, what)
         except QuorumNotReached as error:
             if isinstance(error.partial, PutOutcome):
@@ -161,7 +162,8 @@ class Users:
         self.journal.put(
             now_s,
             operation.object,
-            data,
+            hashed.digest(),
+            operation.size_bytes,
             holders,
             replicas=replicas,
             min_acks=min(MIN_ACKS_DEFAULT, replicas),
@@ -172,8 +174,17 @@ class Users:
         root = self.roots.get(operation.object)
         if root is None:
             raise NotPutYet(f"object {operation.object} was never put")
-        data = await self._population.run(number, get_bytes(node, root), what)
-        self.journal.got(self._population.loop.time(), operation.object, number, data)
+        hashed = hashlib.sha256()
+        await self._population.run(number, _get(node, root, hashed.update), what)
+        now_s = self._population.loop.time()
+        self.journal.got(now_s, operation.object, number, hashed.digest())
+
+    async def _pieces(self, content: ObjectContent, hashed: hashlib._Hash) -> AsyncIterator[bytes]:
+        """One after the other: no object is in memory as a whole."""
+        for number in range(content.pieces):
+            piece = self._population.contents.piece(content, number)
+            hashed.update(piece)
+            yield piece
 
     async def _look_up(
         self, operation: UserAction, number: int, node: Node
@@ -218,21 +229,28 @@ class ClosestMissed(DhtstoreError):
 
 async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutOutcome:
     """Put bytes as a file without a disk."""
+    return await _put(node, _once(data), replicas)
+
+
+async def _put(node: Node, pieces: AsyncIterator[bytes], replicas: int) -> PutOutcome:
     return await node.uploader().put(
-        _once(data), name="bytes", replicas=replicas, min_acks=None, progress=unwatched
+        pieces, name="bytes", replicas=replicas, min_acks=None, progress=unwatched
     )
 
 
 async def get_bytes(node: Node, root: Cid) -> bytes:
     """Get a file into memory."""
     taken = bytearray()
+    await _get(node, root, taken.extend)
+    return bytes(taken)
 
+
+async def _get(node: Node, root: Cid, take: Callable[[bytes | memoryview], object]) -> None:
     async def write(piece: bytes | memoryview) -> None:
-        taken.extend(piece)
+        take(piece)
 
     async with node.fetch_session() as session:
         await read(session, root, (), write)
-    return bytes(taken)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

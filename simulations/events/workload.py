@@ -1,7 +1,7 @@
 """What users do, as pure generators of timed operations: the same seed, the same operations.
 
 Each kind of decision draws from its own stream, so that changing the sizes does not change the
-times.  Objects have numbers; their bytes follow from the seed (``object_bytes``).
+times.  Objects have numbers; their bytes follow from the seed (``ObjectContent``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from simulations.sections.workload import WorkloadSettings
 from simulations.seeds import derived_seed
+from simulations.world.ports.contents import PIECE_BYTES
 
 _TRIES_MAX = 64
 
@@ -51,13 +52,30 @@ class Zipf:
         return min(bisect.bisect_right(self._cumulative, drawn), len(self._cumulative) - 1)
 
 
-def object_bytes(seed: int, number: int, size_bytes: int) -> bytes:
-    """The content of an object."""
-    return random.Random(derived_seed(seed, f"object/{number}")).randbytes(size_bytes)
+@dataclass(frozen=True, slots=True)
+class ObjectContent:
+    """The bytes of an object, which follow from the seed of the users."""
+
+    seed: int
+    number: int
+    size_bytes: int
+
+    @property
+    def pieces(self) -> int:
+        """How many there are."""
+        return -(-self.size_bytes // PIECE_BYTES)
+
+    def piece(self, number: int) -> bytes:
+        """``PIECE_BYTES`` each, but for the last."""
+        rng = random.Random(derived_seed(self.seed, f"object/{self.number}/{number}"))
+        return rng.randbytes(min(PIECE_BYTES, self.size_bytes - number * PIECE_BYTES))
 
 
 def object_size(settings: WorkloadSettings, seed: int, number: int) -> int:
-    """Log-normal, the body of every published file-size distribution, cut at the maximum."""
+    """Log-normal, the body of every published file-size distribution, cut at the maximum; with
+    sigma 0 all have the median."""
+    if not settings.size_sigma:
+        return settings.size_median_bytes
     rng = random.Random(derived_seed(seed, f"size/{number}"))
     size = rng.lognormvariate(math.log(settings.size_median_bytes), settings.size_sigma)
     return max(1, min(int(size), settings.size_max_bytes))

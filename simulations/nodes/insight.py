@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from dhtstore.content.dag.local import Leaves, walk_local
+from dhtstore.content.dag.local import Leaves, unit_blocks
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.record_rules import lifetime_s
 from dhtstore.dht.core.stores.held import HeldRecord
@@ -128,17 +128,21 @@ def keeps_claim(member: Member, root: Cid) -> bool:
     return bool(claims.kept(root.raw, member.clock.unix_s()))
 
 
-def claimed_in_vain(member: Member, at_most: int) -> list[str]:
-    """Of the first units in the ledger on its disk, those of which blocks are missing."""
+def claimed_in_vain(member: Member, at_most: int, known: dict[bytes, Sequence[Cid]]) -> list[str]:
+    """Of the first units in the ledger on its disk, those of which blocks are missing; ``known``
+    are the blocks of units by name, which it adds to."""
     kept = Claims(member.disk.tables).units_kept(member.clock.unix_s())
     units = [unit_of_claim(claim) for claim in islice(kept, at_most)]
     blocks: BlockStore = member.disk.blocks
     found = []
     for unit in units:
         try:
-            walk_local(blocks, unit, Leaves.PRESENT)
+            if unit.name not in known:
+                known[unit.name] = tuple(unit_blocks(blocks, unit, Leaves.PRESENT))
         except (BlockMissing, IntegrityFailure):
             found.append(unit_text(unit.name))
+        else:
+            found += [unit_text(unit.name)] if blocks.missing(known[unit.name]) else []
     return found
 
 

@@ -28,6 +28,7 @@ from simulations.world.network.network import SimNetwork
 from simulations.world.network.streams import SimStreams
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
+from simulations.world.ports.contents import Contents
 from simulations.world.ports.crypto import SimCrypto
 from simulations.world.ports.disks import SimDisk
 from simulations.world.ports.entropy import SimEntropy
@@ -91,6 +92,7 @@ class Population:
         self._streams = SimStreams(network)
         self._rng = random.Random(derived_seed(seed, "population"))
         self._skew_s = skew_s
+        self.contents = Contents()
         self.members: list[Member] = []
         for chosen in settings:
             self.add(chosen)
@@ -113,7 +115,7 @@ class Population:
             address,
             SimCrypto(*secrets),
             SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
-            SimDisk(settings.capacity_bytes),
+            SimDisk(settings.capacity_bytes, self.contents.keep),
             replace(settings, advertise=(address,)),
             InlineBlocking(),
         )

@@ -8,15 +8,10 @@ from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.contract import BlockStore
 
 
-def holds_all(store: BlockStore, root: Cid) -> bool:
-    """Whether every block below ``root`` is there and right."""
-    return bool(blocks_below(store, root))
-
-
-def blocks_below(store: BlockStore, root: Cid) -> frozenset[bytes]:
-    """The multihashes of all blocks below ``root``, itself included; none unless every one is
-    there and right."""
+def blocks_below(store: BlockStore, root: Cid) -> dict[bytes, Cid]:
+    """All blocks below ``root``, itself included, by multihash; none unless every one is there and
+    right."""
     try:
-        return frozenset(cid.multihash for cid in local_blocks(store, root, Leaves.READ))
+        return {cid.multihash: cid for cid in local_blocks(store, root, Leaves.READ)}
     except (BlockMissing, IntegrityFailure):
-        return frozenset()
+        return {}

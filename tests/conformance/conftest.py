@@ -12,16 +12,18 @@ from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from simulations.world.ports.contents import Contents
 from tests.conformance.block_stores import Open
 
 
-@pytest.fixture(params=["memory", "disk", "faulty memory", "faulty disk"])
+@pytest.fixture(params=["memory", "disk", "shared memory", "faulty memory", "faulty disk"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     opened: list[BlockStore] = []
 
     def plain(capacity_bytes: int | None) -> BlockStore:
         if request.param.endswith("memory"):
-            return MemoryBlockStore(capacity_bytes)
+            keep = Contents().keep if request.param.startswith("shared") else None
+            return MemoryBlockStore(capacity_bytes, keep)
         directory = tmp_path / f"blocks{len(opened)}"
         return DiskBlockStore(directory, capacity_bytes, pack_size_bytes=MIB)
 

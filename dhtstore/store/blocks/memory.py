@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 from dhtstore.errors import BlockDamaged, BlockMissing, LocalProtocolError
 from dhtstore.model.block import stored_bytes
@@ -20,13 +20,26 @@ from dhtstore.store.space import Space
 SWEPT_AT_ONCE: Final = 1000
 
 
+class KeptBytes(Protocol):
+    """The bytes of a block, or what gives them."""
+
+    def __len__(self) -> int: ...
+
+    def __bytes__(self) -> bytes: ...
+
+
+Keep = Callable[[bytes, Bytes], KeptBytes]  # of a block with that multihash
+
+
 class MemoryBlockStore:
-    """A BlockStore whose durability ends with the process."""
+    """A BlockStore whose durability ends with the process.  ``keep`` says what becomes of the bytes
+    of a block: many stores in one process need not each have their own."""
 
-    __slots__ = ("_blocks", "_lock", "_protections", "_quota", "_whole")
+    __slots__ = ("_blocks", "_keep", "_lock", "_protections", "_quota", "_whole")
 
-    def __init__(self, capacity_bytes: int | None = None) -> None:
-        self._blocks: dict[bytes, tuple[int, bytes]] = {}  # multihash -> codec, data
+    def __init__(self, capacity_bytes: int | None = None, keep: Keep | None = None) -> None:
+        self._blocks: dict[bytes, tuple[int, KeptBytes]] = {}  # multihash -> codec, data
+        self._keep = keep or _copied
         self._quota = Quota(capacity_bytes)
         self._lock = threading.Lock()
         self._protections = Protections()
@@ -52,7 +65,12 @@ class MemoryBlockStore:
         entry = self._blocks.get(cid.multihash)
         if entry is None:
             raise BlockMissing(f"block {cid} is not held here")
-        return entry[1]
+        return bytes(entry[1])
+
+    def held(self, cid: Cid) -> KeptBytes | None:
+        """What was kept for the bytes of a block."""
+        entry = self._blocks.get(cid.multihash)
+        return None if entry is None else entry[1]
 
     def batch(self, reservation: Reservation | None = None, *, whole: bool = False) -> MemoryBatch:
         batch = MemoryBatch(self, own_room(reservation), whole=whole)
@@ -169,7 +187,7 @@ class MemoryBatch:
         self._anew: set[bytes] = set()  # of those staged
         self.renewed: set[bytes] = set()
         self._room = room
-        self._staged: dict[bytes, tuple[int, bytes, int | None]] = {}  # ..., bytes charged
+        self._staged: dict[bytes, tuple[int, KeptBytes, int | None]] = {}  # ..., bytes charged
         self._closed = False
         self._lock = threading.Lock()
 
@@ -190,7 +208,7 @@ class MemoryBatch:
                 return False
             taken = _taken(multihash, cid.codec, data)
             self._store._quota.take(taken, self._room)
-            self._staged[multihash] = (cid.codec, bytes(data), taken)
+            self._staged[multihash] = (cid.codec, self._store._keep(multihash, data), taken)
             if anew:
                 self._anew.add(multihash)
             return True
@@ -200,9 +218,11 @@ class MemoryBatch:
 
     def read(self, cid: Cid) -> bytes:
         staged = self._staged.get(cid.multihash)
-        if staged is None or staged[2] is None or not cid.matches(staged[1]):
-            raise BlockMissing(f"block {cid} is not staged here")
-        return staged[1]
+        if staged is not None and staged[2] is not None:
+            data = bytes(staged[1])
+            if cid.matches(data):
+                return data
+        raise BlockMissing(f"block {cid} is not staged here")
 
     def commit(self) -> None:
         blocks = self._store._blocks
@@ -249,6 +269,10 @@ class MemoryBatch:
             raise LocalProtocolError("a whole batch is used after its commit")
 
 
-def _taken(multihash: bytes, codec: int, data: Bytes) -> int:
+def _copied(multihash: bytes, data: Bytes) -> bytes:
+    return bytes(data)
+
+
+def _taken(multihash: bytes, codec: int, data: KeptBytes | Bytes) -> int:
     """What the block would take on a disk, so that simulated quotas mean what real ones do."""
     return stored_bytes(Cid(bytes((1, codec)) + multihash), len(data))

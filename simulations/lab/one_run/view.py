@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping, Sequence
 
+from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, dht_key, node_id
 from dhtstore.params import NODE_ID_BYTES, K
 from simulations.checks.journal import PromiseJournal
@@ -14,7 +15,7 @@ from simulations.events.users import Users
 from simulations.nodes import insight
 from simulations.nodes.insight import DiskRoom, IndexAnswer, KeptRecord
 from simulations.nodes.population import Population
-from simulations.nodes.stored_content import blocks_below, holds_all
+from simulations.nodes.stored_content import blocks_below
 
 _BITS = 8 * NODE_ID_BYTES
 _PREFIX_BITS = tuple(1 << tail for tail in reversed(range(_BITS)))
@@ -26,7 +27,8 @@ class PopulationView:
     def __init__(self, population: Population, users: Users, damage: DamageRecord) -> None:
         self._population, self._users, self._damage = population, users, damage
         self._numbers: dict[NodeId, int] = {}
-        self._blocks: dict[int, Collection[bytes]] = {}
+        self._units: dict[bytes, Sequence[Cid]] = {}
+        self._blocks: dict[int, Mapping[bytes, Cid]] = {}
         self.sequences_seen: dict[RecordPlace, int] = {}
 
     @property
@@ -79,22 +81,20 @@ class PopulationView:
         return bool(rotten) and self._damage.took_of(node, self._below(object_number), stored_s)
 
     def _below(self, number: int) -> Collection[bytes]:
-        """The object's blocks by multihash, as the first disk has them that has them all; what
-        rotted anywhere while none has."""
-        if number not in self._blocks:
-            for node in self.journal.acknowledged[number].holders:
-                disk, root = self._population.members[node].disk, self._users.roots[number]
-                if found := blocks_below(disk.blocks, root):
-                    self._blocks[number] = found
-                    break
-            else:
-                nodes = self.journal.acknowledged[number].holders
-                return {one for node in nodes for one in self._damage.rotten(node)}
-        return self._blocks[number]
+        """The object's blocks by multihash; what rotted anywhere while no holder has them all."""
+        holders = self.journal.acknowledged[number].holders
+        if number in self._blocks or any(self.holds(node, number) for node in holders):
+            return self._blocks[number]
+        return {one for node in holders for one in self._damage.rotten(node)}
 
     def holds(self, node: int, object_number: int) -> bool:
-        blocks = self._population.members[node].disk.blocks
-        return holds_all(blocks, self._users.roots[object_number])
+        blocks, known = self._population.members[node].disk.blocks, self._blocks.get(object_number)
+        if known is not None:
+            return all(blocks.whole(cid) for cid in known.values())
+        found = blocks_below(blocks, self._users.roots[object_number])
+        if found:  # their names follow from the root, wherever they are
+            self._blocks[object_number] = found
+        return bool(found)
 
     def claims(self, node: int, object_number: int) -> bool:
         member = self._population.members[node]
@@ -103,7 +103,8 @@ class PopulationView:
     def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
         if self._damage.rotten(node):
             return []
-        return insight.claimed_in_vain(self._population.members[node], at_most)
+        member = self._population.members[node]
+        return insight.claimed_in_vain(member, at_most, self._units)
 
     def room(self, node: int) -> DiskRoom:
         return insight.disk_room(self._population.members[node])

@@ -6,24 +6,25 @@ import asyncio
 from typing import Any, cast
 
 from dhtstore.store.blocks.contract import BlockStore
-from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.blocks.memory import Keep, MemoryBlockStore
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.world.ports.lying_store import LyingBlockStore
 
 
 class SimDisk:
-    """Blocks and tables of one machine.  ``plug`` gives a node access, ``pull`` takes it away."""
+    """Blocks and tables of one machine.  ``plug`` gives a node access, ``pull`` takes it away;
+    ``keep`` is where the bytes of blocks go."""
 
-    def __init__(self, capacity_bytes: int) -> None:
-        self._capacity_bytes = capacity_bytes
+    def __init__(self, capacity_bytes: int, keep: Keep) -> None:
+        self._capacity_bytes, self._keep = capacity_bytes, keep
         self.in_memory = True  # no file takes more than what lies in it
         self._plugs: list[_Plug] = []
         self.wipe()
 
     def wipe(self) -> None:
         """A new, empty disk."""
-        self.blocks = LyingBlockStore(MemoryBlockStore(self._capacity_bytes or None))
+        self.blocks = LyingBlockStore(MemoryBlockStore(self._capacity_bytes or None, self._keep))
         self.tables = MemoryKeyValue()
 
     def plug(self) -> tuple[BlockStore, KeyValue]:

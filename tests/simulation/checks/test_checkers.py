@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from simulations.checks.tables import DeadContactsGo, bucket_index
 from simulations.checks.world_view import RecordPlace
 from simulations.nodes.insight import DiskRoom, IndexAnswer, KeptRecord
 
+DATA = hashlib.sha256(b"data").digest()
 LAST = 2**160 - 1
 HALF = 2**159
 Buckets = list[tuple[int, int, list[NodeId]]]
@@ -66,8 +68,8 @@ class FakeWorld:
     left: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.journal.put(10.0, 5, b"data", (0, 1))
-        self.journal.got(20.0, 5, 1, b"data")
+        self.journal.put(10.0, 5, DATA, 4, (0, 1))
+        self.journal.got(20.0, 5, 1, DATA)
         self.operation = self.journal.start(90.0, 105.0, "get 5")
 
     def nodes_up(self) -> Sequence[int]:
@@ -143,7 +145,7 @@ def few_replicas(world: FakeWorld) -> None:
     world.up = list(range(9))
     for number in range(10):
         world.held += [(0, number), (1, number)]
-        world.journal.put(10.0, number + 100, b"data", (), replicas=3, min_acks=0)
+        world.journal.put(10.0, number + 100, DATA, 4, (), replicas=3, min_acks=0)
 
 
 def room(world: FakeWorld, **other: Any) -> None:
@@ -171,7 +173,7 @@ def test_a_world_that_is_well() -> None:
 
 SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.held.clear(), "nothing_lost: object 5 is on none of its live holders [0, 1]"),
-    (lambda w: w.journal.got(30, 5, 0, b"date"), "no_wrong_bytes: node 0 got wrong bytes"),
+    (lambda w: w.journal.got(30, 5, 0, DATA[::-1]), "no_wrong_bytes: node 0 got wrong bytes"),
     (lambda w: w.table[0][2].append(number_id(100)), "sound_tables: node 0: it is its own"),
     (lambda w: w.table[0][2].append(number_id(1)), "sound_tables: node 0: 00.*01 is there twice"),
     (lambda w: w.table[0][2].append(number_id(HALF)), "sound_tables: node 0: 80.*wrong bucket"),
@@ -181,7 +183,7 @@ SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.kept.append(kept(expires_s=40.0)), "records_expire: .* 1 expired .* by 60 s"),
     (lambda w: w.held.remove((1, 5)), "receipts_hold: node 1 signed for object 5 and does not"),
     (lambda w: w.unclaimed.append(0), "receipts_hold: node 0 signed .* and claims it no more"),
-    (lambda w: w.journal.put(1.0, 5, b"data", (0,), min_acks=2), "copies_reached: object 5"),
+    (lambda w: w.journal.put(1.0, 5, DATA, 4, (0,), min_acks=2), "copies_reached: object 5"),
     (lambda w: few_replicas(w), "copies_reached: 10 of 11 objects have fewer"),
     (lambda w: w.in_vain.append("bafy"), "claims_have_blocks: node 0 claims bafy"),
     (lambda w: room(w, reserved_bytes=9), "room_is_counted: node 0: 9 bytes are reserved for"),

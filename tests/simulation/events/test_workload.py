@@ -9,18 +9,19 @@ from collections import Counter
 import pytest
 
 from simulations.events.workload import (
+    ObjectContent,
     OperationKind,
     UserAction,
     Zipf,
     flash_crowd,
     mass_reprovide,
     mix,
-    object_bytes,
     object_size,
     operations,
 )
 from simulations.scenario import from_tables
 from simulations.sections.workload import WorkloadSettings
+from simulations.world.ports.contents import PIECE_BYTES
 
 
 def settings(**values: object) -> WorkloadSettings:
@@ -76,8 +77,21 @@ def test_sizes_have_the_median_and_stay_below_the_maximum() -> None:
 
 
 def test_objects_are_given_by_seed_and_number() -> None:
-    assert object_bytes(1, 2, 100) == object_bytes(1, 2, 100)
-    assert len({object_bytes(seed, n, 9) for seed in range(5) for n in range(5)}) == 25
+    assert ObjectContent(1, 2, 100).piece(0) == ObjectContent(1, 2, 100).piece(0)
+    some = {ObjectContent(seed, n, 9).piece(0) for seed in range(5) for n in range(5)}
+    assert len(some) == 25
+
+
+def test_objects_are_as_long_as_they_should_be_and_no_piece_is_like_another() -> None:
+    content = ObjectContent(1, 2, 2 * PIECE_BYTES + 7)
+    pieces = [content.piece(number) for number in range(content.pieces)]
+    assert [len(piece) for piece in pieces] == [PIECE_BYTES, PIECE_BYTES, 7]
+    assert len({piece[:7] for piece in pieces}) == 3
+
+
+def test_without_sigma_all_objects_have_the_median() -> None:
+    chosen = settings(size_median_bytes="1 MiB", size_sigma=0, size_max_bytes="8 MiB")
+    assert {object_size(chosen, 1, number) for number in range(20)} == {2**20}
 
 
 def test_a_flash_crowd_grows_and_everybody_comes_once() -> None:

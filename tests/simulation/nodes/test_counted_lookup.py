@@ -19,7 +19,7 @@ from simulations.events.users import put_bytes
 from simulations.nodes.counted_lookup import LookupResult, look_up
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Population
-from simulations.nodes.stored_content import holds_all
+from simulations.nodes.stored_content import blocks_below
 from simulations.nodes.warm_start import start_all
 from simulations.validation import theory
 from simulations.world.loop.virtual_loop import VirtualLoop, run
@@ -103,7 +103,7 @@ def test_a_store_holds_all_or_not() -> None:
         return (await import_source(disk, chunks(), UNIXFS_V1_2025, lambda done: None)).cid
 
     root = run(main(), VirtualLoop())
-    assert holds_all(store, root)
+    assert set(blocks_below(store, root).values()) == set(store.cids())
     leaf = next(cid for cid in store.cids() if cid != root)
     store.delete([leaf])
-    assert not holds_all(store, root)
+    assert not blocks_below(store, root)
