@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from simulations.errors import ScenarioError
 from simulations.sections.churn import ChurnSettings
 from simulations.sections.faults import FaultSettings
+from simulations.sections.group import NAME as _GROUP
+from simulations.sections.group import NodeGroup, read_groups, table_of
 from simulations.sections.network import NetworkSettings
 from simulations.sections.run import RunSettings
 from simulations.sections.service import NAME as _SERVICE
@@ -42,7 +44,8 @@ _NAMES = ("scenario", "description", "seed", "future")  # of [run]: they tell ru
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One experiment.  ``raw`` holds the tables as read; ``parameters`` are the module's own."""
+    """One experiment.  ``raw`` holds the tables as read; ``parameters`` are the module's own.
+    ``groups`` has the sections as they hold for each part of the nodes."""
 
     run: RunSettings
     network: NetworkSettings
@@ -50,6 +53,7 @@ class Scenario:
     workload: WorkloadSettings
     faults: FaultSettings
     service: ServiceSettings
+    groups: tuple[NodeGroup, ...]
     raw: Mapping[str, Any]
 
     def parameters(self, section: type[P]) -> P:
@@ -58,13 +62,30 @@ class Scenario:
 
     def files(self) -> dict[str, str]:
         """Names of the files that it needs, as written, by key."""
-        return {
+        found = {
             f"{name}.{field.name}": getattr(section, field.name)
             for name in _SECTIONS
             for section in [getattr(self, name)]
             for field in dataclasses.fields(section)
             if field.metadata.get("is_file") and getattr(section, field.name)
         }
+        return found | {key: name for one in self.groups for key, name in one.files.items()}
+
+    def group(self, name: str) -> NodeGroup:
+        """Raises ScenarioError for a name that no group has."""
+        for one in self.groups:
+            if one.name == name:
+                return one
+        raise ScenarioError(f"unknown group {name!r}")
+
+    def value(self, key: str, default: object) -> Any:
+        """What it makes of ``section.key`` or ``group.NAME.key``: seconds, bytes, a share, a word;
+        ``default`` if it has no such key."""
+        section, _, name = key.partition(".")
+        if section == _GROUP:
+            wanted, _, name = name.partition(".")
+            return self.group(wanted).value(name)
+        return getattr(getattr(self, section), name, default)
 
     def with_files_beside(self) -> Scenario:
         """The same for a folder that holds copies of its files; raises ScenarioError if two of
@@ -121,13 +142,15 @@ def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenar
     for text_ in overrides:
         _override(tables, text_)
     for name in tables:
-        if name not in _SECTIONS and name not in (_PARAMETERS, _SERVICE):
+        if name not in _SECTIONS and name not in (_PARAMETERS, _SERVICE, _GROUP):
             raise ScenarioError(f"unknown section [{name}]{suggestion(name, _SECTIONS)}")
     sections: dict[str, Any] = {
         name: read_section(kind, tables.get(name, {}), name) for name, kind in _SECTIONS.items()
     }
     service = read_service(tables.get(_SERVICE, {}))
-    return Scenario(**sections, service=service, raw=tables)
+    groups = read_groups(tables)
+    sections["run"] = dataclasses.replace(sections["run"], nodes=sum(one.count for one in groups))
+    return Scenario(**sections, service=service, groups=groups, raw=tables)
 
 
 def _override(tables: dict[str, Any], assignment: str) -> None:
@@ -135,7 +158,10 @@ def _override(tables: dict[str, Any], assignment: str) -> None:
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
         raise ScenarioError(f"not of the form section.key=value: {assignment!r}")
-    table = tables.setdefault(section, {})
+    if section == _GROUP:
+        table, name = table_of(tables.get(section), name)
+    else:
+        table = tables.setdefault(section, {})
     if not isinstance(table, dict):
         raise ScenarioError(f"[{section}] must be a table")
     table[name] = _value(value.strip())

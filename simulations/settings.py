@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -55,6 +56,12 @@ def duration_or(default: str, low_s: float = 0.0) -> Any:
     return setting(lambda value: None if value == default else read(value), default)
 
 
+def number_or(default: str, low: float, high: float) -> Any:
+    """A number, or the word ``default``, which is None."""
+    read = _bounded(units.plain, low, high, "")
+    return setting(lambda value: None if value == default else read(value), default)
+
+
 def number(default: float, low: float = float("-inf"), high: float = float("inf")) -> Any:
     return setting(_bounded(units.plain, low, high, ""), default)
 
@@ -86,6 +93,17 @@ def text(default: str = "") -> Any:
 def file_name() -> Any:
     """A file beside the scenario; a run keeps a copy of it in its folder."""
     return dataclasses.field(default="", metadata={"read": _text, "is_file": True})
+
+
+def word() -> Any:
+    """A name that can stand in a key or a label; none by default."""
+
+    def read(value: object) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", _text(value)):
+            raise ValueError(f"{value!r} is not a name of letters, digits, - and _")
+        return _text(value)
+
+    return dataclasses.field(default="", metadata={"read": read})
 
 
 def flag(default: bool) -> Any:

@@ -213,7 +213,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "simulations": (
         ("errors",),
-        ("units", "seeds", "datagram_kinds"),
+        ("units", "seeds", "datagram_kinds", "regions"),
         ("settings",),
         ("sections",),
         ("scenario",),
@@ -239,6 +239,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "simulations.events": (
         ("await_counter", "damage", "datagram_dropper", "fault_schedule", "sessions", "workload"),
         ("churn", "fault_injection", "users"),
+        ("arrivals",),
+        ("lives",),
     ),
     "simulations.results": (("rows",), ("run_data", "run_folder", "summary"), ("comparison",)),
     "simulations.validation": (

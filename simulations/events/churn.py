@@ -18,7 +18,7 @@ from simulations.sections.churn import ChurnSettings
 from simulations.seeds import derived_seed
 
 _MINUTE_S, _HOUR_S = 60.0, 3600.0
-_ALWAYS_S = float("inf")
+_ALWAYS_S = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,59 +80,6 @@ def _durations(settings: ChurnSettings, median_s: float) -> Durations:
     return Weibull.of_median(shape, median_s)
 
 
-# Steiner et al. 2007: arrivals in KAD within 5 minutes are negative binomial with r = 16.81 and
-# p = 0.127, that is Poisson with a rate that is gamma distributed with shape r.
-_KAD_WINDOW_S, _KAD_SHAPE = 5 * _MINUTE_S, 16.81
-# Stutzbach & Rejaie 2006: times between arrivals in the Debian torrent are Weibull, shape 0.79.
-_BITTORRENT_SHAPE = 0.79
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A new machine starts at ``at_s`` and goes ``stays_s`` later (never, if infinite)."""
-
-    at_s: float
-    stays_s: float
-    orderly: bool
-
-
-def arrivals(
-    settings: ChurnSettings, model: ChurnModel | None, until_s: float, seed: int
-) -> Iterator[Newcomer]:
-    """Brand-new machines, in order of time."""
-    rng = random.Random(derived_seed(seed, "arrivals"))
-    for at_s in _arrival_times(settings, until_s, rng):
-        stays_s = model.session.sample_s(rng) if model is not None else _ALWAYS_S
-        yield Newcomer(at_s, stays_s, orderly=rng.random() < settings.leave)
-
-
-def _arrival_times(settings: ChurnSettings, until_s: float, rng: random.Random) -> Iterator[float]:
-    rate_per_s = settings.arrivals_per_h / _HOUR_S
-    if settings.arrivals == "none" or not rate_per_s:
-        return
-    if settings.arrivals == "kad":
-        yield from _bursts(rate_per_s, until_s, rng)
-        return
-    shape = _BITTORRENT_SHAPE if settings.arrivals == "bittorrent" else 1.0
-    between = Weibull(shape, 1 / rate_per_s / math.gamma(1 + 1 / shape))
-    at_s = between.sample_s(rng)
-    while at_s < until_s:
-        yield at_s
-        at_s += between.sample_s(rng)
-
-
-def _bursts(rate_per_s: float, until_s: float, rng: random.Random) -> Iterator[float]:
-    """Poisson arrivals whose rate is drawn anew for each window."""
-    for window in range(math.ceil(until_s / _KAD_WINDOW_S)):
-        begin_s = window * _KAD_WINDOW_S
-        end_s = min(until_s, begin_s + _KAD_WINDOW_S)
-        rate = rng.gammavariate(_KAD_SHAPE, rate_per_s / _KAD_SHAPE)
-        at_s = begin_s + rng.expovariate(rate)
-        while at_s < end_s:
-            yield at_s
-            at_s += rng.expovariate(rate)
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """At ``at_s``, node number ``node`` starts (``up``) or goes.
@@ -156,16 +103,19 @@ class _Life:
 
 
 class Schedule:
-    """The ups and downs of ``nodes`` nodes from time 0, in order of time, then node.
+    """The ups and downs of ``nodes`` nodes, numbered from ``first`` on, from time 0, in order of
+    time, then node.
 
     ``seed`` decides who is up at the start, ``chance`` (the same if not given) for how long and
     what follows.
     """
 
-    def __init__(self, model: ChurnModel, nodes: int, seed: int, chance: int | None = None) -> None:
-        self._model = model
+    def __init__(
+        self, model: ChurnModel, nodes: int, seed: int, chance: int | None = None, first: int = 0
+    ) -> None:
+        self._model, self._first = model, first
         self._chance = seed if chance is None else chance
-        self._lives = [self._begin(seed, node) for node in range(nodes)]
+        self._lives = [self._begin(seed, node) for node in range(first, first + nodes)]
         self.up_at_start = tuple(life.up for life in self._lives)
 
     def _begin(self, seed: int, node: int) -> _Life:
@@ -180,16 +130,16 @@ class Schedule:
 
     def changes(self, until_s: float) -> Iterator[Change]:
         """Every change up to then; may be asked for once."""
-        queue = [(life.until_s, node) for node, life in enumerate(self._lives)]
+        queue = [(life.until_s, node) for node, life in enumerate(self._lives, start=self._first)]
         heapq.heapify(queue)
         while queue and queue[0][0] <= until_s:
             at_s, node = queue[0]
             change = self._turn(node, at_s)
-            heapq.heapreplace(queue, (self._lives[node].until_s, node))
+            heapq.heapreplace(queue, (self._lives[node - self._first].until_s, node))
             yield change
 
     def _turn(self, node: int, at_s: float) -> Change:
-        life, model = self._lives[node], self._model
+        life, model = self._lives[node - self._first], self._model
         life.up, life.turns = not life.up, life.turns + 1
         # A generator takes 2.5 KB, so it is made when it is needed.
         rng = random.Random(derived_seed(self._chance, f"churn/{node}/{life.turns}"))

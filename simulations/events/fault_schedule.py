@@ -117,9 +117,9 @@ def _mean_s(settings: FaultSettings, kind: FaultKind) -> float:
 
 
 def halves(fault: Fault, addresses: Iterable[Address]) -> list[list[Address]]:
-    """The two groups of a PARTITION."""
+    """The two sides of a PARTITION."""
     rng = random.Random(derived_seed(fault.amount, "halves"))
-    groups: list[list[Address]] = [[], []]
+    sides: list[list[Address]] = [[], []]
     for address in addresses:
-        groups[rng.randrange(2)].append(address)
-    return groups
+        sides[rng.randrange(2)].append(address)
+    return sides

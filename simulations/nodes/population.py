@@ -45,7 +45,10 @@ _COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
     can use it, that is when it has joined; ``asleep_s`` is how long it slept in all, the present
-    sleep included; ``changed_s`` when it joined or went last."""
+    sleep included; ``changed_s`` when it joined or went last.
+
+    ``group``, ``region`` and ``domain`` (what fails together) are the scenario's words for what it
+    is one of; "" for none."""
 
     number: int
     address: Address
@@ -61,6 +64,9 @@ class Member:
     stopping: asyncio.Task[None] | None = None
     asleep_s: float = 0.0
     changed_s: float = 0.0
+    group: str = ""
+    region: str = ""
+    domain: str = ""
 
     @property
     def running(self) -> Node:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from dhtstore.params import REPLICAS_MAX
 from simulations.settings import duration, file_name, flag, integer, share, size, text
 
+NODES_MAX = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -18,7 +20,7 @@ class RunSettings:
     scenario: str = text()
     description: str = text()
     seed: int = integer(1)
-    nodes: int = integer(100, 1, 100_000)
+    nodes: int = integer(100, 1, NODES_MAX)
     duration_s: float = duration("1 h")
     settle_s: float = duration("1 min")
     warm_start: bool = flag(True)

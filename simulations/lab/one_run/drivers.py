@@ -10,11 +10,11 @@ from typing import Any
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.tasks import Supervisor, tell_the_loop
-from simulations.events import churn
+from simulations.events.arrivals import Newcomer
 from simulations.events.fault_injection import FaultInjector
 from simulations.events.fault_schedule import Fault, schedule
+from simulations.events.lives import Lives
 from simulations.lab.one_run.world import World
-from simulations.lab.one_run.world_building import node_settings
 from simulations.seeds import derived_seed
 
 
@@ -26,9 +26,8 @@ class Drivers:
         self._tasks = Supervisor(on_failure=tell_the_loop)
         scenario, chance = world.scenario, world.chance
         nodes, duration_s = scenario.run.nodes, scenario.run.duration_s
-        model = churn.from_settings(scenario.churn, world.folder)
-        self._churn = churn.Schedule(model, nodes, world.seed, chance) if model else None
-        self._newcomers = list(churn.arrivals(scenario.churn, model, duration_s, chance))
+        self._lives = Lives(scenario, world.seed, chance, world.folder)
+        self._newcomers = self._lives.newcomers()
         if faults is None:
             faults = schedule(scenario.faults, nodes, duration_s, chance)
         self.faults = faults
@@ -36,11 +35,7 @@ class Drivers:
 
     def up_at_start(self) -> list[int]:
         """Numbers of the nodes that run when the scenario begins."""
-        return [
-            number
-            for number in range(self._world.scenario.run.nodes)
-            if self._churn is None or self._churn.up_at_start[number]
-        ]
+        return self._lives.up_at_start()
 
     def start(self, *others: Coroutine[Any, Any, None]) -> None:
         """Begin, and drive ``others`` besides: each ends with this."""
@@ -57,10 +52,8 @@ class Drivers:
     # --- churn ------------------------------------------------------------------------------
 
     async def _come_and_go(self) -> None:
-        if self._churn is None:
-            return
         population = self._world.population
-        for change in self._churn.changes(self._world.scenario.run.duration_s):
+        for change in self._lives.changes():
             await self._world.until(change.at_s)
             if change.up:
                 self._tasks.spawn(self._return(change.node, with_data=change.with_data), "return")
@@ -86,11 +79,10 @@ class Drivers:
         rng = random.Random(derived_seed(world.chance, "arrivals/roles"))
         for newcomer in self._newcomers:
             await world.until(newcomer.at_s)
-            member = world.population.add(node_settings(world.scenario.run, rng))
-            world.condition(member, rng)
+            member = world.add(world.scenario.group(newcomer.group), rng)
             self._tasks.spawn(self._visit(member.number, newcomer), "visit")
 
-    async def _visit(self, number: int, newcomer: churn.Newcomer) -> None:
+    async def _visit(self, number: int, newcomer: Newcomer) -> None:
         await self._return(number, with_data=True)
         if newcomer.stays_s == math.inf:
             return

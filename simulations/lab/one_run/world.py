@@ -11,10 +11,18 @@ from simulations.events.users import Users
 from simulations.lab.one_run.futures import seed_of_future
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.view import PopulationView
-from simulations.lab.one_run.world_building import condition, disturb, latency_of, settings_of_nodes
+from simulations.lab.one_run.world_building import (
+    condition,
+    disturb,
+    latency_of,
+    move_in,
+    node_settings,
+    settings_of_nodes,
+)
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.scenario import Scenario
+from simulations.sections.group import NodeGroup
 from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
@@ -40,7 +48,7 @@ class World:
         self.network = SimNetwork(
             self.loop,
             random.Random(derived_seed(seed, "network")),
-            latency_of(scenario.network, seed, folder),
+            latency_of(scenario, seed, folder),
             trace=trace,
         )
         self.network.kind_of = kind_of
@@ -54,8 +62,9 @@ class World:
         self._begun_s = 0.0
         self.go_on_as(scenario)
         links = random.Random(derived_seed(seed, "links"))
-        for member in self.population.members:
-            self.condition(member, links)
+        for group in scenario.groups:
+            for number in group.numbers:
+                self._settle_in(self.population.members[number], group, links)
 
     def go_on_as(self, scenario: Scenario) -> None:
         """What happens from now on is as this scenario says; nothing has happened yet."""
@@ -66,9 +75,15 @@ class World:
         self.damage = DamageRecord()
         self.view = PopulationView(self.population, self.users, self.damage)
 
-    def condition(self, member: Member, rng: random.Random) -> None:
-        """Give a machine the links that the scenario has for it."""
-        condition(self.network, member, self.scenario.network, rng)
+    def add(self, group: NodeGroup, rng: random.Random) -> Member:
+        """One more machine, of that group (``scenario.group(name)``); it is down."""
+        member = self.population.add(node_settings(group.run, rng))
+        self._settle_in(member, group, rng)
+        return member
+
+    def _settle_in(self, member: Member, group: NodeGroup, rng: random.Random) -> None:
+        move_in(self.network, member, group)
+        condition(self.network, member, group.network, rng)
 
     async def settle(self) -> None:
         """Let the new world come to rest; the scenario begins at its end."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from dhtstore.node.ports import NodeSettings
 from simulations.nodes.population import Member
 from simulations.scenario import Scenario
+from simulations.sections.group import NodeGroup, centres
 from simulations.sections.network import NetworkSettings
 from simulations.sections.run import RunSettings
 from simulations.seeds import derived_seed
@@ -24,15 +25,16 @@ from simulations.world.network.latency import (
 from simulations.world.network.network import SimNetwork
 
 
-def latency_of(settings: NetworkSettings, seed: int, folder: Path) -> Latency:
+def latency_of(scenario: Scenario, seed: int, folder: Path) -> Latency:
     """The scenario's model of distance; a matrix is looked for in ``folder``."""
+    settings = scenario.network
     if settings.latency == "fixed":
         return FixedLatency(settings.fixed_s)
     if settings.latency == "uniform":
         return UniformLatency(seed, settings.low_s, settings.high_s)
     if settings.latency == "matrix":
         return MatrixLatency.load(folder / settings.matrix_file, seed, settings.matrix_unit)
-    return CoordinateLatency(seed)
+    return CoordinateLatency(seed, centres([group.own for group in scenario.groups]))
 
 
 def disturb(network: SimNetwork, settings: NetworkSettings) -> None:
@@ -53,14 +55,24 @@ def _bursts(settings: NetworkSettings, rng: random.Random) -> Bursts | None:
 def settings_of_nodes(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:
     """One for each node of the scenario."""
     rng = random.Random(derived_seed(seed, "roles"))
-    for _ in range(scenario.run.nodes):
-        yield node_settings(scenario.run, rng)
+    for group in scenario.groups:
+        for _ in group.numbers:
+            yield node_settings(group.run, rng)
 
 
 def node_settings(run: RunSettings, rng: random.Random) -> NodeSettings:
     """A storage node or, with the rest of ``storage_share``, a client."""
     capacity = run.capacity_bytes if rng.random() < run.storage_share else 0
     return NodeSettings(capacity_bytes=capacity, owner_quota_bytes=capacity, replicas=run.replicas)
+
+
+def move_in(network: SimNetwork, member: Member, group: NodeGroup) -> None:
+    """Let a machine be one of that group, in its region and one of its failure domains."""
+    address, region = member.address, group.own.region
+    member.group, member.domain = group.name, group.domain_of(member.number)
+    member.region = region or network.latency.region(address)
+    if region:
+        network.machine(address).place = network.latency.place(address, region)
 
 
 def condition(

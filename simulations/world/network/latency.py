@@ -7,12 +7,13 @@ import math
 import random
 import statistics
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from dhtstore.model.contact import Address
 from simulations.errors import ScenarioError
+from simulations.regions import REGIONS
 from simulations.units import seconds
 
 _MASK_64 = (1 << 64) - 1
@@ -21,8 +22,12 @@ _MASK_64 = (1 << 64) - 1
 class Latency(Protocol):
     """A model of distance.  ``place`` is asked once per machine, ``one_way_s`` per message."""
 
-    def place(self, address: Address) -> Any:
-        """Where a machine is; depends on the seed and the address only, not on who came first."""
+    def place(self, address: Address, region: str = "") -> Any:
+        """Where a machine is, in that region if the model has any; depends on the seed and the
+        address only, not on who came first."""
+
+    def region(self, address: Address) -> str:
+        """Where ``place`` has it if nobody says; "" in a model without regions."""
 
     def one_way_s(self, a: Any, b: Any) -> float:
         """Seconds from a to b; symmetric."""
@@ -34,8 +39,11 @@ class FixedLatency:
     def __init__(self, one_way_s: float) -> None:
         self._one_way_s = one_way_s
 
-    def place(self, address: Address) -> None:
+    def place(self, address: Address, region: str = "") -> None:
         return None
+
+    def region(self, address: Address) -> str:
+        return ""
 
     def one_way_s(self, a: None, b: None) -> float:
         return self._one_way_s
@@ -49,8 +57,11 @@ class UniformLatency:
             raise ValueError(f"latencies from {low_s} s to {high_s} s")
         self._seed, self._low_s, self._span = seed & _MASK_64, low_s, (high_s - low_s) / 2**64
 
-    def place(self, address: Address) -> int:
+    def place(self, address: Address, region: str = "") -> int:
         return stable_hash(str(address).encode())
+
+    def region(self, address: Address) -> str:
+        return ""
 
     def one_way_s(self, a: int, b: int) -> float:
         return self._low_s + self._span * mix(self._seed, min(a, b), max(a, b))
@@ -67,8 +78,7 @@ class CoordinateLatency:
     hosts of one site at 6 ms, are 11 ms apart here.
     """
 
-    # Weight, x and y of a cluster; one unit is one millisecond one way.  They stand for the east
-    # and west of North America, Europe, east and south Asia, South America and Oceania.
+    # Weight, x and y of each of REGIONS, in order; one unit is one millisecond one way.
     _CLUSTERS = (
         (0.22, -35.0, 10.9),
         (0.12, -57.1, 8.1),
@@ -82,14 +92,24 @@ class CoordinateLatency:
     _ACCESS_MEDIAN_MS, _ACCESS_SIGMA = 1.94, 1.372
     _DETOUR_MAX, _DETOUR_POWER = 0.59, 16  # of the way; a tenth of the pairs have over 0.11
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, others: Mapping[str, tuple[float, float]] = {}) -> None:
+        """``others`` are further regions, x and y in milliseconds, where nobody is by chance."""
         self._seed = seed
+        known = zip(REGIONS, self._CLUSTERS, strict=True)
+        self._centres = {name: (x, y) for name, (_, x, y) in known} | dict(others)
 
-    def place(self, address: Address) -> tuple[float, float, float, int]:
-        """x, y and the access delay, in seconds, and an odd number of 64 bits for detours."""
+    def region(self, address: Address) -> str:
+        return self._draw(address)[1]
+
+    def _draw(self, address: Address) -> tuple[random.Random, str]:
+        """A region by weight, and what else is drawn of that machine."""
         rng = random.Random(stable_hash(f"{self._seed}/place/{address}".encode()))
-        weights = [weight for weight, _, _ in self._CLUSTERS]
-        _, x, y = rng.choices(self._CLUSTERS, weights)[0]
+        return rng, rng.choices(REGIONS, [weight for weight, _, _ in self._CLUSTERS])[0]
+
+    def place(self, address: Address, region: str = "") -> tuple[float, float, float, int]:
+        """x, y and the access delay, in seconds, and an odd number of 64 bits for detours."""
+        rng, drawn = self._draw(address)
+        x, y = self._centres[region or drawn]
         access_ms = rng.lognormvariate(math.log(self._ACCESS_MEDIAN_MS), self._ACCESS_SIGMA)
         x, y = rng.gauss(x, self._SPREAD_MS), rng.gauss(y, self._SPREAD_MS)
         return x / 1000, y / 1000, access_ms / 1000, rng.getrandbits(64) | 1
@@ -138,8 +158,11 @@ class MatrixLatency:
         except (OSError, ValueError) as error:
             raise ScenarioError(f"latency matrix {path}: {error}") from error
 
-    def place(self, address: Address) -> int:
+    def place(self, address: Address, region: str = "") -> int:
         return stable_hash(f"{self._seed}/host/{address}".encode()) % self._hosts
+
+    def region(self, address: Address) -> str:
+        return ""
 
     def one_way_s(self, a: int, b: int) -> float:
         return self._one_way_s[a * self._hosts + b]

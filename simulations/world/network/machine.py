@@ -20,7 +20,8 @@ class Tenant(Protocol):
 
 class Machine:
     """State of one address.  ``up`` and ``down`` are the two directions of its access line, None
-    where nothing limits it; ``slowness`` multiplies the latency of all its links."""
+    where nothing limits it; ``slowness`` multiplies the latency of all its links; ``side`` is the
+    side of a partition that it is on."""
 
     __slots__ = (
         "_loop",
@@ -28,12 +29,12 @@ class Machine:
         "address",
         "asleep",
         "down",
-        "group",
         "ipv6",
         "place",
         "received_bytes",
         "sent_bytes",
         "sent_datagrams",
+        "side",
         "slowness",
         "tenants",
         "up",
@@ -44,7 +45,7 @@ class Machine:
         self.address = address
         self.ipv6 = ":" in address.host
         self.place = place
-        self.group = 0
+        self.side = 0
         self.asleep = False
         self.slowness = 1.0
         self.tenants: dict[Tenant, None] = {}

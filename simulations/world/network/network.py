@@ -60,21 +60,21 @@ class SimNetwork(Ways):
             endpoint.drop()
         machine.crash(silent=silent)
 
-    def partition(self, groups: Sequence[Iterable[Address]]) -> None:
-        """Let only machines of the same group reach each other; those in none form one more."""
-        self._forget_groups()
-        self._reachability.partition([[self.machine(one) for one in group] for group in groups])
-        self.trace.state(self.loop.time(), "partition", str(len(groups)))
+    def partition(self, sides: Sequence[Iterable[Address]]) -> None:
+        """Let only machines of the same side reach each other; those in none form one more."""
+        self._forget_sides()
+        self._reachability.partition([[self.machine(one) for one in side] for side in sides])
+        self.trace.state(self.loop.time(), "partition", str(len(sides)))
 
     def heal(self) -> None:
         """End the partition; streams that stalled go on."""
-        self._forget_groups()
+        self._forget_sides()
         self.trace.state(self.loop.time(), "heal", "")
         self._reachability.heal()
 
-    def _forget_groups(self) -> None:
+    def _forget_sides(self) -> None:
         for machine in self._machines.values():
-            machine.group = 0
+            machine.side = 0
 
     def sleep(self, address: Address, *, asleep: bool) -> None:
         """The machine there falls asleep, and neither sends nor hears; or wakes, with what was

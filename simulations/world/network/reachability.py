@@ -17,17 +17,17 @@ class Reachability:
 
     def between(self, a: Machine, b: Machine) -> bool:
         """Whether a message from a arrives at b."""
-        return not self._divided or (a.group == b.group and not (a.asleep or b.asleep))
+        return not self._divided or (a.side == b.side and not (a.asleep or b.asleep))
 
     def when_changed(self, resume: Callable[[], None]) -> None:
         """Call ``resume`` once, when a partition heals or a machine wakes."""
         self._stalled.append(resume)
 
-    def partition(self, groups: Iterable[Iterable[Machine]]) -> None:
-        """Only machines of the same group reach each other from now on."""
-        for number, group in enumerate(groups, start=1):
-            for machine in group:
-                machine.group = number
+    def partition(self, sides: Iterable[Iterable[Machine]]) -> None:
+        """Only machines of the same side reach each other from now on."""
+        for number, side in enumerate(sides, start=1):
+            for machine in side:
+                machine.side = number
         self._partitioned = self._divided = True
 
     def heal(self) -> None:

@@ -7,10 +7,12 @@ import math
 import random
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulations.errors import ScenarioError
+from simulations.events.arrivals import Newcomer, arrivals
 from simulations.events.churn import (
     BITTORRENT,
     IPFS,
@@ -20,7 +22,6 @@ from simulations.events.churn import (
     Change,
     ChurnModel,
     Schedule,
-    arrivals,
     from_settings,
 )
 from simulations.events.sessions import (
@@ -154,8 +155,13 @@ DAYS_S = 20 * 86_400.0
 
 
 def arrival_times(kind: str, per_h: float) -> list[float]:
-    settings = from_tables({"churn": {"arrivals": kind, "arrivals_per_h": per_h}}).churn
-    return [arrival.at_s for arrival in arrivals(settings, None, DAYS_S, 3)]
+    tables = {"churn": {"arrivals": kind, "arrivals_per_h": per_h}}
+    return [arrival.at_s for arrival in newcomers(tables, None, seed=3)]
+
+
+def newcomers(tables: dict[str, Any], model: ChurnModel | None, seed: int = 1) -> list[Newcomer]:
+    scenario = from_tables(tables)
+    return list(arrivals(scenario.churn, [(scenario.groups[0], model)], DAYS_S, seed))
 
 
 def counts(times_s: list[float]) -> list[int]:
@@ -192,11 +198,11 @@ def test_arrivals_in_bittorrent_are_weibull_and_poisson_ones_are_not() -> None:
 
 
 def test_who_arrives_stays_for_a_session_or_for_ever() -> None:
-    settings = from_tables({"churn": {"arrivals": "poisson"}}).churn
-    assert all(math.isinf(one.stays_s) for one in arrivals(settings, None, 9e4, 1))
-    stays = [one.stays_s for one in arrivals(settings, KAD, DAYS_S, 1)]
+    tables = {"churn": {"arrivals": "poisson"}}
+    assert all(math.isinf(one.stays_s) for one in newcomers(tables, None))
+    stays = [one.stays_s for one in newcomers(tables, KAD)]
     assert statistics.median(stays) == pytest.approx(KAD.session.median_s, rel=0.05)
-    assert list(arrivals(from_tables({}).churn, KAD, DAYS_S, 1)) == []
+    assert newcomers({}, KAD) == []
 
 
 def test_absences_are_as_long_as_sessions_unless_said() -> None:
