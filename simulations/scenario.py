@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from simulations.errors import ScenarioError
+from simulations.sections.adversary import AdversarySettings
 from simulations.sections.churn import ChurnSettings
 from simulations.sections.faults import FaultSettings
 from simulations.sections.group import NAME as _GROUP
@@ -37,6 +38,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "churn": ChurnSettings,
     "workload": WorkloadSettings,
     "faults": FaultSettings,
+    "adversary": AdversarySettings,
 }
 _PARAMETERS = "parameters"
 _NAMES = ("scenario", "description", "seed", "future")  # of [run]: they tell runs apart
@@ -54,6 +56,7 @@ class Scenario:
     faults: FaultSettings
     service: ServiceSettings
     groups: tuple[NodeGroup, ...]
+    adversary: AdversarySettings
     raw: Mapping[str, Any]
 
     def parameters(self, section: type[P]) -> P:

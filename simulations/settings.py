@@ -86,6 +86,19 @@ def choice(default: str, *others: str) -> Any:
     return setting(read, default)
 
 
+def choices(*allowed: str) -> Any:
+    """Some words of these, as a list or with commas between; all of them by default."""
+
+    def read(value: object) -> tuple[str, ...]:
+        words = value.split(",") if isinstance(value, str) else value
+        chosen = [str(word).strip() for word in words] if isinstance(words, list | tuple) else []
+        if not chosen or any(word not in allowed for word in chosen):
+            raise ValueError(f"{value!r} must be some of {', '.join(allowed)}")
+        return tuple(dict.fromkeys(chosen))
+
+    return setting(read, allowed)
+
+
 def text(default: str = "") -> Any:
     return setting(_text, default)
 

@@ -87,7 +87,9 @@ def _placed(world: WorldView, settled_s: float) -> Iterator[_Placed]:
     for number, able in able_holders(world, _OBJECTS_MAX):
         put_s = world.journal.acknowledged[number].at_s
         index_nodes = [
-            node for node in world.index_nodes(number) if _since(world, node) < world.now_s
+            node
+            for node in world.index_nodes(number)
+            if world.honest(node) and _since(world, node) < world.now_s
         ]
         for node in index_nodes:
             if node not in kept_at:

@@ -28,16 +28,16 @@ class WorldView(Protocol):
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        """Numbers of the nodes that run."""
+        """Numbers of the nodes that run, without adversaries, whom nobody holds to anything."""
 
     def joined_s(self, node: int) -> float | None:
         """Since when it is in the network and others can reach it; None while it is not."""
 
     def dead_s(self, contact: NodeId) -> float:
-        """For how long nobody has run under that id; 0 while somebody does."""
+        """For how long nobody has run under that id, nor answered for it; 0 while somebody does."""
 
     def honest(self, node: int) -> bool:
-        """False for nodes that lie by design."""
+        """False for nodes that lie by design, and for adversaries."""
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         """Tasks of nodes that do not run any more, by node."""
@@ -83,7 +83,8 @@ class WorldView(Protocol):
         """The DHT key of an acknowledged object."""
 
     def index_nodes(self, object_number: int) -> Sequence[int]:
-        """The K machines of all that there are, up or down, that are closest to its key."""
+        """The machines among the K ids, of those that there are, up or down, and of those that
+        adversaries made up, that are closest to its key."""
 
     def holder_id(self, node: int) -> bytes:
         """The public key that its records are signed by."""

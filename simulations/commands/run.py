@@ -85,6 +85,9 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
             "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
             "errors": one["errors"],
         }
+    if "attack" in summary:
+        measures = summary["attack"]["measures"]
+        found["attack"] = {name: _rounded(value) for name, value in measures.items()}
     return found
 
 

@@ -41,6 +41,7 @@ class Users:
         self._putting: dict[int, asyncio.Task[None]] = {}
         self._tasks = Supervisor(on_failure=tell_the_loop)
         self._numbers: dict[bytes, int] = {}
+        self._hostile: dict[bytes, None] = {}
         self._nearest = TrueClosest((), self._findable)
 
     def begin(self, operation: UserAction) -> None:
@@ -71,7 +72,7 @@ class Users:
         members = self._population.members
         for offset in range(len(members)):
             member = members[(wanted + offset) % len(members)]
-            if member.ready:
+            if member.ready and member.disguise is None:
                 return member.number
         return None
 
@@ -89,7 +90,7 @@ class Users:
             self._asleep(number),
             number,
         )
-        hops = queries = timeouts = 0
+        hops = queries = timeouts = adversaries = 0
         error = ""
         try:
             node = self._running(number)
@@ -103,6 +104,7 @@ class Users:
                 looked, missed = await self._look_up(operation, number, node)
                 hops, queries, timeouts = looked.hops, looked.queries, looked.timeouts
                 error = ClosestMissed.__name__ if missed else ""
+                adversaries = self._adversaries(looked)
         except DhtstoreError as failure:
             error = type(failure).__name__
         finally:
@@ -120,6 +122,7 @@ class Users:
                 timeouts,
                 not error,
                 error,
+                adversaries,
             )
         )
 
@@ -201,6 +204,11 @@ class Users:
         stayed = closest is not None and closest == self._nearest.closest(target, besides=number)
         return looked, stayed and closest not in looked.closest
 
+    def _adversaries(self, looked: LookupResult) -> int:
+        """How many of the closest that it found are some."""
+        made_up = self._population.made_up
+        return sum(one in self._hostile or one in made_up for one in looked.closest)
+
     def _know_members(self) -> None:
         members = self._population.members
         if len(self._numbers) < len(members):
@@ -208,11 +216,17 @@ class Users:
             self._numbers = {bytes(key): number for number, key in enumerate(keys)}
             ids = ((node_id(key), number) for number, key in enumerate(keys))
             self._nearest = TrueClosest(ids, self._findable)
+            self._hostile = {
+                node_id(one.crypto.node.public_key): None
+                for one in members
+                if one.disguise is not None
+            }
 
     def _findable(self, number: int) -> bool:
-        """Whether others should find that node: it has joined and can be reached."""
+        """Whether others should find that node: it has joined, can be reached and is honest."""
         member = self._population.members[number]
-        return member.ready and self._population.network.machine(member.address).diallable
+        diallable = self._population.network.machine(member.address).diallable
+        return member.ready and diallable and member.disguise is None
 
 
 def _name(operation: UserAction) -> str:

@@ -98,13 +98,17 @@ def operations(
 def mix(
     settings: WorkloadSettings, nodes: int, duration_s: float, seed: int
 ) -> Iterator[UserAction]:
-    """Puts of new objects and gets of those put before, popular ones more often."""
+    """Puts of new objects, gets of those put before, popular ones more often, and lookups."""
     rng = random.Random(derived_seed(seed, "workload/mix"))
     order = list(range(settings.objects))
     random.Random(derived_seed(seed, "workload/order")).shuffle(order)
     popularity, present = Zipf(settings.objects, settings.zipf_exponent), list[int]()
     known = bytearray(settings.objects)
-    for at_s in _arrivals(settings.operations_per_s, duration_s, seed):
+    lookups_of = random.Random(derived_seed(seed, "workload/mix/lookups"))
+    for count, at_s in enumerate(_arrivals(settings.operations_per_s, duration_s, seed)):
+        if settings.lookup_share and lookups_of.random() < settings.lookup_share:
+            yield UserAction(at_s, OperationKind.LOOKUP, lookups_of.randrange(nodes), count)
+            continue
         wants_put, client = rng.random() < settings.put_share, rng.randrange(nodes)
         if not present or (wants_put and len(present) < len(order)):
             kind, number = OperationKind.PUT, order[len(present)]

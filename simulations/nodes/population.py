@@ -10,13 +10,14 @@ import asyncio
 import contextvars
 import gc
 import random
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address
+from dhtstore.model.identity import NodeId
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.tasks import Supervisor, run_all, tell_the_loop
@@ -45,7 +46,8 @@ _COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
     can use it, that is when it has joined; ``asleep_s`` is how long it slept in all, the present
-    sleep included; ``changed_s`` when it joined or went last.
+    sleep included; ``changed_s`` when it joined or went last; ``disguise`` what the ports of an
+    adversary are made of.
 
     ``group``, ``region`` and ``domain`` (what fails together) are the scenario's words for what it
     is one of; "" for none."""
@@ -67,6 +69,7 @@ class Member:
     group: str = ""
     region: str = ""
     domain: str = ""
+    disguise: Callable[[Ports], Ports] | None = None
 
     @property
     def running(self) -> Node:
@@ -104,11 +107,12 @@ class Population:
             self.add(chosen)
         self.lives = 0
         self.zombies: dict[int, list[str]] = {}
+        self.made_up: dict[NodeId, float] = {}  # ids that adversaries answer for: until when
         self._ended = 0
         self._reapers = Supervisor(on_failure=tell_the_loop)
 
-    def add(self, settings: NodeSettings) -> Member:
-        """One more machine."""
+    def add(self, settings: NodeSettings, node_secret: bytes = b"") -> Member:
+        """One more machine, with keys of its own or that ``node_secret``."""
         number = len(self.members)
         place = number + 1
         address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
@@ -119,7 +123,7 @@ class Population:
         member = Member(
             number,
             address,
-            SimCrypto(*secrets),
+            SimCrypto(node_secret or secrets[0], secrets[1]),
             SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
             SimDisk(settings.capacity_bytes, self.contents.keep),
             replace(settings, advertise=(address,)),
@@ -166,7 +170,7 @@ class Population:
         """What a new life of that machine begins with."""
         member.life, self.lives = self.lives, self.lives + 1
         blocks, tables = member.disk.plug()
-        return Ports(
+        ports = Ports(
             clock=member.clock,
             entropy=SimEntropy(self.seed, f"life/{member.life}"),
             crypto=member.crypto,
@@ -178,6 +182,7 @@ class Population:
             ledger=tables,
             tracer=NodeTracer(self, member.number),
         )
+        return ports if member.disguise is None else member.disguise(ports)
 
     async def join(self, number: int, seeds: Iterable[str] | None = None) -> bool:
         """Enter the network through ``seeds`` (random members by default); False if it failed

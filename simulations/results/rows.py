@@ -11,8 +11,8 @@ OPERATIONS_FILE, SAMPLES_FILE = "operations.csv", "samples.csv"
 @dataclass(frozen=True, slots=True)
 class OperationRow:
     """One operation.  Times are virtual seconds since the world was made, as in samples and in
-    the trace; ``hops``, ``queries`` and ``timeouts`` are 0
-    where they mean nothing; ``error`` is "" or the name of what was raised."""
+    the trace; ``hops``, ``queries``, ``timeouts`` and ``adversaries`` (among the closest that a
+    lookup found) are 0 where they mean nothing; ``error`` is "" or the name of what was raised."""
 
     start_s: float
     stop_s: float
@@ -25,6 +25,7 @@ class OperationRow:
     timeouts: int
     ok: bool
     error: str = ""
+    adversaries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def _operation(row: Mapping[str, str]) -> OperationRow:
         timeouts=int(row["timeouts"]),
         ok=row["ok"] == "1",
         error=row["error"],
+        adversaries=int(row.get("adversaries", 0)),  # runs of before have none
         **whole,
     )
 

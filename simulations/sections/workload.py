@@ -9,11 +9,13 @@ from simulations.settings import choice, duration, integer, number, share, size
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSettings:
-    """Operations a second over the whole network; popularity is Zipf with that exponent."""
+    """Operations a second over the whole network; popularity is Zipf with that exponent.  Of a
+    mix, ``lookup_share`` are lookups of random keys, ``put_share`` of the others puts."""
 
     kind: str = choice("none", "mix", "flash_crowd", "lookups", "reprovide")
     operations_per_s: float = number(1.0, 0.0, 1e6)
     put_share: float = share("10 %")
+    lookup_share: float = share(0)
     objects: int = integer(100, 1, 10_000_000)
     zipf_exponent: float = number(1.0, 0.0, 5.0)
     size_median_bytes: int = size("16 KiB", 1)

@@ -144,6 +144,8 @@ def measures(run: RunData) -> Iterable[tuple[str, str, float]]:
     sent = [sample.value for sample in run.metric("datagrams_per_node_s")]
     if sent:
         yield "datagrams_per_node_s", "", statistics.fmean(sent)
+    for measure, value in run.summary.get("attack", {}).get("measures", {}).items():
+        yield measure, "", value
     yield "violations", "", len(run.summary["violations"])
 
 

@@ -42,12 +42,14 @@ class Drivers:
         self._tasks.spawn(self._come_and_go(), "churn")
         self._tasks.spawn(self._arrive(), "arrivals")
         self._tasks.spawn(self._strike(), "faults")
+        self._tasks.spawn(self._world.attack.run(self._world, self._world.chance), "attack")
         for number, other in enumerate(others, start=1):
             self._tasks.spawn(other, f"driver {number}")
 
     async def close(self) -> None:
         """Cancel what has not come to its end."""
         await self._tasks.close()
+        await self._world.attack.close()
 
     # --- churn ------------------------------------------------------------------------------
 

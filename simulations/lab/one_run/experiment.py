@@ -65,6 +65,7 @@ class Experiment:
         self.world.loop.on_timer = self.trace.timer if progress is None else self._timer
         self._made_s: float | None = None
         self._timers = self._cut_off = 0
+        self._outcome: dict[str, Any] = {}
         self._plan(faults)
 
     def _plan(self, faults: list[Fault] | None) -> None:
@@ -176,6 +177,7 @@ class Experiment:
 
     def _sample_end(self) -> None:
         self._cut_off = self.world.users.under_way
+        self._outcome = self.world.outcome()
         self._sampler.at_end()
 
     # --- telling ----------------------------------------------------------------------------
@@ -221,6 +223,7 @@ class Experiment:
             "operations": operations,
             "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
+            **self._outcome,
             **self._cost.summary(messages),
             "python": sys.version.split()[0],
         }

@@ -39,7 +39,7 @@ def seed_of_future(seed: int, future: int) -> int:
 
 def check_branch(world: Scenario, branch: Scenario) -> None:
     """Raise ScenarioError, naming the key, unless both begin with the same world."""
-    for name in ("run", "network", "churn", "workload", "faults"):
+    for name in ("run", "network", "churn", "workload", "faults", "adversary"):
         one, other = getattr(world, name), getattr(branch, name)
         for field in dataclasses.fields(one):
             differs = getattr(one, field.name) != getattr(other, field.name)

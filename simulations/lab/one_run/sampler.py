@@ -31,6 +31,13 @@ class Sampler:
             copies = sorted(world.view.copies())
             for label, share in _COPIES if copies else ():
                 self._sample("replicas", quantile(copies, share), label)
+            self._honest_copies()
+
+    def _honest_copies(self) -> None:
+        world = self._world
+        copies = sorted(world.view.copies(honest=True)) if world.scenario.adversary.attacks else []
+        for label, share in _COPIES if copies else ():
+            self._sample("honest_replicas", quantile(copies, share), label)
 
     def at_end(self) -> None:
         """What is known of the whole run."""

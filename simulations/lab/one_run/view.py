@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, dht_key, node_id
@@ -42,7 +43,7 @@ class PopulationView:
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        return [member.number for member in self._population.up()]
+        return [one.number for one in self._population.up() if one.disguise is None]
 
     def joined_s(self, node: int) -> float | None:
         member = self._population.members[node]
@@ -52,12 +53,12 @@ class PopulationView:
     def dead_s(self, contact: NodeId) -> float:
         number = self._members().get(contact)
         if number is None:
-            return self.now_s
+            return max(0.0, self.now_s - self._population.made_up.get(contact, 0.0))
         member = self._population.members[number]
         return 0.0 if member.node is not None else self.now_s - member.changed_s
 
     def honest(self, node: int) -> bool:
-        return self._damage.honest(node)
+        return self._damage.honest(node) and self._population.members[node].disguise is None
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self._population.zombies
@@ -145,15 +146,18 @@ class PopulationView:
 
     def index_nodes(self, object_number: int) -> Sequence[int]:
         key = int.from_bytes(self.key_of(object_number), "big")
-        members = self._members()
-        nearest = heapq.nsmallest(K, members, key=lambda one: int.from_bytes(one, "big") ^ key)
-        return [members[one] for one in nearest]
+        members, made_up = self._members(), self._population.made_up
+        nearest = heapq.nsmallest(
+            K, chain(members, made_up), key=lambda one: int.from_bytes(one, "big") ^ key
+        )
+        return [members[one] for one in nearest if one in members]
 
     # --- measures ---------------------------------------------------------------------------
 
-    def copies(self) -> list[int]:
-        """Of each acknowledged object, on how many nodes that are up its root lies."""
-        up = self._population.up()
+    def copies(self, *, honest: bool = False) -> list[int]:
+        """Of each acknowledged object, on how many nodes that are up its root lies; with
+        ``honest``, adversaries do not count."""
+        up = [one for one in self._population.up() if not honest or one.disguise is None]
         return [
             sum(member.disk.blocks.has(self._users.roots[number]) for member in up)
             for number in self.journal.acknowledged

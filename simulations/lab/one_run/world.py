@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
+from simulations.events.adversary.attack import Attack
+from simulations.events.adversary.outcome import outcome
 from simulations.events.damage import DamageRecord
 from simulations.events.users import Users
 from simulations.lab.one_run.futures import seed_of_future
@@ -59,6 +62,7 @@ class World:
             list(settings_of_nodes(scenario, seed)),
             scenario.run.clock_skew_s,
         )
+        self.attack = Attack(scenario.adversary, self.population, seed)
         self._begun_s = 0.0
         self.go_on_as(scenario)
         links = random.Random(derived_seed(seed, "links"))
@@ -75,15 +79,33 @@ class World:
         self.damage = DamageRecord()
         self.view = PopulationView(self.population, self.users, self.damage)
 
-    def add(self, group: NodeGroup, rng: random.Random) -> Member:
+    def add(self, group: NodeGroup, rng: random.Random, node_secret: bytes = b"") -> Member:
         """One more machine, of that group (``scenario.group(name)``); it is down."""
-        member = self.population.add(node_settings(group.run, rng))
+        member = self.population.add(node_settings(group.run, rng), node_secret)
         self._settle_in(member, group, rng)
         return member
 
     def _settle_in(self, member: Member, group: NodeGroup, rng: random.Random) -> None:
         move_in(self.network, member, group)
         condition(self.network, member, group.network, rng)
+
+    def newcomer(self, node_secret: bytes) -> Member:
+        """One more machine with that secret, of the scenario's first group; it is down."""
+        rng = random.Random(derived_seed(self.chance, f"newcomer/{node_secret.hex()}"))
+        return self.add(self.scenario.groups[0], rng, node_secret)
+
+    def outcome(self) -> dict[str, Any]:
+        """What came of the attack, if there is one."""
+        if not self.scenario.adversary.attacks:
+            return {}
+        honest = [one for one in self.population.up() if one.disguise is None]
+        refused = sum(one.running.dht.counters.get("bad_signatures", 0) for one in honest)
+        copies = self.view.copies(honest=True)
+        return {"attack": outcome(self.attack, self.recorder.rows, copies, refused)}
+
+    def key_of(self, object_number: int) -> bytes | None:
+        """The DHT key of an object; None before it was put."""
+        return self.view.key_of(object_number) if object_number in self.users.roots else None
 
     async def settle(self) -> None:
         """Let the new world come to rest; the scenario begins at its end."""

@@ -1,6 +1,7 @@
 """Cheap, deterministic cryptography for simulations: the sizes and the failures of the real one,
 none of its strength.  Whoever knows a public key can sign as its owner: attackers of a
-simulation must be written not to."""
+simulation must be written to sign by their own keys only, as ``events.adversary`` is, whose
+forgeries are signatures that are wrong."""
 
 from __future__ import annotations
 

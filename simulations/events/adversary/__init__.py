@@ -1,0 +1,1 @@
+"""Nodes that attack: production nodes behind ports that do something else."""
