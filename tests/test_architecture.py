@@ -229,8 +229,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "simulations.lab": (("one_run",), ("many_runs",)),
+    "simulations.lab.one_run.hooks": (("hooks", "measuring"),),
     "simulations.lab.one_run": (
         ("cost", "futures", "progress", "recorder", "view", "world_building"),
+        ("hooks",),
         ("world",),
         ("drivers", "inspector", "sampler", "scenario_module"),
         ("experiment",),
@@ -260,7 +262,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("attack",),
         ("outcome",),
     ),
-    "simulations.results": (("rows",), ("run_data", "run_folder", "summary"), ("comparison",)),
+    "simulations.results": (
+        ("rows",),
+        ("run_data", "run_folder", "summary"),
+        ("comparison", "measure"),
+    ),
     "simulations.validation": (
         ("findings", "lookup_rounds", "theory"),
         ("lookups", "session_lengths", "table_health"),

@@ -12,6 +12,7 @@ from simulations.checks.world_view import WorldView
 from simulations.nodes.insight import KeptRecord
 
 _NODES_MAX, _OBJECTS_MAX, _KEYS_SEEN_MAX = 64, 64, 100_000
+_TOLD_WITHIN_S = 60.0  # all that are told of a copy are told in that time
 _SHARE_MIN = 0.75  # 0.99 and more in the scenarios at hand, partitions included
 
 
@@ -57,7 +58,7 @@ class RecordsPlaced(Checker):
         "single records, which lost datagrams and partitions keep from single nodes: "
         f"{1 - _SHARE_MIN:.0%} of all may be missing; copies whose holder is down or came back "
         "within the last half hour; index nodes that came later, which learn at the next "
-        "announcement; all "
+        "announcement, and those that a blocked way or a set clock kept from it; all "
         f"but {_OBJECTS_MAX} objects at each look"
     )
     _SETTLED_S = 1800.0  # after a start everything is announced anew
@@ -97,7 +98,9 @@ def _placed(world: WorldView, settled_s: float) -> Iterator[_Placed]:
         for holder in able:
             settled = world.now_s - max(_since(world, holder), put_s) > settled_s
             if settled and holder in world.nodes_up():
-                yield _of_holder(world, number, holder, index_nodes, kept_at)
+                placed = _of_holder(world, number, holder, index_nodes, kept_at)
+                if placed is not None:
+                    yield placed
 
 
 def _of_holder(
@@ -106,12 +109,18 @@ def _of_holder(
     holder: int,
     index_nodes: list[int],
     kept_at: dict[int, dict[tuple[bytes, bytes], KeptRecord]],
-) -> _Placed:
+) -> _Placed | None:
+    """None if something that was done to them kept all index nodes from hearing of it."""
     name = world.key_of(number), world.holder_id(holder)
     put_s = world.journal.acknowledged[number].at_s
     kept = {node: kept_at[node][name] for node in index_nodes if name in kept_at[node]}
     told_s = max([record.arrived_s for record in kept.values()], default=put_s)
-    due = [node for node in index_nodes if _since(world, node) < told_s - 60.0]
+    index_nodes = [
+        node for node in index_nodes if not world.kept_apart(holder, node, told_s - _TOLD_WITHIN_S)
+    ]
+    if not index_nodes:
+        return None
+    due = [node for node in index_nodes if _since(world, node) < told_s - _TOLD_WITHIN_S]
     return _Placed(number, holder, len(due), sum(node in kept for node in due), told_s)
 
 

@@ -28,7 +28,8 @@ class WorldView(Protocol):
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        """Numbers of the nodes that run, without adversaries, whom nobody holds to anything."""
+        """Numbers of the nodes that run and are awake, without adversaries, whom nobody holds to
+        anything."""
 
     def joined_s(self, node: int) -> float | None:
         """Since when it is in the network and others can reach it; None while it is not."""
@@ -38,6 +39,10 @@ class WorldView(Protocol):
 
     def honest(self, node: int) -> bool:
         """False for nodes that lie by design, and for adversaries."""
+
+    def kept_apart(self, one: int, other: int, since_s: float) -> bool:
+        """Whether something that was done to them kept what one says from the other, at that time
+        or later: a way that is blocked in either direction, a clock that was set."""
 
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         """Tasks of nodes that do not run any more, by node."""

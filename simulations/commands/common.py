@@ -65,7 +65,8 @@ def find_scenario(name: str) -> Path:
 def exit_code(summary: dict[str, Any]) -> int:
     if summary["interrupted"]:
         return INTERRUPTED
-    return 1 if summary["violations"] or summary["service"]["violated"] else 0
+    found = summary["violations"] or summary["service"]["violated"]
+    return 1 if found or summary["failed"] else 0
 
 
 def service_told(summary: dict[str, Any], name: str) -> str:

@@ -84,6 +84,8 @@ def _kept(folder: Path) -> tuple[Scenario, list[Fault] | None, dict[str, Any]]:
         run = run_data.load(folder)
         if run.summary.get("interrupted", True):
             raise ValueError("the run was interrupted; `run` it again from its folder")
+        if run.summary["parts_given"]:
+            raise ValueError("parts of its code were given by a program and are not in the folder")
         kept = folder / explore.FAULTS
         faults = (
             [Fault.of(v) for v in json.loads(kept.read_text(encoding="utf-8"))]

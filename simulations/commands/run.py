@@ -77,6 +77,10 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
         "cpu_us_per_message", "begin_cpu_s", "begin_rss_bytes", "rss_bytes", "violations",
     )  # fmt: skip
     found: dict[str, Any] = {key: _rounded(summary[key]) for key in keys if key in summary}
+    found |= {"failed": summary["failed"]} if summary["failed"] else {}
+    for measure, one in summary["measures"].items():
+        values = {label: _rounded(value) for label, value in one["values"].items()}
+        found[measure] = values.get("", values)
     for kind, one in summary["operations"].items():
         latency = one["latency_s"]
         found[kind] = {

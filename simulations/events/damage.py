@@ -1,18 +1,25 @@
-"""What faults and lost disks took from nodes, so that no checker holds them to it."""
+"""What was done to nodes, so that no checker holds them to it: data that is gone, lies, clocks that
+were set, ways that are blocked."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
+
+from dhtstore.params import RECORD_FUTURE_SKEW_MAX_S
 
 
 class DamageRecord:
-    """Of each node: since when its data is gone, which of its blocks rotted, and whether it lies
-    by design."""
+    """Of each node: since when its data is gone, which of its blocks rotted, whether it lies by
+    design, until when its clock was wrong (inf while it is), and of two until when nothing got
+    from one to the other."""
 
     def __init__(self) -> None:
         self._since_s: dict[int, float] = {}
         self._rotten: dict[int, dict[bytes, float]] = {}
         self._liars: dict[int, None] = {}
+        self._wrong_until_s: dict[int, float] = {}
+        self._blocked_until_s: dict[tuple[int, int], float] = {}
 
     def data_lost(self, node: int, now_s: float) -> None:
         """Promises that the node made before do not hold it any more."""
@@ -25,6 +32,33 @@ class DamageRecord:
     def lies(self, node: int) -> None:
         """It serves wrong bytes from now on."""
         self._liars[node] = None
+
+    def clock_set(self, node: int, offset_s: float, now_s: float) -> None:
+        """Its records are out of time for others while it is off by more than these allow."""
+        if abs(offset_s) > RECORD_FUTURE_SKEW_MAX_S:
+            self._wrong_until_s[node] = math.inf
+        elif node in self._wrong_until_s:
+            self._wrong_until_s[node] = min(now_s, self._wrong_until_s[node])
+
+    def blocked(self, source: int, target: int) -> None:
+        """Something does not get from one to the other."""
+        self._blocked_until_s[source, target] = math.inf
+
+    def unblocked(self, source: int, target: int, now_s: float) -> None:
+        if (source, target) in self._blocked_until_s:
+            self._blocked_until_s[source, target] = now_s
+
+    def kept_apart(self, one: int, other: int, since_s: float) -> bool:
+        """Whether, at that time or later, a blocked way or a wrong clock kept what one says from
+        the other."""
+        wrong, blocked = self._wrong_until_s, self._blocked_until_s
+        ends_s = (
+            wrong.get(one, -1.0),
+            wrong.get(other, -1.0),
+            blocked.get((one, other), -1.0),
+            blocked.get((other, one), -1.0),
+        )
+        return max(ends_s) >= since_s
 
     def honest(self, node: int) -> bool:
         return node not in self._liars

@@ -84,8 +84,8 @@ class FaultInjector:
             self._awaits.disarm(life)
         await asyncio.sleep(fault.lasting_s)
         if member.life == life and self._population.can_start(fault.node):
-            await self._population.start(fault.node)
-            with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
+            with contextlib.suppress(DhtstoreError):  # it crashed again while it started or joined
+                await self._population.start(fault.node)
                 await self._population.join(fault.node)
 
     async def _spoil(self, fault: Fault, member: Member) -> None:

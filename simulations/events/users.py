@@ -128,9 +128,9 @@ class Users:
 
     def _asleep(self, number: int) -> Callable[[], float]:
         """How long that machine has slept since now."""
-        member = self._population.members[number]
-        before_s = member.asleep_s
-        return lambda: member.asleep_s - before_s
+        member, loop = self._population.members[number], self._population.loop
+        before_s = member.asleep_s(loop.time())
+        return lambda: member.asleep_s(loop.time()) - before_s
 
     def _where(self, name: str, life: int) -> Callable[[], str]:
         """What the node's own part of an operation waits for."""

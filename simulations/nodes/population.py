@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import math
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from dhtstore.tasks import Supervisor, run_all, tell_the_loop
 from dhtstore.wire.ticket import Ticket
 from simulations.seeds import derived_seed
 from simulations.world.loop.current_node import CURRENT_NODE
+from simulations.world.loop.schedule import VirtualHandle
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
 from simulations.world.network.streams import SimStreams
@@ -43,11 +45,23 @@ _COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 
 
 @dataclass(slots=True)
+class Nap:
+    """A sleep that lasts: since when, of which life, whether users could use that, how far its
+    clock was off, and its timers with how long each has left."""
+
+    since_s: float
+    life: int
+    ready: bool
+    skew_s: float
+    held: list[tuple[float, VirtualHandle]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
-    can use it, that is when it has joined; ``asleep_s`` is how long it slept in all, the present
-    sleep included; ``changed_s`` when it joined or went last; ``disguise`` what the ports of an
-    adversary are made of.
+    can use it, that is when it has joined; ``gone`` if it never comes back; ``slept_s`` is how long
+    it slept before its present ``nap``, ``woke_s`` when it last woke, ``changed_s`` when it joined,
+    woke or went last; ``disguise`` what the ports of an adversary are made of.
 
     ``group``, ``region`` and ``domain`` (what fails together) are the scenario's words for what it
     is one of; "" for none."""
@@ -64,12 +78,30 @@ class Member:
     ready: bool = False
     starting: bool = False
     stopping: asyncio.Task[None] | None = None
-    asleep_s: float = 0.0
+    gone: bool = False
+    slept_s: float = 0.0
+    woke_s: float = -math.inf
+    nap: Nap | None = None
     changed_s: float = 0.0
     group: str = ""
     region: str = ""
     domain: str = ""
     disguise: Callable[[Ports], Ports] | None = None
+
+    def asleep_s(self, now_s: float) -> float:
+        """How long it has slept in all, the present sleep included."""
+        return self.slept_s + (now_s - self.nap.since_s if self.nap is not None else 0.0)
+
+    def awake_since(self, since_s: float) -> bool:
+        """Whether it has slept at no time after that."""
+        return self.nap is None and self.woke_s <= since_s
+
+    def end_nap(self, now_s: float) -> Nap | None:
+        """It sleeps no more; the sleep that it had."""
+        nap, self.slept_s, self.nap = self.nap, self.asleep_s(now_s), None
+        if nap is not None:
+            self.woke_s = now_s
+        return nap
 
     @property
     def running(self) -> Node:
@@ -159,12 +191,15 @@ class Population:
             member.node = await self.run(number, _started(ports, member.settings))
         finally:
             member.starting = False
+        if member.gone:  # it died while it started
+            self.crash(number)
+            raise CrashedMeanwhile(f"node {number} is gone for good")
         return member.node
 
     def can_start(self, number: int) -> bool:
-        """Whether nothing runs there and nobody else is starting it."""
+        """Whether the machine is there, nothing runs on it and nobody else is starting it."""
         member = self.members[number]
-        return member.node is None and not member.starting
+        return member.node is None and not (member.starting or member.gone)
 
     def ports(self, member: Member) -> Ports:
         """What a new life of that machine begins with."""
@@ -200,11 +235,14 @@ class Population:
         return True
 
     async def leave(self, number: int) -> None:
-        """Stop in good order."""
+        """Stop in good order; a machine that sleeps cannot, and loses power."""
         member = self.members[number]
+        if member.nap is not None:
+            self.crash(number)
         node, member.node, member.ready = member.node, None, False
         if node is not None:
             life, member.changed_s = member.life, self.loop.time()
+            member.clock.unwatch()
             self.network.trace.state(self.loop.time(), "leave", str(number))
             member.stopping = self.spawn(number, node.stop(), "stop")
             await asyncio.wait([member.stopping])
@@ -218,6 +256,8 @@ class Population:
         if member.node is not None:
             member.node, member.ready = None, False
             member.changed_s = self.loop.time()
+            member.end_nap(member.changed_s)
+            member.clock.unwatch()
             self.network.crash(member.address, silent=silent)
             member.disk.pull()
             life = member.life

@@ -18,7 +18,13 @@ from typing import Any
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.snapshot import BucketSnapshot, TableEntry, TableSnapshot
 from dhtstore.model.contact import Contact
-from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES, REPROVIDE_INTERVAL_S, K
+from dhtstore.params import (
+    BUCKET_REFRESH_INTERVAL_S,
+    LOOKUP_TIMEOUT_S,
+    NODE_ID_BYTES,
+    REPROVIDE_INTERVAL_S,
+    K,
+)
 from simulations.nodes.population import Member, Population
 from simulations.seeds import derived_seed
 
@@ -32,6 +38,26 @@ async def start_all(population: Population, numbers: Sequence[int]) -> None:
         await population.start(number)
     fill_tables(population, [population.members[number] for number in numbers])
     await asyncio.sleep(0)
+
+
+async def start_known(population: Population, number: int) -> None:
+    """Start one node more, with a table filled by those that have joined; it makes itself known by
+    a lookup of its own id, and counts as joined then."""
+    node = await population.start(number)
+    member, network = population.members[number], population.network
+    joined = [one for one in population.members if one.ready and one is not member]
+    rng = random.Random(derived_seed(population.seed, f"warm/{number}"))
+    known = [_Known(_peer(one), network.machine(one.address).place, one) for one in joined]
+    known.sort(key=lambda one: one.peer.long_id)
+    own = _Known(_peer(member), network.machine(member.address).place, member)
+    ids = [one.peer.long_id for one in known]
+    chosen = [
+        (index, [known[at] for at in _some(rng, low, high)])
+        for index, low, high in _buckets(own.peer.long_id, ids)
+    ]
+    _fill(population, own, chosen, rng)
+    member.changed_s = population.loop.time()
+    await population.run(number, node.dht.lookup(own.peer.id, timeout_s=LOOKUP_TIMEOUT_S))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dhtstore.params import REPLICAS_MAX
-from simulations.settings import duration, file_name, flag, integer, share, size, text
+from simulations.settings import duration, duration_or, file_name, flag, integer, share, size, text
 
 NODES_MAX = 100_000
 
@@ -14,6 +14,8 @@ NODES_MAX = 100_000
 class RunSettings:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
+    ``sample_every``, ``check_every``: between two samples, 60 of them by default, and between two
+    looks of the checkers, 12 or in large runs 2 by default, besides those at the end;
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
     ``module``: a Python file with the scenario's own parts, see ``lab.one_run.scenario_module``."""
 
@@ -29,5 +31,7 @@ class RunSettings:
     capacity_bytes: int = size("1 GiB")
     replicas: int = integer(3, 1, REPLICAS_MAX)
     clock_skew_s: float = duration(0)
+    sample_every: float | None = duration_or("60 times", 0.1)
+    check_every: float | None = duration_or("by size", 0.1)
     future: int = integer(0)
     module: str = file_name()

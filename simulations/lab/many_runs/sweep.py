@@ -146,6 +146,9 @@ def measures(run: RunData) -> Iterable[tuple[str, str, float]]:
         yield "datagrams_per_node_s", "", statistics.fmean(sent)
     for measure, value in run.summary.get("attack", {}).get("measures", {}).items():
         yield measure, "", value
+    for measure, one in run.summary["measures"].items():
+        for label, value in one["values"].items():
+            yield measure, label, value
     yield "violations", "", len(run.summary["violations"])
 
 

@@ -70,8 +70,8 @@ class Drivers:
             return  # it never went, or a fault that ended is bringing it back
         if not with_data:
             self._world.damage.data_lost(number, self._world.loop.time())
-        await population.start(number, with_data=with_data)
-        with contextlib.suppress(DhtstoreError):  # it crashed again while it joined
+        with contextlib.suppress(DhtstoreError):  # it crashed again while it started or joined
+            await population.start(number, with_data=with_data)
             await population.join(number)
 
     # --- machines that are new --------------------------------------------------------------

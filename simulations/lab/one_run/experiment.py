@@ -20,11 +20,12 @@ from simulations.events.users import OPERATION_TIMEOUT_S
 from simulations.lab.one_run.cost import Cost, rare_collections
 from simulations.lab.one_run.drivers import Drivers
 from simulations.lab.one_run.futures import check_branch
+from simulations.lab.one_run.hooks.measuring import measured
 from simulations.lab.one_run.inspector import Inspector
 from simulations.lab.one_run.progress import ProgressDisplay, Status
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.sampler import Sampler
-from simulations.lab.one_run.scenario_module import ScenarioModule
+from simulations.lab.one_run.scenario_module import Parts, ScenarioModule
 from simulations.lab.one_run.world import World
 from simulations.nodes.warm_start import start_all
 from simulations.results.rows import OperationRow
@@ -44,7 +45,7 @@ Companion = Callable[[World], Coroutine[Any, Any, None]]
 class Experiment:
     """``folder`` is where files named in the scenario are looked for; ``faults`` replaces the
     scenario's own schedule (for replays and shrinking); ``companion`` runs beside the scenario from
-    its begin to its end."""
+    its begin to its end; ``parts`` are what a module would define, of a scenario without one."""
 
     def __init__(
         self,
@@ -57,9 +58,10 @@ class Experiment:
         progress: ProgressDisplay | None = None,
         faults: list[Fault] | None = None,
         companion: Companion | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self._cost = Cost()
-        self._progress, self._companion = progress, companion
+        self._progress, self._companion, self._parts = progress, companion, parts
         self.trace, self.recorder = trace or Trace(), Recorder(results)
         self.world = World(scenario, seed, folder, self.trace, self.recorder)
         self.world.loop.on_timer = self.trace.timer if progress is None else self._timer
@@ -71,7 +73,8 @@ class Experiment:
     def _plan(self, faults: list[Fault] | None) -> None:
         """What happens once the world is made; see ``branches`` for what may still change."""
         world = self.world
-        self._module = ScenarioModule(world.scenario, world.folder)
+        self._module = ScenarioModule(world.scenario, world.folder, self._parts)
+        self.recorder.keeps_samples = bool(self._module.measures)
         self._drivers = Drivers(world, faults)
         self._sampler = Sampler(world)
         self._inspector = Inspector(world, self._module.checkers)
@@ -107,13 +110,13 @@ class Experiment:
     def run(self) -> dict[str, Any]:
         """Run to the end; the summary.  KeyboardInterrupt ends it early with what there is, and so
         does an error, which is raised again."""
-        interrupted, failed = False, ""
+        interrupted, failed, world = False, "", self.world
         self._cost.start()
         try:
             if self._made_s is None:
                 self.begin()
             with guarded(), rare_collections():
-                self.world.loop.run_until_complete(self._go_on())
+                world.loop.run_until_complete(self._go_on())
         except KeyboardInterrupt:
             interrupted = True
             self._sample_end()
@@ -124,7 +127,8 @@ class Experiment:
             self._cost.stop()
             self._inspector.count_unseen_errors()
             summary = self._summary(interrupted=interrupted, failed=failed)
-            shut_down(self.world.loop)
+            summary |= measured(summary, self.recorder, world.scenario, self._module.measures)
+            shut_down(world.loop)
             if self.recorder.folder is not None:
                 self.recorder.folder.finish(summary)
         return summary
@@ -209,6 +213,7 @@ class Experiment:
             "trace_entries": self.trace.entries,
             "interrupted": interrupted,
             "failed": failed,
+            "parts_given": self._parts is not None,
             "nodes": world.scenario.run.nodes,
             "lives": world.population.lives,
             "virtual_s": world.loop.time(),

@@ -27,7 +27,7 @@ class Inspector:
         run = self._world.scenario.run
         looks = _LOOKS_AT_MANY if run.nodes > _MANY_NODES else _LOOKS_PER_RUN
         while True:
-            await asyncio.sleep(run.duration_s / looks)
+            await asyncio.sleep(run.check_every or run.duration_s / looks)
             self.look()
 
     def look(self) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from simulations.results.rows import OperationRow
+from simulations.results.measure import OwnSamples
+from simulations.results.rows import OperationRow, Sample
 from simulations.results.run_folder import RunFolder
 
 
 class Recorder:
-    """Keeps the rows, and writes them and the samples into the run's folder, if it has one."""
+    """Keeps the rows, and writes them and the samples into the run's folder, if it has one; the
+    samples are kept as well, if somebody asks for them (``keeps_samples``).  ``own_samples`` are of
+    the metrics of the scenario's own code."""
 
     def __init__(self, folder: RunFolder | None) -> None:
         self.folder = folder
         self.rows: list[OperationRow] = []
+        self.samples: list[Sample] = []
+        self.keeps_samples = False
+        self.own_samples = OwnSamples()
 
     def write_to(self, folder: RunFolder | None) -> None:
         """From now on into that folder, which gets the rows that there are already."""
@@ -26,5 +32,7 @@ class Recorder:
             self.folder.operation(row)
 
     def sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
+        if self.keeps_samples:
+            self.samples.append(Sample(now_s, metric, label, value))
         if self.folder is not None:
             self.folder.sample(now_s, metric, value, label)

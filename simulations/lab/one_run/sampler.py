@@ -9,6 +9,7 @@ from simulations.nodes.population import Member
 from simulations.results.summary import quantile
 
 _SAMPLES_PER_RUN = 60
+_ROUNDING = 1e-6
 _COPIES = (("fewest", 0.0), ("lower quartile", 0.25), ("median", 0.5))
 
 
@@ -20,9 +21,9 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample until the scenario's end."""
-        world = self._world
-        width_s, sent = world.scenario.run.duration_s / _SAMPLES_PER_RUN, _sent(world)
-        for _ in range(_SAMPLES_PER_RUN):
+        world, run = self._world, self._world.scenario.run
+        width_s, sent = run.sample_every or run.duration_s / _SAMPLES_PER_RUN, _sent(world)
+        for _ in range(int(run.duration_s / width_s + _ROUNDING)):
             await asyncio.sleep(width_s)
             up = len(world.population.up())
             self._sample("nodes_up", up)

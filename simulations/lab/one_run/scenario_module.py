@@ -9,16 +9,18 @@ It may define any of
                                      anything else that happens, from the begin of the scenario
                                      (``lab.one_run.world.World``)
     CHECKERS                         further checkers
+    MEASURES                         figures of a finished run (``results.measure.Measure``)
 
 ``seed`` is what its randomness must come from.  The file is Python that runs as it is: read one
-that somebody else gives you before you run or replay it.
+that somebody else gives you before you run or replay it.  ``Parts`` are the same without a file,
+from a notebook.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +32,12 @@ from simulations.errors import ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction
 from simulations.lab.one_run.world import World
+from simulations.results.measure import Measure
 from simulations.scenario import Scenario
 
-_KNOWN = ("Parameters", "operations", "drive", "CHECKERS")
+_KNOWN = ("Parameters", "operations", "drive", "CHECKERS", "MEASURES")
+Operations = Callable[[Any, int, float, int], Iterator[UserAction]]
+Drive = Callable[[World, Any, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +45,58 @@ class NoParameters:
     """Of scenarios that have none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is special about a scenario; see the module's own documentation."""
+
+    parameters: type[Any] = NoParameters
+    operations: Operations | None = None
+    drive: Drive | None = None
+    checkers: Sequence[Checker] = ()
+    measures: Sequence[Measure] = ()
+
+
 class ScenarioModule:
-    """What is special about a scenario; raises ScenarioError for a module or parameters that do
-    not fit."""
+    """The parts of a scenario, from its module or as they are given; raises ScenarioError for some
+    that do not fit it."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, given: Parts | None = None) -> None:
         self._scenario = scenario
-        self._module = _load(folder / scenario.run.module) if scenario.run.module else None
-        self._parameters = scenario.parameters(getattr(self._module, "Parameters", NoParameters))
-        if self._operations is not None and scenario.workload.kind != "none":
+        if given is not None and scenario.run.module:
+            raise ScenarioError("run.module: it has parts of its own, and others are given")
+        path = folder / scenario.run.module
+        self._parts = given or (_parts_of(_load(path)) if scenario.run.module else Parts())
+        self._parameters = scenario.parameters(self._parts.parameters)
+        if self._parts.operations is not None and scenario.workload.kind != "none":
             raise ScenarioError("workload.kind: the module's operations take its place, leave it")
-        self.checkers: tuple[Checker, ...] = (*CHECKERS, *getattr(self._module, "CHECKERS", ()))
-
-    @property
-    def _operations(self) -> Any:
-        return getattr(self._module, "operations", None)
+        self.checkers: tuple[Checker, ...] = (*CHECKERS, *self._parts.checkers)
+        self.measures = tuple(self._parts.measures)
+        names = [measure.name for measure in self.measures]
+        if len(set(names)) < len(names):
+            raise ScenarioError(f"two measures have one name: {', '.join(names)}")
 
     def operations(self, seed: int) -> Iterator[UserAction]:
         """In order of time."""
         run = self._scenario.run
-        if self._operations is None:
+        if self._parts.operations is None:
             yield from workload.operations(self._scenario.workload, run.nodes, run.duration_s, seed)
         else:
-            yield from self._operations(self._parameters, run.nodes, run.duration_s, seed)
+            yield from self._parts.operations(self._parameters, run.nodes, run.duration_s, seed)
 
     async def drive(self, world: World) -> None:
         """The module's part in what happens."""
-        drive = getattr(self._module, "drive", None)
-        if drive is not None:
-            await drive(world, self._parameters, world.chance)
+        if self._parts.drive is not None:
+            await self._parts.drive(world, self._parameters, world.chance)
+
+
+def _parts_of(module: ModuleType) -> Parts:
+    return Parts(
+        getattr(module, "Parameters", NoParameters),
+        getattr(module, "operations", None),
+        getattr(module, "drive", None),
+        getattr(module, "CHECKERS", ()),
+        getattr(module, "MEASURES", ()),
+    )
 
 
 def _load(path: Path) -> ModuleType:

@@ -8,7 +8,7 @@ from itertools import chain
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, dht_key, node_id
-from dhtstore.params import NODE_ID_BYTES, K
+from dhtstore.params import CLOCK_LOOK_S, NODE_ID_BYTES, K
 from simulations.checks.journal import PromiseJournal
 from simulations.checks.world_view import RecordPlace
 from simulations.events.damage import DamageRecord
@@ -19,6 +19,7 @@ from simulations.nodes.population import Population
 from simulations.nodes.stored_content import blocks_below
 
 _BITS = 8 * NODE_ID_BYTES
+_WAKES_WITHIN_S = CLOCK_LOOK_S + 15.0  # until then it has not done what was due in its sleep
 _PREFIX_BITS = tuple(1 << tail for tail in reversed(range(_BITS)))
 
 
@@ -43,7 +44,12 @@ class PopulationView:
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        return [one.number for one in self._population.up() if one.disguise is None]
+        woken_s = self.now_s - _WAKES_WITHIN_S
+        return [
+            one.number
+            for one in self._population.up()
+            if one.disguise is None and one.awake_since(woken_s)
+        ]
 
     def joined_s(self, node: int) -> float | None:
         member = self._population.members[node]
@@ -60,6 +66,9 @@ class PopulationView:
     def honest(self, node: int) -> bool:
         return self._damage.honest(node) and self._population.members[node].disguise is None
 
+    def kept_apart(self, one: int, other: int, since_s: float) -> bool:
+        return self._damage.kept_apart(one, other, since_s)
+
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self._population.zombies
 
@@ -72,7 +81,7 @@ class PopulationView:
     # --- disks ------------------------------------------------------------------------------
 
     def has_disk(self, node: int) -> bool:
-        return True  # disks that were wiped count as damaged since then
+        return not self._population.members[node].gone  # wiped ones are damaged since then
 
     def damaged(self, node: int, object_number: int) -> bool:
         stored_s = self.journal.acknowledged[object_number].at_s

@@ -12,27 +12,20 @@ from simulations.events.adversary.outcome import outcome
 from simulations.events.damage import DamageRecord
 from simulations.events.users import Users
 from simulations.lab.one_run.futures import seed_of_future
+from simulations.lab.one_run.hooks.hooks import Hooks
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.view import PopulationView
-from simulations.lab.one_run.world_building import (
-    condition,
-    disturb,
-    latency_of,
-    move_in,
-    node_settings,
-    settings_of_nodes,
-)
+from simulations.lab.one_run.world_building import disturb, latency_of, settings_of_nodes
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.scenario import Scenario
-from simulations.sections.group import NodeGroup
 from simulations.seeds import derived_seed
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
 from simulations.world.trace import Trace
 
 
-class World:
+class World(Hooks):
     """Machines, their network, users at them, and how long the scenario has run.
 
     ``seed`` decides how the world is made, ``chance`` (another for each of its futures) what
@@ -40,7 +33,6 @@ class World:
     """
 
     users: Users
-    damage: DamageRecord
     view: PopulationView
 
     def __init__(
@@ -68,7 +60,7 @@ class World:
         links = random.Random(derived_seed(seed, "links"))
         for group in scenario.groups:
             for number in group.numbers:
-                self._settle_in(self.population.members[number], group, links)
+                self.settle_in(self.population.members[number], group, links)
 
     def go_on_as(self, scenario: Scenario) -> None:
         """What happens from now on is as this scenario says; nothing has happened yet."""
@@ -77,17 +69,8 @@ class World:
         disturb(self.network, scenario.network)
         self.users = Users(self.population, self.chance, self.recorder.operation)
         self.damage = DamageRecord()
+        self.begin_hooks(self.chance)
         self.view = PopulationView(self.population, self.users, self.damage)
-
-    def add(self, group: NodeGroup, rng: random.Random, node_secret: bytes = b"") -> Member:
-        """One more machine, of that group (``scenario.group(name)``); it is down."""
-        member = self.population.add(node_settings(group.run, rng), node_secret)
-        self._settle_in(member, group, rng)
-        return member
-
-    def _settle_in(self, member: Member, group: NodeGroup, rng: random.Random) -> None:
-        move_in(self.network, member, group)
-        condition(self.network, member, group.network, rng)
 
     def newcomer(self, node_secret: bytes) -> Member:
         """One more machine with that secret, of the scenario's first group; it is down."""

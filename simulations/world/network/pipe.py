@@ -177,6 +177,9 @@ class Pipe:
         one, a message of its own (RFC 9293 section 3.8.6.2.2)."""
         buffer_bytes = self._network.receive_buffer_bytes
         if self._read_bytes + buffer_bytes - self._told_edge_bytes >= buffer_bytes // 4:
+            if not self._network.reachable_by_stream(self._target, self._source):
+                self._network.when_healed(self._tell_of_room)
+                return
             delay_s = self._network.delay_s(self._target, self._source)
             self._network.loop.post(delay_s, self._sender.open_window, self._edge_bytes())
 

@@ -74,25 +74,9 @@ class Sender:
     """``on_acked`` is called when there is room for more, ``on_dead`` when nobody answers."""
 
     __slots__ = (
-        "_back",
-        "_closed",
-        "_congestion",
-        "_cut_s",
-        "_edge_bytes",
-        "_finishing",
-        "_flights",
-        "_held",
-        "_in_flight",
-        "_last_s",
-        "_network",
-        "_next_bytes",
-        "_on_acked",
-        "_on_dead",
-        "_recovery_bytes",
-        "_source",
-        "_target",
-        "_trips",
-        "_unsent",
+        "_back", "_closed", "_congestion", "_cut_s", "_edge_bytes", "_finishing", "_flights",
+        "_in_flight", "_last_s", "_network", "_next_bytes", "_on_acked", "_on_dead",
+        "_recovery_bytes", "_source", "_target", "_trips", "_unsent",
     )  # fmt: skip
 
     def __init__(
@@ -108,7 +92,6 @@ class Sender:
         self._back, self._on_acked, self._on_dead = receiver, on_acked, on_dead
         self._congestion: Congestion = network.congestion()
         self._flights: deque[Flight] = deque()  # on their way, in order
-        self._held: list[Callable[[], None]] = []  # arrivals that found the network partitioned
         self._unsent = self._in_flight = self._next_bytes = 0
         self._edge_bytes, self._recovery_bytes = network.receive_buffer_bytes, 0
         self._finishing = self._closed = False
@@ -222,10 +205,8 @@ class Sender:
 
     def _reach(self, flight: Flight, size: int, tries: int) -> None:
         """The last hop: the line of the target."""
-        if not self._network.reachable(self._source, self._target):
-            if not self._held:
-                self._network.when_healed(self.resume)
-            self._held.append(partial(self._reach, flight, size, tries))
+        if not self._network.reachable_by_stream(self._source, self._target):
+            self._network.when_healed(partial(self._resume, flight, size, tries))
         elif self._target.down is None:
             self._arrive(flight, size, tries)
         else:
@@ -237,12 +218,10 @@ class Sender:
         """The buffer before the target's line is full; the next acknowledgement tells."""
         self._network.loop.post(self._trips.heard_of_s(tries), self._again, flight, size, tries + 1)
 
-    def resume(self) -> None:
-        """The partition healed: what was held arrives one latency later."""
-        held, self._held = self._held, []
+    def _resume(self, flight: Flight, size: int, tries: int) -> None:
+        """The way is open again: what was held arrives one latency later."""
         delay_s = self._network.delay_s(self._source, self._target)
-        for reach in held:
-            self._network.loop.post(delay_s, reach)
+        self._network.loop.post(delay_s, self._reach, flight, size, tries)
 
     # --- there ------------------------------------------------------------------------------
 
@@ -256,9 +235,16 @@ class Sender:
         flight.parts -= 1
         while self._flights and not self._flights[0].parts:
             self._back.arrived(self._flights.popleft())
-        delay_s = self._network.delay_s(self._target, self._source)
-        edge = self._back.edge_bytes()
-        self._network.loop.post(delay_s, self._hear, flight, size, edge, not tries)
+        self._acknowledge(flight, size, fresh=not tries)
+
+    def _acknowledge(self, flight: Flight, size: int, *, fresh: bool) -> None:
+        """The other end says what it has, once that way is open."""
+        network = self._network
+        if network.reachable_by_stream(self._target, self._source):
+            delay_s, edge = network.delay_s(self._target, self._source), self._back.edge_bytes()
+            network.loop.post(delay_s, self._hear, flight, size, edge, fresh)
+        else:
+            network.when_healed(partial(self._acknowledge, flight, size, fresh=False))
 
     def _hear(self, flight: Flight, size: int, edge_bytes: int, fresh: bool) -> None:
         """An acknowledgement comes back; round trips are of what was sent once (Karn 1987)."""

@@ -131,7 +131,7 @@ class SimStream:
             return
         network, source, target = self._network, self._owner.machine, self._peer._owner.machine
         network.note("reset", source, target)
-        if network.reachable(source, target):
+        if network.reachable_by_stream(source, target):
             network.loop.post(network.delay_s(source, target), self._peer.reset)
 
     def _leave(self, why: str) -> None:

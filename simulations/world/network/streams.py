@@ -177,7 +177,7 @@ class SimStreamTransport:
         """One flight of the handshake; a lost one is sent again, after twice as long each time
         (RFC 6298), until the dial's deadline."""
         network = self._network
-        if not network.reachable(a, b):
+        if not network.reachable_by_stream(a, b):
             await network.loop.create_future()  # until the dial's deadline
         time_out_s = max(time_out_s, 2 * network.round_trip_s(a, b))
         while network.losses(a, b, 1):

@@ -51,10 +51,9 @@ class Ways:
         self._machines: dict[Address, Machine] = {}
         self._next_port: dict[str, int] = {}
         self._reachability = Reachability()
-        self.reachable, self.when_healed = (
-            self._reachability.between,
-            self._reachability.when_changed,
-        )
+        self.reachable = self._reachability.between
+        self.reachable_by_stream = self._reachability.by_stream
+        self.when_healed = self._reachability.when_changed
 
     def machine(self, address: Address) -> Machine:
         """The machine at that address, made when first asked for."""
@@ -91,6 +90,29 @@ class Ways:
         if self.bursts is not None:
             return self.bursts.lose(a, b, self.loop.time())
         return self.rng.random() < self.loss
+
+    def block(
+        self, source: Address, target: Address, *, datagrams: bool = True, streams: bool = True
+    ) -> None:
+        """Nothing of these kinds gets from one machine to another from now on, as behind a router
+        that lost a way; the other direction is its own.  A stream needs both."""
+        self._note_way("block", source, target, datagrams=datagrams, streams=streams)
+        a, b = self.machine(source), self.machine(target)
+        self._reachability.block(a, b, datagrams=datagrams, streams=streams)
+
+    def unblock(
+        self, source: Address, target: Address, *, datagrams: bool = True, streams: bool = True
+    ) -> None:
+        """The way is open again; what stalled on streams goes on."""
+        self._note_way("unblock", source, target, datagrams=datagrams, streams=streams)
+        a, b = self.machine(source), self.machine(target)
+        self._reachability.unblock(a, b, datagrams=datagrams, streams=streams)
+
+    def _note_way(
+        self, what: str, source: Address, target: Address, *, datagrams: bool, streams: bool
+    ) -> None:
+        kinds = "datagrams " * datagrams + "streams" * streams
+        self.trace.state(self.loop.time(), what, f"{source} {target} {kinds}")
 
     def note(self, kind: str, source: Machine, target: Machine) -> None:
         """Write a step of a stream's life into the trace."""

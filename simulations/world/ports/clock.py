@@ -35,17 +35,22 @@ class SimClock:
         """Without a task: whoever moves the clock tells."""
         self._on_jump = on_jump
 
+    def unwatch(self) -> None:
+        """What watched runs no more."""
+        self._on_jump = _nobody
+
     def set_wall(self, skew_s: float) -> None:
         """Somebody sets the wall clock."""
         set_s, self.skew_s = skew_s - self.skew_s, skew_s
         self.jumped(Jump(asleep_s=0.0, set_s=set_s))
 
     def jumped(self, jump: Jump) -> None:
-        """Tell the node that runs then."""
-        self._loop.post(CLOCK_LOOK_S, self._tell, jump)
+        """Tell the node that runs, if it still does then."""
+        self._loop.post(CLOCK_LOOK_S, self._tell, jump, self._on_jump)
 
-    def _tell(self, jump: Jump) -> None:
-        self._on_jump(jump)
+    def _tell(self, jump: Jump, on_jump: OnJump) -> None:
+        if on_jump == self._on_jump:
+            on_jump(jump)
 
 
 def _nobody(jump: Jump) -> None:

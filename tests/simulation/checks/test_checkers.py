@@ -60,6 +60,7 @@ class FakeWorld:
     kept: list[KeptRecord] = field(default_factory=lambda: [kept(), kept(b"1", expires_s=99.5)])
     sequences_seen: dict[RecordPlace, int] = field(default_factory=dict)
     unclaimed: list[int] = field(default_factory=list)
+    apart: list[tuple[int, int]] = field(default_factory=list)
     in_vain: list[str] = field(default_factory=list)
     disk: DiskRoom = field(default_factory=lambda: DiskRoom(1000, 0, 500, 500, 0))
     dead: dict[NodeId, float] = field(default_factory=dict)
@@ -77,6 +78,9 @@ class FakeWorld:
 
     def honest(self, node: int) -> bool:
         return node not in self.liars
+
+    def kept_apart(self, one: int, other: int, since_s: float) -> bool:
+        return (one, other) in self.apart
 
     def has_disk(self, node: int) -> bool:
         return node in self.disks

@@ -1,0 +1,1 @@
+"""What a scenario's own code may do to its world, and what it may tell of it."""
