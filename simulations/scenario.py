@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from simulations.errors import ScenarioError
 from simulations.sections.adversary import AdversarySettings
 from simulations.sections.churn import ChurnSettings
+from simulations.sections.disk import DiskSettings
 from simulations.sections.faults import FaultSettings
 from simulations.sections.group import NAME as _GROUP
 from simulations.sections.group import NodeGroup, read_groups, table_of
@@ -39,6 +40,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "workload": WorkloadSettings,
     "faults": FaultSettings,
     "adversary": AdversarySettings,
+    "disk": DiskSettings,
 }
 _PARAMETERS = "parameters"
 _NAMES = ("scenario", "description", "seed", "future")  # of [run]: they tell runs apart
@@ -57,6 +59,7 @@ class Scenario:
     service: ServiceSettings
     groups: tuple[NodeGroup, ...]
     adversary: AdversarySettings
+    disk: DiskSettings
     raw: Mapping[str, Any]
 
     def parameters(self, section: type[P]) -> P:

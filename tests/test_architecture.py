@@ -271,7 +271,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("findings", "lookup_rounds", "theory"),
         ("lookups", "session_lengths", "table_health"),
     ),
-    "simulations.world": (("trace", "watcher"), ("loop",), ("network", "ports")),
+    "simulations.world": (("trace", "watcher"), ("loop",), ("network", "files"), ("ports",)),
     "simulations.world.loop": (
         ("current_node", "guard", "isolated_loop", "waiting"),
         ("failures", "node_tasks"),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from simulations.checks.answers import AnswersAreTrue
 from simulations.checks.checker import Checker, Violation
-from simulations.checks.disks import ClaimsHaveBlocks, RoomIsCounted
+from simulations.checks.disks import ClaimsHaveBlocks, DisksOpen, RoomIsCounted
 from simulations.checks.objects import CopiesReached, NothingLost, NoWrongBytes, ReceiptsHold
 from simulations.checks.progress import NoForgottenTasks, OperationsEnd
 from simulations.checks.records import RecordsExpire, RecordsGenuine, RecordsPlaced
@@ -23,6 +23,7 @@ CHECKERS: tuple[Checker, ...] = (
     CopiesReached(),
     NoWrongBytes(),
     ClaimsHaveBlocks(),
+    DisksOpen(),
     RoomIsCounted(),
     SoundTables(),
     DeadContactsGo(),

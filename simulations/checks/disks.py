@@ -26,6 +26,16 @@ class ClaimsHaveBlocks(Checker):
         ]
 
 
+class DisksOpen(Checker):
+    """The store and the ledger can be opened on whatever a crash has left."""
+
+    name = "disks_open"
+    blind_to = "disks that are memory (disk.kind), which nobody has to open"
+
+    def check(self, world: WorldView) -> list[str]:
+        return list(world.disk_faults())
+
+
 class RoomIsCounted(Checker):
     """Nothing is reserved where no offer is open and nobody puts; what is counted as used is what
     lies on the disk, and not more than the capacity."""

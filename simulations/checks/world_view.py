@@ -65,6 +65,9 @@ class WorldView(Protocol):
         """Of the first units that its ledger says to keep, those of which blocks are missing that
         no fault took."""
 
+    def disk_faults(self) -> Sequence[str]:
+        """What could not be opened after a crash, and where."""
+
     def room(self, node: int) -> DiskRoom:
         """How full the disk of a running node is, by the node's own count and in truth."""
 

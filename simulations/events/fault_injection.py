@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
@@ -15,16 +16,27 @@ from simulations.events.fault_schedule import DROPPED, Fault, FaultKind, halves
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.nodes.sleep import sleep
+from simulations.seeds import derived_seed
 from simulations.world.network.network import SimNetwork
 
 _MS = 0.001
 _AWAITED_WITHIN_S = 60.0
+_CHANGES_MAX = 40  # of files: a block that is received, with its claim, makes about thirty
 
 
 class FaultInjector:
     """Lets faults strike the nodes of a population and its network."""
 
-    def __init__(self, population: Population, network: SimNetwork, damage: DamageRecord) -> None:
+    def __init__(
+        self,
+        population: Population,
+        network: SimNetwork,
+        damage: DamageRecord,
+        crashes_in_work: float = 0.0,
+    ) -> None:
+        """``crashes_in_work`` is the share of crashes that befall a node while it writes to a disk
+        that has files."""
+        self._crashes_in_work = crashes_in_work
         self._population, self._network, self._damage = population, network, damage
         self._awaits = AwaitCounter(population.loop)
         self._drops = DatagramDropper(kind_of)
@@ -62,7 +74,8 @@ class FaultInjector:
         self._drops.end(kind)
 
     async def _crash(self, fault: Fault) -> None:
-        """At an await of the node's code; it comes back after a while with its disk."""
+        """At an await of the node's code or in the midst of what it writes; it comes back after a
+        while with its disk."""
         member = self._population.members[fault.node]
         if member.node is None:
             return
@@ -73,7 +86,8 @@ class FaultInjector:
             self._population.crash(fault.node, silent=silent)
             crashed.set()
 
-        self._awaits.arm(life, fault.amount, crash)
+        if not (self._in_work(fault) and member.disk.stop_after(_changes(fault), crash)):
+            self._awaits.arm(life, fault.amount, crash)
         try:
             async with asyncio.timeout(_AWAITED_WITHIN_S):
                 await crashed.wait()
@@ -82,11 +96,16 @@ class FaultInjector:
                 crash()
         finally:
             self._awaits.disarm(life)
+            member.disk.stop_after(None, crash)
         await asyncio.sleep(fault.lasting_s)
         if member.life == life and self._population.can_start(fault.node):
             with contextlib.suppress(DhtstoreError):  # it crashed again while it started or joined
                 await self._population.start(fault.node)
                 await self._population.join(fault.node)
+
+    def _in_work(self, fault: Fault) -> bool:
+        chance = random.Random(derived_seed(fault.amount, f"in work/{fault.node}/{fault.at_s}"))
+        return chance.random() < self._crashes_in_work
 
     async def _spoil(self, fault: Fault, member: Member) -> None:
         blocks = member.disk.blocks
@@ -106,6 +125,11 @@ class FaultInjector:
             member.blocking.delay_s = (1 + fault.amount % 1000) * _MS
             await asyncio.sleep(fault.lasting_s)
             member.blocking.delay_s = 0.0
+
+
+def _changes(fault: Fault) -> int:
+    """After how many changes of a node's files a crash comes in its work."""
+    return 1 + fault.amount % _CHANGES_MAX
 
 
 def rot_one(store: FaultyBlockStore, amount: int) -> Cid | None:

@@ -19,11 +19,12 @@ from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.journal import PromiseJournal
 from simulations.events.workload import ObjectContent, OperationKind, UserAction
 from simulations.nodes.counted_lookup import LookupResult, look_up
-from simulations.nodes.population import CrashedMeanwhile, Population
+from simulations.nodes.population import Population
 from simulations.nodes.true_closest import TrueClosest
 from simulations.results.rows import OperationRow
 from simulations.seeds import derived_seed
 from simulations.world.loop.waiting import describe_task
+from simulations.world.ports.disks import CrashedMeanwhile
 
 LOOKUP_TIMEOUT_S = 15.0
 OPERATION_TIMEOUT_S = 600.0

@@ -33,7 +33,7 @@ from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.contents import Contents
 from simulations.world.ports.crypto import SimCrypto
-from simulations.world.ports.disks import SimDisk
+from simulations.world.ports.disks import CrashedMeanwhile, SimDisk
 from simulations.world.ports.entropy import SimEntropy
 from simulations.world.ports.interfaces import SimInterfaces
 
@@ -118,7 +118,8 @@ class Member:
 class Population:
     """Machines with addresses 10.0.0.1 and up, one for each of ``settings``; all down at first.
 
-    ``skew_s`` bounds how far wall clocks are off.
+    ``skew_s`` bounds how far wall clocks are off; ``disk`` makes that of a machine, from its number
+    and its capacity in bytes; None for memory.
     """
 
     def __init__(
@@ -128,12 +129,13 @@ class Population:
         seed: int,
         settings: Sequence[NodeSettings],
         skew_s: float = 0.0,
+        disk: Callable[[int, int], SimDisk] | None = None,
     ) -> None:
         self.loop, self.network, self.seed = loop, network, seed
         self._streams = SimStreams(network)
         self._rng = random.Random(derived_seed(seed, "population"))
-        self._skew_s = skew_s
-        self.contents = Contents()
+        self._skew_s, self.contents = skew_s, Contents()
+        self._disk = disk or partial(_in_memory, self.contents)
         self.members: list[Member] = []
         for chosen in settings:
             self.add(chosen)
@@ -157,7 +159,7 @@ class Population:
             address,
             SimCrypto(node_secret or secrets[0], secrets[1]),
             SimClock(self.loop, self._rng.uniform(-self._skew_s, self._skew_s)),
-            SimDisk(settings.capacity_bytes, self.contents.keep),
+            self._disk(number, settings.capacity_bytes),
             replace(settings, advertise=(address,)),
             InlineBlocking(),
         )
@@ -212,7 +214,7 @@ class Population:
             endpoint=self.network.endpoint(member.address),
             interfaces=SimInterfaces(member.address.host),
             streams=self._streams.transport(member.address, member.crypto.node.public_key),
-            blocking=member.blocking,
+            blocking=member.disk.blocking(member.blocking),
             store=blocks,
             ledger=tables,
             tracer=NodeTracer(self, member.number),
@@ -259,7 +261,7 @@ class Population:
             member.end_nap(member.changed_s)
             member.clock.unwatch()
             self.network.crash(member.address, silent=silent)
-            member.disk.pull()
+            member.disk.pull(power_lost=silent)
             life = member.life
             self._cancel(life)
             self._reapers.spawn(self._reap(number, life), f"reap life {life}")
@@ -316,10 +318,6 @@ class Population:
         await run_all(leaving, limit=len(leaving))
 
 
-class CrashedMeanwhile(DhtstoreError):
-    """The node that was to do something crashed while it did."""
-
-
 class NodeTracer:
     """Writes a node's own events into the trace of the run."""
 
@@ -330,6 +328,10 @@ class NodeTracer:
     def __call__(self, event: str, **fields: object) -> None:
         told = " ".join(f"{name}={value}" for name, value in fields.items())
         self._trace.state(self._loop.time(), event, f"{self._number} {told}")
+
+
+def _in_memory(contents: Contents, number: int, capacity_bytes: int) -> SimDisk:
+    return SimDisk(capacity_bytes, contents.keep)
 
 
 async def _started(ports: Ports, settings: NodeSettings) -> Node:

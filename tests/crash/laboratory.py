@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from dhtstore.errors import DhtstoreError
+from simulations.world.files.changes import ChangeKind, FileChange
+from simulations.world.files.write_cache import Luck, WriteCache, write_image
 from tests.crash import oracle, workload
 from tests.crash.history import History
-from tests.crash.images import Disk, write_image
 from tests.crash.recording import (
     COMPILER,
-    Entry,
-    Kind,
     build_recorder,
     record,
     work_directory,
@@ -36,6 +35,7 @@ STEPS: Final = 40  # of one recorded workload
 IMAGES_EACH: Final = 50  # of one recording
 CHAINED: Final = 4  # recordings of which one begins where a crash ended that before
 FIRST_EACH: Final = 10_000  # numbers of blocks
+_LUCK: Final = Luck(lost=0.5, torn=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +59,21 @@ class Laboratory:
 
     def record(self, seed: int, images: int) -> Iterator[Tried]:
         """So many images at random points of one more recording."""
-        disk, rng, first = Disk(self._root), random.Random(seed), seed * FIRST_EACH
+        disk, rng, first = WriteCache(self._root), random.Random(seed), seed * FIRST_EACH
         command = ["-m", workload.__name__, str(self._root), str(seed), str(first), str(STEPS)]
         entries = record(self._library, self._root, self._log, command, self._swallow)
         points = sorted(rng.randrange(len(entries) + 1) for _ in range(images))
         image: dict[str, bytes] = {}
         for number, (begin, point) in enumerate(pairwise((0, *points))):
             self._do(disk, entries[begin:point])
-            image = disk.image(rng)
+            image = disk.image(rng, _LUCK)
             yield Tried(seed, number, self._wrong(image, f"{point} of {len(entries)} changes"))
         shutil.rmtree(self._root)
         write_image(image, self._root)
 
-    def _do(self, disk: Disk, entries: Sequence[Entry]) -> None:
+    def _do(self, disk: WriteCache, entries: Sequence[FileChange]) -> None:
         for entry in entries:
-            if entry.kind == Kind.MARK:
+            if entry.kind == ChangeKind.MARK:
                 self._history.add(entry.text)
             disk.do(entry)
 

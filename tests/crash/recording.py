@@ -8,40 +8,15 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Final
+
+from simulations.world.files.changes import ChangeKind, FileChange
 
 SOURCE: Final = Path(__file__).parent / "recorder.c"
 COMPILER: Final = shutil.which("cc")
 MEMORY: Final = Path("/dev/shm")  # a disk whose fsync costs nothing, where there is one
 _ENTRY: Final = struct.Struct("<IIQqQ")  # as in recorder.c
-
-
-class Kind(IntEnum):
-    """As in recorder.c."""
-
-    CREATED = 1
-    WRITTEN = 2
-    CUT = 3
-    SYNCED = 4
-    SYNCED_NAMES = 5
-    RENAMED = 6
-    UNLINKED = 7
-    MARK = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One change of a file, or one mark.  ``at`` is where it was written, or the length that a file
-    got; ``text`` a path below the root (of a rename two), or the mark."""
-
-    kind: Kind
-    inode: int
-    at: int
-    text: str
-    data: bytes
 
 
 def work_directory() -> Path | None:
@@ -59,7 +34,7 @@ def build_recorder(directory: Path) -> Path:
 
 def record(
     library: Path, root: Path, log: Path, command: Sequence[str], swallow: str = ""
-) -> list[Entry]:
+) -> list[FileChange]:
     """All that a Python program did below ``root``; ``swallow`` names the syncs that are left out
     (recorder.c)."""
     added = {"LD_PRELOAD": str(library), "CRASH_ROOT": str(root), "CRASH_LOG": str(log)}
@@ -71,14 +46,14 @@ def record(
     return entries
 
 
-def read_log(log: Path, root: Path) -> Iterator[Entry]:
+def read_log(log: Path, root: Path) -> Iterator[FileChange]:
     raw, at = log.read_bytes(), 0
     while at < len(raw):
         kind, text_length, inode, where, size = _ENTRY.unpack_from(raw, at)
         at += _ENTRY.size
         text = raw[at : at + text_length].decode()
         at += text_length
-        length = size if kind == Kind.WRITTEN else 0
-        below = text.replace(f"{root}/", "")
-        yield Entry(Kind(kind), inode, where, below, raw[at : at + length])
+        length = size if kind == ChangeKind.WRITTEN else 0
+        below = "" if text == str(root) else text.replace(f"{root}/", "")
+        yield FileChange(ChangeKind(kind), inode, where, below, raw[at : at + length])
         at += length

@@ -66,6 +66,7 @@ class DiskBlockStore:
         beside: Callable[[], int] = lambda: 0,
         disk_reserve_bytes: int = 0,
         to_read: bool = False,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Recovers from whatever ended the last use; on a disk that takes no writes, opens what
         it can to be read.  ``beside`` tells what other nodes have promised of this disk, and
@@ -74,7 +75,8 @@ class DiskBlockStore:
         self._directory, self._beside = directory, beside
         self._disk_reserve_bytes = disk_reserve_bytes
         self._quota = Quota(capacity_bytes, self._disk_left_bytes)
-        self._opening, self._tried_s = threading.Lock(), time.monotonic()
+        self._opening, self._now_s = threading.Lock(), now_s
+        self._tried_s = now_s()
         self._index, ends, self._quota.closed = _opened(directory, to_read)
         self._readers = PackReaders(directory)
         self._files = IndexFiles(directory / INDEX, self._quota)
@@ -158,9 +160,9 @@ class DiskBlockStore:
     def _open_to_write(self) -> None:
         """Where the store was opened to be read only, try again, now and then.  Raises NoRoom."""
         with self._opening:
-            due = time.monotonic() - self._tried_s >= REOPEN_AFTER_S
+            due = self._now_s() - self._tried_s >= REOPEN_AFTER_S
             if self._quota.closed and due:
-                self._tried_s = time.monotonic()
+                self._tried_s = self._now_s()
                 self._reopen()
             if self._quota.closed:
                 raise NoRoom(f"what is stored can only be read: {self._quota.closed}")

@@ -31,7 +31,9 @@ class Drivers:
         if faults is None:
             faults = schedule(scenario.faults, nodes, duration_s, chance)
         self.faults = faults
-        self._injector = FaultInjector(world.population, world.network, world.damage)
+        self._injector = FaultInjector(
+            world.population, world.network, world.damage, scenario.disk.in_work
+        )
 
     def up_at_start(self) -> list[int]:
         """Numbers of the nodes that run when the scenario begins."""

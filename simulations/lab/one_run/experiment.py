@@ -33,7 +33,6 @@ from simulations.results.run_folder import RunFolder
 from simulations.results.summary import summarise
 from simulations.scenario import Scenario
 from simulations.service.judge import judge
-from simulations.world.loop.guard import guarded
 from simulations.world.loop.virtual_loop import shut_down
 from simulations.world.trace import Trace
 
@@ -94,7 +93,7 @@ class Experiment:
 
     def begin(self) -> None:
         """Make the world: every node that is up at the start runs and has joined."""
-        with guarded(), rare_collections():
+        with self.world.watched(), rare_collections():
             self.world.loop.run_until_complete(self._begin())
         self._made_s = self.world.loop.time()
         self._cost.begun()
@@ -115,7 +114,7 @@ class Experiment:
         try:
             if self._made_s is None:
                 self.begin()
-            with guarded(), rare_collections():
+            with world.watched(), rare_collections():
                 world.loop.run_until_complete(self._go_on())
         except KeyboardInterrupt:
             interrupted = True
@@ -129,6 +128,7 @@ class Experiment:
             summary = self._summary(interrupted=interrupted, failed=failed)
             summary |= measured(summary, self.recorder, world.scenario, self._module.measures)
             shut_down(world.loop)
+            world.close()
             if self.recorder.folder is not None:
                 self.recorder.folder.finish(summary)
         return summary

@@ -39,7 +39,9 @@ def seed_of_future(seed: int, future: int) -> int:
 
 def check_branch(world: Scenario, branch: Scenario) -> None:
     """Raise ScenarioError, naming the key, unless both begin with the same world."""
-    for name in ("run", "network", "churn", "workload", "faults", "adversary"):
+    if world.disk.kind == "real":
+        raise ScenarioError("disk.kind: files cannot be branched, as a process can; use a sweep")
+    for name in ("run", "network", "churn", "workload", "faults", "adversary", "disk"):
         one, other = getattr(world, name), getattr(branch, name)
         for field in dataclasses.fields(one):
             differs = getattr(one, field.name) != getattr(other, field.name)

@@ -116,6 +116,10 @@ class PopulationView:
         member = self._population.members[node]
         return insight.claimed_in_vain(member, at_most, self._units)
 
+    def disk_faults(self) -> Sequence[str]:
+        members = self._population.members
+        return [f"node {one.number}: {fault}" for one in members for fault in one.disk.faults]
+
     def room(self, node: int) -> DiskRoom:
         return insight.disk_room(self._population.members[node])
 

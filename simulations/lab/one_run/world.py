@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,17 @@ from simulations.lab.one_run.futures import seed_of_future
 from simulations.lab.one_run.hooks.hooks import Hooks
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.view import PopulationView
-from simulations.lab.one_run.world_building import disturb, latency_of, settings_of_nodes
+from simulations.lab.one_run.world_building import (
+    disturb,
+    files_of,
+    latency_of,
+    settings_of_nodes,
+)
 from simulations.nodes.datagram_kind import kind_of
 from simulations.nodes.population import Member, Population
 from simulations.scenario import Scenario
 from simulations.seeds import derived_seed
+from simulations.world.loop.guard import guarded
 from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.network import SimNetwork
 from simulations.world.trace import Trace
@@ -47,12 +55,14 @@ class World(Hooks):
             trace=trace,
         )
         self.network.kind_of = kind_of
+        self.files = files_of(scenario.disk, seed, self.loop)
         self.population = Population(
             self.loop,
             self.network,
             seed,
             list(settings_of_nodes(scenario, seed)),
             scenario.run.clock_skew_s,
+            self.files,
         )
         self.attack = Attack(scenario.adversary, self.population, seed)
         self._begun_s = 0.0
@@ -89,6 +99,17 @@ class World(Hooks):
     def key_of(self, object_number: int) -> bytes | None:
         """The DHT key of an object; None before it was put."""
         return self.view.key_of(object_number) if object_number in self.users.roots else None
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Nodes run only within the block."""
+        with guarded(), self.files.watched() if self.files else contextlib.nullcontext():
+            yield
+
+    def close(self) -> None:
+        """Take away the files that its nodes had."""
+        if self.files is not None:
+            self.files.close()
 
     async def settle(self) -> None:
         """Let the new world come to rest; the scenario begins at its end."""

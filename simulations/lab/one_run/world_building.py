@@ -9,10 +9,13 @@ from pathlib import Path
 from dhtstore.node.ports import NodeSettings
 from simulations.nodes.population import Member
 from simulations.scenario import Scenario
+from simulations.sections.disk import DiskSettings
 from simulations.sections.group import NodeGroup, centres
 from simulations.sections.network import NetworkSettings
 from simulations.sections.run import RunSettings
 from simulations.seeds import derived_seed
+from simulations.world.files.write_cache import Luck
+from simulations.world.loop.virtual_loop import VirtualLoop
 from simulations.world.network.bursts import Bursts
 from simulations.world.network.congestion import CONGESTIONS
 from simulations.world.network.latency import (
@@ -23,6 +26,7 @@ from simulations.world.network.latency import (
     UniformLatency,
 )
 from simulations.world.network.network import SimNetwork
+from simulations.world.ports.real_disk import RealDisks
 
 
 def latency_of(scenario: Scenario, seed: int, folder: Path) -> Latency:
@@ -50,6 +54,14 @@ def _bursts(settings: NetworkSettings, rng: random.Random) -> Bursts | None:
     if not (settings.loss and settings.loss_burst_s):
         return None
     return Bursts(rng, settings.loss, settings.loss_burst_s, settings.loss_in_burst)
+
+
+def files_of(settings: DiskSettings, seed: int, loop: VirtualLoop) -> RealDisks | None:
+    """What real disks are made by; None where they are memory."""
+    if settings.kind != "real":
+        return None
+    luck = Luck(settings.unsynced_lost, settings.torn)
+    return RealDisks(seed, luck, settings.pack_size_bytes, loop.time)
 
 
 def settings_of_nodes(scenario: Scenario, seed: int) -> Iterator[NodeSettings]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dhtstore.errors import BlockDamaged, BlockMissing
 from dhtstore.model.cid import Cid
-from dhtstore.store.blocks.contract import Lend
+from dhtstore.store.blocks.contract import BlockStore, Lend
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.world.ports.contents import Content
@@ -14,14 +14,15 @@ class LyingBlockStore(FaultyBlockStore):
     """Acknowledges every block and, while ``lying``, serves other bytes of the same length.  What
     its own node reads for itself (``get``) is right."""
 
-    def __init__(self, inner: MemoryBlockStore) -> None:
+    def __init__(self, inner: BlockStore) -> None:
         super().__init__(inner)
-        self._memory = inner
+        self._memory = inner if isinstance(inner, MemoryBlockStore) else None
         self.lying = False
 
     def whole(self, cid: Cid) -> bool:
         """Whether a block is there and right; those known to be are not read for that."""
-        if cid.multihash not in self._rotten and isinstance(self._memory.held(cid), Content):
+        held = self._memory.held(cid) if self._memory is not None else None
+        if cid.multihash not in self._rotten and isinstance(held, Content):
             return True
         try:
             self.get(cid)

@@ -61,6 +61,7 @@ class FakeWorld:
     sequences_seen: dict[RecordPlace, int] = field(default_factory=dict)
     unclaimed: list[int] = field(default_factory=list)
     apart: list[tuple[int, int]] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
     in_vain: list[str] = field(default_factory=list)
     disk: DiskRoom = field(default_factory=lambda: DiskRoom(1000, 0, 500, 500, 0))
     dead: dict[NodeId, float] = field(default_factory=dict)
@@ -111,6 +112,9 @@ class FakeWorld:
 
     def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
         return self.in_vain
+
+    def disk_faults(self) -> Sequence[str]:
+        return self.unopened
 
     def room(self, node: int) -> DiskRoom:
         return self.disk
@@ -177,6 +181,7 @@ def test_a_world_that_is_well() -> None:
 
 SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.held.clear(), "nothing_lost: object 5 is on none of its live holders [0, 1]"),
+    (lambda w: w.unopened.append("node 1: the ledger"), "disks_open: node 1: the ledger"),
     (lambda w: w.journal.got(30, 5, 0, DATA[::-1]), "no_wrong_bytes: node 0 got wrong bytes"),
     (lambda w: w.table[0][2].append(number_id(100)), "sound_tables: node 0: it is its own"),
     (lambda w: w.table[0][2].append(number_id(1)), "sound_tables: node 0: 00.*01 is there twice"),

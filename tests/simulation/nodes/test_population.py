@@ -15,13 +15,14 @@ from dhtstore.params import MIB, K
 from dhtstore.wire.frames import Release, Released
 from simulations.events.await_counter import AwaitCounter
 from simulations.events.users import get_bytes, put_bytes
-from simulations.nodes.population import CrashedMeanwhile, Member, Population
+from simulations.nodes.population import Member, Population
 from simulations.nodes.sleep import sleep
 from simulations.nodes.warm_start import start_all
 from simulations.validation import theory
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import CoordinateLatency
 from simulations.world.network.network import SimNetwork
+from simulations.world.ports.disks import CrashedMeanwhile
 
 STORAGE = NodeSettings(capacity_bytes=64 * MIB, owner_quota_bytes=64 * MIB)
 Story = Callable[[Population], Awaitable[None]]

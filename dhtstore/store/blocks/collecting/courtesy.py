@@ -34,6 +34,8 @@ class Courtesy:
 
     def wait(self) -> None:
         """Until nobody is at work; for milliseconds at most.  In workers."""
+        if not self._busy:
+            return
         until_s = self._now_s() + _WAITED_MAX_S
         while self._busy and self._now_s() < until_s:
             self._sleep(_LOOK_S)

@@ -1,0 +1,1 @@
+"""Files of simulated nodes: each change is seen, and a power cut takes what was not synced."""
