@@ -148,8 +148,7 @@ class Population:
     def add(self, settings: NodeSettings, node_secret: bytes = b"") -> Member:
         """One more machine, with keys of its own or that ``node_secret``."""
         number = len(self.members)
-        place = number + 1
-        address = Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
+        address = _address_of(number)
         secrets = [
             derived_seed(self.seed, f"{whose}/{number}").to_bytes(32, "big")
             for whose in ("node", "owner")
@@ -328,6 +327,11 @@ class NodeTracer:
     def __call__(self, event: str, **fields: object) -> None:
         told = " ".join(f"{name}={value}" for name, value in fields.items())
         self._trace.state(self._loop.time(), event, f"{self._number} {told}")
+
+
+def _address_of(number: int) -> Address:
+    place = number + 1
+    return Address(f"10.{place >> 16}.{place >> 8 & 255}.{place & 255}", PORT)
 
 
 def _in_memory(contents: Contents, number: int, capacity_bytes: int) -> SimDisk:
