@@ -230,6 +230,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "simulations.lab": (("one_run",), ("many_runs",)),
     "simulations.lab.one_run.hooks": (("hooks", "measuring"),),
+    "simulations.lab.many_runs": (
+        ("branches", "explore", "one", "reference"),
+        ("plan",),
+        ("cluster", "sweep"),
+        ("estimates", "sweeping"),
+    ),
     "simulations.lab.one_run": (
         ("cost", "futures", "progress", "recorder", "view", "world_building"),
         ("hooks",),
@@ -263,7 +269,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("outcome",),
     ),
     "simulations.results": (
-        ("rows",),
+        ("identity", "intervals", "rows"),
+        ("tables",),
         ("run_data", "run_folder", "summary"),
         ("comparison", "measure"),
     ),

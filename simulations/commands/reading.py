@@ -7,8 +7,9 @@ from pathlib import Path
 
 from simulations.commands.common import Subparsers
 from simulations.errors import ScenarioError
-from simulations.lab.many_runs import sweep
+from simulations.lab.many_runs import plan, sweep
 from simulations.results import comparison, run_data
+from simulations.results.tables import parquet_beside
 
 
 def add(commands: Subparsers) -> None:
@@ -34,10 +35,12 @@ def _report(chosen: argparse.Namespace) -> int:
         raise ScenarioError(f"{error}; pip install 'dhtstore[simulations]' has it") from error
 
     try:
-        if sweep.is_sweep(chosen.folder):
+        if plan.is_sweep(chosen.folder):
             print(report.write_sweep(sweep.load(chosen.folder)))
         else:
-            print(report.write(run_data.load(chosen.folder)))
+            run = run_data.load(chosen.folder)
+            parquet_beside(chosen.folder)
+            print(report.write(run))
     except OSError as error:
         raise ScenarioError(f"cannot write to {chosen.folder}: {error}") from error
     return 0

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from simulations.commands.common import (
+    INTERRUPTED,
     Subparsers,
     exit_code,
     load_chosen,
     positive,
     scenario_options,
 )
-from simulations.lab.many_runs import branches, sweep
+from simulations.lab.many_runs import branches, plan, sweep
+from simulations.lab.many_runs.estimates import estimates, estimates_as_text, write_tables
+from simulations.lab.many_runs.sweeping import (
+    SweepOrder,
+    SweepProgress,
+    Workers,
+    folder_to_go_on_in,
+    run_sweep,
+)
 from simulations.lab.one_run.experiment import Experiment
 from simulations.results import run_folder
 
@@ -29,6 +36,9 @@ def add(commands: Subparsers) -> None:
     scenario_options(many, seed="the first, instead of run.seed")
     many.add_argument("--seeds", type=positive, default=10, help="how many (default 10)")
     _options(many, "sweep")
+    many.add_argument(
+        "--scheduler", default="", metavar="tcp://HOST:PORT", help="of a Dask cluster to run on"
+    )
     many.set_defaults(do=_sweep)
 
 
@@ -38,58 +48,75 @@ def _options(command: argparse.ArgumentParser, kind: str) -> None:
     command.add_argument("--out", type=Path, help=f"folder of folders (default runs/NAME-{kind})")
 
 
+# --- branch -----------------------------------------------------------------------------------
+
+
 def _branch(chosen: argparse.Namespace) -> int:
     scenario, path = load_chosen(chosen)
     ways = branches.branches(scenario, chosen.vary, range(1, chosen.futures + 1))
-    out = _folder_of_runs(chosen, scenario.run.scenario or path.stem, ways)
+    name = scenario.run.scenario or path.stem
+    out = chosen.out or run_folder.free_folder(Path("runs") / f"{name}-branches")
+    plan.new_plan(out, scenario, ways, path.parent)
     world = Experiment(scenario, scenario.run.seed, None, folder=path.parent)
     world.begin()
 
-    def go_on(way: branches.Branch, kept: run_folder.RunFolder) -> dict[str, Any]:
-        world.branch(way.scenario, kept)
-        return world.run()
-
-    return _run_all(out, ways, go_on, path.parent, chosen.jobs)
-
-
-def _sweep(chosen: argparse.Namespace) -> int:
-    scenario, path = load_chosen(chosen)
-    seeds = range(scenario.run.seed, scenario.run.seed + chosen.seeds)
-    ways = branches.combinations(scenario, chosen.vary, "run.seed", seeds)
-    out = _folder_of_runs(chosen, scenario.run.scenario or path.stem, ways)
-
-    def run(way: branches.Branch, kept: run_folder.RunFolder) -> dict[str, Any]:
-        seed = way.scenario.run.seed
-        return Experiment(way.scenario, seed, kept, folder=path.parent).run()
-
-    code = _run_all(out, ways, run, path.parent, chosen.jobs)
-    print(sweep.estimates_as_text(sweep.estimates(sweep.load(out))))
-    print(f"results in {out}; `report {out}` draws them")
-    return code
-
-
-def _folder_of_runs(chosen: argparse.Namespace, name: str, ways: Sequence[branches.Branch]) -> Path:
-    kind = "sweep" if chosen.do is _sweep else "branches"
-    out: Path = chosen.out or run_folder.free_folder(Path("runs") / f"{name}-{kind}")
-    sweep.write_plan(out, ways)
-    return out
-
-
-def _run_all(
-    out: Path,
-    ways: Sequence[branches.Branch],
-    run: Callable[[branches.Branch, run_folder.RunFolder], dict[str, Any]],
-    source: Path,
-    jobs: int,
-) -> int:
-    """Each way in a process and a folder of its own; the worst exit code."""
-
-    def one(number: int) -> int:
-        way, folder = ways[number], out / sweep.folder_of(number)
-        with run_folder.RunFolder(folder, way.scenario, way.scenario.run.seed, source) as kept:
-            summary = run(way, kept)
+    def go_on(number: int) -> int:
+        way, folder = ways[number], out / plan.folder_of(number)
+        with run_folder.RunFolder(folder, way.scenario, way.scenario.run.seed, path.parent) as kept:
+            world.branch(way.scenario, kept)
+            summary = world.run()
         end = "interrupted" if summary["interrupted"] else f"trace sha256 {summary['trace_sha256']}"
         print(f"{folder}  {' '.join(way.settings)}  {end}")
         return exit_code(summary)
 
-    return max(branches.fork_each(len(ways), one, jobs))
+    return max(branches.fork_each(len(ways), go_on, chosen.jobs))
+
+
+# --- sweep ------------------------------------------------------------------------------------
+
+
+def _sweep(chosen: argparse.Namespace) -> int:
+    scenario, path = load_chosen(chosen)
+    order = SweepOrder(scenario, path.parent, chosen.vary, chosen.seeds)
+    name = scenario.run.scenario or path.stem
+    out = chosen.out or folder_to_go_on_in(Path("runs") / f"{name}-sweep", order)
+    try:
+        failed = run_sweep(order, out, Workers(chosen.jobs, chosen.scheduler), _Teller(out))
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on in {out} with the runs that are left")
+        return INTERRUPTED
+    for end in failed:
+        print(f"failed: {out / end.name}  {' '.join(end.settings)}  {end.error}")
+    found = sweep.load(out)
+    known = estimates(found)
+    write_tables(found, known)
+    print(estimates_as_text(known))
+    print(f"results in {out}; `report {out}` draws them")
+    return 1 if failed or _is_violated(found) else 0
+
+
+def _is_violated(found: sweep.Sweep) -> bool:
+    measures = (one for run in found.runs for one in run.measures)
+    return any(one.value for one in measures if one.name in (sweep.VIOLATIONS, sweep.VIOLATED))
+
+
+class _Teller:
+    """A line for each run, as it ends."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def __call__(self, now: SweepProgress) -> None:
+        count = f"{now.done} of {now.total}"
+        if now.end is None:
+            if now.done:
+                print(f"{count} runs are finished in {self._out}: going on", flush=True)
+            return
+        end = f"trace sha256 {now.end.trace_sha256}"
+        if now.end.error:
+            end = f"failed, {'tried once more' if now.again else 'twice'}: {now.end.error}"
+        elif now.end.violations or now.end.violated:
+            found = [f"{now.end.violations} violations"] if now.end.violations else []
+            end = "; ".join([*found, *now.end.violated, end])
+        settings = " ".join(now.end.settings)
+        print(f"{count}  {self._out / now.end.name}  {settings}  {end}", flush=True)

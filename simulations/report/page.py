@@ -13,13 +13,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from simulations.lab.many_runs.sweep import (
+from simulations.lab.many_runs.estimates import (
     Estimate,
-    Sweep,
     estimate_as_text,
     estimates,
-    write_table,
+    write_tables,
 )
+from simulations.lab.many_runs.sweep import Sweep
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
 from simulations.results.comparison import flat
@@ -62,8 +62,8 @@ def write_sweep(runs: Sweep) -> Path:
         figure.savefig(runs.path / f"{name}.png", dpi=_DPI)
         caption = "Means over the runs of each setting, with 95 % confidence intervals."
         figures.append(_figure(name, figure, caption))
-    write_table(runs.path, found)
-    one = runs.runs[0][1]
+    write_tables(runs, found)
+    one = RunData(runs.path, runs.scenario, runs.summary, [], [])
     left_out = f"{runs.missing} runs were not finished and are left out." if runs.missing else ""
     body = f"""<p class="lead">{html.escape(_description(one))}</p>
 <p>{len(runs.runs)} runs. {left_out}</p>

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from simulations.lab.many_runs.sweep import Estimate, Settings, Sweep
+from simulations.lab.many_runs.estimates import Estimate
+from simulations.lab.many_runs.sweep import Settings, Sweep
 from simulations.report.plots import STYLES, canvas, finish
 
 _LOGARITHMIC_FROM = 8.0  # between the largest and the smallest value

@@ -10,7 +10,7 @@ from simulations.results.run_data import RunData
 _SETTINGS = "scenario"
 _NOT_COMPARED = (
     "wall_s", "messages_per_wall_s", "cpu_s", "cpu_us_per_message", "rss_bytes", "begin_cpu_s",
-    "begin_rss_bytes", "git_sha", "version", "python",
+    "begin_rss_bytes", "git_sha", "version", "python", "run_sha256", "code_sha256",
 )  # fmt: skip
 
 

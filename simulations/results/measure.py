@@ -16,7 +16,7 @@ METRICS: Final = (
 )  # fmt: skip
 _TAKEN: Final = (
     *METRICS, "ok_share", "latency_p50_s", "latency_p95_s", "hops_mean", "queries_mean",
-    "violations",
+    "violations", "service_violated", "run", "seed", "trace_sha256",
 )  # fmt: skip
 _LABELS_MAX: Final = 64  # more are told as one
 

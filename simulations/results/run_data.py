@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from simulations.results.rows import (
     OperationRow,
     Sample,
 )
+from simulations.results.tables import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +40,19 @@ def load(path: Path) -> RunData:
         summary = path / SUMMARY_FILE
         return RunData(
             path,
-            json.loads((path / SCENARIO_FILE).read_text(encoding="utf-8")),
+            scenario_of(path),
             json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {},
-            [_operation(row) for row in _rows(path / OPERATIONS_FILE)],
-            [_sample(row) for row in _rows(path / SAMPLES_FILE)],
+            read_rows(path / OPERATIONS_FILE, OperationRow),
+            read_rows(path / SAMPLES_FILE, Sample),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ScenarioError(f"{path} is not the folder of a run: {error}") from error
 
 
-def _rows(path: Path) -> Iterable[dict[str, str]]:
-    with path.open(newline="") as file:
-        yield from csv.DictReader(line for line in file if not line.startswith("#"))
-
-
-def _operation(row: Mapping[str, str]) -> OperationRow:
-    whole = {k: int(row[k]) for k in ("client", "object", "size_bytes", "hops", "queries")}
-    return OperationRow(
-        start_s=float(row["start_s"]),
-        stop_s=float(row["stop_s"]),
-        kind=row["kind"],
-        timeouts=int(row["timeouts"]),
-        ok=row["ok"] == "1",
-        error=row["error"],
-        adversaries=int(row.get("adversaries", 0)),  # runs of before have none
-        **whole,
-    )
-
-
-def _sample(row: Mapping[str, str]) -> Sample:
-    return Sample(float(row["time_s"]), row["metric"], row["label"], float(row["value"]))
+def scenario_of(path: Path) -> dict[str, Any]:
+    """The tables of what was run; raises ScenarioError if it is no run's folder."""
+    try:
+        found: dict[str, Any] = json.loads((path / SCENARIO_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(f"{path} is not the folder of a run: {error}") from error
+    return found

@@ -12,13 +12,14 @@ The CSV files begin with comment lines that name the run, so that each can be ci
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import itertools
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, fields
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ from typing import Any, TextIO
 
 from dhtstore import __version__
 from simulations.errors import ScenarioError
+from simulations.results.identity import code_digest, run_digest
 from simulations.results.rows import (
     OPERATIONS_FILE,
     SAMPLES_FILE,
@@ -34,6 +36,7 @@ from simulations.results.rows import (
     OperationRow,
     Sample,
 )
+from simulations.results.tables import cell
 from simulations.scenario import Scenario
 
 SCHEMA_VERSION = 1
@@ -65,9 +68,11 @@ class RunFolder:
             "scenario_sha256": kept.sha256(),
             "version": __version__,
             "git_sha": git_sha(),
+            "run_sha256": run_digest(scenario, seed, source),
+            "code_sha256": code_digest(),
         }
-        for key, name in scenario.files().items():
-            data = _read_file(key, source / name)
+        for name in scenario.files().values():
+            data = (source / name).read_bytes()
             (path / Path(name).name).write_bytes(data)
             header[f"sha256_of_{Path(name).name}"] = hashlib.sha256(data).hexdigest()
         _write_json(path / SCENARIO_FILE, kept.raw)
@@ -113,16 +118,10 @@ class _Table:
         self._writer.writerow(field.name for field in fields(row))
 
     def write(self, row: OperationRow | Sample) -> None:
-        self._writer.writerow(_cell(value) for value in astuple(row))
+        self._writer.writerow(cell(value) for value in astuple(row))
 
     def close(self) -> None:
         self._file.close()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return int(value)
-    return format(value, ".9g") if isinstance(value, float) else value
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -131,23 +130,23 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     os.replace(part, path)
 
 
-def _read_file(key: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ScenarioError(f"{key}: cannot read {path}: {error.strerror}") from error
-
-
 def holds_run(path: Path) -> bool:
     return (path / SCENARIO_FILE).exists()
 
 
 def free_folder(path: Path) -> Path:
-    """That folder, or the first of ``path-2``, ``path-3``... that does not exist."""
-    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    return next(one for one in itertools.chain([path], numbered) if not one.exists())
+    """The first of the numbered that does not exist."""
+    return next(one for one in numbered(path) if not one.exists())
 
 
+def numbered(path: Path) -> Iterator[Path]:
+    """That folder, then ``path-2``, ``path-3``..."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
+
+
+@functools.cache  # of the code that runs here, however many runs it does
 def git_sha() -> str:
     """The commit this code is from, with "-dirty" if it was changed since; "unknown" outside a
     checkout."""

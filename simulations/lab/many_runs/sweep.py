@@ -1,109 +1,78 @@
-"""What came out of several runs of one scenario: means over seeds, with confidence intervals.
-
-A folder of runs has ``sweep.json``, which says what was varied and with which values each run was
-made.  One run is no evidence (Jansen et al. 2021): an interval needs two, and ten are better.
-"""
+"""What came out of several runs of one scenario, read back: of each run only its measures, so that
+a thousand runs fit into memory."""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simulations.errors import ScenarioError
-from simulations.lab.many_runs.branches import Branch
+from simulations.lab.many_runs.one import finished
+from simulations.lab.many_runs.plan import REPEATED, read_plan
 from simulations.results import run_data
-from simulations.results.run_data import RunData
 from simulations.scenario import from_tables
 
-_PLAN, _TABLE = "sweep.json", "sweep.csv"
-REPEATED = ("run.seed", "run.future")  # what tells runs of one setting apart
-# Two-sided 95 % quantiles of Student's t for 1 to 30 degrees of freedom.
-_T95 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-_METHOD = "# low, high: 95 % confidence by Student's t over runs; of shares, on their logit\n"
+VIOLATIONS, VIOLATED = "violations", "service_violated"  # of checkers, of service levels
 Settings = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """The mean of one measure over the runs of one setting; ``low`` and ``high`` bound it with
-    95 % confidence, and are NaN for a single run."""
+class MeasuredValue:
+    """One value of a run.  Of a share of operations, ``count`` tells of how many."""
 
-    settings: Settings
-    measure: str
+    name: str
     kind: str
-    runs: int
-    mean: float
-    low: float
-    high: float
+    value: float
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweptRun:
+    """A finished run: the varied values as written, and what came out."""
+
+    name: str
+    settings: Settings
+    seed: int
+    trace_sha256: str
+    measures: tuple[MeasuredValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """``vary``: the keys that differ and their values as written, in order."""
+    """``vary``: the keys that differ and their values as written, in order; ``scenario`` and
+    ``summary`` are of the first run."""
 
     path: Path
-    vary: dict[str, list[str]]
-    runs: list[tuple[Settings, RunData]]
+    vary: Mapping[str, list[str]]
+    runs: list[SweptRun]
     missing: int
+    scenario: Mapping[str, Any]
+    summary: Mapping[str, Any]
 
     def value(self, key: str, written: str) -> Any:
         """What the scenario makes of it: seconds, bytes, a share, a word."""
-        section, _, name = key.partition(".")
-        scenario = from_tables(self.runs[0][1].scenario, [f"{key}={written}"])
-        return getattr(getattr(scenario, section), name, written)
-
-
-def folder_of(number: int) -> str:
-    """The name of the folder of the so-manieth run, from 0."""
-    return f"{number + 1:03}"
-
-
-def write_plan(path: Path, ways: Sequence[Branch]) -> None:
-    """Make the folder of runs; raises ScenarioError if there is something in it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise ScenarioError(f"{path} is not empty: choose another folder")
-        plan = {folder_of(number): list(way.settings) for number, way in enumerate(ways)}
-        (path / _PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"cannot write to {path}: {error}") from error
-
-
-def is_sweep(path: Path) -> bool:
-    return (path / _PLAN).exists()
+        return from_tables(self.scenario, [f"{key}={written}"]).value(key, written)
 
 
 def load(path: Path) -> Sweep:
     """Read a folder of runs; those that were not finished are left out and counted."""
-    try:
-        plan: dict[str, list[str]] = json.loads((path / _PLAN).read_text(encoding="utf-8"))
-        done: list[tuple[Settings, RunData]] = []
-        vary: dict[str, list[str]] = {}
-        for name, assignments in plan.items():
-            settings = tuple(_parted(one) for one in assignments if _varies(one))
-            for key, value in settings:
-                known = vary.setdefault(key, [])
-                known += [value] if value not in known else []
-            summary = path / name / "summary.json"
-            run = run_data.load(path / name) if summary.exists() else None
-            if run is not None and not run.summary["interrupted"] and not run.summary["failed"]:
-                done.append((settings, run))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ScenarioError(f"{path} is not a folder of runs: {error}") from error
+    plan, vary, done = read_plan(path), dict[str, list[str]](), list[SweptRun]()
+    first: Mapping[str, Any] = {}
+    for name, assignments in plan.runs.items():
+        settings = tuple(_parted(one) for one in assignments if _parted(one)[0] not in REPEATED)
+        for key, value in settings:
+            known = vary.setdefault(key, [])
+            known += [value] if value not in known else []
+        summary = finished(path / name)
+        if summary:
+            first = first or summary
+            done.append(_swept(path / name, settings, summary))
     if not done:
         raise ScenarioError(f"{path}: no run was finished")
-    return Sweep(path, vary, done, len(plan) - len(done))
+    scenario = run_data.scenario_of(path / done[0].name)
+    return Sweep(path, vary, done, len(plan.runs) - len(done), scenario, first)
 
 
 def _parted(assignment: str) -> tuple[str, str]:
@@ -111,99 +80,34 @@ def _parted(assignment: str) -> tuple[str, str]:
     return key, value
 
 
-def _varies(assignment: str) -> bool:
-    return _parted(assignment)[0] not in REPEATED
+def _swept(path: Path, settings: Settings, summary: Mapping[str, Any]) -> SweptRun:
+    try:
+        found = tuple(measures(summary))
+        trace = str(summary.get("trace_sha256", ""))
+        return SweptRun(path.name, settings, int(summary["seed"]), trace, found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ScenarioError(f"{path} is not the folder of a run: {error!r}") from error
 
 
-# --- estimates ------------------------------------------------------------------------------
-
-
-def estimates(sweep: Sweep) -> list[Estimate]:
-    """Every measure of every setting, in order of the settings."""
-    found: dict[tuple[Settings, str, str], list[float]] = {}
-    for settings, run in sweep.runs:
-        for measure, kind, value in measures(run):
-            found.setdefault((settings, measure, kind), []).append(value)
-    return [
-        Estimate(settings, measure, kind, len(values), *_interval_of(measure, values))
-        for (settings, measure, kind), values in found.items()
-    ]
-
-
-def measures(run: RunData) -> Iterable[tuple[str, str, float]]:
-    """(measure, kind of operation, value) of one run."""
-    for kind, one in run.summary["operations"].items():
-        yield "ok_share", kind, one["ok_share"]
+def measures(summary: Mapping[str, Any]) -> Iterator[MeasuredValue]:
+    """Of one run, from its summary; its module's own as well."""
+    for kind, one in summary["operations"].items():
+        yield MeasuredValue("ok_share", kind, float(one["ok_share"]), int(one["count"]))
         for quantile in ("p50", "p95"):
             if quantile in one["latency_s"]:
-                yield f"latency_{quantile}_s", kind, one["latency_s"][quantile]
-        if "mean" in one["hops"]:
-            yield "hops_mean", kind, one["hops"]["mean"]
-        if "mean" in one["queries"]:
-            yield "queries_mean", kind, one["queries"]["mean"]
-    sent = [sample.value for sample in run.metric("datagrams_per_node_s")]
-    if sent:
-        yield "datagrams_per_node_s", "", statistics.fmean(sent)
-    for measure, value in run.summary.get("attack", {}).get("measures", {}).items():
-        yield measure, "", value
-    for measure, one in run.summary["measures"].items():
+                yield MeasuredValue(
+                    f"latency_{quantile}_s", kind, float(one["latency_s"][quantile])
+                )
+        for what in ("hops", "queries"):
+            if "mean" in one[what]:
+                yield MeasuredValue(f"{what}_mean", kind, float(one[what]["mean"]))
+    for section in (summary.get("means", {}), summary.get("attack", {}).get("measures", {})):
+        for name, value in section.items():
+            yield MeasuredValue(name, "", float(value))
+    for name, one in summary.get("measures", {}).items():
         for label, value in one["values"].items():
-            yield measure, label, value
-    yield "violations", "", len(run.summary["violations"])
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean and its 95 % confidence interval, by Student's t."""
-    mean, degrees = statistics.fmean(values), len(values) - 1
-    if not degrees:
-        return mean, math.nan, math.nan
-    t = _T95[degrees - 1] if degrees <= len(_T95) else 1.96 + 2.42 / degrees
-    half = t * statistics.stdev(values) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
-
-
-def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """The mean of shares and its 95 % confidence interval, which stays in [0, 1]: Student's t for
-    the logit of the mean, by the delta method.  Shares that are all 0 or all 1 vary by nothing."""
-    mean, low, high = interval(values)
-    if math.isnan(low) or not 0 < mean < 1:
-        return mean, low, high
-    centre, half = math.log(mean / (1 - mean)), (high - mean) / (mean * (1 - mean))
-    return mean, _share_of(centre - half), _share_of(centre + half)
-
-
-def _share_of(logit: float) -> float:
-    return (1 + math.tanh(logit / 2)) / 2  # 1 / (1 + exp(-logit)), which overflows
-
-
-def _interval_of(measure: str, values: Sequence[float]) -> tuple[float, float, float]:
-    return (share_interval if measure.endswith("_share") else interval)(values)
-
-
-def write_table(path: Path, found: Sequence[Estimate]) -> Path:
-    """A row for each estimate."""
-    table = path / _TABLE
-    with table.open("w", encoding="utf-8", newline="") as file:
-        file.write(_METHOD)
-        rows = csv.writer(file, lineterminator="\n")
-        keys = [key for key, _ in found[0].settings]
-        rows.writerow([*keys, *(field.name for field in fields(Estimate)[1:])])
-        for one in found:
-            values = (format(v, ".9g") if isinstance(v, float) else v for v in astuple(one)[1:])
-            rows.writerow([*(value for _, value in one.settings), *values])
-    return table
-
-
-def estimates_as_text(found: Sequence[Estimate]) -> str:
-    """The same for a terminal."""
-    lines = []
-    for one in found:
-        where = " ".join(f"{key}={value}" for key, value in one.settings)
-        what = f"{one.kind} {one.measure}".strip()
-        lines.append(f"{where}  {what}: {estimate_as_text(one)}")
-    return "\n".join(lines)
-
-
-def estimate_as_text(one: Estimate) -> str:
-    spread = "" if math.isnan(one.low) else f" [{one.low:.4g}, {one.high:.4g}]"
-    return f"{one.mean:.4g}{spread} (n = {one.runs})"
+            yield MeasuredValue(name, label, float(value))
+    yield MeasuredValue(VIOLATIONS, "", float(len(summary["violations"])))
+    service = summary.get("service", {})
+    if service.get("judged"):
+        yield MeasuredValue(VIOLATED, "", float(len(service["violated"])))

@@ -229,6 +229,7 @@ class Experiment:
             "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
             **self._outcome,
+            "means": self.recorder.means(),
             **self._cost.summary(messages),
             "python": sys.version.split()[0],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulations.results.measure import OwnSamples
+from simulations.results.measure import METRICS, OwnSamples
 from simulations.results.rows import OperationRow, Sample
 from simulations.results.run_folder import RunFolder
 
@@ -18,6 +18,7 @@ class Recorder:
         self.samples: list[Sample] = []
         self.keeps_samples = False
         self.own_samples = OwnSamples()
+        self._sums: dict[str, tuple[float, int]] = {}
 
     def write_to(self, folder: RunFolder | None) -> None:
         """From now on into that folder, which gets the rows that there are already."""
@@ -34,5 +35,12 @@ class Recorder:
     def sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
         if self.keeps_samples:
             self.samples.append(Sample(now_s, metric, label, value))
+        if metric in METRICS and not label:
+            total, count = self._sums.get(metric, (0.0, 0))
+            self._sums[metric] = total + value, count + 1
         if self.folder is not None:
             self.folder.sample(now_s, metric, value, label)
+
+    def means(self) -> dict[str, float]:
+        """Over time, of the laboratory's metrics that have one value each."""
+        return {metric: total / count for metric, (total, count) in sorted(self._sums.items())}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
-import random
 import sys
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 
 from simulations.__main__ import main
 from simulations.errors import ScenarioError
-from simulations.lab.many_runs import sweep
+from simulations.lab.many_runs import plan, sweep
+from simulations.lab.many_runs.estimates import estimates
 from simulations.report.page import write_sweep
 from simulations.report.sweep_plots import draw
 from simulations.results.run_folder import RunFolder
@@ -39,9 +38,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_value_has_each_seed_and_can_be_replayed(swept: Path) -> None:
     found = sweep.load(swept)
     assert found.vary == {"churn.session_median_s": ["10 s", "1 h"]}
-    seeds = [run.summary["seed"] for _, run in found.runs]
+    seeds = [run.seed for run in found.runs]
     assert (seeds, found.missing) == ([5, 6, 7, 5, 6, 7], 0)
-    assert len({run.summary["trace_sha256"] for _, run in found.runs}) == 6
+    assert len({run.trace_sha256 for run in found.runs}) == 6
     assert main(["replay", str(swept / "004")]) == 0
 
 
@@ -61,34 +60,15 @@ def test_its_page_has_plots_and_a_table(swept: Path) -> None:
 
 def test_values_stand_to_scale(swept: Path) -> None:
     found = sweep.load(swept)
-    axes = draw(found, sweep.estimates(found))["success"].axes[0]
+    axes = draw(found, estimates(found))["success"].axes[0]
     assert list(axes.get_xticks()) == [10, 3600]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["10 s", "1 h"]
     assert (axes.get_xlabel(), axes.get_xscale()) == ("churn.session_median_s", "log")
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
-    rng, covered = random.Random(1), 0
-    for _ in range(2000):
-        _, low, high = sweep.interval([rng.gauss(3, 2) for _ in range(10)])
-        covered += low <= 3 <= high
-    assert covered / 2000 == pytest.approx(0.95, abs=0.015)
-    assert sweep.interval([1.0, 3.0])[2] == pytest.approx(2 + 12.706)
-    assert sweep.interval([0.0, 2.0] * 50)[2] == pytest.approx(1 + 1.984 * math.sqrt(1 / 99), 1e-3)
-    assert math.isnan(sweep.interval([1.0])[1])
-
-
-def test_intervals_of_shares_stay_between_0_and_1() -> None:
-    for values in ([0.9, 1.0, 1.0], [0.0, 0.02], [0.4, 0.6], [0.0, 1.0]):
-        mean, low, high = sweep.share_interval(values)
-        assert 0 <= low < mean < high <= 1
-    assert sweep.share_interval([1.0, 1.0]) == (1, 1, 1)
-    assert math.isnan(sweep.share_interval([0.5])[1])
-
-
 def test_runs_that_did_not_finish_are_left_out_and_counted(tmp_path: Path) -> None:
-    plan = {name: ["network.loss=0", f"run.seed={name}"] for name in ("1", "2", "3")}
-    (tmp_path / "sweep.json").write_text(json.dumps(plan))
+    runs = {name: ["network.loss=0", f"run.seed={name}"] for name in ("1", "2", "3")}
+    write_plan(tmp_path, runs)
     for name, interrupted in (("1", False), ("2", True)):
         with RunFolder(tmp_path / name, from_tables({}), 1) as folder:
             summary = {"interrupted": interrupted, "failed": "", "operations": {}, "violations": []}
@@ -101,13 +81,22 @@ def test_runs_that_did_not_finish_are_left_out_and_counted(tmp_path: Path) -> No
 def test_what_is_no_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="not a folder of runs"):
         sweep.load(tmp_path)
-    (tmp_path / "sweep.json").write_text('{"001": ["run.seed=1"]}')
+    write_plan(tmp_path, {"001": ["run.seed=1"]})
     with pytest.raises(ScenarioError, match="no run was finished"):
         sweep.load(tmp_path)
     with pytest.raises(ScenarioError, match="not empty"):
-        sweep.write_plan(tmp_path, [])
+        plan.new_plan(tmp_path, from_tables({}), [], tmp_path)
     with pytest.raises(ScenarioError, match="cannot write"):
-        sweep.write_plan(tmp_path / "sweep.json", [])
+        plan.new_plan(tmp_path / "sweep.json", from_tables({}), [], tmp_path)
+    for outside in ("../x", "/tmp/x", "."):
+        write_plan(tmp_path, {outside: ["run.seed=1"]})
+        with pytest.raises(ScenarioError, match="not a folder of runs"):
+            sweep.load(tmp_path)
+
+
+def write_plan(path: Path, runs: dict[str, list[str]]) -> None:
+    plan = {"base_sha256": "", "code_sha256": "", "runs": runs}
+    (path / "sweep.json").write_text(json.dumps(plan))
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "permission"])
@@ -133,6 +122,6 @@ def test_branches_are_summed_up_as_well(tmp_path: Path) -> None:
     arguments = ["branch", str(tmp_path / "tiny.toml"), "--futures", "2", "--out"]
     assert main([*arguments, str(tmp_path / "out")]) == 0
     assert main(["report", str(tmp_path / "out")]) == 0
-    estimates = sweep.estimates(sweep.load(tmp_path / "out"))
-    assert {one.runs for one in estimates} == {2}
-    assert {one.settings for one in estimates} == {()}
+    found = estimates(sweep.load(tmp_path / "out"))
+    assert {one.runs for one in found} == {2}
+    assert {one.settings for one in found} == {()}
