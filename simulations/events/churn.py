@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,27 +107,45 @@ class Schedule:
     """The ups and downs of ``nodes`` nodes, numbered from ``first`` on, from time 0, in order of
     time, then node.
 
-    ``seed`` decides who is up at the start, ``chance`` (the same if not given) for how long and
-    what follows.
+    ``seed`` decides who is up at the start and what came before, ``chance`` (the same if not
+    given) for how long that lasts and what follows.
     """
 
     def __init__(
         self, model: ChurnModel, nodes: int, seed: int, chance: int | None = None, first: int = 0
     ) -> None:
         self._model, self._first = model, first
-        self._chance = seed if chance is None else chance
+        self._seed, self._chance = seed, seed if chance is None else chance
+        self._passed_s = array("d")
         self._lives = [self._begin(seed, node) for node in range(first, first + nodes)]
         self.up_at_start = tuple(life.up for life in self._lives)
 
     def _begin(self, seed: int, node: int) -> _Life:
         model, rng = self._model, random.Random(derived_seed(seed, f"churn/{node}"))
         if rng.random() < model.always_on:
+            self._passed_s.append(_ALWAYS_S)
             return _Life(True, _ALWAYS_S)
         session_s, absence_s = model.session.mean_s, model.absence.mean_s
         up = rng.random() < session_s / (session_s + absence_s)
+        durations = model.session if up else model.absence
+        passed_s = residual_s(durations, rng)
+        self._passed_s.append(passed_s)
         if self._chance != seed:
             rng.seed(derived_seed(self._chance, f"churn/{node}"))
-        return _Life(up, residual_s(model.session if up else model.absence, rng))
+        return _Life(up, durations.remaining_s(passed_s, rng))
+
+    def past(self, node: int) -> Iterator[float]:
+        """How long a node had been up (or down) at time 0, then how long it was down (or up)
+        before that, and so on: the past of a stationary process is its future, read backwards."""
+        place = node - self._first
+        passed_s, up = self._passed_s[place], self.up_at_start[place]
+        yield passed_s
+        if passed_s == _ALWAYS_S:
+            return
+        rng = random.Random(derived_seed(self._seed, f"churn/{node}/past"))
+        while True:
+            up = not up
+            yield (self._model.session if up else self._model.absence).sample_s(rng)
 
     def changes(self, until_s: float) -> Iterator[Change]:
         """Every change up to then; may be asked for once."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 
-from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from simulations.events.await_counter import AwaitCounter
@@ -14,10 +13,12 @@ from simulations.events.damage import DamageRecord
 from simulations.events.datagram_dropper import DatagramDropper
 from simulations.events.fault_schedule import DROPPED, Fault, FaultKind, halves
 from simulations.nodes.datagram_kind import kind_of
+from simulations.nodes.entering import enter
 from simulations.nodes.population import Member, Population
 from simulations.nodes.sleep import sleep
 from simulations.seeds import derived_seed
 from simulations.world.network.network import SimNetwork
+from simulations.world.ports.disks import CrashedMeanwhile
 
 _MS = 0.001
 _AWAITED_WITHIN_S = 60.0
@@ -99,9 +100,9 @@ class FaultInjector:
             member.disk.stop_after(None, crash)
         await asyncio.sleep(fault.lasting_s)
         if member.life == life and self._population.can_start(fault.node):
-            with contextlib.suppress(DhtstoreError):  # it crashed again while it started or joined
+            with contextlib.suppress(CrashedMeanwhile):  # while it started or joined
                 await self._population.start(fault.node)
-                await self._population.join(fault.node)
+                await enter(self._population, fault.node)
 
     def _in_work(self, fault: Fault) -> bool:
         chance = random.Random(derived_seed(fault.amount, f"in work/{fault.node}/{fault.at_s}"))

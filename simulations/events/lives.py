@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 from simulations.events.arrivals import Newcomer, arrivals
@@ -20,6 +22,7 @@ class Lives:
 
     def __init__(self, scenario: Scenario, seed: int, chance: int, folder: Path) -> None:
         self._scenario, self._chance = scenario, chance
+        self._lasts_s = scenario.run.settle_s + scenario.run.duration_s
         self.models = {one.name: from_settings(one.churn, folder) for one in scenario.groups}
         self._schedules = {
             group.name: Schedule(model, group.count, seed, chance, group.first)
@@ -36,14 +39,20 @@ class Lives:
             if self.models[group.name] is None or self._schedules[group.name].up_at_start[place]
         ]
 
+    def past(self, number: int) -> Iterator[float]:
+        """How long a node's state at the start had lasted by then, and how long those before."""
+        group = next(one for one in self._scenario.groups if number in one.numbers)
+        schedule = self._schedules.get(group.name)
+        return schedule.past(number) if schedule is not None else repeat(math.inf)
+
     def changes(self) -> Iterator[Change]:
-        """Until the scenario's end, in order of time, then node; may be asked for once."""
-        until_s = self._scenario.run.duration_s
-        each = (schedule.changes(until_s) for schedule in self._schedules.values())
+        """From when the world is made until the scenario's end, in order of time, then node; may be
+        asked for once."""
+        each = (schedule.changes(self._lasts_s) for schedule in self._schedules.values())
         return heapq.merge(*each, key=lambda change: (change.at_s, change.node))
 
     def newcomers(self) -> list[Newcomer]:
-        """In order of time."""
+        """As ``changes``."""
         scenario = self._scenario
         groups = [(one, self.models[one.name]) for one in scenario.groups]
-        return list(arrivals(scenario.churn, groups, scenario.run.duration_s, self._chance))
+        return list(arrivals(scenario.churn, groups, self._lasts_s, self._chance))

@@ -14,10 +14,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Protocol
 
 from simulations.errors import ScenarioError
 from simulations.units import seconds
+
+_LEAST_SHARE = 1e-300  # of durations that are longer: far beyond what is ever drawn
 
 
 class Durations(Protocol):
@@ -37,9 +40,12 @@ class Durations(Protocol):
     def length_biased_s(self, rng: random.Random) -> float:
         """A duration chosen in proportion to its length: one found in progress."""
 
+    def remaining_s(self, passed_s: float, rng: random.Random) -> float:
+        """What is left of a duration of which ``passed_s`` have passed."""
+
 
 def residual_s(durations: Durations, rng: random.Random) -> float:
-    """What is left of a duration found in progress."""
+    """What is left of a duration found in progress; what has passed of it is distributed alike."""
     return rng.random() * durations.length_biased_s(rng)
 
 
@@ -72,6 +78,12 @@ class Weibull:
         # Where t has density t f(t) / mean, (t / scale)^shape is Gamma(1 + 1/shape).
         return self.scale_s * math.pow(rng.gammavariate(1 + 1 / self.shape, 1.0), 1 / self.shape)
 
+    def remaining_s(self, passed_s: float, rng: random.Random) -> float:
+        # S(passed + left) / S(passed) is uniform: the exponents differ by an exponential draw.
+        passed = math.pow(passed_s / self.scale_s, self.shape)
+        whole_s = self.scale_s * math.pow(passed + rng.expovariate(1.0), 1 / self.shape)
+        return max(0.0, whole_s - passed_s)
+
 
 @dataclass(frozen=True, slots=True)
 class LogNormal:
@@ -94,6 +106,11 @@ class LogNormal:
 
     def length_biased_s(self, rng: random.Random) -> float:
         return rng.lognormvariate(math.log(self.median_s) + self.sigma**2, self.sigma)
+
+    def remaining_s(self, passed_s: float, rng: random.Random) -> float:
+        longer = max(self.survival(passed_s) * (1 - rng.random()), _LEAST_SHARE)
+        whole_s = self.median_s * math.exp(-self.sigma * NormalDist().inv_cdf(longer))
+        return max(0.0, whole_s - passed_s)
 
 
 class Measured:
@@ -123,6 +140,11 @@ class Measured:
     def length_biased_s(self, rng: random.Random) -> float:
         at = bisect.bisect_right(self._cumulative_s, rng.random() * self._cumulative_s[-1])
         return self._durations_s[min(at, len(self._durations_s) - 1)]
+
+    def remaining_s(self, passed_s: float, rng: random.Random) -> float:
+        last = len(self._durations_s) - 1
+        longer = min(bisect.bisect_right(self._durations_s, passed_s), last)
+        return max(0.0, self._durations_s[rng.randint(longer, last)] - passed_s)
 
 
 def load_measured(path: Path) -> tuple[Measured, Measured]:

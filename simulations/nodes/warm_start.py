@@ -1,17 +1,20 @@
-"""Warm start: routing tables filled by an oracle, so that large runs do not pay for joining.
+"""Warm start: routing tables as in a network that has run for long, so that large runs do not pay
+for joining.
 
-Every node knows, in each bucket, k random nodes of those that belong there, or all of them if
-there are fewer; it has measured their round trips; its refreshes are spread over the hour and its
-announcements over their interval, as in a network that has run for long.
-``tests/simulation`` checks the result against nodes that joined through the protocol.
+``table_past`` says whom a table holds; here everybody's tables are made of it, with round trips
+that were measured, refreshes spread over the hour and announcements over their interval.
+``tests/simulation`` holds the result against nodes that joined through the protocol and against
+long runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import bisect
+import itertools
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,17 +29,28 @@ from dhtstore.params import (
     K,
 )
 from simulations.nodes.population import Member, Population
+from simulations.nodes.table_past import KnownContact, Past, TablePast, past_of, turnover_per_s
 from simulations.seeds import derived_seed
 
 _BITS = 8 * NODE_ID_BYTES
 _RTT_SAMPLES = 16
+Durations = Callable[[int], Iterator[float]]
+"""Of the machine with that number: how long its present state has lasted, how long those before
+did."""
 
 
-async def start_all(population: Population, numbers: Sequence[int]) -> None:
-    """Start these nodes and fill their tables; they count as joined."""
+def always(number: int) -> Iterator[float]:
+    """Of machines that neither come nor go."""
+    return itertools.repeat(math.inf)
+
+
+async def start_all(
+    population: Population, numbers: Sequence[int], durations: Durations = always
+) -> None:
+    """Start these nodes and fill their tables; they count as joined.  The others are down."""
     for number in numbers:
         await population.start(number)
-    fill_tables(population, [population.members[number] for number in numbers])
+    fill_tables(population, durations)
     await asyncio.sleep(0)
 
 
@@ -44,52 +58,59 @@ async def start_known(population: Population, number: int) -> None:
     """Start one node more, with a table filled by those that have joined; it makes itself known by
     a lookup of its own id, and counts as joined then."""
     node = await population.start(number)
-    member, network = population.members[number], population.network
+    member = population.members[number]
     joined = [one for one in population.members if one.ready and one is not member]
     rng = random.Random(derived_seed(population.seed, f"warm/{number}"))
-    known = [_Known(_peer(one), network.machine(one.address).place, one) for one in joined]
-    known.sort(key=lambda one: one.peer.long_id)
-    own = _Known(_peer(member), network.machine(member.address).place, member)
-    ids = [one.peer.long_id for one in known]
-    chosen = [
-        (index, [known[at] for at in _some(rng, low, high)])
-        for index, low, high in _buckets(own.peer.long_id, ids)
-    ]
-    _fill(population, own, chosen, rng)
+    own = _known(population, member, always)
+    _fill(population, own, _Everybody([_known(population, one, always) for one in joined], rng))
     member.changed_s = population.loop.time()
     await population.run(number, node.dht.lookup(own.peer.id, timeout_s=LOOKUP_TIMEOUT_S))
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A running member as others know it; ``place`` is where the latency model has it."""
+    """A member as others know it; ``place`` is where the latency model has it."""
 
     peer: Peer
     place: Any
     member: Member
+    past: Past
 
 
-def fill_tables(population: Population, members: Sequence[Member]) -> None:
-    """Fill the tables of running members with each other."""
-    rng, network = random.Random(derived_seed(population.seed, "warm")), population.network
-    known = [_Known(_peer(one), network.machine(one.address).place, one) for one in members]
-    known.sort(key=lambda one: one.peer.long_id)
-    ids = [one.peer.long_id for one in known]
-    for one, own in zip(known, ids, strict=True):
-        chosen = [
-            (index, [known[at] for at in _some(rng, low, high)])
-            for index, low, high in _buckets(own, ids)
-        ]
-        _fill(population, one, chosen, rng)
+class _Everybody:
+    """All that tables may hold, in order of their ids."""
+
+    def __init__(self, known: Iterable[_Known], rng: random.Random) -> None:
+        remembered = (one for one in known if one.past.remembered)
+        self.known = sorted(remembered, key=lambda one: one.peer.long_id)
+        self.ids = [one.peer.long_id for one in self.known]
+        self.pasts = [one.past for one in self.known]
+        self.per_s = turnover_per_s(self.pasts, rng)
+        self.rng = rng
 
 
-def _peer(member: Member) -> Peer:
+def fill_tables(population: Population, durations: Durations = always) -> None:
+    """Fill the tables of all nodes that run with each other and with those that went lately."""
+    rng = random.Random(derived_seed(population.seed, "warm"))
+    known = (_known(population, member, durations) for member in population.members)
+    everybody = _Everybody(known, rng)
+    for own in everybody.known:
+        if own.member.node is not None:
+            _fill(population, own, everybody)
+
+
+def _known(population: Population, member: Member, durations: Durations) -> _Known:
+    machine = population.network.machine(member.address)
+    up = member.node is not None
+    past = past_of(durations(member.number), up=up, hidden=not machine.diallable)
     key = member.crypto.node.public_key
-    return peer_of(Contact.of(key, member.address, storage=member.settings.storage))
+    peer = peer_of(Contact.of(key, member.address, storage=member.settings.storage))
+    return _Known(peer, machine.place, member, past)
 
 
-def _buckets(own: int, ids: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(bucket, first, last + 1) of each non-empty range of the sorted ids."""
+def _buckets(own: int, ids: Sequence[int]) -> list[tuple[int, int, int, float]]:
+    """(bucket, first, last + 1, share that is among the k closest) of each non-empty range of the
+    sorted ids."""
     found, low, high = [], 0, len(ids)
     for index in range(_BITS):
         tail = _BITS - index - 1
@@ -97,36 +118,39 @@ def _buckets(own: int, ids: Sequence[int]) -> list[tuple[int, int, int]]:
         ours_above = bool(own >> tail & 1)
         other = (low, middle) if ours_above else (middle, high)
         low, high = (middle, high) if ours_above else (low, middle)
-        if other[0] < other[1]:
-            found.append((index, *other))
+        if count := other[1] - other[0]:
+            near = min(1.0, max(0.0, (K + 1 - (high - low)) / count))
+            found.append((index, *other, near))
         if high - low <= 1:
             break
     return found
 
 
-def _some(rng: random.Random, low: int, high: int) -> Sequence[int]:
-    return rng.sample(range(low, high), K) if high - low > K else range(low, high)
-
-
-def _fill(
-    population: Population,
-    own: _Known,
-    chosen: Sequence[tuple[int, list[_Known]]],
-    rng: random.Random,
-) -> None:
-    now, measured, one_way_s = population.loop.time(), [], population.network.latency.one_way_s
-    neighbours_updated_s, buckets = now - _lately(rng), list[BucketSnapshot]()
-    for index, others in chosen:
-        looked_up_s = now - _lately(rng)
-        heard_s = sorted(now - _lately(rng) for _ in others)
-        rtts_s = [2 * one_way_s(own.place, other.place) for other in others]
-        entries = tuple(
-            TableEntry(other.peer, at_s, rtt_s, rtt_s / 8, trusts=True)
-            for other, at_s, rtt_s in zip(others, heard_s, rtts_s, strict=True)
-        )
-        measured += rtts_s
-        buckets.append(BucketSnapshot(index, looked_up_s, entries))
-    table = TableSnapshot(neighbours_updated_s, tuple(buckets))
+def _fill(population: Population, own: _Known, everybody: _Everybody) -> None:
+    now, one_way_s, rng = (
+        population.loop.time(),
+        population.network.latency.one_way_s,
+        everybody.rng,
+    )
+    past = TablePast(own.past, everybody.pasts, everybody.per_s, rng)
+    buckets, newcomers, measured = list[BucketSnapshot](), list[tuple[Peer, float]](), list[float]()
+    for index, low, high, near in _buckets(own.peer.long_id, everybody.ids):
+        entries = list[TableEntry]()
+        for at, met in sorted(past.bucket(low, high, near), key=_heard_first):
+            other = everybody.known[at]
+            rtt_s = 2 * one_way_s(own.place, other.place)
+            measured.append(rtt_s)
+            entries.append(
+                TableEntry(
+                    other.peer, now - met.heard_s, rtt_s, rtt_s / 8, True, met.failures,
+                    met.dead_pings,
+                )
+            )  # fmt: skip
+            if met.young:
+                newcomers.append((other.peer, now - met.met_s))
+        looked_up_s = now - rng.random() * BUCKET_REFRESH_INTERVAL_S
+        buckets.append(BucketSnapshot(index, looked_up_s, tuple(entries)))
+    table = TableSnapshot(now - past.neighbours_s, tuple(buckets), tuple(newcomers))
     node = own.member.running
     node.dht.restore_table(table, rng.sample(measured, min(_RTT_SAMPLES, len(measured))))
     own.member.ready = True
@@ -134,6 +158,5 @@ def _fill(
     population.loop.call_later(rng.random() * REPROVIDE_INTERVAL_S, node.joined.set)
 
 
-def _lately(rng: random.Random) -> float:
-    """How long ago, in seconds, something was done that is done every hour."""
-    return rng.random() * BUCKET_REFRESH_INTERVAL_S
+def _heard_first(one: tuple[int, KnownContact]) -> float:
+    return -one[1].heard_s

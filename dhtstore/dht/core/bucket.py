@@ -73,6 +73,11 @@ class Bucket:
         self.dead_pings.append(0)
         self.trusts.append(trusts)
 
+    def restore(self, entry: TableEntry) -> None:
+        """Add an entry as it was."""
+        self.append(entry.peer, entry.heard_s, entry.rtt_s, entry.rttvar_s, entry.trusts)
+        self.failures[-1], self.dead_pings[-1] = entry.failures, entry.dead_pings
+
     def drop(self, index: int) -> None:
         """Remove the entry at that place."""
         del self.peers[index], self.ids[index], self.heard_s[index], self.srtt_s[index]
@@ -80,7 +85,10 @@ class Bucket:
 
     def entries(self) -> tuple[TableEntry, ...]:
         """As values, in the same order."""
-        columns = (self.peers, self.heard_s, self.srtt_s, self.rttvar_s, map(bool, self.trusts))
+        columns = (
+            self.peers, self.heard_s, self.srtt_s, self.rttvar_s, map(bool, self.trusts),
+            self.failures, self.dead_pings,
+        )  # fmt: skip
         return tuple(map(TableEntry._make, zip(*columns, strict=True)))
 
     def keep_as_replacement(self, peer: Peer, *, last: bool = False) -> None:

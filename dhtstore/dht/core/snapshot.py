@@ -13,7 +13,8 @@ class TableEntry(NamedTuple):
 
     ``heard_s`` is when it last answered (monotonic seconds), ``rtt_s`` its smoothed round trip
     (0.0: never measured) and ``rttvar_s`` how much that varies (RFC 6298 section 2), ``trusts``
-    whether our address is proved to it, so that it needs no padding from us.
+    whether our address is proved to it, so that it needs no padding from us.  ``failures`` are
+    requests and ``dead_pings`` pings that it has not answered since.
     """
 
     peer: Peer
@@ -21,6 +22,8 @@ class TableEntry(NamedTuple):
     rtt_s: float
     rttvar_s: float
     trusts: bool
+    failures: int = 0
+    dead_pings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class BucketSnapshot:
 @dataclass(frozen=True, slots=True)
 class TableSnapshot:
     """Every bucket that was ever used, by ascending index; ``neighbours_updated_s`` is when the
-    node last looked up its own id."""
+    node last looked up its own id, ``newcomers`` those peers that are not believed in yet, each
+    with when it answered first."""
 
     neighbours_updated_s: float
     buckets: tuple[BucketSnapshot, ...]
+    newcomers: tuple[tuple[Peer, float], ...] = ()
 
     def sizes(self) -> list[int]:
         """How many entries each bucket has, from index 0 up to the deepest with any."""

@@ -54,7 +54,7 @@ class Table:
             for index, bucket in enumerate(self.buckets)
             if bucket is not None
         ]
-        return TableSnapshot(self.neighbours_updated_s, tuple(buckets))
+        return TableSnapshot(self.neighbours_updated_s, tuple(buckets), self.newcomers.all())
 
     def restore(self, snapshot: TableSnapshot) -> None:
         """Hold exactly what ``snapshot`` says; it must keep the table's rules (bucket of each
@@ -64,8 +64,10 @@ class Table:
         for part in snapshot.buckets:
             bucket = self._bucket(part.index, part.looked_up_s)
             for one in part.entries:
-                bucket.append(one.peer, one.heard_s, one.rtt_s, one.rttvar_s, one.trusts)
+                bucket.restore(one)
                 self.crowds.enter(one.peer)
+        for newcomer, met_s in snapshot.newcomers:
+            self.newcomers.enter(newcomer, met_s)
 
     def __len__(self) -> int:
         return sum(len(bucket.peers) for bucket in self.buckets if bucket is not None)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from dhtstore.errors import DhtstoreError
 from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.events.arrivals import Newcomer
 from simulations.events.fault_injection import FaultInjector
 from simulations.events.fault_schedule import Fault, schedule
 from simulations.events.lives import Lives
 from simulations.lab.one_run.world import World
+from simulations.nodes.entering import enter
 from simulations.seeds import derived_seed
+from simulations.world.ports.disks import CrashedMeanwhile
 
 
 class Drivers:
@@ -39,10 +40,18 @@ class Drivers:
         """Numbers of the nodes that run when the scenario begins."""
         return self._lives.up_at_start()
 
-    def start(self, *others: Coroutine[Any, Any, None]) -> None:
-        """Begin, and drive ``others`` besides: each ends with this."""
+    def past(self, number: int) -> Iterator[float]:
+        """How long a node's present state has lasted when the world is made, how long those before
+        did."""
+        return self._lives.past(number)
+
+    def come_and_go(self) -> None:
+        """Begin with the churn: it does not wait until a world has settled."""
         self._tasks.spawn(self._come_and_go(), "churn")
         self._tasks.spawn(self._arrive(), "arrivals")
+
+    def start(self, *others: Coroutine[Any, Any, None]) -> None:
+        """Begin with what else happens, and drive ``others`` besides: each ends with this."""
         self._tasks.spawn(self._strike(), "faults")
         self._tasks.spawn(self._world.attack.run(self._world, self._world.chance), "attack")
         for number, other in enumerate(others, start=1):
@@ -58,7 +67,7 @@ class Drivers:
     async def _come_and_go(self) -> None:
         population = self._world.population
         for change in self._lives.changes():
-            await self._world.until(change.at_s)
+            await self._world.since_made(change.at_s)
             if change.up:
                 self._tasks.spawn(self._return(change.node, with_data=change.with_data), "return")
             elif change.orderly:
@@ -72,9 +81,9 @@ class Drivers:
             return  # it never went, or a fault that ended is bringing it back
         if not with_data:
             self._world.damage.data_lost(number, self._world.loop.time())
-        with contextlib.suppress(DhtstoreError):  # it crashed again while it started or joined
+        with contextlib.suppress(CrashedMeanwhile):  # while it started or joined
             await population.start(number, with_data=with_data)
-            await population.join(number)
+            await enter(population, number)
 
     # --- machines that are new --------------------------------------------------------------
 
@@ -82,15 +91,15 @@ class Drivers:
         world = self._world
         rng = random.Random(derived_seed(world.chance, "arrivals/roles"))
         for newcomer in self._newcomers:
-            await world.until(newcomer.at_s)
+            await world.since_made(newcomer.at_s)
             member = world.add(world.scenario.group(newcomer.group), rng)
             self._tasks.spawn(self._visit(member.number, newcomer), "visit")
 
     async def _visit(self, number: int, newcomer: Newcomer) -> None:
-        await self._return(number, with_data=True)
+        self._tasks.spawn(self._return(number, with_data=True), "return")
         if newcomer.stays_s == math.inf:
             return
-        await self._world.until(newcomer.at_s + newcomer.stays_s)
+        await self._world.since_made(newcomer.at_s + newcomer.stays_s)
         if newcomer.orderly:
             await self._world.population.leave(number)
         else:

@@ -138,7 +138,7 @@ class Experiment:
     async def _begin(self) -> None:
         numbers, run = self._drivers.up_at_start(), self.world.scenario.run
         if run.warm_start:
-            await start_all(self.world.population, numbers)
+            await start_all(self.world.population, numbers, self._drivers.past)
             return
         entries = [partial(self._enter, number) for number in numbers]
         await run_all(entries[:1], limit=1)  # it starts the network that the others join
@@ -156,6 +156,7 @@ class Experiment:
 
     async def _go_on(self) -> None:
         world = self.world
+        self._drivers.come_and_go()
         await world.settle()
         others = [self._sampler.run(), self._inspector.run(), self._module.drive(world)]
         others += [self._companion(world)] if self._companion is not None else []

@@ -65,7 +65,7 @@ class World(Hooks):
             self.files,
         )
         self.attack = Attack(scenario.adversary, self.population, seed)
-        self._begun_s = 0.0
+        self._made_s = self._begun_s = 0.0
         self.go_on_as(scenario)
         links = random.Random(derived_seed(seed, "links"))
         for group in scenario.groups:
@@ -115,9 +115,14 @@ class World(Hooks):
         """Let the new world come to rest; the scenario begins at its end."""
         if self.scenario.run.future:
             self.network.rng.seed(derived_seed(self.chance, "network"))
+        self._made_s = self.loop.time()
         await asyncio.sleep(self.scenario.run.settle_s)
         self._begun_s = self.loop.time()
 
     async def until(self, since_begin_s: float) -> None:
         """Wait for that time of the scenario."""
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
+
+    async def since_made(self, since_made_s: float) -> None:
+        """Wait for that time of the world, which is there before the scenario begins."""
+        await asyncio.sleep(max(0.0, self._made_s + since_made_s - self.loop.time()))

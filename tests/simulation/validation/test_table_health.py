@@ -74,7 +74,7 @@ def test_machines_are_enough_for_so_many_to_be_up() -> None:
 
 
 def test_tables_kept_under_churn_are_as_probelab_found_them() -> None:
-    found = {finding.name: finding for finding in findings(live(240, 3600, seed=1))}
+    found = {finding.name: finding for finding in findings(live(240, 3600, seed=2))}
     assert found["contacts in buckets 0-2"].measured > 19.88, "18.6 if nobody fills them"
     assert found["live contacts in bucket 3"].holds
     assert found["know all of their k closest"].measured > 0.8

@@ -36,6 +36,10 @@ class YoungPeers:
     def __contains__(self, peer: Peer) -> bool:
         return peer.id in self._met
 
+    def all(self) -> tuple[tuple[Peer, float], ...]:
+        """Each with when it answered first."""
+        return tuple(self._met.values())
+
     def enter(self, peer: Peer, now: float) -> None:
         """It answered for the first time, or for the first time from there."""
         self.leave(peer)
