@@ -11,15 +11,28 @@ from collections.abc import Iterable
 from simulations.checks.answers import AnswersAreTrue
 from simulations.checks.checker import Checker, Violation
 from simulations.checks.disks import ClaimsHaveBlocks, DisksOpen, RoomIsCounted
-from simulations.checks.objects import CopiesReached, NothingLost, NoWrongBytes, ReceiptsHold
+from simulations.checks.objects import (
+    CopiesReached,
+    NothingLost,
+    NoWrongBytes,
+    PutsPinned,
+    ReceiptsHold,
+)
 from simulations.checks.progress import NoForgottenTasks, OperationsEnd
-from simulations.checks.records import RecordsExpire, RecordsGenuine, RecordsPlaced
+from simulations.checks.records import (
+    ProvidersReachable,
+    RecordsExpire,
+    RecordsGenuine,
+    RecordsPlaced,
+)
 from simulations.checks.tables import DeadContactsGo, SoundTables
+from simulations.checks.traffic import ServedOnce
 from simulations.checks.world_view import WorldView
 
 CHECKERS: tuple[Checker, ...] = (
     NothingLost(),
     ReceiptsHold(),
+    PutsPinned(),
     CopiesReached(),
     NoWrongBytes(),
     ClaimsHaveBlocks(),
@@ -31,6 +44,8 @@ CHECKERS: tuple[Checker, ...] = (
     RecordsExpire(),
     RecordsPlaced(),
     RecordsGenuine(),
+    ProvidersReachable(),
+    ServedOnce(),
     NoForgottenTasks(),
     OperationsEnd(),
 )

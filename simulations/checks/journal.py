@@ -9,7 +9,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
     """A put that succeeded: the user may rely on these holders (numbers of nodes), of whom it
-    asked for ``replicas`` and was promised ``min_acks`` at least."""
+    asked for ``replicas`` and was promised ``min_acks`` at least.  ``putter`` is the node that put
+    it, -1 if it is not known."""
 
     at_s: float
     sha256: bytes
@@ -17,6 +18,7 @@ class Acknowledged:
     holders: tuple[int, ...]
     replicas: int = 1
     min_acks: int = 1
+    putter: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,15 @@ class Running:
 
 
 class PromiseJournal:
-    """What was promised to users and what they got."""
+    """What was promised to users and what they got.  ``wanted_bytes`` is how much of objects was to
+    be sent for all that they began."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[int, Acknowledged] = {}
         self.returned: list[Returned] = []
         self.running: dict[int, Running] = {}
         self.late: list[Running] = []  # ended, but after their deadline
+        self.wanted_bytes = 0
         self._count = 0
 
     def start(
@@ -89,8 +93,11 @@ class PromiseJournal:
         *,
         replicas: int = 1,
         min_acks: int = 1,
+        putter: int = -1,
     ) -> None:
-        promised = Acknowledged(now_s, sha256, size_bytes, tuple(holders), replicas, min_acks)
+        promised = Acknowledged(
+            now_s, sha256, size_bytes, tuple(holders), replicas, min_acks, putter
+        )
         self.acknowledged[number] = promised
 
     def got(self, now_s: float, number: int, client: int, sha256: bytes) -> None:

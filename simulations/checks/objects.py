@@ -63,6 +63,24 @@ class ReceiptsHold(Checker):
         return found
 
 
+class PutsPinned(Checker):
+    """Who put an object and keeps a copy itself has it pinned, unless a fault took its disk."""
+
+    name = "puts_pinned"
+    blind_to = (
+        "what is pinned by hand, and names of pins; objects of more than one unit; all but "
+        f"{_OBJECTS_MAX} objects at each look"
+    )
+
+    def check(self, world: WorldView) -> list[str]:
+        return [
+            f"node {putter} put object {number}, keeps a copy, and has it pinned no more"
+            for number, able in able_holders(world, _OBJECTS_MAX)
+            for putter in [world.journal.acknowledged[number].putter]
+            if putter in able and not world.pinned(putter, number)
+        ]
+
+
 class CopiesReached(Checker):
     """A put is acknowledged only with as many holders as its quorum; most have all the replicas
     that were asked for, where there are enough nodes."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dhtstore.model.identity import PublicKey, node_id
 from dhtstore.params import PROVIDER_TTL_S, REPROVIDE_INTERVAL_S
-from simulations.checks.checker import Checker
+from simulations.checks.checker import Checker, some
 from simulations.checks.objects import able_holders
 from simulations.checks.world_view import WorldView
 from simulations.nodes.insight import KeptRecord
@@ -122,6 +123,35 @@ def _of_holder(
         return None
     due = [node for node in index_nodes if _since(world, node) < told_s - _TOLD_WITHIN_S]
     return _Placed(number, holder, len(due), sum(node in kept for node in due), told_s)
+
+
+class ProvidersReachable(Checker):
+    """Who keeps a record of a provider keeps beside it how that one is reached."""
+
+    name = "providers_reachable"
+    blind_to = (
+        "whether the address is right; providers that are down or came back within the last half "
+        f"hour; {1 - _SHARE_MIN:.0%} of all; all but {_NODES_MAX} nodes at each look"
+    )
+    _ENOUGH = 10
+    _SETTLED_S = 1800.0  # after a start everything is announced anew
+
+    def check(self, world: WorldView) -> list[str]:
+        settled = {
+            world.holder_id(node): node_id(PublicKey(world.holder_id(node)))
+            for node in world.nodes_up()
+            if world.now_s - _since(world, node) > self._SETTLED_S
+        }
+        named = told = 0
+        for node in some(world.nodes_up(), _NODES_MAX, world.now_s):
+            records = world.records(node)
+            contacts = {r.key for r in records if not r.provides and r.expires_s > world.now_s}
+            of = [settled.get(r.signer) for r in records if r.serves(world.now_s)]
+            named += sum(signer is not None for signer in of)
+            told += sum(signer in contacts for signer in of)
+        if named < self._ENOUGH or told >= _SHARE_MIN * named:
+            return []
+        return [f"of {named} records of providers, {told} have an address beside them"]
 
 
 class RecordsGenuine(Checker):

@@ -61,6 +61,12 @@ class WorldView(Protocol):
     def claims(self, node: int, object_number: int) -> bool:
         """Whether its ledger says to keep the object."""
 
+    def pinned(self, node: int, object_number: int) -> bool:
+        """Whether its ledger has a pin of the object that a put made."""
+
+    def served_bytes(self, node: int) -> int:
+        """Of blocks, sent by a running node since it started."""
+
     def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
         """Of the first units that its ledger says to keep, those of which blocks are missing that
         no fault took."""

@@ -152,6 +152,7 @@ class Users:
         what = _name(operation)
         content = ObjectContent(self._seed, operation.object, operation.size_bytes)
         replicas, hashed = node.settings.replicas, hashlib.sha256()
+        self.journal.wanted_bytes += replicas * operation.size_bytes
         try:
             work = _put(node, self._pieces(content, hashed), replicas)
             result = await self._population.run(number, work, what)
@@ -171,6 +172,7 @@ class Users:
             holders,
             replicas=replicas,
             min_acks=min(MIN_ACKS_DEFAULT, replicas),
+            putter=number,
         )
 
     async def _get(self, operation: UserAction, number: int, node: Node) -> None:
@@ -178,6 +180,8 @@ class Users:
         root = self.roots.get(operation.object)
         if root is None:
             raise NotPutYet(f"object {operation.object} was never put")
+        put = self.journal.acknowledged.get(operation.object)
+        self.journal.wanted_bytes += operation.size_bytes if put is None else put.size_bytes
         hashed = hashlib.sha256()
         await self._population.run(number, _get(node, root, hashed.update), what)
         now_s = self._population.loop.time()

@@ -26,6 +26,7 @@ from dhtstore.node.node import Node
 from dhtstore.params import DATAGRAM_MAX_BYTES, PUBLIC_KEY_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.roots import pins_key
 from dhtstore.wire.datagram import GetProviders, split_contacts, unpack_contact
 from simulations.nodes.population import Member
 
@@ -126,6 +127,11 @@ def keeps_claim(member: Member, root: Cid) -> bool:
     """Whether the ledger on its disk says to keep the unit below ``root``."""
     claims = Claims(member.disk.tables)
     return bool(claims.kept(root.raw, member.clock.unix_s()))
+
+
+def keeps_pin(member: Member, root: Cid) -> bool:
+    """Whether the ledger on its disk has a pin of ``root`` that a put made."""
+    return member.disk.tables.get(pins_key(root) + b"put") is not None
 
 
 def claimed_in_vain(member: Member, at_most: int, known: dict[bytes, Sequence[Cid]]) -> list[str]:

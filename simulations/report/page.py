@@ -155,7 +155,10 @@ def _state(summary: Mapping[str, Any]) -> str:
     if not summary or summary.get("interrupted"):
         return "<p><strong>This run was interrupted: it shows what there was.</strong></p>"
     found = len(summary.get("violations", ()))
-    return f"<p><strong>{found} violations were found.</strong></p>" if found else ""
+    lines = [f"{found} violations were found."] if found else []
+    violated = summary.get("service", {}).get("violated", ())
+    lines += [f"The service level is violated: {html.escape(line)}." for line in violated]
+    return "".join(f"<p><strong>{line}</strong></p>" for line in lines)
 
 
 def _operations(kinds: Mapping[str, Any]) -> str:

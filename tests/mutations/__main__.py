@@ -1,4 +1,4 @@
-"""``python -m tests.mutations [--only NAME] [--jobs N]``: which checker catches which defect.
+"""``python -m tests.mutations [--only NAME...] [--jobs N]``: which checker catches which defect.
 
 Exit code 0 if the worlds without a defect are well and at most one defect is not caught.
 """
@@ -14,15 +14,15 @@ from tests.mutations.planted import caught_by, every
 
 def main() -> int:
     command = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
-    command.add_argument("--only", help="the name of one defect")
+    command.add_argument("--only", nargs="+", help="names of defects")
     command.add_argument("--jobs", type=int, default=2)
     chosen = command.parse_args()
-    planted = [one for one in every() if chosen.only in (None, one.name)]
-    worlds = sorted({one.settings for one in planted})
+    planted = [one for one in every() if chosen.only is None or one.name in chosen.only]
+    worlds = sorted({one.where for one in planted})
     with ThreadPoolExecutor(chosen.jobs) as threads:
-        clean = threads.map(lambda settings: caught_by(None, settings), worlds)
-        caught = threads.map(lambda one: caught_by(one, one.settings), planted)
-        false = [f"{settings}: {', '.join(found)}" for settings, found in
+        clean = threads.map(lambda where: caught_by(None, where), worlds)
+        caught = threads.map(lambda one: caught_by(one, one.where), planted)
+        false = [f"{where}: {', '.join(found)}" for where, found in
                  zip(worlds, clean, strict=True) if found]  # fmt: skip
         missed = 0
         for one, found in zip(planted, caught, strict=True):

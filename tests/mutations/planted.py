@@ -1,10 +1,13 @@
 """Planted defects: patches of the node, each with what it plants and where that shows.
 
-A patch begins with lines ``plants: ...`` and ``set: ...`` (what is set in small.toml to show it).
+A patch begins with lines ``plants: ...``, ``set: ...`` (what is set in its world to show it) and
+``world: ...`` (a file in worlds/, small.toml if there is no such line).  A world whose settings
+are as in its file is held against its service level, too.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import shutil
@@ -20,14 +23,25 @@ HERE = Path(__file__).parent
 _RUN_MAX_S = 280.0
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Where:
+    """A world, and what is set in it."""
+
+    world: str
+    settings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.world}: {' '.join(self.settings)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """``settings`` are those of the world that shows it."""
+    """A defect, and where it shows."""
 
     name: str
     patch: Path
     plants: str
-    settings: tuple[str, ...]
+    where: Where
 
 
 def every() -> list[Planted]:
@@ -37,8 +51,9 @@ def every() -> list[Planted]:
 
 def _read(path: Path) -> Planted:
     lines = path.read_text(encoding="utf-8").splitlines()
-    head = dict(line.split(": ", 1) for line in lines[:2])
-    return Planted(path.stem, path, head["plants"], tuple(shlex.split(head["set"])))
+    head = dict(line.split(": ", 1) for line in itertools.takewhile(lambda one: ": " in one, lines))
+    where = Where(head.get("world", "small"), tuple(shlex.split(head["set"])))
+    return Planted(path.stem, path, head["plants"], where)
 
 
 def applies(planted: Planted, where: Path = ROOT, *, check: bool = True) -> str:
@@ -48,20 +63,22 @@ def applies(planted: Planted, where: Path = ROOT, *, check: bool = True) -> str:
     return done.stderr if done.returncode else ""
 
 
-def caught_by(planted: Planted | None, settings: tuple[str, ...]) -> list[str]:
-    """Names of the checkers that find something in a copy with the defect, or without any."""
+def caught_by(planted: Planted | None, where: Where) -> list[str]:
+    """Names of the checkers that find something in a copy with the defect, or without any;
+    ``service`` if its level is violated."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for room in ("dhtstore", "simulations"):
             shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
         if planted is not None and (wrong := applies(planted, copy, check=False)):
             return [f"does not apply: {wrong.strip()}"]
-        return _found(copy, settings)
+        return _found(copy, where)
 
 
-def _found(copy: Path, settings: tuple[str, ...]) -> list[str]:
-    chosen = [word for one in settings for word in ("--set", one)]
-    command = [sys.executable, "-m", "simulations", "run", str(HERE / "small.toml"), *chosen]
+def _found(copy: Path, where: Where) -> list[str]:
+    chosen = [word for one in where.settings for word in ("--set", one)]
+    world = HERE / "worlds" / f"{where.world}.toml"
+    command = [sys.executable, "-m", "simulations", "run", str(world), *chosen]
     done = subprocess.run(
         [*command, "--out", str(copy / "out")],
         cwd=copy,
@@ -74,5 +91,6 @@ def _found(copy: Path, settings: tuple[str, ...]) -> list[str]:
     summary = copy / "out" / "summary.json"
     if not summary.exists():
         return [f"did not run: {done.stderr.strip()[-200:]}"]
-    checkers = json.loads(summary.read_text(encoding="utf-8"))["checkers"]
-    return [name for name, one in sorted(checkers.items()) if one["violations"]]
+    told = json.loads(summary.read_text(encoding="utf-8"))
+    found = [name for name, one in sorted(told["checkers"].items()) if one["violations"]]
+    return found + (["service"] if told["service"]["violated"] else [])

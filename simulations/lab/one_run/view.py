@@ -110,6 +110,12 @@ class PopulationView:
         member = self._population.members[node]
         return insight.keeps_claim(member, self._users.roots[object_number])
 
+    def pinned(self, node: int, object_number: int) -> bool:
+        return insight.keeps_pin(self._population.members[node], self._users.roots[object_number])
+
+    def served_bytes(self, node: int) -> int:
+        return self._population.members[node].running.blocks.sent_bytes
+
     def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
         if self._damage.rotten(node):
             return []

@@ -62,6 +62,8 @@ class FakeWorld:
     unclaimed: list[int] = field(default_factory=list)
     apart: list[tuple[int, int]] = field(default_factory=list)
     unopened: list[str] = field(default_factory=list)
+    unpinned: list[int] = field(default_factory=list)
+    served: int = 1 << 20
     in_vain: list[str] = field(default_factory=list)
     disk: DiskRoom = field(default_factory=lambda: DiskRoom(1000, 0, 500, 500, 0))
     dead: dict[NodeId, float] = field(default_factory=dict)
@@ -70,7 +72,7 @@ class FakeWorld:
     left: dict[int, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.journal.put(10.0, 5, DATA, 4, (0, 1))
+        self.journal.put(10.0, 5, DATA, 4, (0, 1), putter=0)
         self.journal.got(20.0, 5, 1, DATA)
         self.operation = self.journal.start(90.0, 105.0, "get 5")
 
@@ -110,6 +112,12 @@ class FakeWorld:
     def claims(self, node: int, object_number: int) -> bool:
         return node not in self.unclaimed
 
+    def pinned(self, node: int, object_number: int) -> bool:
+        return node not in self.unpinned
+
+    def served_bytes(self, node: int) -> int:
+        return self.served
+
     def claimed_in_vain(self, node: int, at_most: int) -> Sequence[str]:
         return self.in_vain
 
@@ -147,6 +155,11 @@ class FakeWorld:
 def nothing_told(world: FakeWorld) -> None:
     later(world)
     world.kept.clear()
+
+
+def unreachable(world: FakeWorld) -> None:
+    later(world)
+    world.kept += [kept(arrived_s=world.now_s, sequence=number) for number in range(8)]
 
 
 def few_replicas(world: FakeWorld) -> None:
@@ -192,6 +205,9 @@ SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: w.kept.append(kept(expires_s=40.0)), "records_expire: .* 1 expired .* by 60 s"),
     (lambda w: w.held.remove((1, 5)), "receipts_hold: node 1 signed for object 5 and does not"),
     (lambda w: w.unclaimed.append(0), "receipts_hold: node 0 signed .* and claims it no more"),
+    (lambda w: w.unpinned.append(0), "puts_pinned: node 0 put object 5, keeps a copy, and"),
+    (lambda w: setattr(w, "served", 3 << 20), "served_once: 6 MiB of blocks were sent, 0 were"),
+    (unreachable, "providers_reachable: of 20 records of providers, 0 have an address"),
     (lambda w: w.journal.put(1.0, 5, DATA, 4, (0,), min_acks=2), "copies_reached: object 5"),
     (lambda w: few_replicas(w), "copies_reached: 10 of 11 objects have fewer"),
     (lambda w: w.in_vain.append("bafy"), "claims_have_blocks: node 0 claims bafy"),

@@ -105,6 +105,7 @@ def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:
             "failed: Deadlock: a &amp; b",
         ),
         ("bad", {"interrupted": False, "violations": ["x"]}, "1 violations were found"),
+        ("slow", {"service": {"violated": ["get: 2 %"]}}, "service level is violated: get: 2 %"),
     ):
         with RunFolder(tmp_path / path, from_tables({}), seed=1) as folder:
             folder.finish(summary)

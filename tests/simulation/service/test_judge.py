@@ -84,7 +84,12 @@ def test_a_kind_with_few_operations_is_left_out_and_named() -> None:
 
 
 def test_a_violated_level_is_exit_1_and_says_how_to_renew_it() -> None:
-    summary = {"interrupted": False, "violations": [], "service": judged(operations(ok=0.5))}
+    summary = {
+        "interrupted": False,
+        "failed": "",
+        "violations": [],
+        "service": judged(operations(ok=0.5)),
+    }
     assert exit_code(summary) == 1
     told = service_told(summary, "mine.toml")
     assert told.startswith("service level violated: get: 50.00% succeeded, promised are 97.00%")
