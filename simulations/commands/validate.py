@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 
 from simulations import units
-from simulations.commands.common import Subparsers, positive, progress_bar, several
+from simulations.commands.common import SCENARIOS, Subparsers, positive, progress_bar, several
 from simulations.errors import ScenarioError
-from simulations.validation import findings, lookups, session_lengths, streams, table_health
+from simulations.validation import (
+    findings,
+    lookups,
+    record_liveness,
+    session_lengths,
+    session_medians,
+    streams,
+    table_health,
+)
 
 
 def add(commands: Subparsers) -> None:
@@ -18,6 +26,10 @@ def add(commands: Subparsers) -> None:
     command.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
     command.add_argument("--churn", action="store_true", help="sessions beside their parameters")
     command.add_argument("--streams", action="store_true", help="streams beside their formulas")
+    command.add_argument("--records", action="store_true", help="record liveness, beside RFM17")
+    command.add_argument(
+        "--lives", action="store_true", help="lookups beside median lives, as Rhea et al. 2004"
+    )
     command.set_defaults(do=_validate)
 
 
@@ -31,11 +43,33 @@ def _validate(chosen: argparse.Namespace) -> int:
     elif chosen.streams:
         found = streams.validate(chosen.seed)
         print(f"one stream at a time, seed {chosen.seed}")
+    elif chosen.records:
+        found = _records(chosen)
+    elif chosen.lives:
+        found = _lives(chosen)
     else:
         found = lookups.validate(chosen.nodes, chosen.lookups, chosen.seed)
         print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
     print(findings.table_of(found))
     return 0 if all(finding.holds for finding in found) else 1
+
+
+def _records(chosen: argparse.Namespace) -> list[findings.Finding]:
+    path = SCENARIOS / "liveness.toml"
+    with progress_bar() as progress:
+        summary = record_liveness.run(path, chosen.seed, progress)
+    print(f"{summary['nodes']} machines, seed {chosen.seed}")
+    return record_liveness.findings(path, summary)
+
+
+def _lives(chosen: argparse.Namespace) -> list[findings.Finding]:
+    points = []
+    with progress_bar() as progress:
+        for median_min in session_medians.MEDIANS_MIN:
+            path = SCENARIOS / "sessions.toml"
+            points.append(session_medians.measure(path, median_min, chosen.seed, progress))
+    print(session_medians.table_of(points))
+    return session_medians.findings(points)
 
 
 def _live(chosen: argparse.Namespace) -> list[findings.Finding]:
