@@ -59,6 +59,7 @@ def measure(path: Path, median_min: float, seed: int, progress: ProgressDisplay 
     }
     scenario = load(path, [f"{key}={value}" for key, value in values.items()])
     experiment = Experiment(scenario, seed, None, folder=path.parent, progress=progress)
+    experiment.recorder.keeps_samples = True
     summary = experiment.run()
     begun_s = scenario.run.settle_s + before_s
     rows = [row for row in experiment.recorder.rows if row.start_s >= begun_s]
