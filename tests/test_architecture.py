@@ -223,6 +223,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("service",),
         ("events",),
         ("lab",),
+        ("scenarios",),
         ("validation",),
         ("report",),
         ("commands",),

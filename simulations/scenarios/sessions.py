@@ -6,11 +6,16 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from dhtstore.tasks import run_all
 from simulations.events.workload import OperationKind, UserAction
 from simulations.lab.one_run.world import World
 from simulations.nodes.population import Member
+from simulations.seeds import derived_seed
 from simulations.settings import duration, number
 
 _RETRY_S = 10.0  # after a join that failed: the user tries again
@@ -27,12 +32,20 @@ class Parameters:
 
 async def drive(world: World, parameters: Parameters, seed: int) -> None:
     """Deaths, lookups and counting, until the run ends."""
-    async with asyncio.TaskGroup() as tasks:
-        for member in world.population.up():
-            lives = random.Random(f"{seed}/lives/{member.number}")
-            tasks.create_task(_live(world, member, parameters.median_s / math.log(2), lives))
-        tasks.create_task(_look_up(world, parameters, random.Random(f"{seed}/lookups")))
-        tasks.create_task(_count(world))
+    mean_s = parameters.median_s / math.log(2)
+    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        partial(
+            _live,
+            world,
+            member,
+            mean_s,
+            random.Random(derived_seed(seed, f"lives/{member.number}")),
+        )
+        for member in world.population.up()
+    ]
+    work.append(partial(_look_up, world, parameters, random.Random(derived_seed(seed, "lookups"))))
+    work.append(partial(_count, world))
+    await run_all(work, limit=len(work))
 
 
 async def _live(world: World, member: Member, mean_s: float, rng: random.Random) -> None:
