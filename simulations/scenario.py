@@ -156,7 +156,13 @@ def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenar
     service = read_service(tables.get(_SERVICE, {}))
     groups = read_groups(tables)
     sections["run"] = dataclasses.replace(sections["run"], nodes=sum(one.count for one in groups))
+    _check_domains(sections["faults"], groups)
     return Scenario(**sections, service=service, groups=groups, raw=tables)
+
+
+def _check_domains(faults: FaultSettings, groups: Iterable[NodeGroup]) -> None:
+    if faults.domain_outages_per_h and not any(one.own.domain for one in groups):
+        raise ScenarioError("faults.domain_outages_per_h: no [[group]] has a domain")
 
 
 def _override(tables: dict[str, Any], assignment: str) -> None:

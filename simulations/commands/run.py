@@ -81,18 +81,24 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
     for measure, one in summary["measures"].items():
         values = {label: _rounded(value) for label, value in one["values"].items()}
         found[measure] = values.get("", values)
-    for kind, one in summary["operations"].items():
-        latency = one["latency_s"]
-        found[kind] = {
-            "count": one["count"],
-            "ok_share": _rounded(one["ok_share"]),
-            "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
-            "errors": one["errors"],
-        }
+    groups = {"": summary["operations"], **summary["operations_by_group"]}
+    for group, operations in groups.items():
+        for kind, one in operations.items():
+            found[f"{group} {kind}".strip()] = _told(one)
     if "attack" in summary:
         measures = summary["attack"]["measures"]
         found["attack"] = {name: _rounded(value) for name, value in measures.items()}
     return found
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    latency = one["latency_s"]
+    return {
+        "count": one["count"],
+        "ok_share": _rounded(one["ok_share"]),
+        "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
+        "errors": one["errors"],
+    }
 
 
 def _rounded(value: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from functools import partial
 
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.tasks import run_all
 from simulations.events.await_counter import AwaitCounter
 from simulations.events.damage import DamageRecord
 from simulations.events.datagram_dropper import DatagramDropper
@@ -51,6 +53,8 @@ class FaultInjector:
             await self._partition(fault)
         elif fault.kind is FaultKind.DROP:
             await self._drop(fault)
+        elif fault.kind is FaultKind.OUTAGE:
+            await self._outage(fault)
         elif fault.kind in (FaultKind.CRASH, FaultKind.LOST_WRITES):
             await self._crash(fault)
         elif fault.kind is FaultKind.SLEEP:
@@ -74,6 +78,33 @@ class FaultInjector:
         await asyncio.sleep(fault.lasting_s)
         self._drops.end(kind)
 
+    async def _outage(self, fault: Fault) -> None:
+        """All machines of a failure domain lose power at once; those that ran, and those that were
+        to start meanwhile, start together when it is back."""
+        population, power = self._population, self._population.power
+        domains = list(dict.fromkeys(one.domain for one in population.members if one.domain))
+        domain = domains[fault.amount % len(domains)]
+        power.cut(domain)
+        for member in population.up():
+            if member.domain == domain:
+                population.crash(member.number)
+                power.wait(member.number)
+        await asyncio.sleep(fault.lasting_s)
+        if power.restore(domain):
+            numbers = [one.number for one in population.members if one.domain == domain]
+            back = [partial(self._power_on, number) for number in numbers]
+            await run_all(back, limit=len(back))
+
+    async def _power_on(self, number: int) -> None:
+        with_data = self._population.power.take(number)
+        if with_data is not None and self._population.can_start(number):
+            await self._start(number, with_data=with_data)
+
+    async def _start(self, number: int, *, with_data: bool = True) -> None:
+        with contextlib.suppress(CrashedMeanwhile):  # while it started or joined
+            await self._population.start(number, with_data=with_data)
+            await enter(self._population, number)
+
     async def _crash(self, fault: Fault) -> None:
         """At an await of the node's code or in the midst of what it writes; it comes back after a
         while with its disk."""
@@ -93,16 +124,18 @@ class FaultInjector:
             async with asyncio.timeout(_AWAITED_WITHIN_S):
                 await crashed.wait()
         except TimeoutError:
-            if member.life == life:  # idle so long: any moment is as good
+            if (
+                member.life == life and member.node is not None
+            ):  # idle so long: any moment is as good
                 crash()
         finally:
             self._awaits.disarm(life)
             member.disk.stop_after(None, crash)
         await asyncio.sleep(fault.lasting_s)
-        if member.life == life and self._population.can_start(fault.node):
-            with contextlib.suppress(CrashedMeanwhile):  # while it started or joined
-                await self._population.start(fault.node)
-                await enter(self._population, fault.node)
+        if member.life == life and not self._population.power.has(member.domain):
+            self._population.power.wait(fault.node)
+        elif member.life == life and self._population.can_start(fault.node):
+            await self._start(fault.node)
 
     def _in_work(self, fault: Fault) -> bool:
         chance = random.Random(derived_seed(fault.amount, f"in work/{fault.node}/{fault.at_s}"))

@@ -33,6 +33,7 @@ class FaultKind(StrEnum):
     SLEEP = "sleep"  # the machine is suspended, and wakes as if no time had passed
     DROP = "drop"  # amount: which of DROPPED, modulo their number; of EVERYBODY
     PARTITION = "partition"  # amount: seed of the halves; of EVERYBODY
+    OUTAGE = "domain_outage"  # amount: which failure domain, modulo their number; of EVERYBODY
     LIE = "lie"  # the node serves wrong bytes from then on
 
 
@@ -87,6 +88,7 @@ def _network_rates(settings: FaultSettings) -> dict[FaultKind, float]:
     return {
         FaultKind.DROP: settings.drops_per_h,
         FaultKind.PARTITION: settings.partitions_per_h,
+        FaultKind.OUTAGE: settings.domain_outages_per_h,
     }
 
 
@@ -113,7 +115,7 @@ def _mean_s(settings: FaultSettings, kind: FaultKind) -> float:
     """How long one of that kind lasts on average."""
     if kind is FaultKind.SLEEP:
         return settings.asleep_s
-    return settings.restart_after_s if kind in _CRASHES else settings.lasting_s
+    return settings.restart_after_s if kind in (*_CRASHES, FaultKind.OUTAGE) else settings.lasting_s
 
 
 def halves(fault: Fault, addresses: Iterable[Address]) -> list[list[Address]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
@@ -19,7 +20,7 @@ from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.journal import PromiseJournal
 from simulations.events.workload import ObjectContent, OperationKind, UserAction
 from simulations.nodes.counted_lookup import LookupResult, look_up
-from simulations.nodes.population import Population
+from simulations.nodes.population import Member, Population
 from simulations.nodes.true_closest import TrueClosest
 from simulations.results.rows import OperationRow
 from simulations.seeds import derived_seed
@@ -46,9 +47,9 @@ class Users:
         self._nearest = TrueClosest((), self._findable)
 
     def begin(self, operation: UserAction) -> None:
-        """Start it at its client, if that is up; otherwise at the next one that is.  A get waits
-        for the put of its object to end."""
-        number = self._client(operation.client)
+        """Start it at its client, if that is up; otherwise at the next of its group that is, or the
+        next of any.  A get waits for the put of its object to end."""
+        number = _client(self._population.members, operation.client)
         if number is None:
             return
         name = f"{operation.kind} at {number}"
@@ -68,14 +69,6 @@ class Users:
     async def close(self) -> None:
         """Cancel what still runs."""
         await self._tasks.close()
-
-    def _client(self, wanted: int) -> int | None:
-        members = self._population.members
-        for offset in range(len(members)):
-            member = members[(wanted + offset) % len(members)]
-            if member.ready and member.disguise is None:
-                return member.number
-        return None
 
     async def _do(self, operation: UserAction, number: int) -> None:
         if operation.kind is OperationKind.GET and operation.object in self._putting:
@@ -124,6 +117,7 @@ class Users:
                 not error,
                 error,
                 adversaries,
+                self._population.members[number].group,
             )
         )
 
@@ -232,6 +226,17 @@ class Users:
         member = self._population.members[number]
         diallable = self._population.network.machine(member.address).diallable
         return member.ready and diallable and member.disguise is None
+
+
+def _client(members: Sequence[Member], wanted: int) -> int | None:
+    """That node, the next of its group that users can use, or the next of any."""
+    around = (members[at % len(members)] for at in range(wanted, wanted + len(members)))
+    usable = (one for one in around if one.ready and one.disguise is None)
+    first, group = next(usable, None), members[wanted % len(members)].group
+    if first is None:
+        return None
+    alike = (one for one in itertools.chain([first], usable) if one.group == group)
+    return next(alike, first).number
 
 
 def _name(operation: UserAction) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import math
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -21,8 +20,10 @@ from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
-from dhtstore.tasks import Supervisor, run_all, tell_the_loop
+from dhtstore.tasks import run_all
 from dhtstore.wire.ticket import Ticket
+from simulations.nodes.power import Power
+from simulations.nodes.reaper import Reaper
 from simulations.seeds import derived_seed
 from simulations.world.loop.current_node import CURRENT_NODE
 from simulations.world.loop.schedule import VirtualHandle
@@ -39,9 +40,6 @@ from simulations.world.ports.interfaces import SimInterfaces
 
 T = TypeVar("T")
 PORT = 7400
-_REAPINGS_MAX = 20  # a task that survives so many cancellations is reported, not chased
-_REAP_EVERY_S = 1.0
-_COLLECT_EVERY_MIN = 100  # lives that ended before their memory is searched for
 
 
 @dataclass(slots=True)
@@ -140,10 +138,10 @@ class Population:
         for chosen in settings:
             self.add(chosen)
         self.lives = 0
-        self.zombies: dict[int, list[str]] = {}
+        self.power = Power()
         self.made_up: dict[NodeId, float] = {}  # ids that adversaries answer for: until when
-        self._ended = 0
-        self._reapers = Supervisor(on_failure=tell_the_loop)
+        self._reaper = Reaper(loop)
+        self.zombies = self._reaper.zombies
 
     def add(self, settings: NodeSettings, node_secret: bytes = b"") -> Member:
         """One more machine, with keys of its own or that ``node_secret``."""
@@ -189,18 +187,24 @@ class Population:
                 member.disk.wipe()
             ports = self.ports(member)
             self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
-            member.node = await self.run(number, _started(ports, member.settings))
+            member.node = node = await self.run(number, _started(ports, member.settings))
         finally:
             member.starting = False
         if member.gone:  # it died while it started
             self.crash(number)
             raise CrashedMeanwhile(f"node {number} is gone for good")
-        return member.node
+        if not self.power.has(member.domain):  # it went while the node started
+            self.crash(number)
+            self.power.wait(number)
+            raise CrashedMeanwhile(f"node {number} lost its power while it started")
+        return node
 
     def can_start(self, number: int) -> bool:
-        """Whether the machine is there, nothing runs on it and nobody else is starting it."""
+        """Whether the machine is there and has power, nothing runs on it and nobody else is
+        starting it."""
         member = self.members[number]
-        return member.node is None and not (member.starting or member.gone)
+        there = not member.gone and self.power.has(member.domain)
+        return there and member.node is None and not member.starting
 
     def ports(self, member: Member) -> Ports:
         """What a new life of that machine begins with."""
@@ -237,6 +241,7 @@ class Population:
 
     async def leave(self, number: int) -> None:
         """Stop in good order; a machine that sleeps cannot, and loses power."""
+        self.power.forget(number)
         member = self.members[number]
         if member.nap is not None:
             self.crash(number)
@@ -248,11 +253,11 @@ class Population:
             member.stopping = self.spawn(number, node.stop(), "stop")
             await asyncio.wait([member.stopping])
             member.stopping.result()
-            await asyncio.sleep(_REAP_EVERY_S)
-            self._bury(number, life)
+            await self._reaper.bury(number, life, len(self.members))
 
     def crash(self, number: int, *, silent: bool = True) -> None:
         """Power off: the network hears nothing more, unsynced writes are lost, tasks end."""
+        self.power.forget(number)
         member = self.members[number]
         if member.node is not None:
             member.node, member.ready = None, False
@@ -261,33 +266,7 @@ class Population:
             member.clock.unwatch()
             self.network.crash(member.address, silent=silent)
             member.disk.pull(power_lost=silent)
-            life = member.life
-            self._cancel(life)
-            self._reapers.spawn(self._reap(number, life), f"reap life {life}")
-
-    def _cancel(self, life: int) -> int:
-        tasks = self.loop.tasks_of(life)
-        for task in tasks:
-            task.cancel()
-        return len(tasks)
-
-    async def _reap(self, number: int, life: int) -> None:
-        """Cancel again what caught its cancellation and went on."""
-        for _ in range(_REAPINGS_MAX):
-            await asyncio.sleep(_REAP_EVERY_S)
-            if not self._cancel(life):
-                break
-        self._bury(number, life)
-
-    def _bury(self, number: int, life: int) -> None:
-        """Note what lives on, and free now and then what does not: a node is a cycle of objects."""
-        left = [task.get_name() for task in self.loop.tasks_of(life)]
-        if left:
-            self.zombies[number] = left
-        self._ended += 1
-        if self._ended >= max(_COLLECT_EVERY_MIN, len(self.members) // 12):
-            self._ended = 0
-            gc.collect()
+            self._reaper.kill(number, member.life, len(self.members))
 
     # --- running code as a node -------------------------------------------------------------
 

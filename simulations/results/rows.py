@@ -12,7 +12,8 @@ OPERATIONS_FILE, SAMPLES_FILE = "operations.csv", "samples.csv"
 class OperationRow:
     """One operation.  Times are virtual seconds since the world was made, as in samples and in
     the trace; ``hops``, ``queries``, ``timeouts`` and ``adversaries`` (among the closest that a
-    lookup found) are 0 where they mean nothing; ``error`` is "" or the name of what was raised."""
+    lookup found) are 0 where they mean nothing; ``error`` is "" or the name of what was raised,
+    ``group`` the client's."""
 
     start_s: float
     stop_s: float
@@ -26,6 +27,7 @@ class OperationRow:
     ok: bool
     error: str = ""
     adversaries: int = 0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,14 @@ def summarise(operations: Iterable[OperationRow]) -> dict[str, Any]:
     return {kind: _summary_of(rows) for kind, rows in sorted(by_kind.items())}
 
 
+def summarise_groups(operations: Iterable[OperationRow]) -> dict[str, Any]:
+    """The same for each group of clients; none without groups."""
+    by_group: dict[str, list[OperationRow]] = {}
+    for row in operations:
+        by_group.setdefault(row.group, []).append(row)
+    return {group: summarise(rows) for group, rows in sorted(by_group.items()) if group}
+
+
 def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
     good = [row for row in rows if row.ok]
     errors: dict[str, int] = {}

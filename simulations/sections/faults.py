@@ -10,8 +10,9 @@ from simulations.settings import choice, duration, number, share
 
 @dataclass(frozen=True, slots=True)
 class FaultSettings:
-    """How often each kind strikes, per node and hour (drops and partitions: per network and
-    hour).  A drop takes every datagram of one kind: ``drop_kind``, or one chosen at random."""
+    """How often each kind strikes, per node and hour (drops, outages and partitions: per network
+    and hour).  A drop takes every datagram of one kind: ``drop_kind``, or one chosen at random.  An
+    outage takes the power of all machines of one failure domain, chosen at random."""
 
     crashes_per_h: float = number(0.0, 0.0, 3600.0)
     disk_full_per_h: float = number(0.0, 0.0, 3600.0)
@@ -20,6 +21,7 @@ class FaultSettings:
     lost_writes_per_h: float = number(0.0, 0.0, 3600.0)
     sleeps_per_h: float = number(0.0, 0.0, 3600.0)
     drops_per_h: float = number(0.0, 0.0, 3600.0)
+    domain_outages_per_h: float = number(0.0, 0.0, 3600.0)
     partitions_per_h: float = number(0.0, 0.0, 3600.0)
     drop_kind: str = choice("any", *KINDS, ANSWER)
     lying: float = share(0)

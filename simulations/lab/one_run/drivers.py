@@ -77,10 +77,14 @@ class Drivers:
 
     async def _return(self, number: int, *, with_data: bool) -> None:
         population = self._world.population
-        if not population.can_start(number):
+        dark = not population.power.has(population.members[number].domain)
+        if not (dark or population.can_start(number)):
             return  # it never went, or a fault that ended is bringing it back
         if not with_data:
             self._world.damage.data_lost(number, self._world.loop.time())
+        if dark:
+            population.power.wait(number, with_data=with_data)
+            return
         with contextlib.suppress(CrashedMeanwhile):  # while it started or joined
             await population.start(number, with_data=with_data)
             await enter(population, number)

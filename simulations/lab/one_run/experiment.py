@@ -30,7 +30,7 @@ from simulations.lab.one_run.world import World
 from simulations.nodes.warm_start import start_all
 from simulations.results.rows import OperationRow
 from simulations.results.run_folder import RunFolder
-from simulations.results.summary import summarise
+from simulations.results.summary import summarise, summarise_groups
 from simulations.scenario import Scenario
 from simulations.service.judge import judge
 from simulations.world.loop.virtual_loop import shut_down
@@ -148,10 +148,10 @@ class Experiment:
         """Start a node and join, which is an operation as users see it."""
         population, loop = self.world.population, self.world.loop
         await population.start(number)
-        begun_s = loop.time()
+        begun_s, group = loop.time(), population.members[number].group
         ok = await population.join(number)
         self.recorder.operation(
-            OperationRow(begun_s, loop.time(), "join", number, number, 0, 0, 0, 0, ok)
+            OperationRow(begun_s, loop.time(), "join", number, number, 0, 0, 0, 0, ok, group=group)
         )
 
     async def _go_on(self) -> None:
@@ -227,6 +227,7 @@ class Experiment:
             "looks_of_checkers": inspector.looks,
             "checkers": inspector.verdicts(),
             "operations": operations,
+            "operations_by_group": summarise_groups(self.recorder.rows),
             "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
             **self._outcome,

@@ -7,7 +7,7 @@ byte for byte, the trace of a run of its own scenario from the start.
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
+from typing import Any, Final
 
 from simulations.errors import ScenarioError
 from simulations.scenario import Scenario
@@ -42,11 +42,18 @@ def check_branch(world: Scenario, branch: Scenario) -> None:
     if world.disk.kind == "real":
         raise ScenarioError("disk.kind: files cannot be branched, as a process can; use a sweep")
     for name in ("run", "network", "churn", "workload", "faults", "adversary", "disk"):
-        one, other = getattr(world, name), getattr(branch, name)
-        for field in dataclasses.fields(one):
-            differs = getattr(one, field.name) != getattr(other, field.name)
-            if differs and not _may_differ(world, name, field.name):
-                raise ScenarioError(f"{name}.{field.name} shapes the beginning: it cannot vary")
+        _check(world, name, name, getattr(world, name), getattr(branch, name))
+    for one, other in zip(world.groups, branch.groups, strict=True):
+        _check(world, f"group.{one.name}", "", one.own, other.own)
+        for name in ("run", "network", "churn"):
+            _check(world, f"group.{one.name}", name, getattr(one, name), getattr(other, name))
+
+
+def _check(world: Scenario, told: str, section: str, one: Any, other: Any) -> None:
+    for field in dataclasses.fields(one):
+        differs = getattr(one, field.name) != getattr(other, field.name)
+        if differs and not _may_differ(world, section, field.name):
+            raise ScenarioError(f"{told}.{field.name} shapes the beginning: it cannot vary")
 
 
 def _may_differ(world: Scenario, section: str, key: str) -> bool:

@@ -27,6 +27,8 @@ class Sampler:
             await asyncio.sleep(width_s)
             up = len(world.population.up())
             self._sample("nodes_up", up)
+            for group, count in self._up_by_group().items():
+                self._sample("nodes_up_of_group", count, group)
             self._sample("datagrams_per_node_s", (_sent(world) - sent) / width_s / max(1, up))
             sent = _sent(world)
             copies = sorted(world.view.copies())
@@ -39,6 +41,13 @@ class Sampler:
         copies = sorted(world.view.copies(honest=True)) if world.scenario.adversary.attacks else []
         for label, share in _COPIES if copies else ():
             self._sample("honest_replicas", quantile(copies, share), label)
+
+    def _up_by_group(self) -> dict[str, int]:
+        """None without groups."""
+        found = {group.name: 0 for group in self._world.scenario.groups if group.name}
+        for member in self._world.population.up() if found else ():
+            found[member.group] = found.get(member.group, 0) + 1
+        return found
 
     def at_end(self) -> None:
         """What is known of the whole run."""
