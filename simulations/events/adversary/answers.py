@@ -60,7 +60,7 @@ class Mask:
         return self.on
 
     def hears(self, data: bytes) -> None:
-        """A datagram as it came."""
+        """A request, in the datagram as it came."""
         if self.behaviour == "replay":
             self.gang.datagrams.append(data)
 

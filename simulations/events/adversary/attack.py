@@ -62,6 +62,7 @@ class Attack:
         self._made_up: dict[int, list[MadeUpNode]] = {}
         self._tasks = Supervisor(on_failure=tell_the_loop)
         self._key: bytes | None = None
+        self.began_s = math.inf
         self._nodes = len(population.members)
         chosen = random.Random(derived_seed(seed, "adversary")).sample(
             range(self._nodes), round(settings.share * self._nodes)
@@ -79,6 +80,11 @@ class Attack:
 
     # --- its course -------------------------------------------------------------------------
 
+    @property
+    def target(self) -> int | None:
+        """The number of the object whose key is attacked."""
+        return self._settings.target
+
     async def run(self, scene: Scene, chance: int) -> None:
         """Begin when it is time and end when it is over; ``chance`` decides what is drawn."""
         settings = self._settings
@@ -88,7 +94,7 @@ class Attack:
         await scene.until(settings.at_s)
         self._key = await self._target(scene)
         await self._bring_in(scene)
-        self.gang.active = True
+        self.gang.active, self.began_s = True, self._population.loop.time()
         for mask in self.masks:
             if mask.behaviour in _PUBLISHING:
                 rng = random.Random(derived_seed(chance, f"adversary/{mask.me.number}"))

@@ -55,9 +55,10 @@ class MaskedEndpoint:
         await self._endpoint.open(self._hear, duties)
 
     def _hear(self, data: bytes, source: Address) -> None:
-        self._mask.hears(data)
         opened = request_in(data)
         request = opened and decoded(opened)
+        if request:
+            self._mask.hears(data)
         answer = self._mask.answer(request) if request else Leave.TO_THE_NODE
         if answer is Leave.TO_THE_NODE:
             self._node(data, source)

@@ -15,15 +15,23 @@ from simulations.results.rows import OperationRow
 def outcome(
     attack: Attack, rows: Iterable[OperationRow], copies: Sequence[int], forgeries_refused: int
 ) -> dict[str, Any]:
-    """``copies``: of each acknowledged object, those on honest nodes; ``forgeries_refused``: how
-    often honest nodes found a signature wrong."""
-    gang, lookups = attack.gang, [row for row in rows if row.kind == "lookup" and row.queries]
+    """Operations count that began when the attack had.  ``copies``: of each acknowledged object,
+    those on honest nodes; ``forgeries_refused``: how often honest nodes found a signature
+    wrong."""
+    gang, began_s = attack.gang, attack.began_s
+    since = [row for row in rows if row.start_s >= began_s]
+    lookups = [row for row in since if row.queries]
+    gets = [row.ok for row in since if row.kind == "get" and row.object == attack.target]
     return {
         "adversaries": dict(sorted(Counter(mask.behaviour for mask in attack.masks).items())),
         "acts": dict(sorted(gang.acts.items())),
         "records_refused": dict(sorted(gang.refused.items())),
         "signatures_refused": forgeries_refused,
-        "measures": {**_eclipse([row.adversaries for row in lookups]), **_copies(copies)},
+        "measures": {
+            **_eclipse([row.adversaries for row in lookups]),
+            **({"target_get_share": fmean(gets)} if gets else {}),
+            **_copies(copies),
+        },
     }
 
 
