@@ -77,11 +77,18 @@ class DagWalk:
         units = (task.place.unit for task in self._frontier.tasks())
         return next((unit for unit in units if unit.name not in known), None)
 
-    def skip(self, want: Want) -> None:
-        """Take a leaf as accepted without its bytes, and without output."""
+    def raw_root(self, want: Want) -> bool:
+        """Whether it is a leaf that nothing is claimed of."""
+        task = self._pending[want.sequence]
+        return isinstance(task, Task) and task.is_leaf and task.role is Role.ROOT
+
+    def skip(self, want: Want, size_bytes: int) -> None:
+        """Take a leaf of that length as accepted without its bytes, and without output."""
         task = self._pending.pop(want.sequence)
         if isinstance(task, Task):
-            self._skipped(task)
+            if task.role is Role.ROOT and not self.told_bytes:
+                self.told_bytes = size_bytes
+            self._skipped(task, size_bytes)
 
     def pass_over(self, want: Want) -> None:
         """Go on without a block: what lies below it is not met."""
@@ -113,8 +120,8 @@ class DagWalk:
         """The output a block yields."""
         raise MalformedDag(f"{task.cid} is not part of this walk")
 
-    def _skipped(self, task: Task) -> None:
-        """A leaf whose bytes the caller has, of the length its parent claims."""
+    def _skipped(self, task: Task, size_bytes: int) -> None:
+        """A leaf whose bytes the caller has, of the length its parent claims, if it has one."""
 
     # --- the frontier -----------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Leaves(Enum):
     """How closely a walk looks at leaves, below which nothing lies."""
 
     NAMED = auto()  # not at all: their parents' word is enough
-    PRESENT = auto()  # they are here, of the length their parents claim
+    PRESENT = auto()  # they are here, of the length their parents claim, if they have any
     READ = auto()  # they are read and verified, as all other blocks are
 
 
@@ -123,10 +123,10 @@ def lacking_blocks(blocks: BlocksHere, unit: Unit) -> Iterator[Cid]:
     of them shows when it is here.  Raises MalformedDag."""
     walk = UnitWalk(unit)
     while wants := walk.next(_WANTS_AT_ONCE):
-        present = _are_enough(blocks, walk, wants, Leaves.PRESENT)
-        for want, enough in zip(wants, present, strict=True):
-            if enough:
-                walk.skip(want)
+        present = _known_sizes(blocks, walk, wants, Leaves.PRESENT)
+        for want, size_bytes in zip(wants, present, strict=True):
+            if size_bytes is not None:
+                walk.skip(want, size_bytes)
                 continue
             try:
                 walk.accept(want, read_node(want.cid, blocks.get(want.cid)))
@@ -146,25 +146,29 @@ def walk_local(blocks: BlocksHere, unit: Unit, leaves: Leaves) -> UnitWalk:
 
 def _walk(blocks: BlocksHere, walk: UnitWalk, leaves: Leaves) -> Iterator[Cid]:
     while wants := walk.next(_WANTS_AT_ONCE):
-        for want, enough in zip(wants, _are_enough(blocks, walk, wants, leaves), strict=True):
-            if enough:
-                walk.skip(want)
+        sizes = _known_sizes(blocks, walk, wants, leaves)
+        for want, size_bytes in zip(wants, sizes, strict=True):
+            if size_bytes is not None:
+                walk.skip(want, size_bytes)
             else:
                 walk.accept(want, read_node(want.cid, blocks.get(want.cid)))
             yield want.cid
 
 
-def _are_enough(
+def _known_sizes(
     blocks: BlocksHere, walk: UnitWalk, wants: Sequence[Want], leaves: Leaves
-) -> list[bool]:
-    """Which of the blocks need not be read: they are leaves, as good as they must be."""
+) -> list[int | None]:
+    """The lengths of blocks that need not be read: they are leaves, as good as they must be.  None
+    of all others."""
     if leaves is Leaves.READ:
-        return [False] * len(wants)
+        return [None] * len(wants)
     claims = [walk.leaf(want) for want in wants]
     if leaves is Leaves.NAMED:
-        return [leaf is not None for leaf in claims]
+        return [None if leaf is None else leaf.size_bytes for leaf in claims]
     sizes = blocks.sizes([want.cid for want in wants])
     return [
-        leaf is not None and size_bytes == leaf.size_bytes
-        for leaf, size_bytes in zip(claims, sizes, strict=True)
+        size_bytes
+        if walk.raw_root(want) or (leaf is not None and size_bytes == leaf.size_bytes)
+        else None
+        for want, leaf, size_bytes in zip(wants, claims, sizes, strict=True)
     ]

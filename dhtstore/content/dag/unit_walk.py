@@ -80,11 +80,13 @@ class UnitWalk(DagWalk):
         if task.order == (0,):
             self.claimed_bytes = node.size_bytes
 
-    def _skipped(self, task: Task) -> None:
+    def _skipped(self, task: Task, size_bytes: int) -> None:
         """Counted as its parent claims it: for who knows the block to be there."""
+        if task.order == (0,):
+            self.claimed_bytes = size_bytes
         self.blocks += 1
-        self.stored_bytes += stored_bytes(task.cid, task.claim_bytes)
-        self._count(task.claim_bytes, task.claim_bytes)
+        self.stored_bytes += stored_bytes(task.cid, size_bytes)
+        self._count(size_bytes, size_bytes)
 
     def _count(self, content_bytes: int, block_bytes: int) -> None:
         self.size_bytes += content_bytes

@@ -9,6 +9,7 @@ import pytest
 from dhtstore.content.dag.local import Leaves, local_blocks, local_units, walk_local
 from dhtstore.errors import BlockMissing, MalformedDag
 from dhtstore.model.cid import RAW, Cid
+from dhtstore.model.unit import Unit
 from dhtstore.params import CHUNK_SIZE_BYTES
 from tests.unit.content.dags import Dag
 
@@ -67,6 +68,21 @@ def test_leaves_are_read_only_where_that_is_asked_for(tree: tuple[Here, Cid]) ->
     here.read.clear()
     walk_local(here, unit, Leaves.READ)
     assert len(here.read) == len(here.blocks)
+
+
+def test_roots_that_are_leaves_are_read_only_where_that_is_asked_for() -> None:
+    dag = Dag()
+    roots = tuple(dag.file(data).cid for data in (b"one", b"another"))
+    here, unit = Here(dag.blocks), Unit.of(roots, len(b"oneanother"))
+    walk = walk_local(here, unit, Leaves.PRESENT)
+    assert here.read == []
+    read = walk_local(here, unit, Leaves.READ)
+    assert len(here.read) == 2
+    for told in ("blocks", "size_bytes", "stored_bytes", "claimed_bytes", "told_bytes"):
+        assert getattr(walk, told) == getattr(read, told)
+    del here.blocks[roots[1]]
+    with pytest.raises(BlockMissing):
+        walk_local(here, unit, Leaves.PRESENT)
 
 
 def test_a_missing_leaf_is_missed_unless_its_name_is_enough(tree: tuple[Here, Cid]) -> None:
