@@ -16,6 +16,8 @@ from simulations.events.workload import ObjectContent
 from simulations.world.ports.contents import PIECE_BYTES, Content, Contents
 from simulations.world.ports.disks import SimDisk
 
+OBJECTS = 16
+
 
 def put(disk: SimDisk, data: bytes, *, named: bytes | None = None) -> Cid:
     """Store it under its own name or, as only a defect would, under that of other bytes."""
@@ -60,7 +62,7 @@ def test_what_was_not_generated_is_kept(disks: list[SimDisk]) -> None:
 
 
 def generated(contents: Contents, size_bytes: int) -> Iterator[bytes]:
-    for number in range(40):
+    for number in range(OBJECTS):
         content = ObjectContent(1, number, size_bytes)
         for piece in range(content.pieces):
             yield contents.piece(content, piece)
@@ -80,7 +82,7 @@ def test_memory_does_not_grow_with_the_size_of_objects(size_bytes: int) -> None:
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert sum(disk.blocks.used_bytes for disk in disks) > 3 * 40 * size_bytes
+    assert sum(disk.blocks.used_bytes for disk in disks) > 3 * OBJECTS * size_bytes
     assert taken < 4 * min(size_bytes, PIECE_BYTES) + 400 * KIB
 
 
