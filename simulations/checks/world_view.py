@@ -28,8 +28,7 @@ class WorldView(Protocol):
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        """Numbers of the nodes that run and are awake, without adversaries, whom nobody holds to
-        anything."""
+        """Numbers of the nodes that run, without adversaries, whom nobody holds to anything."""
 
     def joined_s(self, node: int) -> float | None:
         """Since when it is in the network and others can reach it; None while it is not."""

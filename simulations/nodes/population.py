@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import math
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -58,8 +57,8 @@ class Nap:
 class Member:
     """One machine and what runs on it: ``node`` is None while it is down; ``ready`` once users
     can use it, that is when it has joined; ``gone`` if it never comes back; ``slept_s`` is how long
-    it slept before its present ``nap``, ``woke_s`` when it last woke, ``changed_s`` when it joined,
-    woke or went last; ``disguise`` what the ports of an adversary are made of.
+    it slept before its present ``nap``; ``changed_s`` when it joined, woke or went last;
+    ``disguise`` what the ports of an adversary are made of.
 
     ``group``, ``region`` and ``domain`` (what fails together) are the scenario's words for what it
     is one of; "" for none."""
@@ -78,7 +77,6 @@ class Member:
     stopping: asyncio.Task[None] | None = None
     gone: bool = False
     slept_s: float = 0.0
-    woke_s: float = -math.inf
     nap: Nap | None = None
     changed_s: float = 0.0
     group: str = ""
@@ -90,15 +88,9 @@ class Member:
         """How long it has slept in all, the present sleep included."""
         return self.slept_s + (now_s - self.nap.since_s if self.nap is not None else 0.0)
 
-    def awake_since(self, since_s: float) -> bool:
-        """Whether it has slept at no time after that."""
-        return self.nap is None and self.woke_s <= since_s
-
     def end_nap(self, now_s: float) -> Nap | None:
         """It sleeps no more; the sleep that it had."""
         nap, self.slept_s, self.nap = self.nap, self.asleep_s(now_s), None
-        if nap is not None:
-            self.woke_s = now_s
         return nap
 
     @property

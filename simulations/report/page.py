@@ -20,6 +20,7 @@ from simulations.lab.many_runs.estimates import (
     write_tables,
 )
 from simulations.lab.many_runs.sweep import Sweep
+from simulations.report.own_plots import measures_table, own_metrics
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
 from simulations.results.comparison import flat
@@ -50,6 +51,10 @@ def write(run: RunData) -> Path:
         if figure is not None:
             figure.savefig(run.path / f"{name}.png", dpi=_DPI)
             figures.append(_figure(name, figure, (plot.__doc__ or "").strip()))
+    for metric, figure in own_metrics(run).items():
+        name, caption = f"own-{metric}", "What the scenario's own code sampled."
+        figure.savefig(run.path / f"{name}.png", dpi=_DPI)
+        figures.append(_figure(name, figure, caption))
     page = run.path / "report.html"
     page.write_text(_page(run, "\n".join(figures)), encoding="utf-8")
     return page
@@ -109,12 +114,13 @@ def _svg(name: str, figure: Figure) -> bytes:
 
 def _page(run: RunData, figures: str) -> str:
     summary = dict(run.summary)
-    checkers = summary.pop("checkers", {})
+    checkers, measures = summary.pop("checkers", {}), summary.pop("measures", {})
     body = f"""<p class="lead">{html.escape(_description(run))}</p>
 {_state(run.summary)}
 <div class="plots">{figures}</div>
 <h2>Operations</h2>
 {_operations(summary.get("operations", {}))}
+{measures_table(measures)}
 <h2>What was checked</h2>
 {_checked(checkers, summary.get("looks_of_checkers", 0))}
 <h2>Summary</h2>

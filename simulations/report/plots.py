@@ -119,8 +119,8 @@ def messages_over_time(run: RunData) -> Figure | None:
 def traffic(run: RunData) -> Figure | None:
     """What each node sent and received over the run."""
     series = {
-        "sent": _values(run.metric("node_sent_bytes_per_s")),
-        "received": _values(run.metric("node_received_bytes_per_s")),
+        "sent": values_of(run.metric("node_sent_bytes_per_s")),
+        "received": values_of(run.metric("node_received_bytes_per_s")),
     }
     if not any(series.values()):
         return None
@@ -242,20 +242,20 @@ def _over_time(run: RunData, metric: str, title: str, unit: str) -> Figure | Non
         return None
     figure, axes = canvas(title, "virtual time, minutes", unit)
     _shade_faults(axes, run)
-    for style, (label, series) in zip(STYLES, _by_label(samples).items(), strict=False):
+    for style, (label, series) in zip(STYLES, by_label(samples).items(), strict=False):
         minutes = [sample.time_s / 60 for sample in series]
-        axes.step(minutes, _values(series), where="mid", label=label or None, **style)
-    axes.set_ylim(0, 1.08 * max(_values(samples)) or 1)
+        axes.step(minutes, values_of(series), where="mid", label=label or None, **style)
+    axes.set_ylim(0, 1.08 * max(values_of(samples)) or 1)
     if axes.get_legend_handles_labels()[1]:
         finish(figure)
     return figure
 
 
-def _values(samples: Sequence[Sample]) -> list[float]:
+def values_of(samples: Sequence[Sample]) -> list[float]:
     return [sample.value for sample in samples]
 
 
-def _by_label(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+def by_label(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
     found: dict[str, list[Sample]] = {}
     for sample in samples:
         found.setdefault(sample.label, []).append(sample)
@@ -271,6 +271,6 @@ def _by_kind(rows: Sequence[OperationRow]) -> dict[str, list[OperationRow]]:
 
 def _nodes(run: RunData) -> int:
     """The mean number of nodes up, or what the scenario asked for."""
-    up = _values(run.metric("nodes_up"))
+    up = values_of(run.metric("nodes_up"))
     asked = run.scenario.get("run", {}).get("nodes", 100)
     return max(2, round(sum(up) / len(up)) if up else int(asked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from simulations.report.plots import STYLES, canvas, finish
 
 _LOGARITHMIC_FROM = 8.0  # between the largest and the smallest value
 _NEAR_ONE = 0.9  # shares that are all higher have an axis from there on
+_OWN_MAX = 12
 _MARKERS = "osD^vP"
 # Of each plot: title, label of the y axis, measures and what tells them apart, range from 0 to 1.
 _PLOTS: dict[str, tuple[str, str, dict[str, str], bool]] = {
@@ -49,7 +51,22 @@ def draw(sweep: Sweep, found: Sequence[Estimate]) -> dict[str, Figure]:
             lowest = min(one.mean if math.isnan(one.low) else one.low for one in chosen)
             zoomed = is_share and lowest > _NEAR_ONE
             axes.set_ylim(*((_NEAR_ONE, 1.004) if zoomed else (-0.02, 1.04) if is_share else (0,)))
+    for measure, told in own_measures(sweep).items():
+        chosen = [one for one in found if one.measure == measure]
+        if chosen:
+            unit = f"{measure}, {told['unit']}" if told["unit"] else measure
+            figures[f"own-{measure}"] = _figure(sweep, chosen, measure, unit, {measure: ""})
     return figures
+
+
+def own_measures(sweep: Sweep) -> dict[str, Any]:
+    """The first measures of the scenarios' own code, as a run that has them tells of them."""
+    found: dict[str, Any] = {}
+    for _, run in sweep.runs:
+        for name, told in run.summary["measures"].items():
+            if name in found or (len(found) < _OWN_MAX and re.fullmatch(r"\w+", name)):
+                found.setdefault(name, told)
+    return found
 
 
 def _figure(

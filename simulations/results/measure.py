@@ -12,11 +12,12 @@ from simulations.results.run_data import RunData
 
 METRICS: Final = (
     "nodes_up", "datagrams_per_node_s", "replicas", "fault_lasting_s", "bucket_fill",
-    "node_sent_bytes_per_s", "node_received_bytes_per_s", "messages",
+    "node_sent_bytes_per_s", "node_received_bytes_per_s", "messages", "honest_replicas",
 )  # fmt: skip
 _TAKEN: Final = (
     *METRICS, "ok_share", "latency_p50_s", "latency_p95_s", "hops_mean", "queries_mean",
-    "violations", "service_violated", "run", "seed", "trace_sha256",
+    "violations", "service_violated", "run", "seed", "trace_sha256", "closest_adversary_share",
+    "touched_share", "eclipsed_share", "honest_copies_mean", "without_honest_copy_share",
 )  # fmt: skip
 _LABELS_MAX: Final = 64  # more are told as one
 

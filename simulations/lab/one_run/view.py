@@ -8,7 +8,7 @@ from itertools import chain
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, dht_key, node_id
-from dhtstore.params import CLOCK_LOOK_S, NODE_ID_BYTES, K
+from dhtstore.params import NODE_ID_BYTES, K
 from simulations.checks.journal import PromiseJournal
 from simulations.checks.world_view import RecordPlace
 from simulations.events.damage import DamageRecord
@@ -19,7 +19,6 @@ from simulations.nodes.population import Population
 from simulations.nodes.stored_content import blocks_below
 
 _BITS = 8 * NODE_ID_BYTES
-_WAKES_WITHIN_S = CLOCK_LOOK_S + 15.0  # until then it has not done what was due in its sleep
 _PREFIX_BITS = tuple(1 << tail for tail in reversed(range(_BITS)))
 
 
@@ -44,12 +43,7 @@ class PopulationView:
     # --- machines ---------------------------------------------------------------------------
 
     def nodes_up(self) -> Sequence[int]:
-        woken_s = self.now_s - _WAKES_WITHIN_S
-        return [
-            one.number
-            for one in self._population.up()
-            if one.disguise is None and one.awake_since(woken_s)
-        ]
+        return [one.number for one in self._population.up() if one.disguise is None]
 
     def joined_s(self, node: int) -> float | None:
         member = self._population.members[node]

@@ -12,6 +12,7 @@ from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.net.ports import Stream
+from dhtstore.params import MIB
 from dhtstore.tasks import Supervisor
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.endpoint import SimEndpoint
@@ -169,3 +170,53 @@ def test_traffic_is_counted_per_machine() -> None:
     a, b = bad.network.machine(A), bad.network.machine(B)
     assert (a.sent_datagrams, a.sent_bytes, b.received_bytes) == (100, 100, 100)
     assert bad.network.sent_datagrams == 100
+
+
+def test_a_way_is_blocked_for_datagrams_in_one_direction() -> None:
+    async def scene(bad: Bad) -> None:
+        a, b = await bad.endpoint(A), await bad.endpoint(B)
+        bad.network.block(A, B, streams=False)
+        a.send(b"there", B)
+        b.send(b"back", A)
+        await asyncio.sleep(1)
+        bad.network.unblock(A, B, streams=False)
+        a.send(b"again", B)
+
+    assert [data for _, data in play(scene)] == [b"back", b"again"]
+
+
+def test_a_stream_needs_both_directions_and_goes_on_when_they_are_open() -> None:
+    async def serve(stream: Stream) -> None:
+        served.append(stream)
+        await asyncio.sleep(900)
+
+    async def scene(bad: Bad) -> None:
+        streams = SimStreams(bad.network)
+        a = streams.transport(A, PublicKey(b"a" * 32))
+        b = streams.transport(B, PublicKey(b"b" * 32))
+        for transport, address in ((a, A), (b, B)):
+            await transport.listen(address.port, serve, Supervisor())
+        near = await a.dial(B, None, 5.0)
+        await asyncio.sleep(1)
+        bad.network.block(A, B, datagrams=False)
+        for one, other in ((a, B), (b, A)):
+            with pytest.raises(ConnectionLost, match="did not answer"):
+                await one.dial(other, None, 5.0)
+        there = asyncio.ensure_future(served[0].read_exactly(1))
+        await near.write(b"x")
+        back = asyncio.ensure_future(_send(served[0]))
+        await asyncio.sleep(100)
+        assert near.received_bytes == 14_600, "the first window: nobody says that it arrived"
+        assert not there.done()
+        assert not back.done()
+        bad.network.unblock(A, B, datagrams=False)
+        assert await there == b"x"
+        assert len(await near.read_exactly(8 * MIB)) == 8 * MIB
+        await back
+
+    served: list[Stream] = []
+    play(scene)
+
+
+async def _send(stream: Stream) -> None:
+    await stream.write(bytes(8 * MIB))
