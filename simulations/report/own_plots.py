@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from simulations.report.plots import STYLES, by_label, canvas, finish, values_of
-from simulations.results.measure import METRICS
+from simulations.results.measure import is_own
 from simulations.results.run_data import RunData
 
 _PLOTS_MAX = 12
@@ -19,7 +18,7 @@ _PLOTS_MAX = 12
 def own_metrics(run: RunData) -> dict[str, Figure]:
     """A figure for each of the first metrics that the scenario's own code sampled, by name."""
     names = dict.fromkeys(sample.metric for sample in run.samples)
-    own = [name for name in names if name not in METRICS and re.fullmatch(r"\w+", name)]
+    own = [name for name in names if is_own(name)]
     return {name: _over_time(run, name) for name in own[:_PLOTS_MAX]}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from matplotlib.ticker import NullLocator
 from simulations.lab.many_runs.estimates import Estimate
 from simulations.lab.many_runs.sweep import Settings, Sweep
 from simulations.report.plots import STYLES, canvas, finish
+from simulations.results.measure import is_own
 
 _LOGARITHMIC_FROM = 8.0  # between the largest and the smallest value
 _NEAR_ONE = 0.9  # shares that are all higher have an axis from there on
@@ -51,22 +51,16 @@ def draw(sweep: Sweep, found: Sequence[Estimate]) -> dict[str, Figure]:
             lowest = min(one.mean if math.isnan(one.low) else one.low for one in chosen)
             zoomed = is_share and lowest > _NEAR_ONE
             axes.set_ylim(*((_NEAR_ONE, 1.004) if zoomed else (-0.02, 1.04) if is_share else (0,)))
-    for measure, told in own_measures(sweep).items():
+    for measure in _own_measures(found):
         chosen = [one for one in found if one.measure == measure]
-        if chosen:
-            unit = f"{measure}, {told['unit']}" if told["unit"] else measure
-            figures[f"own-{measure}"] = _figure(sweep, chosen, measure, unit, {measure: ""})
+        figures[f"own-{measure}"] = _figure(sweep, chosen, measure, measure, {measure: ""})
     return figures
 
 
-def own_measures(sweep: Sweep) -> dict[str, Any]:
-    """The first measures of the scenarios' own code, as a run that has them tells of them."""
-    found: dict[str, Any] = {}
-    for _, run in sweep.runs:
-        for name, told in run.summary["measures"].items():
-            if name in found or (len(found) < _OWN_MAX and re.fullmatch(r"\w+", name)):
-                found.setdefault(name, told)
-    return found
+def _own_measures(found: Sequence[Estimate]) -> list[str]:
+    """The first measures of the scenario's own code, each once."""
+    own = dict.fromkeys(one.measure for one in found if is_own(one.measure))
+    return list(own)[:_OWN_MAX]
 
 
 def _figure(

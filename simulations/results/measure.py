@@ -19,6 +19,7 @@ _TAKEN: Final = (
     "violations", "service_violated", "run", "seed", "trace_sha256", "closest_adversary_share",
     "touched_share", "eclipsed_share", "honest_copies_mean", "without_honest_copy_share",
 )  # fmt: skip
+_NAME: Final = re.compile(r"[A-Za-z]\w{0,63}", re.ASCII)
 _LABELS_MAX: Final = 64  # more are told as one
 
 
@@ -38,10 +39,15 @@ class Measure:
 
 def check_name(name: str) -> None:
     """Raise ValueError unless a measure or metric of one's own may have that name."""
-    if not re.fullmatch(r"[A-Za-z]\w{0,63}", name, re.ASCII):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name: letters, digits and _, 64 at most")
     if name in _TAKEN:
         raise ValueError(f"{name!r} is the laboratory's own: choose another name")
+
+
+def is_own(name: str) -> bool:
+    """Whether a measure or metric of that name is not the laboratory's."""
+    return name not in _TAKEN and _NAME.fullmatch(name) is not None
 
 
 def check_value(name: str, value: object) -> float:
