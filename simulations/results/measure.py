@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 from simulations.results.run_data import RunData
 
 METRICS: Final = (
-    "nodes_up", "datagrams_per_node_s", "replicas", "fault_lasting_s", "bucket_fill",
-    "node_sent_bytes_per_s", "node_received_bytes_per_s", "messages", "honest_replicas",
+    "nodes_up", "nodes_up_of_group", "datagrams_per_node_s", "replicas", "fault_lasting_s",
+    "bucket_fill", "node_sent_bytes_per_s", "node_received_bytes_per_s", "messages",
+    "honest_replicas",
 )  # fmt: skip
 _TAKEN: Final = (
     *METRICS, "ok_share", "latency_p50_s", "latency_p95_s", "hops_mean", "queries_mean",
