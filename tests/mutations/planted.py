@@ -1,8 +1,9 @@
 """Planted defects: patches of the node, each with what it plants and where that shows.
 
 A patch begins with lines ``plants: ...``, ``set: ...`` (what is set in its world to show it) and
-``world: ...`` (a file in worlds/, small.toml if there is no such line).  A world whose settings
-are as in its file is held against its service level, too.
+``world: ...`` (a file in worlds/, small.toml if there is no such line) and ``caught: ...`` (the
+checker that must find it, else any).  A world whose settings are as in its file is held against
+its service level, too.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A defect, and where it shows."""
+    """A defect, where it shows, and the checker that must find it ("" for any)."""
 
     name: str
     patch: Path
     plants: str
     where: Where
+    by: str = ""
+
+    def caught(self, found: list[str]) -> bool:
+        return self.by in found if self.by else bool(found)
 
 
 def every() -> list[Planted]:
@@ -53,7 +58,7 @@ def _read(path: Path) -> Planted:
     lines = path.read_text(encoding="utf-8").splitlines()
     head = dict(line.split(": ", 1) for line in itertools.takewhile(lambda one: ": " in one, lines))
     where = Where(head.get("world", "small"), tuple(shlex.split(head["set"])))
-    return Planted(path.stem, path, head["plants"], where)
+    return Planted(path.stem, path, head["plants"], where, head.get("caught", ""))
 
 
 def applies(planted: Planted, where: Path = ROOT, *, check: bool = True) -> str:
