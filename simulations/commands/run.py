@@ -45,6 +45,8 @@ def _run(chosen: argparse.Namespace) -> int:
     summary = _execute(scenario, out, path.parent, chosen)
     print(json.dumps(_short(summary), indent=2))
     print(_verdicts(summary))
+    for line in summary["halves_differ"]:
+        print(f"the halves of this run differ: {line}")
     print(service_told(summary, chosen.scenario))
     print(f"results in {out}; trace sha256 {summary['trace_sha256']}")
     return exit_code(summary)

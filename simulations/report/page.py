@@ -164,6 +164,8 @@ def _state(summary: Mapping[str, Any]) -> str:
     lines = [f"{found} violations were found."] if found else []
     violated = summary.get("service", {}).get("violated", ())
     lines += [f"The service level is violated: {html.escape(line)}." for line in violated]
+    differ = summary.get("halves_differ", ())
+    lines += [f"The halves of this run differ: {html.escape(line)}." for line in differ]
     return "".join(f"<p><strong>{line}</strong></p>" for line in lines)
 
 

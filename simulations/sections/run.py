@@ -14,6 +14,8 @@ NODES_MAX = 100_000
 class RunSettings:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
+    ``settle_s`` passes before the scenario begins, with churn and without users, and what happens
+    in the ``burn_in`` at the begin of its duration is left out of the results;
     ``sample_every``, ``check_every``: between two samples, 60 of them by default, and between two
     looks of the checkers, 12 or in large runs 2 by default, besides those at the end;
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
@@ -25,6 +27,7 @@ class RunSettings:
     nodes: int = integer(100, 1, NODES_MAX)
     duration_s: float = duration("1 h")
     settle_s: float = duration("1 min")
+    burn_in: float = duration(0)
     warm_start: bool = flag(True)
     joins_at_once: int = integer(1, 1, 1000)
     storage_share: float = share("100 %")
@@ -35,3 +38,7 @@ class RunSettings:
     check_every: float | None = duration_or("by size", 0.1)
     future: int = integer(0)
     module: str = file_name()
+
+    def __post_init__(self) -> None:
+        if self.burn_in and self.burn_in >= self.duration_s:
+            raise ValueError(f"burn_in ({self.burn_in:g} s) takes the whole duration")

@@ -28,6 +28,7 @@ from simulations.lab.one_run.sampler import Sampler
 from simulations.lab.one_run.scenario_module import Parts, ScenarioModule
 from simulations.lab.one_run.world import World
 from simulations.nodes.warm_start import start_all
+from simulations.results.halves import differences
 from simulations.results.rows import OperationRow
 from simulations.results.run_folder import RunFolder
 from simulations.results.summary import summarise, summarise_groups
@@ -158,6 +159,7 @@ class Experiment:
         world = self.world
         self._drivers.come_and_go()
         await world.settle()
+        self.recorder.leave_out(*world.burn_in_s)
         others = [self._sampler.run(), self._inspector.run(), self._module.drive(world)]
         others += [self._companion(world)] if self._companion is not None else []
         self._drivers.start(*others)
@@ -230,6 +232,7 @@ class Experiment:
             "operations_by_group": summarise_groups(self.recorder.rows),
             "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
+            "halves_differ": differences(self.recorder.rows, *world.measured_s),
             **self._outcome,
             "means": self.recorder.means(),
             **self._cost.summary(messages),

@@ -15,7 +15,7 @@ from simulations.seeds import derived_seed
 
 _EVERYTHING: Final = ("*",)
 _LATER: Final = {
-    "run": ("duration_s", "settle_s", "sample_every", "check_every", "future"),
+    "run": ("duration_s", "settle_s", "burn_in", "sample_every", "check_every", "future"),
     "churn": ("leave", "keep_data"),
     "workload": _EVERYTHING,
     "faults": _EVERYTHING,

@@ -18,6 +18,7 @@ class Recorder:
         self.samples: list[Sample] = []
         self.keeps_samples = False
         self.own_samples = OwnSamples()
+        self._left_out_s = (0.0, 0.0)
         self._sums: dict[str, tuple[float, int]] = {}
 
     def write_to(self, folder: RunFolder | None) -> None:
@@ -27,12 +28,23 @@ class Recorder:
             for row in self.rows:
                 folder.operation(row)
 
+    def leave_out(self, from_s: float, until_s: float) -> None:
+        """Neither operations that start in that time nor samples of it are kept anywhere."""
+        self._left_out_s = from_s, until_s
+
+    def _keeps(self, at_s: float) -> bool:
+        return not self._left_out_s[0] <= at_s < self._left_out_s[1]
+
     def operation(self, row: OperationRow) -> None:
+        if not self._keeps(row.start_s):
+            return
         self.rows.append(row)
         if self.folder is not None:
             self.folder.operation(row)
 
     def sample(self, now_s: float, metric: str, value: float, label: str = "") -> None:
+        if not self._keeps(now_s):
+            return
         if self.keeps_samples:
             self.samples.append(Sample(now_s, metric, label, value))
         if metric in METRICS and not label:

@@ -119,6 +119,17 @@ class World(Hooks):
         await asyncio.sleep(self.scenario.run.settle_s)
         self._begun_s = self.loop.time()
 
+    @property
+    def burn_in_s(self) -> tuple[float, float]:
+        """From when to when nothing is measured."""
+        return self._begun_s, self._begun_s + self.scenario.run.burn_in
+
+    @property
+    def measured_s(self) -> tuple[float, float]:
+        """From when to when users are watched, or were until the run was ended."""
+        end_s = self._begun_s + self.scenario.run.duration_s
+        return self.burn_in_s[1], min(end_s, self.loop.time())
+
     async def until(self, since_begin_s: float) -> None:
         """Wait for that time of the scenario."""
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
