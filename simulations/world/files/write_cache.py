@@ -37,6 +37,14 @@ class _CachedFile:
     synced: bytearray = field(default_factory=bytearray)
     since: list[FileChange] = field(default_factory=list)
 
+    @property
+    def length(self) -> int:
+        end = len(self.synced)
+        for change in self.since:
+            cut = change.kind == ChangeKind.CUT
+            end = change.at if cut else max(end, change.at + len(change.data))
+        return end
+
     def sync(self) -> None:
         for change in self.since:
             _apply(self.synced, change)
@@ -61,8 +69,8 @@ class WriteCache:
 
     @property
     def used_bytes(self) -> int:
-        """By what has a name, as far as it was synced."""
-        return sum(len(self._files[number].synced) for number in self._names.values())
+        """By what has a name."""
+        return sum(self._files[number].length for number in self._names.values())
 
     def do(self, change: FileChange) -> None:
         if change.kind in (ChangeKind.WRITTEN, ChangeKind.CUT):

@@ -1,0 +1,149 @@
+"""The real store and ledger on a simulated disk: what a crash leaves of what was not synced."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from dhtstore.model.cid import Cid
+from dhtstore.params import MIB
+from simulations.errors import ScenarioError
+from simulations.lab.one_run.futures import check_branch
+from simulations.scenario import from_tables
+from simulations.world.files.write_cache import Luck
+from simulations.world.ports.blocking import InlineBlocking
+from simulations.world.ports.disks import CrashedMeanwhile
+from simulations.world.ports.real_disk import RealDisk, RealDisks
+
+ALL_LOST = Luck(lost=1.0, torn=0.0)
+SHORT = ("run.nodes=5", "run.duration_s=1 min", "workload.operations_per_s=0.3",
+         "workload.put_share=60 %", "faults.lost_writes_per_h=180")  # fmt: skip
+
+
+@pytest.fixture
+def disk() -> Iterator[RealDisk]:
+    disks = RealDisks(1, ALL_LOST, 4 * MIB, lambda: 0.0)
+    with disks.watched():
+        yield disks(0, 64 * MIB)
+    disks.close()
+    assert not disks.folders.base.exists()
+
+
+def at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """What needs no loop, for it never waits."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        return ended.value
+    raise AssertionError("it waits")
+
+
+def put(disk: RealDisk, number: int, *, commit: bool = True) -> Cid:
+    blocks, _ = disk.plug()
+    data = b"%d" % number * 1000
+    with blocks.batch() as batch:
+        batch.put(Cid.of(data), data)
+        if commit:
+            batch.commit()
+    return Cid.of(data)
+
+
+def test_what_was_committed_outlives_a_power_cut_and_nothing_else_does(disk: RealDisk) -> None:
+    kept, staged = put(disk, 1), Cid.of(b"staged")
+    blocks, tables = disk.plug()
+    tables.write([(b"key", b"value")])
+    blocks.batch().put(staged, b"staged")
+    disk.pull(power_lost=True)
+    blocks, tables = disk.plug()
+    assert (blocks.count(), blocks.has(kept), blocks.has(staged)) == (1, True, False)
+    assert tables.get(b"key") == b"value"
+    assert disk.faults == []
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+def test_a_sync_that_is_left_out_shows_at_a_power_cut_and_not_at_a_kill(
+    disk: RealDisk, call: str
+) -> None:
+    """Of packs and of their directory."""
+    real = getattr(os, call)
+    with mock.patch.object(os, call, return_value=None):
+        one = put(disk, 1)
+    assert getattr(os, call) == real
+    disk.pull(power_lost=False)
+    assert disk.plug()[0].has(one)
+    with mock.patch.object(os, call, return_value=None):
+        disk.wipe()
+        one = put(disk, 2)
+    disk.pull(power_lost=True)
+    assert not disk.plug()[0].has(one)
+
+
+def test_a_crash_comes_in_the_midst_of_a_call(disk: RealDisk) -> None:
+    crashed = []
+
+    def crash() -> None:
+        crashed.append(True)
+        disk.pull(power_lost=True)
+
+    blocking = disk.blocking(InlineBlocking())
+    one = put(disk, 1)
+    assert disk.stop_after(2, crash)
+    with pytest.raises(asyncio.CancelledError):
+        at_once(blocking.run(put, disk, 2))
+    assert crashed == [True]
+    with pytest.raises(CrashedMeanwhile):  # what was to follow does not reach the next life
+        at_once(blocking.run(put, disk, 3))
+    blocks, _ = disk.plug()
+    assert (blocks.count(), blocks.has(one)) == (1, True)
+
+
+def test_the_size_of_the_disk_is_its_machines(disk: RealDisk) -> None:
+    put(disk, 1)
+    free_bytes = disk.plug()[0].space().disk_free_bytes
+    for number in range(2, 52):
+        put(disk, number)
+    after_bytes = disk.plug()[0].space().disk_free_bytes
+    assert free_bytes is not None
+    assert after_bytes is not None
+    assert 0 < after_bytes < free_bytes <= 2 * 64 * MIB + 64 * MIB
+
+
+def test_a_disk_that_cannot_be_opened_is_told_and_empty(disk: RealDisk) -> None:
+    put(disk, 1)
+    disk.close()
+    Path(disk.folder.path, "ledger.sqlite").write_bytes(b"no database" * 100)
+    _, tables = disk.plug()
+    assert tables.get(b"key") is None
+    assert [fault[:10] for fault in disk.faults] == ["the ledger"]
+    assert disk.plug()[0].count() == 0
+
+
+def test_one_seed_is_one_run(tmp_path: Path) -> None:
+    """In processes of their own: a simulation has files on its loop, and tests refuse that."""
+
+    def ran(out: Path) -> Any:
+        chosen = [word for one in SHORT for word in ("--set", one)]
+        command = [sys.executable, "-m", "simulations", "run", "disk", *chosen, "--out", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done
+        return json.loads((out / "summary.json").read_text())
+
+    one, other = ran(tmp_path / "one"), ran(tmp_path / "other")
+    assert one["trace_sha256"] == other["trace_sha256"]
+    assert one["operations"]["put"]["count"] > 5
+    assert one["lives"] > 10
+
+
+def test_files_cannot_be_branched() -> None:
+    world = from_tables({"disk": {"kind": "real"}})
+    with pytest.raises(ScenarioError, match=r"disk\.kind"):
+        check_branch(world, world)
