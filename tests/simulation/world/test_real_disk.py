@@ -140,7 +140,7 @@ def test_one_seed_is_one_run(tmp_path: Path) -> None:
     one, other = ran(tmp_path / "one"), ran(tmp_path / "other")
     assert one["trace_sha256"] == other["trace_sha256"]
     assert one["operations"]["put"]["count"] > 5
-    assert one["lives"] > 10
+    assert one["lives"] > 5  # nodes: some crashed and came back
 
 
 def test_files_cannot_be_branched() -> None:
