@@ -227,7 +227,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("validation",),
         ("report",),
         ("commands",),
-        ("__main__",),
+        ("__main__", "notebook"),
     ),
     "simulations.lab": (("one_run",), ("many_runs",)),
     "simulations.lab.one_run.hooks": (("hooks", "measuring"),),

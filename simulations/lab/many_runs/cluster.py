@@ -40,11 +40,15 @@ def local(workers: int) -> Iterator[Client]:
     distributed = _distributed()
     import dask
 
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": workers, "threads_per_worker": 1}
     with (
         dask.config.set(_LOCAL_SETTINGS),
         distributed.LocalCluster(
-            **options, host="127.0.0.1", memory_limit=0, silence_logs=logging.CRITICAL
+            **options,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # the usual port may be another sweep's
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

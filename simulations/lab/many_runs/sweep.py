@@ -75,6 +75,14 @@ def load(path: Path) -> Sweep:
     return Sweep(path, vary, done, len(plan.runs) - len(done), scenario, first)
 
 
+def of_one_run(path: Path) -> Sweep:
+    """A run's folder as a sweep of itself; raises ScenarioError if it is no finished run."""
+    summary = finished(path)
+    if not summary:
+        raise ScenarioError(f"{path} is not the folder of a finished run")
+    return Sweep(path, {}, [_swept(path, (), summary)], 0, run_data.scenario_of(path), summary)
+
+
 def _parted(assignment: str) -> tuple[str, str]:
     key, _, value = assignment.partition("=")
     return key, value
