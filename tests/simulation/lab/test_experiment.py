@@ -136,7 +136,7 @@ def test_every_scenario_runs_small(path: Path) -> None:
     assert scenario.run.description
     summary = Experiment(scenario, 1, None, folder=path.parent).run()
     assert summary["violations"] == []
-    assert summary["operations"]
+    assert summary["operations"] or summary["measures"]
 
 
 def test_joins_at_once_share_the_time(tmp_path: Path) -> None:
