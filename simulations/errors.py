@@ -27,5 +27,9 @@ class UnhandledErrors(SimulationError):
         self.causes = causes
 
 
+class ModuleFailed(SimulationError):
+    """A scenario's own code raised; the message says where, the cause what."""
+
+
 class ScenarioError(SimulationError):
     """A scenario that cannot be run as written; the message names the key."""

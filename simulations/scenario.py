@@ -138,7 +138,9 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
     except OSError as error:
         raise ScenarioError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ScenarioError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
+        raise ScenarioError(
+            f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"
+        ) from error
     return from_tables(raw, overrides)
 
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from simulations.errors import ScenarioError
 from simulations.lab.one_run.progress import Bar
 from simulations.results import run_folder
 from simulations.scenario import Scenario, load
+from simulations.settings import suggestion
 
 Subparsers = Any  # of argparse, which keeps the type to itself
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -59,6 +61,13 @@ def find_scenario(name: str) -> Path:
     known = SCENARIOS / f"{name}.toml"
     if not path.exists() and known.exists():
         return known
+    if path.is_dir():
+        raise ScenarioError(
+            f"{path} is a folder without a run: name a TOML file, or a run's folder"
+        )
+    if not path.exists() and not path.suffix:
+        names = {each.stem: None for each in sorted(SCENARIOS.glob("*.toml"))}
+        raise ScenarioError(f"there is no scenario {name}{suggestion(name, names)}")
     return path
 
 

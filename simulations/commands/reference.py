@@ -49,7 +49,7 @@ def _paths(chosen: argparse.Namespace) -> list[Path]:
         raise ScenarioError("name a scenario, or --all")
     for path in paths:
         if path.suffix != ".toml":
-            raise ScenarioError(f"{path} is no scenario file: name the file that it was made from")
+            raise ScenarioError(f"{path} is no TOML file: name the one that it was made from")
     return paths
 
 

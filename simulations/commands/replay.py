@@ -18,7 +18,7 @@ from simulations.lab.many_runs import explore
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.watching import watched
 from simulations.messages.selection import Selection
-from simulations.messages.table import csv_rows, lines
+from simulations.messages.table import Count, chosen_of, csv_rows, lines
 from simulations.results import run_data, run_folder
 from simulations.scenario import Scenario, from_tables
 
@@ -57,19 +57,19 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _telling(experiment: Experiment, chosen: argparse.Namespace) -> Iterator[None]:
-    """Tell the messages that were asked for, if any were."""
+    """Tell the messages that were asked for, if any were, and how many these are."""
     selection = selection_of(chosen)
-    if chosen.csv is not None:
-        with (
-            _new_file(chosen.csv) as file,
-            watched(experiment, partial(csv_rows, file, selection=selection)),
-        ):
-            yield
-    elif chosen.messages or selection != Selection():
-        with watched(experiment, partial(lines, print, selection=selection)):
-            yield
-    else:
+    if chosen.csv is None and not chosen.messages and selection == Selection():
         yield
+        return
+    where = contextlib.nullcontext() if chosen.csv is None else _new_file(chosen.csv)
+    with where as file:
+        shown = csv_rows(file) if file is not None else lines(print)
+        count = Count()
+        with watched(experiment, partial(chosen_of, shown, selection, count)):
+            yield
+    told = f"{count.told} of {count.seen} messages are of those that were asked for"
+    print(told if chosen.csv is None else f"{told}: {chosen.csv}")
 
 
 def _new_file(path: Path) -> TextIO:

@@ -20,7 +20,7 @@ from simulations.commands.common import (
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.watching import watched
 from simulations.messages.selection import Selection
-from simulations.messages.table import MESSAGES_FILE, csv_rows
+from simulations.messages.table import MESSAGES_FILE, Count, chosen_of, csv_rows
 from simulations.results import run_folder
 from simulations.scenario import Scenario
 
@@ -63,7 +63,7 @@ def _execute(
             experiment.trace.lines = files.enter_context(_open(out / "trace.txt"))
         if chosen.messages:
             file = files.enter_context(_open(out / MESSAGES_FILE))
-            teller = partial(csv_rows, file, selection=Selection())
+            teller = partial(chosen_of, csv_rows(file), Selection(), Count())
             files.enter_context(watched(experiment, teller))
         return experiment.run()
 
@@ -108,9 +108,12 @@ def _rounded(value: Any) -> Any:
 
 
 def _verdicts(summary: dict[str, Any]) -> str:
-    """A line for each checker."""
-    lines = [f"checked {summary['looks_of_checkers']} times:"]
-    for name, one in summary["checkers"].items():
-        found = f"{one['violations']} violations" if one["violations"] else "holds"
-        lines.append(f"  {name}: {found}; does not check {one['does_not_check']}")
+    """A line for those that hold, and one for each that found something."""
+    checkers = summary["checkers"]
+    found = {name: one["violations"] for name, one in checkers.items() if one["violations"]}
+    lines = [
+        f"{len(checkers) - len(found)} of {len(checkers)} checkers hold, after "
+        f"{summary['looks_of_checkers']} looks (what each does not check: summary.json)"
+    ]
+    lines += [f"  {name}: {count} violations" for name, count in found.items()]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TextIO
 
 from dhtstore.model.contact import Address
@@ -17,35 +18,51 @@ COLUMNS: Final = (
 NO_NODE: Final = -1
 Numbers = Callable[[Address], int]  # of the node at an address, NO_NODE if there is none
 Tell = Callable[[Exchange], None]
+Show = Callable[[Exchange, int, int], None]  # with the numbers of its nodes
 
 
-def csv_rows(file: TextIO, numbers: Numbers, selection: Selection) -> Tell:
-    """Writes a header, then each exchange of the selection as a row."""
+@dataclass(slots=True)
+class Count:
+    """How many exchanges there were, and how many of them were shown."""
+
+    seen: int = 0
+    told: int = 0
+
+
+def chosen_of(show: Show, selection: Selection, count: Count, numbers: Numbers) -> Tell:
+    """Shows those of the selection, and counts."""
+
+    def tell(exchange: Exchange) -> None:
+        source, target = numbers(exchange.source), numbers(exchange.target)
+        count.seen += 1
+        if selection.takes(exchange, source, target):
+            count.told += 1
+            show(exchange, source, target)
+
+    return tell
+
+
+def csv_rows(file: TextIO) -> Show:
+    """Writes a header, then each exchange as a row."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
 
-    def tell(exchange: Exchange) -> None:
-        source, target = numbers(exchange.source), numbers(exchange.target)
-        if selection.takes(exchange, source, target):
-            times = (f"{exchange.start_s:.6f}", f"{exchange.stop_s:.6f}")
-            what = (exchange.via, exchange.kind, exchange.about, int(exchange.ok))
-            row = (*times, source, target, *what, exchange.answer, exchange.failure)
-            writer.writerow(row)
+    def show(exchange: Exchange, source: int, target: int) -> None:
+        times = (f"{exchange.start_s:.6f}", f"{exchange.stop_s:.6f}")
+        what = (exchange.via, exchange.kind, exchange.about, int(exchange.ok))
+        writer.writerow((*times, source, target, *what, exchange.answer, exchange.failure))
 
-    return tell
+    return show
 
 
-def lines(print_line: Callable[[str], None], numbers: Numbers, selection: Selection) -> Tell:
+def lines(print_line: Callable[[str], None]) -> Show:
     """A line an exchange, for people."""
 
-    def tell(exchange: Exchange) -> None:
-        source, target = numbers(exchange.source), numbers(exchange.target)
-        if selection.takes(exchange, source, target):
-            print_line(
-                _line(exchange, _named(source, exchange.source), _named(target, exchange.target))
-            )
+    def show(exchange: Exchange, source: int, target: int) -> None:
+        ends = _named(source, exchange.source), _named(target, exchange.target)
+        print_line(_line(exchange, *ends))
 
-    return tell
+    return show
 
 
 def _line(exchange: Exchange, source: str, target: str) -> str:

@@ -25,7 +25,7 @@ class RunSettings:
     description: str = text()
     seed: int = integer(1)
     nodes: int = integer(100, 1, NODES_MAX)
-    duration_s: float = duration("1 h")
+    duration_s: float = duration("1 h", 1.0)
     settle_s: float = duration("1 min")
     burn_in: float = duration(0)
     warm_start: bool = flag(True)
@@ -41,4 +41,5 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         if self.burn_in and self.burn_in >= self.duration_s:
-            raise ValueError(f"burn_in ({self.burn_in:g} s) takes the whole duration")
+            whole = f"the whole duration ({self.duration_s:g} s)"
+            raise ValueError(f"burn_in ({self.burn_in:g} s) takes {whole}: make that longer")

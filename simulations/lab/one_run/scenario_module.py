@@ -19,7 +19,9 @@ from a notebook.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +30,15 @@ from typing import Any
 
 from simulations.checks.checker import Checker
 from simulations.checks.checkers import CHECKERS
-from simulations.errors import ScenarioError
+from simulations.errors import ModuleFailed, ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction
 from simulations.lab.one_run.world import World
 from simulations.results.measure import Measure
 from simulations.scenario import Scenario
 
+_DRIVE, _OPERATIONS = "(world, parameters, seed)", "(parameters, nodes, duration_s, seed)"
+_LABORATORY = str(Path(__file__).parents[2])
 _KNOWN = ("Parameters", "operations", "drive", "CHECKERS", "MEASURES")
 Operations = Callable[[Any, int, float, int], Iterator[UserAction]]
 Drive = Callable[[World, Any, int], Awaitable[None]]
@@ -66,6 +70,7 @@ class ScenarioModule:
             raise ScenarioError("run.module: it has parts of its own, and others are given")
         path = folder / scenario.run.module
         self._parts = given or (_parts_of(_load(path)) if scenario.run.module else Parts())
+        _check(self._parts)
         self._parameters = scenario.parameters(self._parts.parameters)
         if self._parts.operations is not None and scenario.workload.kind != "none":
             raise ScenarioError("workload.kind: the module's operations take its place, leave it")
@@ -80,13 +85,50 @@ class ScenarioModule:
         run = self._scenario.run
         if self._parts.operations is None:
             yield from workload.operations(self._scenario.workload, run.nodes, run.duration_s, seed)
-        else:
+            return
+        try:
             yield from self._parts.operations(self._parameters, run.nodes, run.duration_s, seed)
+        except Exception as error:
+            raise _failed("operations", error) from error
 
     async def drive(self, world: World) -> None:
-        """The module's part in what happens."""
-        if self._parts.drive is not None:
+        """The module's part in what happens; raises ModuleFailed."""
+        if self._parts.drive is None:
+            return
+        try:
             await self._parts.drive(world, self._parameters, world.chance)
+        except Exception as error:
+            raise _failed("drive", error) from error
+
+
+def _check(parts: Parts) -> None:
+    """Raise ScenarioError for what can be seen to be wrong before anything runs."""
+    if not all(isinstance(measure, Measure) for measure in parts.measures):
+        raise ScenarioError("MEASURES holds Measure objects, of simulations.results.measure")
+    if parts.drive is not None and not inspect.iscoroutinefunction(parts.drive):
+        raise ScenarioError(f"drive is to be `async def drive{_DRIVE}`")
+    _check_takes("drive", parts.drive, _DRIVE)
+    _check_takes("operations", parts.operations, _OPERATIONS)
+
+
+def _check_takes(name: str, function: Callable[..., Any] | None, taken: str) -> None:
+    if function is None:
+        return
+    try:
+        inspect.signature(function).bind(*taken.strip("()").split(", "))
+    except (TypeError, ValueError) as error:
+        raise ScenarioError(f"{name} is to take {taken}: {error}") from error
+
+
+def _failed(name: str, error: Exception) -> ModuleFailed:
+    """Where the scenario's own code was when it raised: in the last of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next(each for each in reversed(frames) if each.filename != __file__)
+    for each in frames:
+        if not each.filename.startswith(_LABORATORY):
+            own = each
+    where = f"{Path(own.filename).name}, line {own.lineno}, in {own.name}"
+    return ModuleFailed(f"{name} of the scenario: {where}: {type(error).__name__}: {error}")
 
 
 def _parts_of(module: ModuleType) -> Parts:

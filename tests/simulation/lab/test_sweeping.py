@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulations.errors import ScenarioError
+from simulations.errors import ModuleFailed, ScenarioError
 from simulations.lab.many_runs import cluster, plan
 from simulations.lab.many_runs.one import PART, RunTask, do, finished, run_one
 from simulations.lab.many_runs.sweeping import SweepOrder, folder_to_go_on_in
@@ -101,7 +101,7 @@ def test_a_run_that_fails_leaves_nothing(tmp_path: Path) -> None:
     parameters = {"how": "raise", "once": str(tmp_path / "once")}
     run = {"nodes": 10, "duration_s": "1 min", "module": "tripping.py"}
     scenario = from_tables({"run": run, "parameters": parameters})
-    with pytest.raises(RuntimeError, match="on purpose"):
+    with pytest.raises(ModuleFailed, match="on purpose"):
         run_one(scenario, 1, tmp_path / "out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tripping.py"]
     summary = run_one(scenario, 1, tmp_path / "out", tmp_path)

@@ -66,7 +66,9 @@ def test_a_replay_that_tells_is_the_same_run(
     table = tmp_path / "failed.csv"
     arguments = ["replay", str(run), "--failed", "--kind", "ping", "--csv", str(table)]
     assert main(arguments) == 0
-    assert "the same trace" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "the same trace" in out
+    assert f"{len(rows(table))} of {len(rows(run / 'messages.csv'))} messages" in out
     expected = [
         row for row in rows(run / "messages.csv") if row["kind"] == "ping" and row["ok"] == "0"
     ]

@@ -92,7 +92,15 @@ class Hooks:
             and domain in (None, one.domain)
         ]
         if not found:
-            raise ValueError(f"no machine is of {group=}, {region=}, {domain=}")
+            wanted = {"group": group, "region": region, "domain": domain}
+            asked = [f"{key} {name!r}" for key, name in wanted.items() if name is not None]
+            known = {
+                one.domain if domain else one.region if region else one.group: None
+                for one in self.population.members
+            }
+            raise ValueError(
+                f"no machine is of {' and '.join(asked)}; there are {', '.join(known)}"
+            )
         return found
 
     def kill(

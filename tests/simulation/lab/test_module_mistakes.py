@@ -1,0 +1,78 @@
+"""Mistakes in a scenario's own code: told before the run where they can be seen, else at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulations.__main__ import main
+from simulations.errors import ModuleFailed, ScenarioError
+from simulations.lab.one_run.experiment import Experiment
+from simulations.results.run_data import load
+from simulations.scenario import from_tables
+
+RUN = {"nodes": 10, "duration_s": "1 h", "module": "own.py"}
+
+
+def experiment(folder: Path, code: str) -> Experiment:
+    (folder / "own.py").write_text(code)
+    return Experiment(from_tables({"run": RUN}), 1, None, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("drive = 5", "async def drive"),
+        ("def drive(world, parameters, seed): pass", "async def drive"),
+        ("async def drive(world): pass", "drive is to take"),
+        ("def operations(parameters): return iter(())", "operations is to take"),
+        ("MEASURES = (5,)", "MEASURES holds Measure objects"),
+    ],
+)
+def test_what_can_be_seen_is_told_before_the_run(tmp_path: Path, code: str, told: str) -> None:
+    with pytest.raises(ScenarioError, match=told):
+        experiment(tmp_path, code)
+
+
+def test_a_run_ends_where_its_own_code_fails(tmp_path: Path) -> None:
+    made = experiment(
+        tmp_path,
+        "async def drive(world, parameters, seed):\n    await world.until(60)\n    helper()\n"
+        "def helper():\n    1 / 0\n",
+    )
+    with pytest.raises(ModuleFailed, match=r"own\.py, line 5, in helper: ZeroDivisionError"):
+        made.run()
+    assert made.world.loop.time() < 200
+
+
+def test_operations_that_fail_are_told_with_their_place(tmp_path: Path) -> None:
+    code = "def operations(parameters, nodes, duration_s, seed):\n    yield from 5\n"
+    with pytest.raises(ModuleFailed, match=r"own\.py, line 2, in operations: TypeError"):
+        experiment(tmp_path, code).run()
+
+
+def test_a_failed_run_says_so_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.py").write_text("async def drive(world, parameters, seed):\n    [][1]\n")
+    (tmp_path / "world.toml").write_text(
+        '[run]\nnodes = 10\nduration_s = "1 min"\nmodule = "own.py"'
+    )
+    assert main(["run", str(tmp_path / "world.toml"), "--out", str(tmp_path / "out")]) == 1
+    assert "the run failed: drive of the scenario: own.py, line 2" in capsys.readouterr().err
+    assert "IndexError" in load(tmp_path / "out").summary["failed"]
+
+
+def test_a_duration_of_nothing_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"run\.duration_s"):
+        from_tables({"run": {"duration_s": "0 s"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("lokup", "did you mean lookup"), ("{folder}", "folder without a run")],
+)
+def test_a_name_of_nothing_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, told: str
+) -> None:
+    assert main(["run", name.format(folder=tmp_path)]) == 2
+    assert told in capsys.readouterr().err
