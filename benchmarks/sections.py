@@ -26,6 +26,7 @@ from benchmarks.rivals import rivals
 from benchmarks.slow_path.section import slow_path
 from benchmarks.small import small
 from benchmarks.store import stored
+from benchmarks.sweeps import sweeps
 from benchmarks.torrent import Leeched, Seeder
 
 GIB = 1024**3
@@ -211,6 +212,11 @@ def hostile(plan: Plan) -> list[Row]:
     return attacked(plan.fresh("hostile"), plan.attacks, plan.attack_s)
 
 
+def sweep(plan: Plan) -> list[Row]:
+    """Many runs of the laboratory on two workers."""
+    return sweeps(plan.fresh("sweep"))
+
+
 def slow(plan: Plan) -> list[Row]:
     """get over a long, lossy, narrow path beside iperf3; needs root."""
     return slow_path(plan.fresh("slow-path"), min(plan.size_bytes, SLOW_PATH_BYTES), plan.rounds)
@@ -233,6 +239,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "loop": loop,
     "hostile": hostile,
     "slow-path": slow,
+    "sweep": sweep,
 }
 ON_TMPFS = ("get", "put", "rivals", "copies", "many", "small")
 
