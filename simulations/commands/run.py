@@ -98,6 +98,7 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
     return {
         "count": one["count"],
         "ok_share": _rounded(one["ok_share"]),
+        "served_share": _rounded(one["served_share"]),
         "latency_s": {q: _rounded(latency[q]) for q in ("p50", "p95") if q in latency},
         "errors": one["errors"],
     }

@@ -8,6 +8,11 @@ SCENARIO_FILE, SUMMARY_FILE = "scenario.json", "summary.json"
 OPERATIONS_FILE, SAMPLES_FILE = "operations.csv", "samples.csv"
 
 
+# Ends that say nothing of the network: the client's own machine went, or what it wanted was never
+# put (that put has failed, and counts).
+OWN_ENDS = ("CrashedMeanwhile", "NotPutYet")
+
+
 @dataclass(frozen=True, slots=True)
 class OperationRow:
     """One operation.  Times are virtual seconds since the world was made, as in samples and in
@@ -28,6 +33,11 @@ class OperationRow:
     error: str = ""
     adversaries: int = 0
     group: str = ""
+
+    @property
+    def could_be_served(self) -> bool:
+        """Whether its end, good or bad, is that of the network."""
+        return self.error not in OWN_ENDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def summarise_groups(operations: Iterable[OperationRow]) -> dict[str, Any]:
 
 def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
     good = [row for row in rows if row.ok]
+    could_be = sum(row.could_be_served for row in rows)
     errors: dict[str, int] = {}
     for row in rows:
         if not row.ok:
@@ -56,6 +57,8 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
     return {
         "count": len(rows),
         "ok_share": len(good) / len(rows),
+        "could_be_served": could_be,
+        "served_share": len(good) / could_be if could_be else 0.0,
         "latency_s": describe(row.stop_s - row.start_s for row in good),
         "hops": describe(row.hops for row in good if row.hops),
         "queries": describe(row.queries for row in good if row.queries),

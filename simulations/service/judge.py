@@ -1,8 +1,10 @@
 """A run's operations beside the service level of its scenario.
 
 A run is judged where it can be held against the reference: the same settings (whichever the seed),
-not interrupted, and enough operations of that kind.  A level is violated where fewer succeeded, or
-the median or the 95th percentile of the time they took was longer, by more than the tolerance.
+not interrupted, and enough operations of that kind.  Judged are those that could be served: a
+client whose own machine went, and a get of what was never put, say nothing of the network.  A level
+is violated where fewer succeeded, or the median or the 95th percentile of the time they took was
+longer, by more than the tolerance.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ def judge(
     few: dict[str, str] = {}
     violated: list[str] = []
     for kind, level in sorted(service.levels.items()):
-        found = operations.get(kind, {"count": 0})
-        if found["count"] < OPERATIONS_MIN:
-            few[kind] = f"{found['count']} operations, {OPERATIONS_MIN} are needed"
+        found = operations.get(kind, {"could_be_served": 0})
+        if found["could_be_served"] < OPERATIONS_MIN:
+            few[kind] = f"{found['could_be_served']} operations, {OPERATIONS_MIN} are needed"
         else:
             violated += (f"{kind}: {wrong}" for wrong in _worse(level, found))
     judged = len(few) < len(service.levels)
@@ -47,9 +49,9 @@ def _why_not(service: ServiceSettings, settings: str, *, ended: bool) -> str:
 
 
 def _worse(level: ServiceLevel, found: Mapping[str, Any]) -> Iterable[str]:
-    if found["ok_share"] < level.success - level.success_tolerance:
+    if found["served_share"] < level.success - level.success_tolerance:
         yield (
-            f"{found['ok_share']:.2%} succeeded, promised are {level.success:.2%} less "
+            f"{found['served_share']:.2%} succeeded, promised are {level.success:.2%} less "
             f"{level.success_tolerance:.2%} at most"
         )
     latency = found["latency_s"]

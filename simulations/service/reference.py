@@ -51,7 +51,8 @@ def served(rows: Iterable[OperationRow]) -> dict[str, Served]:
     """By kind of operation."""
     by_kind: dict[str, list[OperationRow]] = {}
     for row in rows:
-        by_kind.setdefault(row.kind, []).append(row)
+        if row.could_be_served:
+            by_kind.setdefault(row.kind, []).append(row)
     return {kind: _served(of_kind) for kind, of_kind in sorted(by_kind.items())}
 
 

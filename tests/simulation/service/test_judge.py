@@ -29,7 +29,7 @@ SERVICE = read_service({"of": "these", "runs": 3, "get": LEVEL})
 
 def operations(count: int = 200, ok: float = 0.97, **quantiles_s: float) -> dict[str, Any]:
     latency = {"p50": 0.5, "p95": 2.0, **quantiles_s} if ok else {"count": 0}
-    return {"get": {"count": count, "ok_share": ok, "latency_s": latency}}
+    return {"get": {"could_be_served": count, "served_share": ok, "latency_s": latency}}
 
 
 def judged(found: dict[str, Any], settings: str = "these", *, ended: bool = True) -> dict[str, Any]:
