@@ -242,6 +242,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("hooks",),
         ("world",),
         ("drivers", "inspector", "sampler", "scenario_module"),
+        ("own_code",),
         ("experiment",),
         ("watching",),
     ),

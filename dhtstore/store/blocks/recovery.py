@@ -85,8 +85,7 @@ def _open_or_rebuild(directory: Path) -> Index:
 
 
 def _pack_lengths(directory: Path) -> dict[int, int]:
-    """In order of their numbers, which is that in which they are filled.  Raises HomeUnusable for
-    what is called like a pack and may be somebody else's."""
+    """Raises HomeUnusable for what is called like a pack and may be somebody else's."""
     lengths = {}
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -95,7 +94,7 @@ def _pack_lengths(directory: Path) -> dict[int, int]:
                 status = entry.stat(follow_symlinks=False)
                 check_file(Path(entry.path), status)
                 lengths[int(stem)] = status.st_size
-    return dict(sorted(lengths.items()))
+    return lengths
 
 
 def others_bytes(directory: Path) -> int:

@@ -6,7 +6,6 @@ and samples -> checkers -> RunFolder.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -16,7 +15,6 @@ from typing import Any
 from dhtstore.params import K
 from dhtstore.tasks import run_all
 from simulations.checks.checker import Violation
-from simulations.errors import ModuleFailed
 from simulations.events.fault_schedule import Fault
 from simulations.events.users import OPERATION_TIMEOUT_S
 from simulations.lab.one_run.cost import Cost, rare_collections
@@ -24,6 +22,7 @@ from simulations.lab.one_run.drivers import Drivers
 from simulations.lab.one_run.futures import check_branch
 from simulations.lab.one_run.hooks.measuring import measured
 from simulations.lab.one_run.inspector import Inspector
+from simulations.lab.one_run.own_code import OwnCode
 from simulations.lab.one_run.progress import ProgressDisplay, Status
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.sampler import Sampler
@@ -69,8 +68,6 @@ class Experiment:
         self.world.loop.on_timer = self.trace.timer if progress is None else self._timer
         self._made_s: float | None = None
         self._timers = self._cut_off = 0
-        self._course: asyncio.Task[None] | None = None
-        self._module_failed: ModuleFailed | None = None
         self._outcome: dict[str, Any] = {}
         self._plan(faults)
 
@@ -79,6 +76,7 @@ class Experiment:
         world = self.world
         self._module = ScenarioModule(world.scenario, world.folder, self._parts)
         self.recorder.keeps_samples = bool(self._module.measures)
+        self._own = OwnCode(self._module)
         self._drivers = Drivers(world, faults)
         self._sampler = Sampler(world)
         self._inspector = Inspector(world, self._module.checkers)
@@ -120,7 +118,7 @@ class Experiment:
             if self._made_s is None:
                 self.begin()
             with world.watched(), rare_collections():
-                world.loop.run_until_complete(self._go_on())
+                world.loop.run_until_complete(self._own.unless_it_fails(self._go_on()))
         except KeyboardInterrupt:
             interrupted = True
             self._sample_end()
@@ -160,29 +158,11 @@ class Experiment:
         )
 
     async def _go_on(self) -> None:
-        self._course = asyncio.current_task()
-        try:
-            await self._to_the_end()
-        except asyncio.CancelledError:
-            if self._module_failed is None:
-                raise
-            raise self._module_failed from self._module_failed.__cause__
-
-    async def _drive(self) -> None:
-        """The module's part; where its code fails, so does the run, at once."""
-        try:
-            await self._module.drive(self.world)
-        except ModuleFailed as error:
-            self._module_failed = error
-            if self._course is not None:
-                self._course.cancel()
-
-    async def _to_the_end(self) -> None:
         world = self.world
         self._drivers.come_and_go()
         await world.settle()
         self.recorder.leave_out(*world.burn_in_s)
-        others = [self._sampler.run(), self._inspector.run(), self._drive()]
+        others = [self._sampler.run(), self._inspector.run(), self._own.drive(world)]
         others += [self._companion(world)] if self._companion is not None else []
         self._drivers.start(*others)
         await self._work()
