@@ -242,7 +242,6 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("hooks",),
         ("world",),
         ("drivers", "inspector", "sampler", "scenario_module"),
-        ("own_code",),
         ("experiment",),
         ("watching",),
     ),

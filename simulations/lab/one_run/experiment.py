@@ -22,11 +22,10 @@ from simulations.lab.one_run.drivers import Drivers
 from simulations.lab.one_run.futures import check_branch
 from simulations.lab.one_run.hooks.measuring import measured
 from simulations.lab.one_run.inspector import Inspector
-from simulations.lab.one_run.own_code import OwnCode
 from simulations.lab.one_run.progress import ProgressDisplay, Status
 from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.sampler import Sampler
-from simulations.lab.one_run.scenario_module import Parts, ScenarioModule
+from simulations.lab.one_run.scenario_module import OwnCode, Parts, ScenarioModule
 from simulations.lab.one_run.world import World
 from simulations.nodes.warm_start import start_all
 from simulations.results.halves import differences

@@ -18,6 +18,7 @@ from a notebook.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import inspect
 import sys
@@ -158,3 +159,31 @@ def _load(path: Path) -> ModuleType:
     if not any(hasattr(module, name) for name in _KNOWN):
         raise ScenarioError(f"run.module: {path} defines none of {', '.join(_KNOWN)}")
     return module
+
+
+class OwnCode:
+    """A scenario's own code while a run goes on: ``drive`` runs beside the ``course`` of the run, and
+    ends it where it fails, at once."""
+
+    def __init__(self, module: ScenarioModule) -> None:
+        self._module = module
+        self._course: asyncio.Task[None] | None = None
+        self._failed: ModuleFailed | None = None
+
+    async def unless_it_fails(self, course: Awaitable[None]) -> None:
+        """The course of the run; raises ModuleFailed."""
+        self._course = asyncio.current_task()
+        try:
+            await course
+        except asyncio.CancelledError:
+            if self._failed is None:
+                raise
+            raise self._failed from self._failed.__cause__
+
+    async def drive(self, world: World) -> None:
+        try:
+            await self._module.drive(world)
+        except ModuleFailed as error:
+            self._failed = error
+            if self._course is not None:
+                self._course.cancel()
