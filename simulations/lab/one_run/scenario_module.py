@@ -162,8 +162,8 @@ def _load(path: Path) -> ModuleType:
 
 
 class OwnCode:
-    """A scenario's own code while a run goes on: ``drive`` runs beside the ``course`` of the run, and
-    ends it where it fails, at once."""
+    """A scenario's own code while a run goes on: ``drive`` runs beside the ``course`` of the run,
+    and ends it where it fails, at once."""
 
     def __init__(self, module: ScenarioModule) -> None:
         self._module = module
