@@ -283,7 +283,8 @@ class Population:
         return task.result()
 
     async def stop(self) -> None:
-        """Stop everything that runs, all at once."""
+        """Stop everything that runs, all at once, for good."""
+        self._reaper.collects = False
         leaving = [partial(self.leave, member.number) for member in self.up()]
         await run_all(leaving, limit=len(leaving))
 

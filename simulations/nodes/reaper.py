@@ -20,6 +20,7 @@ class Reaper:
         self._loop = loop
         self._tasks = Supervisor(on_failure=tell_the_loop)
         self._ended = 0
+        self.collects = True  # not where all ends: what would be kept for the next look goes anyway
         self.zombies: dict[int, list[str]] = {}
 
     def kill(self, number: int, life: int, machines: int) -> None:
@@ -51,6 +52,6 @@ class Reaper:
         if left:
             self.zombies[number] = left
         self._ended += 1
-        if self._ended >= max(_COLLECT_EVERY_MIN, machines // 12):
+        if self.collects and self._ended >= max(_COLLECT_EVERY_MIN, machines // 12):
             self._ended = 0
             gc.collect()
