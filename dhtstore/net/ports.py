@@ -87,6 +87,16 @@ class Endpoint(Protocol):
     def local(self) -> Address:
         """Where it listens; valid after ``open``."""
 
+    @property
+    def behind(self) -> bool:
+        """Whether more has arrived than was handed on so far: what seems to be missing may be
+        among it."""
+
+    @property
+    def lost(self) -> int:
+        """How many datagrams were dropped here because they were not taken in time, as far as the
+        system has told: it is not their senders that were silent."""
+
     async def open(self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor) -> None:
         """Bind and start receiving; raises AddressInUse.
 

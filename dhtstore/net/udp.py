@@ -1,15 +1,20 @@
-"""One UDP socket on asyncio-dgram, with bounded queues in both directions.
+"""One UDP socket on asyncio-dgram, read in batches, with a bounded queue of what is to be sent.
 
 On all addresses of a machine it answers from the one that was asked (``wide_socket``).
 
-asyncio-dgram's receive queue has no bound and a bad destination closes its transport for ever,
-so the queue is replaced by one that drops and counts, and every destination is checked first.
+asyncio's transport reads one datagram a turn of the loop, which costs ten times what reading does,
+and asyncio-dgram queues them without bound.  So its queue is replaced by one that hands each on at
+once and then takes what else the kernel holds, for a millisecond at most: the kernel's buffer is
+the queue, and drops what does not fit.  A bad destination closes asyncio-dgram's transport for
+ever, so every destination is checked first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -23,18 +28,64 @@ from dhtstore.net.wide_socket import Ends, WideSocket
 from dhtstore.params import DATAGRAM_MAX_BYTES
 from dhtstore.tasks import Supervisor, all_ended
 
-RX_QUEUE_MAX: Final = 1024
 TX_QUEUE_MAX: Final = 1024
 RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # the kernel cuts it to net.core.rmem_max
+DRAIN_MAX_S: Final = 0.001  # of the loop for what has arrived, before others have a turn
+_READ_BYTES: Final = DATAGRAM_MAX_BYTES + 1  # of a longer one that is enough to see that it is
 _CHECKED_MAX: Final = 4096
+_SO_MEMINFO: Final = 55  # asm-generic/socket.h: nine numbers, the last of which are dropped
+_MEMINFO: Final = struct.Struct("9I")
+_Deliver = Callable[[bytes, Any], None]
 
 
-class _DroppingQueue(asyncio.Queue[Any]):
-    """Drops what does not fit; the end-of-stream mark always fits."""
+class _Inflow(asyncio.Queue[Any]):
+    """What asyncio-dgram's protocol puts here is delivered at once, and what else has arrived.
+
+    What stays to be got are ends: (None, None) of the stream, (error, None) of ``deliver``."""
+
+    def __init__(self, sock: socket.socket, deliver: _Deliver) -> None:
+        super().__init__()
+        self._sock, self._deliver = sock, deliver
+        self.behind, self.lost = False, 0
 
     def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
-        if self.qsize() < RX_QUEUE_MAX or item[0] is None:
+        data, source = item
+        if data is None:
             super().put_nowait(item)
+            return
+        try:
+            self._drain(data, source)
+        except Exception as error:
+            self._deliver = _ignore
+            super().put_nowait((error, None))
+
+    def _drain(self, data: bytes, source: Any) -> None:
+        deliver, read, now_s = self._deliver, self._sock.recvfrom, time.monotonic
+        until_s = now_s() + DRAIN_MAX_S
+        while True:
+            deliver(data, source)
+            if now_s() >= until_s:
+                break
+            try:
+                data, source = read(_READ_BYTES)
+            except OSError:  # there is nothing more, or it was closed meanwhile
+                self.behind = False
+                return
+        self.behind, self.lost = True, _dropped(self._sock, self.lost)
+
+
+def _ignore(data: bytes, source: Any) -> None:
+    """After an error of whoever received."""
+
+
+def _dropped(sock: socket.socket, before: int) -> int:
+    """How many datagrams the kernel dropped since the socket was opened because its buffer was
+    full; ``before`` where it does not tell."""
+    try:
+        told = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(told)[-1])
+    except (OSError, struct.error):
+        return before
 
 
 class _ForgettingQueue(asyncio.Queue[Exception]):
@@ -56,7 +107,7 @@ class UdpEndpoint:
         self._family = 6 if ":" in host else 4
         self._wide = is_wide(Address(host, port))
         self._asked: tuple[Address, Ends] | None = None  # by the datagram that is handled just now
-        self._received: _DroppingQueue = _DroppingQueue()
+        self._received: _Inflow | None = None
         self._errors = _ForgettingQueue()
         self._waiting: deque[tuple[bytes, Any]] = deque()
         self._wake = asyncio.Event()
@@ -70,21 +121,40 @@ class UdpEndpoint:
             raise LocalProtocolError("an endpoint has no address before it is open")
         return self._local
 
+    @property
+    def behind(self) -> bool:
+        """See ``net.ports.Endpoint.behind``."""
+        return self._received is not None and self._received.behind
+
+    @property
+    def lost(self) -> int:
+        """See ``net.ports.Endpoint.lost``."""
+        return 0 if self._received is None else self._received.lost
+
     async def open(self, on_datagram: Callable[[bytes, Address], None], duties: Supervisor) -> None:
         sock = self._bind()
+        received = self._received = _Inflow(sock, self._delivery(on_datagram))
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: Protocol(self._received, self._errors, self._drained), sock=sock
+            lambda: Protocol(received, self._errors, self._drained), sock=sock
         )
         self._transport = transport
         name = transport.get_extra_info("sockname")
         self._local = Address(name[0], name[1])
-        stream = DatagramServer(cast(Any, transport), self._received, self._errors, self._drained)
+        stream = DatagramServer(cast(Any, transport), received, self._errors, self._drained)
         self._stream = stream
-        receive = self._receive_wide if self._wide else self._receive
         self._tasks = [
-            duties.spawn_duty(receive(stream, on_datagram), "receive-datagrams"),
+            duties.spawn_duty(self._receive(stream), "receive-datagrams"),
             duties.spawn_duty(self._transmit(stream), "send-datagrams"),
         ]
+
+    def _delivery(self, on_datagram: Callable[[bytes, Address], None]) -> _Deliver:
+        """Takes what the socket reads."""
+        if self._wide:
+            return lambda data, ends: self._receive_wide(on_datagram, data, ends)
+        if self._family == 6:
+            return lambda data, source: on_datagram(data, address_of(source))
+        make = Address._make
+        return lambda data, source: on_datagram(data, make(source))
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if self._family == 6 else socket.AF_INET
@@ -100,23 +170,18 @@ class UdpEndpoint:
             raise cannot_listen(Address(self._host, self._port), error) from error
         return sock
 
-    async def _receive(
-        self, stream: DatagramServer, on_datagram: Callable[[bytes, Address], None]
-    ) -> None:
-        while True:
-            data, source = await stream.recv()
-            on_datagram(data, address_of(source))
+    async def _receive(self, stream: DatagramServer) -> None:
+        """Until the socket breaks, or whoever receives does."""
+        ended: tuple[Any, None] = await stream.recv()
+        raise ended[0]
 
-    async def _receive_wide(
-        self, stream: DatagramServer, on_datagram: Callable[[bytes, Address], None]
+    def _receive_wide(
+        self, on_datagram: Callable[[bytes, Address], None], data: bytes, ends: Ends
     ) -> None:
-        ends: Any  # ``Ends``: what WideSocket gives, the stream hands on
-        while True:
-            data, ends = await stream.recv()
-            source = address_of(ends.peer)
-            self._asked = source, ends
-            on_datagram(data, source)
-            self._asked = None
+        source = address_of(ends.peer)
+        self._asked = source, ends
+        on_datagram(data, source)
+        self._asked = None
 
     def send(self, data: bytes, to: Address) -> bool:
         """See ``net.ports.Endpoint.send``."""

@@ -157,3 +157,25 @@ def test_a_reply_can_be_sent_from_the_callback(play: Callable[[Scene], None]) ->
         await b.close()
 
     play(scene)
+
+
+def test_many_at_once_arrive_in_order_and_none_is_lost(play: Callable[[Scene], None]) -> None:
+    async def scene(make: Make) -> None:
+        a, b, inbox = await _pair(make)
+        for number in range(300):
+            assert a.send(b"%d" % number, b.local)
+        got = [await inbox.get() for _ in range(300)]
+        assert [data for data, _ in got] == [b"%d" % number for number in range(300)]
+        assert (b.behind, b.lost) == (False, 0)
+        await a.close()
+        await b.close()
+
+    play(scene)
+
+
+def test_nothing_is_behind_or_lost_before_it_is_open(play: Callable[[Scene], None]) -> None:
+    async def scene(make: Make) -> None:
+        endpoint = make(ANY_PORT)
+        assert (endpoint.behind, endpoint.lost) == (False, 0)
+
+    play(scene)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 
 from dhtstore.errors import AddressInUse
 from dhtstore.model.contact import Address
-from dhtstore.net.udp import RX_QUEUE_MAX, TX_QUEUE_MAX, UdpEndpoint
+from dhtstore.net.udp import DRAIN_MAX_S, RECEIVE_BUFFER_BYTES, TX_QUEUE_MAX, UdpEndpoint
 from dhtstore.tasks import Supervisor
 from tests.integration.duties import Duties
 
@@ -42,24 +43,56 @@ async def test_what_waits_to_be_sent_is_bounded() -> None:
     await b.close()
 
 
-async def test_what_waits_to_be_received_is_bounded() -> None:
-    a, b, got = UdpEndpoint("127.0.0.1", 0), UdpEndpoint("127.0.0.1", 0), list[bytes]()
-    last = asyncio.Event()
+def _fill(to: UdpEndpoint, count: int, size_bytes: int = 100) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+        for number in range(count):
+            sending.sendto(number.to_bytes(4, "big").ljust(size_bytes, b"x"), to.local)
 
-    def receive(data: bytes, source: Address) -> None:
+
+async def test_what_has_arrived_is_taken_in_few_turns_of_the_loop() -> None:
+    got, turns = list[int](), 0
+    endpoint = UdpEndpoint("127.0.0.1", 0)
+    await endpoint.open(lambda data, _: got.append(int.from_bytes(data[:4], "big")), Supervisor())
+    _fill(endpoint, 1000)
+    while len(got) < 1000:
+        turns += 1
+        await asyncio.sleep(0)
+    assert got == list(range(1000))
+    assert turns < 100  # 1,000 when the transport takes one a turn
+    assert not endpoint.behind
+    await endpoint.close()
+
+
+async def test_what_takes_long_leaves_turns_to_others() -> None:
+    got, endpoint = list[bytes](), UdpEndpoint("127.0.0.1", 0)
+
+    def slow(data: bytes, source: Address) -> None:
         got.append(data)
-        if data == b"last":
-            last.set()
+        until_s = time.monotonic() + DRAIN_MAX_S
+        while time.monotonic() < until_s:
+            pass
 
-    await a.open(lambda *_: None, Supervisor())
-    await b.open(receive, Supervisor())
-    for number in range(RX_QUEUE_MAX + 50):  # as the transport does, before the loop runs
-        b._received.put_nowait((str(number).encode(), ("127.0.0.1", 1)))
-    a.send(b"last", b.local)
-    await last.wait()
-    assert len(got) == RX_QUEUE_MAX + 1
-    await a.close()
-    await b.close()
+    await endpoint.open(slow, Supervisor())
+    _fill(endpoint, 20)
+    seen = []
+    while len(got) < 20:
+        await asyncio.sleep(0)
+        seen.append((len(got), endpoint.behind))
+    assert {(number, True) for number in range(1, 20)} <= set(seen), "one a turn, and more waits"
+    assert endpoint.lost == 0
+    await endpoint.close()
+
+
+async def test_what_the_kernel_dropped_is_known_when_the_rest_is_read() -> None:
+    endpoint = UdpEndpoint("127.0.0.1", 0)
+    got = list[bytes]()
+    await endpoint.open(lambda data, _: got.append(data), Supervisor())
+    sent = 2 * RECEIVE_BUFFER_BYTES // 500  # and so much room beside each
+    _fill(endpoint, sent, 1000)
+    for _ in range(sent):
+        await asyncio.sleep(0)
+    assert len(got) + endpoint.lost == sent
+    await endpoint.close()
 
 
 async def test_an_error_of_the_callback_ends_the_duty_that_receives() -> None:

@@ -171,6 +171,14 @@ class LaterEndpoint:
     def local(self) -> Address:
         return self._endpoint.local
 
+    @property
+    def behind(self) -> bool:
+        return self._endpoint.behind
+
+    @property
+    def lost(self) -> int:
+        return self._endpoint.lost
+
     def send(self, data: bytes, to: Address) -> bool:
         if envelope.parse_challenge(data):
             return self._endpoint.send(data + b"later", to)

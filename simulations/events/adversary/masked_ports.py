@@ -50,6 +50,14 @@ class MaskedEndpoint:
     def local(self) -> Address:
         return self._endpoint.local
 
+    @property
+    def behind(self) -> bool:
+        return self._endpoint.behind
+
+    @property
+    def lost(self) -> int:
+        return self._endpoint.lost
+
     async def open(self, on_datagram: OnDatagram, duties: Supervisor) -> None:
         self._node = on_datagram
         await self._endpoint.open(self._hear, duties)

@@ -26,7 +26,11 @@ class Carrier(Protocol):
 
 
 class SimEndpoint:
-    """One datagram socket of the simulated network (``net.ports.Endpoint``)."""
+    """One datagram socket of the simulated network (``net.ports.Endpoint``).
+
+    It hands on what arrives at once, so nothing waits or is lost here."""
+
+    behind, lost = False, 0
 
     def __init__(self, network: Carrier, address: Address) -> None:
         self._network = network
