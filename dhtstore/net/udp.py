@@ -172,7 +172,7 @@ class UdpEndpoint:
 
     async def _receive(self, stream: DatagramServer) -> None:
         """Until the socket breaks, or whoever receives does."""
-        ended: tuple[Any, None] = await stream.recv()
+        ended: Any = await stream.recv()
         raise ended[0]
 
     def _receive_wide(
