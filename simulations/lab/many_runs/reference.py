@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from simulations.errors import ScenarioError
-from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.many_runs.plan import read_plan
+from simulations.lab.many_runs.sweeping import SweepOrder, SweepProgress, Workers, run_sweep
+from simulations.results.run_data import RunData
+from simulations.results.run_data import load as load_run
 from simulations.scenario import load
 from simulations.sections.service import Reference, ServiceSettings
 from simulations.service.reference import Served, levels, served
@@ -17,52 +18,33 @@ from simulations.service.reference import Served, levels, served
 Told = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceRun:
-    """What was served, by kind of operation; ``violations`` is what checkers found."""
-
-    served: Mapping[str, Served]
-    violations: Sequence[str]
-
-
-def reference_run(path: Path, seed: int) -> ReferenceRun:
-    """Of a scenario file, in this process."""
-    scenario = load(path, [f"run.seed={seed}"])
-    experiment = Experiment(scenario, seed, None, folder=path.parent)
-    summary = experiment.run()
-    if summary["interrupted"]:
-        raise KeyboardInterrupt
-    return ReferenceRun(served(experiment.recorder.rows), summary["violations"])
-
-
 def references(
     paths: Sequence[Path], seeds: int, jobs: int, commit: str, tell: Told
 ) -> Iterator[tuple[Path, ServiceSettings]]:
-    """Of each file, as its runs are through, ``jobs`` runs at a time in processes of their own;
-    raises ScenarioError for one in which a checker found something."""
-    first = {path: load(path).run.seed for path in paths}
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=fresh, max_tasks_per_child=1) as processes:
-        try:
-            begun = {
-                path: [processes.submit(reference_run, path, first[path] + n) for n in range(seeds)]
-                for path in paths
-            }
-            for path, futures in begun.items():
-                yield path, _levels_of(path, _ended(path, first[path], futures, tell), commit)
-        finally:
-            processes.shutdown(wait=False, cancel_futures=True)
+    """Of each scenario file, once its runs are through, ``jobs`` at a time: a sweep whose folder is
+    not kept.  Raises ScenarioError for one that failed or in which a checker found something."""
+    for path in paths:
+        with tempfile.TemporaryDirectory(prefix="dhtstore-reference-") as folder:
+            order = SweepOrder(load(path), path.parent, [], seeds)
+            failed = run_sweep(order, Path(folder), Workers(jobs), _teller(path, tell))
+            if failed:
+                raise ScenarioError(f"{path.stem} is no reference: {failed[0].error}")
+            runs = [load_run(Path(folder) / name) for name in read_plan(Path(folder)).runs]
+            found = [_served(path, run, tell) for run in runs]
+        reference = Reference(load(path).settings_sha256(path.parent), commit, len(found))
+        yield path, ServiceSettings(reference, levels(found))
 
 
-def _ended(
-    path: Path, first: int, futures: Sequence[Future[ReferenceRun]], tell: Told
-) -> Iterator[ReferenceRun]:
-    for seed, future in enumerate(futures, first):
-        run = future.result()
-        tell(f"{path.stem}, seed {seed}: {', '.join(map(_line, run.served.items()))}")
-        if run.violations:
-            raise ScenarioError(f"{path.stem}, seed {seed}, is no reference: {run.violations[0]}")
-        yield run
+def _teller(path: Path, tell: Told) -> Callable[[SweepProgress], None]:
+    return lambda now: tell(f"{path.stem}: {now.done} of {now.total} runs")
+
+
+def _served(path: Path, run: RunData, tell: Told) -> Mapping[str, Served]:
+    found, name = served(run.operations), f"{path.stem}, seed {run.scenario['run']['seed']}"
+    tell(f"{name}: {', '.join(map(_line, found.items()))}")
+    if run.summary["violations"]:
+        raise ScenarioError(f"{name}, is no reference: {run.summary['violations'][0]}")
+    return found
 
 
 def _line(of: tuple[str, Served]) -> str:
@@ -71,9 +53,3 @@ def _line(of: tuple[str, Served]) -> str:
         f"{one.operations} {kind} {one.success.value:.1%} p50 {one.p50_s.value:.3g} s "
         f"p95 {one.p95_s.value:.3g} s"
     )
-
-
-def _levels_of(path: Path, runs: Iterator[ReferenceRun], commit: str) -> ServiceSettings:
-    found = [run.served for run in runs]
-    reference = Reference(load(path).settings_sha256(path.parent), commit, len(found))
-    return ServiceSettings(reference, levels(found))
