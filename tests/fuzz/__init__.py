@@ -1,0 +1,1 @@
+"""Mutated datagrams and frames against a live node: see ``__main__``."""
