@@ -85,7 +85,8 @@ def _open_or_rebuild(directory: Path) -> Index:
 
 
 def _pack_lengths(directory: Path) -> dict[int, int]:
-    """Raises HomeUnusable for what is called like a pack and may be somebody else's."""
+    """By number, in order: what is made of them is the same on every file system.  Raises
+    HomeUnusable for what is called like a pack and may be somebody else's."""
     lengths = {}
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -94,7 +95,7 @@ def _pack_lengths(directory: Path) -> dict[int, int]:
                 status = entry.stat(follow_symlinks=False)
                 check_file(Path(entry.path), status)
                 lengths[int(stem)] = status.st_size
-    return lengths
+    return dict(sorted(lengths.items()))
 
 
 def others_bytes(directory: Path) -> int:
