@@ -23,6 +23,7 @@ from benchmarks.processes import Daemon
 from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
 from benchmarks.rivals import rivals
+from benchmarks.rpc.section import round_trips
 from benchmarks.slow_path.section import slow_path
 from benchmarks.small import small
 from benchmarks.store import stored
@@ -207,6 +208,11 @@ def loop(plan: Plan) -> list[Row]:
     ]
 
 
+def rpc(plan: Plan) -> list[Row]:
+    """find_node beside stock kademlia, in memory and over UDP."""
+    return round_trips(plan.rounds)
+
+
 def hostile(plan: Plan) -> list[Row]:
     """One default node under each attack, beside an honest user (benchmarks/hostile)."""
     return attacked(plan.fresh("hostile"), plan.attacks, plan.attack_s)
@@ -237,6 +243,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "puts": puts,
     "idle": idle,
     "loop": loop,
+    "rpc": rpc,
     "hostile": hostile,
     "slow-path": slow,
     "sweep": sweep,

@@ -15,16 +15,17 @@ class Wires:
     """Who listens where; a datagram arrives in the next turn of the loop."""
 
     def __init__(self) -> None:
-        self._listening: dict[Address, Deliver] = {}
+        self._listening: dict[tuple[str, int], Deliver] = {}
 
     def listen(self, at: Address, deliver: Deliver) -> None:
         self._listening[at] = deliver
 
-    def send(self, data: bytes, source: Address, to: Address) -> bool:
+    def send(self, data: bytes, source: Address, to: tuple[str, int]) -> bool:
         deliver = self._listening.get(to)
-        if deliver is not None:
-            asyncio.get_running_loop().call_soon(deliver, data, source)
-        return deliver is not None
+        if deliver is None:
+            return False
+        asyncio.get_running_loop().call_soon(deliver, data, source)
+        return True
 
 
 class MemoryEndpoint:
@@ -57,7 +58,7 @@ class MemoryTransport:
         self._wires, self._local = wires, local
 
     def sendto(self, data: bytes, to: tuple[str, int]) -> None:
-        self._wires.send(data, self._local, Address(*to))
+        self._wires.send(data, self._local, to)
 
     def close(self) -> None:
         """Nothing is held open."""

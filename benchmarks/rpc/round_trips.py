@@ -1,7 +1,8 @@
 """find_node between two nodes in one process, ours beside stock kademlia's.
 
-Both know the same number of others, ask for targets drawn in the same way and keep as many
-requests in flight.  CPU time of the process, so both ends of a round trip are in it.
+Both are told of the same number of others, ask for targets drawn in the same way and keep as many
+requests in flight, each as its own lookups do: ours is called back, stock awaits.  CPU time of the
+process, so both ends of a round trip are in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from kademlia.node import Node
@@ -30,7 +31,7 @@ from dhtstore.net.udp import UdpEndpoint
 from dhtstore.params import NODE_ID_BYTES, K
 from dhtstore.tasks import Supervisor
 from dhtstore.trace import no_trace
-from dhtstore.wire.datagram import FindNode, FoundNodes
+from dhtstore.wire.datagram import FindNode, FoundNodes, Response
 
 OTHERS: Final = 300  # that each knows; 20 a bucket
 IN_FLIGHT: Final = 16
@@ -38,7 +39,8 @@ WARM: Final = 500  # round trips before the clock runs
 SEED: Final = 13
 FIRST_PORT: Final = 7400
 
-Ask = Callable[[bytes], Awaitable[object]]
+Done = Callable[[], None]
+Ask = Callable[[bytes, Done], None]
 
 
 def ours_per_s(round_trips: int, *, udp: bool) -> float:
@@ -56,18 +58,29 @@ def stock_per_s(round_trips: int, *, udp: bool) -> float:
 
 
 async def _rate(ask: Ask, round_trips: int) -> float:
-    rng = random.Random(SEED)
-    targets = iter([rng.randbytes(NODE_ID_BYTES) for _ in range(WARM + round_trips)])
-
-    async def work(count: int) -> None:
-        for _ in range(count):
-            await ask(next(targets))
-
-    await work(WARM)
+    await _ask_many(ask, WARM)
     before_s = time.process_time()
-    await asyncio.gather(*(work(round_trips // IN_FLIGHT) for _ in range(IN_FLIGHT)))
-    took_s = time.process_time() - before_s
-    return round_trips // IN_FLIGHT * IN_FLIGHT / took_s
+    await _ask_many(ask, round_trips)
+    return round_trips / (time.process_time() - before_s)
+
+
+async def _ask_many(ask: Ask, count: int) -> None:
+    """So many round trips, IN_FLIGHT at a time."""
+    rng, answered = random.Random(SEED), 0
+    targets = [rng.randbytes(NODE_ID_BYTES) for _ in range(count)]
+    all_answered = asyncio.get_running_loop().create_future()
+
+    def done() -> None:
+        nonlocal answered
+        answered += 1
+        if targets:
+            ask(targets.pop(), done)
+        elif answered == count:
+            all_answered.set_result(None)
+
+    for _ in range(IN_FLIGHT):
+        ask(targets.pop(), done)
+    await all_answered
 
 
 # --- ours --------------------------------------------------------------------------------------
@@ -82,10 +95,13 @@ async def _ours(round_trips: int, *, udp: bool) -> float:
     for (rpc, _), peer in zip((asking, answering), reversed(peers), strict=True):
         _know(rpc, peer)
 
-    async def ask(target: bytes) -> None:
-        found = await asking[0].calls.call(peers[1], FindNode(target))
-        assert isinstance(found, FoundNodes)
-        assert found.contacts
+    def ask(target: bytes, done: Done) -> None:
+        def answered(peer: Peer, found: Response | None) -> None:
+            assert isinstance(found, FoundNodes)
+            assert found.contacts
+            done()
+
+        asking[0].calls.ask(peers[1], FindNode(target), answered)
 
     try:
         return await _rate(ask, round_trips)
@@ -138,10 +154,16 @@ async def _stock(round_trips: int, *, udp: bool) -> float:
         _know_stock(protocol, Node(other.source_node.id, *where))
     asked = Node(answering.source_node.id, *to)
 
-    async def ask(target: bytes) -> None:
+    async def find(target: bytes, done: Done) -> None:
         answered, found = await asking.call_find_node(asked, Node(target))
         assert answered
         assert found
+        done()
+
+    duties = Supervisor()
+
+    def ask(target: bytes, done: Done) -> None:
+        duties.spawn(find(target, done), "find")
 
     try:
         return await _rate(ask, round_trips)

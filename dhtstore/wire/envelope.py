@@ -61,22 +61,21 @@ class Opened(NamedTuple):
     frame: bytes
 
 
-def ours(network: Network, data: bytes) -> bool:
-    """Whether a datagram is of the outside that we know, and claims our network."""
-    return data.startswith(network.datagram_prefix)
-
-
 def parse(data: bytes) -> Opened | None:
-    """Take a datagram apart; None if it is malformed.  Check ``ours`` first, ``verify`` after."""
-    if not OVERHEAD_BYTES <= len(data) <= DATAGRAM_MAX_BYTES:
+    """Take a datagram apart; None if it is malformed.  Look for ``Network.datagram_prefix`` first,
+    ``verify`` after."""
+    size_bytes = len(data)
+    if not OVERHEAD_BYTES <= size_bytes <= DATAGRAM_MAX_BYTES:
         return None
-    flags = data[FLAGS_AT]
+    flags: int = data[FLAGS_AT]
     at = _BODY_AT + COOKIE_BYTES if flags & COOKIE else _BODY_AT
     start = at + 2
-    end = start + int.from_bytes(data[at:start], "big")
-    if start > len(data) or end > len(data):
+    if start > size_bytes:
         return None
-    return Opened(flags, PublicKey(data[_KEY_AT:_MAC_AT]), data[_BODY_AT:at], data[start:end])
+    end = start + (data[at] << 8 | data[at + 1])
+    if end > size_bytes:
+        return None
+    return Opened(flags, data[_KEY_AT:_MAC_AT], data[_BODY_AT:at], data[start:end])  # type: ignore[arg-type]
 
 
 def session_keys(crypto: KeyAgreement, network: Network, own: bytes, peer: PublicKey) -> bytes:

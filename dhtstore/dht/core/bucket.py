@@ -20,12 +20,13 @@ class Bucket:
     ``ids``, ``heard_s``, ``srtt_s``, ``rttvar_s``, ``failures`` (requests without an answer since
     the last that had one), ``dead_pings`` (likewise, of pings alone) and ``trusts`` (it needs no
     padding from us, having proved our address) run parallel to ``peers``.  ``looked_up_s`` is
-    when this bucket was last looked into.  All times are monotonic seconds.
+    when this bucket was last looked into, ``ipv6`` how many are reached over IPv6.  All times are
+    monotonic seconds.
     """
 
     __slots__ = (
-        "dead_pings", "failures", "heard_s", "ids", "looked_up_s", "peers", "replacements",
-        "rttvar_s", "srtt_s", "trusts",
+        "dead_pings", "failures", "heard_s", "ids", "ipv6", "looked_up_s", "peers",
+        "replacements", "rttvar_s", "srtt_s", "trusts",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:
@@ -38,7 +39,7 @@ class Bucket:
         self.failures = bytearray()
         self.dead_pings = bytearray()
         self.trusts = bytearray()
-        self.looked_up_s = now
+        self.looked_up_s, self.ipv6 = now, 0
 
     def __len__(self) -> int:
         return len(self.peers)
@@ -46,6 +47,12 @@ class Bucket:
     def index(self, node_id: bytes) -> int:
         """-1 if the node is not here."""
         return self.ids.index(node_id) if node_id in self.ids else -1
+
+    def reached(self, *, ipv6: bool) -> list[Peer]:
+        """Those of one family; mostly that is all, and then the list itself."""
+        if self.ipv6 == (len(self.peers) if ipv6 else 0):
+            return self.peers
+        return [peer for peer in self.peers if peer.ipv6 is ipv6]
 
     def heard(
         self, index: int, peer: Peer, now: float, rtt_s: float | None, trusts: bool, pong: bool
@@ -58,12 +65,17 @@ class Bucket:
         if rtt_s is not None:
             var = 0.75 * var + 0.25 * abs(srtt - rtt_s) if srtt else rtt_s / 2
             srtt = 0.875 * srtt + 0.125 * rtt_s if srtt else rtt_s
-        self.drop(index)
-        self.append(peer, now, srtt, var, trusts)
+        if index < len(self.peers) - 1 or peer is not self.peers[index]:
+            self.drop(index)
+            self.append(peer, now, srtt, var, trusts)
+        else:  # it is the tail, and mostly whoever answered last answers again
+            self.heard_s[-1], self.srtt_s[-1], self.rttvar_s[-1] = now, srtt, var
+            self.dead_pings[-1], self.trusts[-1] = 0, trusts
         self.failures[-1] = failures
 
     def append(self, peer: Peer, now: float, srtt_s: float, rttvar_s: float, trusts: bool) -> None:
         """Add an entry at the tail."""
+        self.ipv6 += peer.ipv6
         self.peers.append(peer)
         self.ids.append(peer.id)
         self.heard_s.append(now)
@@ -80,6 +92,7 @@ class Bucket:
 
     def drop(self, index: int) -> None:
         """Remove the entry at that place."""
+        self.ipv6 -= self.peers[index].ipv6
         del self.peers[index], self.ids[index], self.heard_s[index], self.srtt_s[index]
         del self.rttvar_s[index], self.failures[index], self.dead_pings[index], self.trusts[index]
 

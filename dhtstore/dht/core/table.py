@@ -86,10 +86,13 @@ class Table:
         own: int = self.node.long_id
         return _BITS - (own ^ peer.long_id).bit_length()
 
+    def _bucket_of(self, peer: Peer) -> Bucket | None:
+        index = self.bucket_index(peer)
+        return self.buckets[index] if index < len(self.buckets) else None
+
     def entry(self, peer: Peer) -> tuple[Bucket, int] | None:
         """Where a node stands, at whatever address; None if it is not in the table."""
-        index = self.bucket_index(peer)
-        bucket = self.buckets[index] if index < len(self.buckets) else None
+        bucket = self._bucket_of(peer)
         if bucket is None:
             return None
         at = bucket.index(peer.id)
@@ -102,10 +105,9 @@ class Table:
 
     def has_room_for(self, peer: Peer, now: float) -> bool:
         """Whether a pong from this unknown node would put it into the table."""
-        index = self.bucket_index(peer)
-        bucket = self.buckets[index] if index < len(self.buckets) else None
+        bucket = self._bucket_of(peer)
         if bucket is None or len(bucket.peers) < self.ksize:
-            return index < _BITS and self._welcome(peer, now)
+            return peer.id != self.node.id and self._welcome(peer, now)
         return self.crowds.giving_way(bucket.peers, peer) >= 0 and self._welcome(peer, now)
 
     def answered(
@@ -191,18 +193,20 @@ class Table:
             bucket.drop(at)
 
     def closest(
-        self, target: int, k: int, exclude: bytes = b"", *, ipv6: bool | None = None
+        self, target: int, k: int, exclude: Peer | None = None, *, ipv6: bool | None = None
     ) -> list[Peer]:
         """The ``k`` closest to ``target``, closest first, exactly in XOR order, without the node
-        whose id is ``exclude``; ``ipv6`` keeps only contacts of that family."""
+        of ``exclude``; ``ipv6`` keeps only contacts of that family."""
         result: list[Peer] = []
+        without = self._bucket_of(exclude) if exclude else None
         for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
-            peers = [p for p in bucket.peers if ipv6 is None or p.ipv6 is ipv6]
-            peers.sort(key=lambda peer: peer.long_id ^ target)
-            result += peers
-            if len(result) > k:  # one of them may be ``exclude``
+            peers = bucket.peers if ipv6 is None else bucket.reached(ipv6=ipv6)
+            if bucket is without and exclude:
+                peers = [peer for peer in peers if peer.id != exclude.id]
+            result += sorted(peers, key=lambda peer: peer.long_id ^ target)
+            if len(result) >= k:
                 break
-        return [peer for peer in result[: k + 1] if peer.id != exclude][:k]
+        return result[:k]
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""
@@ -223,12 +227,12 @@ class Table:
         return self.ksize - len(bucket or ())
 
     def _bucket(self, index: int, now: float) -> Bucket:
+        if index < len(self.buckets) and (known := self.buckets[index]) is not None:
+            return known
         while index >= len(self.buckets):
             self.buckets.append(None)
-        bucket = self.buckets[index]
-        if bucket is None:
-            bucket = self.buckets[index] = Bucket(now)
-        return bucket
+        made = self.buckets[index] = Bucket(now)
+        return made
 
 
 def by_distance(table: Table, target: int) -> Iterator[Peer]:

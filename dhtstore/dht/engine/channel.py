@@ -16,7 +16,7 @@ from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
 from dhtstore.wire import envelope
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, REQUEST, RESPONSE
-from dhtstore.wire.envelope import COOKIE, PROVED, Challenge, Opened
+from dhtstore.wire.envelope import CHALLENGE, COOKIE, PROVED, Challenge, Opened
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto, Endpoint, Entropy
@@ -52,7 +52,7 @@ class Channel:
         self.own = crypto.node.public_key
         self.sessions = Sessions(network, crypto, self.own, entropy.random_bytes(32))
         self.counters: dict[str, int] = {}
-        self._network, self._crypto, self._clock = network, crypto, clock
+        self._prefix, self._crypto, self._clock = network.datagram_prefix, crypto, clock
         self._endpoint, self._tracer = endpoint, tracer
         flags = envelope.STORAGE * storage_node | envelope.EPHEMERAL * ephemeral
         self._plain = envelope.header_of(network, flags, self.own)
@@ -76,23 +76,29 @@ class Channel:
             self._tracer("dht.defect", source=str(source), error=repr(error))
 
     def _receive(self, data: bytes, source: Address) -> None:
-        if not envelope.ours(self._network, data):
+        if not data.startswith(self._prefix):
             self.count("other_network")
             return
-        challenge = envelope.parse_challenge(data)
-        if challenge is not None:
-            self.on_challenge(challenge, source)
-            return
         opened = envelope.parse(data)
-        if opened is None or len(opened.frame) <= FRAME_OVERHEAD_BYTES:
+        if opened is None or opened.flags & CHALLENGE:
+            self._receive_challenge(data, source)
+            return
+        frame = opened.frame
+        if len(frame) <= FRAME_OVERHEAD_BYTES:
             raise RemoteProtocolError("a datagram whose outside is malformed")
-        kind, message_id = opened.frame[0], opened.frame[1:FRAME_OVERHEAD_BYTES]
+        kind, message_id = frame[0], frame[1:FRAME_OVERHEAD_BYTES]
         if kind == REQUEST:
             self._receive_request(message_id, opened, data, source)
         elif kind == RESPONSE:
             self.on_answer(message_id, opened, data, source)
         else:
             self.count("unknown")  # of a later version; whether an answer is owed nobody knows
+
+    def _receive_challenge(self, data: bytes, source: Address) -> None:
+        challenge = envelope.parse_challenge(data)
+        if challenge is None:
+            raise RemoteProtocolError("a datagram whose outside is malformed")
+        self.on_challenge(challenge, source)
 
     def _receive_request(
         self, message_id: bytes, opened: Opened, data: bytes, source: Address

@@ -156,7 +156,7 @@ class Procedures:
             return b""
         number = int.from_bytes(target, "big")
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
-        closest = self._table.closest(number, count, sender.id, ipv6=sender.ipv6)
+        closest = self._table.closest(number, count, sender, ipv6=sender.ipv6)
         if young := self._table.newcomers.among(closest):
             self._told(young)
         return b"".join([peer.packed for peer in closest])

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dhtstore.trace import Tracer
 
 _ANSWER_OVERHEAD_BYTES: Final = envelope.OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES
+_STORES, _STORES_NOT = bytes((STORAGE,)), bytes(1)
 _PING_BYTES: Final = _ANSWER_OVERHEAD_BYTES + 8
 
 
@@ -98,7 +99,7 @@ class NodeRpc:
 
 
 def _sender_of(opened: Opened, source: Address) -> Peer:
-    role = bytes((opened.flags & STORAGE,))
+    role = _STORES if opened.flags & STORAGE else _STORES_NOT
     sender = unpack_peer(opened.sender + role + datagram.pack_address(source))
     if sender is None:
         raise RemoteProtocolError(f"a request from {source}, where nothing can be sent")
