@@ -86,13 +86,12 @@ class Table:
         own: int = self.node.long_id
         return _BITS - (own ^ peer.long_id).bit_length()
 
-    def _bucket_of(self, peer: Peer) -> Bucket | None:
-        index = self.bucket_index(peer)
+    def _at(self, index: int) -> Bucket | None:
         return self.buckets[index] if index < len(self.buckets) else None
 
     def entry(self, peer: Peer) -> tuple[Bucket, int] | None:
         """Where a node stands, at whatever address; None if it is not in the table."""
-        bucket = self._bucket_of(peer)
+        bucket = self._at(self.bucket_index(peer))
         if bucket is None:
             return None
         at = bucket.index(peer.id)
@@ -105,7 +104,7 @@ class Table:
 
     def has_room_for(self, peer: Peer, now: float) -> bool:
         """Whether a pong from this unknown node would put it into the table."""
-        bucket = self._bucket_of(peer)
+        bucket = self._at(self.bucket_index(peer))
         if bucket is None or len(bucket.peers) < self.ksize:
             return peer.id != self.node.id and self._welcome(peer, now)
         return self.crowds.giving_way(bucket.peers, peer) >= 0 and self._welcome(peer, now)
@@ -198,7 +197,7 @@ class Table:
         """The ``k`` closest to ``target``, closest first, exactly in XOR order, without the node
         of ``exclude``; ``ipv6`` keeps only contacts of that family."""
         result: list[Peer] = []
-        without = self._bucket_of(exclude) if exclude else None
+        without = self._at(self.bucket_index(exclude)) if exclude else None
         for bucket in _by_distance(self.buckets, self.node.long_id ^ target):
             peers = bucket.peers if ipv6 is None else bucket.reached(ipv6=ipv6)
             if bucket is without and exclude:
@@ -210,7 +209,7 @@ class Table:
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""
-        bucket = self.buckets[index] if index < len(self.buckets) else None
+        bucket = self._at(index)
         return bucket.looked_up_s if bucket is not None else self.opened_s
 
     def looked_up(self, target: int, now: float) -> None:
@@ -223,11 +222,10 @@ class Table:
 
     def room_in(self, index: int) -> int:
         """How many more nodes a bucket can hold."""
-        bucket = self.buckets[index] if index < len(self.buckets) else None
-        return self.ksize - len(bucket or ())
+        return self.ksize - len(self._at(index) or ())
 
     def _bucket(self, index: int, now: float) -> Bucket:
-        if index < len(self.buckets) and (known := self.buckets[index]) is not None:
+        if (known := self._at(index)) is not None:
             return known
         while index >= len(self.buckets):
             self.buckets.append(None)
