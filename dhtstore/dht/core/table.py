@@ -209,8 +209,7 @@ class Table:
 
     def looked_up_s(self, index: int) -> float:
         """When a bucket was last looked into; of one never used, when we went online."""
-        bucket = self._at(index)
-        return bucket.looked_up_s if bucket is not None else self.opened_s
+        return self.opened_s if (bucket := self._at(index)) is None else bucket.looked_up_s
 
     def looked_up(self, target: int, now: float) -> None:
         """We (not a stranger) looked up ``target``: its bucket is fresh."""
@@ -227,8 +226,7 @@ class Table:
     def _bucket(self, index: int, now: float) -> Bucket:
         if (known := self._at(index)) is not None:
             return known
-        while index >= len(self.buckets):
-            self.buckets.append(None)
+        self.buckets += [None] * (index + 1 - len(self.buckets))
         made = self.buckets[index] = Bucket(now)
         return made
 
