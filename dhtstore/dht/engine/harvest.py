@@ -91,7 +91,7 @@ class ProviderHarvest:
         rng: random.Random,
         on_provider: OnProvider,
     ) -> None:
-        self.crawl: Crawl | None = None
+        self._crawl: Crawl | None = None
         self._on_provider = on_provider
         self._keeper, self._key, self._wanted = keeper, key, min(wanted, PROVIDERS_PER_KEY_MAX)
         self._unix_s, self._rng = unix_s, rng
@@ -100,6 +100,10 @@ class ProviderHarvest:
         self._answerers: dict[bytes, _Answerer] = {}
         self._signatures: dict[bytes, int] = {}
         self._expired: dict[bytes, None] = {}
+
+    def follow(self, crawl: Crawl) -> None:
+        """Further pages are asked for by this one from now on."""
+        self._crawl = crawl
 
     def take_local(self) -> bool:
         """Take of what this node keeps as of an answer; True if that is enough."""
@@ -149,8 +153,8 @@ class ProviderHarvest:
     def _ask_next_page(self, peer: Peer, answerer: _Answerer, page: Providers) -> None:
         answerer.offset += len(page.providers)
         more = page.providers and answerer.offset < page.total and not answerer.lied
-        if more and not self._enough() and self.crawl:
-            self.crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
+        if more and not self._enough() and self._crawl:
+            self._crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
 
     def _usable(self, record: ProviderRecord) -> bool:
         if record.key != self._key or not provider_form(record):

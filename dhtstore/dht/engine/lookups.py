@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.refresh import relies_on, seeds
+from dhtstore.dht.core.region.size import NetworkSize
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import Crawl, OnAnswer, within
@@ -27,6 +28,7 @@ class Lookups:
 
     def __init__(self, table: Table, calls: Calls, clock: Clock) -> None:
         self._table, self._calls, self._clock = table, calls, clock
+        self.size = NetworkSize()
 
     async def closest(
         self, target: bytes, timeout_s: float = LOOKUP_TIMEOUT_S, also: Iterable[Peer] = ()
@@ -35,6 +37,7 @@ class Lookups:
         deadline those found so far.  ``also`` are asked beside those the table knows."""
         lookup = self._start(target, Lookup, also)
         await within(timeout_s, Crawl(self._calls, lookup, FindNode(target)))
+        self._learn_size(target, lookup)
         return lookup.result()
 
     async def search(self, target: bytes, kind: Callable[..., L], timeout_s: float) -> L:
@@ -42,6 +45,7 @@ class Lookups:
         count, or search by other rules."""
         lookup = self._start(target, kind)
         await within(timeout_s, Crawl(self._calls, lookup, FindNode(target)))
+        self._learn_size(target, lookup)
         return lookup
 
     def crawl(
@@ -52,6 +56,11 @@ class Lookups:
     ) -> Crawl:
         """A lookup of ``target`` that asks each node for records, ready to run."""
         return Crawl(self._calls, self._start(target, Lookup), request, on_answer)
+
+    def _learn_size(self, target: bytes, lookup: Lookup) -> None:
+        if lookup.finished and lookup.answered:
+            number = int.from_bytes(target, "big")
+            self.size.looked_up(number, lookup.result(), self._clock.monotonic_s())
 
     def _start(self, target: bytes, kind: Callable[..., L], also: Iterable[Peer] = ()) -> L:
         number, now = int.from_bytes(target, "big"), self._clock.monotonic_s()

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from kademlia.node import Node, NodeHeap
-
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
 from dhtstore.dht.core.refresh import seeds
+from dhtstore.dht.core.region.crowding import spread
+from dhtstore.dht.core.region.region import Region
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
@@ -27,6 +27,7 @@ from dhtstore.dht.engine.harvest import (
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.outrun import HeldElsewhere
+from dhtstore.dht.engine.widening.widening import Widening
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, contact_key, node_id
@@ -35,7 +36,6 @@ from dhtstore.params import (
     CONTACT_RECORD_MAX_BYTES,
     MAINTENANCE_INTERVAL_S,
     PROVIDER_RECORD_MAX_BYTES,
-    K,
 )
 from dhtstore.wire.datagram import (
     AddProvider,
@@ -96,7 +96,8 @@ class Records:
     ) -> None:
         self._table, self._calls, self._keeper = table, calls, keeper
         self._lookups, self._clock, self._rng = lookups, clock, rng
-        self._own, self._cut_off, self._ephemeral = own, cut_off, ephemeral
+        self._own, self._cut_off = own, cut_off
+        self._widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral)
         self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------
@@ -131,8 +132,8 @@ class Records:
         """``sign_again`` makes a newer one of ours where that is called for."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         lookup = await self._lookups.search(key, Lookup, timeout_s)
-        self._check_answered(lookup)
-        index_nodes = self._closest_with_us(key, lookup.result())
+        self._check_answered(lookup.asked, lookup.answered)
+        index_nodes, region = await self._widening.index_nodes(key, lookup.result(), deadline_s)
         others = [node for node in index_nodes if isinstance(node, Peer)]
         verdicts = await self._store(others, [_request(pair) for pair in records], deadline_s)
         for at, (record, _) in enumerate(records):
@@ -143,7 +144,7 @@ class Records:
             asked.append(self._table.node.id)
             verdicts.append(self._keep_pairs(records))
         return [
-            _published(record, asked, [each[at] for each in verdicts])
+            _published(record, asked, [each[at] for each in verdicts], region)
             for at, (record, _) in enumerate(records)
         ]
 
@@ -169,12 +170,6 @@ class Records:
             behind, await self._store(refusing, [request], deadline_s), strict=True
         ):
             verdicts[i][at] = verdict[0] if verdict[0] != _NEWER else ""
-
-    def _closest_with_us(self, key: bytes, peers: list[Peer]) -> list[Node]:
-        """The K closest to ``key`` of ``peers`` and of ourselves, closest first."""
-        closest = NodeHeap(Node(key), K)
-        closest.push(list(peers) if self._ephemeral else [*peers, self._table.node])
-        return list(closest)
 
     def _keep_pairs(self, records: Sequence[Pair]) -> list[str]:
         self._keeper.tick()
@@ -246,15 +241,15 @@ class Records:
         )
         if harvest.take_local():
             return FoundProviders(harvest.providers(), 0, 0)
-        crawl = self._lookups.crawl(key, GetProviders(key, 0), harvest.on_answer)
-        harvest.crawl = crawl
-        await within(timeout_s, crawl)
+        searched = await self._widening.search(
+            key, GetProviders(key, 0), harvest.on_answer, timeout_s, harvest.follow
+        )
         for _ in harvest.take_waiting():
             await asyncio.sleep(0)
         found = harvest.providers()
         if not found:
-            self._check_answered(crawl.lookup)
-        return FoundProviders(found, crawl.lookup.asked, crawl.lookup.answered, harvest.expired)
+            self._check_answered(searched.asked, searched.answered)
+        return FoundProviders(found, searched.asked, searched.answered, harvest.expired)
 
     async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
         """The newest contact record of a node that is found, verified.  Raises Unreachable when
@@ -262,17 +257,15 @@ class Records:
         self._keeper.tick()
         harvest = ContactHarvest(self._keeper, node, self._clock.unix_s)
         key = contact_key(node)
-        crawl = self._lookups.crawl(key, FindContact(key), harvest.on_answer)
-        await within(timeout_s, crawl)
+        searched = await self._widening.search(key, FindContact(key), harvest.on_answer, timeout_s)
         if harvest.newest is None:
-            self._check_answered(crawl.lookup)
+            self._check_answered(searched.asked, searched.answered)
         return harvest.newest
 
-    def _check_answered(self, lookup: Lookup) -> None:
+    def _check_answered(self, asked: int, answered: int) -> None:
         """That nothing was found means something only if somebody was asked and answered, or if
         there never was anybody else; raises Unreachable."""
-        asked = lookup.asked
-        if asked and not lookup.answered:
+        if asked and not answered:
             raise Unreachable(f"none of {asked} known nodes answered")
         if not asked and self._cut_off():
             raise Unreachable("none of the nodes that were known here answers any more")
@@ -299,13 +292,23 @@ def _keep_pair(keeper: RecordKeeper, pair: Pair) -> str:
 
 
 def _published(
-    record: ProviderRecord, asked: Sequence[bytes], verdicts: Sequence[str]
+    record: ProviderRecord,
+    asked: Sequence[bytes],
+    verdicts: Sequence[str],
+    region: Region | None,
 ) -> Published:
-    """``verdicts`` of those ``asked``, by id; "" of one that did not answer."""
+    """``verdicts`` of those ``asked``, by id; "" of one that did not answer.  In a ``region`` where
+    ids crowd only so many count as chance puts there."""
     signer = node_id(record.signer)
-    others = [v for node, v in zip(asked, verdicts, strict=True) if node != signer]
-    holders = sum(verdict in _HELD for verdict in others)
-    refusals = Counter(verdict for verdict in others if verdict and verdict not in _HELD)
+    told = list(zip(asked, verdicts, strict=True))
+    others = [(node, verdict) for node, verdict in told if node != signer]
+    holders = _holders(others, region)
+    refusals = Counter(v for _, v in others if v and v not in _HELD)
     if holders or not others:
-        holders = sum(verdict in _HELD for verdict in verdicts)
+        holders = _holders(told, region)
     return Published(holders, dict(refusals))
+
+
+def _holders(told: Sequence[tuple[bytes, str]], region: Region | None) -> int:
+    holding = [int.from_bytes(node, "big") for node, verdict in told if verdict in _HELD]
+    return len(spread(region.key, holding, region.nodes) if region is not None else holding)

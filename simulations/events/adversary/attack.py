@@ -61,8 +61,8 @@ class Attack:
         self.masks: list[Mask] = []
         self._made_up: dict[int, list[MadeUpNode]] = {}
         self._tasks = Supervisor(on_failure=tell_the_loop)
-        self._key: bytes | None = None
-        self.began_s = math.inf
+        self.key: bytes | None = None
+        self.began_s, self.begun = math.inf, asyncio.Event()
         self._nodes = len(population.members)
         chosen = random.Random(derived_seed(seed, "adversary")).sample(
             range(self._nodes), round(settings.share * self._nodes)
@@ -91,10 +91,14 @@ class Attack:
         if not settings.attacks:
             return
         self.gang.rng.seed(derived_seed(chance, "adversary/answers"))
+        if settings.target is None and settings.ground:
+            self.key = self.gang.rng.randbytes(NODE_ID_BYTES)
         await scene.until(settings.at_s)
-        self._key = await self._target(scene)
+        if settings.target is not None:
+            self.key = await self._key_of(scene, settings.target)
         await self._bring_in(scene)
         self.gang.active, self.began_s = True, self._population.loop.time()
+        self.begun.set()
         for mask in self.masks:
             if mask.behaviour in _PUBLISHING:
                 rng = random.Random(derived_seed(chance, f"adversary/{mask.me.number}"))
@@ -113,11 +117,8 @@ class Attack:
             await node.close()
             self._population.made_up[node.id] = self._population.loop.time()
 
-    async def _target(self, scene: Scene) -> bytes | None:
-        """The key that is attacked; None for any, where nothing is ground to it."""
-        wanted, drawn = self._settings.target, self.gang.rng.randbytes(NODE_ID_BYTES)
-        if wanted is None:
-            return drawn if self._settings.ground else None
+    async def _key_of(self, scene: Scene, wanted: int) -> bytes:
+        """The key of an object, once that was put."""
         while True:
             key = scene.key_of(wanted)
             if key is not None:
@@ -128,8 +129,8 @@ class Attack:
         """Machines with ids near the key join, before anybody attacks."""
         bits = bits_against(self._nodes)
         for number in range(self._settings.ground):
-            assert self._key is not None, "it was drawn"
-            member = scene.newcomer(ground_secret(self._seed, number, self._key, bits))
+            assert self.key is not None, "it was drawn"
+            member = scene.newcomer(ground_secret(self._seed, number, self.key, bits))
             self._disguise(member)
             await self._population.start(member.number)
             with contextlib.suppress(DhtstoreError):  # a fault struck it meanwhile
@@ -172,12 +173,12 @@ class Attack:
         if not heard:
             return None
         old = rng.choice(heard)
-        return old if mask.behaviour == "replay" else mask.forgery(self._key or old[0].key)
+        return old if mask.behaviour == "replay" else mask.forgery(self.key or old[0].key)
 
     def _of_nobody(self, mask: Mask, rng: random.Random) -> Pair:
         """Keys cost nothing, and no node is at its address."""
         signer, now_s = SimSigner(rng.randbytes(NODE_ID_BYTES)), mask.me.clock.unix_s()
-        key = self._key or rng.randbytes(NODE_ID_BYTES)
+        key = self.key or rng.randbytes(NODE_ID_BYTES)
         contact = contact_record(unused_address(rng), 1, mask.network, signer, now_s)
         return provider_record(key, mask.network, signer, now_s), contact
 

@@ -48,7 +48,7 @@ class Search:
         self.harvest = ProviderHarvest(
             self, KEY, self.wanted, self.member.clock.unix_s, random.Random(1), self._name  # type: ignore[arg-type]
         )  # fmt: skip
-        self.harvest.crawl = self.pages
+        self.harvest.follow(self.pages)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["keeper"], name)  # all but ``signed`` is the keeper's

@@ -1,0 +1,1 @@
+"""Searching and storing in the whole region of a key where ids crowd around it."""
