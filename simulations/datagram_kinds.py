@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 KINDS: Final = (
-    "ping", "find_node", "get_providers", "add_provider", "find_contact", "store_contact",
+    "ping", "find_node", "get_providers", "add_provider", "add_providers", "find_contact",
+    "store_contact",
 )  # fmt: skip
 ANSWER: Final = "answer"  # to any of them

@@ -137,7 +137,9 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("outrun", "rpc", "widening"),
         ("maintenance",),
         ("records",),
+        ("sweeping",),
     ),
+    "dhtstore.dht.core.sweeping": (("region",), ("handing",)),
     "dhtstore.node": (
         ("ports", "throttle", "traffic", "warnings"),
         ("links",),

@@ -15,11 +15,13 @@ from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
+from dhtstore.dht.core.sweeping.region import Region
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import OwnRecords, Records
 from dhtstore.dht.engine.rpc import NodeRpc
+from dhtstore.dht.engine.sweeping.sweeper import Sweeper
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact, ContactRecord, routable
 from dhtstore.model.identity import DhtKey, NodeId
@@ -87,6 +89,16 @@ class DhtService:
             self._maintenance.cut_off,
             ephemeral=ephemeral,
         )
+        self._sweeper = Sweeper(
+            rpc.table,
+            rpc.calls,
+            rpc.keeper,
+            self._lookups,
+            clock,
+            own,
+            self._records,
+            ephemeral=ephemeral,
+        )
 
     # --- life ------------------------------------------------------------------------------
 
@@ -150,6 +162,18 @@ class DhtService:
         them; what became of each, in order.  Raises Unreachable when others are known and none
         of them answered."""
         return await self._records.provide(key, records, timeout_s)
+
+    async def explore(self, key: DhtKey, *, timeout_s: float) -> tuple[Region, int]:
+        """Who is around ``key``, to provide many keys there, and how many lookups that took.  Raises
+        as ``provide``."""
+        return await self._sweeper.explore(key, timeout_s)
+
+    async def provide_region(
+        self, region: Region, keys: Sequence[DhtKey], *, timeout_s: float
+    ) -> tuple[list[Published], Region]:
+        """Store a fresh record of this node for each of ``keys``, which ``region`` covers, at the K
+        nodes closest to it; what became of each, in order, and what is left of the region."""
+        return await self._sweeper.provide(region, keys, timeout_s)
 
     async def withdraw(self, key: DhtKey, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Published:
         """Take this node's provider record of ``key`` back at the K nodes closest to it.  Those

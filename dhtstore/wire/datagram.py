@@ -21,11 +21,12 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
     NODE_ID_BYTES,
     PROCEDURE_NAME_MAX_CHARS,
+    PROVIDERS_PER_DATAGRAM_MAX,
     PROVIDERS_PER_KEY_MAX,
     PUBLIC_KEY_BYTES,
     REFUSAL_CODE_MAX_CHARS,
 )
-from dhtstore.wire.envelope import FRAME_MAX_BYTES, MESSAGE_ID_BYTES
+from dhtstore.wire.envelope import COOKIE_BYTES, FRAME_MAX_BYTES, MESSAGE_ID_BYTES
 from dhtstore.wire.packed import PackedContact, PackedProvider
 
 REQUEST: Final = 0  # rpcudp/protocol.py
@@ -38,6 +39,7 @@ CONTACT_V6_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 16 + 2
 CONTACTS_PER_ANSWER_MAX: Final = PAYLOAD_MAX_BYTES // CONTACT_V4_BYTES
 PACKED_HEAD_BYTES: Final = 3  # msgpack, before a signed object
 _STORAGE_BIT: Final = 1
+_ADD_PROVIDERS_HEAD_BYTES: Final = 1 + 14 + 1 + PACKED_HEAD_BYTES  # name, records, contact
 
 Id = Annotated[bytes, msgspec.Meta(min_length=NODE_ID_BYTES, max_length=NODE_ID_BYTES)]
 Contacts = Annotated[bytes, msgspec.Meta(max_length=CONTACTS_PER_ANSWER_MAX * CONTACT_V4_BYTES)]
@@ -58,6 +60,15 @@ class AddProvider(msgspec.Struct, array_like=True, tag="add_provider", gc=False)
     """Keep this provider record, and with it how to reach the provider."""
 
     record: PackedProvider
+    contact: PackedContact
+
+
+class AddProviders(msgspec.Struct, array_like=True, tag="add_providers", gc=False):
+    """Keep these provider records of one provider, and with them how to reach it."""
+
+    records: Annotated[
+        list[PackedProvider], msgspec.Meta(min_length=1, max_length=PROVIDERS_PER_DATAGRAM_MAX)
+    ]
     contact: PackedContact
 
 
@@ -86,7 +97,7 @@ class UnknownProcedure(msgspec.Struct, gc=False):
     procedure: str
 
 
-Request = Ping | FindNode | AddProvider | GetProviders | StoreContact | FindContact
+Request = Ping | FindNode | AddProvider | AddProviders | GetProviders | StoreContact | FindContact
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False):
@@ -107,6 +118,15 @@ class Stored(msgspec.Struct, array_like=True, gc=False):
     """Whether the record is kept; if not, why (see dht.core.record_stores.Verdict)."""
 
     verdict: Annotated[str, msgspec.Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
+
+
+class StoredEach(msgspec.Struct, array_like=True, gc=False):
+    """As ``Stored``, of each of several records in their order."""
+
+    verdicts: Annotated[
+        list[Annotated[str, msgspec.Meta(max_length=REFUSAL_CODE_MAX_CHARS)]],
+        msgspec.Meta(max_length=PROVIDERS_PER_DATAGRAM_MAX),
+    ]
 
 
 class Provided(msgspec.Struct, array_like=True, gc=False):
@@ -142,7 +162,7 @@ class Unserved(msgspec.Struct, gc=False):
 
 UNSUPPORTED: Final = Unserved("unsupported")
 
-Response = Pong | FoundNodes | Stored | Providers | FoundContact | Unserved
+Response = Pong | FoundNodes | Stored | StoredEach | Providers | FoundContact | Unserved
 
 
 class _Named(msgspec.Struct, array_like=True, gc=False):
@@ -157,6 +177,7 @@ ANSWER_TO: Final[dict[type[Request], type[Response]]] = {
     Ping: Pong,
     FindNode: FoundNodes,
     AddProvider: Stored,
+    AddProviders: StoredEach,
     GetProviders: Providers,
     StoreContact: Stored,
     FindContact: FoundContact,
@@ -171,6 +192,14 @@ _RESPONSE_TYPE: Final = bytes((RESPONSE,))
 
 def encode_request(message_id: bytes, request: Request) -> bytes:
     return _REQUEST_TYPE + message_id + _encode(request)
+
+
+def records_that_fit(record_bytes: int, contact_bytes: int) -> int:
+    """How many provider records of that size one ``AddProviders`` carries beside a contact record,
+    also where a cookie has to be shown; at least 1, which fits ``AddProvider``."""
+    room = PAYLOAD_MAX_BYTES - COOKIE_BYTES - _ADD_PROVIDERS_HEAD_BYTES
+    fitting = (room - contact_bytes) // (PACKED_HEAD_BYTES + record_bytes)
+    return max(1, min(fitting, PROVIDERS_PER_DATAGRAM_MAX))
 
 
 def encode_response(message_id: bytes, response: Response) -> bytes:

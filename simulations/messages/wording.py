@@ -31,6 +31,10 @@ def asked(request: datagram.Request | datagram.UnknownProcedure) -> str:
             return request.node.hex()
         case datagram.AddProvider():
             return _unpacked(lambda: unpack(ProviderRecord, request.record).key.hex())
+        case datagram.AddProviders():
+            return _unpacked(
+                lambda: " ".join(unpack(ProviderRecord, each).key.hex() for each in request.records)
+            )
         case datagram.StoreContact():
             return _unpacked(lambda: _id_of(unpack(ContactRecord, request.contact).public_key))
     return ""
@@ -48,6 +52,9 @@ def answered(answer: datagram.Response) -> tuple[str, str]:
             return f"{found}, {_contacts(answer.contacts)} contacts", ""
         case datagram.Stored():
             return answer.verdict, "" if answer.verdict in _HOLDS else f"not kept: {answer.verdict}"
+        case datagram.StoredEach():
+            refused = sorted({each for each in answer.verdicts if each not in _HOLDS})
+            return ", ".join(answer.verdicts), f"not kept: {', '.join(refused)}" if refused else ""
         case datagram.Unserved():
             return "unserved", f"unserved: {answer.code}"
     return "pong", ""

@@ -53,6 +53,9 @@ CONTACT: Final = sign(
 PROVIDER: Final = sign(
     ProviderRecord(UNIT_KEY, KEY, NOW_UNIX_S, NOW_UNIX_S, NOW_UNIX_S + TTL_S), NETWORK, NODE.node
 )
+WITHDRAWAL: Final = sign(
+    ProviderRecord(UNIT_KEY, KEY, NOW_UNIX_S, NOW_UNIX_S, NOW_UNIX_S), NETWORK, NODE.node
+)
 POLICY: Final = sign(Policy(NODE.owner.public_key, CID.raw, 1, 3, 0, False), NETWORK, NODE.owner)
 RECEIPT: Final = sign(
     Receipt(
@@ -125,6 +128,7 @@ REQUESTS: Final[tuple[datagram.Request, ...]] = (
     datagram.GetProviders(UNIT_KEY, 3),
     datagram.StoreContact(CONTACT.packed),
     datagram.FindContact(node_id(KEY)),
+    datagram.AddProviders([PROVIDER.packed, WITHDRAWAL.packed], CONTACT.packed),
 )
 PACKED: Final = datagram.pack_contact(Contact.of(KEY, V4, storage=True))
 PACKED_V6: Final = datagram.pack_contact(Contact.of(KEY, V6))
@@ -137,6 +141,7 @@ ANSWERS: Final[tuple[tuple[datagram.Request, datagram.Response], ...]] = (
         datagram.Providers(4, [datagram.Provided(PROVIDER.packed, CONTACT.packed)], PACKED_V6),
     ),
     (REQUESTS[5], datagram.FoundContact(CONTACT.packed, PACKED)),
+    (REQUESTS[6], datagram.StoredEach(["kept", "not held"])),
     (REQUESTS[1], datagram.UNSUPPORTED),
 )
 TICKET: Final = Ticket(NETWORK.name, KEY, (V4, V6))

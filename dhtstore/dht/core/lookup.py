@@ -162,6 +162,11 @@ class Lookup:
         """The closest peers that answered, closest first, at most k."""
         return [c.peer for c in self._ranked if c.state is _ANSWERED][: self.k]
 
+    def unanswered(self, reach: int) -> list[Peer]:
+        """Those known within ``reach`` of the target, in XOR, that did not answer so far."""
+        known = self._known.values()
+        return [c.peer for c in known if c.state is not _ANSWERED and c.distance <= reach]
+
     def _settle(self, candidate: _Candidate, state: State) -> None:
         if candidate.state is _ASKED:
             self._in_time.remove(candidate)

@@ -62,6 +62,8 @@ class Procedures:
             return self.rpc_get_providers(sender, request, room_bytes)
         if isinstance(request, datagram.AddProvider):
             return self.rpc_add_provider(sender, request, proved=proved)
+        if isinstance(request, datagram.AddProviders):
+            return self.rpc_add_providers(sender, request, proved=proved)
         if isinstance(request, datagram.FindContact):
             return self.rpc_find_contact(sender, request, room_bytes)
         if isinstance(request, datagram.StoreContact):
@@ -114,6 +116,20 @@ class Procedures:
         if contended:
             self._reaching.look(record, contact, standing)
         return datagram.Stored(verdict.value)
+
+    def rpc_add_providers(
+        self, sender: Peer, request: datagram.AddProviders, *, proved: bool
+    ) -> datagram.StoredEach | None:
+        """Each as if it had come alone; who is challenged brings all of them again, and those that
+        are kept by then cost nothing."""
+        verdicts = []
+        for record in request.records:
+            alone = datagram.AddProvider(record, request.contact)
+            answer = self.rpc_add_provider(sender, alone, proved=proved)
+            if answer is None:
+                return None
+            verdicts.append(answer.verdict)
+        return datagram.StoredEach(verdicts)
 
     def rpc_store_contact(
         self, sender: Peer, request: datagram.StoreContact, *, proved: bool

@@ -132,7 +132,7 @@ class Records:
         """``sign_again`` makes a newer one of ours where that is called for."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         lookup = await self._lookups.search(key, Lookup, timeout_s)
-        self._check_answered(lookup.asked, lookup.answered)
+        self.check_answered(lookup.asked, lookup.answered)
         index_nodes, region = await self._widening.index_nodes(key, lookup.result(), deadline_s)
         others = [node for node in index_nodes if isinstance(node, Peer)]
         verdicts = await self._store(others, [_request(pair) for pair in records], deadline_s)
@@ -144,7 +144,7 @@ class Records:
             asked.append(self._table.node.id)
             verdicts.append(self._keep_pairs(records))
         return [
-            _published(record, asked, [each[at] for each in verdicts], region)
+            published(record, asked, [each[at] for each in verdicts], region)
             for at, (record, _) in enumerate(records)
         ]
 
@@ -163,7 +163,7 @@ class Records:
         if not behind:
             return
         refusing = [peers[i] for i in behind]
-        if not await self._outrun(self._elsewhere.provider(refusing, key), deadline_s):
+        if not await self.outrun_provider(refusing, key, deadline_s):
             return
         request = _request((sign_again(key), self._own.record()))
         for i, verdict in zip(
@@ -191,6 +191,17 @@ class Records:
         self._keeper.keep(record)
         verdicts = await self._store(peers, [StoreContact(record.packed)], deadline_s)
         return [verdict for (verdict,) in verdicts]
+
+    def network_size(self, key: DhtKey) -> float:
+        """How many nodes there are, told by all but what is around ``key``."""
+        return self._widening.nodes(int.from_bytes(key, "big"))
+
+    async def outrun_provider(
+        self, refusing: Sequence[Peer], key: DhtKey, deadline_s: float
+    ) -> bool:
+        """Whether one of those that refused our record of ``key`` for a newer one of ours told how
+        far that is ahead; what we sign from now on is above it."""
+        return await self._outrun(self._elsewhere.provider(refusing, key), deadline_s)
 
     async def _outrun(self, asking: Coroutine[Any, Any, int], deadline_s: float) -> bool:
         """Whether somebody tells how far newer records of ours are ahead; what we sign from now on
@@ -248,7 +259,7 @@ class Records:
             await asyncio.sleep(0)
         found = harvest.providers()
         if not found:
-            self._check_answered(searched.asked, searched.answered)
+            self.check_answered(searched.asked, searched.answered)
         return FoundProviders(found, searched.asked, searched.answered, harvest.expired)
 
     async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
@@ -259,10 +270,10 @@ class Records:
         key = contact_key(node)
         searched = await self._widening.search(key, FindContact(key), harvest.on_answer, timeout_s)
         if harvest.newest is None:
-            self._check_answered(searched.asked, searched.answered)
+            self.check_answered(searched.asked, searched.answered)
         return harvest.newest
 
-    def _check_answered(self, asked: int, answered: int) -> None:
+    def check_answered(self, asked: int, answered: int) -> None:
         """That nothing was found means something only if somebody was asked and answered, or if
         there never was anybody else; raises Unreachable."""
         if asked and not answered:
@@ -291,11 +302,11 @@ def _keep_pair(keeper: RecordKeeper, pair: Pair) -> str:
     return keeper.keep(pair[0]).value
 
 
-def _published(
+def published(
     record: ProviderRecord,
     asked: Sequence[bytes],
     verdicts: Sequence[str],
-    region: Region | None,
+    region: Region | None = None,
 ) -> Published:
     """``verdicts`` of those ``asked``, by id; "" of one that did not answer.  In a ``region`` where
     ids crowd only so many count as chance puts there."""

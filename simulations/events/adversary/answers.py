@@ -14,6 +14,7 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.wire.datagram import (
     UNSUPPORTED,
     AddProvider,
+    AddProviders,
     FindContact,
     FindNode,
     FoundContact,
@@ -25,6 +26,7 @@ from dhtstore.wire.datagram import (
     Response,
     StoreContact,
     Stored,
+    StoredEach,
 )
 from simulations.events.adversary.forgery import forged
 from simulations.events.adversary.gang import Accomplice, Gang, Pair
@@ -66,7 +68,7 @@ class Mask:
 
     def answer(self, request: Request) -> Response | Leave:
         """Its own answer, or what happens instead."""
-        if isinstance(request, AddProvider):
+        if isinstance(request, AddProvider | AddProviders):
             self._overhear(request)
         if not self.on:
             return Leave.TO_THE_NODE
@@ -83,11 +85,12 @@ class Mask:
         mine = self.me.provides(key, self.network)
         return forged(self.gang.rng, heard, mine, self.network, self.me.signer)
 
-    def _overhear(self, request: AddProvider) -> None:
-        record = read(ProviderRecord, request.record)
+    def _overhear(self, request: AddProvider | AddProviders) -> None:
         contact = read(ContactRecord, request.contact)
-        if record is not None and contact is not None:
-            self.gang.overhear((record, contact))
+        for packed in [request.record] if isinstance(request, AddProvider) else request.records:
+            record = read(ProviderRecord, packed)
+            if record is not None and contact is not None:
+                self.gang.overhear((record, contact))
 
 
 def _honest(mask: Mask, request: Request) -> Leave:
@@ -130,6 +133,8 @@ def _replay(mask: Mask, request: Request) -> Response | Leave:
 
 def _refuse(mask: Mask, request: Request) -> Response | Leave:
     """No room for records, and no service to who seeks."""
+    if isinstance(request, AddProviders):
+        return StoredEach([Verdict.FULL.value] * len(request.records))
     if isinstance(request, AddProvider | StoreContact):
         return Stored(Verdict.FULL.value)
     seeks = isinstance(request, FindNode | FindContact | GetProviders)
@@ -138,6 +143,8 @@ def _refuse(mask: Mask, request: Request) -> Response | Leave:
 
 def _forget(mask: Mask, request: Request) -> Response | Leave:
     """Kept, it says, and keeps nothing."""
+    if isinstance(request, AddProviders):
+        return StoredEach([Verdict.KEPT.value] * len(request.records))
     stores = isinstance(request, AddProvider | StoreContact)
     return Stored(Verdict.KEPT.value) if stores else Leave.TO_THE_NODE
 

@@ -19,12 +19,14 @@ from dhtstore.params import (
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
     AddProvider,
+    AddProviders,
     FindContact,
     FindNode,
     GetProviders,
     Ping,
     Request,
     StoreContact,
+    records_that_fit,
 )
 
 BIG = 2**62
@@ -48,6 +50,7 @@ REQUESTS: list[Request] = [
     FindContact(b"n" * 20),
     StoreContact(CONTACT),
     AddProvider(RECORD, CONTACT),
+    AddProviders([RECORD] * records_that_fit(len(RECORD), len(CONTACT)), CONTACT),
 ]
 
 
@@ -69,6 +72,9 @@ def test_requests_come_back_and_fit_a_datagram(request_: Request) -> None:
         ["get_providers", b"k" * 20, -1],
         ["get_providers", b"k" * 20, 65],
         ["add_provider", [], []],
+        ["add_providers", [], CONTACT],
+        ["add_providers", [RECORD] * 9, CONTACT],
+        ["add_providers", [b"r" * 257], CONTACT],
         ["n" * 33],
         [7],
         [["ping"]],

@@ -1,0 +1,207 @@
+"""Stores our provider records of many keys: a lookup for a region, then datagrams that carry
+several records each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from kademlia.node import Node
+
+from dhtstore.dht.core.lookup import Lookup
+from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.core.record_rules import Published, Verdict
+from dhtstore.dht.core.region.crowding import spread
+from dhtstore.dht.core.sweeping.handing import Handing, Part
+from dhtstore.dht.core.sweeping.region import Region
+from dhtstore.dht.core.table import Table
+from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.engine.crawl import RequestBatch, within
+from dhtstore.dht.engine.holding.keeping import RecordKeeper
+from dhtstore.dht.engine.lookups import Lookups
+from dhtstore.dht.engine.records import OwnRecords, Records, published
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.identity import DhtKey
+from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.params import NODE_ID_BYTES, SWEPT_LOOKUPS_MAX, SWEPT_NODES, K
+from dhtstore.wire.datagram import (
+    AddProvider,
+    AddProviders,
+    Ping,
+    Request,
+    Response,
+    Stored,
+    StoredEach,
+    Unserved,
+    records_that_fit,
+)
+
+if TYPE_CHECKING:
+    from dhtstore.net.ports import Clock
+
+_NEWER: Final = Verdict.HELD_NEWER.value
+
+
+class Sweeper:
+    """One node's, beside its ``records``, which stores them one by one; an ``ephemeral`` one keeps
+    none itself."""
+
+    def __init__(
+        self,
+        table: Table,
+        calls: Calls,
+        keeper: RecordKeeper,
+        lookups: Lookups,
+        clock: Clock,
+        own: OwnRecords,
+        records: Records,
+        *,
+        ephemeral: bool,
+    ) -> None:
+        self._table, self._calls, self._keeper = table, calls, keeper
+        self._lookups, self._clock, self._own = lookups, clock, own
+        self._records, self._ephemeral = records, ephemeral
+
+    async def explore(self, key: DhtKey, timeout_s: float) -> tuple[Region, int]:
+        """What is around ``key``, and how many lookups it took: mostly one or two.  Raises
+        Unreachable as ``Records.provide``."""
+        ours: list[Node] = [] if self._ephemeral else [self._table.node]
+        region = Region(self._clock.monotonic_s(), tuple(ours))
+        target, deadline_s = bytes(key), self._clock.monotonic_s() + timeout_s
+        for count in range(1, SWEPT_LOOKUPS_MAX + 1):
+            region = await self._look(region, target, deadline_s)
+            gap = region.gap(key)
+            if gap is None or self._clock.monotonic_s() >= deadline_s:
+                break
+            target = gap.to_bytes(NODE_ID_BYTES, "big")
+        return region, count
+
+    async def _look(self, region: Region, target: bytes, deadline_s: float) -> Region:
+        left_s = deadline_s - self._clock.monotonic_s()
+        lookup = await self._lookups.search(target, _wide, left_s)
+        if not region.known:
+            self._records.check_answered(lookup.asked, lookup.answered)
+        seen, number = lookup.result(), int.from_bytes(target, "big")
+        if seen:
+            sure = seen if lookup.finished else seen[:1]
+            reach: int = sure[-1].long_id ^ number
+            seen += await self._asked_again(lookup.unanswered(reach))
+            region = region.with_ball(number, reach, seen)
+        few = len(seen) < SWEPT_NODES and len(self._table) <= lookup.asked
+        return region.everywhere() if few and lookup.finished else region
+
+    async def _asked_again(self, late: Sequence[Peer]) -> list[Peer]:
+        """Those that answer all the same: a lookup ends without who is only late, or lost a
+        datagram, and to miss one here is to miss it for hundreds of keys."""
+        batch = RequestBatch(self._calls, [(peer, Ping()) for peer in late])
+        await batch.run()
+        answers = zip(late, batch.answers, strict=True)
+        return [peer for peer, answer in answers if answer is not None]
+
+    async def provide(
+        self, region: Region, keys: Sequence[DhtKey], timeout_s: float
+    ) -> tuple[list[Published], Region]:
+        """Store a record of ours of each of ``keys`` at the K nodes of ``region`` that are closest
+        to it, this one included; what became of each, in order, and the region without the nodes
+        that did not answer.  A key around which ids crowd gets a search of its own."""
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        size = self._records.network_size(keys[0]) if keys else 0.0
+        hidden = {key for key in keys if _hidden(region, key, size)}
+        open_keys = [key for key in keys if key not in hidden]
+        told, region = await self._provide(region, open_keys, deadline_s)
+        of_key = dict(zip(open_keys, told, strict=True))
+        for key in hidden:
+            pair = (self._own.provider_record(key), self._own.record())
+            [of_key[key]] = await self._records.provide(key, [pair], timeout_s)
+        return [of_key[key] for key in keys], region
+
+    async def _provide(
+        self, region: Region, keys: Sequence[DhtKey], deadline_s: float
+    ) -> tuple[list[Published], Region]:
+        contact, records = self._own.record(), [self._own.provider_record(key) for key in keys]
+        longest = max((len(record.packed) for record in records), default=0)
+        handing = Handing(region, keys, records_that_fit(longest, len(contact.packed)))
+        peers = {node.id: node for node in region.nodes if isinstance(node, Peer)}
+        self._keep_here(handing, contact, records)
+        while parts := handing.turn():
+            requests = [(peers[node], _request(contact, records, at)) for node, at in parts]
+            batch = RequestBatch(self._calls, requests)
+            in_time = await within(deadline_s - self._clock.monotonic_s(), batch)
+            for part, answer in zip(parts, batch.answers, strict=True):
+                _tell(handing, part, answer)
+            if not in_time:
+                break
+        await self._publish_above(keys, peers, handing.verdicts, deadline_s)
+        told = [
+            published(record, list(verdicts), list(verdicts.values()))
+            for record, verdicts in zip(records, handing.verdicts, strict=True)
+        ]
+        return told, region.without(handing.gone)
+
+    def _keep_here(
+        self, handing: Handing, contact: ContactRecord, records: Sequence[ProviderRecord]
+    ) -> None:
+        own_id: bytes = self._table.node.id
+        if places := handing.take(own_id):
+            self._keeper.tick()
+            self._keeper.keep(contact)
+            verdicts = [self._keeper.keep(records[at]).value for at in places]
+            handing.told((own_id, places), verdicts)
+
+    async def _publish_above(
+        self,
+        keys: Sequence[DhtKey],
+        peers: dict[bytes, Peer],
+        verdicts: list[dict[bytes, str]],
+        deadline_s: float,
+    ) -> None:
+        """Where newer records of ours stood in the way, store some above them; rare, and once it is
+        known how far they are ahead, what is signed later is above them at once."""
+        behind = defaultdict[int, list[bytes]](list)
+        for at, of_key in enumerate(verdicts):
+            for node, verdict in of_key.items():
+                if verdict == _NEWER and node in peers:
+                    behind[at].append(node)
+        if not behind:
+            return
+        first = next(iter(behind))
+        if not await self._records.outrun_provider([peers[one] for one in behind[first]], keys[first], deadline_s):
+            return
+        contact, parts = self._own.record(), [(at, one) for at in behind for one in behind[at]]
+        again = {at: self._own.provider_record(keys[at]).packed for at in behind}
+        requests = [(peers[one], AddProvider(again[at], contact.packed)) for at, one in parts]
+        batch = RequestBatch(self._calls, requests)
+        await within(deadline_s - self._clock.monotonic_s(), batch)
+        for (at, one), answer in zip(parts, batch.answers, strict=True):
+            verdict = answer.verdict if isinstance(answer, Stored) else ""
+            verdicts[at][one] = "" if verdict == _NEWER else verdict
+
+
+def _hidden(region: Region, key: bytes, size: float) -> bool:
+    """Whether somebody may have ground ids to hide ``key``: of those closest to it chance puts
+    fewer than half so near, in a network of ``size`` nodes."""
+    number, closest = int.from_bytes(key, "big"), [node.long_id for node in region.closest(key)]
+    return len(closest) == K and len(spread(number, closest, size)) < K // 2
+
+
+def _wide(target: bytes, seeds: Iterable[Peer], **rules: Any) -> Lookup:
+    """It relies on everybody, since no user waits for it."""
+    return Lookup(target, seeds, **{**rules, "k": SWEPT_NODES, "relies_on": lambda peer: True})
+
+
+def _request(contact: ContactRecord, records: Sequence[ProviderRecord], at: list[int]) -> Request:
+    if len(at) == 1:
+        return AddProvider(records[at[0]].packed, contact.packed)
+    return AddProviders([records[each].packed for each in at], contact.packed)
+
+
+def _tell(handing: Handing, part: Part, answer: Response | None) -> None:
+    if isinstance(answer, Stored):
+        handing.told(part, [answer.verdict])
+    elif isinstance(answer, StoredEach) and len(answer.verdicts) == len(part[1]):
+        handing.told(part, answer.verdicts)
+    elif isinstance(answer, Unserved):
+        handing.one_at_a_time(part)
+    else:
+        handing.silent(part)
