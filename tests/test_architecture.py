@@ -139,7 +139,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("records",),
         ("sweeping",),
     ),
-    "dhtstore.dht.core.sweeping": (("region",), ("handing",)),
+    "dhtstore.dht.core.sweeping": (("seen",), ("handing",)),
     "dhtstore.node": (
         ("ports", "throttle", "traffic", "warnings"),
         ("links",),

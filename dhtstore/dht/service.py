@@ -15,7 +15,7 @@ from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
-from dhtstore.dht.core.sweeping.region import Region
+from dhtstore.dht.core.sweeping.seen import Seen
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
@@ -163,17 +163,16 @@ class DhtService:
         of them answered."""
         return await self._records.provide(key, records, timeout_s)
 
-    async def explore(self, key: DhtKey, *, timeout_s: float) -> tuple[Region, int]:
-        """Who is around ``key``, to provide many keys there, and how many lookups that took.  Raises
-        as ``provide``."""
+    async def explore(self, key: DhtKey, *, timeout_s: float) -> Seen:
+        """Who is around ``key``, to provide many keys there; raises as ``provide``."""
         return await self._sweeper.explore(key, timeout_s)
 
-    async def provide_region(
-        self, region: Region, keys: Sequence[DhtKey], *, timeout_s: float
-    ) -> tuple[list[Published], Region]:
-        """Store a fresh record of this node for each of ``keys``, which ``region`` covers, at the K
-        nodes closest to it; what became of each, in order, and what is left of the region."""
-        return await self._sweeper.provide(region, keys, timeout_s)
+    async def provide_many(
+        self, seen: Seen, keys: Sequence[DhtKey], *, timeout_s: float
+    ) -> tuple[list[Published], Seen]:
+        """Store a fresh record of this node for each of ``keys``, which ``seen`` covers, at the K
+        nodes closest to it; what became of each, in order, and what is left of that."""
+        return await self._sweeper.provide(seen, keys, timeout_s)
 
     async def withdraw(self, key: DhtKey, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Published:
         """Take this node's provider record of ``key`` back at the K nodes closest to it.  Those

@@ -1,7 +1,8 @@
-"""Which keys one region serves, and who gets which record: held against all nodes there are."""
+"""Which keys some lookups serve, and who gets which record: held against all nodes there are."""
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from kademlia.node import Node
 
 from dhtstore.dht.core.sweeping.handing import Handing
-from dhtstore.dht.core.sweeping.region import Region, ball, merged
+from dhtstore.dht.core.sweeping.seen import Seen, ball, merged
 from dhtstore.params import K
 
 IDS = 1 << 160
@@ -29,10 +30,10 @@ def nearest(nodes: list[Node], target: int, count: int) -> list[Node]:
     return sorted(nodes, key=lambda node: node.long_id ^ target)[:count]
 
 
-def seen(region: Region, nodes: list[Node], target: int, count: int) -> Region:
+def looked(seen: Seen, nodes: list[Node], target: int, count: int) -> Seen:
     """What a lookup that finds the ``count`` closest adds."""
     found = nearest(nodes, target, count)
-    return region.with_ball(target, found[-1].long_id ^ target, found)
+    return seen.with_ball(target, found[-1].long_id ^ target, found)
 
 
 @settings(max_examples=150, deadline=None)
@@ -42,17 +43,17 @@ def test_keys_that_are_covered_go_to_the_true_closest(
 ) -> None:
     rng = random.Random(seed)
     nodes = nodes_of(rng, count, crowded)
-    region = Region(0.0)
+    seen = Seen(0.0)
     begin = rng.choice(nodes).long_id ^ rng.getrandbits(150)
     for _ in range(lookups):
         target = begin ^ rng.getrandbits(rng.randint(150, 160))
-        region = seen(region, nodes, target, rng.randint(1, 40))
+        seen = looked(seen, nodes, target, rng.randint(1, 40))
     for _ in range(30):
         number = begin ^ rng.getrandbits(rng.randint(100, 160))
         key = number.to_bytes(20, "big")
-        if region.covers(key):
+        if seen.covers(key):
             expected = [node.id for node in nearest(nodes, number, K)]
-            assert [node.id for node in region.closest(key)] == expected
+            assert [node.id for node in seen.closest(key)] == expected
 
 
 @settings(max_examples=10, deadline=None)
@@ -64,14 +65,14 @@ def test_all_keys_are_served_by_few_lookups(seed: int, count: int) -> None:
     keys = sorted(rng.randbytes(20) for _ in range(2000))
     lookups, at = 0, 0
     while at < len(keys):
-        region, gap = Region(0.0), int.from_bytes(keys[at], "big")
+        seen, gap = Seen(0.0), int.from_bytes(keys[at], "big")
         for _ in range(4):
-            region, lookups = seen(region, nodes, gap, 24), lookups + 1
-            found = region.gap(keys[at])
+            seen, lookups = looked(seen, nodes, gap, 24), lookups + 1
+            found = seen.gap(keys[at])
             if found is None:
                 break
             gap = found
-        at += region.covered(keys[at : at + 2000])
+        at += seen.covered(keys[at : at + 2000])
     assert lookups <= 2 * count / K + 4
 
 
@@ -83,7 +84,7 @@ def test_a_ball_is_the_ids_within_its_distance(seed: int, bits: int) -> None:
     within = {each for each in range(1 << bits) if each ^ target < size}
     stretches = merged(ball(target, size))
     assert {each for first, end in stretches for each in range(first, end)} == within
-    assert all(end < first for (_, end), (first, _) in zip(stretches, stretches[1:], strict=False))
+    assert all(end < first for (_, end), (first, _) in itertools.pairwise(stretches))
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,7 +98,7 @@ def test_each_record_reaches_the_closest_that_answer(
     nodes = nodes_of(rng, count, crowded=False)
     dead = {node.id for node in nodes if rng.random() < dead_share}
     names = [rng.randbytes(20) for _ in range(keys)]
-    handing, asked = Handing(Region(0.0, tuple(nodes)), names, fit=6), 0
+    handing, asked = Handing(Seen(0.0, tuple(nodes)), names, fit=6), 0
     while parts := handing.turn():
         for part in parts:
             asked += 1
@@ -117,7 +118,7 @@ def test_each_record_reaches_the_closest_that_answer(
 def test_a_datagram_lost_twice_costs_a_node_nothing() -> None:
     nodes = [Node(bytes([number]) * 20) for number in range(4)]
     keys = [bytes([number]) * 20 for number in range(20)]
-    handing = Handing(Region(0.0, tuple(nodes)), keys, fit=6)
+    handing = Handing(Seen(0.0, tuple(nodes)), keys, fit=6)
     lost = 0
     while parts := handing.turn():
         for part in parts:

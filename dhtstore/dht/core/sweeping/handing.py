@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.dht.core.sweeping.region import Region
+from dhtstore.dht.core.sweeping.seen import Seen
 
 Part = tuple[bytes, list[int]]  # the id of a node, and the places of the keys whose records it gets
 
@@ -18,15 +18,15 @@ class Handing:
     """``fit`` records go into one datagram.  ``verdicts`` are what became of each key's record, by
     id of the node: "" where that did not answer.  ``gone`` are the nodes that never did."""
 
-    def __init__(self, region: Region, keys: Sequence[bytes], fit: int) -> None:
-        self._region, self._keys, self._fit = region, keys, fit
+    def __init__(self, seen: Seen, keys: Sequence[bytes], fit: int) -> None:
+        self._seen, self._keys, self._fit = seen, keys, fit
         self.verdicts: list[dict[bytes, str]] = [{} for _ in keys]
         self.gone: set[bytes] = set()
         self._heard: set[bytes] = set()
         self._alone: set[bytes] = set()  # those that take one record a datagram
         self._again: set[bytes] = set()
         self._waiting: dict[bytes, list[int]] = {}
-        self._given = [{node.id for node in region.closest(key)} for key in keys]
+        self._given = [{node.id for node in seen.closest(key)} for key in keys]
         for at, nodes in enumerate(self._given):
             for node in nodes:
                 self._waiting.setdefault(node, []).append(at)
@@ -64,8 +64,8 @@ class Handing:
         self._waiting.setdefault(node, []).extend(places)
 
     def silent(self, part: Part) -> None:
-        """A node did not answer: it is asked once more, since datagrams get lost; then its keys go to
-        those that come after it."""
+        """A node did not answer: it is asked once more, since datagrams get lost; then its keys go
+        to those that come after it."""
         node, places = part
         if node not in self._again:
             self._again.add(node)
@@ -82,7 +82,7 @@ class Handing:
         """To the closest that has nothing to do with that key yet, while it is among the K closest
         of those that may still answer."""
         silent = {node for node, verdict in self.verdicts[at].items() if not verdict}
-        for node in self._region.closest(self._keys[at], self.gone | silent):
+        for node in self._seen.closest(self._keys[at], self.gone | silent):
             if node.id not in self._given[at]:
                 self._given[at].add(node.id)
                 self._waiting.setdefault(node.id, []).append(at)

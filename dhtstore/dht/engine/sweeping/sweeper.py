@@ -14,13 +14,14 @@ from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
 from dhtstore.dht.core.region.crowding import spread
 from dhtstore.dht.core.sweeping.handing import Handing, Part
-from dhtstore.dht.core.sweeping.region import Region
+from dhtstore.dht.core.sweeping.seen import Seen
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import RequestBatch, within
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.records import OwnRecords, Records, published
+from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.provider_record import ProviderRecord
@@ -63,33 +64,33 @@ class Sweeper:
         self._lookups, self._clock, self._own = lookups, clock, own
         self._records, self._ephemeral = records, ephemeral
 
-    async def explore(self, key: DhtKey, timeout_s: float) -> tuple[Region, int]:
-        """What is around ``key``, and how many lookups it took: mostly one or two.  Raises
-        Unreachable as ``Records.provide``."""
+    async def explore(self, key: DhtKey, timeout_s: float) -> Seen:
+        """What is around ``key``, mostly by one or two lookups.  Raises Unreachable as
+        ``Records.provide``."""
         ours: list[Node] = [] if self._ephemeral else [self._table.node]
-        region = Region(self._clock.monotonic_s(), tuple(ours))
+        seen = Seen(self._clock.monotonic_s(), tuple(ours))
         target, deadline_s = bytes(key), self._clock.monotonic_s() + timeout_s
-        for count in range(1, SWEPT_LOOKUPS_MAX + 1):
-            region = await self._look(region, target, deadline_s)
-            gap = region.gap(key)
-            if gap is None or self._clock.monotonic_s() >= deadline_s:
+        while seen.lookups < SWEPT_LOOKUPS_MAX and self._clock.monotonic_s() < deadline_s:
+            seen = (await self._look(seen, target, deadline_s)).looked_up()
+            gap = seen.gap(key)
+            if gap is None:
                 break
             target = gap.to_bytes(NODE_ID_BYTES, "big")
-        return region, count
+        return seen
 
-    async def _look(self, region: Region, target: bytes, deadline_s: float) -> Region:
+    async def _look(self, seen: Seen, target: bytes, deadline_s: float) -> Seen:
         left_s = deadline_s - self._clock.monotonic_s()
         lookup = await self._lookups.search(target, _wide, left_s)
-        if not region.known:
+        if not seen.lookups:
             self._records.check_answered(lookup.asked, lookup.answered)
-        seen, number = lookup.result(), int.from_bytes(target, "big")
-        if seen:
-            sure = seen if lookup.finished else seen[:1]
+        found, number = lookup.result(), int.from_bytes(target, "big")
+        if found:
+            sure = found if lookup.finished else found[:1]
             reach: int = sure[-1].long_id ^ number
-            seen += await self._asked_again(lookup.unanswered(reach))
-            region = region.with_ball(number, reach, seen)
-        few = len(seen) < SWEPT_NODES and len(self._table) <= lookup.asked
-        return region.everywhere() if few and lookup.finished else region
+            found += await self._asked_again(lookup.unanswered(reach))
+            seen = seen.with_ball(number, reach, found)
+        few = len(found) < SWEPT_NODES and len(self._table) <= lookup.asked
+        return seen.everywhere() if few and lookup.finished else seen
 
     async def _asked_again(self, late: Sequence[Peer]) -> list[Peer]:
         """Those that answer all the same: a lookup ends without who is only late, or lost a
@@ -100,29 +101,35 @@ class Sweeper:
         return [peer for peer, answer in answers if answer is not None]
 
     async def provide(
-        self, region: Region, keys: Sequence[DhtKey], timeout_s: float
-    ) -> tuple[list[Published], Region]:
-        """Store a record of ours of each of ``keys`` at the K nodes of ``region`` that are closest
-        to it, this one included; what became of each, in order, and the region without the nodes
-        that did not answer.  A key around which ids crowd gets a search of its own."""
+        self, seen: Seen, keys: Sequence[DhtKey], timeout_s: float
+    ) -> tuple[list[Published], Seen]:
+        """Store a record of ours of each of ``keys`` at the K nodes closest to it that were
+        ``seen``, this one included; what became of each, in order, and what was seen without the
+        nodes that did not answer.  A key around which ids crowd gets a search of its own."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         size = self._records.network_size(keys[0]) if keys else 0.0
-        hidden = {key for key in keys if _hidden(region, key, size)}
+        hidden = {key for key in keys if _hidden(seen, key, size)}
         open_keys = [key for key in keys if key not in hidden]
-        told, region = await self._provide(region, open_keys, deadline_s)
+        told, seen = await self._provide(seen, open_keys, deadline_s)
         of_key = dict(zip(open_keys, told, strict=True))
-        for key in hidden:
-            pair = (self._own.provider_record(key), self._own.record())
-            [of_key[key]] = await self._records.provide(key, [pair], timeout_s)
-        return [of_key[key] for key in keys], region
+        of_key.update({key: await self._alone(key, timeout_s) for key in hidden})
+        return [of_key[key] for key in keys], seen
+
+    async def _alone(self, key: DhtKey, timeout_s: float) -> Published:
+        pair = (self._own.provider_record(key), self._own.record())
+        try:
+            [told] = await self._records.provide(key, [pair], timeout_s)
+        except Unreachable:
+            return Published(0, {})
+        return told
 
     async def _provide(
-        self, region: Region, keys: Sequence[DhtKey], deadline_s: float
-    ) -> tuple[list[Published], Region]:
+        self, seen: Seen, keys: Sequence[DhtKey], deadline_s: float
+    ) -> tuple[list[Published], Seen]:
         contact, records = self._own.record(), [self._own.provider_record(key) for key in keys]
         longest = max((len(record.packed) for record in records), default=0)
-        handing = Handing(region, keys, records_that_fit(longest, len(contact.packed)))
-        peers = {node.id: node for node in region.nodes if isinstance(node, Peer)}
+        handing = Handing(seen, keys, records_that_fit(longest, len(contact.packed)))
+        peers = {node.id: node for node in seen.nodes if isinstance(node, Peer)}
         self._keep_here(handing, contact, records)
         while parts := handing.turn():
             requests = [(peers[node], _request(contact, records, at)) for node, at in parts]
@@ -137,7 +144,7 @@ class Sweeper:
             published(record, list(verdicts), list(verdicts.values()))
             for record, verdicts in zip(records, handing.verdicts, strict=True)
         ]
-        return told, region.without(handing.gone)
+        return told, seen.without(handing.gone)
 
     def _keep_here(
         self, handing: Handing, contact: ContactRecord, records: Sequence[ProviderRecord]
@@ -166,7 +173,9 @@ class Sweeper:
         if not behind:
             return
         first = next(iter(behind))
-        if not await self._records.outrun_provider([peers[one] for one in behind[first]], keys[first], deadline_s):
+        if not await self._records.outrun_provider(
+            [peers[one] for one in behind[first]], keys[first], deadline_s
+        ):
             return
         contact, parts = self._own.record(), [(at, one) for at in behind for one in behind[at]]
         again = {at: self._own.provider_record(keys[at]).packed for at in behind}
@@ -178,10 +187,10 @@ class Sweeper:
             verdicts[at][one] = "" if verdict == _NEWER else verdict
 
 
-def _hidden(region: Region, key: bytes, size: float) -> bool:
+def _hidden(seen: Seen, key: bytes, size: float) -> bool:
     """Whether somebody may have ground ids to hide ``key``: of those closest to it chance puts
     fewer than half so near, in a network of ``size`` nodes."""
-    number, closest = int.from_bytes(key, "big"), [node.long_id for node in region.closest(key)]
+    number, closest = int.from_bytes(key, "big"), [node.long_id for node in seen.closest(key)]
     return len(closest) == K and len(spread(number, closest, size)) < K // 2
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from dhtstore.dht.core.record_rules import Published
-from dhtstore.dht.core.sweeping.region import Region
 from dhtstore.errors import Unreachable
 from dhtstore.model.identity import DhtKey
 from dhtstore.params import K
@@ -43,13 +42,13 @@ async def sweep(
     """How many lookups it took to announce them all, and what became of each."""
     lookups, told = 0, list[Published]()
     while len(told) < len(keys):
-        region, count = await publisher.dht.explore(keys[len(told)], timeout_s=15)
-        lookups += count
-        until = len(told) + region.covered(keys[len(told) :])
+        seen = await publisher.dht.explore(keys[len(told)], timeout_s=15)
+        lookups += seen.lookups
+        until = len(told) + seen.covered(keys[len(told) :])
         while len(told) < until:
             between(len(told))
             some = keys[len(told) : min(len(told) + 100, until)]
-            news, region = await publisher.dht.provide_region(region, some, timeout_s=30)
+            news, seen = await publisher.dht.provide_many(seen, some, timeout_s=30)
             told += news
     return lookups, told
 
@@ -192,10 +191,9 @@ def test_a_region_of_nobody_keeps_records_here() -> None:
     async def scene(world: World) -> None:
         [alone] = await world.grow(1)
         keys = keys_of(9, 3)
-        region, lookups = await alone.dht.explore(keys[0], timeout_s=15)
-        assert isinstance(region, Region)
-        assert lookups == 1
-        told, _ = await alone.dht.provide_region(region, keys, timeout_s=15)
+        seen = await alone.dht.explore(keys[0], timeout_s=15)
+        assert seen.lookups == 1
+        told, _ = await alone.dht.provide_many(seen, keys, timeout_s=15)
         assert [each.holders for each in told] == [1, 1, 1]
 
     play(scene)

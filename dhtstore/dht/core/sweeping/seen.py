@@ -23,21 +23,25 @@ Stretch = tuple[int, int]  # ids from the first on, without the second
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Seen:
     """``nodes`` are all that there are in the stretches that are ``known``, and maybe some beyond;
-    ``seen_s`` (monotonic seconds) is when the first lookup began."""
+    ``seen_s`` (monotonic seconds) is when the first of its ``lookups`` began."""
 
     seen_s: float
     nodes: tuple[Node, ...] = ()
     known: tuple[Stretch, ...] = ()
+    lookups: int = 0
 
-    def with_ball(self, target: int, reach: int, nodes: Iterable[Node]) -> Region:
+    def with_ball(self, target: int, reach: int, nodes: Iterable[Node]) -> Seen:
         """A lookup saw ``nodes``, and there are no others within ``reach`` of ``target``."""
-        seen = {node.id: node for node in (*self.nodes, *nodes)}
+        known_nodes = {node.id: node for node in (*self.nodes, *nodes)}
         known = merged([*self.known, *ball(target, _rounded_down(reach + 1))])
-        return replace(self, nodes=tuple(seen.values()), known=known)
+        return replace(self, nodes=tuple(known_nodes.values()), known=known)
 
-    def everywhere(self) -> Region:
+    def looked_up(self) -> Seen:
+        return replace(self, lookups=self.lookups + 1)
+
+    def everywhere(self) -> Seen:
         """There are no other nodes at all."""
         return replace(self, known=((0, _END),))
 
@@ -53,8 +57,8 @@ class Region:
         return all(self._gap_in(each) is None for each in ball(number, _rounded_up(reach + 1)))
 
     def gap(self, key: bytes) -> int | None:
-        """The first id that is unknown here of the smallest prefix around ``key`` that holds K nodes:
-        once there is none, all keys of that prefix are covered."""
+        """The first id that is unknown here of the smallest prefix around ``key`` that holds K
+        nodes: once there is none, all keys of that prefix are covered."""
         tail = self._reach(key).bit_length()
         first = int.from_bytes(key, "big") >> tail << tail
         return self._gap_in((first, first + (1 << tail)))
@@ -80,7 +84,7 @@ class Region:
                 return count
         return len(keys)
 
-    def without(self, gone: Collection[bytes]) -> Region:
+    def without(self, gone: Collection[bytes]) -> Seen:
         """The same, of which the nodes of these ids do not answer any more."""
         return replace(self, nodes=tuple(node for node in self.nodes if node.id not in gone))
 
