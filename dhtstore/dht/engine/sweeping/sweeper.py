@@ -173,9 +173,8 @@ class Sweeper:
         if not behind:
             return
         first = next(iter(behind))
-        if not await self._records.outrun_provider(
-            [peers[one] for one in behind[first]], keys[first], deadline_s
-        ):
+        refusing = [peers[one] for one in behind[first]]
+        if not await self._records.outrun_provider(refusing, keys[first], deadline_s):
             return
         contact, parts = self._own.record(), [(at, one) for at in behind for one in behind[at]]
         again = {at: self._own.provider_record(keys[at]).packed for at in behind}
