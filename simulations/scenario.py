@@ -82,7 +82,10 @@ class Scenario:
         for one in self.groups:
             if one.name == name:
                 return one
-        raise ScenarioError(f"unknown group {name!r}")
+        raise ScenarioError(f"unknown group {name!r}{suggestion(name, self._group_names())}")
+
+    def _group_names(self) -> dict[str, None]:
+        return {one.name: None for one in self.groups if one.name}
 
     def value(self, key: str, default: object) -> Any:
         """What it makes of ``section.key`` or ``group.NAME.key``: seconds, bytes, a share, a word;
@@ -159,12 +162,20 @@ def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenar
     groups = read_groups(tables)
     sections["run"] = dataclasses.replace(sections["run"], nodes=sum(one.count for one in groups))
     _check_domains(sections["faults"], groups)
+    _check_attack(sections["adversary"], sections["run"])
     return Scenario(**sections, service=service, groups=groups, raw=tables)
 
 
 def _check_domains(faults: FaultSettings, groups: Iterable[NodeGroup]) -> None:
     if faults.domain_outages_per_h and not any(one.own.domain for one in groups):
         raise ScenarioError("faults.domain_outages_per_h: no [[group]] has a domain")
+
+
+def _check_attack(adversary: AdversarySettings, run: RunSettings) -> None:
+    """A run that is shortened for a first look would show a network that nobody attacks."""
+    if adversary.attacks and adversary.at_s >= run.duration_s:
+        ends = f"the scenario ends then or before (run.duration_s: {run.duration_s:g} s)"
+        raise ScenarioError(f"adversary.at_s: {adversary.at_s:g} s: {ends}")
 
 
 def _override(tables: dict[str, Any], assignment: str) -> None:

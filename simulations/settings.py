@@ -148,6 +148,8 @@ def read_section(section: type[S], table: object, name: str) -> S:
 
 
 def suggestion(key: str, known: Mapping[str, object]) -> str:
+    if not known:
+        return "; there is none"
     near = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 

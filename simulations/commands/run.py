@@ -22,6 +22,7 @@ from simulations.lab.one_run.watching import watched
 from simulations.messages.selection import Selection
 from simulations.messages.table import MESSAGES_FILE, Count, chosen_of, csv_rows
 from simulations.results import run_folder
+from simulations.results.summary import nobody_attacked
 from simulations.scenario import Scenario
 
 
@@ -45,6 +46,8 @@ def _run(chosen: argparse.Namespace) -> int:
     summary = _execute(scenario, out, path.parent, chosen)
     print(json.dumps(_short(summary), indent=2))
     print(_verdicts(summary))
+    if why := nobody_attacked(summary):
+        print(why)
     for line in summary["halves_differ"]:
         print(f"the halves of this run differ: {line}")
     print(service_told(summary, chosen.scenario))
@@ -89,7 +92,8 @@ def _short(summary: dict[str, Any]) -> dict[str, Any]:
             found[f"{group} {kind}".strip()] = _told(one)
     if "attack" in summary:
         measures = summary["attack"]["measures"]
-        found["attack"] = {name: _rounded(value) for name, value in measures.items()}
+        told = {name: _rounded(value) for name, value in measures.items()}
+        found["attack"] = {"adversaries": summary["attack"]["adversaries"], **told}
     return found
 
 

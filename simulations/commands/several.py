@@ -54,6 +54,7 @@ def _options(command: argparse.ArgumentParser, kind: str) -> None:
 def _branch(chosen: argparse.Namespace) -> int:
     scenario, path = load_chosen(chosen)
     ways = branches.branches(scenario, chosen.vary, range(1, chosen.futures + 1))
+    branches.check_modules(ways, path.parent)
     name = scenario.run.scenario or path.stem
     out = chosen.out or run_folder.free_folder(Path("runs") / f"{name}-branches")
     plan.new_plan(out, scenario, ways, path.parent)

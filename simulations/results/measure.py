@@ -36,6 +36,8 @@ class Measure:
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if self.better not in ("more", "less", ""):
+            raise ValueError(f"{self.name}: better is 'more' or 'less', not {self.better!r}")
 
 
 def check_name(name: str) -> None:

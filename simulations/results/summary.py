@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from simulations.results.rows import OperationRow
@@ -64,3 +64,15 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
         "queries": describe(row.queries for row in good if row.queries),
         "errors": dict(sorted(errors.items())),
     }
+
+
+def nobody_attacked(summary: Mapping[str, Any]) -> str:
+    """Why nobody did in a run that was to have adversaries, else ""."""
+    if "attack" not in summary:
+        return ""
+    attack = summary["attack"]
+    if attack["began_s"] is None:
+        return "nobody attacked: the run ended before, or adversary.target was never put"
+    if not attack["adversaries"]:
+        return "nobody attacked: adversary.share of so few nodes is less than half a node"
+    return ""

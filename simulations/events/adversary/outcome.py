@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -15,14 +16,15 @@ from simulations.results.rows import OperationRow
 def outcome(
     attack: Attack, rows: Iterable[OperationRow], copies: Sequence[int], forgeries_refused: int
 ) -> dict[str, Any]:
-    """Operations count that began when the attack had.  ``copies``: of each acknowledged object,
-    those on honest nodes; ``forgeries_refused``: how often honest nodes found a signature
-    wrong."""
+    """Operations count that began when the attack had; ``began_s`` is None if it never did.
+    ``copies``: of each acknowledged object, those on honest nodes; ``forgeries_refused``: how often
+    honest nodes found a signature wrong."""
     gang, began_s = attack.gang, attack.began_s
     since = [row for row in rows if row.start_s >= began_s]
     lookups = [row for row in since if row.queries]
     gets = [row.ok for row in since if row.kind == "get" and row.object == attack.target]
     return {
+        "began_s": began_s if began_s < math.inf else None,
         "adversaries": dict(sorted(Counter(mask.behaviour for mask in attack.masks).items())),
         "acts": dict(sorted(gang.acts.items())),
         "records_refused": dict(sorted(gang.refused.items())),

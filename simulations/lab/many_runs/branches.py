@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from simulations.errors import ScenarioError
 from simulations.lab.one_run.futures import check_branch
+from simulations.lab.one_run.scenario_module import ScenarioModule
 from simulations.scenario import Scenario, from_tables
 
 
@@ -43,17 +46,41 @@ def combinations(
     ``repeat``; raises ScenarioError."""
     axes = [_axis(text) for text in vary]
     axes += [[f"{repeat}={number}" for number in numbers]] if numbers else []
+    _check_once([axis[0].partition("=")[0] for axis in axes], repeat)
     return [
         Branch(settings, from_tables(scenario.raw, settings))
         for settings in itertools.product(*axes)
     ]
 
 
+def check_modules(ways: Sequence[Branch], source: Path) -> None:
+    """Raise ScenarioError unless what differs suits the module of each, which is in ``source``:
+    the first of a hundred runs is too late to find out about the last."""
+    checked = set[str]()
+    for way in ways:
+        raw = way.scenario.raw
+        differs = json.dumps([way.scenario.run.module, raw.get("parameters"), raw.get("workload")])
+        if differs not in checked:
+            ScenarioModule(way.scenario, source)
+            checked.add(differs)
+
+
 def _axis(text: str) -> list[str]:
     key, equals, values = text.partition("=")
     if not equals:
         raise ScenarioError(f"not of the form section.key=value,value: {text!r}")
-    return [f"{key.strip()}={value.strip()}" for value in values.split(",")]
+    written = [value.strip() for value in values.split(",")]
+    if len(set(written)) < len(written):
+        raise ScenarioError(f"{key.strip()}: a value stands twice in {values.strip()!r}")
+    return [f"{key.strip()}={value}" for value in written]
+
+
+def _check_once(keys: Sequence[str], repeat: str) -> None:
+    """What is varied twice would make the same run several times, and intervals too narrow."""
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        which = "seeds or futures do that: say how many" if twice[0] == repeat else "once is enough"
+        raise ScenarioError(f"{twice[0]} is varied twice; {which}")
 
 
 def fork_each(count: int, work: Callable[[int], int], jobs: int) -> list[int]:

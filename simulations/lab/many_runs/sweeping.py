@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulations.errors import ScenarioError
 from simulations.lab.many_runs import cluster, plan
-from simulations.lab.many_runs.branches import Branch, combinations
+from simulations.lab.many_runs.branches import Branch, check_modules, combinations
 from simulations.lab.many_runs.one import RunEnd
 from simulations.results.run_folder import numbered
 from simulations.scenario import Scenario
@@ -30,6 +31,8 @@ class SweepOrder:
 
     def ways(self) -> list[Branch]:
         """All runs; raises ScenarioError."""
+        if self.seeds < 1:
+            raise ScenarioError(f"seeds: {self.seeds} is less than 1")
         first = self.scenario.run.seed
         seeds = range(first, first + self.seeds)
         return combinations(self.scenario, self.vary, "run.seed", seeds)
@@ -59,6 +62,7 @@ def run_sweep(
     """Make the runs that are not finished in ``out``; those that failed twice.  Raises
     ScenarioError, and KeyboardInterrupt as soon as the runs under way have been stopped."""
     ways, failed = order.ways(), list[RunEnd]()
+    check_modules(ways, order.source)
     with plan.only_one(out):
         joined = plan.joined_plan(out, order.scenario, ways, order.source)
         tasks, done = plan.tasks_of(joined, out, ways, order.source)

@@ -19,6 +19,7 @@ from a notebook.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.util
 import inspect
 import sys
@@ -77,9 +78,8 @@ class ScenarioModule:
             raise ScenarioError("workload.kind: the module's operations take its place, leave it")
         self.checkers: tuple[Checker, ...] = (*CHECKERS, *self._parts.checkers)
         self.measures = tuple(self._parts.measures)
-        names = [measure.name for measure in self.measures]
-        if len(set(names)) < len(names):
-            raise ScenarioError(f"two measures have one name: {', '.join(names)}")
+        _check_names("measures", [measure.name for measure in self.measures])
+        _check_names("checkers", [checker.name for checker in self.checkers])
 
     def operations(self, seed: int) -> Iterator[UserAction]:
         """In order of time."""
@@ -89,7 +89,7 @@ class ScenarioModule:
             return
         try:
             yield from self._parts.operations(self._parameters, run.nodes, run.duration_s, seed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed("operations", error) from error
 
     async def drive(self, world: World) -> None:
@@ -98,18 +98,43 @@ class ScenarioModule:
             return
         try:
             await self._parts.drive(world, self._parameters, world.chance)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed("drive", error) from error
 
 
 def _check(parts: Parts) -> None:
     """Raise ScenarioError for what can be seen to be wrong before anything runs."""
-    if not all(isinstance(measure, Measure) for measure in parts.measures):
-        raise ScenarioError("MEASURES holds Measure objects, of simulations.results.measure")
+    _check_holds("MEASURES", parts.measures, Measure)
+    _check_holds("CHECKERS", parts.checkers, Checker)
+    if not all(hasattr(one, "name") and hasattr(one, "blind_to") for one in parts.checkers):
+        raise ScenarioError("CHECKERS: each has a `name` and says what it is `blind_to`")
+    _check_parameters(parts.parameters)
     if parts.drive is not None and not inspect.iscoroutinefunction(parts.drive):
         raise ScenarioError(f"drive is to be `async def drive{_DRIVE}`")
     _check_takes("drive", parts.drive, _DRIVE)
     _check_takes("operations", parts.operations, _OPERATIONS)
+
+
+def _check_holds(name: str, values: object, kind: type[Any]) -> None:
+    if not isinstance(values, list | tuple) or not all(isinstance(one, kind) for one in values):
+        where = f"{kind.__name__} objects, of {kind.__module__}"
+        raise ScenarioError(f"{name} holds {where}, with a comma behind each")
+
+
+def _check_parameters(section: type[Any]) -> None:
+    if not dataclasses.is_dataclass(section) or not all(
+        "read" in field.metadata for field in dataclasses.fields(section)
+    ):
+        example = 'dead: float = share("30 %")'
+        raise ScenarioError(
+            f"Parameters is a dataclass with fields of simulations.settings, as `{example}`"
+        )
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ScenarioError(f"two {what} have one name: {twice[0]}")
 
 
 def _check_takes(name: str, function: Callable[..., Any] | None, taken: str) -> None:
@@ -121,15 +146,17 @@ def _check_takes(name: str, function: Callable[..., Any] | None, taken: str) -> 
         raise ScenarioError(f"{name} is to take {taken}: {error}") from error
 
 
-def _failed(name: str, error: Exception) -> ModuleFailed:
-    """Where the scenario's own code was when it raised: in the last of its lines."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = next(each for each in reversed(frames) if each.filename != __file__)
-    for each in frames:
+def _failed(name: str, error: BaseException) -> ModuleFailed:
+    return ModuleFailed(f"{name} of the scenario: {told_with_place(error)}")
+
+
+def told_with_place(error: BaseException) -> str:
+    """What was raised, and where the scenario's own code was then: in the last of its lines."""
+    told = f"{type(error).__name__}: {error}"
+    for each in reversed(traceback.extract_tb(error.__traceback__)):
         if not each.filename.startswith(_LABORATORY):
-            own = each
-    where = f"{Path(own.filename).name}, line {own.lineno}, in {own.name}"
-    return ModuleFailed(f"{name} of the scenario: {where}: {type(error).__name__}: {error}")
+            return f"{Path(each.filename).name}, line {each.lineno}, in {each.name}: {told}"
+    return told
 
 
 def _parts_of(module: ModuleType) -> Parts:
@@ -143,6 +170,8 @@ def _parts_of(module: ModuleType) -> Parts:
 
 
 def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ScenarioError(f"run.module: there is no file {path}")
     name = f"dhtstore_scenario_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -152,7 +181,7 @@ def _load(path: Path) -> ModuleType:
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a run's folder stays as it is
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ScenarioError(f"run.module: {path}: {type(error).__name__}: {error}") from error
     finally:
         sys.dont_write_bytecode = before

@@ -85,6 +85,19 @@ def test_branches_are_all_combinations() -> None:
     assert (ways[5].scenario.faults.lying, ways[5].scenario.run.future) == (0.05, 2)
 
 
+@pytest.mark.parametrize(
+    ("vary", "told"),
+    [
+        (["faults.lying=0,5 %,0"], "faults.lying: a value stands twice"),
+        (["faults.lying=0", "faults.lying=5 %"], "faults.lying is varied twice; once is enough"),
+        (["run.future=1,2"], "run.future is varied twice; seeds or futures do that"),
+    ],
+)
+def test_no_run_is_made_twice(vary: list[str], told: str) -> None:
+    with pytest.raises(ScenarioError, match=told):
+        branches(from_tables(WORLD), vary, [1, 2])
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_copies_run_apart_and_their_exit_codes_come_back(jobs: int) -> None:
     changed: list[int] = []

@@ -12,6 +12,8 @@ from simulations.lab.one_run.experiment import Experiment
 from simulations.results.run_data import load
 from simulations.scenario import from_tables
 
+MEASURE = "from simulations.results.measure import Measure\n"
+DATACLASS = "import dataclasses\n@dataclasses.dataclass\n"
 RUN = {"nodes": 10, "duration_s": "1 h", "module": "own.py"}
 
 
@@ -28,6 +30,14 @@ def experiment(folder: Path, code: str) -> Experiment:
         ("async def drive(world): pass", "drive is to take"),
         ("def operations(parameters): return iter(())", "operations is to take"),
         ("MEASURES = (5,)", "MEASURES holds Measure objects"),
+        (f"{MEASURE}MEASURES = Measure('one', len)", "MEASURES holds .* with a comma behind each"),
+        (f"{MEASURE}MEASURES = (Measure('one', len, better='high'),)", "'more' or 'less', not 'hi"),
+        (f"{MEASURE}MEASURES = (Measure('one', len),) * 2", "two measures have one name: one"),
+        ("CHECKERS = (len,)", "CHECKERS holds Checker objects"),
+        ("from simulations.checks.checkers import CHECKERS", "two checkers have one name"),
+        ("class Parameters:\n    x: int = 1", "Parameters is a dataclass with fields of"),
+        (f"{DATACLASS}class Parameters:\n    x: int = 1", "Parameters is a dataclass with"),
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
     ],
 )
 def test_what_can_be_seen_is_told_before_the_run(tmp_path: Path, code: str, told: str) -> None:
@@ -44,6 +54,35 @@ def test_a_run_ends_where_its_own_code_fails(tmp_path: Path) -> None:
     with pytest.raises(ModuleFailed, match=r"own\.py, line 5, in helper: ZeroDivisionError"):
         made.run()
     assert made.world.loop.time() < 200
+
+
+def test_a_measure_that_fails_is_told_with_its_place(tmp_path: Path) -> None:
+    code = f"{MEASURE}def odd(run):\n    return 1 / 0\nMEASURES = (Measure('odd', odd),)\n"
+    (tmp_path / "own.py").write_text(code)
+    scenario = from_tables({"run": RUN}, ["run.duration_s=10 s"])
+    summary = Experiment(scenario, 1, None, folder=tmp_path).run()
+    assert summary["failed"] == (
+        "measure odd: own.py, line 3, in odd: ZeroDivisionError: division by zero"
+    )
+
+
+def test_code_that_ends_the_process_ends_the_run(tmp_path: Path) -> None:
+    code = "import sys\nasync def drive(world, parameters, seed):\n    sys.exit(5)\n"
+    with pytest.raises(ModuleFailed, match=r"own\.py, line 3, in drive: SystemExit: 5"):
+        experiment(tmp_path, code).run()
+
+
+@pytest.mark.parametrize("command", [["sweep", "--seeds", "1"], ["branch"]])
+def test_no_run_begins_if_the_module_knows_no_such_parameter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    (tmp_path / "own.py").write_text("async def drive(world, parameters, seed): pass")
+    (tmp_path / "world.toml").write_text('[run]\nnodes = 10\nmodule = "own.py"')
+    out = tmp_path / "out"
+    vary = ["--vary", "parameters.dead=0,5 %", "--out", str(out)]
+    assert main([*command, str(tmp_path / "world.toml"), *vary]) == 2
+    assert "unknown key parameters.dead; there is none" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_operations_that_fail_are_told_with_their_place(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Iterable, Sequence
 
@@ -121,6 +122,8 @@ class Hooks:
             raise ValueError(f"{share} is no share: from 0 to 1")
         if members is None:
             members = self.machines(group=group, region=region, domain=domain)
+        elif (group, region, domain) != (None, None, None):
+            raise ValueError("either members, or a group, region or domain")
         chosen = _several(members)
         able = [one for one in chosen if not one.gone and (forever or one.node is not None)]
         struck = self._choices.sample(able, round(share * len(able))) if share < 1 else able
@@ -153,6 +156,8 @@ class Hooks:
     def sleep(self, member: Member, asleep_s: float | None = None) -> bool:
         """Put a machine to sleep with what runs on it, for so long or until ``wake``; False if it
         is down or asleep."""
+        if asleep_s is not None and not 0 <= asleep_s < math.inf:
+            raise ValueError(f"{asleep_s} s is no time to sleep")
         nap = fall_asleep(self.population, member)
         if nap is not None and asleep_s is not None:
             self.loop.post(asleep_s, self._wake_from, member, nap)
@@ -171,6 +176,8 @@ class Hooks:
     def set_clock(self, member: Member, offset_s: float) -> None:
         """Its wall clock is ahead of true time by that from now on (behind, below 0); the time
         that it measures goes on.  Its node, if one runs, finds out as late as a real one."""
+        if not math.isfinite(offset_s):
+            raise ValueError(f"{offset_s} s is no offset of a clock")
         self.damage.clock_set(member.number, offset_s, self.loop.time())
         self.network.trace.state(self.loop.time(), "clock set", f"{member.number} {offset_s!r}")
         if member.nap is None:
@@ -201,7 +208,12 @@ class Hooks:
 
 
 def _several(members: Some) -> Sequence[Member]:
-    return [members] if isinstance(members, Member) else list(members)
+    """Raises ValueError for what is no machine, such as a machine's number."""
+    chosen: list[object] = list(members) if isinstance(members, Iterable) else [members]
+    machines = [one for one in chosen if isinstance(one, Member)]
+    if len(machines) < len(chosen):
+        raise ValueError(f"{chosen} are not all machines, as world.machines() has them")
+    return machines
 
 
 def _pairs(sources: Some, targets: Some) -> list[tuple[Member, Member]]:

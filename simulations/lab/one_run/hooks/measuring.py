@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simulations.lab.one_run.recorder import Recorder
+from simulations.lab.one_run.scenario_module import told_with_place
 from simulations.results.measure import Measure, check_value, entry
 from simulations.results.run_data import RunData
 from simulations.scenario import Scenario
@@ -28,8 +29,8 @@ def measured(
     for measure in measures:
         try:
             found[measure.name] = _computed(measure, run, found)
-        except Exception as error:  # of whoever wrote it: the run is told all the same
-            why = f"measure {measure.name}: {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # the run is told all the same
+            why = f"measure {measure.name}: {told_with_place(error)}"
             return {"measures": found, "failed": why}
     return {"measures": found}
 

@@ -10,6 +10,7 @@ import pytest
 from dhtstore.model.identity import distance, node_id
 from simulations.errors import ScenarioError
 from simulations.lab.one_run.experiment import Experiment
+from simulations.results.summary import nobody_attacked
 from simulations.scenario import from_tables
 from simulations.sections.adversary import BEHAVIOURS
 
@@ -125,3 +126,24 @@ def test_behaviours_are_a_list_or_words_with_commas() -> None:
     assert (
         chosen == from_tables({"adversary": {"behaviours": ["drop", "lie"]}}).adversary.behaviours
     )
+
+
+def test_a_scenario_that_ends_before_its_attack_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"adversary\.at_s: 60 s: the scenario ends"):
+        from_tables(WORLD, ["run.duration_s=1 min"])
+    from_tables(WORLD, ["run.duration_s=1 min", "adversary.share=0"])
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("adversary.share=1 %", "less than half a node"),
+        ("adversary.target=object 9999", "never put"),
+        ("adversary.share=50 %", ""),
+    ],
+)
+def test_a_run_in_which_nobody_attacked_says_so(override: str, told: str) -> None:
+    ways = ["run.nodes=6", "run.duration_s=2 min", "workload.kind=none", override]
+    summary = done(*ways)[1]
+    assert told in nobody_attacked(summary)
+    assert bool(nobody_attacked(summary)) == bool(told)

@@ -161,6 +161,26 @@ def test_a_way_is_blocked_in_one_direction() -> None:
     play(drive)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda world, one: world.kill(one.number), "not all machines"),
+        (lambda world, one: world.block(one, [1, 2]), "not all machines"),
+        (lambda world, one: world.kill(one, region="europe"), "either members, or"),
+        (lambda world, one: world.sleep(one, -5.0), "no time to sleep"),
+        (lambda world, one: world.set_clock(one, math.nan), "no offset of a clock"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    mistake: Callable[[World, Member], object], told: str
+) -> None:
+    async def drive(world: World) -> None:
+        with pytest.raises(ValueError, match=told):
+            mistake(world, world.population.members[0])
+
+    play(drive, *SHORT)
+
+
 def test_own_samples_and_measures_stand_in_the_summary() -> None:
     def most(run: RunData) -> float:
         return max(sample.value for sample in run.metric("depth"))
@@ -249,7 +269,7 @@ def test_a_measure_that_fails_fails_the_run_which_is_told_all_the_same() -> None
 
     measures = (Measure("broken", broken), Measure("depth", lambda run: 1.0))
     found = play(drive, *SHORT, measures=measures[:1])
-    assert found["failed"] == "measure broken: ZeroDivisionError: division by zero"
+    assert found["failed"].endswith("in broken: ZeroDivisionError: division by zero")
     assert list(found["measures"]) == ["depth"]
     assert "has that name" in play(drive, *SHORT, measures=measures[1:])["failed"]
     assert exit_code({**found, "service": {"violated": []}}) == 1
