@@ -148,6 +148,7 @@ SWEPT_AT_ONCE: Final = 128  # of ours told together: 14 datagrams to each of 30 
 SWEPT_SEEN_MAX_S: Final = 600.0  # then another lookup: of IPFS's nodes 6 % are gone by then
 SWEPT_TIMEOUT_S: Final = 30.0  # of telling that many: mostly 2 to 5
 PROVIDER_RECORDS_MAX: Final = 100_000  # in one node's record store
+PROVIDER_RECORDS_PER_PUBLISHER_MAX: Final = PROVIDER_RECORDS_MAX // 2  # of strangers
 PROVIDER_TTL_S: Final = 48 * 3600.0  # ProbeLab RFM17: records outlive 36 h; libp2p specs 451
 REPROVIDE_INTERVAL_S: Final = 22 * 3600.0  # ProbeLab RFM17; libp2p specs 451
 REPROVIDE_JITTER: Final = 0.1  # share of the interval, so that nodes started together spread
@@ -158,6 +159,16 @@ REPROVIDES_AT_ONCE: Final = 4  # units: 12 requests of lookups, or 80 of stores,
 REPROVIDE_SLOW_S: Final = 4.0  # of one unit, lookup and stores: mostly 0.2 to 1
 REPROVIDE_RETRY_FIRST_S: Final = 30.0  # after one that nobody took; then doubling up to
 REPROVIDE_RETRY_MAX_S: Final = 3600.0
+PROVIDER_PROBE_FIRST_S: Final = 30.0  # after its first record: does who published it answer?
+# Of sessions as in IPFS (Weibull, shape 0.518, scale 1.93 h) 2 to 3 of 100 end in half of a pause
+# of a seventh of their age.
+PROVIDER_PROBE_SHARE: Final = 0.15
+PROVIDER_PROBE_MIN_S: Final = 240.0
+PROVIDER_PROBE_MAX_S: Final = 1200.0
+PROVIDER_PROBE_SILENT_MAX_S: Final = 7200.0  # one that comes back announces itself
+PROVIDER_PROBES_IN_VAIN_MAX: Final = 4  # of one that never answered
+PROVIDER_PROBES_PER_S: Final = 2.0  # of one index node, in batches every
+PROVIDER_PROBE_LOOK_S: Final = 10.0
 RECORD_FUTURE_SKEW_MAX_S: Final = 15 * 60.0  # refuse records issued further ahead than this
 # A holder's clock: its record must live until it is renewed.
 HOLDER_BEHIND_MAX_S: Final = PROVIDER_TTL_S - REPROVIDE_INTERVAL_S
@@ -202,6 +213,8 @@ POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
+RECORDS_SAVE_PAUSE_S: Final = 60.0  # what came meanwhile is written down together
+RECORDS_SAVE_ROWS: Final = 512  # of records kept for others, at once
 PEERS_TOLD_FIRST_S: Final = 30.0  # in the log: once a table has filled, then only what changed
 PEERS_TOLD_INTERVAL_S: Final = 600.0
 

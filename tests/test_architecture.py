@@ -71,7 +71,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.store.ledger": (
         ("contract", "entries", "kept_count"),
         ("charging",),
-        ("health", "memory", "sqlite", "roots", "peers", "sequence", "tiers"),
+        ("health", "memory", "sqlite", "roots", "peers", "sequence", "tiers", "shelf"),
         ("listing",),
         ("pins", "puts", "claims", "upgrade"),
     ),

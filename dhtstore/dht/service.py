@@ -17,6 +17,7 @@ from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
 from dhtstore.dht.core.sweeping.seen import Seen
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
+from dhtstore.dht.engine.holding.shelf import Shelf
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import OwnRecords, Records
@@ -76,6 +77,7 @@ class DhtService:
             storage_node=storage_node,
             ephemeral=ephemeral,
         )
+        self.shelf = Shelf(rpc.keeper, rpc.probing, clock)
         self._lookups = Lookups(rpc.table, rpc.calls, clock)
         self._maintenance = Maintenance(rpc, self._lookups, clock, entropy, ephemeral=ephemeral)
         self._records = Records(
@@ -116,6 +118,7 @@ class DhtService:
 
     async def stop(self) -> None:
         """Fail what waits and close the endpoint.  Maintenance ends with its supervisor."""
+        self.rpc.probing.close()
         self.rpc.calls.close()
         await self._endpoint.close()
 

@@ -25,6 +25,7 @@ from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
 from dhtstore.store.ledger.sequence import LastSequence
+from dhtstore.store.ledger.shelf.records import KeptRecords
 from dhtstore.store.ledger.tiers.cache import Cache
 from dhtstore.store.ledger.tiers.removals import Removals
 from dhtstore.trace import Tracer
@@ -169,6 +170,7 @@ class Ledger:
     puts: Puts
     receipts: Receipts
     peers: Peers
+    records: KeptRecords
     roots: Roots
     damage: Damage
     scrubbed: Scrubbed
@@ -189,6 +191,7 @@ class Ledger:
             puts=Puts(table, roots, tracer),
             receipts=Receipts(table, roots, tracer),
             peers=Peers(table, tracer),
+            records=KeptRecords(table, tracer),
             roots=roots,
             damage=Damage(table),
             scrubbed=Scrubbed(table, tracer),

@@ -26,6 +26,7 @@ from dhtstore.node.copies.relaying.serve_coming import ComingServer
 from dhtstore.node.copies.relaying.upstream import NamedHolders
 from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.collecting import Collecting
+from dhtstore.node.duties.keep_records import KeepRecords
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.readdress import Readdress
@@ -120,6 +121,9 @@ class Node(UseCases):
         self.reach = Reach(self.dht, self.links)
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
         self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
+        self._keep_records = KeepRecords(
+            self.dht.shelf, ledger.records, ports.blocking, self.warnings
+        )
         self._readdress = Readdress(identity, self.dht, self.reprovide, ports.interfaces, tracer)
 
     async def start(self) -> None:
@@ -148,6 +152,7 @@ class Node(UseCases):
             self.supervisor.spawn(stocktaking.run(), "stocktaking")
             self._spawn_lasting("scrub", self.scrub.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
+            self.duties.spawn_duty(self._keep_records.run(), "keep-records")
             self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
             self.duties.spawn_duty(self._twins.run(), "twins")
             if self.roams:
@@ -199,6 +204,7 @@ class Node(UseCases):
             steps.push_async_callback(self._end_running)
             steps.push_async_callback(self.dht.stop)
             steps.push_async_callback(self.save_peers)
+            steps.push_async_callback(self._keep_records.save)
             steps.push_async_callback(self.links.close)
             steps.push_async_callback(self.supervisor.close)
             steps.push_async_callback(self.duties.close)

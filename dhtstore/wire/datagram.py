@@ -38,6 +38,10 @@ CONTACT_V6_BYTES: Final = PUBLIC_KEY_BYTES + 1 + 16 + 2
 # As many as fit, not only K: some of those named are dead, and a lookup needs K that are not.
 CONTACTS_PER_ANSWER_MAX: Final = PAYLOAD_MAX_BYTES // CONTACT_V4_BYTES
 PACKED_HEAD_BYTES: Final = 3  # msgpack, before a signed object
+PROVED_MAX_S: Final = 2**16 - 1  # more is told as that
+SILENT_BYTES: Final = 4  # of a key: two of 64 share them once in two million
+SILENT_TOLD_MAX: Final = 16  # in an answer
+WITHDRAWALS_TOLD_MAX: Final = 4  # in an answer, behind who provides
 _STORAGE_BIT: Final = 1
 _ADD_PROVIDERS_HEAD_BYTES: Final = 1 + 14 + 1 + PACKED_HEAD_BYTES  # name, records, contact
 
@@ -130,18 +134,22 @@ class StoredEach(msgspec.Struct, array_like=True, gc=False):
 
 
 class Provided(msgspec.Struct, array_like=True, gc=False):
-    """A provider's record, and how to reach it if that is known."""
+    """A provider's record, and how to reach it if that is known; ``proved_s`` is how many seconds
+    before this answer it last proved that it lives, None where it never did, or untold."""
 
     record: PackedProvider
     contact: PackedContact | None = None
+    proved_s: Annotated[int, msgspec.Meta(ge=0, le=PROVED_MAX_S)] | None = None
 
 
 class Providers(msgspec.Struct, array_like=True):
-    """One page of ``total`` providers, and the closest contacts as in FoundNodes."""
+    """One page of ``total`` providers, and the closest contacts as in FoundNodes; ``silent`` are
+    the first bytes of the keys of others, whose records are kept and who answer no more."""
 
     total: Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
     providers: Annotated[list[Provided], msgspec.Meta(max_length=PROVIDERS_PER_KEY_MAX)]
     contacts: Contacts
+    silent: Annotated[bytes, msgspec.Meta(max_length=SILENT_TOLD_MAX * SILENT_BYTES)] = b""
 
 
 class FoundContact(msgspec.Struct, array_like=True):

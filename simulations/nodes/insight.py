@@ -9,7 +9,7 @@ from typing import Final
 
 from dhtstore.content.dag.local import Leaves, unit_blocks
 from dhtstore.dht.core.peer import Peer, peer_of
-from dhtstore.dht.core.record_rules import lifetime_s
+from dhtstore.dht.core.record_rules import is_withdrawal, lifetime_s
 from dhtstore.dht.core.stores.held import HeldRecord
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.dht.engine.procedures import Procedures
@@ -27,7 +27,12 @@ from dhtstore.params import DATAGRAM_MAX_BYTES, PUBLIC_KEY_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.roots import pins_key
-from dhtstore.wire.datagram import GetProviders, split_contacts, unpack_contact
+from dhtstore.wire.datagram import (
+    WITHDRAWALS_TOLD_MAX,
+    GetProviders,
+    split_contacts,
+    unpack_contact,
+)
 from simulations.nodes.population import Member
 
 _STRANGER: Final = Contact.of(
@@ -39,7 +44,7 @@ _ROOM_BYTES: Final = DATAGRAM_MAX_BYTES - 150  # of an answer, without what wrap
 @dataclass(frozen=True, slots=True)
 class KeptRecord:
     """``key`` is the DHT key of a provider record, else the id of the node whose contact it tells;
-    ``genuine`` whether its signature is right."""
+    ``genuine`` whether its signature is right, ``silent`` whether its provider answers no more."""
 
     key: bytes
     signer: bytes
@@ -49,6 +54,7 @@ class KeptRecord:
     provides: bool
     withdrawn: bool
     genuine: bool
+    silent: bool = False
 
     @property
     def name(self) -> str:
@@ -56,7 +62,8 @@ class KeptRecord:
 
     def serves(self, now_s: float) -> bool:
         """Whether who asks for providers of the key must be told of it."""
-        return self.provides and not self.withdrawn and self.expires_s > now_s
+        there = self.provides and not self.withdrawn and not self.silent
+        return there and self.expires_s > now_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ def _kept(node: Node, held: HeldRecord) -> KeptRecord:
         provides,
         held.withdrawn,
         genuine,
+        provides and node.dht.rpc.keeper.lives.silent(record.public_key),
     )
 
 
@@ -112,11 +120,14 @@ def answer(node: Node, key: bytes) -> IndexAnswer:
     """To a stranger who asks for providers; nobody is pinged for it."""
     rpc, clock = node.dht.rpc, node.ports.clock
     reaching = Reaching(rpc.table, rpc.calls, rpc.keeper, clock)
-    asked = Procedures(rpc.table, rpc.keeper, reaching, _nobody_told, clock.unix_s)
+    parts = rpc.table, rpc.keeper, reaching, rpc.probing, _nobody_told, clock.unix_s
+    asked = Procedures(*parts)
     told = asked.rpc_get_providers(peer_of(_STRANGER), GetProviders(key, 0), _ROOM_BYTES)
     contacts = [unpack_contact(one).node for one in split_contacts(told.contacts, ipv6=False)]
     records = [unpack(ProviderRecord, each.record) for each in told.providers]
-    return IndexAnswer(contacts, told.total, [record.public_key for record in records])
+    named = [record.public_key for record in records if not is_withdrawal(record)]
+    withdrawals = len(rpc.keeper.withdrawn(key)[:WITHDRAWALS_TOLD_MAX])
+    return IndexAnswer(contacts, told.total - withdrawals, named)
 
 
 def _nobody_told(young: Sequence[Peer]) -> None:

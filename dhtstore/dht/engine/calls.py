@@ -7,6 +7,7 @@ table.  No task and one timer per request.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -85,7 +86,7 @@ class Calls(RPCProtocol):
         self._clock, self._entropy, self._tracer = clock, entropy, tracer
         self.probes = Probes(self, table, clock)
         self.lines: Lines[PendingCall] = Lines(self._start)
-        self.crowds, self._closed = table.crowds, False
+        self.crowds, self._closed, self.heard_s = table.crowds, False, -math.inf
 
     def __getattr__(self, name: str) -> Any:
         """The library would make a remote call of every unknown name."""
@@ -253,7 +254,7 @@ class Calls(RPCProtocol):
 
     def _heard(self, call: PendingCall, flags: int) -> Peer:
         """The one place where a node enters the table or moves in it."""
-        now = self._clock.monotonic_s()
+        self.heard_s = now = self._clock.monotonic_s()
         rtt_s = now - call.sent_s if call.sends == 1 else None
         if rtt_s is not None and rtt_s > RPC_TIMEOUT_MAX_S:
             rtt_s = None  # nobody waits so long: the machine slept, or stood still

@@ -12,6 +12,7 @@ from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Verdict
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.holding.keeping import RecordKeeper, read
+from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
@@ -26,7 +27,8 @@ from dhtstore.wire.datagram import (
 )
 
 _CONTACTS_BESIDE_PROVIDERS: Final = 8  # room kept in a first page for where to ask next
-_PAGE_OVERHEAD_BYTES: Final = 12  # msgpack heads of a Providers answer
+_PAGE_OVERHEAD_BYTES: Final = 14  # msgpack heads of a Providers answer
+_PROVED_BYTES: Final = 3  # of a Provided
 _CONTACTS_OVERHEAD_BYTES: Final = 4
 _MALFORMED: Final = datagram.Stored(Verdict.MALFORMED.value)
 
@@ -40,10 +42,12 @@ class Procedures:
         table: Table,
         keeper: RecordKeeper,
         reaching: Reaching,
+        probing: Probing,
         told: Callable[[Sequence[Peer]], None],
         unix_s: Callable[[], float],
     ) -> None:
         self._table, self._keeper, self._reaching = table, keeper, reaching
+        self._probing = probing
         self._told, self._unix_s = told, unix_s
 
     def respond(
@@ -91,14 +95,21 @@ class Procedures:
     def rpc_get_providers(
         self, sender: Peer, request: datagram.GetProviders, room_bytes: int
     ) -> datagram.Providers:
+        """Withdrawals come last: who asks must know which of what others tell was taken back."""
         records = self._keeper.providers(request.key)
-        reserved = 0
+        records += self._keeper.withdrawn(request.key)[: datagram.WITHDRAWALS_TOLD_MAX]
+        reserved, silent = 0, b""
         if request.offset == 0:
             reserved = _CONTACTS_BESIDE_PROVIDERS * _contact_size_bytes(sender)
-        room_bytes -= _PAGE_OVERHEAD_BYTES
+            silent = self._silent(request.key)
+        room_bytes -= _PAGE_OVERHEAD_BYTES + len(silent)
         pairs, used = self._page(records[request.offset :], room_bytes - reserved)
         contacts = self._closest(sender, request.key, room_bytes - used)
-        return datagram.Providers(len(records), pairs, contacts)
+        return datagram.Providers(len(records), pairs, contacts, silent)
+
+    def _silent(self, key: bytes) -> bytes:
+        some = self._keeper.silent(key)[: datagram.SILENT_TOLD_MAX]
+        return b"".join([signer[: datagram.SILENT_BYTES] for signer in some])
 
     def rpc_add_provider(
         self, sender: Peer, request: datagram.AddProvider, *, proved: bool
@@ -113,6 +124,7 @@ class Procedures:
         verdict = self._keeper.keep(record, standing)
         if verdict is Verdict.KEPT:
             self._keeper.keep(contact, standing)
+            self._probing.told(sender, contact, proved=proved)
         if contended:
             self._reaching.look(record, contact, standing)
         return datagram.Stored(verdict.value)
@@ -153,17 +165,22 @@ class Procedures:
         pairs: list[datagram.Provided] = []
         used = 0
         for record in records:
-            contact = self._keeper.contact_of(record)
-            pair = datagram.Provided(record.packed, None if contact is None else contact.packed)
+            contact, proved_s = self._keeper.contact_of(record), self._proved_s(record)
+            packed = None if contact is None else contact.packed
+            pair = datagram.Provided(record.packed, packed, proved_s)
             size = _pair_size_bytes(pair)
             if used + size > room_bytes and not pairs:
-                pair = datagram.Provided(record.packed)
+                pair = datagram.Provided(record.packed, None, proved_s)
                 size = _pair_size_bytes(pair)
             if used + size > room_bytes:
                 break
             pairs.append(pair)
             used += size
         return pairs, used
+
+    def _proved_s(self, record: ProviderRecord) -> int | None:
+        ago_s = self._keeper.proved_ago_s(record.public_key)
+        return None if ago_s is None else min(int(ago_s), datagram.PROVED_MAX_S)
 
     def _closest(self, sender: Peer, target: bytes, room_bytes: int) -> bytes:
         """The closest contacts that fit, of the asker's family, packed."""
@@ -179,7 +196,7 @@ class Procedures:
 
 
 def _pair_size_bytes(pair: datagram.Provided) -> int:
-    return 1 + _size_bytes(pair.record) + _size_bytes(pair.contact)
+    return 1 + _size_bytes(pair.record) + _size_bytes(pair.contact) + _PROVED_BYTES
 
 
 def _size_bytes(packed: bytes | None) -> int:

@@ -23,6 +23,7 @@ from dhtstore.dht.engine.harvest import (
     FoundProviders,
     OnProvider,
     ProviderHarvest,
+    correct,
 )
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
@@ -257,6 +258,7 @@ class Records:
         )
         for _ in harvest.take_waiting():
             await asyncio.sleep(0)
+        correct(harvest, self._calls)
         found = harvest.providers()
         if not found:
             self.check_answered(searched.asked, searched.answered)

@@ -15,6 +15,7 @@ from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
+from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.dht.engine.procedures import Procedures
 from dhtstore.errors import RemoteProtocolError
@@ -64,8 +65,9 @@ class NodeRpc:
         self.calls = Calls(self.channel, self.table, clock, entropy, tracer)
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
         reaching = Reaching(self.table, self.calls, self.keeper, clock)
+        self.probing = Probing(self.table, self.calls, self.keeper, clock, entropy.rng)
         self.procedures = Procedures(
-            self.table, self.keeper, reaching, self.calls.probes.told, clock.unix_s
+            self.table, self.keeper, reaching, self.probing, self.calls.probes.told, clock.unix_s
         )
         self.channel.on_request = self._on_request
         self.channel.on_answer = self.calls.on_answer

@@ -128,8 +128,9 @@ class Member:
         self.sequence += 1
         return self.provider_record(key, lifetime_s=0)
 
-    async def provide(self, key: DhtKey, **changes: int) -> int:
-        pair = (self.provider_record(key, **changes), self.contact_record())
+    async def provide(self, key: DhtKey, *, contact_s: int = HOUR_S, **changes: int) -> int:
+        contact = self.contact_record(lifetime_s=contact_s)
+        pair = (self.provider_record(key, **changes), contact)
         [published] = await self.dht.provide(key, [pair], timeout_s=15)
         return published.holders
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dhtstore.dht.core.record_rules import Verdict, contact_form, in_time, lifetime_s
 from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing, rank_of
 from dhtstore.dht.core.stores.places import Places
@@ -66,7 +68,21 @@ class ContactStore:
             self._put(record, standing)
         return verdict
 
-    def _put(self, record: ContactRecord, standing: Standing) -> None:
+    def restore(self, record: ContactRecord, standing: Standing, left_s: float) -> bool:
+        """Keep for at most ``left_s`` seconds what an earlier run kept; False if it is out of time
+        or there is no place for it.  Its signature was checked."""
+        if record.node in self._by_node:
+            return True  # what came since then is at least as new
+        fits = left_s > 0 and self.verdict(record, standing) is Verdict.KEPT
+        if fits:
+            self._put(record, standing, left_s)
+        return fits
+
+    def watch(self, changed: dict[bytes, None]) -> None:
+        """From now on put down there the names of records that come and go."""
+        self._places.changed = changed
+
+    def _put(self, record: ContactRecord, standing: Standing, left_s: float = math.inf) -> None:
         old = self._by_node.get(record.node)
         if old is not None:
             if not standing.reached:
@@ -75,7 +91,7 @@ class ContactStore:
         elif self._places.full:
             self._drop(self._giving_way(record, standing))
         rank = rank_of(self._own_id, record.node, standing)
-        expires_s = self._now + lifetime_s(record)
+        expires_s = self._now + min(left_s, lifetime_s(record))
         held = HeldRecord(record, record.node, expires_s, standing, rank, _crowd(standing))
         self._by_node[record.node] = held
         self._places.enter(held)
@@ -88,6 +104,10 @@ class ContactStore:
     def get(self, node: bytes) -> ContactRecord | None:
         held = self._by_node.get(node)
         return held.record if held is not None and held.expires_s > self._now else None
+
+    def of_node(self, node: bytes) -> HeldRecord | None:
+        """What is kept of that node."""
+        return self._by_node.get(node)
 
     def held(self) -> list[HeldRecord]:
         """All that there are, also those overdue."""

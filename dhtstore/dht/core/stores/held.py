@@ -5,11 +5,14 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from dhtstore.model.contact import ContactRecord
+from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import NODE_ID_BYTES
 
 UNPROVED_SOURCE: Final = b"?"  # all sources that may be spoofed are one crowd
@@ -33,6 +36,12 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
         return not self.origin
 
 
+@lru_cache(maxsize=4096)
+def standing_of(origin: bytes, *, reached: bool = False) -> Standing:
+    """One object for all records of an origin."""
+    return Standing(origin, reached)
+
+
 OURS: Final = Standing(b"", reached=True)
 
 
@@ -41,6 +50,13 @@ def rank_of(own_id: bytes, key: bytes, standing: Standing) -> int:
     keys near to us, counted in leading bits that are ours too."""
     apart = int.from_bytes(own_id, "big") ^ int.from_bytes(key, "big")
     return 8 * NODE_ID_BYTES - apart.bit_length() + _REACHED_RANK * standing.reached
+
+
+def name_of(record: ProviderRecord | ContactRecord) -> bytes:
+    """What a record is of: of the records of one name the newest is kept."""
+    if isinstance(record, ProviderRecord):
+        return b"p" + record.key + record.public_key
+    return b"c" + record.node
 
 
 class HeldRecord(msgspec.Struct, gc=False, eq=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dhtstore.dht.core.stores.held import Expiry, HeldRecord
+from dhtstore.dht.core.stores.held import Expiry, HeldRecord, name_of
 from dhtstore.dht.core.stores.shares import Shares
 
 _ENDED_PER_TICK: Final = 128  # so that records that end together do not stop the node
@@ -14,10 +14,11 @@ _ENDED_PER_TICK: Final = 128  # so that records that end together do not stop th
 class Places:
     """``room`` places.  Records of our own site give way to each other only."""
 
-    __slots__ = ("_expiry", "_ours", "_room", "_strangers", "count")
+    __slots__ = ("_expiry", "_ours", "_room", "_strangers", "changed", "count")
 
     def __init__(self, room: int) -> None:
         self._room, self.count = room, 0
+        self.changed: dict[bytes, None] | None = None  # names of what came or went, if asked for
         self._expiry = Expiry()
         self._ours, self._strangers = Shares(), Shares()
 
@@ -26,11 +27,15 @@ class Places:
         self.count += 1
         self._expiry.add(held)
         self._of(held).enter(held)
+        if self.changed is not None:
+            self.changed[name_of(held.record)] = None
 
     def leave(self, held: HeldRecord) -> None:
         self.count -= 1
         self._expiry.remove(held)
         self._of(held).leave(held)
+        if self.changed is not None:
+            self.changed[name_of(held.record)] = None
 
     def ended(self, now: float) -> Iterator[HeldRecord]:
         """Records that ended by ``now`` (monotonic seconds), some of them; each is to leave."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dhtstore.dht.core.record_rules import Verdict
+from dhtstore.dht.core.stores import key_places
 from dhtstore.dht.core.stores.contact_store import ContactStore
 from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing
+from dhtstore.dht.core.stores.liveness import Liveness
 from dhtstore.dht.core.stores.provider_store import ProviderStore
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.errors import InvalidSignature, RemoteProtocolError
@@ -15,6 +18,7 @@ from dhtstore.model.identity import NodeId, node_id
 from dhtstore.model.network import Network
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import Signed, check, unpack
+from dhtstore.params import NODE_ID_BYTES
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto
@@ -27,7 +31,10 @@ class RecordKeeper:
     stores know the time only from it."""
 
     def __init__(self, channel: Channel, network: Network, crypto: Crypto, clock: Clock) -> None:
-        own_id = node_id(channel.own)
+        self.own = channel.own
+        self.changed: dict[bytes, None] = {}
+        self._on_change: Callable[[], None] = _nobody
+        own_id = node_id(self.own)
         self._providers, self._contacts = ProviderStore(own_id), ContactStore(own_id)
         self._channel, self._network, self._crypto, self._clock = channel, network, crypto, clock
 
@@ -38,8 +45,31 @@ class RecordKeeper:
         self._contacts.tick(now, unix_s)
 
     def providers(self, key: bytes) -> list[ProviderRecord]:
-        """The live records of a key, in the order in which their providers first appeared."""
+        """The records of a key whose providers are not silent, the best first."""
         return self._providers.of_key(key)
+
+    def silent(self, key: bytes) -> list[bytes]:
+        """The other providers of a key, who answered once and do so no more."""
+        return key_places.silent(self._providers.all_of_key(key), self.lives, self._now_s)
+
+    def withdrawn(self, key: bytes) -> list[ProviderRecord]:
+        """What was taken back of a key and could be brought again, the newest first."""
+        return key_places.withdrawn(self._providers.all_of_key(key), self._now_s)
+
+    @property
+    def lives(self) -> Liveness:
+        """What is known of the life of providers whose records are kept."""
+        return self._providers.lives
+
+    def proved_ago_s(self, signer: bytes) -> float | None:
+        """How long ago a provider last proved that it lives; None if it never did."""
+        if signer == self.own:
+            return 0.0
+        return self.lives.proved_ago_s(signer, self._now_s)
+
+    @property
+    def _now_s(self) -> float:
+        return self._clock.monotonic_s()
 
     def contact(self, node: NodeId) -> ContactRecord | None:
         """The newest contact record of that node."""
@@ -60,7 +90,30 @@ class RecordKeeper:
             self._channel.count("bad_signatures")
             return Verdict.BAD_SIGNATURE
         store.add(record, standing)
+        self._on_change()
         return verdict
+
+    def restore(
+        self, record: ProviderRecord | ContactRecord, standing: Standing, left_s: float
+    ) -> bool:
+        """Keep for at most ``left_s`` seconds what an earlier run kept; False if it is out of time
+        or there is no place for it.  Its signature was checked."""
+        store: Any = self._providers if isinstance(record, ProviderRecord) else self._contacts
+        kept: bool = store.restore(record, standing, left_s)
+        return kept
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """From now on put down in ``changed`` the names of records that come and go, and tell
+        ``on_change`` when some came."""
+        self._on_change = on_change
+        self._providers.watch(self.changed)
+        self._contacts.watch(self.changed)
+
+    def by_name(self, name: bytes) -> HeldRecord | None:
+        """What is kept under a name (``core.stores.held.name_of``)."""
+        if name[:1] == b"c":
+            return self._contacts.of_node(name[1:])
+        return self._providers.of_signer(name[1 : 1 + NODE_ID_BYTES], name[1 + NODE_ID_BYTES :])
 
     def takes(self, record: ProviderRecord, standing: Standing) -> bool:
         """Whether there is a place for a record of that ``standing``."""
@@ -88,6 +141,7 @@ class RecordKeeper:
         if self.keep(record, standing) is Verdict.KEPT:
             self.keep(contact, standing)
             self._providers.reached(record.key, record.public_key, standing)
+            self.lives.proved(record.public_key, self._now_s, pong=True)
 
     def signed(self, record: ProviderRecord | ContactRecord) -> bool:
         """Whether the signature is valid in this network; costs about 150 microseconds."""
@@ -105,6 +159,10 @@ class RecordKeeper:
     def held(self) -> list[HeldRecord]:
         """All records that are kept, those of providers first."""
         return [*self._providers.held(), *self._contacts.held()]
+
+
+def _nobody() -> None:
+    """Who writes nothing down need not know what changes."""
 
 
 def read(kind: type[S], packed: bytes | None) -> S | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from kademlia.node import Node
 
 from dhtstore.dht.core.peer import Peer, peer_of
-from dhtstore.dht.core.stores.held import OURS, UNPROVED_SOURCE, Standing
+from dhtstore.dht.core.stores.held import OURS, UNPROVED_SOURCE, Standing, standing_of
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
@@ -43,7 +42,7 @@ class Reaching:
         itself = proved and sender.contact.public_key == contact.public_key
         if itself and tuple(sender.address) in contact.addresses:
             return self._reached(sender)
-        return _of(subnet(sender.address).encode() if proved else UNPROVED_SOURCE)
+        return standing_of(subnet(sender.address).encode() if proved else UNPROVED_SOURCE)
 
     def _known(self, contact: ContactRecord) -> Peer | None:
         """The signer, if it is in the table at an address that it claims."""
@@ -52,7 +51,7 @@ class Reaching:
 
     def _reached(self, peer: Peer) -> Standing:
         home = self._table.crowds.at_home(peer)
-        return OURS if home else _of(subnet(peer.address).encode(), reached=True)
+        return OURS if home else standing_of(subnet(peer.address).encode(), reached=True)
 
     def look(self, record: ProviderRecord, contact: ContactRecord, standing: Standing) -> None:
         """Ask, of the records of a contended key, the signer of the oldest that was not asked yet,
@@ -95,9 +94,3 @@ class Reaching:
             peer = peer_of(Contact.of(contact.signer, address))
             if self._table.crowds.within_reach(peer):
                 yield peer
-
-
-@lru_cache(maxsize=4096)
-def _of(origin: bytes, *, reached: bool = False) -> Standing:
-    """One object for all records of an origin."""
-    return Standing(origin, reached)
