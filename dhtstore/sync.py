@@ -90,6 +90,7 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     accept: str | None = None,
     owner_quota: int | str | None = None,
     domain: str | None = None,
+    lookup_paths: int | None = None,
     limit_up: str | None = None,
     limit_down: str | None = None,
 ) -> Iterator[SyncClient]:
@@ -107,6 +108,7 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
         accept=accept,
         owner_quota=owner_quota,
         domain=domain,
+        lookup_paths=lookup_paths,
         limit_up=limit_up,
         limit_down=limit_down,
     )

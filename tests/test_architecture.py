@@ -119,7 +119,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("introductions", "table"),
         ("refresh", "region"),
     ),
-    "dhtstore.dht.core.region": (("size",), ("crowding",), ("region",)),
+    "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
     "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
     "dhtstore.dht.core.stores": (
         ("held",),

@@ -147,6 +147,7 @@ async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings
         owner_quota_bytes=capacity if limit is None else limit,
         owner_divisor=settings.owner_divisor,
         domain=settings.domain,
+        lookup_paths=settings.lookup_paths,
         advertise=await _advertised(settings.advertise),
         ephemeral=ephemeral,
         limit_up=settings.limit_up,

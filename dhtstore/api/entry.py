@@ -66,6 +66,7 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     accept: str | None = None,
     owner_quota: int | str | None = None,
     domain: str | None = None,
+    lookup_paths: int | None = None,
     limit_up: str | None = None,
     limit_down: str | None = None,
 ) -> AsyncIterator[Client]:
@@ -92,6 +93,7 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
         "accept": accept,
         "owner_quota": owner_quota,
         "domain": domain,
+        "lookup_paths": lookup_paths,
         "limit_up": limit_up,
         "limit_down": limit_down,
     }

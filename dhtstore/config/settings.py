@@ -18,6 +18,7 @@ from dhtstore.params import (
     ADDRESSES_PER_TICKET_MAX,
     DEFAULT_NETWORK,
     DEFAULT_REPLICAS,
+    LOOKUP_PATHS_MAX,
     MIN_ACKS_DEFAULT,
     NETWORK_NAME_MAX_BYTES,
     OWNER_DIVISOR,
@@ -47,7 +48,8 @@ class Settings:
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
     None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.
-    ``domain`` labels a failure domain: copies avoid sharing one.  ``limit_up`` and ``limit_down``
+    ``domain`` labels a failure domain: copies avoid sharing one.  ``lookup_paths`` is on how many
+    paths with no node in common records are looked for.  ``limit_up`` and ``limit_down``
     bound the blocks that leave and come.
     """
 
@@ -141,6 +143,14 @@ class Settings:
         unset="none",
     )
 
+    lookup_paths: int = setting(
+        "lookup_paths",
+        values.number,
+        "Node-disjoint paths of a search for records.",
+        "N",
+        default=1,
+        check=values.is_within(1, LOOKUP_PATHS_MAX),
+    )
     limit_up: RateSchedule = setting(  # noqa: RUF009 - declares a field
         "limit_up",
         rate_schedule,

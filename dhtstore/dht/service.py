@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 from kademlia.node import Node
 
 from dhtstore.config import format_own_clock
-from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
 from dhtstore.dht.core.sweeping.seen import Seen
+from dhtstore.dht.engine.crawl import Search
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.holding.shelf import Shelf
 from dhtstore.dht.engine.lookups import Lookups
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto, Endpoint, Entropy
     from dhtstore.trace import Tracer
 
-L = TypeVar("L", bound=Lookup)
+L = TypeVar("L", bound=Search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class PeerInfo:
 
 
 class DhtService:
-    """One node's share of the DHT.  Every ``timeout_s`` is the whole call's, in seconds."""
+    """One node's share of the DHT; it searches for records on so many ``paths`` that share no
+    node.  Every ``timeout_s`` is the whole call's, in seconds."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class DhtService:
         own: OwnRecords,
         storage_node: bool,
         ephemeral: bool,
+        paths: int = 1,
     ) -> None:
         self._clock, self._endpoint, self._duties = clock, endpoint, duties
         self._own = own
@@ -90,6 +92,7 @@ class DhtService:
             own,
             self._maintenance.cut_off,
             ephemeral=ephemeral,
+            paths=paths,
         )
         self._sweeper = Sweeper(
             rpc.table,

@@ -260,6 +260,7 @@ def _dht(node: Node) -> DhtService:
         own=node.identity,
         storage_node=settings.storage,
         ephemeral=settings.ephemeral,
+        paths=settings.lookup_paths,
     )
 
 

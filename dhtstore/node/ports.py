@@ -68,6 +68,7 @@ class NodeSettings:
     owner_quota_bytes: int = 0
     owner_divisor: int = 0
     domain: str = ""
+    lookup_paths: int = 1
     advertise: tuple[Address, ...] = ()
     ephemeral: bool = False
     limit_up: RateSchedule = NO_LIMIT

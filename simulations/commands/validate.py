@@ -8,6 +8,7 @@ from simulations import units
 from simulations.commands.common import SCENARIOS, Subparsers, positive, progress_bar, several
 from simulations.errors import ScenarioError
 from simulations.validation import (
+    disjoint_paths,
     findings,
     lookups,
     record_liveness,
@@ -30,6 +31,9 @@ def add(commands: Subparsers) -> None:
     command.add_argument(
         "--lives", action="store_true", help="lookups beside median lives, as Rhea et al. 2004"
     )
+    command.add_argument(
+        "--paths", action="store_true", help="lookups on disjoint paths, as S/Kademlia 2007"
+    )
     command.set_defaults(do=_validate)
 
 
@@ -45,6 +49,9 @@ def _validate(chosen: argparse.Namespace) -> int:
         print(f"one stream at a time, seed {chosen.seed}")
     elif chosen.records:
         found = _records(chosen)
+    elif chosen.paths:
+        found = disjoint_paths.validate(chosen.nodes, chosen.lookups, chosen.seed)
+        print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
     elif chosen.lives:
         found = _lives(chosen)
     else:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 from dhtstore.dht.core.crowds import Crowds
-from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer, unpack_peers
 from dhtstore.dht.engine.calls import ATTEMPTS, Calls
 from dhtstore.errors import RemoteProtocolError
@@ -27,8 +26,31 @@ WINDOW_MAX: Final = 32  # requests of one batch in flight
 OnAnswer = Callable[[Peer, Response], bool]
 
 
+class Search(Protocol):
+    """What is driven: a ``Lookup``, or several of them as one.  Each member is as there."""
+
+    def next(self, now: float) -> list[Peer]: ...
+
+    def wake_at(self) -> float | None: ...
+
+    def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None: ...
+
+    def on_failure(self, peer: Peer) -> None: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    @property
+    def asked(self) -> int: ...
+
+    @property
+    def answered(self) -> int: ...
+
+    def result(self) -> list[Peer]: ...
+
+
 class Crawl:
-    """Runs one Lookup to its end through the network, asking each peer ``request``.
+    """Runs one Search to its end through the network, asking each peer ``request``.
 
     ``on_answer`` sees every answer and returns True to stop early.
     """
@@ -36,7 +58,7 @@ class Crawl:
     def __init__(
         self,
         calls: Calls,
-        lookup: Lookup,
+        lookup: Search,
         request: FindNode | GetProviders | FindContact,
         on_answer: OnAnswer | None = None,
     ) -> None:

@@ -12,7 +12,7 @@ from dhtstore.dht.core.refresh import relies_on, seeds
 from dhtstore.dht.core.region.size import NetworkSize
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
-from dhtstore.dht.engine.crawl import Crawl, OnAnswer, within
+from dhtstore.dht.engine.crawl import Crawl, OnAnswer, Search, within
 from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.wire.datagram import FindContact, FindNode, GetProviders
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
 
 
-L = TypeVar("L", bound=Lookup)
+L = TypeVar("L", bound=Search)
 
 
 class Lookups:
@@ -53,11 +53,12 @@ class Lookups:
         target: bytes,
         request: GetProviders | FindContact,
         on_answer: OnAnswer,
+        kind: Callable[..., Search] = Lookup,
     ) -> Crawl:
         """A lookup of ``target`` that asks each node for records, ready to run."""
-        return Crawl(self._calls, self._start(target, Lookup), request, on_answer)
+        return Crawl(self._calls, self._start(target, kind), request, on_answer)
 
-    def _learn_size(self, target: bytes, lookup: Lookup) -> None:
+    def _learn_size(self, target: bytes, lookup: Search) -> None:
         if lookup.finished and lookup.answered:
             number = int.from_bytes(target, "big")
             self.size.looked_up(number, lookup.result(), self._clock.monotonic_s())

@@ -94,11 +94,12 @@ class Records:
         cut_off: Callable[[], bool],
         *,
         ephemeral: bool,
+        paths: int,
     ) -> None:
         self._table, self._calls, self._keeper = table, calls, keeper
         self._lookups, self._clock, self._rng = lookups, clock, rng
         self._own, self._cut_off = own, cut_off
-        self._widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral)
+        self._widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral, paths=paths)
         self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------

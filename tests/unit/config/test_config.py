@@ -266,6 +266,7 @@ def test_every_key_can_be_set() -> None:
         "accept": "owners friends.txt",
         "owner_quota": "10MB",
         "domain": "rack",
+        "lookup_paths": "4",
         "limit_up": "5MB/s",
         "limit_down": "1MB/s, 22:00-06:00 unlimited",
     }
@@ -283,8 +284,8 @@ def test_every_setting_is_declared_in_full() -> None:
         assert each.metavar
         assert each.default is None or each.read(each.write(each.default)) == each.default
     flags = [each.flag for each in SETTINGS if "_" in each.key]
-    named = ["--disk-reserve", "--min-acks", "--owner-quota", "--limit-up", "--limit-down"]
-    assert flags == named
+    named = "--disk-reserve --min-acks --owner-quota --lookup-paths --limit-up --limit-down"
+    assert flags == named.split()
     assert [each.key for each in SETTINGS if each.repeats] == ["advertise"]
 
 

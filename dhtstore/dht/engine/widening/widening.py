@@ -14,12 +14,13 @@ from kademlia.node import Node, NodeHeap
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.region.crowding import crowded
+from dhtstore.dht.core.region.paths import DisjointLookup
 from dhtstore.dht.core.region.region import Region
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
-from dhtstore.dht.engine.crawl import WINDOW_MAX, Crawl, OnAnswer, within
+from dhtstore.dht.engine.crawl import WINDOW_MAX, Crawl, OnAnswer, Search, within
 from dhtstore.dht.engine.lookups import Lookups
-from dhtstore.params import REGION_LOOKUPS, REGION_NODES_MAX, K
+from dhtstore.params import REGION_LOOKUPS, REGION_NODES_MAX, REGION_PATHS, K
 from dhtstore.tasks import run_all
 from dhtstore.wire.datagram import FindContact, GetProviders
 
@@ -39,11 +40,21 @@ class Widening:
     """Finds the regions of keys whose closest nodes crowd, and who is there."""
 
     def __init__(
-        self, table: Table, calls: Calls, lookups: Lookups, clock: Clock, *, ephemeral: bool
+        self,
+        table: Table,
+        calls: Calls,
+        lookups: Lookups,
+        clock: Clock,
+        *,
+        ephemeral: bool,
+        paths: int,
     ) -> None:
         self._table, self._calls = table, calls
         self._lookups, self._clock = lookups, clock
         self._ephemeral = ephemeral
+        self._kind: Callable[..., Search] = (
+            partial(DisjointLookup, paths=paths) if paths > 1 else Lookup
+        )
 
     async def index_nodes(
         self, key: bytes, closest: list[Peer], deadline_s: float
@@ -84,9 +95,10 @@ class Widening:
         """Those in it that answer, closest first, ``closest`` among them; takes half of the time
         that is left at most."""
         timeout_s = (deadline_s - self._clock.monotonic_s()) / 2
-        work = [partial(self._lookups.closest, each, timeout_s) for each in region.targets()]
+        kind = partial(DisjointLookup, paths=REGION_PATHS)
+        work = [partial(self._lookups.search, each, kind, timeout_s) for each in region.targets()]
         found = await run_all(work, REGION_LOOKUPS)
-        return region.members(chain(closest, *found))
+        return region.members(chain(closest, *(each.result() for each in found)))
 
     async def search(
         self,
@@ -99,7 +111,7 @@ class Widening:
         """Ask the closest to ``key`` for records and, where they crowd around it, all others in
         its region, until ``on_answer`` returns True; ``follow`` is told of what asks."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        crawl = self._lookups.crawl(key, request, on_answer)
+        crawl = self._lookups.crawl(key, request, on_answer, self._kind)
         follow(crawl)
         done = await within(timeout_s, crawl)
         lookup, closest = crawl.lookup, crawl.lookup.result()
