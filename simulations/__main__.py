@@ -8,6 +8,7 @@ level was violated or two runs differ, 2 what was asked cannot be done, 130 inte
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ from simulations.commands import (
 from simulations.commands.common import INTERRUPTED
 from simulations.errors import ScenarioError, SimulationError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _COMMANDS = (run, several, listing, replay, reading, validate, explore, reference)
 
 
@@ -39,8 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"the run failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if not _is_out_of_room(error):
+            raise
+        print(
+            "error: no room is left where this writes: make some, and run it again", file=sys.stderr
+        )
+        return 1
     return code
+
+
+def _is_out_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk, or a limit of file sizes, is what it comes from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def unwritable(path: object, error: OSError) -> ScenarioError:
+    """For whoever named a path that cannot be written, or whose disk is full."""
+    why = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = "a file is in the way"
+    return ScenarioError(f"cannot write to {path}: {why}; choose another folder, or make room")
+
+
 class SimulationError(Exception):
     """Base of the laboratory's own errors."""
 

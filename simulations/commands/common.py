@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulations.errors import ScenarioError
+from simulations.lab.many_runs import plan
 from simulations.lab.one_run.progress import Bar
 from simulations.results import run_folder
 from simulations.scenario import Scenario, load
@@ -27,7 +28,13 @@ def scenario_options(command: argparse.ArgumentParser, seed: str) -> None:
     )
     command.add_argument("--seed", type=int, help=seed)
     command.add_argument("--nodes", type=int, help="instead of run.nodes")
-    command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="instead of a value of the scenario, as network.loss='2 %%'; may be repeated",
+    )
 
 
 def at_least(low: int, spelled: str) -> int:
@@ -62,12 +69,21 @@ def find_scenario(name: str) -> Path:
     if not path.exists() and known.exists():
         return known
     if path.is_dir():
+        run_of(path)
         raise ScenarioError(
             f"{path} is a folder without a run: name a TOML file, or a run's folder"
         )
     if not path.exists() and not path.suffix:
         names = {each.stem: None for each in sorted(SCENARIOS.glob("*.toml"))}
         raise ScenarioError(f"there is no scenario {name}{suggestion(name, names)}")
+    return path
+
+
+def run_of(path: Path) -> Path:
+    """It, unless it holds several runs; raises ScenarioError then."""
+    if plan.is_sweep(path):
+        one = path / plan.folder_of(0)
+        raise ScenarioError(f"{path} holds several runs: name one of them, as {one}")
     return path
 
 

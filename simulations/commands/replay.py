@@ -10,7 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from simulations.commands.common import INTERRUPTED, Subparsers, exit_code, progress_bar
+from simulations.commands.common import (
+    INTERRUPTED,
+    Subparsers,
+    exit_code,
+    progress_bar,
+    run_of,
+)
 from simulations.commands.selecting import selection_of, selection_options
 from simulations.errors import ScenarioError
 from simulations.events.fault_schedule import Fault
@@ -25,7 +31,7 @@ from simulations.scenario import Scenario, from_tables
 
 def add(commands: Subparsers) -> None:
     command = commands.add_parser("replay", help="run a folder's world again, compare the traces")
-    command.add_argument("folder", type=Path)
+    command.add_argument("folder", type=Path, help="what a run has left")
     command.add_argument(
         "--messages", action="store_true", help="tell who asked whom what, and why it failed"
     )
@@ -35,7 +41,7 @@ def add(commands: Subparsers) -> None:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    scenario, faults, before = _kept(chosen.folder)
+    scenario, faults, before = _kept(run_of(chosen.folder))
     with progress_bar() as progress:
         experiment = Experiment(
             scenario, before["seed"], None, folder=chosen.folder, faults=faults, progress=progress

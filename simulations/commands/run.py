@@ -46,6 +46,8 @@ def _run(chosen: argparse.Namespace) -> int:
     summary = _execute(scenario, out, path.parent, chosen)
     print(json.dumps(_short(summary), indent=2))
     print(_verdicts(summary))
+    if summary["interrupted"]:
+        print("interrupted: all of this is of what there was until then")
     if why := nobody_attacked(summary):
         print(why)
     for line in summary["halves_differ"]:

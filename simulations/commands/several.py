@@ -43,7 +43,13 @@ def add(commands: Subparsers) -> None:
 
 
 def _options(command: argparse.ArgumentParser, kind: str) -> None:
-    command.add_argument("--vary", action="append", default=[], metavar="SECTION.KEY=VALUE,VALUE")
+    command.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE,VALUE",
+        help="each of these values; repeated for another key, every combination",
+    )
     command.add_argument("--jobs", type=positive, default=1, help="runs at a time")
     command.add_argument("--out", type=Path, help=f"folder of folders (default runs/NAME-{kind})")
 

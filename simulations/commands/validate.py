@@ -24,11 +24,12 @@ def add(commands: Subparsers) -> None:
     command.add_argument("--nodes", type=several, default=1000)
     command.add_argument("--lookups", type=positive, default=1000)
     command.add_argument("--seed", type=int, default=1)
-    command.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
-    command.add_argument("--churn", action="store_true", help="sessions beside their parameters")
-    command.add_argument("--streams", action="store_true", help="streams beside their formulas")
-    command.add_argument("--records", action="store_true", help="record liveness, beside RFM17")
-    command.add_argument(
+    which = command.add_mutually_exclusive_group()  # of two, one would be left out silently
+    which.add_argument("--live", metavar="DURATION", help="tables after so long under churn")
+    which.add_argument("--churn", action="store_true", help="sessions beside their parameters")
+    which.add_argument("--streams", action="store_true", help="streams beside their formulas")
+    which.add_argument("--records", action="store_true", help="record liveness, beside RFM17")
+    which.add_argument(
         "--lives", action="store_true", help="lookups beside median lives, as Rhea et al. 2004"
     )
     command.add_argument(

@@ -41,18 +41,34 @@ def load(path: Path) -> RunData:
         return RunData(
             path,
             scenario_of(path),
-            json.loads(summary.read_text(encoding="utf-8")) if summary.exists() else {},
+            _json(summary) if summary.exists() else {},
             read_rows(path / OPERATIONS_FILE, OperationRow),
             read_rows(path / SAMPLES_FILE, Sample),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ScenarioError(f"{path} is not the folder of a run: {error}") from error
+        raise ScenarioError(f"{path} is not the folder of a run: {_why(error)}") from error
 
 
 def scenario_of(path: Path) -> dict[str, Any]:
     """The tables of what was run; raises ScenarioError if it is no run's folder."""
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise ScenarioError(f"{path} {what}: name the folder that a run has left")
     try:
-        found: dict[str, Any] = json.loads((path / SCENARIO_FILE).read_text(encoding="utf-8"))
+        return _json(path / SCENARIO_FILE)
     except (OSError, ValueError) as error:
-        raise ScenarioError(f"{path} is not the folder of a run: {error}") from error
+        raise ScenarioError(f"{path} is not the folder of a run: {_why(error)}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
     return found
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"it has no {Path(error.filename).name}"
+    return str(error)

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from dhtstore import __version__
-from simulations.errors import ScenarioError
+from simulations.errors import ScenarioError, unwritable
 from simulations.results.identity import code_digest, run_digest
 from simulations.results.rows import (
     OPERATIONS_FILE,
@@ -57,7 +57,7 @@ class RunFolder:
                 raise ScenarioError(f"{path} holds a run already: choose another folder")
             self._begin(scenario, seed, source)
         except OSError as error:
-            raise ScenarioError(f"cannot write to {path}: {error}") from error
+            raise unwritable(path, error) from error
 
     def _begin(self, scenario: Scenario, seed: int, source: Path) -> None:
         path, kept = self.path, scenario.with_files_beside()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulations.errors import ScenarioError
+from simulations.errors import ScenarioError, unwritable
 from simulations.lab.one_run.experiment import Experiment
 from simulations.results.identity import code_digest
 from simulations.results.rows import SUMMARY_FILE
@@ -41,6 +41,8 @@ def run_one(
         return _uninterrupted(Experiment(scenario, seed, None, folder=source))
     if holds_run(out):
         raise ScenarioError(f"{out} holds a run already: choose another folder")
+    if out.exists() and not out.is_dir():
+        raise unwritable(out, FileExistsError())
     part = _folder_beside(out)
     try:
         with RunFolder(part, scenario, seed, source) as kept:
@@ -59,7 +61,7 @@ def _folder_beside(out: Path) -> Path:
         part.mkdir(parents=True)
         return part
     except OSError as error:
-        raise ScenarioError(f"cannot write to {out.parent}: {error}") from error
+        raise unwritable(out.parent, error) from error
 
 
 def _uninterrupted(experiment: Experiment) -> dict[str, Any]:

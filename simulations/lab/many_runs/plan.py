@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from simulations.errors import ScenarioError
+from simulations.errors import ScenarioError, unwritable
 from simulations.lab.many_runs.branches import Branch
 from simulations.lab.many_runs.one import PART, RunTask, finished
 from simulations.results.identity import code_digest, run_digest
@@ -65,7 +65,7 @@ def new_plan(path: Path, base: Scenario, ways: Sequence[Branch], source: Path) -
         if any(path.iterdir()):
             raise ScenarioError(f"{path} is not empty: choose another folder")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return _written(path, Plan(base.settings_sha256(source), code_digest(), runs))
 
 
@@ -155,7 +155,7 @@ def only_one(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         _lock(folder, path)
         yield
@@ -176,9 +176,5 @@ def _written(path: Path, plan: Plan) -> Plan:
         part.write_text(json.dumps(asdict(plan), indent=1) + "\n", encoding="utf-8")
         os.replace(part, path / _PLAN)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     return plan
-
-
-def _unwritable(path: Path, error: OSError) -> ScenarioError:
-    return ScenarioError(f"cannot write to {path}: {error}")
