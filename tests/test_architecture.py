@@ -235,10 +235,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "simulations.lab": (("one_run",), ("many_runs",)),
     "simulations.lab.one_run.hooks": (("hooks", "measuring"),),
     "simulations.lab.many_runs": (
-        ("branches", "explore", "one", "reference"),
+        ("branches", "explore", "one"),
         ("plan",),
         ("cluster", "sweep"),
         ("estimates", "sweeping"),
+        ("reference",),
     ),
     "simulations.lab.one_run": (
         ("cost", "futures", "progress", "recorder", "view", "world_building"),

@@ -45,7 +45,7 @@ _BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindCon
 
 
 class PendingCall:
-    """One request that awaits its answer; to rpcudp it is the future that the answer sets."""
+    """One request that awaits its answer."""
 
     __slots__ = (
         "attempts", "cookie", "frame", "keys", "message_id", "on_done", "peer", "request",
@@ -63,17 +63,15 @@ class PendingCall:
         """Whether its answer shows no more than that somebody is there."""
         return isinstance(self.request, Ping)
 
-    def set_result(self, outcome: tuple[bool, Response | None]) -> None:
-        """(answered, the response), as rpcudp has it."""
-        self.on_done(self.peer, outcome[1])
+    def end(self, response: Response | None) -> None:
+        """By an answer, or by None for none."""
+        self.on_done(self.peer, response)
 
 
 class Calls(RPCProtocol):
-    """rpcudp's table of outstanding requests, with answers that must prove themselves first.
-
-    The library's ``_outstanding`` holds (call, timer) by message id and its ``_accept_response``
-    ends a call; sending, waiting and failing are ours, for every peer in its own time.
-    """
+    """rpcudp's table of outstanding requests, (call, timer) by message id, with answers that must
+    prove themselves first.  Sending, waiting and failing are ours, for every peer in its own time,
+    and so is the end of a call, for which the library encodes two values to log nothing."""
 
     _outstanding: dict[bytes, tuple[PendingCall, asyncio.TimerHandle]]
 
@@ -102,7 +100,7 @@ class Calls(RPCProtocol):
         waiting = self.lines.all_waiting()
         for call in [*(call for call, _ in self._outstanding.values()), *waiting]:
             self.forget(call)
-            call.set_result((False, None))
+            call.end(None)
 
     def introductions(self) -> Introductions[PendingCall]:
         """Whom others' word may lead to, in a lookup that begins now."""
@@ -141,7 +139,8 @@ class Calls(RPCProtocol):
         first."""
         call = PendingCall(peer, request, on_done, attempts)
         full = self._closed or self.in_flight >= RPC_IN_FLIGHT_MAX
-        turn = None if full else self.lines.begin(peer.line, call)
+        refused = full or not self._channel.reaches(ipv6=peer.ipv6)
+        turn = None if refused else self.lines.begin(peer.line, call)
         if turn is None:
             self._not_sent(call)
         elif turn:
@@ -150,7 +149,7 @@ class Calls(RPCProtocol):
 
     def _not_sent(self, call: PendingCall) -> None:
         self._channel.count("not_sent")
-        asyncio.get_running_loop().call_soon(call.set_result, (False, None))
+        asyncio.get_running_loop().call_soon(call.end, None)
 
     def _start(self, call: PendingCall) -> None:
         try:
@@ -199,7 +198,7 @@ class Calls(RPCProtocol):
         self.lines.failed(call.peer)
         if self._table.failed(call.peer, self._clock.monotonic_s(), ping=call.pings):
             self._tracer("dht.peer_gone", node=call.peer.id.hex())
-        call.set_result((False, None))
+        call.end(None)
 
     def forget(self, call: PendingCall) -> None:
         """Stop waiting, without a word to anybody."""
@@ -241,7 +240,8 @@ class Calls(RPCProtocol):
         call.peer = self._heard(call, opened.flags)
         if isinstance(response, Pong) and response.unix_s:
             self.clocks.heard(call.peer.id, response.unix_s, self._clock.monotonic_s())
-        self._accept_response(message_id, response, source)
+        self._outstanding.pop(message_id)[1].cancel()
+        call.end(response)
 
     def _asked(self, message_id: bytes, sender: PublicKey, source: Address) -> PendingCall | None:
         """The request of that id, if it went to that key at that address."""

@@ -120,6 +120,11 @@ class Channel:
         self._endpoint.send(self.sessions.challenge(message_id, source, now), source)
         self.count(Outside.NEEDS_COOKIE.value)
 
+    def reaches(self, *, ipv6: bool) -> bool:
+        """Whether anything can be sent to addresses of that family from here."""
+        host = self._endpoint.local.host
+        return ipv6 == (":" in host) or host == "::"
+
     def send_request(
         self, frame: bytes, keys: bytes, cookie: bytes, size_bytes: int, to: Address
     ) -> None:

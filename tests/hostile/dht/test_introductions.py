@@ -116,7 +116,6 @@ def test_many_nodes_at_one_address_work_at_full_speed_once_one_has_answered() ->
         for number in range(20):
             rogue = Rogue(world, b"%d" % number, "92.1.1.1")
             rogue.endpoint = world.net.endpoint(Address("92.1.1.1", 7400 + number))
-            rogue.contact = Contact.of(rogue.crypto.node.public_key, rogue.endpoint.local)
             rogue.answer = lambda request: (
                 msgspec.msgpack.encode(Pong(b"", 0)) if isinstance(request, Ping) else None
             )

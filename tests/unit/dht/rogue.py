@@ -19,14 +19,20 @@ class Rogue:
     """``answer`` gives the payload for a request, None for silence."""
 
     def __init__(self, world: World, name: bytes = b"rogue", host: str = "10.66.0.1") -> None:
-        self.crypto = SimCrypto(name, name)
+        self.crypto: SimCrypto = world.make_crypto(name, name)
         self.network = world.network
         self.endpoint = world.net.endpoint(Address(host, 7400))
-        self.contact = Contact.of(self.crypto.node.public_key, self.endpoint.local)
-        self.peer: Peer = peer_of(self.contact)
         self.answer: Answer = lambda request: None
         self.requests: list[tuple[bytes, Request | UnknownProcedure]] = []
         self.heard: list[bytes] = []
+
+    @property
+    def contact(self) -> Contact:
+        return Contact.of(self.crypto.node.public_key, self.endpoint.local)
+
+    @property
+    def peer(self) -> Peer:
+        return peer_of(self.contact)
 
     async def open(self) -> Rogue:
         await self.endpoint.open(self._on_datagram, Supervisor())

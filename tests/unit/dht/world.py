@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from dhtstore.dht.service import DhtService
 from dhtstore.model.contact import Address, Contact, ContactRecord
@@ -29,14 +29,31 @@ class World:
     """Services on one simulated network, one machine each."""
 
     def __init__(self, seed: int = 1, loss: float = 0.0, network: str = "test") -> None:
-        self.loop = VirtualLoop()
         self.rng = random.Random(seed)
-        latency = UniformLatency(seed, 0.02, 0.15)
-        self.net = SimNetwork(self.loop, self.rng, latency, loss=loss)
+        self.loop: VirtualLoop = self.make_loop()
+        self.net: SimNetwork = self.make_net(seed, loss)
         self.network, self.seed = Network(network), seed
         self.members: list[Member] = []
         self.events: list[tuple[str, dict[str, object]]] = []
         self.failed_duties: list[str] = []
+
+    # --- what other worlds have otherwise ---------------------------------------------------
+
+    def make_loop(self) -> Any:
+        return VirtualLoop()
+
+    def make_net(self, seed: int, loss: float) -> Any:
+        latency = UniformLatency(seed, 0.02, 0.15)
+        return SimNetwork(self.loop, self.rng, latency, loss=loss)
+
+    def make_crypto(self, node_secret: bytes, owner_secret: bytes) -> Any:
+        return SimCrypto(node_secret, owner_secret)
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """To its end, and close the loop; raises what nobody saw, too."""
+        return run(main, self.loop)
+
+    # --- members ----------------------------------------------------------------------------
 
     def add(
         self, *, network: str | None = None, ephemeral: bool = False, storage: bool = True
@@ -71,10 +88,12 @@ class Member:
         self, world: World, number: int, network: Network, ephemeral: bool, storage: bool
     ) -> None:
         self.world, self.network = world, network
-        self.crypto = SimCrypto(b"%d/%d" % (world.seed, number), b"owner%d" % number)
-        self.clock = SimClock(world.loop)
-        self.address = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7400)
-        self.endpoint: SimEndpoint = world.net.endpoint(self.address)
+        self.crypto: SimCrypto = world.make_crypto(
+            b"%d/%d" % (world.seed, number), b"owner%d" % number
+        )
+        self.clock, self.storage = SimClock(world.loop), storage
+        where = Address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 7400)
+        self.endpoint: SimEndpoint = world.net.endpoint(where)
         self.sequence = 1
         self.duties = Supervisor(world.trace, world.duty_failed)
         self.dht = DhtService(
@@ -89,7 +108,14 @@ class Member:
             storage_node=storage,
             ephemeral=ephemeral,
         )
-        self.contact = Contact.of(self.crypto.node.public_key, self.address, storage=storage)
+
+    @property
+    def address(self) -> Address:
+        return self.endpoint.local
+
+    @property
+    def contact(self) -> Contact:
+        return Contact.of(self.public_key, self.address, storage=self.storage)
 
     @property
     def public_key(self) -> PublicKey:
@@ -135,10 +161,12 @@ class Member:
         return published.holders
 
 
-def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
+def play(
+    scene: Callable[[World], Awaitable[T]], kind: type[World] = World, **settings: object
+) -> T:
     """Run a scene in virtual time; stops every service at the end.  A scene in which a duty is
     meant to fail clears ``failed_duties``."""
-    world = World(**settings)  # type: ignore[arg-type]
+    world = kind(**settings)  # type: ignore[arg-type]
 
     async def main() -> T:
         try:
@@ -148,6 +176,6 @@ def play(scene: Callable[[World], Awaitable[T]], **settings: object) -> T:
                 await member.duties.close()
                 await member.dht.stop()
 
-    result = run(main(), world.loop)
+    result = world.run(main())
     assert world.failed_duties == []
     return result
