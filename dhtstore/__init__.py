@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.operations.limits import LimitsInForce
     from dhtstore.operations.moment import Moment
     from dhtstore.operations.nodes import (
+        AnnouncingStatus,
         CapacityChange,
         HolderStatus,
         KnownPeer,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         RoomShare,
         RoomStatus,
         RootStatus,
+        TrafficStatus,
         UnitStatus,
     )
     from dhtstore.operations.operation import Progress
@@ -66,6 +68,7 @@ __version__ = "0.1.0"
 
 # Not ``open``: after ``from dhtstore import *`` files are still opened by Python's own.
 __all__ = [
+    "AnnouncingStatus",
     "CapacityChange",
     "Cause",
     "CauseKind",
@@ -100,6 +103,7 @@ __all__ = [
     "RootStatus",
     "SignedReceipt",
     "SkippedEntry",
+    "TrafficStatus",
     "UnitStatus",
     "UnknownBelow",
     "VerifyResult",
@@ -130,7 +134,8 @@ _HOMES: Final = {
     "dhtstore.operations.moment": ("Moment",),
     "dhtstore.operations.nodes": (
         "KnownPeer", "NodeIdentity", "NodeStatus", "PingResult", "RoomShare", "RoomStatus",
-        "RootStatus", "UnitStatus", "HolderStatus", "CapacityChange",
+        "RootStatus", "UnitStatus", "HolderStatus", "CapacityChange", "AnnouncingStatus",
+        "TrafficStatus",
     ),
     "dhtstore.operations.operation": ("Progress",),
 }  # fmt: skip

@@ -157,8 +157,8 @@ REPROVIDE_JITTER: Final = 0.1  # share of the interval, so that nodes started to
 DUTY_RETRY_FIRST_S: Final = 10.0  # after the disk interrupted a duty; then doubling up to
 DUTY_RETRY_MAX_S: Final = 600.0
 REPROVIDE_PAUSE_S: Final = 0.05  # between two units: at most 20 lookups a second
-REPROVIDES_AT_ONCE: Final = 4  # units: 12 requests of lookups, or 80 of stores, under way
-REPROVIDE_SLOW_S: Final = 4.0  # of one unit, lookup and stores: mostly 0.2 to 1
+REPROVIDE_SLOW_S: Final = 10.0  # of SWEPT_AT_ONCE units, lookups and stores: mostly 2 to 5
+REPROVIDE_STRANGERS_FIRST: Final = 1024  # units, of each origin in turn, beside our own
 REPROVIDE_RETRY_FIRST_S: Final = 30.0  # after one that nobody took; then doubling up to
 REPROVIDE_RETRY_MAX_S: Final = 3600.0
 PROVIDER_PROBE_FIRST_S: Final = 30.0  # after its first record: does who published it answer?
@@ -408,15 +408,9 @@ assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert SCRUB_SPREAD_S < SCRUB_EVERY_S < 30 * DAY_S, "each block is verified within 30 days"
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
-assert FOREIGN_UNITS_MAX * max(
-    REPROVIDE_PAUSE_S, REPROVIDE_SLOW_S / REPROVIDES_AT_ONCE
-) < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER), (
-    "a round of all units ends before the next: 65,536 at one a second are 18 hours"
-)
-assert (
-    FOREIGN_UNITS_MAX // NEWCOMERS_DIVISOR * (LOOKUP_TIMEOUT_S + REPROVIDE_SLOW_S)
-    < PROVIDER_TTL_S * REPROVIDES_AT_ONCE
-), "nor are records lost where all lookups for newcomers take all of their time: 43 hours"
+assert FOREIGN_UNITS_MAX * (REPROVIDE_PAUSE_S + REPROVIDE_SLOW_S / SWEPT_AT_ONCE) * 4 < (
+    REPROVIDE_INTERVAL_S
+), "all units are announced in a part of the interval: 65,536 at 8 a second in 2.3 hours"
 assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert BUZHASH_MIN_BYTES < BUZHASH_MAX_BYTES <= CHUNK_SIZE_BYTES, "receive buffers fit a chunk"

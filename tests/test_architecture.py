@@ -114,10 +114,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
         ("limits", "peer", "peer_clocks", "record_rules", "rtt"),
-        ("crowds", "lookup", "rations", "snapshot", "stores"),
+        ("crowds", "idle", "lookup", "rations", "snapshot", "stores"),
         ("bucket", "newcomers"),
         ("introductions", "table"),
-        ("refresh", "region"),
+        ("refresh", "region", "sweeping"),
     ),
     "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
     "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
@@ -199,7 +199,14 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("relays", "chain"),
         ("serve_coming",),
     ),
+    "dhtstore.node.duties.announcing": (
+        ("progress", "teller"),
+        ("line",),
+        ("lines", "standing"),
+    ),
+    "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
     "dhtstore.node.duties": (
+        ("announcing",),
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication": (("admission", "chaining", "ranking"), ("placement", "promises")),

@@ -14,7 +14,6 @@ from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
-from dhtstore.dht.core.sweeping.seen import Seen
 from dhtstore.dht.engine.crawl import Search
 from dhtstore.dht.engine.harvest import FoundProviders, OnProvider
 from dhtstore.dht.engine.holding.shelf import Shelf
@@ -22,6 +21,7 @@ from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.maintenance import Maintenance
 from dhtstore.dht.engine.records import OwnRecords, Records
 from dhtstore.dht.engine.rpc import NodeRpc
+from dhtstore.dht.engine.sweeping.many_keys import ManyKeys
 from dhtstore.dht.engine.sweeping.sweeper import Sweeper
 from dhtstore.errors import ConnectionLost
 from dhtstore.model.contact import Address, Contact, ContactRecord, routable
@@ -48,7 +48,7 @@ class PeerInfo:
     last_seen_s: float
 
 
-class DhtService:
+class DhtService(ManyKeys):
     """One node's share of the DHT; it searches for records on so many ``paths`` that share no
     node.  Every ``timeout_s`` is the whole call's, in seconds."""
 
@@ -94,16 +94,8 @@ class DhtService:
             ephemeral=ephemeral,
             paths=paths,
         )
-        self._sweeper = Sweeper(
-            rpc.table,
-            rpc.calls,
-            rpc.keeper,
-            self._lookups,
-            clock,
-            own,
-            self._records,
-            ephemeral=ephemeral,
-        )
+        parts = rpc, self._lookups, clock, own, self._records
+        self.sweeper = Sweeper(*parts, ephemeral=ephemeral)
 
     # --- life ------------------------------------------------------------------------------
 
@@ -111,6 +103,7 @@ class DhtService:
         """Open the endpoint and give maintenance to the supervisor; raises AddressInUse."""
         await self._endpoint.open(self.rpc.channel.receive, self._duties)
         self.rpc.table.opened_s = self._clock.monotonic_s()
+        self.rpc.channel.flow.mark(self._clock.monotonic_s())
         self.readdressed()
         self._duties.spawn_duty(self._maintenance.run(), "dht-maintenance")
 
@@ -168,17 +161,6 @@ class DhtService:
         them; what became of each, in order.  Raises Unreachable when others are known and none
         of them answered."""
         return await self._records.provide(key, records, timeout_s)
-
-    async def explore(self, key: DhtKey, *, timeout_s: float) -> Seen:
-        """Who is around ``key``, to provide many keys there; raises as ``provide``."""
-        return await self._sweeper.explore(key, timeout_s)
-
-    async def provide_many(
-        self, seen: Seen, keys: Sequence[DhtKey], *, timeout_s: float
-    ) -> tuple[list[Published], Seen]:
-        """Store a fresh record of this node for each of ``keys``, which ``seen`` covers, at the K
-        nodes closest to it; what became of each, in order, and what is left of that."""
-        return await self._sweeper.provide(seen, keys, timeout_s)
 
     async def withdraw(self, key: DhtKey, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Published:
         """Take this node's provider record of ``key`` back at the K nodes closest to it.  Those

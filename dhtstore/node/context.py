@@ -16,6 +16,7 @@ from dhtstore.params import STEP_BYTES, STEP_S
 from dhtstore.store.blocks.contract import Batch, BlockStore, Reservation
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.health.announced import Announced
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.health.scrubbed import Scrubbed
 from dhtstore.store.ledger.health.standing import LedgerStanding
@@ -174,6 +175,7 @@ class Ledger:
     roots: Roots
     damage: Damage
     scrubbed: Scrubbed
+    announced: Announced
     verifying: Verifying
     standing: LedgerStanding
     sequence: LastSequence
@@ -195,6 +197,7 @@ class Ledger:
             roots=roots,
             damage=Damage(table),
             scrubbed=Scrubbed(table, tracer),
+            announced=Announced(table, tracer),
             verifying=Verifying(table, tracer),
             standing=LedgerStanding(table),
             sequence=LastSequence(table, tracer),

@@ -479,6 +479,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         giving=_giving(node),
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
         collector=node.collector,
+        announcing=node.reprovide.standing.status,
     )
 
 

@@ -89,7 +89,15 @@ class Node(UseCases):
         self.holder.room = OfferedRoom(disk, supervisor).made
         self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
         self.reprovide = Reprovide(
-            identity, disk, self.dht, clock, ports.entropy, tracer, self.joined, self.completeness
+            identity,
+            disk,
+            self.dht,
+            clock,
+            ports.entropy,
+            tracer,
+            self.joined,
+            self.completeness,
+            warnings,
         )
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
         self.rot = _rot(self)

@@ -74,6 +74,32 @@ class RoomStatus(msgspec.Struct, frozen=True):
     aside: int = 0
 
 
+class AnnouncingStatus(msgspec.Struct, frozen=True):
+    """Of ``units`` that are kept, so many are ``announced``: index nodes have their records, the
+    oldest since ``oldest``; ``overdue`` ones should have been announced by now.  Where it no longer
+    ``keeps_up``, records may end before they are renewed."""
+
+    units: int
+    announced: int
+    overdue: int
+    oldest: Moment | None
+    keeps_up: bool
+
+
+class TrafficStatus(msgspec.Struct, frozen=True):
+    """What the node costs its line: datagrams a second and their bytes, over the last ``window_s``;
+    ``contacts`` of the routing table, and open ``sockets`` of the process, None where the system
+    does not tell."""
+
+    window_s: float
+    packets_in: float
+    packets_out: float
+    bytes_in: float
+    bytes_out: float
+    contacts: int
+    sockets: int | None
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """Sizes in bytes, ``capacity`` 0 on a client.  ``units`` counts those
     kept here because of a claim, ``records`` the provider records kept for the network.
@@ -82,8 +108,9 @@ class NodeStatus(msgspec.Struct, frozen=True):
     to.  Every block here was read again and compared with its name since ``verified``, None where
     that was never so.  ``warnings`` say what is wrong around the node.
     ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
-    None while too few of them have told.  ``room`` says whose the bytes are.  What only a running
-    node knows is None where none runs (``running``), and ``node`` is "" where none ever ran."""
+    None while too few of them have told.  ``room`` says whose the bytes are, ``announcing`` whether
+    what is kept can be found, ``traffic`` what the DHT costs.  What only a running node knows is
+    None where none runs (``running``), and ``node`` is "" where none ever ran."""
 
     node: str
     network: str
@@ -104,6 +131,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     clock_ahead_s: float | None = None
     running: bool = True
     room: RoomStatus | None = None
+    announcing: AnnouncingStatus | None = None
+    traffic: TrafficStatus | None = None
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):

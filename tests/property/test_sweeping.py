@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kademlia.node import Node
 
 from dhtstore.dht.core.sweeping.handing import Handing
-from dhtstore.dht.core.sweeping.seen import Seen, ball, merged
+from dhtstore.dht.core.sweeping.seen import SeenNodes, ball, merged
 from dhtstore.params import K
 
 IDS = 1 << 160
@@ -30,7 +30,7 @@ def nearest(nodes: list[Node], target: int, count: int) -> list[Node]:
     return sorted(nodes, key=lambda node: node.long_id ^ target)[:count]
 
 
-def looked(seen: Seen, nodes: list[Node], target: int, count: int) -> Seen:
+def looked(seen: SeenNodes, nodes: list[Node], target: int, count: int) -> SeenNodes:
     """What a lookup that finds the ``count`` closest adds."""
     found = nearest(nodes, target, count)
     return seen.with_ball(target, found[-1].long_id ^ target, found)
@@ -43,7 +43,7 @@ def test_keys_that_are_covered_go_to_the_true_closest(
 ) -> None:
     rng = random.Random(seed)
     nodes = nodes_of(rng, count, crowded)
-    seen = Seen(0.0)
+    seen = SeenNodes(0.0)
     begin = rng.choice(nodes).long_id ^ rng.getrandbits(150)
     for _ in range(lookups):
         target = begin ^ rng.getrandbits(rng.randint(150, 160))
@@ -65,7 +65,7 @@ def test_all_keys_are_served_by_few_lookups(seed: int, count: int) -> None:
     keys = sorted(rng.randbytes(20) for _ in range(2000))
     lookups, at = 0, 0
     while at < len(keys):
-        seen, gap = Seen(0.0), int.from_bytes(keys[at], "big")
+        seen, gap = SeenNodes(0.0), int.from_bytes(keys[at], "big")
         for _ in range(4):
             seen, lookups = looked(seen, nodes, gap, 24), lookups + 1
             found = seen.gap(keys[at])
@@ -98,7 +98,7 @@ def test_each_record_reaches_the_closest_that_answer(
     nodes = nodes_of(rng, count, crowded=False)
     dead = {node.id for node in nodes if rng.random() < dead_share}
     names = [rng.randbytes(20) for _ in range(keys)]
-    handing, asked = Handing(Seen(0.0, tuple(nodes)), names, fit=6), 0
+    handing, asked = Handing(SeenNodes(0.0, tuple(nodes)), names, fit=6), 0
     while parts := handing.turn():
         for part in parts:
             asked += 1
@@ -118,7 +118,7 @@ def test_each_record_reaches_the_closest_that_answer(
 def test_a_datagram_lost_twice_costs_a_node_nothing() -> None:
     nodes = [Node(bytes([number]) * 20) for number in range(4)]
     keys = [bytes([number]) * 20 for number in range(20)]
-    handing = Handing(Seen(0.0, tuple(nodes)), keys, fit=6)
+    handing = Handing(SeenNodes(0.0, tuple(nodes)), keys, fit=6)
     lost = 0
     while parts := handing.turn():
         for part in parts:

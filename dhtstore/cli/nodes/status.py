@@ -11,7 +11,13 @@ from dhtstore.errors import UsageError
 from dhtstore.params import REPLICAS_MAX
 
 if TYPE_CHECKING:
-    from dhtstore.operations.nodes import NodeStatus, RoomStatus, UnitStatus
+    from dhtstore.operations.nodes import (
+        AnnouncingStatus,
+        NodeStatus,
+        RoomStatus,
+        TrafficStatus,
+        UnitStatus,
+    )
 
 
 @command(
@@ -62,11 +68,13 @@ def _show_node(common: Common) -> None:
     sizes = {"capacity": _capacity(told), "used": used_text(told)}
     up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
     fields = {**fields_of(told), **sizes, "uptime_s": up, "verified": moment(told.verified)}
-    del fields["warnings"], fields["room"], fields["damage"]
+    for name in ("warnings", "room", "damage", "announcing", "traffic"):
+        del fields[name]
     ahead_s = fields["clock_ahead_s"]
     fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
     named = {name.removesuffix("_s"): value for name, value in fields.items()}
-    print_fields({**named, **_room(told.room)})
+    line = {**_announcing(told.announcing), **_traffic(told.traffic)}
+    print_fields({**named, **line, **_room(told.room)})
     if not told.running:
         say(common, "no node runs here: this is what lies in the data directory")
     for place in told.damage:
@@ -138,6 +146,32 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
         **loose,
         "disk_free": f"{free}{left}{beside}",
     }
+
+
+def _announcing(told: AnnouncingStatus | None) -> dict[str, str]:
+    """Whether what is kept can be found."""
+    from dhtstore.cli.terminal.show import moment
+
+    if told is None:
+        return {}
+    text = f"{told.announced} of {told.units} units"
+    if told.announced:
+        text += f", the oldest at {moment(told.oldest)}"
+    if told.overdue:
+        text += f", {told.overdue} are late"
+    return {"announced": text}
+
+
+def _traffic(told: TrafficStatus | None) -> dict[str, str]:
+    """What the DHT costs the line."""
+    from dhtstore.config import format_size
+
+    if told is None:
+        return {}
+    packets = f"{told.packets_in:.2f} in, {told.packets_out:.2f} out"
+    in_, out = format_size(round(told.bytes_in)), format_size(round(told.bytes_out))
+    texts = {"datagrams/s": packets, "bytes/s": f"{in_} in, {out} out"}
+    return texts if told.sockets is None else {**texts, "sockets": str(told.sockets)}
 
 
 def _announced(row: UnitStatus) -> str:

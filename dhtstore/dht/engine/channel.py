@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dhtstore.dht.core.idle.flow import Flow, FlowRates
 from dhtstore.dht.engine.sessions import Outside, Sessions
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
@@ -52,6 +53,7 @@ class Channel:
         self.own = crypto.node.public_key
         self.sessions = Sessions(network, crypto, self.own, entropy.random_bytes(32))
         self.counters: dict[str, int] = {}
+        self.flow = Flow()
         self._prefix, self._crypto, self._clock = network.datagram_prefix, crypto, clock
         self._endpoint, self._tracer = endpoint, tracer
         flags = envelope.STORAGE * storage_node | envelope.EPHEMERAL * ephemeral
@@ -62,10 +64,16 @@ class Channel:
     def count(self, what: str) -> None:
         self.counters[what] = self.counters.get(what, 0) + 1
 
+    def rates(self) -> FlowRates | None:
+        """What came and went lately; see ``Flow.rates``."""
+        return self.flow.rates(self._clock.monotonic_s())
+
     # --- in --------------------------------------------------------------------------------
 
     def receive(self, data: bytes, source: Address) -> None:
         """Never raises: one peer's bytes cost only their own answer."""
+        self.flow.packets_in += 1
+        self.flow.bytes_in += len(data)
         try:
             self._receive(data, source)
         except RemoteProtocolError as error:
@@ -117,7 +125,7 @@ class Channel:
 
     def challenge(self, message_id: bytes, source: Address, now: float) -> None:
         """Ask who sent a request to show that it receives at ``source``."""
-        self._endpoint.send(self.sessions.challenge(message_id, source, now), source)
+        self._send(self.sessions.challenge(message_id, source, now), source)
         self.count(Outside.NEEDS_COOKIE.value)
 
     def reaches(self, *, ipv6: bool) -> bool:
@@ -133,7 +141,7 @@ class Channel:
         data = envelope.seal(
             self._crypto, header, keys, frame, cookie=cookie, size_bytes=size_bytes
         )
-        self._endpoint.send(data, to)
+        self._send(data, to)
 
     def send_answer(
         self, frame: bytes, keys: bytes, to: Address, allowed_bytes: int, *, proved: bool
@@ -143,4 +151,9 @@ class Channel:
         header = self._proved if proved else self._plain
         data = envelope.seal(self._crypto, header, keys, frame)
         if len(data) <= allowed_bytes:
-            self._endpoint.send(data, to)
+            self._send(data, to)
+
+    def _send(self, data: bytes, to: Address) -> None:
+        self.flow.packets_out += 1
+        self.flow.bytes_out += len(data)
+        self._endpoint.send(data, to)

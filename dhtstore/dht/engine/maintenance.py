@@ -87,6 +87,7 @@ class Maintenance:
         await self._alarm.rest(MAINTENANCE_INTERVAL_S * self._rng.random())
         retry_s = _RETRY_FIRST_S
         while True:
+            self._rpc.channel.flow.mark(self._clock.monotonic_s())
             await self._find_back()
             await self._refresh()
             pause_s = MAINTENANCE_INTERVAL_S

@@ -99,7 +99,7 @@ class Records:
         self._table, self._calls, self._keeper = table, calls, keeper
         self._lookups, self._clock, self._rng = lookups, clock, rng
         self._own, self._cut_off = own, cut_off
-        self._widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral, paths=paths)
+        self.widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral, paths=paths)
         self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Records:
         deadline_s = self._clock.monotonic_s() + timeout_s
         lookup = await self._lookups.search(key, Lookup, timeout_s)
         self.check_answered(lookup.asked, lookup.answered)
-        index_nodes, region = await self._widening.index_nodes(key, lookup.result(), deadline_s)
+        index_nodes, region = await self.widening.index_nodes(key, lookup.result(), deadline_s)
         others = [node for node in index_nodes if isinstance(node, Peer)]
         verdicts = await self._store(others, [_request(pair) for pair in records], deadline_s)
         for at, (record, _) in enumerate(records):
@@ -194,10 +194,6 @@ class Records:
         verdicts = await self._store(peers, [StoreContact(record.packed)], deadline_s)
         return [verdict for (verdict,) in verdicts]
 
-    def network_size(self, key: DhtKey) -> float:
-        """How many nodes there are, told by all but what is around ``key``."""
-        return self._widening.nodes(int.from_bytes(key, "big"))
-
     async def outrun_provider(
         self, refusing: Sequence[Peer], key: DhtKey, deadline_s: float
     ) -> bool:
@@ -254,7 +250,7 @@ class Records:
         )
         if harvest.take_local():
             return FoundProviders(harvest.providers(), 0, 0)
-        searched = await self._widening.search(
+        searched = await self.widening.search(
             key, GetProviders(key, 0), harvest.on_answer, timeout_s, harvest.follow
         )
         for _ in harvest.take_waiting():
@@ -271,7 +267,7 @@ class Records:
         self._keeper.tick()
         harvest = ContactHarvest(self._keeper, node, self._clock.unix_s)
         key = contact_key(node)
-        searched = await self._widening.search(key, FindContact(key), harvest.on_answer, timeout_s)
+        searched = await self.widening.search(key, FindContact(key), harvest.on_answer, timeout_s)
         if harvest.newest is None:
             self.check_answered(searched.asked, searched.answered)
         return harvest.newest

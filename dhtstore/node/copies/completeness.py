@@ -16,7 +16,14 @@ from dhtstore.errors import BlockDamaged, BlockMissing, DhtstoreError, TimedOut
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.copies.kept import in_turn, kept_units, pinned_roots, units_under
+from dhtstore.node.copies.kept import (
+    Named,
+    kept_units,
+    names_in_turn,
+    pinned_roots,
+    units_named,
+    units_under,
+)
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.listing.tally import Proof
@@ -101,9 +108,13 @@ class Completeness:
         """All units kept, a page of the ledger at a time; for worker threads."""
         return kept_units(self.disk.store, self.ledger, now_unix_s, self.tracer)
 
-    def in_turn(self, now_unix_s: float) -> Iterator[list[Unit]]:
-        """The same in the order in which it is announced; for worker threads."""
-        return in_turn(self.disk.store, self.ledger, now_unix_s, self.tracer)
+    def names_in_turn(self, now_unix_s: float) -> Iterator[Named]:
+        """The names of all that may be kept, in turn; for worker threads."""
+        return names_in_turn(self.disk.store, self.ledger, now_unix_s, self.tracer)
+
+    def named(self, named: Named, now_unix_s: float) -> list[Unit]:
+        """What is kept under one of them; for worker threads."""
+        return units_named(self.disk.store, self.ledger, named, now_unix_s, self.tracer)
 
     def under(self, name: bytes, now_unix_s: float) -> list[Unit]:
         """What is kept under one name; for worker threads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dhtstore.content.dag.local import Leaves, local_units, walk_local
 from dhtstore.errors import BlockMissing, IntegrityFailure
@@ -56,26 +57,46 @@ def _claimed(claims: Claims, unit: Unit, now_unix_s: float) -> bool:
     return any(each.spine == unit.spine for each in kept)
 
 
-def in_turn(
+class Named(NamedTuple):
+    """The name of what is kept, whether or not a claim keeps it still; ``pinned`` is a root that
+    is pinned here and has a unit of that name which no claim keeps.  ``first`` are those of this
+    node's own owner, and what is pinned here."""
+
+    name: bytes
+    pinned: Cid | None = None
+    first: bool = True
+
+
+def names_in_turn(
     store: BlockStore, ledger: Ledger, now_unix_s: float, tracer: Tracer
-) -> Iterator[list[Unit]]:
-    """What is kept in the order in which it is announced: what this node's own owner claims, what
-    is pinned here, then what strangers claim, one of each origin at a time.  The units of one
-    name come together."""
+) -> Iterator[Named]:
+    """What this node's own owner claims, what is pinned here, then what strangers claim, one of
+    each origin at a time; each name once."""
     claims = ledger.claims
-    for name in claims.own_units():
-        yield _claimed_units(claims, name, now_unix_s, tracer)
-    passed: set[bytes] = set()  # of those that our owner does not claim: few, pinned by hand
+    passed: set[bytes] = set()  # of those that are pinned: few, by hand
     for root in pinned_roots(ledger, tracer):
         for unit in _units_of(store, ledger, root, tracer):
-            units = _claimed_units(claims, unit.name, now_unix_s, tracer)
-            alone = all(each.spine != unit.spine for each in units)
+            claimed = _claimed_units(claims, unit.name, now_unix_s, tracer)
+            alone = all(each.spine != unit.spine for each in claimed)
             if unit.name not in passed and (alone or not claims.owns(unit.name)):
                 passed.add(unit.name)
-                yield [*units, unit] if alone else units
-    for name in claims.foreign_units():
-        if name not in passed:
-            yield _claimed_units(claims, name, now_unix_s, tracer)
+                yield Named(unit.name, root if alone else None)
+    yield from (Named(name) for name in claims.own_units() if name not in passed)
+    others = (name for name in claims.foreign_units() if name not in passed)
+    yield from (Named(name, first=False) for name in others)
+
+
+def units_named(
+    store: BlockStore, ledger: Ledger, named: Named, now_unix_s: float, tracer: Tracer
+) -> list[Unit]:
+    """What is kept under a name: none, one or two."""
+    units = _claimed_units(ledger.claims, named.name, now_unix_s, tracer)
+    if named.pinned is None or not ledger.pins.pinned(named.pinned):
+        return units
+    spines = {unit.spine for unit in units}
+    of_root = _units_of(store, ledger, named.pinned, tracer)
+    more = [each for each in of_root if each.name == named.name and each.spine not in spines]
+    return [*units, *more[:1]]
 
 
 def units_under(

@@ -1,33 +1,33 @@
 """Renew our provider records and contact record before they expire.
 
-A few units at once, each after a pause: a node that comes back announces what it holds without a
-burst.  Its own come first, then strangers' in turns of their origins, so that nobody who has many
-keeps others waiting.  What nobody took is announced again soon, then less and less often, also
-while a round is going on.  Due times live in memory: after a restart everything is announced again,
-since nobody knows how long the node was away.
+The units that are kept are swept in the order of their keys, so that few lookups serve all of them
+(``dht.core.sweeping``), and a cycle spreads over the interval (``announcing.progress``).  How far
+that is outlives a restart.  This node's own come first, and the first of each stranger's origin,
+so that nobody who has many keeps others waiting.  What nobody took is announced again soon, then
+less and less often, also while a sweep is going on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import math
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Final
 
-from dhtstore.dht.core.record_rules import Published
 from dhtstore.errors import DhtstoreError
-from dhtstore.model.contact import ContactRecord
-from dhtstore.model.identity import DhtKey
-from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.identity import dht_key
 from dhtstore.model.unit import Unit, unit_text
-from dhtstore.net.ports import Blocking, Clock, Entropy, Jump
+from dhtstore.net.ports import Clock, Entropy, Jump
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.duties.announcing.line import KeyLine
+from dhtstore.node.duties.announcing.lines import KeyLines
+from dhtstore.node.duties.announcing.progress import CYCLE_S
+from dhtstore.node.duties.announcing.standing import AnnouncingStanding
+from dhtstore.node.duties.announcing.teller import Announcements, Sight, Teller
 from dhtstore.node.duties.retries import Retries
 from dhtstore.node.identity import Identity
+from dhtstore.node.warnings import Warnings
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     REPROVIDE_INTERVAL_S,
@@ -35,47 +35,17 @@ from dhtstore.params import (
     REPROVIDE_PAUSE_S,
     REPROVIDE_RETRY_FIRST_S,
     REPROVIDE_RETRY_MAX_S,
-    REPROVIDES_AT_ONCE,
+    SWEPT_AT_ONCE,
 )
-from dhtstore.tasks import Alarm, run_all
+from dhtstore.tasks import Alarm
 from dhtstore.trace import Tracer
 
-_NAMES_AT_ONCE: Final = 16  # read from the ledger
+_LOOK_S: Final = 3600.0  # between two looks at what there is, while nothing is due
 _CONTACT: Final = b"contact"  # beside the names of units, which are longer
 
 
-class Announcements(Protocol):
-    """As much of the DHT as this duty needs."""
-
-    async def publish_contact(self, timeout_s: float) -> int: ...
-
-    async def provide(
-        self,
-        key: DhtKey,
-        records: Sequence[tuple[ProviderRecord, ContactRecord]],
-        *,
-        timeout_s: float,
-    ) -> Sequence[Published]: ...
-
-
-class _Round:
-    """Everything kept, in turn, for several who take from it: a few at a time from the ledger."""
-
-    def __init__(self, kept: Iterator[list[Unit]], blocking: Blocking) -> None:
-        self._kept, self._blocking = kept, blocking
-        self._read: deque[list[Unit]] = deque()
-        self._reading = asyncio.Lock()
-        self.taken = self.incomplete = 0  # units: by an index node, and that lack blocks
-
-    async def next(self) -> list[Unit]:
-        """Units of one name; none at the end."""
-        async with self._reading:
-            while not self._read:
-                some = await self._blocking.run(_some, self._kept)
-                if not some:
-                    return []
-                self._read.extend(filter(None, some))  # under some names nothing is kept any more
-            return self._read.popleft()
+def _new_retries() -> Retries:
+    return Retries(REPROVIDE_RETRY_FIRST_S, REPROVIDE_RETRY_MAX_S)
 
 
 @dataclass(slots=True)
@@ -90,149 +60,188 @@ class Reprovide:
     tracer: Tracer
     joined: asyncio.Event
     completeness: Completeness
+    warnings: Warnings = field(default_factory=Warnings)
+    standing: AnnouncingStanding = field(init=False)
+    _teller: Teller = field(init=False)
+    _lines: KeyLines = field(init=False)
     _alarm: Alarm = field(default_factory=Alarm)
+    _retries: Retries = field(default_factory=_new_retries)
+    _silence: Retries = field(default_factory=_new_retries)  # of everybody
+    _sight: Sight = field(default_factory=Sight)
     _all_due: bool = False
-    _retries: Retries = field(
-        default_factory=lambda: Retries(REPROVIDE_RETRY_FIRST_S, REPROVIDE_RETRY_MAX_S)
-    )
-    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _sweeping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _contact_due_s: float = -math.inf
+    _look_due_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        begin_s = CYCLE_S * self.entropy.rng.random()
+        parts = self.identity, self.dht, self.clock, self.tracer, self.completeness
+        self._teller = Teller(*parts, self._retries)
+        self._lines = KeyLines(self._teller, begin_s, self.warnings)
+        self.standing = AnnouncingStanding(self._lines.all, self._teller, self.clock, self.warnings)
 
     async def run(self) -> None:
-        """Forever: announce everything held, then rest until the next round is due."""
+        """Forever: announce what is due, then rest until something is."""
         await self.joined.wait()
+        if not self._all_due:
+            await self._lines.restore()
         while True:
-            jitter = 1 - REPROVIDE_JITTER * self.entropy.rng.random()
-            due_s = self.clock.monotonic_s() + REPROVIDE_INTERVAL_S * jitter
-            self._all_due = False
-            await self.announce_all()
-            await self._rest(due_s)
+            if self._all_due:
+                self._forget()
+            if self._contact_due_s <= self.clock.monotonic_s():
+                await self._announce_contact()
+            await self._try_again()
+            if self._look_due_s <= self.clock.monotonic_s():
+                await self._sweep()
+            self.standing.look()
+            await self._alarm.rest(self._rest_s())
             await asyncio.sleep(REPROVIDE_PAUSE_S)
 
     def time_jumped(self, jump: Jump) -> None:
         """After a sleep what became due meanwhile is done now.  When the wall clock was set
         everything is due: what was signed by the old time, others may not believe."""
         self._all_due = self._all_due or bool(jump.set_s)
-        self._retries.hurry(self.clock.monotonic_s())
-        self._alarm.ring()
+        self._hurry()
 
     def readdressed(self) -> None:
-        """Every record leads to where this node was: once the round that may be going on has
-        ended, all are due."""
+        """Every record leads to where this node was: all are due."""
         self._all_due = True
+        self._hurry()
+
+    def _hurry(self) -> None:
+        self._retries.hurry(self.clock.monotonic_s())
+        self._look_due_s = -math.inf
         self._alarm.ring()
+
+    @property
+    def lookups(self) -> int:
+        """How many announcing has taken so far."""
+        return self._teller.lookups
 
     async def announce(self, unit: Unit) -> bool:
         """Tell the network now of a unit that is kept here; whether an index node took that.  If
         none did, it is told again soon."""
-        announced = await self._announce_unit(unit)
-        if not announced:
+        records = [(self.identity.provider_record(unit.key), self.identity.record())]
+        try:
+            [told] = await self.dht.provide(unit.key, records, timeout_s=LOOKUP_TIMEOUT_S)
+        except DhtstoreError as error:
+            self.tracer("reprovide.failed", what=unit_text(unit.name), error=str(error))
             self.again_soon(unit)
-        return announced
+            return False
+        if not self._teller.tried(unit.name, told):
+            self.again_soon(unit)
+        return bool(told.holders)
 
     def again_soon(self, unit: Unit) -> None:
         """Nobody took the record of a unit when it came to be kept: from here on it is due, also
-        while a round is going on."""
+        while a sweep is going on."""
         self._retries.soon(unit.name)
         self._alarm.ring()
 
     async def announce_all(self) -> int:
-        """Store the contact record and one provider record a unit; how many units an index node
-        took.  Of the others the trace tells.  A unit of which blocks are not here is passed over,
-        and so are all of its name."""
-        run, completeness = self.disk.blocking.run, self.completeness
-        await run(completeness.ledger.claims.settle)
+        """Store the contact record and one provider record a unit, all of them now; how many units
+        an index node took.  Of the others the trace tells.  A unit of which blocks are not here is
+        passed over, and so are all of its name."""
+        self._forget()
         await self._announce_contact()
-        one_round = _Round(completeness.in_turn(self.identity.now_unix_s()), self.disk.blocking)
-        await self._at_once(partial(self._take_turns, one_round))
-        completeness.looked(one_round.incomplete)
-        self.tracer("reprovide.round", taken=one_round.taken, incomplete=one_round.incomplete)
-        return one_round.taken
+        taken = self._teller.taken
+        await self._sweep()
+        return self._teller.taken - taken
 
-    async def _at_once(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        await run_all([work] * REPROVIDES_AT_ONCE, REPROVIDES_AT_ONCE)
+    def _forget(self) -> None:
+        self._all_due = False
+        self._contact_due_s = self._look_due_s = -math.inf
+        self._lines.forget()
 
-    async def _take_turns(self, one_round: _Round) -> None:
-        """What is to be tried again comes in between, as often as what is in line."""
-        while units := await one_round.next():
-            lacking = await self._lacking(units)
-            one_round.incomplete += lacking
-            if not lacking and await self._announce_name(units[0]):
-                one_round.taken += len(units)
-            await self._try_again()
+    # --- the sweep -------------------------------------------------------------------------
 
-    async def _rest(self, due_s: float) -> None:
-        """Until everything is due again; what failed is repeated in between."""
-        while (left_s := self._left_s(due_s)) > 0:
-            wait_s = self._retries.wait_s(self.clock.monotonic_s())
-            if wait_s > 0:
-                await self._alarm.rest(min(left_s, wait_s))
-            if self._left_s(due_s) > 0:
-                await self._at_once(self._try_all_again)
+    async def _sweep(self) -> None:
+        """Announce what is due, by key, this node's own first."""
+        async with self._sweeping:
+            teller, began = self._teller, (self._teller.taken, self._teller.lookups)
+            await self._lines.look()
+            answered = [await self._sweep_line(line) for line in self._lines.all]
+            if all(answered):
+                self._lines.whole_cycle = True
+                self._silence.done(_CONTACT)
+                self._lines.tell_incomplete()
+            else:
+                self._silence.failed(_CONTACT, self.clock.monotonic_s())
+            taken, lookups = teller.taken - began[0], teller.lookups - began[1]
+            if lookups or not all(answered):
+                self.tracer("reprovide.round", taken=taken, lookups=lookups)
+            now = self.clock.monotonic_s()
+            silence_s = 0.0 if all(answered) else self._silence.wait_s(now)
+            self._look_due_s = min(max(self._lines.next_due_s(), now + silence_s), now + _LOOK_S)
+            self._lines.drop()
+            await self._lines.save()
 
-    async def _try_all_again(self) -> None:
-        while await self._try_again():
-            pass
+    async def _sweep_line(self, line: KeyLine) -> bool:
+        """False once nobody answers.  What is nearly due is announced where that costs no lookup:
+        so a region is told as one."""
+        pending: list[int] = []
+        for part in list(line.counts):
+            now = self.clock.monotonic_s()
+            if not line.due(part, now):
+                if not line.nearly_due(part, now):
+                    continue
+                if not self._teller.sees(line.of(part), self._sight):
+                    if not await self._tell(line, pending):
+                        return False
+                    pending = []
+                    if not self._teller.sees(line.of(part), self._sight):
+                        continue
+            pending.append(part)
+            if sum(line.counts[each] for each in pending) >= SWEPT_AT_ONCE:
+                if not await self._tell(line, pending):
+                    return False
+                pending = []
+        return await self._tell(line, pending)
 
-    async def _try_again(self) -> bool:
-        """Whether there was anything to try again."""
-        name = self._retries.pop(self.clock.monotonic_s())
-        if name is None:
+    async def _tell(self, line: KeyLine, parts: list[int]) -> bool:
+        now = self.clock.monotonic_s()
+        names = [name for part in parts for name in line.of(part)]
+        if not await self._teller.tell(names, self._sight):
             return False
-        if name == _CONTACT:
-            await self._announce_contact()
-            return True
-        now_unix_s = self.identity.now_unix_s()
-        units = await self.disk.blocking.run(self.completeness.under, name, now_unix_s)
-        if units and not await self._lacking(units):
-            await self._announce_name(units[0])
-        else:
-            self._retries.done(name)
+        for part in parts:
+            line.progress.told(part, now)
+        await self._lines.save(now_and_then=True)
+        await self._try_again()
         return True
 
-    def _left_s(self, due_s: float) -> float:
-        return 0.0 if self._all_due else due_s - self.clock.monotonic_s()
+    # --- what failed, and where this node is -------------------------------------------------
 
-    async def _lacking(self, units: Sequence[Unit]) -> int:
-        """How many of them are not here whole; one after another, with a pause, so that neither
-        the disk nor the network sees a burst."""
-        async with self._starting:
-            await asyncio.sleep(REPROVIDE_PAUSE_S)
-            return sum([bool(await self.completeness.lack(unit)) for unit in units])
+    async def _try_again(self) -> None:
+        """What is to be tried again and due, some of it."""
+        names: list[bytes] = []
+        while len(names) < SWEPT_AT_ONCE:
+            name = self._retries.pop(self.clock.monotonic_s())
+            if name is None:
+                break
+            if name == _CONTACT:
+                await self._announce_contact()
+            else:
+                names.append(name)
+        names.sort(key=dht_key)
+        if not await self._teller.tell(names, Sight()):
+            for name in names:
+                self._retries.failed(name, self.clock.monotonic_s())
 
     async def _announce_contact(self) -> None:
-        publish = self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S)
-        self._tried(_CONTACT, await self._taken("contact", publish))
-
-    async def _announce_name(self, unit: Unit) -> bool:
-        taken = await self._announce_unit(unit)
-        self._tried(unit.name, taken)
-        return taken
-
-    def _tried(self, name: bytes, taken: bool) -> None:
-        if taken:
-            self._retries.done(name)
-        else:
-            self._retries.failed(name, self.clock.monotonic_s())
-
-    async def _announce_unit(self, unit: Unit) -> bool:
-        return await self._taken(unit_text(unit.name), self._provide(unit.key))
-
-    async def _provide(self, key: DhtKey) -> int:
-        records = [(self.identity.provider_record(key), self.identity.record())]
-        [published] = await self.dht.provide(key, records, timeout_s=LOOKUP_TIMEOUT_S)
-        return published.holders
-
-    async def _taken(self, what: str, work: Coroutine[Any, Any, int]) -> bool:
-        """Whether an index node took a record."""
+        jitter = 1 - REPROVIDE_JITTER * self.entropy.rng.random()
+        now = self.clock.monotonic_s()
+        self._contact_due_s = now + REPROVIDE_INTERVAL_S * jitter
         try:
-            taken = await work > 0
+            taken = await self.dht.publish_contact(timeout_s=LOOKUP_TIMEOUT_S)
         except DhtstoreError as error:
-            self.tracer("reprovide.failed", what=what, error=str(error))
-            return False
-        if not taken:
-            self.tracer("reprovide.refused", what=what)
-        return taken
+            self.tracer("reprovide.failed", what="contact", error=str(error))
+            taken = 0
+        if taken:
+            self._retries.done(_CONTACT)
+        else:
+            self._retries.failed(_CONTACT, self.clock.monotonic_s())
 
-
-def _some(kept: Iterator[list[Unit]]) -> list[list[Unit]]:
-    return list(islice(kept, _NAMES_AT_ONCE))
+    def _rest_s(self) -> float:
+        now = self.clock.monotonic_s()
+        due_s = 0.0 if self._all_due else min(self._look_due_s, self._contact_due_s) - now
+        return max(0.0, min(due_s, self._retries.wait_s(now)))

@@ -19,6 +19,10 @@ class Retries:
         self._waiting: list[tuple[float, int, bytes]] = []  # a heap: due, number, name
         self._last = 0
 
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._numbers)
+
     def failed(self, name: bytes, now_s: float) -> None:
         pause_s = self._pauses_s.get(name, self._first_s)
         self._pauses_s[name] = min(2 * pause_s, self._most_s)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from dhtstore.config import format_own_clock
 from dhtstore.dht.service import DhtService
 from dhtstore.model.identity import format_node
+from dhtstore.net.interfaces.sockets import open_sockets
+from dhtstore.net.ports import Blocking
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
@@ -17,7 +19,7 @@ from dhtstore.node.scrubbing.damage_places import DamagedPlace, told_place
 from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import NodeStatus
+from dhtstore.operations.nodes import AnnouncingStatus, NodeStatus, TrafficStatus
 from dhtstore.params import DAMAGE_TOLD_MAX
 
 
@@ -33,11 +35,14 @@ async def node_status(
     giving: Giving,
     uptime_s: float,
     collector: Collector,
+    announcing: Callable[[], AnnouncingStatus | None],
 ) -> NodeStatus:
-    """What this node holds and whom it knows; ``damage`` is what damaged blocks belong to."""
+    """What this node holds and whom it knows; ``damage`` is what damaged blocks belong to,
+    ``announcing`` tells whether that keeps up, and warns where it does not."""
     run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
     await warnings.look_again()
     await look_for_room(disk, warnings)
+    told = announcing()
     look_at_clock(dht, warnings)
     room = await room_status(disk, ledger, giving, identity.now_unix_s())
     if room:
@@ -62,6 +67,8 @@ async def node_status(
         warnings=warnings.texts,
         clock_ahead_s=None if ahead_s is None else round(ahead_s, 1),
         room=room,
+        announcing=told,
+        traffic=await _traffic(dht, disk.blocking),
     )
 
 
@@ -72,3 +79,19 @@ def look_at_clock(dht: DhtService, warnings: Warnings) -> None:
         warnings.tell("clock", f"the clock here is {difference}: set it by a time server")
     else:
         warnings.over("clock")
+
+
+async def _traffic(dht: DhtService, blocking: Blocking) -> TrafficStatus | None:
+    """None in the first second."""
+    rates = dht.traffic()
+    if rates is None:
+        return None
+    return TrafficStatus(
+        window_s=round(rates.window_s, 1),
+        packets_in=round(rates.packets_in, 3),
+        packets_out=round(rates.packets_out, 3),
+        bytes_in=round(rates.bytes_in, 1),
+        bytes_out=round(rates.bytes_out, 1),
+        contacts=len(dht.contacts()),
+        sockets=await blocking.run(open_sockets),
+    )

@@ -16,6 +16,7 @@ from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"pin/"
 PinKind = Literal["put", "user"]  # made by a put, or by hand
+_KINDS: Final[tuple[PinKind, ...]] = ("put", "user")
 
 
 class Pin(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +49,10 @@ class Pins:
     def remove(self, root: Cid, kind: PinKind) -> bool:
         """Whether there was one."""
         return self._roots.release(root, _key(root, kind))
+
+    def pinned(self, root: Cid) -> bool:
+        """Whether it is, by whichever kind."""
+        return any(self._table.get(_key(root, kind)) is not None for kind in _KINDS)
 
     def list(self) -> list[Pin]:
         """Ordered by root, then kind.  Of a damaged row its key tells all but the name: what it

@@ -61,6 +61,7 @@ async def status_of(node: Node) -> NodeStatus:
         giving=Giving("network", node.settings.capacity_bytes, 0),
         uptime_s=0,
         collector=node.collector,
+        announcing=node.reprovide.standing.status,
     )
 
 

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dhtstore.dht.core.record_rules import Published
-from dhtstore.errors import NoRoom, Unreachable
+from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
-from dhtstore.model.contact import Address, Contact, ContactRecord
-from dhtstore.model.identity import DhtKey, PublicKey
-from dhtstore.model.policy import Claim, Policy
-from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import attach
-from dhtstore.model.unit import Unit
-from dhtstore.net.ports import Jump
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import PublicKey
 from dhtstore.node.context import Disk
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.keep_sequence import KeepSequence
-from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.save_peers import SavePeers
-from dhtstore.node.duties.stocktaking import Stocktaking
 from dhtstore.node.flows.verify import Verified, verify
 from dhtstore.node.identity import Identity
 from dhtstore.node.ports import NodeSettings
@@ -37,121 +29,18 @@ from dhtstore.params import (
     REPROVIDE_INTERVAL_S,
     REPROVIDE_JITTER,
     REPROVIDE_RETRY_FIRST_S,
-    SIGNATURE_BYTES,
 )
 from dhtstore.store.blocks.disk import DiskBlockStore
-from dhtstore.store.blocks.faulty import FaultyBlockStore
-from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.sequence import LastSequence
-from dhtstore.tasks import Supervisor
 from dhtstore.trace import no_trace
 from dhtstore.wire.datagram import pack_contact
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
-from simulations.world.ports.entropy import SimEntropy
+from tests.unit.node.announcing.world import Holding, claim_of, unit
 from tests.unit.node.copies_world import new_ledger
-
-
-@dataclass(slots=True)
-class Heard:
-    """Index nodes that write down what they are told and when; ``deaf`` to some keys."""
-
-    loop: VirtualLoop
-    contacts: list[float] = field(default_factory=list)
-    units: list[tuple[float, DhtKey]] = field(default_factory=list)
-    records: list[ProviderRecord] = field(default_factory=list)
-    deaf: set[DhtKey] = field(default_factory=set)
-    away: bool = False
-
-    async def publish_contact(self, timeout_s: float) -> int:
-        self.contacts.append(self.loop.time())
-        return int(not self.away)
-
-    async def provide(
-        self,
-        key: DhtKey,
-        records: Sequence[tuple[ProviderRecord, ContactRecord]],
-        *,
-        timeout_s: float,
-    ) -> list[Published]:
-        if key in self.deaf:
-            raise Unreachable("nobody answers")
-        assert [record.key for record, _ in records] == [key]
-        self.units.append((self.loop.time(), key))
-        self.records += [record for record, _ in records]
-        return [Published(int(not self.away), {})]
-
-
-class Holding:
-    """A node that keeps three claimed units and one that is pinned."""
-
-    def __init__(self) -> None:
-        self.loop = VirtualLoop()
-        self.heard, self.joined = Heard(self.loop), asyncio.Event()
-        self.events: list[str] = []
-        crypto, clock = SimCrypto(b"node", b"node"), SimClock(self.loop)
-        identity = Identity(crypto, clock, NodeSettings(), lambda: (Address("10.0.0.1", 7400),))
-        self.ledger = new_ledger()
-        self.units = [unit(number) for number in range(4)]
-        for each in self.units[:3]:
-            self.ledger.claims.put(claim_of(each))
-        self.ledger.pins.add(self.units[3].roots[0], "by hand", "user", [self.units[3]])
-        self.store = FaultyBlockStore(MemoryBlockStore())
-        with self.store.batch() as batch:
-            for number, each in enumerate(self.units):
-                batch.put(each.roots[0], b"%d" % number)
-            batch.commit()
-        disk, tracer = Disk(self.store, InlineBlocking()), self.trace
-        self.completeness = Completeness(disk, self.ledger, tracer)
-        self.stocktaking = Stocktaking(identity, self.completeness)
-        self.reprovide = Reprovide(
-            identity,
-            disk,
-            self.heard,
-            clock,
-            SimEntropy(1, "node"),
-            tracer,
-            self.joined,
-            self.completeness,
-        )
-        self.clock = clock
-        clock.watch(self.reprovide.time_jumped, Supervisor())
-
-    def trace(self, event: str, **fields: object) -> None:
-        self.events.append(event)
-
-    async def verify(self) -> Verified:
-        return await verify(self.completeness, 0, unwatched)
-
-    def play(self, scene: Callable[[], Awaitable[None]]) -> None:
-        async def main() -> None:
-            await scene()
-
-        run(main(), self.loop)
-
-    def sleep(self, asleep_s: float) -> None:
-        """The machine sleeps and wakes: only its clocks have moved on."""
-        monotonic_s = self.clock.monotonic_s
-        self.clock.monotonic_s = lambda: monotonic_s() + asleep_s  # type: ignore[method-assign]
-        self.reprovide.time_jumped(Jump(asleep_s, 0.0))
-
-    async def run_for(self, seconds: float) -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.reprovide.run()
-
-
-def unit(number: int) -> Unit:
-    return Unit.of((Cid.of(b"%d" % number),), 1)
-
-
-def claim_of(each: Unit, expires: int = 0) -> Claim:
-    policy = Policy(b"o" * 32, each.roots[0].raw, 1, 3, expires, removed=False)
-    signed = attach(policy, bytes(SIGNATURE_BYTES))
-    return Claim(each.name, (each.roots[0].raw,), each.spine, 1, 1, signed)
 
 
 def test_every_unit_is_announced_once_and_so_is_where_the_node_is() -> None:
@@ -232,7 +121,7 @@ def test_once_it_is_taken_it_waits_for_the_next_round() -> None:
         node.heard.away = True
         node.joined.set()
         node.loop.call_later(100.0, setattr, node.heard, "away", False)
-        await node.run_for(10 * 3600.0)
+        await node.run_for(3600.0)
         last_s = max(second for second, _ in node.heard.units)
         assert REPROVIDE_RETRY_FIRST_S < last_s < 100.0 + 4 * REPROVIDE_RETRY_FIRST_S
         assert len({key for second, key in node.heard.units if second > 100.0}) == 4

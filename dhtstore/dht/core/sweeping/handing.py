@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dhtstore.dht.core.sweeping.seen import Seen
+from dhtstore.dht.core.sweeping.seen import SeenNodes
 
 Part = tuple[bytes, list[int]]  # the id of a node, and the places of the keys whose records it gets
 
@@ -18,7 +18,7 @@ class Handing:
     """``fit`` records go into one datagram.  ``verdicts`` are what became of each key's record, by
     id of the node: "" where that did not answer.  ``gone`` are the nodes that never did."""
 
-    def __init__(self, seen: Seen, keys: Sequence[bytes], fit: int) -> None:
+    def __init__(self, seen: SeenNodes, keys: Sequence[bytes], fit: int) -> None:
         self._seen, self._keys, self._fit = seen, keys, fit
         self.verdicts: list[dict[bytes, str]] = [{} for _ in keys]
         self.gone: set[bytes] = set()

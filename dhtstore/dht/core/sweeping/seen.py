@@ -23,7 +23,7 @@ Stretch = tuple[int, int]  # ids from the first on, without the second
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenNodes:
     """``nodes`` are all that there are in the stretches that are ``known``, and maybe some beyond;
     ``seen_s`` (monotonic seconds) is when the first of its ``lookups`` began."""
 
@@ -32,16 +32,16 @@ class Seen:
     known: tuple[Stretch, ...] = ()
     lookups: int = 0
 
-    def with_ball(self, target: int, reach: int, nodes: Iterable[Node]) -> Seen:
+    def with_ball(self, target: int, reach: int, nodes: Iterable[Node]) -> SeenNodes:
         """A lookup saw ``nodes``, and there are no others within ``reach`` of ``target``."""
         known_nodes = {node.id: node for node in (*self.nodes, *nodes)}
         known = merged([*self.known, *ball(target, _rounded_down(reach + 1))])
         return replace(self, nodes=tuple(known_nodes.values()), known=known)
 
-    def looked_up(self) -> Seen:
+    def looked_up(self) -> SeenNodes:
         return replace(self, lookups=self.lookups + 1)
 
-    def everywhere(self) -> Seen:
+    def everywhere(self) -> SeenNodes:
         """There are no other nodes at all."""
         return replace(self, known=((0, _END),))
 
@@ -84,7 +84,7 @@ class Seen:
                 return count
         return len(keys)
 
-    def without(self, gone: Collection[bytes]) -> Seen:
+    def without(self, gone: Collection[bytes]) -> SeenNodes:
         """The same, of which the nodes of these ids do not answer any more."""
         return replace(self, nodes=tuple(node for node in self.nodes if node.id not in gone))
 

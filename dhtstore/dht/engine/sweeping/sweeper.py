@@ -14,13 +14,11 @@ from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
 from dhtstore.dht.core.region.crowding import spread
 from dhtstore.dht.core.sweeping.handing import Handing, Part
-from dhtstore.dht.core.sweeping.seen import Seen
-from dhtstore.dht.core.table import Table
-from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.core.sweeping.seen import SeenNodes
 from dhtstore.dht.engine.crawl import RequestBatch, within
-from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.records import OwnRecords, Records, published
+from dhtstore.dht.engine.rpc import NodeRpc
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
@@ -50,9 +48,7 @@ class Sweeper:
 
     def __init__(
         self,
-        table: Table,
-        calls: Calls,
-        keeper: RecordKeeper,
+        rpc: NodeRpc,
         lookups: Lookups,
         clock: Clock,
         own: OwnRecords,
@@ -60,15 +56,15 @@ class Sweeper:
         *,
         ephemeral: bool,
     ) -> None:
-        self._table, self._calls, self._keeper = table, calls, keeper
+        self._table, self._calls, self._keeper = rpc.table, rpc.calls, rpc.keeper
         self._lookups, self._clock, self._own = lookups, clock, own
         self._records, self._ephemeral = records, ephemeral
 
-    async def explore(self, key: DhtKey, timeout_s: float) -> Seen:
+    async def explore(self, key: DhtKey, *, timeout_s: float) -> SeenNodes:
         """What is around ``key``, mostly by one or two lookups.  Raises Unreachable as
         ``Records.provide``."""
         ours: list[Node] = [] if self._ephemeral else [self._table.node]
-        seen = Seen(self._clock.monotonic_s(), tuple(ours))
+        seen = SeenNodes(self._clock.monotonic_s(), tuple(ours))
         target, deadline_s = bytes(key), self._clock.monotonic_s() + timeout_s
         while seen.lookups < SWEPT_LOOKUPS_MAX and self._clock.monotonic_s() < deadline_s:
             seen = (await self._look(seen, target, deadline_s)).looked_up()
@@ -78,7 +74,7 @@ class Sweeper:
             target = gap.to_bytes(NODE_ID_BYTES, "big")
         return seen
 
-    async def _look(self, seen: Seen, target: bytes, deadline_s: float) -> Seen:
+    async def _look(self, seen: SeenNodes, target: bytes, deadline_s: float) -> SeenNodes:
         left_s = deadline_s - self._clock.monotonic_s()
         lookup = await self._lookups.search(target, _wide, left_s)
         if not seen.lookups:
@@ -101,13 +97,13 @@ class Sweeper:
         return [peer for peer, answer in answers if answer is not None]
 
     async def provide(
-        self, seen: Seen, keys: Sequence[DhtKey], timeout_s: float
-    ) -> tuple[list[Published], Seen]:
+        self, seen: SeenNodes, keys: Sequence[DhtKey], timeout_s: float
+    ) -> tuple[list[Published], SeenNodes]:
         """Store a record of ours of each of ``keys`` at the K nodes closest to it that were
         ``seen``, this one included; what became of each, in order, and what was seen without the
         nodes that did not answer.  A key around which ids crowd gets a search of its own."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        size = self._records.network_size(keys[0]) if keys else 0.0
+        size = self._records.widening.nodes(int.from_bytes(keys[0], "big")) if keys else 0.0
         hidden = {key for key in keys if _hidden(seen, key, size)}
         open_keys = [key for key in keys if key not in hidden]
         told, seen = await self._provide(seen, open_keys, deadline_s)
@@ -124,8 +120,8 @@ class Sweeper:
         return told
 
     async def _provide(
-        self, seen: Seen, keys: Sequence[DhtKey], deadline_s: float
-    ) -> tuple[list[Published], Seen]:
+        self, seen: SeenNodes, keys: Sequence[DhtKey], deadline_s: float
+    ) -> tuple[list[Published], SeenNodes]:
         contact, records = self._own.record(), [self._own.provider_record(key) for key in keys]
         longest = max((len(record.packed) for record in records), default=0)
         handing = Handing(seen, keys, records_that_fit(longest, len(contact.packed)))
@@ -186,7 +182,7 @@ class Sweeper:
             verdicts[at][one] = "" if verdict == _NEWER else verdict
 
 
-def _hidden(seen: Seen, key: bytes, size: float) -> bool:
+def _hidden(seen: SeenNodes, key: bytes, size: float) -> bool:
     """Whether somebody may have ground ids to hide ``key``: of those closest to it chance puts
     fewer than half so near, in a network of ``size`` nodes."""
     number, closest = int.from_bytes(key, "big"), [node.long_id for node in seen.closest(key)]

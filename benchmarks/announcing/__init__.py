@@ -1,0 +1,1 @@
+"""What it costs to announce many CIDs."""

@@ -1,0 +1,1 @@
+"""What a node costs its line and its neighbours."""
