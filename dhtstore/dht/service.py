@@ -246,8 +246,3 @@ class DhtService(ManyKeys):
         providers first; for experiments."""
         self.rpc.keeper.tick()
         return self.rpc.keeper.held()
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What was refused, dropped and repeated, by name."""
-        return dict(self.rpc.channel.counters)

@@ -88,17 +88,8 @@ class Node(UseCases):
         self.holder.brings = self.staging.bringing
         self.holder.room = OfferedRoom(disk, supervisor).made
         self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
-        self.reprovide = Reprovide(
-            identity,
-            disk,
-            self.dht,
-            clock,
-            ports.entropy,
-            tracer,
-            self.joined,
-            self.completeness,
-            warnings,
-        )
+        announced = identity, disk, self.dht, clock, ports.entropy, tracer
+        self.reprovide = Reprovide(*announced, self.joined, self.completeness, warnings)
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
         self.rot = _rot(self)
         self._collecting = Collecting(self.collector, _giving_up(self))

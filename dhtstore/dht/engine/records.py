@@ -100,7 +100,7 @@ class Records:
         self._lookups, self._clock, self._rng = lookups, clock, rng
         self._own, self._cut_off = own, cut_off
         self.widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral, paths=paths)
-        self._elsewhere = HeldElsewhere(calls, keeper, own.public_key)
+        self.elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Records:
         if not behind:
             return
         refusing = [peers[i] for i in behind]
-        if not await self.outrun_provider(refusing, key, deadline_s):
+        if not await self.outrun(self.elsewhere.provider(refusing, key), deadline_s):
             return
         request = _request((sign_again(key), self._own.record()))
         for i, verdict in zip(
@@ -183,7 +183,7 @@ class Records:
         closest = await self._neighbours(timeout_s)
         verdicts = await self._store_contact(closest, deadline_s)
         refusing = [p for p, each in zip(closest, verdicts, strict=True) if each == _NEWER]
-        if refusing and await self._outrun(self._elsewhere.contact(refusing), deadline_s):
+        if refusing and await self.outrun(self.elsewhere.contact(refusing), deadline_s):
             verdicts += await self._store_contact(refusing, deadline_s)
         return verdicts.count(Verdict.KEPT.value)
 
@@ -194,14 +194,7 @@ class Records:
         verdicts = await self._store(peers, [StoreContact(record.packed)], deadline_s)
         return [verdict for (verdict,) in verdicts]
 
-    async def outrun_provider(
-        self, refusing: Sequence[Peer], key: DhtKey, deadline_s: float
-    ) -> bool:
-        """Whether one of those that refused our record of ``key`` for a newer one of ours told how
-        far that is ahead; what we sign from now on is above it."""
-        return await self._outrun(self._elsewhere.provider(refusing, key), deadline_s)
-
-    async def _outrun(self, asking: Coroutine[Any, Any, int], deadline_s: float) -> bool:
+    async def outrun(self, asking: Coroutine[Any, Any, int], deadline_s: float) -> bool:
         """Whether somebody tells how far newer records of ours are ahead; what we sign from now on
         is above that."""
         sequence = 0

@@ -1,4 +1,4 @@
-"""The part of the service that is about many keys at once."""
+"""The part of the service that is about many keys at once, and about what it counts."""
 
 from __future__ import annotations
 
@@ -33,3 +33,8 @@ class ManyKeys:
         """Datagrams and bytes a second, over the last ten to thirty minutes; None in the first
         second."""
         return self.rpc.channel.rates()
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was refused, dropped and repeated, by name."""
+        return dict(self.rpc.channel.counters)

@@ -170,7 +170,8 @@ class Sweeper:
             return
         first = next(iter(behind))
         refusing = [peers[one] for one in behind[first]]
-        if not await self._records.outrun_provider(refusing, keys[first], deadline_s):
+        asking = self._records.elsewhere.provider(refusing, keys[first])
+        if not await self._records.outrun(asking, deadline_s):
             return
         contact, parts = self._own.record(), [(at, one) for at in behind for one in behind[at]]
         again = {at: self._own.provider_record(keys[at]).packed for at in behind}
