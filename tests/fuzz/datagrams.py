@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from dhtstore.dht.core.peer import Peer
@@ -204,13 +204,24 @@ class Astray:
         await dht.bootstrap([each.contact for each in some])
         self.lying = True
         record = self.target.provider_record(key, sequence=self.issued_s)
-        try:
-            await dht.lookup(rng.randbytes(20), timeout_s=9)
-            await dht.find_providers(key, wanted=3, timeout_s=9)
-            await dht.find_contact(some[0].contact.node, timeout_s=9)
-            await dht.provide(key, [(record, self.target.contact_record())], timeout_s=9)
-        except DhtstoreError as error:
-            self.report.count(type(error).__name__)
+        pair = (record, self.target.contact_record())
+        tried: list[Callable[[], Awaitable[object]]] = [
+            lambda: dht.lookup(rng.randbytes(20), timeout_s=9),
+            lambda: dht.find_providers(key, wanted=3, timeout_s=9),
+            lambda: dht.find_contact(some[0].contact.node, timeout_s=9),
+            lambda: dht.provide(key, [pair], timeout_s=9),
+            lambda: dht.withdraw(key, timeout_s=9),
+            self._sweep,
+        ]
+        for operation in rng.sample(tried, len(tried)):
+            try:
+                await operation()
+            except DhtstoreError as error:
+                self.report.count(type(error).__name__)
+
+    async def _sweep(self) -> None:
+        seen = await self.target.dht.explore(KEY, timeout_s=9)
+        await self.target.dht.provide_many(seen, [KEY], timeout_s=9)
 
     def _asked_at(self, speaker: Speaker, send: Callable[..., bool]) -> Callable[..., None]:
         def on_datagram(data: bytes, source: Any) -> None:
@@ -238,6 +249,7 @@ _ASKED: Final[tuple[Callable[[Speaker], datagram.Request], ...]] = (
     lambda speaker: datagram.GetProviders(KEY, 0),
     lambda speaker: datagram.FindContact(speaker.contact.node),
     lambda speaker: datagram.StoreContact(b""),
+    lambda speaker: datagram.AddProviders([b"", b""], b""),
 )
 
 

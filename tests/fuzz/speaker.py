@@ -14,12 +14,13 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import Signed, sign
 from dhtstore.params import SIGNATURE_BYTES
 from dhtstore.wire import datagram, envelope
-from dhtstore.wire.datagram import Request, UnknownProcedure
+from dhtstore.wire.datagram import SILENT_BYTES, Request, UnknownProcedure
 from simulations.world.ports.crypto import SimCrypto
 from tests.fuzz.mutator import Mutator
 from tests.unit.dht.world import Member
 
 KEY: Final = dht_key(b"fuzzed")
+OTHER_KEY: Final = dht_key(b"fuzzed, too")
 LIFETIME_S: Final = 40 * 3600
 _ANSWER: Final = bytes((datagram.RESPONSE,))
 _REQUEST: Final = bytes((datagram.REQUEST,))
@@ -79,6 +80,8 @@ def odd_records(speaker: Speaker, issued_s: int, mutator: Mutator) -> bytes:
     if dice > 0.5:
         provider = speaker.resigned(ProviderRecord, provider, mutator)
     said: list[object] = ["add_provider", provider, contact]
+    if mutator.rng.random() < 0.3:
+        said = ["add_providers", [provider, speaker.signed(issued_s, OTHER_KEY)[0]], contact]
     return msgspec.msgpack.encode(["store_contact", contact] if dice < 0.3 else said)
 
 
@@ -92,6 +95,7 @@ def requests(speaker: Speaker, issued_s: int) -> list[bytes]:
         ["find_contact", speaker.contact.node],
         ["store_contact", contact],
         ["add_provider", provider, contact],
+        ["add_providers", [provider, speaker.signed(issued_s, OTHER_KEY)[0]], contact],
         ["of_a_later_version", 1],
     ]
     return [msgspec.msgpack.encode(each) for each in every]
@@ -116,9 +120,12 @@ def answers(
     elif isinstance(request, datagram.FindNode):
         told = [contacts]
     elif isinstance(request, datagram.GetProviders):
-        told = [1, [[provider, contact]], contacts]
+        others = b"".join(each.contact.public_key[:SILENT_BYTES] for each in near)
+        told = [1, [[provider, contact, 60]], contacts, others]
     elif isinstance(request, datagram.FindContact):
         told = [contact, contacts]
+    elif isinstance(request, datagram.AddProviders):
+        told = [["kept"] * len(request.records)]
     elif isinstance(request, UnknownProcedure):
         told = {"code": "unsupported"}
     else:
