@@ -113,12 +113,13 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht": (("core",), ("engine",), ("service",)),
     "dhtstore.dht.core": (
-        ("limits", "peer", "peer_clocks", "record_rules", "rtt"),
-        ("crowds", "idle", "lookup", "rations", "snapshot", "stores"),
-        ("bucket", "newcomers"),
+        ("limits", "peer", "peer_clocks", "record_rules"),
+        ("asking", "crowds", "idle", "rations", "snapshot", "stores"),
+        ("bucket", "lookup", "newcomers"),
         ("introductions", "table"),
         ("refresh", "region", "sweeping"),
     ),
+    "dhtstore.dht.core.asking": (("rtt", "waits"),),
     "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
     "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
     "dhtstore.dht.core.stores": (

@@ -8,6 +8,7 @@ from simulations import units
 from simulations.commands.common import SCENARIOS, Subparsers, positive, progress_bar, several
 from simulations.errors import ScenarioError
 from simulations.validation import (
+    deaths,
     disjoint_paths,
     findings,
     lookups,
@@ -32,9 +33,13 @@ def add(commands: Subparsers) -> None:
     which.add_argument(
         "--lives", action="store_true", help="lookups beside median lives, as Rhea et al. 2004"
     )
-    command.add_argument(
+    which.add_argument(
         "--paths", action="store_true", help="lookups on disjoint paths, as S/Kademlia 2007"
     )
+    which.add_argument(
+        "--deaths", action="store_true", help="lookups right after many nodes died at once"
+    )
+    command.add_argument("--seeds", type=positive, default=1, help="of --deaths, from --seed on")
     command.set_defaults(do=_validate)
 
 
@@ -53,6 +58,8 @@ def _validate(chosen: argparse.Namespace) -> int:
     elif chosen.paths:
         found = disjoint_paths.validate(chosen.nodes, chosen.lookups, chosen.seed)
         print(f"{chosen.nodes} nodes, {chosen.lookups} lookups each way, seed {chosen.seed}")
+    elif chosen.deaths:
+        found = _deaths(chosen)
     elif chosen.lives:
         found = _lives(chosen)
     else:
@@ -78,6 +85,16 @@ def _lives(chosen: argparse.Namespace) -> list[findings.Finding]:
             points.append(session_medians.measure(path, median_min, chosen.seed, progress))
     print(session_medians.table_of(points))
     return session_medians.findings(points)
+
+
+def _deaths(chosen: argparse.Namespace) -> list[findings.Finding]:
+    path, measured = SCENARIOS / "deaths.toml", list[deaths.AfterDeaths]()
+    for seed in range(chosen.seed, chosen.seed + chosen.seeds):
+        for row in deaths.ROWS:
+            with progress_bar() as progress:
+                measured.append(deaths.measure(path, row, seed, progress, chosen.nodes))
+    print(deaths.table_of(measured))
+    return deaths.findings(measured)
 
 
 def _live(chosen: argparse.Namespace) -> list[findings.Finding]:

@@ -7,15 +7,16 @@ import hashlib
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from dhtstore.errors import DhtstoreError, QuorumNotReached
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import node_id
+from dhtstore.model.identity import NodeId, node_id
 from dhtstore.node.flows.read import read
 from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.operation import unwatched
-from dhtstore.params import MIN_ACKS_DEFAULT
+from dhtstore.params import MIN_ACKS_DEFAULT, K
 from dhtstore.tasks import Supervisor, tell_the_loop
 from simulations.checks.journal import PromiseJournal
 from simulations.events.workload import ObjectContent, OperationKind, UserAction
@@ -33,6 +34,23 @@ _ID_BYTES = 20
 Record = Callable[[OperationRow], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a lookup cost, whether it missed the closest node that was there from its start to its
+    end, and the rest as in OperationRow."""
+
+    cost: LookupResult
+    missed: bool
+    recall: float
+    dead: int
+    adversaries: int
+
+
+_NOT_A_LOOKUP = _Looked(
+    LookupResult(0, 0, 0, 0, ()), missed=False, recall=0.0, dead=0, adversaries=0
+)
+
+
 class Users:
     """``roots`` maps objects that were ever put to their CIDs, acknowledged or not."""
 
@@ -44,6 +62,7 @@ class Users:
         self._tasks = Supervisor(on_failure=tell_the_loop)
         self._numbers: dict[bytes, int] = {}
         self._hostile: dict[bytes, None] = {}
+        self._members: dict[NodeId, int] = {}
         self._nearest = TrueClosest((), self._findable)
 
     def begin(self, operation: UserAction) -> None:
@@ -84,8 +103,7 @@ class Users:
             self._asleep(number),
             number,
         )
-        hops = queries = timeouts = adversaries = 0
-        error = ""
+        looked, error = _NOT_A_LOOKUP, ""
         try:
             node = self._running(number)
             if operation.kind is OperationKind.PUT:
@@ -95,10 +113,8 @@ class Users:
             elif operation.kind is OperationKind.REPROVIDE:
                 await self._population.run(number, node.reprovide.announce_all(), what)
             else:
-                looked, missed = await self._look_up(operation, number, node)
-                hops, queries, timeouts = looked.hops, looked.queries, looked.timeouts
-                error = ClosestMissed.__name__ if missed else ""
-                adversaries = self._adversaries(looked)
+                looked = await self._look_up(operation, number, node)
+                error = ClosestMissed.__name__ if looked.missed else ""
         except DhtstoreError as failure:
             error = type(failure).__name__
         finally:
@@ -111,13 +127,15 @@ class Users:
                 number,
                 operation.object,
                 operation.size_bytes,
-                hops,
-                queries,
-                timeouts,
+                looked.cost.hops,
+                looked.cost.queries,
+                looked.cost.timeouts,
                 not error,
                 error,
-                adversaries,
+                looked.adversaries,
                 self._population.members[number].group,
+                looked.recall,
+                looked.dead,
             )
         )
 
@@ -188,20 +206,25 @@ class Users:
             hashed.update(piece)
             yield piece
 
-    async def _look_up(
-        self, operation: UserAction, number: int, node: Node
-    ) -> tuple[LookupResult, bool]:
-        """And whether it missed the closest node that was there from its start to its end."""
+    async def _look_up(self, operation: UserAction, number: int, node: Node) -> _Looked:
         what = _name(operation)
         target = random.Random(derived_seed(self._seed, f"target/{operation.object}")).randbytes(
             _ID_BYTES
         )
         self._know_members()
-        closest = self._nearest.closest(target, besides=number)
+        before = self._nearest.nearest(target, number, K)
+        up = {member.number for member in self._population.up()}
         work = look_up(node, target, timeout_s=LOOKUP_TIMEOUT_S)
         looked = await self._population.run(number, work, what)
-        stayed = closest is not None and closest == self._nearest.closest(target, besides=number)
-        return looked, stayed and closest not in looked.closest
+        after = self._nearest.nearest(target, number, K)
+        stayed = [one for one in before if one in after]
+        return _Looked(
+            looked,
+            before[:1] == after[:1] and not set(before[:1]) <= set(looked.closest),
+            sum(one in looked.closest for one in stayed) / len(stayed) if stayed else 1.0,
+            sum(self._members.get(NodeId(one)) not in up for one in looked.closest),
+            self._adversaries(looked),
+        )
 
     def _adversaries(self, looked: LookupResult) -> int:
         """How many of the closest that it found are some."""
@@ -213,8 +236,8 @@ class Users:
         if len(self._numbers) < len(members):
             keys = [member.crypto.node.public_key for member in members]
             self._numbers = {bytes(key): number for number, key in enumerate(keys)}
-            ids = ((node_id(key), number) for number, key in enumerate(keys))
-            self._nearest = TrueClosest(ids, self._findable)
+            self._members = {node_id(key): number for number, key in enumerate(keys)}
+            self._nearest = TrueClosest(self._members.items(), self._findable)
             self._hostile = {
                 node_id(one.crypto.node.public_key): None
                 for one in members

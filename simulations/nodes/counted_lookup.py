@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.node.node import Node
-from dhtstore.params import ALPHA, K
+from dhtstore.params import ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class CountingLookup(Lookup):
     """The production lookup, which also remembers by how long a chain of answers each node was
     named: ``depth`` first, ``shortest`` at best.
 
-    ``beta`` is how many contacts of an answer it takes: K in production, 1 for comparison with
-    the recursion of ``theory``.
+    ``beta`` is how many contacts of an answer it takes: None for all, as in production, 1 for
+    comparison with the recursion of ``theory``.
     """
 
     def __init__(
@@ -38,12 +39,8 @@ class CountingLookup(Lookup):
         target: bytes,
         seeds: Iterable[Peer],
         *,
-        own_id: bytes,
-        soft_timeout_s: float,
-        alpha: int = ALPHA,
-        beta: int = K,
-        admits: Callable[[Peer], bool],
-        relies_on: Callable[[Peer], bool],
+        beta: int | None = None,
+        **usual: Any,
     ) -> None:
         self.queries = self.timeouts = 0
         self._beta = beta
@@ -51,15 +48,7 @@ class CountingLookup(Lookup):
         chosen = self._nearest(seeds)
         self.depth = {peer.id: 1 for peer in chosen}
         self.shortest = dict(self.depth)
-        super().__init__(
-            target,
-            chosen,
-            own_id=own_id,
-            soft_timeout_s=soft_timeout_s,
-            alpha=alpha,
-            admits=admits,
-            relies_on=relies_on,
-        )
+        super().__init__(target, chosen, **usual)
 
     def _nearest(self, peers: Iterable[Peer]) -> list[Peer]:
         return sorted(peers, key=lambda peer: peer.long_id ^ self._number)[: self._beta]
@@ -84,7 +73,7 @@ class CountingLookup(Lookup):
 
 
 async def look_up(
-    node: Node, target: bytes, *, timeout_s: float, alpha: int = ALPHA, beta: int = K
+    node: Node, target: bytes, *, timeout_s: float, alpha: int = ALPHA, beta: int | None = None
 ) -> LookupResult:
     """Look up as the node does, counting; at the deadline with what was found so far."""
     kind = partial(CountingLookup, alpha=alpha, beta=beta)

@@ -1,8 +1,9 @@
-"""Which of the nodes that are up is really the closest to a key: what lookups are held against."""
+"""Which of the nodes that are up are really the closest to a key: what lookups are held against."""
 
 from __future__ import annotations
 
 import bisect
+import heapq
 from collections.abc import Callable, Iterable
 
 from dhtstore.model.identity import NodeId
@@ -22,17 +23,21 @@ class TrueClosest:
 
     def closest(self, target: bytes, besides: int) -> NodeId | None:
         """The closest member that is present, other than ``besides``."""
-        key = int.from_bytes(target, "big")
+        return next(iter(self.nearest(target, besides, 1)), None)
+
+    def nearest(self, target: bytes, besides: int, count: int) -> list[NodeId]:
+        """The ``count`` closest of these, closest first; all if there are fewer."""
+        key, found = int.from_bytes(target, "big"), list[int]()
         for low, high in reversed(self._ranges(key)):  # a longer shared prefix is always closer
             found = [
                 self._ids[at]
                 for at in range(low, high)
                 if self._members[at] != besides and self._present(self._members[at])
             ]
-            if found:
-                nearest = min(found, key=lambda number: number ^ key)
-                return NodeId(nearest.to_bytes(NODE_ID_BYTES, "big"))
-        return None
+            if len(found) >= count:
+                break
+        nearest = heapq.nsmallest(count, found, key=lambda number: number ^ key)
+        return [NodeId(number.to_bytes(NODE_ID_BYTES, "big")) for number in nearest]
 
     def _ranges(self, key: int) -> list[tuple[int, int]]:
         """The members that share 0, 1, 2... bits with the key, until one or none is left."""

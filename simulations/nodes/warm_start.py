@@ -94,9 +94,19 @@ def fill_tables(population: Population, durations: Durations = always) -> None:
     rng = random.Random(derived_seed(population.seed, "warm"))
     known = (_known(population, member, durations) for member in population.members)
     everybody = _Everybody(known, rng)
-    for own in everybody.known:
-        if own.member.node is not None:
-            _fill(population, own, everybody)
+    running = [own for own in everybody.known if own.member.node is not None]
+    for own in running:
+        _fill(population, own, everybody)
+    _trust_each_other(running)
+
+
+def _trust_each_other(known: Iterable[_Known]) -> None:
+    """Whoever has us in its table knows our address, and needs no padding from us."""
+    tables = {one.peer.id: one.member.running.dht.rpc.table for one in known}
+    for own in known:
+        for bucket in filter(None, tables[own.peer.id].buckets):
+            there = (tables.get(peer.id) for peer in bucket.peers)
+            bucket.trusts[:] = bytes(table is not None and own.peer in table for table in there)
 
 
 def _known(population: Population, member: Member, durations: Durations) -> _Known:
@@ -142,7 +152,7 @@ def _fill(population: Population, own: _Known, everybody: _Everybody) -> None:
             measured.append(rtt_s)
             entries.append(
                 TableEntry(
-                    other.peer, now - met.heard_s, rtt_s, rtt_s / 8, True, met.failures,
+                    other.peer, now - met.heard_s, rtt_s, rtt_s / 8, False, met.failures,
                     met.dead_pings,
                 )
             )  # fmt: skip

@@ -16,9 +16,10 @@ OWN_ENDS = ("CrashedMeanwhile", "NotPutYet")
 @dataclass(frozen=True, slots=True)
 class OperationRow:
     """One operation.  Times are virtual seconds since the world was made, as in samples and in
-    the trace; ``hops``, ``queries``, ``timeouts`` and ``adversaries`` (among the closest that a
-    lookup found) are 0 where they mean nothing; ``error`` is "" or the name of what was raised,
-    ``group`` the client's."""
+    the trace.  ``hops``, ``queries``, ``timeouts``, ``adversaries``, ``dead`` (both among the
+    closest that a lookup found) and ``recall`` (the share that it found of those of the k closest
+    that were there from its start to its end) are 0 where they mean nothing; ``error`` is "" or
+    the name of what was raised, ``group`` the client's."""
 
     start_s: float
     stop_s: float
@@ -33,6 +34,8 @@ class OperationRow:
     error: str = ""
     adversaries: int = 0
     group: str = ""
+    recall: float = 0.0
+    dead: int = 0
 
     @property
     def could_be_served(self) -> bool:

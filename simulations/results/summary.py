@@ -62,6 +62,8 @@ def _summary_of(rows: Sequence[OperationRow]) -> dict[str, Any]:
         "latency_s": describe(row.stop_s - row.start_s for row in good),
         "hops": describe(row.hops for row in good if row.hops),
         "queries": describe(row.queries for row in good if row.queries),
+        "recall": describe(row.recall for row in good if row.queries),
+        "dead_found": sum(row.dead for row in rows),
         "errors": dict(sorted(errors.items())),
     }
 

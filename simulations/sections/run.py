@@ -14,6 +14,7 @@ NODES_MAX = 100_000
 class RunSettings:
     """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
+    each node then looks up ``warm_lookups`` random keys;
     ``settle_s`` passes before the scenario begins, with churn and without users, and what happens
     in the ``burn_in`` at the begin of its duration is left out of the results;
     ``sample_every``, ``check_every``: between two samples, 60 of them by default, and between two
@@ -30,6 +31,7 @@ class RunSettings:
     burn_in: float = duration(0)
     warm_start: bool = flag(True)
     joins_at_once: int = integer(1, 1, 1000)
+    warm_lookups: int = integer(0, 0, 1000)
     storage_share: float = share("100 %")
     capacity_bytes: int = size("1 GiB")
     replicas: int = integer(3, 1, REPLICAS_MAX)

@@ -46,16 +46,16 @@ def validate(
         await start_all(population, range(nodes))
         tables = _tables(population.members)
         alone = await _looked_up(population, lookups, seed, alpha=1, beta=1)
-        full = await _looked_up(population, lookups, seed, alpha=3, beta=K)
+        full = await _looked_up(population, lookups, seed, alpha=3)
         network.latency = FixedLatency(_EQUAL_LATENCY_S)  # last: nodes expect such answers then
-        rounds = await _looked_up(population, lookups, seed, alpha=3, beta=K)
+        rounds = await _looked_up(population, lookups, seed, alpha=3)
         return tables + _compared(nodes, seed, model_lookups, alone, rounds, full)
 
     return run(measure(), loop)
 
 
 async def _looked_up(
-    population: Population, lookups: int, seed: int, alpha: int, beta: int
+    population: Population, lookups: int, seed: int, alpha: int, beta: int | None = None
 ) -> list[LookupResult]:
     """Random keys from random nodes, some lookups at a time; the same ones for every alpha."""
     rng = random.Random(derived_seed(seed, "targets"))

@@ -116,6 +116,89 @@ def test_a_slow_peer_gives_up_its_slot_at_wake_at_and_still_counts_when_it_answe
     assert lookup.result() == [first[0]]
 
 
+def answering(*peers: Peer, k: int, alpha: int) -> Lookup:
+    """A lookup of the id 0 by which ``peers`` were asked, all at 0."""
+    lookup = Lookup(bytes(20), peers, own_id=b"", soft_timeout_s=1.0, k=k, alpha=alpha)
+    assert len(lookup.next(0.0)) == len(peers)
+    return lookup
+
+
+def by_distance() -> list[Peer]:
+    return sorted(PEERS, key=lambda peer: peer.long_id)
+
+
+def test_of_those_that_are_close_the_quickest_are_asked_first() -> None:
+    slow = set(by_distance()[:ALPHA])
+    lookup = Lookup(
+        bytes(20), PEERS, own_id=b"", soft_timeout_s=1.0, k=KSIZE * 2, alpha=ALPHA,
+        timeout_of=lambda peer: 0.9 if peer in slow else 0.1,
+    )  # fmt: skip
+    assert lookup.next(0.0) == by_distance()[ALPHA : 2 * ALPHA]
+
+
+def test_each_peer_is_late_in_its_own_time() -> None:
+    quick, slow = PEERS[:2]
+    lookup = Lookup(
+        bytes(20), PEERS[:3], own_id=b"", soft_timeout_s=1.0, k=3, alpha=2,
+        timeout_of=lambda peer: 0.2 if peer is quick else 0.9 if peer is slow else 5.0,
+    )  # fmt: skip
+    assert set(lookup.next(0.0)) == {quick, slow}
+    assert lookup.wake_at() == 0.2
+    assert lookup.next(0.2) == [PEERS[2]]
+    assert lookup.wake_at() == 0.9
+
+
+def test_all_are_asked_at_once_when_one_of_the_closest_has_told_who_they_are() -> None:
+    near = by_distance()
+    lookup = answering(near[1], near[30], k=KSIZE, alpha=2)
+    lookup.on_response(near[30], near[20:28])
+    assert len(lookup.next(0.1)) == 3, "who answered is far: some more, and not all"
+    lookup.on_response(near[1], near[:KSIZE])
+    assert set(lookup.next(0.1)) == {near[0], near[2], near[3]}
+
+
+def test_where_some_failed_as_many_more_are_asked_as_will_fail_in_turn() -> None:
+    near = by_distance()
+    lookup = answering(near[0], near[1], k=8, alpha=2)
+    lookup.on_response(near[0], near[:20])
+    asked = lookup.next(0.1)
+    assert len(asked) == 6, "none failed yet"
+    for peer in asked[:2]:
+        lookup.on_response(peer, [])
+    for peer in asked[2:4]:
+        lookup.on_failure(peer)
+    assert set(lookup.next(0.2)) == set(near[8:14]), "2 of 5 failed: 2 for these, 4 for 5 missing"
+
+
+def test_who_is_late_is_waited_for_only_where_datagrams_get_lost() -> None:
+    for patience_s, waits in ((0.0, False), (1.0, True)):
+        lookup = Lookup(
+            bytes(20), PEERS[:3], own_id=b"", soft_timeout_s=1.0, k=2, alpha=3,
+            patience_s=patience_s,
+        )  # fmt: skip
+        late = min(lookup.next(0.0), key=lambda peer: peer.long_id)
+        for peer in set(PEERS[:3]) - {late}:
+            lookup.on_response(peer, [])
+        assert lookup.next(1.0) == []
+        assert lookup.finished is not waits
+        lookup.next(2.0)
+        assert lookup.finished
+
+
+def test_once_the_closest_are_known_each_is_asked_about_its_own_part_of_the_tree() -> None:
+    near = by_distance()
+    lookup = answering(near[0], k=KSIZE, alpha=1)
+    assert lookup.question(near[3]) == lookup.target
+    lookup.on_response(near[0], near[:KSIZE])
+    for peer in lookup.next(0.1):
+        asked = int.from_bytes(lookup.question(peer), "big")
+        part = 1 << peer.long_id.bit_length() - 1  # the target is 0
+        assert asked == part <= peer.long_id < 2 * part
+    own = peer_of(Contact.of(PublicKey(bytes(32)), Address("10.0.0.1", 1)))
+    same = Lookup(own.id, [own], own_id=b"", soft_timeout_s=1.0)
+    assert same.question(own) == own.id
+
+
 def test_candidates_are_bounded_though_the_farthest_answered() -> None:
     rng = random.Random(3)
     crowd = [

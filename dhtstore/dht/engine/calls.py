@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rpcudp.protocol import RPCProtocol
 
+from dhtstore.dht.core.asking.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
+from dhtstore.dht.core.bucket import Bucket
 from dhtstore.dht.core.introductions import Introductions, Lines
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
 from dhtstore.dht.core.refresh import doubtful
-from dhtstore.dht.core.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.dht.engine.in_turn import InTurn
@@ -29,7 +30,6 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
     FIRST_REQUEST_PADDED_BYTES,
     RPC_IN_FLIGHT_MAX,
-    RPC_TIMEOUT_MAX_S,
 )
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Pong, Request, Response
@@ -102,6 +102,10 @@ class Calls(RPCProtocol):
             self.forget(call)
             call.end(None)
 
+    def timeout_s(self, peer: Peer) -> float:
+        """How long nearly all of its answers take, or nearly all answers if it gave none yet."""
+        return _timeout_s(self._table.entry(peer), self.rtt)
+
     def introductions(self) -> Introductions[PendingCall]:
         """Whom others' word may lead to, in a lookup that begins now."""
         return Introductions(self.lines, self._table.silences, self._clock.monotonic_s())
@@ -161,13 +165,11 @@ class Calls(RPCProtocol):
         call.message_id = message_id = self._entropy.random_bytes(MESSAGE_ID_BYTES)
         call.frame = datagram.encode_request(message_id, call.request)
         found = self._table.entry(call.peer)
-        call.timeout_s = self.rtt.timeout_s
+        call.timeout_s = _timeout_s(found, self.rtt)
         trusted = False
         if found:
             bucket, at = found
             trusted = bool(bucket.trusts[at]) and bucket.peers[at].address == call.peer.address
-            if bucket.srtt_s[at]:
-                call.timeout_s = retransmission_timeout_s(bucket.srtt_s[at], bucket.rttvar_s[at])
         if not trusted and isinstance(call.request, _BIG_ANSWER):
             call.size_bytes = FIRST_REQUEST_PADDED_BYTES
         call.sent_s = self._clock.monotonic_s()
@@ -255,11 +257,8 @@ class Calls(RPCProtocol):
     def _heard(self, call: PendingCall, flags: int) -> Peer:
         """The one place where a node enters the table or moves in it."""
         self.heard_s = now = self._clock.monotonic_s()
-        rtt_s = now - call.sent_s if call.sends == 1 else None
-        if rtt_s is not None and rtt_s > RPC_TIMEOUT_MAX_S:
-            rtt_s = None  # nobody waits so long: the machine slept, or stood still
-        if rtt_s is not None:
-            self.rtt.add(rtt_s)
+        lost = call.sends > 1 and not call.cookie
+        rtt_s = self.rtt.answered(now - call.sent_s, once=call.sends == 1, lost=lost)
         self.lines.answered(call.peer)
         peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
         if not flags & EPHEMERAL:
@@ -268,6 +267,13 @@ class Calls(RPCProtocol):
             if suspect is not None:
                 self.probes.ask(suspect)
         return peer
+
+
+def _timeout_s(found: tuple[Bucket, int] | None, rtt: RttEstimate) -> float:
+    """Of the peer that was found there in the table."""
+    if found and (srtt_s := found[0].srtt_s[found[1]]):
+        return retransmission_timeout_s(srtt_s, found[0].rttvar_s[found[1]])
+    return rtt.timeout_s
 
 
 class Probes:

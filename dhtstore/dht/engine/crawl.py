@@ -31,6 +31,8 @@ class Search(Protocol):
 
     def next(self, now: float) -> list[Peer]: ...
 
+    def question(self, peer: Peer) -> bytes: ...
+
     def wake_at(self) -> float | None: ...
 
     def on_response(self, peer: Peer, contacts: Iterable[Peer]) -> None: ...
@@ -93,11 +95,17 @@ class Crawl:
         if self._done.done():
             return
         for peer in self.lookup.next(self._loop.time()):
-            self._calls.ask(peer, self._request, self._answered)
+            self._calls.ask(peer, self._request_to(peer), self._answered)
         if self.lookup.finished and not self._pages:
             self._stop()
         elif self._timer is None and (wake_at := self.lookup.wake_at()) is not None:
             self._timer = self._loop.call_at(wake_at, self._wake)
+
+    def _request_to(self, peer: Peer) -> Request:
+        """Records are where their key is; only who is there can be asked about in parts."""
+        if isinstance(self._request, FindNode):
+            return FindNode(self.lookup.question(peer))
+        return self._request
 
     def _wake(self) -> None:
         self._timer = None

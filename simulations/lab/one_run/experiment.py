@@ -27,6 +27,7 @@ from simulations.lab.one_run.recorder import Recorder
 from simulations.lab.one_run.sampler import Sampler
 from simulations.lab.one_run.scenario_module import OwnCode, Parts, ScenarioModule
 from simulations.lab.one_run.world import World
+from simulations.nodes.warm_lookups import warm_up
 from simulations.nodes.warm_start import start_all
 from simulations.results.halves import differences
 from simulations.results.rows import OperationRow
@@ -141,10 +142,11 @@ class Experiment:
         numbers, run = self._drivers.up_at_start(), self.world.scenario.run
         if run.warm_start:
             await start_all(self.world.population, numbers, self._drivers.past)
-            return
-        entries = [partial(self._enter, number) for number in numbers]
-        await run_all(entries[:1], limit=1)  # it starts the network that the others join
-        await run_all(entries[1:], limit=run.joins_at_once)
+        else:
+            entries = [partial(self._enter, number) for number in numbers]
+            await run_all(entries[:1], limit=1)  # it starts the network that the others join
+            await run_all(entries[1:], limit=run.joins_at_once)
+        await warm_up(self.world.population, run.warm_lookups)
 
     async def _enter(self, number: int) -> None:
         """Start a node and join, which is an operation as users see it."""

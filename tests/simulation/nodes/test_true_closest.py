@@ -24,6 +24,17 @@ def test_it_agrees_with_asking_everybody() -> None:
         assert nearest.closest(target, asker) == min(others, key=lambda raw: distance(raw, target))
 
 
+def test_the_closest_come_in_order_and_all_of_them_where_there_are_fewer() -> None:
+    rng = random.Random(5)
+    ids = [NodeId(rng.randbytes(20)) for _ in range(100)]
+    nearest = TrueClosest(((raw, number) for number, raw in enumerate(ids)), lambda number: True)
+    for count in (1, 20, 98, 99, 120):
+        target, asker = NodeId(rng.randbytes(20)), rng.randrange(100)
+        others = [raw for raw in ids if raw != ids[asker]]
+        expected = sorted(others, key=lambda raw: distance(raw, target))[:count]
+        assert nearest.nearest(target, asker, count) == expected
+
+
 def test_nobody_is_the_closest_of_none() -> None:
     only = NodeId(bytes(20))
     assert TrueClosest([(only, 0)], lambda number: True).closest(bytes(20), besides=0) is None

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
+from dhtstore.dht.core.asking.rtt import RttEstimate
 from dhtstore.dht.core.limits import TokenBucket
-from dhtstore.dht.core.rtt import RttEstimate
 from dhtstore.dht.engine.sessions import RecentKeys, Sessions
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network

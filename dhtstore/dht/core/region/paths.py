@@ -26,6 +26,8 @@ class DisjointLookup:
         *,
         own_id: bytes,
         soft_timeout_s: float,
+        timeout_of: Callable[[Peer], float] | None = None,
+        patience_s: float = 0.0,
         paths: int,
         k: int = K,
         alpha: int = ALPHA,
@@ -44,6 +46,8 @@ class DisjointLookup:
                 begun[number::paths],
                 own_id=own_id,
                 soft_timeout_s=soft_timeout_s,
+                timeout_of=timeout_of,
+                patience_s=patience_s,
                 k=k,
                 alpha=math.ceil(alpha / paths),
                 admits=self._admit_once,
@@ -66,6 +70,10 @@ class DisjointLookup:
                     self._asked[peer.id] = path
                     chosen.append(peer)
         return chosen
+
+    def question(self, peer: Peer) -> bytes:
+        """What to ask ``peer`` about, on the path on which it is asked."""
+        return self._asked[peer.id].question(peer)
 
     def wake_at(self) -> float | None:
         """When a path has to look at the time; None if nothing comes but answers."""

@@ -16,17 +16,20 @@ _SAMPLES_MAX: Final = 32
 _QUANTILE: Final = 0.95
 _MARGIN: Final = 1.15  # measured: p95 x 1.1 to 1.15 gives the best lookups under loss
 _RECOMPUTE_EVERY: Final = 8
+_LOST_WEIGHT: Final = 1 / 64  # of one answer: three lookups
+_LOST_MIN: Final = 0.005  # of the requests: the share of the k closest that may be missed
 _FIRST_FACTOR: Final = 3  # RFC 6298 section 2.2: SRTT + 4 x RTT/2 after the first sample
 
 
 class RttEstimate:
-    """What peers we have no history with need: a high quantile of the RTTs measured lately."""
+    """What peers we have no history with need: a high quantile of the RTTs measured lately; and how
+    many of those that do answer have to be asked twice."""
 
-    __slots__ = ("_count", "_samples", "timeout_s")
+    __slots__ = ("_count", "_lost_share", "_samples", "timeout_s")
 
     def __init__(self) -> None:
         self._samples = array("f")
-        self._count = 0
+        self._count, self._lost_share = 0, 0.0
         self.timeout_s: float = RPC_INITIAL_TIMEOUT_S
 
     def add(self, rtt_s: float) -> None:
@@ -41,6 +44,22 @@ class RttEstimate:
         elif self._count % _RECOMPUTE_EVERY == 0:
             ranked = sorted(self._samples)
             self.timeout_s = clamp(ranked[int(_QUANTILE * (len(ranked) - 1))] * _MARGIN)
+
+    def answered(self, took_s: float, *, once: bool, lost: bool) -> float | None:
+        """Somebody answered so long after it was asked: ``once``, or again since something was
+        ``lost``, or for another reason.  Returns the round trip, if that shows it."""
+        self._lost_share += (lost - self._lost_share) * _LOST_WEIGHT
+        if not once or took_s > RPC_TIMEOUT_MAX_S:
+            return None  # nobody waits so long: the machine slept, or stood still
+        self.add(took_s)
+        return took_s
+
+    @property
+    def patience_s(self) -> float:
+        """How much longer than ``timeout_s`` a peer is worth waiting for that may be alive: as long
+        as the answer to its retransmission takes; 0 where hardly anything was lost lately, so that
+        who is late is dead."""
+        return self.timeout_s if self._lost_share > _LOST_MIN else 0.0
 
 
 def retransmission_timeout_s(srtt_s: float, rttvar_s: float) -> float:
