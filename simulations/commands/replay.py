@@ -76,6 +76,9 @@ def _telling(experiment: Experiment, chosen: argparse.Namespace) -> Iterator[Non
             yield
     told = f"{count.told} of {count.seen} messages are of those that were asked for"
     print(told if chosen.csv is None else f"{told}: {chosen.csv}")
+    if unknown := [kind for kind in chosen.kind if kind not in count.kinds]:
+        known = ", ".join(sorted(count.kinds))
+        print(f"none is of kind {', '.join(unknown)}; there are {known}")
 
 
 def _new_file(path: Path) -> TextIO:

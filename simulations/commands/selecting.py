@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from simulations import units
 from simulations.errors import ScenarioError
@@ -29,14 +30,18 @@ def selection_options(command: argparse.ArgumentParser) -> None:
 
 def selection_of(chosen: argparse.Namespace) -> Selection:
     """What was chosen; raises ScenarioError for what is no time."""
+    after_s = _seconds("--after", chosen.after)
+    before_s = _seconds("--before", chosen.before) if chosen.before is not None else math.inf
+    if after_s >= before_s:
+        raise ScenarioError(f"--before {chosen.before} is not later than --after {chosen.after}")
     return Selection(
         chosen.node,
         chosen.source,
         chosen.target,
         tuple(chosen.kind),
         chosen.about.lower(),
-        _seconds("--after", chosen.after),
-        _seconds("--before", chosen.before) if chosen.before is not None else float("inf"),
+        after_s,
+        before_s,
         chosen.failed,
     )
 

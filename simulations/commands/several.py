@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from simulations.commands.common import (
@@ -23,6 +25,7 @@ from simulations.lab.many_runs.sweeping import (
     run_sweep,
 )
 from simulations.lab.one_run.experiment import Experiment
+from simulations.lab.one_run.progress import clock_time
 from simulations.results import run_folder
 
 
@@ -88,7 +91,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
     name = scenario.run.scenario or path.stem
     out = chosen.out or folder_to_go_on_in(Path("runs") / f"{name}-sweep", order)
     try:
-        failed = run_sweep(order, out, Workers(chosen.jobs, chosen.scheduler), _Teller(out))
+        failed = run_sweep(order, out, Workers(chosen.jobs, chosen.scheduler), SweepTeller(out))
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on in {out} with the runs that are left")
         return INTERRUPTED
@@ -107,15 +110,17 @@ def _is_violated(found: sweep.Sweep) -> bool:
     return any(one.value for one in measures if one.name in (sweep.VIOLATIONS, sweep.VIOLATED))
 
 
-class _Teller:
+class SweepTeller:
     """A line for each run, as it ends."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, out: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._clock = out, clock
+        self._begun_s, self._done_before = clock(), 0
 
     def __call__(self, now: SweepProgress) -> None:
         count = f"{now.done} of {now.total}"
         if now.end is None:
+            self._begun_s, self._done_before = self._clock(), now.done
             if now.done:
                 print(f"{count} runs are finished in {self._out}: going on", flush=True)
             return
@@ -126,4 +131,13 @@ class _Teller:
             found = [f"{now.end.violations} violations"] if now.end.violations else []
             end = "; ".join([*found, *now.end.violated, end])
         settings = " ".join(now.end.settings)
+        end += self._left(now)
         print(f"{count}  {self._out / now.end.name}  {settings}  {end}", flush=True)
+
+    def _left(self, now: SweepProgress) -> str:
+        """How long the others take, if they take as long as those that were made now."""
+        made = now.done - self._done_before
+        if not made or now.done == now.total:
+            return ""
+        left_s = (self._clock() - self._begun_s) / made * (now.total - now.done)
+        return f"  about {clock_time(left_s)} left"

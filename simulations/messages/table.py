@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TextIO
 
 from dhtstore.model.contact import Address
@@ -23,10 +23,11 @@ Show = Callable[[Exchange, int, int], None]  # with the numbers of its nodes
 
 @dataclass(slots=True)
 class Count:
-    """How many exchanges there were, and how many of them were shown."""
+    """How many exchanges there were, how many of them were shown, and which kinds there were."""
 
     seen: int = 0
     told: int = 0
+    kinds: set[str] = field(default_factory=set)
 
 
 def chosen_of(show: Show, selection: Selection, count: Count, numbers: Numbers) -> Tell:
@@ -35,6 +36,7 @@ def chosen_of(show: Show, selection: Selection, count: Count, numbers: Numbers) 
     def tell(exchange: Exchange) -> None:
         source, target = numbers(exchange.source), numbers(exchange.target)
         count.seen += 1
+        count.kinds.add(exchange.kind)
         if selection.takes(exchange, source, target):
             count.told += 1
             show(exchange, source, target)

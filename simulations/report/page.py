@@ -24,6 +24,7 @@ from simulations.report.own_plots import measures_table, own_metrics
 from simulations.report.plots import PLOTS
 from simulations.report.sweep_plots import draw
 from simulations.results.comparison import flat
+from simulations.results.intervals import wilson
 from simulations.results.run_data import RunData
 from simulations.results.summary import nobody_attacked
 
@@ -173,15 +174,22 @@ def _state(summary: Mapping[str, Any]) -> str:
 
 def _operations(kinds: Mapping[str, Any]) -> str:
     """What users did and what came of it, a row a kind."""
-    names = ("kind", "count", "succeeded", "median, s", "95th percentile, s", "why others failed")
+    names = (
+        "kind", "count", "succeeded (95 % interval)", "median of those, s",
+        "95th percentile of those, s", "why others failed",
+    )  # fmt: skip
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = []
     for kind, one in kinds.items():
         times = [_shown(one["latency_s"].get(quantile, "")) for quantile in ("p50", "p95")]
         errors = ", ".join(f"{count:,} {name}" for name, count in one["errors"].items())
-        cells = (kind, f"{one['count']:,}", f"{100 * one['ok_share']:.2f} %", *times, errors)
+        low, high = (100 * end for end in wilson(one["ok_share"], one["count"]))
+        share = f"{100 * one['ok_share']:.2f} % ({low:.2f} to {high:.2f})"
+        cells = (kind, f"{one['count']:,}", share, *times, errors)
         rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+    told = "Intervals are Wilson's: they take the operations of a run for independent."
+    table = f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+    return f"{table}\n<p>{told}</p>"
 
 
 def _checked(checkers: Mapping[str, Any], looks: int) -> str:

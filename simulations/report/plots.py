@@ -125,7 +125,9 @@ def traffic(run: RunData) -> Figure | None:
     if not any(series.values()):
         return None
     figure, axes = canvas(
-        "Traffic of a node", "bytes a second (mean over the run)", "share of nodes"
+        "Traffic of a node",
+        "bytes a second, mean over the run (logarithmic from 10 on)",
+        "share of nodes",
     )
     for style, (name, values) in zip(STYLES, series.items(), strict=False):
         if values:

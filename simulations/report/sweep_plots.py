@@ -24,7 +24,7 @@ _PLOTS: dict[str, tuple[str, str, dict[str, str], bool]] = {
     "success": ("Success", "share of operations that succeeded", {"ok_share": ""}, True),
     "latency": (
         "Time until done",
-        "virtual seconds",
+        "virtual seconds, of those that succeeded",
         {"latency_p50_s": "median", "latency_p95_s": "95th percentile"},
         False,
     ),
@@ -50,6 +50,8 @@ def draw(sweep: Sweep, found: Sequence[Estimate]) -> dict[str, Figure]:
             axes = figures[name].axes[0]
             lowest = min(one.mean if math.isnan(one.low) else one.low for one in chosen)
             zoomed = is_share and lowest > _NEAR_ONE
+            if zoomed:
+                axes.set_ylabel(f"{axes.get_ylabel()} (axis from {_NEAR_ONE:g} on)")
             axes.set_ylim(*((_NEAR_ONE, 1.004) if zoomed else (-0.02, 1.04) if is_share else (0,)))
     for measure in _own_measures(found):
         chosen = [one for one in found if one.measure == measure]
@@ -87,6 +89,7 @@ def _axis(axes: Axes, written: list[str], values: list[Any]) -> dict[str, float]
     places = [float(value) for value in values] if scale else [float(n) for n in range(len(values))]
     if scale and min(places) > 0 and max(places) >= _LOGARITHMIC_FROM * min(places):
         axes.set_xscale("log")
+        axes.set_xlabel(f"{axes.get_xlabel()} (logarithmic)")
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(places, written)
     axes.margins(x=0.06)

@@ -11,10 +11,12 @@ import pytest
 from simulations.__main__ import main
 from simulations.commands import listing
 from simulations.commands.common import INTERRUPTED
+from simulations.commands.several import SweepTeller
 from simulations.errors import ScenarioError
 from simulations.lab.many_runs import explore as many_runs_explore
 from simulations.lab.many_runs import plan
-from simulations.lab.many_runs.one import run_one
+from simulations.lab.many_runs.one import RunEnd, run_one
+from simulations.lab.many_runs.sweeping import SweepProgress
 from simulations.scenario import from_tables
 from simulations.validation import lookups
 
@@ -116,3 +118,30 @@ def test_an_interrupted_command_says_so(
     monkeypatch.setattr(lookups, "validate", interrupted)
     assert main(["validate"]) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_selection_of_messages_that_takes_none_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = str(tmp_path / "ran")
+    tables = {"run": {"nodes": 2, "duration_s": "5 s"}, "workload": {"kind": "lookups"}}
+    run_one(from_tables(tables), 1, Path(ran))
+    assert main(["replay", ran, "--kind", "pong"]) == 0
+    assert "none is of kind pong; there are find_node" in capsys.readouterr().out
+    assert main(["replay", ran, "--after", "2 s", "--before", "1 s"]) == 2
+    assert "--before 1 s is not later than --after 2 s" in capsys.readouterr().err
+
+
+def test_a_sweep_tells_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = [0.0]
+    tell = SweepTeller(Path("out"), lambda: clock[0])
+    tell(SweepProgress(2, 5))
+    for done in (3, 4, 5):
+        clock[0] += 30.0
+        tell(SweepProgress(done, 5, RunEnd(f"{done:03}", ("run.seed=1",))))
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.rpartition("  ")[2] for line in lines[:2]] == [
+        "about 0:01:00 left",
+        "about 0:00:30 left",
+    ]
+    assert "left" not in lines[2]

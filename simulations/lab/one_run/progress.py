@@ -62,12 +62,12 @@ class Bar:
         if self._making and now.begun_s is not None:  # what is left is estimated from here on
             self._making, self._begun_s, self._share = False, wall_s, now.share
         spent_s, done = wall_s - self._begun_s, now.share - self._share
-        left = _clock_time(spent_s * (1 - now.share) / done) if spent_s and done > 0 else "?"
+        left = clock_time(spent_s * (1 - now.share) / done) if spent_s and done > 0 else "?"
         filled = int(_WIDTH * now.share)
-        at = f"{_clock_time(now.now_s)} virtual, making the world"
+        at = f"{clock_time(now.now_s)} virtual, making the world"
         if now.begun_s is not None:
             end_s = now.begun_s + now.length_s
-            at = f"{_clock_time(now.now_s)} of {_clock_time(end_s)} virtual"
+            at = f"{clock_time(now.now_s)} of {clock_time(end_s)} virtual"
         rate = now.events / max(wall_s - self._started_s, 1e-9)
         line = (
             f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {at}  "
@@ -77,7 +77,7 @@ class Bar:
         print(f"\r{line:{self._width}}", end="", file=self._out, flush=True)
 
 
-def _clock_time(duration_s: float) -> str:
+def clock_time(duration_s: float) -> str:
     """Hours, minutes, seconds."""
     minutes, seconds = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)

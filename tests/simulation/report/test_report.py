@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from simulations.lab.many_runs.estimates import Estimate
+from simulations.lab.many_runs.sweep import Sweep
 from simulations.report.page import write
 from simulations.report.plots import PLOTS, latency_cdf
+from simulations.report.sweep_plots import draw
 from simulations.results.rows import OperationRow
 from simulations.results.run_data import load
 from simulations.results.run_folder import RunFolder
@@ -58,7 +62,7 @@ def test_every_plot_is_drawn_and_the_page_stands_alone(tmp_path: Path) -> None:
     assert "&lt;lookup&gt;" in page
     assert "a &amp; b" in page
     assert "abab" in page
-    assert "<td>lookup</td><td>266</td><td>9" in page
+    assert re.search(r"<td>lookup</td><td>266</td><td>9\d\.\d\d % \(9\d\.\d\d to 9\d\.\d\d\)", page)
     assert " X</td>" in page, "why the others failed"
     for outside in ("http://", "https://", 'src="/', "<script"):
         assert outside not in page
@@ -94,6 +98,23 @@ def test_operations_that_failed_are_never_done_in_the_plot_of_times(tmp_path: Pa
     assert figure is not None
     line: Any = figure.axes[0].lines[0]
     assert max(share for _, share in line.get_path().vertices.tolist()) == pytest.approx(0.4)
+
+
+def test_axes_that_are_not_from_zero_and_even_say_so(tmp_path: Path) -> None:
+    values = ["1", "100"]
+    runs = Sweep(tmp_path, {"workload.operations_per_s": values}, [], 0, {}, {})
+    found = [
+        Estimate((("workload.operations_per_s", value),), measure, "get", 5, mean, low, high)
+        for value in values
+        for measure, mean, low, high in (
+            ("ok_share", 0.99, 0.98, 0.995),
+            ("latency_p50_s", 1.0, 0.9, 1.1),
+        )
+    ]
+    axes = {name: figure.axes[0] for name, figure in draw(runs, found).items()}
+    assert axes["success"].get_xlabel() == "workload.operations_per_s (logarithmic)"
+    assert axes["success"].get_ylabel().endswith("(axis from 0.9 on)")
+    assert axes["latency"].get_ylabel().startswith("virtual seconds, of those that succeeded")
 
 
 def test_an_interrupted_or_empty_run_has_a_page(tmp_path: Path) -> None:
