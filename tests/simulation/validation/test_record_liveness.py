@@ -46,6 +46,18 @@ def test_without_churn_all_that_took_a_record_keep_telling_it() -> None:
         assert told[f"{what}_p25"] == told["at_publish_p5"]
 
 
-def test_machines_that_go_tell_nothing() -> None:
-    told = run("churn.preset=custom", "churn.session_median_s=20 min", "churn.always_on=0")
+COMING_AND_GOING = (
+    "churn.preset=custom",
+    "churn.session_median_s=20 min",
+    "churn.always_on=0",
+)
+
+
+def test_machines_that_are_back_tell_what_they_told_before() -> None:
+    told = run(*COMING_AND_GOING)
+    assert 0.9 * told["up_p50"] < told["telling_p50"] <= told["up_p50"] < told["at_publish_p50"]
+
+
+def test_machines_that_lost_their_disks_tell_nothing() -> None:
+    told = run(*COMING_AND_GOING, "churn.keep_data=0 %")
     assert told["telling_p50"] < told["up_p50"] < told["at_publish_p50"]
