@@ -33,7 +33,7 @@ def _explore(chosen: argparse.Namespace) -> int:
         chosen.out.mkdir(parents=True, exist_ok=True)  # not when hours have found something
     except OSError as error:
         raise unwritable(chosen.out, error) from error
-    search = _Search(chosen.first_seed)
+    search = _SearchOfWorlds(chosen.first_seed)
     try:
         search.go_on(chosen.seeds, 60 * chosen.minutes, chosen.out)
     except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def _explore(chosen: argparse.Namespace) -> int:
     return 1 if search.found else 0
 
 
-class _Search:
+class _SearchOfWorlds:
     """``done`` worlds were tried and ``found`` failures; ``seed`` is the next."""
 
     def __init__(self, first_seed: int) -> None:

@@ -23,7 +23,6 @@ import dataclasses
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +34,12 @@ from simulations.checks.checkers import CHECKERS
 from simulations.errors import ModuleFailed, ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction
+from simulations.lab.one_run.hooks.own_errors import told_with_place
 from simulations.lab.one_run.world import World
 from simulations.results.measure import Measure
 from simulations.scenario import Scenario
 
 _DRIVE, _OPERATIONS = "(world, parameters, seed)", "(parameters, nodes, duration_s, seed)"
-_LABORATORY = str(Path(__file__).parents[2])
 _KNOWN = ("Parameters", "operations", "drive", "CHECKERS", "MEASURES")
 Operations = Callable[[Any, int, float, int], Iterator[UserAction]]
 Drive = Callable[[World, Any, int], Awaitable[None]]
@@ -148,15 +147,6 @@ def _check_takes(name: str, function: Callable[..., Any] | None, taken: str) -> 
 
 def _failed(name: str, error: BaseException) -> ModuleFailed:
     return ModuleFailed(f"{name} of the scenario: {told_with_place(error)}")
-
-
-def told_with_place(error: BaseException) -> str:
-    """What was raised, and where the scenario's own code was then: in the last of its lines."""
-    told = f"{type(error).__name__}: {error}"
-    for each in reversed(traceback.extract_tb(error.__traceback__)):
-        if not each.filename.startswith(_LABORATORY):
-            return f"{Path(each.filename).name}, line {each.lineno}, in {each.name}: {told}"
-    return told
 
 
 def _parts_of(module: ModuleType) -> Parts:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from simulations.lab.one_run.hooks.own_errors import told_with_place
 from simulations.lab.one_run.recorder import Recorder
-from simulations.lab.one_run.scenario_module import told_with_place
 from simulations.results.measure import Measure, check_value, entry
 from simulations.results.run_data import RunData
 from simulations.scenario import Scenario
