@@ -104,8 +104,9 @@ class Sweeper:
         nodes that did not answer.  A key around which ids crowd gets a search of its own."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         size = self._records.widening.nodes(int.from_bytes(keys[0], "big")) if keys else 0.0
-        hidden = {key for key in keys if _hidden(seen, key, size)}
-        open_keys = [key for key in keys if key not in hidden]
+        hidden = [key for key in keys if _hidden(seen, key, size)]
+        alone = frozenset(hidden)
+        open_keys = [key for key in keys if key not in alone]
         told, seen = await self._provide(seen, open_keys, deadline_s)
         of_key = dict(zip(open_keys, told, strict=True))
         of_key.update({key: await self._alone(key, timeout_s) for key in hidden})
