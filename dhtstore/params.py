@@ -118,6 +118,7 @@ CLOCK_SET_MIN_S: Final = 60.0  # the wall clock moved: all that was signed by it
 NODE_ID_BYTES: Final = 20  # Kademlia (Maymounkov & Mazieres 2002): 160 bits
 PUBLIC_KEY_BYTES: Final = 32  # Ed25519, RFC 8032
 SIGNATURE_BYTES: Final = 64  # Ed25519, RFC 8032
+PUZZLE_BITS: Final = 10  # S/Kademlia's static puzzle: 1,024 keys tried for one, 36 ms
 ADDRESSES_PER_TICKET_MAX: Final = 4
 NETWORK_NAME_MAX_BYTES: Final = 64
 DEFAULT_NETWORK: Final = "main"

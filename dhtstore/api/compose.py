@@ -21,7 +21,7 @@ from dhtstore.model.contact import Address, split_host_port
 from dhtstore.model.network import Network
 from dhtstore.net.addresses import resolve
 from dhtstore.net.clock import SystemClock, SystemEntropy
-from dhtstore.net.crypto import Ed25519Crypto
+from dhtstore.net.crypto import Ed25519Crypto, solved_seed
 from dhtstore.net.interfaces.host import HostInterfaces
 from dhtstore.net.ports import Entropy
 from dhtstore.net.tcp import TlsTransport
@@ -117,7 +117,8 @@ class _Kept:
     def open(self, home: Home, owner_home: Home, settings: Settings, entropy: Entropy) -> None:
         """Raises HomeUnusable, InvalidSetting, NoRoom; ``opened`` is then to be closed."""
         self.owners = owners_in(settings.owners_file)
-        self.node_seed = home.key_seed("node", entropy.random_bytes(KEY_SEED_BYTES))
+        fresh = b"" if home.has_key("node") else solved_seed(entropy.random_bytes)
+        self.node_seed = home.key_seed("node", fresh)
         self.owner_seed = owner_home.key_seed("owner", entropy.random_bytes(KEY_SEED_BYTES))
         mark_blocks(home)
         # A client's store holds staging and what it pinned: only the disk limits that.

@@ -7,6 +7,7 @@ names a node, signs for it and authenticates its datagrams.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature as WrongSignature
@@ -14,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from dhtstore.errors import InvalidSignature
-from dhtstore.model.identity import PublicKey
+from dhtstore.model.identity import PublicKey, solved
 from dhtstore.model.signing import Signer
 from dhtstore.params import PUBLIC_KEY_BYTES, SESSION_KEYS_MAX, SIGNATURE_BYTES
 
+ED25519_SEED_BYTES: Final = 32  # RFC 8032
 _KEYED_MAX: Final = 2 * SESSION_KEYS_MAX  # a key for each direction; 400 bytes each
 _FIELD_PRIME: Final = 2**255 - 19
 _Y_MASK: Final = 2**255 - 1
@@ -41,6 +43,15 @@ class Ed25519Signer:
 
     def sign(self, message: bytes) -> bytes:
         return self._private.sign(message)
+
+
+def solved_seed(random_bytes: Callable[[int], bytes]) -> bytes:
+    """The seed of a new key that solves the puzzle (``model.identity.solved``); takes some 36 ms,
+    a quarter of a second at worst."""
+    while True:
+        seed = random_bytes(ED25519_SEED_BYTES)
+        if solved(Ed25519Signer(seed).public_key):
+            return seed
 
 
 class Ed25519Verifier:

@@ -105,8 +105,11 @@ class Bucket:
         return tuple(map(TableEntry._make, zip(*columns, strict=True)))
 
     def keep_as_replacement(self, peer: Peer, *, last: bool = False) -> None:
-        """The node seen last is the first to replace; one of a crowd comes ``last``, after all
-        others, and is the first to be forgotten."""
-        self.replacements = [p for p in self.replacements if p.id != peer.id]
-        self.replacements.insert(0 if last else len(self.replacements), peer)
+        """The node seen last is the first to replace, of those whose key solves the puzzle before
+        all others; one of a crowd comes ``last`` and is the first to be forgotten."""
+        waiting = self.replacements = [p for p in self.replacements if p.id != peer.id]
+        at = 0 if last else len(waiting)
+        while at and not peer.solved and waiting[at - 1].solved:
+            at -= 1
+        waiting.insert(at, peer)
         del self.replacements[:-BUCKET_REPLACEMENTS_MAX]

@@ -16,6 +16,7 @@ from kademlia.node import Node
 
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address, Contact, local_range
+from dhtstore.model.identity import solved
 from dhtstore.wire.datagram import pack_contact, unpack_contact
 
 _INTERNED_MAX: Final = 32_768  # about 20 MB
@@ -29,7 +30,7 @@ class Peer(Node):
 
     ``site`` is what one line to the internet gets (``site_of``), ``line`` the same and of a local
     address the address itself, ``subnet`` its /24 or /48, ``local_range`` as in
-    ``model.contact``."""
+    ``model.contact``, ``solved`` whether its key cost the puzzle."""
 
     id: bytes
     long_id: int
@@ -44,6 +45,7 @@ class Peer(Node):
         self.site = _site(ip)
         self.line = self.site or ip.packed
         self.subnet = subnet_of(self.line)
+        self.solved = solved(contact.public_key)
         self.local_range = intern(local_range(contact.address.host))
 
 

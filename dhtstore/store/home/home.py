@@ -85,6 +85,10 @@ class Home:
         """
         return HomeLock(self.path / "lock", shared=True)
 
+    def has_key(self, name: str) -> bool:
+        """Whether there is a file of that key with something in it.  Raises HomeUnusable."""
+        return _read_text(self.path / f"{name}.key") != ""
+
     def key_seed(self, name: str, entropy: bytes) -> bytes:
         """The 32 bytes in ``name``.key; made of ``entropy`` where there is no such file.
 

@@ -45,11 +45,13 @@ class Region:
 
     def members(self, peers: Iterable[Peer]) -> list[Peer]:
         """Those of ``peers`` that are in it, closest first, REGION_NODES_MAX at most: of more those
-        that stand apart as chance puts them go before those that crowd."""
+        that stand apart as chance puts them go before those that crowd, and of these those whose
+        keys solve the puzzle."""
         found = {one.long_id: one for one in peers if one.long_id in self}
         chosen = sorted(found, key=self.key.__xor__)
         if len(chosen) > REGION_NODES_MAX:
             apart = dict.fromkeys(spread(self.key, chosen, self.nodes))
             rest = [number for number in chosen if number not in apart]
+            rest.sort(key=lambda number: not found[number].solved)
             chosen = sorted([*apart, *rest][:REGION_NODES_MAX], key=self.key.__xor__)
         return [found[number] for number in chosen]
