@@ -201,11 +201,23 @@ LINES_REMEMBERED: Final = 128  # addresses that answered last
 PLACES_REMEMBERED: Final = 1024  # addresses and ports that answered last, and under which key
 VERIFY_PINGS_PER_S: Final = 10.0  # to nodes that asked us something and might join the table
 SESSION_KEYS_MAX: Final = 512  # agreed keys kept for the peers used last; 130 bytes each
-COLD_KEYS_PER_S: Final = 200.0  # key agreements (77 us each) for strangers without a cookie
-COOKIE_KEYS_PER_S: Final = 50.0  # per /24, or each of /48, /56 and /64, that showed a cookie
-COOKIE_KEYS_ALL_PER_S: Final = 500.0  # all of them together: 4 % of a core
-COOKIE_KEYS_QUIET_PER_S: Final = 100.0  # beside that, for prefixes that had none for
-COOKIE_QUIET_S: Final = 10.0  # so: 1,000 prefixes that flood are 100 a second
+STRANGER_KEYS_PER_S: Final = 200  # key agreements (77 us each) with strangers, in any second
+COLD_KEYS_PER_S: Final = 50.0  # of them without a cookie, which costs a round trip; with one
+COOKIE_KEYS_PER_S: Final = 20.0  # per /24, or each of /48, /56 and /64,
+COOKIE_KEYS_ALL_PER_S: Final = 60.0  # all of them together,
+COOKIE_KEYS_QUIET_PER_S: Final = 40.0  # and beside that, for prefixes that had none for
+COOKIE_QUIET_S: Final = 10.0  # so: 400 prefixes that take turns leave others the 60
+STRANGER_KEYS_BURST: Final = 1 / 3  # of each rate at once, so that no second has more than all
+CHALLENGES_PER_LINE_PER_S: Final = 400  # to an address or IPv6 /56: 10 us each,
+CHALLENGES_PER_SUBNET_PER_S: Final = 1600  # to a /24 or /48,
+CHALLENGES_PER_S: Final = 4000  # and in all; whoever gets none asks again
+REQUESTS_PER_LINE_PER_S: Final = 400  # served to one public address or IPv6 /56: 20 us each,
+REQUESTS_PER_SUBNET_PER_S: Final = 1600  # to a /24 or /48,
+REQUESTS_PER_S: Final = 8000  # and in all that are not in the table
+MALFORMED_TOLD_PER_MINUTE: Final = 32  # lines of a log, one a sender; the rest is counted
+DEAF_S: Final = 60.0  # so long nobody is blamed for what nobody answers
+BEHIND_S: Final = 0.05  # for what has arrived to be read, before an answer counts as missing
+BEHIND_MAX: Final = 10  # times that, and then it does
 COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret changes every 2 min
 PROVIDERS_PER_ORIGIN_MAX: Final = PROVIDERS_PER_KEY_MAX // 8  # of a key whose places are all taken
 CONTACT_RECORDS_MAX: Final = 20_000
@@ -403,6 +415,9 @@ RELAY_LOOK_S: Final = 5.0  # between two looks at who keeps up with whom
 RELAY_LAG_BYTES: Final = 32 * MIB  # behind its upstream, before a slow holder is fed directly, too
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
+assert (COLD_KEYS_PER_S + COOKIE_KEYS_ALL_PER_S + COOKIE_KEYS_QUIET_PER_S) * (
+    1 + STRANGER_KEYS_BURST
+) <= STRANGER_KEYS_PER_S
 assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TIMEOUT_MAX_S
 assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX_BYTES
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from benchmarks.report import Row, at_least, plain
+from benchmarks.report import Row, at_least, at_most, plain
+from benchmarks.rpc import neighbours
+from benchmarks.rpc.flooded import flooded
 from benchmarks.rpc.round_trips import ours_per_s, stock_per_s
 
 ROUND_TRIPS: Final = 12_000  # of ours in one go: half a second
 STOCK_ROUND_TRIPS: Final = 3_000
+KEYS: Final = 60  # provided and found in one go
+FLOOD_PER_S: Final = 20_000
+FLOOD_S: Final = 10.0
 WAYS: Final = {
     # over: (round trips a second of CPU, times stock)
     "in memory": (18_000, 5.0),
@@ -36,6 +41,42 @@ def round_trips(rounds: int) -> list[Row]:
             at_least(f"find_node {way} / stock", ratio, times, "x"),
         ]
     return rows
+
+
+def among_neighbours(rounds: int) -> list[Row]:
+    """provide and find among 40 nodes, each round of ours after one of stock."""
+    stock, ours = [], []
+    for _ in range(rounds):
+        stock.append(neighbours.stock_s(KEYS))
+        ours.append(neighbours.ours_s(KEYS))
+    nodes = f"among {neighbours.NODES} nodes on loopback"
+    return [
+        at_most(f"provide {nodes}", _median_ms(each[0] for each in ours), 8, "ms"),
+        plain(f"set {nodes}, stock kademlia", _median_ms(each[0] for each in stock), "ms"),
+        at_most(f"find_providers {nodes}", _median_ms(each[1] for each in ours), 1.5, "ms"),
+        plain(f"get {nodes}, stock kademlia", _median_ms(each[1] for each in stock), "ms"),
+    ]
+
+
+def _median_ms(rounds: Iterable[list[float]]) -> float:
+    return 1000 * statistics.median([took_s for took in rounds for took_s in took])
+
+
+def under_flood() -> list[Row]:
+    """One of those 40 under 20,000 datagrams a second."""
+    seen = flooded(FLOOD_PER_S, FLOOD_S)
+    name = f"under {seen.sent / FLOOD_S:.0f} datagrams a second"
+    rows = [
+        at_least(f"lookups {name}: right", 100 * seen.right, 99, f"% of {seen.lookups}"),
+        at_most(f"lookups {name}: median", seen.median_s, 1, "s"),
+        plain(f"lookups {name}: longest", seen.longest_s, "s"),
+        at_least(f"table after {name}", 100 * seen.table, 100, "%"),
+        at_most(f"memory grown {name}", seen.grown_bytes / 1e6, 10, "MB"),
+        at_most(f"exceptions {name}", seen.exceptions, 0, ""),
+        plain(f"CPU of all {neighbours.NODES} nodes {name}", 100 * seen.cpu, "% of a core"),
+    ]
+    counted = ", ".join(f"{what} {count}" for what, count in sorted(seen.counters.items()))
+    return [*rows, Row("counted at that node", counted)]
 
 
 def _in_turn(rounds: int, *measures: Callable[[], float]) -> tuple[list[float], ...]:

@@ -33,8 +33,9 @@ RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024  # the kernel cuts it to net.core.
 DRAIN_MAX_S: Final = 0.001  # of the loop for what has arrived, before others have a turn
 _READ_BYTES: Final = DATAGRAM_MAX_BYTES + 1  # of a longer one that is enough to see that it is
 _CHECKED_MAX: Final = 4096
-_SO_MEMINFO: Final = 55  # asm-generic/socket.h: nine numbers, the last of which are dropped
+_SO_MEMINFO: Final = 55  # asm-generic/socket.h
 _MEMINFO: Final = struct.Struct("9I")
+_UNREAD, _DROPPED = 0, 8  # SK_MEMINFO_RMEM_ALLOC in bytes, SK_MEMINFO_DROPS in datagrams
 _Deliver = Callable[[bytes, Any], None]
 
 
@@ -47,6 +48,11 @@ class _Inflow(asyncio.Queue[Any]):
         super().__init__()
         self._sock, self._deliver = sock, deliver
         self.behind, self.lost = False, 0
+
+    @property
+    def more(self) -> bool:
+        """Whether more has arrived than was read in time."""
+        return self.behind and bool(_memory(self._sock)[_UNREAD])
 
     def put_nowait(self, item: tuple[bytes | None, Any]) -> None:
         data, source = item
@@ -71,21 +77,20 @@ class _Inflow(asyncio.Queue[Any]):
             except OSError:  # there is nothing more, or it was closed meanwhile
                 self.behind = False
                 return
-        self.behind, self.lost = True, _dropped(self._sock, self.lost)
+        self.behind = True
+        self.lost = max(self.lost, _memory(self._sock)[_DROPPED])
 
 
 def _ignore(data: bytes, source: Any) -> None:
     """After an error of whoever received."""
 
 
-def _dropped(sock: socket.socket, before: int) -> int:
-    """How many datagrams the kernel dropped since the socket was opened because its buffer was
-    full; ``before`` where it does not tell."""
+def _memory(sock: socket.socket) -> tuple[int, ...]:
+    """What the kernel tells of a socket's buffers (sock_diag(7)): nothing elsewhere."""
     try:
-        told = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        return int(_MEMINFO.unpack(told)[-1])
+        return _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
     except (OSError, struct.error):
-        return before
+        return (0,) * 9
 
 
 class _ForgettingQueue(asyncio.Queue[Exception]):
@@ -124,7 +129,7 @@ class UdpEndpoint:
     @property
     def behind(self) -> bool:
         """See ``net.ports.Endpoint.behind``."""
-        return self._received is not None and self._received.behind
+        return self._received is not None and self._received.more
 
     @property
     def lost(self) -> int:

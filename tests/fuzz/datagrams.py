@@ -100,9 +100,8 @@ class DatagramFuzz:
     def _cookie(self, speaker: Speaker) -> bytes:
         """The one that the target gave to that address."""
         sessions, now = self.target.dht.rpc.channel.sessions, self.target.clock.monotonic_s()
-        challenge = envelope.parse_challenge(
-            sessions.challenge(bytes(envelope.MESSAGE_ID_BYTES), speaker.address, now)
-        )
+        told = sessions.challenge(bytes(envelope.MESSAGE_ID_BYTES), speaker.address, now)
+        challenge = envelope.parse_challenge(told or b"")
         return challenge.cookie if challenge else b""
 
     def outside(self) -> None:

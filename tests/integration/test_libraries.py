@@ -13,88 +13,28 @@ from pathlib import Path
 
 import pytest
 
-from dhtstore.dht.service import DhtService
+from benchmarks.rpc.live import TIMEOUT_S, LiveNode
 from dhtstore.errors import ConnectionLost
-from dhtstore.model.contact import Contact, ContactRecord
-from dhtstore.model.identity import DhtKey, PublicKey, dht_key
+from dhtstore.model.identity import dht_key
 from dhtstore.model.network import Network
-from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import sign
-from dhtstore.net.clock import SystemClock, SystemEntropy
-from dhtstore.net.crypto import Ed25519Crypto
-from dhtstore.net.udp import UdpEndpoint
-from dhtstore.tasks import Supervisor
-from dhtstore.trace import no_trace
 from tests.integration.library_lines import LibraryLines, watching
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 PACKAGES = {"kademlia": "kademlia", "rpcudp": "rpcudp", "asyncio-dgram": "asyncio_dgram"}
-KEY, HOUR_S, TIMEOUT_S = dht_key(b"unit"), 3600, 5.0
+KEY = dht_key(b"unit")
 CHANCE_LINES = 2
-
-
-class LiveService:
-    """One DHT service on a port of 127.0.0.1, with everything real around it."""
-
-    def __init__(self, number: int, network: Network) -> None:
-        self.network, self.clock, self.duties = network, SystemClock(), Supervisor()
-        self.crypto = Ed25519Crypto(bytes((number,)) * 32, bytes((number + 100,)) * 32)
-        self.endpoint = UdpEndpoint("127.0.0.1", 0)
-        self.dht = DhtService(
-            network=network,
-            crypto=self.crypto,
-            clock=self.clock,
-            entropy=SystemEntropy(),
-            endpoint=self.endpoint,
-            tracer=no_trace,
-            duties=self.duties,
-            own=self,
-            storage_node=True,
-            ephemeral=False,
-        )
-
-    @property
-    def contact(self) -> Contact:
-        return Contact.of(self.crypto.node.public_key, self.endpoint.local, storage=True)
-
-    def record(self) -> ContactRecord:
-        issued, own = int(self.clock.unix_s()), self.crypto.node.public_key
-        host, port = self.endpoint.local
-        made = ContactRecord(own, ((host, port),), 1, "", issued, issued, issued + HOUR_S)
-        return sign(made, self.network, self.crypto.node)
-
-    @property
-    def public_key(self) -> PublicKey:
-        return self.crypto.node.public_key
-
-    def outrun(self, sequence: int) -> None:
-        raise AssertionError("nobody holds what this node has not signed")
-
-    def provider_record(self, key: DhtKey = KEY) -> ProviderRecord:
-        issued, own = int(self.clock.unix_s()), self.crypto.node.public_key
-        made = ProviderRecord(key, own, issued, issued, issued + HOUR_S)
-        return sign(made, self.network, self.crypto.node)
-
-    def withdrawal(self, key: DhtKey = KEY) -> ProviderRecord:
-        issued, own = int(self.clock.unix_s()), self.crypto.node.public_key
-        made = ProviderRecord(key, own, issued + 1, issued, issued)
-        return sign(made, self.network, self.crypto.node)
-
-    async def stop(self) -> None:
-        await self.duties.close()
-        await self.dht.stop()
 
 
 async def live() -> None:
     """The life that is watched."""
     async with AsyncExitStack() as stack:
-        services = [LiveService(number, Network("libraries")) for number in range(6)]
+        services = [LiveNode(number, Network("libraries")) for number in range(6)]
         for service in services:
             await service.dht.start()
             stack.push_async_callback(service.stop)
             await service.dht.bootstrap([services[0].contact])
         first, second, *_, last = services
-        pair = (first.provider_record(), first.record())
+        pair = (first.provider_record(KEY), first.record())
         [published] = await first.dht.provide(KEY, [pair], timeout_s=TIMEOUT_S)
         assert published.holders == len(services)
         found = await last.dht.find_providers(KEY, wanted=9, timeout_s=TIMEOUT_S)

@@ -3,6 +3,7 @@ passes, and what waits for its tokens."""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from typing import Final, Generic, TypeVar
 
@@ -32,6 +33,57 @@ class TokenBucket:
     def wait_s(self) -> float:
         """Until the next token, in seconds, as of the last time that one was taken."""
         return max(0.0, (1 - self._tokens) / self._rate_per_s)
+
+
+class PerSecond:
+    """How many each origin, its subnet and all of them get: buckets that are filled up once a
+    second, so that only who came within it is remembered."""
+
+    __slots__ = ("_all", "_all_max", "_ends_s", "_had", "_origin_max", "_subnet_max")
+
+    def __init__(self, origin_max: int, subnet_max: int, all_max: int) -> None:
+        self._origin_max, self._subnet_max, self._all_max = origin_max, subnet_max, all_max
+        self._had: dict[object, int] = {}
+        self._all, self._ends_s = 0, -math.inf
+
+    def __len__(self) -> int:
+        return len(self._had)
+
+    def take(self, origin: object, subnet: object, now: float, *, beyond: bool = False) -> bool:
+        """Take one at ``now`` (monotonic seconds), ``beyond`` what all may have; False if there
+        is none.  Names of origins and subnets must differ."""
+        had = self._had
+        if now >= self._ends_s:
+            had.clear()
+            self._all, self._ends_s = 0, now + 1
+        if self._all >= self._all_max and not beyond:
+            return False
+        of_origin, of_subnet = had.get(origin, 0), had.get(subnet, 0)
+        if of_origin >= self._origin_max or of_subnet >= self._subnet_max:
+            return False
+        had[origin], had[subnet] = of_origin + 1, of_subnet + 1
+        self._all += 1
+        return True
+
+
+class OnceAMinute:
+    """Whether to tell of somebody: once a minute each, and ``most`` of them."""
+
+    __slots__ = ("_ends_s", "_most", "_told")
+
+    def __init__(self, most: int) -> None:
+        self._most, self._ends_s = most, -math.inf
+        self._told: set[object] = set()
+
+    def take(self, who: object, now: float) -> bool:
+        """``now`` is monotonic seconds."""
+        if now >= self._ends_s:
+            self._told.clear()
+            self._ends_s = now + 60
+        if who in self._told or len(self._told) >= self._most:
+            return False
+        self._told.add(who)
+        return True
 
 
 class Turns(Generic[T]):

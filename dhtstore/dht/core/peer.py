@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from sys import intern
 from typing import Final
 
@@ -53,6 +54,14 @@ def site_of(host: str) -> bytes:
     """What one line to the internet gets: an IPv4 address, or an IPv6 /56 (RIPE-690); b"" for
     loopback and private addresses, which are nobody's alone."""
     return _site(ipaddress.ip_address(host))
+
+
+@lru_cache(maxsize=1024)
+def line_and_subnet(host: str) -> tuple[bytes, bytes]:
+    """``Peer.line`` and ``Peer.subnet`` of an IP literal."""
+    ip = ipaddress.ip_address(host)
+    line = _site(ip) or ip.packed
+    return line, subnet_of(line)
 
 
 def subnet_of(line: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""How many key agreements strangers that proved their address get, each and together.
+"""How many key agreements strangers get: those that prove nothing, and those that proved their
+address, each and together.
 
 A flood from few prefixes is cut at each prefix: an IPv4 /24, or an IPv6 /64 within its /56 and /48,
 since who has one has all of a /48.  One from many prefixes is cut by what all of them get; a part
@@ -14,10 +15,12 @@ from typing import Final
 
 from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.params import (
+    COLD_KEYS_PER_S,
     COOKIE_KEYS_ALL_PER_S,
     COOKIE_KEYS_PER_S,
     COOKIE_KEYS_QUIET_PER_S,
     COOKIE_QUIET_S,
+    STRANGER_KEYS_BURST,
 )
 
 _IPV4_BYTES: Final = (3,)
@@ -35,21 +38,30 @@ class _Prefix:
         self.taken_s = -math.inf
 
 
+def _burst(rate_per_s: float) -> TokenBucket:
+    return TokenBucket(rate_per_s, rate_per_s * STRANGER_KEYS_BURST)
+
+
 class AgreementRations:
     """``now`` is monotonic seconds.  The prefixes seen last are remembered."""
 
-    __slots__ = ("_all", "_prefixes", "_quiet")
+    __slots__ = ("_all", "_cold", "_prefixes", "_quiet")
 
     def __init__(self) -> None:
-        self._all = TokenBucket(COOKIE_KEYS_ALL_PER_S, COOKIE_KEYS_ALL_PER_S)
-        self._quiet = TokenBucket(COOKIE_KEYS_QUIET_PER_S, COOKIE_KEYS_QUIET_PER_S)
+        self._cold = _burst(COLD_KEYS_PER_S)
+        self._all = _burst(COOKIE_KEYS_ALL_PER_S)
+        self._quiet = _burst(COOKIE_KEYS_QUIET_PER_S)
         self._prefixes: OrderedDict[bytes, _Prefix] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._prefixes)
 
+    def take_cold(self, now: float) -> bool:
+        """Take one for whoever proves nothing; False if there is none."""
+        return self._cold.take(now)
+
     def take(self, host: str, now: float) -> bool:
-        """Take one for an IP literal; False if there is none for it."""
+        """Take one for an IP literal that is proved; False if there is none for it."""
         prefixes = [self._prefix(prefix) for prefix in _prefixes(host)]
         if not all(prefix.bucket.take(now) for prefix in prefixes):
             return False

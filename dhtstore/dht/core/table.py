@@ -8,7 +8,7 @@ to the tail; a full bucket's head is pinged before it may be replaced.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from kademlia.node import Node
@@ -229,6 +229,17 @@ class Table:
         self.buckets += [None] * (index + 1 - len(self.buckets))
         made = self.buckets[index] = Bucket(now)
         return made
+
+
+def heard_last(table: Table, without: Set[bytes]) -> Peer | None:
+    """Who answered last, of those whose ids are not in ``without``."""
+    last, last_s = None, -math.inf
+    for bucket in filter(None, table.buckets):
+        for peer, heard_s in zip(reversed(bucket.peers), reversed(bucket.heard_s), strict=True):
+            if peer.id not in without:
+                last, last_s = (peer, heard_s) if heard_s > last_s else (last, last_s)
+                break
+    return last
 
 
 def by_distance(table: Table, target: int) -> Iterator[Peer]:

@@ -17,10 +17,11 @@ from rpcudp.protocol import RPCProtocol
 from dhtstore.dht.core.asking.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
 from dhtstore.dht.core.bucket import Bucket
 from dhtstore.dht.core.introductions import Introductions, Lines
+from dhtstore.dht.core.newcomers.own_line import OwnLine
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
 from dhtstore.dht.core.refresh import doubtful
-from dhtstore.dht.core.table import Table
+from dhtstore.dht.core.table import Table, heard_last
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.dht.engine.in_turn import InTurn
 from dhtstore.dht.engine.sessions import Outside
@@ -28,6 +29,8 @@ from dhtstore.errors import ConnectionLost, InvalidSignature, RemoteProtocolErro
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
+    BEHIND_MAX,
+    BEHIND_S,
     FIRST_REQUEST_PADDED_BYTES,
     RPC_IN_FLIGHT_MAX,
 )
@@ -48,14 +51,14 @@ class PendingCall:
     """One request that awaits its answer."""
 
     __slots__ = (
-        "attempts", "cookie", "frame", "keys", "message_id", "on_done", "peer", "request",
-        "sends", "sent_s", "size_bytes", "timeout_s",
+        "attempts", "behind", "cookie", "frame", "keys", "lost", "message_id", "on_done", "peer",
+        "request", "sends", "sent_s", "size_bytes", "timeout_s",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, request: Request, on_done: OnDone, attempts: int) -> None:
         self.peer, self.request, self.on_done, self.attempts = peer, request, on_done, attempts
         self.keys = self.cookie = self.frame = self.message_id = b""
-        self.sends = self.size_bytes = 0
+        self.sends = self.size_bytes = self.lost = self.behind = 0
         self.sent_s = self.timeout_s = 0.0
 
     @property
@@ -81,10 +84,11 @@ class Calls(RPCProtocol):
         super().__init__()
         self.rtt, self.clocks = RttEstimate(), PeerClocks()
         self._channel, self._table = channel, table
-        self._clock, self._entropy, self._tracer = clock, entropy, tracer
+        self._clock, self._entropy = clock, entropy
         self.probes = Probes(self, table, clock)
         self.lines: Lines[PendingCall] = Lines(self._start)
         self.crowds, self._closed, self.heard_s = table.crowds, False, -math.inf
+        self.blame = Blame(self, channel, table, clock, tracer)
 
     def __getattr__(self, name: str) -> Any:
         """The library would make a remote call of every unknown name."""
@@ -172,7 +176,7 @@ class Calls(RPCProtocol):
             trusted = bool(bucket.trusts[at]) and bucket.peers[at].address == call.peer.address
         if not trusted and isinstance(call.request, _BIG_ANSWER):
             call.size_bytes = FIRST_REQUEST_PADDED_BYTES
-        call.sent_s = self._clock.monotonic_s()
+        call.sent_s, call.lost = self._clock.monotonic_s(), self._channel.lost
         self._wait(call, call.timeout_s if call.attempts > 1 else last_wait_s(call.timeout_s))
         self._transmit(call)
 
@@ -187,6 +191,9 @@ class Calls(RPCProtocol):
         )
 
     def _timed_out(self, call: PendingCall) -> None:
+        if self.blame.waits(call):
+            self._wait(call, BEHIND_S)
+            return
         call.attempts -= 1
         if call.attempts <= 0:
             self._fail(call)
@@ -197,9 +204,7 @@ class Calls(RPCProtocol):
 
     def _fail(self, call: PendingCall) -> None:
         self.forget(call)
-        self.lines.failed(call.peer)
-        if self._table.failed(call.peer, self._clock.monotonic_s(), ping=call.pings):
-            self._tracer("dht.peer_gone", node=call.peer.id.hex())
+        self.blame.failed(call)
         call.end(None)
 
     def forget(self, call: PendingCall) -> None:
@@ -211,8 +216,6 @@ class Calls(RPCProtocol):
         entry[1].cancel()
         if not self._closed:
             self.lines.silent(call.peer.line)
-
-    # --- being answered --------------------------------------------------------------------
 
     def on_challenge(self, challenge: Challenge, source: Address) -> None:
         """Repeat the request that a peer wants a cookie for, once."""
@@ -259,6 +262,7 @@ class Calls(RPCProtocol):
         self.heard_s = now = self._clock.monotonic_s()
         lost = call.sends > 1 and not call.cookie
         rtt_s = self.rtt.answered(now - call.sent_s, once=call.sends == 1, lost=lost)
+        self.blame.heard(now)
         self.lines.answered(call.peer)
         peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
         if not flags & EPHEMERAL:
@@ -274,6 +278,60 @@ def _timeout_s(found: tuple[Bucket, int] | None, rtt: RttEstimate) -> float:
     if found and (srtt_s := found[0].srtt_s[found[1]]):
         return retransmission_timeout_s(srtt_s, found[0].rttvar_s[found[1]])
     return rtt.timeout_s
+
+
+class Blame:
+    """Whose fault it is that nobody answered, and what follows for the table."""
+
+    def __init__(
+        self, calls: Calls, channel: Channel, table: Table, clock: Clock, tracer: Tracer
+    ) -> None:
+        self._calls, self._channel, self._table = calls, channel, table
+        self._clock, self._tracer = clock, tracer
+        self._line, self._line_asked = OwnLine(), False
+
+    def heard(self, now: float) -> None:
+        """Somebody answered: those who were silent before are to blame for it."""
+        for peer, ping in self._line.heard(now):
+            self._put_on(peer, ping=ping)
+
+    def waits(self, call: PendingCall) -> bool:
+        """Whether the answer may be among what has arrived and is not read yet."""
+        if not self._channel.behind or call.behind >= BEHIND_MAX:
+            return False
+        call.behind += 1
+        return True
+
+    def failed(self, call: PendingCall) -> None:
+        """``call`` was not answered."""
+        now = self._clock.monotonic_s()
+        if self._channel.lost != call.lost:
+            self._channel.count("not_blamed")  # its answer may be what was dropped here
+        elif self._line.suspect(call.sent_s, now) and self._another_tells(call.peer):
+            self._line.hold(call.peer, ping=call.pings)
+        else:
+            self._put_on(call.peer, ping=call.pings)
+
+    def _put_on(self, peer: Peer, *, ping: bool) -> None:
+        self._calls.lines.failed(peer)
+        if self._table.failed(peer, self._clock.monotonic_s(), ping=ping):
+            self._tracer("dht.peer_gone", node=peer.id.hex())
+
+    def _another_tells(self, silent: Peer) -> bool:
+        """Nobody was heard since ``silent`` was asked: ask whoever was heard last, unless that is
+        going on.  False if there is nobody else to ask."""
+        last = heard_last(self._table, without={silent.id, *self._line.held})
+        if last is None or self._line_asked:
+            return last is not None
+
+        def answered(peer: Peer, response: Response | None) -> None:
+            self._line_asked = False
+            if response is None:
+                self._channel.count("not_blamed", self._line.deaf())
+
+        self._line_asked = True
+        self._calls.ask(last, Ping(), answered)
+        return True
 
 
 class Probes:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dhtstore.dht.core.idle.flow import Flow, FlowRates
+from dhtstore.dht.core.limits import OnceAMinute
 from dhtstore.dht.engine.sessions import Outside, Sessions
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
 from dhtstore.model.network import Network
+from dhtstore.params import MALFORMED_TOLD_PER_MINUTE
 from dhtstore.wire import envelope
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, REQUEST, RESPONSE
 from dhtstore.wire.envelope import CHALLENGE, COOKIE, PROVED, Challenge, Opened
@@ -54,6 +56,7 @@ class Channel:
         self.sessions = Sessions(network, crypto, self.own, entropy.random_bytes(32))
         self.counters: dict[str, int] = {}
         self.flow = Flow()
+        self._malformed_told = OnceAMinute(MALFORMED_TOLD_PER_MINUTE)
         self._prefix, self._crypto, self._clock = network.datagram_prefix, crypto, clock
         self._endpoint, self._tracer = endpoint, tracer
         flags = envelope.STORAGE * storage_node | envelope.EPHEMERAL * ephemeral
@@ -61,8 +64,18 @@ class Channel:
         self._with_cookie = envelope.header_of(network, flags | COOKIE, self.own)
         self._proved = envelope.header_of(network, flags | PROVED, self.own)
 
-    def count(self, what: str) -> None:
-        self.counters[what] = self.counters.get(what, 0) + 1
+    def count(self, what: str, number: int = 1) -> None:
+        self.counters[what] = self.counters.get(what, 0) + number
+
+    @property
+    def behind(self) -> bool:
+        """See ``net.ports.Endpoint.behind``."""
+        return self._endpoint.behind
+
+    @property
+    def lost(self) -> int:
+        """See ``net.ports.Endpoint.lost``."""
+        return self._endpoint.lost
 
     def rates(self) -> FlowRates | None:
         """What came and went lately; see ``Flow.rates``."""
@@ -78,7 +91,8 @@ class Channel:
             self._receive(data, source)
         except RemoteProtocolError as error:
             self.count("malformed")
-            self._tracer("dht.malformed", source=str(source), error=str(error))
+            if self._malformed_told.take(source.host, self._clock.monotonic_s()):
+                self._tracer("dht.malformed", source=str(source), error=str(error))
         except Exception as error:
             self.count("defects")
             self._tracer("dht.defect", source=str(source), error=repr(error))
@@ -125,7 +139,11 @@ class Channel:
 
     def challenge(self, message_id: bytes, source: Address, now: float) -> None:
         """Ask who sent a request to show that it receives at ``source``."""
-        self._send(self.sessions.challenge(message_id, source, now), source)
+        told = self.sessions.challenge(message_id, source, now)
+        if told is None:
+            self.count(Outside.OVER_RATE.value)
+            return
+        self._send(told, source)
         self.count(Outside.NEEDS_COOKIE.value)
 
     def reaches(self, *, ipv6: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kademlia.node import Node
 
+from dhtstore.dht.core.limits import PerSecond
 from dhtstore.dht.core.peer import Peer, unpack_peer
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
@@ -18,11 +19,19 @@ from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.dht.engine.procedures import Procedures
+from dhtstore.dht.engine.sessions import Outside
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import node_id
 from dhtstore.model.network import Network
-from dhtstore.params import AMPLIFICATION_MAX, DATAGRAM_MAX_BYTES, K
+from dhtstore.params import (
+    AMPLIFICATION_MAX,
+    DATAGRAM_MAX_BYTES,
+    REQUESTS_PER_LINE_PER_S,
+    REQUESTS_PER_S,
+    REQUESTS_PER_SUBNET_PER_S,
+    K,
+)
 from dhtstore.wire import datagram, envelope
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, UNSUPPORTED
 from dhtstore.wire.envelope import EPHEMERAL, STORAGE, Opened
@@ -61,6 +70,9 @@ class NodeRpc:
             storage_node=storage_node,
             ephemeral=ephemeral,
         )
+        self._requests = PerSecond(
+            REQUESTS_PER_LINE_PER_S, REQUESTS_PER_SUBNET_PER_S, REQUESTS_PER_S
+        )
         self.table = Table(Node(node_id(self.channel.own)), K)
         self.calls = Calls(self.channel, self.table, clock, entropy, tracer)
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
@@ -78,10 +90,15 @@ class NodeRpc:
         now: float,
     ) -> None:  # fmt: skip
         sender = _sender_of(opened, source)
+        known = self.table.get(sender)
+        if sender.site and not self._requests.take(
+            sender.line, sender.subnet, now, beyond=known is not None
+        ):
+            self.channel.count(Outside.OVER_RATE.value)
+            return
         sessions = self.channel.sessions
         sessions.remember(sender.contact.public_key, keys)
         request = datagram.decode_request(opened.frame[FRAME_OVERHEAD_BYTES:])
-        known = self.table.get(sender)
         proved = known is not None and known.address == source
         proved = proved or sessions.proves_address(opened, source, now)
         allowed = DATAGRAM_MAX_BYTES

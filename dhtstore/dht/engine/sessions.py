@@ -2,7 +2,8 @@
 
 An agreement costs 50 to 80 microseconds, so strangers' are rationed: freely at a low rate, above
 it only against a cookie that proves their address, then at a rate per address prefix (WireGuard
-section 5.3 does the same under load).  A key is remembered only after its first valid MAC.
+section 5.3 does the same under load), and never more than STRANGER_KEYS_PER_S.  A key is
+remembered only after its first valid MAC.
 """
 
 from __future__ import annotations
@@ -11,13 +12,20 @@ from collections.abc import Iterator
 from enum import Enum
 from hmac import compare_digest
 
-from dhtstore.dht.core.limits import TokenBucket
+from dhtstore.dht.core.limits import PerSecond
+from dhtstore.dht.core.peer import line_and_subnet
 from dhtstore.dht.core.rations import AgreementRations
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
-from dhtstore.params import COLD_KEYS_PER_S, COOKIE_LIFETIME_S, SESSION_KEYS_MAX
+from dhtstore.params import (
+    CHALLENGES_PER_LINE_PER_S,
+    CHALLENGES_PER_S,
+    CHALLENGES_PER_SUBNET_PER_S,
+    COOKIE_LIFETIME_S,
+    SESSION_KEYS_MAX,
+)
 from dhtstore.wire import envelope
 from dhtstore.wire.datagram import pack_address
 from dhtstore.wire.envelope import KeyAgreement, Opened
@@ -64,7 +72,7 @@ class Sessions:
     """Session keys of one node; see the module.  ``now`` is monotonic seconds."""
 
     __slots__ = (
-        "_cold",
+        "_challenges",
         "_crypto",
         "_keys",
         "_network",
@@ -80,7 +88,9 @@ class Sessions:
         self._network, self._crypto, self._own = network, crypto, own
         self._keys = RecentKeys(SESSION_KEYS_MAX // 2)
         self._strangers = RecentKeys(SESSION_KEYS_MAX // 2)  # a flood pushes out each other's only
-        self._cold = TokenBucket(COLD_KEYS_PER_S, 2 * COLD_KEYS_PER_S)
+        self._challenges = PerSecond(
+            CHALLENGES_PER_LINE_PER_S, CHALLENGES_PER_SUBNET_PER_S, CHALLENGES_PER_S
+        )
         self._rations = AgreementRations()
         self._secret = cookie_secret
 
@@ -124,7 +134,7 @@ class Sessions:
     def _refuse_stranger(self, opened: Opened, source: Address, now: float) -> Outside | None:
         if self.proves_address(opened, source, now):
             return None if self._rations.take(source.host, now) else Outside.OVER_RATE
-        return None if self._cold.take(now) else Outside.NEEDS_COOKIE
+        return None if self._rations.take_cold(now) else Outside.NEEDS_COOKIE
 
     def proves_address(self, opened: Opened, source: Address, now: float) -> bool:
         """Whether the datagram carries a cookie that we sent to that address lately."""
@@ -134,8 +144,11 @@ class Sessions:
         ours = (self._cookie(source, epoch), self._cookie(source, epoch - 1))
         return any(compare_digest(opened.cookie, cookie) for cookie in ours)
 
-    def challenge(self, message_id: bytes, source: Address, now: float) -> bytes:
-        """The datagram that asks for a cookie; stateless here."""
+    def challenge(self, message_id: bytes, source: Address, now: float) -> bytes | None:
+        """The datagram that asks for a cookie; None if its source has had enough of them.  What
+        a cookie says is not remembered."""
+        if not self._challenges.take(*line_and_subnet(source.host), now):
+            return None
         cookie = self._cookie(source, int(now // COOKIE_LIFETIME_S))
         return envelope.challenge(self._network, self._own, message_id, cookie)
 

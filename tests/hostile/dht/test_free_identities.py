@@ -11,6 +11,7 @@ from dhtstore.dht.core.stores import contact_store, provider_store
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey, dht_key
 from dhtstore.model.signing import unpack
+from dhtstore.params import COLD_KEYS_PER_S
 from dhtstore.wire.datagram import StoreContact
 from simulations.world.ports.crypto import SimCrypto
 from tests.hostile.dht.stranger import Stranger
@@ -141,6 +142,7 @@ def test_where_places_are_scarce_a_spoofed_source_takes_none() -> None:
                 await Stranger(world, f"93.{number % 250}.{number // 250}.1").open()
             ).endpoint
             member.dht.rpc.channel.receive(data, spoofed.local)
+            await asyncio.sleep(1 / COLD_KEYS_PER_S)
         await asyncio.sleep(2)
         assert len(member.dht.rpc.keeper.providers(KEY)) == 32
 

@@ -11,7 +11,12 @@ from dhtstore.dht.core.limits import TokenBucket
 from dhtstore.dht.engine.sessions import RecentKeys, Sessions
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
-from dhtstore.params import COLD_KEYS_PER_S, RPC_INITIAL_TIMEOUT_S, SESSION_KEYS_MAX
+from dhtstore.params import (
+    COLD_KEYS_PER_S,
+    RPC_INITIAL_TIMEOUT_S,
+    SESSION_KEYS_MAX,
+    STRANGER_KEYS_BURST,
+)
 from dhtstore.wire.datagram import Ping
 from simulations.world.ports.crypto import SimCrypto
 from tests.unit.dht.rogue import Rogue
@@ -22,13 +27,14 @@ def test_a_flood_of_strangers_is_asked_for_cookies_and_a_newcomer_still_gets_in(
     async def scene(world: World) -> None:
         (member,) = await world.grow(1)
         ping = msgspec.msgpack.encode(Ping())
-        strangers = int(2 * COLD_KEYS_PER_S) + 20
+        at_once = int(COLD_KEYS_PER_S * STRANGER_KEYS_BURST)
+        strangers = at_once + 20
         for number in range(strangers):
             flood = Rogue(world, b"%d" % number)
             sealed = flood.seal(member.contact.public_key, b"\x00" + b"m" * 20 + ping)
             member.dht.rpc.channel.receive(sealed, flood.contact.address)
         assert member.dht.counters["needs cookie"] == 20
-        member.dht.rpc.channel.sessions._cold = TokenBucket(0, 0)  # the flood goes on
+        member.dht.rpc.channel.sessions._rations._cold = TokenBucket(0, 0)  # the flood goes on
         newcomer = world.add()
         await newcomer.dht.start()
         assert await newcomer.dht.ping(member.contact, 5) > 0
