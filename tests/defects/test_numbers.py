@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.defects.conftest import ENDPOINTS
 from tests.defects.numbers import DEFECTS
-from tests.source_tree import Module, modules
 
 STOCK_BESIDE = [26]  # shown by sockets of their own, not by a server in a world
 NAMED = re.compile(r"test_(\d+)_(stock_)?")
@@ -15,18 +16,13 @@ NAMED = re.compile(r"test_(\d+)_(stock_)?")
 
 def _tests() -> Iterator[tuple[int, str]]:
     """(number, the fixture that plays it) of each test; "" for one that plays none."""
-    for module in modules("tests"):
-        if module.name.startswith("tests.defects.test_"):
-            yield from _of(module)
-
-
-def _of(module: Module) -> Iterator[tuple[int, str]]:
-    for function in module.functions():
-        named = NAMED.match(function.name)
-        if named is not None:
-            taken = {argument.arg for argument in function.args.args}
-            fixture = "stock" if named[2] else "ours"
-            yield int(named[1]), fixture if fixture in taken else ""
+    for path in Path(__file__).parent.glob("test_*.py"):
+        for function in ast.parse(path.read_text(encoding="utf-8")).body:
+            named = isinstance(function, ast.FunctionDef) and NAMED.match(function.name)
+            if named and isinstance(function, ast.FunctionDef):
+                taken = {argument.arg for argument in function.args.args}
+                fixture = "stock" if named[2] else "ours"
+                yield int(named[1]), fixture if fixture in taken else ""
 
 
 def test_there_are_26() -> None:
