@@ -232,13 +232,14 @@ class Table:
 
 
 def heard_last(table: Table, without: Set[bytes]) -> Peer | None:
-    """Who answered last, of those whose ids are not in ``without``."""
-    last, last_s = None, -math.inf
+    """Who answered last, of those whose ids are not in ``without``: of those believed in, if there
+    are any, since any number of newcomers may be gone."""
+    last, best = None, (False, -math.inf)
     for bucket in filter(None, table.buckets):
-        for peer, heard_s in zip(reversed(bucket.peers), reversed(bucket.heard_s), strict=True):
-            if peer.id not in without:
-                last, last_s = (peer, heard_s) if heard_s > last_s else (last, last_s)
-                break
+        for peer, heard_s in zip(bucket.peers, bucket.heard_s, strict=True):
+            rank = peer not in table.newcomers, heard_s
+            if rank > best and peer.id not in without:
+                last, best = peer, rank
     return last
 
 

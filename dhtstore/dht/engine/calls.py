@@ -289,6 +289,11 @@ class Blame:
         self._calls, self._channel, self._table = calls, channel, table
         self._clock, self._tracer = clock, tracer
         self._line, self._line_asked = OwnLine(), False
+        self._caller: Peer | None = None
+
+    def asked_by(self, peer: Peer) -> None:
+        """One of the table asked us something: nobody is likelier to answer."""
+        self._caller = peer
 
     def heard(self, now: float) -> None:
         """Somebody answered: those who were silent before are to blame for it."""
@@ -318,9 +323,11 @@ class Blame:
             self._tracer("dht.peer_gone", node=peer.id.hex())
 
     def _another_tells(self, silent: Peer) -> bool:
-        """Nobody was heard since ``silent`` was asked: ask whoever was heard last, unless that is
-        going on.  False if there is nobody else to ask."""
-        last = heard_last(self._table, without={silent.id, *self._line.held})
+        """Nobody was heard since ``silent`` was asked: ask who asked us last or else answered last,
+        unless that is going on.  False if there is nobody else to ask."""
+        last, without = self._caller, {silent.id, *self._line.held}
+        if last is None or last.id in without:
+            last = heard_last(self._table, without)
         if last is None or self._line_asked:
             return last is not None
 

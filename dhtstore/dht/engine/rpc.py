@@ -100,6 +100,8 @@ class NodeRpc:
         sessions.remember(sender.contact.public_key, keys)
         request = datagram.decode_request(opened.frame[FRAME_OVERHEAD_BYTES:])
         proved = known is not None and known.address == source
+        if proved:
+            self.calls.blame.asked_by(sender)
         proved = proved or sessions.proves_address(opened, source, now)
         allowed = DATAGRAM_MAX_BYTES
         if not proved:  # the answer and a ping together stay below the limit
