@@ -28,6 +28,7 @@ class LiveNode:
 
     def __init__(self, number: int, network: Network) -> None:
         self.network, self.clock = network, SystemClock()
+        self._record: ContactRecord | None = None
         self.failed: list[str] = []
         self.duties = Supervisor(on_failure=lambda name, error: self.failed.append(f"{error!r}"))
         self.crypto = Ed25519Crypto(bytes((number,)) * 32, bytes((number + 100,)) * 32)
@@ -50,6 +51,12 @@ class LiveNode:
         return Contact.of(self.public_key, self.endpoint.local, storage=True)
 
     def record(self) -> ContactRecord:
+        """As a node has it, signed once for as long as nothing in it changes."""
+        if self._record is None:
+            self._record = self._signed_record()
+        return self._record
+
+    def _signed_record(self) -> ContactRecord:
         issued = int(self.clock.unix_s())
         host, port = self.endpoint.local
         made = ContactRecord(

@@ -65,6 +65,11 @@ class YoungPeers:
         elif now - met[1] >= STANDING_S:
             self.leave(peer)
 
+    def stood(self, peer: Peer, at_least_s: float, now: float) -> bool:
+        """Whether it is a newcomer, and has been one for so long."""
+        met = self._met.get(peer.id)
+        return met is not None and now - met[1] >= at_least_s
+
     def due(self, peer: Peer, heard_s: float, now: float) -> bool:
         """Whether ``peer``, last heard then, is a newcomer to ask again before others hear of it:
         after NEWCOMER_PROBE_S, since most that go are gone by then, and when it may be believed."""
