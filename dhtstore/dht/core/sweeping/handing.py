@@ -26,7 +26,8 @@ class Handing:
         self._alone: set[bytes] = set()  # those that take one record a datagram
         self._again: set[bytes] = set()
         self._waiting: dict[bytes, list[int]] = {}
-        self._given = [{node.id for node in seen.closest(key)} for key in keys]
+        # In their order, which a set of bytes has another of in each process.
+        self._given = [{node.id: None for node in seen.closest(key)} for key in keys]
         for at, nodes in enumerate(self._given):
             for node in nodes:
                 self._waiting.setdefault(node, []).append(at)
@@ -84,6 +85,6 @@ class Handing:
         silent = {node for node, verdict in self.verdicts[at].items() if not verdict}
         for node in self._seen.closest(self._keys[at], self.gone | silent):
             if node.id not in self._given[at]:
-                self._given[at].add(node.id)
+                self._given[at][node.id] = None
                 self._waiting.setdefault(node.id, []).append(at)
                 return
