@@ -170,7 +170,10 @@ class _Dials:
 
     async def _told_by_the_lookup(self, provider: Provider) -> Sequence[Address]:
         await self._lookup_over.wait()
-        return self._told(self._newest[provider.record.signer].contact)
+        newest = self._newest.get(provider.record.signer)
+        if newest is None:
+            return ()  # taken back, or silent as others say, which the lookup heard after naming it
+        return self._told(newest.contact)
 
     async def _told_near_it(self, provider: Provider) -> Sequence[Address]:
         node = node_id(provider.record.signer)
