@@ -23,7 +23,8 @@ from simulations.settings import choice, duration, integer
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """``provide``: before the attack begins or after; ``finds``, each by another honest node."""
+    """``provide``: before the attack begins or after; ``finds``, each by another honest node, so
+    fewer where there are not as many."""
 
     provide: str = choice("after", "before")
     finds: int = integer(40, 1, 10_000)
@@ -47,7 +48,7 @@ async def drive(world: World, parameters: Parameters, seed: int) -> None:
 
 def _honest(world: World, rng: random.Random, count: int) -> Sequence[Member]:
     ready = [one for one in world.population.up() if one.ready and one.disguise is None]
-    return rng.sample(ready, count)
+    return rng.sample(ready, min(count, len(ready)))
 
 
 async def _provide(world: World, member: Member, key: DhtKey) -> None:
