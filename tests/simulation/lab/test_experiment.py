@@ -129,9 +129,19 @@ def test_other_workloads_succeed_in_a_quiet_world(kind: str) -> None:
     assert found["operations"]
 
 
+def _small(path: Path) -> list[str]:
+    """Few nodes for a short time; who attacks begins at the same share of it."""
+    whole, duration_s = load_scenario(path), 180.0
+    settings = ["run.nodes=20", f"run.duration_s={duration_s} s"]
+    if whole.adversary.attacks:
+        at_s = duration_s * whole.adversary.at_s / whole.run.duration_s
+        settings.append(f"adversary.at_s={at_s} s")
+    return settings
+
+
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_scenario_runs_small(path: Path) -> None:
-    scenario = load_scenario(path, ["run.nodes=20", "run.duration_s=3 min"])
+    scenario = load_scenario(path, _small(path))
     assert scenario.run.scenario == path.stem
     assert scenario.run.description
     summary = Experiment(scenario, 1, None, folder=path.parent).run()

@@ -96,7 +96,7 @@ def test_it_runs_and_replays_from_its_folder_alone(scenario: Path, tmp_path: Pat
     [
         (["parameters.dwon=1"], "unknown key parameters.dwon; did you mean down?"),
         (["parameters.down=200 %"], "parameters.down: '200 %' is outside"),
-        (["run.module=gone.py"], "gone.py: FileNotFoundError"),
+        (["run.module=gone.py"], "run.module: there is no file "),
         (["run.module=blackout.toml"], "is not a Python file"),
         (["run.module=empty.py"], "defines none of Parameters, operations"),
         (["run.module=broken.py"], "broken.py: ZeroDivisionError"),
