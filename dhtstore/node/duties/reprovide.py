@@ -109,7 +109,9 @@ class Reprovide:
         self._hurry()
 
     def _hurry(self) -> None:
-        self._retries.hurry(self.clock.monotonic_s())
+        now = self.clock.monotonic_s()
+        self._retries.hurry(now)
+        self._silence.hurry(now)
         self._look_due_s = -math.inf
         self._alarm.ring()
 

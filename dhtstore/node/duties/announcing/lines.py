@@ -16,6 +16,7 @@ from dhtstore.node.warnings import Warnings
 from dhtstore.params import REPROVIDE_STRANGERS_FIRST
 from dhtstore.store.ledger.health.announced import AnnouncedRow
 
+_WHAT: Final = "announced"  # as warnings call it
 _NAMES_AT_ONCE: Final = 256  # read from the ledger
 _SAVE_S: Final = 10.0  # between two writes of how far it is
 
@@ -31,11 +32,14 @@ class KeyLines:
         self._clock, self._identity = teller.clock, teller.identity
         self._ledger = teller.completeness.ledger
         self._blocking = teller.completeness.disk.blocking
-        self._saved_s = -math.inf
+        self._saved_s = self._looked_s = -math.inf
+        warnings.can_be_tried(_WHAT, self.save)
 
     async def look(self) -> None:
-        """Which units there are to announce."""
-        run = self._blocking.run
+        """Which units there are to announce.  What is new was announced when it came to be kept:
+        since the look before, and that may be days ago, where the machine slept or the disk failed
+        meanwhile."""
+        run, now = self._blocking.run, self._clock.monotonic_s()
         await run(self._ledger.claims.settle)
         names: tuple[list[bytes], list[bytes]] = ([], [])
         self._teller.pinned, strangers = {}, 0
@@ -48,8 +52,9 @@ class KeyLines:
                     self._teller.pinned[each.name] = each.pinned
         for line, of_line in zip(self.all, names, strict=True):
             await run(line.set, of_line)
-            if self.whole_cycle:  # what is new was announced when it came to be kept
-                line.progress.new(line.counts, self._clock.monotonic_s())
+            if self.whole_cycle:
+                line.progress.new(line.counts, self._looked_s)
+        self._looked_s = now
 
     def drop(self) -> None:
         """Until the next look."""
@@ -87,13 +92,15 @@ class KeyLines:
     async def save(self, *, now_and_then: bool = False) -> None:
         """Write it down; what the disk does to that is told as a warning."""
         now = self._clock.monotonic_s()
-        soon = now_and_then and now - self._saved_s < _SAVE_S
-        if soon or not any(line.counts for line in self.all):
+        if not any(line.counts for line in self.all):
+            self._warnings.over(_WHAT)  # there is nothing to write
+            return
+        if now_and_then and now - self._saved_s < _SAVE_S:
             return
         self._saved_s = now
         lines = tuple(line.progress.packed(self._ahead_s()) for line in self.all)
         save = partial(self._ledger.announced.save, AnnouncedRow(lines, self._addresses()))
-        with self._warnings.tolerated("announced", "how far announcing is cannot be written down"):
+        with self._warnings.tolerated(_WHAT, "how far announcing is cannot be written down"):
             await self._blocking.run(save)
 
     def _ahead_s(self) -> float:

@@ -33,10 +33,10 @@ class CycleProgress:
         """All keys of a part were announced, from ``now`` on."""
         self._told_s[part] = now
 
-    def new(self, parts: Iterable[int], now: float) -> None:
-        """Keys of these are new, and were announced when they came to be."""
+    def new(self, parts: Iterable[int], since_s: float) -> None:
+        """Keys of these are new, and were announced when they came to be, which was since then."""
         for part in parts:
-            self._told_s.setdefault(part, now)
+            self._told_s.setdefault(part, since_s)
 
     def forget(self) -> None:
         """All are due."""
