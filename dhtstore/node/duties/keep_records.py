@@ -17,6 +17,7 @@ from dhtstore.store.ledger.shelf.records import KeptRecords, RecordRow
 from dhtstore.tasks import Alarm
 
 _WHAT: Final = "records"
+_READING: Final = "records-read"  # no write ends it: nothing reads again
 _DOES: Final = "records of others cannot be written down"
 _FOREVER_S: Final = 1e9
 
@@ -39,7 +40,7 @@ class KeepRecords:
     async def run(self) -> None:
         """Forever: nothing is done while nothing changes."""
         self.shelf.begin(self.alarm.ring)
-        with self.warnings.tolerated(_WHAT, "records kept for others cannot be read"):
+        with self.warnings.tolerated(_READING, "records kept for others cannot be read"):
             await self._take_up()
         while True:
             await self.alarm.rest(_FOREVER_S)

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from dhtstore.dht.core.stores.held import name_of
+from dhtstore.errors import HomeUnusable
 from dhtstore.model.identity import DhtKey, dht_key
 from dhtstore.model.signing import attach
 from dhtstore.node.node import Node
 from dhtstore.params import PROVIDER_TTL_S, RECORDS_SAVE_PAUSE_S
+from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.shelf.records import RecordRow
 from tests.simulation.harness import Lab, tell
 
@@ -152,3 +154,31 @@ def test_nothing_is_written_while_nothing_changes() -> None:
         assert written == []
 
     tell(story)
+
+
+def test_that_records_could_not_be_read_is_told_on_after_others_were_written() -> None:
+    async def story(lab: Lab) -> None:
+        node = await lab.add(ledger=UnreadRecords())
+        await lab.grow(3)
+        await provide(lab.nodes[2])
+        await asyncio.sleep(2 * WRITTEN_S)
+        assert named(node), "it keeps others that came since"
+        told = ["records kept for others cannot be read: no such sector"]
+        assert node.warnings.texts == told
+        await node.warnings.look_again()
+        assert node.warnings.texts == told
+
+    tell(story)
+
+
+class UnreadRecords(MemoryKeyValue):
+    """Takes records of others, and does not give them back."""
+
+    __slots__ = ()
+
+    def scan(
+        self, prefix: bytes, *, after: bytes | None = None, limit: int = 64
+    ) -> list[tuple[bytes, bytes]]:
+        if prefix == b"record/":
+            raise HomeUnusable("no such sector")
+        return super().scan(prefix, after=after, limit=limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from dhtstore.net.ports import Clock
@@ -38,29 +38,27 @@ class AnnouncingStanding:
     teller: Teller
     clock: Clock
     warnings: Warnings
-    since_s: float | None = field(default=None)
+    since_s: float | None = None
 
-    def look(self) -> None:
+    def look(self) -> AnnouncedSoFar:
         """After a sweep: warn, or end the warning."""
         if self.since_s is None:
             self.since_s = self.clock.monotonic_s()
-        told = self.now()
-        if told is None or told.keeps_up:
+        told = self._now(self.since_s)
+        if told.keeps_up:
             self.warnings.over(_WHAT)
         else:
             self.warnings.tell(_WHAT, _advice(told))
+        return told
 
-    def now(self) -> AnnouncedSoFar | None:
-        """None before the first sweep."""
-        if self.since_s is None:
-            return None
+    def _now(self, since_s: float) -> AnnouncedSoFar:
         now, parts = self.clock.monotonic_s(), self._parts()
-        never = sum(count for _, count, told_s, _ in parts if told_s is None)
-        late = [(count, told_s) for _, count, told_s, due_s in parts if due_s + _LATE_S <= now]
+        never = sum(count for count, told_s, _ in parts if told_s is None)
+        late = [(count, told_s) for count, told_s, due_s in parts if due_s + _LATE_S <= now]
         waiting = self.teller.retries.count() + len(self.teller.lacking)
-        names = sum(count for _, count, _, _ in parts)
-        told = [told_s for _, _, told_s, _ in parts if told_s is not None]
-        begun = now - self.since_s <= REPROVIDE_INTERVAL_S  # the first cycle may still go on
+        names = sum(count for count, _, _ in parts)
+        told = [told_s for _, told_s, _ in parts if told_s is not None]
+        begun = now - since_s <= REPROVIDE_INTERVAL_S  # the first cycle may still go on
         return AnnouncedSoFar(
             names,
             max(0, names - never - waiting),
@@ -73,10 +71,7 @@ class AnnouncingStanding:
         """As ``status`` tells it; it warns, or ends the warning."""
         if self.since_s is None:
             return None
-        self.look()
-        told = self.now()
-        if told is None:
-            return None
+        told = self.look()
         oldest_s = told.oldest_s
         return AnnouncingStatus(
             units=told.names,
@@ -86,9 +81,9 @@ class AnnouncingStanding:
             keeps_up=told.keeps_up,
         )
 
-    def _parts(self) -> list[tuple[int, int, float | None, float]]:
+    def _parts(self) -> list[tuple[int, float | None, float]]:
         return [
-            (part, count, line.progress.told_s(part), line.progress.due_s(part))
+            (count, line.progress.told_s(part), line.progress.due_s(part))
             for line in self.lines
             for part, count in line.counts.items()
         ]

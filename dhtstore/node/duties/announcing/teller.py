@@ -91,8 +91,9 @@ class Teller:
     def sees(self, names: Sequence[bytes], sight: Sight) -> bool:
         """Whether no lookup is needed for any of them."""
         seen = sight.seen
-        fresh = seen is not None and self._fresh(seen)
-        return fresh and all(seen.covers(dht_key(name)) for name in names)  # type: ignore[union-attr]
+        if seen is None or not self._fresh(seen):
+            return False
+        return all(seen.covers(dht_key(name)) for name in names)
 
     def _fresh(self, seen: SeenNodes) -> bool:
         return self.clock.monotonic_s() - seen.seen_s < SWEPT_SEEN_MAX_S

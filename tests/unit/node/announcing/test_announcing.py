@@ -169,16 +169,14 @@ def test_status_tells_how_many_are_announced_and_since_when() -> None:
     async def scene() -> None:
         node.joined.set()
         await node.run_for(100.0)
-        told = node.reprovide.standing.now()
-        assert told is not None
+        told = node.reprovide.standing.look()
         assert (told.names, told.announced, told.overdue) == (MANY, MANY - 5, 0)
         assert told.keeps_up
         assert told.oldest_s is not None
         assert 60 < told.oldest_s <= 101
         node.heard.deaf.clear()
         await node.run_for(6 * HOUR_S)
-        told = node.reprovide.standing.now()
-        assert told is not None
+        told = node.reprovide.standing.look()
         assert told.announced == MANY
         assert told.oldest_s is not None
         assert told.oldest_s <= REPROVIDE_INTERVAL_S
@@ -198,8 +196,7 @@ def test_it_warns_while_announcing_does_not_keep_up() -> None:
         assert f"of {MANY} units are late" in warning
         assert f"after {PROVIDER_TTL_S / 3600:.0f} h nobody finds them here" in warning
         assert "dhtstore peers" in warning
-        told = node.reprovide.standing.now()
-        assert told is not None
+        told = node.reprovide.standing.look()
         assert not told.keeps_up
         failures = node.events.count("reprovide.failed")
         assert failures < 120, "asked ever less often while nobody answers"
