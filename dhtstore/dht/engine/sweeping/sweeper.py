@@ -133,7 +133,8 @@ class Sweeper:
             batch = RequestBatch(self._calls, requests)
             in_time = await within(deadline_s - self._clock.monotonic_s(), batch)
             for part, answer in zip(parts, batch.answers, strict=True):
-                _tell(handing, part, answer)
+                if in_time or answer is not None:  # else it may not even have been asked
+                    _tell(handing, part, answer)
             if not in_time:
                 break
         await self._publish_above(keys, peers, handing.verdicts, deadline_s)
