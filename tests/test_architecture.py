@@ -119,7 +119,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("introductions", "table"),
         ("refresh", "region", "sweeping"),
     ),
-    "dhtstore.dht.core.asking": (("rtt", "waits"),),
+    "dhtstore.dht.core.asking": (("late", "rtt", "waits", "window"),),
     "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
     "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
     "dhtstore.dht.core.stores": (

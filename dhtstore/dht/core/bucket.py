@@ -61,10 +61,9 @@ class Bucket:
 
         A ``pong`` makes up for no silence to anything else."""
         failures = self.failures[index] if pong else 0
-        srtt, var = self.srtt_s[index], self.rttvar_s[index]
         if rtt_s is not None:
-            var = 0.75 * var + 0.25 * abs(srtt - rtt_s) if srtt else rtt_s / 2
-            srtt = 0.875 * srtt + 0.125 * rtt_s if srtt else rtt_s
+            self.measured(index, rtt_s)
+        srtt, var = self.srtt_s[index], self.rttvar_s[index]
         if index < len(self.peers) - 1 or peer is not self.peers[index]:
             self.drop(index)
             self.append(peer, now, srtt, var, trusts)
@@ -72,6 +71,12 @@ class Bucket:
             self.heard_s[-1], self.srtt_s[-1], self.rttvar_s[-1] = now, srtt, var
             self.dead_pings[-1], self.trusts[-1] = 0, trusts
         self.failures[-1] = failures
+
+    def measured(self, index: int, rtt_s: float) -> None:
+        """An answer took so long (RFC 6298 section 2)."""
+        srtt, var = self.srtt_s[index], self.rttvar_s[index]
+        self.rttvar_s[index] = 0.75 * var + 0.25 * abs(srtt - rtt_s) if srtt else rtt_s / 2
+        self.srtt_s[index] = 0.875 * srtt + 0.125 * rtt_s if srtt else rtt_s
 
     def append(self, peer: Peer, now: float, srtt_s: float, rttvar_s: float, trusts: bool) -> None:
         """Add an entry at the tail."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rpcudp.protocol import RPCProtocol
 
+from dhtstore.dht.core.asking.late import AnsweredOnce, LateAnswers
 from dhtstore.dht.core.asking.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
+from dhtstore.dht.core.asking.window import RequestWindow
 from dhtstore.dht.core.bucket import Bucket
 from dhtstore.dht.core.introductions import Introductions, Lines
 from dhtstore.dht.core.newcomers.own_line import OwnLine
@@ -66,6 +68,11 @@ class PendingCall:
         """Whether its answer shows no more than that somebody is there."""
         return isinstance(self.request, Ping)
 
+    def transmit(self, channel: Channel) -> None:
+        """Send it, once more if it was."""
+        self.sends += 1
+        channel.send_request(self.frame, self.keys, self.cookie, self.size_bytes, self.peer.address)
+
     def end(self, response: Response | None) -> None:
         """By an answer, or by None for none."""
         self.on_done(self.peer, response)
@@ -82,11 +89,14 @@ class Calls(RPCProtocol):
         self, channel: Channel, table: Table, clock: Clock, entropy: Entropy, tracer: Tracer
     ) -> None:
         super().__init__()
-        self.rtt, self.clocks = RttEstimate(), PeerClocks()
+        self.clocks = PeerClocks()
         self._channel, self._table = channel, table
         self._clock, self._entropy = clock, entropy
         self.probes = Probes(self, table, clock)
         self.lines: Lines[PendingCall] = Lines(self._start)
+        self.window: RequestWindow[PendingCall] = RequestWindow(self._send)
+        self.timing = Timing(channel, table, self.window)
+        self.rtt = self.timing.rtt
         self.crowds, self._closed, self.heard_s = table.crowds, False, -math.inf
         self.blame = Blame(self, channel, table, clock, tracer)
 
@@ -96,19 +106,15 @@ class Calls(RPCProtocol):
 
     @property
     def in_flight(self) -> int:
-        return len(self._outstanding) + self.lines.waiting
+        return len(self._outstanding) + self.lines.waiting + self.window.waiting
 
     def close(self) -> None:
         """Every request that waits fails at once, and no further one is sent."""
         self._closed = True
-        waiting = self.lines.all_waiting()
+        waiting = [*self.window.all_waiting(), *self.lines.all_waiting()]
         for call in [*(call for call, _ in self._outstanding.values()), *waiting]:
             self.forget(call)
             call.end(None)
-
-    def timeout_s(self, peer: Peer) -> float:
-        """How long nearly all of its answers take, or nearly all answers if it gave none yet."""
-        return _timeout_s(self._table.entry(peer), self.rtt)
 
     def introductions(self) -> Introductions[PendingCall]:
         """Whom others' word may lead to, in a lookup that begins now."""
@@ -142,9 +148,9 @@ class Calls(RPCProtocol):
     def ask(
         self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS
     ) -> PendingCall:
-        """Send a request, once nothing else is out to an address that never answered; ``on_done``
-        is called exactly once and later, with None for no answer, unless the call is forgotten
-        first."""
+        """Send a request, once few enough are out, and nothing else to an address that never
+        answered; ``on_done`` is called exactly once and later, with None for no answer, unless the
+        call is forgotten first."""
         call = PendingCall(peer, request, on_done, attempts)
         full = self._closed or self.in_flight >= RPC_IN_FLIGHT_MAX
         refused = full or not self._channel.reaches(ipv6=peer.ipv6)
@@ -160,35 +166,29 @@ class Calls(RPCProtocol):
         asyncio.get_running_loop().call_soon(call.end, None)
 
     def _start(self, call: PendingCall) -> None:
+        if self.window.begin(call):
+            self._send(call)
+
+    def _send(self, call: PendingCall) -> None:
         try:
             call.keys = self._channel.sessions.keys_for(call.peer.contact.public_key)
         except InvalidSignature:
             self._not_sent(call)
-            self.lines.silent(call.peer.line)
+            self._leave(call)
             return
         call.message_id = message_id = self._entropy.random_bytes(MESSAGE_ID_BYTES)
         call.frame = datagram.encode_request(message_id, call.request)
         found = self._table.entry(call.peer)
-        call.timeout_s = _timeout_s(found, self.rtt)
-        trusted = False
-        if found:
-            bucket, at = found
-            trusted = bool(bucket.trusts[at]) and bucket.peers[at].address == call.peer.address
-        if not trusted and isinstance(call.request, _BIG_ANSWER):
+        call.timeout_s = self.timing.timeout_s(found)
+        if isinstance(call.request, _BIG_ANSWER) and not _trusts_us(call.peer, found):
             call.size_bytes = FIRST_REQUEST_PADDED_BYTES
         call.sent_s, call.lost = self._clock.monotonic_s(), self._channel.lost
         self._wait(call, call.timeout_s if call.attempts > 1 else last_wait_s(call.timeout_s))
-        self._transmit(call)
+        call.transmit(self._channel)
 
     def _wait(self, call: PendingCall, wait_s: float) -> None:
         timer = asyncio.get_running_loop().call_later(wait_s, self._timed_out, call)
         self._outstanding[call.message_id] = (call, timer)
-
-    def _transmit(self, call: PendingCall) -> None:
-        call.sends += 1
-        self._channel.send_request(
-            call.frame, call.keys, call.cookie, call.size_bytes, call.peer.address
-        )
 
     def _timed_out(self, call: PendingCall) -> None:
         if self.blame.waits(call):
@@ -198,8 +198,9 @@ class Calls(RPCProtocol):
         if call.attempts <= 0:
             self._fail(call)
             return
+        self.window.end(call)
         self._channel.count("retransmitted")
-        self._transmit(call)
+        call.transmit(self._channel)
         self._wait(call, last_wait_s(call.timeout_s))
 
     def _fail(self, call: PendingCall) -> None:
@@ -210,10 +211,16 @@ class Calls(RPCProtocol):
     def forget(self, call: PendingCall) -> None:
         """Stop waiting, without a word to anybody."""
         entry = self._outstanding.pop(call.message_id, None)
-        if entry is None:
+        if entry is not None:
+            entry[1].cancel()
+        elif not self.window.forget(call):
             self.lines.forget(call.peer.line, call)
             return
-        entry[1].cancel()
+        self._leave(call)
+
+    def _leave(self, call: PendingCall) -> None:
+        """It is out no more: others may be."""
+        self.window.end(call)
         if not self._closed:
             self.lines.silent(call.peer.line)
 
@@ -225,13 +232,13 @@ class Calls(RPCProtocol):
             return
         call.cookie = challenge.cookie
         self._channel.count("cookies_shown")
-        self._transmit(call)
+        call.transmit(self._channel)
 
     def on_answer(self, message_id: bytes, opened: Opened, data: bytes, source: Address) -> None:
         """End the call that a datagram answers; raises RemoteProtocolError for a malformed one."""
         call = self._asked(message_id, opened.sender, source)
         if call is None:
-            self._channel.count("unasked")
+            self._channel.count(self.timing.answered_again(message_id, opened, data, source))
             return
         asked = call.peer.contact.public_key  # shared by all who know it, unlike the datagram's
         if self._channel.sessions.check_answer(call.keys, asked, data) is not Outside.VALID:
@@ -242,10 +249,11 @@ class Calls(RPCProtocol):
         except RemoteProtocolError:
             self._fail(call)
             raise
-        call.peer = self._heard(call, opened.flags)
+        self._heard(call, opened.flags)
         if isinstance(response, Pong) and response.unix_s:
             self.clocks.heard(call.peer.id, response.unix_s, self._clock.monotonic_s())
         self._outstanding.pop(message_id)[1].cancel()
+        self.window.end(call)
         call.end(response)
 
     def _asked(self, message_id: bytes, sender: PublicKey, source: Address) -> PendingCall | None:
@@ -257,27 +265,71 @@ class Calls(RPCProtocol):
         same = peer.contact.public_key == sender and peer.address == source
         return entry[0] if same else None
 
-    def _heard(self, call: PendingCall, flags: int) -> Peer:
+    def _heard(self, call: PendingCall, flags: int) -> None:
         """The one place where a node enters the table or moves in it."""
         self.heard_s = now = self._clock.monotonic_s()
-        lost = call.sends > 1 and not call.cookie
-        rtt_s = self.rtt.answered(now - call.sent_s, once=call.sends == 1, lost=lost)
+        peer = call.peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
+        rtt_s = self.timing.answered(call, now)
         self.blame.heard(now)
-        self.lines.answered(call.peer)
-        peer = peer_at(call.peer, call.peer.address, storage=bool(flags & STORAGE))
+        self.lines.answered(peer)
         if not flags & EPHEMERAL:
             trusts, pong = bool(flags & PROVED), call.pings
             suspect = self._table.answered(peer, now, rtt_s, trusts=trusts, pong=pong)
             if suspect is not None:
                 self.probes.ask(suspect)
-        return peer
 
 
-def _timeout_s(found: tuple[Bucket, int] | None, rtt: RttEstimate) -> float:
-    """Of the peer that was found there in the table."""
-    if found and (srtt_s := found[0].srtt_s[found[1]]):
-        return retransmission_timeout_s(srtt_s, found[0].rttvar_s[found[1]])
-    return rtt.timeout_s
+def _trusts_us(peer: Peer, found: tuple[Bucket, int] | None) -> bool:
+    """Whether ``peer`` knows our address, as the table has it where it was ``found``."""
+    if found is None:
+        return False
+    bucket, at = found
+    return bool(bucket.trusts[at]) and bucket.peers[at].address == peer.address
+
+
+class Timing:
+    """How long answers take, and how many of those who answer must be asked twice."""
+
+    def __init__(self, channel: Channel, table: Table, window: RequestWindow[PendingCall]) -> None:
+        self._channel, self._table, self._window = channel, table, window
+        self.rtt, self._late = RttEstimate(), LateAnswers()
+
+    def timeout_of(self, peer: Peer) -> float:
+        """How long nearly all of its answers take, or nearly all answers if it gave none yet."""
+        return self.timeout_s(self._table.entry(peer))
+
+    def timeout_s(self, found: tuple[Bucket, int] | None) -> float:
+        """Of the peer that was found there in the table."""
+        if found and (srtt_s := found[0].srtt_s[found[1]]):
+            return retransmission_timeout_s(srtt_s, found[0].rttvar_s[found[1]])
+        return self.rtt.timeout_s
+
+    def answered(self, call: PendingCall, now: float) -> float | None:
+        """A request was answered; the round trip, if that shows it."""
+        took_s, lost = now - call.sent_s, call.sends > 1 and not call.cookie
+        if lost:
+            answered = AnsweredOnce(call.peer, call.keys, took_s)
+            self._late.add(call.message_id, answered)
+        self._window.answered(lost=lost)
+        return self.rtt.answered(took_s, once=call.sends == 1, lost=lost)
+
+    def answered_again(
+        self, message_id: bytes, opened: Opened, data: bytes, source: Address
+    ) -> str:
+        """A datagram nobody waits for, maybe the second answer of one who was asked twice; as what
+        it counts."""
+        late = self._late.find(message_id, opened.sender, source)
+        if late is None:
+            return "unasked"
+        key = late.peer.contact.public_key
+        if self._channel.sessions.check_answer(late.keys, key, data) is not Outside.VALID:
+            return "forged"
+        self._late.done(message_id)
+        self._window.was_late()
+        self.rtt.was_late(late.took_s)
+        if found := self._table.entry(late.peer):
+            found[0].measured(found[1], late.took_s)
+        return "late"
 
 
 class Blame:

@@ -71,7 +71,7 @@ class Lookups:
             [*seeds(self._table, number, now), *also],
             own_id=self._table.node.id,
             soft_timeout_s=self._calls.rtt.timeout_s,
-            timeout_of=self._calls.timeout_s,
+            timeout_of=self._calls.timing.timeout_of,
             patience_s=self._calls.rtt.patience_s,
             admits=self._calls.introductions().admits,
             relies_on=partial(relies_on, self._table),

@@ -54,6 +54,11 @@ class RttEstimate:
         self.add(took_s)
         return took_s
 
+    def was_late(self, took_s: float) -> None:
+        """What seemed lost when it was answered was not: the first sending took so long."""
+        self._lost_share = max(0.0, self._lost_share - _LOST_WEIGHT)
+        self.add(took_s)
+
     @property
     def patience_s(self) -> float:
         """How much longer than ``timeout_s`` a peer is worth waiting for that may be alive: as long

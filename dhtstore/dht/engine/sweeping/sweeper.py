@@ -127,8 +127,7 @@ class Sweeper:
         longest = max((len(record.packed) for record in records), default=0)
         handing = Handing(seen, keys, records_that_fit(longest, len(contact.packed)))
         peers = {node.id: node for node in seen.nodes if isinstance(node, Peer)}
-        self._keep_here(handing, contact, records)
-        while parts := handing.turn():
+        while parts := self._turn(handing, contact, records):
             requests = [(peers[node], _request(contact, records, at)) for node, at in parts]
             batch = RequestBatch(self._calls, requests)
             in_time = await within(deadline_s - self._clock.monotonic_s(), batch)
@@ -144,15 +143,17 @@ class Sweeper:
         ]
         return told, seen.without(handing.gone)
 
-    def _keep_here(
+    def _turn(
         self, handing: Handing, contact: ContactRecord, records: Sequence[ProviderRecord]
-    ) -> None:
+    ) -> list[Part]:
+        """What others get now; we may come in the place of one that is silent, too."""
         own_id: bytes = self._table.node.id
         if places := handing.take(own_id):
             self._keeper.tick()
             self._keeper.keep(contact)
             verdicts = [self._keeper.keep(records[at]).value for at in places]
             handing.told((own_id, places), verdicts)
+        return handing.turn()
 
     async def _publish_above(
         self,

@@ -109,6 +109,42 @@ def test_nodes_that_die_meanwhile_cost_no_copies() -> None:
     play(scene)
 
 
+def test_the_publisher_itself_comes_in_the_place_of_a_silent_one() -> None:
+    """Which it keeps here, as what is here from the beginning."""
+
+    async def scene(world: World) -> None:
+        members = await world.grow(K + 4)
+        publisher, dead, keys = members[3], members[8:12], keys_of(12, 40)
+        seen = await publisher.dht.explore(keys[0], timeout_s=15)
+        for member in dead:
+            world.net.crash(member.address)
+        told, _ = await publisher.dht.provide_many(seen, keys, timeout_s=30)
+        assert {each.holders for each in told} == {K}
+        assert {one.key for one in publisher.dht.records()} >= set(keys)
+
+    play(scene)
+
+
+def test_a_sweep_that_its_time_cuts_short_takes_nobody_for_gone() -> None:
+    """One lost all that it was sent at first, and is asked again; then time is up."""
+
+    async def scene(world: World) -> None:
+        members = await world.grow(8)
+        publisher, late, keys = members[3], members[5], keys_of(12, 20)
+        seen = await publisher.dht.explore(keys[0], timeout_s=15)
+        world.net.drops = lambda source, to, data: to == late.address
+        began_s, timeout_s = world.loop.time(), 3.0
+        _, left = await publisher.dht.provide_many(seen, keys, timeout_s=timeout_s)
+        assert world.loop.time() - began_s == pytest.approx(timeout_s)
+        assert late.dht.rpc.table.node.id in {node.id for node in left.nodes}
+        assert len(left.nodes) == 8
+        world.net.drops = None
+        told, _ = await publisher.dht.provide_many(left, keys, timeout_s=30)
+        assert {each.holders for each in told} == {8}
+
+    play(scene)
+
+
 def test_in_a_network_of_few_one_lookup_serves_all_keys() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(12)

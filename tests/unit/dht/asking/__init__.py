@@ -1,0 +1,1 @@
+"""How many requests are out, and how long they are waited for."""
