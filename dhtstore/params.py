@@ -225,6 +225,7 @@ DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact reco
 PROVIDER_RECORD_MAX_BYTES: Final = 256  # packed; today's has at most 151, the rest is for later
 CONTACT_RECORD_MAX_BYTES: Final = 768  # packed; today's has at most 680; both fit a datagram
 POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
+GRANT_MAX_BYTES: Final = 384  # packed; today's has at most 278
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
@@ -347,6 +348,8 @@ RESERVATION_TTL_S: Final = 60.0  # renewed by progress
 RELEASE_TIMEOUT_S: Final = 5.0  # to give back what a put that was cancelled had reserved
 CHECK_TIMEOUT_S: Final = 20.0  # for a holder to be found, met and to look
 CHECKS_AT_ONCE: Final = 16
+GRANT_LOOK_S: Final = 20.0  # for a holder that is offered a unit under a grant to look who holds it
+GRANT_LOOKS_AT_ONCE: Final = 4  # of them one an origin
 CHECKED_PUTS_AT_ONCE: Final = 8  # side by side, when all that was put is checked
 CHECK_TURN_S: Final = 6.0  # a question waits so long for its turn at a holder,
 CHECK_LOOK_S: Final = 6.0  # and is looked into so long: then it is told "busy", within the above
@@ -440,6 +443,7 @@ assert BLOCK_SIZE_MAX_BYTES / LIMIT_MIN_BYTES_PER_S < REQUEST_TIMEOUT_S * 3 / 4
 assert LIMIT_MIN_BYTES_PER_S > 4 * RATE_MIN_BYTES_PER_S
 assert LIMIT_PORTION_S < LIMIT_BURST_S, "a timer that is late costs nothing"
 assert RESERVATION_TTL_S >= REQUEST_TIMEOUT_S
+assert GRANT_LOOK_S < REQUEST_TIMEOUT_S, "who waits hears why before it gives up"
 assert OFFER_ROOM_S < OFFER_TIMEOUT_S, "who waits hears why before it gives up"
 assert RESERVATION_TTL_S > 8 * OFFER_TIMEOUT_S, "those that reserved wait for others to be asked"
 assert RELAY_BEGIN_S < RELAY_SILENCE_S < RELAY_SILENCE_MAX_S < REQUEST_TIMEOUT_S - 5, (

@@ -10,7 +10,7 @@ from dhtstore.content.dag.units import Lineage
 from dhtstore.errors import PeerRefused
 from dhtstore.model.block import stored_bytes
 from dhtstore.model.cid import Cid
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Grant, Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
@@ -28,6 +28,14 @@ class Bid:
     policy: Policy
     stored: int
     blocks: int
+    grant: Grant | None = None
+
+    @property
+    def granted(self) -> Grant:
+        """The owner's, for exactly this."""
+        key, root = self.unit.key, self.policy.root
+        unsigned = Grant(self.identity.owner, root, key, self.stored, self.blocks)
+        return self.identity.sign_as_owner(unsigned)
 
     @property
     def unit(self) -> Unit:
@@ -47,6 +55,7 @@ class Bid:
             size=self.unit.size_bytes,
             policy=self.policy.packed,
             path=tuple(cid.raw for cid in self.lineage.path),
+            grant=self.grant.packed if self.grant else None,
         )
 
 

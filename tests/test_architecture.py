@@ -192,9 +192,10 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.node.copies": (
         ("acknowledge", "kept", "receive", "open_offers", "read_room"),
         ("serve_blocks",),
-        ("relaying",),
+        ("relaying", "granting"),
         ("completeness", "own_copy", "place", "placed", "hold"),
     ),
+    "dhtstore.node.copies.granting": (("bid", "offering"),),
     "dhtstore.node.copies.relaying": (
         ("upstream", "window"),
         ("relays", "chain"),

@@ -14,7 +14,7 @@ import pytest
 
 from dhtstore import params
 from dhtstore.model.contact import ContactRecord
-from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.policy import Claim, Grant, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.wire import datagram, envelope, frames
@@ -44,7 +44,7 @@ def messages_of(module: ModuleType) -> Iterator[type[msgspec.Struct]]:
 
 
 MESSAGES = [*messages_of(frames), *messages_of(datagram)]
-KINDS: list[Any] = [*MESSAGES, ContactRecord, ProviderRecord, Policy, Receipt, Claim, Ticket]
+KINDS: list[Any] = [*MESSAGES, ContactRecord, ProviderRecord, Policy, Receipt, Grant, Claim, Ticket]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -111,6 +111,7 @@ def test_the_limits_named_are_those_of_the_code() -> None:
         f"packed at\nmost {params.PROVIDER_RECORD_MAX_BYTES}": ProviderRecord,
         f"packed\nat most {params.POLICY_MAX_BYTES}": Policy,
         f"packed at most {params.RECEIPT_MAX_BYTES}": Receipt,
+        f"packed at most {params.GRANT_MAX_BYTES}": Grant,
     }
     lost = [text for text, kind in said.items() if text not in SECTIONS[kind.__name__]]
     everywhere = (

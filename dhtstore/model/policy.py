@@ -1,7 +1,9 @@
-"""Policies: what an owner wants for a root; claims: a policy upon one unit; and what claims use."""
+"""Policies: what an owner wants for a root; grants: that others may place a unit of it; claims: a
+policy upon one unit; and what claims use."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -11,7 +13,7 @@ import msgspec
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.signing import Signed
-from dhtstore.params import CLAIM_ROW_BYTES
+from dhtstore.params import CLAIM_ROW_BYTES, SIGNATURE_BYTES
 
 _WORD_DOMAIN: Final = b"dhtstore/word/1\0"
 
@@ -19,8 +21,8 @@ _WORD_DOMAIN: Final = b"dhtstore/word/1\0"
 class Policy(Signed, msgspec.Struct, frozen=True, array_like=True):
     """Owner-signed: keep ``replicas`` copies of everything below ``root``.
 
-    The newest ``sequence`` of one (owner, root) wins.  ``expires`` is unix seconds, 0 for "until
-    removed"; ``removed`` ends the claim.
+    Of those of one (owner, root) that of the greatest ``precedence`` stands.  ``expires`` is unix
+    seconds, 0 for "until removed"; ``removed`` ends the claim.
     """
 
     signing_domain: ClassVar[bytes] = b"dhtstore/policy/1\0"
@@ -36,8 +38,36 @@ class Policy(Signed, msgspec.Struct, frozen=True, array_like=True):
     def signer(self) -> PublicKey:
         return PublicKey(self.owner)
 
+    @property
+    def precedence(self) -> tuple[int, bool, bytes]:
+        """The newest sequence wins, of two alike a removal, of those the larger hash of what was
+        signed: all nodes choose the same, whichever they heard of first."""
+        body = self.packed[SIGNATURE_BYTES:]
+        return self.sequence, self.removed, hashlib.sha256(body).digest()
+
     def active(self, now_unix_s: float) -> bool:
         return not self.removed and (self.expires == 0 or self.expires > now_unix_s)
+
+
+class Grant(Signed, msgspec.Struct, frozen=True, array_like=True):
+    """Owner-signed: whoever has this may offer the unit behind ``key``, which is ``blocks`` blocks
+    and takes ``stored`` bytes of disk, to others for ``root``.
+
+    It is no secret, and of no use beyond what the owner's newest policy of that root asks for:
+    who is offered a unit by it looks whether that wants one copy more (node/checking/others).
+    """
+
+    signing_domain: ClassVar[bytes] = b"dhtstore/grant/1\0"
+
+    owner: bytes  # the owner's public key
+    root: bytes  # binary CID
+    key: bytes  # the unit's DHT key
+    stored: int
+    blocks: int
+
+    @property
+    def signer(self) -> PublicKey:
+        return PublicKey(self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +82,7 @@ class Claim:
     policy: Policy
     stored_bytes: int = 0  # on disk, with interior blocks and index rows; 0 in an older ledger
     origin: str = ""  # model.contact.subnet of who brought it; "" for this node's own user
+    grant: Grant | None = None  # by which it may be brought to others; an older ledger has none
 
     @property
     def charged_bytes(self) -> int:
@@ -60,7 +91,7 @@ class Claim:
 
     @property
     def ledger_bytes(self) -> int:
-        return claim_bytes(self.unit_roots, self.policy)
+        return claim_bytes(self.unit_roots, self.policy, self.grant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +137,11 @@ class Holdings:
     largest_origin_bytes: int = 0
 
 
-def claim_bytes(unit_roots: Iterable[bytes], policy: Policy) -> int:
+def claim_bytes(unit_roots: Iterable[bytes], policy: Policy, grant: Grant | None = None) -> int:
     """What a claim on a unit with these roots takes in a ledger, at most: the policy stands beside
     the claim, and in force for all claims of its root."""
-    return CLAIM_ROW_BYTES + sum(map(len, unit_roots)) + 2 * len(policy.packed)
+    signed_bytes = 2 * len(policy.packed) + (len(grant.packed) if grant else 0)
+    return CLAIM_ROW_BYTES + sum(map(len, unit_roots)) + signed_bytes
 
 
 def word_for(

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.contact import Address, ContactRecord
-from dhtstore.model.identity import DhtKey, NodeId, PublicKey, node_id
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey, dht_key, node_id
 from dhtstore.model.network import Network
-from dhtstore.model.policy import Claim, word_for
+from dhtstore.model.policy import Claim, Grant, word_for
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
-from dhtstore.model.signing import Signed, check, sign
+from dhtstore.model.signing import Signed, check, sign, unpack
 from dhtstore.net.ports import Clock, Crypto
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.sequences import Sequences
@@ -77,8 +77,24 @@ class Identity:
         said = word_for(self.network, holder, meeting, key=unit, stored=stored, blocks=blocks)
         return self._crypto.owner.sign(said)
 
-    def check_word(self, meeting: bytes, offer: Offer) -> None:
-        """Raises InvalidSignature unless ``offer`` came with its owner's word to this node."""
+    def grant(self, claim: Claim) -> Grant:
+        """Our owner's leave for others to place what is claimed."""
+        key, root = dht_key(claim.unit), claim.policy.root
+        return self.sign_as_owner(Grant(self.owner, root, key, claim.stored_bytes, claim.blocks))
+
+    def check_leave(self, meeting: bytes, offer: Offer) -> None:
+        """Raises InvalidSignature unless ``offer`` came with its owner's word to this node, or
+        under a grant for what is offered; RemoteProtocolError."""
+        if offer.grant is None:
+            self._check_word(meeting, offer)
+            return
+        grant = unpack(Grant, offer.grant)
+        granted = grant.owner, grant.key, grant.stored, grant.blocks
+        if granted != (offer.owner, offer.key, offer.stored, offer.blocks):
+            raise InvalidSignature("an offer under a grant for something else")
+        self.check(grant)
+
+    def _check_word(self, meeting: bytes, offer: Offer) -> None:
         said = word_for(
             self.network,
             self.public_key,

@@ -18,6 +18,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.checking.others import OtherHolders
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
@@ -90,6 +91,8 @@ class Node(UseCases):
         self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
         announced = identity, disk, self.dht, clock, ports.entropy, tracer
         self.reprovide = Reprovide(*announced, self.joined, self.completeness, warnings)
+        self.holder.wanted = OtherHolders(self.checker).check
+        self.holder.granted = self.reprovide.again_soon
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
         self.rot = _rot(self)
         self._collecting = Collecting(self.collector, _giving_up(self))

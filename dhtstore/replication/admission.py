@@ -118,7 +118,7 @@ def _judge_policy(asked: Demand, now_unix_s: float, newest: Policy | None) -> Re
         return Refusal("policy", "the policy is another owner's than the offer")
     if not 0 < policy.replicas <= REPLICAS_MAX:
         return Refusal("policy", f"{policy.replicas} replicas is outside 1 to {REPLICAS_MAX}")
-    if not policy.active(now_unix_s) or (newest and policy.sequence < newest.sequence):
+    if not policy.active(now_unix_s) or (newest and policy.precedence < newest.precedence):
         return Refusal("policy", "the policy is removed, expired or older than one known here")
     return None
 

@@ -11,6 +11,7 @@ from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.policy import Usage
 from dhtstore.params import (
     CLAIM_ROW_BYTES,
+    GRANT_MAX_BYTES,
     OFFERS_OPEN_MAX,
     OFFERS_ORIGIN_ROOM_DIVISOR,
     OFFERS_PER_ORIGIN_MAX,
@@ -25,8 +26,9 @@ from dhtstore.replication.admission import Demand, Refusal
 class Promise:
     """An offer that was accepted: ``peer`` made it from ``origin`` for ``owner``, and may have the
     unit behind ``key`` fetched from it.  ``new`` is whether the owner is a newcomer here,
-    ``at_home`` whether the origin is our own site, ``own`` whether the owner is this node's own:
-    then it takes no place of others."""
+    ``at_home`` whether the origin is our own site, ``own`` whether the owner is this node's own and
+    offers it itself: then it takes no place of others.  ``granted`` is whether somebody else offers
+    it, by the owner's grant."""
 
     peer: PublicKey
     origin: str
@@ -37,12 +39,13 @@ class Promise:
     new: bool = True
     at_home: bool = False
     own: bool = False
+    granted: bool = False
 
     @property
     def row_bytes(self) -> int:
         """What its claim takes in the ledger, but for the names of its roots, which only its
         Replicate tells: ``judge`` counts them then."""
-        return CLAIM_ROW_BYTES + 2 * POLICY_MAX_BYTES
+        return CLAIM_ROW_BYTES + 2 * POLICY_MAX_BYTES + GRANT_MAX_BYTES
 
     @property
     def room_bytes(self) -> int:

@@ -34,7 +34,13 @@ from dhtstore.params import (
     UPSTREAMS_MAX,
     WANTS_PER_REQUEST_MAX,
 )
-from dhtstore.wire.packed import PackedContact, PackedPolicy, PackedProvider, PackedReceipt
+from dhtstore.wire.packed import (
+    PackedContact,
+    PackedGrant,
+    PackedPolicy,
+    PackedProvider,
+    PackedReceipt,
+)
 
 PREFIX: Final = struct.Struct(">II")
 
@@ -174,8 +180,9 @@ class Accepted(FrameResponse, frozen=True, kw_only=True, tag=0x31):
 class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
     """Will you hold a unit?  Answered by ``Accepted``; no byte moves before.
 
-    It tells no more than a holder must know to decide: whoever refuses learns neither what it is
-    nor for which root.
+    It tells no more than a holder must know to decide: whoever refuses learns not what it is, and
+    of what its owner's own node offers not for which root.  Under a ``grant`` anybody may offer it;
+    then ``word`` is the grant's signature, so that an older version declines it.
     """
 
     answers = (Accepted,)
@@ -185,6 +192,7 @@ class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):
     stored: Count  # bytes on disk, as model.block.stored_bytes counts them
     blocks: Count
     word: Signature  # of the owner: see model.policy.word_for
+    grant: PackedGrant | None = None
 
 
 class Replicating(FrameResponse, frozen=True, kw_only=True, tag=0x32):
@@ -214,6 +222,7 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
     roots, which prove that it belongs to that root; empty where the root itself names the unit.
     ``upstream`` are others who receive it and may be asked before me, the nearest first;
     ``downstream`` are the keys of those who may be served what comes, before it is stored.
+    ``grant`` is kept beside the claim, so that a holder can bring the unit to others.
     """
 
     answers = (Replicating, Held)
@@ -226,6 +235,7 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
     path: Annotated[tuple[CidBytes, ...], Meta(max_length=DAG_DEPTH_MAX + 1)] = ()
     upstream: Upstream = ()
     downstream: Downstream = ()
+    grant: PackedGrant | None = None
 
 
 class Rerouted(FrameResponse, frozen=True, tag=0x38):

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from dhtstore.params import (
     CONTACT_RECORD_MAX_BYTES,
+    GRANT_MAX_BYTES,
     POLICY_MAX_BYTES,
     PROVIDER_RECORD_MAX_BYTES,
     RECEIPT_MAX_BYTES,
@@ -22,4 +23,5 @@ _MIN_BYTES = SIGNATURE_BYTES + 1
 PackedContact = Annotated[bytes, Meta(min_length=_MIN_BYTES, max_length=CONTACT_RECORD_MAX_BYTES)]
 PackedProvider = Annotated[bytes, Meta(min_length=_MIN_BYTES, max_length=PROVIDER_RECORD_MAX_BYTES)]
 PackedPolicy = Annotated[bytes, Meta(min_length=_MIN_BYTES, max_length=POLICY_MAX_BYTES)]
+PackedGrant = Annotated[bytes, Meta(min_length=_MIN_BYTES, max_length=GRANT_MAX_BYTES)]
 PackedReceipt = Annotated[bytes, Meta(min_length=_MIN_BYTES, max_length=RECEIPT_MAX_BYTES)]

@@ -76,7 +76,7 @@ class ClaimsModel(RuleBasedStateMachine):
     def put(self, claim: Claim) -> None:
         root = claim.policy.owner, claim.policy.root
         known = self.policies.get(root)
-        newest = known is None or known.sequence <= claim.policy.sequence
+        newest = known is None or known.precedence <= claim.policy.precedence
         assert self.claims.put(claim) == newest
         if newest:
             self.policies[root] = claim.policy
@@ -104,7 +104,7 @@ class ClaimsModel(RuleBasedStateMachine):
     def update(self, claim: Claim) -> None:
         root = claim.policy.owner, claim.policy.root
         known = self.policies.get(root)
-        newer = known is not None and known.sequence < claim.policy.sequence
+        newer = known is not None and known.precedence < claim.policy.precedence
         assert self.claims.update(claim.policy) == newer
         if newer:
             self.policies[root] = claim.policy

@@ -17,7 +17,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact, ContactRecord
 from dhtstore.model.identity import dht_key, node_id
 from dhtstore.model.network import Network
-from dhtstore.model.policy import Policy, word_for
+from dhtstore.model.policy import Grant, Policy, word_for
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, sign
@@ -57,6 +57,7 @@ WITHDRAWAL: Final = sign(
     ProviderRecord(UNIT_KEY, KEY, NOW_UNIX_S, NOW_UNIX_S, NOW_UNIX_S), NETWORK, NODE.node
 )
 POLICY: Final = sign(Policy(NODE.owner.public_key, CID.raw, 1, 3, 0, False), NETWORK, NODE.owner)
+GRANT: Final = sign(Grant(NODE.owner.public_key, CID.raw, UNIT_KEY, 135, 1), NETWORK, NODE.owner)
 RECEIPT: Final = sign(
     Receipt(
         version=1,
@@ -76,7 +77,7 @@ RECEIPT: Final = sign(
     NETWORK,
     NODE.node,
 )
-SIGNED: Final[tuple[Signed, ...]] = (CONTACT, PROVIDER, POLICY, RECEIPT)
+SIGNED: Final[tuple[Signed, ...]] = (CONTACT, PROVIDER, POLICY, RECEIPT, GRANT)
 
 HELLO: Final = frames.Hello(1, 1, NONCE, ("example",))
 CHANNEL: Final = b"SHA-256 of the certificate shown"
@@ -105,6 +106,7 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
         policy=POLICY.packed,
         upstream=(CONTACT.packed,),
         downstream=(KEY,),
+        grant=GRANT.packed,
         request=3,
     ),
     frames.Reroute(reservation=5, upstream=(), downstream=(KEY,), both=True, request=8),

@@ -17,7 +17,7 @@ from dhtstore.errors import ClockOff, InvalidSignature
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, dht_key, node_id
-from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.policy import Claim, Grant, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.node.context import Disk, Ledger
@@ -55,7 +55,7 @@ class Coming:
     begun_unix_s: float | None
 
 
-def claim_on(walk: UnitWalk, policy: Policy, origin: str = "") -> Claim:
+def claim_on(walk: UnitWalk, policy: Policy, origin: str = "", grant: Grant | None = None) -> Claim:
     """A claim on the unit that was walked to its end."""
     unit = walk.unit
     return Claim(
@@ -67,6 +67,7 @@ def claim_on(walk: UnitWalk, policy: Policy, origin: str = "") -> Claim:
         policy=policy,
         stored_bytes=walk.stored_bytes,
         origin=origin,
+        grant=grant,
     )
 
 

@@ -21,17 +21,16 @@ from typing import Final
 
 from dhtstore.content.dag.lineage import proof_wants
 from dhtstore.content.dag.unit_walk import UnitWalk
-from dhtstore.content.dag.units import Lineage, whole
+from dhtstore.content.dag.units import whole
 from dhtstore.errors import DhtstoreError, MalformedDag, NoRoom, PeerRefused
-from dhtstore.model.cid import Cid
 from dhtstore.model.contact import subnet
 from dhtstore.model.identity import DhtKey, PublicKey, format_node
 from dhtstore.model.policy import Policy, Usage
-from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import Coming, SignedCopy, acknowledge, claim_on
+from dhtstore.node.copies.granting.bid import Bid
 from dhtstore.node.copies.open_offers import OpenOffers, Receiving
 from dhtstore.node.copies.receive import Keeper, receive_unit
 from dhtstore.node.copies.relaying.relays import Relay, Relays
@@ -69,48 +68,18 @@ from dhtstore.wire.frames import (
 _CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
 
-@dataclass(frozen=True, slots=True)
-class _Bid:
-    """What a Replicate says of the unit that was offered."""
-
-    lineage: Lineage
-    policy: Policy
-
-    @classmethod
-    def of(cls, message: Replicate) -> _Bid:
-        """Raises InvalidCid, RemoteProtocolError, PeerRefused.  For worker threads: of thousands
-        of roots each is read and hashed."""
-        roots = tuple(Cid.decode(raw) for raw in message.roots)
-        if any(root.inlined is not None for root in roots):
-            why = "a root that carries its content in its name needs no holder"
-            raise PeerRefused("roots", why)
-        policy = unpack(Policy, message.policy)
-        Cid.decode(policy.root)  # claims are kept under it: nothing else may stand there
-        name = b"" if message.path else policy.root  # of what the root itself names
-        unit = Unit.named(name, roots, message.size, spine=message.spine)
-        return cls(Lineage(unit, tuple(Cid.decode(raw) for raw in message.path)), policy)
-
-    @property
-    def unit(self) -> Unit:
-        return self.lineage.unit
-
-    @property
-    def root(self) -> Cid:
-        return Cid(self.policy.root)
-
-    @property
-    def claimed(self) -> tuple[bytes, bytes]:
-        """The unit and the root that it is to be claimed for."""
-        return self.unit.name, self.policy.root
+async def _wanted(unit: Unit, policy: Policy, origin: str) -> None:
+    """Where nobody looks who else holds it."""
 
 
 @dataclass(slots=True)
 class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
-    ``rule`` says whose data is taken; None on a client, which takes none.  ``brings`` is entered
-    while blocks come in.  ``room`` waits for more, or refuses; None
-    where nothing gives way.
+    ``rule`` says whose data is taken; None on a client, which takes none.  ``wanted`` refuses what
+    somebody brings by a grant and its owner has enough of; ``granted`` is told of what was held so.
+    ``brings`` is entered while blocks come in.  ``room`` waits for more, or refuses; None where
+    nothing gives way.
     """
 
     identity: Identity
@@ -125,6 +94,8 @@ class Holder:
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     room: Callable[[int], Awaitable[None]] | None = None
+    wanted: Callable[[Unit, Policy, str], Awaitable[None]] = _wanted
+    granted: Callable[[Unit], None] = lambda unit: None
     relays: Relays = field(init=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +113,7 @@ class Holder:
     async def on_offer(self, link: Link, offer: Offer, reply: Reply) -> None:
         with _telling(self.tracer, link, owner=offer.owner.hex(), size=offer.stored):
             promise = self._promise_for(link, offer)
-            self.identity.check_word(link.meeting, offer)  # before others give way to it
+            self.identity.check_leave(link.meeting, offer)  # before others give way to it
             reservation = await self._decide(link, promise)
         _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
         run, kept = self.disk.blocking.run, self.ledger.claims.kept_bytes
@@ -165,7 +136,8 @@ class Holder:
             stored_bytes=offer.stored,
             blocks=offer.blocks,
             at_home=is_at_home(link.remote, self.identity.addresses()),
-            own=owner == self.rule.own_owner,
+            own=owner == self.rule.own_owner and offer.grant is None,
+            granted=offer.grant is not None,
         )
 
     async def _decide(self, link: Link, promise: Promise) -> int:
@@ -240,26 +212,26 @@ class Holder:
     async def on_replicate(self, link: Link, message: Replicate, reply: Reply) -> None:
         with _telling(self.tracer, link, size=message.size):
             async with self.offers.receiving(link, message.reservation) as receiving:
-                bid = await self.disk.blocking.run(_Bid.of, message)
+                bid = await self.disk.blocking.run(Bid.of, message)
                 await self._check_bid(receiving.promise, bid)
                 with self.relays.running(link, message, receiving.promise.key) as relay:
                     copy, came_bytes = await self._copy(receiving, relay, bid, reply)
+        if receiving.promise.granted:
+            self.granted(bid.unit)
         told = {"unit": unit_text(bid.unit.name), "root": str(bid.root), "size": copy.receipt.size}
         _tell(self.tracer, "hold.held", link, owner=bid.policy.owner.hex(), **told)
         async with _settling(self.disk):
             await reply(_held(copy, came_bytes))
 
-    async def _check_bid(self, promise: Promise, bid: _Bid) -> None:
+    async def _check_bid(self, promise: Promise, bid: Bid) -> None:
         """Raises PeerRefused unless it is what was offered, and InvalidSignature."""
-        if (bid.policy.owner, bid.unit.key) != (promise.owner, promise.key):
-            raise PeerRefused("unit", "this is not the unit that was offered")
-        if not bid.lineage.path and bid.unit.roots != (bid.root,):
-            raise PeerRefused("path", "the way from the policy's root to the unit is missing")
-        self.identity.check(bid.policy)
+        bid.check(promise, self.identity)
         await self._judge(promise, replace(promise.demand, policy=bid.policy), bid.claimed)
+        if promise.granted:
+            await self.wanted(bid.unit, bid.policy, promise.origin)
 
     async def _copy(
-        self, receiving: Receiving, relay: Relay, bid: _Bid, reply: Reply
+        self, receiving: Receiving, relay: Relay, bid: Bid, reply: Reply
     ) -> tuple[SignedCopy, int]:
         """Fetch the unit, telling the uploader that we are at it, and sign for it; how many bytes
         came for that.  Nothing of it is readable, nor stays, unless it is kept for a claim."""
@@ -280,10 +252,10 @@ class Holder:
                 receiving.complete()
                 return await self._keep(walk, bid, promise, batch), keeper.block_bytes
 
-    async def _keep(self, walk: UnitWalk, bid: _Bid, promise: Promise, batch: Batch) -> SignedCopy:
+    async def _keep(self, walk: UnitWalk, bid: Bid, promise: Promise, batch: Batch) -> SignedCopy:
         """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
         _check_walk(walk, bid)
-        claim = claim_on(walk, bid.policy, promise.origin)
+        claim = claim_on(walk, bid.policy, promise.origin, bid.grant)
         demand = replace(
             promise.demand,
             stored_bytes=claim.charged_bytes,
@@ -292,7 +264,7 @@ class Holder:
             policy=bid.policy,
         )
         await self._judge(promise, demand, bid.claimed)
-        begun_unix_s = None if promise.own else self.identity.now_unix_s()
+        begun_unix_s = None if promise.owner == self.identity.owner else self.identity.now_unix_s()
         coming = Coming(batch.commit, begun_unix_s)
         return await acknowledge(self.identity, self.disk, self.ledger, claim, coming)
 
@@ -425,7 +397,7 @@ class _Told:
             self._receiving.give_way()
 
 
-def _check_walk(walk: UnitWalk, bid: _Bid) -> None:
+def _check_walk(walk: UnitWalk, bid: Bid) -> None:
     """Raises MalformedDag unless a unit without a path is that of the policy's root."""
     if not bid.lineage.path and whole(bid.root, walk.claimed_bytes) != bid.unit:
         raise MalformedDag(f"what was offered is not the unit of {bid.root}")

@@ -30,6 +30,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.copies.acknowledge import SignedCopy, check_copy
+from dhtstore.node.copies.granting.offering import offer_for
 from dhtstore.node.copies.relaying.chain import Chain, Reserved
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
@@ -47,7 +48,7 @@ from dhtstore.replication.ranking import Candidate
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer
 from dhtstore.transfer.pace import CopyCredit
-from dhtstore.wire.frames import Accepted, Held, Offer, Release, Released, Replicate
+from dhtstore.wire.frames import Accepted, Held, Release, Released, Replicate
 
 T = TypeVar("T")
 CopyProgress = Callable[[NodeId, int, int], None]  # holder, content bytes it has, bytes sent to it
@@ -93,8 +94,9 @@ class Placer:
         told: PlacementRecord | None = None,
     ) -> Placement:
         """Carry ``plan`` out to its end: the plan as it ended.  ``claim`` is what holders must
-        sign for, as this node has walked the unit.  Each copy that is made is added to
-        ``copies`` at once, so that whoever is cut short knows it; ``told`` is what became of whom.
+        sign for, as this node has walked the unit; that of another owner has a grant.  Each copy
+        that is made is added to ``copies`` at once, so that whoever is cut short knows it; ``told``
+        is what became of whom.
 
         Raises ConnectionLost when this node is stopping.  Whatever ends it early, it gives back
         what was reserved.  ``progress`` must not raise."""
@@ -205,16 +207,11 @@ class _Placing(ToldPlan):
         """What the node reserves, or why it does not take the unit."""
         try:
             link = await self._link(contact)
-            accepted = await link.request(self._offer_to(link), Accepted, OFFER_TIMEOUT_S)
+            offer = offer_for(self._claim, self._node.identity, link)
+            accepted = await link.request(offer, Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
         return Reserved(link, accepted.reservation, link.sent_bytes, accepted.held)
-
-    def _offer_to(self, link: Link) -> Offer:
-        key, stored, blocks = self._unit.key, self._claim.stored_bytes, self._claim.blocks
-        identity = self._node.identity
-        word = identity.word(link.public_key, link.meeting, key, stored, blocks)
-        return Offer(owner=identity.owner, key=key, stored=stored, blocks=blocks, word=word)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         if self._node.tasks.closed:
@@ -281,6 +278,7 @@ class _Placing(ToldPlan):
             path=tuple(cid.raw for cid in self._path),
             upstream=chain.upstream(node),
             downstream=chain.downstream(node),
+            grant=self._claim.grant.packed if self._claim.grant else None,
         )
         claim, relayed = self._claim, chain.relayed(node)
         sent = (lambda: chain.sent_bytes) if relayed else partial(self._sent_bytes, reserved)

@@ -180,7 +180,7 @@ class Uploader:
         owner = self.identity.owner
         record = self.ledger.puts.get(root)
         either = [record.policy if record else None, self.ledger.claims.policy(owner, root.raw)]
-        known = sorted(filter(None, either), key=lambda policy: policy.sequence)
+        known = sorted(filter(None, either), key=lambda policy: policy.precedence)
         newest = known[-1].sequence if known else -1
         earlier = known[-1].replicas if known and not known[-1].removed else 0
         wanted = asked.replicas or earlier or self.settings.replicas
@@ -237,10 +237,11 @@ class Uploader:
         made.append(copies)
         leaves = Leaves.PRESENT if keeps else Leaves.NAMED
         claim = await own_claim(self.disk, unit, policy, leaves, work.brought.blocks)
+        claim = replace(claim, grant=self.identity.grant(claim))
         domain = None
         if keeps:
             copies.append(await acknowledge(self.identity, self.disk, self.ledger, claim))
-            domain = self._domain()
+            domain = _own_domain(self.identity, self.settings)
         plan = Placement(unit.key, policy.replicas, self.identity.node, domain)
         told = PlacementRecord(work.times)
         published: Sequence[Published] = ()
@@ -262,10 +263,6 @@ class Uploader:
         """Whether this node holds a copy itself."""
         return self.settings.storage and work.brought.kept
 
-    def _domain(self) -> Domain:
-        """The failure domain of our own copy, as that of a candidate is told."""
-        return Domain(subnet(self.identity.addresses()[0]), self.settings.domain)
-
     def _remember(self, work: _Work, copies: Sequence[Sequence[SignedCopy]]) -> None:
         record = PutRecord(
             name=work.name,
@@ -282,6 +279,11 @@ class Uploader:
         if self._keeps(work):
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
             self.ledger.cache.kept(work.imported.cid)
+
+
+def _own_domain(identity: Identity, settings: NodeSettings) -> Domain:
+    """The failure domain of our own copy, as that of a candidate is told."""
+    return Domain(subnet(identity.addresses()[0]), settings.domain)
 
 
 def _check_counts(wanted: int, min_acks: int | None) -> None:

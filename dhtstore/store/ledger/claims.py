@@ -96,7 +96,7 @@ class Claims(EndingClaims):
     def _write(self, claim: Claim) -> tuple[bool, Policy]:
         policy, key = claim.policy, claim_key(claim)
         known = self.policy(policy.owner, policy.root)
-        newest = known is None or known.sequence <= policy.sequence
+        newest = known is None or known.precedence <= policy.precedence
         puts = [(key, encode_claim(claim))]
         if newest:
             puts.append((policy_key(policy.owner, policy.root), policy.packed))
@@ -115,7 +115,7 @@ class Claims(EndingClaims):
         """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
         with self._lock:
             known = self.policy(policy.owner, policy.root)
-            if known is None or known.sequence >= policy.sequence:
+            if known is None or known.precedence >= policy.precedence:
                 return False
             self._table.write([(policy_key(policy.owner, policy.root), policy.packed)])
             self._changes += 1

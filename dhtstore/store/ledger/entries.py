@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from dhtstore.errors import IntegrityFailure, RemoteProtocolError
-from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.policy import Claim, Grant, Policy
 from dhtstore.model.signing import Signed, unpack
 from dhtstore.trace import Tracer
 
@@ -69,6 +69,7 @@ class _ClaimRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     policy: bytes  # packed
     stored_bytes: int = 0
     origin: str = ""
+    grant: bytes = b""  # packed
 
 
 _Roots = tuple[bytes, ...]
@@ -85,6 +86,7 @@ def encode_claim(claim: Claim) -> bytes:
         packed,
         claim.stored_bytes,
         claim.origin,
+        claim.grant.packed if claim.grant else b"",
     )
     return encode(row)
 
@@ -153,4 +155,5 @@ def decode_claim(raw: bytes) -> Claim:
         policy,
         row.stored_bytes,
         row.origin,
+        decode_signed(Grant, row.grant) if row.grant else None,
     )

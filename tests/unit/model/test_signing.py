@@ -8,7 +8,7 @@ import pytest
 from dhtstore.errors import InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.network import Network
-from dhtstore.model.policy import Policy
+from dhtstore.model.policy import Grant, Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import Signed, attach, check, sign, unpack
@@ -16,6 +16,7 @@ from dhtstore.params import (
     CONTACT_RECORD_MAX_BYTES,
     FEATURE_NAME_MAX_CHARS,
     FEATURES_MAX,
+    GRANT_MAX_BYTES,
     IDENTITY_DIGEST_MAX_BYTES,
     POLICY_MAX_BYTES,
     PROVIDER_RECORD_MAX_BYTES,
@@ -33,6 +34,7 @@ OBJECTS: list[Signed] = [
     ProviderRecord(b"k" * 20, KEY, 1, 2, 3),
     ContactRecord(KEY, (("10.0.0.1", 7400),), 5, "rack", 1, 2, 3),
     Policy(KEY, b"root", 1, 3, 0, False),
+    Grant(KEY, b"root", bytes(20), 135, 1),
     Receipt(1, "main", b"n" * 20, KEY, b"unit", b"root", 5, 1, b"o" * 32, 1, 2, 0),
 ]
 every_object = pytest.mark.parametrize("unsigned", OBJECTS, ids=lambda o: type(o).__name__)
@@ -120,6 +122,7 @@ WIDEST: list[tuple[Signed, int]] = [
         CONTACT_RECORD_MAX_BYTES,
     ),
     (Policy(KEY, CID_BYTES, BIG, 64, BIG, False), POLICY_MAX_BYTES),
+    (Grant(KEY, CID_BYTES, bytes(20), BIG, BIG), GRANT_MAX_BYTES),
     (
         Receipt(1, "n" * 64, b"n" * 20, KEY, CID_BYTES, CID_BYTES, BIG, BIG, KEY, BIG, BIG, BIG),
         RECEIPT_MAX_BYTES,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace as change
+from msgspec import structs
 
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Policy, Usage
+from dhtstore.model.signing import attach
 from dhtstore.params import (
     BLOCK_SIZE_MAX_BYTES,
     CLAIMS_PER_UNIT_MAX,
@@ -34,10 +36,14 @@ from dhtstore.replication.admission import (
 NOW_UNIX_S = 1_000_000.0
 OWN, FRIEND, STRANGER = (PublicKey(name * 32) for name in (b"o", b"f", b"s"))
 RULE = Admission(Accept.ANYONE, OWN, frozenset([FRIEND]), 100_000, capacity_bytes=200_000)
-POLICY = Policy(STRANGER, b"root", sequence=7, replicas=3, expires=0, removed=False)
+POLICY = attach(Policy(STRANGER, b"root", 7, replicas=3, expires=0, removed=False), bytes(64))
 ASKED = Demand(STRANGER, "192.0.2.0/24", 900, blocks=1, row_bytes=100, policy=POLICY)
 KNOWN = Usage(owners=1, known=True, new=False)
 FULL = Usage(GIB, GIB, GIB, OWNERS_MAX, OWNERS_MAX, used_bytes=GIB)
+
+
+def change(policy: Policy, **fields: Any) -> Policy:
+    return attach(structs.replace(policy, **fields), bytes(64))
 
 
 def judged(

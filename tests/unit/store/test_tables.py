@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from dhtstore.errors import NoRoom
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey
-from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.policy import Claim, Grant, Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import attach, unpack
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.params import POLICY_MAX_BYTES
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
+from dhtstore.store.ledger.entries import decode_claim, encode_claim
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.listing.tally import Tally
 from dhtstore.store.ledger.memory import MemoryKeyValue
@@ -86,9 +88,41 @@ def test_the_newest_policy_of_a_root_rules_all_its_units() -> None:
     assert not claims.put(claim(b"u1", policy(sequence=4, replicas=60)))
     assert replicas(claims, b"u1", 0) == 3
     assert claims.update(policy(sequence=6, replicas=7))
-    assert not claims.update(policy(sequence=6, replicas=8))
+    assert not claims.update(policy(sequence=5, replicas=8))
     assert [replicas(claims, unit, 0) for unit in (b"u1", b"u2")] == [7, 7]
     assert list(claims.for_unit(b"u2")) == [claim(b"u2", policy(sequence=6, replicas=7))]
+
+
+def test_of_two_policies_of_one_sequence_all_nodes_choose_the_same() -> None:
+    """A removal, else the one with the larger hash: whichever came first."""
+    seven, eight = policy(sequence=6, replicas=7), policy(sequence=6, replicas=8)
+    removal = policy(sequence=6, removed=True)
+    chosen = set()
+    for order in permutations((seven, eight)):
+        claims = Claims(MemoryKeyValue())
+        for each in order:
+            claims.put(claim(b"u", each))
+        chosen.add(claims.policy(ALICE, A.raw))
+        assert claims.update(removal)
+        assert not any(claims.update(each) for each in order)
+    assert len(chosen) == 1
+
+
+def test_a_grant_stands_beside_the_claim_and_is_charged_with_it() -> None:
+    grant = attach(Grant(ALICE, A.raw, b"k" * 20, 100, 1), b"s" * 64)
+    plain, claims = claim(b"u", policy()), Claims(MemoryKeyValue())
+    granted = replace(plain, grant=grant)
+    claims.put(plain)
+    before = claims.ledger_bytes()
+    claims.put(granted)
+    assert list(claims.for_unit(b"u")) == [granted]
+    assert claims.ledger_bytes() == before + len(grant.packed)
+
+
+def test_a_claim_of_before_there_were_grants_has_none() -> None:
+    plain = claim(b"u", policy())
+    row = msgspec.msgpack.decode(encode_claim(plain))
+    assert decode_claim(msgspec.msgpack.encode(row[:-1])) == plain
 
 
 def test_an_older_policy_cannot_end_a_removal() -> None:

@@ -1,0 +1,79 @@
+"""Whether an owner wants one copy more of what somebody else brings: this node looks for itself.
+
+A grant lies with every holder.  Whoever has one may bring its unit to any node, so each counts the
+holders that it finds and proves by itself before it takes a byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakValueDictionary
+
+from dhtstore.config import counted
+from dhtstore.errors import PeerRefused, Unreachable
+from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.policy import Policy
+from dhtstore.model.unit import Unit
+from dhtstore.node.checking.ask import HolderChecks, Question, told_of
+from dhtstore.params import (
+    CHECKS_AT_ONCE,
+    GRANT_LOOK_S,
+    GRANT_LOOKS_AT_ONCE,
+    LOOKUP_TIMEOUT_S,
+    PROVIDERS_PER_KEY_MAX,
+)
+from dhtstore.tasks import run_all
+
+
+@dataclass(frozen=True, slots=True)
+class OtherHolders:
+    """``checker`` is made anew for each look.  Looks cost dials, so only a few are under way, one
+    of each origin."""
+
+    checker: Callable[[], HolderChecks]
+    _looking: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(GRANT_LOOKS_AT_ONCE)
+    )
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def check(self, unit: Unit, policy: Policy, origin: str) -> None:
+        """Raises PeerRefused: ``enough`` where the policy's copies are met without this node,
+        ``busy`` where that can't be told now."""
+        live: set[NodeId] = set()
+        try:
+            async with asyncio.timeout(GRANT_LOOK_S), self._turn(origin):
+                await self._count(unit, policy.replicas, live)
+        except TimeoutError:
+            if not live:
+                raise PeerRefused("busy", "it takes too long to look who holds it") from None
+        except Unreachable as error:
+            raise PeerRefused("busy", f"nobody can be asked who holds it: {error}") from error
+
+    async def _count(self, unit: Unit, wanted: int, live: set[NodeId]) -> None:
+        """Into ``live``, all at once, so that no silent one hides others; PeerRefused as soon as
+        that is enough."""
+        checker = self.checker()
+        found = await checker.reach.dht.find_providers(
+            unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
+        )
+        told = told_of(found.providers, checker.reach)
+        told.pop(checker.identity.public_key, None)
+
+        async def look(key: PublicKey) -> None:
+            said = await checker.check(Question(unit), {key: told[key]})
+            live.update(node for node, proof in said.items() if proof.state == "live")
+            if len(live) >= wanted:
+                copies = counted(wanted, "copy", "copies")
+                raise PeerRefused("enough", f"its owner wants {copies}, and others hold as many")
+
+        await run_all([partial(look, key) for key in told], limit=CHECKS_AT_ONCE)
+
+    @asynccontextmanager
+    async def _turn(self, origin: str) -> AsyncIterator[None]:
+        own = self._turns.setdefault(origin, asyncio.Lock())
+        async with own, self._looking:
+            yield
