@@ -1,4 +1,4 @@
-"""Many runs on the processes of a Dask cluster: one made here for the while, or one that is there.
+"""Many runs on the processes of a Dask cluster: that of ``local_workers``, or one that is there.
 
 The results are files; only how each run ended travels.  As many runs are handed out as there are
 workers, so that memory here does not grow with their number, and a worker that dies takes one run
@@ -8,9 +8,6 @@ with it.
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -21,64 +18,19 @@ from simulations.lab.many_runs.one import OTHER_CODE, RunEnd, RunTask, do, finis
 from simulations.results.identity import code_digest
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client, Future
 
 _TRIES = 2
 _ANSWER_TIMEOUT_S = 15
 _LOOK_EVERY_S = 10  # for workers that came
-_LOCAL_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 0,  # tries are counted and told here
-    "distributed.worker.profile.enabled": False,  # it would look at each run 100 times a second
-}
 End = tuple[RunEnd, bool]
-
-
-@contextlib.contextmanager
-def local(workers: int) -> Iterator[Client]:
-    """That many processes of one thread each.  They are gone at the end, at once if it is an
-    interruption; should this process be killed, they end by themselves."""
-    distributed = _distributed()
-    import dask
-
-    options = {"n_workers": workers, "threads_per_worker": 1}
-    with (
-        dask.config.set(_LOCAL_SETTINGS),
-        distributed.LocalCluster(
-            **options,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # the usual port may be another sweep's
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        client.register_worker_callbacks(_leave_interrupts_to_the_command)
-        try:
-            yield client
-        except BaseException:
-            _kill(cluster)
-            raise
-
-
-def _leave_interrupts_to_the_command() -> None:
-    """Ctrl-C on a terminal reaches every process of the command."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _kill(cluster: LocalCluster) -> None:
-    """A run in a thread cannot be asked to stop."""
-    for nanny in cluster.workers.values():
-        nanny.auto_restart = False
-        if nanny.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(nanny.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Client]:
     """The cluster whose scheduler is at ``address``; raises ScenarioError, also for workers of
     another version of the code."""
-    distributed = _distributed()
+    distributed = distributed_package()
     try:
         client = distributed.Client(address, timeout=_ANSWER_TIMEOUT_S)
     except (OSError, ValueError) as error:
@@ -140,7 +92,7 @@ class _Runs:
     def ended(self) -> list[End]:
         """Those that ended since, once there are any; none for a while, to look for workers."""
         try:
-            done, _ = _distributed().wait(
+            done, _ = distributed_package().wait(
                 list(self._under_way), _LOOK_EVERY_S, return_when="FIRST_COMPLETED"
             )
         except TimeoutError:
@@ -171,7 +123,8 @@ def _end_of(task: RunTask, future: Future[RunEnd]) -> RunEnd:
     return end
 
 
-def _distributed() -> Any:
+def distributed_package() -> Any:
+    """The package, which a plain installation has not; raises ScenarioError then."""
     try:
         import distributed
     except ModuleNotFoundError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulations.errors import ScenarioError
-from simulations.lab.many_runs import cluster, plan
+from simulations.lab.many_runs import cluster, local_workers, plan
 from simulations.lab.many_runs.branches import Branch, check_modules, combinations
 from simulations.lab.many_runs.one import RunEnd
 from simulations.results.run_folder import numbered
@@ -84,7 +84,7 @@ def _cluster(workers: Workers, runs: int, out: Path) -> Iterator[Client]:
             yield client
         return
     try:
-        with cluster.local(min(workers.jobs, runs)) as client:
+        with local_workers.local(min(workers.jobs, runs)) as client:
             yield client
     finally:
         plan.remove_cut_off(out)  # nobody is left who could be at it

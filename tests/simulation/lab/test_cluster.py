@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simulations.errors import ScenarioError
-from simulations.lab.many_runs import cluster, sweep
+from simulations.lab.many_runs import cluster, local_workers, sweep
 from simulations.lab.many_runs.one import finished
 from simulations.scenario import from_tables
 from tests.simulation.lab.test_sweeping import TRIPPING, WORLD, tasks
@@ -26,8 +26,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with cluster.local(2) as found:
+    with local_workers.local(2) as found:
         yield found
+
+
+def test_workers_are_forked_from_a_process_that_has_imported_what_a_run_needs(
+    client: Client,
+) -> None:
+    """Else each would import it for itself, which takes as long as a short run."""
+    parents = set(client.run(os.getppid).values())
+    assert len(parents) == 1
+    assert os.getpid() not in parents
 
 
 def test_runs_are_told_as_they_end_and_few_are_handed_out(client: Client, tmp_path: Path) -> None:
