@@ -186,6 +186,7 @@ BUCKET_REPLACEMENTS_MAX: Final = 4  # Kademlia section 4.1, kept small
 NODES_PER_SITE_MAX: Final = 2  # of one public address or IPv6 /56, where a bucket is contended
 STANDING_S: Final = 60.0  # between two answers of a node that a table believes in
 NEWCOMER_PROBE_S: Final = 5.0  # after the last word of one that it does not, before others hear
+NEWCOMERS_SAMPLED: Final = 4  # of so many one is asked early, while all of them live
 NEWCOMERS_PER_ORIGIN_MAX: Final = 2  # of a /24 or /48 in a table; keys are free
 SILENT_FOR_S: Final = (
     60.0  # who answers no lookup is named in vain; longer, and who returns is missed

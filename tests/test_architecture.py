@@ -333,6 +333,7 @@ WORLD = frozenset(
         "mmap",
         "fcntl",
         "cryptography",
+        "nacl",
     }
 )
 SOCKETS = frozenset({"socket", "ssl", "select", "selectors", "socketserver", "asyncio_dgram"})

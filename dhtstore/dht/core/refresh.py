@@ -7,7 +7,7 @@ from typing import Final
 
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.table import Table, by_distance
-from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NEWCOMER_PROBE_S, NODE_ID_BYTES
+from dhtstore.params import BUCKET_REFRESH_INTERVAL_S, NODE_ID_BYTES
 
 _BITS: Final = 8 * NODE_ID_BYTES
 
@@ -77,15 +77,6 @@ def relies_on(table: Table, peer: Peer) -> bool:
         return False
     bucket, at = found
     return bucket.peers[at].address == peer.address and not bucket.failures[at]
-
-
-def doubtful(table: Table, newcomer: Peer, now: float) -> bool:
-    """Whether a newcomer was not heard for a while: to be pinged when somebody is told of it, or
-    wants its place."""
-    if not table.newcomers.stood(newcomer, NEWCOMER_PROBE_S, now):
-        return False  # which most are, and this is asked of all that an answer names
-    found = table.entry(newcomer)
-    return found is not None and table.newcomers.due(newcomer, found[0].heard_s[found[1]], now)
 
 
 def _neighbourhood_edge(table: Table) -> int:

@@ -172,6 +172,7 @@ class Table:
             return False
         if not ping:
             self.silences.add(peer, now)
+        self.newcomers.silent(peer, now)
         self.remove(peer)
         if bucket.replacements:
             replacement = bucket.replacements.pop()

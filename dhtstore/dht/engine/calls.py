@@ -22,7 +22,6 @@ from dhtstore.dht.core.introductions import Introductions, Lines
 from dhtstore.dht.core.newcomers.own_line import OwnLine
 from dhtstore.dht.core.peer import Peer, peer_at
 from dhtstore.dht.core.peer_clocks import PeerClocks
-from dhtstore.dht.core.refresh import doubtful
 from dhtstore.dht.core.table import Table, heard_last
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.dht.engine.in_turn import InTurn
@@ -404,17 +403,19 @@ class Probes:
     def newcomer(self, peer: Peer, *, moved: bool) -> None:
         """Somebody at an address not proved asked us something: ping it if its answer would put
         it into the table, or move it there; else those of its origin that are in its way."""
-        if moved or self._table.has_room_for(peer, self._clock.monotonic_s()):
-            self._ask_in_turn(peer)
-        elif crowd := self._table.newcomers.crowd_of(peer):
-            self.told(crowd)
-
-    def told(self, newcomers: Iterable[Peer]) -> None:
-        """Others hear of these: ping those that were not heard for a while."""
         now = self._clock.monotonic_s()
-        for peer in newcomers:
-            if doubtful(self._table, peer, now):
-                self._ask_in_turn(peer)
+        if moved or self._table.has_room_for(peer, now):
+            self._ask_in_turn(peer)
+            return
+        for other in self._table.newcomers.in_the_way(peer, now):
+            self._ask_in_turn(other)
+
+    def told(self, named: Iterable[Peer]) -> None:
+        """Others hear of these: ping the newcomers among them that were not heard for a while."""
+        if not self._table.newcomers:
+            return
+        for peer in self._table.newcomers.due(named, self._clock.monotonic_s()):
+            self._ask_in_turn(peer)
 
     def ask(self, peer: Peer) -> None:
         """Ping ``peer``, unless that is going on."""

@@ -35,7 +35,7 @@ _MALFORMED: Final = datagram.Stored(Verdict.MALFORMED.value)
 
 class Procedures:
     """Answers from the routing table and the records kept here; sends nothing itself.  ``told``
-    hears of those newcomers that an answer names."""
+    hears of those that an answer names."""
 
     def __init__(
         self,
@@ -190,8 +190,7 @@ class Procedures:
         number = int.from_bytes(target, "big")
         count = min(count, datagram.CONTACTS_PER_ANSWER_MAX)
         closest = self._table.closest(number, count, sender, ipv6=sender.ipv6)
-        if young := self._table.newcomers.among(closest):
-            self._told(young)
+        self._told(closest)
         return b"".join([peer.packed for peer in closest])
 
 

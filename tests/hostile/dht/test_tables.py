@@ -21,6 +21,7 @@ from dhtstore.model.identity import PublicKey
 from dhtstore.params import (
     NEWCOMER_PROBE_S,
     NEWCOMERS_PER_ORIGIN_MAX,
+    NEWCOMERS_SAMPLED,
     RPC_TIMEOUT_MAX_S,
     SILENT_AT_LEAST_S,
     SILENT_FOR_S,
@@ -139,6 +140,33 @@ def test_our_own_network_is_no_crowd() -> None:
     for one in lab:
         table.answered(one, STANDING_S)
     assert all(one in table for one in lab)
+
+
+def test_while_newcomers_live_few_are_asked_early_and_all_once_one_was_silent() -> None:
+    table, young = table_of(strangers(K)), strangers(4 * NEWCOMERS_SAMPLED)
+    for one in young:
+        table.answered(one, 2 * STANDING_S)
+    early = 2 * STANDING_S + NEWCOMER_PROBE_S
+    sampled = table.newcomers.due(young, early)
+    assert len(sampled) == 4
+    assert not table.newcomers.due(young, early - 1)
+    assert len(table.newcomers.due(young, 3 * STANDING_S)) == len(young)
+    assert table.failed(sampled[0], early + 1, ping=True)
+    left = [one for one in young if one in table]
+    assert table.newcomers.due(left, early + 1) == left, "those that were passed over as well"
+    for one in left:
+        table.answered(one, early + 2, pong=True)
+    assert not table.newcomers.due(left, early + 3)
+
+
+def test_whoever_stands_in_the_way_of_another_is_asked_early() -> None:
+    table = table_of(strangers(K))
+    first, second, third = (strangers(1, f"93.1.1.{n}")[0] for n in range(3))
+    for one in (first, second):
+        table.answered(one, 2 * STANDING_S)
+    assert not table.newcomers.in_the_way(third, 2 * STANDING_S)
+    early = 2 * STANDING_S + NEWCOMER_PROBE_S
+    assert table.newcomers.in_the_way(third, early) == [first, second]
 
 
 # --- silences ------------------------------------------------------------------------------

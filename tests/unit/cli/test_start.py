@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("pydantic", "asyncio", "rich", "cryptography", "mmh3")
+HEAVY = ("pydantic", "asyncio", "rich", "cryptography", "nacl", "mmh3")
 LINES = (
     "--help", "version", "put --help", "get --help", "config",
     "ls CID --home HOME", "ping x --home HOME", "get CID --home HOME", "peers --home HOME",

@@ -6,7 +6,7 @@ import pytest
 
 from dhtstore.errors import InvalidSignature
 from dhtstore.model.identity import PublicKey
-from dhtstore.net.crypto import Ed25519Crypto, Ed25519Signer, montgomery
+from dhtstore.net.crypto import Ed25519Crypto, Ed25519Signer, Ed25519Verifier, montgomery
 
 PRIME = 2**255 - 19
 # RFC 8032 section 7.1, test 2
@@ -46,3 +46,14 @@ def test_small_order_and_non_canonical_keys_are_refused(y: int, sign_bit: int) -
     with pytest.raises(InvalidSignature):
         crypto.agree(key)
     assert not crypto.verify(key, b"", bytes(64))
+
+
+def test_a_signature_has_one_form() -> None:
+    """RFC 8032 section 5.1.7: S is below the order of the group, or anybody could alter it."""
+    signer = Ed25519Signer(bytes(32))
+    signature = signer.sign(b"kept")
+    order = 2**252 + 27742317777372353535851937790883648493
+    altered = int.from_bytes(signature[32:], "little") + order
+    other = signature[:32] + altered.to_bytes(32, "little")
+    assert Ed25519Verifier().verify(signer.public_key, b"kept", signature)
+    assert not Ed25519Verifier().verify(signer.public_key, b"kept", other)

@@ -41,14 +41,15 @@ class ContactStore:
 
     def verdict(self, record: ContactRecord, standing: Standing = OURS) -> Verdict:
         """What ``add`` would answer; cheap, so ask before checking a signature."""
-        if not contact_form(record):
+        held = self._by_node.get(record.node)
+        known = held is not None and record == held.record  # mostly, and its form was looked at
+        if not known and not contact_form(record):
             return Verdict.MALFORMED
         if not in_time(record, CONTACT_RECORD_TTL_S, self._unix_s):
             return Verdict.OUT_OF_TIME
-        held = self._by_node.get(record.node)
         if held is not None:
-            newer = record.sequence > held.record.sequence
-            return Verdict.KEPT if newer or record == held.record else Verdict.HELD_NEWER
+            newer = known or record.sequence > held.record.sequence
+            return Verdict.KEPT if newer else Verdict.HELD_NEWER
         room = not self._places.full or self._giving_way(record, standing) is not None
         return Verdict.KEPT if room else Verdict.FULL
 
