@@ -12,6 +12,7 @@ from kademlia.node import Node
 from dhtstore.config import format_own_clock
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.dht.core.record_rules import Published
+from dhtstore.dht.core.refresh import believed_first
 from dhtstore.dht.core.snapshot import TableSnapshot
 from dhtstore.dht.core.stores.held import HeldRecord
 from dhtstore.dht.engine.crawl import Search
@@ -213,8 +214,7 @@ class DhtService(ManyKeys):
 
     def packed_contacts(self) -> list[bytes]:
         """The same as datagrams carry them, those believed in first."""
-        table = self.rpc.table
-        return [peer.packed for peer in sorted(table, key=table.newcomers.__contains__)]
+        return [peer.packed for peer in believed_first(self.rpc.table)]
 
     def peers(self) -> list[PeerInfo]:
         """The routing table with what is known of each peer."""

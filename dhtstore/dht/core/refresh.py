@@ -79,6 +79,15 @@ def relies_on(table: Table, peer: Peer) -> bool:
     return bucket.peers[at].address == peer.address and not bucket.failures[at]
 
 
+def believed_first(table: Table) -> list[Peer]:
+    """All entries, newcomers last."""
+    known, young = list(table), table.newcomers.ids
+    if not young:
+        return known
+    believed = [peer for peer in known if peer.id not in young]
+    return believed + [peer for peer in known if peer.id in young]
+
+
 def _neighbourhood_edge(table: Table) -> int:
     """The bucket of the k-th nearest entry; -1 if there are fewer entries."""
     within = 0

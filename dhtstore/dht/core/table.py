@@ -34,8 +34,7 @@ class Table:
     throughout; at most ``ksize`` peers are in a bucket."""
 
     def __init__(self, node: Node, ksize: int = K) -> None:
-        self.node, self.ksize = node, ksize
-        self.opened_s = 0.0
+        self.node, self.ksize, self.opened_s = node, ksize, 0.0
         self.crowds = Crowds()
         self.newcomers, self.silences = YoungPeers(self.crowds), Silences()
         self.clear()

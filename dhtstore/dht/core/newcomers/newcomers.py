@@ -13,7 +13,7 @@ only one is asked early, and all of them while one was silent within STANDING_S.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Final, NamedTuple
 
 from dhtstore.dht.core.crowds import Crowds
@@ -61,6 +61,11 @@ class YoungPeers:
 
     def __contains__(self, peer: Peer) -> bool:
         return peer.id in self._met
+
+    @property
+    def ids(self) -> Set[bytes]:
+        """Theirs."""
+        return self._met.keys()
 
     def all(self) -> tuple[tuple[Peer, float], ...]:
         """Each with when it answered first."""
