@@ -23,7 +23,7 @@ from benchmarks.processes import Daemon
 from benchmarks.puts import listed
 from benchmarks.report import Row, at_least, at_most, plain
 from benchmarks.rivals import rivals
-from benchmarks.rpc.section import among_neighbours, round_trips, under_flood
+from benchmarks.rpc.section import after_deafness, among_neighbours, round_trips, under_flood
 from benchmarks.slow_path.section import slow_path
 from benchmarks.small import small
 from benchmarks.store import stored
@@ -209,8 +209,9 @@ def loop(plan: Plan) -> list[Row]:
 
 
 def rpc(plan: Plan) -> list[Row]:
-    """find_node, provide and find beside stock kademlia, and a node under a flood."""
-    return [*round_trips(plan.rounds), *among_neighbours(plan.rounds), *under_flood()]
+    """find_node, provide and find beside stock kademlia, and a node under a flood, and deaf."""
+    measured = [*round_trips(plan.rounds), *among_neighbours(plan.rounds)]
+    return [*measured, *under_flood(), *after_deafness()]
 
 
 def hostile(plan: Plan) -> list[Row]:

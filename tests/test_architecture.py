@@ -121,7 +121,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht.core.asking": (("late", "rtt", "waits", "window"),),
     "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
-    "dhtstore.dht.core.newcomers": (("newcomers", "silences"),),
+    "dhtstore.dht.core.newcomers": (("departed", "newcomers", "silences"),),
     "dhtstore.dht.core.stores": (
         ("held",),
         ("key_places", "shares"),
@@ -133,7 +133,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("in_turn", "sessions"),
         ("channel",),
         ("calls",),
-        ("crawl", "holding"),
+        ("crawl", "holding", "returning"),
         ("harvest", "lookups", "procedures", "upkeep"),
         ("outrun", "rpc", "widening"),
         ("maintenance",),

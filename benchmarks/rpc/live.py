@@ -26,13 +26,13 @@ TIMEOUT_S: Final = 10.0
 class LiveNode:
     """One service, with a key made of its ``number``."""
 
-    def __init__(self, number: int, network: Network) -> None:
+    def __init__(self, number: int, network: Network, socket: type[UdpEndpoint]) -> None:
         self.network, self.clock = network, SystemClock()
         self._record: ContactRecord | None = None
         self.failed: list[str] = []
         self.duties = Supervisor(on_failure=lambda name, error: self.failed.append(f"{error!r}"))
         self.crypto = Ed25519Crypto(bytes((number,)) * 32, bytes((number + 100,)) * 32)
-        self.endpoint = UdpEndpoint("127.0.0.1", 0)
+        self.endpoint = socket("127.0.0.1", 0)
         self.dht = DhtService(
             network=network,
             crypto=self.crypto,
@@ -87,9 +87,11 @@ class LiveNode:
 
 
 @asynccontextmanager
-async def network_of(count: int) -> AsyncIterator[list[LiveNode]]:
+async def network_of(
+    count: int, socket: type[UdpEndpoint] = UdpEndpoint
+) -> AsyncIterator[list[LiveNode]]:
     """So many in this process, each joined through the first, which all have looked around."""
-    nodes = [LiveNode(number, Network("benchmark")) for number in range(count)]
+    nodes = [LiveNode(number, Network("benchmark"), socket) for number in range(count)]
     try:
         for node in nodes:
             await node.dht.start()

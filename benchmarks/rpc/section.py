@@ -9,6 +9,7 @@ from typing import Final
 
 from benchmarks.report import Row, at_least, at_most, plain
 from benchmarks.rpc import neighbours
+from benchmarks.rpc.deaf import deaf
 from benchmarks.rpc.flooded import flooded
 from benchmarks.rpc.round_trips import ours_per_s, stock_per_s
 
@@ -17,6 +18,7 @@ STOCK_ROUND_TRIPS: Final = 3_000
 KEYS: Final = 60  # provided and found in one go
 FLOOD_PER_S: Final = 20_000
 FLOOD_S: Final = 10.0
+DEAF_S: Final = 20.0
 WAYS: Final = {
     # over: (round trips a second of CPU, times stock)
     "in memory": (18_000, 5.0),
@@ -77,6 +79,19 @@ def under_flood() -> list[Row]:
     ]
     counted = ", ".join(f"{what} {count}" for what, count in sorted(seen.counters.items()))
     return [*rows, Row("counted at that node", counted)]
+
+
+def after_deafness() -> list[Row]:
+    """One of those 40 that heard nothing, or one datagram in twenty, for 20 seconds."""
+    rows = []
+    for name, hears in (("nothing", 0.0), ("one datagram in 20", 0.05)):
+        seen = deaf(DEAF_S, hears)
+        heard = f"heard {name} for {DEAF_S:g} s"
+        rows += [
+            plain(f"contacts of a node that {heard}", seen.left, f"of {seen.before}"),
+            at_most(f"all contacts back after it {heard}", seen.back_s, 15, "s"),
+        ]
+    return rows
 
 
 def _in_turn(rounds: int, *measures: Callable[[], float]) -> tuple[list[float], ...]:

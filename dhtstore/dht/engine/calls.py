@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rpcudp.protocol import RPCProtocol
 
@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     from dhtstore.trace import Tracer
 
 OnDone = Callable[[Peer, Response | None], None]
+
+
+class OnGone(Protocol):
+    """Is told who went from the table, and whether it was ``believed`` in."""
+
+    def __call__(self, peer: Peer, *, believed: bool) -> None: ...
+
+
 ATTEMPTS: Final = 2  # the request and one retransmission
 _BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindContact)
 
@@ -52,24 +60,25 @@ class PendingCall:
     """One request that awaits its answer."""
 
     __slots__ = (
-        "attempts", "behind", "cookie", "frame", "keys", "lost", "message_id", "on_done", "peer",
-        "request", "sends", "sent_s", "size_bytes", "timeout_s",
+        "attempts", "behind", "cookie", "frame", "keys", "last_s", "lost", "message_id", "on_done",
+        "peer", "request", "sends", "sent_s", "size_bytes", "timeout_s",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, request: Request, on_done: OnDone, attempts: int) -> None:
         self.peer, self.request, self.on_done, self.attempts = peer, request, on_done, attempts
         self.keys = self.cookie = self.frame = self.message_id = b""
         self.sends = self.size_bytes = self.lost = self.behind = 0
-        self.sent_s = self.timeout_s = 0.0
+        self.sent_s = self.last_s = self.timeout_s = 0.0  # ``last_s``: sent for the last time
 
     @property
     def pings(self) -> bool:
         """Whether its answer shows no more than that somebody is there."""
         return isinstance(self.request, Ping)
 
-    def transmit(self, channel: Channel) -> None:
+    def transmit(self, channel: Channel, now: float) -> None:
         """Send it, once more if it was."""
         self.sends += 1
+        self.last_s = now
         channel.send_request(self.frame, self.keys, self.cookie, self.size_bytes, self.peer.address)
 
     def end(self, response: Response | None) -> None:
@@ -183,7 +192,7 @@ class Calls(RPCProtocol):
             call.size_bytes = FIRST_REQUEST_PADDED_BYTES
         call.sent_s, call.lost = self._clock.monotonic_s(), self._channel.lost
         self._wait(call, call.timeout_s if call.attempts > 1 else last_wait_s(call.timeout_s))
-        call.transmit(self._channel)
+        call.transmit(self._channel, self._clock.monotonic_s())
 
     def _wait(self, call: PendingCall, wait_s: float) -> None:
         timer = asyncio.get_running_loop().call_later(wait_s, self._timed_out, call)
@@ -199,7 +208,7 @@ class Calls(RPCProtocol):
             return
         self.window.end(call)
         self._channel.count("retransmitted")
-        call.transmit(self._channel)
+        call.transmit(self._channel, self._clock.monotonic_s())
         self._wait(call, last_wait_s(call.timeout_s))
 
     def _fail(self, call: PendingCall) -> None:
@@ -231,7 +240,7 @@ class Calls(RPCProtocol):
             return
         call.cookie = challenge.cookie
         self._channel.count("cookies_shown")
-        call.transmit(self._channel)
+        call.transmit(self._channel, self._clock.monotonic_s())
 
     def on_answer(self, message_id: bytes, opened: Opened, data: bytes, source: Address) -> None:
         """End the call that a datagram answers; raises RemoteProtocolError for a malformed one."""
@@ -332,7 +341,8 @@ class Timing:
 
 
 class Blame:
-    """Whose fault it is that nobody answered, and what follows for the table."""
+    """Whose fault it is that nobody answered, and what follows for the table; ``on_gone`` is told
+    of those that went from it."""
 
     def __init__(
         self, calls: Calls, channel: Channel, table: Table, clock: Clock, tracer: Tracer
@@ -341,6 +351,7 @@ class Blame:
         self._clock, self._tracer = clock, tracer
         self._line, self._line_asked = OwnLine(), False
         self._caller: Peer | None = None
+        self.on_gone: OnGone = _ignored
 
     def asked_by(self, peer: Peer) -> None:
         """One of the table asked us something: nobody is likelier to answer."""
@@ -361,35 +372,43 @@ class Blame:
     def failed(self, call: PendingCall) -> None:
         """``call`` was not answered."""
         now = self._clock.monotonic_s()
-        if self._channel.lost != call.lost:
-            self._channel.count("not_blamed")  # its answer may be what was dropped here
-        elif self._line.suspect(call.sent_s, now) and self._another_tells(call.peer):
+        dropped = self._channel.lost != call.lost  # and maybe its answer
+        if dropped or self._line.was_deaf(call.last_s):
+            self._channel.count("not_blamed")
+        elif self._line.suspect(call.last_s, now) and self._another_tells(call.peer):
             self._line.hold(call.peer, ping=call.pings)
         else:
             self._put_on(call.peer, ping=call.pings)
 
     def _put_on(self, peer: Peer, *, ping: bool) -> None:
         self._calls.lines.failed(peer)
+        believed = peer not in self._table.newcomers
         if self._table.failed(peer, self._clock.monotonic_s(), ping=ping):
             self._tracer("dht.peer_gone", node=peer.id.hex())
+            self.on_gone(peer, believed=believed)
 
     def _another_tells(self, silent: Peer) -> bool:
         """Nobody was heard since ``silent`` was asked: ask who asked us last or else answered last,
-        unless that is going on.  False if there is nobody else to ask."""
+        unless that is going on.  False if there is nobody else, who would be silent, too."""
         last, without = self._caller, {silent.id, *self._line.held}
         if last is None or last.id in without:
             last = heard_last(self._table, without)
         if last is None or self._line_asked:
-            return last is not None
+            return last is not None or bool(self._line.held)
 
         def answered(peer: Peer, response: Response | None) -> None:
             self._line_asked = False
             if response is None:
-                self._channel.count("not_blamed", self._line.deaf())
+                self._channel.count("not_blamed", self._line.deaf(asked_s))
 
         self._line_asked = True
+        asked_s = self._clock.monotonic_s()
         self._calls.ask(last, Ping(), answered)
         return True
+
+
+def _ignored(peer: Peer, *, believed: bool) -> None:
+    """Before somebody wants to know."""
 
 
 class Probes:

@@ -37,6 +37,7 @@ class Maintenance:
         self._upkeep = Upkeep(rpc.table, rpc.calls, clock, entropy.rng)
         self._seeds: list[Peer] = []
         self._alarm = Alarm()
+        rpc.returning.on_lost = self.cut_off
 
     async def bootstrap(self, contacts: Sequence[Contact]) -> int:
         """Meet the network through ``contacts``; how many of them answered."""

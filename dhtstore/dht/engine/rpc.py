@@ -19,6 +19,7 @@ from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.dht.engine.procedures import Procedures
+from dhtstore.dht.engine.returning.returning import Returning
 from dhtstore.dht.engine.sessions import Outside
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.model.contact import Address
@@ -78,6 +79,8 @@ class NodeRpc:
         self.keeper = RecordKeeper(self.channel, network, crypto, clock)
         reaching = Reaching(self.table, self.calls, self.keeper, clock)
         self.probing = Probing(self.table, self.calls, self.keeper, clock, entropy.rng)
+        self.returning = Returning(self.table, self.calls, clock)
+        self.calls.blame.on_gone = self.returning.gone
         self.procedures = Procedures(
             self.table, self.keeper, reaching, self.probing, self.calls.probes.told, clock.unix_s
         )

@@ -135,7 +135,7 @@ def test_who_was_silent_is_blamed_once_another_is_heard_and_not_if_none_is() -> 
     assert list(line.heard(12.5)) == [(a, True)]
     line.hold(a, ping=True)
     line.hold(b, ping=False)
-    assert line.deaf() == 2
+    assert line.deaf(14.0) == 2
     assert not list(line.heard(15.0))
     assert line.suspect(16.0, 20.0)
     assert not line.suspect(79.0, 20.1 + DEAF_S), "all of them may be gone"

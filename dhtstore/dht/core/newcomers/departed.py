@@ -1,0 +1,79 @@
+"""Who went from the table together with several that were believed in.
+
+That is what a network looks like to a node that hears next to nothing: some answers come, so that
+it cannot be deaf, and those who seem silent go, until nobody is left.  As a single node goes, so
+does every node one day; but where several do within a minute, it may be our line, and they are
+asked again a few times.
+"""
+
+from __future__ import annotations
+
+import math
+
+from dhtstore.dht.core.peer import Peer
+from dhtstore.params import (
+    DEPARTED_ASK_EVERY_S,
+    DEPARTED_ASK_FIRST_S,
+    DEPARTED_AT_ONCE,
+    DEPARTED_MANY,
+    DEPARTED_MAX,
+    DEPARTED_S,
+)
+
+
+class _Gone:
+    __slots__ = ("believed", "due_s", "gone_s", "peer", "wait_s")
+
+    def __init__(self, peer: Peer, now: float, *, believed: bool) -> None:
+        self.peer, self.gone_s, self.believed = peer, now, believed
+        self.wait_s, self.due_s = DEPARTED_ASK_FIRST_S, now + DEPARTED_ASK_FIRST_S
+
+
+class Departed:
+    """Remembers DEPARTED_MAX of them for DEPARTED_S.  ``now`` is monotonic seconds."""
+
+    __slots__ = ("_gone", "_many_s")
+
+    def __init__(self) -> None:
+        self._gone: dict[bytes, _Gone] = {}  # in the order in which they went
+        self._many_s = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._gone)
+
+    def add(self, peer: Peer, now: float, *, believed: bool) -> None:
+        """It went; keys are free, so that newcomers push nobody out."""
+        self._forget(now)
+        self._gone.pop(peer.id, None)
+        if len(self._gone) >= DEPARTED_MAX:
+            if not believed:
+                return
+            del self._gone[next(iter(self._gone))]
+        self._gone[peer.id] = _Gone(peer, now, believed=believed)
+
+    def back(self, peer: Peer) -> bool:
+        """It answered; whether it was believed in."""
+        gone = self._gone.pop(peer.id, None)
+        return gone is not None and gone.believed
+
+    def due(self, now: float, left: int) -> list[Peer]:
+        """Whom to ask now, DEPARTED_AT_ONCE at most; nobody where few of those believed in went,
+        unless all that went are more than are ``left``."""
+        self._forget(now)
+        believed = sum(one.believed for one in self._gone.values())
+        if believed >= DEPARTED_MANY or len(self._gone) > left:
+            self._many_s = now
+        elif now - self._many_s >= DEPARTED_S:  # and not as soon as few are left to ask
+            return []
+        due = [one for one in self._gone.values() if one.due_s <= now][:DEPARTED_AT_ONCE]
+        for one in due:
+            one.wait_s = min(2 * one.wait_s, DEPARTED_ASK_EVERY_S)
+            one.due_s = now + one.wait_s
+        return [one.peer for one in due]
+
+    def _forget(self, now: float) -> None:
+        while self._gone:
+            first = next(iter(self._gone.values()))
+            if now - first.gone_s < DEPARTED_S:
+                return
+            del self._gone[first.peer.id]

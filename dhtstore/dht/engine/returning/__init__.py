@@ -1,0 +1,1 @@
+"""Those who seemed gone, while this node heard next to nothing."""
