@@ -26,7 +26,9 @@ TIMEOUT_S: Final = 10.0
 class LiveNode:
     """One service, with a key made of its ``number``."""
 
-    def __init__(self, number: int, network: Network, socket: type[UdpEndpoint]) -> None:
+    def __init__(
+        self, number: int, network: Network, socket: type[UdpEndpoint] = UdpEndpoint
+    ) -> None:
         self.network, self.clock = network, SystemClock()
         self._record: ContactRecord | None = None
         self.failed: list[str] = []
