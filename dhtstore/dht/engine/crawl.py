@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from dhtstore.dht.core.crowds import Crowds
 from dhtstore.dht.core.peer import Peer, unpack_peers
-from dhtstore.dht.engine.calls import ATTEMPTS, Calls
+from dhtstore.dht.engine.calls import ATTEMPTS, Calls, PendingCall
 from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
     FindContact,
@@ -70,6 +70,7 @@ class Crawl:
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._pages = 0
+        self._unsent = Unsent(calls)
 
     async def run(self) -> None:
         """Until the lookup is finished; may be cancelled, the answers so far remain."""
@@ -82,7 +83,7 @@ class Crawl:
     def ask_page(self, peer: Peer, request: GetProviders) -> None:
         """Ask ``peer`` for more before the crawl may end."""
         self._pages += 1
-        self._calls.ask(peer, request, self._page_done)
+        self._unsent.note(self._calls.ask(peer, request, self._page_done))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -90,12 +91,13 @@ class Crawl:
             self._timer = None
         if not self._done.done():
             self._done.set_result(None)
+        self._unsent.forget()
 
     def _pump(self) -> None:
         if self._done.done():
             return
         for peer in self.lookup.next(self._loop.time()):
-            self._calls.ask(peer, self._request_to(peer), self._answered)
+            self._unsent.note(self._calls.ask(peer, self._request_to(peer), self._answered))
         if self.lookup.finished and not self._pages:
             self._stop()
         elif self._timer is None and (wake_at := self.lookup.wake_at()) is not None:
@@ -134,6 +136,26 @@ class Crawl:
             self._stop()
 
 
+class Unsent:
+    """Requests that wait for their turn, and are not sent once nobody wants their answers.  Those
+    that are out go on: who answers them lives, and who does not is to blame."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._waiting: list[PendingCall] = []
+
+    def note(self, call: PendingCall) -> None:
+        if not call.sends:
+            self._waiting.append(call)
+
+    def forget(self) -> None:
+        """Nobody waits for them any more."""
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if not call.sends:
+                self._calls.forget(call)
+
+
 def contacts_in(peer: Peer, response: Response | None, crowds: Crowds) -> list[Peer] | None:
     """The usable contacts that ``peer`` named; None if its answer is malformed, or a refusal."""
     if not isinstance(response, FoundNodes | Providers | FoundContact):
@@ -154,7 +176,7 @@ class RequestBatch:
         self._attempts = attempts
         self.answers: list[Response | None] = [None] * len(requests)
         self._calls, self._waiting = calls, enumerate(requests)
-        self._missing = len(requests)
+        self._missing, self._unsent = len(requests), Unsent(calls)
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -167,6 +189,7 @@ class RequestBatch:
             await self._done
         finally:
             self._done.cancel()
+            self._unsent.forget()
 
     def _send_next(self, waiting: Iterator[tuple[int, tuple[Peer, Request]]]) -> None:
         following = next(waiting, None)
@@ -177,7 +200,7 @@ class RequestBatch:
         def on_done(_: Peer, response: Response | None) -> None:
             self._answered(index, response)
 
-        self._calls.ask(peer, request, on_done, attempts=self._attempts)
+        self._unsent.note(self._calls.ask(peer, request, on_done, attempts=self._attempts))
 
     def _answered(self, index: int, response: Response | None) -> None:
         if self._done.done():

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
+from kademlia.node import Node
+
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.region.size import share
-from dhtstore.params import CROWD_MIN, CROWD_RATE
+from dhtstore.params import CROWD_MIN, CROWD_RATE, K
 
 _STEPS: Final = 40  # halvings of what is at most some hundred: exact to a billionth
 
@@ -26,6 +28,14 @@ def crowded(target: int, closest: Sequence[Peer], nodes: float) -> bool:
     so many of ``nodes`` are, but for less than one key in a thousand."""
     numbered = enumerate(closest[CROWD_MIN - 1 :], start=CROWD_MIN)
     return any(nodes * share(one.long_id ^ target) < least_mean(i) for i, one in numbered)
+
+
+def hides(key: bytes, closest: Sequence[Node], nodes: float) -> bool:
+    """Whether most of the K ``closest`` to ``key`` are a crowd, so that a record that they keep
+    may be lost.  The question of a sweep, whose records reach the others all the same: ``crowded``
+    is so of one key in a thousand by chance, and each would cost a search of its own."""
+    target, ids = int.from_bytes(key, "big"), [node.long_id for node in closest]
+    return len(ids) == K and len(spread(target, ids, nodes)) < K // 2
 
 
 def spread(target: int, ids: Sequence[int], nodes: float) -> list[int]:

@@ -12,7 +12,7 @@ from kademlia.node import Node
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
-from dhtstore.dht.core.region.crowding import spread
+from dhtstore.dht.core.region.crowding import hides
 from dhtstore.dht.core.sweeping.handing import Handing, Part
 from dhtstore.dht.core.sweeping.seen import SeenNodes
 from dhtstore.dht.engine.crawl import RequestBatch, within
@@ -23,7 +23,7 @@ from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.params import NODE_ID_BYTES, SWEPT_LOOKUPS_MAX, SWEPT_NODES, K
+from dhtstore.params import NODE_ID_BYTES, SWEPT_LOOKUPS_MAX, SWEPT_NODES
 from dhtstore.wire.datagram import (
     AddProvider,
     AddProviders,
@@ -83,16 +83,16 @@ class Sweeper:
         if found:
             sure = found if lookup.finished else found[:1]
             reach: int = sure[-1].long_id ^ number
-            found += await self._asked_again(lookup.unanswered(reach))
+            found += await self._asked_again(lookup.unanswered(reach), deadline_s)
             seen = seen.with_ball(number, reach, found)
         few = len(found) < SWEPT_NODES and len(self._table) <= lookup.asked
         return seen.everywhere() if few and lookup.finished else seen
 
-    async def _asked_again(self, late: Sequence[Peer]) -> list[Peer]:
+    async def _asked_again(self, late: Sequence[Peer], deadline_s: float) -> list[Peer]:
         """Those that answer all the same: a lookup ends without who is only late, or lost a
         datagram, and to miss one here is to miss it for hundreds of keys."""
         batch = RequestBatch(self._calls, [(peer, Ping()) for peer in late])
-        await batch.run()
+        await within(deadline_s - self._clock.monotonic_s(), batch)
         answers = zip(late, batch.answers, strict=True)
         return [peer for peer, answer in answers if answer is not None]
 
@@ -104,18 +104,22 @@ class Sweeper:
         nodes that did not answer.  A key around which ids crowd gets a search of its own."""
         deadline_s = self._clock.monotonic_s() + timeout_s
         size = self._records.widening.nodes(int.from_bytes(keys[0], "big")) if keys else 0.0
-        hidden = [key for key in keys if _hidden(seen, key, size)]
+        hidden = [key for key in keys if hides(key, seen.closest(key), size)]
         alone = frozenset(hidden)
         open_keys = [key for key in keys if key not in alone]
         told, seen = await self._provide(seen, open_keys, deadline_s)
         of_key = dict(zip(open_keys, told, strict=True))
-        of_key.update({key: await self._alone(key, timeout_s) for key in hidden})
+        of_key.update({key: await self._alone(key, deadline_s) for key in hidden})
         return [of_key[key] for key in keys], seen
 
-    async def _alone(self, key: DhtKey, timeout_s: float) -> Published:
+    async def _alone(self, key: DhtKey, deadline_s: float) -> Published:
+        """Whoever grinds ids for many keys takes no more than the time of all of them."""
+        left_s = deadline_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            return Published(0, {})
         pair = (self._own.provider_record(key), self._own.record())
         try:
-            [told] = await self._records.provide(key, [pair], timeout_s)
+            [told] = await self._records.provide(key, [pair], left_s)
         except Unreachable:
             return Published(0, {})
         return told
@@ -184,13 +188,6 @@ class Sweeper:
         for (at, one), answer in zip(parts, batch.answers, strict=True):
             verdict = answer.verdict if isinstance(answer, Stored) else ""
             verdicts[at][one] = "" if verdict == _NEWER else verdict
-
-
-def _hidden(seen: SeenNodes, key: bytes, size: float) -> bool:
-    """Whether somebody may have ground ids to hide ``key``: of those closest to it chance puts
-    fewer than half so near, in a network of ``size`` nodes."""
-    number, closest = int.from_bytes(key, "big"), [node.long_id for node in seen.closest(key)]
-    return len(closest) == K and len(spread(number, closest, size)) < K // 2
 
 
 def _wide(target: bytes, seeds: Iterable[Peer], **rules: Any) -> Lookup:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from dhtstore.dht.engine.crawl import RequestBatch, within
 from dhtstore.params import KIB
+from dhtstore.wire.datagram import Ping
 from tests.unit.dht.sweeping.test_sweeper import keys_of, recall, sweep
 from tests.unit.dht.world import Member, World, play
 
@@ -75,5 +77,20 @@ def test_what_waits_for_its_turn_is_forgotten_with_its_caller_and_ended_by_a_sto
         ends = await asyncio.gather(*last, return_exceptions=True)
         assert all(isinstance(end, Exception) for end in ends)
         assert calls.window.waiting == calls.window.out == calls.in_flight == 0
+
+    play(scene)
+
+
+def test_requests_that_wait_are_not_sent_when_nobody_wants_their_answers_any_more() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(30)
+        calls = members[3].dht.rpc.calls
+        calls.window.limit = 2.0
+        batch = RequestBatch(calls, [(peer, Ping()) for peer in members[3].dht.rpc.table])
+        assert not await within(0.01, batch)
+        assert calls.window.waiting == 0
+        assert calls.window.out == 2
+        await members[3].dht.lookup(keys_of(5, 1)[0], timeout_s=0.01)
+        assert calls.window.waiting == 0
 
     play(scene)
