@@ -1,4 +1,5 @@
-"""Telling from looks at the clocks that a machine slept, or that its wall clock was set."""
+"""Telling from looks at the clocks that a machine slept, or that its wall clock was set; and what
+is drawn of the kernel's entropy."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from dhtstore.net.clock import ClockJumps, SystemClock
+from dhtstore.net.clock import ClockJumps, SystemClock, SystemEntropy
 from dhtstore.net.ports import Jump
 from dhtstore.params import CLOCK_LOOK_S, CLOCK_SET_MIN_S, CLOCK_SLEPT_MIN_S
 
@@ -65,3 +66,13 @@ def test_the_monotonic_clock_is_the_one_that_counts_sleep() -> None:
     before_s = time.clock_gettime(time.CLOCK_BOOTTIME)
     now_s = SystemClock().monotonic_s()
     assert before_s <= now_s <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_what_was_drawn_does_not_come_again() -> None:
+    one, other = SystemEntropy(), SystemEntropy()
+    for size in (16, 20, 32):
+        drawn = [each.random_bytes(size) for each in (one, other) for _ in range(1000)]
+        assert {len(each) for each in drawn} == {size}
+        assert len(set(drawn)) == len(drawn)
+    page = b"".join(one.random_bytes(7) for _ in range(1000))
+    assert all(page.count(page[at : at + 7]) == 1 for at in range(0, len(page), 7))

@@ -75,8 +75,17 @@ def retransmission_timeout_s(srtt_s: float, rttvar_s: float) -> float:
 def last_wait_s(timeout_s: float) -> float:
     """How long a peer that needed retransmission, or gets none, is waited for: long enough that
     only the dead fail, since lookups do not wait for it."""
-    return max(RPC_TIMEOUT_MIN_S, min(RPC_TIMEOUT_MAX_S, _FIRST_FACTOR * timeout_s))
+    return _between(RPC_TIMEOUT_MIN_S, _FIRST_FACTOR * timeout_s, RPC_TIMEOUT_MAX_S)
 
 
 def clamp(timeout_s: float) -> float:
-    return max(RPC_RETRANSMIT_MIN_S, min(RPC_TIMEOUT_MAX_S, timeout_s))
+    return _between(RPC_RETRANSMIT_MIN_S, timeout_s, RPC_TIMEOUT_MAX_S)
+
+
+def _between(least: float, value: float, most: float) -> float:
+    """Without ``min`` and ``max``, which take longer, since every request asks."""
+    if value < least:
+        return least
+    if value > most:
+        return most
+    return value
