@@ -87,12 +87,15 @@ class Probing:
 
     def _ask(self, signer: PublicKey, now: float) -> None:
         lives, life = self._keeper.lives, self._keeper.lives.get(signer)
-        heard_s = self._heard_s(signer, now)
-        if heard_s > now - PROVIDER_PROBE_MIN_S:
-            lives.proved(signer, heard_s, self._spread(), pong=True)
+        if life is None:
             return
+        heard_s = self._heard_s(signer, now)
+        if heard_s > min(life.proved_s, now - PROVIDER_PROBE_MIN_S):
+            lives.proved(signer, heard_s, self._spread(), pong=True)
+            if life.due_s > now:  # as if it had been asked when it was heard
+                return
         places = self._places(signer)
-        if not places or life is None:
+        if not places:
             lives.postpone(signer, now + PROVIDER_PROBE_MIN_S)
             return
         peer = places[life.failures % len(places)]

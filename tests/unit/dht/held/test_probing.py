@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from dhtstore.dht.core.peer import Peer
+from dhtstore.dht.engine.calls import OnDone, PendingCall
 from dhtstore.model.identity import dht_key
 from dhtstore.params import PROVIDER_PROBE_MAX_S, PROVIDER_PROBE_MIN_S
+from dhtstore.wire.datagram import Ping, Request
 from tests.unit.dht.world import HOUR_S, Member, World, play
 
 KEY, OTHER_KEY = dht_key(b"unit"), dht_key(b"other")
@@ -97,6 +101,36 @@ def test_many_keys_of_one_provider_cost_no_more_pings_than_one() -> None:
         assert before == len(members), "one provider at each"
 
     play(scene)
+
+
+def test_who_was_heard_since_it_was_asked_is_asked_that_much_later() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(4)
+        holder, index = members[1:3]
+        await holder.provide(KEY, lifetime_s=DAY_S, contact_s=DAY_S)
+        await asyncio.sleep(4 * HOUR_S)
+        asked = pings_of(index, holder)
+        for ours in range(24):
+            if ours == 4:  # what was due before is over
+                asked.clear()
+            await asyncio.sleep(PROVIDER_PROBE_MIN_S * 1.9)
+            await index.dht.ping(holder.contact, 5)
+        assert len(asked) == 20, "ours, and no other"
+
+    play(scene)
+
+
+def pings_of(asking: Member, asked: Member) -> list[Peer]:
+    """Those to come, without those of upkeep, which are not sent again."""
+    found, ask = list[Peer](), asking.dht.rpc.calls.ask
+
+    def noting(peer: Peer, request: Request, on_done: OnDone, **named: Any) -> PendingCall:
+        if isinstance(request, Ping) and peer.id == asked.contact.node and not named:
+            found.append(peer)
+        return ask(peer, request, on_done, **named)
+
+    asking.dht.rpc.calls.ask = noting  # type: ignore[method-assign]
+    return found
 
 
 def test_a_record_tells_how_long_ago_its_provider_proved_that_it_lives() -> None:
