@@ -8,31 +8,16 @@ level was violated or two runs differ, 2 what was asked cannot be done, 130 inte
 from __future__ import annotations
 
 import argparse
-import errno
 import sys
 from collections.abc import Sequence
 
-from simulations.commands import (
-    explore,
-    listing,
-    reading,
-    reference,
-    replay,
-    run,
-    several,
-    validate,
-)
-from simulations.commands.common import INTERRUPTED
-from simulations.errors import ScenarioError, SimulationError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_COMMANDS = (run, several, listing, replay, reading, validate, explore, reference)
+from simulations.errors import INTERRUPTED, NO_ROOM, ScenarioError, SimulationError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, print; returns the exit code."""
-    chosen = parser().parse_args(arguments)
     try:
+        chosen = parser().parse_args(arguments)
         code: int = chosen.do(chosen)
     except ScenarioError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -56,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _is_out_of_room(error: BaseException | None) -> bool:
     """Whether a full disk, or a limit of file sizes, is what it comes from."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -64,9 +49,21 @@ def _is_out_of_room(error: BaseException | None) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """Of all commands; ``do`` is the chosen one."""
+    # Here, for it takes a while in which people interrupt, and that is told where ``main`` is.
+    from simulations.commands import (
+        explore,
+        listing,
+        reading,
+        reference,
+        replay,
+        run,
+        several,
+        validate,
+    )
+
     parser = argparse.ArgumentParser(prog="python -m simulations", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in _COMMANDS:
+    for module in (run, several, listing, replay, reading, validate, explore, reference):
         module.add(commands)
     return parser
 

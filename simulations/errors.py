@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+INTERRUPTED = 130  # the exit code of who was: 128 + SIGINT, as shells report it
+
 
 def unwritable(path: object, error: OSError) -> ScenarioError:
     """For whoever named a path that cannot be written, or whose disk is full."""
@@ -13,6 +17,9 @@ def unwritable(path: object, error: OSError) -> ScenarioError:
 
 class SimulationError(Exception):
     """Base of the laboratory's own errors."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what systems say then
 
 
 class EscapedSimulation(SimulationError):
@@ -33,6 +40,10 @@ class UnhandledErrors(SimulationError):
     def __init__(self, message: str, causes: list[BaseException]) -> None:
         super().__init__(message)
         self.causes = causes
+
+
+class NoRoomHere(SimulationError):
+    """The machine that runs this has no room left for the disks of the simulated ones."""
 
 
 class ModuleFailed(SimulationError):

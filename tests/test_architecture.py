@@ -247,6 +247,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("branches", "explore", "one"),
         ("plan",),
         ("cluster", "sweep"),
+        ("local_workers",),
         ("estimates", "sweeping"),
         ("reference",),
     ),
@@ -289,7 +290,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("comparison", "measure"),
     ),
     "simulations.validation": (
-        ("findings", "lookup_rounds", "theory"),
+        ("findings", "lookup_model", "theory"),
         ("lookups", "session_lengths", "table_health"),
     ),
     "simulations.world": (("trace", "watcher"), ("loop",), ("network", "files"), ("ports",)),

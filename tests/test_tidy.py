@@ -39,8 +39,7 @@ CLOCK_AND_DICE_IMPORTS = frozenset({"time.time", "time.time_ns", "os.urandom", "
 TASK_CALLS = frozenset({"create_task", "ensure_future", "run_coroutine_threadsafe"})
 TASK_GROUPS = frozenset({"asyncio.gather", "asyncio.wait_for", "asyncio.TaskGroup"})
 ENTRY_POINTS = {
-    "dhtstore.__main__": "python -m dhtstore",
-    "dhtstore.cli.main": "the dhtstore command, named in pyproject.toml",
+    "dhtstore.__main__": "python -m dhtstore, and the dhtstore command, named in pyproject.toml",
     "dhtstore.store.blocks.faulty": "the store that fails on demand, for tests and simulations",
 }
 # Being split along their jobs; a class that no longer is so long must be taken out.

@@ -11,7 +11,7 @@ import typer
 from dhtstore.cli.cars import export, import_car
 from dhtstore.cli.content import cat, get, ls, put, stat
 from dhtstore.cli.demo import command as demo
-from dhtstore.cli.exits import HELP, USAGE
+from dhtstore.cli.exits import HELP, INTERRUPTED, USAGE
 from dhtstore.cli.home import config, owner, version
 from dhtstore.cli.keeping import collect, list_puts, pin, receipts, remove, verify, why
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
@@ -133,6 +133,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = command.main(args=arguments, prog_name="dhtstore", standalone_mode=False)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # which its parser makes its own of
+            return INTERRUPTED
         # typer's parser has its own family of errors, whose home moved between its versions
         if not hasattr(error, "format_message"):
             raise

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simulations.errors import ScenarioError
+from simulations.errors import INTERRUPTED, ScenarioError
 from simulations.lab.many_runs import plan
 from simulations.lab.one_run.progress import Bar
 from simulations.results import run_folder
@@ -18,7 +18,6 @@ from simulations.settings import suggestion
 
 Subparsers = Any  # of argparse, which keeps the type to itself
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
-INTERRUPTED = 130
 
 
 def scenario_options(command: argparse.ArgumentParser, seed: str) -> None:
@@ -35,6 +34,13 @@ def scenario_options(command: argparse.ArgumentParser, seed: str) -> None:
         metavar="SECTION.KEY=VALUE",
         help="instead of a value of the scenario, as network.loss='2 %%'; may be repeated",
     )
+
+
+def new_folder(spelled: str) -> Path:
+    """For results; nothing at all would be the folder in which the command runs."""
+    if not spelled.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a folder for the results")
+    return Path(spelled)
 
 
 def at_least(low: int, spelled: str) -> int:

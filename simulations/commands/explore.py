@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from simulations.commands.common import INTERRUPTED, Subparsers, positive
-from simulations.errors import unwritable
+from simulations.commands.common import Subparsers, new_folder, positive
+from simulations.errors import INTERRUPTED, unwritable
 from simulations.lab.many_runs import explore
 
 
@@ -17,7 +17,7 @@ def add(commands: Subparsers) -> None:
     command.add_argument("--minutes", type=_minutes, default=1.0)
     command.add_argument("--seeds", type=positive, help="how many, instead of for how long")
     command.add_argument("--first-seed", type=int, default=1)
-    command.add_argument("--out", type=Path, default=Path("runs/explore"))
+    command.add_argument("--out", type=new_folder, default=Path("runs/explore"))
     command.set_defaults(do=_explore)
 
 

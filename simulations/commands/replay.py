@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from simulations.commands.common import (
-    INTERRUPTED,
     Subparsers,
     exit_code,
     progress_bar,
     run_of,
 )
 from simulations.commands.selecting import selection_of, selection_options
-from simulations.errors import ScenarioError
+from simulations.errors import INTERRUPTED, ScenarioError
 from simulations.events.fault_schedule import Fault
 from simulations.lab.many_runs import explore
 from simulations.lab.one_run.experiment import Experiment

@@ -13,6 +13,7 @@ from simulations.commands.common import (
     Subparsers,
     exit_code,
     load_chosen,
+    new_folder,
     progress_bar,
     scenario_options,
     service_told,
@@ -30,7 +31,7 @@ def add(commands: Subparsers) -> None:
     command = commands.add_parser("run", help="run a scenario")
     scenario_options(command, seed="instead of run.seed")
     command.add_argument(
-        "--out", type=Path, help="a new folder for the results (default runs/NAME-SEED)"
+        "--out", type=new_folder, help="a new folder for the results (default runs/NAME-SEED)"
     )
     command.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
     command.add_argument(

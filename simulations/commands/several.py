@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simulations.commands.common import (
-    INTERRUPTED,
     Subparsers,
     exit_code,
     load_chosen,
+    new_folder,
     positive,
     scenario_options,
 )
+from simulations.errors import INTERRUPTED
 from simulations.lab.many_runs import branches, plan, sweep
 from simulations.lab.many_runs.estimates import estimates, estimates_as_text, write_tables
 from simulations.lab.many_runs.sweeping import (
@@ -54,7 +55,9 @@ def _options(command: argparse.ArgumentParser, kind: str) -> None:
         help="each of these values; repeated for another key, every combination",
     )
     command.add_argument("--jobs", type=positive, default=1, help="runs at a time")
-    command.add_argument("--out", type=Path, help=f"folder of folders (default runs/NAME-{kind})")
+    command.add_argument(
+        "--out", type=new_folder, help=f"folder of folders (default runs/NAME-{kind})"
+    )
 
 
 # --- branch -----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from simulations.nodes.warm_start import start_all
 from simulations.seeds import derived_seed
 from simulations.validation import theory
 from simulations.validation.findings import Finding
-from simulations.validation.lookup_rounds import RoundModel
+from simulations.validation.lookup_model import LookupModel
 from simulations.world.loop.virtual_loop import VirtualLoop, run
 from simulations.world.network.latency import CoordinateLatency, FixedLatency
 from simulations.world.network.network import SimNetwork
@@ -35,7 +35,7 @@ def validate(
     nodes: int, lookups: int, seed: int, model_lookups: int = _MODEL_LOOKUPS
 ) -> list[Finding]:
     """Build the network once and hold everything that can be measured in it, beside as many lookups
-    of the model in rounds."""
+    of the model."""
     loop = VirtualLoop()
     network = SimNetwork(
         loop, random.Random(derived_seed(seed, "network")), CoordinateLatency(seed)
@@ -48,8 +48,8 @@ def validate(
         alone = await _looked_up(population, lookups, seed, alpha=1, beta=1)
         full = await _looked_up(population, lookups, seed, alpha=3)
         network.latency = FixedLatency(_EQUAL_LATENCY_S)  # last: nodes expect such answers then
-        rounds = await _looked_up(population, lookups, seed, alpha=3)
-        return tables + _compared(nodes, seed, model_lookups, alone, rounds, full)
+        equal = await _looked_up(population, lookups, seed, alpha=3)
+        return tables + _compared(nodes, seed, model_lookups, alone, equal, full)
 
     return run(measure(), loop)
 
@@ -72,33 +72,42 @@ async def _looked_up(
 def _compared(
     nodes: int,
     seed: int,
-    model_lookups: int,
+    modelled: int,
     alone: list[LookupResult],
-    rounds: list[LookupResult],
+    equal: list[LookupResult],
     full: list[LookupResult],
 ) -> list[Finding]:
     """Hops beside what they should be.
 
-    The model of alpha = 3 works in rounds, in which all answers arrive together: nodes see that
-    where all latencies are equal.  Where they are not, a longer chain of faster answers is often
-    the first to name the closest node, while the shortest chain that names it is as in rounds.
+    In the model all latencies are equal.  Where they are not, a longer chain of faster answers is
+    often the first to name the closest node, while the shortest chain that names it is as there.
     """
-    recursion, model = theory.expected_hops(nodes, K), theory.HOPS_ALPHA_3.get((nodes, K))
-    source = "vectorised model"
-    if model is None:
-        model, source = RoundModel(nodes, seed).mean_hops(model_lookups), "model in rounds"
-    first = mean(looked.hops for looked in full)
-    shortest = mean(looked.shortest for looked in full)
+    recursion, model = theory.expected_hops(nodes, K), LookupModel(nodes, seed).mean_hops(modelled)
+    source = "model of lookups"
+    first, shortest = model.first, model.shortest
+    rows = [
+        ("alpha = 3, equal latencies", _mean_hops(equal), first),
+        ("alpha = 3, equal latencies, shortest chain", _shortest(equal), shortest),
+        ("alpha = 3, shortest chain", _shortest(full), shortest),
+    ]
+    asked = mean(looked.queries for looked in equal)
     return [
         Finding.within("hops, alpha = beta = 1", _mean_hops(alone), recursion, 0.03, "recursion"),
-        Finding.within("hops, alpha = 3, equal latencies", _mean_hops(rounds), model, 0.03, source),
-        Finding.within("hops, alpha = 3, shortest chain", shortest, model, 0.03, source),
-        Finding("hops, alpha = 3, first in time", first, model, "rounds, which it is not"),
+        *(
+            Finding.within(f"hops, {name}", measured, expected, 0.03, source)
+            for name, measured, expected in rows
+        ),
+        Finding("hops, alpha = 3, first in time", _mean_hops(full), first, "which knows no time"),
+        Finding.within("requests, equal latencies", asked, model.asked, 0.03, source),
     ]
 
 
 def _mean_hops(found: Sequence[LookupResult]) -> float:
     return mean(looked.hops for looked in found)
+
+
+def _shortest(found: Sequence[LookupResult]) -> float:
+    return mean(looked.shortest for looked in found)
 
 
 def _tables(members: Sequence[Member]) -> list[Finding]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from simulations.__main__ import main
 from simulations.commands import listing
-from simulations.commands.common import INTERRUPTED
 from simulations.commands.several import SweepTeller
-from simulations.errors import ScenarioError
+from simulations.errors import INTERRUPTED, ScenarioError
 from simulations.lab.many_runs import explore as many_runs_explore
 from simulations.lab.many_runs import plan
 from simulations.lab.many_runs.one import RunEnd, run_one
 from simulations.lab.many_runs.sweeping import SweepProgress
 from simulations.scenario import from_tables
 from simulations.validation import lookups
+from tests.source_tree import ROOT
 
 SHORT = ["lookup", "--nodes", "4", "--set", "run.duration_s=1 s"]
 
@@ -34,6 +36,34 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken" / "summary.json").write_text("{")
     plan.new_plan(tmp_path / "swept", from_tables({}), [], Path())
     return tmp_path
+
+
+@pytest.mark.parametrize("command", [["run", *SHORT], ["sweep", *SHORT], ["explore"]])
+def test_a_folder_without_a_name_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, "--out", ""])
+    assert "argument --out: it is empty: name a folder" in capsys.readouterr().err
+    assert not (here / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "imported", "told"),
+    [("simulations", "mmh3", "interrupted\n"), ("dhtstore", "typer", "")],
+)
+def test_an_interrupt_while_a_command_imports_is_no_error(
+    tmp_path: Path, command: str, imported: str, told: str
+) -> None:
+    (tmp_path / f"{imported}.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", told)
 
 
 @pytest.mark.parametrize(

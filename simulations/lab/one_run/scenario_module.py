@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import difflib
 import importlib.util
 import inspect
 import sys
@@ -34,13 +35,14 @@ from simulations.checks.checkers import CHECKERS
 from simulations.errors import ModuleFailed, ScenarioError
 from simulations.events import workload
 from simulations.events.workload import UserAction
-from simulations.lab.one_run.hooks.own_errors import told_with_place
+from simulations.lab.one_run.hooks.own_errors import nothing_left_unawaited, told_with_place
 from simulations.lab.one_run.world import World
 from simulations.results.measure import Measure
 from simulations.scenario import Scenario
 
 _DRIVE, _OPERATIONS = "(world, parameters, seed)", "(parameters, nodes, duration_s, seed)"
 _KNOWN = ("Parameters", "operations", "drive", "CHECKERS", "MEASURES")
+_NEARLY = 0.8  # of difflib: one letter more, less or another in a word of five
 Operations = Callable[[Any, int, float, int], Iterator[UserAction]]
 Drive = Callable[[World, Any, int], Awaitable[None]]
 
@@ -79,6 +81,12 @@ class ScenarioModule:
         self.measures = tuple(self._parts.measures)
         _check_names("measures", [measure.name for measure in self.measures])
         _check_names("checkers", [checker.name for checker in self.checkers])
+
+    @property
+    def has_code(self) -> bool:
+        """Whether anything of it runs while the scenario does."""
+        parts = self._parts
+        return bool(parts.drive or parts.operations or parts.checkers)
 
     def operations(self, seed: int) -> Iterator[UserAction]:
         """In order of time."""
@@ -149,6 +157,20 @@ def _failed(name: str, error: BaseException) -> ModuleFailed:
     return ModuleFailed(f"{name} of the scenario: {told_with_place(error)}")
 
 
+def _check_spelling(module: ModuleType, path: Path) -> None:
+    """Raise ScenarioError for a name of its own that is nearly one of those that are looked for,
+    and which nobody would look at."""
+    missing = [name for name in _KNOWN if not hasattr(module, name)]
+    for name, value in vars(module).items():
+        own = getattr(value, "__module__", module.__name__) == module.__name__
+        if name.startswith("_") or name in _KNOWN or not own or isinstance(value, ModuleType):
+            continue
+        near = difflib.get_close_matches(name, missing, n=1, cutoff=_NEARLY)
+        near += [one for one in missing if one.lower() == name.lower()]
+        if near:
+            raise ScenarioError(f"run.module: {path}: nobody looks at {name}; is it {near[0]}?")
+
+
 def _parts_of(module: ModuleType) -> Parts:
     return Parts(
         getattr(module, "Parameters", NoParameters),
@@ -175,6 +197,7 @@ def _load(path: Path) -> ModuleType:
         raise ScenarioError(f"run.module: {path}: {type(error).__name__}: {error}") from error
     finally:
         sys.dont_write_bytecode = before
+    _check_spelling(module, path)
     if not any(hasattr(module, name) for name in _KNOWN):
         raise ScenarioError(f"run.module: {path} defines none of {', '.join(_KNOWN)}")
     return module
@@ -193,7 +216,8 @@ class OwnCode:
         """The course of the run; raises ModuleFailed."""
         self._course = asyncio.current_task()
         try:
-            await course
+            with nothing_left_unawaited(self._unawaited):
+                await course
         except asyncio.CancelledError:
             if self._failed is None:
                 raise
@@ -203,6 +227,14 @@ class OwnCode:
         try:
             await self._module.drive(world)
         except ModuleFailed as error:
+            self._fail(error)
+
+    def _unawaited(self, told: str) -> None:
+        if self._module.has_code:
+            self._fail(ModuleFailed(f"an await is missing in the scenario: {told}"))
+
+    def _fail(self, error: ModuleFailed) -> None:
+        if self._failed is None:
             self._failed = error
             if self._course is not None:
                 self._course.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -84,6 +86,13 @@ class WatchedFolders:
         self._above = f"{base}/"
         self._by_name: dict[str, WatchedFolder] = {}
         self._free: dict[str, Callable[[], int]] = {}
+        self.full = False  # the real disk below ``base``: what comes of it is no result
+
+    def out_of_room(self) -> None:
+        """The real disk is full: end the run, if one goes on."""
+        self.full = True
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().stop()
 
     def add(self, name: str, free_bytes: Callable[[], int]) -> WatchedFolder:
         """Watch what is there, from now on."""

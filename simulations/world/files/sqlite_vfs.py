@@ -23,6 +23,8 @@ from simulations.world.files.folders import WatchedFile, WatchedFolders
 
 _OK: Final = sqlite3.SQLITE_OK
 _REFUSED: Final = sqlite3.SQLITE_IOERR
+_FULL: Final = sqlite3.SQLITE_FULL
+_PRIMARY: Final = 0xFF  # part of a result; the rest tells of its kind
 # sqlite.org/c3ref/c_open_autoproxy.html; the unix VFS syncs the directory of these at their first
 # sync, if it made them.
 _OPEN_CREATE: Final = 0x00000004
@@ -125,12 +127,18 @@ class SqliteShim:
         try:
             if folder is not None and is_new and flags & _OPEN_CREATE:
                 folder.check()
-            done: int = self._given.contents.open(vfs, name, file, flags, out_flags)
+            done = self._told(self._given.contents.open(vfs, name, file, flags, out_flags))
             if done == _OK and folder is not None:
                 watched = folder.file(path, is_new=is_new)
                 self._watch(file, watched, name_due=is_new and bool(flags & _NAME_SYNCED))
         except OSError:
             return _REFUSED
+        return done
+
+    def _told(self, done: int) -> int:
+        """What it returned; told of if the disk is full."""
+        if done & _PRIMARY == _FULL and self.folders is not None:
+            self.folders.out_of_room()
         return done
 
     def _watch(self, address: int, watched: WatchedFile, *, name_due: bool) -> None:
@@ -153,7 +161,7 @@ class SqliteShim:
         one = self._files[address]
         try:
             one.file.folder.check()
-            done: int = one.given.write(address, data, size, at)
+            done = self._told(one.given.write(address, data, size, at))
             if done == _OK:
                 one.file.did(ChangeKind.WRITTEN, at, ctypes.string_at(data, size))
         except OSError:
@@ -164,7 +172,7 @@ class SqliteShim:
         one = self._files[address]
         try:
             one.file.folder.check()
-            done: int = one.given.truncate(address, end)
+            done = self._told(one.given.truncate(address, end))
             if done == _OK:
                 one.file.did(ChangeKind.CUT, end)
         except OSError:
@@ -175,7 +183,7 @@ class SqliteShim:
         one = self._files[address]
         try:
             one.file.folder.check()
-            done: int = one.given.sync(address, flags)
+            done = self._told(one.given.sync(address, flags))
             if done == _OK:
                 one.file.did(ChangeKind.SYNCED)
                 if one.name_due:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
+from simulations.errors import NO_ROOM
 from simulations.world.files.changes import ChangeKind
 from simulations.world.files.folders import WatchedFile, WatchedFolders
 
@@ -37,14 +39,23 @@ class SystemCalls:
             "remove": self._unlink, "rename": self._rename, "replace": self._rename,
             "statvfs": self._statvfs,
         }  # fmt: skip
-        self._real = {name: getattr(os, name) for name in ours}
+        real = {name: getattr(os, name) for name in ours}
+        self._real = {name: partial(self._done, function) for name, function in real.items()}
         try:
             for name, function in ours.items():
                 setattr(os, name, function)
             yield
         finally:
-            for name, function in self._real.items():
+            for name, function in real.items():
                 setattr(os, name, function)
+
+    def _done(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._folders.out_of_room()
+            raise
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
         folder = self._folders.of(_text(path))

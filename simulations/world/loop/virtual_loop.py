@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from simulations.errors import Deadlock, Livelock, UnhandledErrors
 from simulations.world.loop.node_tasks import NodeTasks
 from simulations.world.loop.schedule import BareArguments, SchedulingLoop, VirtualHandle
-from simulations.world.loop.waiting import describe_waiting
+from simulations.world.loop.waiting import describe_turning, describe_waiting
 
 T = TypeVar("T")
 _AT_ONE_INSTANT_MAX = 5_000_000  # callbacks without time moving, before it counts as a livelock
@@ -74,7 +74,7 @@ class VirtualLoop(SchedulingLoop):
                     self._call(handle)
                     at_once += 1
                     if at_once > _AT_ONE_INSTANT_MAX:
-                        raise Livelock(f"time stands still at {self._now} s; last ran {handle!r}")
+                        raise self._livelock(handle)
                 continue
             if not timers:
                 raise Deadlock(describe_waiting(self.tasks(), self._now, self.unhandled))
@@ -87,7 +87,11 @@ class VirtualLoop(SchedulingLoop):
             self._fire(when, target, args)
             at_once += 1
             if at_once > _AT_ONE_INSTANT_MAX:
-                raise Livelock(f"time stands still at {self._now} s; last ran {target!r}")
+                raise self._livelock(target)
+
+    def _livelock(self, last: object) -> Livelock:
+        turning = describe_turning(self.tasks())
+        return Livelock(f"time stands still at {self._now} s; last ran {last!r}{turning}")
 
     def _fire(self, when: float, target: Any, args: BareArguments | None) -> None:
         self.fired += 1

@@ -24,6 +24,12 @@ def describe_waiting(
     return "\n".join(lines)
 
 
+def describe_turning(tasks: Sequence[asyncio.Task[Any]]) -> str:
+    """One line per task that could go on at once, as whoever keeps time from moving can."""
+    turning = [task for task in tasks if getattr(task, "_fut_waiter", None) is None]
+    return "".join(f"\n  {describe_task(task)}" for task in turning[:_TASKS_SHOWN_MAX])
+
+
 def describe_task(task: asyncio.Task[Any]) -> str:
     """``name: main (a.py:3) > Queue.get (queues.py:158), waits for a future``."""
     frames = _await_chain(task.get_coro())

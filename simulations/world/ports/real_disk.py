@@ -24,6 +24,7 @@ from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
+from simulations.errors import NO_ROOM, NoRoomHere
 from simulations.seeds import derived_seed
 from simulations.world.files.folders import WatchedFolder, WatchedFolders
 from simulations.world.files.sqlite_vfs import sqlite_shim
@@ -63,9 +64,15 @@ class RealDisks:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """What happens within the block is seen."""
-        with self._calls.in_place(), self._shim.default(self.folders):
-            yield
+        """What happens within the block is seen.  Raises NoRoomHere if no more can be written."""
+        try:
+            with self._calls.in_place(), self._shim.default(self.folders):
+                yield
+        except Exception as error:
+            if self.folders.full:
+                where = self.folders.base.parent
+                raise NoRoomHere(f"no room is left in {where}, where its disks lie") from error
+            raise
 
     def close(self) -> None:
         """Take everything away."""
@@ -133,7 +140,12 @@ class RealDisk(SimDisk):
         self._made += 1
         directory = self._disks.folders.base / self._name
         (directory / "blocks").mkdir(parents=True, mode=0o700)
-        write_image(dict(image), directory)
+        try:
+            write_image(dict(image), directory)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._disks.folders.out_of_room()
+            raise
         self._folder = self._disks.folders.add(self._name, self._free_bytes)
 
     @property

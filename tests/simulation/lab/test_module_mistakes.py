@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from simulations.__main__ import main
-from simulations.errors import ModuleFailed, ScenarioError
+from simulations.errors import Livelock, ModuleFailed, ScenarioError
 from simulations.lab.one_run.experiment import Experiment
 from simulations.results.run_data import load
 from simulations.scenario import from_tables
 
 MEASURE = "from simulations.results.measure import Measure\n"
 DATACLASS = "import dataclasses\n@dataclasses.dataclass\n"
+DRIVE = "async def drive(world, parameters, seed): pass\n"
 RUN = {"nodes": 10, "duration_s": "1 h", "module": "own.py"}
 
 
@@ -38,6 +39,9 @@ def experiment(folder: Path, code: str) -> Experiment:
         ("class Parameters:\n    x: int = 1", "Parameters is a dataclass with fields of"),
         (f"{DATACLASS}class Parameters:\n    x: int = 1", "Parameters is a dataclass with"),
         ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        (f"{DRIVE}MEASURE = ()", "nobody looks at MEASURE; is it MEASURES?"),
+        (f"{DRIVE}checkers = ()", "nobody looks at checkers; is it CHECKERS?"),
+        ("MEASURES = ()\nasync def drives(world, parameters, seed): pass", "is it drive?"),
     ],
 )
 def test_what_can_be_seen_is_told_before_the_run(tmp_path: Path, code: str, told: str) -> None:
@@ -54,6 +58,34 @@ def test_a_run_ends_where_its_own_code_fails(tmp_path: Path) -> None:
     with pytest.raises(ModuleFailed, match=r"own\.py, line 5, in helper: ZeroDivisionError"):
         made.run()
     assert made.world.loop.time() < 200
+
+
+def test_what_only_looks_like_a_hook_is_let_alone(tmp_path: Path) -> None:
+    """Names of others, and those that stand beside what they resemble."""
+    code = f"{MEASURE}{DRIVE}def drive_one(world): pass\ndriven = Drive = 5\n"
+    experiment(tmp_path, code)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("world.until(60)", r"own\.py, line 2: coroutine 'World\.until' was never awaited"),
+        ("kept = world.until(60)", r"coroutine 'World\.until' was never awaited"),
+    ],
+)
+def test_an_await_that_was_forgotten_ends_the_run(tmp_path: Path, code: str, told: str) -> None:
+    made = experiment(tmp_path, f"async def drive(world, parameters, seed):\n    {code}\n")
+    with pytest.raises(ModuleFailed, match=f"an await is missing in the scenario: {told}"):
+        made.run()
+    assert made.world.loop.time() < 200
+
+
+def test_who_keeps_time_from_moving_is_told_with_its_line(tmp_path: Path) -> None:
+    code = (
+        "async def drive(world, parameters, seed):\n    while True:\n        await world.until(0)\n"
+    )
+    with pytest.raises(Livelock, match=r"drive \(own\.py:3\)"):
+        experiment(tmp_path, code).run()
 
 
 def test_a_measure_that_fails_is_told_with_its_place(tmp_path: Path) -> None:

@@ -143,6 +143,23 @@ def test_one_seed_is_one_run(tmp_path: Path) -> None:
     assert one["lives"] > 5  # nodes: some crashed and came back
 
 
+def test_a_full_disk_under_the_simulated_ones_ends_the_run_and_is_no_result(tmp_path: Path) -> None:
+    """Here by a limit of the size of files, in a process of its own; nodes would call it theirs."""
+    code = (
+        "import resource, sys; from simulations.__main__ import main;"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({MIB}, {MIB})); sys.exit(main(sys.argv[1:]))"
+    )
+    chosen = [
+        word for one in (*SHORT, "workload.size_median_bytes=2 MiB") for word in ("--set", one)
+    ]
+    command = [sys.executable, "-c", code, "run", "disk", *chosen, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1, done
+    assert done.stderr.startswith("the run failed: no room is left in /")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["failed"].startswith("NoRoomHere")
+
+
 def test_files_cannot_be_branched() -> None:
     world = from_tables({"disk": {"kind": "real"}})
     with pytest.raises(ScenarioError, match=r"disk\.kind"):
