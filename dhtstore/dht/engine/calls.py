@@ -34,6 +34,7 @@ from dhtstore.params import (
     BEHIND_S,
     FIRST_REQUEST_PADDED_BYTES,
     RPC_IN_FLIGHT_MAX,
+    RPC_TIMEOUT_MAX_S,
 )
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import FRAME_OVERHEAD_BYTES, Ping, Pong, Request, Response
@@ -315,7 +316,7 @@ class Timing:
     def answered(self, call: PendingCall, now: float) -> float | None:
         """A request was answered; the round trip, if that shows it."""
         took_s, lost = now - call.sent_s, call.sends > 1 and not call.cookie
-        if lost:
+        if lost and took_s <= ATTEMPTS * RPC_TIMEOUT_MAX_S:  # else the machine slept meanwhile
             answered = AnsweredOnce(call.peer, call.keys, took_s)
             self._late.add(call.message_id, answered)
         self._window.answered(lost=lost)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from dhtstore.dht.core.peer import peer_of
 from dhtstore.wire.datagram import Ping
 from tests.unit.dht.world import World, play
@@ -39,6 +41,24 @@ def test_far_ones_that_are_not_remembered_are_waited_for_like_others() -> None:
             for other in others:
                 await asker.dht.rpc.calls.call(peer_of(other.contact), Ping())
         assert asker.dht.counters["retransmitted"] < 30, "of 320"
+
+    play(scene)
+
+
+def test_a_machine_that_slept_measures_nothing() -> None:
+    async def scene(world: World) -> None:
+        asker, other = await world.grow(2)
+        for _ in range(40):
+            await asker.dht.ping(other.contact, 3)
+        world.net.machine(other.address).slowness = 4.0
+        calls, peer, ended = asker.dht.rpc.calls, peer_of(other.contact), asyncio.Event()
+        timeout_s = calls.timing.timeout_of(peer)
+        call = calls.ask(peer, Ping(), lambda *_: ended.set())
+        call.sent_s -= 3600
+        await ended.wait()
+        await asyncio.sleep(3)
+        assert asker.dht.counters["unasked"] == asker.dht.counters["retransmitted"] == 1
+        assert calls.timing.timeout_of(peer) == timeout_s
 
     play(scene)
 
