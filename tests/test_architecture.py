@@ -119,7 +119,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("introductions", "table"),
         ("refresh", "region", "sweeping"),
     ),
-    "dhtstore.dht.core.asking": (("late", "rtt", "waits", "window"),),
+    "dhtstore.dht.core.asking": (("late", "parts", "rtt", "waits", "window"),),
     "dhtstore.dht.core.region": (("size", "paths"), ("crowding",), ("region",)),
     "dhtstore.dht.core.newcomers": (("departed", "newcomers", "silences"),),
     "dhtstore.dht.core.stores": (

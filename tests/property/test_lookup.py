@@ -199,6 +199,35 @@ def test_once_the_closest_are_known_each_is_asked_about_its_own_part_of_the_tree
     assert same.question(own) == own.id
 
 
+def test_a_part_of_the_tree_that_nobody_named_is_asked_about() -> None:
+    """All who are closest name each other, dead ones among them, and fill their answers: of those
+    who come next nobody heard, or of a few that are dead, and those after them were found."""
+    rng, missed = random.Random(2), 0
+    for number in range(15):
+        peers = [
+            peer_of(Contact.of(PublicKey(rng.randbytes(32)), Address("10.0.0.3", 1000 + port)))
+            for port in range(200)
+        ]
+        target = rng.choice(peers).long_id ^ 1
+        dead = {peer.id for peer in peers if rng.random() < 0.4}
+        parts = [peer for peer in peers if (peer.long_id ^ target) >> 157 != 1]
+        seeds = [peer for peer in rng.sample(parts, 60) if peer.id not in dead]
+        seeds += [peer for peer in peers if peer.id in dead and peer not in parts][: number % 4]
+        lookup = Lookup(target.to_bytes(20, "big"), seeds, own_id=b"", soft_timeout_s=1.0)
+        while asked := lookup.next(0.0):
+            for peer, about in [(one, lookup.question(one)) for one in asked]:
+                if peer.id in dead:
+                    lookup.on_failure(peer)
+                    continue
+                point = int.from_bytes(about, "big")
+                named = sorted(peers, key=lambda one: one.long_id ^ point)[:26]
+                lookup.on_response(peer, named)
+        alive = [peer for peer in peers if peer.id not in dead]
+        closest = sorted(alive, key=lambda one: one.long_id ^ target)[:20]
+        missed += len({one.id for one in closest} - {one.id for one in lookup.result()})
+    assert missed <= 6, "of 300; 50 before"
+
+
 def test_candidates_are_bounded_though_the_farthest_answered() -> None:
     rng = random.Random(3)
     crowd = [

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
+from dhtstore.dht.core.asking.parts import Parts
 from dhtstore.dht.core.asking.waits import LookupCandidate, State, Waits
 from dhtstore.dht.core.peer import Peer
 from dhtstore.params import ALPHA, QUIET_TIMEOUTS, K
@@ -62,12 +63,11 @@ class Lookup:
         self._admits: Callable[[Peer], bool] = _anybody  # those to begin with
         self.target, self.k, self.alpha = target, k, alpha
         self._target = int.from_bytes(target, "big")
-        self._own_id = own_id
-        self._soft_timeout_s = soft_timeout_s
+        self._own_id, self._soft_timeout_s = own_id, soft_timeout_s
         self._timeout_of = timeout_of or (lambda _: soft_timeout_s)
         self._waits = Waits(self._timeout_of, patience_s)
         self._known: dict[bytes, LookupCandidate] = {}
-        self._ranked: list[LookupCandidate] = []
+        self._ranked, self._parts = list[LookupCandidate](), Parts()
         self._without_progress, self._converged = 0, False
         self._heard, self._heard_s = False, math.inf  # it is quiet only once somebody answered
         self._quiet = self._begun = False
@@ -94,13 +94,13 @@ class Lookup:
         """What to ask ``peer`` about.
 
         All that are close to the target name the same k, of which many may be dead.  So once the
-        closest are known each is asked about the point nearest to the target in its own part of
-        the tree: those in the farther half of the k closest name who comes after these."""
+        closest are known each is asked about the point nearest to the target in a part of the tree
+        (``Parts``): those in the farther half of the k closest name who comes after these."""
         apart = peer.long_id ^ self._target
         if not self._converged or not apart:
             return self.target
-        nearest = self._target ^ 1 << apart.bit_length() - 1
-        return nearest.to_bytes(len(self.target), "big")
+        part = 1 << self._parts.to_ask(apart.bit_length()) - 1
+        return (self._target ^ part).to_bytes(len(self.target), "big")
 
     def wake_at(self) -> float | None:
         """When the next slow peer gives up its slot, or it has been quiet for long enough; None if
@@ -116,6 +116,7 @@ class Lookup:
             return
         self._waits.end(candidate, _ANSWERED)
         candidate.peer = peer
+        self._parts.answered(candidate.distance)
         self._heard = True
         named = list(contacts)
         self._without_progress = 0 if self._learn(named) else self._without_progress + 1
