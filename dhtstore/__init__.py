@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         UnitStatus,
     )
     from dhtstore.operations.operation import Progress
+    from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
 
 __version__ = "0.1.0"
 
@@ -75,6 +76,7 @@ __all__ = [
     "Client",
     "CollectResult",
     "ContentInfo",
+    "CopyEvent",
     "DhtstoreError",
     "DirectoryEntry",
     "ExportResult",
@@ -98,6 +100,8 @@ __all__ = [
     "PutResult",
     "PutSummary",
     "RemovedPut",
+    "RepairResult",
+    "RepairedUnit",
     "RoomShare",
     "RoomStatus",
     "RootStatus",
@@ -138,6 +142,7 @@ _HOMES: Final = {
         "TrafficStatus",
     ),
     "dhtstore.operations.operation": ("Progress",),
+    "dhtstore.operations.repairing": ("CopyEvent", "RepairResult", "RepairedUnit"),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -425,6 +425,50 @@ REROUTES_MAX: Final = 64  # of one receive: as many as a put has holders
 RELAY_LOOK_S: Final = 5.0  # between two looks at who keeps up with whom
 RELAY_LAG_BYTES: Final = 32 * MIB  # behind its upstream, before a slow holder is fed directly, too
 
+# --- health, audits, repair (docs/replication.md) ----------------------------------------------
+REPAIR_LOOK_S: Final = 600.0  # between two looks of a holder at what is due
+HOLDERS_LOOK_S: Final = 12 * 3600.0  # between two lookups of who else holds a unit
+FELLOW_PING_S: Final = 3600.0  # between two pings of a node that holds a unit of ours
+FELLOW_PINGS_AT_ONCE: Final = 16
+FELLOWS_PER_LOOK_MAX: Final = 2048  # pinged in one look: 3.4 a second
+SILENCE_GAP_MAX_S: Final = 2 * FELLOW_PING_S  # of silence between two pings that counts
+GRACE_MIN_S: Final = 8 * 3600.0  # a partition of 6 h, or a night's maintenance, moves nothing
+GRACE_FIRST_S: Final = 46 * 3600.0  # of a peer of which little is known
+REPAIR_GRACE_MIN_S: Final = 60.0  # that may be chosen for GRACE_MAX_S, which scales all of these
+REPAIR_GRACE_MAX_S: Final = 365 * DAY_S
+GRACE_MAX_S: Final = 48 * 3600.0  # of IPFS's absences 0.5 % last longer
+GRACE_FACTOR: Final = 4.0  # times its longest absence of the last
+ABSENCES_REMEMBERED: Final = 16
+ABSENCES_KNOWN_MIN: Final = 4  # before they tell anything: one of an hour says nothing of the next
+GRACE_WATCHED_S: Final = 3 * DAY_S  # without an absence, and it counts as steady
+GRACE_URGENT_DIVISOR: Final = (
+    2.0  # of the grace, after which one copy is not waited for, if all are silent
+)
+REPAIR_TURN_S: Final = 600.0  # that each rank waits for the one before
+REPAIR_SLACK_DIVISOR: Final = 4  # of 4 copies one may lack before it is repaired, of 8 two
+TRIM_SHARE: Final = 0.9  # of the target: so many copies must be expected to answer without it
+TRIM_AFTER_S: Final = 6 * 3600.0  # a copy is too many for so long, before it goes
+PROVED_LATELY_S: Final = 3600.0  # the age of a proof that lets a surplus copy go
+EVENTS_KEPT_MAX: Final = 10_000
+REPAIR_BUDGET_DIVISOR: Final = 20  # of the capacity a node sends so much a day for repairs
+REPAIRS_TOLD_MAX: Final = 1000  # units that `repair` tells of
+REPAIRS_WAITING_MAX: Final = 1024  # units whose turn comes before the next round
+HOLDERS_LOOKUPS_MAX: Final = 512  # of holders, in a round
+HOLDERS_KNOWN_MAX: Final = 2 * REPLICAS_MAX  # of a unit
+PROOF_BLOCKS_MAX_BYTES: Final = 64 * MIB  # above a unit in its DAG, in memory to prove its place
+AUDIT_EVERY_S: Final = 3.75 * DAY_S  # of two holders that share units: eight times in 30 days
+AUDIT_SHARE_PER_DAY: Final = 0.024  # of a unit's blocks, by all its auditors: they read them, too
+AUDIT_SAMPLES_MAX: Final = 128  # of one unit in an audit, and of all units in a request
+AUDIT_UNITS_MAX: Final = 64  # in a request
+AUDIT_WAIT_S: Final = 8.0  # for its turn at a holder, which looks for
+AUDIT_LOOK_S: Final = 20.0  # so long at most at a request
+AUDIT_RTTS: Final = 4.0
+AUDIT_RATE_MIN_BYTES_PER_S: Final = 8 * MIB  # of a disk, read at random in whole blocks
+AUDIT_READ_SHARE_PER_DAY: Final = 0.025  # of what is kept, for all who ask
+AUDIT_READ_SAVED_S: Final = 2 * AUDIT_EVERY_S  # of that ration that may come at once, beside
+AUDIT_READ_FREE_BYTES: Final = 64 * MIB  # so that a small store is looked at, too
+AUDIT_ORIGIN_DIVISOR: Final = 2  # of what is left of it one origin has at most
+
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert (COLD_KEYS_PER_S + COOKIE_KEYS_ALL_PER_S + COOKIE_KEYS_QUIET_PER_S) * (
     1 + STRANGER_KEYS_BURST
@@ -433,6 +477,9 @@ assert RPC_RETRANSMIT_MIN_S < RPC_TIMEOUT_MIN_S < RPC_INITIAL_TIMEOUT_S < RPC_TI
 assert PROVIDER_RECORD_MAX_BYTES + CONTACT_RECORD_MAX_BYTES + 128 < DATAGRAM_MAX_BYTES
 assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert SCRUB_SPREAD_S < SCRUB_EVERY_S < 30 * DAY_S, "each block is verified within 30 days"
+assert REPAIR_LOOK_S <= FELLOW_PING_S <= SILENCE_GAP_MAX_S < GRACE_MIN_S / 2
+assert AUDIT_SHARE_PER_DAY < AUDIT_READ_SHARE_PER_DAY <= 0.05 / 2, "an auditor reads as much itself"
+assert GRACE_MIN_S < GRACE_FIRST_S < GRACE_MAX_S < PROVIDER_TTL_S * 2
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"
 assert FOREIGN_UNITS_MAX * (REPROVIDE_PAUSE_S + REPROVIDE_SLOW_S / SWEPT_AT_ONCE) * 4 < (

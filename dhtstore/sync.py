@@ -53,6 +53,7 @@ from dhtstore.operations.nodes import (
     RootStatus,
 )
 from dhtstore.operations.operation import Watch
+from dhtstore.operations.repairing import CopyEvent, RepairResult
 from dhtstore.tasks import all_ended
 
 __all__ = ["SyncClient", "connect", "open", "read_home"]
@@ -93,6 +94,8 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
     lookup_paths: int | None = None,
     limit_up: str | None = None,
     limit_down: str | None = None,
+    repair_budget: int | str | None = None,
+    repair_grace: float | str | None = None,
 ) -> Iterator[SyncClient]:
     """As ``dhtstore.open``: a node inside this process, which lives as long as the block."""
     node = entry.open(
@@ -111,6 +114,8 @@ def open(  # noqa: A001 - dhtstore.sync.open, as one opens a database
         lookup_paths=lookup_paths,
         limit_up=limit_up,
         limit_down=limit_down,
+        repair_budget=repair_budget,
+        repair_grace=repair_grace,
     )
     with _client(lambda: node) as client:
         yield client
@@ -301,6 +306,12 @@ class SyncClient(_SyncCars):
             dry_run=dry_run, cache=cache, progress=progress, timeout_s=timeout_s
         )
         return self._run(work)
+
+    def repair(self, *, dry_run: bool = False, timeout_s: float | None = None) -> RepairResult:
+        return self._run(self._client.repair(dry_run=dry_run, timeout_s=timeout_s))
+
+    def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
+        return self._run(self._client.events(last=last, timeout_s=timeout_s))
 
     def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
         return self._run(self._client.why(cid, timeout_s=timeout_s))

@@ -207,11 +207,24 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lines", "standing"),
     ),
     "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
+    "dhtstore.node.duties.repairing": (
+        ("fellows", "budget"),
+        ("watching",),
+        ("asking", "acting", "told", "units"),
+        ("survey",),
+        ("repair",),
+        ("auditing_back", "building", "telling"),
+    ),
     "dhtstore.node.duties": (
-        ("announcing",),
+        ("announcing", "repairing"),
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
-    "dhtstore.replication": (("admission", "chaining", "ranking"), ("placement", "promises")),
+    "dhtstore.replication.health": (("periods",), ("past",), ("copies",)),
+    "dhtstore.replication.repair": (("plan",),),
+    "dhtstore.replication": (
+        ("admission", "chaining", "health", "ranking"),
+        ("placement", "promises", "repair"),
+    ),
     "dhtstore.cli.explaining": (("timelines",), ("explained",)),
     "dhtstore.cli.naming": (("completing",), ("arguments",)),
     "dhtstore.cli": (

@@ -34,6 +34,7 @@ from dhtstore.operations.limits import SetLimits
 from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode, SetCapacity
 from dhtstore.operations.operation import Operation, Rows, Watch
+from dhtstore.operations.repairing import ListEvents, RepairCopies
 from dhtstore.tasks import Supervisor, all_ended
 
 R = TypeVar("R")
@@ -42,6 +43,7 @@ R = TypeVar("R")
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
     ListPins, RemovePut, CollectGarbage, WhyHere, SetLimits, SetCapacity,
+    RepairCopies, ListEvents,
 )  # fmt: skip
 
 

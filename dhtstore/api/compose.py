@@ -31,6 +31,7 @@ from dhtstore.node.context import surely
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.replication.admission import Accept
+from dhtstore.replication.health.periods import Periods
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.home.block_directory import mark_blocks
 from dhtstore.store.home.home import KEY_SEED_BYTES, Home
@@ -153,6 +154,8 @@ async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings
         ephemeral=ephemeral,
         limit_up=settings.limit_up,
         limit_down=settings.limit_down,
+        repair_budget_bytes=settings.repair_budget_bytes,
+        periods=Periods.within(settings.repair_grace_s),
     )
 
 

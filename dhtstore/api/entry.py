@@ -69,6 +69,8 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     lookup_paths: int | None = None,
     limit_up: str | None = None,
     limit_down: str | None = None,
+    repair_budget: int | str | None = None,
+    repair_grace: float | str | None = None,
 ) -> AsyncIterator[Client]:
     """A client of a node inside this process, which lives as long as the block.
 
@@ -96,6 +98,8 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
         "lookup_paths": lookup_paths,
         "limit_up": limit_up,
         "limit_down": limit_down,
+        "repair_budget": repair_budget,
+        "repair_grace": repair_grace,
     }
     _check_settings(settings)
     through = _seeds(seeds)

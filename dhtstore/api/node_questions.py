@@ -37,6 +37,7 @@ from dhtstore.operations.nodes import (
     SetCapacity,
 )
 from dhtstore.operations.operation import Operation, Watch, unwatched
+from dhtstore.operations.repairing import CopyEvent, ListEvents, RepairCopies, RepairResult
 
 R = TypeVar("R")
 
@@ -102,6 +103,18 @@ class NodeQuestions:
         ``dry_run`` only tell.  Nothing is removed while ``unknown`` of the result names roots."""
         asked = CollectGarbage(dry_run=dry_run, cache=cache)
         return await self._call(asked, (), progress, timeout_s)
+
+    async def repair(
+        self, *, dry_run: bool = False, timeout_s: float | None = None
+    ) -> RepairResult:
+        """Make the copies that are missing of what is held here, also in place of those whose
+        holders do not answer now; or only tell what the node is about to do by itself.  Raises
+        UsageError on a node that gives no storage."""
+        return await self._call(RepairCopies(dry_run=dry_run), timeout_s=timeout_s)
+
+    async def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
+        """What happened to copies of what is held here, the oldest first.  Raises UsageError."""
+        return await self._call(ListEvents(last=last), timeout_s=timeout_s)
 
     async def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
         """What keeps the block ``cid`` on this node; raises NotHere if it is not here."""

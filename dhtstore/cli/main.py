@@ -13,7 +13,17 @@ from dhtstore.cli.content import cat, get, ls, put, stat
 from dhtstore.cli.demo import command as demo
 from dhtstore.cli.exits import HELP, INTERRUPTED, USAGE
 from dhtstore.cli.home import config, owner, version
-from dhtstore.cli.keeping import collect, list_puts, pin, receipts, remove, verify, why
+from dhtstore.cli.keeping import (
+    collect,
+    events,
+    list_puts,
+    pin,
+    receipts,
+    remove,
+    repair,
+    verify,
+    why,
+)
 from dhtstore.cli.nodes import identity, join, peers, ping, providers, status
 from dhtstore.cli.terminal.common import say_failure
 from dhtstore.cli.terminal.options import ALL, option
@@ -53,6 +63,8 @@ SECTIONS: Final[dict[str, dict[str, Any]]] = {
     "What is kept here": {
         "pin": pin.app,
         "why": why.why,
+        "repair": repair.repair,
+        "events": events.events,
         "gc": collect.collect,
         "verify": verify.verify,
     },

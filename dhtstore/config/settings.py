@@ -18,6 +18,7 @@ from dhtstore.params import (
     ADDRESSES_PER_TICKET_MAX,
     DEFAULT_NETWORK,
     DEFAULT_REPLICAS,
+    GRACE_MAX_S,
     LOOKUP_PATHS_MAX,
     MIN_ACKS_DEFAULT,
     NETWORK_NAME_MAX_BYTES,
@@ -166,6 +167,25 @@ class Settings:
         "RATE",
         default=NO_LIMIT,
         write=str,
+    )
+
+    repair_budget_bytes: int | None = setting(
+        "repair_budget",
+        values.size,
+        "The most that repairs send in a day; 0 for none.",
+        "SIZE",
+        default=None,
+        check=values.is_size,
+        unset="a twentieth of the capacity",
+    )
+    repair_grace_s: float = setting(
+        "repair_grace",
+        values.duration,
+        "How long a holder may be silent at most before its copies are replaced.",
+        "TIME",
+        default=GRACE_MAX_S,
+        write=values.hours,
+        check=values.is_grace,
     )
 
     def __post_init__(self) -> None:

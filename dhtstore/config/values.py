@@ -6,8 +6,13 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from dhtstore.config.quantities import format_size, parse_size
-from dhtstore.params import CAPACITY_MIN_BYTES
+from dhtstore.config.quantities import (
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+from dhtstore.params import CAPACITY_MIN_BYTES, REPAIR_GRACE_MAX_S, REPAIR_GRACE_MIN_S
 
 ACCEPTS: Final = ("mine", "owners", "network", "anyone")
 _DIGITS_MAX: Final = 18
@@ -46,6 +51,17 @@ def size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{value!r} is not a size such as 500MB or 10GiB")
     return parse_size(str(value))
+
+
+def duration(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not a duration such as 90m or 48h")
+    return parse_duration(str(value))
+
+
+def hours(duration_s: float) -> str:
+    """As it is written; ``duration`` reads it."""
+    return f"{duration_s / 3600:g}h" if duration_s % 3600 == 0 else f"{duration_s:g}s"
 
 
 def addresses(value: object) -> tuple[str, ...]:
@@ -89,6 +105,12 @@ def is_size(value: int | None, settings: object) -> str:
     if (value or 0) < 0:
         return "must not be negative"
     return "at most 1 EiB" if (value or 0) > _SIZE_MAX_BYTES else ""
+
+
+def is_grace(value: float, settings: object) -> str:
+    least, most = format_duration(REPAIR_GRACE_MIN_S), format_duration(REPAIR_GRACE_MAX_S)
+    within = REPAIR_GRACE_MIN_S <= value <= REPAIR_GRACE_MAX_S
+    return "" if within else f"from {least} to {most}"
 
 
 def is_capacity(value: int | None, settings: object) -> str:

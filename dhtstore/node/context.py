@@ -18,7 +18,11 @@ from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.health.announced import Announced
 from dhtstore.store.ledger.health.damage import Damage
+from dhtstore.store.ledger.health.events import Events
+from dhtstore.store.ledger.health.fellows import Fellows
+from dhtstore.store.ledger.health.holders import HolderRows
 from dhtstore.store.ledger.health.scrubbed import Scrubbed
+from dhtstore.store.ledger.health.spent import Spent
 from dhtstore.store.ledger.health.standing import LedgerStanding
 from dhtstore.store.ledger.health.verifying import Verifying
 from dhtstore.store.ledger.peers import Peers
@@ -181,6 +185,10 @@ class Ledger:
     sequence: LastSequence
     cache: Cache
     removals: Removals
+    fellows: Fellows
+    holders: HolderRows
+    events: Events
+    spent: Spent
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer, own: bytes = b"") -> Ledger:
@@ -203,6 +211,10 @@ class Ledger:
             sequence=LastSequence(table, tracer),
             cache=Cache(table, tracer),
             removals=Removals(table),
+            fellows=Fellows(table, tracer),
+            holders=HolderRows(table, tracer),
+            events=Events(table, tracer),
+            spent=Spent(table, tracer),
         )
 
 

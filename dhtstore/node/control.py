@@ -32,6 +32,7 @@ from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.cars.exporting import export
 from dhtstore.node.copies.placed import CopyReport
+from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
 from dhtstore.node.flows.ping import ping
@@ -60,7 +61,7 @@ from dhtstore.node.views.room import Giving, room_status
 from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
-from dhtstore.operations import cars, content, keeping, limits, messages, nodes
+from dhtstore.operations import cars, content, keeping, limits, messages, nodes, repairing
 from dhtstore.operations.explaining.causes import clean
 from dhtstore.operations.explaining.report import FetchReport
 from dhtstore.operations.operation import Operation, Progress, Rows, Watch
@@ -442,6 +443,15 @@ async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.
     return found.result(dry_run=dry_run)
 
 
+async def _repair(asked: repairing.RepairCopies, run: OperationRun) -> repairing.RepairResult:
+    storage = run.node.settings.storage
+    return await repaired(run.node.repair, storage=storage, dry_run=asked.dry_run)
+
+
+async def _events(asked: repairing.ListEvents, run: OperationRun) -> list[repairing.CopyEvent]:
+    return await copy_events(run.node.ledger.events, run.node.disk.blocking, asked.last)
+
+
 async def _why(asked: keeping.WhyHere, run: OperationRun) -> keeping.WhyResult:
     return await run.node.why().of(parse_root(asked.root))
 
@@ -539,6 +549,8 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     keeping.RemovePin: _remove_pin,
     keeping.RemovePut: _remove_put,
     keeping.CollectGarbage: _collect,
+    repairing.RepairCopies: _repair,
+    repairing.ListEvents: _events,
     keeping.WhyHere: _why,
     keeping.ListPins: _list_pins,
     keeping.VerifyStore: _verify_store,

@@ -18,6 +18,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.net.addresses import advertised, is_wide, own_hosts
 from dhtstore.net.ports import Jump
 from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.checking.audit_answer import AuditAnswers
 from dhtstore.node.checking.others import OtherHolders
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
@@ -31,6 +32,8 @@ from dhtstore.node.duties.keep_records import KeepRecords
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.readdress import Readdress
+from dhtstore.node.duties.repairing.auditing_back import AuditBack
+from dhtstore.node.duties.repairing.building import repair_of
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.duties.rot import Rot
 from dhtstore.node.duties.save_peers import SavePeers
@@ -56,7 +59,7 @@ from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
-from dhtstore.wire.frames import Check, FrameRequest, GetBlocks, GetComing, Reroute
+from dhtstore.wire.frames import Audit, Check, FrameRequest, GetBlocks, GetComing, Reroute
 
 
 class Node(UseCases):
@@ -121,6 +124,7 @@ class Node(UseCases):
         self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
+        self.repair = repair_of(self, warnings, self.joined)
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
         self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
         self._keep_records = KeepRecords(
@@ -153,6 +157,8 @@ class Node(UseCases):
             stocktaking = Stocktaking(self.identity, self.completeness, self.rot.look)
             self.supervisor.spawn(stocktaking.run(), "stocktaking")
             self._spawn_lasting("scrub", self.scrub.run)
+            if self.settings.storage:
+                self._spawn_lasting("repair", self.repair.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(self._keep_records.run(), "keep-records")
             self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
@@ -315,10 +321,18 @@ def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
     """What peers may ask, and who answers."""
     may_know, clock = node.staging.may_show, node.ports.clock
     checks = CheckAnswers(node.identity, node.completeness, clock, may_know)
+    audits = AuditAnswers(
+        node.identity,
+        node.completeness,
+        clock,
+        may_know,
+        lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
+    )
     return {
         GetBlocks: node.blocks.serve,
         GetComing: ComingServer(node.blocks, node.holder.relays).serve,
         Reroute: node.holder.relays.on_reroute,
         Check: checks.on_check,
+        Audit: audits.on_audit,
         **node.holder.handlers(),
     }

@@ -22,8 +22,9 @@ from dhtstore.net.ports import (
     Interfaces,
     StreamTransport,
 )
-from dhtstore.params import DEFAULT_REPLICAS
+from dhtstore.params import DEFAULT_REPLICAS, REPAIR_BUDGET_DIVISOR
 from dhtstore.replication.admission import Accept
+from dhtstore.replication.health.periods import USUAL_PERIODS, Periods
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.trace import Tracer, no_trace
@@ -57,6 +58,8 @@ class NodeSettings:
     means those of the endpoint.  An ``ephemeral`` node asks but is never put in routing tables: a
     command that runs without a daemon.  ``owner_divisor`` is which part of the capacity
     ``owner_quota_bytes`` are, 0 where the operator chose them.
+    ``repair_budget_bytes`` may be sent in a day for repairs, None means a part of the capacity;
+    ``periods`` is how long what repair does takes.
     """
 
     network: Network = OPEN_NETWORK
@@ -73,10 +76,19 @@ class NodeSettings:
     ephemeral: bool = False
     limit_up: RateSchedule = NO_LIMIT
     limit_down: RateSchedule = NO_LIMIT
+    repair_budget_bytes: int | None = None
+    periods: Periods = USUAL_PERIODS
 
     @property
     def storage(self) -> bool:
         return self.capacity_bytes > 0
+
+    @property
+    def repair_day_bytes(self) -> int:
+        """What repairs may send in a day."""
+        if self.repair_budget_bytes is None:
+            return self.capacity_bytes // REPAIR_BUDGET_DIVISOR
+        return self.repair_budget_bytes
 
     def giving(self, capacity_bytes: int) -> NodeSettings:
         """The same with so much of the disk."""

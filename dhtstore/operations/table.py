@@ -35,11 +35,12 @@ from dhtstore.operations.nodes import (
     SetCapacity,
 )
 from dhtstore.operations.operation import Operation
+from dhtstore.operations.repairing import ListEvents, RepairCopies
 
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
-    RemovePut, CollectGarbage, WhyHere, Export, Import,
+    RemovePut, CollectGarbage, WhyHere, Export, Import, RepairCopies, ListEvents,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits, SetCapacity,
 )  # fmt: skip
 

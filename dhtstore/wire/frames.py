@@ -17,6 +17,8 @@ from msgspec import Meta
 from dhtstore.errors import LocalProtocolError, RemoteProtocolError
 from dhtstore.model.features import Features
 from dhtstore.params import (
+    AUDIT_SAMPLES_MAX,
+    AUDIT_UNITS_MAX,
     BLOCK_SIZE_MAX_BYTES,
     DAG_DEPTH_MAX,
     FRAME_BODY_MAX_BYTES,
@@ -66,6 +68,7 @@ Upstream = Annotated[tuple[PackedContact, ...], Meta(max_length=UPSTREAMS_MAX)]
 Downstream = Annotated[tuple[Key, ...], Meta(max_length=REPLICAS_MAX)]
 Index = Annotated[int, Meta(ge=0, lt=WANTS_PER_REQUEST_MAX)]
 BlockSize = Annotated[int, Meta(ge=0, le=BLOCK_SIZE_MAX_BYTES)]
+AuditProof = Annotated[bytes, Meta(max_length=32)]
 Code = Annotated[str, Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
 Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
 
@@ -285,6 +288,32 @@ class Check(FrameRequest, frozen=True, kw_only=True, tag=0x14):
     unit: UnitName
 
 
+class AuditItem(msgspec.Struct, frozen=True, array_like=True):
+    """A unit that is asked about: the head of a spine and a subtree can have one name.  ``samples``
+    whole blocks of it are hashed, all if it has fewer; 0 asks only whether it is there."""
+
+    unit: UnitName
+    spine: bool
+    samples: Annotated[int, Meta(ge=0, le=AUDIT_SAMPLES_MAX)]
+
+
+class Audited(FrameResponse, frozen=True, kw_only=True, tag=0x3A):
+    """For each unit, in their order, the hash of ``replication/auditing.py``; b"" where it is not
+    here whole."""
+
+    proofs: Annotated[tuple[AuditProof, ...], Meta(max_length=AUDIT_UNITS_MAX)]
+
+
+class Audit(FrameRequest, frozen=True, kw_only=True, tag=0x18):
+    """Prove that you hold these units, by blocks that ``nonce`` chooses; answered by ``Audited``.
+    No block moves for it: whoever asks holds them, too."""
+
+    answers = (Audited,)
+
+    nonce: Nonce
+    units: Annotated[tuple[AuditItem, ...], Meta(min_length=1, max_length=AUDIT_UNITS_MAX)]
+
+
 # --- any request ----------------------------------------------------------------------------
 
 
@@ -329,7 +358,7 @@ class _Numbered(msgspec.Struct, array_like=True):
 KnownFrame = (
     Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
     | Replicate | Replicating | Held | Release | Released | Check | Checked | GetComing | Reroute
-    | Rerouted | Declined | Cancel | Wrong
+    | Rerouted | Audit | Audited | Declined | Cancel | Wrong
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

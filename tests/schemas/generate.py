@@ -45,6 +45,7 @@ from dhtstore.operations.nodes import (
     PingResult,
     RootStatus,
 )
+from dhtstore.operations.repairing import CopyEvent, RepairResult
 
 DIRECTORY: Final = Path(__file__).parent.parent.parent / "docs" / "json"
 DOCUMENT: Final = DIRECTORY.parent / "json.md"
@@ -75,6 +76,8 @@ RESULTS: Final[dict[str, Any]] = {
     "pin-rm": PinInfo,
     "pin-ls": list[PinInfo],
     "rm": RemovedPut,
+    "repair": RepairResult,
+    "events": list[CopyEvent],
     "gc": CollectResult,
     "why": WhyResult,
     "verify": VerifyResult,

@@ -119,6 +119,12 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     frames.Released(request=4),
     frames.Check(unit=bytes.fromhex("01551220") + bytes(32), request=6),
     frames.Checked(whole=False, why="a block is missing", request=6),
+    frames.Audit(
+        nonce=bytes(32),
+        units=(frames.AuditItem(bytes.fromhex("01551220") + bytes(32), False, 4),),
+        request=7,
+    ),
+    frames.Audited(proofs=(bytes(32), b""), request=7),
     frames.Declined(code="no-room", reason="the disk is full", request=2),
     frames.Cancel(3),
     frames.Wrong(CID.raw),

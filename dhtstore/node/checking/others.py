@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from dhtstore.config import counted
 from dhtstore.errors import PeerRefused, Unreachable
-from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import HolderChecks, Question, told_of
@@ -55,22 +55,33 @@ class OtherHolders:
 
     async def _count(self, unit: Unit, wanted: int, live: set[NodeId]) -> None:
         """Into ``live``, all at once, so that no silent one hides others; PeerRefused as soon as
-        that is enough."""
+        that is enough.  Where even by their word they are too few, nobody is asked for a block."""
         checker = self.checker()
         found = await checker.reach.dht.find_providers(
             unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
         )
         told = told_of(found.providers, checker.reach)
         told.pop(checker.identity.public_key, None)
+        proved: set[NodeId] = set()
+        unproved: list[PublicKey] = []
+
+        async def ask(key: PublicKey) -> None:
+            said = await checker.check(Question(unit, put_here=True), {key: told[key]})
+            if node_id(key) in said and said[node_id(key)].state == "says so":
+                live.add(node_id(key))
+                unproved.append(key)
+            if len(live) >= wanted:
+                some, unproved[:] = list(unproved), []
+                await run_all([partial(look, each) for each in some], limit=CHECKS_AT_ONCE)
 
         async def look(key: PublicKey) -> None:
             said = await checker.check(Question(unit), {key: told[key]})
-            live.update(node for node, proof in said.items() if proof.state == "live")
-            if len(live) >= wanted:
+            proved.update(node for node, proof in said.items() if proof.state == "live")
+            if len(proved) >= wanted:
                 copies = counted(wanted, "copy", "copies")
                 raise PeerRefused("enough", f"its owner wants {copies}, and others hold as many")
 
-        await run_all([partial(look, key) for key in told], limit=CHECKS_AT_ONCE)
+        await run_all([partial(ask, key) for key in told], limit=CHECKS_AT_ONCE)
 
     @asynccontextmanager
     async def _turn(self, origin: str) -> AsyncIterator[None]:

@@ -74,7 +74,7 @@ class Completeness:
 
     def look(self, unit: Unit, looked: Looked) -> str:
         """As ``lack``, and counts in ``looked``, which may end it; for worker threads."""
-        blocks = _Believed(self.disk.store, self.ledger.damage, looked)
+        blocks = Believed(self.disk.store, self.ledger.damage, looked)
         try:
             walk_local(blocks, unit, Leaves.PRESENT)
         except TimedOut as error:
@@ -87,7 +87,7 @@ class Completeness:
     def lacking(self, unit: Unit, at_most: int) -> list[Cid]:
         """The first blocks of a unit that are not here whole; for worker threads.  Raises
         MalformedDag, HomeUnusable."""
-        blocks = _Believed(self.disk.store, self.ledger.damage, Looked())
+        blocks = Believed(self.disk.store, self.ledger.damage, Looked())
         return list(islice(lacking_blocks(blocks, unit), at_most))
 
     def write_down(self, unit: Unit, why: str, now_unix_s: int) -> None:
@@ -131,7 +131,7 @@ class Completeness:
             self.tracer("store.failed", incomplete_units=incomplete, see="dhtstore verify")
 
 
-class _Believed:
+class Believed:
     """The store's index is believed, but for blocks that were found damaged before."""
 
     def __init__(self, store: BlockStore, damaged: Damage, looked: Looked) -> None:

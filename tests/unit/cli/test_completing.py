@@ -33,7 +33,7 @@ def _offered(
         ("dhtstore pin a", ["add"]),
         ("dhtstore --tim", ["--timeout"]),
         ("dhtstore get --ou", ["--output"]),
-        ("dhtstore config re", ["replicas"]),
+        ("dhtstore config repl", ["replicas"]),
         ("dhtstore --home x config mi", ["min_acks"]),
         ("dhtstore get --log-level d", ["debug"]),
     ],

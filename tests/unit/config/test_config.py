@@ -269,6 +269,8 @@ def test_every_key_can_be_set() -> None:
         "lookup_paths": "4",
         "limit_up": "5MB/s",
         "limit_down": "1MB/s, 22:00-06:00 unlimited",
+        "repair_budget": "5GB",
+        "repair_grace": "12h",
     }
     assert list(values) == list(KEYS)
     settings = merge(Settings(), values, "test")
@@ -276,6 +278,7 @@ def test_every_key_can_be_set() -> None:
     assert settings.accept_rule == AcceptRule("owners", "friends.txt")
     assert (settings.accept, settings.owners_file) == ("owners", "friends.txt")
     assert settings.owner_quota_bytes == 10_000_000
+    assert (settings.repair_budget_bytes, settings.repair_grace_s) == (5 * 10**9, 12 * 3600)
 
 
 def test_every_setting_is_declared_in_full() -> None:
@@ -285,6 +288,7 @@ def test_every_setting_is_declared_in_full() -> None:
         assert each.default is None or each.read(each.write(each.default)) == each.default
     flags = [each.flag for each in SETTINGS if "_" in each.key]
     named = "--disk-reserve --min-acks --owner-quota --lookup-paths --limit-up --limit-down"
+    named += " --repair-budget --repair-grace"
     assert flags == named.split()
     assert [each.key for each in SETTINGS if each.repeats] == ["advertise"]
 

@@ -1,0 +1,65 @@
+"""repair: make missing copies now, or tell what is planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dhtstore.cli.terminal.common import Common, command
+from dhtstore.cli.terminal.options import WAITING
+
+if TYPE_CHECKING:
+    from dhtstore.operations.repairing import RepairResult
+
+
+@command(WAITING, examples=("dhtstore repair --dry-run", "dhtstore repair"))
+def repair(
+    common: Common,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only tell what is planned, and why.")
+    ] = False,
+) -> None:
+    """Make the copies now that are missing of what this node holds.
+
+    A node does so by itself, once a holder has been silent for longer than its absences of before
+    let expect, within the budget of a day (`config repair_budget`).  This asks all holders afresh
+    and waits for nobody: who does not answer now is replaced.  --dry-run tells what the node is
+    about to do by itself, and asks nobody.
+    """
+    from dhtstore.cli.running.errand import Errand
+    from dhtstore.cli.running.session import run
+    from dhtstore.cli.terminal.show import print_json
+    from dhtstore.operations.repairing import RepairCopies
+
+    found = run(common, Errand(RepairCopies(dry_run=dry_run)))
+    if common.json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: RepairResult) -> None:
+    from dhtstore.cli.terminal.show import emit
+    from dhtstore.config import counted, format_size
+
+    for each in found.units:
+        what = _WORDS[each.act] if found.dry_run else _done(each.act, each.made)
+        emit(f"{each.unit}: {what}: {each.why}")
+    if found.more:
+        emit(f"and {counted(found.more, 'other unit')}")
+    units = counted(found.looked, "unit")
+    rest = "nothing to do" if not found.units else f"{len(found.units) + found.more} told above"
+    emit(f"{units} looked at, {rest}")
+    emit(f"{format_size(found.spent)} sent for repairs today, of {format_size(found.budget)}")
+
+
+_WORDS = {"repair": "to be repaired", "wait": "waits", "drop": "goes", "nothing": "stays"}
+
+
+def _done(act: str, made: int) -> str:
+    from dhtstore.config import counted
+
+    if act == "repair":
+        return f"{counted(made, 'copy', 'copies')} made"
+    return "dropped" if act == "drop" else "waits"

@@ -1,0 +1,97 @@
+"""The holder's side of an audit: blocks of units that are kept here are read and hashed.
+
+Reading is what it costs, so that is rationed: AUDIT_READ_SHARE_PER_DAY of what is kept for all who
+ask, of which no origin takes what the others need; one request is looked at at a time.  Who cannot
+be answered is told so: silence would be written down against this node's copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dhtstore.errors import PeerRefused, TimedOut
+from dhtstore.model.unit import Unit
+from dhtstore.net.ports import Clock
+from dhtstore.node.checking.reading_sample import Pairing, SampleReader
+from dhtstore.node.copies.completeness import Completeness, Looked
+from dhtstore.node.identity import Identity
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
+from dhtstore.params import AUDIT_LOOK_S, AUDIT_SAMPLES_MAX, AUDIT_WAIT_S, BLOCK_SIZE_MAX_BYTES
+from dhtstore.replication.audit_ration import AuditRation
+from dhtstore.wire.frames import Audit, Audited, AuditItem
+
+
+@dataclass(slots=True)
+class AuditAnswers:
+    """``may_know`` is whether a peer may be told what is here; ``answered`` is told of each audit
+    that was answered."""
+
+    identity: Identity
+    completeness: Completeness
+    clock: Clock
+    may_know: Callable[[Link], bool]
+    answered: Callable[[Link, Audit], None]
+    read_bytes: int = 0
+    _ration: AuditRation = field(default_factory=AuditRation)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def on_audit(self, link: Link, asked: Audit, reply: Reply) -> None:
+        """Raises PeerRefused for who has asked too much, and for what takes too long."""
+        if not self.may_know(link):
+            await reply(Audited(proofs=(b"",) * len(asked.units)))
+            return
+        if sum(each.samples for each in asked.units) > AUDIT_SAMPLES_MAX:
+            raise PeerRefused("audit", f"more than {AUDIT_SAMPLES_MAX} blocks at once")
+        await self._turn()
+        try:
+            self._check_ration(link)
+            proofs = await self._proofs(link, asked)
+        finally:
+            self._looking.release()
+        await reply(Audited(proofs=proofs))
+        self.answered(link, asked)
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(AUDIT_WAIT_S / 2):
+                await self._looking.acquire()
+        except TimeoutError as error:
+            raise PeerRefused("busy", "others have this node look at much: ask later") from error
+
+    def _check_ration(self, link: Link) -> None:
+        now_s, kept_bytes = self.clock.monotonic_s(), self.completeness.disk.store.used_bytes
+        if not self._ration.has(link.origin, kept_bytes, now_s):
+            raise PeerRefused("busy", "as much as this node reads for audits was read: ask later")
+
+    async def _proofs(self, link: Link, asked: Audit) -> tuple[bytes, ...]:
+        until_s = self.clock.monotonic_s() + AUDIT_LOOK_S
+        looked = Looked(lambda: self.clock.monotonic_s() > until_s)
+        who = Pairing(self.identity.network, asked.nonce, link.public_key, self.identity.public_key)
+        proofs: list[bytes] = []
+        for item in asked.units:  # others have the worker in between
+            try:
+                proof, read_bytes = await self.completeness.disk.blocking.run(
+                    self._look, who, item, looked
+                )
+            except TimedOut as error:
+                raise PeerRefused("busy", "it takes this node too long to look") from error
+            proofs.append(proof)
+            self.read_bytes += read_bytes
+            self._ration.took(link.origin, read_bytes)
+        return tuple(proofs)
+
+    def _look(self, who: Pairing, item: AuditItem, looked: Looked) -> tuple[bytes, int]:
+        """In a worker."""
+        units = self.completeness.under(item.unit, self.identity.now_unix_s())
+        for unit in units:
+            if unit.spine == item.spine:
+                return self._read(who, unit, item.samples, looked)
+        return b"", 0
+
+    def _read(self, who: Pairing, unit: Unit, samples: int, looked: Looked) -> tuple[bytes, int]:
+        reader = SampleReader(self.completeness.disk.store, self.completeness.ledger.damage)
+        proof, read_bytes = reader.proof(who, unit, samples, looked)
+        return proof, min(read_bytes, samples * BLOCK_SIZE_MAX_BYTES)

@@ -1,0 +1,1 @@
+"""Copies are watched, audited, repaired and trimmed: what ``replication`` plans is carried out."""

@@ -1,0 +1,178 @@
+"""Doing what the plan says of one unit: copies are made from here, or the one here goes.
+
+data path of a repair: the way from the root of its DAG to the unit -> the plan of
+``replication.placement``, which knows the holders there are -> ``copies.place`` under the owner's
+grant -> receipts -> the new holders' records are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from dhtstore.content.dag.units import Lineage, lineage_wants
+from dhtstore.errors import BlockMissing, MalformedDag
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Contact
+from dhtstore.model.identity import NodeId, PublicKey, format_node
+from dhtstore.model.unit import Unit
+from dhtstore.node.context import Disk, Ledger
+from dhtstore.node.copies.acknowledge import SignedCopy
+from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.serve_blocks import Lending
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.fetching.delivery import BlockBytes
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.identity import Identity
+from dhtstore.params import PROOF_BLOCKS_MAX_BYTES
+from dhtstore.replication.health.copies import CopyState
+from dhtstore.replication.placement import Placement
+from dhtstore.replication.ranking import Candidate, Domain, Stage
+from dhtstore.store.blocks.lent import LentBlocks
+
+
+@dataclass(slots=True)
+class Repaired:
+    """``holders`` signed for a copy; ``why`` there are not as many as were wanted; ``sent_bytes``
+    left this node for it."""
+
+    holders: list[PublicKey] = field(default_factory=list)
+    why: str = ""
+    sent_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """``session`` makes one for a fetch; ``ended`` is told which units are kept no more, ``left``
+    that there are blocks which nothing keeps.  ``domain`` is this node's own failure domain."""
+
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    placer: Placer
+    lending: Lending
+    fellows: KnownFellows
+    judge: Judge
+    session: Callable[[], FetchSession]
+    ended: Callable[[Sequence[Unit]], None]
+    left: Callable[[], None]
+    domain: Callable[[], Domain]
+
+    async def repair(self, one: Watched, missing: int) -> Repaired:
+        """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
+        done, sent = Repaired(), dict[NodeId, int]()
+        copies: list[SignedCopy] = []
+        plan = self._plan(one, missing)
+        try:
+            async with self._proved(one) as lineage:
+                plan = await self.placer.place(
+                    plan,
+                    lineage,
+                    one.claim,
+                    lambda node, _, sent_now: sent.update({node: sent_now}),
+                    copies,
+                )
+        except (BlockMissing, MalformedDag) as error:
+            done.why = str(error)
+        finally:
+            done.sent_bytes = sum(sent.values())
+        if copies:
+            await self.placer.publish(one.unit, copies)
+        for copy in copies:
+            key = PublicKey(copy.receipt.public_key)
+            self.fellows.told(key, copy.contact.address_list())
+            self.fellows.answered(key)
+            done.holders.append(key)
+        self.judge.made(one, done.holders, self.identity.now_unix_s())
+        if plan.missing > 0 and not done.why:
+            done.why = _why_not(plan)
+        return done
+
+    def _plan(self, one: Watched, missing: int) -> Placement:
+        """The holders there are count as such, so that none of them is asked, and new copies are
+        kept apart from theirs."""
+        health = self.judge.health(one)
+        held: dict[NodeId, Candidate] = {}
+        there = {
+            each.holder for state in (CopyState.LIVE, CopyState.AWAY) for each in health.at(state)
+        }
+        for key in one.holders:
+            fellow = self.fellows.of(key)
+            if fellow.place is not None:
+                contact = Contact.of(key, fellow.place, storage=True)
+                stage = Stage.HELD if contact.node in there else Stage.UNREACHED
+                held[contact.node] = Candidate(contact, stage=stage)
+        counted = 1 + sum(each.stage is Stage.HELD for each in held.values())
+        return Placement(
+            one.unit.key,
+            counted + missing,
+            self.identity.node,
+            self.domain(),
+            candidates=held,
+        )
+
+    @asynccontextmanager
+    async def _proved(self, one: Watched) -> AsyncIterator[Lineage]:
+        """The unit with what proves that it belongs to its root; the new holders may fetch those
+        blocks from here meanwhile.  Raises as ``FetchSession.ask``."""
+        root = Cid(one.claim.policy.root)
+        if one.unit.name == root.raw:
+            yield Lineage(one.unit, ())
+            return
+        lent = LentBlocks(None)
+        lent.reads_from(_no_file)
+        try:
+            lineage = await self._lineage(root, one.unit, lent)
+            self.lending.lend(lent)
+            yield lineage
+        finally:
+            self.lending.withdraw(lent)
+            await self.disk.blocking.run(lent.close)
+
+    async def _lineage(self, root: Cid, unit: Unit, lent: LentBlocks) -> Lineage:
+        kept_bytes = 0
+
+        def keep(blocks: list[tuple[Cid, BlockBytes]]) -> None:
+            nonlocal kept_bytes
+            for cid, data in blocks:
+                kept_bytes += len(data)
+                if kept_bytes > PROOF_BLOCKS_MAX_BYTES:
+                    raise MalformedDag(
+                        f"too much of {root} stands above the unit to prove its place"
+                    )
+                lent.keep(cid, data)
+
+        async with self.session() as session:
+            session.keeps(keep, lambda cid, data: None)
+            lineages = await session.ask(lineage_wants(root))
+        for lineage in lineages:
+            if (lineage.unit.name, lineage.unit.spine) == (unit.name, unit.spine):
+                return lineage
+        raise MalformedDag(f"the unit is none of {root}")
+
+    async def drop(self, one: Watched) -> None:
+        """The copy here goes: its claims end, its record is taken back.  Raises NoRoom,
+        HomeUnusable."""
+        await self.disk.blocking.run(self._end, one.unit)
+        self.ended([one.unit])
+        self.left()
+
+    def _end(self, unit: Unit) -> None:
+        """In a worker."""
+        for claim in list(self.ledger.claims.for_unit(unit.name)):
+            if claim.spine == unit.spine:
+                self.ledger.claims.end(claim)
+
+
+def _no_file(names: tuple[str, ...], start: int, size_bytes: int) -> bytes:
+    raise BlockMissing("it stands in no file")
+
+
+def _why_not(plan: Placement) -> str:
+    """Why nobody else took it, of the last that was asked."""
+    asked = [each for each in plan.candidates.values() if each.why]
+    if not asked:
+        return "no other storage node was found"
+    return f"{format_node(asked[-1].node)}: {asked[-1].why}"

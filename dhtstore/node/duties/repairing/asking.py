@@ -1,0 +1,109 @@
+"""Who else holds a unit, and what each of them proves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import Contact
+from dhtstore.model.identity import PublicKey
+from dhtstore.node.checking.ask import told_of
+from dhtstore.node.checking.audit_ask import Auditor, Ruling, Sampled
+from dhtstore.node.context import Reach
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.identity import Identity
+from dhtstore.params import (
+    CHECKS_AT_ONCE,
+    HOLDERS_KNOWN_MAX,
+    LOOKUP_TIMEOUT_S,
+    RPC_TIMEOUT_MAX_S,
+)
+from dhtstore.replication.auditing import samples, slot_unix_s
+from dhtstore.replication.health.periods import Periods
+from dhtstore.tasks import run_all
+
+_FRESH_SAMPLES: Final = 4  # before something is done about a unit
+_WHY: Final = "it does not have it whole"
+Asked = Mapping[PublicKey, Sequence[tuple[Watched, int]]]  # units, and how many of their blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Lookups and audits of this node."""
+
+    identity: Identity
+    reach: Reach
+    auditor: Auditor
+    fellows: KnownFellows
+    judge: Judge
+    periods: Periods
+    rng: random.Random
+
+    async def look(self, one: Watched) -> None:
+        """Look up who says that it holds the unit; where nobody answers nothing is known of it."""
+        try:
+            found = await self.reach.dht.find_providers(
+                one.unit.key, wanted=HOLDERS_KNOWN_MAX, timeout_s=LOOKUP_TIMEOUT_S
+            )
+        except DhtstoreError:
+            return
+        places = told_of(found.providers, self.reach)
+        places.pop(self.identity.public_key, None)
+        for key, told in places.items():
+            self.fellows.told(key, told)
+        self.judge.found(one, list(places), self.identity.now_unix_s())
+
+    def due(self, units: Iterable[Watched]) -> Asked:
+        """Which audits are due of these: of every peer that answers, all units at once."""
+        asked: dict[PublicKey, list[tuple[Watched, int]]] = {}
+        for one in units:
+            for row in one.row.holders:
+                key = PublicKey(row.key)
+                if row.audited_unix_s < self._slot_unix_s(key) and self._answers(key):
+                    every_s, blocks = self.periods.audit_every_s, one.claim.blocks
+                    count = samples(blocks, one.target, every_s, self.rng)
+                    asked.setdefault(key, []).append((one, count))
+        return asked
+
+    def _slot_unix_s(self, key: PublicKey) -> float:
+        now = self.identity.now_unix_s()
+        return slot_unix_s(self.identity.public_key, key, self.periods.audit_every_s, now)
+
+    def _answers(self, key: PublicKey) -> bool:
+        return not self.fellows.of(key).past.silent_s
+
+    async def afresh(self, one: Watched) -> None:
+        """Whatever is to be done about a unit, this node looks itself first: who holds it now, who
+        is back, what each of them proves by some blocks."""
+        await self.look(one)
+        await self.fellows.ask(one.holders)
+        asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self._answers(key)}
+        await self.audit(asked)
+
+    async def audit(self, asked: Asked) -> None:
+        """Ask them, and take down what they prove."""
+        work = [partial(self._audit, key, units) for key, units in asked.items()]
+        await run_all(work, limit=CHECKS_AT_ONCE)
+
+    async def _audit(self, key: PublicKey, units: Sequence[tuple[Watched, int]]) -> None:
+        fellow = self.fellows.of(key)
+        if fellow.place is None:
+            return
+        places = self.fellows.places(Contact.of(key, fellow.place))
+        asked = [Sampled(one.unit, count) for one, count in units]
+        rtt_s = min(fellow.rtt_s, RPC_TIMEOUT_MAX_S)
+        verdicts = await self.auditor.audit(key, places, asked, rtt_s)
+        now = self.identity.now_unix_s()
+        if Ruling.PROVED in verdicts:
+            self.fellows.answered(key)
+        for (one, _), verdict in zip(units, verdicts, strict=True):
+            if verdict in _SAID:
+                self.judge.audited(one, {key: _SAID[verdict]}, now)
+
+
+_SAID: Final = {Ruling.PROVED: "", Ruling.LACKS: _WHY}

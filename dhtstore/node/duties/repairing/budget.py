@@ -1,0 +1,53 @@
+"""What repairs may send in a day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dhtstore.net.ports import Blocking, Clock
+from dhtstore.params import DAY_S
+from dhtstore.store.ledger.health.spent import Spent, SpentRow
+
+
+@dataclass(slots=True)
+class Budget:
+    """``of_a_day`` is how much in 24 hours, counted as sent; what is larger than that has a day of
+    its own."""
+
+    clock: Clock
+    blocking: Blocking
+    ledger: Spent
+    of_a_day: Callable[[], int]
+    _row: SpentRow = field(default_factory=SpentRow)
+
+    @property
+    def day_bytes(self) -> int:
+        return self.of_a_day()
+
+    async def load(self) -> None:
+        """Raises HomeUnusable."""
+        self._row = await self.blocking.run(self.ledger.load)
+
+    @property
+    def spent_bytes(self) -> int:
+        """Today."""
+        now = self.clock.unix_s()
+        today = 0 <= now - self._row.day_unix_s < DAY_S
+        return self._row.sent_bytes if today else 0
+
+    def allows(self, size_bytes: int) -> bool:
+        """Whether so much may be sent now."""
+        if not self.day_bytes:
+            return False
+        spent_bytes = self.spent_bytes
+        return spent_bytes + size_bytes <= self.day_bytes or not spent_bytes
+
+    async def spent(self, sent_bytes: int) -> None:
+        """So much was sent.  Raises NoRoom, HomeUnusable."""
+        if not sent_bytes:
+            return
+        before = self.spent_bytes
+        day = self._row.day_unix_s if before else self.clock.unix_s()
+        self._row = SpentRow(day, before + sent_bytes)
+        await self.blocking.run(self.ledger.save, self._row)

@@ -1,0 +1,98 @@
+"""The duty is put together of the parts of a node."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Protocol
+
+from dhtstore.dht.service import DhtService
+from dhtstore.model.contact import subnet
+from dhtstore.node.checking.audit_ask import Auditor
+from dhtstore.node.context import Disk, Ledger, Reach
+from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.repairing.acting import Acting
+from dhtstore.node.duties.repairing.asking import Asking
+from dhtstore.node.duties.repairing.budget import Budget
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.told import CopyNews
+from dhtstore.node.duties.repairing.units import Units
+from dhtstore.node.duties.repairing.watching import Judge
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.withdrawals import KeptNoMore
+from dhtstore.node.links.pool import Links
+from dhtstore.node.ports import NodeSettings, Ports
+from dhtstore.node.warnings import Warnings
+from dhtstore.replication.ranking import Domain
+from dhtstore.tasks import Supervisor
+from dhtstore.transfer.priority import Priority
+
+
+class RepairParts(Protocol):
+    """As much of a node as the duty is made of."""
+
+    ports: Ports
+    settings: NodeSettings
+    identity: Identity
+    disk: Disk
+    ledger: Ledger
+    supervisor: Supervisor
+    collector: Collector
+    kept_no_more: KeptNoMore
+    dht: DhtService
+    completeness: Completeness
+    blocks: BlockServer
+    links: Links
+    reach: Reach
+
+    def fetch_session(self, priority: Priority = ...) -> FetchSession: ...
+
+
+def repair_of(node: RepairParts, warnings: Warnings, joined: asyncio.Event) -> Repair:
+    """Of a storage node."""
+    ports, ledger = node.ports, node.ledger
+    clock, blocking, periods = ports.clock, ports.blocking, node.settings.periods
+    fellows = KnownFellows(node.dht, clock, blocking, ledger.fellows, periods)
+    judge = Judge(node.identity, fellows, periods)
+    auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
+    rng = ports.entropy.rng
+    asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
+    return Repair(
+        node.identity,
+        node.completeness,
+        Units(node.identity, node.completeness, ledger.holders),
+        fellows,
+        judge,
+        asking,
+        _acting(node, fellows, judge),
+        Budget(clock, blocking, ledger.spent, lambda: node.settings.repair_day_bytes),
+        CopyNews(ledger.events, blocking, clock, ports.tracer),
+        warnings,
+        periods,
+        rng.random(),
+        joined,
+    )
+
+
+def _acting(node: RepairParts, fellows: KnownFellows, judge: Judge) -> Acting:
+    def domain() -> Domain:
+        return Domain(subnet(node.identity.addresses()[0]), node.settings.domain)
+
+    return Acting(
+        node.identity,
+        node.disk,
+        node.ledger,
+        Placer(node.identity, node.dht, node.links, node.supervisor, node.ports.tracer),
+        node.blocks.lending,
+        fellows,
+        judge,
+        partial(node.fetch_session, Priority.BACKGROUND),
+        node.kept_no_more.ended,
+        node.collector.left,
+        domain,
+    )

@@ -1,0 +1,169 @@
+"""The other holders of what is held here: whether they answer, and where.
+
+Who was heard by the DHT anyway is not asked again.  Silence counts only while somebody at all is
+heard: a node whose own line is down blames nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from dhtstore.dht.service import PeerInfo
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.net.ports import Blocking, Clock
+from dhtstore.params import FELLOW_PINGS_AT_ONCE, RPC_TIMEOUT_MAX_S
+from dhtstore.replication.health.past import PeerPast
+from dhtstore.replication.health.periods import Periods
+from dhtstore.store.ledger.health.fellows import FellowRow, Fellows
+from dhtstore.tasks import run_all
+
+
+class Pings(Protocol):
+    """As much of the DHT as this needs."""
+
+    async def ping(self, contact: Contact, timeout_s: float) -> float: ...
+
+    def peers(self) -> Sequence[PeerInfo]: ...
+
+    def address_of(self, node: NodeId) -> Address | None: ...
+
+
+@dataclass(slots=True)
+class Fellow:
+    """One of them; ``rtt_s`` as measured last."""
+
+    past: PeerPast
+    place: Address | None = None
+    rtt_s: float = RPC_TIMEOUT_MAX_S
+
+
+@dataclass(slots=True)
+class KnownFellows:
+    """All of them, in memory: a few hundred bytes each."""
+
+    dht: Pings
+    clock: Clock
+    blocking: Blocking
+    ledger: Fellows
+    periods: Periods
+    _known: dict[PublicKey, Fellow] = field(default_factory=dict)
+    _changed: dict[PublicKey, None] = field(default_factory=dict)
+
+    async def load(self) -> None:
+        """Raises HomeUnusable."""
+        rows = await self.blocking.run(lambda: list(self.ledger.all()))
+        for key, row in rows:
+            place = Address(row.host, row.port) if row.host else None
+            self._known[PublicKey(key)] = Fellow(PeerPast(*row[:5]), place)
+
+    def of(self, key: PublicKey) -> Fellow:
+        """It; taken for alive where it was not known before."""
+        fellow = self._known.get(key)
+        if fellow is None:
+            fellow = self._known[key] = Fellow(PeerPast.met(self.clock.unix_s()))
+            self._changed[key] = None
+        return fellow
+
+    def told(self, key: PublicKey, places: Sequence[Address]) -> None:
+        """Somebody says that it is there, and where: that is no word of it."""
+        fellow = self.of(key)
+        if places and fellow.place not in places:
+            fellow.place = places[0]
+            self._changed[key] = None
+
+    def answered(self, key: PublicKey) -> None:
+        """It proved just now that it is alive."""
+        fellow = self.of(key)
+        fellow.past = fellow.past.answered(self.clock.unix_s())
+        self._changed[key] = None
+
+    def places(self, contact: Contact) -> list[Address]:
+        """Where to dial it: where it was heard last comes first."""
+        fellow, heard = self.of(contact.public_key), self.dht.address_of(contact.node)
+        return list(dict.fromkeys(each for each in (heard, fellow.place) if each is not None))
+
+    async def look(self) -> None:
+        """Ask those of whom nothing was heard for a while."""
+        heard = {one.contact.public_key: one for one in self.dht.peers()}
+        due = [key for key in list(self._known) if self._is_due(key, heard.get(key))]
+        answered: set[PublicKey] = set()
+        await run_all(
+            [partial(self._ping, key, answered) for key in due], limit=FELLOW_PINGS_AT_ONCE
+        )
+        alive = bool(answered) or any(
+            one.last_seen_s < self.periods.ping_s for one in heard.values()
+        )
+        for key in due:
+            self._settle(key, answered, alive=alive)
+
+    async def ask(self, keys: Iterable[PublicKey]) -> None:
+        """Ask those that were silent once more: who answers is back."""
+        silent = [key for key in keys if self.of(key).past.silent_s]
+        answered: set[PublicKey] = set()
+        work = [partial(self._ping, key, answered) for key in silent]
+        await run_all(work, limit=FELLOW_PINGS_AT_ONCE)
+        for key in silent:
+            if key in answered:
+                self.answered(key)
+
+    def _is_due(self, key: PublicKey, heard: PeerInfo | None) -> bool:
+        """False also for who was heard by the DHT since; that is written down."""
+        fellow = self.of(key)
+        if heard is not None and heard.last_seen_s < self.periods.ping_s:
+            fellow.place = heard.contact.address
+            fellow.rtt_s = heard.rtt_s or fellow.rtt_s
+            self.answered(key)
+            return False
+        return self.clock.unix_s() - fellow.past.asked_unix_s >= self.periods.ping_s * 0.9
+
+    async def _ping(self, key: PublicKey, answered: set[PublicKey]) -> None:
+        fellow = self.of(key)
+        if fellow.place is None:
+            return
+        contact = Contact.of(key, fellow.place)
+        try:
+            fellow.rtt_s = await self.dht.ping(contact, 2 * RPC_TIMEOUT_MAX_S)
+        except DhtstoreError:
+            return
+        answered.add(key)
+
+    def _settle(self, key: PublicKey, answered: Collection[PublicKey], *, alive: bool) -> None:
+        fellow, now = self.of(key), self.clock.unix_s()
+        if key in answered:
+            fellow.past = fellow.past.answered(now)
+        elif alive:
+            fellow.past = fellow.past.silent(now, self.periods.gap_max_s)
+        else:
+            fellow.past = fellow.past.unseen(now)
+        self._changed[key] = None
+
+    async def save(self, keep: Collection[PublicKey]) -> None:
+        """Write down what has changed, and forget those that hold nothing of ours any more.  Raises
+        NoRoom, HomeUnusable."""
+        gone = [key for key in self._known if key not in keep]
+        for key in gone:
+            del self._known[key]
+        rows: dict[bytes, FellowRow] = {
+            key: _row(self._known[key]) for key in self._changed if key in self._known
+        }
+        await asyncio.shield(self.blocking.run(partial(self.ledger.save, rows, gone)))
+        self._changed.clear()
+
+
+def _row(fellow: Fellow) -> FellowRow:
+    past, place = fellow.past, fellow.place or Address("", 0)
+    return FellowRow(
+        past.known_unix_s,
+        past.heard_unix_s,
+        past.asked_unix_s,
+        past.silent_s,
+        past.away_s,
+        place.host,
+        place.port,
+    )

@@ -1,0 +1,239 @@
+"""Keep the promise: as many copies as their owners asked for, of every unit that is held here.
+
+data path: units with a claim -> who else holds them (lookups), whether those answer (pings) and
+prove it (audits) -> the ledger -> ``replication.repair.plan`` -> looked at afresh -> copies made
+from here within the day's budget, or a surplus one dropped -> events.
+
+A round looks at all units; what then waits for its turn is judged again in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from dhtstore.config import counted, format_duration, format_size
+from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.duties.repairing.acting import Acting
+from dhtstore.node.duties.repairing.asking import Asking
+from dhtstore.node.duties.repairing.budget import Budget
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.survey import UnitSurvey
+from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
+from dhtstore.node.duties.repairing.units import Units
+from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.identity import Identity
+from dhtstore.node.warnings import Warnings
+from dhtstore.params import REPAIRS_WAITING_MAX
+from dhtstore.replication.health.periods import Periods
+from dhtstore.replication.repair.plan import Act, Choice, at_once, may_drop
+from dhtstore.store.ledger.health.holders import UnitId
+
+T = TypeVar("T")
+_WHAT: Final = "repair"
+Chosen = tuple[Watched, Choice]
+
+
+@dataclass(slots=True)
+class Repair:
+    """The duty.  One thing at a time: a command that asks for it now waits for what is going on."""
+
+    identity: Identity
+    completeness: Completeness
+    units: Units
+    fellows: KnownFellows
+    judge: Judge
+    asking: Asking
+    acting: Acting
+    budget: Budget
+    told: CopyNews
+    warnings: Warnings
+    periods: Periods
+    jitter: float
+    joined: asyncio.Event
+    short: int = 0  # units with too few copies, when last looked at
+    _waiting: dict[UnitId, float] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loaded: bool = False
+
+    async def run(self) -> None:
+        """Forever."""
+        await self.joined.wait()
+        async with self._turn:
+            await self._load()
+        await asyncio.sleep(self.periods.look_s * (1 + self.jitter))
+        while True:
+            await self._round()
+            for _ in range(max(1, round(self.periods.ping_s / self.periods.look_s))):
+                await asyncio.sleep(self.periods.look_s)
+                await self._look_at_waiting()
+
+    async def _load(self) -> None:
+        if not self._loaded:
+            await self.fellows.load()
+            await self.budget.load()
+            self._loaded = True
+
+    async def _round(self) -> None:
+        async with self._turn:
+            await self.fellows.look()
+            chosen = await self._survey()
+            await self._act_all(chosen)
+
+    # --- looking ----------------------------------------------------------------------------
+
+    async def _survey(self) -> list[Chosen]:
+        """Look at all units: what is to be done at once."""
+        chosen: list[Chosen] = []
+        survey = UnitSurvey(self.asking, self.units.rows, self._run)
+        self._waiting.clear()
+        async for units in self.units.pages():
+            await survey.look(units)
+            chosen += self._chosen(units)
+            await survey.written(units)
+        await survey.end()
+        self.short = len(chosen) + len(self._waiting)
+        await self._run(self.units.forget, survey.met)
+        await self.fellows.save(survey.holders)
+        return chosen
+
+    def _chosen(self, units: Sequence[Watched]) -> list[Chosen]:
+        now = self.identity.now_unix_s()
+        chosen: list[Chosen] = []
+        for one in units:
+            choice = self.judge.judge(one, now)
+            if choice.act in (Act.REPAIR, Act.DROP):
+                chosen.append((one, choice))
+            elif choice.act is Act.WAIT and len(self._waiting) < REPAIRS_WAITING_MAX:
+                self._waiting[one.id] = choice.due_unix_s
+        return chosen
+
+    async def _look_at_waiting(self) -> None:
+        """Judge again what waited for its turn."""
+        now = self.identity.now_unix_s()
+        due = [unit for unit, due_unix_s in self._waiting.items() if due_unix_s <= now]
+        if not due:
+            return
+        async with self._turn:
+            for unit in due:
+                self._waiting.pop(unit, None)
+            named = await self.units.named(due)
+            await self._act_all(self._chosen(named))
+
+    # --- acting -----------------------------------------------------------------------------
+
+    async def _act_all(self, chosen: Sequence[Chosen]) -> list[UnitDone]:
+        """What has fewest copies comes first."""
+        done = [await self._act(*each) for each in sorted(chosen, key=_first)]
+        held_back = sum(each.act is Act.WAIT for each in done)
+        if held_back:
+            self.warnings.tell(_WHAT, _held_back(held_back, self.budget))
+        else:
+            self.warnings.over(_WHAT)
+        return done
+
+    async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
+        size_bytes = one.claim.stored_bytes * choice.missing
+        if choice.act is Act.REPAIR and not now and not self.budget.allows(size_bytes):
+            return UnitDone(
+                one, Act.WAIT, f"{choice.why}; today's budget is used up", choice.copies
+            )
+        if why := await self.completeness.lack(one.unit):
+            return UnitDone(one, Act.NOTHING, f"the copy here is not whole: {why}", choice.copies)
+        await self.asking.afresh(one)
+        choice = self.judge.judge(one, self.identity.now_unix_s())
+        if now:
+            choice = at_once(self.judge.health(one))
+        if choice.act is Act.REPAIR:
+            done = await self._repair(one, choice)
+        elif choice.act is Act.DROP:
+            done = await self._drop(one, choice)
+        else:
+            done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
+        if not done.dropped:
+            await self._run(self.units.rows.save, {one.id: one.row})
+        return done
+
+    async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
+        repaired = await self.acting.repair(one, choice.missing)
+        await self.budget.spent(repaired.sent_bytes)
+        if repaired.holders:
+            for copy in self.judge.replaced(one):
+                why = copy.lacks or f"silent for {format_duration(copy.past.silent_s)}"
+                await self.told.tell("lost", one, why, node=format_node(copy.holder))
+        for key in repaired.holders:
+            node = format_node(node_id(key))
+            sent_bytes = repaired.sent_bytes // len(repaired.holders)
+            await self.told.tell("repaired", one, choice.why, node=node, size_bytes=sent_bytes)
+        if repaired.why:
+            await self.told.refused(one, repaired.why)
+        why = f"{choice.why}; {repaired.why}" if repaired.why else choice.why
+        made = len(repaired.holders)
+        return UnitDone(one, Act.REPAIR, why, choice.copies, made, repaired.sent_bytes)
+
+    async def _drop(self, one: Watched, choice: Choice) -> UnitDone:
+        if not may_drop(self.judge.health(one), self.identity.now_unix_s()):
+            return UnitDone(
+                one, Act.NOTHING, f"{choice.why}; not all of them prove it", choice.copies
+            )
+        await self.acting.drop(one)
+        await self._run(self.units.rows.save, {}, [one.id])
+        await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
+        return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
+
+    async def audit_now(self, key: PublicKey, ids: Sequence[UnitId]) -> None:
+        """Ask a holder of these for those whose audit is due; unless something else is going on,
+        since then its turn comes."""
+        if self._turn.locked() or not self._loaded:
+            return
+        async with self._turn:
+            units = await self.units.named(ids)
+            due = self.asking.due(units).get(key)
+            if due:
+                await self.asking.audit({key: due})
+                await self._run(self.units.rows.save, {one.id: one.row for one, _ in due})
+
+    # --- for a command ----------------------------------------------------------------------
+
+    async def plan(self) -> list[UnitDone]:
+        """What is to be done as far as is known now, and when; nothing is done."""
+        planned: list[UnitDone] = []
+        async with self._turn:
+            await self._load()
+            async for units in self.units.pages():
+                now = self.identity.now_unix_s()
+                for one in units:
+                    choice = self.judge.judge(one, now)
+                    planned.append(UnitDone(one, choice.act, choice.why, choice.copies))
+        return planned
+
+    async def now(self) -> list[UnitDone]:
+        """Look at all units afresh, and repair what has too few copies that answer, whatever the
+        grace, the turn and the budget say.  Raises NoRoom, HomeUnusable, ConnectionLost."""
+        done: list[UnitDone] = []
+        async with self._turn:
+            await self._load()
+            async for units in self.units.pages():
+                for one in units:
+                    choice = self.judge.judge(one, self.identity.now_unix_s())
+                    done.append(await self._act(one, choice, now=True))
+        return done
+
+    async def _run(self, work: Callable[..., T], *given: object) -> T:
+        return await self.completeness.disk.blocking.run(work, *given)
+
+
+def _first(chosen: Chosen) -> tuple[int, int]:
+    one, choice = chosen
+    return choice.copies, one.claim.stored_bytes
+
+
+def _held_back(units: int, budget: Budget) -> str:
+    spent, day = format_size(budget.spent_bytes), format_size(budget.day_bytes)
+    return (
+        f"{counted(units, 'unit')} with too few copies must wait: repairs have sent {spent} today,"
+        f" of {day} that they may; `dhtstore repair` does it now"
+    )

@@ -1,0 +1,69 @@
+"""What `repair` and `events` tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dhtstore.errors import UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import unit_text
+from dhtstore.net.ports import Blocking
+from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.told import UnitDone
+from dhtstore.operations.moment import Moment
+from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
+from dhtstore.params import EVENTS_KEPT_MAX, REPAIRS_TOLD_MAX
+from dhtstore.replication.repair.plan import Act
+from dhtstore.store.ledger.health.events import EventRow, Events
+
+
+async def repaired(repair: Repair, *, storage: bool, dry_run: bool) -> RepairResult:
+    """Raises UsageError on a node that holds nothing for others, and what ``Repair.now`` raises."""
+    if not storage:
+        raise UsageError("this node gives no storage, so it has nothing to repair")
+    done = await (repair.plan() if dry_run else repair.now())
+    told = [_unit(each) for each in done if each.act is not Act.NOTHING]
+    return RepairResult(
+        dry_run=dry_run,
+        looked=len(done),
+        units=told[:REPAIRS_TOLD_MAX],
+        more=max(0, len(told) - REPAIRS_TOLD_MAX),
+        spent=repair.budget.spent_bytes,
+        budget=repair.budget.day_bytes,
+    )
+
+
+def _unit(done: UnitDone) -> RepairedUnit:
+    policy = done.one.claim.policy
+    return RepairedUnit(
+        unit=unit_text(done.one.unit.name),
+        root=str(Cid(policy.root)),
+        act=done.act,
+        why=done.why,
+        copies=done.copies,
+        replicas=policy.replicas,
+        made=done.made,
+        sent=done.sent_bytes,
+    )
+
+
+async def copy_events(ledger: Events, blocking: Blocking, last: int) -> list[CopyEvent]:
+    """Raises UsageError, HomeUnusable."""
+    if not 1 <= last <= EVENTS_KEPT_MAX:
+        raise UsageError(f"{last} events is outside 1 to {EVENTS_KEPT_MAX}")
+    return _events(await blocking.run(ledger.last, last))
+
+
+def _events(rows: Sequence[EventRow]) -> list[CopyEvent]:
+    return [
+        CopyEvent(
+            time=Moment.at(row.unix_s),
+            kind=row.kind,
+            unit=unit_text(row.unit),
+            root=unit_text(row.root),
+            node=row.node,
+            size=row.size_bytes,
+            why=row.why,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,62 @@
+"""What happened to copies is written down, for `events` and for the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.unit import unit_text
+from dhtstore.net.ports import Blocking, Clock
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.params import REPAIRS_WAITING_MAX
+from dhtstore.replication.repair.plan import Act
+from dhtstore.store.ledger.health.events import EventRow, Events
+from dhtstore.store.ledger.health.holders import UnitId
+from dhtstore.trace import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDone:
+    """What was done about a unit, or is to be: ``made`` copies for ``sent_bytes``."""
+
+    one: Watched
+    act: Act
+    why: str
+    copies: int
+    made: int = 0
+    sent_bytes: int = 0
+    dropped: bool = False
+
+
+@dataclass(slots=True)
+class CopyNews:
+    """Writes events; that nobody takes a copy once a unit, until somebody does."""
+
+    ledger: Events
+    blocking: Blocking
+    clock: Clock
+    tracer: Tracer
+    _in_vain: set[UnitId] = field(default_factory=set)
+
+    async def tell(
+        self, kind: str, one: Watched, why: str, *, node: str = "", size_bytes: int = 0
+    ) -> None:
+        """Raises NoRoom, HomeUnusable."""
+        self._in_vain.discard(one.id)
+        policy = one.claim.policy
+        self.tracer(
+            f"copies.{kind}",
+            unit=unit_text(one.unit.name),
+            root=str(Cid(policy.root)),
+            reason=why,
+            node=node,
+        )
+        row = EventRow(self.clock.unix_s(), kind, one.unit.name, policy.root, why, node, size_bytes)
+        await self.blocking.run(self.ledger.add, row)
+
+    async def refused(self, one: Watched, why: str) -> None:
+        """Raises NoRoom, HomeUnusable."""
+        if one.id not in self._in_vain:
+            await self.tell("refused", one, why)
+            if len(self._in_vain) < REPAIRS_WAITING_MAX:
+                self._in_vain.add(one.id)

@@ -1,0 +1,65 @@
+"""The units that are kept here for a claim, with what is known of their other copies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from dhtstore.node.copies.completeness import Completeness
+from dhtstore.node.copies.kept import Named, unit_of_claim
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.identity import Identity
+from dhtstore.store.ledger.health.holders import HolderRows, UnitId
+
+_UNITS_AT_ONCE: Final = 64  # read from the ledger, judged, written back
+_OWN: Final = "this node's own user keeps it"
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Reads them, a page of the ledger at a time; ``rows`` is what is known of copies."""
+
+    identity: Identity
+    completeness: Completeness
+    rows: HolderRows
+
+    async def pages(self) -> AsyncIterator[list[Watched]]:
+        """All of them that have a claim for more copies than one."""
+        run = self.completeness.disk.blocking.run
+        names = self.completeness.names_in_turn(self.identity.now_unix_s())
+        while some := await run(_some, names):
+            if units := await run(self._read, some):
+                yield units
+
+    async def named(self, ids: Sequence[UnitId]) -> list[Watched]:
+        """Those of them that are kept."""
+        return await self.completeness.disk.blocking.run(self._named, ids)
+
+    def forget(self, met: Collection[UnitId]) -> None:
+        """Rows of all others, which are not kept any more; in a worker."""
+        self.rows.save({}, [unit for unit in self.rows.units() if unit not in met])
+
+    def _named(self, ids: Sequence[UnitId]) -> list[Watched]:
+        wanted, ledger = set(ids), self.completeness.ledger
+        roots = self.completeness.pinned()
+        pinned = {unit.name for root in roots for unit in ledger.roots.units(root)}
+        names = dict.fromkeys(name for name, _ in ids)
+        found = [Named(each, first=each in pinned or ledger.claims.owns(each)) for each in names]
+        return [one for one in self._read(found) if one.id in wanted]
+
+    def _read(self, names: Sequence[Named]) -> list[Watched]:
+        now, claims = self.identity.now_unix_s(), self.completeness.ledger.claims
+        found: list[Watched] = []
+        for named in names:
+            for claim in claims.kept(named.name, now):
+                unit = unit_of_claim(claim)
+                if unit.name == claim.unit and claim.policy.replicas > 1:
+                    row = self.rows.get((unit.name, unit.spine))
+                    found.append(Watched(unit, claim, _OWN if named.first else "", row))
+        return found
+
+
+def _some(names: Iterator[Named]) -> list[Named]:
+    return list(islice(names, _UNITS_AT_ONCE))

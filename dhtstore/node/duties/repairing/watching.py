@@ -1,0 +1,141 @@
+"""What is known of the copies of one unit: read from the ledger, judged, written back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.policy import Claim
+from dhtstore.model.unit import Unit
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.identity import Identity
+from dhtstore.params import HOLDERS_KNOWN_MAX
+from dhtstore.replication.health.copies import Copy, CopyState, Health
+from dhtstore.replication.health.past import observed_s
+from dhtstore.replication.health.periods import Periods
+from dhtstore.replication.repair.plan import Choice, decide, watched
+from dhtstore.store.ledger.health.holders import HolderRow, HoldersRow
+
+
+@dataclass(slots=True)
+class Watched:
+    """A unit that is kept here for a claim, and its ``row`` of the ledger.  ``stays`` is why the
+    copy here does not go."""
+
+    unit: Unit
+    claim: Claim
+    stays: str
+    row: HoldersRow
+
+    @property
+    def id(self) -> tuple[bytes, bool]:
+        return self.unit.name, self.unit.spine
+
+    @property
+    def target(self) -> int:
+        return self.claim.policy.replicas
+
+    @property
+    def holders(self) -> list[PublicKey]:
+        return [PublicKey(each.key) for each in self.row.holders]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Makes of rows what the plan judges."""
+
+    identity: Identity
+    fellows: KnownFellows
+    periods: Periods
+
+    def health(self, watched_unit: Watched) -> Health:
+        """As it was judged last."""
+        row = watched_unit.row
+        copies = [self._copy(each) for each in row.holders]
+        return Health(
+            watched_unit.unit.key,
+            self.identity.node,
+            watched_unit.target,
+            copies,
+            self.periods,
+            watched_unit.stays,
+            row.unknown_s,
+            row.short_since_unix_s,
+            row.surplus_since_unix_s,
+        )
+
+    def _copy(self, row: HolderRow) -> Copy:
+        key = PublicKey(row.key)
+        return Copy(node_id(key), self.fellows.of(key).past, row.proven_unix_s, row.lacks)
+
+    def judge(self, one: Watched, now_unix_s: float) -> Choice:
+        """What is to be done now; ``row`` knows then since when it is so."""
+        one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))
+        health = watched(self.health(one), now_unix_s)
+        one.row = one.row._replace(
+            judged_unix_s=now_unix_s,
+            short_since_unix_s=health.short_since_unix_s,
+            surplus_since_unix_s=health.surplus_since_unix_s,
+        )
+        return decide(health, now_unix_s)
+
+    def _unknown_s(self, one: Watched, now_unix_s: float) -> float:
+        row = one.row
+        if len(row.holders) >= one.target - 1:
+            return 0.0
+        if not row.judged_unix_s:
+            return row.unknown_s
+        gap_s = observed_s(row.judged_unix_s, now_unix_s, self.periods.gap_max_s)
+        return row.unknown_s + gap_s
+
+    def found(self, one: Watched, keys: Sequence[PublicKey], now_unix_s: float) -> None:
+        """A lookup named these holders.  Those known before stay, until enough others are known and
+        they lack it, or were silent for long."""
+        named = {bytes(key) for key in keys}
+        known = {each.key for each in one.row.holders}
+        holders = [*one.row.holders, *map(HolderRow, sorted(named - known))]
+        for row in one.row.holders:
+            if row.key not in named and self._is_past(row) and len(holders) >= one.target:
+                holders.remove(row)
+        holders = holders[:HOLDERS_KNOWN_MAX]
+        one.row = one.row._replace(looked_unix_s=now_unix_s, holders=tuple(holders))
+
+    def _is_past(self, row: HolderRow) -> bool:
+        silent_s = self.fellows.of(PublicKey(row.key)).past.silent_s
+        return bool(row.lacks) or silent_s >= 2 * self.periods.grace_max_s
+
+    def made(self, one: Watched, keys: Sequence[PublicKey], now_unix_s: float) -> None:
+        """These have just signed for a copy that was made from here."""
+        rows = {each.key: each for each in one.row.holders}
+        rows.update({bytes(key): HolderRow(key, now_unix_s, now_unix_s) for key in keys})
+        one.row = one.row._replace(holders=tuple(rows.values()))
+
+    def replaced(self, one: Watched) -> list[Copy]:
+        """The copies that have just been replaced, each once until its holder is back."""
+        health = self.health(one)
+        lost = {
+            each.holder: each for s in (CopyState.LOST, CopyState.LACKS) for each in health.at(s)
+        }
+        rows, told = [], []
+        for row in one.row.holders:
+            copy = lost.get(node_id(PublicKey(row.key)))
+            if copy is not None and not row.lost:
+                told.append(copy)
+            rows.append(row._replace(lost=copy is not None))
+        one.row = one.row._replace(holders=tuple(rows))
+        return told
+
+    def audited(self, one: Watched, proved: Mapping[PublicKey, str], now_unix_s: float) -> None:
+        """Of these it is known now: "" for a copy that was proved, else why it is none."""
+        one.row = one.row._replace(
+            holders=tuple(_audited(each, proved, now_unix_s) for each in one.row.holders),
+        )
+
+
+def _audited(row: HolderRow, proved: Mapping[PublicKey, str], now_unix_s: float) -> HolderRow:
+    why = proved.get(PublicKey(row.key))
+    if why is None:
+        return row
+    proven_unix_s = row.proven_unix_s if why else now_unix_s
+    return HolderRow(row.key, proven_unix_s, now_unix_s, why)

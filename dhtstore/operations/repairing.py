@@ -1,0 +1,66 @@
+"""What is asked of a node about copies of what it holds: what it does about them, what happened."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from dhtstore.operations.moment import Moment
+from dhtstore.operations.operation import Operation
+
+
+class RepairedUnit(msgspec.Struct, frozen=True, gc=False):
+    """A unit and what is done about it: ``act`` is "repair", "wait", "drop" or "nothing", ``why``
+    the reason in words.  ``copies`` are there or will most likely come back, ``replicas`` are
+    wanted; ``made`` were made now, for ``sent`` bytes."""
+
+    unit: str
+    root: str
+    act: str
+    why: str
+    copies: int
+    replicas: int
+    made: int
+    sent: int
+
+
+class RepairResult(msgspec.Struct, frozen=True):
+    """Of ``looked`` units that are held here, ``units`` are those about which something is done;
+    ``more`` others are left out.  Repairs have sent ``spent`` bytes today, of ``budget``."""
+
+    dry_run: bool
+    looked: int
+    units: list[RepairedUnit]
+    more: int
+    spent: int
+    budget: int
+
+
+class RepairCopies(Operation[RepairResult], frozen=True, kw_only=True):
+    """Make the copies now that are missing of what is held here; or only tell what is planned."""
+
+    op: ClassVar[str] = "repair"
+
+    dry_run: bool = False
+
+
+class CopyEvent(msgspec.Struct, frozen=True, gc=False):
+    """What happened to a copy: ``kind`` is "lost", "repaired", "refused" or "dropped"; ``node`` is
+    whom it is about, "" for nobody else; ``size`` is how many bytes moved or went."""
+
+    time: Moment
+    kind: str
+    unit: str
+    root: str
+    node: str
+    size: int
+    why: str
+
+
+class ListEvents(Operation[list[CopyEvent]], frozen=True, kw_only=True):
+    """The ``last`` events, the oldest first."""
+
+    op: ClassVar[str] = "events"
+
+    last: int = 100

@@ -1,0 +1,101 @@
+"""The copies of one unit as one of its holders knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dhtstore.model.identity import DhtKey, NodeId, distance
+from dhtstore.params import GRACE_URGENT_DIVISOR
+from dhtstore.replication.health.past import PeerPast
+from dhtstore.replication.health.periods import Periods
+
+
+class CopyState(StrEnum):
+    """How a copy stands."""
+
+    LIVE = "live"  # its holder answers
+    AWAY = "away"  # silent, for less than its grace
+    LOST = "lost"  # silent for longer
+    LACKS = "lacks"  # its holder answers and does not have it
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One that another node holds.  ``proven_unix_s`` is when an audit proved it last, 0 for
+    never; ``lacks`` is why its holder failed the last one."""
+
+    holder: NodeId
+    past: PeerPast
+    proven_unix_s: float = 0.0
+    lacks: str = ""
+
+    def state(self, periods: Periods) -> CopyState:
+        if self.lacks:
+            return CopyState.LACKS
+        if not self.past.silent_s:
+            return CopyState.LIVE
+        return (
+            CopyState.LOST if self.past.silent_s >= self.past.grace_s(periods) else CopyState.AWAY
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Of a unit that is here, whole; ``target`` copies are wanted.  ``stays`` is why this node does
+    not drop its own, "" if it may.  ``unknown_s`` is for how long it has looked for the others
+    without ever hearing of all of them: who is silent is not named to it.  The last two are since
+    when there are too few or too many, as far as this node knows."""
+
+    key: DhtKey
+    here: NodeId
+    target: int
+    copies: Sequence[Copy]
+    periods: Periods = field(default_factory=Periods)
+    stays: str = ""
+    unknown_s: float = 0.0
+    short_since_unix_s: float | None = None
+    surplus_since_unix_s: float | None = None
+
+    def at(self, state: CopyState) -> list[Copy]:
+        return [each for each in self.copies if each.state(self.periods) is state]
+
+    @property
+    def counted(self) -> int:
+        """Copies that are there or will most likely come back, with the one here.  Where nobody
+        else answers, and none did for a part of its grace, one of them is not waited for."""
+        expected = len(self.at(CopyState.AWAY)) + self.unheard
+        return 1 + len(self.at(CopyState.LIVE)) + expected - (self.urgent and expected > 0)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether this may be the last copy, as far as one can see from here."""
+        first_s = self._urgent_s(self.periods.grace_first_s)
+        if self.at(CopyState.LIVE) or (self.unheard and self.unknown_s < first_s):
+            return False
+        away = (each.past for each in self.at(CopyState.AWAY))
+        return all(past.silent_s >= self._urgent_s(past.grace_s(self.periods)) for past in away)
+
+    def _urgent_s(self, grace_s: float) -> float:
+        return max(grace_s / GRACE_URGENT_DIVISOR, self.periods.grace_min_s)
+
+    @property
+    def unheard(self) -> int:
+        """Copies that should be there and were never met: taken for silent ones of which little is
+        known."""
+        if self.unknown_s >= self.periods.grace_first_s:
+            return 0
+        return max(0, self.target - 1 - len(self.copies))
+
+    @property
+    def lower(self) -> list[Copy]:
+        """Those that answer and are closer to the unit's key than this node, the closest first."""
+        own = distance(self.here, self.key)
+        live = [each for each in self.at(CopyState.LIVE) if distance(each.holder, self.key) < own]
+        return sorted(live, key=lambda each: distance(each.holder, self.key))
+
+    @property
+    def rank(self) -> int:
+        """How many those are."""
+        return len(self.lower)

@@ -1,0 +1,72 @@
+"""What one node saw of another: when it answered, for how long it was silent, how long it was away
+before.  From that the grace of a peer is learned: how long it may be silent before its copies are
+taken for lost.
+
+Silence counts only as it was observed: a node that was off itself, or whose own line was down, saw
+nothing, and of a gap between two questions only a part counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dhtstore.params import ABSENCES_KNOWN_MIN, ABSENCES_REMEMBERED, GRACE_FACTOR
+from dhtstore.replication.health.periods import Periods
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPast:
+    """Times are of the wall clock of who watches.  ``silent_s`` is 0 while the peer answers;
+    ``asked_unix_s`` is when it was asked last, in vain or not; ``away_s`` are its last absences."""
+
+    known_unix_s: float
+    heard_unix_s: float
+    asked_unix_s: float
+    silent_s: float = 0.0
+    away_s: tuple[float, ...] = ()
+
+    @classmethod
+    def met(cls, now_unix_s: float) -> PeerPast:
+        """It is heard of for the first time: taken for alive until it is asked."""
+        return cls(now_unix_s, now_unix_s, now_unix_s)
+
+    def answered(self, now_unix_s: float) -> PeerPast:
+        """It answers: an absence, if there was one, is over and remembered."""
+        away_s = self.away_s
+        if self.silent_s > 0:
+            away_s = (*away_s, self.silent_s)[-ABSENCES_REMEMBERED:]
+        heard = {"heard_unix_s": now_unix_s, "asked_unix_s": now_unix_s}
+        return replace(self, **heard, silent_s=0.0, away_s=away_s)
+
+    def silent(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
+        """It was asked and did not answer, though others did."""
+        gap_s = observed_s(self.asked_unix_s, now_unix_s, gap_max_s)
+        return replace(self, asked_unix_s=now_unix_s, silent_s=self.silent_s + gap_s)
+
+    def unseen(self, now_unix_s: float) -> PeerPast:
+        """Nobody could be asked: what passed until now says nothing of it."""
+        return replace(self, asked_unix_s=now_unix_s)
+
+    def grace_s(self, periods: Periods) -> float:
+        """For how long it may be silent: a few times its longest absence of late; what is usual
+        while little is known of it; little for who was watched for long and never away."""
+        if len(self.away_s) >= ABSENCES_KNOWN_MIN:
+            longest_s = GRACE_FACTOR * max(self.away_s)
+            return min(max(longest_s, periods.grace_min_s), periods.grace_max_s)
+        steady = not self.away_s and self.watched_s >= periods.watched_s
+        return periods.grace_min_s if steady else periods.grace_first_s
+
+    @property
+    def watched_s(self) -> float:
+        return self.heard_unix_s - self.known_unix_s
+
+    @property
+    def there_share(self) -> float:
+        """Of the time for which it was watched, as far as absences are remembered."""
+        away_s = sum(self.away_s)
+        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, self.watched_s))
+
+
+def observed_s(before_unix_s: float, now_unix_s: float, gap_max_s: float) -> float:
+    """What of the time between two looks counts as seen; never nothing, whatever the clock did."""
+    return min(max(1e-3, now_unix_s - before_unix_s), gap_max_s)

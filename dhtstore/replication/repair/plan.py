@@ -1,0 +1,130 @@
+"""What one holder does about one unit now: a value with its reason.  Holders agree without a word.
+
+Whoever has the lowest rank among the live holders repairs; rank i waits for i turns first, so that
+it finds the new copy of a lower one.  A surplus copy goes only where enough holders of a *lower*
+rank have proved theirs: the lowest ranks cannot find so many below themselves, so that enough
+always stay, whatever each of them knows or does at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from dhtstore.config import counted, format_duration
+from dhtstore.params import REPAIR_SLACK_DIVISOR, TRIM_SHARE
+from dhtstore.replication.health.copies import Copy, CopyState, Health
+
+
+class Act(StrEnum):
+    """What is to be done."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"  # until ``due_unix_s``, and then it is judged again
+    REPAIR = "repair"  # make ``missing`` copies more
+    DROP = "drop"  # the copy here is one too many
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """And why, for people.  ``copies`` counts those that are there or will come back."""
+
+    act: Act
+    why: str
+    copies: int
+    missing: int = 0
+    due_unix_s: float = 0.0
+
+
+def repair_below(target: int) -> int:
+    """With fewer copies than that, there is something to repair: small targets have no slack."""
+    return target - target // REPAIR_SLACK_DIVISOR
+
+
+def watched(health: Health, now_unix_s: float) -> Health:
+    """The same with since when there are too few copies, or too many."""
+    short = health.counted < repair_below(health.target)
+    surplus = _enough(health.lower, health.target)
+    return replace(
+        health,
+        short_since_unix_s=_since(health.short_since_unix_s, now_unix_s, short),
+        surplus_since_unix_s=_since(health.surplus_since_unix_s, now_unix_s, surplus),
+    )
+
+
+def _enough(lower: Sequence[Copy], target: int) -> bool:
+    """Whether these suffice: there are ``target``, and they are there most of the time.  Of peers
+    that are away half of the time more are kept, else each absence of one would be repaired."""
+    expected = sum(each.past.there_share for each in lower)
+    return len(lower) >= target and expected >= TRIM_SHARE * target
+
+
+def _since(before: float | None, now_unix_s: float, still: bool) -> float | None:
+    if not still:
+        return None
+    return now_unix_s if before is None else min(before, now_unix_s)
+
+
+def decide(health: Health, now_unix_s: float) -> Choice:
+    """``health`` as ``watched`` just now."""
+    if health.short_since_unix_s is not None:
+        return _of_short(health, health.short_since_unix_s, now_unix_s)
+    if health.surplus_since_unix_s is not None:
+        return _of_surplus(health, health.surplus_since_unix_s, now_unix_s)
+    away = len(health.at(CopyState.AWAY))
+    silent = f", {away} of them silent, for less than their grace" if away else ""
+    return Choice(Act.NOTHING, f"{_of_target(health)}{silent}", health.counted)
+
+
+def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
+    copies, rank = health.counted, health.rank
+    missing = health.target - copies
+    told = f"{_of_target(health)}{_lost(health)}"
+    due_unix_s = since_unix_s + rank * health.periods.turn_s
+    if now_unix_s >= due_unix_s:
+        return Choice(Act.REPAIR, told, copies, missing)
+    wait = format_duration(due_unix_s - now_unix_s)
+    lower = f"{counted(rank, 'holder')} nearer to it would repair first"
+    return Choice(Act.WAIT, f"{told}; {lower}, this one in {wait}", copies, missing, due_unix_s)
+
+
+def _of_target(health: Health) -> str:
+    return f"{counted(health.counted, 'copy', 'copies')} of {health.target}"
+
+
+def _lost(health: Health) -> str:
+    lost, lack = len(health.at(CopyState.LOST)), len(health.at(CopyState.LACKS))
+    parts = [f"{lost} silent beyond their grace"] * bool(lost) + [f"{lack} not whole"] * bool(lack)
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _of_surplus(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
+    copies, target = health.counted, health.target
+    told = f"{counted(len(health.lower), 'holder')} nearer to it answer, {target} are wanted"
+    if health.stays:
+        return Choice(Act.NOTHING, f"{told}; the copy here stays: {health.stays}", copies)
+    due_unix_s = since_unix_s + health.periods.trim_after_s
+    if now_unix_s < due_unix_s:
+        wait = format_duration(due_unix_s - now_unix_s)
+        return Choice(Act.WAIT, f"{told}; judged again in {wait}", copies, 0, due_unix_s)
+    return Choice(Act.DROP, told, copies)
+
+
+def at_once(health: Health) -> Choice:
+    """What is to be done where somebody asks for it now: a copy whose holder does not answer is
+    not waited for."""
+    live = 1 + len(health.at(CopyState.LIVE))
+    told = f"{counted(live, 'copy answers', 'copies answer')} of {health.target}"
+    missing = health.target - live
+    if missing > 0:
+        return Choice(Act.REPAIR, told, live, missing)
+    return Choice(Act.NOTHING, told, live)
+
+
+def may_drop(health: Health, now_unix_s: float) -> bool:
+    """Whether the copy here may go: enough holders of a lower rank have passed this node's own
+    audit lately."""
+    lately_s = health.periods.proved_lately_s
+    lower = [each for each in health.lower if 0 <= now_unix_s - each.proven_unix_s <= lately_s]
+    return not health.stays and _enough(lower, health.target)

@@ -1,0 +1,49 @@
+"""Nodes that hold what is held here, too: when they answered, how long they were silent before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from dhtstore.store.ledger.contract import KeyValue, scan_all
+from dhtstore.store.ledger.entries import decode, encode, sound
+from dhtstore.trace import Tracer, no_trace
+
+_PREFIX: Final = b"fellow/"
+
+
+class FellowRow(NamedTuple):
+    """``replication.health.past.Past``, and where it was reached last: host and port."""
+
+    known_unix_s: float
+    heard_unix_s: float
+    asked_unix_s: float
+    silent_s: float
+    away_s: tuple[float, ...]
+    host: str = ""
+    port: int = 0
+
+
+class Fellows:
+    """A row for each, by public key.  A damaged one is passed over, with a trace."""
+
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+        self._table, self._tracer = table, tracer
+
+    def all(self) -> Iterator[tuple[bytes, FellowRow]]:
+        """Raises HomeUnusable."""
+        for key, raw in scan_all(self._table, _PREFIX):
+            row = sound(_decoded, key, raw, self._tracer)
+            if row is not None:
+                yield key.removeprefix(_PREFIX), row
+
+    def save(self, rows: Mapping[bytes, FellowRow], gone: Iterable[bytes] = ()) -> None:
+        """Raises NoRoom, HomeUnusable."""
+        puts = [(_PREFIX + key, encode(row)) for key, row in rows.items()]
+        deletes = [_PREFIX + key for key in gone]
+        if puts or deletes:
+            self._table.write(puts, deletes)
+
+
+def _decoded(raw: bytes) -> FellowRow:
+    return decode(FellowRow, raw)

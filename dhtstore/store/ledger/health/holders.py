@@ -1,0 +1,73 @@
+"""Of each unit kept here: who else holds it, and what is known of their copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from dhtstore.store.ledger.contract import KeyValue, scan_all
+from dhtstore.store.ledger.entries import decode, encode, sound
+from dhtstore.trace import Tracer, no_trace
+
+_PREFIX: Final = b"holders/"
+UnitId = tuple[bytes, bool]  # its name, and whether it is a spine
+
+
+class HolderRow(NamedTuple):
+    """One other holder.  ``audited_unix_s`` is when it was last asked and said anything,
+    ``proven_unix_s`` when it proved its copy, 0 for never; ``lacks`` is why it failed; ``lost`` is
+    whether its copy was replaced by another."""
+
+    key: bytes
+    proven_unix_s: float = 0.0
+    audited_unix_s: float = 0.0
+    lacks: str = ""
+    lost: bool = False
+
+
+class HoldersRow(NamedTuple):
+    """What ``replication.health.copies.Health`` is made of; looked for at ``looked_unix_s``, and
+    judged last at ``judged_unix_s``."""
+
+    looked_unix_s: float = 0.0
+    judged_unix_s: float = 0.0
+    unknown_s: float = 0.0
+    short_since_unix_s: float | None = None
+    surplus_since_unix_s: float | None = None
+    holders: tuple[HolderRow, ...] = ()
+
+
+class HolderRows:
+    """A row for each unit.  A damaged one counts as none, with a trace."""
+
+    def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
+        self._table, self._tracer = table, tracer
+
+    def get(self, unit: UnitId) -> HoldersRow:
+        """Raises HomeUnusable."""
+        key = _key(unit)
+        raw = self._table.get(key)
+        row = None if raw is None else sound(_decoded, key, raw, self._tracer)
+        return row or HoldersRow()
+
+    def units(self) -> Iterator[UnitId]:
+        """Of all rows; raises HomeUnusable."""
+        for key, _ in scan_all(self._table, _PREFIX):
+            place = len(_PREFIX)
+            yield key[place + 1 :], bool(key[place])
+
+    def save(self, rows: Mapping[UnitId, HoldersRow], gone: Iterable[UnitId] = ()) -> None:
+        """Raises NoRoom, HomeUnusable."""
+        puts = [(_key(unit), encode(row)) for unit, row in rows.items()]
+        deletes = [_key(unit) for unit in gone]
+        if puts or deletes:
+            self._table.write(puts, deletes)
+
+
+def _key(unit: UnitId) -> bytes:
+    name, spine = unit
+    return _PREFIX + bytes((spine,)) + name
+
+
+def _decoded(raw: bytes) -> HoldersRow:
+    return decode(HoldersRow, raw)

@@ -1,0 +1,200 @@
+"""Are there as many copies as were asked for, and what does that cost?  An oracle counts copies "on
+a disk that will return": of machines that are up, and of those that are down and will be back.
+
+``policy`` "usual" is what nodes do; "at_once" repairs as soon as a holder is silent; with "none"
+nobody repairs anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.cid import Cid
+from dhtstore.node.ports import NodeSettings
+from dhtstore.params import DAY_S
+from dhtstore.replication.health.periods import USUAL_PERIODS
+from dhtstore.store.ledger.health.events import Events
+from dhtstore.tasks import Supervisor
+from simulations.events.users import get_bytes, put_bytes
+from simulations.lab.one_run.world import World
+from simulations.nodes.population import Member
+from simulations.nodes.warm_start import start_known
+from simulations.results.measure import Measure
+from simulations.results.run_data import RunData
+from simulations.settings import choice, duration, integer, share, size
+
+_LOOK_S = 600.0  # between two looks of the oracle
+_PUTS_S = 3600.0  # in which all objects are put
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """``deaths_per_day`` is the share of machines that die for good with their disks."""
+
+    policy: str = choice("usual", "at_once", "none")
+    objects: int = integer(2000, 1, 100_000)
+    size_bytes: int = size("16 KiB")
+    replicas: int = integer(3, 1, 16)
+    deaths_per_day: float = share("1 %")
+    gets_every_s: float = duration("10 min", 1.0)
+
+
+@dataclass(slots=True)
+class _Oracle:
+    """``roots`` are those of objects that were put; ``taken`` how many events of a machine were
+    counted; of ``destroyed`` and ``repaired`` copies."""
+
+    world: World
+    replicas: int
+    roots: list[Cid] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
+    destroyed_bytes: int = 0
+    repaired_bytes: int = 0
+    dropped: int = 0
+
+    def disks(self) -> list[Member]:
+        """Of machines that are not gone for good."""
+        return [one for one in self.world.population.members if not one.gone]
+
+    def copies(self) -> list[int]:
+        holds = [one.disk.blocks.has for one in self.disks()]
+        return [sum(has(root) for has in holds) for root in self.roots]
+
+    def death(self, member: Member, size_bytes: int) -> None:
+        self.count(member)
+        lost = sum(member.disk.blocks.has(root) for root in self.roots)
+        self.destroyed_bytes += lost * size_bytes
+        self.world.kill(member, forever=True)
+
+    def count(self, member: Member) -> None:
+        """What that machine wrote down since it was asked last."""
+        rows = Events(member.disk.tables).last(10_000)
+        before = self.taken.get(member.number, 0)
+        for row in rows[before:]:
+            repaired_bytes = row.size_bytes * (row.kind == "repaired")
+            self.repaired_bytes += repaired_bytes
+            self.world.users.journal.wanted_bytes += repaired_bytes
+            self.dropped += row.kind == "dropped"
+        self.taken[member.number] = len(rows)
+
+    def look(self) -> None:
+        for member in self.disks():
+            self.count(member)
+        copies, sample = self.copies(), self.world.sample
+        sample("copies_min", "", min(copies))
+        sample("lost", "", sum(count == 0 for count in copies))
+        sample("at_target", "", sum(each >= self.replicas for each in copies) / len(copies))
+        sample("copies_mean", "", sum(copies) / len(copies))
+        sample("repaired_bytes", "", self.repaired_bytes)
+        sample("destroyed_bytes", "", self.destroyed_bytes)
+        sample("dropped", "", self.dropped)
+
+
+async def drive(world: World, parameters: Parameters, seed: int) -> None:
+    """Puts for an hour; then deaths, gets and looks until the run ends."""
+    rng, tasks = random.Random(seed), Supervisor()
+    await _choose(world, parameters.policy)
+    oracle = _Oracle(world, parameters.replicas)
+    await _put_all(oracle, parameters, rng)
+    tasks.spawn(_deaths(oracle, parameters, random.Random(seed + 1)), "deaths")
+    tasks.spawn(_gets(oracle, parameters, random.Random(seed + 2)), "gets")
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        oracle.look()
+
+
+async def _choose(world: World, policy: str) -> None:
+    """Let nodes start again with other settings, unless they have them."""
+    if policy == "usual":
+        return
+    for member in world.population.members:
+        member.settings = _settings(member.settings, policy)
+        if member.node is not None:
+            world.population.crash(member.number)
+            await start_known(world.population, member.number)
+
+
+def _settings(settings: NodeSettings, policy: str) -> NodeSettings:
+    if policy == "none":
+        return replace(settings, repair_budget_bytes=0)
+    grace = dict.fromkeys(("grace_min_s", "grace_first_s", "grace_max_s"), 1.0)
+    return replace(settings, periods=replace(USUAL_PERIODS, **grace))
+
+
+async def _put_all(oracle: _Oracle, parameters: Parameters, rng: random.Random) -> None:
+    """One after the other, at nodes that are up; what fails is put again."""
+    world, pause_s = oracle.world, _PUTS_S / parameters.objects
+    while len(oracle.roots) < parameters.objects:
+        data = rng.randbytes(parameters.size_bytes)
+        member = rng.choice([one for one in world.population.up() if one.ready])
+        put = put_bytes(member.running, data, replicas=parameters.replicas)
+        try:
+            result = await world.population.run(member.number, put)
+        except DhtstoreError:
+            continue
+        if result.copies >= parameters.replicas:
+            oracle.roots.append(result.cid)
+            wanted_bytes = parameters.size_bytes * parameters.replicas
+            world.users.journal.wanted_bytes += wanted_bytes
+        await asyncio.sleep(pause_s / 2)
+
+
+async def _deaths(oracle: _Oracle, parameters: Parameters, rng: random.Random) -> None:
+    while True:
+        a_day = parameters.deaths_per_day * len(oracle.disks())
+        await asyncio.sleep(rng.expovariate(a_day / DAY_S))
+        oracle.death(rng.choice(oracle.disks()), parameters.size_bytes)
+
+
+async def _gets(oracle: _Oracle, parameters: Parameters, rng: random.Random) -> None:
+    world = oracle.world
+    while True:
+        await asyncio.sleep(parameters.gets_every_s)
+        ready = [one for one in world.population.up() if one.ready]
+        member, root = rng.choice(ready), rng.choice(oracle.roots)
+        work = get_bytes(member.running, root)
+        world.users.journal.wanted_bytes += parameters.size_bytes
+        try:
+            async with asyncio.timeout(120):
+                await world.population.run(member.number, work)
+        except (DhtstoreError, TimeoutError):
+            if member.ready:  # else who asked went meanwhile
+                world.sample("got", "", 0.0)
+        else:
+            world.sample("got", "", 1.0)
+
+
+def _last(metric: str, run: RunData) -> float | None:
+    values = [sample.value for sample in run.metric(metric)]
+    return values[-1] if values else None
+
+
+def _of_all(take: Callable[[list[float]], float], metric: str, run: RunData) -> float | None:
+    values = [sample.value for sample in run.metric(metric)]
+    return take(values) if values else None
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _traffic(run: RunData) -> float | None:
+    destroyed = _last("destroyed_bytes", run)
+    return (_last("repaired_bytes", run) or 0.0) / destroyed if destroyed else None
+
+
+MEASURES = (
+    Measure("lost_ever", partial(_of_all, max, "lost"), better="less"),
+    Measure("copies_min_ever", partial(_of_all, min, "copies_min"), better="more"),
+    Measure("at_target_at_the_end", partial(_last, "at_target"), better="more"),
+    Measure("at_target_mean", partial(_of_all, _mean, "at_target"), better="more"),
+    Measure("repaired_per_destroyed", _traffic, better="less"),
+    Measure("copies_mean_at_the_end", partial(_last, "copies_mean"), better="less"),
+    Measure("got_share", partial(_of_all, _mean, "got"), better="more"),
+    Measure("dropped_copies", partial(_last, "dropped")),
+)

@@ -1,0 +1,144 @@
+"""Holders that know different things and act at once never do harm together."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dhtstore.model.identity import DhtKey, NodeId
+from dhtstore.params import NODE_ID_BYTES
+from dhtstore.replication.health.copies import Copy, CopyState, Health
+from dhtstore.replication.health.past import PeerPast
+from dhtstore.replication.health.periods import USUAL_PERIODS as PERIODS
+from dhtstore.replication.repair.plan import (
+    Act,
+    at_once,
+    decide,
+    may_drop,
+    repair_below,
+    watched,
+)
+
+NOW = 1_700_000_000.0
+KEY = DhtKey(bytes(NODE_ID_BYTES))
+ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES).map(NodeId)
+spans = st.floats(0, 10 * PERIODS.grace_max_s)
+
+
+@st.composite
+def pasts(draw: st.DrawFn) -> PeerPast:
+    known = NOW - draw(spans)
+    away = tuple(draw(st.lists(st.floats(1, 1e6), max_size=8)))
+    silent_s = draw(st.one_of(st.just(0.0), spans))
+    return PeerPast(known, max(known, NOW - silent_s - 60), NOW, silent_s, away)
+
+
+@st.composite
+def healths(draw: st.DrawFn) -> Health:
+    here, *others = draw(st.lists(ids, min_size=1, max_size=9, unique=True))
+    copies = [
+        Copy(each, draw(pasts()), NOW - draw(spans), draw(st.sampled_from(["", "", "", "gone"])))
+        for each in others
+    ]
+    target = draw(st.integers(1, 8))
+    unknown_s = draw(spans) if len(copies) < target - 1 else 0.0
+    stays = draw(st.sampled_from(["", "pinned"]))
+    return Health(KEY, here, target, copies, PERIODS, stays, unknown_s)
+
+
+@given(healths())
+def test_grace_lies_between_its_bounds(health: Health) -> None:
+    for copy in health.copies:
+        assert PERIODS.grace_min_s <= copy.past.grace_s(PERIODS) <= PERIODS.grace_max_s
+
+
+@given(healths())
+def test_repair_makes_exactly_what_is_missing_and_only_where_there_are_too_few(
+    health: Health,
+) -> None:
+    seen = watched(health, NOW)
+    choice = decide(seen, NOW + 100 * PERIODS.turn_s)
+    assert 1 <= seen.counted <= max(health.target, 1 + len(health.copies))
+    if choice.act is Act.REPAIR:
+        assert seen.counted < repair_below(health.target)
+        assert seen.counted + choice.missing == health.target
+    elif seen.counted < repair_below(health.target):
+        raise AssertionError("too few, and after all turns nothing is done")
+
+
+@given(healths())
+def test_a_holder_waits_a_turn_for_each_live_one_that_is_nearer(health: Health) -> None:
+    seen = watched(health, NOW)
+    if seen.short_since_unix_s is None:
+        return
+    turn = seen.rank * PERIODS.turn_s
+    assert decide(seen, NOW + turn).act is Act.REPAIR
+    if seen.rank:
+        early = decide(seen, NOW + turn - 1)
+        assert (early.act, early.due_unix_s) == (Act.WAIT, NOW + turn)
+
+
+@given(healths())
+def test_nothing_is_repaired_once_the_missing_are_back(health: Health) -> None:
+    back = [replace(copy, past=copy.past.answered(NOW), lacks="") for copy in health.copies]
+    enough = replace(watched(health, NOW), copies=back, unknown_s=0.0)
+    seen = watched(enough, NOW + 1)
+    if 1 + len(back) >= health.target:
+        assert decide(seen, NOW + 1e9).act is not Act.REPAIR
+        assert at_once(seen).act is Act.NOTHING
+
+
+@given(healths())
+def test_silence_alone_takes_a_copy_away_only_after_its_grace(health: Health) -> None:
+    for copy in health.copies:
+        state = copy.state(PERIODS)
+        if state is CopyState.LOST:
+            assert copy.past.silent_s >= PERIODS.grace_min_s
+        assert (state is CopyState.LACKS) == bool(copy.lacks)
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 2**32))
+def test_holders_that_drop_at_once_never_leave_too_few(target: int, count: int, seed: int) -> None:
+    """Each has audited whom it likes within the hour, also before others dropped theirs."""
+    rng = random.Random(seed)
+    nodes = [NodeId(rng.randbytes(NODE_ID_BYTES)) for _ in range(count)]
+    holders = set(nodes)
+    proofs: dict[NodeId, dict[NodeId, float]] = {node: {} for node in nodes}
+    now = NOW
+    for _ in range(60):
+        now += rng.uniform(0, PERIODS.proved_lately_s / 4)
+        droppers = []
+        for node in sorted(holders):
+            for other in sorted(holders - {node}):
+                if rng.random() < 0.6:
+                    proofs[node][other] = now
+            copies = [Copy(each, PeerPast.met(now), at) for each, at in proofs[node].items()]
+            if may_drop(Health(KEY, node, target, copies), now):
+                droppers.append(node)
+        holders -= {node for node in droppers if rng.random() < 0.7}  # all at the same moment
+        assert len(holders) >= min(target, count)
+
+
+@given(healths())
+def test_what_stays_is_never_dropped(health: Health) -> None:
+    seen = watched(replace(health, stays="the user put it here"), NOW)
+    assert decide(seen, NOW + 1e9).act is not Act.DROP
+    assert not may_drop(seen, NOW)
+
+
+@given(st.floats(0, 1e9), st.lists(st.tuples(st.floats(0, 1e7), st.booleans()), max_size=40))
+def test_silence_is_counted_only_as_it_was_seen(
+    start: float, looks: list[tuple[float, bool]]
+) -> None:
+    """Not for longer than there was time, and of a gap between two looks only its part."""
+    past, now, silent_looks = PeerPast.met(start), start, 0
+    for gap_s, answers in looks:
+        now += gap_s
+        past = past.answered(now) if answers else past.silent(now, PERIODS.gap_max_s)
+        silent_looks = 0 if answers else silent_looks + 1
+        assert (past.silent_s > 0) == (silent_looks > 0)
+        assert past.silent_s <= silent_looks * PERIODS.gap_max_s

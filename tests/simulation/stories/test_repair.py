@@ -1,0 +1,192 @@
+"""Copies stay as many as their owners asked for, with nobody watching."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+
+from msgspec.structs import replace as replace_policy
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node
+from dhtstore.node.node import Node
+from dhtstore.replication.health.periods import Periods
+from dhtstore.replication.repair.plan import Act
+from dhtstore.store.blocks.faulty import FaultyBlockStore
+from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.health.events import EventRow
+from simulations.events.users import put_bytes
+from tests.simulation.harness import STORAGE, Lab, tell
+
+CONTENT = random.Random(3).randbytes(300_000)
+PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
+DAY_S, HOUR_S = 3600.0, 150.0
+NODE = replace(STORAGE, periods=PERIODS)
+
+
+async def grow(lab: Lab, count: int) -> None:
+    for _ in range(count):
+        await lab.add(NODE)
+
+
+def holders(lab: Lab, root: Cid) -> list[Node]:
+    return [
+        node for node in lab.nodes if node.completeness.under(root.raw, node.ports.clock.unix_s())
+    ]
+
+
+def events(node: Node) -> list[EventRow]:
+    return node.ledger.events.last(100)
+
+
+def kinds(lab: Lab) -> list[str]:
+    return sorted(row.kind for node in lab.nodes for row in events(node))
+
+
+def sent_for_repair(lab: Lab) -> int:
+    return sum(node.repair.budget.spent_bytes for node in lab.nodes)
+
+
+def test_others_make_a_copy_again_when_its_owner_and_a_holder_are_gone_for_good() -> None:
+    """Under the owner's grant, once they were silent beyond their grace."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 9)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)  # they know each other for steady ones
+        [_, second, third] = holders(lab, root)
+        for dead in (putter, second):
+            lab.crash(dead)
+        await asyncio.sleep(PERIODS.grace_min_s - HOUR_S)
+        assert kinds(lab) == []
+        await asyncio.sleep(2 * DAY_S)
+        there = [each for each in holders(lab, root) if each not in (putter, second)]
+        assert len(there) == 3
+        assert kinds(lab) == ["lost", "lost", "repaired", "repaired"]
+        assert {row.node for row in events(third) if row.kind == "lost"} == {
+            format_node(dead.node_id) for dead in (putter, second)
+        }
+        sent = sum(row.size_bytes for row in events(third))
+        assert 2 * len(CONTENT) <= sent < 2.1 * len(CONTENT)
+
+    tell(story)
+
+
+def test_who_comes_back_within_its_grace_moves_nothing() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        away = holders(lab, root)[1]
+        await asyncio.sleep(DAY_S)
+        lab.crash(away)
+        await asyncio.sleep(PERIODS.grace_min_s - HOUR_S)
+        await lab.again(away)
+        await asyncio.sleep(3 * DAY_S)
+        assert kinds(lab) == []
+        assert sent_for_repair(lab) == 0
+
+    tell(story)
+
+
+def test_a_copy_too_many_goes_and_never_the_one_of_who_put_it() -> None:
+    """A holder was away for so long that its copy was made again, and is back."""
+
+    async def story(lab: Lab) -> int:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)
+        away = holders(lab, root)[1]
+        lab.crash(away)
+        await asyncio.sleep(2 * DAY_S)
+        assert kinds(lab) == ["lost", "repaired"]
+        await lab.again(away)
+        await asyncio.sleep(3 * DAY_S)
+        there = [each for each in holders(lab, root) if each is not away]
+        assert len(there) in (3, 4)  # 4 where the putter has the highest rank
+        assert putter in there
+        return len(there)
+
+    assert {tell(story, seed=seed) for seed in (1, 2)} >= {3}
+
+
+def test_a_surplus_copy_is_dropped_by_the_highest_rank_alone() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 8)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT, replicas=5)).cid
+        await asyncio.sleep(DAY_S)
+        fewer = putter.ledger.claims.policy(putter.identity.owner, root.raw)
+        assert fewer is not None
+        fewer = putter.identity.sign_as_owner(
+            replace_policy(fewer, replicas=2, sequence=fewer.sequence + 1)
+        )
+        for node in holders(lab, root):
+            assert node.ledger.claims.update(fewer)
+        await asyncio.sleep(2 * DAY_S)
+        left = holders(lab, root)
+        assert 2 <= len(left) <= 3
+        assert putter in left
+        assert set(kinds(lab)) == {"dropped"}
+        for node in lab.nodes:
+            assert (node.ports.store.used_bytes > len(CONTENT)) == (node in left)
+
+    tell(story)
+
+
+def test_a_holder_whose_disk_rots_is_found_by_an_audit() -> None:
+    async def story(lab: Lab) -> None:
+        stores = [FaultyBlockStore(MemoryBlockStore(10**9)) for _ in range(6)]
+        for store in stores:
+            await lab.add(NODE, store=store)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        await asyncio.sleep(2 * HOUR_S)
+        [first, bad, _] = holders(lab, root)
+        [row] = [first.ledger.holders.get(unit) for unit in first.ledger.holders.units()]
+        assert all(each.proven_unix_s for each in row.holders)
+        bad.ports.store.rot(root)  # type: ignore[attr-defined]
+        [one] = await first.repair.units.named([(root.raw, False)])
+        await first.repair.asking.afresh(one)
+        lacks = {each.key: each.lacks for each in one.row.holders}
+        assert lacks[bad.public_key]
+        assert sum(map(bool, lacks.values())) == 1
+
+    tell(story)
+
+
+def test_the_plan_is_told_with_its_reasons_and_done_when_somebody_asks_for_it() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(2 * HOUR_S)
+        lab.crash(holders(lab, root)[1])
+        await asyncio.sleep(3 * HOUR_S)
+        [planned] = await putter.repair.plan()
+        assert planned.act is Act.NOTHING
+        assert "silent, for less than" in planned.why
+        assert kinds(lab) == []
+        [done] = await putter.repair.now()
+        assert (done.act, done.made) == (Act.REPAIR, 1)
+        assert kinds(lab) == ["repaired"]
+        [planned] = await putter.repair.plan()
+        assert planned.act is Act.NOTHING
+
+    tell(story)
+
+
+def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
+    async def story(lab: Lab) -> None:
+        for _ in range(6):
+            await lab.add(replace(NODE, repair_budget_bytes=0))
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)
+        lab.crash(holders(lab, root)[1])
+        await asyncio.sleep(2 * DAY_S)
+        assert kinds(lab) == []
+        assert any("too few copies" in text for text in putter.warnings.texts)
+
+    tell(story)
