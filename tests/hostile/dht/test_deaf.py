@@ -110,9 +110,10 @@ def test_one_that_goes_by_itself_is_not_asked_again() -> None:
     for number, peer in enumerate(peers[: DEPARTED_MANY - 1]):
         departed.add(peer, float(number), believed=True)
     departed.add(peers[-1], 3.0, believed=False)
-    assert departed.due(20.0, left=40) == []
-    assert len(departed.due(20.0, left=2)) == DEPARTED_MANY
-    assert departed.due(20.0 + DEPARTED_S, left=40) == []
+    assert departed.due(20.0, left=40, much_lost=True) == []
+    assert departed.due(20.0, left=2, much_lost=False) == []
+    assert len(departed.due(20.0, left=2, much_lost=True)) == DEPARTED_MANY
+    assert departed.due(20.0 + DEPARTED_S, left=40, much_lost=True) == []
     assert len(departed) == 0
 
 
@@ -123,8 +124,8 @@ def test_of_many_each_is_asked_in_its_time_and_few_at_once() -> None:
         departed.add(peer, 0.0, believed=True)
     departed.add(peers[0], 0.0, believed=False)
     assert len(departed) == DEPARTED_MAX, "newcomers push nobody out"
-    assert departed.due(DEPARTED_ASK_FIRST_S - 0.1, left=40) == []
-    asked = [departed.due(DEPARTED_ASK_FIRST_S, left=40) for _ in range(20)]
+    assert departed.due(DEPARTED_ASK_FIRST_S - 0.1, left=40, much_lost=True) == []
+    asked = [departed.due(DEPARTED_ASK_FIRST_S, left=40, much_lost=True) for _ in range(20)]
     assert [len(each) for each in asked[:8]] == [DEPARTED_AT_ONCE] * 8
     assert not any(asked[8:])
     assert {peer.id for each in asked for peer in each} == {peer.id for peer in peers[8:]}

@@ -18,6 +18,7 @@ _MARGIN: Final = 1.15  # measured: p95 x 1.1 to 1.15 gives the best lookups unde
 _RECOMPUTE_EVERY: Final = 8
 _LOST_WEIGHT: Final = 1 / 64  # of one answer: three lookups
 _LOST_MIN: Final = 0.005  # of the requests: the share of the k closest that may be missed
+_LOST_MANY: Final = 0.05  # four of the last: what no good line does
 _FIRST_FACTOR: Final = 3  # RFC 6298 section 2.2: SRTT + 4 x RTT/2 after the first sample
 
 
@@ -58,6 +59,11 @@ class RttEstimate:
         """What seemed lost when it was answered was not: the first sending took so long."""
         self._lost_share = max(0.0, self._lost_share - _LOST_WEIGHT)
         self.add(took_s)
+
+    @property
+    def much_lost(self) -> bool:
+        """Whether many of those who answered lately had to be asked twice."""
+        return self._lost_share > _LOST_MANY
 
     @property
     def patience_s(self) -> float:

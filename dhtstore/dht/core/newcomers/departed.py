@@ -1,9 +1,9 @@
 """Who went from the table together with several that were believed in.
 
 That is what a network looks like to a node that hears next to nothing: some answers come, so that
-it cannot be deaf, and those who seem silent go, until nobody is left.  As a single node goes, so
-does every node one day; but where several do within a minute, it may be our line, and they are
-asked again a few times.
+it cannot be deaf, many of them only when it asked twice, and those who seem silent go, until nobody
+is left.  As a single node goes, so does every node one day; but where several do within a minute,
+and much is lost of what others answer, it may be our line, and they are asked again a few times.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Departed:
         return len(self._gone)
 
     def add(self, peer: Peer, now: float, *, believed: bool) -> None:
-        """It went; keys are free, so that newcomers push nobody out."""
+        """It went; keys are free, so that newcomers push nobody out.  Who goes again meanwhile, as
+        one does that answers pings and nothing else, is asked no more often for that."""
         self._forget(now)
-        self._gone.pop(peer.id, None)
+        if peer.id in self._gone:
+            return
         if len(self._gone) >= DEPARTED_MAX:
             if not believed:
                 return
@@ -56,12 +58,13 @@ class Departed:
         gone = self._gone.pop(peer.id, None)
         return gone is not None and gone.believed
 
-    def due(self, now: float, left: int) -> list[Peer]:
-        """Whom to ask now, DEPARTED_AT_ONCE at most; nobody where few of those believed in went,
-        unless all that went are more than are ``left``."""
+    def due(self, now: float, left: int, *, much_lost: bool) -> list[Peer]:
+        """Whom to ask now, DEPARTED_AT_ONCE at most; nobody where hardly anything is lost of what
+        others answer, so that our line is good, nor where few of those believed in went, unless
+        all that went are more than are ``left``."""
         self._forget(now)
         believed = sum(one.believed for one in self._gone.values())
-        if believed >= DEPARTED_MANY or len(self._gone) > left:
+        if much_lost and (believed >= DEPARTED_MANY or len(self._gone) > left):
             self._many_s = now
         elif now - self._many_s >= DEPARTED_S:  # and not as soon as few are left to ask
             return []

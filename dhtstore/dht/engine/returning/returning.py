@@ -48,7 +48,8 @@ class Returning:
         """A pong would not do: it does not end a silence to what a node is for."""
         self._timer = None
         question = FindNode(self._table.node.id)
-        for peer in self._departed.due(self._clock.monotonic_s(), len(self._table)):
+        now, much_lost = self._clock.monotonic_s(), self._calls.rtt.much_lost
+        for peer in self._departed.due(now, len(self._table), much_lost=much_lost):
             self._calls.ask(peer, question, self._asked, attempts=1)
         if len(self._departed):
             self._wait()
