@@ -6,11 +6,14 @@ import asyncio
 import random
 from dataclasses import replace
 
+import pytest
 from msgspec.structs import replace as replace_policy
 
+from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import format_node
 from dhtstore.node.node import Node
+from dhtstore.params import MIB
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
 from dhtstore.store.blocks.faulty import FaultyBlockStore
@@ -31,9 +34,11 @@ async def grow(lab: Lab, count: int) -> None:
 
 
 def holders(lab: Lab, root: Cid) -> list[Node]:
-    return [
-        node for node in lab.nodes if node.completeness.under(root.raw, node.ports.clock.unix_s())
-    ]
+    return holders_of(lab, root.raw)
+
+
+def holders_of(lab: Lab, unit: bytes) -> list[Node]:
+    return [node for node in lab.nodes if node.completeness.under(unit, node.ports.clock.unix_s())]
 
 
 def events(node: Node) -> list[EventRow]:
@@ -190,3 +195,32 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
         assert any("too few copies" in text for text in putter.warnings.texts)
 
     tell(story)
+
+
+def test_a_part_of_a_large_object_is_proved_to_be_one_when_it_is_brought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who repairs it has nothing of what lies above it, and gets that from others."""
+    for module in (units, unit_walk):
+        monkeypatch.setattr(module, "UNIT_SIZE_MAX_BYTES", 2 * MIB)
+    large = random.Random(4).randbytes(5 * MIB)
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 16)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, large)
+        parts = sorted({receipt.unit for receipt in result.receipts})
+        assert len(parts) > 2
+        await asyncio.sleep(4 * DAY_S)
+        run = next(name for name in parts if name != result.cid.raw)
+        dead = next(node for node in holders_of(lab, run) if node is not putter)
+        lab.crash(dead)
+        lab.crash(putter)
+        await asyncio.sleep(3 * DAY_S)
+        for name in parts:
+            there = [each for each in holders_of(lab, name) if each not in (putter, dead)]
+            assert len(there) == 3, name.hex()
+        by = [node for node in lab.nodes if any(row.kind == "repaired" for row in events(node))]
+        assert any(not node.ports.store.has(result.cid) for node in by)
+
+    tell(story, seed=2)

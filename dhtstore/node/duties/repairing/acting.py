@@ -60,6 +60,10 @@ class Acting:
     left: Callable[[], None]
     domain: Callable[[], Domain]
 
+    def may_bring(self, one: Watched) -> bool:
+        """Whether the owner is this node's own, or gave a grant: older versions put without."""
+        return one.claim.grant is not None or one.claim.policy.owner == self.identity.owner
+
     async def repair(self, one: Watched, missing: int) -> Repaired:
         """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
         done, sent = Repaired(), dict[NodeId, int]()
@@ -121,7 +125,7 @@ class Acting:
         if one.unit.name == root.raw:
             yield Lineage(one.unit, ())
             return
-        lent = LentBlocks(None)
+        lent = await self.disk.blocking.run(LentBlocks, None)
         lent.reads_from(_no_file)
         try:
             lineage = await self._lineage(root, one.unit, lent)

@@ -141,6 +141,9 @@ class Repair:
             return UnitDone(
                 one, Act.WAIT, f"{choice.why}; today's budget is used up", choice.copies
             )
+        if choice.act is Act.REPAIR and not self.acting.may_bring(one):
+            why = f"{choice.why}; its owner's leave to bring it to others is missing"
+            return UnitDone(one, Act.NOTHING, why, choice.copies)
         if why := await self.completeness.lack(one.unit):
             return UnitDone(one, Act.NOTHING, f"the copy here is not whole: {why}", choice.copies)
         await self.asking.afresh(one)
