@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
     from dhtstore.api.client import Client
     from dhtstore.api.entry import connect, read_home
     from dhtstore.api.entry import open as open  # noqa: A004 - dhtstore.open
+    from dhtstore.api.proofs.receipts import verify_receipts
     from dhtstore.errors import DhtstoreError
     from dhtstore.operations.cars import ExportResult, ImportResult
     from dhtstore.operations.content import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         KeepReason,
         PinAdded,
         PinInfo,
+        PolicyInfo,
         PutSummary,
         RemovedPut,
         SignedReceipt,
@@ -95,6 +97,7 @@ __all__ = [
     "PinAdded",
     "PinInfo",
     "PingResult",
+    "PolicyInfo",
     "Progress",
     "ProviderInfo",
     "PutResult",
@@ -116,12 +119,14 @@ __all__ = [
     "errors",
     "read_home",
     "sync",
+    "verify_receipts",
 ]
 
 _MODULES: Final = ("errors", "sync")
 _HOMES: Final = {
     "dhtstore.api.client": ("Client",),
     "dhtstore.api.entry": ("connect", "open", "read_home"),
+    "dhtstore.api.proofs.receipts": ("verify_receipts",),
     "dhtstore.errors": ("DhtstoreError",),
     "dhtstore.operations.cars": ("ExportResult", "ImportResult"),
     "dhtstore.operations.content": (
@@ -131,8 +136,8 @@ _HOMES: Final = {
     "dhtstore.operations.explaining.causes": ("Cause", "CauseKind"),
     "dhtstore.operations.explaining.report": ("FetchReport", "HolderTimeline"),
     "dhtstore.operations.keeping": (
-        "CollectResult", "KeepReason", "PinAdded", "PinInfo", "PutSummary", "RemovedPut",
-        "SignedReceipt", "UnknownBelow", "VerifyResult", "WhyResult",
+        "CollectResult", "KeepReason", "PinAdded", "PinInfo", "PolicyInfo", "PutSummary",
+        "RemovedPut", "SignedReceipt", "UnknownBelow", "VerifyResult", "WhyResult",
     ),
     "dhtstore.operations.limits": ("LimitsInForce",),
     "dhtstore.operations.moment": ("Moment",),

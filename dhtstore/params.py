@@ -229,11 +229,18 @@ BEHIND_MAX: Final = 10  # times that, and then it does
 COOKIE_LIFETIME_S: Final = 120.0  # WireGuard section 5.4.7: the cookie secret changes every 2 min
 PROVIDERS_PER_ORIGIN_MAX: Final = PROVIDERS_PER_KEY_MAX // 8  # of a key whose places are all taken
 CONTACT_RECORDS_MAX: Final = 20_000
+POLICY_RECORDS_MAX: Final = 20_000  # of POLICY_MAX_BYTES each: 10 MB
+POLICY_TTL_S: Final = 7 * 86400.0  # since it was last brought; most nodes that return do so in days
+POLICY_STALE_S: Final = 3600.0  # who was away longer looks policies up before it announces
+POLICY_CATCH_UP_S: Final = 600.0  # and no longer: 30,000 of them, 16 at once
+RULE_UNITS_MAX: Final = 128  # that one Rule names: 5 KB
+POLICY_REPUBLISH_S: Final = 2 * 86400.0  # by each that holds something under it, and its owner
 DOMAIN_LABEL_MAX_BYTES: Final = 64  # the failure-domain label of a contact record
 PROVIDER_RECORD_MAX_BYTES: Final = 256  # packed; today's has at most 151, the rest is for later
 CONTACT_RECORD_MAX_BYTES: Final = 768  # packed; today's has at most 680; both fit a datagram
 POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
 GRANT_MAX_BYTES: Final = 384  # packed; today's has at most 278
+RECEIPTS_FILE_MAX_BYTES: Final = 64 * MIB  # some 25,000 receipts as JSON
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
@@ -348,6 +355,7 @@ LINK_RATE_HALF_LIFE_S: Final = 10.0  # what a link brought before counts half
 # --- replication ------------------------------------------------------------------------------
 DEFAULT_REPLICAS: Final = 3
 REPLICAS_MAX: Final = 64
+TTL_MAX_S: Final = 1e10  # of a policy: three centuries
 MIN_ACKS_DEFAULT: Final = 2
 PUT_NAME_MAX_CHARS: Final = 255  # what somebody calls a put; as long as any name of a file
 OFFER_ROOM_S: Final = 3.0  # of it, for a collection that makes room; it goes on after that
@@ -362,6 +370,7 @@ CHECKED_PUTS_AT_ONCE: Final = 8  # side by side, when all that was put is checke
 CHECK_TURN_S: Final = 6.0  # a question waits so long for its turn at a holder,
 CHECK_LOOK_S: Final = 6.0  # and is looked into so long: then it is told "busy", within the above
 CLAIM_ROW_BYTES: Final = 1 * KIB  # a claim beside its unit's roots and its policy: keys, indexes
+TOMBSTONE_KEPT_S: Final = 400 * DAY_S  # a removal: who was away for a year hears of it
 CLAIM_GRACE_S: Final = 86400.0  # after it expired: a clock that was set wrong costs nobody a copy
 CLAIM_LOOKS_APART_S: Final = DAY_S  # of running, between the looks that find a claim over
 CLOCK_DOUBTED_MAX_S: Final = 30 * DAY_S  # of running: peers that say our clock is off are believed
@@ -485,6 +494,7 @@ assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not l
 assert FOREIGN_UNITS_MAX * (REPROVIDE_PAUSE_S + REPROVIDE_SLOW_S / SWEPT_AT_ONCE) * 4 < (
     REPROVIDE_INTERVAL_S
 ), "all units are announced in a part of the interval: 65,536 at 8 a second in 2.3 hours"
+assert POLICY_REPUBLISH_S * 2 * (1 + REPROVIDE_JITTER) < POLICY_TTL_S, "one may be missed"
 assert CONTACT_RECORD_RENEW_S < REPROVIDE_INTERVAL_S * (1 - REPROVIDE_JITTER)
 assert CHUNK_SIZE_BYTES <= BLOCK_SIZE_MAX_BYTES
 assert BUZHASH_MIN_BYTES < BUZHASH_MAX_BYTES <= CHUNK_SIZE_BYTES, "receive buffers fit a chunk"

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from dhtstore.api import entry
 from dhtstore.api.client import Client, Source
 from dhtstore.api.pipes import Pieces
+from dhtstore.api.sources import Ttl
 from dhtstore.errors import CLOSED_HINT, NotRunning, UsageError
 from dhtstore.operations.cars import ExportResult, ImportResult
 from dhtstore.operations.content import (
@@ -37,6 +38,7 @@ from dhtstore.operations.keeping import (
     CollectResult,
     PinAdded,
     PinInfo,
+    PolicyInfo,
     PutSummary,
     RemovedPut,
     SignedReceipt,
@@ -190,6 +192,7 @@ class SyncClient(_SyncCars):
         tar: bool = False,
         pipeline: bool = True,
         chunker: Chunker = "fixed",
+        ttl: Ttl = None,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -205,6 +208,7 @@ class SyncClient(_SyncCars):
             tar=tar,
             pipeline=pipeline,
             chunker=chunker,
+            ttl=ttl,
             progress=progress,
             timeout_s=timeout_s,
         )
@@ -290,6 +294,17 @@ class SyncClient(_SyncCars):
 
     def pins(self, *, timeout_s: float | None = None) -> list[PinInfo]:
         return self._run(self._client.pins(timeout_s=timeout_s))
+
+    def policy(
+        self,
+        cid: str,
+        *,
+        replicas: int | None = None,
+        ttl: Ttl = None,
+        timeout_s: float | None = None,
+    ) -> PolicyInfo:
+        work = self._client.policy(cid, replicas=replicas, ttl=ttl, timeout_s=timeout_s)
+        return self._run(work)
 
     def remove(self, cid: str, *, timeout_s: float | None = None) -> RemovedPut:
         return self._run(self._client.remove(cid, timeout_s=timeout_s))

@@ -27,6 +27,7 @@ from dhtstore.operations.keeping import (
     ListReceipts,
     RemovePin,
     RemovePut,
+    SetPolicy,
     VerifyStore,
     WhyHere,
 )
@@ -42,7 +43,7 @@ R = TypeVar("R")
 # What these tell of, or keep, would end with a node that lives for a visit.
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
-    ListPins, RemovePut, CollectGarbage, WhyHere, SetLimits, SetCapacity,
+    ListPins, RemovePut, SetPolicy, CollectGarbage, WhyHere, SetLimits, SetCapacity,
     RepairCopies, ListEvents,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from dhtstore.api.pipes import (
     read_pieces,
 )
 from dhtstore.api.rows import rows_of
-from dhtstore.api.sources import AnyPath, open_paths, paths_of, put_of
+from dhtstore.api.sources import AnyPath, Ttl, open_paths, paths_of, put_of
 from dhtstore.errors import UsageError
 from dhtstore.model.cid_path import file_name
 from dhtstore.operations.content import (
@@ -86,6 +86,7 @@ class Client(CarCalls):
         tar: bool = False,
         pipeline: bool = True,
         chunker: Chunker = "fixed",
+        ttl: Ttl = None,
         progress: Watch | None = None,
         timeout_s: float | None = None,
     ) -> PutResult:
@@ -98,13 +99,16 @@ class Client(CarCalls):
         content.  What fits ``exclude`` (as of .gitignore) is left out of a directory; ``preserve``
         keeps modes and times; ``wrap`` makes a directory of paths, which keep their names; ``tar``
         puts that in an archive.  In a ``pipeline`` holders give it to each other.
-        ``chunker`` "buzhash" cuts files by content: other CIDs, near-copies share blocks.  Raises
+        ``chunker`` "buzhash" cuts files by content: other CIDs, near-copies share blocks.
+        ``ttl`` (seconds, or "30d") is how long it is kept, else until it is removed.  Raises
         UnreadableSource, SourceChanged, NoRoom, QuorumNotReached below ``min_acks`` receipts,
         PartlyStored if something was skipped, which ``strict`` refuses (both with a ``partial``).
 
             print((await client.put("photos/", replicas=3)).cid)
         """
-        put = put_of(name, replicas, min_acks, strict, exclude, preserve, tar, pipeline, chunker)
+        put = put_of(
+            name, replicas, min_acks, strict, exclude, preserve, tar, pipeline, chunker, ttl
+        )
         if (paths := paths_of(source)) is None:
             given = pieces_of(cast(Pieces, source))
             return await put_pieces(self._caller, put, given, checked(progress), timeout_s)

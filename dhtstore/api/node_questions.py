@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from dhtstore.api.callers import Caller
+from dhtstore.api.sources import Ttl, ttl_s_of
 from dhtstore.config import Settings, merge
 from dhtstore.errors import UsageError
 from dhtstore.net.local.client import close_all
@@ -15,9 +16,11 @@ from dhtstore.operations.keeping import (
     CollectResult,
     ListPins,
     PinInfo,
+    PolicyInfo,
     RemovedPut,
     RemovePin,
     RemovePut,
+    SetPolicy,
     VerifyResult,
     VerifyStore,
     WhyHere,
@@ -86,9 +89,26 @@ class NodeQuestions:
         """The pins, by CID."""
         return await self._call(ListPins(), timeout_s=timeout_s)
 
+    async def policy(
+        self,
+        cid: str,
+        *,
+        replicas: int | None = None,
+        ttl: Ttl = None,
+        timeout_s: float | None = None,
+    ) -> PolicyInfo:
+        """What this node's owner wants for ``cid``: from now on so many ``replicas``, for ``ttl``
+        (seconds, "30d", or "none" for until it is removed); what is None stays as it is.
+
+        Raises NotFound where nobody knows of it, UsageError for what was removed.
+        """
+        asked = SetPolicy(root=cid, replicas=replicas, ttl_s=ttl_s_of(ttl))
+        return await self._call(asked, timeout_s=timeout_s)
+
     async def remove(self, cid: str, *, timeout_s: float | None = None) -> RemovedPut:
-        """End what was put from this node, here: entry, receipts, pin and claims.  Raises
-        UsageError for what is here for another reason, NotHere for what is not here."""
+        """End what this node's owner has put, here and at all holders: entry, receipts, pin and
+        claims.  Raises UsageError for what is here for another reason, NotHere for what nobody
+        knows of."""
         return await self._call(RemovePut(root=cid), timeout_s=timeout_s)
 
     async def collect(

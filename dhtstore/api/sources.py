@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from dhtstore.config import counted, format_size
+from dhtstore.config import counted, format_size, parse_duration
 from dhtstore.errors import UnreadableSource, UsageError
 from dhtstore.model.cid_path import as_one_spelling
 from dhtstore.model.names import name_of, name_of_argument
@@ -21,6 +21,7 @@ from dhtstore.operations.content import Chunker, Put, PutEntry
 from dhtstore.params import CAR_ROOTS_MAX, PATTERNS_MAX, PATTERNS_MAX_BYTES, WRAPPED_MAX
 
 AnyPath = str | os.PathLike[str]
+Ttl = float | str | None
 
 
 class OpenedSource(NamedTuple):
@@ -29,6 +30,18 @@ class OpenedSource(NamedTuple):
     descriptor: int
     kind: Literal["file", "directory"]
     name: str
+
+
+def ttl_s_of(ttl: Ttl) -> float | None:
+    """Seconds, 0 for "until removed"; None stays None.  Raises UsageError."""
+    if ttl is None or isinstance(ttl, int | float):
+        return ttl
+    if ttl.strip().lower() == "none":
+        return 0.0
+    try:
+        return parse_duration(ttl)
+    except ValueError as error:
+        raise UsageError(f"--ttl {error}").hinted("say 30d, 12h, or none") from error
 
 
 def put_of(
@@ -41,6 +54,7 @@ def put_of(
     tar: bool,
     pipeline: bool,
     chunker: Chunker,
+    ttl: Ttl = None,
 ) -> Put:
     """Of what it is, is said when it is opened.  Raises UsageError for too many patterns."""
     return Put(
@@ -54,6 +68,7 @@ def put_of(
         preserve=preserve,
         pipeline=pipeline,
         chunker=chunker,
+        ttl_s=ttl_s_of(ttl) or 0.0,
     )
 
 

@@ -18,6 +18,7 @@ from dhtstore.cli.keeping import (
     events,
     list_puts,
     pin,
+    policy,
     receipts,
     remove,
     repair,
@@ -58,6 +59,7 @@ SECTIONS: Final[dict[str, dict[str, Any]]] = {
         "list": list_puts.list_puts,
         "providers": providers.providers,
         "receipts": receipts.receipts,
+        "policy": policy.policy,
         "rm": remove.remove,
     },
     "What is kept here": {

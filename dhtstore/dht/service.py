@@ -95,6 +95,7 @@ class DhtService(ManyKeys):
             ephemeral=ephemeral,
             paths=paths,
         )
+        self.policies = self._records.policies
         parts = rpc, self._lookups, clock, own, self._records
         self.sweeper = Sweeper(*parts, ephemeral=ephemeral)
 

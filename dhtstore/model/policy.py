@@ -10,11 +10,12 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from dhtstore.model.identity import PublicKey
+from dhtstore.model.identity import DhtKey, PublicKey
 from dhtstore.model.network import Network
 from dhtstore.model.signing import Signed
-from dhtstore.params import CLAIM_ROW_BYTES, SIGNATURE_BYTES
+from dhtstore.params import CLAIM_ROW_BYTES, NODE_ID_BYTES, SIGNATURE_BYTES
 
+_PLACE_DOMAIN: Final = b"dhtstore/policy-key/1\0"
 _WORD_DOMAIN: Final = b"dhtstore/word/1\0"
 
 
@@ -37,6 +38,11 @@ class Policy(Signed, msgspec.Struct, frozen=True, array_like=True):
     @property
     def signer(self) -> PublicKey:
         return PublicKey(self.owner)
+
+    @property
+    def key(self) -> DhtKey:
+        """Of the nodes that keep it."""
+        return policy_place(self.owner, self.root)
 
     @property
     def precedence(self) -> tuple[int, bool, bytes]:
@@ -142,6 +148,12 @@ def claim_bytes(unit_roots: Iterable[bytes], policy: Policy, grant: Grant | None
     the claim, and in force for all claims of its root."""
     signed_bytes = 2 * len(policy.packed) + (len(grant.packed) if grant else 0)
     return CLAIM_ROW_BYTES + sum(map(len, unit_roots)) + signed_bytes
+
+
+def policy_place(owner: bytes, root: bytes) -> DhtKey:
+    """The DHT key of what ``owner`` wants for ``root``."""
+    digest = hashlib.sha256(_PLACE_DOMAIN + owner + root).digest()
+    return DhtKey(digest[:NODE_ID_BYTES])
 
 
 def word_for(

@@ -43,6 +43,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import bytes_given, close_source, open_source
 from dhtstore.node.keeping.cached import Filling
 from dhtstore.node.node import Node, admission_of
+from dhtstore.node.policies.showing import policy_of_root
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.telling.giving_up import late, with_report
@@ -198,6 +199,7 @@ async def _put(asked: content.Put, run: OperationRun) -> content.PutResult:
             named=asked.named,
             replicas=asked.replicas,
             min_acks=asked.min_acks,
+            ttl_s=asked.ttl_s,
             progress=run.watch,
             manner=Manner(asked.strict, asked.preserve, CHUNKERS[asked.chunker]),
             cut_short=cut_short,
@@ -434,7 +436,14 @@ async def _remove_pin(asked: keeping.RemovePin, run: OperationRun) -> keeping.Pi
 
 
 async def _remove_put(asked: keeping.RemovePut, run: OperationRun) -> keeping.RemovedPut:
-    return await run.node.removing().remove(parse_root(asked.root))
+    async with run.node.fetch_session() as session:
+        return await run.node.removing_everywhere().remove(session, parse_root(asked.root))
+
+
+async def _set_policy(asked: keeping.SetPolicy, run: OperationRun) -> keeping.PolicyInfo:
+    root, changes = parse_root(asked.root), run.node.policy_changes()
+    async with run.node.fetch_session() as session:
+        return await policy_of_root(changes, session, root, asked)
 
 
 async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.CollectResult:
@@ -548,6 +557,7 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     keeping.AddPin: _add_pin,
     keeping.RemovePin: _remove_pin,
     keeping.RemovePut: _remove_put,
+    keeping.SetPolicy: _set_policy,
     keeping.CollectGarbage: _collect,
     repairing.RepairCopies: _repair,
     repairing.ListEvents: _events,

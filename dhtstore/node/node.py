@@ -49,6 +49,7 @@ from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.link import Handler
 from dhtstore.node.links.pool import Links
+from dhtstore.node.policies.parts import Policies
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.scrubbing.mending import Mending
 from dhtstore.node.scrubbing.scrub import Scrub
@@ -59,7 +60,7 @@ from dhtstore.node.warnings import Warnings
 from dhtstore.replication.admission import Admission
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
-from dhtstore.wire.frames import Audit, Check, FrameRequest, GetBlocks, GetComing, Reroute
+from dhtstore.wire.frames import Audit, Check, FrameRequest, GetBlocks, GetComing, Reroute, Rule
 
 
 class Node(UseCases):
@@ -94,9 +95,10 @@ class Node(UseCases):
         self.completeness = Completeness(disk, ledger, ports.tracer, identity.node)
         announced = identity, disk, self.dht, clock, ports.entropy, tracer
         self.reprovide = Reprovide(*announced, self.joined, self.completeness, warnings)
-        self.holder.wanted = OtherHolders(self.checker).check
         self.holder.granted = self.reprovide.again_soon
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
+        self.policies = _policies(self)
+        self.holder.wanted = OtherHolders(self.checker, self.policies.book.newest).check
         self.rot = _rot(self)
         self._collecting = Collecting(self.collector, _giving_up(self))
         self.scrub = Scrub(identity, disk, ledger.scrubbed, clock, warnings, self.rot.found)
@@ -159,6 +161,7 @@ class Node(UseCases):
             self._spawn_lasting("scrub", self.scrub.run)
             if self.settings.storage:
                 self._spawn_lasting("repair", self.repair.run)
+            self._spawn_lasting("policies", self.policies.renewal.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(self._keep_records.run(), "keep-records")
             self.duties.spawn_duty(TellPeers(self.dht, self.ports.tracer).run(), "tell-peers")
@@ -191,6 +194,7 @@ class Node(UseCases):
         """What others hold of this key is looked up before they hold what is announced now."""
         try:
             places = await self._twins.elsewhere()
+            await self.policies.renewal.catch_up()
         finally:
             self.joined.set()
         await self._twins.ask(places)
@@ -228,7 +232,7 @@ class Node(UseCases):
         self.dht.time_jumped()
         self.timetable.look()
         self.running.clock_set(jump.set_s)
-        self.reprovide.time_jumped(jump)
+        self.supervisor.spawn(self.policies.back(jump, self.reprovide.time_jumped), "policies")
         self._save_peers.time_jumped()
 
     def _duty_failed(self, name: str, error: BaseException) -> None:
@@ -270,6 +274,12 @@ def _dht(node: Node) -> DhtService:
         ephemeral=settings.ephemeral,
         paths=settings.lookup_paths,
     )
+
+
+def _policies(node: Node) -> Policies:
+    parts = node.identity, node.disk, node.ledger, node.ports, node.dht.policies
+    tasks, ended, left = node.supervisor, node.kept_no_more.ended, node.collector.left
+    return Policies.of(*parts, tasks, node.joined, ended, left)
 
 
 def _rot(node: Node) -> Rot:
@@ -334,5 +344,6 @@ def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
         Reroute: node.holder.relays.on_reroute,
         Check: checks.on_check,
         Audit: audits.on_audit,
+        Rule: node.policies.answers.on_rule,
         **node.holder.handlers(),
     }

@@ -13,7 +13,14 @@ from dhtstore.errors import DhtstoreError, PartlyStored, QuorumNotReached
 from dhtstore.net.ports import Clock
 from dhtstore.operations.cars import Export, Import
 from dhtstore.operations.content import Get, Put, Read
-from dhtstore.operations.keeping import AddPin, CollectGarbage, RemovePin, RemovePut, VerifyStore
+from dhtstore.operations.keeping import (
+    AddPin,
+    CollectGarbage,
+    RemovePin,
+    RemovePut,
+    SetPolicy,
+    VerifyStore,
+)
 from dhtstore.operations.operation import Operation
 from dhtstore.trace import Tracer
 
@@ -26,6 +33,7 @@ _TOLD: Final = (
     AddPin,
     RemovePin,
     RemovePut,
+    SetPolicy,
     CollectGarbage,
     VerifyStore,
 )

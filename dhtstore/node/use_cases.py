@@ -25,6 +25,10 @@ from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.why import Why
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.pool import Links
+from dhtstore.node.policies.changing import PolicyChanges
+from dhtstore.node.policies.parts import Policies
+from dhtstore.node.policies.removing import RemoveEverywhere
+from dhtstore.node.policies.telling import TellHolders
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.traffic.traffic import Traffic
 from dhtstore.tasks import Supervisor
@@ -45,6 +49,7 @@ class UseCases:
     staging: Staging
     collector: Collector
     kept_no_more: KeptNoMore
+    policies: Policies
     dht: DhtService
     holder: Holder
     completeness: Completeness
@@ -76,6 +81,7 @@ class UseCases:
             self.settings,
             self.ports.clock,
             self.reprovide.again_soon,
+            self.policies.renewal.published,
         )
 
     def pinning(self) -> Pinning:
@@ -120,7 +126,17 @@ class UseCases:
             self.collector,
             self.why(),
             self.kept_no_more.ended,
+            self.identity.now_unix_s,
         )
+
+    def policy_changes(self) -> PolicyChanges:
+        """For changing what our owner wants for a root."""
+        telling = TellHolders(self.identity, self.disk, self.ledger, self.reach)
+        return PolicyChanges(self.policies.book, self.policies.renewal, telling)
+
+    def removing_everywhere(self) -> RemoveEverywhere:
+        """For ending what was put by our owner, wherever it is."""
+        return RemoveEverywhere(self.policy_changes(), self.removing())
 
     def checker(self) -> HolderChecks:
         """For asking holders whether they still are."""

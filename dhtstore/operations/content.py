@@ -11,7 +11,7 @@ from dhtstore.operations.explaining.report import NO_REPORT, AddressTry, FetchRe
 from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
-from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, WRAPPED_MAX
+from dhtstore.params import PATTERNS_MAX, REPLICAS_MAX, TTL_MAX_S, WRAPPED_MAX
 
 SourceKind = Literal["file", "directory", "stream", "archive"]
 Chunker = Literal["fixed", "buzhash"]  # how files are cut into blocks
@@ -110,6 +110,7 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     put of the same was called comes before it.  In a ``pipeline`` holders give what is put to each
     other; else each gets it from the node that puts.  Files are cut every MiB (``fixed``), or where
     their content says (``buzhash``), which gives other CIDs.
+    All is kept until it is removed, with ``ttl_s`` for so many seconds.
     """
 
     op: ClassVar[str] = "put"
@@ -120,6 +121,7 @@ class Put(Operation[PutResult], frozen=True, kw_only=True):
     named: bool = False
     replicas: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)] | None = None
     min_acks: Annotated[int, msgspec.Meta(ge=0, le=REPLICAS_MAX)] | None = None
+    ttl_s: Annotated[float, msgspec.Meta(ge=0, le=TTL_MAX_S)] = 0.0
     strict: bool = False
     preserve: bool = False
     pipeline: bool = True

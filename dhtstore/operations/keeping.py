@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from dhtstore.operations.explaining.report import NO_REPORT, FetchReport
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Naming, Operation
+from dhtstore.params import REPLICAS_MAX, TTL_MAX_S
 
 
 class SignedReceipt(msgspec.Struct, frozen=True):
@@ -119,25 +120,63 @@ class ListPins(Operation[list[PinInfo]], frozen=True, kw_only=True):
 
 
 class RemovedPut(msgspec.Struct, frozen=True):
-    """What was ended here: ``size`` bytes of content called ``name`` ("" for none).  ``elsewhere``
-    other nodes have signed for copies, which stay.  It is ``pinned`` by hand as well: then its
-    blocks stay here, too."""
+    """What was ended: ``size`` bytes of content called ``name`` here ("" for none).  Of
+    ``elsewhere`` other nodes that are known to have copies, ``told`` have ended them;
+    ``unreached`` do when they are back, and find out from the network if it is ``stored`` there by
+    now.  ``others`` are claims of other owners on the same, here and at those that were told; what
+    they keep stays.  It is ``pinned`` by hand as well: then its blocks stay here, too."""
 
     cid: str
     name: str
     size: int
     elsewhere: int
     pinned: bool
+    told: int = 0
+    unreached: int = 0
+    others: int = 0
+    stored: bool = False
 
 
 class RemovePut(Operation[RemovedPut], frozen=True, kw_only=True):
-    """End what was put from here, on this node: its entry, receipts, pin and claims."""
+    """End what this owner has put, on this node and at all holders: entry, receipts, pin and
+    claims."""
 
     op: ClassVar[str] = "rm"
     about: ClassVar[str] = "root"
     named_by: ClassVar[Naming] = "put"
 
     root: str
+
+
+class PolicyInfo(msgspec.Struct, frozen=True):
+    """What ``owner`` (hex) wants for a root: so many copies, until it ``expires``, None for "until
+    removed"; ``removed`` if it wants none any more.  ``signed`` is when it said so.  Where it was
+    ``changed`` now, ``told`` holders know, ``unreached`` ones do not yet; and it is ``stored`` in
+    the network for those."""
+
+    cid: str
+    owner: str
+    replicas: int
+    expires: Moment | None
+    removed: bool
+    signed: Moment
+    changed: bool = False
+    told: int = 0
+    unreached: int = 0
+    stored: bool = False
+
+
+class SetPolicy(Operation[PolicyInfo], frozen=True, kw_only=True):
+    """What this node's owner wants for ``root``: so many ``replicas``, for ``ttl_s`` seconds from
+    now on, 0 for until it is removed.  None is as before; with neither it is only told."""
+
+    op: ClassVar[str] = "policy"
+    about: ClassVar[str] = "root"
+    named_by: ClassVar[Naming] = "put"
+
+    root: str
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=REPLICAS_MAX)] | None = None
+    ttl_s: Annotated[float, msgspec.Meta(ge=0, le=TTL_MAX_S)] | None = None
 
 
 class UnknownBelow(msgspec.Struct, frozen=True):

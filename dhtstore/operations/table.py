@@ -22,6 +22,7 @@ from dhtstore.operations.keeping import (
     ListReceipts,
     RemovePin,
     RemovePut,
+    SetPolicy,
     VerifyStore,
     WhyHere,
 )
@@ -40,7 +41,7 @@ from dhtstore.operations.repairing import ListEvents, RepairCopies
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
-    RemovePut, CollectGarbage, WhyHere, Export, Import, RepairCopies, ListEvents,
+    RemovePut, SetPolicy, CollectGarbage, WhyHere, Export, Import, RepairCopies, ListEvents,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits, SetCapacity,
 )  # fmt: skip
 

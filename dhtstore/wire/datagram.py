@@ -27,7 +27,7 @@ from dhtstore.params import (
     REFUSAL_CODE_MAX_CHARS,
 )
 from dhtstore.wire.envelope import COOKIE_BYTES, FRAME_MAX_BYTES, MESSAGE_ID_BYTES
-from dhtstore.wire.packed import PackedContact, PackedProvider
+from dhtstore.wire.packed import PackedContact, PackedPolicy, PackedProvider
 
 REQUEST: Final = 0  # rpcudp/protocol.py
 RESPONSE: Final = 1  # rpcudp/protocol.py
@@ -95,13 +95,28 @@ class FindContact(msgspec.Struct, array_like=True, tag="find_contact", gc=False)
     node: Id
 
 
+class StorePolicy(msgspec.Struct, array_like=True, tag="store_policy", gc=False):
+    """Keep this policy, whoever brings it."""
+
+    policy: PackedPolicy
+
+
+class FindPolicy(msgspec.Struct, array_like=True, tag="find_policy", gc=False):
+    """What is the policy behind ``key``?"""
+
+    key: Id
+
+
 class UnknownProcedure(msgspec.Struct, gc=False):
     """A request of a later version, by the name of its procedure; it is owed ``UNSUPPORTED``."""
 
     procedure: str
 
 
-Request = Ping | FindNode | AddProvider | AddProviders | GetProviders | StoreContact | FindContact
+Request = (
+    Ping | FindNode | AddProvider | AddProviders | GetProviders | StoreContact | FindContact
+    | StorePolicy | FindPolicy
+)  # fmt: skip
 
 
 class Pong(msgspec.Struct, array_like=True, gc=False):
@@ -159,6 +174,13 @@ class FoundContact(msgspec.Struct, array_like=True):
     contacts: Contacts
 
 
+class FoundPolicy(msgspec.Struct, array_like=True):
+    """The policy asked for, or None; and the closest contacts as in FoundNodes."""
+
+    policy: PackedPolicy | None
+    contacts: Contacts
+
+
 class Unserved(msgspec.Struct, gc=False):
     """The request is not served, and why; a map, so that it passes for no other answer.
 
@@ -170,7 +192,9 @@ class Unserved(msgspec.Struct, gc=False):
 
 UNSUPPORTED: Final = Unserved("unsupported")
 
-Response = Pong | FoundNodes | Stored | StoredEach | Providers | FoundContact | Unserved
+Response = (
+    Pong | FoundNodes | Stored | StoredEach | Providers | FoundContact | FoundPolicy | Unserved
+)  # fmt: skip
 
 
 class _Named(msgspec.Struct, array_like=True, gc=False):
@@ -189,6 +213,8 @@ ANSWER_TO: Final[dict[type[Request], type[Response]]] = {
     GetProviders: Providers,
     StoreContact: Stored,
     FindContact: FoundContact,
+    StorePolicy: Stored,
+    FindPolicy: FoundPolicy,
 }
 _decode_response: Final = {
     request: msgspec.msgpack.Decoder(answer).decode for request, answer in ANSWER_TO.items()

@@ -31,6 +31,7 @@ from dhtstore.params import (
     REASON_MAX_CHARS,
     REFUSAL_CODE_MAX_CHARS,
     REPLICAS_MAX,
+    RULE_UNITS_MAX,
     SIGNATURE_BYTES,
     UNIT_ROOTS_MAX,
     UPSTREAMS_MAX,
@@ -314,6 +315,25 @@ class Audit(FrameRequest, frozen=True, kw_only=True, tag=0x18):
     units: Annotated[tuple[AuditItem, ...], Meta(min_length=1, max_length=AUDIT_UNITS_MAX)]
 
 
+class Ruled(FrameResponse, frozen=True, kw_only=True, tag=0x3B):
+    """``claims`` of that owner on the units named are under the policy now, or ended if it removes;
+    ``others`` are those of other owners on these units.  ``newer`` is what counts here instead."""
+
+    claims: Count = 0
+    others: Count = 0
+    newer: PackedPolicy | None = None
+
+
+class Rule(FrameRequest, frozen=True, kw_only=True, tag=0x19):
+    """This is what the owner wants for its root from now on, and ``units`` of it may be with you;
+    answered by ``Ruled``."""
+
+    answers = (Ruled,)
+
+    policy: PackedPolicy
+    units: Annotated[tuple[UnitName, ...], Meta(max_length=RULE_UNITS_MAX)] = ()
+
+
 # --- any request ----------------------------------------------------------------------------
 
 
@@ -358,7 +378,7 @@ class _Numbered(msgspec.Struct, array_like=True):
 KnownFrame = (
     Hello | Auth | Welcome | Refused | Introduction | GetBlocks | Blocks | Offer | Accepted
     | Replicate | Replicating | Held | Release | Released | Check | Checked | GetComing | Reroute
-    | Rerouted | Audit | Audited | Declined | Cancel | Wrong
+    | Rerouted | Audit | Audited | Rule | Ruled | Declined | Cancel | Wrong
 )  # fmt: skip
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -12,6 +12,7 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import unpack
 from dhtstore.wire import datagram, frames
@@ -25,7 +26,7 @@ def asked(request: datagram.Request | datagram.UnknownProcedure) -> str:
     match request:
         case datagram.FindNode():
             return request.target.hex()
-        case datagram.GetProviders():
+        case datagram.GetProviders() | datagram.FindPolicy():
             return request.key.hex()
         case datagram.FindContact():
             return request.node.hex()
@@ -35,6 +36,8 @@ def asked(request: datagram.Request | datagram.UnknownProcedure) -> str:
             return _unpacked(
                 lambda: " ".join(unpack(ProviderRecord, each).key.hex() for each in request.records)
             )
+        case datagram.StorePolicy():
+            return _unpacked(lambda: unpack(Policy, request.policy).key.hex())
         case datagram.StoreContact():
             return _unpacked(lambda: _id_of(unpack(ContactRecord, request.contact).public_key))
     return ""
@@ -49,6 +52,9 @@ def answered(answer: datagram.Response) -> tuple[str, str]:
             return f"{answer.total} providers, {_contacts(answer.contacts)} contacts", ""
         case datagram.FoundContact():
             found = "the record" if answer.contact is not None else "no record"
+            return f"{found}, {_contacts(answer.contacts)} contacts", ""
+        case datagram.FoundPolicy():
+            found = "the policy" if answer.policy is not None else "no policy"
             return f"{found}, {_contacts(answer.contacts)} contacts", ""
         case datagram.Stored():
             return answer.verdict, "" if answer.verdict in _HOLDS else f"not kept: {answer.verdict}"
@@ -69,6 +75,8 @@ def requested(request: frames.FrameRequest) -> str:
             return request.key.hex()
         case frames.Replicate():
             return _cids(request.roots)
+        case frames.Rule():
+            return _unpacked(lambda: unpack(Policy, request.policy).key.hex())
         case frames.Check():
             return _cids((request.unit,))
         case frames.Reroute() | frames.Release():

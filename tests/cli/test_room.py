@@ -17,18 +17,26 @@ def blocks_here(node: Daemon) -> int:
 def test_what_was_put_goes_and_what_was_cached_after_it(daemons: Daemons, tmp_path: Path) -> None:
     seed = daemons("seed", "--capacity", "100MB")
     node = daemons("node", "--capacity", "100MB", seed.ticket)
-    cid = node.put(os.urandom(3_000_000), "--name", "film", "--replicas", "2")
+    other = node.put(os.urandom(1000), "--replicas", "2")
+    refused = seed.run("rm", other)
+    assert refused.code == 2
+    assert "held for owner" in refused.err
+    assert node.run("policy", other, "--ttl", "30d", "--json").json["told"] == 1
+    assert "1 holder told" in node.run("rm", other).text
+    assert seed.run("why", other).text.startswith("nothing since "), "its holder ended it at once"
+    assert node.run("gc").code == 0
+    content = os.urandom(3_000_000)
+    seed.put(content, "--replicas", "1")
+    cid = node.put(content, "--name", "film", "--replicas", "2")
     assert 'put from here as "film"' in node.run("why", cid).text
     removed = node.run("rm", "film")
     assert removed.text.startswith(f"removed film {cid}, 3.0 MB")
-    assert "1 copy on other nodes stays there" in removed.text
+    assert "1 holder told" in removed.text
+    assert "1 claim of other owners on the same stays there" in removed.text
     assert node.run("why", cid).text.startswith("nothing since ")
     assert node.run("gc", "--dry-run").text.startswith("4 blocks would be removed, 3.0 MB")
     assert node.run("gc", "--json").json["garbage_blocks"] == 4
     assert node.run("why", cid).code == 3
-    refused = seed.run("rm", cid)
-    assert refused.code == 2
-    assert "held for owner" in refused.err
     target = tmp_path / "again"
     assert node.run("get", cid, "--cache", "-o", target, "--json").json["cached"]
     assert "cached, last used" in node.run("why", cid).text

@@ -248,6 +248,8 @@ _ASKED: Final[tuple[Callable[[Speaker], datagram.Request], ...]] = (
     lambda speaker: datagram.GetProviders(KEY, 0),
     lambda speaker: datagram.FindContact(speaker.contact.node),
     lambda speaker: datagram.StoreContact(b""),
+    lambda speaker: datagram.FindPolicy(KEY),
+    lambda speaker: datagram.StorePolicy(b""),
     lambda speaker: datagram.AddProviders([b"", b""], b""),
 )
 

@@ -124,6 +124,8 @@ def answers(
         told = [1, [[provider, contact, 60]], contacts, others]
     elif isinstance(request, datagram.FindContact):
         told = [contact, contacts]
+    elif isinstance(request, datagram.FindPolicy):
+        told = [provider, contacts]
     elif isinstance(request, datagram.AddProviders):
         told = [["kept"] * len(request.records)]
     elif isinstance(request, UnknownProcedure):

@@ -106,6 +106,8 @@ def test_content(ask: Asking, pair: Pair, tmp_path: Path) -> None:
     assert ask("status-cid", "status", cid)["replicas"] == 2
     assert ask("list", "list")[-1]["cid"] == cid
     kept = ask("receipts", "receipts", cid)
+    (tmp_path / "kept.json").write_text(json.dumps(kept))
+    assert ask("receipts", "receipts", "verify", tmp_path / "kept.json") == kept
     assert kept == sorted(put["receipts"], key=lambda receipt: str(receipt["node"]))
     car = tmp_path / "tree.car"
     assert ask("export", "export", cid, car)["blocks"] == 3
@@ -130,6 +132,8 @@ def test_nodes_and_what_is_kept(ask: Asking, pair: Pair) -> None:
     assert ask("pin-add", "pin", "add", cid)["kind"] == "user"
     assert cid in [row["cid"] for row in ask("pin-ls", "pin", "ls")]
     assert ask("pin-rm", "pin", "rm", cid)["cid"] == cid
+    assert ask("policy", "policy", cid, "--ttl", "30d")["changed"] is True
+    assert ask("rm", "rm", cid)["stored"] is True
     assert ask("verify", "verify")["damaged"] == []
     assert ask("version", "version")["protocol"] >= 1
 

@@ -125,6 +125,8 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
         request=7,
     ),
     frames.Audited(proofs=(bytes(32), b""), request=7),
+    frames.Rule(policy=POLICY.packed, units=(CID.raw,), request=9),
+    frames.Ruled(claims=1, others=2, newer=POLICY.packed, request=9),
     frames.Declined(code="no-room", reason="the disk is full", request=2),
     frames.Cancel(3),
     frames.Wrong(CID.raw),
@@ -137,6 +139,8 @@ REQUESTS: Final[tuple[datagram.Request, ...]] = (
     datagram.StoreContact(CONTACT.packed),
     datagram.FindContact(node_id(KEY)),
     datagram.AddProviders([PROVIDER.packed, WITHDRAWAL.packed], CONTACT.packed),
+    datagram.StorePolicy(POLICY.packed),
+    datagram.FindPolicy(POLICY.key),
 )
 PACKED: Final = datagram.pack_contact(Contact.of(KEY, V4, storage=True))
 PACKED_V6: Final = datagram.pack_contact(Contact.of(KEY, V6))
@@ -149,6 +153,7 @@ ANSWERS: Final[tuple[tuple[datagram.Request, datagram.Response], ...]] = (
         datagram.Providers(4, [datagram.Provided(PROVIDER.packed, CONTACT.packed)], PACKED_V6),
     ),
     (REQUESTS[5], datagram.FoundContact(CONTACT.packed, PACKED)),
+    (REQUESTS[8], datagram.FoundPolicy(POLICY.packed, PACKED)),
     (REQUESTS[6], datagram.StoredEach(["kept", "not held"])),
     (REQUESTS[1], datagram.UNSUPPORTED),
 )

@@ -21,6 +21,7 @@ from dhtstore.cli.content.put_options import (
     Replicas,
     Strict,
     Tar,
+    Ttl,
     Wrap,
 )
 from dhtstore.cli.explaining.explained import Explain, explained_put, tell_put
@@ -47,6 +48,7 @@ _STDIN: Final = "-"
     VISITING,
     examples=(
         "dhtstore put holiday.iso --replicas 3",
+        "dhtstore put backup.tar --ttl 30d",
         'dhtstore put photos/ --name "photos of 2024"',
         "dhtstore put ~ --preserve --exclude '.cache/' --exclude '*.tmp'",
         "dhtstore put disk.img --chunker buzhash",
@@ -61,6 +63,7 @@ def put(
     path: Paths,
     replicas: Replicas = None,
     min_acks: MinAcks = None,
+    ttl: Ttl = None,
     name: Name = "",
     strict: Strict = False,
     exclude: Exclude = None,
@@ -91,7 +94,7 @@ def put(
     found.  The CID is printed all the same.  Of several PATHs it is the code of the first that
     failed.
     """
-    from dhtstore.api.sources import patterns
+    from dhtstore.api.sources import patterns, ttl_s_of
     from dhtstore.operations.content import Put
 
     _check(path, name, wrap, tar)
@@ -101,6 +104,7 @@ def put(
         named=bool(name),
         replicas=replicas,
         min_acks=min_acks,
+        ttl_s=ttl_s_of(ttl) or 0.0,
         strict=strict,
         preserve=preserve,
         pipeline=not no_pipeline,

@@ -21,6 +21,15 @@ Paths = Annotated[
     list[str],
     typer.Argument(metavar="PATH...|-", help="Files and directories, or - for standard input."),
 ]
+Ttl = Annotated[
+    str | None,
+    typer.Option(
+        "--ttl",
+        metavar="T",
+        help="How long holders keep it, as 30d or 12h.",
+        show_default="until it is removed",
+    ),
+]
 Replicas = Annotated[
     int | None,
     typer.Option(

@@ -9,14 +9,20 @@ from enum import Enum
 from typing import Final
 
 from dhtstore.model.contact import ContactRecord
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import (
     ADDRESSES_PER_TICKET_MAX,
+    CLAIM_GRACE_S,
     DOMAIN_LABEL_MAX_BYTES,
+    IDENTITY_DIGEST_MAX_BYTES,
     NODE_ID_BYTES,
+    POLICY_MAX_BYTES,
     PUBLIC_KEY_BYTES,
     RECORD_FUTURE_SKEW_MAX_S,
+    REPLICAS_MAX,
     SIGNATURE_BYTES,
+    TOMBSTONE_KEPT_S,
 )
 
 _IP_LITERAL_MAX_CHARS: Final = 45
@@ -95,6 +101,31 @@ def contact_form(record: ContactRecord) -> bool:
     if not 0 <= record.capacity_bytes < _SEQUENCE_MAX:
         return False
     return all(_ip_literal(host) and 0 < port < 65536 for host, port in addresses)
+
+
+def policy_form(policy: Policy) -> bool:
+    """Whether all fields of a policy are within their limits."""
+    sizes = (
+        len(policy.owner) == PUBLIC_KEY_BYTES
+        and 4 <= len(policy.root) <= IDENTITY_DIGEST_MAX_BYTES + 8
+    )
+    sizes = sizes and SIGNATURE_BYTES < len(policy.packed) <= POLICY_MAX_BYTES
+    counts = 0 < policy.replicas <= REPLICAS_MAX and 0 <= policy.expires < _SEQUENCE_MAX
+    return sizes and counts and 0 <= policy.sequence < _SEQUENCE_MAX
+
+
+def policy_current(policy: Policy, unix_s: float) -> bool:
+    """Whether it still says something: it has not expired, or was removed no more than
+    TOMBSTONE_KEPT_S ago by its sequence, which is its owner's clock in milliseconds."""
+    if policy.removed:
+        return policy.sequence / 1000 + TOMBSTONE_KEPT_S > unix_s
+    return policy.active(unix_s - CLAIM_GRACE_S)
+
+
+def policy_over(policy: Policy, unix_s: float) -> bool:
+    """Whether it ended so long ago that nobody needs to be told."""
+    ended_unix_s = policy.sequence / 1000 if policy.removed else policy.expires
+    return ended_unix_s > 0 and ended_unix_s + TOMBSTONE_KEPT_S < unix_s
 
 
 def _ip_literal(host: str) -> bool:

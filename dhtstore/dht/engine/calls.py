@@ -54,7 +54,12 @@ class OnGone(Protocol):
 
 
 ATTEMPTS: Final = 2  # the request and one retransmission
-_BIG_ANSWER: Final = (datagram.FindNode, datagram.GetProviders, datagram.FindContact)
+_BIG_ANSWER: Final = (
+    datagram.FindNode,
+    datagram.GetProviders,
+    datagram.FindContact,
+    datagram.FindPolicy,
+)
 
 
 class PendingCall:

@@ -13,8 +13,10 @@ from dhtstore.errors import RemoteProtocolError
 from dhtstore.wire.datagram import (
     FindContact,
     FindNode,
+    FindPolicy,
     FoundContact,
     FoundNodes,
+    FoundPolicy,
     GetProviders,
     Providers,
     Request,
@@ -61,7 +63,7 @@ class Crawl:
         self,
         calls: Calls,
         lookup: Search,
-        request: FindNode | GetProviders | FindContact,
+        request: FindNode | GetProviders | FindContact | FindPolicy,
         on_answer: OnAnswer | None = None,
     ) -> None:
         self.lookup = lookup
@@ -158,7 +160,7 @@ class Unsent:
 
 def contacts_in(peer: Peer, response: Response | None, crowds: Crowds) -> list[Peer] | None:
     """The usable contacts that ``peer`` named; None if its answer is malformed, or a refusal."""
-    if not isinstance(response, FoundNodes | Providers | FoundContact):
+    if not isinstance(response, FoundNodes | Providers | FoundContact | FoundPolicy):
         return None
     try:
         named = unpack_peers(split_contacts(response.contacts, ipv6=peer.ipv6))

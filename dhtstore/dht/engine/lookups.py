@@ -14,7 +14,7 @@ from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import Crawl, OnAnswer, Search, within
 from dhtstore.params import LOOKUP_TIMEOUT_S
-from dhtstore.wire.datagram import FindContact, FindNode, GetProviders
+from dhtstore.wire.datagram import FindContact, FindNode, FindPolicy, GetProviders
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
@@ -51,7 +51,7 @@ class Lookups:
     def crawl(
         self,
         target: bytes,
-        request: GetProviders | FindContact,
+        request: GetProviders | FindContact | FindPolicy,
         on_answer: OnAnswer,
         kind: Callable[..., Search] = Lookup,
     ) -> Crawl:

@@ -16,7 +16,9 @@ from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.dht.engine.holding.reaching import Reaching
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
+from dhtstore.model.signing import Signed
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
     PACKED_HEAD_BYTES,
@@ -72,6 +74,10 @@ class Procedures:
             return self.rpc_find_contact(sender, request, room_bytes)
         if isinstance(request, datagram.StoreContact):
             return self.rpc_store_contact(sender, request, proved=proved)
+        if isinstance(request, datagram.FindPolicy):
+            return self.rpc_find_policy(sender, request, room_bytes)
+        if isinstance(request, datagram.StorePolicy):
+            return self.rpc_store_policy(sender, request, proved=proved)
         assert_never(request)
 
     def rpc_ping(self, sender: Peer, request: datagram.Ping) -> datagram.Pong:
@@ -86,9 +92,7 @@ class Procedures:
         self, sender: Peer, request: datagram.FindContact, room_bytes: int
     ) -> datagram.FoundContact:
         record = self._keeper.contact(NodeId(request.node))
-        packed = None if record is None else record.packed
-        if packed is not None and PACKED_HEAD_BYTES + len(packed) >= room_bytes:
-            packed = None
+        packed = _that_fits(record, room_bytes)
         room_bytes -= _size_bytes(packed)
         return datagram.FoundContact(packed, self._closest(sender, request.node, room_bytes))
 
@@ -154,6 +158,25 @@ class Procedures:
         standing = self._reaching.standing(sender, contact, proved=proved)
         return datagram.Stored(self._keeper.keep(contact, standing).value)
 
+    def rpc_find_policy(
+        self, sender: Peer, request: datagram.FindPolicy, room_bytes: int
+    ) -> datagram.FoundPolicy:
+        packed = _that_fits(self._keeper.policy(request.key), room_bytes)
+        room_bytes -= _size_bytes(packed)
+        return datagram.FoundPolicy(packed, self._closest(sender, request.key, room_bytes))
+
+    def rpc_store_policy(
+        self, sender: Peer, request: datagram.StorePolicy, *, proved: bool
+    ) -> datagram.Stored | None:
+        """Whoever brings it: its owner may be away, and is no node that could be reached."""
+        policy = read(Policy, request.policy)
+        if policy is None:
+            return _MALFORMED
+        if self._keeper.contended(policy) and not proved:
+            return None
+        standing = self._reaching.bringer(sender, proved=proved)
+        return datagram.Stored(self._keeper.keep(policy, standing).value)
+
     def _page(
         self, records: list[ProviderRecord], room_bytes: int
     ) -> tuple[list[datagram.Provided], int]:
@@ -196,6 +219,13 @@ class Procedures:
 
 def _pair_size_bytes(pair: datagram.Provided) -> int:
     return 1 + _size_bytes(pair.record) + _size_bytes(pair.contact) + _PROVED_BYTES
+
+
+def _that_fits(record: Signed | None, room_bytes: int) -> bytes | None:
+    packed = None if record is None else record.packed
+    if packed is not None and PACKED_HEAD_BYTES + len(packed) >= room_bytes:
+        return None
+    return packed
 
 
 def _size_bytes(packed: bytes | None) -> int:

@@ -28,6 +28,7 @@ from dhtstore.dht.engine.harvest import (
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.dht.engine.outrun import HeldElsewhere
+from dhtstore.dht.engine.policies.policies import PolicyRecords
 from dhtstore.dht.engine.widening.widening import Widening
 from dhtstore.errors import Unreachable
 from dhtstore.model.contact import ContactRecord
@@ -100,6 +101,8 @@ class Records:
         self._lookups, self._clock, self._rng = lookups, clock, rng
         self._own, self._cut_off = own, cut_off
         self.widening = Widening(table, calls, lookups, clock, ephemeral=ephemeral, paths=paths)
+        parts = calls, keeper, lookups, self.widening, clock
+        self.policies = PolicyRecords(*parts, self.check_answered)
         self.elsewhere = HeldElsewhere(calls, keeper, own.public_key)
 
     # --- storing ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ holders that it finds and proves by itself before it takes a byte.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,10 +31,12 @@ from dhtstore.tasks import run_all
 
 @dataclass(frozen=True, slots=True)
 class OtherHolders:
-    """``checker`` is made anew for each look.  Looks cost dials, so only a few are under way, one
+    """``checker`` is made anew for each look, ``newest`` finds what an owner wants for a root by
+    now.  Looks cost dials, so only a few are under way, one
     of each origin."""
 
     checker: Callable[[], HolderChecks]
+    newest: Callable[[bytes, bytes], Awaitable[Policy | None]]
     _looking: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(GRANT_LOOKS_AT_ONCE)
     )
@@ -42,16 +44,22 @@ class OtherHolders:
 
     async def check(self, unit: Unit, policy: Policy, origin: str) -> None:
         """Raises PeerRefused: ``enough`` where the policy's copies are met without this node,
-        ``busy`` where that can't be told now."""
+        ``policy`` where there is a newer one, ``busy`` where that can't be told now."""
         live: set[NodeId] = set()
         try:
             async with asyncio.timeout(GRANT_LOOK_S), self._turn(origin):
-                await self._count(unit, policy.replicas, live)
+                count = partial(self._count, unit, policy.replicas, live)
+                await run_all([partial(self._check_newest, policy), count], limit=2)
         except TimeoutError:
             if not live:
                 raise PeerRefused("busy", "it takes too long to look who holds it") from None
         except Unreachable as error:
             raise PeerRefused("busy", f"nobody can be asked who holds it: {error}") from error
+
+    async def _check_newest(self, policy: Policy) -> None:
+        newest = await self.newest(policy.owner, policy.root)
+        if newest is not None and newest.precedence > policy.precedence:
+            raise PeerRefused("policy", "its owner has signed a newer policy since")
 
     async def _count(self, unit: Unit, wanted: int, live: set[NodeId]) -> None:
         """Into ``live``, all at once, so that no silent one hides others; PeerRefused as soon as

@@ -79,12 +79,13 @@ class _Counts:
 
     replicas: int | None
     min_acks: int | None
+    ttl_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
     """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
-    that no index node was told of."""
+    that no index node was told of, ``published`` of the policy, once somebody holds something."""
 
     identity: Identity
     disk: Disk
@@ -95,6 +96,7 @@ class Uploader:
     settings: NodeSettings
     clock: Clock
     again_soon: Callable[[Unit], None]
+    published: Callable[[Policy], None]
 
     async def put(
         self,
@@ -103,6 +105,7 @@ class Uploader:
         name: str,
         replicas: int | None,
         min_acks: int | None,
+        ttl_s: float | None = None,
         progress: Watch,
         manner: Manner | None = None,
         named: bool = True,
@@ -127,7 +130,7 @@ class Uploader:
             )
         meter = PutMeter(progress)
         manner = manner or Manner()
-        called, asked = _Called(name, named), _Counts(replicas, min_acks)
+        called, asked = _Called(name, named), _Counts(replicas, min_acks, ttl_s)
         try:
             work, placed = await self._copied(source, called, asked, meter, manner)
         except BaseException:
@@ -158,8 +161,7 @@ class Uploader:
             if not brought.kept:
                 self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
-            sequence = self.identity.sequences.next(self.identity.now_unix_s())
-            policy = await run(self._policy, imported.cid, asked, sequence)
+            policy = await run(self._policy, imported.cid, asked)
             steps = cutting(brought.blocks, imported.cid)
             lineages = await in_steps(self.disk.blocking, self.clock, steps, lambda: None)
             name = await run(self._name, imported.cid, called)
@@ -174,7 +176,7 @@ class Uploader:
         earlier = "" if record is None or record.name == STDIN_NAME else record.name
         return earlier or called.name
 
-    def _policy(self, root: Cid, asked: _Counts, sequence: int) -> Policy:
+    def _policy(self, root: Cid, asked: _Counts) -> Policy:
         """A newer policy than any this owner is known to have signed for this root, with as many
         copies as the newest of them unless others were asked for.  Raises UsageError."""
         owner = self.identity.owner
@@ -188,9 +190,9 @@ class Uploader:
         unsigned = Policy(
             owner=owner,
             root=root.raw,
-            sequence=max(sequence, newest + 1),
+            sequence=max(int(self.clock.unix_s() * 1000), newest + 1),
             replicas=wanted,
-            expires=0,
+            expires=int(self.clock.unix_s() + asked.ttl_s) if asked.ttl_s else 0,
             removed=False,
         )
         return self.identity.sign_as_owner(unsigned)
@@ -211,6 +213,7 @@ class Uploader:
                 meter.unit_done()
             if any(made):  # else nothing is stored anywhere, and what was put before stands
                 await run(self._remember, work, made)
+                self.published(work.policy)
             await run(self._pin, work)
         except BaseException:
             others = [[NodeId(each.receipt.node) for each in copies] for copies in made]
@@ -272,6 +275,7 @@ class Uploader:
             policy=work.policy,
             units=len(work.units),
         )
+        self.ledger.claims.update(work.policy, anyway=True)
         self.ledger.puts.save(record, work.units)
         self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
 

@@ -7,8 +7,9 @@ leaves the mark, and the next start goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from dhtstore.errors import NotHere, UsageError
 from dhtstore.model.cid import Cid
@@ -25,7 +26,7 @@ from dhtstore.operations.keeping import KeepReason, RemovedPut
 @dataclass(frozen=True, slots=True)
 class Removing:
     """``own`` is the owner that this node belongs to, ``node`` its id; ``kept_no_more`` is told of
-    units that were announced from here and that nothing may keep any more, with ``now_unix_s``."""
+    units that were announced from here and that nothing may keep any more."""
 
     disk: Disk
     ledger: Ledger
@@ -35,29 +36,44 @@ class Removing:
     collector: Collector
     why: Why
     kept_no_more: Callable[[list[Unit]], None]
+    now_unix_s: Callable[[], int]
 
     async def remove(self, root: Cid) -> RemovedPut:
-        """Raises UsageError for what is not this user's to end, or is being put now, NotHere for
-        what is not here."""
-        if self.staging.putting[root]:
-            raise UsageError(f"{root} is being put right now").hinted(
-                "interrupt that put, or wait until it is done"
-            )
+        """End it on this node.  Raises UsageError for what is not this user's to end, or is being
+        put now, NotHere for what is not here."""
+        self.check_free(root)
         run = self.disk.blocking.run
-        if not await run(self._is_ours, root):
-            await self._refuse(root)
+        if not await run(self.is_ours, root):
+            await self.refuse(root)
         removed = await run(self._told, root)
         units = await run(self._remove, root)
         self.kept_no_more(units)
         self.collector.left()
         return removed
 
+    def check_free(self, root: Cid) -> None:
+        """Raises UsageError if it is being put now."""
+        if self.staging.putting[root]:
+            raise UsageError(f"{root} is being put right now").hinted(
+                "interrupt that put, or wait until it is done"
+            )
+
+    def claimed(self, root: Cid) -> list[bytes]:
+        """The names of units that our owner claims for it; in a worker."""
+        return [claim.unit for claim in self._claims(root)]
+
+    def others(self, units: Iterable[bytes]) -> int:
+        """How many claims of other owners on these stand here; in a worker."""
+        now_unix_s, claims = self.now_unix_s(), self.ledger.claims
+        found = (claim for name in units for claim in claims.for_unit(name))
+        return sum(c.policy.owner != self.own and c.policy.active(now_unix_s) for c in found)
+
     def resume(self) -> None:
         """What a crash interrupted; in a worker, before anything is collected."""
         for root in self.ledger.removals.begun():
             self._remove(root)
 
-    def _is_ours(self, root: Cid) -> bool:
+    def is_ours(self, root: Cid) -> bool:
         pinned = any(pin.cid == root and pin.kind == "put" for pin in self.ledger.pins.list())
         return pinned or self.ledger.puts.known(root) or bool(self._claims(root))
 
@@ -92,8 +108,8 @@ class Removing:
         ledger.removals.end(root)
         return units
 
-    async def _refuse(self, root: Cid) -> None:
-        """Raises, with what it is instead."""
+    async def refuse(self, root: Cid) -> NoReturn:
+        """Raises UsageError or NotHere, with what it is instead."""
         told = await self.why.of(root)
         if not told.reasons:
             raise NotHere(f"{root} was not put here; nothing keeps it, and it goes by itself")

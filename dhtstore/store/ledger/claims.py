@@ -111,11 +111,14 @@ class Claims(EndingClaims):
         heads = self._heads(self._on(unit))
         return any(newest.of(each.policy).active(now_unix_s) for each in heads)
 
-    def update(self, policy: Policy) -> bool:
-        """Put a newer policy in force; False if it is not newer, or nothing here is under it."""
+    def update(self, policy: Policy, *, anyway: bool = False) -> bool:
+        """Put a newer policy in force; False if it is not newer, or nothing here is under it and it
+        is not to be kept ``anyway``."""
         with self._lock:
             known = self.policy(policy.owner, policy.root)
-            if known is None or known.precedence >= policy.precedence:
+            if known is None and not anyway:
+                return False
+            if known is not None and known.precedence >= policy.precedence:
                 return False
             self._table.write([(policy_key(policy.owner, policy.root), policy.packed)])
             self._changes += 1

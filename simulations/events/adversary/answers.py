@@ -17,8 +17,10 @@ from dhtstore.wire.datagram import (
     AddProviders,
     FindContact,
     FindNode,
+    FindPolicy,
     FoundContact,
     FoundNodes,
+    FoundPolicy,
     GetProviders,
     Provided,
     Providers,
@@ -27,6 +29,7 @@ from dhtstore.wire.datagram import (
     StoreContact,
     Stored,
     StoredEach,
+    StorePolicy,
 )
 from simulations.events.adversary.forgery import forged
 from simulations.events.adversary.gang import Accomplice, Gang, Pair
@@ -107,6 +110,8 @@ def _lie(mask: Mask, request: Request) -> Response | Leave:
         return FoundNodes(mask.gang.wrong(mask.me))
     if isinstance(request, FindContact):
         return FoundContact(None, mask.gang.wrong(mask.me))
+    if isinstance(request, FindPolicy):
+        return FoundPolicy(None, mask.gang.wrong(mask.me))
     if isinstance(request, GetProviders):
         liars = (mask.me, *(one for one in mask.gang.accomplices if one is not mask.me))
         pairs = [one.provides(request.key, mask.network) for one in liars[:_TOLD_MAX]]
@@ -120,6 +125,8 @@ def _eclipse(mask: Mask, request: Request) -> Response | Leave:
         return FoundNodes(mask.gang.closest(request.target))
     if isinstance(request, FindContact):
         return FoundContact(None, mask.gang.closest(request.node))
+    if isinstance(request, FindPolicy):
+        return FoundPolicy(None, mask.gang.closest(request.key))
     if isinstance(request, GetProviders):
         return Providers(0, [], mask.gang.closest(request.key))
     return Leave.TO_THE_NODE
@@ -135,9 +142,9 @@ def _refuse(mask: Mask, request: Request) -> Response | Leave:
     """No room for records, and no service to who seeks."""
     if isinstance(request, AddProviders):
         return StoredEach([Verdict.FULL.value] * len(request.records))
-    if isinstance(request, AddProvider | StoreContact):
+    if isinstance(request, AddProvider | StoreContact | StorePolicy):
         return Stored(Verdict.FULL.value)
-    seeks = isinstance(request, FindNode | FindContact | GetProviders)
+    seeks = isinstance(request, FindNode | FindContact | FindPolicy | GetProviders)
     return UNSUPPORTED if seeks else Leave.TO_THE_NODE
 
 
@@ -145,7 +152,7 @@ def _forget(mask: Mask, request: Request) -> Response | Leave:
     """Kept, it says, and keeps nothing."""
     if isinstance(request, AddProviders):
         return StoredEach([Verdict.KEPT.value] * len(request.records))
-    stores = isinstance(request, AddProvider | StoreContact)
+    stores = isinstance(request, AddProvider | StoreContact | StorePolicy)
     return Stored(Verdict.KEPT.value) if stores else Leave.TO_THE_NODE
 
 

@@ -16,7 +16,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.params import GRANT_LOOK_S, MIB
 from dhtstore.wire.frames import Accepted, Replicate
-from tests.bids import declined
+from tests.bids import declined, sign_policy
 from tests.simulation.harness import Lab, address_of, providers_seen, put_with, tell
 
 CONTENT = random.Random(3).randbytes(2 * MIB + 1)
@@ -95,10 +95,25 @@ def test_who_can_ask_nobody_takes_nothing_by_a_grant() -> None:
         assert claim is not None
         for node in (lab.nodes[0], giver, other):
             lab.crash(node)
-        wanted, began_s = OtherHolders(taker.checker), lab.loop.time()
+        wanted, began_s = OtherHolders(taker.checker, taker.policies.book.newest), lab.loop.time()
         with pytest.raises(PeerRefused, match="too long") as refused:
             await wanted.check(unit_of_claim(claim), claim.policy, "")
         assert refused.value.code == "busy"
         assert lab.loop.time() - began_s <= GRANT_LOOK_S + 1
+
+    tell(story)
+
+
+def test_what_its_owner_ended_is_not_taken_by_a_policy_of_before() -> None:
+    """The taker has never heard of it; the network has."""
+
+    async def story(lab: Lab) -> None:
+        result, [giver, _], [taker, *_] = await put_thrice(lab)
+        claim, putter = claim_at(giver, result), lab.nodes[0]
+        assert claim is not None
+        removal = sign_policy(putter.identity, result.cid, sequence=2**60, removed=True)
+        await putter.policies.renewal.renew(removal)
+        lab.crash(putter)
+        assert await brought(giver, taker, claim) == "policy"
 
     tell(story)

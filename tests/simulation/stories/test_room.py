@@ -88,7 +88,7 @@ def test_what_was_put_ends_here_and_its_room_comes_back_by_itself() -> None:
             list(local_blocks(node.ports.store, stays.cid, Leaves.READ))
         )
         assert node.public_key not in await providers_seen(lab.nodes[3], units[0])
-        assert await get_bytes(node, result.cid) == CONTENT, "from the copies that stay elsewhere"
+        assert await get_bytes(node, result.cid) == CONTENT, "only what is here has ended"
         with pytest.raises(NotHere):
             await node.removing().remove(result.cid)
 
@@ -240,7 +240,7 @@ def test_what_expired_claims_held_is_collected() -> None:
         node = lab.nodes[0]
         result = await put_bytes(node, CONTENT, replicas=2)
         now_unix_s = int(node.identity.now_unix_s())
-        policy = policy_of(node, result.cid, sequence=2**40, replicas=2, expires=now_unix_s + 3600)
+        policy = policy_of(node, result.cid, sequence=2**50, replicas=2, expires=now_unix_s + 3600)
         holder = lab.nodes[1]
         assert holder.ledger.claims.update(policy)
         await asyncio.sleep(2 * COLLECT_INTERVAL_S)

@@ -110,6 +110,7 @@ def stage(
             settings,
             peer.clock,
             again.append,
+            lambda policy: None,
         )
         await scene(Cast(peer, uploader, holders, directory, again))
 

@@ -15,6 +15,7 @@ from dhtstore.params import (
     DOMAIN_LABEL_MAX_BYTES,
     FEATURE_NAME_MAX_CHARS,
     FEATURES_MAX,
+    POLICY_MAX_BYTES,
 )
 from dhtstore.wire import datagram
 from dhtstore.wire.datagram import (
@@ -22,10 +23,12 @@ from dhtstore.wire.datagram import (
     AddProviders,
     FindContact,
     FindNode,
+    FindPolicy,
     GetProviders,
     Ping,
     Request,
     StoreContact,
+    StorePolicy,
     records_that_fit,
 )
 
@@ -49,6 +52,8 @@ REQUESTS: list[Request] = [
     GetProviders(b"k" * 20, 64),
     FindContact(b"n" * 20),
     StoreContact(CONTACT),
+    FindPolicy(b"k" * 20),
+    StorePolicy(b"p" * POLICY_MAX_BYTES),
     AddProvider(RECORD, CONTACT),
     AddProviders([RECORD] * records_that_fit(len(RECORD), len(CONTACT)), CONTACT),
 ]

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from dhtstore.model.contact import ContactRecord
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import NODE_ID_BYTES
 
@@ -52,10 +53,12 @@ def rank_of(own_id: bytes, key: bytes, standing: Standing) -> int:
     return 8 * NODE_ID_BYTES - apart.bit_length() + _REACHED_RANK * standing.reached
 
 
-def name_of(record: ProviderRecord | ContactRecord) -> bytes:
+def name_of(record: ProviderRecord | ContactRecord | Policy) -> bytes:
     """What a record is of: of the records of one name the newest is kept."""
     if isinstance(record, ProviderRecord):
         return b"p" + record.key + record.public_key
+    if isinstance(record, Policy):
+        return b"y" + record.key
     return b"c" + record.node
 
 

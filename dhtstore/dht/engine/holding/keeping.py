@@ -10,12 +10,14 @@ from dhtstore.dht.core.stores import key_places
 from dhtstore.dht.core.stores.contact_store import ContactStore
 from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing
 from dhtstore.dht.core.stores.liveness import Liveness
+from dhtstore.dht.core.stores.policy_store import PolicyStore
 from dhtstore.dht.core.stores.provider_store import ProviderStore
 from dhtstore.dht.engine.channel import Channel
 from dhtstore.errors import InvalidSignature, RemoteProtocolError
 from dhtstore.model.contact import ContactRecord
 from dhtstore.model.identity import NodeId, node_id
 from dhtstore.model.network import Network
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.model.signing import Signed, check, unpack
 from dhtstore.params import NODE_ID_BYTES
@@ -23,12 +25,13 @@ from dhtstore.params import NODE_ID_BYTES
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock, Crypto
 
+Kept = ProviderRecord | ContactRecord | Policy
 S = TypeVar("S", bound=Signed)
 
 
 class RecordKeeper:
-    """Provider and contact records of one node.  Call ``tick`` before using the others: the
-    stores know the time only from it."""
+    """Provider and contact records of one node, and policies.  Call ``tick`` before using the
+    others: the stores know the time only from it."""
 
     def __init__(self, channel: Channel, network: Network, crypto: Crypto, clock: Clock) -> None:
         self.own = channel.own
@@ -36,6 +39,7 @@ class RecordKeeper:
         self._on_change: Callable[[], None] = _nobody
         own_id = node_id(self.own)
         self._providers, self._contacts = ProviderStore(own_id), ContactStore(own_id)
+        self._policies = PolicyStore(own_id)
         self._channel, self._network, self._crypto, self._clock = channel, network, crypto, clock
 
     def tick(self) -> None:
@@ -43,6 +47,7 @@ class RecordKeeper:
         now, unix_s = self._clock.monotonic_s(), self._clock.unix_s()
         self._providers.tick(now, unix_s)
         self._contacts.tick(now, unix_s)
+        self._policies.tick(now, unix_s)
 
     def providers(self, key: bytes) -> list[ProviderRecord]:
         """The records of a key whose providers are not silent, the best first."""
@@ -79,27 +84,34 @@ class RecordKeeper:
         """How to reach who signed ``record``."""
         return self._contacts.of_provider(record)
 
-    def keep(self, record: ProviderRecord | ContactRecord, standing: Standing = OURS) -> Verdict:
+    def policy(self, key: bytes) -> Policy | None:
+        """What the owner of that key wants for its root."""
+        return self._policies.get(key)
+
+    def keep(self, record: Kept, standing: Standing = OURS) -> Verdict:
         """Keep a record here if it is in order, in time, signed and there is a place for one of
         that ``standing``; its signature is checked once, so repeating a record costs nothing."""
-        store: Any = self._providers if isinstance(record, ProviderRecord) else self._contacts
+        store = self._store_of(record)
         verdict: Verdict = store.verdict(record, standing)
-        if verdict is not Verdict.KEPT or store.holds(record):
+        held = verdict is Verdict.KEPT and store.holds(record)
+        if verdict is not Verdict.KEPT or (held and store is not self._policies):
             return verdict
-        if not self.signed(record):
+        if not held and not self.signed(record):
             self._channel.count("bad_signatures")
             return Verdict.BAD_SIGNATURE
         store.add(record, standing)
         self._on_change()
         return verdict
 
-    def restore(
-        self, record: ProviderRecord | ContactRecord, standing: Standing, left_s: float
-    ) -> bool:
+    def _store_of(self, record: Kept) -> Any:
+        if isinstance(record, Policy):
+            return self._policies
+        return self._providers if isinstance(record, ProviderRecord) else self._contacts
+
+    def restore(self, record: Kept, standing: Standing, left_s: float) -> bool:
         """Keep for at most ``left_s`` seconds what an earlier run kept; False if it is out of time
         or there is no place for it.  Its signature was checked."""
-        store: Any = self._providers if isinstance(record, ProviderRecord) else self._contacts
-        kept: bool = store.restore(record, standing, left_s)
+        kept: bool = self._store_of(record).restore(record, standing, left_s)
         return kept
 
     def watch(self, on_change: Callable[[], None]) -> None:
@@ -108,21 +120,26 @@ class RecordKeeper:
         self._on_change = on_change
         self._providers.watch(self.changed)
         self._contacts.watch(self.changed)
+        self._policies.watch(self.changed)
 
     def by_name(self, name: bytes) -> HeldRecord | None:
         """What is kept under a name (``core.stores.held.name_of``)."""
         if name[:1] == b"c":
             return self._contacts.of_node(name[1:])
+        if name[:1] == b"y":
+            return self._policies.of_key(name[1:])
         return self._providers.of_signer(name[1 : 1 + NODE_ID_BYTES], name[1 + NODE_ID_BYTES :])
 
     def takes(self, record: ProviderRecord, standing: Standing) -> bool:
         """Whether there is a place for a record of that ``standing``."""
         return self._providers.verdict(record, standing) is Verdict.KEPT
 
-    def contended(self, record: ProviderRecord | ContactRecord) -> bool:
+    def contended(self, record: Kept) -> bool:
         """Whether places for such a record are scarce, so that its source must be proved."""
         if isinstance(record, ProviderRecord):
             return self._providers.contended(record.key)
+        if isinstance(record, Policy):
+            return self._policies.crowded
         return self._contacts.crowded
 
     def doubtful(self, key: bytes) -> ProviderRecord | None:
@@ -143,7 +160,7 @@ class RecordKeeper:
             self._providers.reached(record.key, record.public_key, standing)
             self.lives.proved(record.public_key, self._now_s, pong=True)
 
-    def signed(self, record: ProviderRecord | ContactRecord) -> bool:
+    def signed(self, record: Kept) -> bool:
         """Whether the signature is valid in this network; costs about 150 microseconds."""
         try:
             check(record, self._network, self._crypto)
@@ -157,7 +174,7 @@ class RecordKeeper:
         return self._providers.count
 
     def held(self) -> list[HeldRecord]:
-        """All records that are kept, those of providers first."""
+        """All records of nodes that are kept, those of providers first."""
         return [*self._providers.held(), *self._contacts.held()]
 
 

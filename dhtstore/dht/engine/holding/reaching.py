@@ -44,6 +44,13 @@ class Reaching:
             return self._reached(sender)
         return standing_of(subnet(sender.address).encode() if proved else UNPROVED_SOURCE)
 
+    def bringer(self, sender: Peer, *, proved: bool) -> Standing:
+        """That of what is not made by a node: only who brings it counts."""
+        if not proved:
+            return standing_of(UNPROVED_SOURCE)
+        home = self._table.crowds.at_home(sender)
+        return OURS if home else standing_of(subnet(sender.address).encode())
+
     def _known(self, contact: ContactRecord) -> Peer | None:
         """The signer, if it is in the table at an address that it claims."""
         entry = self._table.get(Node(contact.node))

@@ -1,7 +1,7 @@
 """What is kept here, for whoever writes it down, and what an earlier run of this node kept.
 
 A name tells of what a record is: ``c`` and the node of a contact record, ``p``, the key and the
-signer of a provider record, so that contacts come first.
+signer of a provider record, so that contacts come first; ``y`` and the key of a policy.
 """
 
 from __future__ import annotations
@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from dhtstore.dht.core.stores.held import HeldRecord, Standing, name_of
-from dhtstore.dht.engine.holding.keeping import RecordKeeper, read
+from dhtstore.dht.engine.holding.keeping import Kept, RecordKeeper, read
 from dhtstore.dht.engine.holding.probing import Probing
 from dhtstore.model.contact import ContactRecord
+from dhtstore.model.policy import Policy
 from dhtstore.model.provider_record import ProviderRecord
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
+
+
+_KINDS: Final[dict[bytes, type[Any]]] = {
+    b"c": ContactRecord,
+    b"p": ProviderRecord,
+    b"y": Policy,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class ShelvedRecord:
     """A record, until when it is kept, where it came from, and when its signer last proved that it
     lives, None for never, ``ponged`` by an answer to a ping; times are unix seconds."""
 
-    record: ProviderRecord | ContactRecord
+    record: Kept
     expires_unix_s: float
     standing: Standing
     proved_unix_s: float | None = None
@@ -57,9 +65,13 @@ class Shelf:
         self._keeper.changed.update(dict.fromkeys(changes))
 
     def _shelved(self, held: HeldRecord | None) -> ShelvedRecord | None:
-        if held is None or held.record.public_key == self._keeper.own:
-            return None  # our own is announced anew after a start, as far as it holds then
+        if held is None:
+            return None
         now, unix_s = self._clock.monotonic_s(), self._clock.unix_s()
+        if isinstance(held.record, Policy):
+            return ShelvedRecord(held.record, unix_s + held.expires_s - now, held.standing)
+        if held.record.public_key == self._keeper.own:
+            return None  # our own is announced anew after a start, as far as it holds then
         life = self._keeper.lives.get(held.record.public_key)
         ago_s = self._keeper.lives.proved_ago_s(held.record.public_key, now)
         return ShelvedRecord(
@@ -70,11 +82,11 @@ class Shelf:
             life is not None and life.ponged,
         )
 
-    def unpacked(self, name: bytes, packed: bytes) -> ProviderRecord | ContactRecord | None:
+    def unpacked(self, name: bytes, packed: bytes) -> Kept | None:
         """The record of a row of that name; None unless it is of that name and rightly signed.
         Touches nothing of this node, so another thread may do it: a signature takes 150 us."""
-        contact = name[:1] == b"c"
-        record = read(ContactRecord, packed) if contact else read(ProviderRecord, packed)
+        kind = _KINDS.get(name[:1])
+        record: Kept | None = None if kind is None else read(kind, packed)
         right = record is not None and name_of(record) == name and self._keeper.signed(record)
         return record if right else None
 

@@ -22,7 +22,7 @@ from dhtstore.dht.engine.crawl import WINDOW_MAX, Crawl, OnAnswer, Search, withi
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.params import REGION_LOOKUPS, REGION_NODES_MAX, REGION_PATHS, K
 from dhtstore.tasks import run_all
-from dhtstore.wire.datagram import FindContact, GetProviders
+from dhtstore.wire.datagram import FindContact, FindPolicy, GetProviders
 
 if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
@@ -103,7 +103,7 @@ class Widening:
     async def search(
         self,
         key: bytes,
-        request: GetProviders | FindContact,
+        request: GetProviders | FindContact | FindPolicy,
         on_answer: OnAnswer,
         timeout_s: float,
         follow: Callable[[Crawl], None] = lambda crawl: None,
@@ -131,7 +131,7 @@ class Widening:
         self,
         key: bytes,
         peers: Sequence[Peer],
-        request: GetProviders | FindContact,
+        request: GetProviders | FindContact | FindPolicy,
         on_answer: OnAnswer,
     ) -> Crawl:
         """Ask these and nobody whom they name, ready to run."""

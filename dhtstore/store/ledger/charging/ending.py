@@ -23,6 +23,7 @@ from dhtstore.store.ledger.kept_count import KeptCount
 from dhtstore.trace import Tracer
 
 CLAIMS: Final = b"claim/"
+POLICIES: Final = b"policy/"
 _LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB
 
 
@@ -41,6 +42,22 @@ class EndingClaims:
         key = policy_key(owner, root)
         raw = self._table.get(key)
         return None if raw is None else sound(_decode_policy, key, raw, self._tracer)
+
+    def policies(self) -> Iterator[Policy]:
+        """The newest of all owners and roots that something here was under, a page at a time."""
+        for key, raw in scan_all(self._table, POLICIES):
+            policy = sound(_decode_policy, key, raw, self._tracer)
+            if policy is not None:
+                yield policy
+
+    def count_policies(self) -> int:
+        """How many of these there are."""
+        return self._table.count(POLICIES)
+
+    def forget_policy(self, policy: Policy) -> None:
+        """Nothing here is under it any more, and nothing can come to be by an older one."""
+        with self._lock:
+            self._table.write([], [policy_key(policy.owner, policy.root)])
 
     def lapsed(self, now_unix_s: float) -> Iterator[Claim]:
         """Claims that are over, a page of rows at a time: their owners removed them, or they
@@ -84,7 +101,7 @@ class EndingClaims:
 
 def policy_key(owner: bytes, root: bytes) -> bytes:
     """Of the row of the newest policy."""
-    return b"policy/" + part(owner) + root
+    return POLICIES + part(owner) + root
 
 
 def _decode_policy(raw: bytes) -> Policy:

@@ -1,0 +1,56 @@
+"""Receipts that were written down (``receipts CID --json``): are they as their holders signed?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from dhtstore.errors import DhtstoreError, InvalidSignature, UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.model.network import Network
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import check, unpack
+from dhtstore.net.crypto import Ed25519Verifier
+from dhtstore.node.views.spelling import receipt_text
+from dhtstore.operations.keeping import SignedReceipt
+from dhtstore.params import NETWORK_NAME_MAX_BYTES, RECEIPTS_FILE_MAX_BYTES
+
+
+def verify_receipts(text: bytes | str) -> list[SignedReceipt]:
+    """The receipts in ``text``, a JSON array or one of them, all verified: each was signed by the
+    key that it names, and every field is what was signed.
+
+    Raises UsageError for what is no list of receipts, InvalidSignature naming the first that
+    does not hold.  Whether a holder still has the unit no receipt tells: ``status --check`` asks.
+    """
+    rows = _rows(text.encode() if isinstance(text, str) else text)
+    for number, row in enumerate(rows, 1):
+        _verify(number, row)
+    return list(rows)
+
+
+def _rows(text: bytes) -> Sequence[SignedReceipt]:
+    if len(text) > RECEIPTS_FILE_MAX_BYTES:
+        raise UsageError("that is too large for a list of receipts")
+    try:
+        return msgspec.json.decode(text, type=list[SignedReceipt])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"this is no list of receipts: {error}").hinted(
+            "`dhtstore receipts CID --json` writes one"
+        ) from error
+
+
+def _verify(number: int, row: SignedReceipt) -> None:
+    name = f"receipt {number}, of node {row.node[:16]},"
+    try:
+        receipt = unpack(Receipt, bytes.fromhex(row.signature) + bytes.fromhex(row.body))
+        Cid.decode(receipt.root)
+        named = len(receipt.network.encode()) <= NETWORK_NAME_MAX_BYTES
+        if not named or receipt.node != receipt.node_id or receipt_text(receipt) != row:
+            raise InvalidSignature(f"{name} says something else than what was signed")
+        check(receipt, Network(receipt.network), Ed25519Verifier())
+    except InvalidSignature as error:
+        raise InvalidSignature(f"{name} does not hold: {error}") from error
+    except (ValueError, DhtstoreError) as error:
+        raise InvalidSignature(f"{name} does not decode: {error}") from error

@@ -1,0 +1,110 @@
+"""policy and rm: what this node's owner wants for a root is shown, changed or ended, everywhere.
+
+data path: root -> the newest policy that is known here or in the network -> a newer one, signed ->
+written down here -> told to the holders that can be reached -> stored in the DHT for the others.
+Whoever has the owner's key can do so, on whichever machine the root was put.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dhtstore.errors import DhtstoreError, NotFound, Unreachable, UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Policy
+from dhtstore.model.unit import Unit
+from dhtstore.node.context import Ledger
+from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.policies.book import PolicyBook
+from dhtstore.node.policies.renewing import PolicyRenewal
+from dhtstore.node.policies.telling import Holders, TellHolders, ToldHolders
+from dhtstore.params import REPLICAS_MAX
+from dhtstore.store.ledger.puts import PutRecord
+
+_UNITS_WITHIN_S: Final = 60.0  # to find out into which units a root is cut that was put elsewhere
+FOREVER: Final = 0  # "expires" of what ends by its removal only
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A policy that counts from now on, and who knows: ``stored`` tells that index nodes keep it
+    for those that ``told`` did not reach."""
+
+    policy: Policy
+    told: ToldHolders
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanges:
+    """``session`` fetches what tells which units a root has, where that is not known here."""
+
+    book: PolicyBook
+    renewal: PolicyRenewal
+    holders: TellHolders
+
+    async def known(self, root: Cid) -> Policy | None:
+        """The newest of this owner; where nobody answers, as it is known here."""
+        owner = self.book.identity.owner
+        try:
+            return await self.book.newest(owner, root.raw)
+        except Unreachable:
+            return await self.book.disk.blocking.run(self.book.here, owner, root.raw)
+
+    async def change(
+        self, session: FetchSession, root: Cid, replicas: int | None, expires: int | None
+    ) -> Changed:
+        """Have so many copies, until then; None is as before.  Raises UsageError, NotFound."""
+        seen = await self.known(root)
+        if seen is None:
+            raise NotFound(f"nobody knows that this owner wants copies of {root}")
+        if seen.removed:
+            raise UsageError(f"{root} was removed").hinted("put it again")
+        wanted = seen.replicas if replicas is None else replicas
+        if not 1 <= wanted <= REPLICAS_MAX:
+            raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
+        ends = seen.expires if expires is None else expires
+        policy = self.book.signed(root, seen, replicas=wanted, expires=ends)
+        holders = await self.holders.holders(root, await self.units(session, root))
+        await self.book.disk.blocking.run(_write_down, self.book.ledger, policy)
+        return await self.spread(policy, holders)
+
+    async def units(self, session: FetchSession, root: Cid) -> Sequence[Unit]:
+        """What the root is cut into; none where nobody gives the blocks that tell."""
+        known = await session.disk.blocking.run(self.book.ledger.roots.units, root)
+        if known:
+            return known
+        try:
+            async with asyncio.timeout(_UNITS_WITHIN_S):
+                return await session.units(root)
+        except (DhtstoreError, TimeoutError):
+            return ()
+
+    async def spread(self, policy: Policy, holders: Holders) -> Changed:
+        """Tell holders, and store it for those that are away; what can be stored nowhere now is
+        tried again until it can."""
+        told = await self.holders.tell(policy, holders)
+        stored = await self.renewal.renew(policy)
+        if not stored:
+            self.renewal.published(policy)
+        return Changed(policy, told, stored)
+
+
+def _write_down(ledger: Ledger, policy: Policy) -> None:
+    """In force here, and what lists of puts tell."""
+    ledger.claims.update(policy, anyway=True)
+    root = Cid(policy.root)
+    record = ledger.puts.get(root)
+    if record is not None:
+        again = PutRecord(
+            name=record.name,
+            root=record.root,
+            size_bytes=record.size_bytes,
+            created_unix_s=record.created_unix_s,
+            policy=policy,
+            units=record.units,
+        )
+        ledger.puts.save(again, ledger.roots.units(root))

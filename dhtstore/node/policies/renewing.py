@@ -1,0 +1,148 @@
+"""Policies stay in the network: whoever holds something under one stores it again now and then, and
+learns so of a newer one.  Who was away looks all of them up before it says that it is back.
+
+data path: policies in the ledger, one after the other over POLICY_REPUBLISH_S -> stored at the
+nodes closest to each -> where one of those knows a newer, that counts from now on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from dhtstore.dht.core.record_rules import policy_current, policy_over
+from dhtstore.errors import DhtstoreError
+from dhtstore.model.policy import Policy
+from dhtstore.node.policies.book import PolicyBook
+from dhtstore.params import (
+    LOOKUP_TIMEOUT_S,
+    POLICY_CATCH_UP_S,
+    POLICY_REPUBLISH_S,
+    POLICY_STALE_S,
+    REPROVIDE_JITTER,
+    REPROVIDE_PAUSE_S,
+    REPROVIDE_RETRY_FIRST_S,
+    REPROVIDE_RETRY_MAX_S,
+)
+from dhtstore.store.ledger.tiers.looked import PoliciesLooked
+from dhtstore.tasks import Alarm, Supervisor, run_all
+from dhtstore.trace import Tracer
+
+_AT_ONCE: Final = 16
+_LONGEST_PAUSE_S: Final = POLICY_REPUBLISH_S / 4  # or many that came meanwhile would wait for it
+_NOTED_S: Final = 300.0  # between two notes of when policies were last looked at
+
+
+@dataclass(slots=True)
+class PolicyRenewal:
+    """``joined`` is set once others may be asked.  ``tasks`` own what is published at once."""
+
+    book: PolicyBook
+    looked: PoliciesLooked
+    rng: random.Random
+    tasks: Supervisor
+    tracer: Tracer
+    joined: asyncio.Event
+    alarm: Alarm = field(default_factory=Alarm)
+    _noted_unix_s: float = 0.0
+
+    def published(self, policy: Policy) -> None:
+        """Our owner has signed it: it goes out now, or as soon as somebody answers."""
+        self.alarm.ring()
+        self.tasks.spawn(self._publish(policy), "policy")
+
+    async def _publish(self, policy: Policy) -> None:
+        pause_s = REPROVIDE_RETRY_FIRST_S
+        while not await self.renew(policy):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, REPROVIDE_RETRY_MAX_S)
+
+    async def run(self) -> None:
+        """Forever: each once in POLICY_REPUBLISH_S."""
+        await self.joined.wait()
+        while True:
+            policies = self.book.ledger.claims.policies()
+            some = await self.book.disk.blocking.run(_some, policies)
+            if not some:
+                await self.alarm.rest(_LONGEST_PAUSE_S)
+            while some:
+                pause_s = await self._pause_s()
+                for policy in some:
+                    await self._rest(pause_s)
+                    await self._renew_or_forget(policy)
+                    await self._note()
+                some = await self.book.disk.blocking.run(_some, policies)
+
+    async def _pause_s(self) -> float:
+        """Between two, as many as there are now."""
+        count = await self.book.disk.blocking.run(self.book.ledger.claims.count_policies)
+        return min(POLICY_REPUBLISH_S / max(1, count), _LONGEST_PAUSE_S)
+
+    async def _rest(self, pause_s: float) -> None:
+        jitter = self.rng.uniform(1 - REPROVIDE_JITTER, 1 + REPROVIDE_JITTER)
+        await asyncio.sleep(max(REPROVIDE_PAUSE_S, pause_s * jitter))
+
+    async def _renew_or_forget(self, policy: Policy) -> None:
+        """What ended long ago goes."""
+        newest = await self.book.disk.blocking.run(
+            self.book.ledger.claims.policy, policy.owner, policy.root
+        )
+        if newest is None:
+            return
+        unix_s = self.book.clock.unix_s()
+        if policy_current(newest, unix_s):
+            await self.renew(newest)
+        elif policy_over(newest, unix_s):
+            await self.book.disk.blocking.run(self.book.ledger.claims.forget_policy, newest)
+
+    async def renew(self, policy: Policy) -> bool:
+        """Store it; whether somebody has it now, or a newer one, which then counts here."""
+        try:
+            stored = await self.book.places.store(policy, LOOKUP_TIMEOUT_S)
+            if stored.outrun:
+                await self.book.newest(policy.owner, policy.root)
+        except DhtstoreError as error:
+            self.tracer("policy.failed", error=str(error))
+            return False
+        return bool(stored.holders) or stored.outrun
+
+    # --- after an absence -------------------------------------------------------------------
+
+    async def catch_up(self) -> None:
+        """Look all of them up that are here, if this node was away; ends after POLICY_CATCH_UP_S
+        with those left that are many: they are renewed in their turn."""
+        looked_unix_s = await self.book.disk.blocking.run(self.looked.unix_s)
+        if not 0 <= self.book.clock.unix_s() - looked_unix_s < POLICY_STALE_S:
+            await self.look_up()
+
+    async def look_up(self) -> None:
+        """Each policy that is here, as the network knows it."""
+        policies = self.book.ledger.claims.policies()
+        try:
+            async with asyncio.timeout(POLICY_CATCH_UP_S):
+                while some := await self.book.disk.blocking.run(_some, policies):
+                    await run_all([partial(self._look, each) for each in some], _AT_ONCE)
+                    await self._note()
+        except TimeoutError:
+            self.tracer("policy.late", seconds=POLICY_CATCH_UP_S)
+
+    async def _look(self, policy: Policy) -> None:
+        try:
+            await self.book.newest(policy.owner, policy.root)
+        except DhtstoreError as error:
+            self.tracer("policy.failed", error=str(error))
+
+    async def _note(self) -> None:
+        now_unix_s = self.book.clock.unix_s()
+        if abs(now_unix_s - self._noted_unix_s) >= _NOTED_S:
+            self._noted_unix_s = now_unix_s
+            await self.book.disk.blocking.run(self.looked.note, now_unix_s)
+
+
+def _some(policies: Iterator[Policy]) -> Sequence[Policy]:
+    return list(islice(policies, _AT_ONCE))

@@ -1,0 +1,213 @@
+"""What an owner wants for a root: changed and ended from any machine with its key, heard of by
+those that are there and by those that come back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from dhtstore.errors import NotFound, NotHere, UsageError
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Policy, policy_place
+from dhtstore.node.node import Node
+from dhtstore.node.policies.changing import Changed
+from dhtstore.node.put_outcome import PutOutcome
+from dhtstore.operations.keeping import RemovedPut
+from dhtstore.params import DAY_S, LOOKUP_TIMEOUT_S, MIB, POLICY_REPUBLISH_S, POLICY_TTL_S
+from simulations.world.ports.crypto import SimCrypto
+from tests.simulation.harness import Lab, policy_of, put_with, tell, units_of
+
+CONTENT = random.Random(5).randbytes(2 * MIB + 1)
+
+
+async def removed(node: Node, root: Cid) -> RemovedPut:
+    async with node.fetch_session() as session:
+        return await node.removing_everywhere().remove(session, root)
+
+
+async def changed(
+    node: Node, root: Cid, replicas: int | None = None, expires: int | None = None
+) -> Changed:
+    async with node.fetch_session() as session:
+        return await node.policy_changes().change(session, root, replicas, expires)
+
+
+def held(node: Node, result: PutOutcome) -> list[Policy]:
+    """What is in force for the claims that stand on what was put."""
+    unit = result.receipts[0].unit
+    return [each.policy for each in node.ledger.claims.for_unit(unit)]
+
+
+async def put_by(lab: Lab, putter: Node, *, nodes: int = 5) -> tuple[PutOutcome, list[Node]]:
+    """What it put, and the holders beside it."""
+    while len(lab.nodes) < nodes:
+        await lab.add()
+    result = await put_with(putter, CONTENT, replicas=3)
+    holders = [node for node in lab.nodes if node is not putter and held(node, result)]
+    assert len(holders) == 2
+    await asyncio.sleep(30)  # the policy is stored by then
+    return result, holders
+
+
+async def found(node: Node, owner: bytes, root: Cid) -> Policy | None:
+    return await node.dht.policies.find(policy_place(owner, root.raw), LOOKUP_TIMEOUT_S)
+
+
+def test_what_is_removed_is_freed_everywhere_at_once() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, holders = await put_by(lab, putter)
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached, told.others, told.stored) == (2, 0, 0, True)
+        assert [held(node, result) for node in (putter, *holders)] == [[]] * 3
+        for node in (putter, *holders):
+            await node.collector.collect()
+            assert node.ports.store.count() == 0
+        policy = await found(lab.nodes[-1], putter.identity.owner, result.cid)
+        assert policy is not None
+        assert policy.removed
+
+    tell(story)
+
+
+def test_a_holder_that_was_away_frees_it_when_it_is_back_and_before_it_announces() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, _] = await put_by(lab, putter)
+        [unit] = units_of(putter, result)
+        lab.crash(away)
+        await away.stop()
+        await asyncio.sleep(3 * 3600)
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached, told.elsewhere) == (1, 1, 2)
+        await asyncio.sleep(2 * DAY_S)
+        back = await lab.again(away)
+        assert held(back, result), "it has not asked yet"
+        await back.joined.wait()
+        assert held(back, result) == []
+        await asyncio.sleep(60)
+        seen = await lab.nodes[1].dht.find_providers(unit.key, wanted=9, timeout_s=15)
+        assert back.public_key not in {each.record.signer for each in seen.providers}
+        await back.collector.collect()
+        assert back.ports.store.count() == 0
+
+    tell(story)
+
+
+def test_any_machine_with_the_owners_key_can_end_it() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add(crypto=SimCrypto(b"a machine", b"alice"))
+        result, holders = await put_by(lab, putter)
+        other = await lab.add(crypto=SimCrypto(b"another machine", b"alice"))
+        assert (await changed(other, result.cid, replicas=2)).told.told
+        assert {each.replicas for node in holders for each in held(node, result)} == {2}
+        told = await removed(other, result.cid)
+        assert (told.told, told.name) == (3, "")
+        assert [held(node, result) for node in (putter, *holders)] == [[]] * 3
+        stranger = lab.nodes[-2]
+        with pytest.raises(NotHere):
+            await removed(stranger, result.cid)
+        with pytest.raises(NotFound):
+            await changed(stranger, result.cid, replicas=1)
+
+    tell(story)
+
+
+def test_of_two_owners_each_ends_only_its_own_and_the_disk_pays_once() -> None:
+    async def story(lab: Lab) -> None:
+        alice = await lab.add()
+        result, holders = await put_by(lab, alice)
+        before = [node.ports.store.used_bytes for node in holders]
+        bob = lab.nodes[-1]
+        again = await put_with(bob, CONTENT, replicas=4)
+        assert again.cid == result.cid
+        both = [node for node in holders if len(held(node, result)) == 2]
+        assert both, "some holder holds it for both"
+        for node, used_bytes in zip(holders, before, strict=True):
+            assert node.ports.store.used_bytes == used_bytes
+            usages = [
+                node.ledger.claims.usage(each.identity.owner, "", 0.0).owner_bytes
+                for each in (alice, bob)
+                if any(p.owner == each.identity.owner for p in held(node, result))
+            ]
+            assert min(usages) > len(CONTENT), "each pays its quota for all of it"
+        told = await removed(alice, result.cid)
+        assert told.others >= len(both)
+        owners = {each.owner for node in lab.nodes for each in held(node, result)}
+        assert owners == {bob.identity.owner}
+        for node in both:
+            await node.collector.collect()
+            assert node.ports.store.used_bytes
+
+    tell(story)
+
+
+def test_a_change_counts_for_those_that_were_away_too() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, there] = await put_by(lab, putter)
+        lab.crash(away)
+        await away.stop()
+        await asyncio.sleep(3 * 3600)
+        ends = int(lab.nodes[0].ports.clock.unix_s() + 40 * DAY_S)
+        told = await changed(putter, result.cid, replicas=5, expires=ends)
+        assert (len(told.told.told), len(told.told.unreached), told.stored) == (1, 1, True)
+        assert [(p.replicas, p.expires) for p in held(there, result)] == [(5, ends)]
+        record = putter.ledger.puts.get(result.cid)
+        assert record is not None
+        assert record.policy == told.policy
+        back = await lab.again(away)
+        await back.joined.wait()
+        assert held(back, result) == [told.policy]
+
+    tell(story)
+
+
+def test_holders_keep_a_policy_in_the_network_when_its_owner_is_gone() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [holder, _] = await put_by(lab, putter)
+        owner = putter.identity.owner
+        lab.crash(putter)
+        await putter.stop()
+        await asyncio.sleep(POLICY_TTL_S + POLICY_REPUBLISH_S)
+        policy = await found(holder, owner, result.cid)
+        assert [policy] == held(holder, result)
+
+    tell(story)
+
+
+def test_who_put_it_again_since_is_not_undone_by_an_old_removal() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, _ = await put_by(lab, putter)
+        await removed(putter, result.cid)
+        with pytest.raises(UsageError, match="was removed"):
+            await changed(putter, result.cid, replicas=2)
+        again = await put_with(putter, CONTENT, replicas=3)
+        await asyncio.sleep(60)
+        for node in lab.nodes:
+            await node.policies.renewal.look_up()
+        assert sum(bool(held(node, again)) for node in lab.nodes) == 3
+
+    tell(story)
+
+
+def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, holders = await put_by(lab, putter)
+        others = [node for node in lab.nodes if node is not putter]
+        policy = held(putter, result)[0]
+        removal = policy_of(putter, result.cid, sequence=policy.sequence + 1, removed=True)
+        putter.ledger.claims.update(removal)
+        putter.policies.renewal.published(removal)
+        await asyncio.sleep(60)
+        assert await found(others[0], policy.owner, result.cid) == removal
+        for node in holders:
+            await node.policies.renewal.look_up()
+            assert held(node, result) == []
+
+    tell(story)
