@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rpcudp.protocol import RPCProtocol
 
 from dhtstore.dht.core.asking.late import AnsweredOnce, LateAnswers
-from dhtstore.dht.core.asking.rtt import RttEstimate, last_wait_s, retransmission_timeout_s
+from dhtstore.dht.core.asking.rtt import (
+    RttEstimate,
+    last_wait_s,
+    retransmission_timeout_s,
+    round_trip_s,
+)
 from dhtstore.dht.core.asking.window import RequestWindow
 from dhtstore.dht.core.bucket import Bucket
 from dhtstore.dht.core.introductions import Introductions, Lines
@@ -63,15 +68,18 @@ _BIG_ANSWER: Final = (
 
 
 class PendingCall:
-    """One request that awaits its answer."""
+    """One request that awaits its answer; ``provoked`` if a stranger chose when to make us ask."""
 
     __slots__ = (
         "attempts", "behind", "cookie", "frame", "keys", "last_s", "lost", "message_id", "on_done",
-        "peer", "request", "sends", "sent_s", "size_bytes", "timeout_s",
+        "peer", "provoked", "request", "sends", "sent_s", "size_bytes", "timeout_s",
     )  # fmt: skip
 
-    def __init__(self, peer: Peer, request: Request, on_done: OnDone, attempts: int) -> None:
+    def __init__(
+        self, peer: Peer, request: Request, on_done: OnDone, attempts: int, *, provoked: bool
+    ) -> None:
         self.peer, self.request, self.on_done, self.attempts = peer, request, on_done, attempts
+        self.provoked = provoked
         self.keys = self.cookie = self.frame = self.message_id = b""
         self.sends = self.size_bytes = self.lost = self.behind = 0
         self.sent_s = self.last_s = self.timeout_s = 0.0  # ``last_s``: sent for the last time
@@ -160,12 +168,13 @@ class Calls(RPCProtocol):
         return response
 
     def ask(
-        self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS
-    ) -> PendingCall:
+        self, peer: Peer, request: Request, on_done: OnDone, *, attempts: int = ATTEMPTS,
+        provoked: bool = False,
+    ) -> PendingCall:  # fmt: skip
         """Send a request, once few enough are out, and nothing else to an address that never
         answered; ``on_done`` is called exactly once and later, with None for no answer, unless the
-        call is forgotten first."""
-        call = PendingCall(peer, request, on_done, attempts)
+        call is forgotten first.  What a stranger ``provoked`` says nothing of our line."""
+        call = PendingCall(peer, request, on_done, attempts, provoked=provoked)
         full = self._closed or self.in_flight >= RPC_IN_FLIGHT_MAX
         refused = full or not self._channel.reaches(ipv6=peer.ipv6)
         turn = None if refused else self.lines.begin(peer.line, call)
@@ -302,7 +311,11 @@ def _trusts_us(peer: Peer, found: tuple[Bucket, int] | None) -> bool:
 
 
 class Timing:
-    """How long answers take, and how many of those who answer must be asked twice."""
+    """How long answers take, and how many of those who answer must be asked twice.
+
+    Of those that this node asked for reasons of its own: whoever can make it ask could else answer
+    as often as it likes, late, at once or only what was sent again, and so choose how long others
+    are waited for and how many are asked at once."""
 
     def __init__(self, channel: Channel, table: Table, window: RequestWindow[PendingCall]) -> None:
         self._channel, self._table, self._window = channel, table, window
@@ -321,6 +334,8 @@ class Timing:
     def answered(self, call: PendingCall, now: float) -> float | None:
         """A request was answered; the round trip, if that shows it."""
         took_s, lost = now - call.sent_s, call.sends > 1 and not call.cookie
+        if call.provoked:
+            return round_trip_s(took_s, once=call.sends == 1)
         if lost and took_s <= ATTEMPTS * RPC_TIMEOUT_MAX_S:  # else the machine slept meanwhile
             answered = AnsweredOnce(call.peer, call.keys, took_s)
             self._late.add(call.message_id, answered)
@@ -409,7 +424,7 @@ class Blame:
 
         self._line_asked = True
         asked_s = self._clock.monotonic_s()
-        self._calls.ask(last, Ping(), answered)
+        self._calls.ask(last, Ping(), answered, provoked=True)
         return True
 
 
@@ -455,7 +470,7 @@ class Probes:
             self._probing.add(peer.id)
 
     def _send(self, peer: Peer) -> None:
-        self._calls.ask(peer, Ping(), self._asked, attempts=1)
+        self._calls.ask(peer, Ping(), self._asked, attempts=1, provoked=True)
 
     def _asked(self, peer: Peer, response: Response | None) -> None:
         self._probing.discard(peer.id)

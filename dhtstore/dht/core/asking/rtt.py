@@ -50,10 +50,10 @@ class RttEstimate:
         """Somebody answered so long after it was asked: ``once``, or again since something was
         ``lost``, or for another reason.  Returns the round trip, if that shows it."""
         self._lost_share += (lost - self._lost_share) * _LOST_WEIGHT
-        if not once or took_s > RPC_TIMEOUT_MAX_S:
-            return None  # nobody waits so long: the machine slept, or stood still
-        self.add(took_s)
-        return took_s
+        rtt_s = round_trip_s(took_s, once=once)
+        if rtt_s is not None:
+            self.add(rtt_s)
+        return rtt_s
 
     def was_late(self, took_s: float) -> None:
         """What seemed lost when it was answered was not: the first sending took so long."""
@@ -71,6 +71,12 @@ class RttEstimate:
         as the answer to its retransmission takes; 0 where hardly anything was lost lately, so that
         who is late is dead."""
         return self.timeout_s if self._lost_share > _LOST_MIN else 0.0
+
+
+def round_trip_s(took_s: float, *, once: bool) -> float | None:
+    """What an answer shows so long after its request, if that was sent ``once``."""
+    # Nobody waits longer: the machine slept, or stood still.
+    return took_s if once and took_s <= RPC_TIMEOUT_MAX_S else None
 
 
 def retransmission_timeout_s(srtt_s: float, rttvar_s: float) -> float:

@@ -109,7 +109,7 @@ class Probing:
                 self._ask_another(signer, len(places))
 
         lives.postpone(signer, now + PROVIDER_PROBE_MIN_S)
-        self._calls.ask(peer, Ping(), on_done)
+        self._calls.ask(peer, Ping(), on_done, provoked=True)
 
     def _ask_another(self, signer: PublicKey, places: int) -> None:
         """Nobody answered since ``signer`` was asked: is it our own line?"""
@@ -122,7 +122,7 @@ class Probing:
                 now = self._clock.monotonic_s()
                 self._keeper.lives.failed(signer, now, places, self._spread())
 
-        self._calls.ask(self._rng.choice(others), Ping(), on_done)
+        self._calls.ask(self._rng.choice(others), Ping(), on_done, provoked=True)
 
     def _heard_s(self, signer: PublicKey, now: float) -> float:
         """When it last answered anything that we asked."""

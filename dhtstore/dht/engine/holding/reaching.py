@@ -88,7 +88,7 @@ class Reaching:
                 self._keeper.keep_reached(record, contact, standing)
 
         def send() -> None:
-            self._calls.ask(peer, Ping(), on_done, attempts=1)
+            self._calls.ask(peer, Ping(), on_done, attempts=1, provoked=True)
 
         if not turns.add(origin, send):
             return False
