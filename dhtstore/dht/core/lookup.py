@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from dhtstore.dht.core.asking.parts import Parts
+from dhtstore.dht.core.asking.parts import TreeParts
 from dhtstore.dht.core.asking.waits import LookupCandidate, State, Waits
 from dhtstore.dht.core.peer import Peer
 from dhtstore.params import ALPHA, QUIET_TIMEOUTS, K
@@ -67,7 +67,7 @@ class Lookup:
         self._timeout_of = timeout_of or (lambda _: soft_timeout_s)
         self._waits = Waits(self._timeout_of, patience_s)
         self._known: dict[bytes, LookupCandidate] = {}
-        self._ranked, self._parts = list[LookupCandidate](), Parts()
+        self._ranked, self._parts = list[LookupCandidate](), TreeParts()
         self._without_progress, self._converged = 0, False
         self._heard, self._heard_s = False, math.inf  # it is quiet only once somebody answered
         self._quiet = self._begun = False
@@ -95,7 +95,7 @@ class Lookup:
 
         All that are close to the target name the same k, of which many may be dead.  So once the
         closest are known each is asked about the point nearest to the target in a part of the tree
-        (``Parts``): those in the farther half of the k closest name who comes after these."""
+        (``TreeParts``): those in the farther half of the k closest name who comes after these."""
         apart = peer.long_id ^ self._target
         if not self._converged or not apart:
             return self.target

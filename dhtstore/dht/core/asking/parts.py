@@ -10,7 +10,7 @@ from dhtstore.params import ALPHA
 ASKED_ENOUGH: Final = 2 * ALPHA  # about one part: some of them are dead
 
 
-class Parts:
+class TreeParts:
     """The parts of the tree around a target: ids whose distances from it have so many bits.
 
     Each is asked about its own, and once enough were, about a closer one of which nobody answered,
