@@ -34,7 +34,9 @@ _PUTS_S = 3600.0  # in which all objects are put
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """``deaths_per_day`` is the share of machines that die for good with their disks."""
+    """``deaths_per_day`` is the share of machines that die for good with their disks.  At
+    ``event_s`` all are started again within ten minutes, or three of ten are kept apart for
+    ``apart_s``."""
 
     policy: str = choice("usual", "at_once", "none")
     objects: int = integer(2000, 1, 100_000)
@@ -42,6 +44,9 @@ class Parameters:
     replicas: int = integer(3, 1, 16)
     deaths_per_day: float = share("1 %")
     gets_every_s: float = duration("10 min", 1.0)
+    event: str = choice("none", "restart", "partition")
+    event_s: float = duration("12 h", 1.0)
+    apart_s: float = duration("6 h", 1.0)
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class _Oracle:
     taken: dict[int, int] = field(default_factory=dict)
     destroyed_bytes: int = 0
     repaired_bytes: int = 0
+    repaired: int = 0
     dropped: int = 0
 
     def disks(self) -> list[Member]:
@@ -79,6 +85,7 @@ class _Oracle:
             repaired_bytes = row.size_bytes * (row.kind == "repaired")
             self.repaired_bytes += repaired_bytes
             self.world.users.journal.wanted_bytes += repaired_bytes
+            self.repaired += row.kind == "repaired"
             self.dropped += row.kind == "dropped"
         self.taken[member.number] = len(rows)
 
@@ -93,6 +100,7 @@ class _Oracle:
         sample("repaired_bytes", "", self.repaired_bytes)
         sample("destroyed_bytes", "", self.destroyed_bytes)
         sample("dropped", "", self.dropped)
+        sample("repaired_copies", "", self.repaired / len(copies))
 
 
 async def drive(world: World, parameters: Parameters, seed: int) -> None:
@@ -103,6 +111,7 @@ async def drive(world: World, parameters: Parameters, seed: int) -> None:
     await _put_all(oracle, parameters, rng)
     tasks.spawn(_deaths(oracle, parameters, random.Random(seed + 1)), "deaths")
     tasks.spawn(_gets(oracle, parameters, random.Random(seed + 2)), "gets")
+    tasks.spawn(_event(world, parameters, random.Random(seed + 3), tasks), "event")
     while True:
         await asyncio.sleep(_LOOK_S)
         oracle.look()
@@ -144,8 +153,33 @@ async def _put_all(oracle: _Oracle, parameters: Parameters, rng: random.Random) 
         await asyncio.sleep(pause_s / 2)
 
 
+async def _event(
+    world: World, parameters: Parameters, rng: random.Random, tasks: Supervisor
+) -> None:
+    await world.until(parameters.event_s)
+    if parameters.event == "restart":
+        for member in world.population.up():
+            tasks.spawn(_restart(world, member, rng.uniform(0, 600)), "restart")
+    elif parameters.event == "partition":
+        machines = world.machines()
+        apart = rng.sample(machines, round(0.3 * len(machines)))
+        rest = [one for one in machines if one not in apart]
+        for sources, targets in ((apart, rest), (rest, apart)):
+            world.block(sources, targets)
+        await asyncio.sleep(parameters.apart_s)
+        for sources, targets in ((apart, rest), (rest, apart)):
+            world.unblock(sources, targets)
+
+
+async def _restart(world: World, member: Member, after_s: float) -> None:
+    await asyncio.sleep(after_s)
+    world.kill(member)
+    await asyncio.sleep(60)
+    await world.revive(member)
+
+
 async def _deaths(oracle: _Oracle, parameters: Parameters, rng: random.Random) -> None:
-    while True:
+    while parameters.deaths_per_day:
         a_day = parameters.deaths_per_day * len(oracle.disks())
         await asyncio.sleep(rng.expovariate(a_day / DAY_S))
         oracle.death(rng.choice(oracle.disks()), parameters.size_bytes)
@@ -188,12 +222,19 @@ def _traffic(run: RunData) -> float | None:
     return (_last("repaired_bytes", run) or 0.0) / destroyed if destroyed else None
 
 
+def _stored_share(run: RunData) -> float | None:
+    """Of all that is stored, by all copies that there are at the end."""
+    copies, repaired = _last("copies_mean", run), _last("repaired_copies", run)
+    return None if not copies or repaired is None else repaired / copies
+
+
 MEASURES = (
     Measure("lost_ever", partial(_of_all, max, "lost"), better="less"),
     Measure("copies_min_ever", partial(_of_all, min, "copies_min"), better="more"),
     Measure("at_target_at_the_end", partial(_last, "at_target"), better="more"),
     Measure("at_target_mean", partial(_of_all, _mean, "at_target"), better="more"),
     Measure("repaired_per_destroyed", _traffic, better="less"),
+    Measure("repaired_per_stored", _stored_share, better="less"),
     Measure("copies_mean_at_the_end", partial(_last, "copies_mean"), better="less"),
     Measure("got_share", partial(_of_all, _mean, "got"), better="more"),
     Measure("dropped_copies", partial(_last, "dropped")),

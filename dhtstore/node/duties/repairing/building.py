@@ -57,7 +57,8 @@ def repair_of(node: RepairParts, warnings: Warnings, joined: asyncio.Event) -> R
     """Of a storage node."""
     ports, ledger = node.ports, node.ledger
     clock, blocking, periods = ports.clock, ports.blocking, node.settings.periods
-    fellows = KnownFellows(node.dht, clock, blocking, ledger.fellows, periods)
+    proved_ago_s = node.dht.rpc.keeper.proved_ago_s
+    fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, periods)
     judge = Judge(node.identity, fellows, periods)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng

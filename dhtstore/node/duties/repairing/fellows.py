@@ -7,7 +7,7 @@ heard: a node whose own line is down blames nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -45,9 +45,11 @@ class Fellow:
 
 @dataclass(slots=True)
 class KnownFellows:
-    """All of them, in memory: a few hundred bytes each."""
+    """All of them, in memory.  ``proved_ago_s`` is how long ago a provider
+    whose records are kept here proved that it lives, None if that is not known."""
 
     dht: Pings
+    proved_ago_s: Callable[[bytes], float | None]
     clock: Clock
     blocking: Blocking
     ledger: Fellows
@@ -113,14 +115,18 @@ class KnownFellows:
                 self.answered(key)
 
     def _is_due(self, key: PublicKey, heard: PeerInfo | None) -> bool:
-        """False also for who was heard by the DHT since; that is written down."""
-        fellow = self.of(key)
-        if heard is not None and heard.last_seen_s < self.periods.ping_s:
+        """Whether to ask it.  When the DHT heard it is written down first: an index node pings the
+        providers of its keys every few minutes, and so sees sessions between two of our pings."""
+        fellow, now = self.of(key), self.clock.unix_s()
+        proved_ago_s = self.proved_ago_s(key)
+        if heard is not None:
             fellow.place = heard.contact.address
             fellow.rtt_s = heard.rtt_s or fellow.rtt_s
-            self.answered(key)
-            return False
-        return self.clock.unix_s() - fellow.past.asked_unix_s >= self.periods.ping_s * 0.9
+            proved_ago_s = min(heard.last_seen_s, proved_ago_s or heard.last_seen_s)
+        if proved_ago_s is not None and now - proved_ago_s > fellow.past.heard_unix_s:
+            fellow.past = fellow.past.answered(now - proved_ago_s)
+            self._changed[key] = None
+        return now - fellow.past.asked_unix_s >= self.periods.ping_s * 0.9
 
     async def _ping(self, key: PublicKey, answered: set[PublicKey]) -> None:
         fellow = self.of(key)

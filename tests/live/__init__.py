@@ -1,0 +1,1 @@
+"""Experiments with real processes that take minutes: each is a command."""
