@@ -12,11 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhtstore.dht.core.peer import peer_of
+from dhtstore.dht.core.stores.held import OURS
+from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import DhtKey, PublicKey
-from dhtstore.params import AMPLIFICATION_MAX, DATAGRAM_MAX_BYTES
+from dhtstore.model.policy import Policy
+from dhtstore.model.signing import attach
+from dhtstore.params import AMPLIFICATION_MAX, DATAGRAM_MAX_BYTES, POLICY_TTL_S
 from dhtstore.wire import envelope
-from dhtstore.wire.datagram import FindContact, FindNode, GetProviders, Ping, StoreContact
+from dhtstore.wire.datagram import (
+    FindContact,
+    FindNode,
+    FindPolicy,
+    GetProviders,
+    Ping,
+    StoreContact,
+    StorePolicy,
+)
 from simulations.world.ports.crypto import SimCrypto
 from tests.hostile.dht.stranger import Stranger
 from tests.unit.dht.world import HOUR_S, Member, World, play
@@ -24,6 +36,7 @@ from tests.unit.dht.world import HOUR_S, Member, World, play
 KNOWN = 60
 VICTIMS = 3
 KEY = DhtKey(b"\x05" * 20)
+POLICY = attach(Policy(b"o" * 32, Cid.of(b"root").raw, 1, 3, 0, False), bytes(64))
 KINDS: dict[str, Callable[[Stranger], object]] = {
     "ping": lambda liar: Ping(),
     "find_node": lambda liar: FindNode(KEY),
@@ -33,6 +46,8 @@ KINDS: dict[str, Callable[[Stranger], object]] = {
     "store_contact": lambda liar: StoreContact(
         liar.pair(liar.crypto, KEY, "91.9.9.9", HOUR_S).contact
     ),
+    "find_policy": lambda liar: FindPolicy(POLICY.key),
+    "store_policy": lambda liar: StorePolicy(POLICY.packed),
     "unknown": lambda liar: ["of_later", 1],
 }
 sent = st.tuples(
@@ -65,6 +80,7 @@ async def knowing_many(world: World) -> Member:
     """A node with more to tell than goes into an answer."""
     (member,) = await world.grow(1)
     await member.provide(KEY)
+    assert member.dht.rpc.keeper.restore(POLICY, OURS, POLICY_TTL_S)
     for number in range(KNOWN):
         at = Address(f"77.{number}.1.1", 7400)
         peer = peer_of(Contact.of(PublicKey(bytes((number, 1)) + bytes(30)), at))
