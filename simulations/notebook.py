@@ -120,7 +120,7 @@ def sweep(
     there are not made again.  Raises ScenarioError, and SimulationError if runs failed: the others
     are there, and ``load`` reads them."""
     found, path = _scenario(scenario, settings, seed)
-    axes = [f"{key}={','.join(map(_written, values))}" for key, values in (vary or {}).items()]
+    axes = [_axis(key, values) for key, values in (vary or {}).items()]
     order = SweepOrder(found, path.parent, axes, seeds)
     name = f"{found.run.scenario or path.stem}-sweep"
     folder = Path(out) if out is not None else folder_to_go_on_in(Path("runs") / name, order)
@@ -129,6 +129,13 @@ def sweep(
         told = "; ".join(f"{folder / end.name}: {end.error}" for end in failed[:3])
         raise SimulationError(f"{len(failed)} runs failed twice: {told}")
     return Results(folder)
+
+
+def _axis(key: str, values: Sequence[object]) -> str:
+    """As on the command line; a string would be taken for a list of its letters."""
+    if isinstance(values, str) or not len(values):
+        raise ScenarioError(f"vary: {key} needs a list of values, not {values!r}")
+    return f"{key}={','.join(map(_written, values))}"
 
 
 def load(folder: str | Path) -> Results:

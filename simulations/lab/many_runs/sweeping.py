@@ -40,10 +40,15 @@ class SweepOrder:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Where runs are made: on so many processes here, or on the cluster of a ``scheduler``."""
+    """Where runs are made: on so many processes here, or on the cluster of a ``scheduler``.
+    Raises ScenarioError for no process at all, whose runs would be waited for for ever."""
 
     jobs: int = 1
     scheduler: str = ""
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ScenarioError(f"jobs: {self.jobs} is less than 1")
 
 
 @dataclass(frozen=True, slots=True)

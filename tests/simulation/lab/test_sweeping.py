@@ -13,7 +13,7 @@ from simulations.errors import ModuleFailed, ScenarioError
 from simulations.lab.many_runs import cluster, plan
 from simulations.lab.many_runs.one import PART, RunTask, do, finished, run_one
 from simulations.lab.many_runs.sweeping import SweepOrder, folder_to_go_on_in
-from simulations.notebook import load
+from simulations.notebook import load, sweep
 from simulations.results import run_data
 from simulations.results.rows import OPERATIONS_FILE, SAMPLES_FILE
 from simulations.results.tables import parquet_beside
@@ -55,6 +55,24 @@ def tasks(out: Path, scenario: Scenario, seeds: int, **vary: str) -> list[RunTas
 def test_a_scheduler_that_is_not_there_is_told() -> None:
     with pytest.raises(ScenarioError, match="--scheduler nonsense"), cluster.connected("nonsense"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("values", "jobs", "told"),
+    [
+        (["2 %"], 0, "jobs: 0 is less than 1"),
+        ("2 %", 1, "network.loss needs a list of values, not '2 %'"),
+        ([], 1, "network.loss needs a list of values"),
+    ],
+)
+def test_a_script_that_sweeps_nothing_is_told_at_once(
+    tmp_path: Path, values: list[str], jobs: int, told: str
+) -> None:
+    """Nobody makes the runs of no process, and a string is a list of its letters."""
+    out = tmp_path / "swept"
+    with pytest.raises(ScenarioError, match=told):
+        sweep("join", vary={"network.loss": values}, seeds=1, jobs=jobs, out=out)
+    assert not out.exists()
 
 
 def test_what_is_finished_is_not_done_again(tmp_path: Path) -> None:
