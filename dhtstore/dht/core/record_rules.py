@@ -67,8 +67,12 @@ def lifetime_s(record: ProviderRecord | ContactRecord) -> int:
 
 def in_time(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
     """Not issued far ahead of us, not expired, and not meant to outlive ``ttl_max_s``."""
-    lives = 0 < lifetime_s(record) <= ttl_max_s and record.expires > unix_s
-    return lives and not_ahead(record, unix_s)
+    return lasts(record, ttl_max_s, unix_s) and not_ahead(record, unix_s)
+
+
+def lasts(record: ProviderRecord | ContactRecord, ttl_max_s: float, unix_s: float) -> bool:
+    """Not expired, and not meant to outlive ``ttl_max_s``."""
+    return 0 < lifetime_s(record) <= ttl_max_s and record.expires > unix_s
 
 
 def not_ahead(record: ProviderRecord | ContactRecord, unix_s: float) -> bool:

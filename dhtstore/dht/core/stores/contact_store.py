@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dhtstore.dht.core.record_rules import Verdict, contact_form, in_time, lifetime_s
+from dhtstore.dht.core.record_rules import Verdict, contact_form, in_time, lasts, lifetime_s
 from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing, rank_of
 from dhtstore.dht.core.stores.places import Places
 from dhtstore.model.contact import ContactRecord
@@ -50,8 +50,10 @@ class ContactStore:
         if held is not None:
             newer = known or record.sequence > held.record.sequence
             return Verdict.KEPT if newer else Verdict.HELD_NEWER
-        room = not self._places.full or self._giving_way(record, standing) is not None
-        return Verdict.KEPT if room else Verdict.FULL
+        return Verdict.KEPT if self._has_room(record, standing) else Verdict.FULL
+
+    def _has_room(self, record: ContactRecord, standing: Standing) -> bool:
+        return not self._places.full or self._giving_way(record, standing) is not None
 
     def _giving_way(self, record: ContactRecord, standing: Standing) -> HeldRecord | None:
         rank = rank_of(self._own_id, record.node, standing)
@@ -74,7 +76,9 @@ class ContactStore:
         or there is no place for it.  Its signature was checked."""
         if record.node in self._by_node:
             return True  # what came since then is at least as new
-        fits = left_s > 0 and self.verdict(record, standing) is Verdict.KEPT
+        # Not whether it was issued ahead of us: our clock may be behind after a start.
+        timely = left_s > 0 and lasts(record, CONTACT_RECORD_TTL_S, self._unix_s)
+        fits = timely and contact_form(record) and self._has_room(record, standing)
         if fits:
             self._put(record, standing, left_s)
         return fits

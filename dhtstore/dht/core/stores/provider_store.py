@@ -14,6 +14,7 @@ from dhtstore.dht.core.record_rules import (
     Verdict,
     in_time,
     is_withdrawal,
+    lasts,
     lifetime_s,
     not_ahead,
     provider_form,
@@ -113,17 +114,15 @@ class ProviderStore:
 
     def restore(self, record: ProviderRecord, standing: Standing, left_s: float) -> bool:
         """Keep for at most ``left_s`` seconds what an earlier run kept; False if it is out of time
-        or there is no place for it.  Its signature was checked."""
+        or there is no place for it.  Its signature was checked, and when it came, that it was not
+        issued ahead of us: a clock that is behind after a start must not cost all of them."""
         providers = self._by_key.get(record.key, {})
         if record.public_key in providers:
             return True  # what came since then is at least as new
-        if is_withdrawal(record):
-            sound = provider_form(record) and not_ahead(record, self._unix_s)
-            fits = sound and self._can_take(record, standing, providers)
-            left_s = min(left_s, PROVIDER_TTL_S)
-        else:
-            fits = self.verdict(record, standing) is Verdict.KEPT
-            left_s = min(left_s, self._left_s(record))
+        withdrawal = is_withdrawal(record)
+        timely = withdrawal or lasts(record, PROVIDER_TTL_S, self._unix_s)
+        fits = provider_form(record) and timely and self._can_take(record, standing, providers)
+        left_s = min(left_s, PROVIDER_TTL_S if withdrawal else self._left_s(record))
         if fits and left_s > 0:
             self._make_room(record, standing, providers)
             self._enter(record, standing, self._now + left_s)

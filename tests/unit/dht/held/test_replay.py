@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dhtstore.dht.core.record_rules import Verdict
 from dhtstore.model.identity import dht_key
 from tests.unit.dht.world import HOUR_S, Member, World, play
 
@@ -78,5 +79,40 @@ def test_a_replay_to_one_that_never_heard_of_a_withdrawal_is_not_believed() -> N
         assert await named(asker) == []
         await asyncio.sleep(60)
         assert newcomer.dht.rpc.keeper.providers(KEY) == []
+
+    play(scene)
+
+
+def test_a_clock_that_is_behind_after_a_start_costs_no_record_and_no_withdrawal() -> None:
+    """All that was kept looked as if it were issued ahead of time, and was thrown away: what had
+    been taken back could be brought again once the clock was right."""
+
+    async def scene(world: World) -> None:
+        index, lasting, over = await world.grow(3)
+        index.dht.shelf.begin(lambda: None)
+        old, contact = over.provider_record(KEY), over.contact_record()
+        for holder in (lasting, over):
+            pair = (holder.provider_record(KEY), holder.contact_record())
+            await index.dht.provide(KEY, [pair], timeout_s=15)
+        withdrawal = over.withdrawal(KEY)
+        await index.dht.provide(KEY, [(withdrawal, contact)], timeout_s=15)
+        written = index.dht.shelf.changes(99)
+        for member in (index, lasting, over):
+            world.net.crash(member.address)
+        restarted = world.add()
+        await restarted.dht.start()
+        restarted.clock.skew_s = -24.0 * HOUR_S
+        assert all(restarted.dht.shelf.put_back(each) for each in written.values() if each)
+        restarted.clock.skew_s = 0.0
+        keeper = restarted.dht.rpc.keeper
+        keeper.tick()
+        assert [each.public_key for each in keeper.providers(KEY)] == [lasting.public_key]
+        assert keeper.keep(old) is Verdict.HELD_NEWER
+        await asyncio.sleep(HOUR_S + 60)
+        keeper.tick()
+        assert [each.record for each in keeper.held()] == [withdrawal], "nothing else lasts longer"
+        await asyncio.sleep(TTL_S)
+        keeper.tick()
+        assert keeper.held() == []
 
     play(scene)
