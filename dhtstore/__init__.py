@@ -65,7 +65,7 @@ if TYPE_CHECKING:  # what is named here is imported when it is first used, by ``
         UnitStatus,
     )
     from dhtstore.operations.operation import Progress
-    from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
+    from dhtstore.operations.repairing import CopyEvent, LeaveResult, RepairedUnit, RepairResult
 
 __version__ = "0.1.0"
 
@@ -90,6 +90,7 @@ __all__ = [
     "ImportResult",
     "KeepReason",
     "KnownPeer",
+    "LeaveResult",
     "LimitsInForce",
     "Moment",
     "NodeIdentity",
@@ -147,7 +148,7 @@ _HOMES: Final = {
         "TrafficStatus",
     ),
     "dhtstore.operations.operation": ("Progress",),
-    "dhtstore.operations.repairing": ("CopyEvent", "RepairResult", "RepairedUnit"),
+    "dhtstore.operations.repairing": ("CopyEvent", "LeaveResult", "RepairResult", "RepairedUnit"),
 }  # fmt: skip
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

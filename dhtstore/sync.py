@@ -55,7 +55,7 @@ from dhtstore.operations.nodes import (
     RootStatus,
 )
 from dhtstore.operations.operation import Watch
-from dhtstore.operations.repairing import CopyEvent, RepairResult
+from dhtstore.operations.repairing import CopyEvent, LeaveResult, RepairResult
 from dhtstore.tasks import all_ended
 
 __all__ = ["SyncClient", "connect", "open", "read_home"]
@@ -324,6 +324,15 @@ class SyncClient(_SyncCars):
 
     def repair(self, *, dry_run: bool = False, timeout_s: float | None = None) -> RepairResult:
         return self._run(self._client.repair(dry_run=dry_run, timeout_s=timeout_s))
+
+    def leave(
+        self,
+        *,
+        cancel: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> LeaveResult:
+        return self._run(self._client.leave(cancel=cancel, progress=progress, timeout_s=timeout_s))
 
     def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
         return self._run(self._client.events(last=last, timeout_s=timeout_s))

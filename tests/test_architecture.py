@@ -215,6 +215,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lines", "standing"),
     ),
     "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
+    "dhtstore.node.duties.leaving": (("leaving",), ("telling",)),
     "dhtstore.node.duties.repairing": (
         ("fellows", "budget"),
         ("watching",),
@@ -225,10 +226,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.duties": (
         ("announcing", "repairing"),
+        ("leaving",),
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication.health": (("periods",), ("past",), ("copies",)),
-    "dhtstore.replication.repair": (("plan",),),
+    "dhtstore.replication.repair": (("plan",), ("leaving",)),
     "dhtstore.replication": (
         ("admission", "chaining", "health", "ranking"),
         ("placement", "promises", "repair"),

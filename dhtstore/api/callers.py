@@ -35,7 +35,7 @@ from dhtstore.operations.limits import SetLimits
 from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode, SetCapacity
 from dhtstore.operations.operation import Operation, Rows, Watch
-from dhtstore.operations.repairing import ListEvents, RepairCopies
+from dhtstore.operations.repairing import LeaveNetwork, ListEvents, RepairCopies
 from dhtstore.tasks import Supervisor, all_ended
 
 R = TypeVar("R")
@@ -44,7 +44,7 @@ R = TypeVar("R")
 _NEED_NODE: Final = (
     IdentifyNode, DescribeNode, ListPuts, CheckPuts, VerifyStore, ListReceipts, AddPin, RemovePin,
     ListPins, RemovePut, SetPolicy, CollectGarbage, WhyHere, SetLimits, SetCapacity,
-    RepairCopies, ListEvents,
+    RepairCopies, ListEvents, LeaveNetwork,
 )  # fmt: skip
 
 

@@ -40,7 +40,14 @@ from dhtstore.operations.nodes import (
     SetCapacity,
 )
 from dhtstore.operations.operation import Operation, Watch, unwatched
-from dhtstore.operations.repairing import CopyEvent, ListEvents, RepairCopies, RepairResult
+from dhtstore.operations.repairing import (
+    CopyEvent,
+    LeaveNetwork,
+    LeaveResult,
+    ListEvents,
+    RepairCopies,
+    RepairResult,
+)
 
 R = TypeVar("R")
 
@@ -131,6 +138,18 @@ class NodeQuestions:
         holders do not answer now; or only tell what the node is about to do by itself.  Raises
         UsageError on a node that gives no storage."""
         return await self._call(RepairCopies(dry_run=dry_run), timeout_s=timeout_s)
+
+    async def leave(
+        self,
+        *,
+        cancel: bool = False,
+        progress: Watch | None = None,
+        timeout_s: float | None = None,
+    ) -> LeaveResult:
+        """Bring everything that the node holds to others, after which it ends.  What nobody takes
+        is in the result, and the node stays, leaving, until this is asked again or ``cancel``.
+        Raises UsageError on a node that gives no storage."""
+        return await self._call(LeaveNetwork(cancel=cancel), (), progress, timeout_s)
 
     async def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
         """What happened to copies of what is held here, the oldest first.  Raises UsageError."""

@@ -16,6 +16,7 @@ from dhtstore.cli.home import config, owner, version
 from dhtstore.cli.keeping import (
     collect,
     events,
+    leave,
     list_puts,
     pin,
     policy,
@@ -66,6 +67,7 @@ SECTIONS: Final[dict[str, dict[str, Any]]] = {
         "pin": pin.app,
         "why": why.why,
         "repair": repair.repair,
+        "leave": leave.leave,
         "events": events.events,
         "gc": collect.collect,
         "verify": verify.verify,

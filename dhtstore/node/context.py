@@ -21,6 +21,7 @@ from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.health.events import Events
 from dhtstore.store.ledger.health.fellows import Fellows
 from dhtstore.store.ledger.health.holders import HolderRows
+from dhtstore.store.ledger.health.leaving import LeavingMark
 from dhtstore.store.ledger.health.scrubbed import Scrubbed
 from dhtstore.store.ledger.health.spent import Spent
 from dhtstore.store.ledger.health.standing import LedgerStanding
@@ -189,6 +190,7 @@ class Ledger:
     holders: HolderRows
     events: Events
     spent: Spent
+    leaving: LeavingMark
 
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer, own: bytes = b"") -> Ledger:
@@ -215,6 +217,7 @@ class Ledger:
             holders=HolderRows(table, tracer),
             events=Events(table, tracer),
             spent=Spent(table, tracer),
+            leaving=LeavingMark(table),
         )
 
 

@@ -32,6 +32,7 @@ from dhtstore.model.unit import unit_text
 from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.cars.exporting import export
 from dhtstore.node.copies.placed import CopyReport
+from dhtstore.node.duties.leaving.telling import left
 from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
@@ -457,6 +458,12 @@ async def _repair(asked: repairing.RepairCopies, run: OperationRun) -> repairing
     return await repaired(run.node.repair, storage=storage, dry_run=asked.dry_run)
 
 
+async def _leave(asked: repairing.LeaveNetwork, run: OperationRun) -> repairing.LeaveResult:
+    node = run.node
+    storage = node.settings.storage
+    return await left(node.leaving, run.watch, storage=storage, cancel=asked.cancel)
+
+
 async def _events(asked: repairing.ListEvents, run: OperationRun) -> list[repairing.CopyEvent]:
     return await copy_events(run.node.ledger.events, run.node.disk.blocking, asked.last)
 
@@ -563,6 +570,7 @@ USE_CASES: Final[dict[type[Operation[Any]], Callable[[Any, OperationRun], Awaita
     repairing.ListEvents: _events,
     keeping.WhyHere: _why,
     keeping.ListPins: _list_pins,
+    repairing.LeaveNetwork: _leave,
     keeping.VerifyStore: _verify_store,
     nodes.IdentifyNode: _identify_node,
     nodes.DescribeNode: _describe_node,

@@ -31,6 +31,7 @@ from dhtstore.node.duties.collecting import Collecting
 from dhtstore.node.duties.keep_records import KeepRecords
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
+from dhtstore.node.duties.leaving.leaving import Leaving
 from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.repairing.auditing_back import AuditBack
 from dhtstore.node.duties.repairing.building import repair_of
@@ -127,6 +128,8 @@ class Node(UseCases):
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
         self.repair = repair_of(self, warnings, self.joined)
+        self.leaving = Leaving(self.repair, self.kept_no_more, ledger.leaving, warnings)
+        self.holder.leaving = lambda: self.leaving.active
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
         self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
         self._keep_records = KeepRecords(
@@ -142,6 +145,7 @@ class Node(UseCases):
         if self.settings.storage:
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
         await self.running.begin()
+        await self.leaving.begin()
         await self.disk.blocking.run(self.removing().resume)
         await self._collecting.begin()
         await self.rot.begin()
@@ -330,13 +334,16 @@ def _disk(node: Node) -> Disk:
 def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
     """What peers may ask, and who answers."""
     may_know, clock = node.staging.may_show, node.ports.clock
-    checks = CheckAnswers(node.identity, node.completeness, clock, may_know)
+    checks = CheckAnswers(
+        node.identity, node.completeness, clock, may_know, lambda: node.leaving.active
+    )
     audits = AuditAnswers(
         node.identity,
         node.completeness,
         clock,
         may_know,
         lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
+        lambda: node.leaving.active,
     )
     return {
         GetBlocks: node.blocks.serve,

@@ -45,9 +45,32 @@ class RepairCopies(Operation[RepairResult], frozen=True, kw_only=True):
     dry_run: bool = False
 
 
+class LeaveResult(msgspec.Struct, frozen=True):
+    """Of ``looked`` claims on units here, ``units`` are those for which others do not hold as many
+    copies as are wanted, each with the reason; ``more`` others are left out.  ``made`` copies were
+    made elsewhere, for ``sent`` bytes.  ``left`` is whether the node ends now; ``cancelled``
+    whether it stays, as was asked."""
+
+    looked: int
+    units: list[RepairedUnit]
+    more: int
+    made: int
+    sent: int
+    left: bool
+    cancelled: bool
+
+
+class LeaveNetwork(Operation[LeaveResult], frozen=True, kw_only=True):
+    """Bring everything that is held here to others, then end; or stay after all."""
+
+    op: ClassVar[str] = "leave"
+
+    cancel: bool = False
+
+
 class CopyEvent(msgspec.Struct, frozen=True, gc=False):
-    """What happened to a copy: ``kind`` is "lost", "repaired", "refused" or "dropped"; ``node`` is
-    whom it is about, "" for nobody else; ``size`` is how many bytes moved or went."""
+    """What happened to a copy: ``kind`` is "lost", "repaired", "moved", "refused" or "dropped";
+    ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or went."""
 
     time: Moment
     kind: str

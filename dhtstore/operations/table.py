@@ -36,12 +36,13 @@ from dhtstore.operations.nodes import (
     SetCapacity,
 )
 from dhtstore.operations.operation import Operation
-from dhtstore.operations.repairing import ListEvents, RepairCopies
+from dhtstore.operations.repairing import LeaveNetwork, ListEvents, RepairCopies
 
 _ALL: Final[tuple[type[Operation[Any]], ...]] = (
     Put, Get, Read, ListDirectory, DescribeContent, FindProviders,
     ListPuts, CheckPuts, ListReceipts, AddPin, RemovePin, ListPins, VerifyStore,
     RemovePut, SetPolicy, CollectGarbage, WhyHere, Export, Import, RepairCopies, ListEvents,
+    LeaveNetwork,
     IdentifyNode, DescribeNode, DescribeRoot, ListPeers, PingNode, SetLimits, SetCapacity,
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ from dhtstore.operations.nodes import (
     PingResult,
     RootStatus,
 )
-from dhtstore.operations.repairing import CopyEvent, RepairResult
+from dhtstore.operations.repairing import CopyEvent, LeaveResult, RepairResult
 
 DIRECTORY: Final = Path(__file__).parent.parent.parent / "docs" / "json"
 DOCUMENT: Final = DIRECTORY.parent / "json.md"
@@ -79,6 +79,7 @@ RESULTS: Final[dict[str, Any]] = {
     "policy": PolicyInfo,
     "rm": RemovedPut,
     "repair": RepairResult,
+    "leave": LeaveResult,
     "events": list[CopyEvent],
     "gc": CollectResult,
     "why": WhyResult,

@@ -49,6 +49,7 @@ async def _until_signal(common: Common, seeds: Sequence[str], flags: Mapping[str
             gc.freeze()  # what a node has loaded stays: 10 ms less of each full collection
             _announce(common, here, pinned)
             here.node.failed.add_done_callback(lambda _: stopping.set())
+            here.node.leaving.left.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
             if here.node.failed.done():
                 here.node.failed.result()  # raises what ended

@@ -25,16 +25,19 @@ from dhtstore.params import CHECK_LOOK_S, CHECK_TURN_S, REASON_MAX_CHARS
 from dhtstore.wire.frames import Check, Checked
 
 NOT_KEPT = "it is not kept here"
+LEAVING = "it is leaving the network"
 
 
 @dataclass(slots=True)
 class CheckAnswers:
-    """``may_know`` is whether a peer may be told what is here."""
+    """``may_know`` is whether a peer may be told what is here.  A copy whose holder is ``leaving``
+    is none to count on, though it is still given to whoever fetches it."""
 
     identity: Identity
     completeness: Completeness
     clock: Clock
     may_know: Callable[[Link], bool]
+    leaving: Callable[[], bool] = lambda: False
     _rations: Rereads = field(default_factory=Rereads)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
@@ -43,6 +46,9 @@ class CheckAnswers:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""
         if not self.may_know(link):
             await reply(Checked(whole=False, why=NOT_KEPT))
+            return
+        if self.leaving():
+            await reply(Checked(whole=False, why=LEAVING))
             return
         async with self._turn(link.origin):
             self._take(link, 1)

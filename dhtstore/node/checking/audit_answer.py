@@ -27,20 +27,22 @@ from dhtstore.wire.frames import Audit, Audited, AuditItem
 @dataclass(slots=True)
 class AuditAnswers:
     """``may_know`` is whether a peer may be told what is here; ``answered`` is told of each audit
-    that was answered."""
+    that was answered.  Who is ``leaving`` proves nothing: no other holder may drop a copy for
+    it."""
 
     identity: Identity
     completeness: Completeness
     clock: Clock
     may_know: Callable[[Link], bool]
     answered: Callable[[Link, Audit], None]
+    leaving: Callable[[], bool] = lambda: False
     read_bytes: int = 0
     _ration: AuditRation = field(default_factory=AuditRation)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def on_audit(self, link: Link, asked: Audit, reply: Reply) -> None:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""
-        if not self.may_know(link):
+        if self.leaving() or not self.may_know(link):
             await reply(Audited(proofs=(b"",) * len(asked.units)))
             return
         if sum(each.samples for each in asked.units) > AUDIT_SAMPLES_MAX:

@@ -72,12 +72,18 @@ async def _wanted(unit: Unit, policy: Policy, origin: str) -> None:
     """Where nobody looks who else holds it."""
 
 
+def _check_stays(leaving: Callable[[], bool]) -> None:
+    if leaving():
+        raise PeerRefused("leaving", "this node is leaving the network")
+
+
 @dataclass(slots=True)
 class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
     ``rule`` says whose data is taken; None on a client, which takes none.  ``wanted`` refuses what
     somebody brings by a grant and its owner has enough of; ``granted`` is told of what was held so.
+    Who is ``leaving`` signs for nothing more.
     ``brings`` is entered while blocks come in.  ``room`` waits for more, or refuses; None where
     nothing gives way.
     """
@@ -96,6 +102,7 @@ class Holder:
     room: Callable[[int], Awaitable[None]] | None = None
     wanted: Callable[[Unit, Policy, str], Awaitable[None]] = _wanted
     granted: Callable[[Unit], None] = lambda unit: None
+    leaving: Callable[[], bool] = lambda: False
     relays: Relays = field(init=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +134,7 @@ class Holder:
     def _promise_for(self, link: Link, offer: Offer) -> Promise:
         if self.rule is None:
             raise PeerRefused("client", "this node gives no storage")
+        _check_stays(self.leaving)
         owner = PublicKey(offer.owner)
         return Promise(
             peer=link.public_key,
@@ -254,6 +262,7 @@ class Holder:
 
     async def _keep(self, walk: UnitWalk, bid: Bid, promise: Promise, batch: Batch) -> SignedCopy:
         """Judge the unit by what it is, and keep it for a claim; raises as ``_judge``."""
+        _check_stays(self.leaving)
         _check_walk(walk, bid)
         claim = claim_on(walk, bid.policy, promise.origin, bid.grant)
         demand = replace(

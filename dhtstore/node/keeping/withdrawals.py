@@ -36,13 +36,14 @@ class KeptNoMore:
     def ended(self, units: Sequence[Unit]) -> None:
         """Something that kept these has ended."""
         if units:
-            self.tasks.spawn(self._withdraw(units), "withdraw")
+            self.tasks.spawn(self.withdraw(units), "withdraw")
 
-    async def _withdraw(self, units: Sequence[Unit]) -> None:
-        """Of those that nothing else keeps."""
+    async def withdraw(self, units: Sequence[Unit], *, kept: bool = False) -> None:
+        """Of those that nothing else keeps; where this node leaves, also of what is ``kept``."""
         run, completeness = self.completeness.disk.blocking.run, self.completeness
         for unit in units:
-            if await run(completeness.under, unit.name, self.identity.now_unix_s()):
+            here = await run(completeness.under, unit.name, self.identity.now_unix_s())
+            if here and not kept:
                 continue
             try:
                 await self.dht.withdraw(unit.key, timeout_s=LOOKUP_TIMEOUT_S)

@@ -71,3 +71,7 @@ def kept_of_collect(progress: Progress | None) -> str:
 def _amount(progress: Progress) -> str:
     kept = format_size(progress.done_bytes)
     return f"{kept} of {format_size(progress.total_bytes)}" if progress.total_bytes else kept
+
+
+def kept_of_leave(progress: Progress | None) -> str:
+    return f"this node is still leaving; {_ON}, `dhtstore leave --cancel` lets it stay"

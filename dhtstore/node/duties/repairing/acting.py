@@ -159,8 +159,12 @@ class Acting:
     async def drop(self, one: Watched) -> None:
         """The copy here goes: its claims end, its record is taken back.  Raises NoRoom,
         HomeUnusable."""
-        await self.disk.blocking.run(self._end, one.unit)
+        await self.end(one)
         self.ended([one.unit])
+
+    async def end(self, one: Watched) -> None:
+        """Its claims end here; its record stays.  Raises NoRoom, HomeUnusable."""
+        await self.disk.blocking.run(self._end, one.unit)
         self.left()
 
     def _end(self, unit: Unit) -> None:

@@ -10,7 +10,8 @@ A round looks at all units; what then waits for its turn is judged again in betw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -70,6 +71,13 @@ class Repair:
             for _ in range(max(1, round(self.periods.ping_s / self.periods.look_s))):
                 await asyncio.sleep(self.periods.look_s)
                 await self._look_at_waiting()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Nothing is repaired or dropped meanwhile."""
+        async with self._turn:
+            await self._load()
+            yield
 
     async def _load(self) -> None:
         if not self._loaded:

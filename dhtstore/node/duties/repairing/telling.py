@@ -22,7 +22,7 @@ async def repaired(repair: Repair, *, storage: bool, dry_run: bool) -> RepairRes
     if not storage:
         raise UsageError("this node gives no storage, so it has nothing to repair")
     done = await (repair.plan() if dry_run else repair.now())
-    told = [_unit(each) for each in done if each.act is not Act.NOTHING]
+    told = [unit_told(each) for each in done if each.act is not Act.NOTHING]
     return RepairResult(
         dry_run=dry_run,
         looked=len(done),
@@ -33,7 +33,7 @@ async def repaired(repair: Repair, *, storage: bool, dry_run: bool) -> RepairRes
     )
 
 
-def _unit(done: UnitDone) -> RepairedUnit:
+def unit_told(done: UnitDone) -> RepairedUnit:
     policy = done.one.claim.policy
     return RepairedUnit(
         unit=unit_text(done.one.unit.name),

@@ -25,12 +25,12 @@ class Units:
     completeness: Completeness
     rows: HolderRows
 
-    async def pages(self) -> AsyncIterator[list[Watched]]:
-        """All of them that have a claim for more copies than one."""
+    async def pages(self, *, at_least: int = 2) -> AsyncIterator[list[Watched]]:
+        """All of them that have a claim for so many copies; of one alone nobody else knows."""
         run = self.completeness.disk.blocking.run
         names = self.completeness.names_in_turn(self.identity.now_unix_s())
         while some := await run(_some, names):
-            if units := await run(self._read, some):
+            if units := await run(self._read, some, at_least):
                 yield units
 
     async def named(self, ids: Sequence[UnitId]) -> list[Watched]:
@@ -49,13 +49,13 @@ class Units:
         found = [Named(each, first=each in pinned or ledger.claims.owns(each)) for each in names]
         return [one for one in self._read(found) if one.id in wanted]
 
-    def _read(self, names: Sequence[Named]) -> list[Watched]:
+    def _read(self, names: Sequence[Named], at_least: int = 2) -> list[Watched]:
         now, claims = self.identity.now_unix_s(), self.completeness.ledger.claims
         found: list[Watched] = []
         for named in names:
             for claim in claims.kept(named.name, now):
                 unit = unit_of_claim(claim)
-                if unit.name == claim.unit and claim.policy.replicas > 1:
+                if unit.name == claim.unit and claim.policy.replicas >= at_least:
                     row = self.rows.get((unit.name, unit.spine))
                     found.append(Watched(unit, claim, _OWN if named.first else "", row))
         return found

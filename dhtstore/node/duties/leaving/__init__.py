@@ -1,0 +1,1 @@
+"""Leaving for good: what this node holds is brought to others first."""
