@@ -224,3 +224,22 @@ def test_a_part_of_a_large_object_is_proved_to_be_one_when_it_is_brought(
         assert any(not node.ports.store.has(result.cid) for node in by)
 
     tell(story, seed=2)
+
+
+def test_status_warns_for_as_long_as_a_unit_has_fewer_copies_than_wanted() -> None:
+    """Three nodes, three copies, one dead: nobody can make another, until a fourth comes."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 3)
+        await put_bytes(lab.nodes[0], CONTENT)
+        await asyncio.sleep(4 * DAY_S)
+        assert lab.nodes[0].warnings.texts == []
+        lab.crash(lab.nodes[2])
+        await asyncio.sleep(3 * DAY_S)
+        [told] = lab.nodes[0].warnings.texts
+        assert told.startswith("1 unit that is held here has fewer copies than wanted")
+        await grow(lab, 1)
+        await asyncio.sleep(DAY_S)
+        assert lab.nodes[0].warnings.texts == []
+
+    tell(story)

@@ -35,6 +35,7 @@ from dhtstore.store.ledger.health.holders import UnitId
 
 T = TypeVar("T")
 _WHAT: Final = "repair"
+_SHORT: Final = "copies"
 Chosen = tuple[Watched, Choice]
 
 
@@ -55,7 +56,6 @@ class Repair:
     periods: Periods
     jitter: float
     joined: asyncio.Event
-    short: int = 0  # units with too few copies, when last looked at
     _waiting: dict[UnitId, float] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loaded: bool = False
@@ -96,14 +96,16 @@ class Repair:
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
         chosen: list[Chosen] = []
+        short = 0
         survey = UnitSurvey(self.asking, self.units.rows, self._run)
         self._waiting.clear()
         async for units in self.units.pages():
             await survey.look(units)
             chosen += self._chosen(units)
+            short += sum(one.row.short_since_unix_s is not None for one in units)
             await survey.written(units)
         await survey.end()
-        self.short = len(chosen) + len(self._waiting)
+        _tell_short(self.warnings, short)
         await self._run(self.units.forget, survey.met)
         await self.fellows.save(survey.holders)
         return chosen
@@ -240,6 +242,15 @@ class Repair:
 def _first(chosen: Chosen) -> tuple[int, int]:
     one, choice = chosen
     return choice.copies, one.claim.stored_bytes
+
+
+def _tell_short(warnings: Warnings, units: int) -> None:
+    if not units:
+        warnings.over(_SHORT)
+        return
+    have = counted(units, "unit that is held here has", "units that are held here have")
+    does = "`dhtstore repair --dry-run` says what is done and why"
+    warnings.tell(_SHORT, f"{have} fewer copies than wanted; {does}")
 
 
 def _held_back(units: int, budget: Budget) -> str:
