@@ -45,7 +45,7 @@ class Setting:
     @property
     def default_text(self) -> str:
         """What counts where it is not given, for people."""
-        return self.unset or str(self.default)
+        return self.unset or str(self.write(self.default))
 
     @property
     def variable(self) -> str:

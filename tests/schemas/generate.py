@@ -127,6 +127,7 @@ def _config() -> dict[str, Any]:
     hints = get_type_hints(Settings)
     kinds = {AcceptRule: str, RateSchedule: str, tuple[str, ...]: list[str]}
     fields = {each.key: kinds.get(hints[each.field], hints[each.field]) for each in SETTINGS}
+    fields |= {each.key: str for each in SETTINGS if isinstance(each.write(each.default), str)}
     properties = {}
     for each in SETTINGS:
         told = msgspec.json.schema(fields[each.key])

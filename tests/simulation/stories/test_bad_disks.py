@@ -103,6 +103,7 @@ def test_a_ledger_that_cannot_be_read_interrupts_announcing_and_ends_nothing() -
         assert not node.failed.done()
         assert sorted(node.warnings.texts) == [
             "collect is interrupted: cannot read the ledger: disk I/O error",
+            "policies is interrupted: cannot read the ledger: disk I/O error",
             "reprovide is interrupted: cannot read the ledger: disk I/O error",
         ]
         ledger.broken = False
