@@ -181,13 +181,17 @@ class ProviderHarvest:
             return False
         answerer = self._answerers.setdefault(peer.id, _Answerer(peer))
         answerer.silent |= frozenset(_parts(response.silent))
+        before = len(answerer.named)
         for provided in sorted(response.providers, key=partial(_turn, self._rng)):
             record = read(ProviderRecord, provided.record)
             if record is not None and self._usable(answerer, record):
                 self._words.proved(record.public_key, provided.proved_s)
                 answerer.named.add(record.public_key)
                 self._sort(answerer, record, read(ContactRecord, provided.contact))
-        self._ask_next_page(peer, answerer, response)
+        answerer.offset += len(response.providers)
+        brought = len(answerer.named) > before  # who repeats itself has no more to say
+        if brought and answerer.offset < response.total:
+            self._ask_next_page(peer, answerer)
         return self._enough()
 
     def take_waiting(self) -> Iterator[None]:
@@ -227,10 +231,11 @@ class ProviderHarvest:
     def _enough(self) -> bool:
         return len(self._records) >= self._wanted
 
-    def _ask_next_page(self, peer: Peer, answerer: _Answerer, page: Providers) -> None:
-        answerer.offset += len(page.providers)
-        more = page.providers and answerer.offset < page.total and not answerer.lied
-        if more and not self._enough() and self._crawl:
+    def _ask_next_page(self, peer: Peer, answerer: _Answerer) -> None:
+        """Unless it named enough already: keys are free, so whoever goes on and on would hold a
+        search to its deadline."""
+        enough = len(answerer.named) >= self._wanted or self._enough()
+        if self._crawl and not (enough or answerer.lied):
             self._crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
 
     def _usable(self, answerer: _Answerer, record: ProviderRecord) -> bool:

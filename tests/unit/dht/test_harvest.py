@@ -114,6 +114,29 @@ def test_what_a_node_told_before_its_lie_stands_and_no_more_of_it() -> None:
     play(scene)
 
 
+def test_who_repeats_itself_is_asked_no_further() -> None:
+    async def scene(world: World) -> None:
+        members = [world.add() for _ in range(4)]
+        search, pager = Search(members[0], wanted=8), peers_of(members)[1]
+        for _ in range(5):
+            search.answer(pager, [right(members[2])], 64)
+        assert search.pages.asked == [(pager, 1)]
+
+    play(scene)
+
+
+def test_who_names_enough_is_asked_no_further_and_they_are_found() -> None:
+    async def scene(world: World) -> None:
+        members = [world.add() for _ in range(66)]
+        search, pager = Search(members[0], wanted=20), peers_of(members)[1]
+        search.answer_all(pager, [right(member) for member in members[2:66]])
+        assert [offset for _, offset in search.pages.asked] == [PAGE, 2 * PAGE, 3 * PAGE]
+        list(search.harvest.take_waiting())
+        assert len(search.harvest.providers()) == 20
+
+    play(scene)
+
+
 def test_records_that_get_newer_and_newer_are_followed_so_far_and_no_further() -> None:
     async def scene(world: World) -> None:
         members = [world.add() for _ in range(60)]
