@@ -1,19 +1,31 @@
 """``python -m tests.mutations [--only NAME...] [--jobs N]``: which checker catches which defect.
 
-Exit code 0 if the worlds without a defect are well and at most one defect is not caught.
+Exit code 0 if every run came to its end, the worlds without a defect are well and at most one
+defect is not caught.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.mutations.planted import Planted, caught_by, every
+from tests.mutations.planted import Outcome, Planted, caught_by, every
 
 
-def _told(one: Planted, found: list[str]) -> str:
-    return ", ".join(found if one.caught(found) else ["NOT CAUGHT", *found])
+def _told(one: Planted, outcome: Outcome) -> str:
+    if outcome.failed:
+        return f"FAILED, {outcome}"
+    return str(outcome) if one.caught(outcome) else f"NOT CAUGHT {outcome}".strip()
+
+
+def exit_code(outcomes: Sequence[tuple[Planted, Outcome]], clean: Iterable[Outcome]) -> int:
+    """``clean`` are those of the worlds without a defect."""
+    missed = sum(not one.caught(outcome) for one, outcome in outcomes)
+    failed = any(outcome.failed for _, outcome in outcomes)
+    well = all(outcome.well for outcome in clean)
+    return 0 if outcomes and missed <= 1 and not failed and well else 1
 
 
 def main() -> int:
@@ -24,17 +36,17 @@ def main() -> int:
     planted = [one for one in every() if chosen.only is None or one.name in chosen.only]
     worlds = sorted({one.where for one in planted})
     with ThreadPoolExecutor(chosen.jobs) as threads:
-        clean = threads.map(lambda where: caught_by(None, where), worlds)
+        running = threads.map(lambda where: caught_by(None, where), worlds)
         caught = threads.map(lambda one: caught_by(one, one.where), planted)
-        false = [f"{where}: {', '.join(found)}" for where, found in
-                 zip(worlds, clean, strict=True) if found]  # fmt: skip
-        missed = 0
-        for one, found in zip(planted, caught, strict=True):
-            missed += not one.caught(found)
-            print(f"{one.name:24} {_told(one, found):50} {one.plants}")
-    for line in false:
-        print(f"found without a defect: {line}")
-    return 0 if planted and missed <= 1 and not false else 1
+        clean = list(running)
+        outcomes = []
+        for one, outcome in zip(planted, caught, strict=True):
+            outcomes.append((one, outcome))
+            print(f"{one.name:24} {_told(one, outcome):50} {one.plants}")
+    for where, without in zip(worlds, clean, strict=True):
+        if not without.well:
+            print(f"found without a defect: {where}: {without}")
+    return exit_code(outcomes, clean)
 
 
 if __name__ == "__main__":

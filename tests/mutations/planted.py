@@ -3,7 +3,7 @@
 A patch begins with lines ``plants: ...``, ``set: ...`` (what is set in its world to show it) and
 ``world: ...`` (a file in worlds/, small.toml if there is no such line) and ``caught: ...`` (the
 checker that must find it, else any).  A world whose settings are as in its file is held against
-its service level, too.
+its service level, too.  A run that fails, or takes too long, says nothing of its defect.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import json
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,32 @@ from pathlib import Path
 from tests.source_tree import ROOT
 
 HERE = Path(__file__).parent
-_RUN_MAX_S = 280.0
+# Of a shell, for what it bounds is bounded before the program begins, whatever threads are here.
+_BOUNDED = 'ulimit -c 0; ulimit -S -t "$0"; exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one run.  CPU time is what it costs, however busy the machine; the wall clock only ends
+    what waits for ever."""
+
+    cpu_s: int = 280
+    wall_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The checkers that found something in a run, or why it ``failed`` and none could."""
+
+    found: tuple[str, ...] = ()
+    failed: str = ""
+
+    @property
+    def well(self) -> bool:
+        return not self.found and not self.failed
+
+    def __str__(self) -> str:
+        return self.failed or ", ".join(self.found)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,8 +71,10 @@ class Planted:
     where: Where
     by: str = ""
 
-    def caught(self, found: list[str]) -> bool:
-        return self.by in found if self.by else bool(found)
+    def caught(self, outcome: Outcome) -> bool:
+        if outcome.failed:
+            return False
+        return self.by in outcome.found if self.by else bool(outcome.found)
 
 
 def every() -> list[Planted]:
@@ -68,34 +96,46 @@ def applies(planted: Planted, where: Path = ROOT, *, check: bool = True) -> str:
     return done.stderr if done.returncode else ""
 
 
-def caught_by(planted: Planted | None, where: Where) -> list[str]:
-    """Names of the checkers that find something in a copy with the defect, or without any;
-    ``service`` if its level is violated."""
+def caught_by(planted: Planted | None, where: Where, limits: Limits = Limits()) -> Outcome:
+    """What finds something in a copy with the defect, or without any; ``service`` if its level is
+    violated."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for room in ("dhtstore", "simulations"):
             shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
         if planted is not None and (wrong := applies(planted, copy, check=False)):
-            return [f"does not apply: {wrong.strip()}"]
-        return _found(copy, where)
+            return Outcome(failed=f"does not apply: {wrong.strip()}")
+        return _outcome(copy, where, limits)
 
 
-def _found(copy: Path, where: Where) -> list[str]:
+def _outcome(copy: Path, where: Where, limits: Limits) -> Outcome:
     chosen = [word for one in where.settings for word in ("--set", one)]
     world = HERE / "worlds" / f"{where.world}.toml"
     command = [sys.executable, "-m", "simulations", "run", str(world), *chosen]
-    done = subprocess.run(
-        [*command, "--out", str(copy / "out")],
-        cwd=copy,
-        env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_RUN_MAX_S,
-    )
+    stopped, errors = _run([*command, "--out", str(copy / "out")], copy, limits)
     summary = copy / "out" / "summary.json"
-    if not summary.exists():
-        return [f"did not run: {done.stderr.strip()[-200:]}"]
+    if stopped or not summary.exists():
+        return Outcome(failed=f"did not run: {stopped or errors[-200:]}")
     told = json.loads(summary.read_text(encoding="utf-8"))
     found = [name for name, one in sorted(told["checkers"].items()) if one["violations"]]
-    return found + (["service"] if told["service"]["violated"] else [])
+    return Outcome((*found, *(["service"] if told["service"]["violated"] else [])))
+
+
+def _run(command: list[str], copy: Path, limits: Limits) -> tuple[str, str]:
+    """Why it was stopped, "" if it came to its end, and what it said of its errors."""
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", _BOUNDED, str(limits.cpu_s), *command],
+            cwd=copy,
+            env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limits.wall_s,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {limits.wall_s:g} s", ""
+    if done.returncode == -signal.SIGXCPU:
+        return f"more than {limits.cpu_s} s of CPU", ""
+    stopped = f"ended by signal {-done.returncode}" if done.returncode < 0 else ""
+    return stopped, done.stderr.strip()
