@@ -127,8 +127,8 @@ class ProviderHarvest:
     of each when it is found.
 
     No answer keeps others out: each node first names PROVIDERS_PER_ANSWER, by lot, and the rest
-    only if ``wanted`` are not found otherwise; a page with a wrong signature is its last.  So a
-    search checks a datagram of wrong ones a node, and a bounded number of right ones a provider.
+    only if ``wanted`` are not found otherwise; a page with a wrong signature, or nobody new, is its
+    last.  So a search checks a datagram of wrong ones a node, and few right ones a provider.
 
     Who proved lately that it lives comes first, by the word of whoever says so: silence about a
     provider takes nothing from it, and that it is silent counts only by the word of most of those
@@ -189,8 +189,7 @@ class ProviderHarvest:
                 answerer.named.add(record.public_key)
                 self._sort(answerer, record, read(ContactRecord, provided.contact))
         answerer.offset += len(response.providers)
-        brought = len(answerer.named) > before  # who repeats itself has no more to say
-        if brought and answerer.offset < response.total:
+        if len(answerer.named) > before and answerer.offset < response.total:
             self._ask_next_page(peer, answerer)
         return self._enough()
 
@@ -232,8 +231,7 @@ class ProviderHarvest:
         return len(self._records) >= self._wanted
 
     def _ask_next_page(self, peer: Peer, answerer: _Answerer) -> None:
-        """Unless it named enough already: keys are free, so whoever goes on and on would hold a
-        search to its deadline."""
+        """Unless it named enough: keys are free, and it could hold a search to its deadline."""
         enough = len(answerer.named) >= self._wanted or self._enough()
         if self._crawl and not (enough or answerer.lied):
             self._crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
