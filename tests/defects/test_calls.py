@@ -105,6 +105,8 @@ async def seconds_to_give_up(world: World, member: Member, contact: Contact) -> 
 def test_24_a_dead_peer_is_waited_for_by_what_others_take(ours: OurPlay) -> None:
     async def scene(world: World) -> None:
         members = await world.grow(12)
+        for member in members[1:]:
+            await members[0].dht.lookup(member.contact.node, timeout_s=15)
         dead = await Rogue(world).open()
         assert await seconds_to_give_up(world, members[0], dead.contact) < 2.5
         world.net.crash(members[1].address)

@@ -175,12 +175,16 @@ def test_8_a_datagram_costs_the_same_however_much_is_kept(ours: OurPlay) -> None
                 rogue.request(holder, payload)
             await asyncio.sleep(0.5)
 
+        async def dearest() -> int:
+            """Of four, since one of four newcomers is asked back soon."""
+            return max([await steps_of(asks) for _ in range(4)])
+
         await asks()
-        steps = await steps_of(asks)
+        steps = await dearest()
         for number in range(300):
             await provider.provide(dht_key(b"%d" % number))
         assert holder.dht.records_held == 300
-        assert await steps_of(asks) <= steps + 150, "not one step for each record"
+        assert await dearest() <= steps + 150, "not one step for each record"
 
     ours(scene)
 
