@@ -105,6 +105,9 @@ class TellHolders:
             for at in range(0, len(names), RULE_UNITS_MAX):
                 rule = Rule(policy=policy.packed, units=tuple(names[at : at + RULE_UNITS_MAX]))
                 ruled = await link.request(rule, Ruled, OFFER_TIMEOUT_S)
+                if ruled.newer is not None:
+                    told.unreached[key] = "it knows a newer word of this owner: say it once more"
+                    return
                 told.claims += ruled.claims
                 told.others += ruled.others
             told.told.add(key)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
 import pytest
 
 from dhtstore.errors import NotFound, NotHere, UsageError
@@ -92,6 +93,21 @@ def test_a_holder_that_was_away_frees_it_when_it_is_back_and_before_it_announces
         assert back.public_key not in {each.record.signer for each in seen.providers}
         await back.collector.collect()
         assert back.ports.store.count() == 0
+
+    tell(story)
+
+
+def test_a_holder_that_knows_a_newer_word_is_not_counted_as_told() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [ahead, _] = await put_by(lab, putter)
+        [policy] = held(ahead, result)
+        sequence = policy.sequence + 365 * int(DAY_S) * 1000  # by a clock that was a year ahead
+        newer = putter.identity.sign_as_owner(msgspec.structs.replace(policy, sequence=sequence))
+        assert ahead.ledger.claims.update(newer)
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached) == (1, 1)
+        assert held(ahead, result) == [newer]
 
     tell(story)
 
