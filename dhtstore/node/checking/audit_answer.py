@@ -16,6 +16,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.checking.reading_sample import Pairing, SampleReader
 from dhtstore.node.copies.completeness import Completeness, Looked
+from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
@@ -37,6 +38,7 @@ class AuditAnswers:
     answered: Callable[[Link, Audit], None]
     leaving: Callable[[], bool] = lambda: False
     read_bytes: int = 0
+    rations: Rereads = field(default_factory=Rereads)  # of units looked for, read or not
     _ration: AuditRation = field(default_factory=AuditRation)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -47,6 +49,8 @@ class AuditAnswers:
             return
         if sum(each.samples for each in asked.units) > AUDIT_SAMPLES_MAX:
             raise PeerRefused("audit", f"more than {AUDIT_SAMPLES_MAX} blocks at once")
+        if not self.rations.take(link.origin, 0, len(asked.units), self.clock.monotonic_s()):
+            raise PeerRefused("busy", "this node was asked to look at much lately: ask later")
         await self._turn()
         try:
             self._check_ration(link)

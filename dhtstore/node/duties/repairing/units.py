@@ -43,6 +43,8 @@ class Units:
 
     def _named(self, ids: Sequence[UnitId]) -> list[Watched]:
         wanted, ledger = set(ids), self.completeness.ledger
+        if not any(True for name, _ in ids for _ in ledger.claims.for_unit(name)):
+            return []  # before pins are looked through: whoever audits may name anything
         roots = self.completeness.pinned()
         pinned = {unit.name for root in roots for unit in ledger.roots.units(root)}
         names = dict.fromkeys(name for name, _ in ids)
