@@ -14,11 +14,14 @@ NAME = "service"
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
     """Of one kind of operation: the mean of the reference runs, with ``operations`` in each, and
-    by how much one run may be worse.  Times are of operations that succeeded."""
+    by how much one run may be worse.  Times and ``recall`` (OperationRow) are of operations that
+    succeeded; it is 0 for kinds that have none."""
 
     operations: int = integer(0)
     success: float = share(0)
     success_tolerance: float = share(0)
+    recall: float = share(0)
+    recall_tolerance: float = share(0)
     p50_s: float = duration(0)
     p50_tolerance_s: float = duration(0)
     p95_s: float = duration(0)

@@ -26,10 +26,15 @@ def block(service: ServiceSettings) -> str:
 
 
 def _keys(level: ServiceLevel) -> str:
+    recall = (
+        f'recall = "{100 * level.recall:.2f} %"\n'
+        f'recall_tolerance = "{100 * level.recall_tolerance:.2f} %"\n'
+    )
     return (
         f"operations = {level.operations}\n"
         f'success = "{100 * level.success:.2f} %"\n'
         f'success_tolerance = "{100 * level.success_tolerance:.2f} %"\n'
+        f"{recall if level.recall else ''}"
         f'p50_s = "{level.p50_s:.4g} s"\n'
         f'p50_tolerance_s = "{level.p50_tolerance_s:.3g} s"\n'
         f'p95_s = "{level.p95_s:.4g} s"\n'

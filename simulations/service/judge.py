@@ -3,8 +3,8 @@
 A run is judged where it can be held against the reference: the same settings (whichever the seed),
 not interrupted, and enough operations of that kind.  Judged are those that could be served: a
 client whose own machine went, and a get of what was never put, say nothing of the network.  A level
-is violated where fewer succeeded, or the median or the 95th percentile of the time they took was
-longer, by more than the tolerance.
+is violated where fewer succeeded, lookups found fewer of the closest, or the median or the 95th
+percentile of the time they took was longer, by more than the tolerance.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ def _worse(level: ServiceLevel, found: Mapping[str, Any]) -> Iterable[str]:
         yield (
             f"{found['served_share']:.2%} succeeded, promised are {level.success:.2%} less "
             f"{level.success_tolerance:.2%} at most"
+        )
+    recall = found["recall"].get("mean", level.recall)
+    if recall < level.recall - level.recall_tolerance:
+        yield (
+            f"{recall:.2%} of the closest were found, promised are {level.recall:.2%} less "
+            f"{level.recall_tolerance:.2%} at most"
         )
     latency = found["latency_s"]
     for name, promised_s, tolerance_s in (

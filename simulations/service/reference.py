@@ -43,6 +43,7 @@ class Served:
 
     operations: int
     success: Figure
+    recall: Figure
     p50_s: Figure
     p95_s: Figure
 
@@ -59,12 +60,19 @@ def served(rows: Iterable[OperationRow]) -> dict[str, Served]:
 def _served(rows: Sequence[OperationRow]) -> Served:
     took_s = sorted(row.stop_s - row.start_s for row in rows if row.ok)
     success = Figure(len(took_s) / len(rows), _error_of_share(len(took_s), len(rows)))
-    return Served(len(rows), success, _quantile(took_s, 0.5), _quantile(took_s, 0.95))
+    recall = _mean([row.recall for row in rows if row.ok and row.queries])
+    return Served(len(rows), success, recall, _quantile(took_s, 0.5), _quantile(took_s, 0.95))
 
 
 def _error_of_share(good: int, count: int) -> float:
     nearer = (good + 1) / (count + 2)  # Laplace: all of 200 leaves room for one of 200
     return math.sqrt(nearer * (1 - nearer) / count)
+
+
+def _mean(values: Sequence[float]) -> Figure:
+    if len(values) < 2:
+        return Figure(0.0, 0.0)
+    return Figure(statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values)))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> Figure:
@@ -86,12 +94,15 @@ def levels(runs: Sequence[Mapping[str, Served]]) -> dict[str, ServiceLevel]:
 
 def _level(runs: Sequence[Served]) -> ServiceLevel:
     success, bound = _mean_and_bound([run.success for run in runs])
+    recall, recall_bound = _mean_and_bound([run.recall for run in runs])
     p50_s, p50_bound_s = _mean_and_bound([run.p50_s for run in runs])
     p95_s, p95_bound_s = _mean_and_bound([run.p95_s for run in runs])
     return ServiceLevel(
         min(run.operations for run in runs),
         success,
         min(success, bound + SUCCESS_MARGIN),
+        recall,
+        min(recall, recall_bound + SUCCESS_MARGIN),
         p50_s,
         p50_bound_s + TIME_MARGIN * p50_s,
         p95_s,

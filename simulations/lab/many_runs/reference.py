@@ -49,7 +49,8 @@ def _served(path: Path, run: RunData, tell: Told) -> Mapping[str, Served]:
 
 def _line(of: tuple[str, Served]) -> str:
     kind, one = of
+    recall = f"recall {one.recall.value:.1%} " if one.recall.value else ""
     return (
-        f"{one.operations} {kind} {one.success.value:.1%} p50 {one.p50_s.value:.3g} s "
+        f"{one.operations} {kind} {one.success.value:.1%} {recall}p50 {one.p50_s.value:.3g} s "
         f"p95 {one.p95_s.value:.3g} s"
     )
