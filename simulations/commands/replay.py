@@ -75,9 +75,17 @@ def _telling(experiment: Experiment, chosen: argparse.Namespace) -> Iterator[Non
             yield
     told = f"{count.told} of {count.seen} messages are of those that were asked for"
     print(told if chosen.csv is None else f"{told}: {chosen.csv}")
+    for line in _unknown(chosen, count):
+        print(line)
+
+
+def _unknown(chosen: argparse.Namespace, count: Count) -> Iterator[str]:
     if unknown := [kind for kind in chosen.kind if kind not in count.kinds]:
         known = ", ".join(sorted(count.kinds))
-        print(f"none is of kind {', '.join(unknown)}; there are {known}")
+        yield f"none is of kind {', '.join(unknown)}; there are {known}"
+    for number in (chosen.node, chosen.source, chosen.target):
+        if number is not None and number not in count.nodes and count.nodes:
+            yield f"none is of node {number}; there are nodes up to {max(count.nodes)}"
 
 
 def _new_file(path: Path) -> TextIO:

@@ -23,11 +23,12 @@ Show = Callable[[Exchange, int, int], None]  # with the numbers of its nodes
 
 @dataclass(slots=True)
 class Count:
-    """How many exchanges there were, how many of them were shown, and which kinds there were."""
+    """How many exchanges there were, how many of them were shown, and which kinds and nodes."""
 
     seen: int = 0
     told: int = 0
     kinds: set[str] = field(default_factory=set)
+    nodes: set[int] = field(default_factory=set)
 
 
 def chosen_of(show: Show, selection: Selection, count: Count, numbers: Numbers) -> Tell:
@@ -37,6 +38,7 @@ def chosen_of(show: Show, selection: Selection, count: Count, numbers: Numbers) 
         source, target = numbers(exchange.source), numbers(exchange.target)
         count.seen += 1
         count.kinds.add(exchange.kind)
+        count.nodes.update((source, target))
         if selection.takes(exchange, source, target):
             count.told += 1
             show(exchange, source, target)

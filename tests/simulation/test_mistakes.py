@@ -158,6 +158,8 @@ def test_a_selection_of_messages_that_takes_none_says_why(
     run_one(from_tables(tables), 1, Path(ran))
     assert main(["replay", ran, "--kind", "pong"]) == 0
     assert "none is of kind pong; there are find_node" in capsys.readouterr().out
+    assert main(["replay", ran, "--node", "1700"]) == 0
+    assert "none is of node 1700; there are nodes up to 1\n" in capsys.readouterr().out
     assert main(["replay", ran, "--after", "2 s", "--before", "1 s"]) == 2
     assert "--before 1 s is not later than --after 2 s" in capsys.readouterr().err
 
