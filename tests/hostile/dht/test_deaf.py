@@ -17,6 +17,7 @@ from dhtstore.params import (
     DEPARTED_ASK_EVERY_S,
     DEPARTED_ASK_FIRST_S,
     DEPARTED_AT_ONCE,
+    DEPARTED_LOOK_S,
     DEPARTED_MANY,
     DEPARTED_MAX,
     DEPARTED_S,
@@ -110,11 +111,33 @@ def test_one_that_goes_by_itself_is_not_asked_again() -> None:
     for number, peer in enumerate(peers[: DEPARTED_MANY - 1]):
         departed.add(peer, float(number), believed=True)
     departed.add(peers[-1], 3.0, believed=False)
+    assert not departed.many(20.0, left=40)
     assert departed.due(20.0, left=40, much_lost=True) == []
+    assert departed.many(20.0, left=2)
     assert departed.due(20.0, left=2, much_lost=False) == []
     assert len(departed.due(20.0, left=2, much_lost=True)) == DEPARTED_MANY
+    assert departed.many(21.0, left=40), "not only while few are left"
     assert departed.due(20.0 + DEPARTED_S, left=40, much_lost=True) == []
+    assert not departed.many(20.0 + DEPARTED_S, left=2)
     assert len(departed) == 0
+
+
+def test_a_node_rests_while_few_went() -> None:
+    """It looked twice a second for a minute after each contact that went: half of what its loop
+    did in a network that comes and goes."""
+
+    async def scene(world: World) -> None:
+        members = await world.grow(12)
+        await asyncio.sleep(2 * DEAF_S)
+        world.net.crash(members[3].address)
+        for member in members[4:]:
+            await member.dht.lookup(members[3].contact.node, timeout_s=15)
+            await member.dht.lookup(members[3].contact.node, timeout_s=15)
+        fired = world.loop.fired
+        await asyncio.sleep(DEPARTED_S / 2)
+        assert world.loop.fired - fired < len(members) * DEPARTED_S / 2 / DEPARTED_LOOK_S / 3
+
+    play(scene)
 
 
 def test_of_many_each_is_asked_in_its_time_and_few_at_once() -> None:

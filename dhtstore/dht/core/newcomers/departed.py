@@ -58,15 +58,27 @@ class Departed:
         gone = self._gone.pop(peer.id, None)
         return gone is not None and gone.believed
 
-    def due(self, now: float, left: int, *, much_lost: bool) -> list[Peer]:
-        """Whom to ask now, DEPARTED_AT_ONCE at most; nobody where hardly anything is lost of what
-        others answer, so that our line is good, nor where few of those believed in went, unless
-        all that went are more than are ``left``."""
+    def many(self, now: float, left: int) -> bool:
+        """Whether somebody may have to be asked: several of those believed in went, or more than
+        are ``left`` in the table, or that was so just now; else nobody need look before the next
+        one goes."""
         self._forget(now)
+        return bool(self._gone) and (self._together(left) or self._lately(now))
+
+    def _together(self, left: int) -> bool:
         believed = sum(one.believed for one in self._gone.values())
-        if much_lost and (believed >= DEPARTED_MANY or len(self._gone) > left):
+        return believed >= DEPARTED_MANY or len(self._gone) > left
+
+    def _lately(self, now: float) -> bool:
+        return now - self._many_s < DEPARTED_S  # and not only while few are left to ask
+
+    def due(self, now: float, left: int, *, much_lost: bool) -> list[Peer]:
+        """Whom to ask now, DEPARTED_AT_ONCE at most; nobody unless ``many`` went, nor where hardly
+        anything is lost of what others answer, so that our line is good."""
+        self._forget(now)
+        if much_lost and self._together(left):
             self._many_s = now
-        elif now - self._many_s >= DEPARTED_S:  # and not as soon as few are left to ask
+        elif not self._lately(now):
             return []
         due = [one for one in self._gone.values() if one.due_s <= now][:DEPARTED_AT_ONCE]
         for one in due:

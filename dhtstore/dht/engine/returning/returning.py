@@ -28,8 +28,9 @@ class Returning:
 
     def gone(self, peer: Peer, *, believed: bool) -> None:
         """One went from the table; a newcomer, unless it was ``believed`` in."""
-        self._departed.add(peer, self._clock.monotonic_s(), believed=believed)
-        self._wait()
+        now = self._clock.monotonic_s()
+        self._departed.add(peer, now, believed=believed)
+        self._wait(now)
         if not len(self._table):
             self.on_lost()
 
@@ -40,8 +41,8 @@ class Returning:
             self._timer.cancel()
             self._timer = None
 
-    def _wait(self) -> None:
-        if self._timer is None and not self._closed:
+    def _wait(self, now: float) -> None:
+        if self._timer is None and not self._closed and self._departed.many(now, len(self._table)):
             self._timer = asyncio.get_running_loop().call_later(DEPARTED_LOOK_S, self._look)
 
     def _look(self) -> None:
@@ -51,8 +52,7 @@ class Returning:
         now, much_lost = self._clock.monotonic_s(), self._calls.rtt.much_lost
         for peer in self._departed.due(now, len(self._table), much_lost=much_lost):
             self._calls.ask(peer, question, self._asked, attempts=1)
-        if len(self._departed):
-            self._wait()
+        self._wait(now)
 
     def _asked(self, peer: Peer, response: Response | None) -> None:
         """Who stood the test of time before it went need not stand it again."""
