@@ -241,6 +241,9 @@ CONTACT_RECORD_MAX_BYTES: Final = 768  # packed; today's has at most 680; both f
 POLICY_MAX_BYTES: Final = 512  # packed; today's has at most 260
 GRANT_MAX_BYTES: Final = 384  # packed; today's has at most 278
 RECEIPTS_FILE_MAX_BYTES: Final = 64 * MIB  # some 25,000 receipts as JSON
+RECEIPTS_PER_UNIT_MAX: Final = 128  # kept by who put it; of holders that are gone, too
+OWN_PUTS_SEEN_MAX: Final = 65_536  # of which something is to be written into their lists
+LISTED_SETS_MAX: Final = 32  # of holders, in the row of a list; units of more have other holders
 RECEIPT_MAX_BYTES: Final = 1 * KIB  # packed; today's has at most 690
 PEERS_SAVE_FIRST_S: Final = 10.0  # a young node learns fast and may be killed; then doubling up to
 PEERS_SAVE_INTERVAL_S: Final = 600.0
@@ -477,6 +480,10 @@ AUDIT_READ_SHARE_PER_DAY: Final = 0.025  # of what is kept, for all who ask
 AUDIT_READ_SAVED_S: Final = 2 * AUDIT_EVERY_S  # of that ration that may come at once, beside
 AUDIT_READ_FREE_BYTES: Final = 64 * MIB  # so that a small store is looked at, too
 AUDIT_ORIGIN_DIVISOR: Final = 2  # of what is left of it one origin has at most
+YEAR_S: Final = 365.25 * DAY_S
+LOSSES_PRIOR: Final = 1.0  # of holders for good, assumed to have been seen in
+SAFE_PROVED_S: Final = 8 * DAY_S  # the age of a proof by which a copy still counts as looked after
+LOSS_PRIOR_YEARS: Final = 1.0  # years of one holder: until more was watched, that is what is told
 
 assert FIRST_REQUEST_PADDED_BYTES * AMPLIFICATION_MAX >= DATAGRAM_MAX_BYTES
 assert (COLD_KEYS_PER_S + COOKIE_KEYS_ALL_PER_S + COOKIE_KEYS_QUIET_PER_S) * (
@@ -488,6 +495,7 @@ assert LOOKUP_TIMEOUT_S > 2 * RPC_TIMEOUT_MAX_S
 assert SCRUB_SPREAD_S < SCRUB_EVERY_S < 30 * DAY_S, "each block is verified within 30 days"
 assert REPAIR_LOOK_S <= FELLOW_PING_S <= SILENCE_GAP_MAX_S < GRACE_MIN_S / 2
 assert AUDIT_SHARE_PER_DAY < AUDIT_READ_SHARE_PER_DAY <= 0.05 / 2, "an auditor reads as much itself"
+assert SAFE_PROVED_S > 2 * AUDIT_EVERY_S, "an audit may find nobody once"
 assert GRACE_MIN_S < GRACE_FIRST_S < GRACE_MAX_S < PROVIDER_TTL_S * 2
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"

@@ -75,7 +75,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("listing",),
         ("pins", "puts", "claims", "upgrade"),
     ),
-    "dhtstore.store.ledger.listing": (("tally",), ("listing",)),
+    "dhtstore.store.ledger.listing": (("places", "tally"), ("listing",)),
     "dhtstore.store.ledger.charging": (("accounts",), ("charged",)),
     "dhtstore.store.files": (
         ("journal", "sources", "spans"),
@@ -180,10 +180,11 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.cars": (("exporting", "importing"),),
     "dhtstore.node.views": (
-        ("identity", "list_puts", "own_names", "peers", "spelling"),
+        ("identity", "own_names", "peers", "spelling"),
         ("describe", "providers", "receipts"),
-        ("status",),
+        ("copies", "status"),
     ),
+    "dhtstore.node.views.copies": (("root_status", "safety"), ("list_puts",)),
     "dhtstore.node.traffic": (("gate",), ("traffic",), ("timetable",)),
     "dhtstore.transfer": (
         ("books", "in_order", "pace", "priority", "session"),
@@ -226,7 +227,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.duties": (
         ("announcing", "repairing"),
-        ("leaving",),
+        ("leaving", "owning"),
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication.health": (("periods",), ("past",), ("copies",)),

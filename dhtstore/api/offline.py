@@ -25,7 +25,8 @@ from dhtstore.net.clock import SystemClock
 from dhtstore.net.threads import ThreadBlocking
 from dhtstore.node.context import Disk, Ledger, surely
 from dhtstore.node.throttle import Throttle
-from dhtstore.node.views.list_puts import put_summaries
+from dhtstore.node.views.copies.list_puts import put_summaries
+from dhtstore.node.views.copies.safety import safety_known
 from dhtstore.node.views.own_names import with_cid
 from dhtstore.node.views.pins import pin_list
 from dhtstore.operations import keeping, nodes
@@ -141,7 +142,9 @@ async def _puts(
         found.extend(rows)
 
     ledger = await blocking.run(kept.ledger)
-    damaged = await put_summaries(_no_blocks(blocking), ledger, gather)
+    disk = _no_blocks(blocking)
+    safety = await safety_known(disk, ledger, SystemClock().unix_s())
+    damaged = await put_summaries(disk, ledger, gather, safety)
     if damaged:
         import logging  # where there is a damage only: without a handler it is printed to stderr
 

@@ -26,6 +26,7 @@ from dhtstore.store.ledger.health.scrubbed import Scrubbed
 from dhtstore.store.ledger.health.spent import Spent
 from dhtstore.store.ledger.health.standing import LedgerStanding
 from dhtstore.store.ledger.health.verifying import Verifying
+from dhtstore.store.ledger.listing.places import HolderPlaces
 from dhtstore.store.ledger.peers import Peers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
@@ -175,6 +176,7 @@ class Ledger:
     pins: Pins
     puts: Puts
     receipts: Receipts
+    places: HolderPlaces
     peers: Peers
     records: KeptRecords
     roots: Roots
@@ -202,6 +204,7 @@ class Ledger:
             pins=Pins(table, roots, tracer),
             puts=Puts(table, roots, tracer),
             receipts=Receipts(table, roots, tracer),
+            places=HolderPlaces(table, tracer),
             peers=Peers(table, tracer),
             records=KeptRecords(table, tracer),
             roots=roots,

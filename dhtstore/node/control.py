@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from dhtstore.content.builders.importer import CHUNKERS
@@ -51,16 +52,17 @@ from dhtstore.node.telling.giving_up import late, with_report
 from dhtstore.node.throttle import Throttle
 from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
+from dhtstore.node.views.copies.list_puts import PutChecks, put_summaries
+from dhtstore.node.views.copies.root_status import root_status
+from dhtstore.node.views.copies.safety import Safety, safety_known
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
-from dhtstore.node.views.list_puts import PutChecks, put_summaries
 from dhtstore.node.views.own_names import roots_meant, with_cid
 from dhtstore.node.views.peers import known_peers
 from dhtstore.node.views.pins import pin_list
 from dhtstore.node.views.providers import providers
 from dhtstore.node.views.receipts import signed_receipts
 from dhtstore.node.views.room import Giving, room_status
-from dhtstore.node.views.root_status import root_status
 from dhtstore.node.views.spelling import receipt_text
 from dhtstore.node.views.status import node_status
 from dhtstore.operations import cars, content, keeping, limits, messages, nodes, repairing
@@ -402,7 +404,8 @@ async def _import(asked: cars.Import, run: OperationRun) -> cars.ImportResult:
 
 
 async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> None:
-    damaged, warnings = await put_summaries(run.node.disk, run.node.ledger, rows), run.node.warnings
+    node, warnings = run.node, run.node.warnings
+    damaged = await put_summaries(node.disk, node.ledger, rows, await _safety(node))
     if damaged:
         warnings.tell("puts", damaged)
     else:
@@ -412,7 +415,14 @@ async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> 
 async def _check_puts(asked: keeping.CheckPuts, run: OperationRun, rows: Rows) -> None:
     node = run.node
     async with node.fetch_session() as session:
-        await PutChecks(session, node.checker(), node.settings.min_acks).run(rows)
+        checks = PutChecks(session, node.checker(), node.settings.min_acks, partial(_safety, node))
+        await checks.run(rows)
+
+
+async def _safety(node: Node) -> Safety:
+    now_unix_s = node.ports.clock.unix_s()
+    watched, periods = node.repair.fellows.known(), node.settings.periods
+    return await safety_known(node.disk, node.ledger, now_unix_s, watched, periods)
 
 
 async def _list_receipts(

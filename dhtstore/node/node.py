@@ -32,6 +32,7 @@ from dhtstore.node.duties.keep_records import KeepRecords
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.leaving.leaving import Leaving
+from dhtstore.node.duties.owning.own_puts import OwnPuts
 from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.repairing.auditing_back import AuditBack
 from dhtstore.node.duties.repairing.building import repair_of
@@ -127,7 +128,8 @@ class Node(UseCases):
         self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach = Reach(self.dht, self.links)
-        self.repair = repair_of(self, warnings, self.joined)
+        self.repair = repair_of(self, warnings, self.joined, lambda one: self.own_puts.seen(one))
+        self.own_puts = OwnPuts(identity, self.repair.fellows, self.checker, self.joined)
         self.leaving = Leaving(self.repair, self.kept_no_more, ledger.leaving, warnings)
         self.holder.leaving = lambda: self.leaving.active
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
@@ -165,6 +167,7 @@ class Node(UseCases):
             self._spawn_lasting("scrub", self.scrub.run)
             if self.settings.storage:
                 self._spawn_lasting("repair", self.repair.run)
+                self._spawn_lasting("own-puts", self.own_puts.run)
             self._spawn_lasting("policies", self.policies.renewal.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(self._keep_records.run(), "keep-records")

@@ -47,10 +47,21 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
     root: str
 
 
+SafeState = Literal["safe", "believed", "silent", "short", "none", "expired", ""]
+
+
 class PutSummary(msgspec.Struct, frozen=True, gc=False):
     """One put from here.  ``copies`` is the smallest number over the units of copies that a holder
     signed for, or was found to have, and that was not found lost since; ``proved`` is when that
-    one of them was last proved that was not for longest.  ``expires`` None for "until removed"."""
+    one of them was last proved that was not for longest.  ``expires`` None for "until removed".
+
+    ``state`` is "safe" (as many as are wanted, none of their holders is silent, and each was proved
+    within eight days), "believed" (as many, by receipts that are older, and nobody looked
+    lately), "silent" (as many only with those whose holders are silent), "short" (fewer than
+    wanted), "none" (no copy is known), "expired" (it was wanted until then).  ``live`` are copies
+    without those of silent holders, which are known where a node holds the same; the longest
+    silent since ``silent``, and if none comes back a copy is made again from ``due`` on.
+    ``networks`` is on how many networks those copies are, None where that is not known of all."""
 
     name: str
     cid: str
@@ -60,6 +71,11 @@ class PutSummary(msgspec.Struct, frozen=True, gc=False):
     replicas: int
     expires: Moment | None
     proved: Moment | None = None
+    state: SafeState = ""
+    live: int = 0
+    networks: int | None = None
+    silent: Moment | None = None
+    due: Moment | None = None
 
 
 class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):

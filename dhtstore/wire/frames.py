@@ -275,18 +275,23 @@ class Release(FrameRequest, frozen=True, kw_only=True, tag=0x13):
 
 class Checked(FrameResponse, frozen=True, kw_only=True, tag=0x36):
     """Whether all blocks of the unit are here, by the index and the blocks above its leaves;
-    ``why`` not, for people."""
+    ``why`` not, for people.  ``receipt`` is the holder's word to the owner that was named, where
+    that has a claim on the unit here."""
 
     whole: bool
     why: Reason = ""
+    receipt: PackedReceipt | None = None
 
 
 class Check(FrameRequest, frozen=True, kw_only=True, tag=0x14):
-    """Do you still hold a unit?  Answered by ``Checked``; no block moves for it."""
+    """Do you still hold a unit?  Answered by ``Checked``; no block moves for it.  With ``owner``
+    and ``root``: and what do you sign for it to that owner, of whom you have it for that root?"""
 
     answers = (Checked,)
 
     unit: UnitName
+    owner: Key | None = None
+    root: CidBytes | None = None
 
 
 class AuditItem(msgspec.Struct, frozen=True, array_like=True):

@@ -14,11 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import Unit
-from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.moment import Moment
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.listing.listing import LISTED
-from dhtstore.store.ledger.listing.tally import Proof, Tally
+from dhtstore.store.ledger.listing.listing import LISTED, ListedPut
+from dhtstore.store.ledger.listing.tally import Proof, Tally, holder_sets, plausible
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.puts import PUT_ROWS, PutRecord, Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
@@ -99,10 +98,11 @@ class ListedPuts(RuleBasedStateMachine):
         others = [key for key, _ in self.table.scan(b"") if not key.startswith(PUT_ROWS)]
         assert others in ([], [b"layout"])
 
-    def told(self, put: PutRecord) -> PutSummary:
+    def told(self, put: PutRecord) -> ListedPut:
         receipts, proofs = self.receipts.for_root(put.cid), self.receipts.proofs(put.cid)
-        tally = Tally.of(receipts, proofs, put.units, put.policy.replicas)
-        return PutSummary(
+        proved = plausible(receipts, proofs)
+        tally = Tally.of(proved, put.units, put.policy.replicas)
+        return ListedPut(
             put.name,
             str(put.cid),
             put.size_bytes,
@@ -111,6 +111,7 @@ class ListedPuts(RuleBasedStateMachine):
             put.policy.replicas,
             Moment.at_or_never(put.policy.expires),
             Moment.at_or_never(tally.proved_unix_s),
+            sets=holder_sets(proved),
         )
 
 

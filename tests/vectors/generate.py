@@ -117,8 +117,8 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
     ),
     frames.Release(reservation=5, request=4),
     frames.Released(request=4),
-    frames.Check(unit=bytes.fromhex("01551220") + bytes(32), request=6),
-    frames.Checked(whole=False, why="a block is missing", request=6),
+    frames.Check(unit=bytes.fromhex("01551220") + bytes(32), owner=KEY, root=CID.raw, request=6),
+    frames.Checked(whole=False, why="a block is missing", receipt=RECEIPT.packed, request=6),
     frames.Audit(
         nonce=bytes(32),
         units=(frames.AuditItem(bytes.fromhex("01551220") + bytes(32), False, 4),),

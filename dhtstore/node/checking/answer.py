@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from dhtstore.errors import PeerRefused
+from dhtstore.model.receipt import Receipt
 from dhtstore.net.ports import Clock
+from dhtstore.node.copies.acknowledge import receipt_again
 from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.identity import Identity
@@ -61,7 +63,9 @@ class CheckAnswers:
                 self._charge(link, looked.blocks)
         if looked.ended:
             raise PeerRefused("busy", "it takes this node too long to look at the unit")
-        await reply(Checked(whole=not why, why=why[:REASON_MAX_CHARS]))
+        receipt = None if why else await run(self._receipt, asked)
+        signed = None if receipt is None else receipt.packed
+        await reply(Checked(whole=not why, why=why[:REASON_MAX_CHARS], receipt=signed))
 
     @asynccontextmanager
     async def _turn(self, origin: str) -> AsyncIterator[None]:
@@ -90,6 +94,16 @@ class CheckAnswers:
 
     def _charge(self, link: Link, blocks: int) -> bool:
         return self._rations.take(link.origin, 0, blocks, self.clock.monotonic_s())
+
+    def _receipt(self, asked: Check) -> Receipt | None:
+        """For the owner that was named: signed anew, since the unit was found whole just now.  In a
+        worker."""
+        if asked.owner is None or asked.root is None:
+            return None
+        owned = self.completeness.ledger.claims.owned(asked.owner, asked.root, [asked.unit])
+        now_unix_s = self.identity.now_unix_s()
+        claim = next((each for each in owned if each.policy.active(now_unix_s)), None)
+        return None if claim is None else receipt_again(self.identity, claim)
 
     def _look(self, name: bytes, looked: Looked) -> str:
         """Why it is not here whole; in a worker."""

@@ -2,7 +2,7 @@
 
 data path: provider records and receipts -> links -> Check, to all at once, each with a deadline ->
 of strangers a block that proves their word -> what came of it -> written down, so that a later list
-knows it.
+knows it.  Who made a copy since, as in a repair, is asked for its receipt on the way.
 """
 
 from __future__ import annotations
@@ -14,17 +14,30 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from dhtstore.dht.engine.harvest import Provider
-from dhtstore.errors import ConnectionLost, DhtstoreError, PeerRefused, UnknownNode
+from dhtstore.errors import (
+    ClockOff,
+    ConnectionLost,
+    DhtstoreError,
+    InvalidSignature,
+    PeerRefused,
+    RemoteProtocolError,
+    UnknownNode,
+)
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import NodeId, PublicKey, node_id
+from dhtstore.model.policy import Policy
+from dhtstore.model.receipt import Receipt
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.sample import lack_of_sample
 from dhtstore.node.context import Disk, Ledger, Reach
+from dhtstore.node.copies.acknowledge import check_receipt
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
 from dhtstore.params import CHECK_TIMEOUT_S, CHECKS_AT_ONCE, DIAL_TIMEOUT_S, LOOKUP_TIMEOUT_S
+from dhtstore.store.ledger.listing.places import HolderPlace
 from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.tasks import run_all
 from dhtstore.wire.frames import Check, Checked
@@ -38,11 +51,14 @@ class Question:
     """What is asked about.  ``signers`` answer for the unit with a receipt that is here: their yes
     makes them "live".  The yes of anybody else is a word.  Of what was ``put_here`` receipts tell
     which copies there are, and a stranger only "says so"; of anything else it is "live" if it
-    proves its word by a block."""
+    proves its word by a block.  Under ``policy`` of this node's own owner a stranger that does, and
+    signs for it, is a holder as any other; ``signed`` are those who did."""
 
     unit: Unit
     signers: Collection[PublicKey] = ()
     put_here: bool = False
+    policy: Policy | None = None
+    signed: Collection[PublicKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,8 @@ class HolderChecks:
     completeness: Completeness
     rng: random.Random
     silent: dict[NodeId, str] = field(default_factory=dict)  # in this operation, and why
+    received: list[Receipt] = field(default_factory=list)
+    met: dict[NodeId, HolderPlace] = field(default_factory=dict)  # where they answered
 
     async def check(self, asked: Question, holders: Told) -> Found:
         """What each of ``holders`` says now; of one that cannot say, as of an older version or one
@@ -65,11 +83,18 @@ class HolderChecks:
         await run_all(asks, limit=CHECKS_AT_ONCE)
         return found
 
+    def receipts(self, root: Cid) -> list[Receipt]:
+        """Those that came in this operation."""
+        return [each for each in self.received if each.root == root.raw]
+
     async def write_down(self, root: Cid, found: Mapping[bytes, Found]) -> None:
         """What came of asking for units of ``root``, by name, if it was put from here."""
         run = self.disk.blocking.run
         if await run(self.ledger.puts.get, root) is None:
             return
+        await run(self.ledger.places.save, self.met)
+        await run(self.ledger.receipts.adopt, self.receipts(root))
+        self.received[:] = [each for each in self.received if each.root != root.raw]
         proofs = {(unit, node): each for unit, some in found.items() for node, each in some.items()}
         await run(self.ledger.receipts.prove, root, proofs)
 
@@ -104,15 +129,28 @@ class HolderChecks:
         if not addresses:
             raise UnknownNode("nobody knows an address of it")  # of another unit somebody may
         link = await self._met(key, addresses)
-        answer = await link.request(Check(unit=asked.unit.name), Checked, CHECK_TIMEOUT_S)
+        answer = await link.request(_check_of(asked, key), Checked, CHECK_TIMEOUT_S)
         if not answer.whole:
             return "lacks", answer.why or "it does not hold it any more"
-        if key in asked.signers:
-            return "live", ""
-        if asked.put_here:
-            return "says so", "it signed no receipt"
-        why = await lack_of_sample(link, asked.unit, self.rng, self.disk.blocking)
-        return ("lacks", why) if why else ("live", "")
+        self.met[node_id(key)] = HolderPlace(link.origin)
+        if key not in asked.signers:
+            if asked.put_here and answer.receipt is None:
+                return "says so", "it signed no receipt"
+            if why := await lack_of_sample(link, asked.unit, self.rng, self.disk.blocking):
+                return "lacks", why
+        if answer.receipt is not None and asked.policy is not None:
+            return self._take(answer.receipt, asked.unit, asked.policy, key)
+        return "live", ""
+
+    def _take(self, packed: bytes, unit: Unit, policy: Policy, key: PublicKey) -> tuple[str, str]:
+        """Its state by what it signed."""
+        try:
+            receipt = unpack(Receipt, packed)
+            check_receipt(self.identity, receipt, key, unit.name, policy)
+        except (InvalidSignature, ClockOff, RemoteProtocolError) as error:
+            return "says so", f"its receipt does not hold: {error}"
+        self.received.append(receipt)
+        return "live", ""
 
     async def _met(self, key: PublicKey, addresses: Sequence[Address]) -> Link:
         """Who cannot be connected to is not dialled again; a connection that is lost says less."""
@@ -129,6 +167,14 @@ class HolderChecks:
             return [heard]
         record = await self.reach.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
         return [] if record is None else self.reach.links.followable(record.address_list())
+
+
+def _check_of(asked: Question, key: PublicKey) -> Check:
+    """With the wish for a receipt where there is none for the newest policy."""
+    unit, policy = asked.unit.name, asked.policy
+    if policy is None or key in asked.signed:
+        return Check(unit=unit)
+    return Check(unit=unit, owner=policy.owner, root=policy.root)
 
 
 def of_signers(said: Found, signed: Mapping[PublicKey, int]) -> Found:

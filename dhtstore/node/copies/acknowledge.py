@@ -1,8 +1,8 @@
 """Sign for a copy, and believe what others signed.
 
-``acknowledge`` is the only place where receipts and our own provider records are made.  Call it
+This is the only place where receipts and our own provider records are made.  Call ``acknowledge``
 only after the unit was walked from its roots and every block found present, verified and
-fsynced.
+fsynced; ``receipt_again`` of what was so signed for, and was found whole since.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ async def acknowledge(
     return SignedCopy(identity.receipt(claim), provider, identity.record())
 
 
+def receipt_again(identity: Identity, claim: Claim) -> Receipt:
+    """Under the policy that is in force by now, for an owner who asks."""
+    return identity.receipt(claim)
+
+
 def _keep(claims: Claims, claim: Claim, coming: Coming) -> None:
     """Never is there a block here without anybody who is charged for it: what a crash leaves in
     between is settled at the next start (``settle_pending``)."""
@@ -132,6 +137,26 @@ def check_copy(identity: Identity, copy: SignedCopy, holder: PublicKey, claim: C
         raise ClockOff("its provider record is out of time")
     if not in_time(copy.contact, CONTACT_RECORD_TTL_S, identity.now_unix_s()):
         raise ClockOff("its contact record is out of time")
+
+
+def check_receipt(
+    identity: Identity, receipt: Receipt, holder: PublicKey, unit: bytes, policy: Policy
+) -> None:
+    """Raise InvalidSignature unless ``holder`` signed just now that it has ``unit`` for our owner,
+    under ``policy`` or an earlier one: of a later one that is not known here it may say anything;
+    ClockOff where its clock is off."""
+    identity.check(receipt)
+    right = (
+        receipt.public_key == holder
+        and receipt.node == node_id(holder)
+        and (receipt.version, receipt.network) == (RECEIPT_VERSION, identity.network.name)
+        and (receipt.unit, receipt.root) == (unit, policy.root)
+        and receipt.owner == policy.owner
+        and 0 <= receipt.policy_seq <= policy.sequence
+    )
+    if not right:
+        raise InvalidSignature("the holder sent a receipt for something else")
+    check_clock(receipt.time, identity.now_unix_s())
 
 
 def _counts_agree(receipt: Receipt, claim: Claim) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dhtstore.dht.core.record_rules import Published
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, subnet
 from dhtstore.model.identity import NodeId, format_node
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
@@ -15,6 +15,7 @@ from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.telling.placement import CandidateRecord, PlacementRecord
 from dhtstore.replication.placement import Placement
 from dhtstore.replication.ranking import Stage
+from dhtstore.store.ledger.listing.places import HolderPlace
 
 UNTOLD: Final = CandidateRecord()  # of this node, which takes no offer
 
@@ -62,6 +63,15 @@ class PlacedUnit:
         others = [met[holder].contact.address for holder in holders if holder in met]
         own = [copy.contact for copy in made if copy.receipt.node_id == self.plan.here]
         return [*(record.address_list()[0] for record in own), *others]
+
+    def holder_places(self) -> dict[bytes, HolderPlace]:
+        """On which network each holder was reached, and the label that it signed."""
+        found: dict[bytes, HolderPlace] = {}
+        for copy in self.copies:
+            met = self.plan.candidates.get(copy.receipt.node_id)
+            address = met.contact.address if met else copy.contact.address_list()[0]
+            found[copy.receipt.node] = HolderPlace(subnet(address), copy.contact.domain)
+        return found
 
     @property
     def announced(self) -> bool:

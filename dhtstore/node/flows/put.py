@@ -43,6 +43,7 @@ from dhtstore.replication.quorum import Quorum
 from dhtstore.replication.ranking import Domain
 from dhtstore.store.ledger.puts import PutRecord
 
+_Made = Sequence[Sequence[SignedCopy]]  # unit by unit
 STDIN_NAME: Final = "-"  # what a put of standard input is called, which is no name
 
 
@@ -63,6 +64,16 @@ class _Work:
     @property
     def units(self) -> list[Unit]:
         return [each.unit for each in self.lineages]
+
+    def record(self, now_unix_s: float) -> PutRecord:
+        return PutRecord(
+            name=self.name,
+            root=self.imported.cid.raw,
+            size_bytes=self.imported.size_bytes,
+            created_unix_s=now_unix_s,
+            policy=self.policy,
+            units=len(self.units),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +223,7 @@ class Uploader:
                 await self._place(lineage, work, meter, made, placed)
                 meter.unit_done()
             if any(made):  # else nothing is stored anywhere, and what was put before stands
-                await run(self._remember, work, made)
+                await run(self._remember, work, made, placed)
                 self.published(work.policy)
             await run(self._pin, work)
         except BaseException:
@@ -220,7 +231,7 @@ class Uploader:
             all_of_it.signed(others, but=self.identity.node)
             all_of_it.begun(placed)
             if any(made):  # somebody holds them, whatever becomes of this
-                await run(self._remember, work, made)
+                await run(self._remember, work, made, placed)
             raise
         meter.check()
         return placed
@@ -266,18 +277,13 @@ class Uploader:
         """Whether this node holds a copy itself."""
         return self.settings.storage and work.brought.kept
 
-    def _remember(self, work: _Work, copies: Sequence[Sequence[SignedCopy]]) -> None:
-        record = PutRecord(
-            name=work.name,
-            root=work.imported.cid.raw,
-            size_bytes=work.imported.size_bytes,
-            created_unix_s=self.clock.unix_s(),
-            policy=work.policy,
-            units=len(work.units),
-        )
+    def _remember(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
+        record = work.record(self.clock.unix_s())
         self.ledger.claims.update(work.policy, anyway=True)
         self.ledger.puts.save(record, work.units)
-        self.ledger.receipts.save(copy.receipt for each in copies for copy in each)
+        self.ledger.receipts.save(copy.receipt for each in made for copy in each)
+        for each in placed:
+            self.ledger.places.save(each.holder_places())
 
     def _pin(self, work: _Work) -> None:
         if self._keeps(work):

@@ -11,17 +11,19 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
-from dhtstore.operations.keeping import PutSummary
+from dhtstore.params import RECEIPTS_PER_UNIT_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound
 from dhtstore.store.ledger.listing.listing import (
     LISTED,
+    ListedPut,
     Listing,
     PutRow,
     decode_receipt,
     proofs_key,
     receipts_key,
 )
+from dhtstore.store.ledger.listing.places import PLACES
 from dhtstore.store.ledger.listing.tally import Evidence, Proof
 from dhtstore.store.ledger.roots import Roots, put_key
 from dhtstore.trace import Tracer, no_trace
@@ -32,6 +34,7 @@ PUT_ROWS: Final = (
     b"receipt/",
     b"unit/",
     b"proof/",
+    PLACES,
 )  # all that is remembered of puts begins so
 
 
@@ -76,13 +79,13 @@ class Puts:
         """Whether it is written down, be its row damaged."""
         return self._table.get(put_key(root)) is not None
 
-    def listed(self, at_once: int) -> Iterator[Sequence[PutSummary]]:
+    def listed(self, at_once: int) -> Iterator[Sequence[ListedPut]]:
         """As lists show them: ``Listing.pages``."""
         return self._listing.pages(at_once)
 
-    def summary(self, root: Cid) -> PutSummary | None:
+    def summary(self, root: Cid) -> ListedPut | None:
         """As a list shows it now; None if it is not known here, or damaged."""
-        return next((decode(PutSummary, raw) for _, raw in self._listing.row(root.raw)), None)
+        return next((decode(ListedPut, raw) for _, raw in self._listing.row(root.raw)), None)
 
     def list(self) -> list[PutRecord]:
         """Oldest first, without those whose rows are damaged."""
@@ -123,6 +126,19 @@ class Receipts:
                     newest[key] = receipt
             rows = {key: receipt.packed for key, receipt in newest.items()}
             self._write(rows, dict.fromkeys(receipt.root for receipt in newest.values()))
+
+    def adopt(self, receipts: Sequence[Receipt]) -> None:
+        """Those that holders signed since the put, as far as there is room beside what is known of
+        each unit."""
+        fits: list[Receipt] = []
+        for receipt in receipts:
+            key = receipts_key(receipt.root) + part(receipt.unit)
+            beside = sum((each.root, each.unit) == (receipt.root, receipt.unit) for each in fits)
+            known = self._known(key + receipt.node) is not None
+            if known or self._table.count(key) + beside < RECEIPTS_PER_UNIT_MAX:
+                fits.append(receipt)
+        if fits:
+            self.save(fits)
 
     def for_root(self, root: Cid) -> list[Receipt]:
         """Ordered by unit, then node."""

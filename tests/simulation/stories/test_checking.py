@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -15,9 +16,10 @@ from dhtstore.node.checking import answer
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
-from dhtstore.node.views.list_puts import PutChecks, put_summaries
+from dhtstore.node.views.copies.list_puts import PutChecks, put_summaries
+from dhtstore.node.views.copies.root_status import root_status
+from dhtstore.node.views.copies.safety import Safety, safety_known
 from dhtstore.node.views.providers import providers
-from dhtstore.node.views.root_status import root_status
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
 from dhtstore.params import CHECK_TIMEOUT_S, MIB, REREAD_AT_ONCE_BYTES, REREAD_BLOCK_BYTES
@@ -33,13 +35,17 @@ async def status(node: Node, root: Cid, *, check: bool = False) -> RootStatus:
         return await root_status(session, node.checker(), root, None, check=check)
 
 
+async def known(node: Node) -> Safety:
+    return await safety_known(node.disk, node.ledger, node.ports.clock.unix_s())
+
+
 async def listed(node: Node) -> PutSummary:
     found: list[PutSummary] = []
 
     async def take(rows: Sequence[PutSummary]) -> None:
         found.extend(rows)
 
-    await put_summaries(node.disk, node.ledger, take)
+    await put_summaries(node.disk, node.ledger, take, await known(node))
     [row] = found
     return row
 
@@ -270,7 +276,7 @@ def test_all_puts_are_checked_and_a_silent_holder_is_waited_for_once() -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         async with putter.fetch_session() as session:
-            await PutChecks(session, putter.checker(), None).run(take)
+            await PutChecks(session, putter.checker(), None, partial(known, putter)).run(take)
         assert loop.time() - began_s < 2 * CHECK_TIMEOUT_S
         assert [row.cid for row in found] == [str(root) for root in roots]
         assert {row.copies for row in found} == {2, 3}
@@ -292,7 +298,7 @@ def test_puts_that_have_too_few_copies_are_told_after_all_were_listed() -> None:
 
         async with putter.fetch_session() as session:
             with pytest.raises(QuorumNotReached, match="1 put has fewer live copies"):
-                await PutChecks(session, putter.checker(), None).run(take)
+                await PutChecks(session, putter.checker(), None, partial(known, putter)).run(take)
         assert [row.copies for row in found] == [1]
 
     tell(story)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.units import Units
-from dhtstore.node.duties.repairing.watching import Judge
+from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
@@ -53,13 +54,15 @@ class RepairParts(Protocol):
     def fetch_session(self, priority: Priority = ...) -> FetchSession: ...
 
 
-def repair_of(node: RepairParts, warnings: Warnings, joined: asyncio.Event) -> Repair:
-    """Of a storage node."""
+def repair_of(
+    node: RepairParts, warnings: Warnings, joined: asyncio.Event, seen: Callable[[Watched], None]
+) -> Repair:
+    """Of a storage node.  ``seen`` as ``Judge`` has it."""
     ports, ledger = node.ports, node.ledger
     clock, blocking, periods = ports.clock, ports.blocking, node.settings.periods
     proved_ago_s = node.dht.rpc.keeper.proved_ago_s
     fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, periods)
-    judge = Judge(node.identity, fellows, periods)
+    judge = Judge(node.identity, fellows, periods, seen)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)

@@ -72,6 +72,10 @@ class KnownFellows:
             self._changed[key] = None
         return fellow
 
+    def known(self) -> list[tuple[PublicKey, PeerPast, Address | None]]:
+        """All of them, with what was seen of each and where."""
+        return [(key, each.past, each.place) for key, each in self._known.items()]
+
     def told(self, key: PublicKey, places: Sequence[Address]) -> None:
         """Somebody says that it is there, and where: that is no word of it."""
         fellow = self.of(key)

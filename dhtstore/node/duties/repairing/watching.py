@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dhtstore.model.identity import PublicKey, node_id
@@ -43,11 +43,13 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Makes of rows what the plan judges."""
+    """Makes of rows what the plan judges.  ``seen`` is told of units of whose holders something
+    became known."""
 
     identity: Identity
     fellows: KnownFellows
     periods: Periods
+    seen: Callable[[Watched], None] = lambda one: None
 
     def health(self, watched_unit: Watched) -> Health:
         """As it was judged last."""
@@ -100,6 +102,8 @@ class Judge:
                 holders.remove(row)
         holders = holders[:HOLDERS_KNOWN_MAX]
         one.row = one.row._replace(looked_unix_s=now_unix_s, holders=tuple(holders))
+        if named - known:
+            self.seen(one)
 
     def _is_past(self, row: HolderRow) -> bool:
         silent_s = self.fellows.of(PublicKey(row.key)).past.silent_s
@@ -110,6 +114,7 @@ class Judge:
         rows = {each.key: each for each in one.row.holders}
         rows.update({bytes(key): HolderRow(key, now_unix_s, now_unix_s) for key in keys})
         one.row = one.row._replace(holders=tuple(rows.values()))
+        self.seen(one)
 
     def replaced(self, one: Watched) -> list[Copy]:
         """The copies that have just been replaced, each once until its holder is back."""
@@ -131,6 +136,7 @@ class Judge:
         one.row = one.row._replace(
             holders=tuple(_audited(each, proved, now_unix_s) for each in one.row.holders),
         )
+        self.seen(one)
 
 
 def _audited(row: HolderRow, proved: Mapping[PublicKey, str], now_unix_s: float) -> HolderRow:

@@ -22,7 +22,7 @@ from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.moment import Moment
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, decode_signed, encode, part, sound, take_part
-from dhtstore.store.ledger.listing.tally import Proof, Tally
+from dhtstore.store.ledger.listing.tally import Plausible, Proof, Tally, holder_sets, plausible
 from dhtstore.store.ledger.roots import put_key
 from dhtstore.trace import Tracer, no_trace
 
@@ -32,7 +32,15 @@ _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 NewRows = Mapping[bytes, bytes]  # that are about to be written
 _NOTHING_NEW: Final[NewRows] = {}
-_summary: Final = msgspec.msgpack.Decoder(PutSummary).decode
+
+
+class ListedPut(PutSummary, frozen=True, gc=False):
+    """A row as it stands in the ledger: with who holds the copies, ``tally.holder_sets``."""
+
+    sets: tuple[bytes, ...] = ()
+
+
+_listed: Final = msgspec.msgpack.Decoder(ListedPut).decode
 
 
 class PutRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -74,7 +82,7 @@ class Listing:
             return [at for at, _ in scan_all(self._table, LISTED) if _root_of(at) == root]
         return [_key(put.created_unix_s, root)]
 
-    def pages(self, page_rows: int) -> Iterator[Sequence[PutSummary]]:
+    def pages(self, page_rows: int) -> Iterator[Sequence[ListedPut]]:
         """All, oldest first, so many at a time.  A row that is damaged is made anew of its put,
         with a trace; what is put again meanwhile may come twice, with both times."""
         page = self._table.scan(LISTED, limit=page_rows)
@@ -106,24 +114,23 @@ class Listing:
     def _made(self, root: bytes, new: NewRows, raw: bytes) -> tuple[bytes, bytes]:
         put = decode(PutRow, raw)
         policy = decode_signed(Policy, put.policy)
-        receipts, proofs = self.receipts(root, new), self.proofs(root, new)
-        tally = Tally.of(receipts, proofs, put.units, policy.replicas)
+        proved = plausible(self.receipts(root, new), self.proofs(root, new))
         try:
-            return _key(put.created_unix_s, root), encode(_told(put, root, policy, tally))
+            return _key(put.created_unix_s, root), encode(_told(put, root, policy, proved))
         except (ValueError, OverflowError) as error:
             raise IntegrityFailure(f"the ledger holds a put of no time: {error}") from error
 
-    def _read(self, page: Sequence[tuple[bytes, bytes]]) -> Sequence[PutSummary]:
+    def _read(self, page: Sequence[tuple[bytes, bytes]]) -> Sequence[ListedPut]:
         try:
-            return [_summary(raw) for _, raw in page]
+            return [_listed(raw) for _, raw in page]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return [put for key, raw in page for put in self._read_one(key, raw)]
 
-    def _read_one(self, key: bytes, raw: bytes) -> list[PutSummary]:
-        put = sound(partial(decode, PutSummary), key, raw, self._tracer)
+    def _read_one(self, key: bytes, raw: bytes) -> list[ListedPut]:
+        put = sound(partial(decode, ListedPut), key, raw, self._tracer)
         if put is not None:
             return [put]
-        return [decode(PutSummary, made) for _, made in self.row(_root_of(key))]
+        return [decode(ListedPut, made) for _, made in self.row(_root_of(key))]
 
 
 def receipts_key(root: bytes) -> bytes:
@@ -141,9 +148,10 @@ def decode_receipt(raw: bytes) -> Receipt:
     return decode_signed(Receipt, raw)
 
 
-def _told(put: PutRow, root: bytes, policy: Policy, tally: Tally) -> PutSummary:
+def _told(put: PutRow, root: bytes, policy: Policy, proved: Plausible) -> ListedPut:
     """Raises ValueError or OverflowError for a time that is no number of seconds."""
-    return PutSummary(
+    tally = Tally.of(proved, put.units, policy.replicas)
+    return ListedPut(
         name=put.name,
         cid=str(Cid(root)),
         size=put.size_bytes,
@@ -152,6 +160,7 @@ def _told(put: PutRow, root: bytes, policy: Policy, tally: Tally) -> PutSummary:
         replicas=policy.replicas,
         expires=Moment.at_or_never(policy.expires),
         proved=Moment.at_or_never(tally.proved_unix_s),
+        sets=holder_sets(proved),
     )
 
 

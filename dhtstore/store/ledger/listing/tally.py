@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from dhtstore.model.receipt import Receipt
+from dhtstore.params import LISTED_SETS_MAX
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True):
@@ -20,6 +21,7 @@ class Proof(msgspec.Struct, frozen=True, array_like=True):
 
 
 Evidence = Mapping[tuple[bytes, bytes], Proof]  # (unit, node) -> the last
+Plausible = Mapping[tuple[bytes, bytes], int]  # (unit, node) -> when it was last proved
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,13 +37,22 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     proved_unix_s: int = 0
 
     @classmethod
-    def of(cls, receipts: Iterable[Receipt], proofs: Evidence, units: int, replicas: int) -> Tally:
-        """Of all receipts for a root that is cut into ``units``."""
-        proved = plausible(receipts, proofs)
+    def of(cls, proved: Plausible, units: int, replicas: int) -> Tally:
+        """Of a root that is cut into ``units``."""
         per_unit = Counter(unit for unit, _ in proved)
         complete = bool(per_unit) and len(per_unit) >= units
         copies = min(per_unit.values()) if complete else 0
         return cls(min(copies, replicas), min(proved.values(), default=0))
+
+
+def holder_sets(proved: Plausible) -> tuple[bytes, ...]:
+    """Who holds copies, unit by unit, their ids one behind the other: each set of holders once, the
+    smallest first, as many as a row of a list has room for."""
+    by_unit: dict[bytes, list[bytes]] = {}
+    for unit, node in proved:
+        by_unit.setdefault(unit, []).append(node)
+    sets = {b"".join(sorted(nodes)) for nodes in by_unit.values()}
+    return tuple(sorted(sets, key=lambda each: (len(each), each))[:LISTED_SETS_MAX])
 
 
 def plausible(receipts: Iterable[Receipt], proofs: Evidence) -> dict[tuple[bytes, bytes], int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dhtstore.dht.engine.harvest import Provider
 from dhtstore.errors import Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import NodeId, PublicKey, format_node, node_id
+from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers, told_of
@@ -30,10 +31,17 @@ class _Remembered:
     receipts: Sequence[Receipt]
     proofs: Evidence
     put_here: bool
+    policy: Policy | None = None
 
     def signed(self, unit: Unit) -> dict[PublicKey, int]:
         """Who signed for a unit, and when."""
         return {each.signer: each.time for each in self.receipts if each.unit == unit.name}
+
+    def newest(self, unit: Unit) -> set[PublicKey]:
+        """Who signed for it under the newest policy."""
+        newest = self.policy.sequence if self.policy else 0
+        own = (each for each in self.receipts if each.unit == unit.name)
+        return {each.signer for each in own if each.policy_seq >= newest}
 
     def last(self, unit: Unit, node: NodeId) -> Proof:
         return self.proofs.get((unit.name, node)) or Proof(0, "live")
@@ -65,9 +73,11 @@ async def root_status(
     record = await run(ledger.puts.get, root)
     receipts = await run(ledger.receipts.for_root, root)
     put_here = record is not None or bool(receipts)
-    known = _Remembered(receipts, await run(ledger.receipts.proofs, root), put_here)
+    policy = record.policy if record else None
+    known = _Remembered(receipts, await run(ledger.receipts.proofs, root), put_here, policy)
     units = await run(ledger.roots.units, root) or await session.units(root)
-    looks = [await _look(checker, unit, known, check=check) for unit in units]
+    looks = [await _look(checker, root, unit, known, check=check) for unit in units]
+    known = replace(known, receipts=[*receipts, *checker.receipts(root)])
     now_unix_s = checker.identity.now_unix_s()
     news = {look.unit.name: _news(look, known, now_unix_s) for look in looks}
     await checker.write_down(root, news)
@@ -84,15 +94,19 @@ async def root_status(
     )
 
 
-async def _look(checker: HolderChecks, unit: Unit, known: _Remembered, *, check: bool) -> _Look:
+async def _look(
+    checker: HolderChecks, root: Cid, unit: Unit, known: _Remembered, *, check: bool
+) -> _Look:
     signed = known.signed(unit)
     providers = await _providers(checker, unit, known=bool(signed))
     told = told_of(providers or [], checker.reach)
     keys: dict[PublicKey, None] = dict.fromkeys([*told, *signed])
     own = checker.identity.public_key
     asked = keys if check else [key for key in keys if key == own]
-    question = Question(unit, signed, known.put_here)
+    question = Question(unit, signed, known.put_here, known.policy, known.newest(unit))
     said = await checker.check(question, {key: told.get(key, []) for key in asked})
+    fresh = [each for each in checker.receipts(root) if each.unit == unit.name]
+    signed |= {each.signer: each.time for each in fresh}
     announced = {each.record.signer: each.record.issued for each in providers or []}
     return _Look(unit, signed, None if providers is None else announced, said)
 
@@ -134,7 +148,7 @@ def _rows(
     fresh: dict[tuple[bytes, bytes], Proof] = {
         (unit, node): each for unit, some in news.items() for node, each in some.items()
     }
-    now_known = _Remembered(known.receipts, {**known.proofs, **fresh}, known.put_here)
+    now_known = replace(known, proofs={**known.proofs, **fresh})
     proved = plausible(now_known.receipts, now_known.proofs)
     return [_unit_status(look, now_known, proved) for look in looks]
 

@@ -7,7 +7,7 @@ came of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -18,17 +18,18 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.views.root_status import root_status
-from dhtstore.operations.keeping import PutSummary
+from dhtstore.node.views.copies.root_status import root_status
+from dhtstore.node.views.copies.safety import Safety
 from dhtstore.operations.nodes import RootStatus
 from dhtstore.operations.operation import Rows
 from dhtstore.params import CHECKED_PUTS_AT_ONCE
+from dhtstore.store.ledger.listing.listing import ListedPut
 from dhtstore.tasks import run_all
 
 ROWS_AT_ONCE: Final = 1024
 
 
-async def put_summaries(disk: Disk, ledger: Ledger, rows: Rows) -> str:
+async def put_summaries(disk: Disk, ledger: Ledger, rows: Rows, safety: Safety) -> str:
     """Hand ``rows`` what was put, oldest first; what is to be said of puts that cannot be read, ""
     if all can."""
     run = disk.blocking.run
@@ -36,11 +37,11 @@ async def put_summaries(disk: Disk, ledger: Ledger, rows: Rows) -> str:
     pages = ledger.puts.listed(ROWS_AT_ONCE)
     while (found := await run(_next_page, pages)) is not None:
         left -= len(found)
-        await rows(list(found))
+        await rows([safety.told(each) for each in found])
     return f"{left} of the puts here cannot be read: the ledger is damaged" if left > 0 else ""
 
 
-def _next_page(pages: Iterator[Sequence[PutSummary]]) -> Sequence[PutSummary] | None:
+def _next_page(pages: Iterator[Sequence[ListedPut]]) -> Sequence[ListedPut] | None:
     """None after the last."""
     return next(pages, None)
 
@@ -52,6 +53,7 @@ class PutChecks:
     session: FetchSession
     checker: HolderChecks
     min_acks: int | None
+    safety: Callable[[], Awaitable[Safety]]
     _short: list[RootStatus] = field(default_factory=list)
     _unchecked: int = 0
 
@@ -63,13 +65,15 @@ class PutChecks:
         run, pages = self.session.disk.blocking.run, self._pages()
         while (page := await run(next, pages, None)) is not None:
             checks = [partial(self._checked, put) for put in page]
-            await rows(list(await run_all(checks, limit=CHECKED_PUTS_AT_ONCE)))
+            checked = await run_all(checks, limit=CHECKED_PUTS_AT_ONCE)
+            safety = await self.safety()
+            await rows([safety.told(each) for each in checked])
         self._judge()
 
-    def _pages(self) -> Iterator[Sequence[PutSummary]]:
+    def _pages(self) -> Iterator[Sequence[ListedPut]]:
         return self.checker.ledger.puts.listed(CHECKED_PUTS_AT_ONCE)
 
-    async def _checked(self, put: PutSummary) -> PutSummary:
+    async def _checked(self, put: ListedPut) -> ListedPut:
         root, run = Cid.parse(put.cid), self.session.disk.blocking.run
         try:
             told = await root_status(self.session, self.checker, root, self.min_acks, check=True)

@@ -1,0 +1,1 @@
+"""What becomes of the copies of what was put from here."""

@@ -1,0 +1,129 @@
+"""What this node sees of the copies of its own puts reaches their lists.
+
+data path: an audit, a lookup or a repair of a unit that was put from here -> the next look -> what
+was seen of each holder that signed, beside its receipt; of each other one its receipt, which it is
+asked for and which counts once it has given a block picked at random -> the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.contact import Address, Contact
+from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.unit import Unit
+from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers
+from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.identity import Identity
+from dhtstore.params import OWN_PUTS_SEEN_MAX
+from dhtstore.store.ledger.health.holders import HolderRow
+from dhtstore.store.ledger.listing.tally import Proof
+from dhtstore.store.ledger.puts import PutRecord
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class OwnPuts:
+    """``checker`` makes one for each look."""
+
+    identity: Identity
+    fellows: KnownFellows
+    checker: Callable[[], HolderChecks]
+    joined: asyncio.Event
+    _seen: dict[bytes, None] = field(default_factory=dict)
+
+    def seen(self, one: Watched) -> None:
+        """Something became known of the copies of a unit."""
+        policy = one.claim.policy
+        if policy.owner == self.identity.owner and len(self._seen) < OWN_PUTS_SEEN_MAX:
+            self._seen[policy.root] = None
+
+    async def run(self) -> None:
+        """Forever."""
+        await self.joined.wait()
+        while True:
+            await asyncio.sleep(self.fellows.periods.look_s)
+            while self._seen:
+                root = next(iter(self._seen))
+                del self._seen[root]
+                await self.look(Cid(root))
+
+    async def look(self, root: Cid) -> None:
+        """Write down what is known by now.  Raises NoRoom, HomeUnusable."""
+        look = _RootLook(self.identity, self.fellows, self.checker(), root)
+        await look.run()
+
+
+@dataclass(slots=True)
+class _RootLook:
+    """At one root."""
+
+    identity: Identity
+    fellows: KnownFellows
+    checker: HolderChecks
+    root: Cid
+
+    async def run(self) -> None:
+        ledger = self.checker.ledger
+        record = await self._work(ledger.puts.get, self.root)
+        if record is None:
+            return
+        proofs = await self._work(ledger.receipts.proofs, self.root)
+        found: dict[bytes, Found] = {}
+        for unit in await self._work(ledger.roots.units, self.root):
+            seen = await self._unit(unit, record)
+            news = {
+                node: proof
+                for node, proof in seen.items()
+                if proofs.get((unit.name, node)) != proof
+            }
+            found.setdefault(unit.name, {}).update(news)
+        if any(found.values()):
+            await self.checker.write_down(self.root, found)
+
+    async def _unit(self, unit: Unit, record: PutRecord) -> Found:
+        ledger, own = self.checker.ledger, self.identity.public_key
+        receipts = await self._work(ledger.receipts.for_root, self.root)
+        signed = {each.signer: each.time for each in receipts if each.unit == unit.name}
+        row = await self._work(ledger.holders.get, (unit.name, unit.spine))
+        found: Found = {}
+        asked: dict[PublicKey, list[Address]] = {own: []} if own in signed else {}
+        for each in row.holders:
+            key = PublicKey(each.key)
+            if key in signed:
+                found |= self._seen_of(each, signed)
+            elif not each.lacks and not self.fellows.of(key).past.silent_s:
+                asked[key] = self._places(key)
+        question = Question(unit, signed, put_here=True, policy=record.policy, signed=signed)
+        said = await self.checker.check(question, asked)
+        now_signed = {each.signer: each.time for each in self.checker.receipts(self.root)}
+        return found | of_signers(said, {**signed, **now_signed})
+
+    def _seen_of(self, row: HolderRow, signed: Mapping[PublicKey, int]) -> Found:
+        """What speaks for or against the copy of a holder that signed; nothing where it is silent
+        for less than its grace."""
+        key = PublicKey(row.key)
+        past, signed_unix_s = self.fellows.of(key).past, signed[key]
+        if row.lacks:
+            proof = Proof(max(int(row.audited_unix_s), signed_unix_s), "lacks", row.lacks)
+        elif past.silent_s >= past.grace_s(self.fellows.periods):
+            since_unix_s = max(int(past.heard_unix_s), signed_unix_s)
+            proof = Proof(since_unix_s, "silent", "it was silent beyond its grace")
+        elif row.proven_unix_s > signed_unix_s:
+            proof = Proof(int(row.proven_unix_s), "live")
+        else:
+            return {}
+        return {node_id(key): proof}
+
+    def _places(self, key: PublicKey) -> list[Address]:
+        place = self.fellows.of(key).place
+        return [] if place is None else self.fellows.places(Contact.of(key, place))
+
+    async def _work(self, work: Callable[..., T], *given: object) -> T:
+        return await self.checker.disk.blocking.run(work, *given)

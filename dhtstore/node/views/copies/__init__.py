@@ -1,0 +1,1 @@
+"""How many copies there are of what was put, and how safe that is."""

@@ -1,0 +1,143 @@
+"""What its owner is told of a put whose holders go, come and are replaced."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dhtstore.model.cid import Cid
+from dhtstore.model.identity import dht_key, format_node
+from dhtstore.model.policy import Claim
+from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
+from dhtstore.node.node import Node
+from dhtstore.node.views.copies.list_puts import put_summaries
+from dhtstore.node.views.copies.root_status import root_status
+from dhtstore.node.views.copies.safety import safety_known
+from dhtstore.operations.keeping import PutSummary
+from dhtstore.operations.nodes import RootStatus
+from dhtstore.wire.frames import Check, Checked
+from simulations.events.users import put_bytes
+from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.stories.test_repair import (
+    CONTENT,
+    DAY_S,
+    HOUR_S,
+    PERIODS,
+    grow,
+    holders,
+)
+
+
+async def listed(node: Node) -> PutSummary:
+    found: list[PutSummary] = []
+
+    async def take(rows: list[PutSummary]) -> None:
+        found.extend(rows)
+
+    now_unix_s = node.ports.clock.unix_s()
+    watched = node.repair.fellows.known()
+    safety = await safety_known(node.disk, node.ledger, now_unix_s, watched, PERIODS)
+    await put_summaries(node.disk, node.ledger, take, safety)
+    [row] = found
+    return row
+
+
+async def checked(node: Node, cid: str) -> RootStatus:
+    async with node.fetch_session() as session:
+        return await root_status(session, node.checker(), Cid.parse(cid), None, check=True)
+
+
+def test_the_list_follows_a_holder_that_falls_silent_and_is_replaced() -> None:
+    """Without a command: audits, silence, and the receipt of who made a copy since."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        row = await listed(putter)
+        assert (row.state, row.copies, row.live, row.networks) == ("safe", 3, 3, 1)
+        await asyncio.sleep(5 * DAY_S)
+        row = await listed(putter)
+        assert row.state == "safe"
+        assert row.proved is not None
+        assert row.proved.unix_s > row.created.unix_s  # by audits
+        gone = holders(lab, root)[1]
+        lab.crash(gone)
+        await asyncio.sleep(4 * HOUR_S)
+        row = await listed(putter)
+        assert (row.state, row.copies, row.live) == ("silent", 3, 2)
+        assert row.silent is not None
+        assert row.due is not None
+        now = putter.ports.clock.unix_s()
+        assert now - 6 * HOUR_S < row.silent.unix_s < now - 2 * HOUR_S
+        assert 0 < row.due.unix_s - now < PERIODS.grace_min_s
+        await asyncio.sleep(3 * DAY_S)
+        row = await listed(putter)
+        assert (row.state, row.copies, row.live, row.networks) == ("safe", 3, 3, 1)
+        signed = {each.node for each in putter.ledger.receipts.for_root(root)}
+        assert signed >= {each.node_id for each in holders(lab, root)}
+        assert gone.node_id in signed
+
+    tell(story)
+
+
+def test_a_client_learns_of_new_holders_when_it_checks() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = await lab.add(CLIENT)
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)
+        gone = holders(lab, root)[0]
+        lab.crash(gone)
+        await asyncio.sleep(3 * DAY_S)
+        assert len(holders(lab, root)) == 4  # with the disk of the one that is gone
+        told = await checked(putter, str(root))
+        assert told.copies == 3
+        states = {each.node: each.state for each in told.units[0].holders}
+        assert states[format_node(gone.node_id)] == "silent"
+        assert sorted(states.values()) == ["live", "live", "live", "silent"]
+        row = await listed(putter)
+        assert (row.state, row.copies, row.networks) == ("safe", 3, 1)
+
+    tell(story)
+
+
+def test_who_signs_without_having_it_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is asked for a receipt may sign one: it counts with a block picked at random."""
+    honest = CheckAnswers.on_check
+    liars: list[Node] = []
+    claims: list[Claim] = []
+
+    async def lie(self: CheckAnswers, link: Link, asked: Check, reply: Reply) -> None:
+        liar = next((each for each in liars if each.identity is self.identity), None)
+        if liar is None or asked.owner is None:
+            await honest(self, link, asked, reply)
+        else:
+            receipt = liar.identity.receipt(claims[0])
+            await reply(Checked(whole=True, receipt=receipt.packed))
+
+    monkeypatch.setattr(CheckAnswers, "on_check", lie)
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 5)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        claims.extend(putter.ledger.claims.for_unit(root.raw))
+        there = holders(lab, root)
+        liars.extend(each for each in lab.nodes if each not in there)
+        for liar in liars:
+            key = dht_key(root.raw)
+            record = liar.identity.provider_record(key)
+            await liar.dht.provide(key, [(record, liar.identity.record())], timeout_s=30.0)
+        lab.crash(there[1])
+        told = await checked(putter, str(root))
+        assert told.copies == 2
+        states = {each.node: each.state for each in told.units[0].holders}
+        assert {states[format_node(liar.node_id)] for liar in liars} == {"lacks"}
+        signed = {each.node for each in putter.ledger.receipts.for_root(root)}
+        assert signed.isdisjoint(liar.node_id for liar in liars)
+
+    tell(story)
