@@ -216,7 +216,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lines", "standing"),
     ),
     "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
-    "dhtstore.node.duties.leaving": (("leaving",), ("telling",)),
+    "dhtstore.node.duties.leaving": (("meter",), ("leaving",), ("telling",)),
     "dhtstore.node.duties.repairing": (
         ("fellows", "budget"),
         ("watching",),

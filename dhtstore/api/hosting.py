@@ -25,6 +25,7 @@ from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import look_for_room
 from dhtstore.node.views.status import look_at_clock
+from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.lock import HomeLock
 from dhtstore.store.home.places import temporary_home
@@ -118,9 +119,22 @@ async def visiting(
         try:
             async with trust_in(owner_home, learn_seed, node) as trust:
                 joined = await _joined(node, seeds, trust, timeout_s)
-            yield Hosted(node, joined, visits)
+            async with _policies_told(node):
+                yield Hosted(node, joined, visits)
         finally:
             await node.stop()
+
+
+@asynccontextmanager
+async def _policies_told(node: Node) -> AsyncIterator[None]:
+    """Without the record of what was put, nobody but its holders knows what its owner wants.  Who
+    is interrupted waits for nothing."""
+    try:
+        yield
+    except Exception:
+        await node.policies.renewal.settle(LOOKUP_TIMEOUT_S)
+        raise
+    await node.policies.renewal.settle(LOOKUP_TIMEOUT_S)
 
 
 def _tell_joined(node: Node, joined: Joined) -> None:

@@ -36,7 +36,8 @@ MEANINGS: Final[dict[int, str]] = {
     4: "nobody answered who was asked for it",
     5: "integrity failure",
     6: "timed out",
-    7: "fewer copies than must be reached: 2, or what --min-acks says",
+    7: "fewer copies than must be reached: of a put 2, or what --min-acks says; of what a node that"
+    " leaves holds, as many as are wanted of it",
     8: "no room here",
     9: "no node running here",
     10: "refused by the network",

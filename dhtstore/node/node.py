@@ -130,7 +130,7 @@ class Node(UseCases):
         self.reach = Reach(self.dht, self.links)
         self.repair = repair_of(self, warnings, self.joined, lambda one: self.own_puts.seen(one))
         self.own_puts = OwnPuts(identity, self.repair.fellows, self.checker, self.joined)
-        self.leaving = Leaving(self.repair, self.kept_no_more, ledger.leaving, warnings)
+        self.leaving = _leaving(self)
         self.holder.leaving = lambda: self.leaving.active
         self._keep_sequence = KeepSequence(identity, ledger.sequence, ports.blocking, self.warnings)
         self._save_peers = SavePeers(self.dht, ledger.peers, ports.blocking, clock, self.warnings)
@@ -287,6 +287,12 @@ def _policies(node: Node) -> Policies:
     parts = node.identity, node.disk, node.ledger, node.ports, node.dht.policies
     tasks, ended, left = node.supervisor, node.kept_no_more.ended, node.collector.left
     return Policies.of(*parts, tasks, node.joined, ended, left)
+
+
+def _leaving(node: Node) -> Leaving:
+    told = node.reprovide
+    parts = node.repair, node.kept_no_more, told.quiet, told.readdressed
+    return Leaving(*parts, node.ledger.leaving, node.warnings)
 
 
 def _rot(node: Node) -> Rot:

@@ -156,9 +156,10 @@ class Placement:
         """It gave a receipt that was checked."""
         return self._with(replace(self._reserved(node), stage=Stage.HELD))
 
-    def failed(self, node: NodeId, why: str) -> Placement:
-        """It had reserved and gave no receipt that can be believed."""
-        return self._with(replace(self._reserved(node), stage=Stage.FAILED, why=why))
+    def failed(self, node: NodeId, why: str, code: str = "") -> Placement:
+        """It had reserved and gave no receipt that can be believed; ``code`` is that of a refusal
+        that came so late."""
+        return self._with(replace(self._reserved(node), stage=Stage.FAILED, why=why, code=code))
 
     def _with(self, candidate: Candidate) -> Placement:
         """The candidate as it is now, as the last of all."""

@@ -117,3 +117,16 @@ def test_the_library_remembers_in_the_default_home(
         assert visitor.cat(cid) == CONTENT
         with pytest.raises(HomeInUse):
             visitor.put(CONTENT)
+
+
+def test_what_its_owner_wants_is_known_to_the_network_when_the_visit_is_over(
+    tmp_path: Path, ticket: str
+) -> None:
+    """Or else another machine of the owner could not say what it wants from then on."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    cid = put(home, ticket).json["cid"]
+    key = run("owner", "export", "-q", "--home", home).out
+    assert run("owner", "import", "-", "--home", other, stdin=key).code == 0
+    with sync.open(other, seeds=ticket, network=NETWORK, listen="127.0.0.1:0", capacity=0) as node:
+        assert node.policy(cid).replicas == 1
+        assert node.remove(cid).told == 1

@@ -11,16 +11,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import shutil
 import sys
-import tempfile
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 
 import dhtstore
 from dhtstore import Client
+from tests.live.processes import nodes
 
 _LOOK_S = 5.0
 
@@ -32,15 +30,7 @@ class _Asked:
     killed: int
     grace: str
     within_s: float
-
-
-async def _join(home: Path, grace: str, seeds: list[str]) -> tuple[Process, str]:
-    """The process, and the ticket that it prints first."""
-    chosen = ["--home", str(home), "--listen", "127.0.0.1:0", "--capacity", "1GB"]
-    command = [sys.executable, "-m", "dhtstore", "join", *seeds, *chosen, "--repair-grace", grace]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
-    assert process.stdout is not None
-    return process, (await process.stdout.readline()).decode().split()[-1]
+    directory: str | None
 
 
 async def _put_all(client: Client, folder: Path, objects: int) -> dict[str, bytes]:
@@ -63,28 +53,18 @@ async def _short(client: Client, cids: list[str]) -> list[str]:
     return short
 
 
-async def _run(asked: _Asked, folder: Path) -> int:
-    homes = [folder / f"node {number}" for number in range(asked.nodes)]
-    processes: list[Process] = []
-    try:
-        process, ticket = await _join(homes[0], asked.grace, [])
-        processes.append(process)
-        joined = [await _join(home, asked.grace, [ticket]) for home in homes[1:]]
-        processes += [each for each, _ in joined]
-        async with dhtstore.connect(homes[0]) as client:
-            content = await _put_all(client, folder, asked.objects)
+async def _run(asked: _Asked) -> int:
+    options = "--capacity", "1GB", "--repair-grace", asked.grace
+    async with nodes(asked.directory) as made:
+        for _ in range(asked.nodes):
+            await made.start(*options)
+        async with dhtstore.connect(made.running[0].home) as client:
+            content = await _put_all(client, made.folder, asked.objects)
         await asyncio.sleep(2 * _LOOK_S)  # holders look each other up
-        for number in range(1, 1 + asked.killed):
-            processes[number].kill()
-            await processes[number].wait()
-            await asyncio.to_thread(shutil.rmtree, homes[number])
-        async with dhtstore.connect(homes[-1]) as stranger:
+        for each in made.running[1 : 1 + asked.killed]:
+            await each.wipe()
+        async with dhtstore.connect(made.running[-1].home) as stranger:
             return await _wait(stranger, content, asked.within_s)
-    finally:
-        for process in processes:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
 
 
 async def _wait(client: Client, content: dict[str, bytes], within_s: float) -> int:
@@ -106,10 +86,10 @@ def main() -> int:
     parser.add_argument("--killed", type=int, default=2)
     parser.add_argument("--grace", default="60s", help="repair_grace of all nodes")
     parser.add_argument("--within", type=float, default=300.0, help="seconds")
+    parser.add_argument("--dir", default=None, help="where the disks are")
     told = parser.parse_args()
-    asked = _Asked(told.nodes, told.objects, told.killed, told.grace, told.within)
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_run(asked, Path(folder)))
+    asked = _Asked(told.nodes, told.objects, told.killed, told.grace, told.within, told.dir)
+    return asyncio.run(_run(asked))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ EVENTS: Final[Mapping[str, Told]] = {
     "reprovide.round": Told(logging.INFO, "what is kept was announced", OWN),
     "reprovide.failed": Told(logging.WARNING, "nobody could be told of a unit"),
     "reprovide.refused": Told(logging.INFO, "no index node took a record"),
+    "policy.untold": Told(
+        logging.WARNING,
+        "what is wanted of a put could be stored nowhere so far: its holders do so in their turn",
+        OWN,
+    ),
     "publish.failed": Told(logging.WARNING, "nobody could be told of copies"),
     "release.failed": Told(logging.DEBUG, "a reservation was not given back"),
     # what is wrong

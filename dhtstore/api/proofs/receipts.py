@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from dhtstore.config import format_size
 from dhtstore.errors import DhtstoreError, InvalidSignature, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.network import Network
@@ -17,9 +18,15 @@ from dhtstore.operations.keeping import SignedReceipt
 from dhtstore.params import NETWORK_NAME_MAX_BYTES, RECEIPTS_FILE_MAX_BYTES
 
 
+class _Printed(msgspec.Struct, frozen=True):
+    """What `put --json` prints has them, too."""
+
+    receipts: list[SignedReceipt]
+
+
 def verify_receipts(text: bytes | str) -> list[SignedReceipt]:
-    """The receipts in ``text``, a JSON array or one of them, all verified: each was signed by the
-    key that it names, and every field is what was signed.
+    """The receipts in ``text``, a JSON array of them or what a put has printed as JSON, all
+    verified: each was signed by the key that it names, and every field is what was signed.
 
     Raises UsageError for what is no list of receipts, InvalidSignature naming the first that
     does not hold.  Whether a holder still has the unit no receipt tells: ``status --check`` asks.
@@ -32,13 +39,27 @@ def verify_receipts(text: bytes | str) -> list[SignedReceipt]:
 
 def _rows(text: bytes) -> Sequence[SignedReceipt]:
     if len(text) > RECEIPTS_FILE_MAX_BYTES:
-        raise UsageError("that is too large for a list of receipts")
+        most = format_size(RECEIPTS_FILE_MAX_BYTES)
+        raise UsageError(f"more than {most} is too large for a list of receipts").hinted(
+            "a list of more receipts than that is verified in parts"
+        )
     try:
-        return msgspec.json.decode(text, type=list[SignedReceipt])
+        found = msgspec.json.decode(text, type=list[SignedReceipt] | _Printed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"this is no list of receipts: {error}").hinted(
+        raise UsageError(f"this is no list of receipts: {_why(text, error)}").hinted(
             "`dhtstore receipts CID --json` writes one"
         ) from error
+    return found.receipts if isinstance(found, _Printed) else found
+
+
+def _why(text: bytes, error: Exception) -> str:
+    if not text.strip():
+        return "it is empty"
+    if "truncated" in str(error):
+        return "its end is missing"
+    if isinstance(error, msgspec.ValidationError):
+        return str(error)
+    return "it is no JSON"
 
 
 def _verify(number: int, row: SignedReceipt) -> None:
@@ -48,9 +69,15 @@ def _verify(number: int, row: SignedReceipt) -> None:
         Cid.decode(receipt.root)
         named = len(receipt.network.encode()) <= NETWORK_NAME_MAX_BYTES
         if not named or receipt.node != receipt.node_id or receipt_text(receipt) != row:
-            raise InvalidSignature(f"{name} says something else than what was signed")
+            raise InvalidSignature("it says something else than what was signed")
         check(receipt, Network(receipt.network), Ed25519Verifier())
     except InvalidSignature as error:
-        raise InvalidSignature(f"{name} does not hold: {error}") from error
+        raise _does_not(f"{name} does not hold: {error}") from error
     except (ValueError, DhtstoreError) as error:
-        raise InvalidSignature(f"{name} does not decode: {error}") from error
+        raise _does_not(f"{name} does not decode: {error}") from error
+
+
+def _does_not(text: str) -> InvalidSignature:
+    return InvalidSignature(text).hinted(
+        "it was changed since it was written; the owner has it as it was: `dhtstore receipts CID`"
+    )

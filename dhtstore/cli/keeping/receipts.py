@@ -38,7 +38,7 @@ def receipts(common: Common, cid: Root, file: OfFile = "") -> None:
     needs no node, no network and no data directory.  Exit code 3 if there are none, 5 if a
     signature does not hold.
     """
-    if file:
+    if file or cid == "verify":
         _show(common, _verified(cid, file))
         return
     from dhtstore.cli.running.session import ask
@@ -60,9 +60,16 @@ def _verified(word: str, file: str) -> list[SignedReceipt]:
 
     if word != "verify":
         raise UsageError(f"a file goes with `receipts verify`, not with {word[:60]!r}")
+    if not file:
+        raise UsageError("which file?").hinted(
+            "`dhtstore receipts verify FILE`; receipts of something called verify, by its CID"
+        )
     if file == "-":
         return verify_receipts(sys.stdin.buffer.read(RECEIPTS_FILE_MAX_BYTES + 1))
-    source = open_source(file)
+    try:
+        source = open_source(file)
+    except UnreadableSource as error:
+        raise error.hinted("check the path; what comes out of a pipe is given as -") from None
     if source.kind == "directory":
         os.close(source.descriptor)
         raise UnreadableSource(f"{file} is a directory").hinted("give a file of receipts")

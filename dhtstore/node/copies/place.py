@@ -257,7 +257,8 @@ class _Placing(ToldPlan):
             copy, came_bytes = await self._replicated(node, reserved)
         except DhtstoreError as error:
             self.told.failed(node, error)
-            self.plan = self.plan.failed(node, str(error))
+            code = error.code if isinstance(error, PeerRefused) else ""
+            self.plan = self.plan.failed(node, str(error), code)
             self._chain.left(node)
         else:
             self._copies.append(copy)

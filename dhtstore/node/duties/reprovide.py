@@ -61,6 +61,7 @@ class Reprovide:
     joined: asyncio.Event
     completeness: Completeness
     warnings: Warnings = field(default_factory=Warnings)
+    quiet: set[bytes] = field(default_factory=set)  # names that are kept and told no more
     standing: AnnouncingStanding = field(init=False)
     _teller: Teller = field(init=False)
     _lines: KeyLines = field(init=False)
@@ -76,7 +77,7 @@ class Reprovide:
     def __post_init__(self) -> None:
         begin_s = CYCLE_S * self.entropy.rng.random()
         parts = self.identity, self.dht, self.clock, self.tracer, self.completeness
-        self._teller = Teller(*parts, self._retries)
+        self._teller = Teller(*parts, self._retries, quiet=self.quiet)
         self._lines = KeyLines(self._teller, begin_s, self.warnings)
         self.standing = AnnouncingStanding(self._lines.all, self._teller, self.clock, self.warnings)
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from dhtstore.dht.core.record_rules import policy_current, policy_over
 from dhtstore.errors import DhtstoreError
+from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.node.policies.book import PolicyBook
 from dhtstore.params import (
@@ -50,11 +51,22 @@ class PolicyRenewal:
     joined: asyncio.Event
     alarm: Alarm = field(default_factory=Alarm)
     _noted_unix_s: float = 0.0
+    _going_out: dict[asyncio.Task[None], Policy] = field(default_factory=dict)
 
     def published(self, policy: Policy) -> None:
         """Our owner has signed it: it goes out now, or as soon as somebody answers."""
         self.alarm.ring()
-        self.tasks.spawn(self._publish(policy), "policy")
+        task = self.tasks.spawn(self._publish(policy), "policy")
+        self._going_out[task] = policy
+        task.add_done_callback(self._going_out.pop)
+
+    async def settle(self, at_most_s: float) -> None:
+        """Wait until all that was published is stored, for whoever ends then; of what is not, the
+        trace tells."""
+        if self._going_out:
+            await asyncio.wait(list(self._going_out), timeout=at_most_s)
+        for policy in self._going_out.values():
+            self.tracer("policy.untold", root=str(Cid(policy.root)))
 
     async def _publish(self, policy: Policy) -> None:
         pause_s = REPROVIDE_RETRY_FIRST_S

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import dht_key
+from dhtstore.model.identity import dht_key, distance
 from dhtstore.node.node import Node
-from dhtstore.operations.operation import unwatched
+from dhtstore.operations.operation import Progress, unwatched
+from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
 from simulations.events.users import put_bytes
-from tests.simulation.harness import Lab, tell
+from tests.bids import sign_policy
+from tests.simulation.harness import CLIENT, STORAGE, Lab, pin, tell
 
 CONTENT = random.Random(5).randbytes(300_000)
+PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
 
 
 def holders(lab: Lab, root: Cid) -> list[Node]:
@@ -123,5 +127,117 @@ def test_what_was_cut_short_is_gone_on_with() -> None:
         assert leaver.leaving.left.done()
         assert leaver not in holders(lab, root)
         assert len(holders(lab, root)) == 3
+
+    tell(story)
+
+
+async def surplus(lab: Lab) -> tuple[Cid, list[Node]]:
+    """What a client put four times and three copies are wanted of now; its holders, the nearest
+    first."""
+    client = await lab.add(replace(CLIENT, periods=PERIODS))
+    for _ in range(6):
+        await lab.add(replace(STORAGE, periods=PERIODS))
+    root = (await put_bytes(client, CONTENT, replicas=4)).cid
+    await asyncio.sleep(PERIODS.watched_s)  # they are known for steady ones
+    there = holders(lab, root)
+    there.sort(key=lambda node: distance(node.node_id, dht_key(root.raw)))
+    fewer = sign_policy(client.identity, root, replicas=3, sequence=2**42)
+    assert [node.ledger.claims.update(fewer) for node in there] == [True] * 4
+    return root, there
+
+
+def test_nobody_drops_a_copy_on_the_proof_of_one_that_leaves() -> None:
+    """Of four copies one is too many, and its holder finds three nearer ones: one of them is about
+    to go, and finds three others."""
+
+    async def story(lab: Lab) -> None:
+        root, there = await surplus(lab)
+        leaver = there[0]
+        await leaver.disk.blocking.run(leaver.ledger.leaving.set)
+        await leaver.leaving.begin()  # as after a restart, before `leave` goes on
+        await asyncio.sleep(4 * PERIODS.trim_after_s)
+        assert holders(lab, root) == [node for node in lab.nodes if node in there]
+        await leaver.leaving.leave(unwatched)
+        assert len(set(holders(lab, root)) - {leaver}) == 3
+
+    tell(story)
+
+
+def test_a_surplus_copy_goes_where_nobody_leaves() -> None:
+    """Or else the story before would say nothing."""
+
+    async def story(lab: Lab) -> None:
+        root, there = await surplus(lab)
+        await asyncio.sleep(4 * PERIODS.trim_after_s)
+        assert set(holders(lab, root)) == set(there[:3])
+
+    tell(story)
+
+
+def test_what_is_handed_over_is_announced_no_more_until_the_node_stays() -> None:
+    """Its own user's copy lies here still, and what is kept is announced again and again."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        leaver = lab.nodes[0]
+        root = (await put_bytes(leaver, CONTENT)).cid
+        await leaver.leaving.leave(unwatched)
+        await leaver.reprovide.announce_all()
+        leaver.reprovide.again_soon(leaver.completeness.under(root.raw, 0.0)[0])
+        await asyncio.sleep(60)
+        assert leaver.public_key not in await providers(lab.nodes[1], root)
+        await leaver.leaving.cancel()
+        await asyncio.sleep(60)
+        assert leaver.public_key in await providers(lab.nodes[1], root)
+
+    tell(story)
+
+
+def test_what_was_pinned_by_hand_is_announced_no_more_either() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        leaver = next(node for node in lab.nodes if node not in holders(lab, root))
+        await pin(leaver, root)
+        assert leaver.public_key in await providers(lab.nodes[1], root)
+        await leaver.leaving.leave(unwatched)
+        assert leaver.public_key not in await providers(lab.nodes[1], root)
+
+    tell(story)
+
+
+def test_what_its_owner_ended_elsewhere_is_handed_to_nobody() -> None:
+    """The leaving node has never heard of that; whom it asks to take it has."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        before = holders(lab, root)
+        leaver = before[1]
+        removal = sign_policy(putter.identity, root, sequence=2**60, removed=True)
+        await putter.policies.renewal.renew(removal)
+        [done] = await leaver.leaving.leave(unwatched)
+        assert (done.act, done.made) == (Act.DROP, 0)
+        assert leaver.leaving.left.done()
+        assert holders(lab, root) == [node for node in before if node is not leaver]
+
+    tell(story)
+
+
+def test_how_far_it_is_is_told_with_what_there_is_to_do() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        client = await lab.add(CLIENT)
+        roots = [(await put_bytes(client, CONTENT[number:])).cid for number in range(12)]
+        leaver = lab.nodes[1]
+        mine = sum(len(CONTENT) - n for n, root in enumerate(roots) if leaver in holders(lab, root))
+        told: list[Progress] = []
+        await leaver.leaving.leave(told.append)
+        assert {each.total_bytes for each in told} == {mine}
+        counts = [each.done_bytes for each in told]
+        assert counts == sorted(counts)
+        assert counts[-1] == mine
+        assert counts[0] < mine / 4
 
     tell(story)

@@ -18,7 +18,7 @@ from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.keeping import RemovedPut
 from dhtstore.params import DAY_S, LOOKUP_TIMEOUT_S, MIB, POLICY_REPUBLISH_S, POLICY_TTL_S
 from simulations.world.ports.crypto import SimCrypto
-from tests.simulation.harness import Lab, policy_of, put_with, tell, units_of
+from tests.simulation.harness import CLIENT, Lab, policy_of, put_with, tell, units_of
 
 CONTENT = random.Random(5).randbytes(2 * MIB + 1)
 
@@ -225,5 +225,26 @@ def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
         for node in holders:
             await node.policies.renewal.look_up()
             assert held(node, result) == []
+
+    tell(story)
+
+
+def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_none_does() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        told: list[str] = []
+        visitor = await lab.add(CLIENT, tracer=lambda event, **fields: told.append(event))
+        owner = visitor.identity.owner
+        first = await put_with(visitor, CONTENT)
+        assert await found(lab.nodes[0], owner, first.cid) is None, "it has just gone out"
+        await visitor.policies.renewal.settle(15.0)
+        assert await found(lab.nodes[0], owner, first.cid) is not None
+        assert "policy.untold" not in told
+        second = await put_with(visitor, CONTENT[1:])
+        for node in lab.nodes[:4]:
+            lab.crash(node)
+        await visitor.policies.renewal.settle(15.0)
+        assert "policy.untold" in told
+        assert second.copies
 
     tell(story)

@@ -20,6 +20,7 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.health.events import EventRow
 from simulations.events.users import put_bytes
+from tests.bids import sign_policy
 from tests.simulation.harness import STORAGE, Lab, tell
 
 CONTENT = random.Random(3).randbytes(300_000)
@@ -241,5 +242,25 @@ def test_status_warns_for_as_long_as_a_unit_has_fewer_copies_than_wanted() -> No
         await grow(lab, 1)
         await asyncio.sleep(DAY_S)
         assert lab.nodes[0].warnings.texts == []
+
+    tell(story)
+
+
+def test_who_is_told_that_its_owner_wants_something_else_by_now_looks_at_once() -> None:
+    """It was never told that all copies shall go; whom it asks to take one was."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 9)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(2 * HOUR_S)
+        removal = sign_policy(putter.identity, root, sequence=2**60, removed=True)
+        await putter.policies.renewal.renew(removal)
+        lab.crash(putter)
+        await asyncio.sleep(3 * HOUR_S)
+        [_, repairer, _] = holders(lab, root)
+        [done] = await repairer.repair.now()
+        assert (done.act, done.made) == (Act.REPAIR, 0)
+        assert repairer not in holders(lab, root)
 
     tell(story)

@@ -18,6 +18,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.signing import sign
 from dhtstore.net.crypto import Ed25519Signer
 from dhtstore.node.views.spelling import receipt_text
+from dhtstore.params import RECEIPTS_FILE_MAX_BYTES
 
 HOLDER, OTHER = Ed25519Signer(b"h" * 32), Ed25519Signer(b"o" * 32)
 
@@ -80,3 +81,26 @@ def test_what_is_no_list_of_receipts_is_said_to_be_none(text: bytes) -> None:
     if text.strip() != b"[]":
         with pytest.raises(UsageError, match="no list of receipts"):
             verify_receipts(text)
+
+
+def test_what_a_put_has_printed_has_its_receipts_too() -> None:
+    printed = b'{"cid": "bafy", "size": 4, "receipts": %s}' % written(receipt())
+    assert [row.size for row in verify_receipts(printed)] == [4]
+    with pytest.raises(InvalidSignature, match="receipt 1"):
+        verify_receipts(b'{"receipts": %s}' % written(receipt(), size=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"", "it is empty"),
+        (written(receipt())[:-40], "its end is missing"),
+        (b"the receipts are in the other file", "it is no JSON"),
+        (bytes(range(256)), "it is no JSON"),
+        (b'[{"cid": "bafy"}]', "missing required field"),
+        (b" " * (RECEIPTS_FILE_MAX_BYTES + 1), "too large for a list of receipts"),
+    ],
+)
+def test_it_is_told_why_it_is_no_list_of_receipts(text: bytes, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        verify_receipts(text)

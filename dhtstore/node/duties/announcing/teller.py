@@ -60,8 +60,9 @@ class Sight:
 @dataclass(slots=True)
 class Teller:
     """``pinned`` are roots of what is kept because it is pinned, by name; ``lacking`` tells of how
-    many units of a name blocks were missing when last looked at.  ``taken`` counts units whose
-    record an index node took, ``lookups`` what that cost."""
+    many units of a name blocks were missing when last looked at.  Names that are ``quiet`` are told
+    to nobody.  ``taken`` counts units whose record an index node took, ``lookups`` what that
+    cost."""
 
     identity: Identity
     dht: Announcements
@@ -71,6 +72,7 @@ class Teller:
     retries: Retries
     pinned: dict[bytes, Cid] = field(default_factory=dict)
     lacking: dict[bytes, int] = field(default_factory=dict)
+    quiet: set[bytes] = field(default_factory=set)
     taken: int = 0
     lookups: int = 0
 
@@ -143,6 +145,8 @@ class Teller:
 
     def _units(self, name: bytes) -> list[Unit]:
         """For worker threads."""
+        if name in self.quiet:
+            return []
         named = Named(name, self.pinned.get(name))
         return self.completeness.named(named, self.identity.now_unix_s())
 

@@ -19,13 +19,14 @@ from dhtstore.model.identity import NodeId, PublicKey, format_node
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy
-from dhtstore.node.copies.place import Placer
+from dhtstore.node.copies.place import CopyProgress, Placer
 from dhtstore.node.copies.serve_blocks import Lending
 from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
+from dhtstore.node.policies.outdated import LookUpOutdated
 from dhtstore.params import PROOF_BLOCKS_MAX_BYTES
 from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.placement import Placement
@@ -36,17 +37,24 @@ from dhtstore.store.blocks.lent import LentBlocks
 @dataclass(slots=True)
 class Repaired:
     """``holders`` signed for a copy; ``why`` there are not as many as were wanted; ``sent_bytes``
-    left this node for it."""
+    left this node for it.  ``outdated`` is whether somebody declined since the owner has signed a
+    newer policy, which counts here by now."""
 
     holders: list[PublicKey] = field(default_factory=list)
     why: str = ""
     sent_bytes: int = 0
+    outdated: bool = False
+
+
+def _untold(node: NodeId, held_bytes: int, sent_bytes: int) -> None:
+    """For whom no progress is told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
     """``session`` makes one for a fetch; ``ended`` is told which units are kept no more, ``left``
-    that there are blocks which nothing keeps.  ``domain`` is this node's own failure domain."""
+    that there are blocks which nothing keeps.  ``domain`` is this node's own failure domain;
+    ``outdated`` looks up what owners want by now."""
 
     identity: Identity
     disk: Disk
@@ -59,25 +67,27 @@ class Acting:
     ended: Callable[[Sequence[Unit]], None]
     left: Callable[[], None]
     domain: Callable[[], Domain]
+    outdated: LookUpOutdated
 
     def may_bring(self, one: Watched) -> bool:
         """Whether the owner is this node's own, or gave a grant: older versions put without."""
         return one.claim.grant is not None or one.claim.policy.owner == self.identity.owner
 
-    async def repair(self, one: Watched, missing: int) -> Repaired:
+    async def repair(
+        self, one: Watched, missing: int, progress: CopyProgress = _untold
+    ) -> Repaired:
         """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
         done, sent = Repaired(), dict[NodeId, int]()
+
+        def told(node: NodeId, held_bytes: int, sent_bytes: int) -> None:
+            sent[node] = sent_bytes
+            progress(node, held_bytes, sent_bytes)
+
         copies: list[SignedCopy] = []
         plan = self._plan(one, missing)
         try:
             async with self._proved(one) as lineage:
-                plan = await self.placer.place(
-                    plan,
-                    lineage,
-                    one.claim,
-                    lambda node, _, sent_now: sent.update({node: sent_now}),
-                    copies,
-                )
+                plan = await self.placer.place(plan, lineage, one.claim, told, copies)
         except (BlockMissing, MalformedDag) as error:
             done.why = str(error)
         finally:
@@ -92,6 +102,7 @@ class Acting:
         self.judge.made(one, done.holders, self.identity.now_unix_s())
         if plan.missing > 0 and not done.why:
             done.why = _why_not(plan)
+            done.outdated = await self.outdated.look(one.claim.policy, plan)
         return done
 
     def _plan(self, one: Watched, missing: int) -> Placement:

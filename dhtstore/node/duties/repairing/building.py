@@ -27,6 +27,8 @@ from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.pool import Links
+from dhtstore.node.policies.outdated import LookUpOutdated
+from dhtstore.node.policies.parts import Policies
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.ranking import Domain
@@ -45,6 +47,7 @@ class RepairParts(Protocol):
     supervisor: Supervisor
     collector: Collector
     kept_no_more: KeptNoMore
+    policies: Policies
     dht: DhtService
     completeness: Completeness
     blocks: BlockServer
@@ -99,4 +102,5 @@ def _acting(node: RepairParts, fellows: KnownFellows, judge: Judge) -> Acting:
         node.kept_no_more.ended,
         node.collector.left,
         domain,
+        LookUpOutdated(node.policies.book.newest, node.ports.clock),
     )

@@ -17,7 +17,8 @@ from dhtstore.trace import Tracer
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """What was done about a unit, or is to be: ``made`` copies for ``sent_bytes``."""
+    """What was done about a unit, or is to be: ``made`` copies for ``sent_bytes``.  ``outdated`` is
+    what was decided by a policy of which others know a newer one."""
 
     one: Watched
     act: Act
@@ -26,6 +27,7 @@ class UnitDone:
     made: int = 0
     sent_bytes: int = 0
     dropped: bool = False
+    outdated: bool = False
 
 
 @dataclass(slots=True)

@@ -33,15 +33,15 @@ class Units:
             if units := await run(self._read, some, at_least):
                 yield units
 
-    async def named(self, ids: Sequence[UnitId]) -> list[Watched]:
-        """Those of them that are kept."""
-        return await self.completeness.disk.blocking.run(self._named, ids)
+    async def named(self, ids: Sequence[UnitId], *, at_least: int = 2) -> list[Watched]:
+        """Those of them that are kept, for a claim as ``pages`` has it."""
+        return await self.completeness.disk.blocking.run(self._named, ids, at_least)
 
     def forget(self, met: Collection[UnitId]) -> None:
         """Rows of all others, which are not kept any more; in a worker."""
         self.rows.save({}, [unit for unit in self.rows.units() if unit not in met])
 
-    def _named(self, ids: Sequence[UnitId]) -> list[Watched]:
+    def _named(self, ids: Sequence[UnitId], at_least: int) -> list[Watched]:
         wanted, ledger = set(ids), self.completeness.ledger
         if not any(True for name, _ in ids for _ in ledger.claims.for_unit(name)):
             return []  # before pins are looked through: whoever audits may name anything
@@ -49,9 +49,9 @@ class Units:
         pinned = {unit.name for root in roots for unit in ledger.roots.units(root)}
         names = dict.fromkeys(name for name, _ in ids)
         found = [Named(each, first=each in pinned or ledger.claims.owns(each)) for each in names]
-        return [one for one in self._read(found) if one.id in wanted]
+        return [one for one in self._read(found, at_least) if one.id in wanted]
 
-    def _read(self, names: Sequence[Named], at_least: int = 2) -> list[Watched]:
+    def _read(self, names: Sequence[Named], at_least: int) -> list[Watched]:
         now, claims = self.identity.now_unix_s(), self.completeness.ledger.claims
         found: list[Watched] = []
         for named in names:
