@@ -37,9 +37,12 @@ class Observer:
 
     async def units(self, cids: Sequence[str]) -> list[Unit]:
         """All that these are cut into."""
+        found = await run_all([partial(self._units, cid) for cid in cids], _ASKED_AT_ONCE)
+        return [unit for some in found for unit in some]
+
+    async def _units(self, cid: str) -> list[Unit]:
         async with self.node.fetch_session() as session:
-            asked = [partial(session.units, Cid.parse(cid)) for cid in cids]
-            return [unit for some in await run_all(asked, _ASKED_AT_ONCE) for unit in some]
+            return await session.units(Cid.parse(cid))
 
     async def look(self, units: Sequence[Unit]) -> list[int]:
         """How many nodes give blocks of each of ``units``, now."""

@@ -23,6 +23,7 @@ from dhtstore.node.policies.book import PolicyBook
 from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     POLICY_CATCH_UP_S,
+    POLICY_LOOK_PAUSE_S,
     POLICY_REPUBLISH_S,
     POLICY_STALE_S,
     REPROVIDE_JITTER,
@@ -127,10 +128,24 @@ class PolicyRenewal:
 
     async def catch_up(self) -> None:
         """Look all of them up that are here, if this node was away; ends after POLICY_CATCH_UP_S
-        with those left that are many: they are renewed in their turn."""
+        with those left that are many: they are renewed in their turn.  After a short absence little
+        can have changed: then others are kept waiting for nothing, and they are looked up beside
+        all else."""
         looked_unix_s = await self.book.disk.blocking.run(self.looked.unix_s)
-        if not 0 <= self.book.clock.unix_s() - looked_unix_s < POLICY_STALE_S:
+        if 0 <= self.book.clock.unix_s() - looked_unix_s < POLICY_STALE_S:
+            self.tasks.spawn(self._look_up_in_turn(), "policies")
+        else:
             await self.look_up()
+
+    async def _look_up_in_turn(self) -> None:
+        """One after another, within POLICY_STALE_S."""
+        count = await self.book.disk.blocking.run(self.book.ledger.claims.count_policies)
+        pause_s = min(POLICY_LOOK_PAUSE_S, POLICY_STALE_S / max(1, count))
+        policies = self.book.ledger.claims.policies()
+        while some := await self.book.disk.blocking.run(_some, policies):
+            for policy in some:
+                await self._rest(pause_s)
+                await self._look(policy)
 
     async def look_up(self) -> None:
         """Each policy that is here, as the network knows it."""

@@ -97,6 +97,24 @@ def test_a_holder_that_was_away_frees_it_when_it_is_back_and_before_it_announces
     tell(story)
 
 
+def test_a_holder_that_was_away_for_minutes_frees_it_soon_after_it_is_back() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [away, _] = await put_by(lab, putter)
+        away.policies.renewal.looked.note(away.ports.clock.unix_s())  # as of many, every hour
+        lab.crash(away)
+        await away.stop()
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached) == (1, 1)
+        await asyncio.sleep(300)
+        back = await lab.again(away)
+        assert held(back, result)
+        await asyncio.sleep(30)
+        assert held(back, result) == []
+
+    tell(story)
+
+
 def test_a_holder_that_knows_a_newer_word_is_not_counted_as_told() -> None:
     async def story(lab: Lab) -> None:
         putter = await lab.add()
