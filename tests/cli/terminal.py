@@ -8,9 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from dhtstore import sync
+from dhtstore.sync import SyncClient
 
 COMMAND = (sys.executable, "-m", "dhtstore")
 COMMAND_TIMEOUT_S = 60.0
@@ -84,6 +88,12 @@ def end(process: subprocess.Popen[bytes]) -> Ran:
     """Wait for it, closing its standard input."""
     out, err = process.communicate(timeout=COMMAND_TIMEOUT_S)
     return Ran(process.returncode, out, err.decode())
+
+
+def machine_at(home: Path, seeds: str = "") -> AbstractContextManager[SyncClient]:
+    """A client that lives there, in this process."""
+    through = [seeds] if seeds else []
+    return sync.open(home, seeds=through, network=NETWORK, listen="127.0.0.1:0", capacity=0)
 
 
 class Daemon:

@@ -9,7 +9,7 @@ from pathlib import Path
 from dhtstore import sync
 from dhtstore.errors import DhtstoreError
 from dhtstore.operations.operation import Progress
-from tests.cli.terminal import NETWORK, Daemon, Daemons
+from tests.cli.terminal import Daemon, Daemons, machine_at
 
 
 def test_a_node_ends_once_others_have_all_and_stays_where_nobody_takes_it(
@@ -40,8 +40,7 @@ def test_one_that_is_killed_in_the_middle_stays_or_goes_on(
     """What was handed over by then is with others, what was not is here, and it still leaves."""
     leaver = daemons("leaver")
     content = [os.urandom(100_000 + number) for number in range(12)]
-    place = tmp_path / "user"
-    with sync.open(place, seeds=leaver.ticket, network=NETWORK, capacity=0) as user:
+    with machine_at(tmp_path / "user", leaver.ticket) as user:
         contents = {user.put(data, replicas=1).cid: data for data in content}
         taker = daemons("taker", leaver.ticket)
         kill_while_it_leaves(leaver)
