@@ -407,6 +407,19 @@ OWNERS_MAX: Final = 65_536  # with a claim here: 500 bytes of memory each
 # Of others: each is announced every round for as long as it is kept.  Shared as the capacity is.
 FOREIGN_UNITS_MAX: Final = 65_536
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
+# Which of those near a key carry more (replication/ranking.py, docs/replication.md).
+PLACEMENT_STEADINESS: Final = 4  # the power of its share of the time by which a node counts
+ROOM_RATIO_MAX: Final = (
+    8.0  # times the median room near the key, and that part: room is only a word
+)
+ROOM_TOLD_S: Final = DAY_S  # for which what a node said of its room is believed
+PASSED_OVER_TOLD_MAX: Final = 16  # of the candidates of a unit, those that were not asked
+PRESENCE_GUESS: Final = 0.75  # of the time a node of which nothing is known is there
+PRESENCE_GUESS_S: Final = 12 * 3600.0  # of watching that tell as much as that guess
+PRESENCE_LOOK_S: Final = 3600.0  # between two looks at who was heard: entries are pinged that often
+ABSENCE_SEEN_S: Final = 2 * 3600.0  # between two answers, and it was away: two pings may be lost
+PRESENCE_REMEMBERED_S: Final = 28 * DAY_S  # then what was seen counts half
+PRESENCES_MAX: Final = 2048  # nodes of whom that is known
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_ORIGIN_MAX: Final = 64
 OFFERS_PER_PEER_MAX: Final = 8

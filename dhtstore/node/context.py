@@ -27,7 +27,7 @@ from dhtstore.store.ledger.health.spent import Spent
 from dhtstore.store.ledger.health.standing import LedgerStanding
 from dhtstore.store.ledger.health.verifying import Verifying
 from dhtstore.store.ledger.listing.places import HolderPlaces
-from dhtstore.store.ledger.peers import Peers
+from dhtstore.store.ledger.peers import Peers, SeenPeers
 from dhtstore.store.ledger.pins import Pins
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
@@ -178,6 +178,7 @@ class Ledger:
     receipts: Receipts
     places: HolderPlaces
     peers: Peers
+    seen: SeenPeers
     records: KeptRecords
     roots: Roots
     damage: Damage
@@ -206,6 +207,7 @@ class Ledger:
             receipts=Receipts(table, roots, tracer),
             places=HolderPlaces(table, tracer),
             peers=Peers(table, tracer),
+            seen=SeenPeers(table, tracer),
             records=KeptRecords(table, tracer),
             roots=roots,
             damage=Damage(table),

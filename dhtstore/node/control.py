@@ -253,6 +253,7 @@ def _holder_report(report: CopyReport) -> content.HolderReport:
         why=report.why,
         copied=report.copied_bytes,
         code=clean(report.code),
+        reason=report.reason,
         lookup=told.lookup,
         offered_s=told.offered_s,
         answered_s=told.answered_s,

@@ -33,6 +33,7 @@ from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
 from dhtstore.node.duties.leaving.leaving import Leaving
 from dhtstore.node.duties.owning.own_puts import OwnPuts
+from dhtstore.node.duties.presences import Presences
 from dhtstore.node.duties.readdress import Readdress
 from dhtstore.node.duties.repairing.auditing_back import AuditBack
 from dhtstore.node.duties.repairing.building import repair_of
@@ -127,7 +128,7 @@ class Node(UseCases):
         )
         self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
-        self.reach = Reach(self.dht, self.links)
+        self.reach, self.presences = Reach(self.dht, self.links), _presences(self)
         self.repair = repair_of(self, warnings, self.joined, lambda one: self.own_puts.seen(one))
         self.own_puts = OwnPuts(identity, self.repair.fellows, self.checker, self.joined)
         self.leaving = _leaving(self)
@@ -165,6 +166,7 @@ class Node(UseCases):
             stocktaking = Stocktaking(self.identity, self.completeness, self.rot.look)
             self.supervisor.spawn(stocktaking.run(), "stocktaking")
             self._spawn_lasting("scrub", self.scrub.run)
+            self._spawn_lasting("presences", self.presences.run)
             if self.settings.storage:
                 self._spawn_lasting("repair", self.repair.run)
                 self._spawn_lasting("own-puts", self.own_puts.run)
@@ -281,6 +283,11 @@ def _dht(node: Node) -> DhtService:
         ephemeral=settings.ephemeral,
         paths=settings.lookup_paths,
     )
+
+
+def _presences(node: Node) -> Presences:
+    parts = node.dht, node.ports.clock, node.ports.blocking, node.ledger.seen
+    return Presences(*parts, lambda: node.repair.fellows.heard_ago())
 
 
 def _policies(node: Node) -> Policies:

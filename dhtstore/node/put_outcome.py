@@ -51,7 +51,7 @@ class PutOutcome:
 def told_reports(placed: Iterable[PlacedUnit]) -> tuple[list[CopyReport], dict[str, int]]:
     """``reports`` and ``untold`` of an outcome: many units with many candidates each are asked."""
     told, counts = list[CopyReport](), Counter[str]()
-    for report in (report for each in placed for report in each.reports()):
+    for report in (report for each in placed for report in _all_of(each)):
         counts[report.stage.value] += 1
         if counts[report.stage.value] <= REPORTS_TOLD_MAX:
             told.append(report)
@@ -60,6 +60,10 @@ def told_reports(placed: Iterable[PlacedUnit]) -> tuple[list[CopyReport], dict[s
         for stage, count in counts.items()
         if count > REPORTS_TOLD_MAX
     }
+
+
+def _all_of(placed: PlacedUnit) -> list[CopyReport]:
+    return [*placed.reports(), *placed.passed_over()]
 
 
 def told_causes(placed: Iterable[PlacedUnit]) -> dict[str, str]:

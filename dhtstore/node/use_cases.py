@@ -11,6 +11,7 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.presences import Presences
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
@@ -58,6 +59,7 @@ class UseCases:
     links: Links
     reach: Reach
     traffic: Traffic
+    presences: Presences
 
     def fetch_session(self, priority: Priority = Priority.FOREGROUND) -> FetchSession:
         """For the fetches of one command, or of a duty; use it with ``async with``."""
@@ -67,7 +69,8 @@ class UseCases:
     def uploader(self, *, pipeline: bool = True) -> Uploader:
         """For putting; in a ``pipeline`` holders give units to each other."""
         shell = (self.supervisor, self.ports.tracer)
-        placer = Placer(self.identity, self.dht, self.links, *shell, pipeline)
+        seen = (self.presences.merits, self.presences.told_room)
+        placer = Placer(self.identity, self.dht, self.links, *shell, pipeline, *seen)
         offers, lending = self.holder.offers, self.blocks.lending
         clock, others = self.ports.clock, placer.storage_nodes
         bringing = Bringing(self.disk, self.ledger, clock, offers, lending, others)

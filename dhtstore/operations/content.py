@@ -22,8 +22,9 @@ StreamType = Literal["file", "directory"]
 class HolderReport(msgspec.Struct, frozen=True):
     """What became of one unit at one node that was asked, or that put it.
 
-    ``stage`` is how far it came: "unreached", "refused", "reserved", "failed" (after it had
-    reserved), "held" (its receipt is among those of the put); ``why`` says why it holds no copy;
+    ``stage`` is how far it came: "found" (it was not asked), "unreached", "refused", "reserved",
+    "failed" (after it had reserved), "held" (its receipt is among those of the put); ``reason``
+    says why it was chosen, or passed over, ``why`` why it holds no copy although it was asked;
     ``copied`` is how many bytes of the unit it has said to have.  It was named by the
     ``lookup``-th lookup of the unit (0: this node itself), was offered the unit at ``offered_s`` of
     the put and answered at ``answered_s``, with ``code`` if it refused; it had the first bytes by
@@ -47,6 +48,7 @@ class HolderReport(msgspec.Struct, frozen=True):
     cause: Cause | None = None
     tries: list[AddressTry] = []
     replaced_by: str = ""
+    reason: str = ""
 
 
 class SkippedEntry(msgspec.Struct, frozen=True):

@@ -135,13 +135,20 @@ def _judge_owner(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None
     if usage.units >= FOREIGN_UNITS_MAX:
         return Refusal("units", "too many units are kept here")
     if rule.accept is not Accept.ANYONE:
-        return _judge_room(rule, asked, usage, own_bytes=0)
+        return _judge_room(rule, asked, usage)
     return (
         _judge_shares(rule, asked, usage)
         or _judge_units(asked, usage)
         or _judge_newcomer(rule, asked, usage)
-        or _judge_room(rule, asked, usage, own_bytes=rule.capacity_bytes // OWN_ROOM_DIVISOR)
+        or _judge_room(rule, asked, usage)
     )
+
+
+def room_for_others_bytes(rule: Admission) -> int:
+    """Of the capacity; where anyone may store, a part is left to the node's own owner."""
+    open_to_all = rule.accept is Accept.ANYONE
+    own_bytes = rule.capacity_bytes // OWN_ROOM_DIVISOR if open_to_all else 0
+    return rule.capacity_bytes - own_bytes
 
 
 def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
@@ -164,13 +171,14 @@ def _judge_units(asked: Demand, usage: Usage) -> Refusal | None:
     return None
 
 
-def _judge_room(rule: Admission, asked: Demand, usage: Usage, own_bytes: int) -> Refusal | None:
-    """The store sees to its blocks; rows of the ledger lie outside of it, and count here.
-    ``own_bytes`` are left to the node's own owner."""
+def _judge_room(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
+    """The store sees to its blocks; rows of the ledger lie outside of it, and count here."""
     total_bytes = usage.used_bytes + asked.charged_bytes
-    if total_bytes <= rule.capacity_bytes - own_bytes:
+    open_bytes = room_for_others_bytes(rule)
+    if total_bytes <= open_bytes:
         return None
-    left = "is for this node's own owner" if own_bytes else "does not suffice"
+    own = open_bytes < rule.capacity_bytes
+    left = "is for this node's own owner" if own else "does not suffice"
     told = f"no room for {format_size(asked.charged_bytes)}"
     used, capacity = format_size(usage.used_bytes), format_size(rule.capacity_bytes)
     return Refusal("room", f"{told}: {used} of {capacity} are used, and what is left here {left}")

@@ -10,14 +10,25 @@ looked up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node
 from dhtstore.params import NODE_ID_BYTES, PLACEMENT_KEYS_MAX
-from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
+from dhtstore.replication.ranking import (
+    UNKNOWN,
+    Candidate,
+    Domain,
+    Merit,
+    Stage,
+    explained,
+    nearest,
+    passed_over,
+    rank,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ class Done:
 
 
 Action = Look | Meet | OfferTo | CopyTo | Wait | Done
+NOTHING_KNOWN: Final[Mapping[NodeId, Merit]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Placement:
     ``here`` is the node that places, which is never a candidate; ``own_domain`` the failure
     domain of the copy that it holds itself, None if it holds none.  ``unmet`` are nodes whose
     failure domain must be asked for before they can be ranked.  ``candidates`` stand in the
-    order in which something last became of them.
+    order in which something last became of them; ``merits`` are what is known of any of them.
     """
 
     key: DhtKey
@@ -80,6 +92,7 @@ class Placement:
     lookups: int = 0
     unmet: tuple[Contact, ...] = ()
     candidates: Mapping[NodeId, Candidate] = field(default_factory=dict)
+    merits: Mapping[NodeId, Merit] = field(default_factory=dict)
 
     # --- what to do -------------------------------------------------------------------------
 
@@ -94,7 +107,7 @@ class Placement:
         if short > 0 and self.unmet:
             return Meet(self.unmet)
         if short > 0 and open_:
-            return OfferTo(tuple(rank(open_, self.key, self._taken_domains(), short)))
+            return OfferTo(self._best(open_, short))
         if ready:
             return CopyTo(ready)
         if short > 0 and self.lookups < PLACEMENT_KEYS_MAX:
@@ -110,29 +123,48 @@ class Placement:
     def at(self, stage: Stage) -> tuple[Candidate, ...]:
         return tuple(each for each in self.candidates.values() if each.stage is stage)
 
+    @property
+    def passed_over(self) -> list[Candidate]:
+        """Those that were found and never asked, with the reason."""
+        return passed_over(nearest(self.at(Stage.FOUND), self.key))
+
+    def _best(self, open_: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
+        taken = self._taken_domains()
+        return tuple(explained(rank(open_, self.key, taken, count), taken))
+
     def _taken_domains(self) -> list[Domain]:
         own = [] if self.own_domain is None else [self.own_domain]
         return own + [each.domain for each in (*self.at(Stage.HELD), *self.at(Stage.RESERVED))]
 
     # --- what came of it --------------------------------------------------------------------
 
-    def found(self, contacts: Iterable[Contact]) -> Placement:
-        """``contacts``, closest first.  Twice as many as could be needed are met before they are
-        ranked: a failure domain's label is in the record that a node shows when connected to."""
+    def found(
+        self, contacts: Iterable[Contact], merits: Mapping[NodeId, Merit] = NOTHING_KNOWN
+    ) -> Placement:
+        """``contacts``, and what is known of them.  Twice as many as could be needed are met before
+        they are ranked: a failure domain's label is in the record that a node shows when connected
+        to."""
         known = {self.here, *self.candidates, *(contact.node for contact in self.unmet)}
         new = [each for each in contacts if each.storage and each.node not in known]
-        close, further = new[: 2 * self.wanted], new[2 * self.wanted :]
-        unasked = {contact.node: Candidate(contact) for contact in further}
+        ranked = nearest(
+            (Candidate(one, merit=merits.get(one.node, UNKNOWN)) for one in new), self.key
+        )
+        close, further = ranked[: 2 * self.wanted], ranked[2 * self.wanted :]
         return replace(
             self,
             lookups=self.lookups + 1,
-            unmet=(*self.unmet, *close),
-            candidates={**self.candidates, **unasked},
+            unmet=(*self.unmet, *(one.contact for one in close)),
+            candidates={**self.candidates, **{one.node: one for one in further}},
+            merits={**self.merits, **{one.node: one.merit for one in close}},
         )
 
-    def met(self, node: NodeId, label: str) -> Placement:
-        """It can be connected to, and ``label`` is what its record says of its failure domain."""
-        return self._with(Candidate(self._unmet(node), label))
+    def met(self, node: NodeId, label: str, room_bytes: int | None = None) -> Placement:
+        """It can be connected to; ``label`` is what its record says of its failure domain,
+        ``room_bytes`` of its disk, for where nothing better is known."""
+        merit = self.merits.get(node, UNKNOWN)
+        if merit.room_bytes is None:
+            merit = replace(merit, room_bytes=room_bytes)
+        return self._with(Candidate(self._unmet(node), label, merit=merit))
 
     def unreached(self, node: NodeId, why: str) -> Placement:
         """It could not be connected to, for meeting it or for an offer."""

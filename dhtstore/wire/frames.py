@@ -179,6 +179,7 @@ class Accepted(FrameResponse, frozen=True, kw_only=True, tag=0x31):
     reservation: Count
     expires_s: Annotated[float, Meta(gt=0, le=86400)]
     held: Count = 0  # stored bytes of the unit that are here already, as far as is known
+    room: Count | None = None  # how much more it would take from others, if it tells
 
 
 class Offer(FrameRequest, frozen=True, kw_only=True, tag=0x11):

@@ -97,7 +97,7 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
         owner=NODE.owner.public_key, key=UNIT_KEY, stored=135, blocks=1, word=WORD, request=2
     ),
     frames.GetComing(cids=(CID.raw,), key=UNIT_KEY, request=7),
-    frames.Accepted(reservation=5, expires_s=60.0, held=135, request=2),
+    frames.Accepted(reservation=5, expires_s=60.0, held=135, room=10**9, request=2),
     frames.Replicate(
         reservation=5,
         roots=(CID.raw,),

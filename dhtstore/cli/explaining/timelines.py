@@ -178,6 +178,8 @@ def _put_row(report: HolderReport) -> tuple[str, ...]:
 
 def _put_details(report: HolderReport) -> Iterator[str]:
     code = f" ({report.code})" if report.code else ""
+    if report.reason:
+        yield from wrapped(report.reason)
     if report.why:
         yield from wrapped(f"{report.stage} at {seconds(report.ended_s)}: {report.why}{code}")
     for each in report.tries:

@@ -49,7 +49,14 @@ from dhtstore.params import (
     RESERVATION_TTL_S,
     VERIFY_RATE_MIN_BYTES_PER_S,
 )
-from dhtstore.replication.admission import Admission, Demand, Refusal, is_at_home, judge
+from dhtstore.replication.admission import (
+    Admission,
+    Demand,
+    Refusal,
+    is_at_home,
+    judge,
+    room_for_others_bytes,
+)
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.store.blocks.quota import index_room_bytes
@@ -123,9 +130,10 @@ class Holder:
             self.identity.check_leave(link.meeting, offer)  # before others give way to it
             reservation = await self._decide(link, promise)
         _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
-        run, kept = self.disk.blocking.run, self.ledger.claims.kept_bytes
-        held = await run(kept, promise.owner, promise.key)
-        await reply(Accepted(reservation=reservation, expires_s=RESERVATION_TTL_S, held=held))
+        run, rule = self.disk.blocking.run, self.rule
+        held, room = await run(_told_of, self.disk, self.ledger, rule, promise)
+        until_s = RESERVATION_TTL_S
+        await reply(Accepted(reservation=reservation, expires_s=until_s, held=held, room=room))
 
     async def on_release(self, link: Link, message: Release, reply: Reply) -> None:
         self.offers.release(link, message.reservation)
@@ -293,6 +301,16 @@ def _known(
     used_bytes = disk.store.used_bytes + _beside_bytes(ledger) - own_bytes
     newest = claims.policy(policy.owner, policy.root) if policy else None
     return newest, replace(usage, used_bytes=used_bytes)
+
+
+def _told_of(
+    disk: Disk, ledger: Ledger, rule: Admission | None, promise: Promise
+) -> tuple[int, int]:
+    """How much of the unit is here, and for how much more of others there is room; in a worker."""
+    assert rule is not None, "a client makes no promises"
+    used_bytes = disk.store.used_bytes + _beside_bytes(ledger)
+    room_bytes = max(0, room_for_others_bytes(rule) - used_bytes)
+    return ledger.claims.kept_bytes(promise.owner, promise.key), room_bytes
 
 
 async def _set_aside(disk: Disk, promise: Promise) -> Reservation:

@@ -8,7 +8,7 @@ No byte moves before every chosen holder has reserved; a copy without a receipt 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -44,7 +44,7 @@ from dhtstore.params import (
     REQUEST_TIMEOUT_S,
 )
 from dhtstore.replication.placement import CopyTo, Done, Look, Meet, OfferTo, Placement, Wait
-from dhtstore.replication.ranking import Candidate
+from dhtstore.replication.ranking import Candidate, Merit
 from dhtstore.tasks import Supervisor, run_all
 from dhtstore.trace import Tracer
 from dhtstore.transfer.pace import CopyCredit
@@ -75,7 +75,9 @@ class IndexNodes(Protocol):
 @dataclass(frozen=True, slots=True)
 class Placer:
     """Places units on other nodes.  ``tasks`` owns what gives reservations back.  In a
-    ``pipeline`` holders give a unit to each other; else each fetches it from here."""
+    ``pipeline`` holders give a unit to each other; else each fetches it from here.  ``merits`` is
+    what is known of nodes that have just answered, ``told_room`` is told how much room one says to
+    have."""
 
     identity: Identity
     dht: IndexNodes
@@ -83,6 +85,8 @@ class Placer:
     tasks: Supervisor
     tracer: Tracer
     pipeline: bool = True
+    merits: Callable[[Iterable[Contact]], Mapping[NodeId, Merit]] = lambda contacts: {}
+    told_room: Callable[[NodeId, int], None] = lambda node, room_bytes: None
 
     async def place(
         self,
@@ -155,7 +159,7 @@ class _Placing(ToldPlan):
     async def _do(self, action: Look | Meet | OfferTo | CopyTo | Wait) -> None:
         if isinstance(action, Look):
             found = await self._node.dht.lookup(action.key, timeout_s=LOOKUP_TIMEOUT_S)
-            self.plan = self.plan.found(found)
+            self.plan = self.plan.found(found, self._node.merits(found))
         elif isinstance(action, Meet):
             await _each(self._meet, action.contacts)
         elif isinstance(action, OfferTo):
@@ -173,7 +177,7 @@ class _Placing(ToldPlan):
             self.told.failed(contact.node, error)
             self.plan = self.plan.unreached(contact.node, str(error))
         else:
-            self.plan = self.plan.met(contact.node, _label(link))
+            self.plan = self.plan.met(contact.node, _label(link), _capacity_bytes(link))
 
     async def _link(self, contact: Contact) -> Link:
         tried, where = partial(self.told.tried, contact.node), [contact.address]
@@ -199,6 +203,8 @@ class _Placing(ToldPlan):
             self._reserved[node] = answer
             self.plan = self.plan.reserved(node, _label(answer.link))
         elif isinstance(answer, PeerRefused):
+            if answer.code == "room":
+                self._node.told_room(node, 0)
             self.plan = self.plan.refused(node, str(answer), answer.code)
         else:
             self.plan = self.plan.unreached(node, str(answer))
@@ -211,6 +217,8 @@ class _Placing(ToldPlan):
             accepted = await link.request(offer, Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
+        if accepted.room is not None:
+            self._node.told_room(contact.node, accepted.room)
         return Reserved(link, accepted.reservation, link.sent_bytes, accepted.held)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -325,3 +333,8 @@ async def _each(do: Callable[[T], Coroutine[Any, Any, None]], to: Sequence[T]) -
 def _label(link: Link) -> str:
     """The failure domain that the node at the other end states."""
     return link.peer_record.domain if link.peer_record else ""
+
+
+def _capacity_bytes(link: Link) -> int | None:
+    """Of the disk that the node at the other end gives, as it states."""
+    return link.peer_record.capacity_bytes if link.peer_record else None

@@ -13,6 +13,7 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy
 from dhtstore.node.telling.placement import CandidateRecord, PlacementRecord
+from dhtstore.params import PASSED_OVER_TOLD_MAX
 from dhtstore.replication.placement import Placement
 from dhtstore.replication.ranking import Stage
 from dhtstore.store.ledger.listing.places import HolderPlace
@@ -26,7 +27,8 @@ class CopyReport:
 
     ``why`` tells why there is no copy, or why a copy is not found by its own record;
     ``copied_bytes`` is what the node has said to have of the unit; ``receipt`` is its word for
-    the whole of it; ``code`` says which kind of refusal it was, ``told`` when all that was.
+    the whole of it; ``code`` says which kind of refusal it was, ``told`` when all that was,
+    ``reason`` why it was asked, or passed over.
     """
 
     unit: bytes  # Unit.name
@@ -37,6 +39,7 @@ class CopyReport:
     receipt: Receipt | None = None
     code: str = ""
     told: CandidateRecord = field(default=UNTOLD, compare=False)
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,12 @@ class PlacedUnit:
         """Node -> why it holds no copy, or why its own record does not lead to it."""
         return {format_node(report.node): report.why for report in self.reports() if report.why}
 
+    def passed_over(self) -> list[CopyReport]:
+        """Those that could have been asked, the best first."""
+        found = self.plan.passed_over[:PASSED_OVER_TOLD_MAX]
+        name = self.unit.name
+        return [CopyReport(name, one.node, one.stage, reason=one.reason) for one in found]
+
     def reports(self) -> list[CopyReport]:
         """This node first, if it holds the unit."""
         asked = [c for c in self.plan.candidates.values() if c.stage is not Stage.FOUND]
@@ -100,7 +109,8 @@ class PlacedUnit:
             stage = Stage.FAILED
         why = why or self._unfound().get(node, "")
         told = self.told.candidates.get(node, UNTOLD) if self.told else UNTOLD
-        return CopyReport(self.unit.name, node, stage, why, copied_bytes, receipt, code, told)
+        copied = copied_bytes, receipt, code, told, told.reason
+        return CopyReport(self.unit.name, node, stage, why, *copied)
 
     def _unfound(self) -> dict[NodeId, str]:
         """Nodes whose record no index node holds, and what those said of it."""

@@ -47,6 +47,7 @@ class CandidateRecord:
     first_byte_s: float | None = None
     ended_s: float | None = None
     cause: Cause | None = None
+    reason: str = ""
     tries: list[AddressTry] = field(default_factory=list)
     replaced_by: NodeId | None = None
 
@@ -97,7 +98,8 @@ class PlacementRecord:
     def offered(self, candidates: Sequence[Candidate]) -> None:
         """They are offered the unit now."""
         for each in candidates:
-            self.of(each.node).offered_s = self._put.now()
+            told = self.of(each.node)
+            told.offered_s, told.reason = self._put.now(), each.reason
 
     def failed(self, node: NodeId, error: DhtstoreError) -> None:
         """Why it holds no copy."""

@@ -240,11 +240,14 @@ def test_each_node_that_was_asked_is_reported() -> None:
     stage(scene)
 
 
-def test_a_node_that_was_found_and_not_asked_is_not_reported() -> None:
+def test_a_node_that_was_found_and_not_asked_is_reported_with_the_reason() -> None:
     async def scene(cast: Cast) -> None:
         result = await cast.put(replicas=2)
         assert len(cast.directory.known) == 2
-        assert [report.stage for report in result.reports] == [Stage.HELD, Stage.HELD]
+        *held, passed_over = result.reports
+        assert [report.stage for report in held] == [Stage.HELD, Stage.HELD]
+        assert (passed_over.stage, passed_over.why) == (Stage.FOUND, "")
+        assert passed_over.reason.startswith("not asked: enough others came before it; ")
 
     stage(scene)
 

@@ -27,6 +27,9 @@ class Placed:
         held = CopyReport(b"unit %d" % self.number, NodeId(bytes(20)), Stage.HELD)
         return [held, *(self._refused(number) for number in range(1, CANDIDATES))]
 
+    def passed_over(self) -> list[CopyReport]:
+        return []
+
     def _refused(self, number: int) -> CopyReport:
         node = NodeId((self.number % 3 * 1000 + number).to_bytes(20))
         return CopyReport(b"unit %d" % self.number, node, Stage.REFUSED, "full")

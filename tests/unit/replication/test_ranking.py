@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from dhtstore.model.contact import Address, Contact, subnet
 from dhtstore.model.identity import DhtKey, PublicKey, distance
-from dhtstore.replication.ranking import Candidate, Domain, rank
+from dhtstore.params import DAY_S, GIB, ROOM_RATIO_MAX
+from dhtstore.replication.presence import Presence
+from dhtstore.replication.ranking import Candidate, Domain, Merit, explained, passed_over, rank
 
 KEY = DhtKey(bytes(20))
 
@@ -134,3 +138,81 @@ def test_a_prefix_fits_what_is_chosen_in_rounds(
     whole = rank(candidates, KEY, taken)
     first, rest = whole[:count], whole[count:]
     assert rank(rest, KEY, taken + [c.domain for c in first]) == rest
+
+
+# --- those that are there and have room carry more ------------------------------------------------
+
+
+def seen(there_s: float, away_s: float = 0.0, room_bytes: int | None = None) -> Merit:
+    return Merit(Presence(there_s + away_s, there_s, away_s), room_bytes)
+
+
+def shares(merits: list[Merit], units: int = 3000) -> list[float]:
+    """Which part of the units each of these gets, as one of twenty near each key."""
+    rng, won = random.Random(7), Counter[int]()
+    for _ in range(units):
+        near = [
+            replace(candidate(rng.getrandbits(64)), merit=merit, why=str(number))
+            for number, merit in enumerate(merits)
+        ]
+        won[int(rank(near, KEY, count=1)[0].why)] += 1
+    return [won[number] / units for number in range(len(merits))]
+
+
+def test_a_steady_machine_carries_many_times_what_one_that_comes_and_goes_does() -> None:
+    steady, half = seen(10 * DAY_S), seen(5 * DAY_S, 5 * DAY_S)
+    [first, *_, last] = shares([steady, *[half] * 18, half])
+    assert 8 < first / last < 32
+
+
+def test_twice_the_room_carries_twice_as_much_and_a_newcomer_with_a_large_disk_its_share() -> None:
+    old, new = seen(10 * DAY_S, room_bytes=GIB), seen(0.0, room_bytes=4 * GIB)
+    twice = seen(10 * DAY_S, room_bytes=2 * GIB)
+    [first, second, *others] = shares([new, twice, *[old] * 18])
+    usual = sum(others) / len(others)
+    assert 1.6 < second / usual < 2.4
+    assert 1.0 < first / usual < 2.0
+
+
+def test_who_boasts_of_room_draws_a_bounded_share() -> None:
+    boast, usual = seen(DAY_S, room_bytes=2**63 - 1), seen(DAY_S, room_bytes=GIB)
+    [first, *others] = shares([boast, *[usual] * 19])
+    assert first < ROOM_RATIO_MAX / 19
+    assert min(others) > 0
+
+
+def test_a_full_disk_is_asked_late_and_one_that_says_nothing_as_usual() -> None:
+    full, usual = seen(DAY_S, room_bytes=0), seen(DAY_S, room_bytes=GIB)
+    [first, *_, silent] = shares([full, *[usual] * 18, seen(DAY_S)])
+    assert first < 0.015
+    assert 0.04 < silent < 0.06
+
+
+def test_a_steady_machine_of_a_taken_domain_comes_after_any_other() -> None:
+    good = replace(candidate(1, "10.0.0.1"), merit=seen(20 * DAY_S, room_bytes=8 * GIB))
+    bad = replace(candidate(2, "10.0.1.1"), merit=seen(DAY_S, 9 * DAY_S, room_bytes=1))
+    assert rank([good, bad], KEY, [HERE]) == [bad, good]
+
+
+def test_a_choice_has_its_reason() -> None:
+    first = replace(candidate(1, "10.0.0.1"), merit=seen(3 * DAY_S, DAY_S, 10**9))
+    near = candidate(2, "10.0.0.2")
+    [one, other] = explained([first, near], [THERE])
+    assert one.reason == (
+        "apart from 1 other copy; there for 75 % of 4 days, says it has room for 1.0 GB"
+    )
+    assert other.reason == "its subnet or label has 1 copy; hardly known here"
+    [left] = passed_over([near])
+    assert left.reason == "not asked: enough others came before it; hardly known here"
+
+
+@given(some, st.randoms(use_true_random=False))
+def test_the_draw_does_not_hang_on_the_order_of_what_was_found(
+    candidates: list[Candidate], rng: random.Random
+) -> None:
+    weighed = [
+        replace(each, merit=seen(rng.random() * DAY_S, rng.random() * DAY_S, rng.choice([None, 1])))
+        for each in candidates
+    ]
+    shuffled = rng.sample(weighed, len(weighed))
+    assert rank(shuffled, KEY) == rank(weighed, KEY)

@@ -26,7 +26,7 @@ from dhtstore.store.ledger.entries import decode_claim, encode_claim
 from dhtstore.store.ledger.health.damage import Damage
 from dhtstore.store.ledger.listing.tally import Tally
 from dhtstore.store.ledger.memory import MemoryKeyValue
-from dhtstore.store.ledger.peers import Peers
+from dhtstore.store.ledger.peers import Peers, SeenPeers, SeenRow, SeenRows
 from dhtstore.store.ledger.pins import Pin, Pins
 from dhtstore.store.ledger.puts import PutRecord, Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
@@ -345,6 +345,24 @@ def test_impossible_peers_are_dropped_with_a_trace() -> None:
     peers = Peers(table, lambda event, **fields: events.append((event, fields)))
     assert peers.load() == [good]
     assert events == [("peers.invalid", {"dropped": 3})]
+
+
+def test_who_was_seen_comes_back_and_impossible_rows_do_not() -> None:
+    table, events = MemoryKeyValue(), list[object]()
+    seen = SeenPeers(table, lambda event, **fields: events.append((event, fields)))
+    assert seen.load() == SeenRows()
+    good = SeenRow(b"n" * 20, 90.0, 60.0, 20.0)
+    wrong = [good._replace(**field) for field in ({"node": b"n"}, {"away_s": -1.0})]
+    later = good._replace(heard_s=1e9)
+    nothing = good._replace(there_s=float("nan"))
+    seen.save(SeenRows(100.0, [good, *wrong, later, nothing]))
+    assert seen.load() == SeenRows(100.0, [good])
+    assert events == [("peers.invalid", {"dropped": 4})]
+    table.write([(b"peers-seen", msgspec.msgpack.encode((float("inf"), [good])))])
+    assert seen.load() == SeenRows()
+    table.write([(b"peers-seen", b"\xc1")])
+    assert seen.load() == SeenRows()
+    assert events[-1][0] == "peers.damaged"  # type: ignore[index]
 
 
 def test_a_damaged_pin_is_kept_by_what_its_key_tells() -> None:

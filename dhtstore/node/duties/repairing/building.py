@@ -14,6 +14,7 @@ from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.presences import Presences
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
@@ -53,6 +54,7 @@ class RepairParts(Protocol):
     blocks: BlockServer
     links: Links
     reach: Reach
+    presences: Presences
 
     def fetch_session(self, priority: Priority = ...) -> FetchSession: ...
 
@@ -94,7 +96,15 @@ def _acting(node: RepairParts, fellows: KnownFellows, judge: Judge) -> Acting:
         node.identity,
         node.disk,
         node.ledger,
-        Placer(node.identity, node.dht, node.links, node.supervisor, node.ports.tracer),
+        Placer(
+            node.identity,
+            node.dht,
+            node.links,
+            node.supervisor,
+            node.ports.tracer,
+            merits=node.presences.merits,
+            told_room=node.presences.told_room,
+        ),
         node.blocks.lending,
         fellows,
         judge,

@@ -7,7 +7,7 @@ heard: a node whose own line is down blames nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 from dhtstore.dht.service import PeerInfo
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address, Contact
-from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.net.ports import Blocking, Clock
 from dhtstore.params import FELLOW_PINGS_AT_ONCE, RPC_TIMEOUT_MAX_S
 from dhtstore.replication.health.past import PeerPast
@@ -88,6 +88,13 @@ class KnownFellows:
         fellow = self.of(key)
         fellow.past = fellow.past.answered(self.clock.unix_s())
         self._changed[key] = None
+
+    def heard_ago(self) -> Iterator[tuple[NodeId, float]]:
+        """How long ago each of them answered that ever did."""
+        now = self.clock.unix_s()
+        for key, fellow in self._known.items():
+            if fellow.past.watched_s > 0:
+                yield node_id(key), max(0.0, now - fellow.past.heard_unix_s)
 
     def places(self, contact: Contact) -> list[Address]:
         """Where to dial it: where it was heard last comes first."""
