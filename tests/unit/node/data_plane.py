@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 
 from dhtstore.content.builders.importer import FileBuilder
 from dhtstore.model.cid import Cid
@@ -79,23 +80,30 @@ class Peer:
 
     def hold(self, content: bytes) -> Cid:
         """Import a file into this peer's store; its root."""
-        builder = FileBuilder()
+        blocks, root = imported(content)
         with self.store.batch() as batch:
-            for at in range(0, len(content), CHUNK_SIZE_BYTES):
-                chunk = content[at : at + CHUNK_SIZE_BYTES]
-                cid = Cid.of(chunk)
-                batch.put(cid, chunk)
-                for block in builder.add_leaf(cid, len(chunk)):
-                    batch.put(block.cid, block.data)
-            root = builder.finish()
-            for block in root.blocks:
-                batch.put(block.cid, block.data)
+            for cid, data in blocks:
+                batch.put(cid, data)
             batch.commit()
-        return root.cid
+        return root
 
     async def raw(self, to: Peer) -> Stream:
         """A stream that speaks no protocol yet, for misbehaving on."""
         return await self.streams.dial(to.address, to.key, 5.0)
+
+
+@lru_cache(maxsize=2)
+def imported(content: bytes) -> tuple[list[tuple[Cid, bytes]], Cid]:
+    """The blocks of a file and its root: peers that hold the same share the bytes, or a dozen of
+    them would fill the memory of a test."""
+    builder, blocks = FileBuilder(), list[tuple[Cid, bytes]]()
+    for at in range(0, len(content), CHUNK_SIZE_BYTES):
+        chunk = content[at : at + CHUNK_SIZE_BYTES]
+        cid = Cid.of(chunk)
+        blocks.append((cid, chunk))
+        blocks += ((block.cid, bytes(block.data)) for block in builder.add_leaf(cid, len(chunk)))
+    root = builder.finish()
+    return [*blocks, *((block.cid, bytes(block.data)) for block in root.blocks)], root.cid
 
 
 Scene = Callable[["World"], Awaitable[None]]
