@@ -100,7 +100,8 @@ def _quorum_not_reached(
     others = [report for report in worst.reports() if report.node != worst.plan.here]
     obstacles = obstacles_of((report.stage, report.code) for report in others)
     here = any(report.node == worst.plan.here for report in worst.reports())
-    short = Shortage(result.copies, result.replicas, quorum, len(others), obstacles, here)
+    asked, part_bytes = len(others), worst.unit.size_bytes
+    short = Shortage(result.copies, result.replicas, quorum, asked, obstacles, here, part_bytes)
     clock = f"; this node's clock is {own_clock}: set it by a time server" if own_clock else ""
     error = QuorumNotReached(
         short.message() + clock,

@@ -118,8 +118,10 @@ def _judge_policy(asked: Demand, now_unix_s: float, newest: Policy | None) -> Re
         return Refusal("policy", "the policy is another owner's than the offer")
     if not 0 < policy.replicas <= REPLICAS_MAX:
         return Refusal("policy", f"{policy.replicas} replicas is outside 1 to {REPLICAS_MAX}")
-    if not policy.active(now_unix_s) or (newest and policy.precedence < newest.precedence):
-        return Refusal("policy", "the policy is removed, expired or older than one known here")
+    if policy.removed or (newest and policy.precedence < newest.precedence):
+        return Refusal("policy", "its owner has signed a newer policy since, or ended it")
+    if not policy.active(now_unix_s):
+        return Refusal("policy", "by the clock here it has expired already")
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from dhtstore.config import counted
+from dhtstore.config import counted, format_size
 from dhtstore.params import MIN_ACKS_DEFAULT
 from dhtstore.replication.ranking import Stage
 
@@ -64,8 +64,8 @@ class Obstacle(StrEnum):
 
 
 _REMEDIES: Final = {
-    Obstacle.ROOM: "give those nodes more room (`dhtstore config capacity SIZE` there) or let"
-    " others join",
+    Obstacle.ROOM: "give those nodes more room (`dhtstore config capacity SIZE` there{whole}) or"
+    " let others join",
     Obstacle.OWNER: "let nodes join that take it (`--accept`), or have those list your owner key"
     " (`dhtstore id`)",
     Obstacle.UNREACHED: "see with `dhtstore ping NODE` whether they run, and check the connection"
@@ -94,7 +94,7 @@ def obstacle(stage: Stage, code: str) -> Obstacle | None:
 class Shortage:
     """Why there are only ``copies`` of the ``replicas`` wanted: one of ``obstacles`` for each node
     that was asked in vain; ``asked`` counts all others that were, also those that hold a copy, and
-    ``here`` is whether this node is to hold one itself."""
+    ``here`` is whether this node is to hold one itself.  A copy takes ``part_bytes``."""
 
     copies: int
     replicas: int
@@ -102,6 +102,7 @@ class Shortage:
     asked: int
     obstacles: Sequence[Obstacle]
     here: bool = True
+    part_bytes: int = 0
 
     def message(self) -> str:
         """What happened, each reason once."""
@@ -139,7 +140,8 @@ class Shortage:
     def _steps(self) -> list[str]:
         if not self.asked:
             return [_NOBODY]
-        seen = [_REMEDIES[each] for each in Obstacle if each in self.obstacles]
+        whole = f"; each holds {format_size(self.part_bytes)} of it whole" * bool(self.part_bytes)
+        seen = [_REMEDIES[each].format(whole=whole) for each in Obstacle if each in self.obstacles]
         return [_TOO_FEW, *seen] if self._are_too_few() or not seen else seen
 
     def _enough(self) -> str:

@@ -74,4 +74,7 @@ def _nobody_takes(found: LeaveResult) -> Exception:
         replicas=first.replicas,
         min_acks=first.replicas,
         partial=found,
+    ).hinted(
+        "let other storage nodes join, or give them more room, and leave again;"
+        " `dhtstore leave --cancel` lets this node stay"
     )

@@ -83,7 +83,7 @@ class KeyLines:
     async def restore(self) -> None:
         """What was written down, in an earlier life; raises HomeUnusable."""
         row = await self._blocking.run(self._ledger.announced.load)
-        if row.addresses == self._addresses():
+        if row.told_as == self._told_as():
             self._restored = bool(row.lines)
             now, ahead_s = self._clock.monotonic_s(), self._ahead_s()
             for line, packed in zip(self.all, row.lines, strict=False):
@@ -99,7 +99,7 @@ class KeyLines:
             return
         self._saved_s = now
         lines = tuple(line.progress.packed(self._ahead_s()) for line in self.all)
-        save = partial(self._ledger.announced.save, AnnouncedRow(lines, self._addresses()))
+        save = partial(self._ledger.announced.save, AnnouncedRow(lines, self._told_as()))
         with self._warnings.tolerated(_WHAT, "how far announcing is cannot be written down"):
             await self._blocking.run(save)
 
@@ -107,8 +107,11 @@ class KeyLines:
         """By how much the wall clock is ahead of the monotonic one."""
         return self._clock.unix_s() - self._clock.monotonic_s()
 
-    def _addresses(self) -> str:
-        return " ".join(str(each) for each in self._identity.addresses())
+    def _told_as(self) -> str:
+        """Whom others know for a holder, and where: with another key on the same disk, nobody has
+        heard of what is here."""
+        identity = self._identity
+        return " ".join([identity.node.hex(), *map(str, identity.addresses())])
 
 
 def _some(kept: Iterator[Named]) -> list[Named]:

@@ -13,11 +13,11 @@ _KEY: Final = b"announced"
 
 
 class AnnouncedRow(NamedTuple):
-    """Of each line the times of its parts, as ``CycleProgress.packed``; and under which addresses:
-    where those are others now, nothing counts."""
+    """Of each line the times of its parts, as ``CycleProgress.packed``; and as whom, and where, it
+    was told: where that is another now, nothing counts."""
 
     lines: tuple[bytes, ...] = ()
-    addresses: str = ""
+    told_as: str = ""
 
 
 class Announced:

@@ -107,11 +107,13 @@ def test_after_a_long_absence_elsewhere_or_from_a_damaged_row_all_is_announced()
         await asyncio.sleep(REPROVIDE_INTERVAL_S)
         assert await told_after_restart() == MANY
         row = node.ledger.announced.load()
-        node.ledger.announced.save(AnnouncedRow(row.lines, "192.0.2.7:7400"))
-        assert await told_after_restart() == MANY
+        key, place = row.told_as.split()
+        for elsewhere in (f"{key} 192.0.2.7:7400", f"{'00' * 20} {place}"):
+            node.ledger.announced.save(AnnouncedRow(row.lines, elsewhere))
+            assert await told_after_restart() == MANY
         node.ledger.table.write([(b"announced", b"\xc1")])
         assert await told_after_restart() == MANY
-        node.ledger.announced.save(AnnouncedRow((b"\xff" * 4 * PARTS,) * 2, row.addresses))
+        node.ledger.announced.save(AnnouncedRow((b"\xff" * 4 * PARTS,) * 2, row.told_as))
         assert await told_after_restart() == MANY, "of the future"
 
     node.play(scene)
