@@ -34,9 +34,9 @@ OfFile = Annotated[
 def receipts(common: Common, cid: Root, file: OfFile = "") -> None:
     """Show and verify the receipts for something put from here.
 
-    `receipts verify FILE` verifies those that `receipts CID --json` has written, whoever put it: it
-    needs no node, no network and no data directory.  Exit code 3 if there are none, 5 if a
-    signature does not hold.
+    `receipts verify FILE` verifies those that `receipts CID --json`, or `put --json`, has written,
+    whoever put it: it needs no node, no network and no data directory.  Exit code 3 if there are
+    none, 5 if a signature does not hold.
     """
     if file or cid == "verify":
         _show(common, _verified(cid, file))
