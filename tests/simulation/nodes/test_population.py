@@ -70,6 +70,24 @@ def test_what_was_put_survives_the_crash_and_return_of_its_holders() -> None:
     assert population.zombies == {}
 
 
+def test_of_lives_that_ended_no_timer_goes_on() -> None:
+    """Index nodes ask now and then whether providers live: that ended with no task of theirs."""
+
+    async def story(population: Population) -> None:
+        await join_all(population)
+        node = population.members[0].node
+        assert node is not None
+        await population.run(0, put_bytes(node, CONTENT))
+        for member in population.members:
+            population.crash(member.number)
+        await asyncio.sleep(600)
+        fired = population.loop.fired
+        await asyncio.sleep(3600)
+        assert population.loop.fired - fired <= 2
+
+    play(story, nodes=5)
+
+
 def test_a_new_disk_is_empty() -> None:
     async def story(population: Population) -> None:
         await join_all(population)
