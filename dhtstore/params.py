@@ -420,6 +420,14 @@ PRESENCE_LOOK_S: Final = 3600.0  # between two looks at who was heard: entries a
 ABSENCE_SEEN_S: Final = 2 * 3600.0  # between two answers, and it was away: two pings may be lost
 PRESENCE_REMEMBERED_S: Final = 28 * DAY_S  # then what was seen counts half
 PRESENCES_MAX: Final = 2048  # nodes of whom that is known
+# A copy moves to an emptier disk (replication/repair/moving.py).
+MOVE_LOOK_S: Final = 4 * 3600.0  # between two looks for one
+MOVE_MARGIN: Final = 0.15  # of its capacity that a node must be emptier
+MOVE_PRESENCE_MIN: Final = 0.85  # of the time: eight hours of being there without a break
+MOVE_ASKED_LOOKS: Final = 6  # before a node that was not emptier is asked again
+MOVE_UNITS_MAX: Final = 256  # looked at for one, at random
+MOVES_PER_LOOK_MAX: Final = 16
+MOVE_BUDGET_DIVISOR: Final = 2  # of the day's budget for repairs: the rest stays for those
 OFFERS_OPEN_MAX: Final = 256  # reservations a holder keeps open
 OFFERS_PER_ORIGIN_MAX: Final = 64
 OFFERS_PER_PEER_MAX: Final = 8

@@ -227,11 +227,12 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.node.duties": (
         ("announcing", "repairing"),
-        ("leaving", "owning"),
+        ("leaving", "owning", "rebalancing"),
         ("keep_sequence", "lasting", "reprovide", "rot", "save_peers", "stocktaking", "twins"),
     ),
     "dhtstore.replication.health": (("periods",), ("past",), ("copies",)),
-    "dhtstore.replication.repair": (("plan",), ("leaving",)),
+    "dhtstore.node.duties.rebalancing": (("asking_room",), ("rebalance",)),
+    "dhtstore.replication.repair": (("plan",), ("leaving", "moving")),
     "dhtstore.replication": (
         ("admission", "chaining", "health", "ranking"),
         ("placement", "promises", "repair"),

@@ -465,8 +465,9 @@ async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.
 
 
 async def _repair(asked: repairing.RepairCopies, run: OperationRun) -> repairing.RepairResult:
-    storage = run.node.settings.storage
-    return await repaired(run.node.repair, storage=storage, dry_run=asked.dry_run)
+    node = run.node
+    moves = node.rebalance().planned if node.settings.storage else None
+    return await repaired(node.repair, moves, dry_run=asked.dry_run)
 
 
 async def _leave(asked: repairing.LeaveNetwork, run: OperationRun) -> repairing.LeaveResult:

@@ -168,8 +168,8 @@ class Node(UseCases):
             self._spawn_lasting("scrub", self.scrub.run)
             self._spawn_lasting("presences", self.presences.run)
             if self.settings.storage:
-                self._spawn_lasting("repair", self.repair.run)
-                self._spawn_lasting("own-puts", self.own_puts.run)
+                for name, work in _duties_of_holders(self).items():
+                    self._spawn_lasting(name, work)
             self._spawn_lasting("policies", self.policies.renewal.run)
             self.duties.spawn_duty(self._save_peers.run(), "save-peers")
             self.duties.spawn_duty(self._keep_records.run(), "keep-records")
@@ -283,6 +283,11 @@ def _dht(node: Node) -> DhtService:
         ephemeral=settings.ephemeral,
         paths=settings.lookup_paths,
     )
+
+
+def _duties_of_holders(node: Node) -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
+    moving = node.rebalance().run
+    return {"repair": node.repair.run, "own-puts": node.own_puts.run, "rebalance": moving}
 
 
 def _presences(node: Node) -> Presences:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dhtstore.dht.service import DhtService
-from dhtstore.model.identity import NodeId, PublicKey
+from dhtstore.model.contact import Contact
+from dhtstore.model.identity import DhtKey, NodeId, PublicKey
 from dhtstore.node.cars.importing import CarImports
 from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.copies.hold import Holder
+from dhtstore.node.copies.hold import Holder, room_left_bytes
 from dhtstore.node.copies.place import Placer
 from dhtstore.node.copies.serve_blocks import BlockServer
+from dhtstore.node.duties.leaving.leaving import Leaving
 from dhtstore.node.duties.presences import Presences
+from dhtstore.node.duties.rebalancing.asking_room import AskRoom
+from dhtstore.node.duties.rebalancing.rebalance import Rebalance
+from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.fetching.dht_search import DhtSearch
 from dhtstore.node.fetching.session import FetchSession
@@ -32,6 +37,8 @@ from dhtstore.node.policies.removing import RemoveEverywhere
 from dhtstore.node.policies.telling import TellHolders
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.traffic.traffic import Traffic
+from dhtstore.params import K
+from dhtstore.replication.repair.moving import Fill
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
 
@@ -60,6 +67,8 @@ class UseCases:
     reach: Reach
     traffic: Traffic
     presences: Presences
+    repair: Repair
+    leaving: Leaving
 
     def fetch_session(self, priority: Priority = Priority.FOREGROUND) -> FetchSession:
         """For the fetches of one command, or of a duty; use it with ``async with``."""
@@ -140,6 +149,29 @@ class UseCases:
     def removing_everywhere(self) -> RemoveEverywhere:
         """For ending what was put by our owner, wherever it is."""
         return RemoveEverywhere(self.policy_changes(), self.removing())
+
+    def rebalance(self) -> Rebalance:
+        """For moving some of what a storage node holds to emptier ones."""
+        disk, ledger = self.disk, self.ledger
+
+        def fill() -> Fill:
+            rule = self.holder.rule
+            assert rule is not None, "a client holds nothing for others"
+            return Fill(room_left_bytes(disk, ledger, rule), rule.capacity_bytes)
+
+        def near(key: DhtKey) -> list[Contact]:
+            target = int.from_bytes(key, "big")
+            return [peer.contact for peer in self.dht.rpc.table.closest(target, K)]
+
+        return Rebalance(
+            self.repair,
+            near,
+            self.presences,
+            AskRoom(self.identity, self.links),
+            fill,
+            lambda: self.leaving.active,
+            self.ports.entropy.rng,
+        )
 
     def checker(self) -> HolderChecks:
         """For asking holders whether they still are."""

@@ -11,9 +11,9 @@ from dhtstore.operations.operation import Operation
 
 
 class RepairedUnit(msgspec.Struct, frozen=True, gc=False):
-    """A unit and what is done about it: ``act`` is "repair", "wait", "drop" or "nothing", ``why``
-    the reason in words.  ``copies`` are there or will most likely come back, ``replicas`` are
-    wanted; ``made`` were made now, for ``sent`` bytes."""
+    """A unit and what is done about it: ``act`` is "repair", "wait", "drop", "move" or "nothing",
+    ``why`` the reason in words.  ``copies`` are there or will most likely come back, ``replicas``
+    are wanted; ``made`` were made now, for ``sent`` bytes."""
 
     unit: str
     root: str

@@ -83,6 +83,7 @@ class Placement:
     domain of the copy that it holds itself, None if it holds none.  ``unmet`` are nodes whose
     failure domain must be asked for before they can be ranked.  ``candidates`` stand in the
     order in which something last became of them; ``merits`` are what is known of any of them.
+    ``moving`` is whether the copy here goes once there is another.
     """
 
     key: DhtKey
@@ -93,6 +94,7 @@ class Placement:
     unmet: tuple[Contact, ...] = ()
     candidates: Mapping[NodeId, Candidate] = field(default_factory=dict)
     merits: Mapping[NodeId, Merit] = field(default_factory=dict)
+    moving: bool = False
 
     # --- what to do -------------------------------------------------------------------------
 
@@ -137,6 +139,11 @@ class Placement:
         return own + [each.domain for each in (*self.at(Stage.HELD), *self.at(Stage.RESERVED))]
 
     # --- what came of it --------------------------------------------------------------------
+
+    def only_to(self, contact: Contact) -> Placement:
+        """The same for one copy more at just that node, which moves there."""
+        candidates = {**self.candidates, contact.node: Candidate(contact)}
+        return replace(self, lookups=PLACEMENT_KEYS_MAX, candidates=candidates, moving=True)
 
     def found(
         self, contacts: Iterable[Contact], merits: Mapping[NodeId, Merit] = NOTHING_KNOWN

@@ -227,7 +227,8 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
     roots, which prove that it belongs to that root; empty where the root itself names the unit.
     ``upstream`` are others who receive it and may be asked before me, the nearest first;
     ``downstream`` are the keys of those who may be served what comes, before it is stored.
-    ``grant`` is kept beside the claim, so that a holder can bring the unit to others.
+    ``grant`` is kept beside the claim, so that a holder can bring the unit to others.  Who is
+    ``moving`` its copy wants it counted for nothing: it goes when this one is proved.
     """
 
     answers = (Replicating, Held)
@@ -241,6 +242,7 @@ class Replicate(FrameRequest, frozen=True, kw_only=True, tag=0x12):
     upstream: Upstream = ()
     downstream: Downstream = ()
     grant: PackedGrant | None = None
+    moving: bool = False
 
 
 class Rerouted(FrameResponse, frozen=True, tag=0x38):

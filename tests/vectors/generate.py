@@ -107,6 +107,7 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
         upstream=(CONTACT.packed,),
         downstream=(KEY,),
         grant=GRANT.packed,
+        moving=True,
         request=3,
     ),
     frames.Reroute(reservation=5, upstream=(), downstream=(KEY,), both=True, request=8),

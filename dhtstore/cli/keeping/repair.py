@@ -54,7 +54,13 @@ def _print(found: RepairResult) -> None:
     emit(f"{format_size(found.spent)} sent for repairs today, of {format_size(found.budget)}")
 
 
-_WORDS = {"repair": "to be repaired", "wait": "waits", "drop": "goes", "nothing": "stays"}
+_WORDS = {
+    "repair": "to be repaired",
+    "wait": "waits",
+    "drop": "goes",
+    "move": "to be moved",
+    "nothing": "stays",
+}
 
 
 def _done(act: str, made: int) -> str:

@@ -42,13 +42,17 @@ class OtherHolders:
     )
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    async def check(self, unit: Unit, policy: Policy, origin: str) -> None:
+    async def check(
+        self, unit: Unit, policy: Policy, origin: str, goes: PublicKey | None = None
+    ) -> None:
         """Raises PeerRefused: ``enough`` where the policy's copies are met without this node,
-        ``policy`` where there is a newer one, ``busy`` where that can't be told now."""
+        ``policy`` where there is a newer one, ``busy`` where that can't be told now.  The copy of
+        who brings it and says that its own ``goes`` does not count: should that be a lie, there is
+        one copy too many, which counts for all who ask after it."""
         live: set[NodeId] = set()
         try:
             async with asyncio.timeout(GRANT_LOOK_S), self._turn(origin):
-                count = partial(self._count, unit, policy.replicas, live)
+                count = partial(self._count, unit, policy.replicas, live, goes)
                 await run_all([partial(self._check_newest, policy), count], limit=2)
         except TimeoutError:
             if not live:
@@ -61,7 +65,9 @@ class OtherHolders:
         if newest is not None and newest.precedence > policy.precedence:
             raise PeerRefused("policy", "its owner has signed a newer policy since")
 
-    async def _count(self, unit: Unit, wanted: int, live: set[NodeId]) -> None:
+    async def _count(
+        self, unit: Unit, wanted: int, live: set[NodeId], goes: PublicKey | None
+    ) -> None:
         """Into ``live``, all at once, so that no silent one hides others; PeerRefused as soon as
         that is enough.  Where even by their word they are too few, nobody is asked for a block."""
         checker = self.checker()
@@ -69,7 +75,8 @@ class OtherHolders:
             unit.key, wanted=PROVIDERS_PER_KEY_MAX, timeout_s=LOOKUP_TIMEOUT_S
         )
         told = told_of(found.providers, checker.reach)
-        told.pop(checker.identity.public_key, None)
+        for key in filter(None, (checker.identity.public_key, goes)):
+            told.pop(key, None)
         proved: set[NodeId] = set()
         unproved: list[PublicKey] = []
 

@@ -75,7 +75,7 @@ from dhtstore.wire.frames import (
 _CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
 
-async def _wanted(unit: Unit, policy: Policy, origin: str) -> None:
+async def _wanted(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> None:
     """Where nobody looks who else holds it."""
 
 
@@ -89,7 +89,8 @@ class Holder:
     """The holding side of one node.  Refusals are PeerRefused: the link sends them as Declined.
 
     ``rule`` says whose data is taken; None on a client, which takes none.  ``wanted`` refuses what
-    somebody brings by a grant and its owner has enough of; ``granted`` is told of what was held so.
+    somebody brings by a grant and its owner has enough of, also without the copy that ``goes``;
+    ``granted`` is told of what was held so.
     Who is ``leaving`` signs for nothing more.
     ``brings`` is entered while blocks come in.  ``room`` waits for more, or refuses; None where
     nothing gives way.
@@ -107,7 +108,7 @@ class Holder:
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     room: Callable[[int], Awaitable[None]] | None = None
-    wanted: Callable[[Unit, Policy, str], Awaitable[None]] = _wanted
+    wanted: Callable[[Unit, Policy, str, PublicKey | None], Awaitable[None]] = _wanted
     granted: Callable[[Unit], None] = lambda unit: None
     leaving: Callable[[], bool] = lambda: False
     relays: Relays = field(init=False)
@@ -130,8 +131,7 @@ class Holder:
             self.identity.check_leave(link.meeting, offer)  # before others give way to it
             reservation = await self._decide(link, promise)
         _tell(self.tracer, "hold.taken", link, owner=offer.owner.hex(), size=offer.stored)
-        run, rule = self.disk.blocking.run, self.rule
-        held, room = await run(_told_of, self.disk, self.ledger, rule, promise)
+        held, room = await self.disk.blocking.run(_told_of, self, promise)
         until_s = RESERVATION_TTL_S
         await reply(Accepted(reservation=reservation, expires_s=until_s, held=held, room=room))
 
@@ -244,7 +244,8 @@ class Holder:
         bid.check(promise, self.identity)
         await self._judge(promise, replace(promise.demand, policy=bid.policy), bid.claimed)
         if promise.granted:
-            await self.wanted(bid.unit, bid.policy, promise.origin)
+            goes = promise.peer if bid.moving else None
+            await self.wanted(bid.unit, bid.policy, promise.origin, goes)
 
     async def _copy(
         self, receiving: Receiving, relay: Relay, bid: Bid, reply: Reply
@@ -303,14 +304,17 @@ def _known(
     return newest, replace(usage, used_bytes=used_bytes)
 
 
-def _told_of(
-    disk: Disk, ledger: Ledger, rule: Admission | None, promise: Promise
-) -> tuple[int, int]:
+def _told_of(holder: Holder, promise: Promise) -> tuple[int, int]:
     """How much of the unit is here, and for how much more of others there is room; in a worker."""
-    assert rule is not None, "a client makes no promises"
+    assert holder.rule is not None, "a client makes no promises"
+    held_bytes = holder.ledger.claims.kept_bytes(promise.owner, promise.key)
+    return held_bytes, room_left_bytes(holder.disk, holder.ledger, holder.rule)
+
+
+def room_left_bytes(disk: Disk, ledger: Ledger, rule: Admission) -> int:
+    """For others; in a worker."""
     used_bytes = disk.store.used_bytes + _beside_bytes(ledger)
-    room_bytes = max(0, room_for_others_bytes(rule) - used_bytes)
-    return ledger.claims.kept_bytes(promise.owner, promise.key), room_bytes
+    return max(0, room_for_others_bytes(rule) - used_bytes)
 
 
 async def _set_aside(disk: Disk, promise: Promise) -> Reservation:

@@ -77,7 +77,7 @@ class Placer:
     """Places units on other nodes.  ``tasks`` owns what gives reservations back.  In a
     ``pipeline`` holders give a unit to each other; else each fetches it from here.  ``merits`` is
     what is known of nodes that have just answered, ``told_room`` is told how much room one says to
-    have."""
+    have, None if it does not say."""
 
     identity: Identity
     dht: IndexNodes
@@ -86,7 +86,7 @@ class Placer:
     tracer: Tracer
     pipeline: bool = True
     merits: Callable[[Iterable[Contact]], Mapping[NodeId, Merit]] = lambda contacts: {}
-    told_room: Callable[[NodeId, int], None] = lambda node, room_bytes: None
+    told_room: Callable[[NodeId, int | None], None] = lambda node, room_bytes: None
 
     async def place(
         self,
@@ -217,8 +217,7 @@ class _Placing(ToldPlan):
             accepted = await link.request(offer, Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
-        if accepted.room is not None:
-            self._node.told_room(contact.node, accepted.room)
+        self._node.told_room(contact.node, accepted.room)
         return Reserved(link, accepted.reservation, link.sent_bytes, accepted.held)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -288,6 +287,7 @@ class _Placing(ToldPlan):
             upstream=chain.upstream(node),
             downstream=chain.downstream(node),
             grant=self._claim.grant.packed if self._claim.grant else None,
+            moving=self.plan.moving,
         )
         claim, relayed = self._claim, chain.relayed(node)
         sent = (lambda: chain.sent_bytes) if relayed else partial(self._sent_bytes, reserved)

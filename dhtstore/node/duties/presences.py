@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dhtstore.dht.service import PeerInfo
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import NodeId
 from dhtstore.net.ports import Blocking, Clock
-from dhtstore.params import PRESENCE_LOOK_S, PRESENCES_MAX, ROOM_TOLD_S
+from dhtstore.params import MOVE_ASKED_LOOKS, PRESENCE_LOOK_S, PRESENCES_MAX, ROOM_TOLD_S
 from dhtstore.replication.presence import Presence
 from dhtstore.replication.ranking import Merit
+from dhtstore.replication.repair.moving import Fill
 from dhtstore.store.ledger.peers import SeenPeers, SeenRow, SeenRows
 
+T = TypeVar("T")
 _UNSEEN_MAX_S = 2 * PRESENCE_LOOK_S  # of time between two looks that counts: else we were asleep
 
 
@@ -42,6 +44,7 @@ class Presences:
     watched_s: float = 0.0
     _seen: dict[NodeId, Presence] = field(default_factory=dict)
     _rooms: dict[NodeId, tuple[int, float]] = field(default_factory=dict)
+    _fills: dict[NodeId, tuple[Fill, float]] = field(default_factory=dict)
     _looked_s: float | None = None
 
     async def run(self) -> None:
@@ -108,9 +111,24 @@ class Presences:
         room_bytes = told_bytes if now_s - told_s <= ROOM_TOLD_S else None
         return Merit(Presence(at_s) if before is None else before.heard(at_s), room_bytes)
 
-    def told_room(self, node: NodeId, room_bytes: int) -> None:
+    def told_room(self, node: NodeId, room_bytes: int | None) -> None:
         """It said so of itself."""
-        self._rooms.pop(node, None)
-        self._rooms[node] = (room_bytes, self.clock.monotonic_s())
-        if len(self._rooms) > PRESENCES_MAX:
-            del self._rooms[next(iter(self._rooms))]
+        if room_bytes is not None:
+            _note(self._rooms, node, (room_bytes, self.clock.monotonic_s()))
+
+    def told_fill(self, node: NodeId, fill: Fill) -> None:
+        """It said so of itself."""
+        _note(self._fills, node, (fill, self.clock.monotonic_s()))
+
+    def fill(self, node: NodeId, look_s: float) -> Fill | None:
+        """As it said within the last MOVE_ASKED_LOOKS."""
+        fill, told_s = self._fills.get(node, (None, 0.0))
+        return fill if self.clock.monotonic_s() - told_s <= MOVE_ASKED_LOOKS * look_s else None
+
+
+def _note(known: dict[NodeId, T], node: NodeId, value: T) -> None:
+    """The newest last, the oldest gone where they are too many."""
+    known.pop(node, None)
+    known[node] = value
+    if len(known) > PRESENCES_MAX:
+        del known[next(iter(known))]

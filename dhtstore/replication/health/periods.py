@@ -13,6 +13,7 @@ from dhtstore.params import (
     GRACE_MIN_S,
     GRACE_WATCHED_S,
     HOLDERS_LOOK_S,
+    MOVE_LOOK_S,
     PROVED_LATELY_S,
     REPAIR_LOOK_S,
     REPAIR_TURN_S,
@@ -37,6 +38,7 @@ class Periods:
     trim_after_s: float = TRIM_AFTER_S
     proved_lately_s: float = PROVED_LATELY_S
     audit_every_s: float = AUDIT_EVERY_S
+    move_look_s: float = MOVE_LOOK_S
 
     @classmethod
     def within(cls, grace_max_s: float) -> Periods:

@@ -24,6 +24,7 @@ class Act(StrEnum):
     WAIT = "wait"  # until ``due_unix_s``, and then it is judged again
     REPAIR = "repair"  # make ``missing`` copies more
     DROP = "drop"  # the copy here is one too many
+    MOVE = "move"  # to an emptier node, where the one here goes after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,12 @@ def watched(health: Health, now_unix_s: float) -> Health:
 def _enough(lower: Sequence[Copy], target: int) -> bool:
     """Whether these suffice: there are ``target``, and they are there most of the time.  Of peers
     that are away half of the time more are kept, else each absence of one would be repaired."""
-    expected = sum(each.past.there_share for each in lower)
-    return len(lower) >= target and expected >= TRIM_SHARE * target
+    return suffice([each.past.there_share for each in lower], target)
+
+
+def suffice(there_shares: Sequence[float], target: int) -> bool:
+    """Whether nearer holders that are there for such shares of the time let a farther one go."""
+    return len(there_shares) >= target and sum(there_shares) >= TRIM_SHARE * target
 
 
 def _since(before: float | None, now_unix_s: float, still: bool) -> float | None:

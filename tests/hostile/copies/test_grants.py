@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace as change
 
 from dhtstore.errors import PeerRefused
+from dhtstore.model.identity import PublicKey
 from dhtstore.model.policy import Grant, Policy
 from dhtstore.model.signing import attach
 from dhtstore.model.unit import Unit
@@ -51,7 +52,7 @@ def test_what_its_owner_wants_no_more_copies_of_is_not_fetched() -> None:
     async def scene(cast: Cast) -> None:
         asked: list[tuple[Unit, Policy, str]] = []
 
-        async def enough(unit: Unit, policy: Policy, origin: str) -> None:
+        async def enough(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> None:
             asked.append((unit, policy, origin))
             raise PeerRefused("enough", "others hold as many")
 

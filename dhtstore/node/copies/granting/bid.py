@@ -22,6 +22,7 @@ class Bid:
     lineage: Lineage
     policy: Policy
     grant: Grant | None = None
+    moving: bool = False
 
     @classmethod
     def of(cls, message: Replicate) -> Bid:
@@ -36,7 +37,8 @@ class Bid:
         name = b"" if message.path else policy.root  # of what the root itself names
         unit = Unit.named(name, roots, message.size, spine=message.spine)
         grant = None if message.grant is None else unpack(Grant, message.grant)
-        return cls(Lineage(unit, tuple(Cid.decode(raw) for raw in message.path)), policy, grant)
+        lineage = Lineage(unit, tuple(Cid.decode(raw) for raw in message.path))
+        return cls(lineage, policy, grant, message.moving)
 
     @property
     def unit(self) -> Unit:

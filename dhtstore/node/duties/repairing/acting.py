@@ -73,10 +73,17 @@ class Acting:
         """Whether the owner is this node's own, or gave a grant: older versions put without."""
         return one.claim.grant is not None or one.claim.policy.owner == self.identity.owner
 
+    async def move(self, one: Watched, to: Contact) -> Repaired:
+        """Make one copy more at just that node, instead of the one here.  Raises as ``repair``."""
+        return await self._make(one, self._plan(one, 1).only_to(to), _untold)
+
     async def repair(
         self, one: Watched, missing: int, progress: CopyProgress = _untold
     ) -> Repaired:
         """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
+        return await self._make(one, self._plan(one, missing), progress)
+
+    async def _make(self, one: Watched, plan: Placement, progress: CopyProgress) -> Repaired:
         done, sent = Repaired(), dict[NodeId, int]()
 
         def told(node: NodeId, held_bytes: int, sent_bytes: int) -> None:
@@ -84,7 +91,6 @@ class Acting:
             progress(node, held_bytes, sent_bytes)
 
         copies: list[SignedCopy] = []
-        plan = self._plan(one, missing)
         try:
             async with self._proved(one) as lineage:
                 plan = await self.placer.place(plan, lineage, one.claim, told, copies)

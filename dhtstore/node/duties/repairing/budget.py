@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dhtstore.net.ports import Blocking, Clock
-from dhtstore.params import DAY_S
+from dhtstore.params import DAY_S, MOVE_BUDGET_DIVISOR
 from dhtstore.store.ledger.health.spent import Spent, SpentRow
 
 
@@ -42,6 +42,11 @@ class Budget:
             return False
         spent_bytes = self.spent_bytes
         return spent_bytes + size_bytes <= self.day_bytes or not spent_bytes
+
+    def leaves(self, size_bytes: int) -> bool:
+        """Whether so much may be sent for something that can wait: then enough for repairs is
+        left."""
+        return self.spent_bytes + size_bytes <= self.day_bytes // MOVE_BUDGET_DIVISOR
 
     async def spent(self, sent_bytes: int) -> None:
         """So much was sent.  Raises NoRoom, HomeUnusable."""

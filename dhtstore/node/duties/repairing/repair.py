@@ -41,7 +41,8 @@ Chosen = tuple[Watched, Choice]
 
 @dataclass(slots=True)
 class Repair:
-    """The duty.  One thing at a time: a command that asks for it now waits for what is going on."""
+    """The duty.  One thing at a time: a command that asks for it now waits for what is going on.
+    So many units had too few copies, as the last round found, that it is ``short`` of."""
 
     identity: Identity
     completeness: Completeness
@@ -56,6 +57,7 @@ class Repair:
     periods: Periods
     jitter: float
     joined: asyncio.Event
+    short: int = 0
     _waiting: dict[UnitId, float] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loaded: bool = False
@@ -105,6 +107,7 @@ class Repair:
             short += sum(one.row.short_since_unix_s is not None for one in units)
             await survey.written(units)
         await survey.end()
+        self.short = short
         _tell_short(self.warnings, short)
         await self._run(self.units.forget, survey.met)
         await self.fellows.save(survey.holders)

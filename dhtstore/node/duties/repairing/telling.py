@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
@@ -17,12 +17,19 @@ from dhtstore.replication.repair.plan import Act
 from dhtstore.store.ledger.health.events import EventRow, Events
 
 
-async def repaired(repair: Repair, *, storage: bool, dry_run: bool) -> RepairResult:
-    """Raises UsageError on a node that holds nothing for others, and what ``Repair.now`` raises."""
-    if not storage:
+async def repaired(
+    repair: Repair,
+    moves: Callable[[], Awaitable[list[UnitDone]]] | None,
+    *,
+    dry_run: bool,
+) -> RepairResult:
+    """``moves`` tells what is to be moved to emptier nodes; None on a node that holds nothing for
+    others.  Raises UsageError there, and what ``Repair.now`` raises."""
+    if moves is None:
         raise UsageError("this node gives no storage, so it has nothing to repair")
     done = await (repair.plan() if dry_run else repair.now())
-    told = [unit_told(each) for each in done if each.act is not Act.NOTHING]
+    moved = await moves() if dry_run else []
+    told = [unit_told(each) for each in (*done, *moved) if each.act is not Act.NOTHING]
     return RepairResult(
         dry_run=dry_run,
         looked=len(done),

@@ -1,0 +1,1 @@
+"""Copies move from fuller disks to emptier ones."""
