@@ -70,7 +70,7 @@ class LiveNode:
     def public_key(self) -> PublicKey:
         return self.crypto.node.public_key
 
-    def outrun(self, sequence: int) -> None:
+    def outrun(self, sequence: int) -> bool:
         raise AssertionError("nobody holds what this node has not signed")
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:

@@ -125,11 +125,15 @@ class Identity:
         """Whether this node signed that contact record since it started, lately."""
         return record.signature in self._own_signatures
 
-    def outrun(self, sequence: int) -> None:
+    def outrun(self, sequence: int) -> bool:
         """A record of ours with that sequence is out there, by a clock that was ahead or from
-        another disk: what is signed from now on is newer."""
+        another disk: what is signed from now on is newer.  False if it was signed since this node
+        started."""
+        if sequence <= self.sequences.last:
+            return False
         self.sequences.used(sequence)
         self._record = None
+        return True
 
     def provider_record(self, key: DhtKey) -> ProviderRecord:
         """A fresh signed statement that this node holds the unit behind ``key``."""

@@ -74,8 +74,9 @@ class OwnRecords(Protocol):
     def withdrawal(self, key: DhtKey) -> ProviderRecord:
         """A fresh statement that this node provides ``key`` no longer."""
 
-    def outrun(self, sequence: int) -> None:
-        """What is signed from now on has a higher sequence than that."""
+    def outrun(self, sequence: int) -> bool:
+        """What is signed from now on has a higher sequence than that; whether that was ahead of all
+        that was signed so far."""
 
 
 class Records:
@@ -198,15 +199,14 @@ class Records:
         return [verdict for (verdict,) in verdicts]
 
     async def outrun(self, asking: Coroutine[Any, Any, int], deadline_s: float) -> bool:
-        """Whether somebody tells how far newer records of ours are ahead; what we sign from now on
-        is above that."""
+        """Whether somebody tells of newer records of ours that are ahead of what we have signed;
+        what we sign from now on is above them.  One that is not is our own later word: what was
+        withdrawn while it was being announced."""
         sequence = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s - self._clock.monotonic_s()):
                 sequence = await asking
-        if sequence:
-            self._own.outrun(sequence)
-        return sequence > 0
+        return sequence > 0 and self._own.outrun(sequence)
 
     async def _neighbours(self, timeout_s: float) -> list[Peer]:
         """The K closest to us, and those believed in; a node that has just joined knows them."""

@@ -63,6 +63,23 @@ def test_a_withdrawal_that_newer_records_stand_in_the_way_of_goes_above_them() -
     play(scene)
 
 
+def test_what_is_being_announced_meanwhile_does_not_go_above_it() -> None:
+    """What stands in its way is no record by a clock that was ahead, but our own later word."""
+
+    async def scene(world: World) -> None:
+        members = await world.grow(6)
+        holder = members[1]
+        await holder.provide(KEY)
+        holder.sequence += 1
+        pair = holder.provider_record(KEY), holder.contact_record()  # and then it takes a while
+        await holder.dht.withdraw(KEY)
+        [late] = await holder.dht.provide(KEY, [pair], timeout_s=15)
+        assert await named(members[3]) == []
+        assert late.holders == 6, "a newer one of ours"
+
+    play(scene)
+
+
 def test_who_is_cut_off_hears_that_nobody_was_told() -> None:
     async def scene(world: World) -> None:
         members = await world.grow(2)

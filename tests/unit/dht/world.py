@@ -124,8 +124,10 @@ class Member:
     def record(self) -> ContactRecord:
         return self.contact_record()
 
-    def outrun(self, sequence: int) -> None:
+    def outrun(self, sequence: int) -> bool:
+        ahead = sequence > self.sequence
         self.sequence = max(self.sequence, sequence + 1)
+        return ahead
 
     def contact_record(self, *, lifetime_s: int = HOUR_S) -> ContactRecord:
         issued = int(self.clock.unix_s())
