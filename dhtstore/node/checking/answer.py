@@ -100,10 +100,8 @@ class CheckAnswers:
         worker."""
         if asked.owner is None or asked.root is None:
             return None
-        owned = self.completeness.ledger.claims.owned(asked.owner, asked.root, [asked.unit])
-        now_unix_s = self.identity.now_unix_s()
-        claim = next((each for each in owned if each.policy.active(now_unix_s)), None)
-        return None if claim is None else receipt_again(self.identity, claim)
+        claims = self.completeness.ledger.claims
+        return receipt_again(self.identity, claims, asked.owner, asked.root, asked.unit)
 
     def _look(self, name: bytes, looked: Looked) -> str:
         """Why it is not here whole; in a worker."""

@@ -32,7 +32,7 @@ from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.sample import lack_of_sample
 from dhtstore.node.context import Disk, Ledger, Reach
-from dhtstore.node.copies.acknowledge import check_receipt
+from dhtstore.node.copies.acknowledge import check_receipt, receipt_again
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.identity import Identity
 from dhtstore.node.links.link import Link
@@ -107,7 +107,7 @@ class HolderChecks:
             return
         try:
             if key == self.identity.public_key:
-                why = await self.completeness.lack(asked.unit)
+                why = await self.disk.blocking.run(self._look_here, asked)
                 found[node] = Proof(now_unix_s, "lacks" if why else "live", why)
             else:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
@@ -120,6 +120,21 @@ class HolderChecks:
             found[node] = Proof(now_unix_s, "silent", self.silent[node])
         except DhtstoreError as error:
             found[node] = Proof(now_unix_s, "silent", str(error))
+
+    def _look_here(self, asked: Question) -> str:
+        """Why the unit is not here whole; where it is and only another key has signed for that, as
+        of before the present one, this one does.  In a worker."""
+        why, key, policy = (
+            self.completeness.lack_now(asked.unit),
+            self.identity.public_key,
+            asked.policy,
+        )
+        if why or policy is None or key in asked.signed:
+            return why
+        kept = policy.owner, policy.root, asked.unit.name
+        receipt = receipt_again(self.identity, self.ledger.claims, *kept)
+        self.received.extend([] if receipt is None else [receipt])
+        return ""
 
     async def _ask(
         self, asked: Question, key: PublicKey, told: Sequence[Address]

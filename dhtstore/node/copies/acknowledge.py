@@ -92,9 +92,15 @@ async def acknowledge(
     return SignedCopy(identity.receipt(claim), provider, identity.record())
 
 
-def receipt_again(identity: Identity, claim: Claim) -> Receipt:
-    """Under the policy that is in force by now, for an owner who asks."""
-    return identity.receipt(claim)
+def receipt_again(
+    identity: Identity, claims: Claims, owner: bytes, root: bytes, unit: bytes
+) -> Receipt | None:
+    """Under the policy that is in force by now, for an owner who asks, of a unit that was just
+    found whole; None where no claim of that owner keeps it for the root.  In a worker."""
+    now_unix_s = identity.now_unix_s()
+    owned = claims.owned(owner, root, [unit])
+    claim = next((each for each in owned if each.policy.active(now_unix_s)), None)
+    return None if claim is None else identity.receipt(claim)
 
 
 def _keep(claims: Claims, claim: Claim, coming: Coming) -> None:

@@ -12,8 +12,11 @@ import pytest
 from dhtstore.errors import QuorumNotReached
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key
+from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
+from dhtstore.operations.nodes import DescribeRoot
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIB, POLICY_STALE_S
 from dhtstore.replication.health.periods import Periods
 from dhtstore.store.blocks.memory import MemoryBlockStore
@@ -187,6 +190,25 @@ def test_a_node_with_another_key_on_the_same_disk_says_at_once_what_it_holds() -
         await asyncio.sleep(600)
         assert back.public_key in await said(lab.nodes[0], root)
         assert await get_bytes(user, root) == CONTENT
+
+    tell(story)
+
+
+def test_the_copy_of_who_put_it_counts_under_another_key_too() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        putter = await lab.add(crypto=SimCrypto(b"a key", b"alice"))
+        root = (await put_with(putter, CONTENT, replicas=3)).cid
+        await asyncio.sleep(60)
+        lab.crash(putter)
+        await putter.stop()
+        lab.nodes.remove(putter)
+        back = await lab.again(putter, crypto=SimCrypto(b"another key", b"alice"))
+        await asyncio.sleep(60)
+        run = OperationRun(back, [], unwatched, None)
+        status = await perform(DescribeRoot(root=str(root), check=True), run)
+        assert status.copies == 3
+        assert len(status.units[0].providers) == 3, "the key of before is silent"
 
     tell(story)
 

@@ -93,7 +93,7 @@ class _RootLook:
         signed = {each.signer: each.time for each in receipts if each.unit == unit.name}
         row = await self._work(ledger.holders.get, (unit.name, unit.spine))
         found: Found = {}
-        asked: dict[PublicKey, list[Address]] = {own: []} if own in signed else {}
+        asked: dict[PublicKey, list[Address]] = {own: []}
         for each in row.holders:
             key = PublicKey(each.key)
             if key in signed:
