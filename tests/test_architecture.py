@@ -153,6 +153,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("cars",),
         ("use_cases", "verified"),
         ("node",),
+        ("overview",),
         ("control",),
     ),
     "dhtstore.node.fetching": (
@@ -184,7 +185,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("describe", "providers", "receipts"),
         ("copies", "status"),
     ),
-    "dhtstore.node.views.copies": (("root_status", "safety"), ("list_puts",)),
+    "dhtstore.node.views.copies": (("safety",), ("root_status",), ("list_puts",)),
     "dhtstore.node.traffic": (("gate",), ("traffic",), ("timetable",)),
     "dhtstore.transfer": (
         ("books", "in_order", "pace", "priority", "session"),
@@ -217,6 +218,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
     "dhtstore.node.duties.leaving": (("meter",), ("leaving",), ("telling",)),
+    "dhtstore.node.duties.owning": (("outlook", "own_puts"), ("weakest",)),
     "dhtstore.node.duties.repairing": (
         ("fellows", "budget"),
         ("watching",),

@@ -151,9 +151,11 @@ class NodeQuestions:
         Raises UsageError on a node that gives no storage."""
         return await self._call(LeaveNetwork(cancel=cancel), (), progress, timeout_s)
 
-    async def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
+    async def events(
+        self, *, last: int = 100, since_s: float | None = None, timeout_s: float | None = None
+    ) -> list[CopyEvent]:
         """What happened to copies of what is held here, the oldest first.  Raises UsageError."""
-        return await self._call(ListEvents(last=last), timeout_s=timeout_s)
+        return await self._call(ListEvents(last=last, since_s=since_s), timeout_s=timeout_s)
 
     async def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
         """What keeps the block ``cid`` on this node; raises NotHere if it is not here."""

@@ -51,6 +51,11 @@ class Unit:
         return dht_key(self.name)
 
 
+def unit_name(text: str) -> bytes:
+    """The name that ``unit_text`` wrote.  Raises ValueError, InvalidCid."""
+    return bytes.fromhex(text) if len(text) == 64 else Cid.parse(text).raw
+
+
 def unit_text(name: bytes) -> str:
     """How a unit's name is written everywhere: a CID where it has one root, else hex."""
     try:

@@ -195,6 +195,11 @@ class Ledger:
     spent: Spent
     leaving: LeavingMark
 
+    def name_of(self, root: Cid) -> str:
+        """What it was put or pinned as here; "" if it was not, or has no name."""
+        put = self.puts.get(root)
+        return (put.name if put else "") or self.pins.name(root)
+
     @classmethod
     def of(cls, table: KeyValue, tracer: Tracer, own: bytes = b"") -> Ledger:
         """``own`` is the owner that this node belongs to."""

@@ -45,6 +45,7 @@ from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.opening import bytes_given, close_source, open_source
 from dhtstore.node.keeping.cached import Filling
 from dhtstore.node.node import Node, admission_of
+from dhtstore.node.overview import copies_of, root_status_of, safety_of
 from dhtstore.node.policies.showing import policy_of_root
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
@@ -53,8 +54,6 @@ from dhtstore.node.throttle import Throttle
 from dhtstore.node.told import telling
 from dhtstore.node.verified import verify_result
 from dhtstore.node.views.copies.list_puts import PutChecks, put_summaries
-from dhtstore.node.views.copies.root_status import root_status
-from dhtstore.node.views.copies.safety import Safety, safety_known
 from dhtstore.node.views.describe import describe, list_directory
 from dhtstore.node.views.identity import node_identity
 from dhtstore.node.views.own_names import roots_meant, with_cid
@@ -406,7 +405,7 @@ async def _import(asked: cars.Import, run: OperationRun) -> cars.ImportResult:
 
 async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> None:
     node, warnings = run.node, run.node.warnings
-    damaged = await put_summaries(node.disk, node.ledger, rows, await _safety(node))
+    damaged = await put_summaries(node.disk, node.ledger, rows, await safety_of(node))
     if damaged:
         warnings.tell("puts", damaged)
     else:
@@ -416,14 +415,8 @@ async def _list_puts(asked: keeping.ListPuts, run: OperationRun, rows: Rows) -> 
 async def _check_puts(asked: keeping.CheckPuts, run: OperationRun, rows: Rows) -> None:
     node = run.node
     async with node.fetch_session() as session:
-        checks = PutChecks(session, node.checker(), node.settings.min_acks, partial(_safety, node))
-        await checks.run(rows)
-
-
-async def _safety(node: Node) -> Safety:
-    now_unix_s = node.ports.clock.unix_s()
-    watched, periods = node.repair.fellows.known(), node.settings.periods
-    return await safety_known(node.disk, node.ledger, now_unix_s, watched, periods)
+        known = partial(safety_of, node)
+        await PutChecks(session, node.checker(), node.settings.min_acks, known).run(rows)
 
 
 async def _list_receipts(
@@ -477,7 +470,9 @@ async def _leave(asked: repairing.LeaveNetwork, run: OperationRun) -> repairing.
 
 
 async def _events(asked: repairing.ListEvents, run: OperationRun) -> list[repairing.CopyEvent]:
-    return await copy_events(run.node.ledger.events, run.node.disk.blocking, asked.last)
+    node = run.node
+    since_unix_s = node.ports.clock.unix_s() - asked.since_s if asked.since_s else 0.0
+    return await copy_events(node.ledger, node.disk.blocking, asked.last, since_unix_s)
 
 
 async def _why(asked: keeping.WhyHere, run: OperationRun) -> keeping.WhyResult:
@@ -518,6 +513,7 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
         uptime_s=node.ports.clock.monotonic_s() - node.started_s,
         collector=node.collector,
         announcing=node.reprovide.standing.status,
+        copies=await copies_of(node),
     )
 
 
@@ -543,10 +539,7 @@ async def _set_capacity(asked: nodes.SetCapacity, run: OperationRun) -> nodes.Ca
 
 
 async def _describe_root(asked: nodes.DescribeRoot, run: OperationRun) -> nodes.RootStatus:
-    node = run.node
-    async with node.fetch_session() as session:
-        root, min_acks = parse_root(asked.root), node.settings.min_acks
-        return await root_status(session, node.checker(), root, min_acks, check=asked.check)
+    return await root_status_of(run.node, parse_root(asked.root), check=asked.check)
 
 
 async def _set_limits(asked: limits.SetLimits, run: OperationRun) -> limits.LimitsInForce:

@@ -18,7 +18,8 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     ``unit`` is a CID where the unit has one root, else the hex of its hash; keys and the signature
     are hex; ``expires`` None for "until removed".  ``body`` is what was
     signed, in hex, with what a later version may have added: enough to verify it offline
-    (docs/protocol.md tells how).
+    (docs/protocol.md tells how).  ``against`` is what speaks against the copy by now, as far as is
+    known here: its holder is gone or lacks it; "" if nothing does.
     """
 
     version: int
@@ -35,6 +36,7 @@ class SignedReceipt(msgspec.Struct, frozen=True):
     expires: Moment | None
     signature: str
     body: str
+    against: str = ""
 
 
 class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):

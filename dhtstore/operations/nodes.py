@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
-from dhtstore.operations.keeping import DamagePlace
+from dhtstore.operations.keeping import DamagePlace, PutSummary
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.operation import Operation
+from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare
 
 
 class NodeIdentity(msgspec.Struct, frozen=True):
@@ -109,7 +110,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     that was never so.  ``warnings`` say what is wrong around the node.
     ``clock_ahead_s`` is by how many seconds its clock is ahead of most peers', behind if below 0;
     None while too few of them have told.  ``room`` says whose the bytes are, ``announcing`` whether
-    what is kept can be found, ``traffic`` what the DHT costs.  What only a running node knows is
+    what is kept can be found, ``traffic`` what the DHT costs, ``copies`` how safe what is held
+    is, None where others' copies are not watched.  What only a running node knows is
     None where none runs (``running``), and ``node`` is "" where none ever ran."""
 
     node: str
@@ -133,6 +135,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     room: RoomStatus | None = None
     announcing: AnnouncingStatus | None = None
     traffic: TrafficStatus | None = None
+    copies: CopiesStatus | None = None
 
 
 class DescribeNode(Operation[NodeStatus], frozen=True, kw_only=True):
@@ -165,6 +168,9 @@ class SetCapacity(Operation[CapacityChange], frozen=True, kw_only=True):
     capacity: int
 
 
+ProvedBy = Literal["receipt", "record", "check", "audit", ""]
+
+
 class HolderStatus(msgspec.Struct, frozen=True):
     """What is known of one copy: ``state`` is "live" (asked now it says that it has all, and its
     receipt is here or it gave a block picked at random; or it was looked at here), "believed" (it
@@ -172,30 +178,49 @@ class HolderStatus(msgspec.Struct, frozen=True):
     "silent" (it could not be reached when last asked), "gone" (long not proved, and announced by
     nobody), "announced" (it announces the unit, which is a word) or "says so" (it was asked too,
     and has signed no receipt for what was put from here).  The first two count; without a receipt
-    nothing counts of what was put from here.  ``why`` says why not."""
+    nothing counts of what was put from here.  ``why`` says why not.
+
+    ``proved_by`` is how it was proved last: by its "receipt", its provider "record" (which is its
+    word), a "check" or an "audit".  Of a holder that this
+    node watches, ``seen`` is when it was heard last, ``silent_s`` for how long it has been silent
+    since, and ``there`` the part of the time for which it was there; None where nobody watches.
+    ``network`` and ``domain`` (its operator's label) are where it was met, "" if that is not
+    known."""
 
     node: str
     state: str
     proved: Moment | None
     why: str = ""
+    proved_by: ProvedBy = ""
+    network: str = ""
+    domain: str = ""
+    seen: Moment | None = None
+    silent_s: float | None = None
+    there: float | None = None
 
 
 class UnitStatus(msgspec.Struct, frozen=True):
     """Who holds one unit: ``providers`` (node ids) are those whose copy counts, ``holders`` all
-    that are known, ``announced`` those of them who say that they hold it and proved nothing."""
+    that are known, ``announced`` those of them who say that they hold it and proved nothing.
+    ``care`` is what this node does about it, None if it does not hold it; ``lost_per_year`` the
+    probability that it is lost for good within a year (docs/replication.md)."""
 
     unit: str
     size: int
     providers: list[str]
     holders: list[HolderStatus] = []
     announced: list[str] = []
+    care: UnitCare | None = None
+    lost_per_year: float | None = None
 
 
 class RootStatus(msgspec.Struct, frozen=True):
     """``replicas`` is what was asked for when it was put from here, None if it was not;
     ``copies`` the smallest number over the units of copies that count, at most ``replicas``: the
     same as ``list`` says of what was put from here, else those that were proved now;
-    ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now."""
+    ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now.
+    ``put`` is its row of ``list``, None if it was not put from here; ``lost_per_year`` the
+    probability that some of it is lost for good within a year, by what was ``seen`` of holders."""
 
     cid: str
     replicas: int | None
@@ -203,6 +228,9 @@ class RootStatus(msgspec.Struct, frozen=True):
     units: list[UnitStatus]
     min_acks: int = 1
     checked: bool = False
+    put: PutSummary | None = None
+    lost_per_year: float | None = None
+    seen: HoldersSeen | None = None
 
 
 class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):

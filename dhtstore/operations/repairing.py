@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -70,7 +70,8 @@ class LeaveNetwork(Operation[LeaveResult], frozen=True, kw_only=True):
 
 class CopyEvent(msgspec.Struct, frozen=True, gc=False):
     """What happened to a copy: ``kind`` is "lost", "repaired", "moved", "refused" or "dropped";
-    ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or went."""
+    ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or went.
+    ``name`` is what it was put or pinned as here, "" of what is held for others."""
 
     time: Moment
     kind: str
@@ -79,11 +80,13 @@ class CopyEvent(msgspec.Struct, frozen=True, gc=False):
     node: str
     size: int
     why: str
+    name: str = ""
 
 
 class ListEvents(Operation[list[CopyEvent]], frozen=True, kw_only=True):
-    """The ``last`` events, the oldest first."""
+    """The ``last`` events, the oldest first; of the last ``since_s`` seconds, if that is given."""
 
     op: ClassVar[str] = "events"
 
     last: int = 100
+    since_s: Annotated[float, msgspec.Meta(gt=0)] | None = None

@@ -34,6 +34,8 @@ OfFile = Annotated[
 def receipts(common: Common, cid: Root, file: OfFile = "") -> None:
     """Show and verify the receipts for something put from here.
 
+    Beside each stands what is known since of who signed: that it is gone, or lacks it.
+
     `receipts verify FILE` verifies those that `receipts CID --json`, or `put --json`, has written,
     whoever put it: it needs no node, no network and no data directory.  Exit code 3 if there are
     none, 5 if a signature does not hold.
@@ -84,6 +86,7 @@ def _show(common: Common, rows: list[SignedReceipt]) -> None:
         print_json(rows)
         return
     cells = [
-        (row.node, row.unit, row.blocks, row.size, moment(row.time), "verified") for row in rows
+        (row.node, row.unit, row.blocks, row.size, moment(row.time), "verified", row.against)
+        for row in rows
     ]
-    print_table(cells, ("node", "unit", "blocks", "bytes", "signed", "signature"))
+    print_table(cells, ("node", "unit", "blocks", "bytes", "signed", "signature", "since"))

@@ -13,11 +13,13 @@ from dhtstore.params import REPLICAS_MAX
 if TYPE_CHECKING:
     from dhtstore.operations.nodes import (
         AnnouncingStatus,
+        HolderStatus,
         NodeStatus,
         RoomStatus,
         TrafficStatus,
         UnitStatus,
     )
+    from dhtstore.operations.safety import CopiesStatus
 
 
 @command(
@@ -35,11 +37,14 @@ def status(
 ) -> None:
     """Tell how this node is doing, or how well something is held.
 
-    With CID: for each of its units, which copies there are.  Those that are "believed" signed a
-    receipt, and were last proved when the table says; those that are "live" are here, or were asked
-    with --check, which ends with exit code 7 where fewer than 2 of a unit (or what min_acks or
-    replicas say) are.  Whoever only announces it ("announced"), or "says so" when asked, is no copy
-    of what was put from here; of anything else it is one if it gives a block picked at random.
+    Without CID, also what is held here and most likely to be lost, and what waits for repair.  With
+    CID how safe it is, what is due next, and for each of its units which copies there are.
+
+    Copies that are "believed" signed a receipt, and were last proved when the table says; those
+    that are "live" are here, or were asked with --check, which ends with exit code 7 where fewer
+    than 2 of a unit (or what min_acks or replicas say) are.  Whoever only announces it
+    ("announced"), or "says so" when asked, is no copy of what was put from here; of anything else
+    it is one if it gives a block picked at random.
     """
     if cid:
         _show_root(common, cid, check=check)
@@ -51,7 +56,9 @@ def status(
 
 def _show_node(common: Common) -> None:
     from dhtstore.cli.running.session import ask
+    from dhtstore.cli.terminal.common import printable
     from dhtstore.cli.terminal.show import (
+        emit_lines,
         fields_of,
         moment,
         place_text,
@@ -59,6 +66,8 @@ def _show_node(common: Common) -> None:
         print_json,
         say,
     )
+    from dhtstore.cli.terminal.words import weak_lines
+    from dhtstore.net.clock import SystemClock
     from dhtstore.operations.nodes import DescribeNode
 
     told = ask(common, DescribeNode())
@@ -68,13 +77,15 @@ def _show_node(common: Common) -> None:
     sizes = {"capacity": _capacity(told), "used": used_text(told)}
     up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
     fields = {**fields_of(told), **sizes, "uptime_s": up, "verified": moment(told.verified)}
-    for name in ("warnings", "room", "damage", "announcing", "traffic"):
+    for name in ("warnings", "room", "damage", "announcing", "traffic", "copies"):
         del fields[name]
     ahead_s = fields["clock_ahead_s"]
     fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
     named = {name.removesuffix("_s"): value for name, value in fields.items()}
     line = {**_announcing(told.announcing), **_traffic(told.traffic)}
-    print_fields({**named, **line, **_room(told.room)})
+    print_fields({**named, **line, **_room(told.room), **_repairs(told.copies)})
+    if told.copies is not None:
+        emit_lines(map(printable, weak_lines(told.copies, SystemClock().unix_s())))
     if not told.running:
         say(common, "no node runs here: this is what lies in the data directory")
     for place in told.damage:
@@ -162,6 +173,16 @@ def _announcing(told: AnnouncingStatus | None) -> dict[str, str]:
     return {"announced": text}
 
 
+def _repairs(told: CopiesStatus | None) -> dict[str, str]:
+    """How much repairs have sent."""
+    from dhtstore.config import format_size
+
+    if told is None:
+        return {}
+    budget = format_size(told.budget)
+    return {"repairs": f"{format_size(told.spent)} sent today, of {budget} that they may"}
+
+
 def _traffic(told: TrafficStatus | None) -> dict[str, str]:
     """What the DHT costs the line."""
     from dhtstore.config import format_size
@@ -179,11 +200,31 @@ def _announced(row: UnitStatus) -> str:
     return f", {len(row.announced)} announced" if row.announced else ""
 
 
+_HEADERS = ("unit", "copies", "holder", "state", "last proved", "network", "seen", "why")
+
+
+def _where(held: HolderStatus) -> str:
+    return f"{held.network} ({held.domain})" if held.domain else held.network
+
+
+def _seen(held: HolderStatus) -> str:
+    """Whether it answers, and how often it was there before."""
+    from dhtstore.config import format_duration
+
+    if held.silent_s is None:
+        return ""
+    now = f"silent for {format_duration(held.silent_s)}" if held.silent_s else "answers"
+    return now if held.there is None else f"{now}, there {held.there * 100:.0f} % of the time"
+
+
 def _show_root(common: Common, cid: str, *, check: bool) -> None:
     from dhtstore.cli.running.session import ask
-    from dhtstore.cli.terminal.show import moment, print_json, print_table
+    from dhtstore.cli.terminal.common import printable
+    from dhtstore.cli.terminal.show import emit_lines, moment, print_json, print_table
+    from dhtstore.cli.terminal.words import root_lines
     from dhtstore.errors import QuorumNotReached
     from dhtstore.model.cid_path import as_one_spelling
+    from dhtstore.net.clock import SystemClock
     from dhtstore.operations.nodes import DescribeRoot
 
     told = ask(common, DescribeRoot(root=as_one_spelling(cid), check=check))
@@ -198,13 +239,16 @@ def _show_root(common: Common, cid: str, *, check: bool) -> None:
                 f"{min(len(row.providers), most)}{wanted}{_announced(row)}",
                 held.node,
                 held.state,
-                moment(held.proved),
+                f"{moment(held.proved)} {held.proved_by}".rstrip(),
+                _where(held),
+                _seen(held),
                 held.why,
             )
             for row in told.units
             for held in row.holders
         ]
-        print_table(cells, ("unit", "copies", "holder", "state", "last proved", "why"))
+        emit_lines(map(printable, root_lines(told, SystemClock().unix_s())))
+        print_table(cells, _HEADERS)
     if check and told.copies < told.min_acks:
         raise QuorumNotReached(
             f"{told.copies} live copies, fewer than the {told.min_acks} there have to be",

@@ -20,6 +20,7 @@ from dhtstore.node.views.room import Giving, look_for_room, room_status
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import AnnouncingStatus, NodeStatus, TrafficStatus
+from dhtstore.operations.safety import CopiesStatus
 from dhtstore.params import DAMAGE_TOLD_MAX
 
 
@@ -36,9 +37,11 @@ async def node_status(
     uptime_s: float,
     collector: Collector,
     announcing: Callable[[], AnnouncingStatus | None],
+    copies: CopiesStatus | None,
 ) -> NodeStatus:
     """What this node holds and whom it knows; ``damage`` is what damaged blocks belong to,
-    ``announcing`` tells whether that keeps up, and warns where it does not."""
+    ``announcing`` tells whether that keeps up, and warns where it does not; ``copies`` is what is
+    known of others' copies."""
     run, contacts, ahead_s = disk.blocking.run, dht.contacts(), dht.clock_ahead_s()
     await warnings.look_again()
     await look_for_room(disk, warnings)
@@ -69,6 +72,7 @@ async def node_status(
         room=room,
         announcing=told,
         traffic=await _traffic(dht, disk.blocking),
+        copies=copies,
     )
 
 

@@ -54,6 +54,12 @@ class Pins:
         """Whether it is, by whichever kind."""
         return any(self._table.get(_key(root, kind)) is not None for kind in _KINDS)
 
+    def name(self, root: Cid) -> str:
+        """What it is called, "" where it is not pinned or has no name; that by hand comes first."""
+        rows = [self._table.get(_key(root, kind)) for kind in ("user", "put")]
+        pins = (sound(_pin, pins_key(root), raw, self._tracer) for raw in rows if raw)
+        return next((pin.name for pin in pins if pin and pin.name), "")
+
     def list(self) -> list[Pin]:
         """Ordered by root, then kind.  Of a damaged row its key tells all but the name: what it
         keeps must not be lost for that."""

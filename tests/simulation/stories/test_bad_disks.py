@@ -62,6 +62,7 @@ async def status_of(node: Node) -> NodeStatus:
         uptime_s=0,
         collector=node.collector,
         announcing=node.reprovide.standing.status,
+        copies=None,
     )
 
 

@@ -10,6 +10,9 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, format_node
 from dhtstore.model.policy import Claim
 from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.duties.owning.outlook import Outlook
+from dhtstore.node.duties.owning.weakest import Weakest
+from dhtstore.node.duties.repairing.telling import copy_events
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
@@ -139,5 +142,64 @@ def test_who_signs_without_having_it_is_no_copy(monkeypatch: pytest.MonkeyPatch)
         assert {states[format_node(liar.node_id)] for liar in liars} == {"lacks"}
         signed = {each.node for each in putter.ledger.receipts.for_root(root)}
         assert signed.isdisjoint(liar.node_id for liar in liars)
+
+    tell(story)
+
+
+def test_status_tells_what_is_weak_what_waits_and_how_likely_it_is_lost() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        roots = [(await put_bytes(putter, CONTENT + bytes([n]))).cid for n in range(3)]
+        pair = (await put_bytes(putter, CONTENT + b"pair", replicas=2)).cid
+        await asyncio.sleep(2 * DAY_S)
+        outlook = Outlook(putter.repair)
+        told = await Weakest(outlook, putter.ledger.holders).status()
+        assert (told.watched, told.short, told.short_bytes, told.waiting) == (4, 0, 0, {})
+        assert told.weakest[0].root == str(pair)
+        assert {each.root for each in told.weakest} == {str(pair), *map(str, roots)}
+        odds = [each.lost_per_year for each in told.weakest]
+        assert 0 < odds[-1] < 1e-3
+        assert 10 * odds[-1] < odds[0] < 0.1
+        assert not told.seen.measured
+        assert 0 < told.seen.watched_s < 5 * 3 * DAY_S
+        root = await outlook.of_root(await checked(putter, str(roots[0])))
+        [unit] = root.units
+        assert unit.care is not None
+        assert (unit.care.act, unit.care.why, unit.care.due) == ("nothing", "3 copies of 3", None)
+        assert unit.care.audit is not None
+        now = putter.ports.clock.unix_s()
+        assert now <= unit.care.audit.unix_s <= now + PERIODS.audit_every_s
+        others = [each for each in unit.holders if each.seen is not None]
+        assert [(each.silent_s, each.there) for each in others] == [(0, 1.0)] * 2
+
+    tell(story)
+
+
+def test_what_can_be_repaired_by_nobody_waits_and_status_says_for_whom() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 3)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(4 * DAY_S)
+        lab.crash(lab.nodes[1])
+        await asyncio.sleep(4 * HOUR_S)
+        outlook = Outlook(putter.repair)
+        weakest = Weakest(outlook, putter.ledger.holders)
+        [weak] = (await weakest.status()).weakest
+        assert (weak.live, weak.copies, weak.replicas, weak.act) == (2, 3, 3, "nothing")
+        assert weak.due is not None
+        assert 0 < weak.due.unix_s - putter.ports.clock.unix_s() < PERIODS.grace_min_s + HOUR_S
+        before = weak.lost_per_year
+        await asyncio.sleep(DAY_S)
+        told = await weakest.status()
+        assert (told.short, told.short_bytes > len(CONTENT)) == (1, True)
+        assert [why for why in told.waiting if "somebody who takes them" in why]
+        assert told.weakest[0].lost_per_year > before
+        assert told.seen.gone == 1
+        events = await copy_events(putter.ledger, putter.disk.blocking, 10)
+        assert [(each.kind, each.root) for each in events] == [("refused", str(root))]
+        later = putter.ports.clock.unix_s()
+        assert await copy_events(putter.ledger, putter.disk.blocking, 10, later) == []
 
     tell(story)

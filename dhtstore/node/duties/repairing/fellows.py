@@ -20,7 +20,8 @@ from dhtstore.net.ports import Blocking, Clock
 from dhtstore.params import FELLOW_PINGS_AT_ONCE, RPC_TIMEOUT_MAX_S
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
-from dhtstore.store.ledger.health.fellows import FellowRow, Fellows
+from dhtstore.replication.repair.losing import LossRate
+from dhtstore.store.ledger.health.fellows import FellowRow, Fellows, ForgottenRow
 from dhtstore.tasks import run_all
 
 
@@ -56,10 +57,12 @@ class KnownFellows:
     periods: Periods
     _known: dict[PublicKey, Fellow] = field(default_factory=dict)
     _changed: dict[PublicKey, None] = field(default_factory=dict)
+    _forgotten: ForgottenRow = field(default_factory=ForgottenRow)
 
     async def load(self) -> None:
         """Raises HomeUnusable."""
         rows = await self.blocking.run(lambda: list(self.ledger.all()))
+        self._forgotten = await self.blocking.run(self.ledger.forgotten)
         for key, row in rows:
             place = Address(row.host, row.port) if row.host else None
             self._known[PublicKey(key)] = Fellow(PeerPast(*row[:5]), place)
@@ -165,12 +168,26 @@ class KnownFellows:
         NoRoom, HomeUnusable."""
         gone = [key for key in self._known if key not in keep]
         for key in gone:
-            del self._known[key]
+            self._forgotten = _with(self._forgotten, self._known.pop(key).past, self.periods)
         rows: dict[bytes, FellowRow] = {
             key: _row(self._known[key]) for key in self._changed if key in self._known
         }
-        await asyncio.shield(self.blocking.run(partial(self.ledger.save, rows, gone)))
+        forgotten = self._forgotten if gone else None
+        save = partial(self.ledger.save, rows, gone, forgotten)
+        await asyncio.shield(self.blocking.run(save))
         self._changed.clear()
+
+    def losses(self) -> LossRate:
+        """How often those that were watched so far were lost for good."""
+        seen = self._forgotten
+        for each in self._known.values():
+            seen = _with(seen, each.past, self.periods)
+        return LossRate(seen.watched_s, seen.gone)
+
+
+def _with(seen: ForgottenRow, past: PeerPast, periods: Periods) -> ForgottenRow:
+    gone = past.silent_s >= past.grace_s(periods)
+    return ForgottenRow(seen.watched_s + max(0.0, past.watched_s), seen.gone + gone)
 
 
 def _row(fellow: Fellow) -> FellowRow:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import unit_text
 from dhtstore.net.ports import Blocking
+from dhtstore.node.context import Ledger
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
 from dhtstore.params import EVENTS_KEPT_MAX, REPAIRS_TOLD_MAX
 from dhtstore.replication.repair.plan import Act
-from dhtstore.store.ledger.health.events import EventRow, Events
+from dhtstore.store.ledger.health.events import EventRow
 
 
 async def repaired(
@@ -54,14 +55,23 @@ def unit_told(done: UnitDone) -> RepairedUnit:
     )
 
 
-async def copy_events(ledger: Events, blocking: Blocking, last: int) -> list[CopyEvent]:
+async def copy_events(
+    ledger: Ledger, blocking: Blocking, last: int, since_unix_s: float = 0.0
+) -> list[CopyEvent]:
     """Raises UsageError, HomeUnusable."""
     if not 1 <= last <= EVENTS_KEPT_MAX:
         raise UsageError(f"{last} events is outside 1 to {EVENTS_KEPT_MAX}")
-    return _events(await blocking.run(ledger.last, last))
+    rows = await blocking.run(ledger.events.last, last)
+    recent = [row for row in rows if row.unix_s >= since_unix_s]
+    return _events(recent, await blocking.run(_names, ledger, {row.root for row in recent}))
 
 
-def _events(rows: Sequence[EventRow]) -> list[CopyEvent]:
+def _names(ledger: Ledger, roots: Collection[bytes]) -> dict[bytes, str]:
+    """In a worker."""
+    return {root: ledger.name_of(Cid(root)) for root in roots}
+
+
+def _events(rows: Sequence[EventRow], names: Mapping[bytes, str]) -> list[CopyEvent]:
     return [
         CopyEvent(
             time=Moment.at(row.unix_s),
@@ -71,6 +81,7 @@ def _events(rows: Sequence[EventRow]) -> list[CopyEvent]:
             node=row.node,
             size=row.size_bytes,
             why=row.why,
+            name=names[row.root],
         )
         for row in rows
     ]

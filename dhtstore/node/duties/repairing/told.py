@@ -56,6 +56,10 @@ class CopyNews:
         row = EventRow(self.clock.unix_s(), kind, one.unit.name, policy.root, why, node, size_bytes)
         await self.blocking.run(self.ledger.add, row)
 
+    def in_vain(self, unit: UnitId) -> bool:
+        """Whether nobody took a copy of it when that was last tried."""
+        return unit in self._in_vain
+
     async def refused(self, one: Watched, why: str) -> None:
         """Raises NoRoom, HomeUnusable."""
         if one.id not in self._in_vain:

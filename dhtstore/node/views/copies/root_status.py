@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from msgspec.structs import replace as replace_row
 
 from dhtstore.dht.engine.harvest import Provider
 from dhtstore.errors import Unreachable
@@ -14,11 +16,13 @@ from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers, told_of
 from dhtstore.node.fetching.session import FetchSession
+from dhtstore.node.views.copies.safety import Safety
 from dhtstore.node.views.providers import found_providers
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import HolderStatus, RootStatus, UnitStatus
+from dhtstore.operations.nodes import HolderStatus, ProvedBy, RootStatus, UnitStatus
 from dhtstore.params import PROVIDER_TTL_S
 from dhtstore.replication.quorum import Quorum
+from dhtstore.store.ledger.listing.places import HolderPlace
 from dhtstore.store.ledger.listing.tally import Evidence, Proof, plausible
 
 NO_RECEIPT = "it signed no receipt"
@@ -59,7 +63,13 @@ class _Look:
 
 
 async def root_status(
-    session: FetchSession, checker: HolderChecks, root: Cid, min_acks: int | None, *, check: bool
+    session: FetchSession,
+    checker: HolderChecks,
+    root: Cid,
+    min_acks: int | None,
+    *,
+    check: bool,
+    safety: Callable[[], Awaitable[Safety]] | None = None,
 ) -> RootStatus:
     """Asks the network who says that it holds each unit, one after the other, and with ``check``
     the holders themselves; raises Unreachable when nobody answers, and what
@@ -81,7 +91,9 @@ async def root_status(
     now_unix_s = checker.identity.now_unix_s()
     news = {look.unit.name: _news(look, known, now_unix_s) for look in looks}
     await checker.write_down(root, news)
-    rows = _rows(looks, known, news)
+    known_now = await safety() if safety else None
+    rows = _rows(looks, known, news, known_now.places if known_now else {})
+    listed = await run(ledger.puts.summary, root)
     replicas = record.policy.replicas if record else None
     copies = min(len(row.providers) for row in rows)
     return RootStatus(
@@ -91,6 +103,7 @@ async def root_status(
         units=rows,
         min_acks=Quorum.of(replicas or 1, None, min_acks).copies,
         checked=check,
+        put=known_now.told(listed) if known_now and listed else None,
     )
 
 
@@ -143,18 +156,24 @@ def _news(look: _Look, known: _Remembered, now_unix_s: int) -> Found:
 
 
 def _rows(
-    looks: Sequence[_Look], known: _Remembered, news: Mapping[bytes, Found]
+    looks: Sequence[_Look],
+    known: _Remembered,
+    news: Mapping[bytes, Found],
+    places: Mapping[bytes, HolderPlace],
 ) -> list[UnitStatus]:
     fresh: dict[tuple[bytes, bytes], Proof] = {
         (unit, node): each for unit, some in news.items() for node, each in some.items()
     }
     now_known = replace(known, proofs={**known.proofs, **fresh})
     proved = plausible(now_known.receipts, now_known.proofs)
-    return [_unit_status(look, now_known, proved) for look in looks]
+    return [_unit_status(look, now_known, proved, places) for look in looks]
 
 
 def _unit_status(
-    look: _Look, known: _Remembered, proved: Mapping[tuple[bytes, bytes], int]
+    look: _Look,
+    known: _Remembered,
+    proved: Mapping[tuple[bytes, bytes], int],
+    places: Mapping[bytes, HolderPlace],
 ) -> UnitStatus:
     name, announced = look.unit.name, look.announced or {}
     counted = (
@@ -164,7 +183,7 @@ def _unit_status(
     )
     keys: dict[PublicKey, None] = dict.fromkeys([*announced, *look.signed])
     rows = [_holder(key, look, known, counted=node_id(key) in counted) for key in keys]
-    rows.sort(key=lambda row: row.node)
+    rows = [_placed(row, places) for row in sorted(rows, key=lambda row: row.node)]
     texts = {format_node(node_id(key)) for key in keys if node_id(key) in counted}
     return UnitStatus(
         unit_text(name),
@@ -173,6 +192,11 @@ def _unit_status(
         rows,
         [row.node for row in rows if row.state in ("announced", "says so")],
     )
+
+
+def _placed(row: HolderStatus, places: Mapping[bytes, HolderPlace]) -> HolderStatus:
+    place = places.get(bytes.fromhex(row.node))
+    return replace_row(row, network=place.network, domain=place.label) if place else row
 
 
 def _holder(key: PublicKey, look: _Look, known: _Remembered, *, counted: bool) -> HolderStatus:
@@ -193,4 +217,12 @@ def _holder(key: PublicKey, look: _Look, known: _Remembered, *, counted: bool) -
         state, why = last.state, last.why
     else:
         state, why = "announced" if key in announced else "gone", "it signed for an earlier policy"
-    return HolderStatus(format_node(node), state, Moment.at_or_never(proved_unix_s), why)
+    by = _proof(proved_unix_s, look.signed.get(key), announced.get(key))
+    proved = Moment.at_or_never(proved_unix_s)
+    return HolderStatus(format_node(node), state, proved, why, by if proved else "")
+
+
+def _proof(unix_s: int, signed_unix_s: int | None, announced_unix_s: int | None) -> ProvedBy:
+    if unix_s == signed_unix_s:
+        return "receipt"
+    return "record" if unix_s == announced_unix_s else "check"

@@ -10,6 +10,7 @@ from dhtstore.store.ledger.entries import decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"fellow/"
+_FORGOTTEN: Final = b"fellows/forgotten"
 
 
 class FellowRow(NamedTuple):
@@ -22,6 +23,14 @@ class FellowRow(NamedTuple):
     away_s: tuple[float, ...]
     host: str = ""
     port: int = 0
+
+
+class ForgottenRow(NamedTuple):
+    """Those that hold nothing of ours any more: for how long they were watched in sum, and how many
+    of them were ``gone``."""
+
+    watched_s: float = 0.0
+    gone: int = 0
 
 
 class Fellows:
@@ -37,9 +46,22 @@ class Fellows:
             if row is not None:
                 yield key.removeprefix(_PREFIX), row
 
-    def save(self, rows: Mapping[bytes, FellowRow], gone: Iterable[bytes] = ()) -> None:
+    def forgotten(self) -> ForgottenRow:
+        """Raises HomeUnusable."""
+        raw = self._table.get(_FORGOTTEN)
+        row = None if raw is None else sound(_forgotten, _FORGOTTEN, raw, self._tracer)
+        return row or ForgottenRow()
+
+    def save(
+        self,
+        rows: Mapping[bytes, FellowRow],
+        gone: Iterable[bytes] = (),
+        forgotten: ForgottenRow | None = None,
+    ) -> None:
         """Raises NoRoom, HomeUnusable."""
         puts = [(_PREFIX + key, encode(row)) for key, row in rows.items()]
+        if forgotten is not None:
+            puts.append((_FORGOTTEN, encode(forgotten)))
         deletes = [_PREFIX + key for key in gone]
         if puts or deletes:
             self._table.write(puts, deletes)
@@ -47,3 +69,7 @@ class Fellows:
 
 def _decoded(raw: bytes) -> FellowRow:
     return decode(FellowRow, raw)
+
+
+def _forgotten(raw: bytes) -> ForgottenRow:
+    return decode(ForgottenRow, raw)

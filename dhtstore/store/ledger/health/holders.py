@@ -52,9 +52,14 @@ class HolderRows:
 
     def units(self) -> Iterator[UnitId]:
         """Of all rows; raises HomeUnusable."""
-        for key, _ in scan_all(self._table, _PREFIX):
-            place = len(_PREFIX)
-            yield key[place + 1 :], bool(key[place])
+        return (_unit_of(key) for key, _ in scan_all(self._table, _PREFIX))
+
+    def all(self) -> Iterator[tuple[UnitId, HoldersRow]]:
+        """Those that are not damaged; raises HomeUnusable."""
+        for key, raw in scan_all(self._table, _PREFIX):
+            row = sound(_decoded, key, raw, self._tracer)
+            if row is not None:
+                yield _unit_of(key), row
 
     def save(self, rows: Mapping[UnitId, HoldersRow], gone: Iterable[UnitId] = ()) -> None:
         """Raises NoRoom, HomeUnusable."""
@@ -67,6 +72,11 @@ class HolderRows:
 def _key(unit: UnitId) -> bytes:
     name, spine = unit
     return _PREFIX + bytes((spine,)) + name
+
+
+def _unit_of(key: bytes) -> UnitId:
+    place = len(_PREFIX)
+    return key[place + 1 :], bool(key[place])
 
 
 def _decoded(raw: bytes) -> HoldersRow:

@@ -1,0 +1,155 @@
+"""How safe something is, in the words of a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+_WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
+
+if TYPE_CHECKING:
+    from dhtstore.operations.keeping import PutSummary
+    from dhtstore.operations.moment import Moment
+    from dhtstore.operations.nodes import RootStatus
+    from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
+
+
+def safety_text(put: PutSummary, now_unix_s: float) -> str:
+    """In one line, without the name."""
+    match put.state:
+        case "safe":
+            return f"safe, {_copies(put)}, last proved {ago(put.proved, now_unix_s)}"
+        case "believed":
+            asks = "`dhtstore list --check` asks the holders"
+            return f"{_copies(put)}, last proved {ago(put.proved, now_unix_s)}: {asks}"
+        case "silent":
+            return f"{put.live} of {put.replicas}, {_silence(put, now_unix_s)}"
+        case "short":
+            made = "`dhtstore repair`, or putting it again, makes the others"
+            return f"{put.copies} of {put.replicas}: {made}"
+        case "none":
+            return f"0 of {put.replicas}: no copy is known, put it again"
+        case "expired":
+            return f"wanted until {ago(put.expires, now_unix_s)}, its holders free it"
+    return f"{put.copies} of {put.replicas}"
+
+
+def _copies(put: PutSummary) -> str:
+    from dhtstore.config import counted
+
+    copies = counted(put.copies, "copy", "copies")
+    return f"{copies} on {counted(put.networks, 'network')}" if put.networks else copies
+
+
+def _silence(put: PutSummary, now_unix_s: float) -> str:
+    silent = put.copies - put.live
+    who = "a holder has" if silent <= 1 else f"{silent} holders have"
+    text = f"{who} been silent for {lasting(put.silent, now_unix_s)}"
+    return f"{text}, {repair_text(put.due, now_unix_s)}"
+
+
+def repair_text(due: Moment | None, now_unix_s: float) -> str:
+    """When a copy is made again."""
+    if due is None or due.unix_s <= now_unix_s:
+        return "repair is due, or now with `dhtstore repair`"
+    return f"repair starts in {_until(due, now_unix_s)} or now with `dhtstore repair`"
+
+
+def ago(moment: Moment | None, now_unix_s: float) -> str:
+    """``20 minutes ago``; "never" for None."""
+    return "never" if moment is None else f"{lasting(moment, now_unix_s)} ago"
+
+
+def lasting(moment: Moment | None, now_unix_s: float) -> str:
+    """How long ago that is; nothing is ahead of now, whatever a clock says."""
+    from dhtstore.config import format_duration
+
+    return format_duration(max(0.0, now_unix_s - moment.unix_s) if moment else 0.0)
+
+
+def _until(moment: Moment, now_unix_s: float) -> str:
+    from dhtstore.config import format_duration
+
+    return format_duration(max(0.0, moment.unix_s - now_unix_s))
+
+
+def odds_text(probability: float) -> str:
+    """Of a loss within a year: ``1 in 12,000``, ``4 %``."""
+    if probability >= 0.01:
+        return f"{probability * 100:.0f} %"
+    if probability < 1e-9:
+        return "less than 1 in 1,000,000,000"
+    one_in = 1 / probability
+    digits = 10 ** max(0, len(str(int(one_in))) - 2)
+    return f"1 in {round(one_in / digits) * digits:,.0f}"
+
+
+def seen_text(seen: HoldersSeen) -> str:
+    """What an estimate is made of."""
+    from dhtstore.config import counted, format_duration
+
+    watched = format_duration(seen.watched_s)
+    if seen.measured:
+        gone = counted(seen.gone, "holder was", "holders were")
+        return f"measured: {gone} lost for good in {watched} of watching one"
+    so_far = f"so far holders were watched for {watched} in sum, {seen.gone} were lost"
+    so_far = so_far if seen.watched_s >= _WORTH_TELLING_S else "nothing was measured yet"
+    return f"by the assumption that a holder lasts a year; {so_far}"
+
+
+def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
+    """What is said of a root above the table of its holders."""
+    lines: list[str] = []
+    if told.put is not None:
+        lines.append(f"{told.put.name or told.cid}: {safety_text(told.put, now_unix_s)}")
+    else:
+        lines.append(f"{told.cid}: not put from here, so it is not known how many were asked for")
+    if told.lost_per_year is not None and told.seen is not None:
+        lines.append(
+            f"lost within a year: {odds_text(told.lost_per_year)} ({seen_text(told.seen)})"
+        )
+    cared = [each.care for each in told.units if each.care is not None]
+    lines += [_care(each, now_unix_s) for each in cared[:1]]
+    if not cared:
+        lines.append(_UNWATCHED)
+    elif told.put is not None and told.put.expires is not None:
+        lines.append(f"expires in {_until(told.put.expires, now_unix_s)}")
+    return lines
+
+
+_UNWATCHED = (
+    "this node holds no copy, so it watches no holder: what it says is by receipts and records;"
+    " --check asks the holders"
+)
+
+
+def _care(care: UnitCare, now_unix_s: float) -> str:
+    due = f", {repair_text(care.due, now_unix_s)}" if care.due else ""
+    idle = care.act == "nothing" and not care.due
+    repair = f"nothing to repair ({care.why})" if idle else f"{care.why}{due}"
+    if care.audit is None:
+        return f"next: {repair}"
+    late = care.audit.unix_s <= now_unix_s
+    audit = "an audit is due" if late else f"an audit in {_until(care.audit, now_unix_s)}"
+    return f"next: {audit}; {repair}"
+
+
+def weak_lines(told: CopiesStatus, now_unix_s: float) -> list[str]:
+    """What `status` says of copies, one thing a line."""
+    from dhtstore.config import counted, format_size
+
+    lines: list[str] = []
+    if told.short:
+        units = counted(told.short, "unit has", "units have")
+        lines.append(f"{units} fewer copies than wanted, {format_size(told.short_bytes)} to send")
+    for why, waiting in told.waiting.items():
+        lines.append(f"{counted(waiting, 'unit of them waits', 'units of them wait')} {why}")
+    if told.weakest:
+        lines.append(f"the most endangered of what is held here ({seen_text(told.seen)}):")
+    return lines + [_weak(each, now_unix_s) for each in told.weakest]
+
+
+def _weak(each: WeakObject, now_unix_s: float) -> str:
+    name = each.name or each.root
+    due = f", {repair_text(each.due, now_unix_s)}" if each.due else ""
+    odds = odds_text(each.lost_per_year)
+    return f"  {name}: {each.live} of {each.replicas}, lost within a year: {odds}{due}"

@@ -1,0 +1,126 @@
+"""What this node does about the copies of a unit that it holds, and how likely the unit is lost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from dhtstore.model.contact import subnet
+from dhtstore.model.identity import PublicKey, format_node, node_id
+from dhtstore.model.unit import unit_name, unit_text
+from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.operations.moment import Moment
+from dhtstore.operations.nodes import HolderStatus, RootStatus, UnitStatus
+from dhtstore.operations.safety import HoldersSeen, UnitCare
+from dhtstore.replication.auditing import slot_unix_s
+from dhtstore.replication.health.copies import CopyState, Health
+from dhtstore.replication.repair.losing import LossRate, lost_within, slots_believed, slots_of
+from dhtstore.replication.repair.plan import Act, Choice, repair_below
+from dhtstore.store.ledger.health.holders import HolderRow
+
+_NOT_LOOKED: Final = "who else holds it is looked up in the next round"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Of all that ``repair`` looks after."""
+
+    repair: Repair
+
+    def seen(self) -> HoldersSeen:
+        """Of holders, so far."""
+        rate = self.repair.fellows.losses()
+        return HoldersSeen(round(rate.watched_s), rate.gone, round(rate.per_year, 4), rate.measured)
+
+    async def of_root(self, told: RootStatus) -> RootStatus:
+        """The same with what is known of its units here."""
+        names = [unit_name(each.unit) for each in told.units]
+        ids = [(name, spine) for name in names for spine in (False, True)]
+        held = {unit_text(one.unit.name): one for one in await self.repair.units.named(ids)}
+        rate = self.repair.fellows.losses()
+        units = [self._of_unit(unit, held.get(unit.unit), told, rate) for unit in told.units]
+        survives = math.prod(1 - (each.lost_per_year or 0.0) for each in units)
+        return replace(told, units=units, lost_per_year=1 - survives, seen=self.seen())
+
+    def _of_unit(
+        self, unit: UnitStatus, one: Watched | None, told: RootStatus, rate: LossRate
+    ) -> UnitStatus:
+        if one is None:
+            copies = len(unit.providers)
+            slots = slots_believed(copies, told.replicas or copies, rate, repaired=True)
+            return replace(unit, lost_per_year=lost_within(slots))
+        rows = {node_id(PublicKey(row.key)): row for row in one.row.holders}
+        texts = {format_node(node): row for node, row in rows.items()}
+        holders = [
+            self._of_holder(holder, texts[holder.node]) if holder.node in texts else holder
+            for holder in unit.holders
+        ]
+        care, lost = self.care(one), self.lost(one, rate)
+        return replace(unit, holders=holders, care=care, lost_per_year=lost)
+
+    def _of_holder(self, holder: HolderStatus, row: HolderRow) -> HolderStatus:
+        fellow = self.repair.fellows.of(PublicKey(row.key))
+        past, proved = fellow.past, holder.proved
+        audited = bool(proved and row.proven_unix_s >= proved.unix_s)
+        return replace(
+            holder,
+            proved=Moment.at(row.proven_unix_s) if audited else proved,
+            proved_by="audit" if audited else holder.proved_by,
+            network=subnet(fellow.place) if fellow.place else holder.network,
+            seen=Moment.at(past.heard_unix_s),
+            silent_s=round(past.silent_s),
+            there=round(past.there_share, 4),
+        )
+
+    def lost(self, one: Watched, rate: LossRate) -> float:
+        """The probability that the unit is lost within a year."""
+        repaired = self.repair.acting.may_bring(one)
+        return lost_within(slots_of(self.repair.judge.health(one), rate, repaired=repaired))
+
+    def care(self, one: Watched) -> UnitCare:
+        choice, now = self.choice(one), self.repair.identity.now_unix_s()
+        due_unix_s = self.due_unix_s(self.repair.judge.health(one), choice, now)
+        return UnitCare(
+            choice.act.value,
+            choice.why if one.row.looked_unix_s else _NOT_LOOKED,
+            None if due_unix_s is None else Moment.at(due_unix_s),
+            self._audit(one, now),
+        )
+
+    def choice(self, one: Watched) -> Choice:
+        """As it would be now; the row of ``one`` is judged with it, and not written back."""
+        return self.repair.judge.judge(one, self.repair.identity.now_unix_s())
+
+    def due_unix_s(self, health: Health, choice: Choice, now_unix_s: float) -> float | None:
+        """When a copy is made again by itself: now, in this node's turn, or once so many of those
+        that are silent were so for their grace that there are too few."""
+        if choice.act is Act.REPAIR:
+            return now_unix_s
+        if choice.act is Act.WAIT and choice.missing:
+            return choice.due_unix_s
+        away = [each.past for each in health.at(CopyState.AWAY)]
+        spare = health.counted - repair_below(health.target)
+        if not 0 <= spare < len(away):
+            return None
+        left = sorted(past.grace_s(health.periods) - past.silent_s for past in away)
+        return now_unix_s + left[spare] + health.rank * health.periods.turn_s
+
+    def _audit(self, one: Watched, now_unix_s: float) -> Moment | None:
+        """When the next one of another holder is due."""
+        own, every_s = self.repair.identity.public_key, self.repair.periods.audit_every_s
+        due: list[float] = []
+        for row in one.row.holders:
+            key = PublicKey(row.key)
+            if not self.repair.fellows.of(key).past.silent_s:
+                slot = slot_unix_s(own, key, every_s, now_unix_s)
+                due.append(now_unix_s if row.audited_unix_s < slot else slot + every_s)
+        return Moment.at(min(due)) if due else None
+
+
+def live_copies(health: Health) -> int:
+    """With the one here."""
+    return 1 + len(health.at(CopyState.LIVE))

@@ -1,0 +1,150 @@
+"""What a person reads of how safe something is: a sentence for each case, held word by word."""
+
+from __future__ import annotations
+
+import pytest
+
+from dhtstore.cli.keeping.events import event_text
+from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, weak_lines
+from dhtstore.operations.keeping import PutSummary, SafeState
+from dhtstore.operations.moment import Moment
+from dhtstore.operations.nodes import RootStatus, UnitStatus
+from dhtstore.operations.repairing import CopyEvent
+from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
+
+NOW = 1_800_000_000
+HOUR = 3600
+NOTHING_SEEN = HoldersSeen(86_400 * 3, 0, 1.0, False)
+MEASURED = HoldersSeen(86_400 * 4000, 4, 0.4, True)
+
+
+PROVED = Moment.at(NOW - 20 * 60)
+
+
+def put(
+    state: SafeState,
+    *,
+    copies: int = 3,
+    live: int = 3,
+    networks: int | None = None,
+    proved: Moment | None = PROVED,
+    expires: Moment | None = None,
+    silent: Moment | None = None,
+    due: Moment | None = None,
+) -> PutSummary:
+    begun, name = Moment.at(NOW - 9 * HOUR), "holiday.iso"
+    known = (state, live, networks, silent, due)
+    return PutSummary(name, "bafy", 1, begun, copies, 3, expires, proved, *known)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            put("safe", live=3, networks=3),
+            "safe, 3 copies on 3 networks, last proved 20 minutes ago",
+        ),
+        (put("safe", live=3), "safe, 3 copies, last proved 20 minutes ago"),
+        (
+            put("believed", live=3, networks=1, proved=Moment.at(NOW - 90 * 24 * HOUR)),
+            "3 copies on 1 network, last proved 90 days ago: `dhtstore list --check` asks the"
+            " holders",
+        ),
+        (
+            put(
+                "silent",
+                live=1,
+                silent=Moment.at(NOW - 5 * HOUR),
+                due=Moment.at(NOW + 7 * HOUR),
+            ),
+            "1 of 3, 2 holders have been silent for 5 hours, repair starts in 7 hours or now with"
+            " `dhtstore repair`",
+        ),
+        (
+            put("silent", live=2, silent=Moment.at(NOW - 50 * HOUR), due=Moment.at(NOW)),
+            "2 of 3, a holder has been silent for 2 days, repair is due, or now with"
+            " `dhtstore repair`",
+        ),
+        (
+            put("short", copies=1, live=1),
+            "1 of 3: `dhtstore repair`, or putting it again, makes the others",
+        ),
+        (put("none", copies=0, proved=None), "0 of 3: no copy is known, put it again"),
+        (
+            put("expired", expires=Moment.at(NOW - 2 * HOUR)),
+            "wanted until 2 hours ago, its holders free it",
+        ),
+    ],
+)
+def test_a_put_in_one_line(row: PutSummary, said: str) -> None:
+    assert safety_text(row, NOW) == said
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"),
+    [
+        (0.632, "63 %"),
+        (0.01, "1 %"),
+        (1 / 123, "1 in 120"),
+        (8.2e-5, "1 in 12,000"),
+        (1e-12, "less than 1 in 1,000,000,000"),
+    ],
+)
+def test_odds(probability: float, said: str) -> None:
+    assert odds_text(probability) == said
+
+
+def test_a_root_that_is_watched_and_one_that_is_not() -> None:
+    care = UnitCare("nothing", "3 copies of 3", None, Moment.at(NOW + 26 * HOUR))
+    unit = UnitStatus("bafy", 1, ["a", "b", "c"], care=care)
+    row = put("safe", live=3, networks=3)
+    told = RootStatus("bafy", 3, 3, [unit], put=row, lost_per_year=8.2e-5, seen=NOTHING_SEEN)
+    assert root_lines(told, NOW) == [
+        "holiday.iso: safe, 3 copies on 3 networks, last proved 20 minutes ago",
+        "lost within a year: 1 in 12,000 (by the assumption that a holder lasts a year; so far"
+        " holders were watched for 3 days in sum, 0 were lost)",
+        "next: an audit in 26 hours; nothing to repair (3 copies of 3)",
+    ]
+    client = RootStatus("bafy", None, 1, [UnitStatus("bafy", 1, ["a"])])
+    assert root_lines(client, NOW) == [
+        "bafy: not put from here, so it is not known how many were asked for",
+        "this node holds no copy, so it watches no holder: what it says is by receipts and"
+        " records; --check asks the holders",
+    ]
+
+
+def test_the_copies_of_a_node() -> None:
+    due = Moment.at(NOW + 7 * HOUR)
+    weak = [
+        WeakObject("bafya", "notes", "bafya", 1, 1, 2, 3, 0.004, "nothing", "", due),
+        WeakObject("bafyb", "", "bafyb", 1, 3, 3, 3, 1e-5, "nothing", "", None),
+    ]
+    told = CopiesStatus(9, 1, 12_600_000, {"for the next round": 1}, weak, 0, 10**9, MEASURED)
+    assert weak_lines(told, NOW) == [
+        "1 unit has fewer copies than wanted, 12.6 MB to send",
+        "1 unit of them waits for the next round",
+        "the most endangered of what is held here (measured: 4 holders were lost for good in"
+        " 4000 days of watching one):",
+        "  notes: 1 of 3, lost within a year: 1 in 250, repair starts in 7 hours or now with"
+        " `dhtstore repair`",
+        "  bafyb: 3 of 3, lost within a year: 1 in 100,000",
+    ]
+    assert weak_lines(CopiesStatus(0, 0, 0, {}, [], 0, 0, MEASURED), NOW) == []
+
+
+def test_an_event_in_one_line() -> None:
+    def event(kind: str, why: str, *, name: str = "notes", size: int = 0) -> str:
+        return event_text(CopyEvent(Moment.at(NOW), kind, "bafy", "bafy", "1a2b", size, why, name))
+
+    at = "2027-01-15 08:00:00Z"
+    silent = "silent for 50 hours"
+    assert event("lost", silent) == f"{at} lost notes: the copy at 1a2b counts no more: {silent}"
+    assert event("repaired", "2 copies of 3", size=12_600_000) == (
+        f"{at} repaired notes: a copy was made at 1a2b (12.6 MB): 2 copies of 3"
+    )
+    assert event("refused", "it has no room", name="") == (
+        f"{at} refused bafy: nobody took a copy: it has no room"
+    )
+    assert event("dropped", "4 holders answer") == (
+        f"{at} dropped notes: the copy here went, since it was one too many: 4 holders answer"
+    )
