@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dhtstore.config import counted, format_duration, format_size
+
 _WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ def safety_text(put: PutSummary, now_unix_s: float) -> str:
 
 
 def _copies(put: PutSummary) -> str:
-    from dhtstore.config import counted
-
     copies = counted(put.copies, "copy", "copies")
     return f"{copies} on {counted(put.networks, 'network')}" if put.networks else copies
 
@@ -61,14 +61,10 @@ def ago(moment: Moment | None, now_unix_s: float) -> str:
 
 def lasting(moment: Moment | None, now_unix_s: float) -> str:
     """How long ago that is; nothing is ahead of now, whatever a clock says."""
-    from dhtstore.config import format_duration
-
     return format_duration(max(0.0, now_unix_s - moment.unix_s) if moment else 0.0)
 
 
 def _until(moment: Moment, now_unix_s: float) -> str:
-    from dhtstore.config import format_duration
-
     return format_duration(max(0.0, moment.unix_s - now_unix_s))
 
 
@@ -85,8 +81,6 @@ def odds_text(probability: float) -> str:
 
 def seen_text(seen: HoldersSeen) -> str:
     """What an estimate is made of."""
-    from dhtstore.config import counted, format_duration
-
     watched = format_duration(seen.watched_s)
     if seen.measured:
         gone = counted(seen.gone, "holder was", "holders were")
@@ -135,8 +129,6 @@ def _care(care: UnitCare, now_unix_s: float) -> str:
 
 def weak_lines(told: CopiesStatus, now_unix_s: float) -> list[str]:
     """What `status` says of copies, one thing a line."""
-    from dhtstore.config import counted, format_size
-
     lines: list[str] = []
     if told.short:
         units = counted(told.short, "unit has", "units have")
