@@ -16,6 +16,7 @@ OLDEST_PROTOCOL_VERSION: Final = 2  # before it, offers said less than holders m
 ENVELOPE_VERSION: Final = 1  # of the outside of datagrams, which no handshake comes before
 RECEIPT_VERSION: Final = 1  # of what a receipt means, for whoever reads it years later
 FEATURES: Final[frozenset[str]] = frozenset()  # beyond the protocol: docs/protocol.md lists them
+DONOR_FEATURE: Final = "donor"  # gives room to what is short of copies
 FEATURES_MAX: Final = 16  # of one node, and so at most 272 bytes of a contact record
 FEATURE_NAME_MAX_CHARS: Final = 16
 

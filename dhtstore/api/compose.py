@@ -154,6 +154,7 @@ async def _node_settings(settings: Settings, *, ephemeral: bool) -> NodeSettings
         ephemeral=ephemeral,
         limit_up=settings.limit_up,
         limit_down=settings.limit_down,
+        donate_bytes=settings.donate_bytes,
         repair_budget_bytes=settings.repair_budget_bytes,
         periods=Periods.within(settings.repair_grace_s),
     )

@@ -69,6 +69,7 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
     lookup_paths: int | None = None,
     limit_up: str | None = None,
     limit_down: str | None = None,
+    donate: int | str | None = None,
     repair_budget: int | str | None = None,
     repair_grace: float | str | None = None,
 ) -> AsyncIterator[Client]:
@@ -98,6 +99,7 @@ async def open(  # noqa: A001 - dhtstore.open, as one opens a database
         "lookup_paths": lookup_paths,
         "limit_up": limit_up,
         "limit_down": limit_down,
+        "donate": donate,
         "repair_budget": repair_budget,
         "repair_grace": repair_grace,
     }

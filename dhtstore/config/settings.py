@@ -10,7 +10,7 @@ from typing import Final
 
 from dhtstore.config import values
 from dhtstore.config.declaration import Setting, setting, settings_of
-from dhtstore.config.quantities import counted
+from dhtstore.config.quantities import counted, format_size
 from dhtstore.config.rates import NO_LIMIT, RateSchedule, rate_schedule
 from dhtstore.config.values import AcceptRule
 from dhtstore.errors import InvalidSetting
@@ -37,6 +37,13 @@ def _can_be_had(min_acks: int | None, settings: Settings) -> str:
     return f"{wanted} can't be had from {counted(settings.replicas, 'replica')}"
 
 
+def _is_part_of_capacity(donate_bytes: int, settings: Settings) -> str:
+    capacity_bytes = settings.capacity_bytes
+    if capacity_bytes is not None and donate_bytes > capacity_bytes:
+        return f"more than the capacity of {format_size(capacity_bytes)}, of which it is a part"
+    return values.is_size(donate_bytes, settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One node's settings, valid as a whole; raises InvalidSetting naming the key.
@@ -49,6 +56,7 @@ class Settings:
     of the owners listed (hex keys, one a line) in a file, or of anyone in the network;
     ``network`` knows no shares, ``anyone`` does: one owner has its quota (``owner_quota_bytes``;
     None means half of the capacity), and ``replication.admission`` bounds origins and newcomers.
+    ``donate_bytes`` of the capacity are for what is short of copies: nobody's put takes them.
     ``domain`` labels a failure domain: copies avoid sharing one.  ``lookup_paths`` is on how many
     paths with no node in common records are looked for.  ``limit_up`` and ``limit_down``
     bound the blocks that leave and come.
@@ -169,6 +177,14 @@ class Settings:
         write=str,
     )
 
+    donate_bytes: int = setting(
+        "donate",
+        values.size,
+        "Part of the capacity for strangers' data that is short of copies.",
+        "SIZE",
+        default=0,
+        check=_is_part_of_capacity,
+    )
     repair_budget_bytes: int | None = setting(
         "repair_budget",
         values.size,

@@ -519,7 +519,8 @@ async def _describe_node(asked: nodes.DescribeNode, run: OperationRun) -> nodes.
 
 def _giving(node: Node) -> Giving:
     chosen = node.settings
-    return Giving(chosen.accept, chosen.capacity_bytes, chosen.owner_quota_bytes)
+    sizes = chosen.capacity_bytes, chosen.owner_quota_bytes
+    return Giving(chosen.accept, *sizes, node.holder.rule)
 
 
 async def _set_capacity(asked: nodes.SetCapacity, run: OperationRun) -> nodes.CapacityChange:

@@ -20,6 +20,7 @@ from dhtstore.node.sequences import Sequences
 from dhtstore.params import (
     CONTACT_RECORD_RENEW_S,
     CONTACT_RECORD_TTL_S,
+    DONOR_FEATURE,
     FEATURES,
     PROVIDER_TTL_S,
     RECEIPT_VERSION,
@@ -28,6 +29,11 @@ from dhtstore.wire.frames import Offer
 
 S = TypeVar("S", bound=Signed)
 _RECORDS_REMEMBERED: Final = 16  # of those this node signed of itself
+
+
+def _donor(settings: NodeSettings) -> frozenset[str]:
+    """Who gives room to what is short of copies says so."""
+    return frozenset([DONOR_FEATURE] if settings.donated_bytes else [])
 
 
 class Identity:
@@ -186,6 +192,6 @@ class Identity:
                 sequence=self.sequences.next(now_unix_s),
                 issued=now_unix_s,
                 expires=now_unix_s + int(CONTACT_RECORD_TTL_S),
-                features=tuple(sorted(self.features)),
+                features=tuple(sorted(self.features | _donor(self._settings))),
             )
         )

@@ -337,7 +337,8 @@ def admission_of(identity: Identity, chosen: NodeSettings) -> Admission | None:
     if not chosen.storage:
         return None
     owner, quota_bytes = identity.owner, chosen.owner_quota_bytes
-    return Admission(chosen.accept, owner, chosen.owners, quota_bytes, chosen.capacity_bytes)
+    sizes = quota_bytes, chosen.capacity_bytes, chosen.donated_bytes
+    return Admission(chosen.accept, owner, chosen.owners, *sizes)
 
 
 def _disk(node: Node) -> Disk:

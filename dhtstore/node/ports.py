@@ -58,6 +58,7 @@ class NodeSettings:
     means those of the endpoint.  An ``ephemeral`` node asks but is never put in routing tables: a
     command that runs without a daemon.  ``owner_divisor`` is which part of the capacity
     ``owner_quota_bytes`` are, 0 where the operator chose them.
+    ``donate_bytes`` of the capacity are for what is short of copies.
     ``repair_budget_bytes`` may be sent in a day for repairs, None means a part of the capacity;
     ``periods`` is how long what repair does takes.
     """
@@ -76,12 +77,18 @@ class NodeSettings:
     ephemeral: bool = False
     limit_up: RateSchedule = NO_LIMIT
     limit_down: RateSchedule = NO_LIMIT
+    donate_bytes: int = 0
     repair_budget_bytes: int | None = None
     periods: Periods = USUAL_PERIODS
 
     @property
     def storage(self) -> bool:
         return self.capacity_bytes > 0
+
+    @property
+    def donated_bytes(self) -> int:
+        """Of a capacity that may be smaller by now."""
+        return min(self.donate_bytes, self.capacity_bytes)
 
     @property
     def repair_day_bytes(self) -> int:

@@ -55,7 +55,8 @@ class RoomStatus(msgspec.Struct, frozen=True):
     first; ``garbage`` what nothing keeps, None while nobody has looked; ``dead`` what the last
     collection left in packs that belongs to nothing, None before one.  Of what is used ``packs``
     and ``index`` are the lengths of files (the log of the index is one), ``reserved`` and ``aside``
-    are kept free for what is announced and for the next changes of the index."""
+    are kept free for what is announced and for the next changes of the index.  ``donated`` is for
+    what is short of copies, ``donated_used`` of it are used: it is filled last."""
 
     accept: str
     own: int
@@ -73,6 +74,8 @@ class RoomStatus(msgspec.Struct, frozen=True):
     packs: int = 0
     index: int = 0
     aside: int = 0
+    donated: int = 0
+    donated_used: int = 0
 
 
 class AnnouncingStatus(msgspec.Struct, frozen=True):

@@ -47,20 +47,22 @@ class Accept(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Admission:
     """The rule of one node.  Under ANYONE ``owner_quota_bytes`` bounds each foreign owner, and
-    shares are parts of ``capacity_bytes``."""
+    shares are parts of ``capacity_bytes``.  ``donated_bytes`` of that no put gets, but what others
+    bring under its owner's grant, since it is short of copies."""
 
     accept: Accept
     own_owner: PublicKey
     owners: frozenset[bytes]
     owner_quota_bytes: int
     capacity_bytes: int
+    donated_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What somebody wants to store here: a unit of ``blocks`` blocks that takes ``stored_bytes``,
     and ``row_bytes`` of the ledger.  ``at_home`` is whether ``origin`` is our own site.  The policy
-    is None while only an offer is known."""
+    is None while only an offer is known.  ``granted`` is whether others bring it."""
 
     owner: PublicKey
     origin: str
@@ -69,6 +71,7 @@ class Demand:
     row_bytes: int
     at_home: bool = False
     policy: Policy | None = None
+    granted: bool = False
 
     @property
     def charged_bytes(self) -> int:
@@ -146,11 +149,13 @@ def _judge_owner(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None
     )
 
 
-def room_for_others_bytes(rule: Admission) -> int:
-    """Of the capacity; where anyone may store, a part is left to the node's own owner."""
+def room_for_others_bytes(rule: Admission, *, granted: bool = False) -> int:
+    """Of the capacity; where anyone may store, a part is left to the node's own owner.  Only what
+    is brought under a grant gets what is donated, too."""
     open_to_all = rule.accept is Accept.ANYONE
     own_bytes = rule.capacity_bytes // OWN_ROOM_DIVISOR if open_to_all else 0
-    return rule.capacity_bytes - own_bytes
+    donated_bytes = 0 if granted else rule.donated_bytes
+    return max(0, rule.capacity_bytes - own_bytes - donated_bytes)
 
 
 def _judge_shares(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
@@ -176,11 +181,13 @@ def _judge_units(asked: Demand, usage: Usage) -> Refusal | None:
 def _judge_room(rule: Admission, asked: Demand, usage: Usage) -> Refusal | None:
     """The store sees to its blocks; rows of the ledger lie outside of it, and count here."""
     total_bytes = usage.used_bytes + asked.charged_bytes
-    open_bytes = room_for_others_bytes(rule)
+    open_bytes = room_for_others_bytes(rule, granted=asked.granted)
     if total_bytes <= open_bytes:
         return None
     own = open_bytes < rule.capacity_bytes
     left = "is for this node's own owner" if own else "does not suffice"
+    if rule.donated_bytes and not asked.granted:
+        left = "is for what is short of copies, and for this node's own owner"
     told = f"no room for {format_size(asked.charged_bytes)}"
     used, capacity = format_size(usage.used_bytes), format_size(rule.capacity_bytes)
     return Refusal("room", f"{told}: {used} of {capacity} are used, and what is left here {left}")

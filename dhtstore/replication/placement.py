@@ -83,7 +83,8 @@ class Placement:
     domain of the copy that it holds itself, None if it holds none.  ``unmet`` are nodes whose
     failure domain must be asked for before they can be ranked.  ``candidates`` stand in the
     order in which something last became of them; ``merits`` are what is known of any of them.
-    ``moving`` is whether the copy here goes once there is another.
+    ``repairing`` is whether the unit is short of copies, ``moving`` whether the copy here goes once
+    there is another.
     """
 
     key: DhtKey
@@ -94,6 +95,7 @@ class Placement:
     unmet: tuple[Contact, ...] = ()
     candidates: Mapping[NodeId, Candidate] = field(default_factory=dict)
     merits: Mapping[NodeId, Merit] = field(default_factory=dict)
+    repairing: bool = False
     moving: bool = False
 
     # --- what to do -------------------------------------------------------------------------
@@ -143,7 +145,9 @@ class Placement:
     def only_to(self, contact: Contact) -> Placement:
         """The same for one copy more at just that node, which moves there."""
         candidates = {**self.candidates, contact.node: Candidate(contact)}
-        return replace(self, lookups=PLACEMENT_KEYS_MAX, candidates=candidates, moving=True)
+        return replace(
+            self, lookups=PLACEMENT_KEYS_MAX, candidates=candidates, repairing=False, moving=True
+        )
 
     def found(
         self, contacts: Iterable[Contact], merits: Mapping[NodeId, Merit] = NOTHING_KNOWN
@@ -165,10 +169,13 @@ class Placement:
             merits={**self.merits, **{one.node: one.merit for one in close}},
         )
 
-    def met(self, node: NodeId, label: str, room_bytes: int | None = None) -> Placement:
+    def met(
+        self, node: NodeId, label: str, room_bytes: int | None = None, *, donor: bool = False
+    ) -> Placement:
         """It can be connected to; ``label`` is what its record says of its failure domain,
-        ``room_bytes`` of its disk, for where nothing better is known."""
-        merit = self.merits.get(node, UNKNOWN)
+        ``room_bytes`` of its disk, for where nothing better is known, and whether it is a
+        ``donor``."""
+        merit = replace(self.merits.get(node, UNKNOWN), donor=donor and self.repairing)
         if merit.room_bytes is None:
             merit = replace(merit, room_bytes=room_bytes)
         return self._with(Candidate(self._unmet(node), label, merit=merit))

@@ -56,7 +56,13 @@ class Promise:
     def demand(self) -> Demand:
         """What was offered, to be judged."""
         return Demand(
-            self.owner, self.origin, self.stored_bytes, self.blocks, self.row_bytes, self.at_home
+            self.owner,
+            self.origin,
+            self.stored_bytes,
+            self.blocks,
+            self.row_bytes,
+            self.at_home,
+            granted=self.granted,
         )
 
 

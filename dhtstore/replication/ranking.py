@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from dhtstore.config import counted, format_size
 from dhtstore.model.contact import Contact, subnet
 from dhtstore.model.identity import DhtKey, NodeId, distance
-from dhtstore.params import PLACEMENT_STEADINESS, ROOM_RATIO_MAX
+from dhtstore.params import PLACEMENT_STEADINESS, PRESENCE_GUESS, ROOM_RATIO_MAX
 from dhtstore.replication.presence import Presence
 
 
@@ -56,15 +56,19 @@ class Domain(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Merit:
     """What makes a node carry more than another: how it was seen to be there, and the room that it
-    says to have, None if it said nothing."""
+    says to have, None if it said nothing.  A ``donor`` gives room to what is short of copies, as
+    this unit is."""
 
     presence: Presence = field(default_factory=Presence)
     room_bytes: int | None = None
+    donor: bool = False
 
     def __str__(self) -> str:
         """For people."""
         if self.room_bytes is None:
             return str(self.presence)
+        if self.donor:
+            return f"{self.presence}, gives room to what is short of copies"
         return f"{self.presence}, says it has room for {format_size(self.room_bytes)}"
 
 
@@ -126,12 +130,14 @@ def rank(
 
 
 def nearest(candidates: Iterable[Candidate], key: DhtKey) -> list[Candidate]:
-    """By their distance to ``key``, each divided by its weight."""
+    """By their distance to ``key``, each divided by its weight; donors first, unless they were seen
+    to be away more than one of which nothing is known."""
     several = list(candidates)
     usual_bytes = _usual_bytes(several)
 
-    def far(one: Candidate) -> float:
-        return distance(one.node, key) / weight(one.merit, usual_bytes)
+    def far(one: Candidate) -> tuple[bool, float]:
+        first = one.merit.donor and one.merit.presence.share >= PRESENCE_GUESS
+        return not first, distance(one.node, key) / weight(one.merit, usual_bytes)
 
     return sorted(several, key=far)
 

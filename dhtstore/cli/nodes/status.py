@@ -149,6 +149,9 @@ def _room(room: RoomStatus | None) -> dict[str, str]:
     files = f"blocks {format_size(room.packs)}, index {format_size(room.index)}"
     if room.aside:
         files += f", kept free for the index {format_size(room.aside)}"
+    if room.donated:
+        used, donated = format_size(room.donated_used), format_size(room.donated)
+        loose["donated"] = f"{used} of {donated}, for what is short of copies"
     left = f", {format_size(room.disk_reserve)} of it are left alone" if room.disk_reserve else ""
     return {
         "files": files,

@@ -44,8 +44,9 @@ class OtherHolders:
 
     async def check(
         self, unit: Unit, policy: Policy, origin: str, goes: PublicKey | None = None
-    ) -> None:
-        """Raises PeerRefused: ``enough`` where the policy's copies are met without this node,
+    ) -> int:
+        """How many others hold it.  Raises PeerRefused: ``enough`` where the policy's copies are
+        met without this node,
         ``policy`` where there is a newer one, ``busy`` where that can't be told now.  The copy of
         who brings it and says that its own ``goes`` does not count: should that be a lie, there is
         one copy too many, which counts for all who ask after it."""
@@ -59,6 +60,7 @@ class OtherHolders:
                 raise PeerRefused("busy", "it takes too long to look who holds it") from None
         except Unreachable as error:
             raise PeerRefused("busy", f"nobody can be asked who holds it: {error}") from error
+        return len(live)
 
     async def _check_newest(self, policy: Policy) -> None:
         newest = await self.newest(policy.owner, policy.root)

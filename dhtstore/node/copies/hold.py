@@ -57,6 +57,7 @@ from dhtstore.replication.admission import (
     judge,
     room_for_others_bytes,
 )
+from dhtstore.replication.donating import Donation, too_safe
 from dhtstore.replication.promises import Promise, too_many, too_much, with_promised
 from dhtstore.store.blocks.contract import Batch, Reservation
 from dhtstore.store.blocks.quota import index_room_bytes
@@ -75,8 +76,9 @@ from dhtstore.wire.frames import (
 _CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
 
-async def _wanted(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> None:
+async def _wanted(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> int:
     """Where nobody looks who else holds it."""
+    return 0
 
 
 def _check_stays(leaving: Callable[[], bool]) -> None:
@@ -108,7 +110,7 @@ class Holder:
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     room: Callable[[int], Awaitable[None]] | None = None
-    wanted: Callable[[Unit, Policy, str, PublicKey | None], Awaitable[None]] = _wanted
+    wanted: Callable[[Unit, Policy, str, PublicKey | None], Awaitable[int]] = _wanted
     granted: Callable[[Unit], None] = lambda unit: None
     leaving: Callable[[], bool] = lambda: False
     relays: Relays = field(init=False)
@@ -242,10 +244,10 @@ class Holder:
     async def _check_bid(self, promise: Promise, bid: Bid) -> None:
         """Raises PeerRefused unless it is what was offered, and InvalidSignature."""
         bid.check(promise, self.identity)
-        await self._judge(promise, replace(promise.demand, policy=bid.policy), bid.claimed)
+        demand = replace(promise.demand, policy=bid.policy)
+        usage = await self._judge(promise, demand, bid.claimed)
         if promise.granted:
-            goes = promise.peer if bid.moving else None
-            await self.wanted(bid.unit, bid.policy, promise.origin, goes)
+            await _check_wanted(self, promise, bid, usage.used_bytes + demand.charged_bytes)
 
     async def _copy(
         self, receiving: Receiving, relay: Relay, bid: Bid, reply: Reply
@@ -432,6 +434,15 @@ def _check_walk(walk: UnitWalk, bid: Bid) -> None:
     """Raises MalformedDag unless a unit without a path is that of the policy's root."""
     if not bid.lineage.path and whole(bid.root, walk.claimed_bytes) != bid.unit:
         raise MalformedDag(f"what was offered is not the unit of {bid.root}")
+
+
+async def _check_wanted(holder: Holder, promise: Promise, bid: Bid, used_bytes: int) -> None:
+    """Raises PeerRefused unless its owner wants one copy more; of what is donated, where it takes
+    some of that, unless it is short enough of them.  ``used_bytes`` is what is used with it."""
+    goes = promise.peer if bid.moving else None
+    live = await holder.wanted(bid.unit, bid.policy, promise.origin, goes) + bid.moving
+    if holder.rule is not None and holder.rule.donated_bytes:
+        _refuse(too_safe(Donation.of(holder.rule, used_bytes), live, bid.policy.replicas))
 
 
 def _refuse(refusal: Refusal | None) -> None:

@@ -38,6 +38,7 @@ from dhtstore.node.links.pool import Links
 from dhtstore.node.telling.placement import PlacementRecord, PutTimes, ToldPlan
 from dhtstore.params import (
     DIAL_TIMEOUT_S,
+    DONOR_FEATURE,
     LOOKUP_TIMEOUT_S,
     OFFER_TIMEOUT_S,
     RELEASE_TIMEOUT_S,
@@ -177,7 +178,7 @@ class _Placing(ToldPlan):
             self.told.failed(contact.node, error)
             self.plan = self.plan.unreached(contact.node, str(error))
         else:
-            self.plan = self.plan.met(contact.node, _label(link), _capacity_bytes(link))
+            self.plan = _met(self.plan, link)
 
     async def _link(self, contact: Contact) -> Link:
         tried, where = partial(self.told.tried, contact.node), [contact.address]
@@ -335,6 +336,10 @@ def _label(link: Link) -> str:
     return link.peer_record.domain if link.peer_record else ""
 
 
-def _capacity_bytes(link: Link) -> int | None:
-    """Of the disk that the node at the other end gives, as it states."""
-    return link.peer_record.capacity_bytes if link.peer_record else None
+def _met(plan: Placement, link: Link) -> Placement:
+    """What the node at the other end states of itself."""
+    record = link.peer_record
+    if record is None:
+        return plan.met(link.node, "")
+    donor = DONOR_FEATURE in record.features
+    return plan.met(link.node, record.domain, record.capacity_bytes, donor=donor)

@@ -11,7 +11,8 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.nodes import RoomShare, RoomStatus
 from dhtstore.params import BLOCK_SIZE_MAX_BYTES, NEWCOMERS_DIVISOR, ORIGIN_DIVISOR
-from dhtstore.replication.admission import Accept
+from dhtstore.replication.admission import Accept, Admission
+from dhtstore.replication.donating import Donation
 from dhtstore.store.blocks.contract import BlockStore
 
 
@@ -29,11 +30,13 @@ async def look_for_room(disk: Disk, warnings: Warnings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Giving:
-    """What an operator has chosen to give, to whom, and to one foreign owner at most."""
+    """What an operator has chosen to give, to whom, and to one foreign owner at most; by what
+    ``rule`` offers are judged, None on a client."""
 
     accept: str
     capacity_bytes: int
     owner_limit_bytes: int
+    rule: Admission | None = None
 
 
 async def room_status(
@@ -48,6 +51,7 @@ async def room_status(
 def _room_now(disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float) -> RoomStatus:
     space, held = disk.store.space(), ledger.claims.holdings(now_unix_s)
     claimed_bytes = held.own_bytes + held.others_bytes
+    donation = _donation(disk, ledger, giving.rule)
     return RoomStatus(
         accept=giving.accept,
         own=held.own_bytes,
@@ -63,7 +67,16 @@ def _room_now(disk: Disk, ledger: Ledger, giving: Giving, now_unix_s: float) -> 
         packs=space.packs_bytes,
         index=space.index_bytes,
         aside=space.aside_bytes,
+        donated=donation.total_bytes,
+        donated_used=donation.used_bytes,
     )
+
+
+def _donation(disk: Disk, ledger: Ledger, rule: Admission | None) -> Donation:
+    if rule is None:
+        return Donation(0, 0)
+    beside_bytes = ledger.claims.ledger_bytes() - ledger.cache.size_bytes()
+    return Donation.of(rule, disk.store.used_bytes + beside_bytes)
 
 
 def _shares(giving: Giving, held: Holdings) -> list[RoomShare]:

@@ -52,7 +52,7 @@ def test_what_its_owner_wants_no_more_copies_of_is_not_fetched() -> None:
     async def scene(cast: Cast) -> None:
         asked: list[tuple[Unit, Policy, str]] = []
 
-        async def enough(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> None:
+        async def enough(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> int:
             asked.append((unit, policy, origin))
             raise PeerRefused("enough", "others hold as many")
 

@@ -269,6 +269,7 @@ def test_every_key_can_be_set() -> None:
         "lookup_paths": "4",
         "limit_up": "5MB/s",
         "limit_down": "1MB/s, 22:00-06:00 unlimited",
+        "donate": "1MB",
         "repair_budget": "5GB",
         "repair_grace": "12h",
     }
@@ -308,7 +309,14 @@ def test_what_is_shown_is_what_would_be_written() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"replicas": 0}, {"capacity_bytes": -1}, {"owner_quota_bytes": -1}, {"domain": "a\nb"}],
+    [
+        {"replicas": 0},
+        {"capacity_bytes": -1},
+        {"owner_quota_bytes": -1},
+        {"domain": "a\nb"},
+        {"donate_bytes": -1},
+        {"donate_bytes": 10**9, "capacity_bytes": 10**8},
+    ],
 )
 def test_no_settings_are_impossible(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting):

@@ -324,3 +324,16 @@ def test_offers_go_to_the_best_that_are_not_asked_yet(story: Story) -> None:
             unexplained = [replace(candidate, reason="") for candidate in action.candidates]
             assert unexplained == best[: len(action.candidates)]
         story.step(action)
+
+
+# --- donors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repairing", [True, False])
+def test_what_is_short_of_copies_goes_to_donors_first_and_what_is_put_does_not(
+    repairing: bool,
+) -> None:
+    near, far = nearest([contact(1), contact(2)], KEY)
+    placement = replace(plan(1), repairing=repairing).found([near, far])
+    placement = placement.met(near.node, "").met(far.node, "", donor=True)
+    assert nodes_of(placement.next()) == [far.node if repairing else near.node]

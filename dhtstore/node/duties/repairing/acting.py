@@ -132,6 +132,7 @@ class Acting:
             self.identity.node,
             self.domain(),
             candidates=held,
+            repairing=True,
         )
 
     @asynccontextmanager
