@@ -217,7 +217,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("lines", "standing"),
     ),
     "dhtstore.dht.engine.sweeping": (("sweeper",), ("many_keys",)),
-    "dhtstore.node.duties.leaving": (("meter",), ("leaving",), ("telling",)),
+    "dhtstore.node.duties.leaving": (("meter",), ("handing_over",), ("leaving",), ("telling",)),
     "dhtstore.node.duties.owning": (("outlook", "own_puts"), ("weakest",)),
     "dhtstore.node.duties.repairing": (
         ("fellows", "budget"),

@@ -31,6 +31,7 @@ from dhtstore.node.duties.collecting import Collecting
 from dhtstore.node.duties.keep_records import KeepRecords
 from dhtstore.node.duties.keep_sequence import KeepSequence
 from dhtstore.node.duties.lasting import lasting
+from dhtstore.node.duties.leaving.handing_over import HandingOver
 from dhtstore.node.duties.leaving.leaving import Leaving
 from dhtstore.node.duties.owning.own_puts import OwnPuts
 from dhtstore.node.duties.presences import Presences
@@ -303,8 +304,8 @@ def _policies(node: Node) -> Policies:
 
 def _leaving(node: Node) -> Leaving:
     told = node.reprovide
-    parts = node.repair, node.kept_no_more, told.quiet, told.readdressed
-    return Leaving(*parts, node.ledger.leaving, node.warnings)
+    handing = HandingOver(node.repair, node.kept_no_more, told.quiet)
+    return Leaving(handing, told.readdressed, node.ledger.leaving, node.warnings)
 
 
 def _rot(node: Node) -> Rot:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from dhtstore.errors import Interrupted, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
 from dhtstore.node.node import Node
@@ -131,6 +132,31 @@ def test_what_was_cut_short_is_gone_on_with() -> None:
     tell(story)
 
 
+def test_who_cancels_it_does_not_wait_for_its_end() -> None:
+    """Nor for that of another `leave` that waits behind it; both are told."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        roots = [(await put_bytes(lab.nodes[0], CONTENT[number:])).cid for number in range(20)]
+        leaver = holders(lab, roots[0])[1]
+        mine = [root for root in roots if leaver in holders(lab, root)]
+        works = [asyncio.create_task(leaver.leaving.leave(unwatched)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        await leaver.leaving.cancel()
+        assert not leaver.leaving.active
+        for work in works:
+            with pytest.raises(Interrupted, match="stays"):
+                await work
+        assert any(leaver in holders(lab, root) for root in mine), "it was in the middle of it"
+        assert {len(holders(lab, root)) for root in roots} <= {3, 4}
+        await leaver.leaving.leave(unwatched)
+        assert leaver.leaving.left.done()
+        with pytest.raises(UsageError, match="ends"):
+            await leaver.leaving.cancel()
+
+    tell(story)
+
+
 async def surplus(lab: Lab) -> tuple[Cid, list[Node]]:
     """What a client put four times and three copies are wanted of now; its holders, the nearest
     first."""
@@ -181,6 +207,7 @@ def test_what_is_handed_over_is_announced_no_more_until_the_node_stays() -> None
         await lab.grow(7)
         leaver = lab.nodes[0]
         root = (await put_bytes(leaver, CONTENT)).cid
+        await put_bytes(leaver, CONTENT[1:], replicas=8)  # which it cannot hand over
         await leaver.leaving.leave(unwatched)
         await leaver.reprovide.announce_all()
         leaver.reprovide.again_soon(leaver.completeness.under(root.raw, 0.0)[0])
@@ -233,7 +260,8 @@ def test_how_far_it_is_is_told_with_what_there_is_to_do() -> None:
         leaver = lab.nodes[1]
         mine = sum(len(CONTENT) - n for n, root in enumerate(roots) if leaver in holders(lab, root))
         told: list[Progress] = []
-        await leaver.leaving.leave(told.append)
+        done = await leaver.leaving.leave(told.append)
+        assert mine <= sum(each.sent_bytes for each in done) < 1.01 * mine, "none counts twice"
         assert {each.total_bytes for each in told} == {mine}
         counts = [each.done_bytes for each in told]
         assert counts == sorted(counts)

@@ -1,0 +1,160 @@
+"""What a node that leaves holds is brought to others, unit by unit.
+
+data path: units with a claim -> who proves a copy now -> ``replication.repair.leaving`` -> copies
+made from here under the grant -> receipts, the new holders' records -> only then the claim here
+ends and the record of this node is taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Final, TypeVar
+
+from dhtstore.model.identity import format_node, node_id
+from dhtstore.node.copies.kept import Named
+from dhtstore.node.duties.leaving.meter import LeaveMeter
+from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.told import UnitDone
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.keeping.withdrawals import KeptNoMore
+from dhtstore.operations.operation import Watch
+from dhtstore.params import LEAVES_AT_ONCE, LEAVES_SMALL_BYTES
+from dhtstore.replication.repair.leaving import hand_over
+from dhtstore.replication.repair.plan import Act, Choice
+from dhtstore.store.ledger.health.holders import UnitId
+from dhtstore.tasks import run_all
+
+T = TypeVar("T")
+_NAMES_AT_ONCE: Final = 64  # read from the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class HandingOver:
+    """Names in ``quiet`` are announced no more."""
+
+    repair: Repair
+    kept_no_more: KeptNoMore
+    quiet: set[bytes]
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """In a worker."""
+        return await self.repair.acting.disk.blocking.run(work)
+
+    def _pages(self) -> AsyncIterator[list[Watched]]:
+        return self.repair.units.pages(at_least=1)
+
+    async def hand_over_all(self, watch: Watch) -> list[UnitDone]:
+        """What came of each.  Again until there is nothing new: the own user may have put something
+        meanwhile."""
+        meter, done = LeaveMeter(watch), list[UnitDone]()
+        async for page in self._pages():
+            meter.expect(one.claim.size_bytes for one in page)
+        met: set[UnitId] = set()
+        while True:
+            before = len(met)
+            async for page in self._pages():
+                new = [one for one in page if one.id not in met]
+                done += await self._hand_over_some(new, meter)
+                met.update(one.id for one in new)
+            if len(met) == before:
+                return done
+
+    async def _hand_over_some(self, units: Sequence[Watched], meter: LeaveMeter) -> list[UnitDone]:
+        """Small ones side by side, since what they take is lookups; of large ones, as of those of
+        a put, holders reserve room for one at a time."""
+        small = [one for one in units if one.claim.stored_bytes <= LEAVES_SMALL_BYTES]
+        large = [one for one in units if one.claim.stored_bytes > LEAVES_SMALL_BYTES]
+        done: list[UnitDone] = []
+        for some, at_once in ((small, LEAVES_AT_ONCE), (large, 1)):
+            done += await run_all([partial(self._hand_over, one, meter) for one in some], at_once)
+        return done
+
+    async def _hand_over(self, one: Watched, meter: LeaveMeter) -> UnitDone:
+        """A unit, for all whose claims are here; it stays until others have enough."""
+        done = await self._bring(one, meter)
+        if done.act is Act.DROP:  # and both of it, whoever cancels this meanwhile
+            ending = self.kept_no_more.tasks.spawn(self._end(done.one), "handed-over")
+            await asyncio.shield(ending)
+        meter.done(one.id, one.claim.size_bytes, moved=done.made > 0)
+        return done
+
+    async def _end(self, one: Watched) -> None:
+        if one.stays:
+            self.quiet.add(one.unit.name)
+        else:
+            await self.repair.acting.end(one)
+        await self.kept_no_more.withdraw([one.unit], kept=bool(one.stays))
+
+    async def _bring(self, one: Watched, meter: LeaveMeter) -> UnitDone:
+        """Once more where others knew a newer word of its owner, which counts here by then."""
+        done = await self._brought(one, meter)
+        if not done.outdated:
+            return done
+        now_kept = await self.repair.units.named([one.id], at_least=1)
+        if not now_kept:
+            return UnitDone(one, Act.DROP, "its owner wants it no more", done.copies)
+        return await self._brought(now_kept[0], meter)
+
+    async def _brought(self, one: Watched, meter: LeaveMeter) -> UnitDone:
+        repair, since_unix_s = self.repair, self._now()
+        await repair.asking.afresh(one)
+        choice = self._choice(one, since_unix_s)
+        if choice.act is Act.DROP:
+            return UnitDone(one, choice.act, choice.why, choice.copies)
+        if not repair.acting.may_bring(one):
+            return _stays(one, choice, "its owner's leave to bring it to others is missing")
+        if why := await repair.completeness.lack(one.unit):
+            return _stays(one, choice, f"the copy here is not whole: {why}")
+        progress = meter.copying(one.id, one.claim.size_bytes, choice.missing)
+        brought = await repair.acting.repair(one, choice.missing, progress)
+        await self._tell(one, [format_node(node_id(key)) for key in brought.holders], choice.why)
+        # what else went over the same links meanwhile is no part of it
+        sent_bytes = min(brought.sent_bytes, choice.missing * one.claim.stored_bytes)
+        choice = await self._choice_by_now(one, since_unix_s)
+        made = len(brought.holders)
+        if choice.act is not Act.DROP:
+            await repair.told.refused(one, brought.why)
+            stays = _stays(one, choice, brought.why, made, sent_bytes)
+            return replace(stays, outdated=brought.outdated)
+        return UnitDone(one, Act.DROP, choice.why, choice.copies, made, sent_bytes, True)
+
+    async def _tell(self, one: Watched, nodes: Sequence[str], why: str) -> None:
+        for node in nodes:
+            size_bytes = one.claim.stored_bytes
+            await self.repair.told.tell("moved", one, why, node=node, size_bytes=size_bytes)
+
+    def _now(self) -> float:
+        return self.repair.identity.now_unix_s()
+
+    def _choice(self, one: Watched, since_unix_s: float) -> Choice:
+        return hand_over(self.repair.judge.health(one), since_unix_s)
+
+    async def _choice_by_now(self, one: Watched, since_unix_s: float) -> Choice:
+        """After a copy that took long, others may be gone: they are asked again."""
+        if self._now() - since_unix_s > self.repair.periods.proved_lately_s:
+            since_unix_s = self._now()
+            await self.repair.asking.afresh(one)
+        return self._choice(one, since_unix_s)
+
+    async def fall_silent(self) -> None:
+        """Whatever is still here, as what was pinned by hand: nobody shall look for it here."""
+        completeness, now_unix_s = self.repair.completeness, self._now()
+        run = completeness.disk.blocking.run
+        names = completeness.names_in_turn(now_unix_s)
+        while some := await run(_some, names):
+            for named in [each for each in some if each.name not in self.quiet]:
+                self.quiet.add(named.name)
+                units = await run(completeness.named, named, now_unix_s)
+                await self.kept_no_more.withdraw(units, kept=True)
+
+
+def _some(names: Iterator[Named]) -> list[Named]:
+    return list(islice(names, _NAMES_AT_ONCE))
+
+
+def _stays(one: Watched, choice: Choice, why: str, made: int = 0, sent_bytes: int = 0) -> UnitDone:
+    return UnitDone(one, Act.NOTHING, f"{choice.why}; {why}", choice.copies, made, sent_bytes)
