@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from dhtstore.model.cid import Cid
-from tests.cli.terminal import Daemons
+from tests.cli.terminal import Daemons, run
 
 CONTENT = b"kept by two"
 
@@ -35,7 +36,7 @@ def test_a_holder_that_died_is_told_from_one_that_lives(daemons: Daemons) -> Non
     [row] = checked.json
     assert (row["name"], row["copies"], row["replicas"]) == ("kept", 1, 2)
     assert row["proved"]["unix_s"] >= row["created"]["unix_s"]
-    assert "1 of 2: `dhtstore repair`, or putting it again" in first.run("list").text
+    assert "1 of 2: its holders repair it by themselves" in first.run("list").text
     told = first.run("status", "kept").text.splitlines()
     assert told[0].startswith("kept: 1 of 2: ")
     assert told[1].startswith("lost within a year: ")
@@ -45,3 +46,32 @@ def test_a_holder_that_died_is_told_from_one_that_lives(daemons: Daemons) -> Non
     assert providers.code == 0  # this node has it
     assert "silent" in providers.text
     assert first.run("receipts", f"{cid}/below").code == 2
+
+
+def test_a_visitor_is_told_what_it_knows_and_what_it_cannot_know(
+    daemons: Daemons, tmp_path: Path
+) -> None:
+    first = daemons("first", "--capacity", "100MB")
+    second = daemons("second", "--capacity", "100MB", first.ticket)
+    home = ("--home", tmp_path / "visitor")
+    seed = ("--seed", first.ticket)
+    assert (
+        run("put", "-", "--replicas", "2", "--name", "kept", *home, *seed, stdin=CONTENT).code == 0
+    )
+    told = run("status", "kept", *home, *seed).text.splitlines()
+    assert told[0].startswith("kept: safe, 2 copies on 1 network, last proved ")
+    assert told[1].startswith("lost within a year: 1 % (by the assumption")
+    assert told[2] == (
+        "this node holds no copy, so it watches no holder and cannot know who died or repaired"
+        " since: --check asks the holders"
+    )
+    second.kill()
+    asked = run("status", "kept", "--check", *home, *seed)
+    assert asked.code == 7
+    assert asked.text.splitlines()[0].startswith("kept: 1 of 2: its holders repair it")
+    assert "this is what they answered just now" in asked.text
+    assert "1 of 2: its holders repair it" in run("list", *home).text
+    [gone] = [
+        line for line in run("receipts", "kept", *home).text.splitlines() if second.node in line
+    ]
+    assert " silent: " in gone

@@ -26,8 +26,8 @@ def safety_text(put: PutSummary, now_unix_s: float) -> str:
         case "silent":
             return f"{put.live} of {put.replicas}, {_silence(put, now_unix_s)}"
         case "short":
-            made = "`dhtstore repair`, or putting it again, makes the others"
-            return f"{put.copies} of {put.replicas}: {made}"
+            now = "`dhtstore repair` on one of them, or putting it again, does it now"
+            return f"{put.copies} of {put.replicas}: its holders repair it by themselves; {now}"
         case "none":
             return f"0 of {put.replicas}: no copy is known, put it again"
         case "expired":
@@ -96,7 +96,8 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
     if told.put is not None:
         lines.append(f"{told.put.name or told.cid}: {safety_text(told.put, now_unix_s)}")
     else:
-        lines.append(f"{told.cid}: not put from here, so it is not known how many were asked for")
+        held = any(each.care for each in told.units)
+        lines.append(f"{told.cid}: not put from here{', held for its owner' if held else ''}")
     if told.lost_per_year is not None and told.seen is not None:
         lines.append(
             f"lost within a year: {odds_text(told.lost_per_year)} ({seen_text(told.seen)})"
@@ -104,16 +105,17 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
     cared = [each.care for each in told.units if each.care is not None]
     lines += [_care(each, now_unix_s) for each in cared[:1]]
     if not cared:
-        lines.append(_UNWATCHED)
+        lines.append(_ASKED if told.checked else _UNWATCHED)
     elif told.put is not None and told.put.expires is not None:
         lines.append(f"expires in {_until(told.put.expires, now_unix_s)}")
     return lines
 
 
+_WATCHES_NOBODY = "this node holds no copy, so it watches no holder"
 _UNWATCHED = (
-    "this node holds no copy, so it watches no holder: what it says is by receipts and records;"
-    " --check asks the holders"
+    f"{_WATCHES_NOBODY} and cannot know who died or repaired since: --check asks the holders"
 )
+_ASKED = f"{_WATCHES_NOBODY}: this is what they answered just now"
 
 
 def _care(care: UnitCare, now_unix_s: float) -> str:

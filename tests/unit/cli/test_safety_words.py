@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from dhtstore.cli.keeping.events import event_text
 from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, weak_lines
@@ -67,7 +68,8 @@ def put(
         ),
         (
             put("short", copies=1, live=1),
-            "1 of 3: `dhtstore repair`, or putting it again, makes the others",
+            "1 of 3: its holders repair it by themselves; `dhtstore repair` on one of them, or"
+            " putting it again, does it now",
         ),
         (put("none", copies=0, proved=None), "0 of 3: no copy is known, put it again"),
         (
@@ -107,9 +109,18 @@ def test_a_root_that_is_watched_and_one_that_is_not() -> None:
     ]
     client = RootStatus("bafy", None, 1, [UnitStatus("bafy", 1, ["a"])])
     assert root_lines(client, NOW) == [
-        "bafy: not put from here, so it is not known how many were asked for",
-        "this node holds no copy, so it watches no holder: what it says is by receipts and"
-        " records; --check asks the holders",
+        "bafy: not put from here",
+        "this node holds no copy, so it watches no holder and cannot know who died or repaired"
+        " since: --check asks the holders",
+    ]
+    asked = replace(client, checked=True)
+    assert root_lines(asked, NOW)[-1] == (
+        "this node holds no copy, so it watches no holder: this is what they answered just now"
+    )
+    of_others = replace(client, units=[replace(unit, care=replace(care, act="wait", audit=None))])
+    assert root_lines(of_others, NOW) == [
+        "bafy: not put from here, held for its owner",
+        "next: 3 copies of 3",
     ]
 
 

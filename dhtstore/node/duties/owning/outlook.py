@@ -84,9 +84,10 @@ class Outlook:
     def care(self, one: Watched) -> UnitCare:
         choice, now = self.choice(one), self.repair.identity.now_unix_s()
         due_unix_s = self.due_unix_s(self.repair.judge.health(one), choice, now)
+        looked = one.row.looked_unix_s > 0
         return UnitCare(
-            choice.act.value,
-            choice.why if one.row.looked_unix_s else _NOT_LOOKED,
+            choice.act.value if looked else "wait",
+            choice.why if looked else _NOT_LOOKED,
             None if due_unix_s is None else Moment.at(due_unix_s),
             self._audit(one, now),
         )

@@ -135,6 +135,8 @@ def _scan(rows: HolderRows, there: Mapping[bytes, float]) -> _Scanned:
         units += 1
         if row.short_since_unix_s is not None:
             short.append(unit)
+        if not row.looked_unix_s:
+            continue  # who else holds it is not known yet
         expected = sum(there.get(each.key, 1.0) for each in row.holders if not each.lacks)
         entry = (-expected, unit)
         if len(weakest) < _LOOKED_AT:
