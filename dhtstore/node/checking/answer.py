@@ -8,15 +8,14 @@ written down against this node's copy.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
+from functools import partial
 
 from dhtstore.errors import PeerRefused
 from dhtstore.model.receipt import Receipt
 from dhtstore.net.ports import Clock
+from dhtstore.node.checking.turns import Turns
 from dhtstore.node.copies.acknowledge import receipt_again
 from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
@@ -41,8 +40,7 @@ class CheckAnswers:
     may_know: Callable[[Link], bool]
     leaving: Callable[[], bool] = lambda: False
     _rations: Rereads = field(default_factory=Rereads)
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _turns: Turns = field(default_factory=partial(Turns, CHECK_TURN_S))
 
     async def on_check(self, link: Link, asked: Check, reply: Reply) -> None:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""
@@ -52,7 +50,7 @@ class CheckAnswers:
         if self.leaving():
             await reply(Checked(whole=False, why=LEAVING))
             return
-        async with self._turn(link.origin):
+        async with self._turns.of(link.origin):
             self._take(link, 1)
             until_s = self.clock.monotonic_s() + CHECK_LOOK_S
             looked = Looked(lambda: self.clock.monotonic_s() > until_s)
@@ -66,27 +64,6 @@ class CheckAnswers:
         receipt = None if why else await run(self._receipt, asked)
         signed = None if receipt is None else receipt.packed
         await reply(Checked(whole=not why, why=why[:REASON_MAX_CHARS], receipt=signed))
-
-    @asynccontextmanager
-    async def _turn(self, origin: str) -> AsyncIterator[None]:
-        """One question of each origin stands in the line: however many it asks, the next of another
-        origin waits for one of them only."""
-        own = self._turns.setdefault(origin, asyncio.Lock())
-        try:
-            async with asyncio.timeout(CHECK_TURN_S):
-                await own.acquire()
-                try:
-                    await self._looking.acquire()
-                except BaseException:
-                    own.release()
-                    raise
-        except TimeoutError as error:
-            raise PeerRefused("busy", "others have this node look at much: ask later") from error
-        try:
-            yield
-        finally:
-            self._looking.release()
-            own.release()
 
     def _take(self, link: Link, blocks: int) -> None:
         if not self._charge(link, blocks):

@@ -1,20 +1,22 @@
 """The holder's side of an audit: blocks of units that are kept here are read and hashed.
 
 Reading is what it costs, so that is rationed: AUDIT_READ_SHARE_PER_DAY of what is kept for all who
-ask, of which no origin takes what the others need; one request is looked at at a time.  Who cannot
-be answered is told so: silence would be written down against this node's copies.
+ask, of which no origin takes what the others need; one request is looked at at a time, and origins
+take turns.  Who cannot be answered is told so: silence would be written down against this node's
+copies.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from dhtstore.errors import PeerRefused, TimedOut
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.checking.reading_sample import Pairing, SampleReader
+from dhtstore.node.checking.turns import Turns
 from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.identity import Identity
@@ -40,7 +42,7 @@ class AuditAnswers:
     read_bytes: int = 0
     rations: Rereads = field(default_factory=Rereads)  # of units looked for, read or not
     _ration: AuditRation = field(default_factory=AuditRation)
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _turns: Turns = field(default_factory=partial(Turns, AUDIT_WAIT_S / 2))
 
     async def on_audit(self, link: Link, asked: Audit, reply: Reply) -> None:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""
@@ -51,21 +53,11 @@ class AuditAnswers:
             raise PeerRefused("audit", f"more than {AUDIT_SAMPLES_MAX} blocks at once")
         if not self.rations.take(link.origin, 0, len(asked.units), self.clock.monotonic_s()):
             raise PeerRefused("busy", "this node was asked to look at much lately: ask later")
-        await self._turn()
-        try:
+        async with self._turns.of(link.origin):
             self._check_ration(link)
             proofs = await self._proofs(link, asked)
-        finally:
-            self._looking.release()
         await reply(Audited(proofs=proofs))
         self.answered(link, asked)
-
-    async def _turn(self) -> None:
-        try:
-            async with asyncio.timeout(AUDIT_WAIT_S / 2):
-                await self._looking.acquire()
-        except TimeoutError as error:
-            raise PeerRefused("busy", "others have this node look at much: ask later") from error
 
     def _check_ration(self, link: Link) -> None:
         now_s, kept_bytes = self.clock.monotonic_s(), self.completeness.disk.store.used_bytes

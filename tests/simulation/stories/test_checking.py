@@ -232,13 +232,13 @@ def test_who_asks_much_waits_for_itself_and_not_others_for_it() -> None:
             answers.on_check(link, Check(unit=name), _replies(said, whose))
             for link, whose in [(greedy, "many")] * 8 + [(honest, "one")]
         ]
-        async with answers._looking:
+        async with answers._turns._looking:
             asked = asyncio.gather(*asks)
             await asyncio.sleep(1.0)
         await asked
         assert [whose for whose, _ in said].index("one") == 1
         assert len(said) == 9
-        async with answers._looking:
+        async with answers._turns._looking:
             with pytest.raises(PeerRefused, match="ask later"):
                 await answers.on_check(honest, Check(unit=name), _replies(said, "late"))
         await answers.on_check(honest, Check(unit=name), _replies(said, "again"))
