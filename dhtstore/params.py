@@ -466,7 +466,8 @@ RELAY_LAG_BYTES: Final = 32 * MIB  # behind its upstream, before a slow holder i
 
 # --- health, audits, repair (docs/replication.md) ----------------------------------------------
 REPAIR_LOOK_S: Final = 600.0  # between two looks of a holder at what is due
-HOLDERS_LOOK_S: Final = 12 * 3600.0  # between two lookups of who else holds a unit
+HOLDERS_LOOK_S: Final = 48 * 3600.0  # between two lookups of who else holds a unit, if all is well
+HOLDERS_LOOK_SHORT_S: Final = 12 * 3600.0  # while a copy is lost, or fewer are known than wanted
 FELLOW_PING_S: Final = 3600.0  # between two pings of a node that holds a unit of ours
 FELLOW_PINGS_AT_ONCE: Final = 16
 FELLOWS_PER_LOOK_MAX: Final = 2048  # pinged in one look: 3.4 a second

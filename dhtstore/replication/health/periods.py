@@ -13,6 +13,7 @@ from dhtstore.params import (
     GRACE_MIN_S,
     GRACE_WATCHED_S,
     HOLDERS_LOOK_S,
+    HOLDERS_LOOK_SHORT_S,
     MOVE_LOOK_S,
     PROVED_LATELY_S,
     REPAIR_LOOK_S,
@@ -30,6 +31,7 @@ class Periods:
     ping_s: float = FELLOW_PING_S
     gap_max_s: float = SILENCE_GAP_MAX_S
     holders_look_s: float = HOLDERS_LOOK_S
+    holders_look_short_s: float = HOLDERS_LOOK_SHORT_S
     grace_min_s: float = GRACE_MIN_S
     grace_first_s: float = GRACE_FIRST_S
     grace_max_s: float = GRACE_MAX_S

@@ -162,6 +162,30 @@ def test_a_holder_whose_disk_rots_is_found_by_an_audit() -> None:
     tell(story)
 
 
+def test_holders_hear_of_a_new_copy_from_who_has_it_and_look_nobody_up() -> None:
+    """The new holder looks for the others and audits them, and they ask it in turn."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        await asyncio.sleep(4 * HOUR_S)
+        [first, second, third] = holders(lab, root)
+        unit = (root.raw, False)
+        looked = [node.ledger.holders.get(unit).looked_unix_s for node in (second, third)]
+        async with first.repair.alone():
+            [one] = await first.repair.units.named([unit])
+            await first.repair.acting.repair(one, 1)
+        [new] = [node for node in holders(lab, root) if node not in (first, second, third)]
+        await asyncio.sleep(3 * HOUR_S)
+        for node, before in zip((second, third), looked, strict=True):
+            row = node.ledger.holders.get(unit)
+            [known] = [each for each in row.holders if each.key == new.public_key]
+            assert known.proven_unix_s
+            assert row.looked_unix_s == before
+
+    tell(story)
+
+
 def test_the_plan_is_told_with_its_reasons_and_done_when_somebody_asks_for_it() -> None:
     async def story(lab: Lab) -> None:
         await grow(lab, 6)

@@ -25,6 +25,7 @@ from dhtstore.params import (
 )
 from dhtstore.replication.auditing import samples, slot_unix_s
 from dhtstore.replication.health.periods import Periods
+from dhtstore.store.ledger.health.holders import HolderRow
 from dhtstore.tasks import run_all
 
 _FRESH_SAMPLES: Final = 4  # before something is done about a unit
@@ -64,11 +65,27 @@ class Asking:
         for one in units:
             for row in one.row.holders:
                 key = PublicKey(row.key)
-                if row.audited_unix_s < self._slot_unix_s(key) and self._answers(key):
-                    every_s, blocks = self.periods.audit_every_s, one.claim.blocks
-                    count = samples(blocks, one.target, every_s, self.rng)
-                    asked.setdefault(key, []).append((one, count))
+                if self._is_due(row) and self._answers(key):
+                    asked.setdefault(key, []).append((one, self._samples(one)))
         return asked
+
+    def due_back(self, key: PublicKey, units: Iterable[Watched]) -> Asked:
+        """What to ask a holder that has just asked about these, and so says that it holds them: the
+        audits that are due, and a block of each copy that was not known."""
+        asked: list[tuple[Watched, int]] = []
+        for one in units:
+            known = [row for row in one.row.holders if row.key == key]
+            if any(map(self._is_due, known)):
+                asked.append((one, self._samples(one)))
+            elif not known and len(one.row.holders) < HOLDERS_KNOWN_MAX:
+                asked.append((one, max(1, self._samples(one))))
+        return {key: asked} if asked else {}
+
+    def _is_due(self, row: HolderRow) -> bool:
+        return row.audited_unix_s < self._slot_unix_s(PublicKey(row.key))
+
+    def _samples(self, one: Watched) -> int:
+        return samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
 
     def _slot_unix_s(self, key: PublicKey) -> float:
         now = self.identity.now_unix_s()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from dhtstore.config import counted, format_duration, format_size
+from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.repairing.acting import Acting
@@ -200,17 +201,22 @@ class Repair:
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
         return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
 
-    async def audit_now(self, key: PublicKey, ids: Sequence[UnitId]) -> None:
-        """Ask a holder of these for those whose audit is due; unless something else is going on,
-        since then its turn comes."""
+    async def audit_now(
+        self, key: PublicKey, places: Sequence[Address], ids: Sequence[UnitId]
+    ) -> None:
+        """Ask a holder of these, which has just asked this node, for those whose audit is due, and
+        for those of which it was not known to hold them; unless something else is going on, since
+        then its turn comes."""
         if self._turn.locked() or not self._loaded:
             return
         async with self._turn:
             units = await self.units.named(ids)
-            due = self.asking.due(units).get(key)
-            if due:
-                await self.asking.audit({key: due})
-                await self._run(self.units.rows.save, {one.id: one.row for one, _ in due})
+            asked = self.asking.due_back(key, units)
+            if asked:
+                self.fellows.told(key, places)
+            await self.asking.audit(asked)
+            rows = {one.id: one.row for some in asked.values() for one, _ in some}
+            await self._run(self.units.rows.save, rows)
 
     # --- for a command ----------------------------------------------------------------------
 

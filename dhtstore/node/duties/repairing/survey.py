@@ -34,8 +34,7 @@ class UnitSurvey:
     async def look(self, units: Sequence[Watched]) -> None:
         """Look up who holds those of which that is not known or long ago."""
         now = self.asking.identity.now_unix_s()
-        every_s = self.asking.periods.holders_look_s
-        due = [one for one in units if not 0 <= now - one.row.looked_unix_s < every_s]
+        due = [one for one in units if self.asking.judge.look_due(one, now)]
         due = due[: max(0, HOLDERS_LOOKUPS_MAX - self.lookups)]
         self.lookups += len(due)
         await run_all([partial(self.asking.look, one) for one in due], limit=_LOOKUPS_AT_ONCE)

@@ -74,6 +74,7 @@ class Judge:
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))
+        self._note_returns(one)
         health = watched(self.health(one), now_unix_s)
         one.row = one.row._replace(
             judged_unix_s=now_unix_s,
@@ -81,6 +82,28 @@ class Judge:
             surplus_since_unix_s=health.surplus_since_unix_s,
         )
         return decide(health, now_unix_s)
+
+    def _note_returns(self, one: Watched) -> None:
+        """Who was lost and is back may have been replaced by others: these are to be looked for."""
+        rows, back = [], False
+        for row in one.row.holders:
+            state = self._copy(row).state(self.periods)
+            away = state is CopyState.LOST or (row.away and state is not CopyState.LIVE)
+            back |= row.away and not away
+            rows.append(row if row.away is away else row._replace(away=away))
+        looked_unix_s = 0.0 if back else one.row.looked_unix_s
+        one.row = one.row._replace(holders=tuple(rows), looked_unix_s=looked_unix_s)
+
+    def look_due(self, one: Watched, now_unix_s: float) -> bool:
+        """Whether to look up who holds it.  While fewer are known than should be, first soon and
+        then less and less often."""
+        row, periods = one.row, self.periods
+        every_s = periods.holders_look_s
+        if len(row.holders) < one.target - 1:
+            every_s = min(max(row.unknown_s, periods.ping_s / 2), periods.holders_look_short_s)
+        elif any(each.away or each.lacks for each in row.holders):
+            every_s = periods.holders_look_short_s
+        return not 0 <= now_unix_s - row.looked_unix_s < every_s
 
     def _unknown_s(self, one: Watched, now_unix_s: float) -> float:
         row = one.row
@@ -132,10 +155,13 @@ class Judge:
         return told
 
     def audited(self, one: Watched, proved: Mapping[PublicKey, str], now_unix_s: float) -> None:
-        """Of these it is known now: "" for a copy that was proved, else why it is none."""
-        one.row = one.row._replace(
-            holders=tuple(_audited(each, proved, now_unix_s) for each in one.row.holders),
-        )
+        """Of these it is known now: "" for a copy that was proved, else why it is none.  Who proves
+        one and was not known is a holder from now on."""
+        known = {each.key for each in one.row.holders}
+        new = [HolderRow(key) for key, why in proved.items() if not why and key not in known]
+        rows = [*one.row.holders, *new][:HOLDERS_KNOWN_MAX]
+        holders = tuple(_audited(each, proved, now_unix_s) for each in rows)
+        one.row = one.row._replace(holders=holders)
         self.seen(one)
 
 
@@ -144,4 +170,4 @@ def _audited(row: HolderRow, proved: Mapping[PublicKey, str], now_unix_s: float)
     if why is None:
         return row
     proven_unix_s = row.proven_unix_s if why else now_unix_s
-    return HolderRow(row.key, proven_unix_s, now_unix_s, why)
+    return HolderRow(row.key, proven_unix_s, now_unix_s, why, away=row.away)

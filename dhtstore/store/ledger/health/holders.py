@@ -16,13 +16,15 @@ UnitId = tuple[bytes, bool]  # its name, and whether it is a spine
 class HolderRow(NamedTuple):
     """One other holder.  ``audited_unix_s`` is when it was last asked and said anything,
     ``proven_unix_s`` when it proved its copy, 0 for never; ``lacks`` is why it failed; ``lost`` is
-    whether its copy was replaced by another."""
+    whether its copy was replaced by another, ``away`` whether it was silent beyond its grace when
+    the unit was judged last."""
 
     key: bytes
     proven_unix_s: float = 0.0
     audited_unix_s: float = 0.0
     lacks: str = ""
     lost: bool = False
+    away: bool = False
 
 
 class HoldersRow(NamedTuple):
