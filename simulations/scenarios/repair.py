@@ -8,6 +8,7 @@ nobody repairs anything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from functools import partial
 
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.cid import Cid
+from dhtstore.model.identity import format_node, node_id
 from dhtstore.node.ports import NodeSettings
 from dhtstore.params import DAY_S
 from dhtstore.replication.health.periods import USUAL_PERIODS
@@ -22,13 +24,14 @@ from dhtstore.store.ledger.health.events import Events
 from dhtstore.tasks import Supervisor
 from simulations.events.users import get_bytes, put_bytes
 from simulations.lab.one_run.world import World
+from simulations.nodes.insight import keeps_claim
 from simulations.nodes.population import Member
 from simulations.nodes.warm_start import start_known
 from simulations.results.measure import Measure
 from simulations.results.run_data import RunData
 from simulations.settings import choice, duration, integer, share, size
 
-_LOOK_S = 600.0  # between two looks of the oracle
+_LOOK_S = 3600.0  # between two looks of the oracle, which looks at each death besides
 _PUTS_S = 3600.0  # in which all objects are put
 
 
@@ -36,7 +39,8 @@ _PUTS_S = 3600.0  # in which all objects are put
 class Parameters:
     """``deaths_per_day`` is the share of machines that die for good with their disks.  At
     ``event_s`` all are started again within ten minutes, or three of ten are kept apart for
-    ``apart_s``."""
+    ``apart_s``, and in the middle of that ``removed`` of the objects are removed by who put
+    them."""
 
     policy: str = choice("usual", "at_once", "none")
     objects: int = integer(2000, 1, 100_000)
@@ -47,21 +51,30 @@ class Parameters:
     event: str = choice("none", "restart", "partition")
     event_s: float = duration("12 h", 1.0)
     apart_s: float = duration("6 h", 1.0)
+    removed: int = integer(0, 0, 10_000)
 
 
 @dataclass(slots=True)
 class _Oracle:
-    """``roots`` are those of objects that were put; ``taken`` how many events of a machine were
-    counted; of ``destroyed`` and ``repaired`` copies."""
+    """``roots`` are those of objects that were put, by ``putters``, and not ``removed``, of
+    which some machines still have copies, and some have got one ``back`` since; ``taken`` is how
+    many events of a machine were counted; of ``destroyed`` and ``repaired`` copies.  Of the
+    holders whose copies were replaced some are ``dead``, and some were only ``away``.
+    """
 
     world: World
     replicas: int
     roots: list[Cid] = field(default_factory=list)
+    putters: dict[Cid, int] = field(default_factory=dict)
+    removed: dict[Cid, set[int]] = field(default_factory=dict)
+    back: int = 0
     taken: dict[int, int] = field(default_factory=dict)
     destroyed_bytes: int = 0
     repaired_bytes: int = 0
     repaired: int = 0
     dropped: int = 0
+    dead: int = 0
+    away: int = 0
 
     def disks(self) -> list[Member]:
         """Of machines that are not gone for good."""
@@ -71,17 +84,25 @@ class _Oracle:
         holds = [one.disk.blocks.has for one in self.disks()]
         return [sum(has(root) for has in holds) for root in self.roots]
 
+    def lives(self, root: Cid) -> bool:
+        """Whether a machine that is up has it."""
+        return any(one.disk.blocks.has(root) for one in self.world.population.up())
+
     def death(self, member: Member, size_bytes: int) -> None:
         self.count(member)
         lost = sum(member.disk.blocks.has(root) for root in self.roots)
         self.destroyed_bytes += lost * size_bytes
         self.world.kill(member, forever=True)
+        self.look()
 
     def count(self, member: Member) -> None:
         """What that machine wrote down since it was asked last."""
         rows = Events(member.disk.tables).last(10_000)
         before = self.taken.get(member.number, 0)
+        gone = {_name(one) for one in self.world.population.members if one.gone}
         for row in rows[before:]:
+            self.dead += row.kind == "lost" and row.node in gone
+            self.away += row.kind == "lost" and row.node not in gone
             repaired_bytes = row.size_bytes * (row.kind == "repaired")
             self.repaired_bytes += repaired_bytes
             self.world.users.journal.wanted_bytes += repaired_bytes
@@ -89,9 +110,16 @@ class _Oracle:
             self.dropped += row.kind == "dropped"
         self.taken[member.number] = len(rows)
 
+    def holders(self, root: Cid) -> set[int]:
+        """Whose disks have it to keep it."""
+        return {one.number for one in self.disks() if keeps_claim(one, root)}
+
     def look(self) -> None:
         for member in self.disks():
             self.count(member)
+        for root, before in self.removed.items():
+            self.removed[root] = now = self.holders(root)
+            self.back += len(now - before)
         copies, sample = self.copies(), self.world.sample
         sample("copies_min", "", min(copies))
         sample("lost", "", sum(count == 0 for count in copies))
@@ -100,7 +128,16 @@ class _Oracle:
         sample("repaired_bytes", "", self.repaired_bytes)
         sample("destroyed_bytes", "", self.destroyed_bytes)
         sample("dropped", "", self.dropped)
+        sample("removed_held", "", sum(map(len, self.removed.values())))
+        sample("removed_back", "", self.back)
+        sample("replaced_dead", "", self.dead)
+        sample("replaced_away", "", self.away)
+        sample("repairs", "", self.repaired)
         sample("repaired_copies", "", self.repaired / len(copies))
+
+
+def _name(member: Member) -> str:
+    return format_node(node_id(member.crypto.node.public_key))
 
 
 async def drive(world: World, parameters: Parameters, seed: int) -> None:
@@ -111,7 +148,7 @@ async def drive(world: World, parameters: Parameters, seed: int) -> None:
     await _put_all(oracle, parameters, rng)
     tasks.spawn(_deaths(oracle, parameters, random.Random(seed + 1)), "deaths")
     tasks.spawn(_gets(oracle, parameters, random.Random(seed + 2)), "gets")
-    tasks.spawn(_event(world, parameters, random.Random(seed + 3), tasks), "event")
+    tasks.spawn(_event(oracle, parameters, random.Random(seed + 3), tasks), "event")
     while True:
         await asyncio.sleep(_LOOK_S)
         oracle.look()
@@ -148,14 +185,16 @@ async def _put_all(oracle: _Oracle, parameters: Parameters, rng: random.Random) 
             continue
         if result.copies >= parameters.replicas:
             oracle.roots.append(result.cid)
+            oracle.putters[result.cid] = member.number
             wanted_bytes = parameters.size_bytes * parameters.replicas
             world.users.journal.wanted_bytes += wanted_bytes
         await asyncio.sleep(pause_s / 2)
 
 
 async def _event(
-    world: World, parameters: Parameters, rng: random.Random, tasks: Supervisor
+    oracle: _Oracle, parameters: Parameters, rng: random.Random, tasks: Supervisor
 ) -> None:
+    world = oracle.world
     await world.until(parameters.event_s)
     if parameters.event == "restart":
         for member in world.population.up():
@@ -166,9 +205,29 @@ async def _event(
         rest = [one for one in machines if one not in apart]
         for sources, targets in ((apart, rest), (rest, apart)):
             world.block(sources, targets)
-        await asyncio.sleep(parameters.apart_s)
+        await asyncio.sleep(parameters.apart_s / 2)
+        for root in rng.sample(oracle.roots, parameters.removed):
+            await _remove(oracle, root)
+        await asyncio.sleep(parameters.apart_s / 2)
         for sources, targets in ((apart, rest), (rest, apart)):
             world.unblock(sources, targets)
+
+
+async def _remove(oracle: _Oracle, root: Cid) -> None:
+    """By who put it, if that machine is up, and from its own side of the partition."""
+    population, number = oracle.world.population, oracle.putters[root]
+    node = population.members[number].node
+    if node is None:
+        return
+
+    async def work() -> None:
+        async with node.fetch_session() as session:
+            await node.removing_everywhere().remove(session, root)
+
+    with contextlib.suppress(DhtstoreError):
+        await population.run(number, work())
+        oracle.roots.remove(root)
+        oracle.removed[root] = oracle.holders(root)
 
 
 async def _restart(world: World, member: Member, after_s: float) -> None:
@@ -199,6 +258,7 @@ async def _gets(oracle: _Oracle, parameters: Parameters, rng: random.Random) -> 
         except (DhtstoreError, TimeoutError):
             if member.ready:  # else who asked went meanwhile
                 world.sample("got", "", 0.0)
+                world.sample("got_in_vain_from_live", "", float(oracle.lives(root)))
         else:
             world.sample("got", "", 1.0)
 
@@ -237,5 +297,15 @@ MEASURES = (
     Measure("repaired_per_stored", _stored_share, better="less"),
     Measure("copies_mean_at_the_end", partial(_last, "copies_mean"), better="less"),
     Measure("got_share", partial(_of_all, _mean, "got"), better="more"),
+    Measure(
+        "got_in_vain_though_one_was_up",
+        partial(_of_all, sum, "got_in_vain_from_live"),
+        better="less",
+    ),
+    Measure("removed_copies_that_came_back", partial(_last, "removed_back"), better="less"),
+    Measure("removed_copies_at_the_end", partial(_last, "removed_held"), better="less"),
     Measure("dropped_copies", partial(_last, "dropped")),
+    Measure("repairs_in_all", partial(_last, "repairs")),
+    Measure("replaced_of_dead", partial(_last, "replaced_dead")),
+    Measure("replaced_of_away", partial(_last, "replaced_away")),
 )
