@@ -479,7 +479,7 @@ REPAIR_GRACE_MAX_S: Final = 365 * DAY_S
 GRACE_MAX_S: Final = 48 * 3600.0  # of IPFS's absences 0.5 % last longer
 GRACE_FACTOR: Final = 4.0  # times its longest absence of the last
 ABSENCES_REMEMBERED: Final = 16
-ABSENCES_KNOWN_MIN: Final = 4  # before they tell anything: one of an hour says nothing of the next
+ABSENCES_KNOWN_MIN: Final = 16  # before they tell anything: the longest of 4 is soon outdone
 GRACE_WATCHED_S: Final = 3 * DAY_S  # without an absence, and it counts as steady
 GRACE_URGENT_DIVISOR: Final = (
     2.0  # of the grace, after which one copy is not waited for, if all are silent
@@ -487,10 +487,18 @@ GRACE_URGENT_DIVISOR: Final = (
 REPAIR_TURN_S: Final = 600.0  # that each rank waits for the one before
 REPAIR_SLACK_DIVISOR: Final = 4  # of 4 copies one may lack before it is repaired, of 8 two
 TRIM_SHARE: Final = 0.9  # of the target: so many copies must be expected to answer without it
+# The probability that none of a unit's holders is there, by what was seen of each: above it there
+# is one copy more, while fewer answer than are wanted and there are not SPARES_MAX too many.
+UNREACHED_MAX: Final = 0.01
+SPARES_MAX: Final = 2
+SHARE_KNOWN_S: Final = DAY_S / 2  # a peer must be watched so long, to tell how often it is there
 TRIM_AFTER_S: Final = 6 * 3600.0  # a copy is too many for so long, before it goes
 PROVED_LATELY_S: Final = 3600.0  # the age of a proof that lets a surplus copy go
 WEAKEST_TOLD: Final = 20  # objects that status names, the most endangered first
 SHORT_TOLD_MAX: Final = 4096  # units with too few copies, of which status says what they wait for
+# After it said last that its copy stays, a node drops it no sooner than after so many times that:
+# who relied on it has dropped its own in the first, and is not counted by proofs of the last.
+RELIED_ON_FACTOR: Final = 3
 EVENTS_KEPT_MAX: Final = 10_000
 REPAIR_BUDGET_DIVISOR: Final = 20  # of the capacity a node sends so much a day for repairs
 REPAIRS_TOLD_MAX: Final = 1000  # units that `repair` tells of
@@ -528,6 +536,9 @@ assert SCRUB_SPREAD_S < SCRUB_EVERY_S < 30 * DAY_S, "each block is verified with
 assert REPAIR_LOOK_S <= FELLOW_PING_S <= SILENCE_GAP_MAX_S < GRACE_MIN_S / 2
 assert AUDIT_SHARE_PER_DAY < AUDIT_READ_SHARE_PER_DAY <= 0.05 / 2, "an auditor reads as much itself"
 assert SAFE_PROVED_S > 2 * AUDIT_EVERY_S, "an audit may find nobody once"
+assert RELIED_ON_FACTOR > 2, "two hours, and a while between judging and writing down"
+assert ABSENCES_KNOWN_MIN <= ABSENCES_REMEMBERED
+assert HOLDERS_LOOK_SHORT_S < HOLDERS_LOOK_S < PROVIDER_TTL_S * 2
 assert GRACE_MIN_S < GRACE_FIRST_S < GRACE_MAX_S < PROVIDER_TTL_S * 2
 assert PROVIDERS_PER_ORIGIN_MAX * 2 <= PROVIDERS_PER_KEY_MAX, "one origin leaves room for others"
 assert REPROVIDE_INTERVAL_S * 2 < PROVIDER_TTL_S, "a missed reprovide must not lose the record"

@@ -69,6 +69,7 @@ Upstream = Annotated[tuple[PackedContact, ...], Meta(max_length=UPSTREAMS_MAX)]
 Downstream = Annotated[tuple[Key, ...], Meta(max_length=REPLICAS_MAX)]
 Index = Annotated[int, Meta(ge=0, lt=WANTS_PER_REQUEST_MAX)]
 BlockSize = Annotated[int, Meta(ge=0, le=BLOCK_SIZE_MAX_BYTES)]
+AuditPlace = Annotated[int, Meta(ge=0, lt=AUDIT_UNITS_MAX)]
 AuditProof = Annotated[bytes, Meta(max_length=32)]
 Code = Annotated[str, Meta(max_length=REFUSAL_CODE_MAX_CHARS)]
 Reason = Annotated[str, Meta(max_length=REASON_MAX_CHARS)]
@@ -308,9 +309,11 @@ class AuditItem(msgspec.Struct, frozen=True, array_like=True):
 
 class Audited(FrameResponse, frozen=True, kw_only=True, tag=0x3A):
     """For each unit, in their order, the hash of ``replication/auditing.py``; b"" where it is not
-    here whole."""
+    here whole.  ``stays`` are the places of those that are not dropped, however many copies there
+    are: what a node's own user put there or pinned."""
 
     proofs: Annotated[tuple[AuditProof, ...], Meta(max_length=AUDIT_UNITS_MAX)]
+    stays: Annotated[tuple[AuditPlace, ...], Meta(max_length=AUDIT_UNITS_MAX)] = ()
 
 
 class Audit(FrameRequest, frozen=True, kw_only=True, tag=0x18):

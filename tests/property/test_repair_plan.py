@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dhtstore.model.identity import DhtKey, NodeId
-from dhtstore.params import NODE_ID_BYTES
+from dhtstore.params import NODE_ID_BYTES, SPARES_MAX, UNREACHED_MAX
 from dhtstore.replication.health.copies import Copy, CopyState, Health
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import USUAL_PERIODS as PERIODS
@@ -46,7 +46,8 @@ def healths(draw: st.DrawFn) -> Health:
     target = draw(st.integers(1, 8))
     unknown_s = draw(spans) if len(copies) < target - 1 else 0.0
     stays = draw(st.sampled_from(["", "pinned"]))
-    return Health(KEY, here, target, copies, PERIODS, stays, unknown_s)
+    share = draw(st.one_of(st.none(), st.floats(0, 1)))
+    return Health(KEY, here, target, copies, PERIODS, stays, unknown_s, here_share=share)
 
 
 @given(healths())
@@ -63,10 +64,23 @@ def test_repair_makes_exactly_what_is_missing_and_only_where_there_are_too_few(
     choice = decide(seen, NOW + 100 * PERIODS.turn_s)
     assert 1 <= seen.counted <= max(health.target, 1 + len(health.copies))
     if choice.act is Act.REPAIR:
-        assert seen.counted < repair_below(health.target)
-        assert seen.counted + choice.missing == health.target
+        assert seen.counted < repair_below(health.target) or seen.spare
+        assert seen.counted + choice.missing == max(health.target, seen.counted + seen.spare)
     elif seen.counted < repair_below(health.target):
         raise AssertionError("too few, and after all turns nothing is done")
+
+
+@given(healths())
+def test_a_spare_is_made_only_where_too_often_nobody_is_there(health: Health) -> None:
+    seen = watched(health, NOW)
+    if not seen.spare:
+        return
+    assert seen.none_there > UNREACHED_MAX
+    assert 1 + len(seen.at(CopyState.LIVE)) < seen.target  # else nobody takes one
+    assert seen.target <= seen.counted < seen.target + SPARES_MAX
+    steady = PeerPast(NOW - 1e9, NOW, NOW)
+    new = Copy(NodeId(b"\xff" * NODE_ID_BYTES), steady)
+    assert not watched(replace(seen, copies=[*seen.copies, new]), NOW).spare
 
 
 @given(healths())
@@ -100,27 +114,67 @@ def test_silence_alone_takes_a_copy_away_only_after_its_grace(health: Health) ->
         assert (state is CopyState.LACKS) == bool(copy.lacks)
 
 
+class _Holder:
+    """One that judges its unit now and then: what it tells of its own copy is what it judged."""
+
+    def __init__(self, node: NodeId, *, pinned: bool) -> None:
+        self.node, self.pinned = node, pinned
+        self.told_stays, self.freed = False, 0.0
+        self.proofs: dict[NodeId, tuple[float, bool]] = {}
+
+    def judge(self, now: float) -> None:
+        if self.told_stays and not self.pinned:
+            self.freed = now
+        self.told_stays = self.pinned
+
+    def may_drop(self, target: int, now: float) -> bool:
+        copies = [
+            Copy(each, PeerPast.met(now), at, stays=stays)
+            for each, (at, stays) in self.proofs.items()
+        ]
+        stays = "pinned" * self.pinned
+        health = Health(KEY, self.node, target, copies, stays=stays, freed_unix_s=self.freed)
+        return may_drop(health, now)
+
+
 @settings(max_examples=200)
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(0, 2**32))
 def test_holders_that_drop_at_once_never_leave_too_few(target: int, count: int, seed: int) -> None:
-    """Each has audited whom it likes within the hour, also before others dropped theirs."""
+    """Each has audited whom it likes within the hour, also before others dropped theirs, and some
+    are pinned for a while: then others count on them, also those that are nearer."""
     rng = random.Random(seed)
     nodes = [NodeId(rng.randbytes(NODE_ID_BYTES)) for _ in range(count)]
-    holders = set(nodes)
-    proofs: dict[NodeId, dict[NodeId, float]] = {node: {} for node in nodes}
+    holders = {node: _Holder(node, pinned=rng.random() < 0.3) for node in sorted(nodes)}
     now = NOW
     for _ in range(60):
         now += rng.uniform(0, PERIODS.proved_lately_s / 4)
-        droppers = []
-        for node in sorted(holders):
-            for other in sorted(holders - {node}):
-                if rng.random() < 0.6:
-                    proofs[node][other] = now
-            copies = [Copy(each, PeerPast.met(now), at) for each, at in proofs[node].items()]
-            if may_drop(Health(KEY, node, target, copies), now):
-                droppers.append(node)
-        holders -= {node for node in droppers if rng.random() < 0.7}  # all at the same moment
+        for one in holders.values():
+            if rng.random() < 0.1:
+                one.pinned = not one.pinned
+            if rng.random() < 0.7:
+                one.judge(now)
+            for other in holders.values():
+                if other is not one and rng.random() < 0.6:
+                    one.proofs[other.node] = now, other.told_stays
+        judged = [one for one in holders.values() if one.told_stays == one.pinned]
+        droppers = [one.node for one in judged if one.may_drop(target, now)]
+        for node in droppers:  # all at the same moment
+            if rng.random() < 0.7:
+                del holders[node]
         assert len(holders) >= min(target, count)
+
+
+@given(healths())
+def test_a_copy_that_stays_lets_the_nearest_drop_theirs(health: Health) -> None:
+    """Who put it on its own node is mostly not the nearest, and nobody counted on it."""
+    lasting = [
+        Copy(NodeId(bytes([255, n]) + bytes(NODE_ID_BYTES - 2)), PeerPast.met(NOW), NOW, stays=True)
+        for n in range(health.target)
+    ]
+    here = replace(health, here=NodeId(bytes(NODE_ID_BYTES)), copies=lasting, stays="")
+    assert may_drop(here, NOW)
+    assert not may_drop(replace(here, freed_unix_s=NOW - 2 * PERIODS.proved_lately_s), NOW)
+    assert not may_drop(replace(here, copies=lasting[1:]), NOW)
 
 
 @given(healths())

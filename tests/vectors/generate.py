@@ -126,6 +126,7 @@ FRAMES: Final[tuple[frames.Frame, ...]] = (
         request=7,
     ),
     frames.Audited(proofs=(bytes(32), b""), request=7),
+    frames.Audited(proofs=(bytes(32), bytes(32)), stays=(1,), request=7),
     frames.Rule(policy=POLICY.packed, units=(CID.raw,), request=9),
     frames.Ruled(claims=1, others=2, newer=POLICY.packed, request=9),
     frames.Declined(code="no-room", reason="the disk is full", request=2),

@@ -15,7 +15,7 @@ from functools import partial
 from dhtstore.errors import PeerRefused
 from dhtstore.model.receipt import Receipt
 from dhtstore.net.ports import Clock
-from dhtstore.node.checking.turns import Turns
+from dhtstore.node.checking.turns import OriginTurns
 from dhtstore.node.copies.acknowledge import receipt_again
 from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
@@ -40,7 +40,7 @@ class CheckAnswers:
     may_know: Callable[[Link], bool]
     leaving: Callable[[], bool] = lambda: False
     _rations: Rereads = field(default_factory=Rereads)
-    _turns: Turns = field(default_factory=partial(Turns, CHECK_TURN_S))
+    _turns: OriginTurns = field(default_factory=partial(OriginTurns, CHECK_TURN_S))
 
     async def on_check(self, link: Link, asked: Check, reply: Reply) -> None:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""

@@ -8,7 +8,7 @@ copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +16,7 @@ from dhtstore.errors import PeerRefused, TimedOut
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
 from dhtstore.node.checking.reading_sample import Pairing, SampleReader
-from dhtstore.node.checking.turns import Turns
+from dhtstore.node.checking.turns import OriginTurns
 from dhtstore.node.copies.completeness import Completeness, Looked
 from dhtstore.node.copies.rereads import Rereads
 from dhtstore.node.identity import Identity
@@ -42,7 +42,7 @@ class AuditAnswers:
     read_bytes: int = 0
     rations: Rereads = field(default_factory=Rereads)  # of units looked for, read or not
     _ration: AuditRation = field(default_factory=AuditRation)
-    _turns: Turns = field(default_factory=partial(Turns, AUDIT_WAIT_S / 2))
+    _turns: OriginTurns = field(default_factory=partial(OriginTurns, AUDIT_WAIT_S / 2))
 
     async def on_audit(self, link: Link, asked: Audit, reply: Reply) -> None:
         """Raises PeerRefused for who has asked too much, and for what takes too long."""
@@ -56,7 +56,8 @@ class AuditAnswers:
         async with self._turns.of(link.origin):
             self._check_ration(link)
             proofs = await self._proofs(link, asked)
-        await reply(Audited(proofs=proofs))
+        stays = await self.completeness.disk.blocking.run(self._stays, asked, proofs)
+        await reply(Audited(proofs=proofs, stays=stays))
         self.answered(link, asked)
 
     def _check_ration(self, link: Link) -> None:
@@ -80,6 +81,15 @@ class AuditAnswers:
             self.read_bytes += read_bytes
             self._ration.took(link.origin, read_bytes)
         return tuple(proofs)
+
+    def _stays(self, asked: Audit, proofs: Sequence[bytes]) -> tuple[int, ...]:
+        """The places of those that are here and stay; in a worker."""
+        rows, units = self.completeness.ledger.holders, zip(asked.units, proofs, strict=True)
+        return tuple(
+            at
+            for at, (item, proof) in enumerate(units)
+            if proof and rows.get((item.unit, item.spine)).stays
+        )
 
     def _look(self, who: Pairing, item: AuditItem, looked: Looked) -> tuple[bytes, int]:
         """In a worker."""

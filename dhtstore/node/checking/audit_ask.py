@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from dhtstore.errors import DhtstoreError, PeerRefused, TimedOut
 from dhtstore.model.contact import Address
@@ -42,6 +43,13 @@ class Ruling(StrEnum):
     UNKNOWN = "unknown"  # it had no time, or took too long: that says nothing of the copy
 
 
+class AuditVerdict(NamedTuple):
+    """``stays`` is whether a holder that proved its copy says that it never drops it."""
+
+    ruling: Ruling
+    stays: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """A unit that is asked about, and how many of its blocks are hashed."""
@@ -62,9 +70,9 @@ class Auditor:
 
     async def audit(
         self, key: PublicKey, places: Sequence[Address], asked: Sequence[Sampled], rtt_s: float
-    ) -> list[Ruling]:
+    ) -> list[AuditVerdict]:
         """The verdict on each of ``asked``, in order; never raises for what the peer does."""
-        verdicts: list[Ruling] = []
+        verdicts: list[AuditVerdict] = []
         try:
             link = await self.links.to(key, places, DIAL_TIMEOUT_S)
             for some in _portions(asked):
@@ -75,24 +83,29 @@ class Auditor:
             return _rest(verdicts, asked, Ruling.SILENT)
         return verdicts
 
-    async def _portion(self, link: Link, asked: Sequence[Sampled], rtt_s: float) -> list[Ruling]:
+    async def _portion(
+        self, link: Link, asked: Sequence[Sampled], rtt_s: float
+    ) -> list[AuditVerdict]:
         """Raises PeerRefused, ConnectionLost."""
         nonce = self.entropy.random_bytes(NONCE_BYTES)
         who = Pairing(self.identity.network, nonce, self.identity.public_key, link.public_key)
         right = await self.completeness.disk.blocking.run(self._right, who, asked)
         known = [at for at, proof in enumerate(right) if proof]
-        verdicts = [Ruling.UNKNOWN] * len(asked)
+        verdicts = [AuditVerdict(Ruling.UNKNOWN)] * len(asked)
         if not known:
             return verdicts
         items = tuple(
             AuditItem(asked[at].unit.name, asked[at].unit.spine, asked[at].samples) for at in known
         )
-        proofs = await self._asked(link, Audit(nonce=nonce, units=items), rtt_s)
-        for at, proof in zip(known, proofs, strict=False):
-            verdicts[at] = Ruling.PROVED if proof == right[at] else Ruling.LACKS
+        answer = await self._asked(link, Audit(nonce=nonce, units=items), rtt_s)
+        for place, (at, proof) in enumerate(zip(known, answer.proofs, strict=False)):
+            proved = proof == right[at]
+            verdicts[at] = AuditVerdict(
+                Ruling.PROVED if proved else Ruling.LACKS, proved and place in answer.stays
+            )
         return verdicts
 
-    async def _asked(self, link: Link, audit: Audit, rtt_s: float) -> Sequence[bytes]:
+    async def _asked(self, link: Link, audit: Audit, rtt_s: float) -> Audited:
         """No proofs if they come late: they may be of blocks that were fetched first."""
         samples = sum(each.samples for each in audit.units)
         in_time_s = deadline_s(rtt_s, samples)
@@ -101,9 +114,9 @@ class Auditor:
             async with asyncio.timeout(in_time_s + AUDIT_LOOK_S):
                 answer = await link.request(audit, Audited, in_time_s + AUDIT_LOOK_S)
         except TimeoutError:
-            return ()
+            return Audited(proofs=())
         in_time = self.clock.monotonic_s() - began_s <= in_time_s
-        return answer.proofs if in_time else ()
+        return answer if in_time else Audited(proofs=())
 
     def _right(self, who: Pairing, asked: Sequence[Sampled]) -> list[bytes]:
         """In a worker."""
@@ -134,5 +147,7 @@ def _portions(asked: Sequence[Sampled]) -> Iterator[Sequence[Sampled]]:
         yield some
 
 
-def _rest(verdicts: list[Ruling], asked: Sequence[Sampled], verdict: Ruling) -> list[Ruling]:
-    return [*verdicts, *[verdict] * (len(asked) - len(verdicts))]
+def _rest(
+    verdicts: list[AuditVerdict], asked: Sequence[Sampled], ruling: Ruling
+) -> list[AuditVerdict]:
+    return [*verdicts, *[AuditVerdict(ruling)] * (len(asked) - len(verdicts))]

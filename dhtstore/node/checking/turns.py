@@ -12,7 +12,7 @@ from dhtstore.errors import PeerRefused
 
 
 @dataclass(slots=True)
-class Turns:
+class OriginTurns:
     """One question of each origin stands in the line: however many it asks, the next of another
     origin waits for one of them only, and for ``wait_s`` at most."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dhtstore.model.identity import DhtKey, NodeId, distance
-from dhtstore.params import GRACE_URGENT_DIVISOR
+from dhtstore.params import GRACE_URGENT_DIVISOR, SPARES_MAX, UNREACHED_MAX
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
 
@@ -24,12 +24,14 @@ class CopyState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One that another node holds.  ``proven_unix_s`` is when an audit proved it last, 0 for
-    never; ``lacks`` is why its holder failed the last one."""
+    never; ``lacks`` is why its holder failed the last one, ``stays`` whether it said then that it
+    never drops its copy."""
 
     holder: NodeId
     past: PeerPast
     proven_unix_s: float = 0.0
     lacks: str = ""
+    stays: bool = False
 
     def state(self, periods: Periods) -> CopyState:
         if self.lacks:
@@ -45,8 +47,10 @@ class Copy:
 class Health:
     """Of a unit that is here, whole; ``target`` copies are wanted.  ``stays`` is why this node does
     not drop its own, "" if it may.  ``unknown_s`` is for how long it has looked for the others
-    without ever hearing of all of them: who is silent is not named to it.  The last two are since
-    when there are too few or too many, as far as this node knows."""
+    without ever hearing of all of them: who is silent is not named to it.  Since ``short_since``
+    there are too few and since ``surplus_since`` too many, as far as this node knows; it is there
+    itself for ``here_share`` of the time, None if that is not known.  At ``freed_unix_s`` it ceased
+    to tell others that its copy stays, if it ever did."""
 
     key: DhtKey
     here: NodeId
@@ -57,6 +61,8 @@ class Health:
     unknown_s: float = 0.0
     short_since_unix_s: float | None = None
     surplus_since_unix_s: float | None = None
+    here_share: float | None = None
+    freed_unix_s: float = 0.0
 
     def at(self, state: CopyState) -> list[Copy]:
         return [each for each in self.copies if each.state(self.periods) is state]
@@ -81,6 +87,28 @@ class Health:
         return max(grace_s / GRACE_URGENT_DIVISOR, self.periods.grace_min_s)
 
     @property
+    def spare(self) -> bool:
+        """Whether one copy more than wanted is: fewer answer now, and too often none would."""
+        expected = [*self.at(CopyState.LIVE), *self.at(CopyState.AWAY)]
+        if self.here_share is None or self.unheard:
+            return False
+        if not self.target <= self.counted < self.target + SPARES_MAX:
+            return False
+        if 1 + len(self.at(CopyState.LIVE)) >= self.target:
+            return False  # nobody would take another
+        known = all(each.past.share_known(self.periods) for each in expected)
+        return known and self.none_there > UNREACHED_MAX
+
+    @property
+    def none_there(self) -> float:
+        """The probability that at some moment nobody has it who is there, by what was seen of each
+        holder that is expected to be, and as if each came and went by itself."""
+        away = 1 - (1.0 if self.here_share is None else self.here_share)
+        for each in (*self.at(CopyState.LIVE), *self.at(CopyState.AWAY)):
+            away *= 1 - each.past.there_share
+        return away
+
+    @property
     def unheard(self) -> int:
         """Copies that should be there and were never met: taken for silent ones of which little is
         known."""
@@ -94,6 +122,14 @@ class Health:
         own = distance(self.here, self.key)
         live = [each for each in self.at(CopyState.LIVE) if distance(each.holder, self.key) < own]
         return sorted(live, key=lambda each: distance(each.holder, self.key))
+
+    @property
+    def lasting(self) -> list[Copy]:
+        """Those that answer and keep their copy if this node drops its own: the ``lower``, and
+        those that never drop theirs."""
+        nearer = {each.holder for each in self.lower}
+        live = self.at(CopyState.LIVE)
+        return [each for each in live if each.stays or each.holder in nearer]
 
     @property
     def rank(self) -> int:

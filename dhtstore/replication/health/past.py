@@ -17,13 +17,15 @@ from dhtstore.replication.health.periods import Periods
 @dataclass(frozen=True, slots=True)
 class PeerPast:
     """Times are of the wall clock of who watches.  ``silent_s`` is 0 while the peer answers;
-    ``asked_unix_s`` is when it was asked last, in vain or not; ``away_s`` are its last absences."""
+    ``asked_unix_s`` is when it was asked last, in vain or not; ``away_s`` are its last absences,
+    and ``absent_s`` is how long all that are over lasted together."""
 
     known_unix_s: float
     heard_unix_s: float
     asked_unix_s: float
     silent_s: float = 0.0
     away_s: tuple[float, ...] = ()
+    absent_s: float = 0.0
 
     @classmethod
     def met(cls, now_unix_s: float) -> PeerPast:
@@ -32,11 +34,12 @@ class PeerPast:
 
     def answered(self, now_unix_s: float) -> PeerPast:
         """It answers: an absence, if there was one, is over and remembered."""
-        away_s = self.away_s
-        if self.silent_s > 0:
-            away_s = (*away_s, self.silent_s)[-ABSENCES_REMEMBERED:]
-        heard = {"heard_unix_s": now_unix_s, "asked_unix_s": now_unix_s}
-        return replace(self, **heard, silent_s=0.0, away_s=away_s)
+        heard = replace(self, heard_unix_s=now_unix_s, asked_unix_s=now_unix_s)
+        if not self.silent_s:
+            return heard
+        away_s = (*self.away_s, self.silent_s)[-ABSENCES_REMEMBERED:]
+        absent_s = self.absent_s + self.silent_s
+        return replace(heard, silent_s=0.0, away_s=away_s, absent_s=absent_s)
 
     def silent(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
         """It was asked and did not answer, though others did."""
@@ -62,9 +65,14 @@ class PeerPast:
 
     @property
     def there_share(self) -> float:
-        """Of the time for which it was watched, as far as absences are remembered."""
-        away_s = sum(self.away_s)
-        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, self.watched_s))
+        """Of the time for which it was watched, until it was asked last."""
+        away_s = max(self.absent_s, sum(self.away_s)) + self.silent_s
+        asked_s = self.asked_unix_s - self.known_unix_s
+        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, asked_s))
+
+    def share_known(self, periods: Periods) -> bool:
+        """Whether it was watched for long enough that this says something."""
+        return self.asked_unix_s - self.known_unix_s >= periods.share_known_s
 
 
 def observed_s(before_unix_s: float, now_unix_s: float, gap_max_s: float) -> float:

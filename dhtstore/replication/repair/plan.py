@@ -1,9 +1,13 @@
 """What one holder does about one unit now: a value with its reason.  Holders agree without a word.
 
+Where its holders are away so often that a unit could not be fetched for more than a hundredth of
+the time, there is one copy more.
+
 Whoever has the lowest rank among the live holders repairs; rank i waits for i turns first, so that
 it finds the new copy of a lower one.  A surplus copy goes only where enough holders of a *lower*
 rank have proved theirs: the lowest ranks cannot find so many below themselves, so that enough
-always stay, whatever each of them knows or does at the same time.
+always stay, whatever each of them knows or does at the same time.  A copy that its holder never
+drops, since its own user put it there, counts for all others as one of a lower rank.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dhtstore.config import counted, format_duration
-from dhtstore.params import REPAIR_SLACK_DIVISOR, TRIM_SHARE
+from dhtstore.params import RELIED_ON_FACTOR, REPAIR_SLACK_DIVISOR, TRIM_SHARE
 from dhtstore.replication.health.copies import Copy, CopyState, Health
 
 
@@ -45,8 +49,8 @@ def repair_below(target: int) -> int:
 
 def watched(health: Health, now_unix_s: float) -> Health:
     """The same with since when there are too few copies, or too many."""
-    short = health.counted < repair_below(health.target)
-    surplus = _enough(health.lower, health.target)
+    short = health.counted < repair_below(health.target) or health.spare
+    surplus = _enough(health.lasting, health.target)
     return replace(
         health,
         short_since_unix_s=_since(health.short_since_unix_s, now_unix_s, short),
@@ -84,8 +88,8 @@ def decide(health: Health, now_unix_s: float) -> Choice:
 
 def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
     copies, rank = health.counted, health.rank
-    missing = health.target - copies
-    told = f"{_of_target(health)}{_lost(health)}"
+    missing = max(health.target - copies, int(health.spare))
+    told = f"{_of_target(health)}{_lost(health)}{_seldom(health)}"
     due_unix_s = since_unix_s + rank * health.periods.turn_s
     if now_unix_s >= due_unix_s:
         return Choice(Act.REPAIR, told, copies, missing)
@@ -104,9 +108,14 @@ def _lost(health: Health) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
+def _seldom(health: Health) -> str:
+    return f", of which none is there {health.none_there:.0%} of the time" * health.spare
+
+
 def _of_surplus(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
     copies, target = health.counted, health.target
-    told = f"{counted(len(health.lower), 'holder')} nearer to it answer, {target} are wanted"
+    lasting = counted(len(health.lasting), "holder")
+    told = f"{lasting} nearer to it, or whose copy stays, answer, {target} are wanted"
     if health.stays:
         return Choice(Act.NOTHING, f"{told}; the copy here stays: {health.stays}", copies)
     due_unix_s = since_unix_s + health.periods.trim_after_s
@@ -128,8 +137,11 @@ def at_once(health: Health) -> Choice:
 
 
 def may_drop(health: Health, now_unix_s: float) -> bool:
-    """Whether the copy here may go: enough holders of a lower rank have passed this node's own
-    audit lately."""
+    """Whether the copy here may go: enough holders of a lower rank, or that never drop theirs, have
+    passed this node's own audit lately.  While others may still rely on a word of this node that
+    its own copy stays, it does; and what it was proved by then may have gone since."""
     lately_s = health.periods.proved_lately_s
-    lower = [each for each in health.lower if 0 <= now_unix_s - each.proven_unix_s <= lately_s]
-    return not health.stays and _enough(lower, health.target)
+    if health.stays or now_unix_s - health.freed_unix_s < RELIED_ON_FACTOR * lately_s:
+        return False
+    proved = [each for each in health.lasting if 0 <= now_unix_s - each.proven_unix_s <= lately_s]
+    return _enough(proved, health.target)

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from dhtstore.errors import PeerRefused
-from dhtstore.node.checking.turns import Turns
+from dhtstore.node.checking.turns import OriginTurns
 
 
 async def test_an_origin_that_asks_much_keeps_others_waiting_for_one_question_only() -> None:
-    turns, order = Turns(60.0), list[str]()
+    turns, order = OriginTurns(60.0), list[str]()
 
     async def ask(origin: str) -> None:
         async with turns.of(origin):
@@ -23,7 +23,7 @@ async def test_an_origin_that_asks_much_keeps_others_waiting_for_one_question_on
 
 
 async def test_who_waits_too_long_is_told_so_and_stands_in_nobodys_way() -> None:
-    turns = Turns(0.0)
+    turns = OriginTurns(0.0)
     async with turns.of("first"):
         for origin in ("first", "second"):
             with pytest.raises(PeerRefused, match="ask later"):

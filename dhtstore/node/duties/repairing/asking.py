@@ -15,7 +15,7 @@ from dhtstore.node.checking.ask import told_of
 from dhtstore.node.checking.audit_ask import Auditor, Ruling, Sampled
 from dhtstore.node.context import Reach
 from dhtstore.node.duties.repairing.fellows import KnownFellows
-from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.duties.repairing.watching import Judge, Said, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.params import (
     CHECKS_AT_ONCE,
@@ -116,11 +116,10 @@ class Asking:
         rtt_s = min(fellow.rtt_s, RPC_TIMEOUT_MAX_S)
         verdicts = await self.auditor.audit(key, places, asked, rtt_s)
         now = self.identity.now_unix_s()
-        if Ruling.PROVED in verdicts:
+        if any(verdict.ruling is Ruling.PROVED for verdict in verdicts):
             self.fellows.answered(key)
-        for (one, _), verdict in zip(units, verdicts, strict=True):
-            if verdict in _SAID:
-                self.judge.audited(one, {key: _SAID[verdict]}, now)
-
-
-_SAID: Final = {Ruling.PROVED: "", Ruling.LACKS: _WHY}
+        for (one, _), (ruling, stays) in zip(units, verdicts, strict=True):
+            if ruling is Ruling.PROVED:
+                self.judge.audited(one, key, Said(stays=stays), now)
+            elif ruling is Ruling.LACKS:
+                self.judge.audited(one, key, Said(_WHY), now)

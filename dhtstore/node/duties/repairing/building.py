@@ -19,6 +19,7 @@ from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.units import Units
@@ -26,6 +27,7 @@ from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.ending.running import RunTime
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.pool import Links
 from dhtstore.node.policies.outdated import LookUpOutdated
@@ -33,6 +35,7 @@ from dhtstore.node.policies.parts import Policies
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.ranking import Domain
+from dhtstore.store.ledger.health.counted_since import CountedSince
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
 
@@ -47,6 +50,7 @@ class RepairParts(Protocol):
     ledger: Ledger
     supervisor: Supervisor
     collector: Collector
+    running: RunTime
     kept_no_more: KeptNoMore
     policies: Policies
     dht: DhtService
@@ -67,7 +71,9 @@ def repair_of(
     clock, blocking, periods = ports.clock, ports.blocking, node.settings.periods
     proved_ago_s = node.dht.rpc.keeper.proved_ago_s
     fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, periods)
-    judge = Judge(node.identity, fellows, periods, seen)
+    since = CountedSince(ledger.table, ports.tracer)
+    here = OwnPresence(clock, blocking, since, node.running.total_s, periods)
+    judge = Judge(node.identity, fellows, periods, seen, lambda: here.share)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
@@ -80,6 +86,7 @@ def repair_of(
         asking,
         _acting(node, fellows, judge),
         Budget(clock, blocking, ledger.spent, lambda: node.settings.repair_day_bytes),
+        here,
         CopyNews(ledger.events, blocking, clock, ports.tracer),
         warnings,
         periods,

@@ -65,7 +65,7 @@ class KnownFellows:
         self._forgotten = await self.blocking.run(self.ledger.forgotten)
         for key, row in rows:
             place = Address(row.host, row.port) if row.host else None
-            self._known[PublicKey(key)] = Fellow(PeerPast(*row[:5]), place)
+            self._known[PublicKey(key)] = Fellow(_past(row), place)
 
     def of(self, key: PublicKey) -> Fellow:
         """It; taken for alive where it was not known before."""
@@ -200,4 +200,16 @@ def _row(fellow: Fellow) -> FellowRow:
         past.away_s,
         place.host,
         place.port,
+        past.absent_s,
+    )
+
+
+def _past(row: FellowRow) -> PeerPast:
+    return PeerPast(
+        row.known_unix_s,
+        row.heard_unix_s,
+        row.asked_unix_s,
+        row.silent_s,
+        row.away_s,
+        row.absent_s,
     )

@@ -23,6 +23,7 @@ from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.units import Units
@@ -53,6 +54,7 @@ class Repair:
     asking: Asking
     acting: Acting
     budget: Budget
+    presence: OwnPresence
     told: CopyNews
     warnings: Warnings
     periods: Periods
@@ -86,6 +88,7 @@ class Repair:
         if not self._loaded:
             await self.fellows.load()
             await self.budget.load()
+            await self.presence.load()
             self._loaded = True
 
     async def _round(self) -> None:
@@ -98,14 +101,13 @@ class Repair:
 
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
-        chosen: list[Chosen] = []
-        short = 0
+        chosen, short = list[Chosen](), 0
         survey = UnitSurvey(self.asking, self.units.rows, self._run)
         self._waiting.clear()
         async for units in self.units.pages():
             await survey.look(units)
             chosen += self._chosen(units)
-            short += sum(one.row.short_since_unix_s is not None for one in units)
+            short += sum(map(self.judge.is_short, units))
             await survey.written(units)
         await survey.end()
         self.short = short
@@ -204,14 +206,11 @@ class Repair:
     async def audit_now(
         self, key: PublicKey, places: Sequence[Address], ids: Sequence[UnitId]
     ) -> None:
-        """Ask a holder of these, which has just asked this node, for those whose audit is due, and
-        for those of which it was not known to hold them; unless something else is going on, since
-        then its turn comes."""
+        """``Asking.due_back``, unless something else is going on: then its turn comes."""
         if self._turn.locked() or not self._loaded:
             return
         async with self._turn:
-            units = await self.units.named(ids)
-            asked = self.asking.due_back(key, units)
+            asked = self.asking.due_back(key, await self.units.named(ids))
             if asked:
                 self.fellows.told(key, places)
             await self.asking.audit(asked)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dhtstore.model.identity import PublicKey, node_id
 from dhtstore.model.policy import Claim
@@ -41,15 +42,24 @@ class Watched:
         return [PublicKey(each.key) for each in self.row.holders]
 
 
+class Said(NamedTuple):
+    """What came of an audit: "" for a copy that was proved, else why it is none; and whether it
+    stays for good."""
+
+    lacks: str = ""
+    stays: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Makes of rows what the plan judges.  ``seen`` is told of units of whose holders something
-    became known."""
+    became known; ``here_share`` is how much of the time this node is there."""
 
     identity: Identity
     fellows: KnownFellows
     periods: Periods
     seen: Callable[[Watched], None] = lambda one: None
+    here_share: Callable[[], float | None] = lambda: None
 
     def health(self, watched_unit: Watched) -> Health:
         """As it was judged last."""
@@ -65,16 +75,20 @@ class Judge:
             row.unknown_s,
             row.short_since_unix_s,
             row.surplus_since_unix_s,
+            self.here_share(),
+            row.freed_unix_s,
         )
 
     def _copy(self, row: HolderRow) -> Copy:
         key = PublicKey(row.key)
-        return Copy(node_id(key), self.fellows.of(key).past, row.proven_unix_s, row.lacks)
+        past = self.fellows.of(key).past
+        return Copy(node_id(key), past, row.proven_unix_s, row.lacks, row.stays)
 
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))
         self._note_returns(one)
+        self._note_stays(one, now_unix_s)
         health = watched(self.health(one), now_unix_s)
         one.row = one.row._replace(
             judged_unix_s=now_unix_s,
@@ -93,6 +107,17 @@ class Judge:
             rows.append(row if row.away is away else row._replace(away=away))
         looked_unix_s = 0.0 if back else one.row.looked_unix_s
         one.row = one.row._replace(holders=tuple(rows), looked_unix_s=looked_unix_s)
+
+    def _note_stays(self, one: Watched, now_unix_s: float) -> None:
+        """Others are told what is written down, so that it is known until when they were."""
+        stays = bool(one.stays)
+        if stays is not one.row.stays:
+            freed_unix_s = 0.0 if stays else now_unix_s
+            one.row = one.row._replace(stays=stays, freed_unix_s=freed_unix_s)
+
+    def is_short(self, one: Watched) -> bool:
+        """Whether it had too few copies when it was judged last."""
+        return one.row.short_since_unix_s is not None and self.health(one).counted < one.target
 
     def look_due(self, one: Watched, now_unix_s: float) -> bool:
         """Whether to look up who holds it.  While fewer are known than should be, first soon and
@@ -154,20 +179,16 @@ class Judge:
         one.row = one.row._replace(holders=tuple(rows))
         return told
 
-    def audited(self, one: Watched, proved: Mapping[PublicKey, str], now_unix_s: float) -> None:
-        """Of these it is known now: "" for a copy that was proved, else why it is none.  Who proves
-        one and was not known is a holder from now on."""
-        known = {each.key for each in one.row.holders}
-        new = [HolderRow(key) for key, why in proved.items() if not why and key not in known]
-        rows = [*one.row.holders, *new][:HOLDERS_KNOWN_MAX]
-        holders = tuple(_audited(each, proved, now_unix_s) for each in rows)
-        one.row = one.row._replace(holders=holders)
+    def audited(self, one: Watched, key: PublicKey, said: Said, now_unix_s: float) -> None:
+        """It was asked for a proof.  Who gives one and was not known is a holder from now on."""
+        rows = {each.key: each for each in one.row.holders}
+        if not said.lacks and len(rows) < HOLDERS_KNOWN_MAX:
+            rows.setdefault(key, HolderRow(key))
+        if (row := rows.get(key)) is not None:
+            proven_unix_s = row.proven_unix_s if said.lacks else now_unix_s
+            stays = said.stays and not said.lacks
+            rows[key] = HolderRow(
+                key, proven_unix_s, now_unix_s, said.lacks, False, row.away, stays
+            )
+        one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
-
-
-def _audited(row: HolderRow, proved: Mapping[PublicKey, str], now_unix_s: float) -> HolderRow:
-    why = proved.get(PublicKey(row.key))
-    if why is None:
-        return row
-    proven_unix_s = row.proven_unix_s if why else now_unix_s
-    return HolderRow(row.key, proven_unix_s, now_unix_s, why, away=row.away)

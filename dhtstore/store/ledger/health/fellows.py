@@ -23,6 +23,7 @@ class FellowRow(NamedTuple):
     away_s: tuple[float, ...]
     host: str = ""
     port: int = 0
+    absent_s: float = 0.0
 
 
 class ForgottenRow(NamedTuple):

@@ -17,7 +17,8 @@ class HolderRow(NamedTuple):
     """One other holder.  ``audited_unix_s`` is when it was last asked and said anything,
     ``proven_unix_s`` when it proved its copy, 0 for never; ``lacks`` is why it failed; ``lost`` is
     whether its copy was replaced by another, ``away`` whether it was silent beyond its grace when
-    the unit was judged last."""
+    the unit was judged last; ``stays`` is whether it
+    said, when it proved its copy, that it never drops that."""
 
     key: bytes
     proven_unix_s: float = 0.0
@@ -25,11 +26,13 @@ class HolderRow(NamedTuple):
     lacks: str = ""
     lost: bool = False
     away: bool = False
+    stays: bool = False
 
 
 class HoldersRow(NamedTuple):
     """What ``replication.health.copies.Health`` is made of; looked for at ``looked_unix_s``, and
-    judged last at ``judged_unix_s``."""
+    judged last at ``judged_unix_s``; ``stays`` is what others are told of the copy here, and
+    ``freed_unix_s`` since when that it does not, if it did before."""
 
     looked_unix_s: float = 0.0
     judged_unix_s: float = 0.0
@@ -37,6 +40,8 @@ class HoldersRow(NamedTuple):
     short_since_unix_s: float | None = None
     surplus_since_unix_s: float | None = None
     holders: tuple[HolderRow, ...] = ()
+    stays: bool = False
+    freed_unix_s: float = 0.0
 
 
 class HolderRows:
