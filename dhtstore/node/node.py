@@ -109,6 +109,7 @@ class Node(UseCases):
         self.blocks = BlockServer(
             disk, self.staging.may_show, self.rot.rotten, self.rot.found, self.traffic.up
         )
+        self.audits = _audits(self)
         self.links = Links(
             network=settings.network,
             crypto=ports.crypto,
@@ -354,26 +355,29 @@ def _disk(node: Node) -> Disk:
     )
 
 
+def _audits(node: Node) -> AuditAnswers:
+    return AuditAnswers(
+        node.identity,
+        node.completeness,
+        node.ports.clock,
+        node.staging.may_show,
+        lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
+        lambda: node.leaving.active,
+    )
+
+
 def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
     """What peers may ask, and who answers."""
     may_know, clock = node.staging.may_show, node.ports.clock
     checks = CheckAnswers(
         node.identity, node.completeness, clock, may_know, lambda: node.leaving.active
     )
-    audits = AuditAnswers(
-        node.identity,
-        node.completeness,
-        clock,
-        may_know,
-        lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
-        lambda: node.leaving.active,
-    )
     return {
         GetBlocks: node.blocks.serve,
         GetComing: ComingServer(node.blocks, node.holder.relays).serve,
         Reroute: node.holder.relays.on_reroute,
         Check: checks.on_check,
-        Audit: audits.on_audit,
+        Audit: node.audits.on_audit,
         Rule: node.policies.answers.on_rule,
         **node.holder.handlers(),
     }

@@ -276,7 +276,7 @@ class ClosestMissed(DhtstoreError):
 
 async def put_bytes(node: Node, data: bytes, *, replicas: int = 3) -> PutOutcome:
     """Put bytes as a file without a disk."""
-    return await _put(node, _once(data), replicas)
+    return await _put(node, once(data), replicas)
 
 
 async def _put(node: Node, pieces: AsyncIterator[bytes], replicas: int) -> PutOutcome:
@@ -300,5 +300,5 @@ async def _get(node: Node, root: Cid, take: Callable[[bytes | memoryview], objec
         await read(session, root, (), write)
 
 
-async def _once(data: bytes) -> AsyncIterator[bytes]:
+async def once(data: bytes) -> AsyncIterator[bytes]:
     yield data

@@ -36,6 +36,7 @@ class Machine:
         "sent_datagrams",
         "side",
         "slowness",
+        "streamed_bytes",
         "tenants",
         "up",
     )
@@ -52,6 +53,7 @@ class Machine:
         self.up: Line | None = None
         self.down: Line | None = None
         self.sent_bytes = self.received_bytes = self.sent_datagrams = 0
+        self.streamed_bytes = 0  # of those that were sent
         self._mappings: dict[Address, float] | None = None
 
     def crash(self, *, silent: bool) -> None:

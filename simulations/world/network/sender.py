@@ -168,6 +168,7 @@ class Sender:
         """By the source's line; what will be lost passes it, too."""
         network, source = self._network, self._source
         source.sent_bytes += size
+        source.streamed_bytes += size
         delay_s = network.delay_s(source, self._target)
         lost = self._lost(size)
         if lost:
