@@ -110,24 +110,7 @@ class Node(UseCases):
             disk, self.staging.may_show, self.rot.rotten, self.rot.found, self.traffic.up
         )
         self.audits = _audits(self)
-        self.links = Links(
-            network=settings.network,
-            crypto=ports.crypto,
-            entropy=ports.entropy,
-            clock=clock,
-            transport=ports.streams,
-            own_record=identity.record,
-            handlers=_handlers(self),
-            tracer=tracer,
-            supervisor=self.supervisor,
-            on_ended=self.holder.link_ended,
-            on_own_key=lambda record: self._twins.met(record),
-            on_wrong=self.rot.reported,
-            traffic=self.traffic,
-            own_hosts=lambda: own_hosts(
-                ports.endpoint.local, self.addresses(), ports.interfaces.hosts
-            ),
-        )
+        self.links = _links(self)
         self.holder.relays.meets = NamedHolders(self.links, self.public_key, clock).to
         self._twins = Twins(self.identity, self.dht, self.links, self.warnings)
         self.reach, self.presences = Reach(self.dht, self.links), _presences(self)
@@ -290,6 +273,26 @@ def _dht(node: Node) -> DhtService:
 def _duties_of_holders(node: Node) -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
     moving = node.rebalance().run
     return {"repair": node.repair.run, "own-puts": node.own_puts.run, "rebalance": moving}
+
+
+def _links(node: Node) -> Links:
+    ports = node.ports
+    return Links(
+        network=node.settings.network,
+        crypto=ports.crypto,
+        entropy=ports.entropy,
+        clock=ports.clock,
+        transport=ports.streams,
+        own_record=node.identity.record,
+        handlers=_handlers(node),
+        tracer=ports.tracer,
+        supervisor=node.supervisor,
+        on_ended=node.holder.link_ended,
+        on_own_key=lambda record: node._twins.met(record),
+        on_wrong=node.rot.reported,
+        traffic=node.traffic,
+        own_hosts=lambda: own_hosts(ports.endpoint.local, node.addresses(), ports.interfaces.hosts),
+    )
 
 
 def _presences(node: Node) -> Presences:

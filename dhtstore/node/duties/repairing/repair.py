@@ -19,7 +19,7 @@ from dhtstore.config import counted, format_duration, format_size
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.duties.repairing.acting import Acting
+from dhtstore.node.duties.repairing.acting import Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
@@ -31,6 +31,7 @@ from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import REPAIRS_WAITING_MAX
+from dhtstore.replication.health.copies import Copy
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act, Choice, at_once, may_drop
 from dhtstore.store.ledger.health.holders import UnitId
@@ -179,16 +180,8 @@ class Repair:
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
         repaired = await self.acting.repair(one, choice.missing)
         await self.budget.spent(repaired.sent_bytes)
-        if repaired.holders:
-            for copy in self.judge.replaced(one):
-                why = copy.lacks or f"silent for {format_duration(copy.past.silent_s)}"
-                await self.told.tell("lost", one, why, node=format_node(copy.holder))
-        for key in repaired.holders:
-            node = format_node(node_id(key))
-            sent_bytes = repaired.sent_bytes // len(repaired.holders)
-            await self.told.tell("repaired", one, choice.why, node=node, size_bytes=sent_bytes)
-        if repaired.why:
-            await self.told.refused(one, repaired.why)
+        lost = self.judge.replaced(one) if repaired.holders else []
+        await _tell_repaired(self.told, one, choice, repaired, lost)
         why = f"{choice.why}; {repaired.why}" if repaired.why else choice.why
         made = len(repaired.holders)
         return UnitDone(one, Act.REPAIR, why, choice.copies, made, repaired.sent_bytes)
@@ -250,6 +243,20 @@ class Repair:
 def _first(chosen: Chosen) -> tuple[int, int]:
     one, choice = chosen
     return choice.copies, one.claim.stored_bytes
+
+
+async def _tell_repaired(
+    told: CopyNews, one: Watched, choice: Choice, repaired: Repaired, lost: Sequence[Copy]
+) -> None:
+    for copy in lost:
+        why = copy.lacks or f"silent for {format_duration(copy.past.silent_s)}"
+        await told.tell("lost", one, why, node=format_node(copy.holder))
+    for key in repaired.holders:
+        node = format_node(node_id(key))
+        sent_bytes = repaired.sent_bytes // len(repaired.holders)
+        await told.tell("repaired", one, choice.why, node=node, size_bytes=sent_bytes)
+    if repaired.why:
+        await told.refused(one, repaired.why)
 
 
 def _tell_short(warnings: Warnings, units: int) -> None:
