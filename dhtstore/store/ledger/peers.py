@@ -3,7 +3,6 @@ and how they were seen to be there."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -18,6 +17,7 @@ from dhtstore.wire.datagram import unpack_contact
 T = TypeVar("T")
 _KEY: Final = b"peers"
 _SEEN_KEY: Final = b"peers-seen"
+_WATCHED_MAX_S: Final = 1e10  # 300 years: what is more was never watched
 _PEERS_MAX: Final = 160 * K  # a full routing table: k contacts in each of 160 buckets
 
 
@@ -69,7 +69,7 @@ class SeenPeers:
 
     def load(self) -> SeenRows:
         seen = _loaded(self._table, _SEEN_KEY, SeenRows, self._trace)
-        if seen is None or not 0 <= seen.watched_s < math.inf:
+        if seen is None or not 0 <= seen.watched_s < _WATCHED_MAX_S:
             return SeenRows()
         whole = [row for row in seen.rows[:PRESENCES_MAX] if _possible(row, seen.watched_s)]
         if len(whole) != len(seen.rows):

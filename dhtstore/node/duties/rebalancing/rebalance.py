@@ -76,14 +76,17 @@ class Rebalance:
     # --- what and whereto -----------------------------------------------------------------------
 
     async def _movable(self) -> tuple[Fill, list[Watched]]:
-        """How full this node is, and which of its units may move, in any order.  None do while
-        something is to be repaired, or where nobody can be much emptier."""
+        """How full this node is, without what is about to go, and which of its units may move, in
+        any order.  None do while something is to be repaired, or where nobody can be much emptier.
+        """
         here = await self.repair.completeness.disk.blocking.run(self.fill)
         if self.repair.short or self.leaving() or here.share < MOVE_MARGIN:
             return here, []
         units: list[Watched] = []
         async for page in self.repair.units.pages():
             units += [one for one in page if self._may_move(one)]
+            going = [one for one in page if one.row.surplus_since_unix_s and not one.stays]
+            here = here.with_more(-sum(one.claim.stored_bytes for one in going))
         return here, self.rng.sample(units, min(len(units), MOVE_UNITS_MAX))
 
     def _may_move(self, one: Watched) -> bool:
