@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import replace
 
 from hypothesis import given
@@ -23,35 +24,36 @@ STEADY = Presence(DAY_S, DAY_S)
 ids = st.binary(min_size=NODE_ID_BYTES, max_size=NODE_ID_BYTES).map(NodeId)
 
 
-def proved(node: NodeId) -> Copy:
-    return Copy(node, ALWAYS, NOW - 60)
-
-
-def known_to(here: NodeId, holders: list[NodeId], target: int) -> Health:
-    copies = [proved(each) for each in holders if each != here]
-    return watched(Health(KEY, here, target, copies), NOW)
+def known_to(
+    here: NodeId, holders: list[NodeId], target: int, keep: Collection[NodeId] = ()
+) -> Health:
+    """As ``here`` knows it, which has proofs of all others; those of ``keep`` never drop theirs."""
+    copies = [Copy(each, ALWAYS, NOW - 60, stays=each in keep) for each in holders if each != here]
+    return watched(Health(KEY, here, target, copies, stays="put here" * (here in keep)), NOW)
 
 
 def far(node: NodeId) -> int:
     return distance(node, KEY)
 
 
-@given(st.lists(ids, min_size=3, max_size=9, unique=True), st.integers(2, 5))
+@given(st.lists(ids, min_size=3, max_size=9, unique=True), st.integers(2, 5), st.integers(0, 2))
 def test_only_the_farthest_moves_and_only_nearer_so_that_just_its_own_may_go(
-    nodes: list[NodeId], target: int
+    nodes: list[NodeId], target: int, kept: int
 ) -> None:
-    holders, others = nodes[:target], nodes[target:]
-    movers = [each for each in holders if not kept_back(known_to(each, holders, target))]
-    if len(holders) == target:
-        assert movers == [max(holders, key=far)]
+    holders, others, keep = nodes[:target], nodes[target:], nodes[:kept]
+    movers = [each for each in holders if not kept_back(known_to(each, holders, target, keep))]
+    if len(holders) == target and (free := holders[kept:]):
+        assert movers == [max(free, key=far)]
     for mover in movers:
-        health = known_to(mover, holders, target)
+        health = known_to(mover, holders, target, keep)
         for other in others:
             taker = Taker(other, STEADY, "10.0.0.0/24")
             assert may_take(health, taker) == (far(other) < far(mover))
             if may_take(health, taker):
                 after = [*holders, other]
-                may_go = [each for each in after if may_drop(known_to(each, after, target), NOW)]
+                may_go = [
+                    each for each in after if may_drop(known_to(each, after, target, keep), NOW)
+                ]
                 assert may_go == [mover]
 
 

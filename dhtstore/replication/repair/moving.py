@@ -1,9 +1,10 @@
 """Whether a copy moves to an emptier disk; pure.  Fresh disks are why people join.
 
 Nobody drops a copy for that by a rule of its own.  Only the holder that is farthest from the unit's
-key moves it, and only to a node that is nearer than itself: with the new copy there are as many of
-lower rank as are wanted, so that its own goes as any surplus does, once all of them have proved
-theirs (``plan.may_drop``), and the lowest ranks, the new one among them, never can.
+key, but for those that never drop theirs, moves it, and only to a node that is nearer than itself:
+with the new copy there are as many that last as are wanted, so that its own goes as any surplus
+does, once all of them have proved theirs (``plan.may_drop``), and theirs, the new one among them,
+never can.
 
 It moves from fuller to emptier by a margin, which is smaller after it: so nothing moves back, and
 moving ends.
@@ -61,7 +62,7 @@ def kept_back(health: Health) -> str:
     live = len(health.at(CopyState.LIVE))
     if live != health.target - 1:
         return "not all others answer"
-    return "" if len(health.lower) == live else "another holder is farther from its key"
+    return "" if len(health.lasting) == live else "another holder is farther from its key"
 
 
 def may_take(health: Health, taker: Taker, taken: Iterable[str] = (), own: str = "") -> bool:
@@ -76,7 +77,7 @@ def may_take(health: Health, taker: Taker, taken: Iterable[str] = (), own: str =
     if not (nearer and steady and apart):
         return False
     there = taker.presence.there_s / taker.presence.watched_s
-    return suffice([*(each.past.there_share for each in health.lower), there], health.target)
+    return suffice([*(each.past.there_share for each in health.lasting), there], health.target)
 
 
 def evens_out(size_bytes: int, here: Fill, there: Fill) -> bool:
