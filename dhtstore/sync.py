@@ -336,8 +336,11 @@ class SyncClient(_SyncCars):
     ) -> LeaveResult:
         return self._run(self._client.leave(cancel=cancel, progress=progress, timeout_s=timeout_s))
 
-    def events(self, *, last: int = 100, timeout_s: float | None = None) -> list[CopyEvent]:
-        return self._run(self._client.events(last=last, timeout_s=timeout_s))
+    def events(
+        self, *, last: int = 100, since_s: float | None = None, timeout_s: float | None = None
+    ) -> list[CopyEvent]:
+        told = self._client.events(last=last, since_s=since_s, timeout_s=timeout_s)
+        return self._run(told)
 
     def why(self, cid: str, *, timeout_s: float | None = None) -> WhyResult:
         return self._run(self._client.why(cid, timeout_s=timeout_s))
