@@ -366,6 +366,7 @@ def _audits(node: Node) -> AuditAnswers:
         node.staging.may_show,
         lambda link, asked: AuditBack(node.repair, node.supervisor).asked(link, asked),
         lambda: node.leaving.active,
+        lambda unit: unit in node.repair.letting_go.going,
     )
 
 
@@ -373,7 +374,12 @@ def _handlers(node: Node) -> Mapping[type[FrameRequest], Handler]:
     """What peers may ask, and who answers."""
     may_know, clock = node.staging.may_show, node.ports.clock
     checks = CheckAnswers(
-        node.identity, node.completeness, clock, may_know, lambda: node.leaving.active
+        node.identity,
+        node.completeness,
+        clock,
+        may_know,
+        lambda: node.leaving.active,
+        lambda unit: unit in node.repair.letting_go.going,
     )
     return {
         GetBlocks: node.blocks.serve,

@@ -52,7 +52,9 @@ def test_only_the_farthest_moves_and_only_nearer_so_that_just_its_own_may_go(
             if may_take(health, taker):
                 after = [*holders, other]
                 may_go = [
-                    each for each in after if may_drop(known_to(each, after, target, keep), NOW)
+                    each
+                    for each in after
+                    if may_drop(known_to(each, after, target, keep), NOW, 0.0)
                 ]
                 assert may_go == [mover]
 
@@ -74,7 +76,7 @@ def test_whatever_holders_know_and_do_at_once_as_many_as_are_wanted_stay(
     dropped = set()
     for each in there:
         seen = [one for one in there if one == each or data.draw(st.booleans())]
-        if may_drop(known_to(each, seen, target), NOW):
+        if may_drop(known_to(each, seen, target), NOW, 0.0):
             dropped.add(each)
     assert len(holders - dropped) >= target
 

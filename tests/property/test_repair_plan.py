@@ -134,7 +134,7 @@ class _Holder:
         ]
         stays = "pinned" * self.pinned
         health = Health(KEY, self.node, target, copies, stays=stays, freed_unix_s=self.freed)
-        return may_drop(health, now)
+        return may_drop(health, now, 0.0)
 
 
 @settings(max_examples=200)
@@ -172,16 +172,17 @@ def test_a_copy_that_stays_lets_the_nearest_drop_theirs(health: Health) -> None:
         for n in range(health.target)
     ]
     here = replace(health, here=NodeId(bytes(NODE_ID_BYTES)), copies=lasting, stays="")
-    assert may_drop(here, NOW)
-    assert not may_drop(replace(here, freed_unix_s=NOW - 2 * PERIODS.proved_lately_s), NOW)
-    assert not may_drop(replace(here, copies=lasting[1:]), NOW)
+    assert may_drop(here, NOW, NOW)
+    assert not may_drop(replace(here, freed_unix_s=NOW - 2 * PERIODS.proved_lately_s), NOW, NOW)
+    assert not may_drop(replace(here, copies=lasting[1:]), NOW, NOW)
+    assert not may_drop(here, NOW + 1, NOW + 1)  # proved before this look
 
 
 @given(healths())
 def test_what_stays_is_never_dropped(health: Health) -> None:
     seen = watched(replace(health, stays="the user put it here"), NOW)
     assert decide(seen, NOW + 1e9).act is not Act.DROP
-    assert not may_drop(seen, NOW)
+    assert not may_drop(seen, NOW, 0.0)
 
 
 @given(st.floats(0, 1e9), st.lists(st.tuples(st.floats(0, 1e7), st.booleans()), max_size=40))

@@ -27,18 +27,21 @@ from dhtstore.wire.frames import Check, Checked
 
 NOT_KEPT = "it is not kept here"
 LEAVING = "it is leaving the network"
+GOING = "whether the copy here goes is looked at just now: ask later"
 
 
 @dataclass(slots=True)
 class CheckAnswers:
     """``may_know`` is whether a peer may be told what is here.  A copy whose holder is ``leaving``
-    is none to count on, though it is still given to whoever fetches it."""
+    is none to count on, though it is still given to whoever fetches it; whether one that is
+    ``going`` is, shows in a moment."""
 
     identity: Identity
     completeness: Completeness
     clock: Clock
     may_know: Callable[[Link], bool]
     leaving: Callable[[], bool] = lambda: False
+    going: Callable[[bytes], bool] = lambda unit: False
     _rations: Rereads = field(default_factory=Rereads)
     _turns: OriginTurns = field(default_factory=partial(OriginTurns, CHECK_TURN_S))
 
@@ -50,6 +53,8 @@ class CheckAnswers:
         if self.leaving():
             await reply(Checked(whole=False, why=LEAVING))
             return
+        if self.going(asked.unit):
+            raise PeerRefused("busy", GOING)
         async with self._turns.of(link.origin):
             self._take(link, 1)
             until_s = self.clock.monotonic_s() + CHECK_LOOK_S

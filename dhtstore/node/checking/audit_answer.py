@@ -15,6 +15,7 @@ from functools import partial
 from dhtstore.errors import PeerRefused, TimedOut
 from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Clock
+from dhtstore.node.checking.answer import GOING
 from dhtstore.node.checking.reading_sample import Pairing, SampleReader
 from dhtstore.node.checking.turns import OriginTurns
 from dhtstore.node.copies.completeness import Completeness, Looked
@@ -31,7 +32,7 @@ from dhtstore.wire.frames import Audit, Audited, AuditItem
 class AuditAnswers:
     """``may_know`` is whether a peer may be told what is here; ``answered`` is told of each audit
     that was answered.  Who is ``leaving`` proves nothing: no other holder may drop a copy for
-    it."""
+    it; nor may a node that leaves count on a copy that is ``going``."""
 
     identity: Identity
     completeness: Completeness
@@ -39,6 +40,7 @@ class AuditAnswers:
     may_know: Callable[[Link], bool]
     answered: Callable[[Link, Audit], None]
     leaving: Callable[[], bool] = lambda: False
+    going: Callable[[bytes], bool] = lambda unit: False
     read_bytes: int = 0
     rations: Rereads = field(default_factory=Rereads)  # of units looked for, read or not
     _ration: AuditRation = field(default_factory=AuditRation)
@@ -51,11 +53,15 @@ class AuditAnswers:
             return
         if sum(each.samples for each in asked.units) > AUDIT_SAMPLES_MAX:
             raise PeerRefused("audit", f"more than {AUDIT_SAMPLES_MAX} blocks at once")
+        if any(self.going(each.unit) for each in asked.units):
+            raise PeerRefused("busy", GOING)
         if not self.rations.take(link.origin, 0, len(asked.units), self.clock.monotonic_s()):
             raise PeerRefused("busy", "this node was asked to look at much lately: ask later")
         async with self._turns.of(link.origin):
             self._check_ration(link)
             proofs = await self._proofs(link, asked)
+        if any(self.going(each.unit) for each in asked.units):  # by now
+            raise PeerRefused("busy", GOING)
         stays = await self.completeness.disk.blocking.run(self._stays, asked, proofs)
         await reply(Audited(proofs=proofs, stays=stays))
         self.answered(link, asked)

@@ -136,12 +136,16 @@ def at_once(health: Health) -> Choice:
     return Choice(Act.NOTHING, told, live)
 
 
-def may_drop(health: Health, now_unix_s: float) -> bool:
+def may_drop(health: Health, now_unix_s: float, since_unix_s: float) -> bool:
     """Whether the copy here may go: enough holders of a lower rank, or that never drop theirs, have
-    passed this node's own audit lately.  While others may still rely on a word of this node that
-    its own copy stays, it does; and what it was proved by then may have gone since."""
+    passed this node's own audit since then, and lately.  While others may still rely on a word of
+    this node that its own copy stays, it does; and what it was proved by then may have gone
+    since."""
     lately_s = health.periods.proved_lately_s
     if health.stays or now_unix_s - health.freed_unix_s < RELIED_ON_FACTOR * lately_s:
         return False
-    proved = [each for each in health.lasting if 0 <= now_unix_s - each.proven_unix_s <= lately_s]
+    earliest_unix_s = max(since_unix_s, now_unix_s - lately_s)
+    proved = [
+        each for each in health.lasting if earliest_unix_s <= each.proven_unix_s <= now_unix_s
+    ]
     return _enough(proved, health.target)

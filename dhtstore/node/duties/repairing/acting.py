@@ -186,9 +186,9 @@ class Acting:
         self.left()
 
     def _end(self, unit: Unit) -> None:
-        """In a worker."""
+        """In a worker.  Not what the own user has put here since this was decided."""
         for claim in list(self.ledger.claims.for_unit(unit.name)):
-            if claim.spine == unit.spine:
+            if claim.spine == unit.spine and claim.policy.owner != self.identity.owner:
                 self.ledger.claims.end(claim)
 
 

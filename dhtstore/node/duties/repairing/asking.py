@@ -82,7 +82,9 @@ class Asking:
         return {key: asked} if asked else {}
 
     def _is_due(self, row: HolderRow) -> bool:
-        return row.audited_unix_s < self._slot_unix_s(PublicKey(row.key))
+        """Also where the last was at a time that is to come: the clock was ahead then."""
+        slot_unix_s = self._slot_unix_s(PublicKey(row.key))
+        return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
     def _samples(self, one: Watched) -> int:
         return samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)

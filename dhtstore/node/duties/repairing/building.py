@@ -24,6 +24,7 @@ from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.duties.trimming.letting_go import LettingGo
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
@@ -77,17 +78,21 @@ def repair_of(
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
+    units = Units(node.identity, node.completeness, ledger.holders)
+    acting = _acting(node, fellows, judge)
+    told = CopyNews(ledger.events, blocking, clock, ports.tracer)
     return Repair(
         node.identity,
         node.completeness,
-        Units(node.identity, node.completeness, ledger.holders),
+        units,
         fellows,
         judge,
         asking,
-        _acting(node, fellows, judge),
+        acting,
+        LettingGo(node.identity, units, judge, asking, acting, told),
         Budget(clock, blocking, ledger.spent, lambda: node.settings.repair_day_bytes),
         here,
-        CopyNews(ledger.events, blocking, clock, ports.tracer),
+        told,
         warnings,
         periods,
         rng.random(),

@@ -140,7 +140,7 @@ class KnownFellows:
         if proved_ago_s is not None and now - proved_ago_s > fellow.past.heard_unix_s:
             fellow.past = fellow.past.answered(now - proved_ago_s)
             self._changed[key] = None
-        return now - fellow.past.asked_unix_s >= self.periods.ping_s * 0.9
+        return not 0 <= now - fellow.past.asked_unix_s < self.periods.ping_s * 0.9
 
     async def _ping(self, key: PublicKey, answered: set[PublicKey]) -> None:
         fellow = self.of(key)

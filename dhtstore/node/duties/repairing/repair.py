@@ -28,12 +28,13 @@ from dhtstore.node.duties.repairing.survey import UnitSurvey
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.duties.trimming.letting_go import LettingGo
 from dhtstore.node.identity import Identity
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import REPAIRS_WAITING_MAX
 from dhtstore.replication.health.copies import Copy
 from dhtstore.replication.health.periods import Periods
-from dhtstore.replication.repair.plan import Act, Choice, at_once, may_drop
+from dhtstore.replication.repair.plan import Act, Choice, at_once
 from dhtstore.store.ledger.health.holders import UnitId
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class Repair:
     judge: Judge
     asking: Asking
     acting: Acting
+    letting_go: LettingGo
     budget: Budget
     presence: OwnPresence
     told: CopyNews
@@ -163,16 +165,17 @@ class Repair:
             return UnitDone(one, Act.NOTHING, why, choice.copies)
         if why := await self.completeness.lack(one.unit):
             return UnitDone(one, Act.NOTHING, f"the copy here is not whole: {why}", choice.copies)
-        await self.asking.afresh(one)
-        choice = self.judge.judge(one, self.identity.now_unix_s())
-        if now:
-            choice = at_once(self.judge.health(one))
-        if choice.act is Act.REPAIR:
-            done = await self._repair(one, choice)
-        elif choice.act is Act.DROP:
-            done = await self._drop(one, choice)
+        if choice.act is Act.DROP and not now:
+            done = await self.letting_go.look(one)
         else:
-            done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
+            await self.asking.afresh(one)
+            choice = self.judge.judge(one, self.identity.now_unix_s())
+            if now:
+                choice = at_once(self.judge.health(one))
+            if choice.act is Act.REPAIR:
+                done = await self._repair(one, choice)
+            else:
+                done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         if not done.dropped:
             await self._run(self.units.rows.save, {one.id: one.row})
         return done
@@ -185,16 +188,6 @@ class Repair:
         why = f"{choice.why}; {repaired.why}" if repaired.why else choice.why
         made = len(repaired.holders)
         return UnitDone(one, Act.REPAIR, why, choice.copies, made, repaired.sent_bytes)
-
-    async def _drop(self, one: Watched, choice: Choice) -> UnitDone:
-        if not may_drop(self.judge.health(one), self.identity.now_unix_s()):
-            return UnitDone(
-                one, Act.NOTHING, f"{choice.why}; not all of them prove it", choice.copies
-            )
-        await self.acting.drop(one)
-        await self._run(self.units.rows.save, {}, [one.id])
-        await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
-        return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
 
     async def audit_now(
         self, key: PublicKey, places: Sequence[Address], ids: Sequence[UnitId]
