@@ -2,7 +2,8 @@
 
 Layout 1 kept a signed object as an array of its fields with the signature at the end; layout 2
 keeps signature ‖ body, the bytes that were signed (``model.signing``).  The body is the same, so
-signatures hold.  Layout 3 keeps the rows of lists of puts (``listing``).
+signatures hold.  Layout 3 keeps the rows of lists of puts (``listing``), layout 4 says
+in them who holds the copies.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dhtstore.store.ledger.entries import decode, encode
 from dhtstore.store.ledger.listing.listing import Listing
 from dhtstore.trace import Tracer
 
-LEDGER_LAYOUT: Final = 3
+LEDGER_LAYOUT: Final = 4
 _WITH_BODIES: Final = 2
 _LISTED_AT_ONCE: Final = 1024  # rows in memory, of some 300 bytes
 _PUTS: Final = b"put/"

@@ -15,6 +15,8 @@ from dhtstore.model.unit import Unit
 from dhtstore.net.crypto import Ed25519Crypto
 from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.entries import part
+from dhtstore.store.ledger.health.fellows import FellowRow, Fellows
+from dhtstore.store.ledger.health.holders import HolderRow, HolderRows
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.puts import Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
@@ -80,6 +82,38 @@ def test_puts_of_an_earlier_layout_are_listed() -> None:
     upgrade(table, lambda event, **fields: pytest.fail(event))
     [[put]] = list(Puts(table, Roots(table)).listed(10))
     assert (put.name, put.cid, put.size, put.copies, put.replicas) == ("name", str(ROOT), 4, 1, 3)
+
+
+def test_rows_of_lists_that_do_not_say_who_holds_copies_say_so_then() -> None:
+    """Of layout 3: a put whose holders are silent was told as safe."""
+    table = first_ledger()
+    upgrade(table, lambda event, **fields: pytest.fail(event))
+    [(key, raw)] = table.scan(b"listed/")
+    row = msgspec.msgpack.decode(raw)
+    assert row.pop("sets") == [RECEIPT.node]
+    encode = msgspec.msgpack.encode
+    table.write([(key, encode(row)), (b"layout", encode(3))])
+    upgrade(table, lambda event, **fields: pytest.fail(event))
+    [[put]] = list(Puts(table, Roots(table)).listed(10))
+    assert put.sets == (RECEIPT.node,)
+
+
+def test_what_was_known_of_other_holders_is_read_with_what_came_since_as_unknown() -> None:
+    """As the first version that audited wrote it."""
+    table, encode, key = MemoryKeyValue(), msgspec.msgpack.encode, NODE
+    holder = [key, 5.0, 6.0, "gone", True]
+    table.write(
+        [
+            (b"holders/\0" + UNIT.name, encode([1.0, 2.0, 3.0, None, 4.0, [holder]])),
+            (b"fellow/" + key, encode([1.0, 2.0, 3.0, 0.0, [60.0], "10.0.0.1", 4000])),
+        ]
+    )
+    row = HolderRows(table, lambda event, **fields: pytest.fail(event)).get((UNIT.name, False))
+    assert row[:5] == (1.0, 2.0, 3.0, None, 4.0)
+    assert row.holders == (HolderRow(key, 5.0, 6.0, "gone", lost=True),)
+    [(fellow, past)] = Fellows(table, lambda event, **fields: pytest.fail(event)).all()
+    assert fellow == key
+    assert past == FellowRow(1.0, 2.0, 3.0, 0.0, (60.0,), "10.0.0.1", 4000)
 
 
 @pytest.mark.parametrize("number", [b"\xc1", msgspec.msgpack.encode(2)])
