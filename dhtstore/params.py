@@ -519,6 +519,10 @@ AUDIT_RATE_MIN_BYTES_PER_S: Final = 8 * MIB  # of a disk, read at random in whol
 AUDIT_READ_SHARE_PER_DAY: Final = 0.025  # of what is kept, for all who ask
 AUDIT_READ_SAVED_S: Final = 2 * AUDIT_EVERY_S  # of that ration that may come at once, beside
 AUDIT_READ_FREE_BYTES: Final = 64 * MIB  # so that a small store is looked at, too
+# Audits that are due are tried again in each round, an hour later.  In vain so often, though the
+# holder answers, and its copy counts as missing: a week; a day, where it never proved any.
+AUDITS_IN_VAIN_MAX: Final = 168
+AUDITS_UNPROVED_MAX: Final = 24
 AUDIT_ORIGIN_DIVISOR: Final = 2  # of what is left of it one origin has at most
 YEAR_S: Final = 365.25 * DAY_S
 LOSSES_PRIOR: Final = 1.0  # of holders for good, assumed to have been seen in

@@ -41,6 +41,7 @@ class Ruling(StrEnum):
     LACKS = "lacks"  # it says so itself, or its bytes are others than ours
     SILENT = "silent"  # there is no connection, or it ended
     UNKNOWN = "unknown"  # it had no time, or took too long: that says nothing of the copy
+    UNASKED = "unasked"  # what is here does not tell which answer would be right
 
 
 class AuditVerdict(NamedTuple):
@@ -91,7 +92,7 @@ class Auditor:
         who = Pairing(self.identity.network, nonce, self.identity.public_key, link.public_key)
         right = await self.completeness.disk.blocking.run(self._right, who, asked)
         known = [at for at, proof in enumerate(right) if proof]
-        verdicts = [AuditVerdict(Ruling.UNKNOWN)] * len(asked)
+        verdicts = [AuditVerdict(Ruling.UNKNOWN if proof else Ruling.UNASKED) for proof in right]
         if not known:
             return verdicts
         items = tuple(

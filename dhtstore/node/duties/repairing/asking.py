@@ -66,7 +66,7 @@ class Asking:
             for row in one.row.holders:
                 key = PublicKey(row.key)
                 if self._is_due(row) and self._answers(key):
-                    asked.setdefault(key, []).append((one, self._samples(one)))
+                    asked.setdefault(key, []).append((one, self._samples(one, row)))
         return asked
 
     def due_back(self, key: PublicKey, units: Iterable[Watched]) -> Asked:
@@ -76,7 +76,7 @@ class Asking:
         for one in units:
             known = [row for row in one.row.holders if row.key == key]
             if any(map(self._is_due, known)):
-                asked.append((one, self._samples(one)))
+                asked.append((one, self._samples(one, *known)))
             elif not known and len(one.row.holders) < HOLDERS_KNOWN_MAX:
                 asked.append((one, max(1, self._samples(one))))
         return {key: asked} if asked else {}
@@ -86,8 +86,10 @@ class Asking:
         slot_unix_s = self._slot_unix_s(PublicKey(row.key))
         return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
-    def _samples(self, one: Watched) -> int:
-        return samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
+    def _samples(self, one: Watched, *rows: HolderRow) -> int:
+        """A block at least of whom was asked in vain: who has none must not choose its audits."""
+        usual = samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
+        return max(usual, *(int(row.vain > 0) for row in rows)) if rows else usual
 
     def _slot_unix_s(self, key: PublicKey) -> float:
         now = self.identity.now_unix_s()
@@ -102,14 +104,14 @@ class Asking:
         await self.look(one)
         await self.fellows.ask(one.holders)
         asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self._answers(key)}
-        await self.audit(asked)
+        await self.audit(asked, due=False)
 
-    async def audit(self, asked: Asked) -> None:
-        """Ask them, and take down what they prove."""
-        work = [partial(self._audit, key, units) for key, units in asked.items()]
+    async def audit(self, asked: Asked, *, due: bool = True) -> None:
+        """Ask them, and take down what they prove; where it is ``due``, also that they do not."""
+        work = [partial(self._audit, key, units, due) for key, units in asked.items()]
         await run_all(work, limit=CHECKS_AT_ONCE)
 
-    async def _audit(self, key: PublicKey, units: Sequence[tuple[Watched, int]]) -> None:
+    async def _audit(self, key: PublicKey, units: Sequence[tuple[Watched, int]], due: bool) -> None:
         fellow = self.fellows.of(key)
         if fellow.place is None:
             return
@@ -125,3 +127,5 @@ class Asking:
                 self.judge.audited(one, key, Said(stays=stays), now)
             elif ruling is Ruling.LACKS:
                 self.judge.audited(one, key, Said(_WHY), now)
+            elif due and ruling in (Ruling.UNKNOWN, Ruling.SILENT):
+                self.judge.in_vain(one, key)

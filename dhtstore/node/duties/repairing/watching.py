@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dhtstore.model.identity import PublicKey, node_id
 from dhtstore.model.policy import Claim
 from dhtstore.model.unit import Unit
 from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.identity import Identity
-from dhtstore.params import HOLDERS_KNOWN_MAX
+from dhtstore.params import AUDITS_IN_VAIN_MAX, AUDITS_UNPROVED_MAX, HOLDERS_KNOWN_MAX
 from dhtstore.replication.health.copies import Copy, CopyState, Health
 from dhtstore.replication.health.past import observed_s
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Choice, decide, watched
 from dhtstore.store.ledger.health.holders import HolderRow, HoldersRow
+
+_PROVES_NOTHING: Final = "it answers, and proves nothing of its copy"
 
 
 @dataclass(slots=True)
@@ -192,3 +194,19 @@ class Judge:
             )
         one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
+
+    def in_vain(self, one: Watched, key: PublicKey) -> None:
+        """It answers, and gave no proof when one was due.  Too often, and its copy is none: who
+        announces what it does not hold, or cannot be connected to, would keep all others from
+        making a copy."""
+        before = one.row.holders
+        after = tuple(_once_more(each) if each.key == key else each for each in before)
+        one.row = one.row._replace(holders=after)
+        if any(old.lacks != new.lacks for old, new in zip(before, after, strict=True)):
+            self.seen(one)
+
+
+def _once_more(row: HolderRow) -> HolderRow:
+    most = AUDITS_IN_VAIN_MAX if row.proven_unix_s else AUDITS_UNPROVED_MAX
+    vain = min(row.vain + 1, most)
+    return row._replace(vain=vain, lacks=row.lacks or _PROVES_NOTHING * (vain == most))

@@ -18,7 +18,8 @@ class HolderRow(NamedTuple):
     ``proven_unix_s`` when it proved its copy, 0 for never; ``lacks`` is why it failed; ``lost`` is
     whether its copy was replaced by another, ``away`` whether it was silent beyond its grace when
     the unit was judged last; ``stays`` is whether it
-    said, when it proved its copy, that it never drops that."""
+    said, when it proved its copy, that it never drops that; ``vain`` is how often it was asked in
+    vain since."""
 
     key: bytes
     proven_unix_s: float = 0.0
@@ -27,6 +28,7 @@ class HolderRow(NamedTuple):
     lost: bool = False
     away: bool = False
     stays: bool = False
+    vain: int = 0
 
 
 class HoldersRow(NamedTuple):
