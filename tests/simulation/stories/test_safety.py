@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
+from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, format_node
 from dhtstore.model.policy import Claim
+from dhtstore.model.receipt import Receipt
 from dhtstore.node.checking.answer import CheckAnswers
 from dhtstore.node.duties.owning.outlook import Outlook
 from dhtstore.node.duties.owning.weakest import Weakest
@@ -21,6 +24,8 @@ from dhtstore.node.views.copies.root_status import root_status
 from dhtstore.node.views.copies.safety import safety_known
 from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
+from dhtstore.params import MIB
+from dhtstore.store.ledger.puts import Receipts
 from dhtstore.wire.frames import Check, Checked
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, tell
@@ -46,6 +51,33 @@ async def listed(node: Node) -> PutSummary:
     await put_summaries(node.disk, node.ledger, take, safety)
     [row] = found
     return row
+
+
+def test_a_look_at_a_put_of_many_units_reads_its_receipts_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A terabyte has 1,000 units and 3,000 receipts; once a unit they would be 3 million."""
+    for module in (units, unit_walk):
+        monkeypatch.setattr(module, "UNIT_SIZE_MAX_BYTES", 2 * MIB)
+    reads, read = list[Cid](), Receipts.for_root
+
+    def counted(self: Receipts, root: Cid) -> list[Receipt]:
+        reads.append(root)
+        return read(self, root)
+
+    monkeypatch.setattr(Receipts, "for_root", counted)
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        result = await put_bytes(putter, random.Random(4).randbytes(9 * MIB))
+        assert len({receipt.unit for receipt in result.receipts}) > 4
+        await asyncio.sleep(HOUR_S)
+        reads.clear()
+        await putter.own_puts.look(result.cid)
+        assert reads == [result.cid]
+
+    tell(story)
 
 
 async def checked(node: Node, cid: str) -> RootStatus:

@@ -75,9 +75,12 @@ class _RootLook:
         if record is None:
             return
         proofs = await self._work(ledger.receipts.proofs, self.root)
+        signed: dict[bytes, dict[PublicKey, int]] = {}
+        for each in await self._work(ledger.receipts.for_root, self.root):
+            signed.setdefault(each.unit, {})[each.signer] = each.time
         found: dict[bytes, Found] = {}
         for unit in await self._work(ledger.roots.units, self.root):
-            seen = await self._unit(unit, record)
+            seen = await self._unit(unit, record, signed.get(unit.name, {}))
             news = {
                 node: proof
                 for node, proof in seen.items()
@@ -87,11 +90,9 @@ class _RootLook:
         if any(found.values()):
             await self.checker.write_down(self.root, found)
 
-    async def _unit(self, unit: Unit, record: PutRecord) -> Found:
-        ledger, own = self.checker.ledger, self.identity.public_key
-        receipts = await self._work(ledger.receipts.for_root, self.root)
-        signed = {each.signer: each.time for each in receipts if each.unit == unit.name}
-        row = await self._work(ledger.holders.get, (unit.name, unit.spine))
+    async def _unit(self, unit: Unit, record: PutRecord, signed: Mapping[PublicKey, int]) -> Found:
+        own, before = self.identity.public_key, len(self.checker.received)
+        row = await self._work(self.checker.ledger.holders.get, (unit.name, unit.spine))
         found: Found = {}
         asked: dict[PublicKey, list[Address]] = {own: []}
         for each in row.holders:
@@ -102,7 +103,7 @@ class _RootLook:
                 asked[key] = self._places(key)
         question = Question(unit, signed, put_here=True, policy=record.policy, signed=signed)
         said = await self.checker.check(question, asked)
-        now_signed = {each.signer: each.time for each in self.checker.receipts(self.root)}
+        now_signed = {each.signer: each.time for each in self.checker.received[before:]}
         return found | of_signers(said, {**signed, **now_signed})
 
     def _seen_of(self, row: HolderRow, signed: Mapping[PublicKey, int]) -> Found:
