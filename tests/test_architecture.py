@@ -223,7 +223,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("fellows", "budget"),
         ("watching",),
         ("asking", "acting", "told", "units"),
-        ("survey",),
+        ("survey", "trimming"),
         ("repair",),
         ("auditing_back", "building", "telling"),
     ),

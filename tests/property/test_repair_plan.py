@@ -114,6 +114,19 @@ def test_silence_alone_takes_a_copy_away_only_after_its_grace(health: Health) ->
         assert (state is CopyState.LACKS) == bool(copy.lacks)
 
 
+@given(healths())
+def test_a_mere_word_stands_in_for_no_copy_that_is_gone(health: Health) -> None:
+    gone = Copy(NodeId(b"\xff" * NODE_ID_BYTES), PeerPast.met(NOW), lacks="gone")
+    words = [
+        Copy(NodeId(bytes([254, n]) + bytes(NODE_ID_BYTES - 2)), PeerPast.met(NOW), by_block=False)
+        for n in range(health.target)
+    ]
+    without = replace(health, copies=[*health.copies, gone], unknown_s=1e12)
+    assert replace(without, copies=[*without.copies, *words]).live == without.live
+    met = replace(health, copies=words, unknown_s=1e12)
+    assert met.counted == 1 + len(words), "nothing is known to be gone"
+
+
 class _Holder:
     """One that judges its unit now and then: what it tells of its own copy is what it judged."""
 

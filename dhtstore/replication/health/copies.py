@@ -25,13 +25,15 @@ class CopyState(StrEnum):
 class Copy:
     """One that another node holds.  ``proven_unix_s`` is when an audit proved it last, 0 for
     never; ``lacks`` is why its holder failed the last one, ``stays`` whether it said then that it
-    never drops its copy."""
+    never drops its copy, ``by_block`` whether it ever gave a proof that takes a block: of small
+    units audits mostly ask for none."""
 
     holder: NodeId
     past: PeerPast
     proven_unix_s: float = 0.0
     lacks: str = ""
     stays: bool = False
+    by_block: bool = True
 
     def state(self, periods: Periods) -> CopyState:
         if self.lacks:
@@ -71,8 +73,19 @@ class Health:
     def counted(self) -> int:
         """Copies that are there or will most likely come back, with the one here.  Where nobody
         else answers, and none did for a part of its grace, one of them is not waited for."""
-        expected = len(self.at(CopyState.AWAY)) + self.unheard
-        return 1 + len(self.at(CopyState.LIVE)) + expected - (self.urgent and expected > 0)
+        away = [each for each in self.at(CopyState.AWAY) if not self.lossy or each.proven_unix_s]
+        expected = len(away) + self.unheard
+        return 1 + len(self.live) + expected - (self.urgent and expected > 0)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether one that was known is gone."""
+        return bool(self.at(CopyState.LOST) or self.at(CopyState.LACKS))
+
+    @property
+    def live(self) -> list[Copy]:
+        """Those that answer; for one that is gone none stands in that never proved a block."""
+        return [each for each in self.at(CopyState.LIVE) if each.by_block or not self.lossy]
 
     @property
     def urgent(self) -> bool:

@@ -128,7 +128,7 @@ def _of_surplus(health: Health, since_unix_s: float, now_unix_s: float) -> Choic
 def at_once(health: Health) -> Choice:
     """What is to be done where somebody asks for it now: a copy whose holder does not answer is
     not waited for."""
-    live = 1 + len(health.at(CopyState.LIVE))
+    live = 1 + len(health.live)
     told = f"{counted(live, 'copy answers', 'copies answer')} of {health.target}"
     missing = health.target - live
     if missing > 0:

@@ -6,11 +6,19 @@ import asyncio
 import random
 from dataclasses import replace
 
+import pytest
+
+from dhtstore.errors import PeerRefused
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key
+from dhtstore.node.checking.audit_answer import AuditAnswers
+from dhtstore.node.links.link import Link
+from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
 from dhtstore.replication.audit_ration import AuditRation
+from dhtstore.replication.auditing import Answer
 from dhtstore.replication.health.periods import Periods
+from dhtstore.wire.frames import Audit, Audited
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, STORAGE, Lab, tell
 
@@ -60,6 +68,44 @@ def test_who_announces_what_it_does_not_hold_and_is_always_busy_keeps_nobody_fro
             assert (
                 "proves nothing" in {each.key: each for each in row.holders}[liar.public_key].lacks
             )
+
+    tell(story)
+
+
+def test_who_proves_no_block_stands_for_no_copy_that_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of small units audits mostly ask for no block at all: that anybody can answer."""
+    liars: list[Node] = []
+    honest = AuditAnswers.on_audit
+
+    async def lie(self: AuditAnswers, link: Link, asked: Audit, reply: Reply) -> None:
+        if not any(each.identity is self.identity for each in liars):
+            await honest(self, link, asked, reply)
+        elif any(each.samples for each in asked.units):
+            raise PeerRefused("busy", "ask later")
+        else:
+            network, here = self.identity.network, self.identity.public_key
+            names = [each.unit for each in asked.units]
+            proofs = [Answer(network, asked.nonce, link.public_key, here, name) for name in names]
+            await reply(Audited(proofs=tuple(each.proof for each in proofs)))
+
+    monkeypatch.setattr(AuditAnswers, "on_audit", lie)
+
+    async def story(lab: Lab) -> None:
+        root, there, [liar, *_] = await put(lab)
+        liars.append(liar)
+        key = dht_key(root.raw)
+        record = liar.identity.provider_record(key), liar.identity.record()
+        await liar.dht.provide(key, [record], timeout_s=30.0)
+        await asyncio.sleep(PERIODS.holders_look_s + 2 * PERIODS.ping_s)
+        for node in there:
+            rows = node.ledger.holders.get((root.raw, False)).holders
+            [row] = [each for each in rows if each.key == liar.public_key]
+            assert row.proven_unix_s
+        lab.crash(there[0])
+        await asyncio.sleep(PERIODS.grace_max_s + 10 * PERIODS.ping_s)
+        assert len([node for node in holders(lab, root) if node is not there[0]]) == 3
 
     tell(story)
 

@@ -87,9 +87,10 @@ class Asking:
         return not slot_unix_s <= row.audited_unix_s <= self.identity.now_unix_s()
 
     def _samples(self, one: Watched, *rows: HolderRow) -> int:
-        """A block at least of whom was asked in vain: who has none must not choose its audits."""
+        """A block at least of whom failed, or was asked in vain: who has none must not choose its
+        audits."""
         usual = samples(one.claim.blocks, one.target, self.periods.audit_every_s, self.rng)
-        return max(usual, *(int(row.vain > 0) for row in rows)) if rows else usual
+        return max(usual, int(any(row.vain or row.lacks for row in rows)))
 
     def _slot_unix_s(self, key: PublicKey) -> float:
         now = self.identity.now_unix_s()
@@ -122,9 +123,9 @@ class Asking:
         now = self.identity.now_unix_s()
         if any(verdict.ruling is Ruling.PROVED for verdict in verdicts):
             self.fellows.answered(key)
-        for (one, _), (ruling, stays) in zip(units, verdicts, strict=True):
+        for (one, count), (ruling, stays) in zip(units, verdicts, strict=True):
             if ruling is Ruling.PROVED:
-                self.judge.audited(one, key, Said(stays=stays), now)
+                self.judge.audited(one, key, Said(stays=stays, by_block=count > 0), now)
             elif ruling is Ruling.LACKS:
                 self.judge.audited(one, key, Said(_WHY), now)
             elif due and ruling in (Ruling.UNKNOWN, Ruling.SILENT):

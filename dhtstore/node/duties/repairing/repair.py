@@ -26,9 +26,9 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
+from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
-from dhtstore.node.duties.trimming.letting_go import LettingGo
 from dhtstore.node.identity import Identity
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import REPAIRS_WAITING_MAX

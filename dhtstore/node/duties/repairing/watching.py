@@ -45,11 +45,12 @@ class Watched:
 
 
 class Said(NamedTuple):
-    """What came of an audit: "" for a copy that was proved, else why it is none; and whether it
-    stays for good."""
+    """What came of an audit: "" for a copy that was proved, else why it is none; whether it
+    stays for good, and whether the proof took a block."""
 
     lacks: str = ""
     stays: bool = False
+    by_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Judge:
     def _copy(self, row: HolderRow) -> Copy:
         key = PublicKey(row.key)
         past = self.fellows.of(key).past
-        return Copy(node_id(key), past, row.proven_unix_s, row.lacks, row.stays)
+        told = row.proven_unix_s, row.lacks, row.stays, row.by_block
+        return Copy(node_id(key), past, *told)
 
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
@@ -162,7 +164,7 @@ class Judge:
     def made(self, one: Watched, keys: Sequence[PublicKey], now_unix_s: float) -> None:
         """These have just signed for a copy that was made from here."""
         rows = {each.key: each for each in one.row.holders}
-        rows.update({bytes(key): HolderRow(key, now_unix_s, now_unix_s) for key in keys})
+        rows.update({bytes(k): HolderRow(k, now_unix_s, now_unix_s, by_block=True) for k in keys})
         one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
 
@@ -189,9 +191,9 @@ class Judge:
         if (row := rows.get(key)) is not None:
             proven_unix_s = row.proven_unix_s if said.lacks else now_unix_s
             stays = said.stays and not said.lacks
-            rows[key] = HolderRow(
-                key, proven_unix_s, now_unix_s, said.lacks, False, row.away, stays
-            )
+            by_block = (row.by_block or said.by_block) and not said.lacks
+            told = said.lacks, False, row.away, stays, 0, by_block
+            rows[key] = HolderRow(key, proven_unix_s, now_unix_s, *told)
         one.row = one.row._replace(holders=tuple(rows.values()))
         self.seen(one)
 
