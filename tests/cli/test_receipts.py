@@ -27,6 +27,9 @@ def test_each_file_that_does_not_do_is_told_with_why_and_an_exit_code(tmp_path: 
         "error: this is no list of receipts: its end is missing\n"
         "hint: `dhtstore receipts CID --json` writes one\n",
     )
+    code, said = verify("-", stdin=b"[]")
+    assert code == 3
+    assert "no receipt in it" in said
     code, said = verify(tmp_path / "missing")
     assert code == 2
     assert "No such file" in said

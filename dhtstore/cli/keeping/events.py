@@ -46,13 +46,23 @@ def events(
     from dhtstore.cli.terminal.show import emit, emit_lines, print_json
     from dhtstore.operations.repairing import ListEvents
 
-    found = run(common, Errand(ListEvents(last=last, since_s=_seconds(since))))
+    since_s = _seconds(since)
+    found = run(common, Errand(ListEvents(last=last, since_s=since_s)))
     if common.json:
         print_json(found)
         return
     emit_lines(printable(event_text(each)) for each in found)
     if not found:
-        emit("nothing happened to copies yet" if not since else f"nothing in the last {since}")
+        emit(nothing_text(since_s))
+
+
+def nothing_text(since_s: float | None) -> str:
+    """Where there are no events."""
+    from dhtstore.config import format_duration
+
+    if since_s is None:
+        return "nothing happened to copies yet"
+    return f"nothing happened to copies in the last {format_duration(since_s)}"
 
 
 def event_text(each: CopyEvent) -> str:
@@ -88,4 +98,4 @@ def _seconds(since: str) -> float | None:
     try:
         return parse_duration(since) if since else None
     except ValueError as error:
-        raise UsageError(f"--since: {error}") from error
+        raise UsageError(f"--since: {error}").hinted("say how long ago, as 2h or 7d") from error

@@ -41,7 +41,7 @@ def receipts(common: Common, cid: Root, file: OfFile = "") -> None:
     none, 5 if a signature does not hold.
     """
     if file or cid == "verify":
-        _show(common, _verified(cid, file))
+        _show(common, _some(_verified(cid, file)))
         return
     from dhtstore.cli.running.session import ask
     from dhtstore.model.cid_path import as_one_spelling
@@ -77,6 +77,17 @@ def _verified(word: str, file: str) -> list[SignedReceipt]:
         raise UnreadableSource(f"{file} is a directory").hinted("give a file of receipts")
     with os.fdopen(source.descriptor, "rb") as opened:
         return verify_receipts(opened.read(RECEIPTS_FILE_MAX_BYTES + 1))
+
+
+def _some(rows: list[SignedReceipt]) -> list[SignedReceipt]:
+    """Raises NotFound: without any, nothing was verified."""
+    from dhtstore.errors import NotFound
+
+    if not rows:
+        raise NotFound("there is no receipt in it: nobody signed").hinted(
+            "put it again, until holders have signed; `dhtstore receipts CID --json` writes theirs"
+        )
+    return rows
 
 
 def _show(common: Common, rows: list[SignedReceipt]) -> None:

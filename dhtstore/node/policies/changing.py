@@ -60,7 +60,7 @@ class PolicyChanges:
         """Have so many copies, until then; None is as before.  Raises UsageError, NotFound."""
         seen = await self.known(root)
         if seen is None:
-            raise NotFound(f"nobody knows that this owner wants copies of {root}")
+            raise unknown_policy(root)
         if seen.removed:
             raise UsageError(f"{root} was removed").hinted("put it again")
         wanted = seen.replicas if replicas is None else replicas
@@ -91,6 +91,14 @@ class PolicyChanges:
         if not stored:
             self.renewal.published(policy)
         return Changed(policy, told, stored)
+
+
+def unknown_policy(root: Cid) -> NotFound:
+    """Of this owner."""
+    return NotFound(f"nobody knows that this owner wants copies of {root}").hinted(
+        "check the CID; of what another owner key put, only that can tell and change it: where it"
+        " was put, or where the key is carried to (`dhtstore owner export`)"
+    )
 
 
 def _write_down(ledger: Ledger, policy: Policy) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dhtstore.errors import NotFound
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.policies.changing import FOREVER, Changed, PolicyChanges
+from dhtstore.node.policies.changing import FOREVER, Changed, PolicyChanges, unknown_policy
 from dhtstore.operations.keeping import PolicyInfo, SetPolicy
 from dhtstore.operations.moment import Moment
 
@@ -18,7 +17,7 @@ async def policy_of_root(
     if asked.replicas is None and asked.ttl_s is None:
         policy = await changes.known(root)
         if policy is None:
-            raise NotFound(f"nobody knows that this owner wants copies of {root}")
+            raise unknown_policy(root)
         return _info(policy, None)
     changed = await changes.change(session, root, asked.replicas, _expires(changes, asked))
     return _info(changed.policy, changed)

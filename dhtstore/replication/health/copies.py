@@ -130,6 +130,13 @@ class Health:
         return max(0, self.target - 1 - len(self.copies))
 
     @property
+    def unheard_left_s(self) -> float:
+        """For how long yet the first of those is waited for: for less where nobody else answers."""
+        first_s = self.periods.grace_first_s
+        waited_s = first_s if self.at(CopyState.LIVE) else self._urgent_s(first_s)
+        return max(0.0, waited_s - self.unknown_s)
+
+    @property
     def lower(self) -> list[Copy]:
         """Those that answer and are closer to the unit's key than this node, the closest first."""
         own = distance(self.here, self.key)

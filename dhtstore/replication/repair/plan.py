@@ -83,7 +83,8 @@ def decide(health: Health, now_unix_s: float) -> Choice:
         return _of_surplus(health, health.surplus_since_unix_s, now_unix_s)
     away = len(health.at(CopyState.AWAY))
     silent = f", {away} of them silent, for less than their grace" if away else ""
-    return Choice(Act.NOTHING, f"{_of_target(health)}{silent}", health.counted)
+    unmet = f", {health.unheard} of them not found yet" if health.unheard else ""
+    return Choice(Act.NOTHING, f"{_of_target(health)}{silent}{unmet}", health.counted)
 
 
 def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:

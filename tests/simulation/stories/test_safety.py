@@ -6,24 +6,29 @@ import asyncio
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from dhtstore.content.dag import unit_walk, units
+from dhtstore.errors import NotFound, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, format_node
 from dhtstore.model.policy import Claim
 from dhtstore.model.receipt import Receipt
 from dhtstore.node.checking.answer import CheckAnswers
+from dhtstore.node.duties.leaving.telling import left
 from dhtstore.node.duties.owning.outlook import Outlook
 from dhtstore.node.duties.owning.weakest import Weakest
-from dhtstore.node.duties.repairing.telling import copy_events
+from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
+from dhtstore.node.policies.showing import policy_of_root
 from dhtstore.node.views.copies.list_puts import put_summaries
 from dhtstore.node.views.copies.root_status import root_status
 from dhtstore.node.views.copies.safety import safety_known
-from dhtstore.operations.keeping import PutSummary
+from dhtstore.operations.keeping import PutSummary, SetPolicy
 from dhtstore.operations.nodes import RootStatus
+from dhtstore.operations.operation import unwatched
 from dhtstore.params import MIB
 from dhtstore.store.ledger.puts import Receipts
 from dhtstore.wire.frames import Check, Checked
@@ -233,5 +238,53 @@ def test_what_can_be_repaired_by_nobody_waits_and_status_says_for_whom() -> None
         assert [(each.kind, each.root) for each in events] == [("refused", str(root))]
         later = putter.ports.clock.unix_s()
         assert await copy_events(putter.ledger, putter.disk.blocking, 10, later) == []
+
+    tell(story)
+
+
+def test_a_put_that_too_few_signed_for_is_not_told_as_if_there_were_enough() -> None:
+    """With one copy of three "3 copies of 3" and 1 in 10^9 were told for two days."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 1)
+        putter = lab.nodes[0]
+        with pytest.raises(QuorumNotReached):
+            await put_bytes(putter, CONTENT)
+        root = Cid(putter.ledger.puts.list()[0].root)
+        await asyncio.sleep(2 * HOUR_S)
+        outlook = Outlook(putter.repair)
+        row = await listed(putter)
+        told = await checked(putter, str(root))
+        [unit] = (await outlook.of_root(replace(told, put=row))).units
+        assert unit.care is not None
+        assert unit.care.why == "3 copies of 3, 2 of them not found yet"
+        assert unit.care.due is not None
+        now = putter.ports.clock.unix_s()
+        assert 0 < unit.care.due.unix_s - now < PERIODS.grace_first_s / 2
+        [weak] = (await Weakest(outlook, putter.ledger.holders).status()).weakest
+        assert weak.lost_per_year == unit.lost_per_year
+        assert weak.lost_per_year is not None
+        assert weak.lost_per_year > 1e-4  # of an hour without the two
+
+    tell(story)
+
+
+def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 3)
+        client = await lab.add(CLIENT)
+        with pytest.raises(UsageError, match="nothing to repair") as repairing:
+            await repaired(client.repair, None, dry_run=False)
+        assert "`dhtstore list --check`" in repairing.value.hint
+        with pytest.raises(UsageError, match="holds nothing for others") as leaving:
+            await left(client.leaving, unwatched, storage=False, cancel=False)
+        assert "just stop it" in leaving.value.hint
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        async with client.fetch_session() as session:
+            with pytest.raises(NotFound, match="nobody knows") as asking:
+                await policy_of_root(
+                    client.policy_changes(), session, root, SetPolicy(root=str(root))
+                )
+        assert "dhtstore owner export" in asking.value.hint
 
     tell(story)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from dhtstore.cli.keeping.events import event_text
+from dhtstore.cli.keeping.events import event_text, nothing_text
 from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, weak_lines
 from dhtstore.operations.keeping import PutSummary, SafeState
 from dhtstore.operations.moment import Moment
@@ -159,3 +159,9 @@ def test_an_event_in_one_line() -> None:
     assert event("dropped", "4 holders answer") == (
         f"{at} dropped notes: the copy here went, since it was one too many: 4 holders answer"
     )
+
+
+def test_that_nothing_happened() -> None:
+    assert nothing_text(None) == "nothing happened to copies yet"
+    assert nothing_text(2.0) == "nothing happened to copies in the last 2 seconds"
+    assert nothing_text(7 * 24 * HOUR) == "nothing happened to copies in the last 7 days"

@@ -14,7 +14,9 @@ from dhtstore.replication.repair.plan import Act
 async def left(leaving: Leaving, watch: Watch, *, storage: bool, cancel: bool) -> LeaveResult:
     """Raises UsageError on a node that holds nothing for others, and what ``Leaving`` raises."""
     if not storage:
-        raise UsageError("this node gives no storage: it holds nothing for others, just stop it")
+        raise UsageError("this node gives no storage, so it holds nothing for others").hinted(
+            "just stop it: Ctrl-C where `dhtstore join` runs"
+        )
     if cancel:
         await leaving.cancel()
     done = [] if cancel else await leaving.leave(watch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from typing import Final
 
 from msgspec.structs import replace
@@ -59,7 +60,8 @@ class Outlook:
             self._of_holder(holder, texts[holder.node]) if holder.node in texts else holder
             for holder in unit.holders
         ]
-        care, lost = self.care(one), self.lost(one, rate)
+        signed = None if told.put is None else len(unit.providers)
+        care, lost = self.care(one), self.lost(one, rate, signed)
         return replace(unit, holders=holders, care=care, lost_per_year=lost)
 
     def _of_holder(self, holder: HolderStatus, row: HolderRow) -> HolderStatus:
@@ -76,15 +78,20 @@ class Outlook:
             there=round(past.there_share, 4),
         )
 
-    def lost(self, one: Watched, rate: LossRate) -> float:
-        """The probability that the unit is lost within a year."""
+    def lost(self, one: Watched, rate: LossRate, signed: int | None) -> float:
+        """The probability that the unit is lost within a year.  Of what was put from here so many
+        ``signed`` for it; where those were too few, nobody is waited for who was never met."""
         repaired = self.repair.acting.may_bring(one)
-        return lost_within(slots_of(self.repair.judge.health(one), rate, repaired=repaired))
+        health = self.repair.judge.health(one)
+        if signed is not None and signed < one.target:
+            health = with_fields(health, unknown_s=math.inf)
+        return lost_within(slots_of(health, rate, repaired=repaired))
 
     def care(self, one: Watched) -> UnitCare:
         choice, now = self.choice(one), self.repair.identity.now_unix_s()
-        due_unix_s = self.due_unix_s(self.repair.judge.health(one), choice, now)
         looked = one.row.looked_unix_s > 0
+        health = self.repair.judge.health(one)
+        due_unix_s = self.due_unix_s(health, choice, now) if looked else None
         return UnitCare(
             choice.act.value if looked else "wait",
             choice.why if looked else _NOT_LOOKED,
@@ -98,16 +105,17 @@ class Outlook:
 
     def due_unix_s(self, health: Health, choice: Choice, now_unix_s: float) -> float | None:
         """When a copy is made again by itself: now, in this node's turn, or once so many of those
-        that are silent were so for their grace that there are too few."""
+        that are silent, or were never met, were so for their grace that there are too few."""
         if choice.act is Act.REPAIR:
             return now_unix_s
         if choice.act is Act.WAIT and choice.missing:
             return choice.due_unix_s
         away = [each.past for each in health.at(CopyState.AWAY)]
         spare = health.counted - repair_below(health.target)
-        if not 0 <= spare < len(away):
+        if not 0 <= spare < len(away) + health.unheard:
             return None
-        left = sorted(past.grace_s(health.periods) - past.silent_s for past in away)
+        left = [past.grace_s(health.periods) - past.silent_s for past in away]
+        left = sorted([*left, *[health.unheard_left_s] * health.unheard])
         return now_unix_s + left[spare] + health.rank * health.periods.turn_s
 
     def _audit(self, one: Watched, now_unix_s: float) -> Moment | None:

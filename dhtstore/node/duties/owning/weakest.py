@@ -32,6 +32,13 @@ class _Scanned(NamedTuple):
     weakest: list[UnitId]
 
 
+class _Here(NamedTuple):
+    """What an object is called here, and, if it was put from here, how many signed for it."""
+
+    name: str
+    signed: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Weakest:
     """``rows`` are those of other holders."""
@@ -52,7 +59,7 @@ class Weakest:
         held = {one.id: one for one in await repair.units.named(list(ids))}
         short = [held[each] for each in scanned.short if each in held]
         weak = [held[each] for each in scanned.weakest if each in held]
-        names = await self._run(self._names, weak)
+        names = await self._run(self._put_here, weak)
         waiting, missing_bytes = self._waiting(short)
         return CopiesStatus(
             watched=scanned.units,
@@ -88,7 +95,7 @@ class Weakest:
             return "for tomorrow, since today's budget is used up, or for `dhtstore repair`"
         return "for the next round, within the hour, or for `dhtstore repair`"
 
-    def _weakest(self, units: list[Watched], names: Mapping[bytes, str]) -> list[WeakObject]:
+    def _weakest(self, units: list[Watched], names: Mapping[bytes, _Here]) -> list[WeakObject]:
         """Of each object the weakest unit."""
         rate = self.outlook.repair.fellows.losses()
         found: dict[bytes, WeakObject] = {}
@@ -100,27 +107,31 @@ class Weakest:
         ranked = sorted(found.values(), key=lambda each: -each.lost_per_year)
         return ranked[:WEAKEST_TOLD]
 
-    def _object(self, one: Watched, name: str, rate: LossRate) -> WeakObject:
+    def _object(self, one: Watched, here: _Here, rate: LossRate) -> WeakObject:
         repair, care = self.outlook.repair, self.outlook.care(one)
         health = repair.judge.health(one)
         return WeakObject(
             root=str(Cid(one.claim.policy.root)),
-            name=name,
+            name=here.name,
             unit=unit_text(one.unit.name),
             size=one.claim.size_bytes,
             live=live_copies(health),
             copies=health.counted,
             replicas=one.target,
-            lost_per_year=self.outlook.lost(one, rate),
+            lost_per_year=self.outlook.lost(one, rate, here.signed),
             act=care.act,
             why=care.why,
             due=care.due,
         )
 
-    def _names(self, units: list[Watched]) -> dict[bytes, str]:
+    def _put_here(self, units: list[Watched]) -> dict[bytes, _Here]:
         """In a worker."""
         ledger = self.outlook.repair.completeness.ledger
-        return {one.claim.policy.root: ledger.name_of(Cid(one.claim.policy.root)) for one in units}
+        found: dict[bytes, _Here] = {}
+        for root in dict.fromkeys(one.claim.policy.root for one in units):
+            put = ledger.puts.summary(Cid(root))
+            found[root] = _Here(ledger.name_of(Cid(root)), put.copies if put else None)
+        return found
 
     async def _run(self, work: Callable[..., T], *given: object) -> T:
         return await self.outlook.repair.completeness.disk.blocking.run(work, *given)

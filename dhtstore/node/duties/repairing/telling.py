@@ -27,7 +27,9 @@ async def repaired(
     """``moves`` tells what is to be moved to emptier nodes; None on a node that holds nothing for
     others.  Raises UsageError there, and what ``Repair.now`` raises."""
     if moves is None:
-        raise UsageError("this node gives no storage, so it has nothing to repair")
+        raise UsageError("this node gives no storage, so it has nothing to repair").hinted(
+            "holders repair by themselves; `dhtstore list --check` asks those of your puts"
+        )
     done = await (repair.plan() if dry_run else repair.now())
     moved = await moves() if dry_run else []
     told = [unit_told(each) for each in (*done, *moved) if each.act is not Act.NOTHING]
