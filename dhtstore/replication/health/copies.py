@@ -25,8 +25,8 @@ class CopyState(StrEnum):
 class Copy:
     """One that another node holds.  ``proven_unix_s`` is when an audit proved it last, 0 for
     never; ``lacks`` is why its holder failed the last one, ``stays`` whether it said then that it
-    never drops its copy, ``by_block`` whether it ever gave a proof that takes a block: of small
-    units audits mostly ask for none."""
+    never drops its copy, ``by_block`` whether it gave a proof that takes a block since one of
+    them was lost: of small units audits mostly ask for none."""
 
     holder: NodeId
     past: PeerPast
@@ -74,8 +74,16 @@ class Health:
         """Copies that are there or will most likely come back, with the one here.  Where nobody
         else answers, and none did for a part of its grace, one of them is not waited for."""
         away = [each for each in self.at(CopyState.AWAY) if not self.lossy or each.proven_unix_s]
-        expected = len(away) + self.unheard
-        return 1 + len(self.live) + expected - (self.urgent and expected > 0)
+        return self._with(len(self.live), len(away))
+
+    @property
+    def told(self) -> int:
+        """The same where all who answer are believed."""
+        return self._with(len(self.at(CopyState.LIVE)), len(self.at(CopyState.AWAY)))
+
+    def _with(self, live: int, away: int) -> int:
+        expected = away + self.unheard
+        return 1 + live + expected - (self.urgent and expected > 0)
 
     @property
     def lossy(self) -> bool:
@@ -84,7 +92,7 @@ class Health:
 
     @property
     def live(self) -> list[Copy]:
-        """Those that answer; for one that is gone none stands in that never proved a block."""
+        """Those that answer; for one that is gone none stands in that proved no block."""
         return [each for each in self.at(CopyState.LIVE) if each.by_block or not self.lossy]
 
     @property

@@ -123,6 +123,28 @@ def test_what_the_own_user_puts_here_meanwhile_stays(monkeypatch: pytest.MonkeyP
     tell(story)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_copy_that_was_dropped_stands_in_for_none_that_is_lost_soon_after(seed: int) -> None:
+    """The others audit who dropped it within days, and it answers their pings as ever."""
+
+    async def story(lab: Lab) -> None:
+        root, there = await surplus(lab)
+        for node in there[:2]:  # they have seen blocks of all copies
+            async with node.repair.alone():
+                [one] = await node.repair.units.named([(root.raw, False)])
+                await node.repair.asking.afresh(one)
+                node.repair.units.rows.save({one.id: one.row})
+        for _ in range(100):
+            if len(holders(lab, root)) < 4:
+                break
+            await asyncio.sleep(PERIODS.ping_s)
+        lab.crash(there[2])
+        await asyncio.sleep(PERIODS.grace_min_s + 8 * PERIODS.ping_s)
+        assert len([node for node in holders(lab, root) if node is not there[2]]) == 3
+
+    tell(story, seed=seed)
+
+
 def test_a_clock_that_was_ahead_for_hours_hides_no_loss() -> None:
     """What was written down then is of a time that is to come."""
 

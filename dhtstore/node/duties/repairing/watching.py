@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -91,7 +91,7 @@ class Judge:
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))
-        self._note_returns(one)
+        self._note_absences(one, now_unix_s)
         self._note_stays(one, now_unix_s)
         health = watched(self.health(one), now_unix_s)
         one.row = one.row._replace(
@@ -101,16 +101,28 @@ class Judge:
         )
         return decide(health, now_unix_s)
 
-    def _note_returns(self, one: Watched) -> None:
-        """Who was lost and is back may have been replaced by others: these are to be looked for."""
-        rows, back = [], False
+    def _note_absences(self, one: Watched, now_unix_s: float) -> None:
+        """Who was lost and is back may have been replaced by others: these are to be looked for.
+        Who is lost now may have been what others relied on."""
+        rows, back, gone = list[HolderRow](), False, False
         for row in one.row.holders:
             state = self._copy(row).state(self.periods)
             away = state is CopyState.LOST or (row.away and state is not CopyState.LIVE)
             back |= row.away and not away
+            gone |= away and not row.away
             rows.append(row if row.away is away else row._replace(away=away))
+        rows = self._doubted(rows, now_unix_s) if gone else rows
         looked_unix_s = 0.0 if back else one.row.looked_unix_s
         one.row = one.row._replace(holders=tuple(rows), looked_unix_s=looked_unix_s)
+
+    def _doubted(self, rows: Iterable[HolderRow], now_unix_s: float) -> list[HolderRow]:
+        """A copy is gone: in its place count those alone that prove theirs from now on.  Others may
+        have dropped one since they proved it, for it was one too many."""
+        earliest_unix_s = now_unix_s - self.periods.proved_lately_s
+        return [
+            row if row.proven_unix_s >= earliest_unix_s else row._replace(by_block=False)
+            for row in rows
+        ]
 
     def _note_stays(self, one: Watched, now_unix_s: float) -> None:
         """Others are told what is written down, so that it is known until when they were."""
@@ -120,8 +132,8 @@ class Judge:
             one.row = one.row._replace(stays=stays, freed_unix_s=freed_unix_s)
 
     def is_short(self, one: Watched) -> bool:
-        """Whether it had too few copies when it was judged last."""
-        return one.row.short_since_unix_s is not None and self.health(one).counted < one.target
+        """Whether it had too few copies when it was judged last, and not only fewer than proved."""
+        return one.row.short_since_unix_s is not None and self.health(one).told < one.target
 
     def look_due(self, one: Watched, now_unix_s: float) -> bool:
         """Whether to look up who holds it.  While fewer are known than should be, first soon and
@@ -189,6 +201,8 @@ class Judge:
         if not said.lacks and len(rows) < HOLDERS_KNOWN_MAX:
             rows.setdefault(key, HolderRow(key))
         if (row := rows.get(key)) is not None:
+            if said.lacks and not row.lacks:
+                rows = {each.key: each for each in self._doubted(rows.values(), now_unix_s)}
             proven_unix_s = row.proven_unix_s if said.lacks else now_unix_s
             stays = said.stays and not said.lacks
             by_block = (row.by_block or said.by_block) and not said.lacks

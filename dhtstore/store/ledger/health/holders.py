@@ -19,8 +19,8 @@ class HolderRow(NamedTuple):
     whether its copy was replaced by another, ``away`` whether it was silent beyond its grace when
     the unit was judged last; ``stays`` is whether it
     said, when it proved its copy, that it never drops that; ``vain`` is how often it was asked in
-    vain since, ``by_block`` whether it ever had to have a block for a proof, or the whole unit for
-    a receipt."""
+    vain since, ``by_block`` whether it had to have a block for a proof since another copy was
+    lost, or the whole unit for a receipt."""
 
     key: bytes
     proven_unix_s: float = 0.0
