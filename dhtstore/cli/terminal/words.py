@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dhtstore.config import counted, format_duration, format_size
+from dhtstore.params import REPAIR_SLACK_DIVISOR
 
 _WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
 
@@ -93,8 +94,12 @@ def seen_text(seen: HoldersSeen) -> str:
 def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
     """What is said of a root above the table of its holders."""
     lines: list[str] = []
+    cared = [each.care for each in told.units if each.care is not None]
     if told.put is not None:
-        lines.append(f"{told.put.name or told.cid}: {safety_text(told.put, now_unix_s)}")
+        enough = bool(cared) and all(map(_is_idle, cared))
+        safety = _unsigned(told.put) if enough else ""
+        safety = safety or safety_text(told.put, now_unix_s)
+        lines.append(f"{told.put.name or told.cid}: {safety}")
     else:
         held = any(each.care for each in told.units)
         lines.append(f"{told.cid}: not put from here{', held for its owner' if held else ''}")
@@ -102,7 +107,6 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
         lines.append(
             f"lost within a year: {odds_text(told.lost_per_year)} ({seen_text(told.seen)})"
         )
-    cared = [each.care for each in told.units if each.care is not None]
     lines += [_care(each, now_unix_s) for each in cared[:1]]
     if not cared:
         lines.append(_ASKED if told.checked else _UNWATCHED)
@@ -118,10 +122,23 @@ _UNWATCHED = (
 _ASKED = f"{_WATCHES_NOBODY}: this is what they answered just now"
 
 
+def _unsigned(put: PutSummary) -> str:
+    """Where this node sees enough copies, and so nobody repairs, but fewer than wanted have signed
+    for this owner: the others are kept for another one, or for what was wanted before."""
+    spared = put.replicas // REPAIR_SLACK_DIVISOR  # nobody repairs so few
+    if put.state not in ("silent", "short") or put.live >= put.replicas - spared:
+        return ""
+    signed = f"{put.live} of {put.replicas} signed for it and answer"
+    return f"{signed}; with copies kept for others there are enough, put it again to have more sign"
+
+
+def _is_idle(care: UnitCare) -> bool:
+    return care.act == "nothing" and not care.due
+
+
 def _care(care: UnitCare, now_unix_s: float) -> str:
     due = f", {repair_text(care.due, now_unix_s)}" if care.due else ""
-    idle = care.act == "nothing" and not care.due
-    repair = f"nothing to repair ({care.why})" if idle else f"{care.why}{due}"
+    repair = f"nothing to repair ({care.why})" if _is_idle(care) else f"{care.why}{due}"
     if care.audit is None:
         return f"next: {repair}"
     late = care.audit.unix_s <= now_unix_s

@@ -165,3 +165,22 @@ def test_that_nothing_happened() -> None:
     assert nothing_text(None) == "nothing happened to copies yet"
     assert nothing_text(2.0) == "nothing happened to copies in the last 2 seconds"
     assert nothing_text(7 * 24 * HOUR) == "nothing happened to copies in the last 7 days"
+
+
+@pytest.mark.parametrize("state", ["short", "silent"])
+def test_copies_that_are_kept_for_others_are_not_told_as_if_they_were_about_to_be_made(
+    state: SafeState,
+) -> None:
+    """Beside "nothing to repair" stood "its holders repair it by themselves"."""
+    unit = UnitStatus("bafy", 1, ["a", "b"], care=UnitCare("nothing", "4 copies of 3", None, None))
+    told = RootStatus("bafy", 3, 2, [unit], put=put(state, copies=2, live=2))
+    assert root_lines(told, NOW) == [
+        "holiday.iso: 2 of 3 signed for it and answer; with copies kept for others there are"
+        " enough, put it again to have more sign",
+        "next: nothing to repair (4 copies of 3)",
+    ]
+    due = UnitCare("nothing", "3 copies of 3", Moment.at(NOW + HOUR), None)
+    waits = replace(told, units=[replace(unit, care=due)])
+    assert "others" not in root_lines(waits, NOW)[0]
+    spared = replace(put(state, copies=3, live=3), replicas=4)
+    assert "others" not in root_lines(replace(told, put=spared), NOW)[0]
