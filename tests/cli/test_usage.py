@@ -189,6 +189,10 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["put", "x", "--replicas", "many"],
+            "error: Invalid value for '--replicas': it must be a valid integer\n",
+        ),
         (["export", "bafkqaaa"], "too few arguments: `dhtstore export` takes CID... FILE.car|-"),
         (["put", "x", "--replicas", "0"], "'--replicas': it must be greater than or equal to 1"),
         (["put", "x", "--chunker", "rabin"], "'--chunker': 'rabin' is not one of"),

@@ -65,7 +65,7 @@ def _why(text: bytes, error: Exception) -> str:
 def _verify(number: int, row: SignedReceipt) -> None:
     name = f"receipt {number}, of node {row.node[:16]},"
     try:
-        receipt = unpack(Receipt, bytes.fromhex(row.signature) + bytes.fromhex(row.body))
+        receipt = unpack(Receipt, _bytes(row.signature) + _bytes(row.body))
         Cid.decode(receipt.root)
         named = len(receipt.network.encode()) <= NETWORK_NAME_MAX_BYTES
         if not named or receipt.node != receipt.node_id or receipt_text(receipt) != row:
@@ -75,6 +75,13 @@ def _verify(number: int, row: SignedReceipt) -> None:
         raise _does_not(f"{name} does not hold: {error}") from error
     except (ValueError, DhtstoreError) as error:
         raise _does_not(f"{name} does not decode: {error}") from error
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise InvalidSignature("its signature or its body is not hexadecimal") from None
 
 
 def _does_not(text: str) -> InvalidSignature:

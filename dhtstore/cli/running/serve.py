@@ -62,7 +62,7 @@ def _announce(common: Common, here: Hosted, pinned: Mapping[str, PublicKey]) -> 
         return
     tell_failures(common, here.joined)
     say(common, _introduction(here.node, here.joined.answered))
-    say(common, _giving(here.node.settings, here.no_disk))
+    say(common, giving(here.node.settings, here.no_disk))
     emit(node_identity(here.node.identity).ticket)
 
 
@@ -84,7 +84,7 @@ def _introduction(node: Node, peers: int) -> str:
     return f"node {told.node} at {', '.join(told.addresses)}, {answered} answered"
 
 
-def _giving(settings: NodeSettings, no_disk: str) -> str:
+def giving(settings: NodeSettings, no_disk: str) -> str:
     """What this node gives to whom, and how that is changed."""
     if not settings.storage:
         since = f", since {no_disk}" if no_disk else ""
@@ -97,7 +97,10 @@ def _giving(settings: NodeSettings, no_disk: str) -> str:
         Accept.ANYONE: "anyone (within shares)",
     }[settings.accept]
     gives = format_size(settings.capacity_bytes)
-    return f"gives {gives} to {whom}; change with `dhtstore config capacity|accept`"
+    if not settings.donated_bytes:
+        return f"gives {gives} to {whom}; change with `dhtstore config capacity|accept`"
+    part = f"{format_size(settings.donated_bytes)} of it only for what is short of copies"
+    return f"gives {gives} to {whom}, {part}; change with `dhtstore config capacity|accept|donate`"
 
 
 def _cancelled_by_signals() -> asyncio.Event:

@@ -212,4 +212,5 @@ def _too_few(error: Any) -> str:
 
 def _plainly(text: str) -> str:
     """Without the parser's talk of inputs and errors of values."""
-    return text.replace("Input should be", "it must be").replace("Value error, ", "")
+    plain = text.replace("Input should be", "it must be").replace("Value error, ", "")
+    return plain.partition(", unable to parse string")[0]

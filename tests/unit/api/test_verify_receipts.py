@@ -59,6 +59,11 @@ def test_what_was_changed_since_does_not(changes: dict[str, object]) -> None:
         verify_receipts(written(receipt(), **changes))
 
 
+def test_what_is_no_hexadecimal_is_said_to_be_none() -> None:
+    with pytest.raises(InvalidSignature, match="its signature or its body is not hexadecimal"):
+        verify_receipts(written(receipt(), body="no hex"))
+
+
 @pytest.mark.parametrize(
     "made_up",
     [
