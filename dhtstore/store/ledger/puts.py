@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -130,13 +131,13 @@ class Receipts:
     def adopt(self, receipts: Sequence[Receipt]) -> None:
         """Those that holders signed since the put, as far as there is room beside what is known of
         each unit."""
-        fits: list[Receipt] = []
+        fits, beside = list[Receipt](), Counter[bytes]()
         for receipt in receipts:
             key = receipts_key(receipt.root) + part(receipt.unit)
-            beside = sum((each.root, each.unit) == (receipt.root, receipt.unit) for each in fits)
             known = self._known(key + receipt.node) is not None
-            if known or self._table.count(key) + beside < RECEIPTS_PER_UNIT_MAX:
+            if known or self._table.count(key) + beside[key] < RECEIPTS_PER_UNIT_MAX:
                 fits.append(receipt)
+                beside[key] += 1
         if fits:
             self.save(fits)
 

@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
-from dhtstore.model.cid import Cid
-from dhtstore.model.identity import dht_key, distance
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import unwatched
 from dhtstore.replication.audit_ration import AuditRation
-from dhtstore.replication.health.periods import Periods
 from simulations.events.users import put_bytes
 from simulations.world.ports.clock import SimClock
-from tests.bids import sign_policy
-from tests.simulation.harness import CLIENT, STORAGE, Lab, tell
+from tests.simulation.harness import STORAGE, Lab, tell
+from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders, surplus
 
-CONTENT = random.Random(6).randbytes(300_000)
-PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
 YEAR_S = 365 * 86400.0
-
-
-def holders(lab: Lab, root: Cid) -> list[Node]:
-    now_s = lab.nodes[0].ports.clock.unix_s()
-    return [node for node in lab.nodes if node.completeness.under(root.raw, now_s)]
-
-
-async def surplus(lab: Lab) -> tuple[Cid, list[Node]]:
-    """What a client put four times and three copies are wanted of now; its holders, the nearest
-    first."""
-    client = await lab.add(replace(CLIENT, periods=PERIODS))
-    for _ in range(6):
-        await lab.add(replace(STORAGE, periods=PERIODS))
-    root = (await put_bytes(client, CONTENT, replicas=4)).cid
-    await asyncio.sleep(PERIODS.watched_s)  # they are known for steady ones
-    there = holders(lab, root)
-    there.sort(key=lambda node: distance(node.node_id, dht_key(root.raw)))
-    fewer = sign_policy(client.identity, root, replicas=3, sequence=2**42)
-    assert [node.ledger.claims.update(fewer) for node in there] == [True] * 4
-    return root, there
 
 
 def once_looked(
