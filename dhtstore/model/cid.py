@@ -35,6 +35,7 @@ _KNOWN_KINDS: Final = (
     "files and directories are read (codecs raw and dag-pb) that are named by sha2-256, sha2-512,"
     " blake2b-256 or identity"
 )
+_BASE32_ENDS: Final = _BASE32_CHARS[::4]
 _TEXT_MAX_CHARS: Final = 512
 _BASE32: Final = _BASE32_CHARS.encode() + bytes(224)
 _V1_SHA256_BYTES: Final = 36
@@ -127,7 +128,7 @@ class Cid:
     def __str__(self) -> str:
         if self.version == 0:
             return _base58_encode(self.raw)
-        return "b" + base64.b32encode(self.raw).decode().lower().rstrip("=")
+        return "b" + _base32(self.raw)
 
     def __repr__(self) -> str:
         return f"Cid({self})"
@@ -170,14 +171,24 @@ def read_prefix(raw: bytes) -> CidPrefix:
 
 
 def misspelt(text: str) -> str:
-    """What keeps ``text``, which is no CID, from being one; "" where it does not look like one."""
+    """What keeps ``text`` from being a CID; "" where it is one, or does not look like one."""
     if text.startswith("Qm"):
         return _misspelt(text, _BASE58, "digits and letters but 0, O, I and l", _V0_CHARS)
     if text.lower().startswith("baf"):
         if text not in (text.lower(), text.upper()):
             return "it mixes small and capital letters"
-        return _misspelt(text.lower(), _BASE32_CHARS, "a to z and 2 to 7", _V1_SHA256_CHARS)
+        text = text.lower()
+        wrong = _misspelt(text, _BASE32_CHARS, "a to z and 2 to 7", _V1_SHA256_CHARS)
+        return wrong or _misended(text)
     return ""
+
+
+def _misended(text: str) -> str:
+    """The last digit of a CID in base32 has two bits that belong to none of its bytes."""
+    if text[-1] in _BASE32_ENDS:
+        return ""
+    ends = f"{', '.join(_BASE32_ENDS[:-1])} and {_BASE32_ENDS[-1]}"
+    return f"{text[-1]!r} at place {len(text)} ends no such CID: only {ends} do"
 
 
 def _misspelt(text: str, alphabet: str, described: str, usual_chars: int) -> str:
@@ -235,15 +246,24 @@ def _decode_text(text: str) -> bytes:
     if text.startswith("Qm") and len(text) == _V0_CHARS:
         return _base58_decode(text)
     kind, body = text[0], text[1:]
-    if kind in "bB":
-        if body != (body.lower() if kind == "b" else body.upper()):
-            raise ValueError("mixed case")
-        return base64.b32decode(body.upper() + "=" * (-len(body) % 8))
     if kind == "z":
         return _base58_decode(body)
-    if kind in "fF":
-        return bytes.fromhex(body)
-    raise ValueError("unknown multibase")
+    if kind in "bB":
+        raw = base64.b32decode(body.upper() + "=" * (-len(body) % 8))
+        spelled = _base32(raw)
+    elif kind in "fF":
+        raw = bytes.fromhex(body)
+        spelled = raw.hex()
+    else:
+        raise ValueError("unknown multibase")
+    if body != (spelled if kind.islower() else spelled.upper()):
+        raise ValueError("not as these bytes are spelled: a slip, or of both cases")
+    return raw
+
+
+def _base32(raw: bytes) -> str:
+    """RFC 4648, small letters, without padding."""
+    return base64.b32encode(raw).decode().lower().rstrip("=")
 
 
 def spelled(cids: Sequence[Cid]) -> list[str]:
