@@ -92,8 +92,9 @@ class UseCases:
             self.staging,
             self.settings,
             self.ports.clock,
+            self.policies.book,
             self.reprovide.again_soon,
-            self.policies.renewal.published,
+            self.policy_changes().put,
         )
 
     def pinning(self) -> Pinning:

@@ -159,13 +159,14 @@ async def put_with(
     *,
     replicas: int = 3,
     min_acks: int | None = None,
+    ttl_s: float | None = None,
     progress: Watch = unwatched,
 ) -> PutOutcome:
     async def once() -> AsyncIterator[bytes]:
         yield data
 
     return await node.uploader().put(
-        once(), name="b", replicas=replicas, min_acks=min_acks, progress=progress
+        once(), name="b", replicas=replicas, min_acks=min_acks, ttl_s=ttl_s, progress=progress
     )
 
 

@@ -1,7 +1,8 @@
 """Put: a source becomes a CID with R verified copies.
 
 data path: source -> blocks in the store, or lent where they do not fit -> units -> own copy ->
-copies on peers -> receipts -> provider records -> pin => CID.
+copies on peers -> receipts -> provider records -> the policy, to all who do not know it -> pin =>
+CID.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dhtstore.node.importing.batch import Imported
 from dhtstore.node.importing.manner import Manner
 from dhtstore.node.importing.source import Source
 from dhtstore.node.keeping.staging import Staging
+from dhtstore.node.policies.book import PolicyBook
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome, check_result, told_causes, told_reports
 from dhtstore.node.telling.placement import PlacementRecord, PutTimes
@@ -54,6 +56,7 @@ class _Work:
     brought: Brought
     name: str
     policy: Policy
+    earlier: Policy | None
     lineages: Sequence[Lineage]
     times: PutTimes
 
@@ -96,7 +99,8 @@ class _Counts:
 @dataclass(frozen=True, slots=True)
 class Uploader:
     """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
-    that no index node was told of, ``published`` of the policy, once somebody holds something."""
+    that no index node was told of; ``spread`` is told of the policy, of the one before it and of
+    all units, once somebody holds something."""
 
     identity: Identity
     disk: Disk
@@ -106,8 +110,9 @@ class Uploader:
     staging: Staging
     settings: NodeSettings
     clock: Clock
+    book: PolicyBook
     again_soon: Callable[[Unit], None]
-    published: Callable[[Policy], None]
+    spread: Callable[[Policy, Policy | None, Sequence[Unit]], None]
 
     async def put(
         self,
@@ -172,12 +177,13 @@ class Uploader:
             if not brought.kept:
                 self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
-            policy = await run(self._policy, imported.cid, asked)
+            earlier = await run(self.book.here, self.identity.owner, imported.cid.raw)
+            policy = self._policy(imported.cid, earlier, asked)
             steps = cutting(brought.blocks, imported.cid)
             lineages = await in_steps(self.disk.blocking, self.clock, steps, lambda: None)
             name = await run(self._name, imported.cid, called)
             times.spent("reading and writing here", 0.0)
-            work = _Work(brought, name, policy, lineages, times)
+            work = _Work(brought, name, policy, earlier, lineages, times)
             with self.staging.named(imported.cid):
                 return work, await self._place_all(work, meter)
 
@@ -187,26 +193,13 @@ class Uploader:
         earlier = "" if record is None or record.name == STDIN_NAME else record.name
         return earlier or called.name
 
-    def _policy(self, root: Cid, asked: _Counts) -> Policy:
-        """A newer policy than any this owner is known to have signed for this root, with as many
-        copies as the newest of them unless others were asked for.  Raises UsageError."""
-        owner = self.identity.owner
-        record = self.ledger.puts.get(root)
-        either = [record.policy if record else None, self.ledger.claims.policy(owner, root.raw)]
-        known = sorted(filter(None, either), key=lambda policy: policy.precedence)
-        newest = known[-1].sequence if known else -1
-        earlier = known[-1].replicas if known and not known[-1].removed else 0
-        wanted = asked.replicas or earlier or self.settings.replicas
+    def _policy(self, root: Cid, earlier: Policy | None, asked: _Counts) -> Policy:
+        """As many copies as ``earlier`` wanted unless others were asked for.  Raises UsageError."""
+        before = earlier.replicas if earlier and not earlier.removed else 0
+        wanted = asked.replicas or before or self.settings.replicas
         _check_counts(wanted, asked.min_acks)
-        unsigned = Policy(
-            owner=owner,
-            root=root.raw,
-            sequence=max(int(self.clock.unix_s() * 1000), newest + 1),
-            replicas=wanted,
-            expires=int(self.clock.unix_s() + asked.ttl_s) if asked.ttl_s else 0,
-            removed=False,
-        )
-        return self.identity.sign_as_owner(unsigned)
+        expires = int(self.clock.unix_s() + asked.ttl_s) if asked.ttl_s else 0
+        return self.book.signed(root, earlier, replicas=wanted, expires=expires)
 
     # --- copies -----------------------------------------------------------------------------
 
@@ -223,15 +216,14 @@ class Uploader:
                 await self._place(lineage, work, meter, made, placed)
                 meter.unit_done()
             if any(made):  # else nothing is stored anywhere, and what was put before stands
-                await run(self._remember, work, made, placed)
-                self.published(work.policy)
+                await self._known_from_now(work, made, placed)
             await run(self._pin, work)
         except BaseException:
             others = [[NodeId(each.receipt.node) for each in copies] for copies in made]
             all_of_it.signed(others, but=self.identity.node)
             all_of_it.begun(placed)
             if any(made):  # somebody holds them, whatever becomes of this
-                await run(self._remember, work, made, placed)
+                await self._known_from_now(work, made, placed)
             raise
         meter.check()
         return placed
@@ -276,6 +268,10 @@ class Uploader:
     def _keeps(self, work: _Work) -> bool:
         """Whether this node holds a copy itself."""
         return self.settings.storage and work.brought.kept
+
+    async def _known_from_now(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
+        await self.disk.blocking.run(self._remember, work, made, placed)
+        self.spread(work.policy, work.earlier, work.units)
 
     def _remember(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
         record = work.record(self.clock.unix_s())

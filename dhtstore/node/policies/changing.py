@@ -2,7 +2,8 @@
 
 data path: root -> the newest policy that is known here or in the network -> a newer one, signed ->
 written down here -> told to the holders that can be reached -> stored in the DHT for the others.
-Whoever has the owner's key can do so, on whichever machine the root was put.
+A put of what is stored already ends the same way.  Whoever has the owner's key can do so, on
+whichever machine the root was put.
 """
 
 from __future__ import annotations
@@ -72,6 +73,21 @@ class PolicyChanges:
         await self.book.disk.blocking.run(_write_down, self.book.ledger, policy)
         return await self.spread(policy, holders)
 
+    def put(self, policy: Policy, earlier: Policy | None, units: Sequence[Unit]) -> None:
+        """A put signed it after ``earlier``: it goes out, and where that wanted something else also
+        to those who hold copies under that."""
+        self.renewal.published(policy)
+        if earlier is not None and not earlier.removed and _wants(earlier) != _wants(policy):
+            self.renewal.goes_out(policy, self._tell_others(policy, units))
+
+    async def _tell_others(self, policy: Policy, units: Sequence[Unit]) -> None:
+        """Who signed under it knows it."""
+        root = Cid(policy.root)
+        receipts = await self.book.disk.blocking.run(self.book.ledger.receipts.for_root, root)
+        know = {each.signer for each in receipts if each.policy_seq >= policy.sequence}
+        holders = await self.holders.holders(root, units)
+        await self.holders.tell(policy, {k: one for k, one in holders.items() if k not in know})
+
     async def units(self, session: FetchSession, root: Cid) -> Sequence[Unit]:
         """What the root is cut into; none where nobody gives the blocks that tell."""
         known = await session.disk.blocking.run(self.book.ledger.roots.units, root)
@@ -99,6 +115,10 @@ def unknown_policy(root: Cid) -> NotFound:
         "check the CID; of what another owner key put, only that can tell and change it: where it"
         " was put, or where the key is carried to (`dhtstore owner export`)"
     )
+
+
+def _wants(policy: Policy) -> tuple[int, int]:
+    return policy.replicas, policy.expires
 
 
 def _write_down(ledger: Ledger, policy: Policy) -> None:

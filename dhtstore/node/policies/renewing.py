@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from dhtstore.dht.core.record_rules import policy_current, policy_over
 from dhtstore.errors import DhtstoreError
@@ -52,22 +52,26 @@ class PolicyRenewal:
     joined: asyncio.Event
     alarm: Alarm = field(default_factory=Alarm)
     _noted_unix_s: float = 0.0
-    _going_out: dict[asyncio.Task[None], Policy] = field(default_factory=dict)
+    _going_out: dict[asyncio.Task[Any], Policy] = field(default_factory=dict)
 
     def published(self, policy: Policy) -> None:
         """Our owner has signed it: it goes out now, or as soon as somebody answers."""
         self.alarm.ring()
-        task = self.tasks.spawn(self._publish(policy), "policy")
+        self.goes_out(policy, self._publish(policy))
+
+    def goes_out(self, policy: Policy, telling: Coroutine[Any, Any, object]) -> None:
+        """While ``telling`` runs not all know it who should."""
+        task = self.tasks.spawn(telling, "policy")
         self._going_out[task] = policy
         task.add_done_callback(self._going_out.pop)
 
     async def settle(self, at_most_s: float) -> None:
-        """Wait until all that was published is stored, for whoever ends then; of what is not, the
-        trace tells."""
+        """Wait until all that was published is stored and told, for whoever ends then; of what is
+        not, the trace tells."""
         if self._going_out:
             await asyncio.wait(list(self._going_out), timeout=at_most_s)
-        for policy in self._going_out.values():
-            self.tracer("policy.untold", root=str(Cid(policy.root)))
+        for root in dict.fromkeys(policy.root for policy in self._going_out.values()):
+            self.tracer("policy.untold", root=str(Cid(root)))
 
     async def _publish(self, policy: Policy) -> None:
         pause_s = REPROVIDE_RETRY_FIRST_S

@@ -213,6 +213,37 @@ def test_holders_keep_a_policy_in_the_network_when_its_owner_is_gone() -> None:
     tell(story)
 
 
+def test_who_puts_it_again_otherwise_tells_all_holders_as_who_changes_it() -> None:
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, holders = await put_by(lab, putter)
+        again = await put_with(putter, CONTENT, replicas=1)
+        assert [len(held(node, result)) for node in (putter, *holders)] == [1, 1, 1]
+        await asyncio.sleep(30)
+        [policy] = held(putter, result)
+        assert (policy.replicas, policy.sequence) == (1, again.receipts[0].policy_seq)
+        assert [held(node, result) for node in holders] == [[policy]] * 2
+
+    tell(story)
+
+
+def test_a_visitor_that_puts_it_again_otherwise_waits_until_they_know() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(5)
+        visitor = await lab.add(CLIENT)
+        result = await put_with(visitor, CONTENT, replicas=3)
+        holders = [node for node in lab.nodes if held(node, result)]
+        assert len(holders) == 3
+        ends_unix_s = visitor.ports.clock.unix_s() + 40 * DAY_S
+        again = await put_with(visitor, CONTENT, replicas=1, ttl_s=40 * DAY_S)
+        await visitor.policies.renewal.settle(LOOKUP_TIMEOUT_S)
+        policies = [policy for node in holders for policy in held(node, result)]
+        assert {each.sequence for each in policies} == {again.receipts[0].policy_seq}
+        assert all(abs(each.expires - ends_unix_s) < 60 for each in policies)
+
+    tell(story)
+
+
 def test_who_put_it_again_since_is_not_undone_by_an_old_removal() -> None:
     async def story(lab: Lab) -> None:
         putter = await lab.add()

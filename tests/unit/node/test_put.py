@@ -10,8 +10,10 @@ import pytest
 
 from dhtstore.content.dag.local import local_units
 from dhtstore.dht.core.record_rules import Published
+from dhtstore.dht.engine.policies.policies import StoredPolicy
 from dhtstore.errors import NoRoom, NotAnnounced, QuorumNotReached, UsageError
-from dhtstore.model.identity import format_node
+from dhtstore.model.identity import DhtKey, format_node
+from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.open_offers import OpenOffers
@@ -21,6 +23,7 @@ from dhtstore.node.flows.put import Uploader
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
 from dhtstore.node.keeping.staging import Staging
+from dhtstore.node.policies.book import PolicyBook
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.node.warnings import Warnings
@@ -58,6 +61,7 @@ class Cast:
     holders: list[ScriptedHolder]
     directory: Directory
     again: list[Unit]  # to be announced again soon
+    spread: list[tuple[Policy, Policy | None, int]]  # with what was wanted before, of so many units
     progress: list[Progress] = field(default_factory=list)
 
     @property
@@ -83,6 +87,20 @@ def disk_of(peer: Peer, capacity_bytes: int | None) -> Disk:
     return Disk(MemoryBlockStore(capacity_bytes), peer.blocking)
 
 
+class NoPlaces:
+    """Nobody keeps policies."""
+
+    async def store(self, policy: Policy, timeout_s: float) -> StoredPolicy:
+        return StoredPolicy(0, outrun=False)
+
+    async def find(self, key: DhtKey, timeout_s: float) -> Policy | None:
+        return None
+
+
+async def nothing() -> None:
+    """To do."""
+
+
 Scene = Callable[[Cast], Awaitable[None]]
 
 
@@ -94,10 +112,12 @@ def stage(
         holders = [await add_holder(world, f"holder {number}") for number in range(2)]
         others = [contact_of(each) for each in world.peers[1:]]
         directory, again = Directory([others], others), list[Unit]()
+        spread = list[tuple[Policy, Policy | None, int]]()
         disk, ledger = disk_of(peer, capacity_bytes), new_ledger()
+        identity = identity_of(peer, settings)
         placer, offers = placer_of(peer, directory, settings), OpenOffers()
         uploader = Uploader(
-            identity_of(peer, settings),
+            identity,
             disk,
             ledger,
             placer,
@@ -109,10 +129,11 @@ def stage(
             ),
             settings,
             peer.clock,
+            PolicyBook(identity, disk, ledger, NoPlaces(), peer.clock, nothing),
             again.append,
-            lambda policy: None,
+            lambda policy, earlier, units: spread.append((policy, earlier, len(units))),
         )
-        await scene(Cast(peer, uploader, holders, directory, again))
+        await scene(Cast(peer, uploader, holders, directory, again, spread))
 
     play(whole)
 
@@ -192,6 +213,10 @@ def test_a_second_put_keeps_how_many_copies_are_wanted_and_says_so() -> None:
         assert await put(None, "b") == (2, True, "a")
         assert await put(3) == (3, False, "")
         assert await put(None) == (3, False, "")
+        policies = [policy for policy, _, _ in cast.spread]
+        assert [earlier for _, earlier, _ in cast.spread] == [None, *policies[:-1]]
+        assert [policy.replicas for policy in policies] == [3, 2, 2, 3, 3]
+        assert {units for _, _, units in cast.spread} == {1}
 
     stage(scene)
 
