@@ -124,6 +124,29 @@ def test_the_list_follows_a_holder_that_falls_silent_and_is_replaced() -> None:
     tell(story)
 
 
+async def put_by_two(lab: Lab) -> tuple[Node, Node, Cid]:
+    """Both want three copies: of the four that there are then one goes, since the own ones stay."""
+    await grow(lab, 7)
+    alice, bob = lab.nodes[0], lab.nodes[3]
+    root = (await put_bytes(alice, CONTENT)).cid
+    await put_bytes(bob, CONTENT)
+    assert len(holders(lab, root)) == 4
+    await asyncio.sleep(4 * DAY_S)
+    assert len(holders(lab, root)) == 3
+    return alice, bob, root
+
+
+def test_a_copy_that_went_as_a_surplus_counts_no_more_in_the_list() -> None:
+    async def story(lab: Lab) -> None:
+        alice, _, root = await put_by_two(lab)
+        signed = {each.node for each in alice.ledger.receipts.for_root(root)}
+        there = {bytes(each.node_id) for each in holders(lab, root)}
+        assert len(signed) == 3
+        assert (await listed(alice)).copies == len(signed & there) == 2
+
+    tell(story)
+
+
 def test_a_client_learns_of_new_holders_when_it_checks() -> None:
     async def story(lab: Lab) -> None:
         await grow(lab, 6)

@@ -21,43 +21,65 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.identity import Identity
 from dhtstore.params import OWN_PUTS_SEEN_MAX
+from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.health.holders import HolderRow
 from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.store.ledger.puts import PutRecord
 
 T = TypeVar("T")
+_Lacking = dict[tuple[bytes, bytes], HolderRow]  # by unit and holder
 
 
 @dataclass(slots=True)
 class OwnPuts:
-    """``checker`` makes one for each look."""
+    """``checker`` makes one for each look.  Of what was ``_seen`` of a unit, and is ``_due`` of a
+    root, rows of those that lack their copy are kept until they are written down: once enough
+    others are known they are forgotten."""
 
     identity: Identity
     fellows: KnownFellows
     checker: Callable[[], HolderChecks]
     joined: asyncio.Event
-    _seen: dict[bytes, None] = field(default_factory=dict)
+    _seen: dict[bytes, dict[bytes, HolderRow]] = field(default_factory=dict)
+    _due: dict[bytes, _Lacking] = field(default_factory=dict)
 
     def seen(self, one: Watched) -> None:
-        """Something became known of the copies of a unit."""
-        policy = one.claim.policy
-        if policy.owner == self.identity.owner and len(self._seen) < OWN_PUTS_SEEN_MAX:
-            self._seen[policy.root] = None
+        """Something became known of the copies of a unit, whosever claim on it is looked after."""
+        if one.stays and len(self._seen) < OWN_PUTS_SEEN_MAX:
+            lacking = self._seen.setdefault(one.unit.name, {})
+            lacking |= {row.key: row for row in one.row.holders if row.lacks}
 
     async def run(self) -> None:
         """Forever."""
         await self.joined.wait()
         while True:
             await asyncio.sleep(self.fellows.periods.look_s)
-            while self._seen:
-                root = next(iter(self._seen))
-                del self._seen[root]
-                await self.look(Cid(root))
+            await self._gather()
+            while self._due:
+                await self.look(Cid(next(iter(self._due))))
 
     async def look(self, root: Cid) -> None:
         """Write down what is known by now.  Raises NoRoom, HomeUnusable."""
-        look = _RootLook(self.identity, self.fellows, self.checker(), root)
-        await look.run()
+        lacking, checker = self._due.pop(root.raw, {}), self.checker()
+        await _RootLook(self.identity, self.fellows, checker, root, lacking).run()
+
+    async def _gather(self) -> None:
+        """Of the units that were seen, what this node's owner put.  Raises HomeUnusable."""
+        checker = self.checker()
+        while self._seen:
+            name = next(iter(self._seen))
+            claims = checker.ledger.claims
+            roots = await checker.disk.blocking.run(_own_roots, claims, self.identity.owner, name)
+            lacking = self._seen.pop(name)
+            for root in roots:
+                due = self._due.setdefault(root, {})
+                due |= {(name, key): row for key, row in lacking.items()}
+
+
+def _own_roots(claims: Claims, owner: bytes, unit: bytes) -> set[bytes]:
+    """In a worker."""
+    policies = (each.policy for each in claims.for_unit(unit))
+    return {policy.root for policy in policies if policy.owner == owner}
 
 
 @dataclass(slots=True)
@@ -68,6 +90,7 @@ class _RootLook:
     fellows: KnownFellows
     checker: HolderChecks
     root: Cid
+    lacking: _Lacking
 
     async def run(self) -> None:
         ledger = self.checker.ledger
@@ -95,7 +118,9 @@ class _RootLook:
         row = await self._work(self.checker.ledger.holders.get, (unit.name, unit.spine))
         found: Found = {}
         asked: dict[PublicKey, list[Address]] = {own: []}
-        for each in row.holders:
+        known = {each.key for each in row.holders}
+        gone = [each for (name, _), each in self.lacking.items() if name == unit.name]
+        for each in (*row.holders, *(each for each in gone if each.key not in known)):
             key = PublicKey(each.key)
             if key in signed:
                 found |= self._seen_of(each, signed)
