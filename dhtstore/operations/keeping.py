@@ -49,7 +49,7 @@ class ListReceipts(Operation[list[SignedReceipt]], frozen=True, kw_only=True):
     root: str
 
 
-SafeState = Literal["safe", "believed", "silent", "short", "none", "expired", ""]
+SafeState = Literal["safe", "believed", "shared", "silent", "short", "none", "expired", ""]
 
 
 class PutSummary(msgspec.Struct, frozen=True, gc=False):
@@ -59,10 +59,11 @@ class PutSummary(msgspec.Struct, frozen=True, gc=False):
 
     ``state`` is "safe" (as many as are wanted, none of their holders is silent, and each was proved
     within eight days), "believed" (as many, by receipts that are older, and nobody looked
-    lately), "silent" (as many only with those whose holders are silent), "short" (fewer than
-    wanted), "none" (no copy is known), "expired" (it was wanted until then).  ``live`` are copies
-    without those of silent holders, which are known where a node holds the same; the longest
-    silent since ``silent``, and if none comes back a copy is made again from ``due`` on.
+    lately), "shared" (as many with ``others``, which hold a copy that another owner wants, and
+    signed none for this one), "silent" (as many only with those whose holders are silent), "short"
+    (fewer than wanted), "none" (no copy is known), "expired" (it was wanted until then).  ``live``
+    are copies without those of silent holders, which are known where a node holds the same; the
+    longest silent since ``silent``, and if none comes back a copy is made again from ``due`` on.
     ``networks`` is on how many networks those copies are, None where that is not known of all."""
 
     name: str
@@ -78,6 +79,7 @@ class PutSummary(msgspec.Struct, frozen=True, gc=False):
     networks: int | None = None
     silent: Moment | None = None
     due: Moment | None = None
+    others: int = 0
 
 
 class ListPuts(Operation[list[PutSummary]], frozen=True, kw_only=True):

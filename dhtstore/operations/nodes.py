@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -172,6 +172,8 @@ class SetCapacity(Operation[CapacityChange], frozen=True, kw_only=True):
 
 
 ProvedBy = Literal["receipt", "record", "check", "audit", ""]
+UNSIGNED: Final = ("announced", "says so")  # states of a HolderStatus whose copy is a word
+FOR_OTHERS: Final = "for others"
 
 
 class HolderStatus(msgspec.Struct, frozen=True):
@@ -179,8 +181,9 @@ class HolderStatus(msgspec.Struct, frozen=True):
     receipt is here or it gave a block picked at random; or it was looked at here), "believed" (it
     signed a receipt, last proved at ``proved``), "lacks" (it has not all blocks any more),
     "silent" (it could not be reached when last asked), "gone" (long not proved, and announced by
-    nobody), "announced" (it announces the unit, which is a word) or "says so" (it was asked too,
-    and has signed no receipt for what was put from here).  The first two count; without a receipt
+    nobody), "announced" (it announces the unit, which is a word), "says so" (it was asked too,
+    and has signed no receipt for what was put from here) or "for others" (nor has this one, but it
+    proved its copy in an audit: another owner wants it).  The first two count; without a receipt
     nothing counts of what was put from here.  ``why`` says why not.
 
     ``proved_by`` is how it was proved last: by its "receipt", its provider "record" (which is its
@@ -217,13 +220,25 @@ class UnitStatus(msgspec.Struct, frozen=True):
     lost_per_year: float | None = None
 
 
+class OwnerWants(msgspec.Struct, frozen=True):
+    """An ``owner`` (public key) that wants ``replicas`` copies of it, for what it put as ``root``,
+    until ``expires``, None for "until removed"; ``own`` is this node's own owner."""
+
+    owner: str
+    root: str
+    replicas: int
+    expires: Moment | None
+    own: bool
+
+
 class RootStatus(msgspec.Struct, frozen=True):
     """``replicas`` is what was asked for when it was put from here, None if it was not;
     ``copies`` the smallest number over the units of copies that count, at most ``replicas``: the
     same as ``list`` says of what was put from here, else those that were proved now;
     ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now.
     ``put`` is its row of ``list``, None if it was not put from here; ``lost_per_year`` the
-    probability that some of it is lost for good within a year, by what was ``seen`` of holders."""
+    probability that some of it is lost for good within a year, by what was ``seen`` of holders.
+    ``owners`` are all that want some of it, as far as is known here."""
 
     cid: str
     replicas: int | None
@@ -234,6 +249,7 @@ class RootStatus(msgspec.Struct, frozen=True):
     put: PutSummary | None = None
     lost_per_year: float | None = None
     seen: HoldersSeen | None = None
+    owners: list[OwnerWants] = []
 
 
 class DescribeRoot(Operation[RootStatus], frozen=True, kw_only=True):

@@ -44,7 +44,8 @@ def status(
     that are "live" are here, or were asked with --check, which ends with exit code 7 where fewer
     than 2 of a unit (or what min_acks or replicas say) are.  Whoever only announces it
     ("announced"), or "says so" when asked, is no copy of what was put from here; of anything else
-    it is one if it gives a block picked at random.
+    it is one if it gives a block picked at random.  Copies "for others" are proved, and kept for
+    another owner of the same.
     """
     if cid:
         _show_root(common, cid, check=check)
@@ -199,8 +200,10 @@ def _traffic(told: TrafficStatus | None) -> dict[str, str]:
 
 
 def _announced(row: UnitStatus) -> str:
-    """Those beside the copies who only say that they hold it."""
-    return f", {len(row.announced)} announced" if row.announced else ""
+    """Those beside the copies that count: kept for others, or by no more than a word."""
+    others = sum(each.state == "for others" for each in row.holders)
+    text = f", {others} for others" if others else ""
+    return f"{text}, {len(row.announced)} announced" if row.announced else text
 
 
 _HEADERS = ("unit", "copies", "holder", "state", "last proved", "network", "seen", "why")

@@ -8,11 +8,12 @@ from dhtstore.config import counted, format_duration, format_size
 from dhtstore.params import REPAIR_SLACK_DIVISOR
 
 _WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
+_OWNER_CHARS = 8  # of a key that people tell from others
 
 if TYPE_CHECKING:
     from dhtstore.operations.keeping import PutSummary
     from dhtstore.operations.moment import Moment
-    from dhtstore.operations.nodes import RootStatus
+    from dhtstore.operations.nodes import OwnerWants, RootStatus
     from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
 
 
@@ -24,11 +25,12 @@ def safety_text(put: PutSummary, now_unix_s: float) -> str:
         case "believed":
             asks = "`dhtstore list --check` asks the holders"
             return f"{_copies(put)}, last proved {ago(put.proved, now_unix_s)}: {asks}"
+        case "shared":
+            return f"{_shared(put)}, last proved {ago(put.proved, now_unix_s)}"
         case "silent":
             return f"{put.live} of {put.replicas}, {_silence(put, now_unix_s)}"
         case "short":
-            now = "`dhtstore repair` on one of them, or putting it again, does it now"
-            return f"{put.copies} of {put.replicas}: its holders repair it by themselves; {now}"
+            return f"{put.copies} of {put.replicas}: {_short(put)}"
         case "none":
             return f"0 of {put.replicas}: no copy is known, put it again"
         case "expired":
@@ -39,6 +41,21 @@ def safety_text(put: PutSummary, now_unix_s: float) -> str:
 def _copies(put: PutSummary) -> str:
     copies = counted(put.copies, "copy", "copies")
     return f"{copies} on {counted(put.networks, 'network')}" if put.networks else copies
+
+
+def _shared(put: PutSummary) -> str:
+    all_ = counted(put.live + put.others, "copy", "copies")
+    whose = "another owner" if put.others == 1 else "other owners"
+    return f"{all_}, {put.others} of them kept for {whose}"
+
+
+def _short(put: PutSummary) -> str:
+    does = "`dhtstore repair` on one of them, or putting it again, does it now"
+    spared = put.replicas // REPAIR_SLACK_DIVISOR
+    if put.copies < put.replicas - spared:
+        return f"its holders repair it by themselves; {does}"
+    missing = "one that is missing" if spared == 1 else f"up to {spared} that are missing"
+    return f"of so many, {missing} may wait for the next; {does}"
 
 
 def _silence(put: PutSummary, now_unix_s: float) -> str:
@@ -96,13 +113,15 @@ def root_lines(told: RootStatus, now_unix_s: float) -> list[str]:
     lines: list[str] = []
     cared = [each.care for each in told.units if each.care is not None]
     if told.put is not None:
-        enough = bool(cared) and all(map(_is_idle, cared))
-        safety = _unsigned(told.put) if enough else ""
+        idle = bool(cared) and all(map(_is_idle, cared))
+        safety = _unproved(told.put) if idle else ""
         safety = safety or safety_text(told.put, now_unix_s)
         lines.append(f"{told.put.name or told.cid}: {safety}")
     else:
         held = any(each.care for each in told.units)
         lines.append(f"{told.cid}: not put from here{', held for its owner' if held else ''}")
+    if len(told.owners) > 1:
+        lines.append(_owners(told))
     if told.lost_per_year is not None and told.seen is not None:
         lines.append(
             f"lost within a year: {odds_text(told.lost_per_year)} ({seen_text(told.seen)})"
@@ -122,14 +141,24 @@ _UNWATCHED = (
 _ASKED = f"{_WATCHES_NOBODY}: this is what they answered just now"
 
 
-def _unsigned(put: PutSummary) -> str:
-    """Where this node sees enough copies, and so nobody repairs, but fewer than wanted have signed
-    for this owner: the others are kept for another one, or for what was wanted before."""
-    spared = put.replicas // REPAIR_SLACK_DIVISOR  # nobody repairs so few
-    if put.state not in ("silent", "short") or put.live >= put.replicas - spared:
+def _unproved(put: PutSummary) -> str:
+    """Where there are enough by the word of others, and so nobody repairs."""
+    if put.state != "short" or put.copies >= put.replicas - put.replicas // REPAIR_SLACK_DIVISOR:
         return ""
-    signed = f"{put.live} of {put.replicas} signed for it and answer"
-    return f"{signed}; with copies kept for others there are enough, put it again to have more sign"
+    return f"{put.copies} of {put.replicas} signed for it; others say that they hold it, too"
+
+
+def _owners(told: RootStatus) -> str:
+    """What each of several wants."""
+    first, *others = told.owners
+    texts = [f"wanted: {counted(first.replicas, 'copy', 'copies')} by {_owner(first, told.cid)}"]
+    texts += [f"{each.replicas} by {_owner(each, told.cid)}" for each in others]
+    return ", ".join(texts)
+
+
+def _owner(wants: OwnerWants, cid: str) -> str:
+    whose = "this owner" if wants.own else wants.owner[:_OWNER_CHARS]
+    return whose if wants.root == cid else f"{whose} (as part of {wants.root})"
 
 
 def _is_idle(care: UnitCare) -> bool:

@@ -8,6 +8,7 @@ import random
 import pytest
 from msgspec.structs import replace
 
+from dhtstore.cli.terminal.words import root_lines
 from dhtstore.content.dag import unit_walk, units
 from dhtstore.errors import NotFound, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
@@ -22,6 +23,7 @@ from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
+from dhtstore.node.overview import root_status_of
 from dhtstore.node.policies.showing import policy_of_root
 from dhtstore.node.views.copies.list_puts import put_summaries
 from dhtstore.node.views.copies.root_status import root_status
@@ -34,6 +36,7 @@ from dhtstore.store.ledger.puts import Receipts
 from dhtstore.wire.frames import Check, Checked
 from simulations.events.users import put_bytes
 from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.stories.test_policies import changed, removed
 from tests.simulation.stories.test_repair import (
     CONTENT,
     DAY_S,
@@ -143,6 +146,42 @@ def test_a_copy_that_went_as_a_surplus_counts_no_more_in_the_list() -> None:
         there = {bytes(each.node_id) for each in holders(lab, root)}
         assert len(signed) == 3
         assert (await listed(alice)).copies == len(signed & there) == 2
+
+    tell(story)
+
+
+def test_of_two_owners_each_is_told_what_it_wants_and_what_is_kept_for_the_other() -> None:
+    async def story(lab: Lab) -> None:
+        alice, bob, root = await put_by_two(lab)
+        row = await listed(alice)
+        assert (row.state, row.copies, row.live, row.others) == ("shared", 2, 2, 1)
+        assert (await listed(bob)).state == "safe"
+        await changed(bob, root, replicas=2)
+        told = await root_status_of(alice, root, check=False)
+        assert told.put is not None
+        assert (told.put.state, told.put.others) == ("shared", 1)
+        states = {each.node: each.state for each in told.units[0].holders}
+        assert states[format_node(bob.node_id)] == "for others"
+        assert told.units[0].announced == []
+        assert [(each.owner, each.replicas, each.own) for each in told.owners] == [
+            (alice.identity.owner.hex(), 3, True),
+            (bob.identity.owner.hex(), 2, False),
+        ]
+        lines = "\n".join(root_lines(told, alice.ports.clock.unix_s()))
+        assert "bytes: 3 copies, 1 of them kept for another owner, last proved" in lines
+        assert f"wanted: 3 copies by this owner, 2 by {bob.identity.owner.hex()[:8]}" in lines
+
+    tell(story)
+
+
+def test_what_another_owner_kept_and_removes_is_made_again() -> None:
+    async def story(lab: Lab) -> None:
+        alice, bob, root = await put_by_two(lab)
+        await removed(bob, root)
+        await asyncio.sleep(4 * DAY_S)
+        row = await listed(alice)
+        assert (row.state, row.copies, row.others) == ("safe", 3, 0)
+        assert alice in holders(lab, root)
 
     tell(story)
 

@@ -9,7 +9,7 @@ from dhtstore.cli.keeping.events import event_text, nothing_text
 from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, weak_lines
 from dhtstore.operations.keeping import PutSummary, SafeState
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import RootStatus, UnitStatus
+from dhtstore.operations.nodes import OwnerWants, RootStatus, UnitStatus
 from dhtstore.operations.repairing import CopyEvent
 from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
 
@@ -167,20 +167,43 @@ def test_that_nothing_happened() -> None:
     assert nothing_text(7 * 24 * HOUR) == "nothing happened to copies in the last 7 days"
 
 
-@pytest.mark.parametrize("state", ["short", "silent"])
-def test_copies_that_are_kept_for_others_are_not_told_as_if_they_were_about_to_be_made(
-    state: SafeState,
-) -> None:
+def test_a_copy_that_a_large_put_can_spare_is_not_told_as_if_it_were_about_to_be_made() -> None:
+    spared = replace(put("short"), replicas=4)
+    assert safety_text(spared, NOW) == (
+        "3 of 4: of so many, one that is missing may wait for the next; `dhtstore repair` on one of"
+        " them, or putting it again, does it now"
+    )
+    more = replace(put("short", copies=6), replicas=8)
+    assert "of so many, up to 2 that are missing may wait" in safety_text(more, NOW)
+    assert "by themselves" in safety_text(replace(more, copies=5), NOW)
+
+
+def test_copies_that_others_keep_are_not_told_as_if_they_were_about_to_be_made() -> None:
     """Beside "nothing to repair" stood "its holders repair it by themselves"."""
-    unit = UnitStatus("bafy", 1, ["a", "b"], care=UnitCare("nothing", "4 copies of 3", None, None))
-    told = RootStatus("bafy", 3, 2, [unit], put=put(state, copies=2, live=2))
+    care = UnitCare("nothing", "4 copies of 3", None, None)
+    unit = UnitStatus("bafy", 1, ["a", "b"], care=care)
+    told = RootStatus("bafy", 3, 2, [unit], put=put("short", copies=2, live=2))
     assert root_lines(told, NOW) == [
-        "holiday.iso: 2 of 3 signed for it and answer; with copies kept for others there are"
-        " enough, put it again to have more sign",
+        "holiday.iso: 2 of 3 signed for it; others say that they hold it, too",
         "next: nothing to repair (4 copies of 3)",
     ]
-    due = UnitCare("nothing", "3 copies of 3", Moment.at(NOW + HOUR), None)
+    due = replace(care, due=Moment.at(NOW + HOUR))
     waits = replace(told, units=[replace(unit, care=due)])
-    assert "others" not in root_lines(waits, NOW)[0]
-    spared = replace(put(state, copies=3, live=3), replicas=4)
-    assert "others" not in root_lines(replace(told, put=spared), NOW)[0]
+    assert "by themselves" in root_lines(waits, NOW)[0]
+
+
+def test_of_two_owners_both_are_named() -> None:
+    until = Moment.at(NOW + HOUR)
+    owners = [OwnerWants("aa" * 32, "bafy", 1, None, True)]
+    row = replace(put("shared", copies=2, live=2), others=1)
+    told = RootStatus("bafy", 3, 2, [], put=row, owners=owners)
+    safe = "holiday.iso: 3 copies, 1 of them kept for another owner, last proved 20 minutes ago"
+    assert root_lines(told, NOW)[:1] == [safe]
+    assert "wanted" not in root_lines(told, NOW)[1]
+    owners += [OwnerWants("bb" * 32, "bafy", 2, until, False)]
+    owners += [OwnerWants("cc" * 32, "bafz", 5, None, False)]
+    assert root_lines(told, NOW)[1] == (
+        "wanted: 1 copy by this owner, 2 by bbbbbbbb, 5 by cccccccc (as part of bafz)"
+    )
+    two = replace(row, live=1, others=2)
+    assert safety_text(two, NOW).startswith("3 copies, 2 of them kept for other owners, last")

@@ -15,7 +15,7 @@ from dhtstore.model.unit import unit_name, unit_text
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import HolderStatus, RootStatus, UnitStatus
+from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootStatus, UnitStatus
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
 from dhtstore.replication.health.copies import CopyState, Health
@@ -60,9 +60,15 @@ class Outlook:
             self._of_holder(holder, texts[holder.node]) if holder.node in texts else holder
             for holder in unit.holders
         ]
+        announced = unit.announced
+        if told.put is not None:
+            holders = [_for_others(each, texts.get(each.node)) for each in holders]
+            proved = {each.node for each in holders if each.state == FOR_OTHERS}
+            announced = [node for node in announced if node not in proved]
         signed = None if told.put is None else len(unit.providers)
         care, lost = self.care(one), self.lost(one, rate, signed)
-        return replace(unit, holders=holders, care=care, lost_per_year=lost)
+        known = {"holders": holders, "announced": announced}
+        return replace(unit, **known, care=care, lost_per_year=lost)
 
     def _of_holder(self, holder: HolderStatus, row: HolderRow) -> HolderStatus:
         fellow = self.repair.fellows.of(PublicKey(row.key))
@@ -128,6 +134,14 @@ class Outlook:
                 slot = slot_unix_s(own, key, every_s, now_unix_s)
                 due.append(now_unix_s if row.audited_unix_s < slot else slot + every_s)
         return Moment.at(min(due)) if due else None
+
+
+def _for_others(holder: HolderStatus, row: HolderRow | None) -> HolderStatus:
+    """Who proved a copy of what was put from here, and signed nothing for that."""
+    if row is None or row.lacks or not row.proven_unix_s or holder.state not in UNSIGNED:
+        return holder
+    why = "it proves its copy, and signed for another owner only"
+    return replace(holder, state=FOR_OTHERS, why=why)
 
 
 def live_copies(health: Health) -> int:

@@ -20,6 +20,8 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.copies.root_status import root_status
 from dhtstore.node.views.copies.safety import Safety
+from dhtstore.node.views.copies.sharing import with_others
+from dhtstore.operations.keeping import PutSummary
 from dhtstore.operations.nodes import RootStatus
 from dhtstore.operations.operation import Rows
 from dhtstore.params import CHECKED_PUTS_AT_ONCE
@@ -37,8 +39,19 @@ async def put_summaries(disk: Disk, ledger: Ledger, rows: Rows, safety: Safety) 
     pages = ledger.puts.listed(ROWS_AT_ONCE)
     while (found := await run(_next_page, pages)) is not None:
         left -= len(found)
-        await rows([safety.told(each) for each in found])
+        await rows(await _told(disk, ledger, safety, found))
     return f"{left} of the puts here cannot be read: the ledger is damaged" if left > 0 else ""
+
+
+async def _told(
+    disk: Disk, ledger: Ledger, safety: Safety, puts: Sequence[ListedPut]
+) -> list[PutSummary]:
+    """Those of which too few signed are few: of these is read who else holds copies."""
+    told = [safety.told(each) for each in puts]
+    for at, row in enumerate(told):
+        if row.state == "short":
+            told[at] = await disk.blocking.run(with_others, ledger, safety, row)
+    return told
 
 
 def _next_page(pages: Iterator[Sequence[ListedPut]]) -> Sequence[ListedPut] | None:
@@ -67,7 +80,7 @@ class PutChecks:
             checks = [partial(self._checked, put) for put in page]
             checked = await run_all(checks, limit=CHECKED_PUTS_AT_ONCE)
             safety = await self.safety()
-            await rows([safety.told(each) for each in checked])
+            await rows(await _told(self.session.disk, self.checker.ledger, safety, checked))
         self._judge()
 
     def _pages(self) -> Iterator[Sequence[ListedPut]]:

@@ -17,9 +17,10 @@ from dhtstore.model.unit import Unit, unit_text
 from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers, told_of
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.views.copies.safety import Safety
+from dhtstore.node.views.copies.sharing import owners_of, with_others
 from dhtstore.node.views.providers import found_providers
 from dhtstore.operations.moment import Moment
-from dhtstore.operations.nodes import HolderStatus, ProvedBy, RootStatus, UnitStatus
+from dhtstore.operations.nodes import UNSIGNED, HolderStatus, ProvedBy, RootStatus, UnitStatus
 from dhtstore.params import PROVIDER_TTL_S
 from dhtstore.replication.quorum import Quorum
 from dhtstore.store.ledger.listing.places import HolderPlace
@@ -94,7 +95,11 @@ async def root_status(
     known_now = await safety() if safety else None
     rows = _rows(looks, known, news, known_now.places if known_now else {})
     listed = await run(ledger.puts.summary, root)
+    put = known_now.told(listed) if known_now and listed else None
+    if put and known_now and put.state in ("short", "silent"):
+        put = await run(with_others, ledger, known_now, put)
     replicas = record.policy.replicas if record else None
+    owner = checker.identity.owner
     copies = min(len(row.providers) for row in rows)
     return RootStatus(
         cid=str(root),
@@ -103,7 +108,8 @@ async def root_status(
         units=rows,
         min_acks=Quorum.of(replicas or 1, None, min_acks).copies,
         checked=check,
-        put=known_now.told(listed) if known_now and listed else None,
+        put=put,
+        owners=await run(owners_of, ledger, owner, policy, units, now_unix_s),
     )
 
 
@@ -190,7 +196,7 @@ def _unit_status(
         look.unit.size_bytes,
         [row.node for row in rows if row.node in texts],
         rows,
-        [row.node for row in rows if row.state in ("announced", "says so")],
+        [row.node for row in rows if row.state in UNSIGNED],
     )
 
 
