@@ -164,11 +164,14 @@ REPROVIDE_STRANGERS_FIRST: Final = 1024  # units, of each origin in turn, beside
 REPROVIDE_RETRY_FIRST_S: Final = 30.0  # after one that nobody took; then doubling up to
 REPROVIDE_RETRY_MAX_S: Final = 3600.0
 PROVIDER_PROBE_FIRST_S: Final = 30.0  # after its first record: does who published it answer?
-# Of sessions as in IPFS (Weibull, shape 0.518, scale 1.93 h) 2 to 3 of 100 end in half of a pause
-# of a seventh of their age.
-PROVIDER_PROBE_SHARE: Final = 0.15
+# Fewest pings find as many dead if a pause is in proportion to 1 / sqrt(the rate at which those of
+# that age go), which for sessions as in IPFS (Weibull, shape 0.518, scale 1.93 h) is age ** 0.24;
+# the older, the more are always on.  3 of 100 sessions end in half of a pause.
+PROVIDER_PROBE_AT_HOUR_S: Final = 540.0  # the pause of who lives for an hour; it grows as sqrt(age)
 PROVIDER_PROBE_MIN_S: Final = 240.0
-PROVIDER_PROBE_MAX_S: Final = 1200.0
+PROVIDER_PROBE_MAX_S: Final = 2400.0
+# A request may be an old one that somebody sends again: it stands in for a pong, but not for long.
+PROVIDER_PONG_PAUSES: Final = 3  # at least one pong within
 PROVIDER_PROBE_SILENT_MAX_S: Final = 7200.0  # one that comes back announces itself
 PROVIDER_PROBES_IN_VAIN_MAX: Final = 4  # of one that never answered
 PROVIDER_PROBES_PER_S: Final = 2.0  # of one index node, in batches every

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
 import msgspec
@@ -53,12 +54,17 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 def routable(address: Address) -> bool:
     """Whether a datagram may be sent there: an IP literal that is one host, and a real port."""
+    return 0 < address.port < 65536 and _is_one_host(address.host)
+
+
+@lru_cache(maxsize=4096)  # index nodes ask it again and again of the same
+def _is_one_host(host: str) -> bool:
     try:
-        ip = ipaddress.ip_address(address.host)
+        ip = ipaddress.ip_address(host)
     except ValueError:
         return False
     several = ip.is_multicast or ip.is_unspecified or (ip.version == 4 and ip.is_reserved)
-    return 0 < address.port < 65536 and not several  # 255.255.255.255 is reserved, too
+    return not several  # 255.255.255.255 is reserved, too
 
 
 def followable(address: Address, own_hosts: Iterable[str]) -> bool:

@@ -27,13 +27,16 @@ class AnswersAreTrue(Checker):
         found: list[str] = []
         for node in some(world.nodes_up(), _NODES_MAX, world.now_s):
             rng = random.Random(derived_seed(0, f"asked/{node}/{world.now_s!r}"))
-            kept = sorted({r.key for r in world.records(node) if r.provides})
-            keys = [rng.randbytes(NODE_ID_BYTES), *some(kept, _KEYS_MAX, world.now_s)]
-            found += (f"node {node} {wrong}" for key in keys for wrong in _faults(world, node, key))
+            records = world.records(node)
+            provided = sorted({r.key for r in records if r.provides})
+            for key in (rng.randbytes(NODE_ID_BYTES), *some(provided, _KEYS_MAX, world.now_s)):
+                kept = {r.signer for r in records if r.key == key and r.serves(world.now_s)}
+                found += (f"node {node} {wrong}" for wrong in _faults(world, node, key, kept))
         return found
 
 
-def _faults(world: WorldView, node: int, key: bytes) -> Iterable[str]:
+def _faults(world: WorldView, node: int, key: bytes, kept: set[bytes]) -> Iterable[str]:
+    """``kept`` are the live providers that it keeps records of."""
     answered = world.answer(node, key)
     named, number = list(answered.contacts), int.from_bytes(key, "big")
     known = [contact for _, _, members in world.buckets(node) for contact in members]
@@ -42,7 +45,6 @@ def _faults(world: WorldView, node: int, key: bytes) -> Iterable[str]:
         yield f"does not name the closest of its contacts to {key.hex()}"
     if len(named) < min(len(known), 1 if answered.providers else K):
         yield f"names {len(named)} contacts of {len(known)}"
-    kept = {r.signer for r in world.records(node) if r.key == key and r.serves(world.now_s)}
     if answered.total != len(kept) or not set(answered.providers) <= kept:
         yield f"tells of {answered.total} providers of {key.hex()}, and keeps {len(kept)}"
     if kept and not answered.providers:

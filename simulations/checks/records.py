@@ -168,7 +168,7 @@ class RecordsGenuine(Checker):
         for node in world.nodes_up()[:_NODES_MAX]:
             life = world.life(node)
             for record in world.records(node):
-                if not record.genuine:
+                if not record.genuine():
                     found.append(f"node {node} keeps a record that {record.name} did not sign")
                 place = node, life, record.key, record.signer
                 seen = world.sequences_seen.get(place, record.sequence)

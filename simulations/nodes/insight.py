@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -19,7 +20,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import NodeId, PublicKey
 from dhtstore.model.provider_record import ProviderRecord
-from dhtstore.model.signing import check, unpack
+from dhtstore.model.signing import Signed, check, unpack
 from dhtstore.model.unit import unit_text
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.node import Node
@@ -44,7 +45,8 @@ _ROOM_BYTES: Final = DATAGRAM_MAX_BYTES - 150  # of an answer, without what wrap
 @dataclass(frozen=True, slots=True)
 class KeptRecord:
     """``key`` is the DHT key of a provider record, else the id of the node whose contact it tells;
-    ``genuine`` whether its signature is right, ``silent`` whether its provider answers no more."""
+    ``genuine`` tells whether its signature is right, which is not known before it is asked, and
+    ``silent`` whether its provider answers no more."""
 
     key: bytes
     signer: bytes
@@ -53,7 +55,7 @@ class KeptRecord:
     expires_s: float
     provides: bool
     withdrawn: bool
-    genuine: bool
+    genuine: Callable[[], bool]
     silent: bool = False
 
     @property
@@ -96,11 +98,6 @@ def kept_records(node: Node) -> Iterator[KeptRecord]:
 
 def _kept(node: Node, held: HeldRecord) -> KeptRecord:
     record = held.record
-    try:
-        check(record, node.settings.network, node.ports.crypto)
-        genuine = True
-    except InvalidSignature:
-        genuine = False
     arrived_s = held.expires_s - lifetime_s(record)
     provides = isinstance(record, ProviderRecord)
     return KeptRecord(
@@ -111,9 +108,17 @@ def _kept(node: Node, held: HeldRecord) -> KeptRecord:
         held.expires_s,
         provides,
         held.withdrawn,
-        genuine,
+        partial(_genuine, node, record),
         provides and node.dht.rpc.keeper.lives.silent(record.public_key),
     )
+
+
+def _genuine(node: Node, record: Signed) -> bool:
+    try:
+        check(record, node.settings.network, node.ports.crypto)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def answer(node: Node, key: bytes) -> IndexAnswer:

@@ -105,6 +105,7 @@ class NodeRpc:
         proved = known is not None and known.address == source
         if proved:
             self.calls.blame.asked_by(sender)
+            self.keeper.lives.asked_us(sender.contact.public_key, now)
         proved = proved or sessions.proves_address(opened, source, now)
         allowed = DATAGRAM_MAX_BYTES
         if not proved:  # the answer and a ping together stay below the limit

@@ -32,7 +32,7 @@ KEY = bytes(19) + b"K"
 
 
 def kept(signer: bytes = b"0", *, expires_s: float = 1e9, **other: Any) -> KeptRecord:
-    record = KeptRecord(KEY, signer, 5, 10.0, expires_s, True, False, True)
+    record = KeptRecord(KEY, signer, 5, 10.0, expires_s, True, False, lambda: True)
     return replace(record, **other)
 
 
@@ -220,7 +220,10 @@ SPOILT: list[tuple[Callable[[FakeWorld], object], str]] = [
     (lambda w: told(w, [number_id(LAST)], [b"0"]), "answers_are_true: .* not name the closest"),
     (lambda w: told(w, [], [b"0"]), "answers_are_true: node 0 names 0 contacts of 2"),
     (lambda w: told(w, [number_id(1)], []), "answers_are_true: node 0 tells of 0 providers"),
-    (lambda w: w.kept.append(kept(genuine=False)), "records_genuine: node 0 keeps a record"),
+    (
+        lambda w: w.kept.append(kept(genuine=lambda: False)),
+        "records_genuine: node 0 keeps a record",
+    ),
     (lambda w: w.sequences_seen.update({(1, 0, KEY, b"0"): 6}), "records_genuine: node 1 .* 6"),
     (nothing_told, "records_placed: 0 of 4 records are where they"),
     (nothing_told, "records_placed: node 0 did not announce object 5"),

@@ -15,14 +15,16 @@ from typing import Final
 import msgspec
 
 from dhtstore.params import (
+    PROVIDER_PONG_PAUSES,
+    PROVIDER_PROBE_AT_HOUR_S,
     PROVIDER_PROBE_FIRST_S,
     PROVIDER_PROBE_MAX_S,
     PROVIDER_PROBE_MIN_S,
-    PROVIDER_PROBE_SHARE,
     PROVIDER_PROBE_SILENT_MAX_S,
     PROVIDER_PROBES_IN_VAIN_MAX,
 )
 
+_HOUR_S: Final = 3600.0
 _STALE_MAX: Final = 64  # entries of a queue that lead to nobody, before it is made anew
 _DOUBLINGS_MAX: Final = 16
 
@@ -30,13 +32,15 @@ _DOUBLINGS_MAX: Final = 16
 class Life(msgspec.Struct, gc=False):
     """One provider.  ``proved_s`` is when it last proved that it lives and ``since_s`` since when
     it does without a break, both in monotonic seconds; ``ponged`` whether it ever answered a ping
-    of ours.  ``failures`` are pings that it has not answered since, of ``places`` where it may
-    be; ``queued_s`` is when to look at it, which is not after ``due_s``, when to ask."""
+    of ours, and ``ponged_s`` when it did last.  ``failures`` are pings that it has not answered
+    since, of ``places`` where it may be; ``queued_s`` is when to look at it, which is not after
+    ``due_s``, when to ask."""
 
     due_s: float
     queued_s: float = math.inf
     proved_s: float = -math.inf
     since_s: float = -math.inf
+    ponged_s: float = -math.inf
     records: int = 1
     failures: int = 0
     places: int = 1
@@ -114,6 +118,8 @@ class Liveness:
         life = self._lives.get(signer)
         if life is None:
             return
+        if pong:
+            life.ponged_s = max(at_s, life.ponged_s)
         at_s = max(at_s, life.proved_s)
         broken = bool(life.failures) or life.since_s == -math.inf
         if broken:
@@ -121,12 +127,20 @@ class Liveness:
         life.proved_s, life.failures = at_s, 0
         if pong:
             self._believe(life)
-            pause_s = PROVIDER_PROBE_SHARE * (at_s - life.since_s)
-            pause_s = min(PROVIDER_PROBE_MAX_S, max(PROVIDER_PROBE_MIN_S, pause_s))
-            life.due_s = at_s + spread * pause_s
+            life.due_s = at_s + spread * _pause_s(at_s - life.since_s)
         elif broken:
             life.due_s = min(life.due_s, at_s + spread * PROVIDER_PROBE_FIRST_S)
         self._queue(signer, life)
+
+    def asked_us(self, signer: bytes, now: float) -> None:
+        """A request came from where it is known to answer: nearly as good as a pong.  Of two that
+        keep records of each other only one must ask."""
+        life = self._lives.get(signer)
+        if life is not None and life.ponged and not life.failures:
+            pause_s = _pause_s(now - life.since_s)
+            life.proved_s = now
+            until_s = min(now + pause_s, life.ponged_s + PROVIDER_PONG_PAUSES * pause_s)
+            life.due_s = max(life.due_s, until_s)
 
     def failed(self, signer: bytes, now: float, places: int, spread: float = 1.0) -> None:
         """A ping to one of the ``places`` where it may be was not answered."""
@@ -203,3 +217,9 @@ class Liveness:
     def _stands(self, entry: tuple[float, bytes], ponged: bool) -> bool:
         life = self._lives.get(entry[1])
         return life is not None and life.queued_s == entry[0] and life.ponged is ponged
+
+
+def _pause_s(age_s: float) -> float:
+    """Until one that lives for ``age_s`` is asked again."""
+    pause_s = PROVIDER_PROBE_AT_HOUR_S * math.sqrt(max(0.0, age_s) / _HOUR_S)
+    return min(PROVIDER_PROBE_MAX_S, max(PROVIDER_PROBE_MIN_S, pause_s))

@@ -90,7 +90,7 @@ class Probing:
         if life is None:
             return
         heard_s = self._heard_s(signer, now)
-        if heard_s > min(life.proved_s, now - PROVIDER_PROBE_MIN_S):
+        if heard_s > min(life.ponged_s, now - PROVIDER_PROBE_MIN_S):
             lives.proved(signer, heard_s, self._spread(), pong=True)
             if life.due_s > now:  # as if it had been asked when it was heard
                 return

@@ -7,6 +7,7 @@ import random
 
 from dhtstore.dht.core.stores.liveness import Liveness
 from dhtstore.params import (
+    PROVIDER_PONG_PAUSES,
     PROVIDER_PROBE_FIRST_S,
     PROVIDER_PROBE_MAX_S,
     PROVIDER_PROBE_MIN_S,
@@ -120,3 +121,26 @@ def test_whatever_comes_and_goes_nobody_is_forgotten_and_the_queue_stays_bounded
     for signer in alive:
         lives.proved(signer, now, pong=True)
     assert set(lives.due(now + 2 * PROVIDER_PROBE_MAX_S, 1000)) == alive
+
+
+def test_who_asks_us_is_asked_later_but_not_for_ever_as_its_request_may_be_an_old_one() -> None:
+    lives, now = Liveness(), 0.0
+    lives.enter(ONE, now)
+    lives.proved(ONE, now, pong=True)
+    while not (due := lives.due(now, 20)):
+        now += PROVIDER_PROBE_MIN_S / 2
+        lives.asked_us(ONE, now)
+        assert lives.proved_ago_s(ONE, now) == 0.0
+    assert due == [ONE]
+    assert PROVIDER_PROBE_MIN_S * 2 < now <= PROVIDER_PROBE_MIN_S * (PROVIDER_PONG_PAUSES + 1)
+    lives.failed(ONE, now, 1)
+    lives.asked_us(ONE, now + 1.0)
+    assert lives.silent(ONE), "only a pong brings it back"
+
+
+def test_a_request_proves_nothing_of_one_that_never_answered() -> None:
+    lives = Liveness()
+    lives.enter(ONE, 0.0)
+    lives.asked_us(ONE, 1.0)
+    assert lives.proved_ago_s(ONE, 1.0) is None
+    assert lives.due(PROVIDER_PROBE_FIRST_S, 20) == [ONE]

@@ -8,7 +8,12 @@ from typing import Any
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.engine.calls import OnDone, PendingCall
 from dhtstore.model.identity import dht_key
-from dhtstore.params import PROVIDER_PROBE_MAX_S, PROVIDER_PROBE_MIN_S
+from dhtstore.params import (
+    PROVIDER_PONG_PAUSES,
+    PROVIDER_PROBE_AT_HOUR_S,
+    PROVIDER_PROBE_MAX_S,
+    PROVIDER_PROBE_MIN_S,
+)
 from dhtstore.wire.datagram import Ping, Request
 from tests.unit.dht.world import HOUR_S, Member, World, play
 
@@ -120,12 +125,28 @@ def test_who_was_heard_since_it_was_asked_is_asked_that_much_later() -> None:
     play(scene)
 
 
+def test_who_asks_us_is_asked_a_third_as_often() -> None:
+    async def scene(world: World) -> None:
+        members = await world.grow(8)  # so many that upkeep does not hear all
+        holder, index = members[1:3]
+        await holder.provide(KEY, lifetime_s=DAY_S, contact_s=DAY_S)
+        await asyncio.sleep(4 * HOUR_S)
+        asked, pause_s = pings_of(index, holder), 2 * PROVIDER_PROBE_AT_HOUR_S
+        for _ in range(4 * PROVIDER_PONG_PAUSES):
+            for _ in range(4):
+                await asyncio.sleep(pause_s / 4)
+                await holder.dht.ping(index.contact, 5)
+        assert len(asked) <= 4, "a third of twelve"
+
+    play(scene)
+
+
 def pings_of(asking: Member, asked: Member) -> list[Peer]:
     """Those to come, without those of upkeep, which are not sent again."""
     found, ask = list[Peer](), asking.dht.rpc.calls.ask
 
     def noting(peer: Peer, request: Request, on_done: OnDone, **named: Any) -> PendingCall:
-        if isinstance(request, Ping) and peer.id == asked.contact.node and not named:
+        if isinstance(request, Ping) and peer.id == asked.contact.node and "attempts" not in named:
             found.append(peer)
         return ask(peer, request, on_done, **named)
 
