@@ -52,7 +52,8 @@ class Health:
     without ever hearing of all of them: who is silent is not named to it.  Since ``short_since``
     there are too few and since ``surplus_since`` too many, as far as this node knows; it is there
     itself for ``here_share`` of the time, None if that is not known.  At ``freed_unix_s`` it ceased
-    to tell others that its copy stays, if it ever did."""
+    to tell others that its copy stays, if it ever did.  ``made`` copies were signed for so far, the
+    own included; None where that is not known."""
 
     key: DhtKey
     here: NodeId
@@ -65,6 +66,7 @@ class Health:
     surplus_since_unix_s: float | None = None
     here_share: float | None = None
     freed_unix_s: float = 0.0
+    made: int | None = None
 
     def at(self, state: CopyState) -> list[Copy]:
         return [each for each in self.copies if each.state(self.periods) is state]
@@ -132,10 +134,11 @@ class Health:
     @property
     def unheard(self) -> int:
         """Copies that should be there and were never met: taken for silent ones of which little is
-        known."""
+        known.  What was never made is not waited for."""
         if self.unknown_s >= self.periods.grace_first_s:
             return 0
-        return max(0, self.target - 1 - len(self.copies))
+        made = self.target if self.made is None else min(self.made, self.target)
+        return max(0, made - 1 - len(self.copies))
 
     @property
     def unheard_left_s(self) -> float:

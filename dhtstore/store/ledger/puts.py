@@ -145,6 +145,10 @@ class Receipts:
         """Ordered by unit, then node."""
         return self._listing.receipts(root.raw)
 
+    def count(self, root: Cid, unit: bytes) -> int:
+        """How many signed for one unit so far."""
+        return self._table.count(receipts_key(root.raw) + part(unit))
+
     def proofs(self, root: Cid) -> dict[tuple[bytes, bytes], Proof]:
         """What came of asking its holders last, by unit and node."""
         return self._listing.proofs(root.raw)

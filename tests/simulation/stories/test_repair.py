@@ -21,7 +21,8 @@ from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.health.events import EventRow
 from simulations.events.users import put_bytes
 from tests.bids import sign_policy
-from tests.simulation.harness import STORAGE, Lab, tell
+from tests.simulation.harness import STORAGE, Lab, put_with, tell
+from tests.simulation.stories.test_policies import changed
 
 CONTENT = random.Random(3).randbytes(300_000)
 PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
@@ -76,6 +77,45 @@ def test_others_make_a_copy_again_when_its_owner_and_a_holder_are_gone_for_good(
         }
         sent = sum(row.size_bytes for row in events(third))
         assert 2 * len(CONTENT) <= sent < 2.1 * len(CONTENT)
+
+    tell(story)
+
+
+def test_who_put_alone_makes_the_other_copies_as_soon_as_others_are_there() -> None:
+    """Nobody is missing, so nobody is waited for."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 1)
+        putter = lab.nodes[0]
+        roots = [
+            (await put_with(putter, CONTENT + bytes([n]), replicas=n, min_acks=1)).cid
+            for n in (3, 2)
+        ]
+        await asyncio.sleep(DAY_S)
+        assert kinds(lab) == ["refused", "refused"]
+        await grow(lab, 3)
+        await asyncio.sleep(2 * HOUR_S)
+        assert [len(holders(lab, root)) for root in roots] == [3, 2]
+        assert kinds(lab) == ["refused"] * 2 + ["repaired"] * 3
+        sent = sent_for_repair(lab)
+        assert 3 * len(CONTENT) <= sent < 3.1 * len(CONTENT)
+        await asyncio.sleep(2 * DAY_S)
+        assert [len(holders(lab, root)) for root in roots] == [3, 2]
+        assert sent_for_repair(lab) == sent
+
+    tell(story)
+
+
+def test_who_wants_more_copies_from_now_on_has_them_made_at_once() -> None:
+    async def story(lab: Lab) -> None:
+        await grow(lab, 8)
+        putter = lab.nodes[0]
+        root = (await put_with(putter, CONTENT, replicas=2)).cid
+        await asyncio.sleep(DAY_S)
+        await changed(putter, root, replicas=4)
+        await asyncio.sleep(2 * HOUR_S)
+        assert len(holders(lab, root)) == 4
+        assert kinds(lab) == ["repaired"] * 2
 
     tell(story)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from dhtstore.content.dag.units import Lineage, lineage_wants
 from dhtstore.errors import BlockMissing, MalformedDag
@@ -32,6 +33,8 @@ from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.placement import Placement
 from dhtstore.replication.ranking import Candidate, Domain, Stage
 from dhtstore.store.blocks.lent import LentBlocks
+
+NOBODY: Final = "no other storage node was found"
 
 
 @dataclass(slots=True)
@@ -72,6 +75,12 @@ class Acting:
     def may_bring(self, one: Watched) -> bool:
         """Whether the owner is this node's own, or gave a grant: older versions put without."""
         return one.claim.grant is not None or one.claim.policy.owner == self.identity.owner
+
+    def anybody(self, one: Watched) -> bool:
+        """Whether a storage node is known that holds no copy as far as is known."""
+        holders = one.holders
+        contacts = self.placer.dht.contacts()
+        return any(each.storage and each.public_key not in holders for each in contacts)
 
     async def move(self, one: Watched, to: Contact) -> Repaired:
         """Make one copy more at just that node, instead of the one here.  Raises as ``repair``."""
@@ -200,5 +209,5 @@ def _why_not(plan: Placement) -> str:
     """Why nobody else took it, of the last that was asked."""
     asked = [each for each in plan.candidates.values() if each.why]
     if not asked:
-        return "no other storage node was found"
+        return NOBODY
     return f"{format_node(asked[-1].node)}: {asked[-1].why}"

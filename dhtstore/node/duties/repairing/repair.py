@@ -19,7 +19,7 @@ from dhtstore.config import counted, format_duration, format_size
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.node.copies.completeness import Completeness
-from dhtstore.node.duties.repairing.acting import Acting, Repaired
+from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
@@ -163,6 +163,9 @@ class Repair:
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
             why = f"{choice.why}; its owner's leave to bring it to others is missing"
             return UnitDone(one, Act.NOTHING, why, choice.copies)
+        if choice.act is Act.REPAIR and not now and not self.acting.anybody(one):
+            await self.told.refused(one, NOBODY)
+            return UnitDone(one, Act.NOTHING, f"{choice.why}; {NOBODY}", choice.copies)
         if why := await self.completeness.lack(one.unit):
             return UnitDone(one, Act.NOTHING, f"the copy here is not whole: {why}", choice.copies)
         if choice.act is Act.DROP and not now:

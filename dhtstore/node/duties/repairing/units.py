@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from dhtstore.model.cid import Cid
+from dhtstore.model.policy import Claim
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.kept import Named, unit_of_claim
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.identity import Identity
-from dhtstore.store.ledger.health.holders import HolderRows, UnitId
+from dhtstore.store.ledger.health.holders import HolderRows, HoldersRow, UnitId
 
 _UNITS_AT_ONCE: Final = 64  # read from the ledger, judged, written back
 _OWN: Final = "this node's own user keeps it"
@@ -59,8 +61,21 @@ class Units:
                 unit = unit_of_claim(claim)
                 if unit.name == claim.unit and claim.policy.replicas >= at_least:
                     row = self.rows.get((unit.name, unit.spine))
-                    found.append(Watched(unit, claim, _OWN if named.first else "", row))
+                    stays, made = _OWN if named.first else "", self._made(claim, row)
+                    found.append(Watched(unit, claim, stays, row, made))
         return found
+
+    def _made(self, claim: Claim, row: HoldersRow) -> int | None:
+        """How many signed for it, once a put from here has come to its end; asked only where fewer
+        are known than should be."""
+        policy, ledger = claim.policy, self.completeness.ledger
+        short = len(row.holders) < policy.replicas - 1
+        if not short or policy.owner != self.identity.owner:
+            return None
+        put = ledger.puts.get(Cid(policy.root))
+        if put is None or put.policy != policy:
+            return None
+        return ledger.receipts.count(put.cid, claim.unit)
 
 
 def _some(names: Iterator[Named]) -> list[Named]:

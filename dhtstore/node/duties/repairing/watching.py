@@ -24,12 +24,13 @@ _PROVES_NOTHING: Final = "it answers, and proves nothing of its copy"
 @dataclass(slots=True)
 class Watched:
     """A unit that is kept here for a claim, and its ``row`` of the ledger.  ``stays`` is why the
-    copy here does not go."""
+    copy here does not go, ``made`` how many signed for it, where this node's own user put it."""
 
     unit: Unit
     claim: Claim
     stays: str
     row: HoldersRow
+    made: int | None = None
 
     @property
     def id(self) -> tuple[bytes, bool]:
@@ -80,6 +81,7 @@ class Judge:
             row.surplus_since_unix_s,
             self.here_share(),
             row.freed_unix_s,
+            watched_unit.made,
         )
 
     def _copy(self, row: HolderRow) -> Copy:
