@@ -11,7 +11,7 @@ from kademlia.node import Node
 
 from dhtstore.dht.core.peer import Peer, peer_of
 from dhtstore.dht.core.table import Table
-from dhtstore.dht.engine.calls import Calls
+from dhtstore.dht.engine.calls import ATTEMPTS, Calls
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.model.contact import Contact, ContactRecord, routable
 from dhtstore.model.identity import PublicKey, node_id
@@ -109,7 +109,8 @@ class Probing:
                 self._ask_another(signer, len(places))
 
         lives.postpone(signer, now + PROVIDER_PROBE_MIN_S)
-        self._calls.ask(peer, Ping(), on_done, provoked=True)
+        attempts = 1 if life.silent else ATTEMPTS  # it is most likely still away
+        self._calls.ask(peer, Ping(), on_done, attempts=attempts, provoked=True)
 
     def _ask_another(self, signer: PublicKey, places: int) -> None:
         """Nobody answered since ``signer`` was asked: is it our own line?"""
