@@ -14,7 +14,7 @@ from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import ATTEMPTS, Calls
 from dhtstore.dht.engine.holding.keeping import RecordKeeper
 from dhtstore.model.contact import Contact, ContactRecord, routable
-from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.params import PROVIDER_PROBE_LOOK_S, PROVIDER_PROBE_MIN_S, PROVIDER_PROBES_PER_S
 from dhtstore.wire.datagram import Ping, Response
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dhtstore.net.ports import Clock
 
 _BATCH: Final = int(PROVIDER_PROBES_PER_S * PROVIDER_PROBE_LOOK_S)
+_NEVER: Final = (-math.inf, None)
 _SPREAD: Final = (0.8, 1.2)  # of each pause, so that index nodes do not ask together
 
 
@@ -89,12 +90,13 @@ class Probing:
         lives, life = self._keeper.lives, self._keeper.lives.get(signer)
         if life is None:
             return
-        heard_s = self._heard_s(signer, now)
+        node = node_id(signer)
+        heard_s, known = self._known(node, now)
         if heard_s > min(life.ponged_s, now - PROVIDER_PROBE_MIN_S):
             lives.proved(signer, heard_s, self._spread(), pong=True)
             if life.due_s > now:  # as if it had been asked when it was heard
                 return
-        places = self._places(signer)
+        places = [known] if known and not life.failures else self._places(node, known)
         if not places:
             lives.postpone(signer, now + PROVIDER_PROBE_MIN_S)
             return
@@ -104,15 +106,19 @@ class Probing:
             if response is not None:
                 lives.proved(signer, self._clock.monotonic_s(), self._spread(), pong=True)
             elif self._calls.heard_s > now:
-                lives.failed(signer, self._clock.monotonic_s(), len(places), self._spread())
+                self._failed(signer, known)
             else:
-                self._ask_another(signer, len(places))
+                self._ask_another(signer, known)
 
         lives.postpone(signer, now + PROVIDER_PROBE_MIN_S)
         attempts = 1 if life.silent else ATTEMPTS  # it is most likely still away
         self._calls.ask(peer, Ping(), on_done, attempts=attempts, provoked=True)
 
-    def _ask_another(self, signer: PublicKey, places: int) -> None:
+    def _failed(self, signer: PublicKey, known: Peer | None) -> None:
+        places = len(self._places(node_id(signer), known))
+        self._keeper.lives.failed(signer, self._clock.monotonic_s(), places, self._spread())
+
+    def _ask_another(self, signer: PublicKey, known: Peer | None) -> None:
         """Nobody answered since ``signer`` was asked: is it our own line?"""
         others = [peer for peer in self._table if peer.contact.public_key != signer]
         if not others:
@@ -120,25 +126,25 @@ class Probing:
 
         def on_done(_: Peer, response: Response | None) -> None:
             if response is not None:
-                now = self._clock.monotonic_s()
-                self._keeper.lives.failed(signer, now, places, self._spread())
+                self._failed(signer, known)
 
         self._calls.ask(self._rng.choice(others), Ping(), on_done, provoked=True)
 
-    def _heard_s(self, signer: PublicKey, now: float) -> float:
-        """When it last answered anything that we asked."""
-        if signer == self._keeper.own:
-            return now
-        found = self._table.entry(Node(node_id(signer)))
-        return found[0].heard_s[found[1]] if found else -math.inf
+    def _known(self, node: NodeId, now: float) -> tuple[float, Peer | None]:
+        """When it last answered anything that we asked, and from where, as the table has it."""
+        if node == self._table.node.id:
+            return now, None
+        found = self._table.entry(Node(node))
+        return (found[0].heard_s[found[1]], found[0].peers[found[1]]) if found else _NEVER
 
-    def _places(self, signer: PublicKey) -> list[Peer]:
+    def _places(self, node: NodeId, known: Peer | None) -> list[Peer]:
         """Where it was last heard, and where it says that it is, as far as a stranger's word may
         lead us."""
-        known = self._table.get(Node(node_id(signer)))
-        contact = self._keeper.contact(node_id(signer))
-        claimed = contact.address_list() if contact is not None else ()
-        peers = [peer_of(Contact.of(signer, each)) for each in filter(routable, claimed)]
+        contact = self._keeper.contact(node)
+        peers: list[Peer] = []
+        if contact is not None:
+            key, claimed = PublicKey(contact.public_key), contact.address_list()
+            peers = [peer_of(Contact.of(key, each)) for each in claimed if routable(each)]
         told = [peer for peer in peers if self._table.crowds.within_reach(peer)]
         if known is None:
             return told

@@ -146,7 +146,11 @@ def pings_of(asking: Member, asked: Member) -> list[Peer]:
     found, ask = list[Peer](), asking.dht.rpc.calls.ask
 
     def noting(peer: Peer, request: Request, on_done: OnDone, **named: Any) -> PendingCall:
-        if isinstance(request, Ping) and peer.id == asked.contact.node and named.get("attempts") != 1:
+        if (
+            isinstance(request, Ping)
+            and peer.id == asked.contact.node
+            and named.get("attempts") != 1
+        ):
             found.append(peer)
         return ask(peer, request, on_done, **named)
 
