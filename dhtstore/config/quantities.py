@@ -134,12 +134,13 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """For people, rounded to what matters: ``20 minutes``, ``3 hours``, ``2 days``."""
+    """For people, rounded to what matters: ``20 minutes``, ``3 hours``, ``2 days``, ``2 years``."""
     for seconds, unit, below in ((1, "second", 120), (60, "minute", 120), (3600, "hour", 48)):
         count = round(duration_s / seconds)
         if count < below:
             return counted(count, unit)
-    return counted(round(duration_s / 86_400), "day")
+    days = round(duration_s / 86_400)
+    return counted(days, "day") if days < 730 else counted(round(days / 365), "year")
 
 
 def format_clock(ahead_s: float, others: str = "") -> str:

@@ -12,8 +12,8 @@ from dhtstore.operations.operation import Operation
 
 class RepairedUnit(msgspec.Struct, frozen=True, gc=False):
     """A unit and what is done about it: ``act`` is "repair", "wait", "drop", "move" or "nothing",
-    ``why`` the reason in words.  ``copies`` are there or will most likely come back, ``replicas``
-    are wanted; ``made`` were made now, for ``sent`` bytes."""
+    ``why`` the reason in words.  ``copies`` were there or will most likely come back, ``replicas``
+    are wanted; ``made`` were made now, beside those, for ``sent`` bytes."""
 
     unit: str
     root: str
@@ -70,7 +70,8 @@ class LeaveNetwork(Operation[LeaveResult], frozen=True, kw_only=True):
 
 class CopyEvent(msgspec.Struct, frozen=True, gc=False):
     """What happened to a copy: ``kind`` is "lost", "repaired", "moved", "refused" or "dropped";
-    ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or went.
+    ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or went;
+    ``why`` tells what there was before it.
     ``name`` is what it was put or pinned as here, "" of what is held for others."""
 
     time: Moment

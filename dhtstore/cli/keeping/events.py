@@ -71,7 +71,8 @@ def event_text(each: CopyEvent) -> str:
 
     object_ = each.name or each.root
     part = f" (unit {each.unit})" if each.unit != each.root else ""
-    return f"{moment(each.time)} {each.kind} {object_}{part}: {_what(each)}: {each.why}"
+    because = "; before that: " if each.kind == "repaired" else ": "
+    return f"{moment(each.time)} {each.kind} {object_}{part}: {_what(each)}{because}{each.why}"
 
 
 def _what(each: CopyEvent) -> str:

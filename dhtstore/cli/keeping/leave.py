@@ -11,7 +11,7 @@ from dhtstore.cli.terminal.options import WAITING
 from dhtstore.cli.terminal.progress.options import Showing, Shown, Verbose
 
 if TYPE_CHECKING:
-    from dhtstore.operations.repairing import LeaveResult
+    from dhtstore.operations.repairing import LeaveResult, RepairedUnit
 
 
 @command(WAITING, examples=("dhtstore leave", "dhtstore leave --cancel"))
@@ -53,13 +53,19 @@ def _print(found: LeaveResult) -> None:
         emit("this node stays")
         return
     for each in found.units:
-        emit(f"{each.unit} of {each.root}: {each.why}")
+        emit(left_text(each))
     if found.more:
         emit(f"and {counted(found.more, 'other unit')}")
     copies = counted(found.made, "copy", "copies")
     emit(f"{copies} made elsewhere, {format_size(found.sent)} sent")
     if found.left:
         emit("all that was held here is with others; this node ends")
+
+
+def left_text(each: RepairedUnit) -> str:
+    """Why a unit cannot go."""
+    part = f" (unit {each.unit})" if each.unit != each.root else ""
+    return f"{each.root}{part}: {each.why}"
 
 
 def _nobody_takes(found: LeaveResult) -> Exception:

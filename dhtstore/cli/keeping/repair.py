@@ -10,7 +10,7 @@ from dhtstore.cli.terminal.common import Common, command
 from dhtstore.cli.terminal.options import WAITING
 
 if TYPE_CHECKING:
-    from dhtstore.operations.repairing import RepairResult
+    from dhtstore.operations.repairing import RepairedUnit, RepairResult
 
 
 @command(WAITING, examples=("dhtstore repair --dry-run", "dhtstore repair"))
@@ -44,14 +44,22 @@ def _print(found: RepairResult) -> None:
     from dhtstore.config import counted, format_size
 
     for each in found.units:
-        what = _WORDS[each.act] if found.dry_run else _done(each.act, each.made)
-        emit(f"{each.unit}: {what}: {each.why}")
+        emit(repair_text(each, dry_run=found.dry_run))
     if found.more:
         emit(f"and {counted(found.more, 'other unit')}")
     units = counted(found.looked, "unit")
     rest = "nothing to do" if not found.units else f"{len(found.units) + found.more} told above"
     emit(f"{units} looked at, {rest}")
-    emit(f"{format_size(found.spent)} sent for repairs today, of {format_size(found.budget)}")
+    spent, budget = format_size(found.spent), format_size(found.budget)
+    emit(f"{spent} sent for repairs today, of {budget} that they may")
+
+
+def repair_text(each: RepairedUnit, *, dry_run: bool) -> str:
+    """What is to be done about a unit, or was done."""
+    if dry_run:
+        return f"{each.unit}: {_WORDS[each.act]}: {each.why}"
+    before = "; before that: " if each.made else ": "
+    return f"{each.unit}: {_done(each.act, each.made)}{before}{each.why}"
 
 
 _WORDS = {
@@ -67,5 +75,5 @@ def _done(act: str, made: int) -> str:
     from dhtstore.config import counted
 
     if act == "repair":
-        return f"{counted(made, 'copy', 'copies')} made"
+        return f"{counted(made, 'copy', 'copies')} made" if made else "no copy made"
     return "dropped" if act == "drop" else "waits"

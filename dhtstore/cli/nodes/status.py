@@ -68,6 +68,7 @@ def _show_node(common: Common) -> None:
         say,
     )
     from dhtstore.cli.terminal.words import weak_lines
+    from dhtstore.config import format_duration
     from dhtstore.net.clock import SystemClock
     from dhtstore.operations.nodes import DescribeNode
 
@@ -76,12 +77,12 @@ def _show_node(common: Common) -> None:
         print_json(told)
         return
     sizes = {"capacity": _capacity(told), "used": used_text(told)}
-    up = None if told.uptime_s is None else f"{told.uptime_s:.0f} s"
+    up = None if told.uptime_s is None else format_duration(told.uptime_s)
     fields = {**fields_of(told), **sizes, "uptime_s": up, "verified": moment(told.verified)}
     for name in ("warnings", "room", "damage", "announcing", "traffic", "copies"):
         del fields[name]
     ahead_s = fields["clock_ahead_s"]
-    fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{ahead_s:.0f} s"
+    fields["clock_ahead_s"] = "not known" if ahead_s is None else f"{round(ahead_s)} s"
     named = {name.removesuffix("_s"): value for name, value in fields.items()}
     line = {**_announcing(told.announcing), **_traffic(told.traffic)}
     print_fields({**named, **line, **_room(told.room), **_repairs(told.copies)})

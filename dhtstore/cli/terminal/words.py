@@ -8,6 +8,7 @@ from dhtstore.config import counted, format_duration, format_size
 from dhtstore.params import REPAIR_SLACK_DIVISOR
 
 _WORTH_TELLING_S = 3600.0  # of watching, below which nothing was measured
+_A_MOMENT_S = 1.0
 _OWNER_CHARS = 8  # of a key that people tell from others
 
 if TYPE_CHECKING:
@@ -67,23 +68,26 @@ def _silence(put: PutSummary, now_unix_s: float) -> str:
 
 def repair_text(due: Moment | None, now_unix_s: float) -> str:
     """When a copy is made again."""
-    if due is None or due.unix_s <= now_unix_s:
-        return "repair is due, or now with `dhtstore repair`"
+    if due is None or due.unix_s - now_unix_s < _A_MOMENT_S:
+        return "repair is due, `dhtstore repair` does it now"
     return f"repair starts in {_until(due, now_unix_s)} or now with `dhtstore repair`"
 
 
 def ago(moment: Moment | None, now_unix_s: float) -> str:
     """``20 minutes ago``; "never" for None."""
-    return "never" if moment is None else f"{lasting(moment, now_unix_s)} ago"
+    if moment is None:
+        return "never"
+    lately = now_unix_s - moment.unix_s < _A_MOMENT_S
+    return "just now" if lately else f"{lasting(moment, now_unix_s)} ago"
 
 
 def lasting(moment: Moment | None, now_unix_s: float) -> str:
     """How long ago that is; nothing is ahead of now, whatever a clock says."""
-    return format_duration(max(0.0, now_unix_s - moment.unix_s) if moment else 0.0)
+    return format_duration(max(_A_MOMENT_S, now_unix_s - moment.unix_s if moment else 0.0))
 
 
 def _until(moment: Moment, now_unix_s: float) -> str:
-    return format_duration(max(0.0, moment.unix_s - now_unix_s))
+    return format_duration(max(_A_MOMENT_S, moment.unix_s - now_unix_s))
 
 
 def odds_text(probability: float) -> str:
@@ -103,7 +107,8 @@ def seen_text(seen: HoldersSeen) -> str:
     if seen.measured:
         gone = counted(seen.gone, "holder was", "holders were")
         return f"measured: {gone} lost for good in {watched} of watching one"
-    so_far = f"so far holders were watched for {watched} in sum, {seen.gone} were lost"
+    lost = {0: "none was", 1: "1 was"}.get(seen.gone, f"{seen.gone} were")
+    so_far = f"so far holders were watched for {watched} in sum, {lost} lost"
     so_far = so_far if seen.watched_s >= _WORTH_TELLING_S else "nothing was measured yet"
     return f"by the assumption that a holder lasts a year; {so_far}"
 
@@ -170,7 +175,7 @@ def _care(care: UnitCare, now_unix_s: float) -> str:
     repair = f"nothing to repair ({care.why})" if _is_idle(care) else f"{care.why}{due}"
     if care.audit is None:
         return f"next: {repair}"
-    late = care.audit.unix_s <= now_unix_s
+    late = care.audit.unix_s - now_unix_s < _A_MOMENT_S
     audit = "an audit is due" if late else f"an audit in {_until(care.audit, now_unix_s)}"
     return f"next: {audit}; {repair}"
 
@@ -182,7 +187,7 @@ def weak_lines(told: CopiesStatus, now_unix_s: float) -> list[str]:
         units = counted(told.short, "unit has", "units have")
         lines.append(f"{units} fewer copies than wanted, {format_size(told.short_bytes)} to send")
     for why, waiting in told.waiting.items():
-        lines.append(f"{counted(waiting, 'unit of them waits', 'units of them wait')} {why}")
+        lines.append(f"{waiting} of them {'waits' if waiting == 1 else 'wait'} {why}")
     if told.weakest:
         lines.append(f"the most endangered of what is held here ({seen_text(told.seen)}):")
     return lines + [_weak(each, now_unix_s) for each in told.weakest]

@@ -82,7 +82,7 @@ def decide(health: Health, now_unix_s: float) -> Choice:
     if health.surplus_since_unix_s is not None:
         return _of_surplus(health, health.surplus_since_unix_s, now_unix_s)
     away = len(health.at(CopyState.AWAY))
-    silent = f", {away} of them silent, for less than their grace" if away else ""
+    silent = f", {away} of them silent, for less than {_their(away)} grace" if away else ""
     unmet = f", {health.unheard} of them not found yet" if health.unheard else ""
     return Choice(Act.NOTHING, f"{_of_target(health)}{silent}{unmet}", health.counted)
 
@@ -94,7 +94,7 @@ def _of_short(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
     due_unix_s = since_unix_s + rank * health.periods.turn_s
     if now_unix_s >= due_unix_s:
         return Choice(Act.REPAIR, told, copies, missing)
-    wait = format_duration(due_unix_s - now_unix_s)
+    wait = _wait(due_unix_s - now_unix_s)
     lower = f"{counted(rank, 'holder')} nearer to it would repair first"
     return Choice(Act.WAIT, f"{told}; {lower}, this one in {wait}", copies, missing, due_unix_s)
 
@@ -105,12 +105,22 @@ def _of_target(health: Health) -> str:
 
 def _lost(health: Health) -> str:
     lost, lack = len(health.at(CopyState.LOST)), len(health.at(CopyState.LACKS))
-    parts = [f"{lost} silent beyond their grace"] * bool(lost) + [f"{lack} not whole"] * bool(lack)
+    parts = [f"{lost} silent beyond {_their(lost)} grace"] * bool(lost)
+    parts += [f"{lack} not whole"] * bool(lack)
     return f" ({', '.join(parts)})" if parts else ""
 
 
+def _their(count: int) -> str:
+    return "its" if count == 1 else "their"
+
+
+def _wait(wait_s: float) -> str:
+    """What is yet to come is not over in no time."""
+    return format_duration(max(1.0, wait_s))
+
+
 def _seldom(health: Health) -> str:
-    return f", of which none is there {health.none_there:.0%} of the time" * health.spare
+    return f", of which none is there {100 * health.none_there:.0f} % of the time" * health.spare
 
 
 def _of_surplus(health: Health, since_unix_s: float, now_unix_s: float) -> Choice:
@@ -121,7 +131,7 @@ def _of_surplus(health: Health, since_unix_s: float, now_unix_s: float) -> Choic
         return Choice(Act.NOTHING, f"{told}; the copy here stays: {health.stays}", copies)
     due_unix_s = since_unix_s + health.periods.trim_after_s
     if now_unix_s < due_unix_s:
-        wait = format_duration(due_unix_s - now_unix_s)
+        wait = _wait(due_unix_s - now_unix_s)
         return Choice(Act.WAIT, f"{told}; judged again in {wait}", copies, 0, due_unix_s)
     return Choice(Act.DROP, told, copies)
 
@@ -130,7 +140,8 @@ def at_once(health: Health) -> Choice:
     """What is to be done where somebody asks for it now: a copy whose holder does not answer is
     not waited for."""
     live = 1 + len(health.live)
-    told = f"{counted(live, 'copy answers', 'copies answer')} of {health.target}"
+    answer = "answers" if live == 1 else "answer"
+    told = f"{counted(live, 'copy', 'copies')} of {health.target} {answer}"
     missing = health.target - live
     if missing > 0:
         return Choice(Act.REPAIR, told, live, missing)

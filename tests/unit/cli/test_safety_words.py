@@ -6,11 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from dhtstore.cli.keeping.events import event_text, nothing_text
-from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, weak_lines
+from dhtstore.cli.keeping.leave import left_text
+from dhtstore.cli.keeping.repair import repair_text
+from dhtstore.cli.terminal.words import odds_text, root_lines, safety_text, seen_text, weak_lines
 from dhtstore.operations.keeping import PutSummary, SafeState
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import OwnerWants, RootStatus, UnitStatus
-from dhtstore.operations.repairing import CopyEvent
+from dhtstore.operations.repairing import CopyEvent, RepairedUnit
 from dhtstore.operations.safety import CopiesStatus, HoldersSeen, UnitCare, WeakObject
 
 NOW = 1_800_000_000
@@ -63,8 +65,17 @@ def put(
         ),
         (
             put("silent", live=2, silent=Moment.at(NOW - 50 * HOUR), due=Moment.at(NOW)),
-            "2 of 3, a holder has been silent for 2 days, repair is due, or now with"
-            " `dhtstore repair`",
+            "2 of 3, a holder has been silent for 2 days, repair is due, `dhtstore repair` does it"
+            " now",
+        ),
+        (
+            put("silent", live=2, silent=Moment.at(NOW - 50 * HOUR), due=Moment.at(NOW + 0.4)),
+            "2 of 3, a holder has been silent for 2 days, repair is due, `dhtstore repair` does it"
+            " now",
+        ),
+        (
+            put("safe", proved=Moment.at(NOW)),
+            "safe, 3 copies, last proved just now",
         ),
         (
             put("short", copies=1, live=1),
@@ -104,7 +115,7 @@ def test_a_root_that_is_watched_and_one_that_is_not() -> None:
     assert root_lines(told, NOW) == [
         "holiday.iso: safe, 3 copies on 3 networks, last proved 20 minutes ago",
         "lost within a year: 1 in 12,000 (by the assumption that a holder lasts a year; so far"
-        " holders were watched for 3 days in sum, 0 were lost)",
+        " holders were watched for 3 days in sum, none was lost)",
         "next: an audit in 26 hours; nothing to repair (3 copies of 3)",
     ]
     client = RootStatus("bafy", None, 1, [UnitStatus("bafy", 1, ["a"])])
@@ -133,9 +144,9 @@ def test_the_copies_of_a_node() -> None:
     told = CopiesStatus(9, 1, 12_600_000, {"for the next round": 1}, weak, 0, 10**9, MEASURED)
     assert weak_lines(told, NOW) == [
         "1 unit has fewer copies than wanted, 12.6 MB to send",
-        "1 unit of them waits for the next round",
+        "1 of them waits for the next round",
         "the most endangered of what is held here (measured: 4 holders were lost for good in"
-        " 4000 days of watching one):",
+        " 11 years of watching one):",
         "  notes: 1 of 3, lost within a year: 1 in 250, repair starts in 7 hours or now with"
         " `dhtstore repair`",
         "  bafyb: 3 of 3, lost within a year: 1 in 100,000",
@@ -151,7 +162,7 @@ def test_an_event_in_one_line() -> None:
     silent = "silent for 50 hours"
     assert event("lost", silent) == f"{at} lost notes: the copy at 1a2b counts no more: {silent}"
     assert event("repaired", "2 copies of 3", size=12_600_000) == (
-        f"{at} repaired notes: a copy was made at 1a2b (12.6 MB): 2 copies of 3"
+        f"{at} repaired notes: a copy was made at 1a2b (12.6 MB); before that: 2 copies of 3"
     )
     assert event("refused", "it has no room", name="") == (
         f"{at} refused bafy: nobody took a copy: it has no room"
@@ -159,6 +170,33 @@ def test_an_event_in_one_line() -> None:
     assert event("dropped", "4 holders answer") == (
         f"{at} dropped notes: the copy here went, since it was one too many: 4 holders answer"
     )
+
+
+def test_what_repair_did_and_what_was_before_it() -> None:
+    def done(act: str, made: int, why: str, *, dry_run: bool = False) -> str:
+        unit = RepairedUnit("bafy", "bafy", act, why, 2, 3, made, 0)
+        return repair_text(unit, dry_run=dry_run)
+
+    short = "2 copies of 3 (1 silent beyond its grace)"
+    assert done("repair", 0, short, dry_run=True) == f"bafy: to be repaired: {short}"
+    assert done("repair", 1, short) == f"bafy: 1 copy made; before that: {short}"
+    assert done("repair", 2, short) == f"bafy: 2 copies made; before that: {short}"
+    declined = f"{short}; 1a2b: it has no room"
+    assert done("repair", 0, declined) == f"bafy: no copy made: {declined}"
+    assert done("drop", 0, "4 holders") == "bafy: dropped: 4 holders"
+
+
+def test_what_a_node_that_stays_could_not_hand_over() -> None:
+    why = "2 other copies are proved, 3 wanted; 1a2b: it has no room"
+    whole = RepairedUnit("bafy", "bafy", "nothing", why, 2, 3, 0, 0)
+    assert left_text(whole) == f"bafy: {why}"
+    assert left_text(replace(whole, unit="unit9")) == f"bafy (unit unit9): {why}"
+
+
+@pytest.mark.parametrize(("gone", "said"), [(0, "none was"), (1, "1 was"), (2, "2 were")])
+def test_how_many_holders_were_lost_so_far(gone: int, said: str) -> None:
+    seen = replace(NOTHING_SEEN, gone=gone)
+    assert seen_text(seen).endswith(f"so far holders were watched for 3 days in sum, {said} lost")
 
 
 def test_that_nothing_happened() -> None:

@@ -328,6 +328,8 @@ def test_no_settings_are_impossible(change: dict[str, Any]) -> None:
     [
         (1, "1 second"),
         (90, "90 seconds"),
+        (729 * 86_400, "729 days"),
+        (730 * 86_400, "2 years"),
         (1200, "20 minutes"),
         (47 * 3600, "47 hours"),
         (172_799, "2 days"),
