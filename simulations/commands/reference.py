@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
-from simulations.commands.common import SCENARIOS, Subparsers, at_least, find_scenario, positive
+from simulations.commands.common import SCENARIOS, Subparsers, find_scenario, positive
 from simulations.errors import ScenarioError
 from simulations.lab.many_runs.reference import references
 from simulations.results.run_folder import git_sha
@@ -21,9 +20,15 @@ def add(commands: Subparsers) -> None:
     command.add_argument("--all", action="store_true", help="all scenarios at hand")
     command.add_argument(
         "--seeds",
-        type=partial(at_least, RUNS_MIN),
+        type=positive,
         default=5,
         help=f"how many, {RUNS_MIN} at least (default 5): the more, the smaller the tolerance",
+    )
+    command.add_argument(
+        "--parts",
+        type=positive,
+        default=1,
+        help=f"of each run count as runs, {RUNS_MIN} in all at least: for runs that take an hour",
     )
     command.add_argument("--jobs", type=positive, default=1, help="runs at a time")
     command.add_argument("--write", action="store_true", help="into the files, not to the terminal")
@@ -31,9 +36,12 @@ def add(commands: Subparsers) -> None:
 
 
 def _reference(chosen: argparse.Namespace) -> int:
+    if chosen.seeds * chosen.parts < RUNS_MIN:
+        raise ScenarioError(f"{RUNS_MIN} runs at least tell how much they differ: more --seeds")
     paths = _paths(chosen)
     commit = git_sha()  # before the first file is written
-    for path, service in references(paths, chosen.seeds, chosen.jobs, commit, _tell):
+    order = paths, chosen.seeds, chosen.jobs, commit, _tell
+    for path, service in references(*order, chosen.parts):
         if chosen.write:
             write(path, service)
             _tell(f"written into {path}")

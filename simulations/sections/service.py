@@ -13,9 +13,9 @@ NAME = "service"
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
-    """Of one kind of operation: the mean of the reference runs, with ``operations`` in each, and
-    by how much one run may be worse.  Times and ``recall`` (OperationRow) are of operations that
-    succeeded; it is 0 for kinds that have none."""
+    """Of one kind of operation: the mean of the reference runs, or parts, with ``operations`` in
+    each, and by how much one run may be worse.  Times and ``recall`` (OperationRow) are of
+    operations that succeeded; it is 0 for kinds that have none."""
 
     operations: int = integer(0)
     success: float = share(0)
@@ -31,11 +31,13 @@ class ServiceLevel:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What the levels are from: ``of`` is the hash of the settings that the reference runs had
-    (``Scenario.settings_sha256``), ``commit`` the code that ran."""
+    (``Scenario.settings_sha256``), ``commit`` the code that ran.  Each run was looked at in
+    ``parts``."""
 
     of: str = text()
     commit: str = text()
     runs: int = integer(0)
+    parts: int = integer(1)
 
 
 @dataclass(frozen=True, slots=True)

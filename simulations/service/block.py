@@ -21,6 +21,7 @@ def block(service: ServiceSettings) -> str:
     """The tables of ``[service]``, as TOML."""
     reference = service.reference
     head = f'of = "{reference.of}"\ncommit = "{reference.commit}"\nruns = {reference.runs}\n'
+    head += f"parts = {reference.parts}\n" if reference.parts > 1 else ""
     kinds = (f"\n[{NAME}.{kind}]\n{_keys(level)}" for kind, level in service.levels.items())
     return f"{_COMMENT}[{NAME}]\n{head}{''.join(kinds)}"
 

@@ -7,6 +7,9 @@ of two bounds for that, and a margin for what changes may cost without anybody's
   standard deviation from few runs is poor (7 deviations with 3 runs, 3.7 with 5, 2.8 with 10);
 - what the number of operations alone brings, three standard errors: binomial for shares; for a
   quantile, the step to the quantile one standard error of its rank further up (Woodruff 1952).
+
+Where a run is so long that several are dear, parts of it stand for runs (batch means: Law and
+Kelton, section 9.5.3).  They differ more than whole runs do, so that the tolerance is the wider.
 """
 
 from __future__ import annotations
@@ -48,18 +51,28 @@ class Served:
     p95_s: Figure
 
 
-def served(rows: Iterable[OperationRow]) -> dict[str, Served]:
-    """By kind of operation."""
+def served(rows: Iterable[OperationRow], parts: int = 1) -> list[dict[str, Served]]:
+    """Of each of so many parts of a run, by kind of operation, of which each part has as many as
+    the others; whole ones come one after another."""
     by_kind: dict[str, list[OperationRow]] = {}
     for row in rows:
         if row.could_be_served:
             by_kind.setdefault(row.kind, []).append(row)
-    return {kind: _served(of_kind) for kind, of_kind in sorted(by_kind.items())}
+    for of_kind in by_kind.values():
+        of_kind.sort(key=lambda row: row.start_s)
+    return [
+        {kind: _served(_part(of_kind, n, parts)) for kind, of_kind in sorted(by_kind.items())}
+        for n in range(parts)
+    ]
+
+
+def _part(rows: Sequence[OperationRow], number: int, parts: int) -> Sequence[OperationRow]:
+    return rows[number * len(rows) // parts : (number + 1) * len(rows) // parts]
 
 
 def _served(rows: Sequence[OperationRow]) -> Served:
     took_s = sorted(row.stop_s - row.start_s for row in rows if row.ok)
-    success = Figure(len(took_s) / len(rows), _error_of_share(len(took_s), len(rows)))
+    success = Figure(len(took_s) / max(1, len(rows)), _error_of_share(len(took_s), len(rows)))
     recall = _mean([row.recall for row in rows if row.ok and row.queries])
     return Served(len(rows), success, recall, _quantile(took_s, 0.5), _quantile(took_s, 0.95))
 

@@ -19,10 +19,11 @@ Told = Callable[[str], None]
 
 
 def references(
-    paths: Sequence[Path], seeds: int, jobs: int, commit: str, tell: Told
+    paths: Sequence[Path], seeds: int, jobs: int, commit: str, tell: Told, parts: int = 1
 ) -> Iterator[tuple[Path, ServiceSettings]]:
     """Of each scenario file, once its runs are through, ``jobs`` at a time: a sweep whose folder is
-    not kept.  Raises ScenarioError for one that failed or in which a checker found something."""
+    not kept.  Each run counts as so many as it has ``parts``.  Raises ScenarioError for one that
+    failed or in which a checker found something."""
     for path in paths:
         with tempfile.TemporaryDirectory(prefix="dhtstore-reference-") as folder:
             order = SweepOrder(load(path), path.parent, [], seeds)
@@ -30,8 +31,8 @@ def references(
             if failed:
                 raise ScenarioError(f"{path.stem} is no reference: {failed[0].error}")
             runs = [load_run(Path(folder) / name) for name in read_plan(Path(folder)).runs]
-            found = [_served(path, run, tell) for run in runs]
-        reference = Reference(load(path).settings_sha256(path.parent), commit, len(found))
+            found = [part for run in runs for part in _served(path, run, tell, parts)]
+        reference = Reference(load(path).settings_sha256(path.parent), commit, seeds, parts)
         yield path, ServiceSettings(reference, levels(found))
 
 
@@ -39,9 +40,10 @@ def _teller(path: Path, tell: Told) -> Callable[[SweepProgress], None]:
     return lambda now: tell(f"{path.stem}: {now.done} of {now.total} runs")
 
 
-def _served(path: Path, run: RunData, tell: Told) -> Mapping[str, Served]:
-    found, name = served(run.operations), f"{path.stem}, seed {run.scenario['run']['seed']}"
-    tell(f"{name}: {', '.join(map(_line, found.items()))}")
+def _served(path: Path, run: RunData, tell: Told, parts: int) -> Sequence[Mapping[str, Served]]:
+    found, name = served(run.operations, parts), f"{path.stem}, seed {run.scenario['run']['seed']}"
+    for part in found:
+        tell(f"{name}: {', '.join(map(_line, part.items()))}")
     if run.summary["violations"]:
         raise ScenarioError(f"{name}, is no reference: {run.summary['violations'][0]}")
     return found

@@ -17,9 +17,9 @@ def test_ends_of_the_clients_own_are_no_failures_of_the_network() -> None:
     found = summarise([row(error) for error in errors])["get"]
     assert (found["count"], found["ok_share"]) == (7, 3 / 7)
     assert (found["could_be_served"], found["served_share"]) == (4, 3 / 4)
-    assert served([row(error) for error in errors])["get"].success.value == 3 / 4
+    assert served([row(error) for error in errors])[0]["get"].success.value == 3 / 4
 
 
 def test_where_nothing_could_be_served_nothing_was() -> None:
     assert summarise([row("NotPutYet")])["get"]["served_share"] == 0.0
-    assert served([row("NotPutYet")]) == {}
+    assert served([row("NotPutYet")]) == [{}]

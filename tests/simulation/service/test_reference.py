@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def rows(
 
 
 def violated(reference: list[list[OperationRow]], run: list[OperationRow]) -> list[str]:
-    found = levels([served(each) for each in reference])
+    found = levels([served(each)[0] for each in reference])
     service = ServiceSettings(Reference("these"), found)
     lines: list[str] = judge(service, "these", summarise(run), ended=True)["violated"]
     return lines
@@ -90,15 +91,31 @@ def test_runs_that_are_clearly_worse_violate_it(worse: dict[str, float], told: s
 
 def test_kinds_with_few_operations_get_no_level() -> None:
     rng = random.Random(7)
-    assert levels([served(rows(rng, count=count)) for count in (20, 20, 19)]) == {}
-    assert list(levels([served(rows(rng, count=20))] * 3)) == ["lookup"]
+    assert levels([served(rows(rng, count=count))[0] for count in (20, 20, 19)]) == {}
+    assert list(levels(served(rows(rng, count=20)) * 3)) == ["lookup"]
 
 
 def test_the_more_runs_the_smaller_the_tolerance() -> None:
     rng = random.Random(7)
-    runs = [served(rows(rng)) for _ in range(30)]
+    runs = [served(rows(rng))[0] for _ in range(30)]
     few = [levels(runs[n : n + 3])["lookup"].p50_tolerance_s for n in range(0, 30, 3)]
     assert sum(few) / len(few) > 1.5 * levels(runs)["lookup"].p50_tolerance_s
+
+
+def test_parts_of_a_run_stand_for_runs_and_allow_more_than_runs_do() -> None:
+    rng = random.Random(7)
+    run = [replace(row, start_s=float(n)) for n, row in enumerate(rows(rng, count=1200))]
+    late = [replace(row, ok=row.ok and row.start_s < 900) for row in rng.sample(run, len(run))]
+    parts = served(late, parts=4)
+    assert [part["lookup"].operations for part in parts] == [300] * 4
+    assert [part["lookup"].success.value > 0.9 for part in parts] == [True, True, True, False]
+    of_parts = levels(served(run, parts=6))["lookup"]
+    assert of_parts.operations == 200
+    alone = levels([served(rows(rng, count=1200))[0] for _ in range(6)])["lookup"]
+    assert of_parts.success_tolerance > alone.success_tolerance
+    service = ServiceSettings(Reference("these"), {"lookup": of_parts})
+    assert not judge(service, "these", summarise(run), ended=True)["violated"]
+    assert judge(service, "these", summarise(late), ended=True)["violated"]
 
 
 # --- written into a file --------------------------------------------------------------------
@@ -106,7 +123,7 @@ def test_the_more_runs_the_smaller_the_tolerance() -> None:
 
 def service(runs: int = 3) -> ServiceSettings:
     rng = random.Random(runs)
-    return ServiceSettings(Reference("these", "abc", runs), levels([served(rows(rng))] * 3))
+    return ServiceSettings(Reference("these", "abc", runs), levels(served(rows(rng)) * 3))
 
 
 def read(text: str) -> Any:
@@ -122,6 +139,8 @@ def test_what_is_written_is_read_again_and_all_else_stays_as_it_is() -> None:
     )
     renewed = with_block(once, block(service(5)))
     assert renewed == with_block(SCENARIO, block(service(5)))
+    parts = replace(service(), reference=Reference("these", "abc", 1, 6))
+    assert read(with_block(SCENARIO, block(parts))).reference.parts == 6
 
 
 def test_a_level_between_other_tables_goes_to_the_end() -> None:
@@ -151,3 +170,10 @@ def test_the_command_writes_levels_that_a_run_holds(
 @pytest.mark.parametrize("arguments", [[], ["nowhere.toml"], ["runs/some/scenario.json"]])
 def test_what_is_no_scenario_file_is_refused(arguments: list[str]) -> None:
     assert main(["reference", *arguments]) == 2
+
+
+def test_fewer_runs_than_tell_how_much_they_differ_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["reference", "lookup", "--seeds", "1", "--parts", "2"]) == 2
+    assert "more --seeds" in capsys.readouterr().err
