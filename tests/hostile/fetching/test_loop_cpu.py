@@ -45,11 +45,10 @@ from dhtstore.wire.frames import (
     encode,
 )
 from tests.hostile.fetching.held_loop import HELD_S_MAX, watched
-from tests.hostile.fetching.worst_blocks import inlined, worst_blocks
+from tests.hostile.fetching.worst_blocks import WORST_BLOCKS, inlined
 from tests.integration.test_data_plane import Machine, machine
 
 ATTEMPTS = 3  # the shortest counts: what else this process does is chance
-BLOCKS = dict(worst_blocks())
 
 Use = Callable[[FetchSession, Cid], Awaitable[object]]
 
@@ -125,12 +124,13 @@ def workers_decode_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("workers_decode_once")
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", WORST_BLOCKS)
 async def test_no_block_holds_the_loop_whatever_it_is_fetched_for(name: str) -> None:
-    root = Cid.of(BLOCKS[name], DAG_PB)
+    block = WORST_BLOCKS[name]()
+    root = Cid.of(block, DAG_PB)
     async with two() as (here, there):
         with there.store.batch() as batch:
-            batch.put(root, BLOCKS[name])
+            batch.put(root, block)
             batch.commit()
         link, disk = await here.to(there), Disk(here.store, here.blocking)
         for wanted, use in USES.items():

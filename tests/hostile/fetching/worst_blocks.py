@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
+from typing import Final
 
 from dhtstore.content.codec import dagpb, unixfs
 from dhtstore.content.codec.dagpb import DagLink
@@ -28,39 +30,75 @@ def wide_file(links: list[DagLink], size_bytes: int) -> bytes:
     return node(links, UnixfsMessage(Kind.FILE, blocksizes=[size_bytes] * len(links)))
 
 
-def worst_blocks() -> Iterator[tuple[str, bytes]]:
-    """By what they are made of; the dag-pb blocks of a peer that wants to cost us time."""
-    cids = [Cid.of(number.to_bytes(4, "big")) for number in range(MANY)]
-    named = [DagLink(cid, f"{number:x}", 1) for number, cid in enumerate(cids)]
-    yield "a directory as large as can be", node(named, UnixfsMessage(Kind.DIRECTORY))
-    yield "a file as wide as can be", wide_file([DagLink(cid, "", 1) for cid in cids], 1)
-    yield "a spine as wide as can be", wide_file([DagLink(cid, "", 1) for cid in cids], GIB // 3)
-    yield "a spine of spines", wide_file([DagLink(cid, "", 1) for cid in cids], 2 * GIB)
-    byte = inlined(b"x")
-    yield "a file of inlined bytes", wide_file([DagLink(byte, "", 1)] * 13_000, 1)
-    yield "more inlined bytes than allowed", wide_file([DagLink(byte, "", 1)] * 65_000, 1)
-    entries = [DagLink(byte, f"{number:x}", 1) for number in range(13_000)]
-    yield "a directory of inlined files", node(entries, UnixfsMessage(Kind.DIRECTORY))
-    tree = dagpb.encode([DagLink(byte, f"{number}", 1) for number in range(8)], DIRECTORY)
-    nested = [DagLink(inlined(tree, DAG_PB), f"{number:x}", 8) for number in range(3_000)]
-    yield "directories inlined in one", node(nested, UnixfsMessage(Kind.DIRECTORY))
-    yield "nested as much as allowed", node(nested[:600], UnixfsMessage(Kind.DIRECTORY))
-    bits = (1 << 1024) - 1
-    shard = UnixfsMessage(Kind.SHARD, bits.to_bytes(128, "big"), hash_type=HASH_TYPE, fanout=1024)
-    slots = [DagLink(cid, f"{number:03X}", 1) for number, cid in enumerate(cids[:1024])]
-    yield "a shard with all its slots", node(slots, shard)
-    yield (
-        "a bit field of a megabyte",
-        node(slots, UnixfsMessage(Kind.SHARD, bytes(MIB), hash_type=HASH_TYPE, fanout=1024)),
-    )
-    unknown = number_field(20, 1) * (BLOCK_SIZE_MAX_BYTES // 4)
-    yield "fields of later versions", dagpb.encode((), DIRECTORY + unknown)
-    packed = number_field(1, Kind.FILE) + bytes_field(4, bytes([1]) * (2 * MIB - 64))
-    yield "block sizes without links", dagpb.encode((), packed)
-    mtime = bytes_field(8, number_field(3, 1) * (MIB - 64))
-    yield "fields of a modification time", dagpb.encode((), DIRECTORY + mtime)
-    yield "links that are empty", bytes_field(2, b"") * (MIB - 64)
-    long = [DagLink(cid, f"{number:01000x}", 1) for number, cid in enumerate(cids[:1900])]
-    yield "long names", node(long, UnixfsMessage(Kind.DIRECTORY))
-    slashes = [DagLink(cids[0], "a" * (2 * MIB - 200) + "/", 1)]
-    yield "a name of two megabytes", node(slashes, UnixfsMessage(Kind.DIRECTORY))
+def directory(links: list[DagLink]) -> bytes:
+    return node(links, UnixfsMessage(Kind.DIRECTORY))
+
+
+@cache
+def cids() -> list[Cid]:
+    return [Cid.of(number.to_bytes(4, "big")) for number in range(MANY)]
+
+
+def children() -> list[DagLink]:
+    return [DagLink(cid, "", 1) for cid in cids()]
+
+
+BYTE: Final = inlined(b"x")
+
+
+def bytes_inlined(count: int) -> bytes:
+    return wide_file([DagLink(BYTE, "", 1)] * count, 1)
+
+
+def directories_inlined(count: int) -> bytes:
+    tree = dagpb.encode([DagLink(BYTE, f"{number}", 1) for number in range(8)], DIRECTORY)
+    cid = inlined(tree, DAG_PB)
+    return directory([DagLink(cid, f"{number:x}", 8) for number in range(count)])
+
+
+def shard(field: bytes) -> bytes:
+    slots = [DagLink(cid, f"{number:03X}", 1) for number, cid in enumerate(cids()[:1024])]
+    return node(slots, UnixfsMessage(Kind.SHARD, field, hash_type=HASH_TYPE, fanout=1024))
+
+
+def unknown_fields() -> bytes:
+    return DIRECTORY + number_field(20, 1) * (BLOCK_SIZE_MAX_BYTES // 4)
+
+
+def sizes_alone() -> bytes:
+    return number_field(1, Kind.FILE) + bytes_field(4, bytes([1]) * (2 * MIB - 64))
+
+
+def mtime_of_many_fields() -> bytes:
+    return DIRECTORY + bytes_field(8, number_field(3, 1) * (MIB - 64))
+
+
+def named(count: int, name: str) -> bytes:
+    """``name`` is the format of the number."""
+    return directory([DagLink(cid, f"{n:{name}}", 1) for n, cid in enumerate(cids()[:count])])
+
+
+# By what they are made of; the dag-pb blocks of a peer that wants to cost us time.
+WORST_BLOCKS: Final[dict[str, Callable[[], bytes]]] = {
+    "a directory as large as can be": lambda: named(MANY, "x"),
+    "a file as wide as can be": lambda: wide_file(children(), 1),
+    "a spine as wide as can be": lambda: wide_file(children(), GIB // 3),
+    "a spine of spines": lambda: wide_file(children(), 2 * GIB),
+    "a file of inlined bytes": lambda: bytes_inlined(13_000),
+    "more inlined bytes than allowed": lambda: bytes_inlined(65_000),
+    "a directory of inlined files": lambda: directory(
+        [DagLink(BYTE, f"{number:x}", 1) for number in range(13_000)]
+    ),
+    "directories inlined in one": lambda: directories_inlined(3_000),
+    "nested as much as allowed": lambda: directories_inlined(600),
+    "a shard with all its slots": lambda: shard(b"\xff" * 128),
+    "a bit field of a megabyte": lambda: shard(bytes(MIB)),
+    "fields of later versions": lambda: dagpb.encode((), unknown_fields()),
+    "block sizes without links": lambda: dagpb.encode((), sizes_alone()),
+    "fields of a modification time": lambda: dagpb.encode((), mtime_of_many_fields()),
+    "links that are empty": lambda: bytes_field(2, b"") * (MIB - 64),
+    "long names": lambda: named(1900, "01000x"),
+    "a name of two megabytes": lambda: directory(
+        [DagLink(cids()[0], "a" * (2 * MIB - 200) + "/", 1)]
+    ),
+}

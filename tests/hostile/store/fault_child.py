@@ -1,5 +1,6 @@
-"""Runs each job of the store once for each of its system calls, which then fails; in a process that
-was started with ``system_calls.c`` in LD_PRELOAD (``fault_jobs``).
+"""Runs each job of the store once for each of its system calls and each error that this can have,
+which then fails; in a process that was started with ``system_calls.c`` in LD_PRELOAD
+(``fault_jobs``).
 
 After each failure the same process goes on: it stores and reads, its books agree with the files,
 and no descriptor is left.  Prints what is wrong, one a line.

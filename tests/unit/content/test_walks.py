@@ -12,6 +12,7 @@ from dhtstore.content.builders.importer import UNIXFS_V0_2015, UNIXFS_V1_2025
 from dhtstore.content.codec.dagpb import DagLink
 from dhtstore.content.codec.hamt import name_hash
 from dhtstore.content.codec.unixfs import Kind, UnixfsMessage, read_node
+from dhtstore.content.dag import dag_walk
 from dhtstore.content.dag.file_walk import FileWalk, RangeWalk
 from dhtstore.content.dag.looking.list_walk import ListWalk
 from dhtstore.content.dag.tree_walk import TreeWalk
@@ -243,7 +244,10 @@ def bomb(dag: Dag, tsize: int) -> Cid:
 
 
 @pytest.mark.parametrize(("tsize", "why"), [(0, "claim no size"), (10**9, "claims")])
-def test_a_bomb_of_directories_is_refused_soon(tsize: int, why: str) -> None:
+def test_a_bomb_of_directories_is_refused_soon(
+    tsize: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dag_walk, "TREE_UNCLAIMED_MAX", 5000)
     dag = Dag()
     with pytest.raises(MalformedDag, match=why):
         dag.run(TreeWalk(bomb(dag, tsize)))
