@@ -213,7 +213,7 @@ class Users:
         )
         self._know_members()
         before = self._nearest.nearest(target, number, K)
-        up = {member.number for member in self._population.up()}
+        up = self._population.numbers_up.copy()
         work = look_up(node, target, timeout_s=LOOKUP_TIMEOUT_S)
         looked = await self._population.run(number, work, what)
         after = self._nearest.nearest(target, number, K)

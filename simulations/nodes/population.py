@@ -106,7 +106,8 @@ class Member:
 
 
 class Population:
-    """Machines with addresses 10.0.0.1 and up, one for each of ``settings``; all down at first.
+    """Machines with addresses 10.0.0.1 and up, one for each of ``settings``; all down at first;
+    ``numbers_up`` are of those whose node runs.
 
     ``skew_s`` bounds how far wall clocks are off; ``disk`` makes that of a machine, from its number
     and its capacity in bytes; None for memory.
@@ -127,6 +128,7 @@ class Population:
         self._skew_s, self.contents = skew_s, Contents()
         self._disk = disk or partial(_in_memory, self.contents)
         self.members: list[Member] = []
+        self.numbers_up: set[int] = set()
         for chosen in settings:
             self.add(chosen)
         self.lives = 0
@@ -180,6 +182,7 @@ class Population:
             ports = self.ports(member)
             self.network.trace.state(self.loop.time(), "start", f"{number} life {member.life}")
             member.node = node = await self.run(number, _started(ports, member.settings))
+            self.numbers_up.add(number)
         finally:
             member.starting = False
         if member.gone:  # it died while it started
@@ -238,6 +241,7 @@ class Population:
         if member.nap is not None:
             self.crash(number)
         node, member.node, member.ready = member.node, None, False
+        self.numbers_up.discard(number)
         if node is not None:
             life, member.changed_s = member.life, self.loop.time()
             member.clock.unwatch()
@@ -254,6 +258,7 @@ class Population:
         if member.node is not None:
             _end_timers(member.node)
             member.node, member.ready = None, False
+            self.numbers_up.discard(number)
             member.changed_s = self.loop.time()
             member.end_nap(member.changed_s)
             member.clock.unwatch()
