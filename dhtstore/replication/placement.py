@@ -142,12 +142,15 @@ class Placement:
 
     # --- what came of it --------------------------------------------------------------------
 
+    def only(self, contacts: Iterable[Contact]) -> Placement:
+        """The same where just these are asked."""
+        more = {each.node: Candidate(each) for each in contacts}
+        candidates = {**self.candidates, **more}
+        return replace(self, lookups=PLACEMENT_KEYS_MAX, candidates=candidates, repairing=False)
+
     def only_to(self, contact: Contact) -> Placement:
         """The same for one copy more at just that node, which moves there."""
-        candidates = {**self.candidates, contact.node: Candidate(contact)}
-        return replace(
-            self, lookups=PLACEMENT_KEYS_MAX, candidates=candidates, repairing=False, moving=True
-        )
+        return replace(self.only([contact]), moving=True)
 
     def found(
         self, contacts: Iterable[Contact], merits: Mapping[NodeId, Merit] = NOTHING_KNOWN

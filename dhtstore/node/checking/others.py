@@ -43,9 +43,16 @@ class OtherHolders:
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def check(
-        self, unit: Unit, policy: Policy, origin: str, goes: PublicKey | None = None
+        self,
+        unit: Unit,
+        policy: Policy,
+        origin: str,
+        goes: PublicKey | None = None,
+        *,
+        kept: bool = False,
     ) -> int:
-        """How many others hold it.  Raises PeerRefused: ``enough`` where the policy's copies are
+        """How many others hold it; nobody is asked where it is ``kept`` here anyway, since that
+        makes no copy more.  Raises PeerRefused: ``enough`` where the policy's copies are
         met without this node,
         ``policy`` where there is a newer one, ``busy`` where that can't be told now.  The copy of
         who brings it and says that its own ``goes`` does not count: should that be a lie, there is
@@ -53,8 +60,10 @@ class OtherHolders:
         live: set[NodeId] = set()
         try:
             async with asyncio.timeout(GRANT_LOOK_S), self._turn(origin):
-                count = partial(self._count, unit, policy.replicas, live, goes)
-                await run_all([partial(self._check_newest, policy), count], limit=2)
+                looks = [partial(self._check_newest, policy)]
+                if not kept:
+                    looks.append(partial(self._count, unit, policy.replicas, live, goes))
+                await run_all(looks, limit=2)
         except TimeoutError:
             if not live:
                 raise PeerRefused("busy", "it takes too long to look who holds it") from None

@@ -17,7 +17,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from dhtstore.content.dag.lineage import proof_wants
 from dhtstore.content.dag.unit_walk import UnitWalk
@@ -76,7 +76,17 @@ from dhtstore.wire.frames import (
 _CROWDED: Final = ("room", "newcomer")  # refusals that what others have open may be the cause of
 
 
-async def _wanted(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> int:
+class LooksWanted(Protocol):
+    """``OtherHolders.check``."""
+
+    async def __call__(
+        self, unit: Unit, policy: Policy, origin: str, goes: PublicKey | None, *, kept: bool = False
+    ) -> int: ...
+
+
+async def _wanted(
+    unit: Unit, policy: Policy, origin: str, goes: PublicKey | None, *, kept: bool = False
+) -> int:
     """Where nobody looks who else holds it."""
     return 0
 
@@ -110,7 +120,7 @@ class Holder:
     rereads: Rereads = field(default_factory=Rereads)
     brings: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     room: Callable[[int], Awaitable[None]] | None = None
-    wanted: Callable[[Unit, Policy, str, PublicKey | None], Awaitable[int]] = _wanted
+    wanted: LooksWanted = _wanted
     granted: Callable[[Unit], None] = lambda unit: None
     leaving: Callable[[], bool] = lambda: False
     relays: Relays = field(init=False)
@@ -440,9 +450,16 @@ async def _check_wanted(holder: Holder, promise: Promise, bid: Bid, used_bytes: 
     """Raises PeerRefused unless its owner wants one copy more; of what is donated, where it takes
     some of that, unless it is short enough of them.  ``used_bytes`` is what is used with it."""
     goes = promise.peer if bid.moving else None
-    live = await holder.wanted(bid.unit, bid.policy, promise.origin, goes) + bid.moving
-    if holder.rule is not None and holder.rule.donated_bytes:
+    kept = await holder.disk.blocking.run(_is_kept, holder, bid.unit)
+    live = await holder.wanted(bid.unit, bid.policy, promise.origin, goes, kept=kept) + bid.moving
+    if holder.rule is not None and holder.rule.donated_bytes and not kept:
         _refuse(too_safe(Donation.of(holder.rule, used_bytes), live, bid.policy.replicas))
+
+
+def _is_kept(holder: Holder, unit: Unit) -> bool:
+    """Whether it is here for another root or owner already; in a worker."""
+    kept = holder.ledger.claims.kept(unit.name, holder.identity.now_unix_s())
+    return any(each.spine == unit.spine for each in kept)
 
 
 def _refuse(refusal: Refusal | None) -> None:

@@ -52,7 +52,9 @@ def test_what_its_owner_wants_no_more_copies_of_is_not_fetched() -> None:
     async def scene(cast: Cast) -> None:
         asked: list[tuple[Unit, Policy, str]] = []
 
-        async def enough(unit: Unit, policy: Policy, origin: str, goes: PublicKey | None) -> int:
+        async def enough(
+            unit: Unit, policy: Policy, origin: str, goes: PublicKey | None, *, kept: bool = False
+        ) -> int:
             asked.append((unit, policy, origin))
             raise PeerRefused("enough", "others hold as many")
 

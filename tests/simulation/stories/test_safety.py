@@ -128,34 +128,53 @@ def test_the_list_follows_a_holder_that_falls_silent_and_is_replaced() -> None:
 
 
 async def put_by_two(lab: Lab) -> tuple[Node, Node, Cid]:
-    """Both want three copies: of the four that there are then one goes, since the own ones stay."""
+    """Both want three copies, and there are four, of which each owner's node keeps its own."""
     await grow(lab, 7)
     alice, bob = lab.nodes[0], lab.nodes[3]
     root = (await put_bytes(alice, CONTENT)).cid
     await put_bytes(bob, CONTENT)
     assert len(holders(lab, root)) == 4
+    return alice, bob, root
+
+
+async def shared_by_two(lab: Lab) -> tuple[Node, Node, Cid]:
+    """The same where one of the four is gone for good."""
+    alice, bob, root = await put_by_two(lab)
+    gone = next(node for node in holders(lab, root) if node not in (alice, bob))
+    lab.crash(gone)
+    await gone.stop()
+    lab.nodes.remove(gone)
     await asyncio.sleep(4 * DAY_S)
     assert len(holders(lab, root)) == 3
     return alice, bob, root
 
 
 def test_a_copy_that_went_as_a_surplus_counts_no_more_in_the_list() -> None:
+    """Those that stay keep theirs for both owners by then."""
+
     async def story(lab: Lab) -> None:
-        alice, _, root = await put_by_two(lab)
-        signed = {each.node for each in alice.ledger.receipts.for_root(root)}
+        alice, bob, root = await put_by_two(lab)
+        await asyncio.sleep(4 * DAY_S)
         there = {bytes(each.node_id) for each in holders(lab, root)}
-        assert len(signed) == 3
-        assert (await listed(alice)).copies == len(signed & there) == 2
+        assert len(there) == 3
+        signed = [
+            {each.node for each in owner.ledger.receipts.for_root(root)} for owner in (alice, bob)
+        ]
+        assert all(there <= each for each in signed)
+        assert any(there < each for each in signed), "one that went had signed"
+        for owner in (alice, bob):
+            row = await listed(owner)
+            assert (row.state, row.copies) == ("safe", 3)
 
     tell(story)
 
 
 def test_of_two_owners_each_is_told_what_it_wants_and_what_is_kept_for_the_other() -> None:
     async def story(lab: Lab) -> None:
-        alice, bob, root = await put_by_two(lab)
+        alice, bob, root = await shared_by_two(lab)
         row = await listed(alice)
         assert (row.state, row.copies, row.live, row.others) == ("shared", 2, 2, 1)
-        assert (await listed(bob)).state == "safe"
+        assert (await listed(bob)).state == "shared"
         await changed(bob, root, replicas=2)
         told = await root_status_of(alice, root, check=False)
         assert told.put is not None
@@ -176,7 +195,7 @@ def test_of_two_owners_each_is_told_what_it_wants_and_what_is_kept_for_the_other
 
 def test_what_another_owner_kept_and_removes_is_made_again() -> None:
     async def story(lab: Lab) -> None:
-        alice, bob, root = await put_by_two(lab)
+        alice, bob, root = await shared_by_two(lab)
         await removed(bob, root)
         await asyncio.sleep(4 * DAY_S)
         row = await listed(alice)

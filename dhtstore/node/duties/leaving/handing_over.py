@@ -104,7 +104,7 @@ class HandingOver:
         await repair.asking.afresh(one)
         choice = self._choice(one, since_unix_s)
         if choice.act is Act.DROP:
-            return UnitDone(one, choice.act, choice.why, choice.copies)
+            return await self._handed_on(one, choice, since_unix_s)
         if not repair.acting.may_bring(one):
             return _stays(one, choice, "its owner's leave to bring it to others is missing")
         if why := await repair.completeness.lack(one.unit):
@@ -120,7 +120,16 @@ class HandingOver:
             await repair.told.refused(one, brought.why)
             stays = _stays(one, choice, brought.why, made, sent_bytes)
             return replace(stays, outdated=brought.outdated)
-        return UnitDone(one, Act.DROP, choice.why, choice.copies, made, sent_bytes, True)
+        return await self._handed_on(one, choice, since_unix_s, made, sent_bytes)
+
+    async def _handed_on(
+        self, one: Watched, choice: Choice, since_unix_s: float, made: int = 0, sent_bytes: int = 0
+    ) -> UnitDone:
+        """It may go, once those who have it keep it for all its owners."""
+        proved = self.repair.judge.proved(one, since_unix_s, lasting=False)
+        if why := await self.repair.heirs.lack(one, proved):
+            return _stays(one, choice, why, made, sent_bytes)
+        return UnitDone(one, choice.act, choice.why, choice.copies, made, sent_bytes, made > 0)
 
     async def _tell(self, one: Watched, nodes: Sequence[str], why: str) -> None:
         for node in nodes:

@@ -92,6 +92,16 @@ class Acting:
         """Make ``missing`` copies more.  Raises ConnectionLost when this node stops."""
         return await self._make(one, self._plan(one, missing), progress)
 
+    async def bring(self, one: Watched, to: Sequence[Contact], count: int) -> Placement:
+        """Have ``count`` of ``to``, who hold the unit, keep it for this claim, too: what came of
+        it.  Raises as ``repair``."""
+        plan = Placement(one.unit.key, 1 + count, self.identity.node, self.domain()).only(to)
+        try:
+            async with self._proved(one) as lineage:
+                return await self.placer.place(plan, lineage, one.claim, _untold, [])
+        except (BlockMissing, MalformedDag):
+            return plan
+
     async def _make(self, one: Watched, plan: Placement, progress: CopyProgress) -> Repaired:
         done, sent = Repaired(), dict[NodeId, int]()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dhtstore.dht.service import DhtService
 from dhtstore.model.contact import subnet
+from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.checking.audit_ask import Auditor
 from dhtstore.node.context import Disk, Ledger, Reach
 from dhtstore.node.copies.completeness import Completeness
@@ -19,6 +20,7 @@ from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import CopyNews
@@ -61,6 +63,8 @@ class RepairParts(Protocol):
     reach: Reach
     presences: Presences
 
+    def checker(self) -> HolderChecks: ...
+
     def fetch_session(self, priority: Priority = ...) -> FetchSession: ...
 
 
@@ -80,6 +84,7 @@ def repair_of(
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
     units = Units(node.identity, node.completeness, ledger.holders)
     acting = _acting(node, fellows, judge)
+    heirs = Heirs(acting, node.checker)
     told = CopyNews(ledger.events, blocking, clock, ports.tracer)
     return Repair(
         node.identity,
@@ -89,7 +94,8 @@ def repair_of(
         judge,
         asking,
         acting,
-        LettingGo(node.identity, units, judge, asking, acting, told),
+        heirs,
+        LettingGo(node.identity, units, judge, asking, acting, heirs, told),
         Budget(clock, blocking, ledger.spent, lambda: node.settings.repair_day_bytes),
         here,
         told,

@@ -23,6 +23,7 @@ from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
+from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
@@ -55,6 +56,7 @@ class Repair:
     judge: Judge
     asking: Asking
     acting: Acting
+    heirs: Heirs
     letting_go: LettingGo
     budget: Budget
     presence: OwnPresence
@@ -186,6 +188,7 @@ class Repair:
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
         repaired = await self.acting.repair(one, choice.missing)
         await self.budget.spent(repaired.sent_bytes)
+        await self.heirs.lack(one, repaired.holders)
         lost = self.judge.replaced(one) if repaired.holders else []
         await _tell_repaired(self.told, one, choice, repaired, lost)
         why = f"{choice.why}; {repaired.why}" if repaired.why else choice.why

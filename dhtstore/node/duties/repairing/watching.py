@@ -90,6 +90,14 @@ class Judge:
         told = row.proven_unix_s, row.lacks, row.stays, row.by_block
         return Copy(node_id(key), past, *told)
 
+    def proved(self, one: Watched, since_unix_s: float, *, lasting: bool) -> list[PublicKey]:
+        """Who answers and has proved its copy since then; of those that are ``lasting`` alone, who
+        keep theirs if the one here goes."""
+        health = self.health(one)
+        there = health.lasting if lasting else health.at(CopyState.LIVE)
+        proved = {each.holder for each in there if each.proven_unix_s >= since_unix_s}
+        return [key for key in one.holders if node_id(key) in proved]
+
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
         """What is to be done now; ``row`` knows then since when it is so."""
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
+from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
@@ -26,6 +27,7 @@ class LettingGo:
     judge: Judge
     asking: Asking
     acting: Acting
+    heirs: Heirs
     told: CopyNews
     going: set[bytes] = field(default_factory=set)
 
@@ -45,6 +47,8 @@ class LettingGo:
             return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         if not may_drop(self.judge.health(one), self.identity.now_unix_s(), since_unix_s):
             return _stays(one, choice, "not all of them prove it")
+        if why := await self.heirs.lack(one, self.judge.proved(one, since_unix_s, lasting=True)):
+            return _stays(one, choice, why)
         await self.acting.drop(one)
         await self.units.completeness.disk.blocking.run(self.units.rows.save, {}, [one.id])
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)

@@ -1,0 +1,1 @@
+"""Every owner's claim goes where copies go."""
