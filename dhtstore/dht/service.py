@@ -136,9 +136,12 @@ class DhtService(ManyKeys):
         deadline those found so far."""
         return [peer.contact for peer in await self._lookups.closest(target, timeout_s)]
 
+    async def closest(self, target: bytes, timeout_s: float) -> list[Contact]:
+        """The same; without a new lookup where one of ``target`` has just come to its end."""
+        return [peer.contact for peer in (await self._lookups.near(target, timeout_s)).peers]
+
     async def search(self, target: bytes, kind: Callable[..., L], *, timeout_s: float) -> L:
-        """Look up as ``lookup`` does, by the rules of ``kind``, which takes what ``Lookup`` takes;
-        for experiments."""
+        """As ``lookup``, by the rules of ``kind``, which takes what ``Lookup`` takes."""
         return await self._lookups.search(target, kind, timeout_s)
 
     async def ping(self, contact: Contact, timeout_s: float) -> float:
@@ -166,9 +169,8 @@ class DhtService(ManyKeys):
         return await self._records.provide(key, records, timeout_s)
 
     async def withdraw(self, key: DhtKey, *, timeout_s: float = LOOKUP_TIMEOUT_S) -> Published:
-        """Take this node's provider record of ``key`` back at the K nodes closest to it.  Those
-        among the ``holders`` of the result had it and name it no more; the others had none, say
-        ``not held``.  Raises as ``provide``."""
+        """Take this node's provider record of ``key`` back: ``holders`` of the result had it and
+        name it no more; the others had none, say ``not held``.  Raises as ``provide``."""
         return await self._records.withdraw(key, timeout_s)
 
     async def publish_contact(self, timeout_s: float) -> int:
@@ -186,9 +188,8 @@ class DhtService(ManyKeys):
         """Verified providers of ``key``, each once with its newest record; ends early once
         ``wanted`` are known, and at the deadline with those found so far.
 
-        ``on_provider`` is told of each when it is first named, with the contact record that is
-        known then; the result may have a newer one.  Raises Unreachable when none are known here
-        and nobody answered: that is no word on whether there are any."""
+        ``on_provider`` is told of each when it is first named, with the contact record known then.
+        Raises Unreachable when none are known here and nobody answered: that says nothing."""
         found = await self._records.find_providers(key, wanted, timeout_s, on_provider)
         return replace(found, own_clock=format_own_clock(self.clock_ahead_s()))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
@@ -13,7 +14,7 @@ from dhtstore.dht.core.region.size import NetworkSize
 from dhtstore.dht.core.table import Table
 from dhtstore.dht.engine.calls import Calls
 from dhtstore.dht.engine.crawl import Crawl, OnAnswer, Search, within
-from dhtstore.params import LOOKUP_TIMEOUT_S
+from dhtstore.params import CLOSEST_KNOWN_MAX, CLOSEST_KNOWN_S, LOOKUP_TIMEOUT_S
 from dhtstore.wire.datagram import FindContact, FindNode, FindPolicy, GetProviders
 
 if TYPE_CHECKING:
@@ -23,12 +24,41 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound=Search)
 
 
+class Closest(NamedTuple):
+    """Whom a lookup found, closest first, without this node, and how many of those it ``asked``
+    ``answered``."""
+
+    peers: list[Peer]
+    asked: int
+    answered: int
+
+
 class Lookups:
-    """Starts lookups; each is a Crawl of its own, so any number may run."""
+    """Starts lookups; each is a Crawl of its own, so any number may run.  Whom the last of them
+    found is known for a while: who looks up who holds something mostly stores something there
+    next."""
 
     def __init__(self, table: Table, calls: Calls, clock: Clock) -> None:
         self._table, self._calls, self._clock = table, calls, clock
+        self._found: OrderedDict[bytes, tuple[float, Closest]] = OrderedDict()
         self.size = NetworkSize()
+
+    async def near(self, target: bytes, timeout_s: float) -> Closest:
+        """The same as ``closest``; by no new lookup where one has just come to its end."""
+        known = self._found.get(target)
+        if known is not None and self._clock.monotonic_s() - known[0] < CLOSEST_KNOWN_S:
+            return known[1]
+        lookup = await self.search(target, Lookup, timeout_s)
+        return Closest(lookup.result(), lookup.asked, lookup.answered)
+
+    def found(self, target: bytes, lookup: Search) -> None:
+        """It came to its end, or was ended."""
+        if lookup.finished and lookup.answered:
+            told = Closest(lookup.result(), lookup.asked, lookup.answered)
+            self._found.pop(target, None)
+            self._found[target] = self._clock.monotonic_s(), told
+            if len(self._found) > CLOSEST_KNOWN_MAX:
+                self._found.popitem(last=False)
 
     async def closest(
         self, target: bytes, timeout_s: float = LOOKUP_TIMEOUT_S, also: Iterable[Peer] = ()
@@ -46,6 +76,8 @@ class Lookups:
         lookup = self._start(target, kind)
         await within(timeout_s, Crawl(self._calls, lookup, FindNode(target)))
         self._learn_size(target, lookup)
+        if kind is Lookup:
+            self.found(target, lookup)
         return lookup
 
     def crawl(

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Published, Verdict
 from dhtstore.dht.core.refresh import seeds
@@ -137,9 +136,9 @@ class Records:
     ) -> list[Published]:
         """``sign_again`` makes a newer one of ours where that is called for."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        lookup = await self._lookups.search(key, Lookup, timeout_s)
-        self.check_answered(lookup.asked, lookup.answered)
-        index_nodes, region = await self.widening.index_nodes(key, lookup.result(), deadline_s)
+        near = await self._lookups.near(key, timeout_s)
+        self.check_answered(near.asked, near.answered)
+        index_nodes, region = await self.widening.index_nodes(key, near.peers, deadline_s)
         others = [node for node in index_nodes if isinstance(node, Peer)]
         verdicts = await self._store(others, [_request(pair) for pair in records], deadline_s)
         for at, (record, _) in enumerate(records):

@@ -58,7 +58,7 @@ CopyProgress = Callable[[NodeId, int, int], None]  # holder, content bytes it ha
 class IndexNodes(Protocol):
     """As much of the DHT as placing needs."""
 
-    async def lookup(self, target: bytes, *, timeout_s: float) -> Sequence[Contact]: ...
+    async def closest(self, target: bytes, timeout_s: float) -> Sequence[Contact]: ...
 
     async def provide(
         self,
@@ -159,7 +159,7 @@ class _Placing(ToldPlan):
 
     async def _do(self, action: Look | Meet | OfferTo | CopyTo | Wait) -> None:
         if isinstance(action, Look):
-            found = await self._node.dht.lookup(action.key, timeout_s=LOOKUP_TIMEOUT_S)
+            found = await self._node.dht.closest(action.key, LOOKUP_TIMEOUT_S)
             self.plan = self.plan.found(found, self._node.merits(found))
         elif isinstance(action, Meet):
             await _each(self._meet, action.contacts)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.errors import Interrupted, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
@@ -58,6 +59,29 @@ def test_a_copy_goes_to_another_before_its_holder_leaves() -> None:
         said = await providers(lab.nodes[0], root)
         assert leaver.public_key not in said
         assert {node.public_key for node in there} <= said
+
+    tell(story)
+
+
+def test_the_closest_to_a_unit_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who holds it, where copies go, whom to tell of them and of the end of the one here."""
+    begun, start = list[tuple[bytes, bytes]](), Lookups._start
+
+    def counted(self: Lookups, target: bytes, kind: object, also: object = ()) -> object:
+        begun.append((self._table.node.id, target))
+        return start(self, target, kind, also)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lookups, "_start", counted)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        await asyncio.sleep(120)
+        leaver = holders(lab, root)[1]
+        begun.clear()
+        [done] = await leaver.leaving.leave(unwatched)
+        assert done.made == 1
+        assert begun.count((leaver.node_id, dht_key(root.raw))) == 1
 
     tell(story)
 

@@ -80,7 +80,7 @@ class Directory:
     clock_ahead: float | None = None
     refuses: dict[bytes, Published] = field(default_factory=dict)  # by who signed a record
 
-    async def lookup(self, target: bytes, *, timeout_s: float) -> list[Contact]:
+    async def closest(self, target: bytes, timeout_s: float) -> list[Contact]:
         self.looked.append(DhtKey(target))
         return self.near.pop(0) if self.near else []
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dhtstore.dht.core.lookup import Lookup
 from dhtstore.dht.core.peer import Peer
 from dhtstore.dht.core.record_rules import Verdict, policy_form
 from dhtstore.dht.engine.calls import Calls
@@ -57,9 +56,9 @@ class PolicyRecords:
         """At the nodes closest to its key, this one included if it is among them.  Raises
         Unreachable when others are known and none of them answered."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        lookup = await self._lookups.search(policy.key, Lookup, timeout_s)
-        self._check_answered(lookup.asked, lookup.answered)
-        nodes, _ = await self._widening.index_nodes(policy.key, lookup.result(), deadline_s)
+        near = await self._lookups.near(policy.key, timeout_s)
+        self._check_answered(near.asked, near.answered)
+        nodes, _ = await self._widening.index_nodes(policy.key, near.peers, deadline_s)
         peers = [node for node in nodes if isinstance(node, Peer)]
         asked = [(peer, StorePolicy(policy.packed)) for peer in peers]
         batch = RequestBatch(self._calls, asked)

@@ -115,6 +115,8 @@ class Widening:
         follow(crawl)
         done = await within(timeout_s, crawl)
         lookup, closest = crawl.lookup, crawl.lookup.result()
+        if done:
+            self._lookups.found(key, lookup)
         region = self.region(key, closest) if done and lookup.finished else None
         if region is None:
             return Searched(lookup.asked, lookup.answered)
