@@ -187,7 +187,7 @@ class _Placing(ToldPlan):
     async def _offer(self, candidate: Candidate) -> None:
         """Offer the unit to one node.  Who is cancelled meanwhile leaves a task behind that
         takes the answer and gives the reservation back."""
-        asking = self._node.tasks.spawn(self._ask(candidate.contact), "offer")
+        asking = self._node.tasks.spawn(self._ask(candidate), "offer")
         try:
             answer: Reserved | DhtstoreError = await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -210,15 +210,15 @@ class _Placing(ToldPlan):
         else:
             self.plan = self.plan.unreached(node, str(answer))
 
-    async def _ask(self, contact: Contact) -> Reserved | DhtstoreError:
+    async def _ask(self, candidate: Candidate) -> Reserved | DhtstoreError:
         """What the node reserves, or why it does not take the unit."""
         try:
-            link = await self._link(contact)
-            offer = offer_for(self._claim, self._node.identity, link)
+            link, donor = await self._link(candidate.contact), candidate.merit.donor
+            offer = offer_for(self._claim, self._node.identity, link, donor=donor)
             accepted = await link.request(offer, Accepted, OFFER_TIMEOUT_S)
         except DhtstoreError as error:
             return error
-        self._node.told_room(contact.node, accepted.room)
+        self._node.told_room(candidate.node, accepted.room)
         return Reserved(link, accepted.reservation, link.sent_bytes, accepted.held)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:

@@ -9,10 +9,11 @@ from dhtstore.node.links.link import Link
 from dhtstore.wire.frames import Offer
 
 
-def offer_for(claim: Claim, identity: Identity, link: Link) -> Offer:
-    """Under our owner's word, or under the grant for what another's node has put."""
+def offer_for(claim: Claim, identity: Identity, link: Link, *, donor: bool = False) -> Offer:
+    """Under our owner's word, or under the grant for what another's node has put, and where it is
+    short of copies to a ``donor``, which takes no puts."""
     owner, grant = identity.owner, claim.grant
-    if grant is not None and grant.owner != owner:
+    if grant is not None and (donor or grant.owner != owner):
         return offer_under(grant)
     key, stored, blocks = dht_key(claim.unit), claim.stored_bytes, claim.blocks
     word = identity.word(link.public_key, link.meeting, key, stored, blocks)
