@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.node.copies.kept import Named
 from dhtstore.node.duties.leaving.meter import LeaveMeter
-from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.repair import NO_MORE, Repair
 from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.keeping.withdrawals import KeptNoMore
@@ -94,14 +94,13 @@ class HandingOver:
         done = await self._brought(one, meter)
         if not done.outdated:
             return done
-        now_kept = await self.repair.units.named([one.id], at_least=1)
-        if not now_kept:
-            return UnitDone(one, Act.DROP, "its owner wants it no more", done.copies)
-        return await self._brought(now_kept[0], meter)
+        return await self._brought(one, meter)
 
     async def _brought(self, one: Watched, meter: LeaveMeter) -> UnitDone:
         repair, since_unix_s = self.repair, self._now()
         await repair.asking.afresh(one)
+        if not await repair.units.by_now(one, at_least=1):
+            return UnitDone(one, Act.DROP, NO_MORE, 0)
         choice = self._choice(one, since_unix_s)
         if choice.act is Act.DROP:
             return await self._handed_on(one, choice, since_unix_s)

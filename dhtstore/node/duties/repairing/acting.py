@@ -28,6 +28,7 @@ from dhtstore.node.fetching.delivery import BlockBytes
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.policies.outdated import LookUpOutdated
+from dhtstore.node.policies.telling import KnownHolder, TellHolders
 from dhtstore.params import PROOF_BLOCKS_MAX_BYTES
 from dhtstore.replication.health.copies import CopyState
 from dhtstore.replication.placement import Placement
@@ -71,6 +72,7 @@ class Acting:
     left: Callable[[], None]
     domain: Callable[[], Domain]
     outdated: LookUpOutdated
+    telling: TellHolders
 
     def may_bring(self, one: Watched) -> bool:
         """Whether the owner is this node's own, or gave a grant: older versions put without."""
@@ -124,11 +126,25 @@ class Acting:
             self.fellows.told(key, copy.contact.address_list())
             self.fellows.answered(key)
             done.holders.append(key)
+        await self._tell_newer(one, copies)
         self.judge.made(one, done.holders, self.identity.now_unix_s())
         if plan.missing > 0 and not done.why:
             done.why = _why_not(plan)
             done.outdated = await self.outdated.look(one.claim.policy, plan)
         return done
+
+    async def _tell_newer(self, one: Watched, copies: Sequence[SignedCopy]) -> None:
+        """What its owner has signed while these were made: who told holders did not know them."""
+        policy, names = one.claim.policy, [one.unit.name]
+        known = self.ledger.claims.policy, policy.owner, policy.root
+        newest = await self.disk.blocking.run(*known)
+        if newest is None or newest.precedence <= policy.precedence:
+            return
+        holders = {
+            each.receipt.signer: KnownHolder(list(each.contact.address_list()), names)
+            for each in copies
+        }
+        await self.telling.tell(newest, holders)
 
     def _plan(self, one: Watched, missing: int) -> Placement:
         """The holders there are count as such, so that none of them is asked, and new copies are

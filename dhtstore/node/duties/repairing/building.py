@@ -35,6 +35,7 @@ from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.links.pool import Links
 from dhtstore.node.policies.outdated import LookUpOutdated
 from dhtstore.node.policies.parts import Policies
+from dhtstore.node.policies.telling import TellHolders
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.ranking import Domain
@@ -131,4 +132,5 @@ def _acting(node: RepairParts, fellows: KnownFellows, judge: Judge) -> Acting:
         node.collector.left,
         domain,
         LookUpOutdated(node.policies.book.newest, node.ports.clock),
+        TellHolders(node.identity, node.disk, node.ledger, node.reach),
     )

@@ -40,6 +40,7 @@ from dhtstore.store.ledger.health.holders import UnitId
 
 T = TypeVar("T")
 _WHAT: Final = "repair"
+NO_MORE: Final = "its owner wants no more copies of it"
 _SHORT: Final = "copies"
 Chosen = tuple[Watched, Choice]
 
@@ -174,6 +175,8 @@ class Repair:
             done = await self.letting_go.look(one)
         else:
             await self.asking.afresh(one)
+            if not await self.units.by_now(one):
+                return UnitDone(one, Act.NOTHING, NO_MORE, choice.copies)
             choice = self.judge.judge(one, self.identity.now_unix_s())
             if now:
                 choice = at_once(self.judge.health(one))

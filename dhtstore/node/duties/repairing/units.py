@@ -39,6 +39,14 @@ class Units:
         """Those of them that are kept, for a claim as ``pages`` has it."""
         return await self.completeness.disk.blocking.run(self._named, ids, at_least)
 
+    async def by_now(self, one: Watched, *, at_least: int = 2) -> bool:
+        """Give it what its owners want, and why it stays, as it is now: the look at all units
+        before may be hours ago.  False where they want it no more."""
+        kept = await self.named([one.id], at_least=at_least)
+        for each in kept:
+            one.claim, one.stays = each.claim, each.stays
+        return bool(kept)
+
     def forget(self, met: Collection[UnitId]) -> None:
         """Rows of all others, which are not kept any more; in a worker."""
         self.rows.save({}, [unit for unit in self.rows.units() if unit not in met])

@@ -42,7 +42,8 @@ class LettingGo:
     async def _looked(self, one: Watched) -> UnitDone:
         since_unix_s = self.identity.now_unix_s()
         await self.asking.afresh(one)
-        choice = self.judge.judge(await self._by_now(one), self.identity.now_unix_s())
+        await self.units.by_now(one)  # the own user may have put it here since
+        choice = self.judge.judge(one, self.identity.now_unix_s())
         if choice.act is not Act.DROP:
             return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         if not may_drop(self.judge.health(one), self.identity.now_unix_s(), since_unix_s):
@@ -53,13 +54,6 @@ class LettingGo:
         await self.units.completeness.disk.blocking.run(self.units.rows.save, {}, [one.id])
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
         return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
-
-    async def _by_now(self, one: Watched) -> Watched:
-        """With what its owners want, and why it stays, as it is now: the look at all units before
-        may be hours ago, and the own user may have put it here since."""
-        for now_kept in await self.units.named([one.id]):
-            one.claim, one.stays = now_kept.claim, now_kept.stays
-        return one
 
 
 def _stays(one: Watched, choice: Choice, why: str) -> UnitDone:
