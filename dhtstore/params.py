@@ -238,6 +238,7 @@ CONTACT_RECORDS_MAX: Final = 20_000
 POLICY_RECORDS_MAX: Final = 20_000  # of POLICY_MAX_BYTES each: 10 MB
 POLICY_TTL_S: Final = 7 * 86400.0  # since it was last brought; most nodes that return do so in days
 POLICY_STALE_S: Final = 3600.0  # who was away longer looks policies up before it announces
+POLICY_MOMENT_S: Final = 120.0  # after a restart within that none is looked up but in its turn
 POLICY_LOOK_PAUSE_S: Final = 1.0  # and else after it, beside all else: between two of them at most
 POLICY_CATCH_UP_S: Final = 600.0  # and no longer: 30,000 of them, 16 at once
 POLICY_HINTS_AT_ONCE: Final = 16  # lookups for an origin that says that a policy is outdated,

@@ -24,6 +24,7 @@ from dhtstore.params import (
     LOOKUP_TIMEOUT_S,
     POLICY_CATCH_UP_S,
     POLICY_LOOK_PAUSE_S,
+    POLICY_MOMENT_S,
     POLICY_REPUBLISH_S,
     POLICY_STALE_S,
     REPROVIDE_JITTER,
@@ -37,7 +38,6 @@ from dhtstore.trace import Tracer
 
 _AT_ONCE: Final = 16
 _LONGEST_PAUSE_S: Final = POLICY_REPUBLISH_S / 4  # or many that came meanwhile would wait for it
-_NOTED_S: Final = 300.0  # between two notes of when policies were last looked at
 
 
 @dataclass(slots=True)
@@ -51,7 +51,6 @@ class PolicyRenewal:
     tracer: Tracer
     joined: asyncio.Event
     alarm: Alarm = field(default_factory=Alarm)
-    _noted_unix_s: float = 0.0
     _going_out: dict[asyncio.Task[Any], Policy] = field(default_factory=dict)
 
     def published(self, policy: Policy) -> None:
@@ -92,7 +91,6 @@ class PolicyRenewal:
                 for policy in some:
                     await self._rest(pause_s)
                     await self._renew_or_forget(policy)
-                    await self._note()
                 some = await self.book.disk.blocking.run(_some, policies)
 
     async def _pause_s(self) -> float:
@@ -134,12 +132,13 @@ class PolicyRenewal:
         """Look all of them up that are here, if this node was away; ends after POLICY_CATCH_UP_S
         with those left that are many: they are renewed in their turn.  After a short absence little
         can have changed: then others are kept waiting for nothing, and they are looked up beside
-        all else."""
+        all else, after a moment not at all."""
         looked_unix_s = await self.book.disk.blocking.run(self.looked.unix_s)
-        if 0 <= self.book.clock.unix_s() - looked_unix_s < POLICY_STALE_S:
-            self.tasks.spawn(self._look_up_in_turn(), "policies")
-        else:
+        away_s = self.book.clock.unix_s() - looked_unix_s
+        if not 0 <= away_s < POLICY_STALE_S:
             await self.look_up()
+        elif away_s >= POLICY_MOMENT_S:
+            self.tasks.spawn(self._look_up_in_turn(), "policies")
 
     async def _look_up_in_turn(self) -> None:
         """One after another, within POLICY_STALE_S."""
@@ -158,7 +157,6 @@ class PolicyRenewal:
             async with asyncio.timeout(POLICY_CATCH_UP_S):
                 while some := await self.book.disk.blocking.run(_some, policies):
                     await run_all([partial(self._look, each) for each in some], _AT_ONCE)
-                    await self._note()
         except TimeoutError:
             self.tracer("policy.late", seconds=POLICY_CATCH_UP_S)
 
@@ -168,11 +166,12 @@ class PolicyRenewal:
         except DhtstoreError as error:
             self.tracer("policy.failed", error=str(error))
 
-    async def _note(self) -> None:
-        now_unix_s = self.book.clock.unix_s()
-        if abs(now_unix_s - self._noted_unix_s) >= _NOTED_S:
-            self._noted_unix_s = now_unix_s
-            await self.book.disk.blocking.run(self.looked.note, now_unix_s)
+    def note(self, heard_s: float) -> None:
+        """Who has looked is told of changes, as long as it hears others: somebody answered at
+        ``heard_s``, in monotonic seconds.  In a worker.  Raises NoRoom, HomeUnusable."""
+        clock = self.book.clock
+        if self.joined.is_set() and clock.monotonic_s() - heard_s < POLICY_STALE_S:
+            self.looked.note(clock.unix_s())
 
 
 def _some(policies: Iterator[Policy]) -> Sequence[Policy]:

@@ -9,6 +9,7 @@ import random
 import msgspec
 import pytest
 
+from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.errors import NotFound, NotHere, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy, policy_place
@@ -101,7 +102,6 @@ def test_a_holder_that_was_away_for_minutes_frees_it_soon_after_it_is_back() -> 
     async def story(lab: Lab) -> None:
         putter = await lab.add()
         result, [away, _] = await put_by(lab, putter)
-        away.policies.renewal.looked.note(away.ports.clock.unix_s())  # as of many, every hour
         lab.crash(away)
         await away.stop()
         told = await removed(putter, result.cid)
@@ -111,6 +111,45 @@ def test_a_holder_that_was_away_for_minutes_frees_it_soon_after_it_is_back() -> 
         assert held(back, result)
         await asyncio.sleep(30)
         assert held(back, result) == []
+
+    tell(story)
+
+
+def test_who_is_back_in_a_moment_asks_nobody_and_who_was_killed_asks_beside_all_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, start = list[bytes](), Lookups._start
+
+    def counted(self: Lookups, target: bytes, kind: object, also: object = ()) -> object:
+        begun.append(target)
+        return start(self, target, kind, also)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lookups, "_start", counted)
+
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, [holder, _] = await put_by(lab, putter)
+        place = policy_place(putter.identity.owner, result.cid.raw)
+        await asyncio.sleep(3 * 3600)
+        begun.clear()
+        await holder.stop()
+        lab.crash(holder)
+        await asyncio.sleep(60)
+        back = await lab.again(holder)
+        await asyncio.sleep(1200)
+        assert place not in begun
+        lab.crash(back)
+        noted_unix_s = back.policies.renewal.looked.unix_s()
+        assert 0 <= back.ports.clock.unix_s() - noted_unix_s <= 300
+        await back.stop()
+        back.policies.renewal.looked.note(noted_unix_s)  # it did not end as it should
+        await asyncio.sleep(300)
+        begun.clear()
+        again = await lab.again(back)
+        await again.joined.wait()
+        assert place not in begun
+        await asyncio.sleep(30)
+        assert begun.count(place) == 1
 
     tell(story)
 

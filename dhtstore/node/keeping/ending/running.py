@@ -8,6 +8,7 @@ node that is killed loses what came since, and none is ever invented.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,11 +22,13 @@ _WHAT: Final = "running"  # what a warning is called
 
 @dataclass(slots=True)
 class RunTime:
-    """Before ``begin`` it knows of this life alone."""
+    """Before ``begin`` it knows of this life alone.  ``lives`` writes down besides what goes by
+    when this node was last there; in a worker."""
 
     row: RunningTime
     blocking: Blocking
     warnings: Warnings
+    lives: Callable[[], None] = lambda: None
     set_s: float = 0.0
     _before_s: float = 0.0
     _began_s: float = field(default_factory=lambda: asyncio.get_running_loop().time())
@@ -49,7 +52,11 @@ class RunTime:
     async def save(self) -> None:
         """A disk that takes no write costs only what would have been remembered."""
         with self.warnings.tolerated(_WHAT, "how long the node ran cannot be written down"):
-            await self.blocking.run(self.row.save, RunningRow(self.total_s(), self.set_s))
+            await self.blocking.run(self._save, RunningRow(self.total_s(), self.set_s))
+
+    def _save(self, row: RunningRow) -> None:
+        self.row.save(row)
+        self.lives()
 
     def clock_set(self, by_s: float) -> None:
         """The wall clock moved; by less than the grace of claims it ends none too early."""

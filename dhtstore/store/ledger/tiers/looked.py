@@ -1,4 +1,5 @@
-"""When this node last looked at the policies of what it holds: who was away longer asks first."""
+"""Until when this node was there to be told of policies of what it holds: who was away for long
+asks first."""
 
 from __future__ import annotations
 
