@@ -7,16 +7,26 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from msgspec.structs import replace
+
 from dhtstore.api.home_ledger import HomeLedger
 from dhtstore.api.homes import socket_path
 from dhtstore.api.offline import read_kept
-from dhtstore.errors import CLOSED_HINT, NeedsNode, NoNodeHere, NotRunning
+from dhtstore.errors import (
+    CLOSED_HINT,
+    NeedsNode,
+    NoNodeHere,
+    NotAnnounced,
+    NotRunning,
+    PartlyStored,
+    QuorumNotReached,
+)
 from dhtstore.model.identity import format_node
 from dhtstore.net.local.async_client import converse
 from dhtstore.net.local.client import close_all
 from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
-from dhtstore.operations.content import Get, Put
+from dhtstore.operations.content import Get, Put, PutResult
 from dhtstore.operations.conversation import Conversation
 from dhtstore.operations.keeping import (
     AddPin,
@@ -36,6 +46,7 @@ from dhtstore.operations.messages import as_received
 from dhtstore.operations.nodes import DescribeNode, IdentifyNode, SetCapacity
 from dhtstore.operations.operation import Operation, Rows, Watch
 from dhtstore.operations.repairing import LeaveNetwork, ListEvents, RepairCopies
+from dhtstore.params import LOOKUP_TIMEOUT_S
 from dhtstore.tasks import Supervisor, all_ended
 
 R = TypeVar("R")
@@ -159,9 +170,25 @@ class NodeCaller:
                     await self._node.ports.blocking.run(self._visits.begin)
             if self._node.failed.done():
                 self._node.failed.result()
-            return await perform(asked, OperationRun(self._node, given, watch, within_s, rows))
+            run = OperationRun(self._node, given, watch, within_s, rows)
+            if self._visits is not None and isinstance(asked, Put):
+                return cast(R, await self._put(asked, run))
+            return await perform(asked, run)
         finally:
             close_all(given)
+
+    async def _put(self, asked: Put, run: OperationRun) -> PutResult:
+        """And see that others know what is wanted: nobody does so later."""
+        try:
+            return await self._told(await perform(asked, run))
+        except (QuorumNotReached, NotAnnounced, PartlyStored) as error:
+            if isinstance(error.partial, PutResult):
+                error.partial = await self._told(error.partial)
+            raise
+
+    async def _told(self, result: PutResult) -> PutResult:
+        stored = await self._node.policies.renewal.settle(LOOKUP_TIMEOUT_S)
+        return replace(result, policy_stored=stored)
 
 
 class ClosableCaller:

@@ -71,7 +71,8 @@ class PutResult(msgspec.Struct, frozen=True):
     ``lent`` is whether it did not fit here, so that all of its copies are on other nodes.
     ``replicas_kept`` is whether ``replicas`` is that of an earlier put of the same and not what
     this node has as a default; ``name_kept`` is the name of an earlier put, where that stays.
-    ``phases`` is how many seconds each kind of work took.
+    ``phases`` is how many seconds each kind of work took.  ``policy_stored`` is False where a
+    visit ends before any index node keeps what is wanted: its holders store that in their turn.
     """
 
     cid: str
@@ -92,6 +93,7 @@ class PutResult(msgspec.Struct, frozen=True):
     replicas_kept: bool = False
     name_kept: str = ""
     phases: dict[str, float] = {}
+    policy_stored: bool = True
 
 
 class PutEntry(msgspec.Struct, frozen=True):

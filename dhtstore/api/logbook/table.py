@@ -48,7 +48,7 @@ EVENTS: Final[Mapping[str, Told]] = {
     "reprovide.failed": Told(logging.WARNING, "nobody could be told of a unit"),
     "reprovide.refused": Told(logging.INFO, "no index node took a record"),
     "policy.untold": Told(
-        logging.WARNING,
+        logging.INFO,  # whoever put it is told with the result
         "what is wanted of a put could be stored nowhere so far: its holders do so in their turn",
         OWN,
     ),

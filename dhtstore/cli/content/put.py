@@ -229,6 +229,8 @@ def _remark(common: Common, result: PutResult, error: DhtstoreError | None, path
     of = f"{path}: " if path else ""
     if not isinstance(error, QuorumNotReached):  # which says as much, and more
         _tell_copies(common, result, of)
+    if not result.policy_stored:
+        say(common, f"{of}{_UNTOLD}")
     if result.replicas_kept:
         wanted = counted(result.replicas, "copy", "copies")
         say(common, f"{of}{wanted} wanted, as when it was put before; --replicas N changes that")
@@ -243,6 +245,12 @@ def _remark(common: Common, result: PutResult, error: DhtstoreError | None, path
         say(common, f"{of}and {result.skipped_count - SKIPPED_SHOWN_MAX} more")
     if result.link and sys.stderr.isatty():
         say(common, f"get it with: dhtstore get '{result.link}'")
+
+
+_UNTOLD = (
+    "the network does not know yet how many copies are wanted and until when: the holders, which"
+    " do, tell it in their turn"
+)
 
 
 def _tell_copies(common: Common, result: PutResult, of: str) -> None:

@@ -62,15 +62,18 @@ class PolicyRenewal:
         """While ``telling`` runs not all know it who should."""
         task = self.tasks.spawn(telling, "policy")
         self._going_out[task] = policy
-        task.add_done_callback(self._going_out.pop)
+        task.add_done_callback(lambda task: self._going_out.pop(task, None))
 
-    async def settle(self, at_most_s: float) -> None:
+    async def settle(self, at_most_s: float) -> bool:
         """Wait until all that was published is stored and told, for whoever ends then; of what is
-        not, the trace tells."""
+        not, the trace tells, and it is not waited for again.  Whether all is."""
         if self._going_out:
             await asyncio.wait(list(self._going_out), timeout=at_most_s)
         for root in dict.fromkeys(policy.root for policy in self._going_out.values()):
             self.tracer("policy.untold", root=str(Cid(root)))
+        settled = not self._going_out
+        self._going_out.clear()
+        return settled
 
     async def _publish(self, policy: Policy) -> None:
         pause_s = REPROVIDE_RETRY_FIRST_S

@@ -325,14 +325,17 @@ def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_no
         owner = visitor.identity.owner
         first = await put_with(visitor, CONTENT)
         assert await found(lab.nodes[0], owner, first.cid) is None, "it has just gone out"
-        await visitor.policies.renewal.settle(15.0)
+        assert await visitor.policies.renewal.settle(15.0)
         assert await found(lab.nodes[0], owner, first.cid) is not None
         assert "policy.untold" not in told
         second = await put_with(visitor, CONTENT[1:])
         for node in lab.nodes[:4]:
             lab.crash(node)
-        await visitor.policies.renewal.settle(15.0)
+        assert not await visitor.policies.renewal.settle(15.0)
         assert "policy.untold" in told
         assert second.copies
+        began_s = asyncio.get_running_loop().time()
+        assert await visitor.policies.renewal.settle(15.0), "it was waited for once"
+        assert asyncio.get_running_loop().time() == began_s
 
     tell(story)

@@ -64,6 +64,14 @@ def test_fewer_copies_than_wanted_have_a_reason(
     assert said[1] == "  only 4 storage nodes known here: more copies need more nodes"
 
 
+def test_what_nobody_keeps_yet_of_what_is_wanted_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = PutResult(CID, 5, 1, 1, 1, [], {}, policy_stored=False)
+    said = _said(monkeypatch, capsys, ["g1"], result)
+    assert said[1].startswith("the network does not know yet how many copies are wanted")
+
+
 def test_what_stays_of_an_earlier_put_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
