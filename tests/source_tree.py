@@ -57,23 +57,21 @@ class Module:
         return f"{self.path.relative_to(ROOT)}:{line}"
 
     def functions(self) -> Iterator[Function]:
-        for node in ast.walk(self.tree):
+        for node in nodes(self.tree):
             if isinstance(node, Function):
                 yield node
 
     def imports(self) -> Iterator[Import]:
-        for node in ast.walk(self.tree):
+        for node in nodes(self.tree):
             if isinstance(node, ast.Import):
                 yield from (Import(alias.name, node.lineno) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
                 yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
 
-    def calls(self) -> Iterator[tuple[str, int]]:
+    def calls(self) -> tuple[tuple[str, int], ...]:
         """(dotted name as written, line) of each call of a plain name or attribute chain."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call):
-                yield ast.unparse(node.func), node.lineno
+        return _calls(self.tree)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -82,6 +80,18 @@ class Module:
         parents = package.split(".")
         base = parents[: len(parents) - node.level + 1]
         return ".".join(base + ([node.module] if node.module else []))
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """As ``ast.walk``; many tests go over each tree."""
+    return tuple(ast.walk(tree))
+
+
+@cache
+def _calls(tree: ast.Module) -> tuple[tuple[str, int], ...]:
+    found = (node for node in nodes(tree) if isinstance(node, ast.Call))
+    return tuple((ast.unparse(node.func), node.lineno) for node in found)
 
 
 @cache

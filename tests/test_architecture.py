@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-from tests.source_tree import ROOT, Module, circles_of, forbid, import_graph, modules
+from tests.source_tree import ROOT, Module, circles_of, forbid, import_graph, modules, nodes
 
 # Of the package and of each room that has rooms inside: who may import whom.  What stands further
 # down may import what stands further up, never its neighbours.
@@ -538,7 +538,7 @@ def _random_functions(module: Module) -> Iterator[str]:
     for found in module.imports():
         if found.top == "random" and found.name not in {"random", "random.Random"}:
             yield f"{module.at(found.line)} imports {found.name}"
-    for node in ast.walk(module.tree):
+    for node in nodes(module.tree):
         if isinstance(node, ast.Attribute) and _is_shared_generator(node):
             yield f"{module.at(node.lineno)} uses {ast.unparse(node)}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.source_tree import forbid, modules
+from tests.source_tree import forbid, modules, nodes
 
 SET_TYPES = frozenset({"set", "frozenset", "Set", "AbstractSet", "MutableSet", "WeakSet"})
 ORDERED = frozenset({"list", "tuple", "iter", "enumerate", "zip", "map", "filter", "next", "deque"})
@@ -90,8 +90,8 @@ class C:
 
 def _walked(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
     names = set(_set_names(tree))
-    harmless = {part for node in ast.walk(tree) for part in _orderless(node)}
-    for node in ast.walk(tree):
+    harmless = {part for node in nodes(tree) for part in _orderless(node)}
+    for node in nodes(tree):
         if node in harmless:
             continue
         for walked in _gone_over(node):
@@ -101,7 +101,7 @@ def _walked(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
 
 def _set_names(tree: ast.Module) -> Iterator[str]:
     """Variables, attributes and arguments that are sets."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.AnnAssign) and _is_set_type(node.annotation):
             yield _name_of(node.target)
         elif isinstance(node, ast.arg) and node.annotation and _is_set_type(node.annotation):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.source_tree import Function, Module, everything, forbid, modules
+from tests.source_tree import Function, Module, everything, forbid, modules, nodes
 
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
@@ -115,7 +115,7 @@ def test_each_assert_states_one_thing() -> None:
     found = [
         f"{module.at(node.lineno)} {ast.unparse(node)[:80]}"
         for module in everything()
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, ast.Assert) and _is_conjunction(node.test)
     ]
     forbid("asserts of two things, of which one cannot tell which failed", found)
@@ -135,7 +135,7 @@ def test_text_of_files_is_utf8_whatever_the_locale_says() -> None:
     found = [
         f"{module.at(node.lineno)} {ast.unparse(node)[:80]}"
         for module in (*modules("dhtstore"), *modules("simulations"))
-        for node in ast.walk(module.tree)
+        for node in nodes(module.tree)
         if isinstance(node, ast.Call) and _leaves_encoding_open(node)
     ]
     forbid("text files of whatever encoding", found)
@@ -189,7 +189,7 @@ def _lines(defined: Function | ast.ClassDef) -> int:
 def _classes(*packages: str) -> Iterator[tuple[Module, ast.ClassDef]]:
     for package in packages:
         for module in modules(package):
-            for node in ast.walk(module.tree):
+            for node in nodes(module.tree):
                 if isinstance(node, ast.ClassDef):
                     yield module, node
 

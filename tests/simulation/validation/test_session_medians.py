@@ -12,7 +12,13 @@ from simulations.scenario import load
 from simulations.validation.session_medians import Point, findings, table_of
 
 SCENARIO = Path(__file__).parents[3] / "simulations" / "scenarios" / "sessions.toml"
-OVERRIDES = ("run.nodes=40", "run.duration_s=8 min", "parameters.median_s=2 min")
+NODES, MEDIAN_S, DURATION_S = 16, 45.0, 480.0
+OVERRIDES = (
+    f"run.nodes={NODES}",
+    f"run.duration_s={DURATION_S} s",
+    f"parameters.median_s={MEDIAN_S} s",
+    "parameters.lookups_per_s=0.25",
+)
 
 
 def test_every_place_stays_taken_by_lives_of_that_median() -> None:
@@ -23,9 +29,9 @@ def test_every_place_stays_taken_by_lives_of_that_median() -> None:
     assert not summary["violations"]
     samples = experiment.recorder.samples
     up = [sample.value for sample in samples if sample.metric == "nodes_up"]
-    assert set(up) == {40}
-    died = summary["lives"] - 40
-    expected = 40 * 8 / (2 / 0.6931)  # deaths, Poisson
+    assert set(up) == {NODES}
+    died = summary["lives"] - NODES
+    expected = NODES * DURATION_S / (MEDIAN_S / 0.6931)  # deaths, Poisson
     assert died == pytest.approx(expected, abs=4 * expected**0.5)
     assert summary["operations"]["lookup"]["ok_share"] > 0.9
     sent = [sample.value for sample in samples if sample.metric == "sent_bytes_per_node_s"]
