@@ -14,6 +14,13 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from simulations.world.ports.contents import Contents
 from tests.conformance.block_stores import Open
+from tests.in_memory import directory_in_memory
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    with directory_in_memory() as directory:
+        yield directory
 
 
 @pytest.fixture(params=["memory", "disk", "shared memory", "faulty memory", "faulty disk"])

@@ -20,6 +20,7 @@ from dhtstore.store.blocks.index import ROW_BYTES
 from dhtstore.store.blocks.writing import staged_rows
 from dhtstore.store.blocks.writing.disk_batch import DiskBatch
 from tests.books import booked
+from tests.in_memory import base_in_memory
 from tests.unit.store.emptying import blocks_of, empty_pack
 
 NUMBERS = st.integers(0, 30)
@@ -39,7 +40,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp(prefix="dhtstore-model-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="dhtstore-model-", dir=base_in_memory()))
         self.committed: set[int] = set()
         self.batches: dict[int, DiskBatch] = {}
         self.staged: dict[int, set[int]] = {}

@@ -21,6 +21,7 @@ from dhtstore.store.ledger.claims import Claims
 from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
+from tests.in_memory import base_in_memory
 
 OWNERS = (b"A" * 32, b"B" * 32, b"C" * 32)
 OWN = OWNERS[2]
@@ -238,7 +239,7 @@ class SqliteClaimsModel(ClaimsModel):
     """The same in a file, which a restart opens anew."""
 
     def new_table(self) -> KeyValue:
-        self.directory = Path(tempfile.mkdtemp())
+        self.directory = Path(tempfile.mkdtemp(dir=base_in_memory()))
         return SqliteKeyValue(self.directory / "ledger.sqlite")
 
     @rule()

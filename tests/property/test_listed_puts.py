@@ -23,6 +23,7 @@ from dhtstore.store.ledger.puts import PUT_ROWS, PutRecord, Puts, Receipts
 from dhtstore.store.ledger.roots import Roots
 from dhtstore.store.ledger.sqlite import SqliteKeyValue
 from dhtstore.store.ledger.upgrade import LEDGER_LAYOUT, upgrade
+from tests.in_memory import base_in_memory
 from tests.unit.store.test_tables import policy, receipt
 
 ROOTS = [Cid.of(b"root %d" % number) for number in range(3)]
@@ -117,7 +118,7 @@ class ListedPuts(RuleBasedStateMachine):
 
 class ListedPutsOnDisk(ListedPuts):
     def new_table(self) -> KeyValue:
-        self.place = Path(tempfile.mkdtemp())
+        self.place = Path(tempfile.mkdtemp(dir=base_in_memory()))
         return SqliteKeyValue(self.place / "ledger.sqlite")
 
     def teardown(self) -> None:

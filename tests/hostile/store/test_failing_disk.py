@@ -10,16 +10,15 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.hostile.store.fault_jobs import JOBS, LASTS
+from tests.in_memory import directory_in_memory
 
 SOURCE = Path(__file__).parent / "system_calls.c"
 COMPILER = shutil.which("cc")
-MEMORY = Path("/dev/shm")  # a disk whose fsync costs nothing, where there is one
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
 
@@ -36,10 +35,9 @@ def failing_calls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def said(failing_calls: Path) -> dict[tuple[str, str, int], list[str]]:
     """By job; all of them, from one process that forks."""
-    base = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="dhtstore-", dir=base) as where:
+    with directory_in_memory() as where:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.hostile.store.fault_jobs", where],
+            [sys.executable, "-m", "tests.hostile.store.fault_jobs", str(where)],
             env={**os.environ, "LD_PRELOAD": str(failing_calls)},
             capture_output=True,
             text=True,

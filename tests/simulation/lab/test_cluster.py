@@ -42,7 +42,7 @@ def test_workers_are_forked_from_a_process_that_has_imported_what_a_run_needs(
 def test_runs_are_told_as_they_end_and_few_are_handed_out(client: Client, tmp_path: Path) -> None:
     """The first takes by far the longest, and is not told first."""
     scenario, out = from_tables(WORLD), tmp_path / "out"
-    given = tasks(out, scenario, 1, run__duration_s="1 h,1 min,2 min")
+    given = tasks(out, scenario, 1, run__duration_s="20 min,1 min,2 min")
     told, most = list[str](), 0
     for end, again in cluster.ends_of(client, given):
         assert (end.error, again) == ("", False)
@@ -51,7 +51,7 @@ def test_runs_are_told_as_they_end_and_few_are_handed_out(client: Client, tmp_pa
     assert sorted(told) == [task.name for task in given]
     assert told[0] != given[0].name
     assert most <= 2, "as many as there are workers"
-    assert not tasks(out, scenario, 1, run__duration_s="1 h,1 min,2 min"), "all are finished"
+    assert not tasks(out, scenario, 1, run__duration_s="20 min,1 min,2 min"), "all are finished"
 
 
 @pytest.mark.parametrize(

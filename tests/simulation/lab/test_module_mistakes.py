@@ -11,6 +11,7 @@ from simulations.errors import Livelock, ModuleFailed, ScenarioError
 from simulations.lab.one_run.experiment import Experiment
 from simulations.results.run_data import load
 from simulations.scenario import from_tables
+from simulations.world.loop import virtual_loop
 
 MEASURE = "from simulations.results.measure import Measure\n"
 DATACLASS = "import dataclasses\n@dataclasses.dataclass\n"
@@ -80,7 +81,10 @@ def test_an_await_that_was_forgotten_ends_the_run(tmp_path: Path, code: str, tol
     assert made.world.loop.time() < 200
 
 
-def test_who_keeps_time_from_moving_is_told_with_its_line(tmp_path: Path) -> None:
+def test_who_keeps_time_from_moving_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(virtual_loop, "_AT_ONE_INSTANT_MAX", 50_000)
     code = (
         "async def drive(world, parameters, seed):\n    while True:\n        await world.until(0)\n"
     )

@@ -68,9 +68,9 @@ def violated(reference: list[list[OperationRow]], run: list[OperationRow]) -> li
 def test_few_sound_runs_violate_what_five_others_served() -> None:
     rng = random.Random(7)
     alarms = sum(
-        bool(violated([rows(rng) for _ in range(5)], rows(rng, count=200))) for _ in range(300)
+        bool(violated([rows(rng) for _ in range(5)], rows(rng, count=200))) for _ in range(100)
     )
-    assert alarms <= 6
+    assert alarms <= 2
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from dhtstore.store.blocks.contract import Protection
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.index import Index
 from dhtstore.store.blocks.packs import PackWriter
+from tests.in_memory import base_in_memory
 from tests.unit.store.collecting.model import BLOCKS
 
 NUMBERS = 24  # few, so that puts meet each other's blocks
@@ -178,7 +179,7 @@ class History:
 
 def run(seed: int) -> int:
     """How many blocks were swept."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=base_in_memory()) as directory:
         history = History(seed, Path(directory))
         try:
             history.run()

@@ -22,6 +22,7 @@ from dhtstore.store.blocks.compacting import compaction as compacting
 from dhtstore.store.blocks.contract import Batch, BlockStore, Compaction, Protection
 from dhtstore.store.blocks.disk import DiskBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from tests.in_memory import base_in_memory
 
 NUMBERS = 400
 PACK_BYTES = 256 * KIB
@@ -247,7 +248,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     for name in ("memory", "disk"):
-        with tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory(dir=base_in_memory()) as directory:
             place = Path(directory) / "blocks" if name == "disk" else None
             model = run(asked.seed, asked.operations, place)
         told = f"{model.swept} blocks swept, {model.refused} refused, {len(model.pinned)} pinned"
