@@ -116,8 +116,7 @@ class DhtService(ManyKeys):
 
     async def stop(self) -> None:
         """Fail what waits and close the endpoint.  Maintenance ends with its supervisor."""
-        self.rpc.probing.close()
-        self.rpc.returning.close()
+        self.rpc.end_timers()
         self.rpc.calls.close()
         await self._endpoint.close()
 

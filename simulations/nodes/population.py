@@ -256,7 +256,7 @@ class Population:
         self.power.forget(number)
         member = self.members[number]
         if member.node is not None:
-            _end_timers(member.node)
+            member.node.dht.rpc.end_timers()
             member.node, member.ready = None, False
             self.numbers_up.discard(number)
             member.changed_s = self.loop.time()
@@ -320,10 +320,3 @@ async def _started(ports: Ports, settings: NodeSettings) -> Node:
     node = Node(ports, settings)
     await node.start()
     return node
-
-
-def _end_timers(node: Node) -> None:
-    """Those that set themselves again: no task owns them, and a life that ended would go on asking
-    with them for ever, in vain."""
-    node.dht.rpc.probing.close()
-    node.dht.rpc.returning.close()

@@ -88,6 +88,12 @@ class NodeRpc:
         self.channel.on_answer = self.calls.on_answer
         self.channel.on_challenge = self.calls.on_challenge
 
+    def end_timers(self) -> None:
+        """Those that set themselves again: no task owns them.  Whoever ends a node, or cuts its
+        life off, ends them, or it would go on asking for ever."""
+        self.probing.close()
+        self.returning.close()
+
     def _on_request(
         self, message_id: bytes, opened: Opened, keys: bytes, size_bytes: int, source: Address,
         now: float,
