@@ -177,7 +177,7 @@ class Uploader:
             if not brought.kept:
                 self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
-            earlier = await run(self.book.here, self.identity.owner, imported.cid.raw)
+            earlier = await self.book.known(imported.cid)
             policy = self._policy(imported.cid, earlier, asked)
             steps = cutting(brought.blocks, imported.cid)
             lineages = await in_steps(self.disk.blocking, self.clock, steps, lambda: None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
+from dhtstore.dht.core.record_rules import policy_form
 from dhtstore.errors import PeerRefused
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import unpack
@@ -42,6 +43,8 @@ class RuleAnswers:
         run, policy = self.ending.disk.blocking.run, unpack(Policy, asked.policy)
         if not self.rations.take(link.origin, 0, 1 + len(asked.units), self.clock.monotonic_s()):
             raise PeerRefused("busy", "this node was told much lately: tell it later")
+        if not policy_form(policy):
+            raise PeerRefused("policy", "it wants what no owner can want")
         async with self._one:
             ruled, units = await run(self._ruled, policy, asked.units)
         self.ending.told(units)

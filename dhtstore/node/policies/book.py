@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dhtstore.dht.engine.policies.policies import StoredPolicy
+from dhtstore.errors import Unreachable
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Policy, policy_place
@@ -50,6 +51,14 @@ class PolicyBook:
         known = await self.disk.blocking.run(self.here, owner, root)
         either = [each for each in (found, known) if each is not None]
         return max(either, key=_precedence, default=None)
+
+    async def known(self, root: Cid) -> Policy | None:
+        """The newest of this node's owner; where nobody answers, as it is known here."""
+        owner = self.identity.owner
+        try:
+            return await self.newest(owner, root.raw)
+        except Unreachable:
+            return await self.disk.blocking.run(self.here, owner, root.raw)
 
     async def adopt(self, policy: Policy) -> bool:
         """Put one whose signature was checked in force here, if something is here under it; whether

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dhtstore.errors import DhtstoreError, NotFound, Unreachable, UsageError
+from dhtstore.errors import DhtstoreError, NotFound, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
@@ -47,19 +47,11 @@ class PolicyChanges:
     renewal: PolicyRenewal
     holders: TellHolders
 
-    async def known(self, root: Cid) -> Policy | None:
-        """The newest of this owner; where nobody answers, as it is known here."""
-        owner = self.book.identity.owner
-        try:
-            return await self.book.newest(owner, root.raw)
-        except Unreachable:
-            return await self.book.disk.blocking.run(self.book.here, owner, root.raw)
-
     async def change(
         self, session: FetchSession, root: Cid, replicas: int | None, expires: int | None
     ) -> Changed:
         """Have so many copies, until then; None is as before.  Raises UsageError, NotFound."""
-        seen = await self.known(root)
+        seen = await self.book.known(root)
         if seen is None:
             raise unknown_policy(root)
         if seen.removed:

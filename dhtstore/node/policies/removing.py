@@ -30,7 +30,7 @@ class RemoveEverywhere:
         copies.  What was removed already is told once more to those that it finds."""
         book, run = self.changes.book, self.changes.book.disk.blocking.run
         self.here.check_free(root)
-        seen, is_here = await self.changes.known(root), await run(self.here.is_ours, root)
+        seen, is_here = await book.known(root), await run(self.here.is_ours, root)
         if not is_here and seen is None:
             await self.here.refuse(root)
         units = await self.changes.units(session, root)

@@ -15,7 +15,7 @@ async def policy_of_root(
 ) -> PolicyInfo:
     """Told, or changed and told.  Raises NotFound, and UsageError for what was removed."""
     if asked.replicas is None and asked.ttl_s is None:
-        policy = await changes.known(root)
+        policy = await changes.book.known(root)
         if policy is None:
             raise unknown_policy(root)
         return _info(policy, None)

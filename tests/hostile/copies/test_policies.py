@@ -12,7 +12,7 @@ from dhtstore.model.policy import Policy
 from dhtstore.model.signing import attach
 from dhtstore.node.links.link import Link
 from dhtstore.node.node import Node
-from dhtstore.params import LOOKUP_TIMEOUT_S, MIB, REREAD_AT_ONCE_BYTES
+from dhtstore.params import LOOKUP_TIMEOUT_S, MIB, REPLICAS_MAX, REREAD_AT_ONCE_BYTES
 from dhtstore.wire.frames import Rule, Ruled
 from tests.simulation.harness import Lab, address_of, policy_of, put_with, tell
 
@@ -96,5 +96,24 @@ def test_who_tells_over_and_over_is_put_off() -> None:
         assert isinstance(await ruled(link, claim.policy, unit), Ruled)
         holder.policies.answers.rations.take(link.origin, 2 * REREAD_AT_ONCE_BYTES, 0, now_s)
         assert await ruled(link, claim.policy, unit) == "busy"
+
+    tell(story)
+
+
+def test_nobody_wants_more_copies_than_there_may_be() -> None:
+    """Its own owner says so; holders would plan for a million million copies of it."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        alice = lab.nodes[0]
+        result = await put_with(alice, CONTENT, replicas=2)
+        unit = result.receipts[0].unit
+        holder = next(n for n in lab.nodes[1:] if [*n.ledger.claims.for_unit(unit)])
+        [claim] = holder.ledger.claims.for_unit(unit)
+        link = await link_to(alice, holder)
+        for replicas in (0, REPLICAS_MAX + 1, 2**40):
+            many = policy_of(alice, result.cid, sequence=2**50, replicas=replicas)
+            assert await ruled(link, many, unit) == "policy"
+        assert [*holder.ledger.claims.for_unit(unit)] == [claim]
 
     tell(story)

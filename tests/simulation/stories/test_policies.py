@@ -15,11 +15,14 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy, policy_place
 from dhtstore.node.node import Node
 from dhtstore.node.policies.changing import Changed
+from dhtstore.node.policies.renewing import PolicyRenewal
+from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.keeping import RemovedPut
 from dhtstore.params import DAY_S, LOOKUP_TIMEOUT_S, MIB, POLICY_REPUBLISH_S, POLICY_TTL_S
+from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
-from tests.simulation.harness import CLIENT, Lab, policy_of, put_with, tell, units_of
+from tests.simulation.harness import CLIENT, STORAGE, Lab, policy_of, put_with, tell, units_of
 
 CONTENT = random.Random(5).randbytes(2 * MIB + 1)
 
@@ -317,25 +320,58 @@ def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
     tell(story)
 
 
-def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_none_does() -> None:
+def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_none_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    published = PolicyRenewal.published
+
     async def story(lab: Lab) -> None:
         await lab.grow(4)
         told: list[str] = []
         visitor = await lab.add(CLIENT, tracer=lambda event, **fields: told.append(event))
         owner = visitor.identity.owner
         first = await put_with(visitor, CONTENT)
-        assert await found(lab.nodes[0], owner, first.cid) is None, "it has just gone out"
         assert await visitor.policies.renewal.settle(15.0)
         assert await found(lab.nodes[0], owner, first.cid) is not None
         assert "policy.untold" not in told
+
+        def too_late(self: PolicyRenewal, policy: Policy) -> None:
+            for node in lab.nodes[:4]:
+                lab.crash(node)
+            published(self, policy)
+
+        monkeypatch.setattr(PolicyRenewal, "published", too_late)
         second = await put_with(visitor, CONTENT[1:])
-        for node in lab.nodes[:4]:
-            lab.crash(node)
         assert not await visitor.policies.renewal.settle(15.0)
         assert "policy.untold" in told
         assert second.copies
         began_s = asyncio.get_running_loop().time()
         assert await visitor.policies.renewal.settle(15.0), "it was waited for once"
         assert asyncio.get_running_loop().time() == began_s
+
+    tell(story)
+
+
+@pytest.mark.parametrize("settings", [STORAGE, CLIENT])
+def test_a_put_after_a_removal_that_it_has_not_heard_of_stands(settings: NodeSettings) -> None:
+    """On another machine with the owner's key; the clock of the first is ten minutes ahead."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(8)
+        clock = SimClock(lab.loop, 600.0)
+        first = await lab.add(CLIENT, crypto=SimCrypto(b"a machine", b"alice"), clock=clock)
+        other = await lab.add(settings, crypto=SimCrypto(b"another machine", b"alice"))
+        result = await put_with(first, CONTENT)
+        await asyncio.sleep(60)
+        assert (await removed(first, result.cid)).unreached == 0
+        await asyncio.sleep(60)
+        await put_with(other, CONTENT)
+        await asyncio.sleep(60)
+        for node in lab.nodes:
+            await node.policies.renewal.look_up()
+        assert sum(bool(held(node, result)) for node in lab.nodes) == 3
+        policy = await found(lab.nodes[1], other.identity.owner, result.cid)
+        assert policy is not None
+        assert not policy.removed
 
     tell(story)

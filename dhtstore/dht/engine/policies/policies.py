@@ -64,6 +64,7 @@ class PolicyRecords:
         batch = RequestBatch(self._calls, asked)
         await within(deadline_s - self._clock.monotonic_s(), batch)
         said = [each.verdict for each in batch.answers if isinstance(each, Stored)]
+        self._check_answered(len(peers), len(said))  # who was near a moment before may be gone
         if len(peers) < len(nodes):
             self._keeper.tick()
             said.append(self._keeper.keep(policy).value)
