@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as change
 
 from dhtstore.model.cid import Cid
+from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import unwatched
 from simulations.events.users import put_bytes
@@ -17,6 +19,15 @@ from tests.bids import sign_policy
 from tests.simulation.harness import CLIENT, STORAGE, Lab, tell
 from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders, surplus
 from tests.simulation.stories.test_policies import removed
+
+
+def claimed_at(node: Node, owner: Node, root: Cid) -> None:
+    """Another owner's client has put it there, too."""
+    claim = next(iter(node.ledger.claims.for_unit(root.raw)))
+    assert claim.grant is not None
+    wanted = sign_policy(owner.identity, root, replicas=2)
+    grant = owner.identity.sign_as_owner(change(claim.grant, owner=owner.identity.owner))
+    node.ledger.claims.put(replace(claim, policy=wanted, grant=grant))
 
 
 async def put_by_both(lab: Lab) -> tuple[Node, Node, Cid]:
@@ -70,14 +81,64 @@ def test_a_surplus_goes_that_was_kept_for_another_owner_and_the_first_removes_it
         alice, last = lab.nodes[0], there[3]
         bob = await lab.add(CLIENT)
         [claim] = last.ledger.claims.for_unit(root.raw)
-        assert claim.grant is not None
         alice.ledger.claims.update(claim.policy, anyway=True)
-        wanted = sign_policy(bob.identity, root, replicas=2)
-        grant = bob.identity.sign_as_owner(change(claim.grant, owner=bob.identity.owner))
-        last.ledger.claims.put(replace(claim, policy=wanted, grant=grant))
+        claimed_at(last, bob, root)
         await asyncio.sleep(4 * PERIODS.trim_after_s)
         assert set(holders(lab, root)) == set(there[:3])
         await removed(alice, root)
         assert len(holders(lab, root)) == 2
+
+    tell(story)
+
+
+@pytest.mark.parametrize("seed", [5, 8])
+def test_the_only_two_that_keep_it_for_one_owner_are_lost_one_after_the_other(seed: int) -> None:
+    """Three more keep it for another, so that it never was short of copies."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(2):
+            await lab.add(replace(STORAGE, periods=PERIODS))
+        alice, bob = await lab.add(CLIENT), await lab.add(CLIENT)
+        root = (await put_bytes(bob, CONTENT, replicas=2)).cid
+        bobs = holders(lab, root)
+        for node in bobs:
+            node.holder.leaving = lambda: True
+        for _ in range(6):
+            await lab.add(replace(STORAGE, periods=PERIODS))
+        await put_bytes(alice, CONTENT)
+        for node in bobs:
+            node.holder.leaving = lambda: False
+        assert len(holders(lab, root)) == 5
+        await asyncio.sleep(3 * PERIODS.ping_s)
+        for gone in bobs:
+            if gone in holders(lab, root):
+                lab.crash(gone)
+                await gone.stop()
+                lab.nodes.remove(gone)
+            await asyncio.sleep(PERIODS.grace_max_s + 3 * PERIODS.ping_s)
+        await removed(alice, root)
+        assert len(holders(lab, root)) >= 2
+
+    tell(story, seed=seed)
+
+
+def test_what_is_put_at_a_holder_that_is_about_to_drop_its_surplus_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drop, dropped = Acting.drop, asyncio.Event()
+
+    async def story(lab: Lab) -> None:
+        root, there = await surplus(lab)
+        bob, last = await lab.add(CLIENT), there[3]
+
+        async def too_late(self: Acting, *given: Any) -> None:
+            claimed_at(last, bob, root)
+            await drop(self, *given)
+            dropped.set()
+
+        monkeypatch.setattr(Acting, "drop", too_late)
+        await dropped.wait()
+        [left] = last.ledger.claims.for_unit(root.raw)
+        assert left.policy.owner == bob.identity.owner
 
     tell(story)

@@ -7,7 +7,7 @@ grant -> receipts -> the new holders' records are stored.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +17,7 @@ from dhtstore.errors import BlockMissing, MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import NodeId, PublicKey, format_node
+from dhtstore.model.policy import Claim
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.acknowledge import SignedCopy
@@ -209,21 +210,27 @@ class Acting:
                 return lineage
         raise MalformedDag(f"the unit is none of {root}")
 
-    async def drop(self, one: Watched) -> None:
-        """The copy here goes: its claims end, its record is taken back.  Raises NoRoom,
-        HomeUnusable."""
-        await self.end(one)
+    async def drop(self, one: Watched, claims: Sequence[Claim]) -> None:
+        """The copy here goes: these end, its record is taken back.  What came to be claimed since
+        they were looked at stays.  Raises NoRoom, HomeUnusable."""
+        await self.disk.blocking.run(self._end, claims)
+        self.left()
         self.ended([one.unit])
 
     async def end(self, one: Watched) -> None:
         """Its claims end here; its record stays.  Raises NoRoom, HomeUnusable."""
-        await self.disk.blocking.run(self._end, one.unit)
+        await self.disk.blocking.run(self._end_all, one.unit)
         self.left()
 
-    def _end(self, unit: Unit) -> None:
+    def _end_all(self, unit: Unit) -> None:
+        """In a worker."""
+        claims = self.ledger.claims.for_unit(unit.name)
+        self._end([claim for claim in claims if claim.spine == unit.spine])
+
+    def _end(self, claims: Iterable[Claim]) -> None:
         """In a worker.  Not what the own user has put here since this was decided."""
-        for claim in list(self.ledger.claims.for_unit(unit.name)):
-            if claim.spine == unit.spine and claim.policy.owner != self.identity.owner:
+        for claim in claims:
+            if claim.policy.owner != self.identity.owner:
                 self.ledger.claims.end(claim)
 
 

@@ -85,7 +85,7 @@ def repair_of(
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
     units = Units(node.identity, node.completeness, ledger.holders)
     acting = _acting(node, fellows, judge)
-    heirs = Heirs(acting, node.checker)
+    heirs = Heirs(acting, node.checker, ledger.holders)
     told = CopyNews(ledger.events, blocking, clock, ports.tracer)
     return Repair(
         node.identity,

@@ -23,7 +23,7 @@ from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
-from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
+from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, unsettled
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
 from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
@@ -42,6 +42,7 @@ T = TypeVar("T")
 _WHAT: Final = "repair"
 NO_MORE: Final = "its owner wants no more copies of it"
 _SHORT: Final = "copies"
+_SETTLED_MAX: Final = 256  # units in a round: a look at each takes some round trips
 Chosen = tuple[Watched, Choice]
 
 
@@ -107,7 +108,7 @@ class Repair:
 
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
-        chosen, short = list[Chosen](), 0
+        chosen, short, gone = list[Chosen](), 0, list[Watched]()
         survey = UnitSurvey(self.asking, self.units.rows, self._run)
         self._waiting.clear()
         async for units in self.units.pages():
@@ -115,7 +116,9 @@ class Repair:
             chosen += self._chosen(units)
             short += sum(map(self.judge.is_short, units))
             await survey.written(units)
+            gone += unsettled(units)[: max(0, _SETTLED_MAX - len(gone))]
         await survey.end()
+        await self.heirs.settle(gone)
         self.short = short
         _tell_short(self.warnings, short)
         await self._run(self.units.forget, survey.met)

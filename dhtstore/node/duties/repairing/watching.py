@@ -120,7 +120,7 @@ class Judge:
             away = state is CopyState.LOST or (row.away and state is not CopyState.LIVE)
             back |= row.away and not away
             gone |= away and not row.away
-            rows.append(row if row.away is away else row._replace(away=away))
+            rows.append(row if row.away is away else row._replace(away=away, settled=False))
         rows = self._doubted(rows, now_unix_s) if gone else rows
         looked_unix_s = 0.0 if back else one.row.looked_unix_s
         one.row = one.row._replace(holders=tuple(rows), looked_unix_s=looked_unix_s)

@@ -20,7 +20,8 @@ class HolderRow(NamedTuple):
     the unit was judged last; ``stays`` is whether it
     said, when it proved its copy, that it never drops that; ``vain`` is how often it was asked in
     vain since, ``by_block`` whether it had to have a block for a proof since another copy was
-    lost, or the whole unit for a receipt."""
+    lost, or the whole unit for a receipt; ``settled`` whether, since it is away, others were asked
+    for whom they keep the unit."""
 
     key: bytes
     proven_unix_s: float = 0.0
@@ -31,6 +32,7 @@ class HolderRow(NamedTuple):
     stays: bool = False
     vain: int = 0
     by_block: bool = False
+    settled: bool = False
 
 
 class HoldersRow(NamedTuple):

@@ -10,7 +10,7 @@ that some lack are brought to them under their grants, for which no block moves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dhtstore.config import counted
@@ -21,6 +21,13 @@ from dhtstore.node.checking.ask import HolderChecks, Question
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.store.ledger.health.holders import HolderRows
+
+
+def unsettled(units: Iterable[Watched]) -> list[Watched]:
+    """Those of which there is something to ``settle``, as they were judged last."""
+    enough = (one for one in units if one.row.short_since_unix_s is None)
+    return [one for one in enough if any(r.away and not r.settled for r in one.row.holders)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +36,36 @@ class Heirs:
 
     acting: Acting
     checker: Callable[[], HolderChecks]
+    rows: HolderRows
 
     async def lack(self, one: Watched, heirs: Sequence[PublicKey]) -> str:
         """Why not every claim on the unit here is kept by as many of ``heirs`` as it wants copies,
         or by all; "" if they are, by now.  Raises ConnectionLost when this node stops."""
-        run = self.acting.disk.blocking.run
-        for claim in await run(self._claims, one):
+        for claim in await self.claims(one):
             if why := await self._lack(replace(one, claim=claim), heirs):
                 return why
         return ""
 
+    async def settle(self, units: Iterable[Watched]) -> None:
+        """A holder is gone for good, and those that are left are enough: they may keep it for
+        others than that one did, and nobody makes a copy.  Raises as ``lack``, and NoRoom,
+        HomeUnusable."""
+        for one in units:
+            await self._settle(one)
+            await self.acting.disk.blocking.run(self.rows.save, {one.id: one.row})
+
+    async def _settle(self, one: Watched) -> None:
+        if live := self.acting.judge.proved(one, 0.0, lasting=False):
+            await self.lack(one, live)
+        rows = (row._replace(settled=row.away) for row in one.row.holders)
+        one.row = one.row._replace(holders=tuple(rows))
+
+    async def claims(self, one: Watched) -> list[Claim]:
+        """Those that stand on the unit here, the one by which it is watched first."""
+        return await self.acting.disk.blocking.run(self._claims, one)
+
     def _claims(self, one: Watched) -> list[Claim]:
-        """Those that stand, the one by which the unit is watched first; in a worker."""
+        """As ``claims``; in a worker."""
         now, watched = self.acting.identity.now_unix_s(), one.claim.policy
         found = [
             claim

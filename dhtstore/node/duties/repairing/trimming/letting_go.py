@@ -48,9 +48,10 @@ class LettingGo:
             return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         if not may_drop(self.judge.health(one), self.identity.now_unix_s(), since_unix_s):
             return _stays(one, choice, "not all of them prove it")
+        claims = await self.heirs.claims(one)
         if why := await self.heirs.lack(one, self.judge.proved(one, since_unix_s, lasting=True)):
             return _stays(one, choice, why)
-        await self.acting.drop(one)
+        await self.acting.drop(one, claims)
         await self.units.completeness.disk.blocking.run(self.units.rows.save, {}, [one.id])
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
         return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
