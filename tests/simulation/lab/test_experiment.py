@@ -132,7 +132,7 @@ def test_other_workloads_succeed_in_a_quiet_world(kind: str) -> None:
 def _small(path: Path) -> list[str]:
     """Few nodes and objects for a short time; who attacks begins at the same share of it."""
     whole, duration_s = load_scenario(path), 180.0
-    settings = ["run.nodes=20", f"run.duration_s={duration_s} s"]
+    settings = ["run.nodes=16", f"run.duration_s={duration_s} s"]
     if whole.adversary.attacks:
         at_s = duration_s * whole.adversary.at_s / whole.run.duration_s
         settings.append(f"adversary.at_s={at_s} s")

@@ -53,7 +53,7 @@ async def sweep(
     return lookups, told
 
 
-@pytest.mark.parametrize(("loss", "nodes", "count"), [(0.0, 200, 2000), (0.03, 80, 500)])
+@pytest.mark.parametrize(("loss", "nodes", "count"), [(0.0, 120, 1000), (0.03, 80, 500)])
 def test_a_sweep_looks_up_regions_and_places_every_record_right(
     loss: float, nodes: int, count: int
 ) -> None:
