@@ -19,7 +19,7 @@ from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.operations.safety import CopiesStatus, WeakObject
 from dhtstore.params import SHORT_TOLD_MAX, WEAKEST_TOLD
 from dhtstore.replication.repair.losing import LossRate
-from dhtstore.replication.repair.plan import Act
+from dhtstore.replication.repair.plan import Act, Choice
 from dhtstore.store.ledger.health.holders import HolderRows, UnitId
 
 T = TypeVar("T")
@@ -57,7 +57,9 @@ class Weakest:
         scanned = await self._run(_scan, self.rows, there)
         ids = dict.fromkeys([*scanned.short[:SHORT_TOLD_MAX], *scanned.weakest])
         held = {one.id: one for one in await repair.units.named(list(ids))}
-        short = [held[each] for each in scanned.short if each in held]
+        marked = [held[each] for each in scanned.short if each in held]
+        judged = [(one, self.outlook.choice(one)) for one in marked]
+        short = [(one, choice) for one, choice in judged if choice.missing]  # still, as judged now
         weak = [held[each] for each in scanned.weakest if each in held]
         names = await self._run(self._put_here, weak)
         waiting, missing_bytes = self._waiting(short)
@@ -72,11 +74,10 @@ class Weakest:
             seen=self.outlook.seen(),
         )
 
-    def _waiting(self, short: list[Watched]) -> tuple[dict[str, int], int]:
+    def _waiting(self, short: list[tuple[Watched, Choice]]) -> tuple[dict[str, int], int]:
         """What those wait for, and how much is to be sent for them."""
         reasons, missing_bytes = Counter[str](), 0
-        for one in short:
-            choice = self.outlook.choice(one)
+        for one, choice in short:
             size_bytes = choice.missing * one.claim.stored_bytes
             missing_bytes += size_bytes
             if choice.act in (Act.REPAIR, Act.WAIT):
