@@ -17,6 +17,7 @@ from simulations.events.users import put_bytes
 from simulations.world.ports.clock import SimClock
 from tests.simulation.harness import STORAGE, Lab, tell
 from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders, surplus
+from tests.simulation.stories.test_policies import changed
 
 YEAR_S = 365 * 86400.0
 
@@ -139,5 +140,24 @@ def test_a_clock_that_was_ahead_for_hours_hides_no_loss() -> None:
         await asyncio.sleep(2 * PERIODS.grace_max_s)
         there = [node for node in holders(lab, root) if node is not third]
         assert len(there) == 3
+
+    tell(story)
+
+
+def test_more_copies_again_after_fewer_are_made_soon_and_believed_in_by_no_list() -> None:
+    """Who dropped what was too many is known to have it until it is audited, days later."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(8):
+            await lab.add(replace(STORAGE, periods=PERIODS))
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT, replicas=5)).cid
+        await asyncio.sleep(PERIODS.watched_s)
+        await changed(putter, root, replicas=2)
+        await asyncio.sleep(8 * PERIODS.trim_after_s)
+        assert len(holders(lab, root)) == 2
+        await changed(putter, root, replicas=5)
+        await asyncio.sleep(3 * PERIODS.ping_s)
+        assert len(holders(lab, root)) == 5
 
     tell(story)

@@ -103,6 +103,7 @@ class Judge:
         one.row = one.row._replace(unknown_s=self._unknown_s(one, now_unix_s))
         self._note_absences(one, now_unix_s)
         self._note_stays(one, now_unix_s)
+        _note_target(one)
         health = watched(self.health(one), now_unix_s)
         one.row = one.row._replace(
             judged_unix_s=now_unix_s,
@@ -230,6 +231,16 @@ class Judge:
         one.row = one.row._replace(holders=after)
         if any(old.lacks != new.lacks for old, new in zip(before, after, strict=True)):
             self.seen(one)
+
+
+def _note_target(one: Watched) -> None:
+    """More copies are wanted than before: who dropped one that was too many is known to have it
+    until it is asked again."""
+    row = one.row
+    if 0 < row.target < one.target:
+        again = (each._replace(audited_unix_s=0.0) for each in row.holders)
+        row = row._replace(holders=tuple(again), looked_unix_s=0.0)
+    one.row = row._replace(target=one.target)
 
 
 def _once_more(row: HolderRow) -> HolderRow:

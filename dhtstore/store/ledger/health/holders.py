@@ -38,7 +38,8 @@ class HolderRow(NamedTuple):
 class HoldersRow(NamedTuple):
     """What ``replication.health.copies.Health`` is made of; looked for at ``looked_unix_s``, and
     judged last at ``judged_unix_s``; ``stays`` is what others are told of the copy here, and
-    ``freed_unix_s`` since when that it does not, if it did before."""
+    ``freed_unix_s`` since when that it does not, if it did before; ``target`` copies were wanted
+    then, 0 where that is not known."""
 
     looked_unix_s: float = 0.0
     judged_unix_s: float = 0.0
@@ -48,6 +49,7 @@ class HoldersRow(NamedTuple):
     holders: tuple[HolderRow, ...] = ()
     stays: bool = False
     freed_unix_s: float = 0.0
+    target: int = 0
 
 
 class HolderRows:
