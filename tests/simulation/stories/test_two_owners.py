@@ -115,7 +115,7 @@ def test_the_only_two_that_keep_it_for_one_owner_are_lost_one_after_the_other(se
                 lab.crash(gone)
                 await gone.stop()
                 lab.nodes.remove(gone)
-            await asyncio.sleep(PERIODS.grace_max_s + 3 * PERIODS.ping_s)
+            await asyncio.sleep(PERIODS.grace_max_s + 8 * PERIODS.ping_s)
         await removed(alice, root)
         assert len(holders(lab, root)) >= 2
 
