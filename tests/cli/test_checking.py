@@ -21,7 +21,8 @@ def test_a_holder_that_died_is_told_from_one_that_lives(daemons: Daemons) -> Non
     assert first.run("status", cid, "--check").code == 0
     second.kill()
     [line] = first.run("list").text.splitlines()
-    assert re.search(r"kept .* safe, 2 copies on 1 network, last proved \d+ seconds? ago$", line)
+    proved = r"(just now|\d+ seconds? ago)"
+    assert re.search(rf"kept .* safe, 2 copies on 1 network, last proved {proved}$", line)
     remembered = first.run("status", cid, "--json").json
     assert (remembered["copies"], remembered["checked"]) == (2, False)
     asked = first.run("status", cid, "--check", "--json")
