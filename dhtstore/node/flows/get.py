@@ -186,7 +186,7 @@ class Target:
     def close(self) -> None:
         if self._output is not None:
             self._output.close()
-        elif self._begun_before:
+        elif begun_before(self._dir_fd, self._name):  # also if it ends before it could look back
             self._left = kept_bytes(self._dir_fd, self._name, self._root, self._part)
 
     def _opened(self, *, is_tree: bool) -> FileOutput | TreeOutput:

@@ -16,7 +16,7 @@ from dhtstore.errors import NoRoom, TargetUnusable
 from dhtstore.model.cid import Cid
 from dhtstore.node.fetching.search import FixedHolders
 from dhtstore.node.fetching.session import FetchSession
-from dhtstore.node.flows.get import GetOutcome, get
+from dhtstore.node.flows.get import GetOutcome, Target, get
 from dhtstore.operations.operation import KEPT, Progress, Watch, unwatched
 from dhtstore.params import CHUNK_SIZE_BYTES
 from tests.unit.node.data_plane import Peer, World, play
@@ -145,6 +145,27 @@ def test_a_get_that_is_interrupted_twice_keeps_what_both_wrote(tmp_path: Path) -
 
     play_gets(tmp_path, hold_file, scene)
     assert (tmp_path / "out").read_bytes() == LARGE
+
+
+def test_one_that_is_cut_short_before_it_looks_back_says_what_is_there(tmp_path: Path) -> None:
+    """It said that nothing is kept, beside all that an earlier one had left."""
+
+    roots: list[Cid] = []
+
+    def hold(holder: Peer) -> Cid:
+        roots.append(hold_file(holder))
+        return roots[0]
+
+    async def scene(get_it: Callable[[Watch], Awaitable[GetOutcome]], _: Peer) -> None:
+        with pytest.raises(NoRoom):
+            await get_it(stopped_at(3 * CHUNK_SIZE_BYTES))
+
+    play_gets(tmp_path, hold, scene)
+    folder_fd = os.open(tmp_path, os.O_RDONLY)
+    target = Target(folder_fd, "out", roots[0])
+    target.close()
+    os.close(folder_fd)
+    assert target.kept_bytes >= 3 * CHUNK_SIZE_BYTES
 
 
 @pytest.mark.parametrize("hold", [hold_file, hold_tree])
