@@ -184,8 +184,10 @@ class Target:
         self._output.finish()
 
     def close(self) -> None:
-        if self._output is not None:
-            self._output.close()
+        with self._opening:  # a worker may be at it, after the get itself has ended
+            output = self._output
+        if output is not None:
+            output.close()
         elif begun_before(self._dir_fd, self._name):  # also if it ends before it could look back
             self._left = kept_bytes(self._dir_fd, self._name, self._root, self._part)
 
