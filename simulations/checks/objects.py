@@ -44,22 +44,24 @@ class NothingLost(Checker):
 
 class ReceiptsHold(Checker):
     """Whoever signed a receipt holds every block of the object and a claim on it, if no fault
-    robbed it of them."""
+    robbed it of them and it did not let go of a copy too many, which it wrote down."""
 
     name = "receipts_hold"
     blind_to = (
         "holders whose disk was lost or rotted or that lie; objects of more than one unit; whether "
-        f"a copy can be found and fetched; all but {_OBJECTS_MAX} objects at each look"
+        "a copy can be found and fetched, and one that went was too many (nothing_lost); all but "
+        f"{_OBJECTS_MAX} objects at each look"
     )
 
     def check(self, world: WorldView) -> list[str]:
         found = []
         for number, able in able_holders(world, _OBJECTS_MAX):
             for node in able:
-                if not world.holds(node, number):
-                    found.append(f"node {node} signed for object {number} and does not hold it")
-                elif not world.claims(node, number):
-                    found.append(f"node {node} signed for object {number} and claims it no more")
+                holds = world.holds(node, number)
+                if (holds and world.claims(node, number)) or world.let_go(node, number):
+                    continue
+                lacks = "claims it no more" if holds else "does not hold it"
+                found.append(f"node {node} signed for object {number} and {lacks}")
         return found
 
 

@@ -60,6 +60,9 @@ class WorldView(Protocol):
     def claims(self, node: int, object_number: int) -> bool:
         """Whether its ledger says to keep the object."""
 
+    def let_go(self, node: int, object_number: int) -> bool:
+        """Whether its events say that its copy went since there were enough others."""
+
     def pinned(self, node: int, object_number: int) -> bool:
         """Whether its ledger has a pin of the object that a put made."""
 

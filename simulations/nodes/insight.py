@@ -27,6 +27,7 @@ from dhtstore.node.node import Node
 from dhtstore.params import DATAGRAM_MAX_BYTES, PUBLIC_KEY_BYTES
 from dhtstore.store.blocks.contract import BlockStore
 from dhtstore.store.ledger.claims import Claims
+from dhtstore.store.ledger.health.events import Events
 from dhtstore.store.ledger.roots import pins_key
 from dhtstore.wire.datagram import (
     WITHDRAWALS_TOLD_MAX,
@@ -39,6 +40,7 @@ from simulations.nodes.population import Member
 _STRANGER: Final = Contact.of(
     PublicKey(b"\xff" * PUBLIC_KEY_BYTES), Address("10.255.255.254", 1), storage=False
 )
+_EVENTS_MAX: Final = 10_000
 _ROOM_BYTES: Final = DATAGRAM_MAX_BYTES - 150  # of an answer, without what wraps it
 
 
@@ -143,6 +145,12 @@ def keeps_claim(member: Member, root: Cid) -> bool:
     """Whether the ledger on its disk says to keep the unit below ``root``."""
     claims = Claims(member.disk.tables)
     return bool(claims.kept(root.raw, member.clock.unix_s()))
+
+
+def let_go(member: Member, root: Cid) -> bool:
+    """Whether its events tell that it dropped its copy as one too many."""
+    rows = Events(member.disk.tables).last(_EVENTS_MAX)
+    return any(row.kind == "dropped" and row.root == root.raw for row in rows)
 
 
 def keeps_pin(member: Member, root: Cid) -> bool:

@@ -104,6 +104,9 @@ class PopulationView:
         member = self._population.members[node]
         return insight.keeps_claim(member, self._users.roots[object_number])
 
+    def let_go(self, node: int, object_number: int) -> bool:
+        return insight.let_go(self._population.members[node], self._users.roots[object_number])
+
     def pinned(self, node: int, object_number: int) -> bool:
         return insight.keeps_pin(self._population.members[node], self._users.roots[object_number])
 
