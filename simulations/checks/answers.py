@@ -43,7 +43,8 @@ def _faults(world: WorldView, node: int, key: bytes, kept: set[bytes]) -> Iterab
     known.sort(key=lambda contact: int.from_bytes(contact, "big") ^ number)
     if named != known[: len(named)]:
         yield f"does not name the closest of its contacts to {key.hex()}"
-    if len(named) < min(len(known), 1 if answered.providers else K):
+    records = answered.providers or answered.withdrawals  # which take of the room
+    if len(named) < min(len(known), 1 if records else K):
         yield f"names {len(named)} contacts of {len(known)}"
     if answered.total != len(kept) or not set(answered.providers) <= kept:
         yield f"tells of {answered.total} providers of {key.hex()}, and keeps {len(kept)}"

@@ -72,11 +72,13 @@ class KeptRecord:
 
 @dataclass(frozen=True, slots=True)
 class IndexAnswer:
-    """``total`` providers, of which ``providers`` are on the first page, by their public keys."""
+    """``total`` providers, of which ``providers`` are on the first page, by their public keys,
+    beside so many ``withdrawals``."""
 
     contacts: Sequence[NodeId]
     total: int
     providers: Sequence[bytes]
+    withdrawals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def answer(node: Node, key: bytes) -> IndexAnswer:
     records = [unpack(ProviderRecord, each.record) for each in told.providers]
     named = [record.public_key for record in records if not is_withdrawal(record)]
     withdrawals = len(rpc.keeper.withdrawn(key)[:WITHDRAWALS_TOLD_MAX])
-    return IndexAnswer(contacts, told.total - withdrawals, named)
+    taken_back = len(records) - len(named)
+    return IndexAnswer(contacts, told.total - withdrawals, named, taken_back)
 
 
 def _nobody_told(young: Sequence[Peer]) -> None:

@@ -196,6 +196,13 @@ def test_a_world_that_is_well() -> None:
     assert found(lambda world: None) == []
 
 
+def test_withdrawals_take_of_the_room_for_contacts() -> None:
+    def taken_back(world: FakeWorld) -> None:
+        world.told = IndexAnswer([number_id(1)], 0, [], withdrawals=2)
+
+    assert not [each for each in found(taken_back) if "contacts of" in each]
+
+
 def test_a_copy_that_went_as_one_too_many_breaks_no_word() -> None:
     def surplus(world: FakeWorld) -> None:
         world.held.remove((1, 5))
