@@ -41,10 +41,9 @@ class Heirs:
     async def lack(self, one: Watched, heirs: Sequence[PublicKey]) -> str:
         """Why not every claim on the unit here is kept by as many of ``heirs`` as it wants copies,
         or by all; "" if they are, by now.  Raises ConnectionLost when this node stops."""
-        for claim in await self.claims(one):
-            if why := await self._lack(replace(one, claim=claim), heirs):
-                return why
-        return ""
+        claims = await self.claims(one)
+        whys = [await self._lack(replace(one, claim=each), heirs) for each in claims]
+        return next(filter(None, whys), "")  # what one lacks keeps none of the others back
 
     async def settle(self, units: Iterable[Watched]) -> None:
         """A holder is gone for good, and those that are left are enough: they may keep it for
@@ -55,8 +54,9 @@ class Heirs:
             await self.acting.disk.blocking.run(self.rows.save, {one.id: one.row})
 
     async def _settle(self, one: Watched) -> None:
-        if live := self.acting.judge.proved(one, 0.0, lasting=False):
-            await self.lack(one, live)
+        live = self.acting.judge.proved(one, 0.0, lasting=False)
+        if not live or await self.lack(one, live):
+            return  # again in the next round
         rows = (row._replace(settled=row.away) for row in one.row.holders)
         one.row = one.row._replace(holders=tuple(rows))
 
