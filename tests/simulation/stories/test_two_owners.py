@@ -91,9 +91,12 @@ def test_a_surplus_goes_that_was_kept_for_another_owner_and_the_first_removes_it
     tell(story)
 
 
-@pytest.mark.parametrize("seed", [5, 8])
-def test_the_only_two_that_keep_it_for_one_owner_are_lost_one_after_the_other(seed: int) -> None:
-    """Three more keep it for another, so that it never was short of copies."""
+@pytest.mark.parametrize(("seed", "refused"), [(5, False), (8, False), (5, True), (8, True)])
+def test_the_only_two_that_keep_it_for_one_owner_are_lost_one_after_the_other(
+    seed: int, *, refused: bool
+) -> None:
+    """Three more keep it for another, so that it never was short of copies.  Where they take
+    nothing at first, they are asked again."""
 
     async def story(lab: Lab) -> None:
         for _ in range(2):
@@ -115,7 +118,12 @@ def test_the_only_two_that_keep_it_for_one_owner_are_lost_one_after_the_other(se
                 lab.crash(gone)
                 await gone.stop()
                 lab.nodes.remove(gone)
+            for node in lab.nodes:
+                node.holder.leaving = lambda: refused
             await asyncio.sleep(PERIODS.grace_max_s + 8 * PERIODS.ping_s)
+            for node in lab.nodes:
+                node.holder.leaving = lambda: False
+            await asyncio.sleep(8 * PERIODS.ping_s)
         await removed(alice, root)
         assert len(holders(lab, root)) >= 2
 
