@@ -171,9 +171,10 @@ PROVIDER_PROBE_FIRST_S: Final = 30.0  # after its first record: does who publish
 # the older, the more are always on.  3 of 100 sessions end in half of a pause.
 PROVIDER_PROBE_AT_HOUR_S: Final = 540.0  # the pause of who lives for an hour; it grows as sqrt(age)
 PROVIDER_PROBE_MIN_S: Final = 240.0
-PROVIDER_PROBE_MAX_S: Final = 2400.0
+PROVIDER_PROBE_MAX_S: Final = 7200.0  # reached after a week
 # A request may be an old one that somebody sends again: it stands in for a pong, but not for long.
 PROVIDER_PONG_PAUSES: Final = 3  # at least one pong within
+PROVIDER_PROBE_SILENT_FACTOR: Final = 4.0  # by which pauses grow while it is silent:
 PROVIDER_PROBE_SILENT_MAX_S: Final = 7200.0  # one that comes back announces itself
 PROVIDER_PROBES_IN_VAIN_MAX: Final = 4  # of one that never answered
 PROVIDER_PROBES_PER_S: Final = 2.0  # of one index node, in batches every

@@ -20,13 +20,14 @@ from dhtstore.params import (
     PROVIDER_PROBE_FIRST_S,
     PROVIDER_PROBE_MAX_S,
     PROVIDER_PROBE_MIN_S,
+    PROVIDER_PROBE_SILENT_FACTOR,
     PROVIDER_PROBE_SILENT_MAX_S,
     PROVIDER_PROBES_IN_VAIN_MAX,
 )
 
 _HOUR_S: Final = 3600.0
 _STALE_MAX: Final = 64  # entries of a queue that lead to nobody, before it is made anew
-_DOUBLINGS_MAX: Final = 16
+_GROWN_MAX: Final = 16
 
 
 class Life(msgspec.Struct, gc=False):
@@ -148,10 +149,11 @@ class Liveness:
         if life is None:
             return
         life.failures, life.places = life.failures + 1, max(1, places)
-        beyond = min(life.failures - life.places, _DOUBLINGS_MAX)
+        beyond = min(life.failures - life.places, _GROWN_MAX)
         pause_s = PROVIDER_PROBE_FIRST_S
         if beyond >= 0:
-            pause_s = min(PROVIDER_PROBE_SILENT_MAX_S, PROVIDER_PROBE_MIN_S * 2.0**beyond)
+            grown_s = PROVIDER_PROBE_MIN_S * PROVIDER_PROBE_SILENT_FACTOR**beyond
+            pause_s = min(PROVIDER_PROBE_SILENT_MAX_S, grown_s)
         in_vain = not life.ponged and beyond >= PROVIDER_PROBES_IN_VAIN_MAX
         life.due_s = math.inf if in_vain else now + spread * pause_s
         self._queue(signer, life)

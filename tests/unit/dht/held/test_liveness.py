@@ -7,6 +7,7 @@ import random
 
 from dhtstore.dht.core.stores.liveness import Liveness
 from dhtstore.params import (
+    DAY_S,
     PROVIDER_PONG_PAUSES,
     PROVIDER_PROBE_FIRST_S,
     PROVIDER_PROBE_MAX_S,
@@ -38,7 +39,7 @@ def test_one_provider_is_asked_once_whatever_number_of_its_records_are_kept() ->
 def test_the_longer_one_lives_the_less_often_it_is_asked() -> None:
     lives, now, pauses = Liveness(), 0.0, []
     lives.enter(ONE, now)
-    while now < 86_400:
+    while now < 10 * DAY_S:
         lives.proved(ONE, now, pong=True)
         before, (now, due) = now, next_due(lives)
         assert due == [ONE]
@@ -46,7 +47,7 @@ def test_the_longer_one_lives_the_less_often_it_is_asked() -> None:
     assert pauses[0] == PROVIDER_PROBE_MIN_S
     assert pauses[-1] == PROVIDER_PROBE_MAX_S
     assert pauses == sorted(pauses)
-    assert len(pauses) < 90, "pings a day"
+    assert len(pauses) < 250, "pings in ten days"
 
 
 def test_one_that_answered_once_and_does_no_more_at_any_place_is_silent_until_it_is_heard() -> None:
