@@ -97,7 +97,10 @@ def test_a_holder_waits_a_turn_for_each_live_one_that_is_nearer(health: Health) 
 
 @given(healths())
 def test_nothing_is_repaired_once_the_missing_are_back(health: Health) -> None:
-    back = [replace(copy, past=copy.past.answered(NOW), lacks="") for copy in health.copies]
+    back = [
+        replace(copy, past=copy.past.answered(NOW, PERIODS.gap_max_s), lacks="")
+        for copy in health.copies
+    ]
     enough = replace(watched(health, NOW), copies=back, unknown_s=0.0)
     seen = watched(enough, NOW + 1)
     if 1 + len(back) >= health.target:
@@ -206,7 +209,31 @@ def test_silence_is_counted_only_as_it_was_seen(
     past, now, silent_looks = PeerPast.met(start), start, 0
     for gap_s, answers in looks:
         now += gap_s
-        past = past.answered(now) if answers else past.silent(now, PERIODS.gap_max_s)
+        past = (
+            past.answered(now, PERIODS.gap_max_s)
+            if answers
+            else past.silent(now, PERIODS.gap_max_s)
+        )
         silent_looks = 0 if answers else silent_looks + 1
         assert (past.silent_s > 0) == (silent_looks > 0)
         assert past.silent_s <= silent_looks * PERIODS.gap_max_s
+
+
+@given(
+    st.floats(0, 1e9),
+    st.lists(st.tuples(st.floats(0, 1e8), st.sampled_from(("answers", "is silent", "unseen")))),
+)
+def test_who_was_off_itself_has_not_watched_anybody_meanwhile(
+    start: float, looks: list[tuple[float, str]]
+) -> None:
+    """Nor has one whose clock was set: nobody is steady, or there for most of the time, by that."""
+    past, now, watched_s = PeerPast.met(start), start, 0.0
+    for gap_s, seen in looks:
+        now += gap_s
+        if seen == "unseen":
+            past = past.unseen(now)
+            continue
+        look = past.answered if seen == "answers" else past.silent
+        past = look(now, PERIODS.gap_max_s)
+        watched_s += min(gap_s, PERIODS.gap_max_s)
+    assert past.watched_s <= past.looked_s <= watched_s + 1e-3 * (1 + len(looks))

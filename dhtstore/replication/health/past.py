@@ -3,7 +3,8 @@ before.  From that the grace of a peer is learned: how long it may be silent bef
 taken for lost.
 
 Silence counts only as it was observed: a node that was off itself, or whose own line was down, saw
-nothing, and of a gap between two questions only a part counts.
+nothing, and of a gap between two questions only a part counts.  The rest was not watched at all: it
+makes nobody steady.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from dhtstore.replication.health.periods import Periods
 class PeerPast:
     """Times are of the wall clock of who watches.  ``silent_s`` is 0 while the peer answers;
     ``asked_unix_s`` is when it was asked last, in vain or not; ``away_s`` are its last absences,
-    and ``absent_s`` is how long all that are over lasted together."""
+    and ``absent_s`` is how long all that are over lasted together.  Of the time since it is known
+    ``unwatched_s`` passed unseen."""
 
     known_unix_s: float
     heard_unix_s: float
@@ -26,15 +28,17 @@ class PeerPast:
     silent_s: float = 0.0
     away_s: tuple[float, ...] = ()
     absent_s: float = 0.0
+    unwatched_s: float = 0.0
 
     @classmethod
     def met(cls, now_unix_s: float) -> PeerPast:
         """It is heard of for the first time: taken for alive until it is asked."""
         return cls(now_unix_s, now_unix_s, now_unix_s)
 
-    def answered(self, now_unix_s: float) -> PeerPast:
+    def answered(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
         """It answers: an absence, if there was one, is over and remembered."""
-        heard = replace(self, heard_unix_s=now_unix_s, asked_unix_s=now_unix_s)
+        asked = self._asked(now_unix_s, gap_max_s)
+        heard = replace(asked, heard_unix_s=now_unix_s)
         if not self.silent_s:
             return heard
         away_s = (*self.away_s, self.silent_s)[-ABSENCES_REMEMBERED:]
@@ -44,11 +48,16 @@ class PeerPast:
     def silent(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
         """It was asked and did not answer, though others did."""
         gap_s = observed_s(self.asked_unix_s, now_unix_s, gap_max_s)
-        return replace(self, asked_unix_s=now_unix_s, silent_s=self.silent_s + gap_s)
+        return replace(self._asked(now_unix_s, gap_max_s), silent_s=self.silent_s + gap_s)
 
     def unseen(self, now_unix_s: float) -> PeerPast:
         """Nobody could be asked: what passed until now says nothing of it."""
-        return replace(self, asked_unix_s=now_unix_s)
+        return self._asked(now_unix_s, 0.0)
+
+    def _asked(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
+        passed_s = max(0.0, now_unix_s - self.asked_unix_s - gap_max_s)
+        unwatched_s = self.unwatched_s + passed_s
+        return replace(self, asked_unix_s=now_unix_s, unwatched_s=unwatched_s)
 
     def grace_s(self, periods: Periods) -> float:
         """For how long it may be silent: a few times its longest absence of late; what is usual
@@ -60,19 +69,28 @@ class PeerPast:
         return periods.grace_min_s if steady else periods.grace_first_s
 
     @property
+    def ever_answered(self) -> bool:
+        return self.heard_unix_s > self.known_unix_s
+
+    @property
     def watched_s(self) -> float:
-        return self.heard_unix_s - self.known_unix_s
+        """Until it was heard last."""
+        return max(0.0, self.heard_unix_s - self.known_unix_s - self.unwatched_s)
+
+    @property
+    def looked_s(self) -> float:
+        """For how long it was watched until it was asked last."""
+        return max(0.0, self.asked_unix_s - self.known_unix_s - self.unwatched_s)
 
     @property
     def there_share(self) -> float:
         """Of the time for which it was watched, until it was asked last."""
         away_s = max(self.absent_s, sum(self.away_s)) + self.silent_s
-        asked_s = self.asked_unix_s - self.known_unix_s
-        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, asked_s))
+        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, self.looked_s))
 
     def share_known(self, periods: Periods) -> bool:
         """Whether it was watched for long enough that this says something."""
-        return self.asked_unix_s - self.known_unix_s >= periods.share_known_s
+        return self.looked_s >= periods.share_known_s
 
 
 def observed_s(before_unix_s: float, now_unix_s: float, gap_max_s: float) -> float:

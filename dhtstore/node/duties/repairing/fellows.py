@@ -89,14 +89,14 @@ class KnownFellows:
     def answered(self, key: PublicKey) -> None:
         """It proved just now that it is alive."""
         fellow = self.of(key)
-        fellow.past = fellow.past.answered(self.clock.unix_s())
+        fellow.past = fellow.past.answered(self.clock.unix_s(), self.periods.gap_max_s)
         self._changed[key] = None
 
     def heard_ago(self) -> Iterator[tuple[NodeId, float]]:
         """How long ago each of them answered that ever did."""
         now = self.clock.unix_s()
         for key, fellow in self._known.items():
-            if fellow.past.watched_s > 0:
+            if fellow.past.ever_answered:
                 yield node_id(key), max(0.0, now - fellow.past.heard_unix_s)
 
     def places(self, contact: Contact) -> list[Address]:
@@ -138,7 +138,7 @@ class KnownFellows:
             fellow.rtt_s = heard.rtt_s or fellow.rtt_s
             proved_ago_s = min(heard.last_seen_s, proved_ago_s or heard.last_seen_s)
         if proved_ago_s is not None and now - proved_ago_s > fellow.past.heard_unix_s:
-            fellow.past = fellow.past.answered(now - proved_ago_s)
+            fellow.past = fellow.past.answered(now - proved_ago_s, self.periods.gap_max_s)
             self._changed[key] = None
         return not 0 <= now - fellow.past.asked_unix_s < self.periods.ping_s * 0.9
 
@@ -156,7 +156,7 @@ class KnownFellows:
     def _settle(self, key: PublicKey, answered: Collection[PublicKey], *, alive: bool) -> None:
         fellow, now = self.of(key), self.clock.unix_s()
         if key in answered:
-            fellow.past = fellow.past.answered(now)
+            fellow.past = fellow.past.answered(now, self.periods.gap_max_s)
         elif alive:
             fellow.past = fellow.past.silent(now, self.periods.gap_max_s)
         else:
@@ -201,6 +201,7 @@ def _row(fellow: Fellow) -> FellowRow:
         place.host,
         place.port,
         past.absent_s,
+        past.unwatched_s,
     )
 
 
@@ -212,4 +213,5 @@ def _past(row: FellowRow) -> PeerPast:
         row.silent_s,
         row.away_s,
         row.absent_s,
+        row.unwatched_s,
     )

@@ -24,6 +24,7 @@ class FellowRow(NamedTuple):
     host: str = ""
     port: int = 0
     absent_s: float = 0.0
+    unwatched_s: float = 0.0
 
 
 class ForgottenRow(NamedTuple):
