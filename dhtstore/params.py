@@ -417,6 +417,8 @@ FOREIGN_UNITS_MAX: Final = 65_536
 PLACEMENT_KEYS_MAX: Final = 4  # neighbourhoods asked before a put settles for fewer copies
 # Which of those near a key carry more (replication/ranking.py, docs/replication.md).
 PLACEMENT_STEADINESS: Final = 4  # the power of its share of the time by which a node counts
+# For what is short of copies: the uploaders' agreement is over, and who is away is replaced again.
+REPAIR_STEADINESS: Final = 16
 ROOM_RATIO_MAX: Final = (
     8.0  # times the median room near the key, and that part: room is only a word
 )

@@ -68,8 +68,7 @@ class DhtService(ManyKeys):
         ephemeral: bool,
         paths: int = 1,
     ) -> None:
-        self._clock, self._endpoint, self._duties = clock, endpoint, duties
-        self._own = own
+        self._clock, self._endpoint, self._duties, self._own = clock, endpoint, duties, own
         self.rpc = rpc = NodeRpc(
             network=network,
             crypto=crypto,
@@ -183,13 +182,15 @@ class DhtService(ManyKeys):
         wanted: int,
         timeout_s: float,
         on_provider: OnProvider = lambda provider: None,
+        silent: bool = False,
     ) -> FoundProviders:
         """Verified providers of ``key``, each once with its newest record; ends early once
-        ``wanted`` are known, and at the deadline with those found so far.
+        ``wanted`` are known; those of which the index hears no more only if ``silent``.
 
-        ``on_provider`` is told of each when it is first named, with the contact record known then.
-        Raises Unreachable when none are known here and nobody answered: that says nothing."""
-        found = await self._records.find_providers(key, wanted, timeout_s, on_provider)
+        ``on_provider`` is told of each when it is first named.  Raises Unreachable when none are
+        known here and nobody answered."""
+        find = self._records.find_providers
+        found = await find(key, wanted, timeout_s, on_provider, silent=silent)
         return replace(found, own_clock=format_own_clock(self.clock_ahead_s()))
 
     async def find_contact(self, node: NodeId, *, timeout_s: float) -> ContactRecord | None:

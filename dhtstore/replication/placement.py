@@ -17,7 +17,12 @@ from typing import Final
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import DhtKey, NodeId, format_node
-from dhtstore.params import NODE_ID_BYTES, PLACEMENT_KEYS_MAX
+from dhtstore.params import (
+    NODE_ID_BYTES,
+    PLACEMENT_KEYS_MAX,
+    PLACEMENT_STEADINESS,
+    REPAIR_STEADINESS,
+)
 from dhtstore.replication.ranking import (
     UNKNOWN,
     Candidate,
@@ -130,11 +135,20 @@ class Placement:
     @property
     def passed_over(self) -> list[Candidate]:
         """Those that were found and never asked, with the reason."""
-        return passed_over(nearest(self.at(Stage.FOUND), self.key))
+        return passed_over(nearest(self.at(Stage.FOUND), self.key, self._steadiness))
 
     def _best(self, open_: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
         taken = self._taken_domains()
-        return tuple(explained(rank(open_, self.key, taken, count), taken))
+        return tuple(explained(self._ranked(open_, taken, count), taken))
+
+    def _ranked(
+        self, open_: Sequence[Candidate], taken: Sequence[Domain], count: int
+    ) -> list[Candidate]:
+        return rank(open_, self.key, taken, count, self._steadiness)
+
+    @property
+    def _steadiness(self) -> int:
+        return REPAIR_STEADINESS if self.repairing else PLACEMENT_STEADINESS
 
     def _taken_domains(self) -> list[Domain]:
         own = [] if self.own_domain is None else [self.own_domain]
@@ -161,7 +175,9 @@ class Placement:
         known = {self.here, *self.candidates, *(contact.node for contact in self.unmet)}
         new = [each for each in contacts if each.storage and each.node not in known]
         ranked = nearest(
-            (Candidate(one, merit=merits.get(one.node, UNKNOWN)) for one in new), self.key
+            (Candidate(one, merit=merits.get(one.node, UNKNOWN)) for one in new),
+            self.key,
+            self._steadiness,
         )
         close, further = ranked[: 2 * self.wanted], ranked[2 * self.wanted :]
         return replace(

@@ -107,6 +107,7 @@ def rank(
     key: DhtKey,
     taken: Sequence[Domain] = (),
     count: int | None = None,
+    steadiness: int = PLACEMENT_STEADINESS,
 ) -> list[Candidate]:
     """The ``count`` best candidates, or all, best first: each next one shares its subnet and its
     label with the fewest that were taken before, and is the nearest of those by ``nearest``.
@@ -115,7 +116,7 @@ def rank(
     """
     groups: dict[Domain, deque[Candidate]] = {}
     far: dict[NodeId, int] = {}
-    for each in nearest(candidates, key):
+    for each in nearest(candidates, key, steadiness):
         groups.setdefault(each.domain, deque()).append(each)
         far[each.node] = len(far)  # its place in that order
     used = Counter(name for domain in taken for name in domain.names)
@@ -129,24 +130,27 @@ def rank(
     return ranked
 
 
-def nearest(candidates: Iterable[Candidate], key: DhtKey) -> list[Candidate]:
+def nearest(
+    candidates: Iterable[Candidate], key: DhtKey, steadiness: int = PLACEMENT_STEADINESS
+) -> list[Candidate]:
     """By their distance to ``key``, each divided by its weight; donors first, unless they were seen
-    to be away more than one of which nothing is known."""
+    to be away more than one of which nothing is known.  ``steadiness`` is how much it counts that
+    a node is there: the power of its share of the time."""
     several = list(candidates)
     usual_bytes = _usual_bytes(several)
 
     def far(one: Candidate) -> tuple[bool, float]:
         first = one.merit.donor and one.merit.presence.share >= PRESENCE_GUESS
-        return not first, distance(one.node, key) / weight(one.merit, usual_bytes)
+        return not first, distance(one.node, key) / weight(one.merit, usual_bytes, steadiness)
 
     return sorted(several, key=far)
 
 
-def weight(merit: Merit, usual_bytes: int) -> float:
+def weight(merit: Merit, usual_bytes: int, steadiness: int = PLACEMENT_STEADINESS) -> float:
     """How much of what falls near it a node carries, beside others that say to have room for
     ``usual_bytes``.  A machine that is away half of the time is worth much less than half of one
     that is always there: what it holds is needed just when others are away, too."""
-    steady: float = merit.presence.share**PLACEMENT_STEADINESS
+    steady: float = merit.presence.share**steadiness
     if merit.room_bytes is None or not usual_bytes:
         return steady
     return steady * min(max(merit.room_bytes / usual_bytes, 1 / ROOM_RATIO_MAX), ROOM_RATIO_MAX)

@@ -77,10 +77,12 @@ class AddProviders(msgspec.Struct, array_like=True, tag="add_providers", gc=Fals
 
 
 class GetProviders(msgspec.Struct, array_like=True, tag="get_providers", gc=False):
-    """Who provides ``key``, from the ``offset``-th provider on?"""
+    """Who provides ``key``, from the ``offset``-th provider on?  ``silent`` asks for those that
+    answer no more, too, after the others."""
 
     key: Id
     offset: Offset
+    silent: bool = False
 
 
 class StoreContact(msgspec.Struct, array_like=True, tag="store_contact", gc=False):
@@ -159,7 +161,7 @@ class Provided(msgspec.Struct, array_like=True, gc=False):
 
 class Providers(msgspec.Struct, array_like=True):
     """One page of ``total`` providers, and the closest contacts as in FoundNodes; ``silent`` are
-    the first bytes of the keys of others, whose records are kept and who answer no more."""
+    the first bytes of the keys of those whose records are kept and who answer no more."""
 
     total: Annotated[int, msgspec.Meta(ge=0, le=PROVIDERS_PER_KEY_MAX)]
     providers: Annotated[list[Provided], msgspec.Meta(max_length=PROVIDERS_PER_KEY_MAX)]

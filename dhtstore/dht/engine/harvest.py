@@ -123,17 +123,16 @@ class _Words:
 
 
 class ProviderHarvest:
-    """Gathers the providers of one key from local and remote answers; ``on_provider`` is told
-    of each when it is found.
+    """Gathers the providers of one key; ``on_provider`` is told of each when it is found.
 
-    No answer keeps others out: each node first names PROVIDERS_PER_ANSWER, by lot, and the rest
-    only if ``wanted`` are not found otherwise; a page with a wrong signature, or nobody new, is its
-    last.  So a search checks a datagram of wrong ones a node, and few right ones a provider.
+    Each node first names PROVIDERS_PER_ANSWER, by lot, and the rest only if ``wanted`` are not
+    found otherwise; a page with a wrong signature, or nobody new, is its last.  So a search checks
+    a datagram of wrong ones a node, and few right ones a provider.
 
-    Who proved lately that it lives comes first, by the word of whoever says so: silence about a
-    provider takes nothing from it, and that it is silent counts only by the word of most of those
-    that keep its record, and where others were found.  The newest word of a signer counts,
-    whichever node told it, so what was withdrawn is not found where one that was asked knows that.
+    Who proved lately that it lives comes first, by anybody's word; that it is silent counts only by
+    the word of most of those that keep its record, and where others were found.  The newest word of
+    a signer counts, so what was withdrawn is not found where one that was asked knows that.
+    Where ``silent`` ones are asked for, each is named by those that call it silent, too.
     """
 
     def __init__(
@@ -144,28 +143,33 @@ class ProviderHarvest:
         unix_s: Callable[[], float],
         rng: random.Random,
         on_provider: OnProvider,
+        *,
+        silent: bool = False,
     ) -> None:
         self._crawl: Crawl | None = None
         self._on_provider = on_provider
         self._keeper, self._key, self._wanted = keeper, key, min(wanted, PROVIDERS_PER_KEY_MAX)
         self._unix_s, self._rng = unix_s, rng
-        self._records: dict[bytes, ProviderRecord] = {}
-        self._contacts: dict[bytes, ContactRecord] = {}
-        self._answerers: dict[bytes, _Answerer] = {}
-        self._signatures: dict[bytes, int] = {}
-        self._expired: dict[bytes, None] = {}
-        self._words = _Words(keeper.lives.silent)
-        self._withdrawn: dict[bytes, ProviderRecord] = {}
+        self._records, self._contacts = dict[bytes, ProviderRecord](), dict[bytes, ContactRecord]()
+        self._answerers = dict[bytes, _Answerer]()
+        self._signatures, self._expired = dict[bytes, int](), dict[bytes, None]()
+        self._silent, self._words = silent, _Words(keeper.lives.silent)
+        self._withdrawn = dict[bytes, ProviderRecord]()
 
     def follow(self, crawl: Crawl) -> None:
         """Further pages are asked for by this one from now on."""
         self._crawl = crawl
+
+    def page(self, offset: int = 0) -> GetProviders:
+        """What to ask for."""
+        return GetProviders(self._key, offset, self._silent)
 
     def take_local(self) -> bool:
         """Take of what this node keeps as of an answer; True if that is enough."""
         here = self._answerers[b""] = _Answerer()
         self._withdrawn = {one.public_key: one for one in self._keeper.withdrawn(self._key)}
         records = self._keeper.providers(self._key)
+        records = records + self._keeper.silent(self._key) * self._silent
         for at in range(0, len(records), _LOCAL_PAGE):
             page = records[at : at + _LOCAL_PAGE]
             for record in self._rng.sample(page, len(page)):
@@ -194,8 +198,7 @@ class ProviderHarvest:
         return self._enough()
 
     def take_waiting(self) -> Iterator[None]:
-        """Nobody else will answer: take what is still wanted, from each node in turn, one a step,
-        since signatures are dear."""
+        """Nobody else will answer: take what is wanted of each node in turn, one a step."""
         told = [each for each in self._answerers.values() if each.waiting]
         self._rng.shuffle(told)
         while told and not self._enough():
@@ -205,14 +208,12 @@ class ProviderHarvest:
             told = [each for each in told if each.waiting]
 
     def providers(self) -> list[Provider]:
-        """Those that proved last that they live first; those that are silent by the word of most
-        of those that were asked only where there is nobody else."""
+        """Those that proved last that they live first; silent ones where there is nobody else."""
         order = self._words.in_order(self._records, self._answerers.values())
         return [Provider(self._records[key], self._contacts.get(key)) for key in order]
 
     def corrections(self) -> Iterator[tuple[Peer, AddProvider]]:
-        """Withdrawals for those that were asked and still name what was taken back, as nodes do
-        that a split of the network kept from hearing of it."""
+        """Withdrawals for those that still name what was taken back: a split kept them away."""
         for signer, withdrawal in self._withdrawn.items():
             contact = self._contacts.get(signer)
             if signer in self._records or contact is None:
@@ -224,17 +225,17 @@ class ProviderHarvest:
 
     @property
     def expired(self) -> int:
-        """How many were named whose record is out of time, and by no other; not verified."""
+        """How many were named by records alone that are out of time; not verified."""
         return sum(key not in self._records for key in self._expired)
 
     def _enough(self) -> bool:
         return len(self._records) >= self._wanted
 
     def _ask_next_page(self, peer: Peer, answerer: _Answerer) -> None:
-        """Unless it named enough: keys are free, and it could hold a search to its deadline."""
+        """Unless it named enough: it could hold a search to its deadline."""
         enough = len(answerer.named) >= self._wanted or self._enough()
         if self._crawl and not (enough or answerer.lied):
-            self._crawl.ask_page(peer, GetProviders(self._key, answerer.offset))
+            self._crawl.ask_page(peer, self.page(answerer.offset))
 
     def _usable(self, answerer: _Answerer, record: ProviderRecord) -> bool:
         if record.key != self._key or not provider_form(record):
@@ -310,8 +311,7 @@ class ProviderHarvest:
             self._contacts[signer] = contact
 
     def _verified(self, answerer: _Answerer, record: ProviderRecord | ContactRecord) -> bool:
-        """Each record is checked once: a copy of one we hold never gets here.  Index nodes check
-        what they keep, so who tells of one that is not signed has lied."""
+        """Once each.  Index nodes check what they keep: who tells of an unsigned one has lied."""
         signer = record.public_key
         seen = self._signatures.get(signer, 0)
         if seen >= _SIGNATURES_PER_PROVIDER_MAX:

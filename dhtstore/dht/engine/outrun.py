@@ -54,7 +54,7 @@ class HeldElsewhere:
     async def _provider_at(self, peer: Peer, key: bytes) -> int:
         offset = 0
         while offset < PROVIDERS_PER_KEY_MAX:
-            page = await self._calls.call(peer, GetProviders(key, offset))
+            page = await self._calls.call(peer, GetProviders(key, offset, silent=True))
             if not isinstance(page, Providers) or not page.providers:
                 break
             told = [read(ProviderRecord, each.record) for each in page.providers]

@@ -100,20 +100,17 @@ class Procedures:
         self, sender: Peer, request: datagram.GetProviders, room_bytes: int
     ) -> datagram.Providers:
         """Withdrawals come last: who asks must know which of what others tell was taken back."""
-        records = self._keeper.providers(request.key)
+        silent = self._keeper.silent(request.key)
+        records = self._keeper.providers(request.key) + silent * request.silent
         records += self._keeper.withdrawn(request.key)[: datagram.WITHDRAWALS_TOLD_MAX]
-        reserved, silent = 0, b""
+        reserved, parts = 0, b""
         if request.offset == 0:
             reserved = _CONTACTS_BESIDE_PROVIDERS * _contact_size_bytes(sender)
-            silent = self._silent(request.key)
-        room_bytes -= _PAGE_OVERHEAD_BYTES + len(silent)
+            parts = _parts(silent)
+        room_bytes -= _PAGE_OVERHEAD_BYTES + len(parts)
         pairs, used = self._page(records[request.offset :], room_bytes - reserved)
         contacts = self._closest(sender, request.key, room_bytes - used)
-        return datagram.Providers(len(records), pairs, contacts, silent)
-
-    def _silent(self, key: bytes) -> bytes:
-        some = self._keeper.silent(key)[: datagram.SILENT_TOLD_MAX]
-        return b"".join([signer[: datagram.SILENT_BYTES] for signer in some])
+        return datagram.Providers(len(records), pairs, contacts, parts)
 
     def rpc_add_provider(
         self, sender: Peer, request: datagram.AddProvider, *, proved: bool
@@ -215,6 +212,12 @@ class Procedures:
         closest = self._table.closest(number, count, sender, ipv6=sender.ipv6)
         self._told(closest)
         return b"".join([peer.packed for peer in closest])
+
+
+def _parts(silent: list[ProviderRecord]) -> bytes:
+    """The first bytes of their signers' keys, of as many as are told."""
+    some = silent[: datagram.SILENT_TOLD_MAX]
+    return b"".join([record.public_key[: datagram.SILENT_BYTES] for record in some])
 
 
 def _pair_size_bytes(pair: datagram.Provided) -> int:

@@ -41,7 +41,6 @@ from dhtstore.params import (
 from dhtstore.wire.datagram import (
     AddProvider,
     FindContact,
-    GetProviders,
     Request,
     StoreContact,
     Stored,
@@ -232,21 +231,23 @@ class Records:
     # --- finding ---------------------------------------------------------------------------
 
     async def find_providers(
-        self, key: DhtKey, wanted: int, timeout_s: float, on_provider: OnProvider
+        self,
+        key: DhtKey,
+        wanted: int,
+        timeout_s: float,
+        on_provider: OnProvider,
+        *,
+        silent: bool = False,
     ) -> FoundProviders:
-        """Verified providers of ``key``, each once with its newest record; ends early once
-        ``wanted`` are known, and at the deadline with those found so far.
-
-        ``on_provider`` is told of each when it is first named.  Raises Unreachable when nobody
-        answered, unless some are known here."""
+        """As ``DhtService.find_providers``."""
         self._keeper.tick()
         harvest = ProviderHarvest(
-            self._keeper, key, wanted, self._clock.unix_s, self._rng, on_provider
+            self._keeper, key, wanted, self._clock.unix_s, self._rng, on_provider, silent=silent
         )
         if harvest.take_local():
             return FoundProviders(harvest.providers(), 0, 0)
         searched = await self.widening.search(
-            key, GetProviders(key, 0), harvest.on_answer, timeout_s, harvest.follow
+            key, harvest.page(), harvest.on_answer, timeout_s, harvest.follow
         )
         for _ in harvest.take_waiting():
             await asyncio.sleep(0)

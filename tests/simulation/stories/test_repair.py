@@ -11,9 +11,9 @@ from msgspec.structs import replace as replace_policy
 
 from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import format_node
+from dhtstore.model.identity import dht_key, format_node
 from dhtstore.node.node import Node
-from dhtstore.params import MIB
+from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
 from dhtstore.store.blocks.faulty import FaultyBlockStore
@@ -222,6 +222,27 @@ def test_holders_hear_of_a_new_copy_from_who_has_it_and_look_nobody_up() -> None
             [known] = [each for each in row.holders if each.key == new.public_key]
             assert known.proven_unix_s
             assert row.looked_unix_s == before
+
+    tell(story)
+
+
+def test_a_holder_that_went_before_the_others_looked_for_it_is_one_all_the_same() -> None:
+    """The index calls it silent, and names it to who asks for holders all the same: one that was
+    never heard of would be replaced, though it comes back."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        await asyncio.sleep(0.5 * DAY_S)
+        [first, _, gone] = holders(lab, root)
+        lab.crash(gone)
+        await asyncio.sleep(PROVIDER_PROBE_AT_HOUR_S + 120)
+        found = await first.dht.find_providers(dht_key(root.raw), wanted=8, timeout_s=20)
+        assert gone.public_key not in {each.record.signer for each in found.providers}
+        [one] = await first.repair.units.named([(root.raw, False)])
+        one.row = one.row._replace(holders=())
+        await first.repair.asking.look(one)
+        assert gone.public_key in one.holders
 
     tell(story)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dhtstore.errors import LocalProtocolError
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, distance, node_id
-from dhtstore.params import PLACEMENT_KEYS_MAX
+from dhtstore.params import DAY_S, PLACEMENT_KEYS_MAX
 from dhtstore.replication.placement import (
     Action,
     CopyTo,
@@ -25,7 +25,8 @@ from dhtstore.replication.placement import (
     Placement,
     nth_key,
 )
-from dhtstore.replication.ranking import Candidate, Domain, Stage, rank
+from dhtstore.replication.presence import Presence
+from dhtstore.replication.ranking import Candidate, Domain, Merit, Stage, rank
 
 KEY = DhtKey(bytes(20))
 OWN = Domain("10.0.0.0/24")
@@ -327,6 +328,20 @@ def test_offers_go_to_the_best_that_are_not_asked_yet(story: Story) -> None:
 
 
 # --- donors ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repairing", [True, False])
+def test_what_is_short_of_copies_goes_farther_to_one_that_is_there(repairing: bool) -> None:
+    """Who comes and goes would have to be replaced, or not be there when it is needed."""
+    near, *_, far = nearest([contact(number) for number in range(30)], KEY)
+    often, steady = (
+        Merit(Presence(DAY_S * 9, DAY_S * there, DAY_S * (9 - there))) for there in (6, 9)
+    )
+    assert 6 < distance(far.node, KEY) / distance(near.node, KEY) < 100
+    merits = {near.node: often, far.node: steady}
+    placement = replace(plan(1), repairing=repairing).found([near, far], merits)
+    placement = placement.met(near.node, "").met(far.node, "")
+    assert nodes_of(placement.next()) == [far.node if repairing else near.node]
 
 
 @pytest.mark.parametrize("repairing", [True, False])

@@ -50,10 +50,10 @@ def named(held: Iterable[HeldRecord], lives: Liveness, now: float) -> list[Provi
     return [one.record for one in _in_turn(live, lives, now)]
 
 
-def silent(held: Iterable[HeldRecord], lives: Liveness, now: float) -> list[bytes]:
-    """Signers of the other records in time, which answered once and do so no more."""
-    signers = (one.record.public_key for one in _in_time(held, now))
-    return [signer for signer in signers if lives.silent(signer)]
+def silent(held: Iterable[HeldRecord], lives: Liveness, now: float) -> list[ProviderRecord]:
+    """The other records in time, whose signers answered once and do so no more."""
+    records = (one.record for one in _in_time(held, now))
+    return [record for record in records if lives.silent(record.public_key)]
 
 
 def withdrawn(held: Iterable[HeldRecord], now: float) -> list[ProviderRecord]:

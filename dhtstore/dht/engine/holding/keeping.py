@@ -53,8 +53,8 @@ class RecordKeeper:
         """The records of a key whose providers are not silent, the best first."""
         return self._providers.of_key(key)
 
-    def silent(self, key: bytes) -> list[bytes]:
-        """The other providers of a key, who answered once and do so no more."""
+    def silent(self, key: bytes) -> list[ProviderRecord]:
+        """Those of its other providers, who answered once and do so no more."""
         return key_places.silent(self._providers.all_of_key(key), self.lives, self._now_s)
 
     def withdrawn(self, key: bytes) -> list[ProviderRecord]:

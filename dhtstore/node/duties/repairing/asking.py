@@ -46,10 +46,11 @@ class Asking:
     rng: random.Random
 
     async def look(self, one: Watched) -> None:
-        """Look up who says that it holds the unit; where nobody answers nothing is known of it."""
+        """Look up who says that it holds the unit, those that are silent, too: a holder that just
+        went is not to be replaced.  Where nobody answers nothing is known of it."""
         try:
             found = await self.reach.dht.find_providers(
-                one.unit.key, wanted=HOLDERS_KNOWN_MAX, timeout_s=LOOKUP_TIMEOUT_S
+                one.unit.key, wanted=HOLDERS_KNOWN_MAX, timeout_s=LOOKUP_TIMEOUT_S, silent=True
             )
         except DhtstoreError:
             return

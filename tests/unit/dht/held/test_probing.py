@@ -22,8 +22,8 @@ DAY_S = 24 * HOUR_S
 NOTICED_S = PROVIDER_PROBE_MAX_S * 1.2 + 60
 
 
-async def named(member: Member) -> list[bytes]:
-    found = await member.dht.find_providers(KEY, wanted=8, timeout_s=15)
+async def named(member: Member, *, silent: bool = False) -> list[bytes]:
+    found = await member.dht.find_providers(KEY, wanted=8, timeout_s=15, silent=silent)
     return [each.record.public_key for each in found.providers]
 
 
@@ -43,6 +43,11 @@ def test_a_provider_that_died_is_named_no_more_although_its_record_is_in_time() 
         await die(dies)
         await asyncio.sleep(NOTICED_S)
         assert await named(asker) == [lives.public_key]
+        both = sorted([lives.public_key, dies.public_key])
+        assert sorted(await named(asker, silent=True)) == both, "who asks for silent ones, too"
+        for other in members:
+            if other not in (dies, asker):
+                assert sorted(await named(other, silent=True)) == both
         assert all(one.dht.records_held == 2 for one in members if one is not dies)
 
     play(scene)
