@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from dhtstore.errors import HomeUnusable, NoRoom
+from dhtstore.model.identity import dht_key, distance
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import Giving
 from dhtstore.node.views.status import node_status
@@ -16,7 +18,8 @@ from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
 from simulations.events.users import get_bytes, put_bytes
-from tests.simulation.harness import Lab, tell
+from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.stories.test_repair import NODE, PERIODS, holders
 
 CONTENT = bytes(range(256)) * 9000
 DAY_S = 86_400.0
@@ -128,5 +131,40 @@ def test_a_node_that_stops_on_a_broken_disk_closes_all_the_same() -> None:
         lab.nodes.remove(node)
         await other.stop()
         lab.nodes.remove(other)
+
+    tell(story)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_holders_whose_disks_are_full_make_a_missing_copy_all_the_same(turn: int) -> None:
+    """They have what is needed for that, and nobody else has: the nearest one, and the next where
+    that one may send nothing."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        ledgers: dict[Node, FailingLedger] = {}
+        for _ in range(8):
+            ledger = FailingLedger()
+            ledgers[await lab.add(NODE, ledger=ledger)] = ledger
+        root = (await put_bytes(client, CONTENT[:300_000])).cid
+        await asyncio.sleep(4 * PERIODS.holders_look_s)  # they know each other for steady ones
+        key = dht_key(root.raw)
+        there = sorted(holders(lab, root), key=lambda each: distance(each.node_id, key))
+        for node in there[1:]:
+            ledgers[node].full = True
+        for node in there[1 : 1 + turn]:
+            node.repair.budget.of_a_day = int
+        lab.crash(there[0])
+        await asyncio.sleep(PERIODS.grace_max_s)
+        repairer = there[1 + turn]
+        sent = [node for node in there[1:] if node.repair.budget.spent_bytes]
+        assert sent == [repairer]
+        assert len(holders(lab, root)) == 4, "with the lost one, which lies on its disk yet"
+        assert any("copies cannot be written down" in each for each in repairer.warnings.texts)
+        for node in there[1:]:
+            ledgers[node].full = False
+        await asyncio.sleep(2 * PERIODS.ping_s)
+        assert not any("copies cannot" in each for each in repairer.warnings.texts)
+        assert len(repairer.ledger.holders.get((root.raw, False)).holders) == 3
 
     tell(story)

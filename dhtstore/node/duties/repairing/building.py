@@ -18,12 +18,13 @@ from dhtstore.node.copies.serve_blocks import BlockServer
 from dhtstore.node.duties.presences import Presences
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
-from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
+from dhtstore.node.duties.repairing.noting.budget import Budget
+from dhtstore.node.duties.repairing.noting.notes import Notes
+from dhtstore.node.duties.repairing.noting.told import CopyNews
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.repair import Repair
-from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
@@ -76,7 +77,8 @@ def repair_of(
     ports, ledger = node.ports, node.ledger
     clock, blocking, periods = ports.clock, ports.blocking, node.settings.periods
     proved_ago_s = node.dht.rpc.keeper.proved_ago_s
-    fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, periods)
+    notes = Notes(blocking, warnings)
+    fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, notes, periods)
     since = CountedSince(ledger.table, ports.tracer)
     here = OwnPresence(clock, blocking, since, node.running.total_s, periods)
     judge = Judge(node.identity, fellows, periods, seen, lambda: here.share)
@@ -85,8 +87,8 @@ def repair_of(
     asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
     units = Units(node.identity, node.completeness, ledger.holders)
     acting = _acting(node, fellows, judge)
-    heirs = Heirs(acting, node.checker, ledger.holders)
-    told = CopyNews(ledger.events, blocking, clock, ports.tracer)
+    heirs = Heirs(acting, node.checker, ledger.holders, notes)
+    told = CopyNews(ledger.events, notes, clock, ports.tracer)
     return Repair(
         node.identity,
         node.completeness,
@@ -97,9 +99,10 @@ def repair_of(
         acting,
         heirs,
         LettingGo(node.identity, units, judge, asking, acting, heirs, told),
-        Budget(clock, blocking, ledger.spent, lambda: node.settings.repair_day_bytes),
+        Budget(clock, notes, ledger.spent, lambda: node.settings.repair_day_bytes),
         here,
         told,
+        notes,
         warnings,
         periods,
         rng.random(),

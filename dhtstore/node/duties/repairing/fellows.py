@@ -6,7 +6,6 @@ heard: a node whose own line is down blames nobody.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +16,7 @@ from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.net.ports import Blocking, Clock
+from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.params import FELLOW_PINGS_AT_ONCE, RPC_TIMEOUT_MAX_S
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
@@ -54,6 +54,7 @@ class KnownFellows:
     clock: Clock
     blocking: Blocking
     ledger: Fellows
+    notes: Notes
     periods: Periods
     _known: dict[PublicKey, Fellow] = field(default_factory=dict)
     _changed: dict[PublicKey, None] = field(default_factory=dict)
@@ -164,8 +165,7 @@ class KnownFellows:
         self._changed[key] = None
 
     async def save(self, keep: Collection[PublicKey]) -> None:
-        """Write down what has changed, and forget those that hold nothing of ours any more.  Raises
-        NoRoom, HomeUnusable."""
+        """Write down what has changed, and forget those that hold nothing of ours any more."""
         gone = [key for key in self._known if key not in keep]
         for key in gone:
             self._forgotten = _with(self._forgotten, self._known.pop(key).past, self.periods)
@@ -174,8 +174,8 @@ class KnownFellows:
         }
         forgotten = self._forgotten if gone else None
         save = partial(self.ledger.save, rows, gone, forgotten)
-        await asyncio.shield(self.blocking.run(save))
-        self._changed.clear()
+        if await self.notes.write(save):
+            self._changed.clear()
 
     def losses(self) -> LossRate:
         """How often those that were watched so far were lost for good."""

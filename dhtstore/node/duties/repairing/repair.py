@@ -10,10 +10,10 @@ A round looks at all units; what then waits for its turn is judged again in betw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from dhtstore.config import counted, format_duration, format_size
 from dhtstore.model.contact import Address
@@ -21,12 +21,13 @@ from dhtstore.model.identity import PublicKey, format_node, node_id
 from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
-from dhtstore.node.duties.repairing.budget import Budget
 from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, unsettled
+from dhtstore.node.duties.repairing.noting.budget import Budget
+from dhtstore.node.duties.repairing.noting.notes import Notes
+from dhtstore.node.duties.repairing.noting.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
-from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
@@ -38,7 +39,6 @@ from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act, Choice, at_once
 from dhtstore.store.ledger.health.holders import UnitId
 
-T = TypeVar("T")
 _WHAT: Final = "repair"
 NO_MORE: Final = "its owner wants no more copies of it"
 _SHORT: Final = "copies"
@@ -63,6 +63,7 @@ class Repair:
     budget: Budget
     presence: OwnPresence
     told: CopyNews
+    notes: Notes
     warnings: Warnings
     periods: Periods
     jitter: float
@@ -109,7 +110,7 @@ class Repair:
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
         chosen, short, gone = list[Chosen](), 0, list[Watched]()
-        survey = UnitSurvey(self.asking, self.units.rows, self._run)
+        survey = UnitSurvey(self.asking, self.units.rows, self.notes.write)
         self._waiting.clear()
         async for units in self.units.pages():
             await survey.look(units)
@@ -121,7 +122,7 @@ class Repair:
         await self.heirs.settle(gone)
         self.short = short
         _tell_short(self.warnings, short)
-        await self._run(self.units.forget, survey.met)
+        await self.notes.write(self.units.forget, survey.met)
         await self.fellows.save(survey.holders)
         return chosen
 
@@ -188,7 +189,7 @@ class Repair:
             else:
                 done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
         if not done.dropped:
-            await self._run(self.units.rows.save, {one.id: one.row})
+            await self.notes.write(self.units.rows.save, {one.id: one.row})
         return done
 
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
@@ -213,7 +214,7 @@ class Repair:
                 self.fellows.told(key, places)
             await self.asking.audit(asked)
             rows = {one.id: one.row for some in asked.values() for one, _ in some}
-            await self._run(self.units.rows.save, rows)
+            await self.notes.write(self.units.rows.save, rows)
 
     # --- for a command ----------------------------------------------------------------------
 
@@ -240,9 +241,6 @@ class Repair:
                     choice = self.judge.judge(one, self.identity.now_unix_s())
                     done.append(await self._act(one, choice, now=True))
         return done
-
-    async def _run(self, work: Callable[..., T], *given: object) -> T:
-        return await self.completeness.disk.blocking.run(work, *given)
 
 
 def _first(chosen: Chosen) -> tuple[int, int]:

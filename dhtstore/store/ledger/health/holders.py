@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from dhtstore.errors import NoRoom
+from dhtstore.params import REPAIRS_WAITING_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
@@ -53,13 +55,17 @@ class HoldersRow(NamedTuple):
 
 
 class HolderRows:
-    """A row for each unit.  A damaged one counts as none, with a trace."""
+    """A row for each unit.  A damaged one counts as none, with a trace.  Some that could not be
+    written, since the disk is full, are remembered, those that wait for copies first."""
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
+        self._unwritten: dict[UnitId, HoldersRow] = {}
 
     def get(self, unit: UnitId) -> HoldersRow:
         """Raises HomeUnusable."""
+        if (unwritten := self._unwritten.get(unit)) is not None:
+            return unwritten
         key = _key(unit)
         raw = self._table.get(key)
         row = None if raw is None else sound(_decoded, key, raw, self._tracer)
@@ -78,10 +84,23 @@ class HolderRows:
 
     def save(self, rows: Mapping[UnitId, HoldersRow], gone: Iterable[UnitId] = ()) -> None:
         """Raises NoRoom, HomeUnusable."""
+        deletes = list(gone)
+        known = {**self._unwritten, **rows}
+        for unit in deletes:
+            known.pop(unit, None)
+        if not (known or deletes):
+            return
+        try:
+            self._write(known, deletes)
+        except NoRoom:
+            first = sorted(known.items(), key=lambda each: each[1].short_since_unix_s is None)
+            self._unwritten = dict(first[:REPAIRS_WAITING_MAX])
+            raise
+        self._unwritten = {}
+
+    def _write(self, rows: Mapping[UnitId, HoldersRow], gone: Iterable[UnitId]) -> None:
         puts = [(_key(unit), encode(row)) for unit, row in rows.items()]
-        deletes = [_key(unit) for unit in gone]
-        if puts or deletes:
-            self._table.write(puts, deletes)
+        self._table.write(puts, [_key(unit) for unit in gone])
 
 
 def _key(unit: UnitId) -> bytes:

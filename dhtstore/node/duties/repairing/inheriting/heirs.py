@@ -20,6 +20,7 @@ from dhtstore.model.policy import Claim
 from dhtstore.node.checking.ask import HolderChecks, Question
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.duties.repairing.acting import Acting
+from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.store.ledger.health.holders import HolderRows
 
@@ -37,6 +38,7 @@ class Heirs:
     acting: Acting
     checker: Callable[[], HolderChecks]
     rows: HolderRows
+    notes: Notes
 
     async def lack(self, one: Watched, heirs: Sequence[PublicKey]) -> str:
         """Why not every claim on the unit here is kept by as many of ``heirs`` as it wants copies,
@@ -51,7 +53,7 @@ class Heirs:
         HomeUnusable."""
         for one in units:
             await self._settle(one)
-            await self.acting.disk.blocking.run(self.rows.save, {one.id: one.row})
+            await self.notes.write(self.rows.save, {one.id: one.row})
 
     async def _settle(self, one: Watched) -> None:
         live = self.acting.judge.proved(one, 0.0, lasting=False)

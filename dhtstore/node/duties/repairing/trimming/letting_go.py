@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dhtstore.errors import NoRoom
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
-from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
+from dhtstore.node.duties.repairing.noting.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.identity import Identity
@@ -32,7 +33,7 @@ class LettingGo:
     going: set[bytes] = field(default_factory=set)
 
     async def look(self, one: Watched) -> UnitDone:
-        """Let it go if it may.  Raises NoRoom, HomeUnusable."""
+        """Let it go if it may.  Raises HomeUnusable."""
         self.going.add(one.unit.name)
         try:
             return await self._looked(one)
@@ -51,8 +52,11 @@ class LettingGo:
         claims = await self.heirs.claims(one)
         if why := await self.heirs.lack(one, self.judge.proved(one, since_unix_s, lasting=True)):
             return _stays(one, choice, why)
-        await self.acting.drop(one, claims)
-        await self.units.completeness.disk.blocking.run(self.units.rows.save, {}, [one.id])
+        try:
+            await self.acting.drop(one, claims)
+        except NoRoom as error:
+            return _stays(one, choice, str(error))
+        await self.told.notes.write(self.units.rows.save, {}, [one.id])
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
         return UnitDone(one, Act.DROP, choice.why, choice.copies, dropped=True)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import unit_text
-from dhtstore.net.ports import Blocking, Clock
+from dhtstore.net.ports import Clock
+from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.params import REPAIRS_WAITING_MAX
 from dhtstore.replication.repair.plan import Act
@@ -35,7 +36,7 @@ class CopyNews:
     """Writes events; that nobody takes a copy once a unit, until somebody does."""
 
     ledger: Events
-    blocking: Blocking
+    notes: Notes
     clock: Clock
     tracer: Tracer
     _in_vain: set[UnitId] = field(default_factory=set)
@@ -43,7 +44,6 @@ class CopyNews:
     async def tell(
         self, kind: str, one: Watched, why: str, *, node: str = "", size_bytes: int = 0
     ) -> None:
-        """Raises NoRoom, HomeUnusable."""
         self._in_vain.discard(one.id)
         policy = one.claim.policy
         self.tracer(
@@ -54,14 +54,13 @@ class CopyNews:
             node=node,
         )
         row = EventRow(self.clock.unix_s(), kind, one.unit.name, policy.root, why, node, size_bytes)
-        await self.blocking.run(self.ledger.add, row)
+        await self.notes.write(self.ledger.add, row)
 
     def in_vain(self, unit: UnitId) -> bool:
         """Whether nobody took a copy of it when that was last tried."""
         return unit in self._in_vain
 
     async def refused(self, one: Watched, why: str) -> None:
-        """Raises NoRoom, HomeUnusable."""
         if one.id not in self._in_vain:
             await self.tell("refused", one, why)
             if len(self._in_vain) < REPAIRS_WAITING_MAX:

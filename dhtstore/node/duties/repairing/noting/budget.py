@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dhtstore.net.ports import Blocking, Clock
+from dhtstore.net.ports import Clock
+from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.params import DAY_S, MOVE_BUDGET_DIVISOR
 from dhtstore.store.ledger.health.spent import Spent, SpentRow
 
@@ -16,7 +17,7 @@ class Budget:
     its own."""
 
     clock: Clock
-    blocking: Blocking
+    notes: Notes
     ledger: Spent
     of_a_day: Callable[[], int]
     _row: SpentRow = field(default_factory=SpentRow)
@@ -27,7 +28,7 @@ class Budget:
 
     async def load(self) -> None:
         """Raises HomeUnusable."""
-        self._row = await self.blocking.run(self.ledger.load)
+        self._row = await self.notes.blocking.run(self.ledger.load)
 
     @property
     def spent_bytes(self) -> int:
@@ -49,10 +50,10 @@ class Budget:
         return self.spent_bytes + size_bytes <= self.day_bytes // MOVE_BUDGET_DIVISOR
 
     async def spent(self, sent_bytes: int) -> None:
-        """So much was sent.  Raises NoRoom, HomeUnusable."""
+        """So much was sent."""
         if not sent_bytes:
             return
         before = self.spent_bytes
         day = self._row.day_unix_s if before else self.clock.unix_s()
         self._row = SpentRow(day, before + sent_bytes)
-        await self.blocking.run(self.ledger.save, self._row)
+        await self.notes.write(self.ledger.save, self._row)

@@ -1,0 +1,1 @@
+"""What is written down of copies: for the next look, and for whoever asks what happened."""
