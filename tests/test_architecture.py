@@ -220,7 +220,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "dhtstore.node.duties.leaving": (("meter",), ("handing_over",), ("leaving",), ("telling",)),
     "dhtstore.node.duties.owning": (("outlook", "own_puts"), ("weakest",)),
     "dhtstore.node.duties.repairing": (
-        ("fellows", "budget"),
+        ("noting",),
+        ("fellows",),
         ("watching",),
         ("asking", "acting", "told", "units"),
         ("inheriting", "survey"),

@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import format_node, node_id
 from dhtstore.node.copies.kept import Named
 from dhtstore.node.duties.leaving.meter import LeaveMeter
-from dhtstore.node.duties.repairing.noting.told import UnitDone
 from dhtstore.node.duties.repairing.repair import NO_MORE, Repair
+from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.operations.operation import Watch

@@ -17,7 +17,7 @@ from typing import Final
 
 from dhtstore.errors import Interrupted, UsageError
 from dhtstore.node.duties.leaving.handing_over import HandingOver
-from dhtstore.node.duties.repairing.noting.told import UnitDone
+from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.warnings import Warnings
 from dhtstore.operations.operation import Watch
 from dhtstore.replication.repair.plan import Act

@@ -21,8 +21,8 @@ from dhtstore.model.contact import Contact, subnet
 from dhtstore.model.identity import DhtKey, NodeId, PublicKey, format_node, node_id
 from dhtstore.node.duties.presences import Presences
 from dhtstore.node.duties.rebalancing.asking_room import AskRoom
-from dhtstore.node.duties.repairing.noting.told import UnitDone
 from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.params import MOVE_MARGIN, MOVE_UNITS_MAX, MOVES_PER_LOOK_MAX
 from dhtstore.replication.repair.moving import Fill, Taker, evens_out, kept_back, may_take

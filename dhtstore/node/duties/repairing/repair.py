@@ -25,9 +25,9 @@ from dhtstore.node.duties.repairing.fellows import KnownFellows
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, unsettled
 from dhtstore.node.duties.repairing.noting.budget import Budget
 from dhtstore.node.duties.repairing.noting.notes import Notes
-from dhtstore.node.duties.repairing.noting.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.presence import OwnPresence
 from dhtstore.node.duties.repairing.survey import UnitSurvey
+from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched

@@ -9,8 +9,8 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.unit import unit_text
 from dhtstore.net.ports import Blocking
 from dhtstore.node.context import Ledger
-from dhtstore.node.duties.repairing.noting.told import UnitDone
 from dhtstore.node.duties.repairing.repair import Repair
+from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
 from dhtstore.params import EVENTS_KEPT_MAX, REPAIRS_TOLD_MAX

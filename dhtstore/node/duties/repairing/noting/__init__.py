@@ -1,1 +1,1 @@
-"""What is written down of copies: for the next look, and for whoever asks what happened."""
+"""What is written down for the next look: what is known of copies, what repairs have sent."""

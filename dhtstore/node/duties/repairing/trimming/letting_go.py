@@ -12,7 +12,7 @@ from dhtstore.errors import NoRoom
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
-from dhtstore.node.duties.repairing.noting.told import CopyNews, UnitDone
+from dhtstore.node.duties.repairing.told import CopyNews, UnitDone
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.identity import Identity
