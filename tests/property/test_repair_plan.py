@@ -130,6 +130,23 @@ def test_a_mere_word_stands_in_for_no_copy_that_is_gone(health: Health) -> None:
     assert met.counted == 1 + len(words), "nothing is known to be gone"
 
 
+@given(healths())
+def test_who_was_never_there_keeps_nobody_from_seeing_that_its_copy_may_be_the_last(
+    health: Health,
+) -> None:
+    """An index names silent ones, too, and has only their word that they hold it."""
+    silent = PeerPast(NOW - 7200.0, NOW - 7200.0, NOW, silent_s=3600.0)
+    ghosts = [
+        Copy(NodeId(bytes([254, n]) + bytes(NODE_ID_BYTES - 2)), silent, by_block=False)
+        for n in range(health.target)
+    ]
+    alone = replace(health, unknown_s=1e12)
+    haunted = replace(alone, copies=[*alone.copies, *ghosts])
+    if any(each.proven_unix_s for each in alone.at(CopyState.AWAY)):
+        assert haunted.urgent is alone.urgent
+        assert not alone.urgent or haunted.counted == alone.counted
+
+
 class _Holder:
     """One that judges its unit now and then: what it tells of its own copy is what it judged."""
 

@@ -75,8 +75,9 @@ class Health:
     def counted(self) -> int:
         """Copies that are there or will most likely come back, with the one here.  Where nobody
         else answers, and none did for a part of its grace, one of them is not waited for."""
-        away = [each for each in self.at(CopyState.AWAY) if not self.lossy or each.proven_unix_s]
-        return self._with(len(self.live), len(away))
+        away = self._awaited if self.urgent else self.at(CopyState.AWAY)
+        expected = [each for each in away if not self.lossy or each.proven_unix_s]
+        return self._with(len(self.live), len(expected))
 
     @property
     def told(self) -> int:
@@ -103,8 +104,15 @@ class Health:
         first_s = self._urgent_s(self.periods.grace_first_s)
         if self.at(CopyState.LIVE) or (self.unheard and self.unknown_s < first_s):
             return False
-        away = (each.past for each in self.at(CopyState.AWAY))
+        away = (each.past for each in self._awaited)
         return all(past.silent_s >= self._urgent_s(past.grace_s(self.periods)) for past in away)
+
+    @property
+    def _awaited(self) -> list[Copy]:
+        """Silent ones whose return would be that of a copy: none that never proved theirs, where
+        others did."""
+        away = self.at(CopyState.AWAY)
+        return [each for each in away if each.proven_unix_s] or away
 
     def _urgent_s(self, grace_s: float) -> float:
         return max(grace_s / GRACE_URGENT_DIVISOR, self.periods.grace_min_s)

@@ -149,11 +149,14 @@ class Acting:
 
     def _plan(self, one: Watched, missing: int) -> Placement:
         """The holders there are count as such, so that none of them is asked, and new copies are
-        kept apart from theirs."""
+        kept apart from theirs.  Where one is that never proved its copy is but its word."""
         health = self.judge.health(one)
         held: dict[NodeId, Candidate] = {}
         there = {
-            each.holder for state in (CopyState.LIVE, CopyState.AWAY) for each in health.at(state)
+            each.holder
+            for state in (CopyState.LIVE, CopyState.AWAY)
+            for each in health.at(state)
+            if each.proven_unix_s
         }
         for key in one.holders:
             fellow = self.fellows.of(key)

@@ -78,7 +78,7 @@ class Asking:
             known = [row for row in one.row.holders if row.key == key]
             if any(map(self._is_due, known)):
                 asked.append((one, self._samples(one, *known)))
-            elif not known and len(one.row.holders) < HOLDERS_KNOWN_MAX:
+            elif not known:
                 asked.append((one, max(1, self._samples(one))))
         return {key: asked} if asked else {}
 

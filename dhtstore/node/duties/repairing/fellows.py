@@ -186,7 +186,7 @@ class KnownFellows:
 
 
 def _with(seen: ForgottenRow, past: PeerPast, periods: Periods) -> ForgottenRow:
-    gone = past.silent_s >= past.grace_s(periods)
+    gone = past.ever_answered and past.silent_s >= past.grace_s(periods)
     return ForgottenRow(seen.watched_s + max(0.0, past.watched_s), seen.gone + gone)
 
 

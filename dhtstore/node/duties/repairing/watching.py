@@ -200,17 +200,18 @@ class Judge:
         rows, told = [], []
         for row in one.row.holders:
             copy = lost.get(node_id(PublicKey(row.key)))
-            if copy is not None and not row.lost:
+            if copy is not None and copy.proven_unix_s and not row.lost:
                 told.append(copy)
             rows.append(row._replace(lost=copy is not None))
         one.row = one.row._replace(holders=tuple(rows))
         return told
 
     def audited(self, one: Watched, key: PublicKey, said: Said, now_unix_s: float) -> None:
-        """It was asked for a proof.  Who gives one and was not known is a holder from now on."""
+        """It was asked for a proof.  Who gives one and was not known is a holder from now on, in
+        the place of one that never gave any where all are taken."""
         rows = {each.key: each for each in one.row.holders}
-        if not said.lacks and len(rows) < HOLDERS_KNOWN_MAX:
-            rows.setdefault(key, HolderRow(key))
+        if not said.lacks and key not in rows and _has_place(rows):
+            rows[key] = HolderRow(key)
         if (row := rows.get(key)) is not None:
             if said.lacks and not row.lacks:
                 rows = {each.key: each for each in self._doubted(rows.values(), now_unix_s)}
@@ -231,6 +232,14 @@ class Judge:
         one.row = one.row._replace(holders=after)
         if any(old.lacks != new.lacks for old, new in zip(before, after, strict=True)):
             self.seen(one)
+
+
+def _has_place(rows: dict[bytes, HolderRow]) -> bool:
+    """For one more; the last that proved nothing may have to go for it."""
+    if len(rows) < HOLDERS_KNOWN_MAX:
+        return True
+    unproved = [key for key, row in rows.items() if not row.proven_unix_s]
+    return bool(unproved and rows.pop(unproved[-1]))
 
 
 def _note_target(one: Watched) -> None:

@@ -1,0 +1,79 @@
+"""Providers that are announced and were never there: what they say of themselves moves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import replace
+
+from dhtstore.model.contact import Address, subnet
+from dhtstore.model.identity import PublicKey, dht_key, distance, node_id
+from dhtstore.node.duties.repairing.watching import Watched
+from dhtstore.node.node import Node
+from dhtstore.params import HOLDERS_KNOWN_MAX
+from simulations.events.users import put_bytes
+from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.stories.test_repair import CONTENT, HOUR_S, NODE, PERIODS, holders
+
+GHOSTS = [PublicKey(hashlib.sha256(bytes([n])).digest()) for n in range(HOLDERS_KNOWN_MAX)]
+
+
+async def haunted(node: Node, unit: bytes, place: Address) -> Watched:
+    """Lookups of days have named so many that no place is left."""
+    async with node.repair.alone():
+        [one] = await node.repair.units.named([(unit, False)])
+        for ghost in GHOSTS:
+            node.repair.fellows.told(ghost, [place])
+        node.repair.judge.found(one, GHOSTS, node.identity.now_unix_s())
+        node.repair.units.rows.save({one.id: one.row})
+    return one
+
+
+def test_ghosts_in_all_places_keep_no_holder_from_being_known() -> None:
+    """Else one who waits for its turn never hears of the copy that the nearer one has made."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        for _ in range(6):
+            await lab.add(NODE)
+        root = (await put_bytes(client, CONTENT)).cid
+        key = dht_key(root.raw)
+        await asyncio.sleep(PERIODS.holders_look_s)
+        there = sorted(holders(lab, root), key=lambda each: distance(each.node_id, key))
+        last = there[2]
+        one = await haunted(last, root.raw, Address("11.0.0.1", 4000))
+        assert len(one.holders) == HOLDERS_KNOWN_MAX
+        lab.crash(there[0])
+        await asyncio.sleep(PERIODS.grace_max_s + 2 * HOUR_S)
+        [new] = [node for node in holders(lab, root) if node not in there]
+        row = last.ledger.holders.get((root.raw, False))
+        proved = {each.key for each in row.holders if each.proven_unix_s}
+        assert {each.public_key for each in (*there[:2], new)} == proved
+        assert sum(node.repair.budget.spent_bytes for node in there[1:]) < 1.1 * len(CONTENT)
+        lost = [row for node in there for row in node.ledger.events.last(200) if row.kind == "lost"]
+        assert len(lost) == 1, "a ghost is none"
+
+    tell(story)
+
+
+def test_where_ghosts_say_to_be_keeps_no_copy_away_from_there() -> None:
+    """Else whoever announces ghosts in all other subnets would have the copies come to its own."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        for _ in range(5):
+            await lab.add(NODE)
+        root = (await put_bytes(client, CONTENT)).cid
+        await asyncio.sleep(PERIODS.holders_look_s)
+        node, *others = holders(lab, root)
+        place = Address("11.0.0.1", 4000)
+        plan = node.repair.acting._plan(await haunted(node, root.raw, place), 1)
+        taken = {domain.subnet for domain in plan._taken_domains()}
+        assert {subnet(other.identity.addresses()[0]) for other in others} <= taken
+        assert subnet(place) not in taken
+        assert plan.missing == 1
+        assert not set(plan.candidates).isdisjoint(map(node_id, GHOSTS)), (
+            "they are asked for nothing"
+        )
+
+    tell(story)
