@@ -479,6 +479,7 @@ HOLDERS_LOOK_S: Final = 48 * 3600.0  # between two lookups of who else holds a u
 HOLDERS_LOOK_SHORT_S: Final = 12 * 3600.0  # while a copy is lost, or fewer are known than wanted
 FELLOW_PING_S: Final = 3600.0  # between two pings of a node that holds a unit of ours
 FELLOW_PINGS_AT_ONCE: Final = 16
+FELLOWS_UNMET_ASKED_MAX: Final = 256  # in a round, of those that never answered: 48 s of silence
 FELLOWS_PER_LOOK_MAX: Final = 2048  # pinged in one look: 3.4 a second
 SILENCE_GAP_MAX_S: Final = 2 * FELLOW_PING_S  # of silence between two pings that counts
 GRACE_MIN_S: Final = 8 * 3600.0  # a partition of 6 h, or a night's maintenance, moves nothing

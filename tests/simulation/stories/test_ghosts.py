@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dhtstore.model.contact import Address, subnet
@@ -18,13 +19,15 @@ from tests.simulation.stories.test_repair import CONTENT, HOUR_S, NODE, PERIODS,
 GHOSTS = [PublicKey(hashlib.sha256(bytes([n])).digest()) for n in range(HOLDERS_KNOWN_MAX)]
 
 
-async def haunted(node: Node, unit: bytes, place: Address) -> Watched:
+async def haunted(
+    node: Node, unit: bytes, place: Address, ghosts: Sequence[PublicKey] = GHOSTS
+) -> Watched:
     """Lookups of days have named so many that no place is left."""
     async with node.repair.alone():
         [one] = await node.repair.units.named([(unit, False)])
-        for ghost in GHOSTS:
+        for ghost in ghosts:
             node.repair.fellows.told(ghost, [place])
-        node.repair.judge.found(one, GHOSTS, node.identity.now_unix_s())
+        node.repair.judge.found(one, ghosts, node.identity.now_unix_s())
         node.repair.units.rows.save({one.id: one.row})
     return one
 
@@ -75,5 +78,29 @@ def test_where_ghosts_say_to_be_keeps_no_copy_away_from_there() -> None:
         assert not set(plan.candidates).isdisjoint(map(node_id, GHOSTS)), (
             "they are asked for nothing"
         )
+
+    tell(story)
+
+
+def test_ghosts_without_number_hold_no_round_up() -> None:
+    """Thousands of keys cost their maker nothing; what is short waits for the round's end."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        for _ in range(3):
+            await lab.add(NODE)
+        node = lab.nodes[1]
+        units = 12
+        roots = [(await put_bytes(client, CONTENT + bytes([n]))).cid for n in range(units)]
+        for n, root in enumerate(roots):
+            ghosts = [PublicKey(hashlib.sha256(bytes([n]) + key).digest()) for key in GHOSTS]
+            await haunted(node, root.raw, Address("11.0.0.1", 4000), ghosts)
+        took = []
+        for _ in range(3):
+            began_s = lab.loop.time()
+            await node.repair._round()
+            took.append(lab.loop.time() - began_s)
+            await asyncio.sleep(PERIODS.ping_s)
+        assert max(took) < 60
 
     tell(story)

@@ -59,6 +59,7 @@ class Asking:
         for key, told in places.items():
             self.fellows.told(key, told)
         self.judge.found(one, list(places), self.identity.now_unix_s())
+        await self.fellows.meet(places)
 
     def due(self, units: Iterable[Watched]) -> Asked:
         """Which audits are due of these: of every peer that answers, all units at once."""
@@ -98,7 +99,7 @@ class Asking:
         return slot_unix_s(self.identity.public_key, key, self.periods.audit_every_s, now)
 
     def _answers(self, key: PublicKey) -> bool:
-        return not self.fellows.of(key).past.silent_s
+        return self.fellows.answers(key)
 
     async def afresh(self, one: Watched) -> None:
         """Whatever is to be done about a unit, this node looks itself first: who holds it now, who

@@ -17,7 +17,11 @@ from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.net.ports import Blocking, Clock
 from dhtstore.node.duties.repairing.noting.notes import Notes
-from dhtstore.params import FELLOW_PINGS_AT_ONCE, RPC_TIMEOUT_MAX_S
+from dhtstore.params import (
+    FELLOW_PINGS_AT_ONCE,
+    FELLOWS_UNMET_ASKED_MAX,
+    RPC_TIMEOUT_MAX_S,
+)
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.losing import LossRate
@@ -59,6 +63,7 @@ class KnownFellows:
     _known: dict[PublicKey, Fellow] = field(default_factory=dict)
     _changed: dict[PublicKey, None] = field(default_factory=dict)
     _forgotten: ForgottenRow = field(default_factory=ForgottenRow)
+    _meets: int = FELLOWS_UNMET_ASKED_MAX
 
     async def load(self) -> None:
         """Raises HomeUnusable."""
@@ -107,8 +112,9 @@ class KnownFellows:
 
     async def look(self) -> None:
         """Ask those of whom nothing was heard for a while."""
+        self._meets = FELLOWS_UNMET_ASKED_MAX
         heard = {one.contact.public_key: one for one in self.dht.peers()}
-        due = [key for key in list(self._known) if self._is_due(key, heard.get(key))]
+        due = self._first([key for key in list(self._known) if self._is_due(key, heard.get(key))])
         answered: set[PublicKey] = set()
         await run_all(
             [partial(self._ping, key, answered) for key in due], limit=FELLOW_PINGS_AT_ONCE
@@ -119,9 +125,31 @@ class KnownFellows:
         for key in due:
             self._settle(key, answered, alive=alive)
 
+    def _first(self, due: Sequence[PublicKey]) -> list[PublicKey]:
+        """All that ever answered, and of the others, whose keys cost nothing, the longest unasked:
+        a round waits for each that is silent."""
+        pasts = {key: self.of(key).past for key in due}
+        met = [key for key in due if pasts[key].ever_answered]
+        unmet = [key for key in due if not pasts[key].ever_answered]
+        unmet.sort(key=lambda key: pasts[key].asked_unix_s)
+        return met + unmet[:FELLOWS_UNMET_ASKED_MAX]
+
+    def answers(self, key: PublicKey) -> bool:
+        """Whether it did when it was asked last."""
+        past = self.of(key).past
+        return past.ever_answered and not past.silent_s
+
     async def ask(self, keys: Iterable[PublicKey]) -> None:
         """Ask those that were silent once more: who answers is back."""
-        silent = [key for key in keys if self.of(key).past.silent_s]
+        await self._ask([key for key in keys if not self.answers(key)])
+
+    async def meet(self, keys: Iterable[PublicKey]) -> None:
+        """Ask those that never answered, so many between two looks: who does may be audited."""
+        unmet = [key for key in keys if not self.of(key).past.ever_answered][: self._meets]
+        self._meets -= len(unmet)
+        await self._ask(unmet)
+
+    async def _ask(self, silent: Sequence[PublicKey]) -> None:
         answered: set[PublicKey] = set()
         work = [partial(self._ping, key, answered) for key in silent]
         await run_all(work, limit=FELLOW_PINGS_AT_ONCE)
