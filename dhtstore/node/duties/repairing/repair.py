@@ -72,6 +72,7 @@ class Repair:
     _waiting: dict[UnitId, float] = field(default_factory=dict)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loaded: bool = False
+    _looks_from: int = 0
 
     async def run(self) -> None:
         """Forever."""
@@ -110,7 +111,7 @@ class Repair:
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
         chosen, short, gone = list[Chosen](), 0, list[Watched]()
-        survey = UnitSurvey(self.asking, self.units.rows, self.notes.write)
+        survey = UnitSurvey(self.asking, self.units.rows, self.notes.write, first=self._looks_from)
         self._waiting.clear()
         async for units in self.units.pages():
             await survey.look(units)
@@ -119,6 +120,7 @@ class Repair:
             await survey.written(units)
             gone += unsettled(units)[: max(0, _SETTLED_MAX - len(gone))]
         await survey.end()
+        self._looks_from = survey.next_first
         await self.heirs.settle(gone)
         self.short = short
         _tell_short(self.warnings, short)

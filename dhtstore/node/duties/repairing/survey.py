@@ -21,23 +21,32 @@ _LOOKUPS_AT_ONCE: Final = 4
 
 @dataclass(slots=True)
 class UnitSurvey:
-    """``met`` are all units, ``holders`` all who hold any of them."""
+    """``met`` are all units, ``holders`` all who hold any of them.  A round looks up so many: it
+    begins with the ``first``-th unit, and the next round where this one ends."""
 
     asking: Asking
     rows: HolderRows
     run: Callable[..., Awaitable[Any]]
     met: set[UnitId] = field(default_factory=set)
     holders: dict[PublicKey, None] = field(default_factory=dict)
+    first: int = 0
+    next_first: int = 0
     lookups: int = 0
+    _passed: int = 0
     _due: list[Watched] = field(default_factory=list)
 
     async def look(self, units: Sequence[Watched]) -> None:
         """Look up who holds those of which that is not known or long ago."""
-        now = self.asking.identity.now_unix_s()
-        due = [one for one in units if self.asking.judge.look_due(one, now)]
-        due = due[: max(0, HOLDERS_LOOKUPS_MAX - self.lookups)]
-        self.lookups += len(due)
-        await run_all([partial(self.asking.look, one) for one in due], limit=_LOOKUPS_AT_ONCE)
+        now, judge = self.asking.identity.now_unix_s(), self.asking.judge
+        places = enumerate(units, self._passed)
+        due = [each for each in places if each[0] >= self.first and judge.look_due(each[1], now)]
+        self._passed += len(units)
+        left = HOLDERS_LOOKUPS_MAX - self.lookups
+        if len(due) > left:
+            self.next_first = self.next_first or due[left][0]
+        work = [partial(self.asking.look, one) for _, one in due[:left]]
+        self.lookups += len(work)
+        await run_all(work, limit=_LOOKUPS_AT_ONCE)
 
     async def written(self, units: Sequence[Watched]) -> None:
         """They were judged."""
