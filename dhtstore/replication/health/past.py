@@ -10,9 +10,12 @@ makes nobody steady.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from dhtstore.params import ABSENCES_KNOWN_MIN, ABSENCES_REMEMBERED, GRACE_FACTOR
 from dhtstore.replication.health.periods import Periods
+
+_MOMENT_S: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class PeerPast:
     def answered(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
         """It answers: an absence, if there was one, is over and remembered."""
         asked = self._asked(now_unix_s, gap_max_s)
-        heard = replace(asked, heard_unix_s=now_unix_s)
+        after_met_unix_s = self.known_unix_s + _MOMENT_S  # however fast, whatever the clock did
+        heard = replace(asked, heard_unix_s=max(now_unix_s, after_met_unix_s))
         if not self.silent_s:
             return heard
         away_s = (*self.away_s, self.silent_s)[-ABSENCES_REMEMBERED:]
@@ -95,4 +99,4 @@ class PeerPast:
 
 def observed_s(before_unix_s: float, now_unix_s: float, gap_max_s: float) -> float:
     """What of the time between two looks counts as seen; never nothing, whatever the clock did."""
-    return min(max(1e-3, now_unix_s - before_unix_s), gap_max_s)
+    return min(max(_MOMENT_S, now_unix_s - before_unix_s), gap_max_s)
