@@ -22,7 +22,7 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.repairing.acting import NOBODY, Acting, Repaired
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.fellows import KnownFellows
-from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, unsettled
+from dhtstore.node.duties.repairing.inheriting.heirs import Heirs, Lot, drawn
 from dhtstore.node.duties.repairing.noting.budget import Budget
 from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.node.duties.repairing.presence import OwnPresence
@@ -42,7 +42,6 @@ from dhtstore.store.ledger.health.holders import UnitId
 _WHAT: Final = "repair"
 NO_MORE: Final = "its owner wants no more copies of it"
 _SHORT: Final = "copies"
-_SETTLED_MAX: Final = 256  # units in a round: a look at each takes some round trips
 Chosen = tuple[Watched, Choice]
 
 
@@ -110,7 +109,7 @@ class Repair:
 
     async def _survey(self) -> list[Chosen]:
         """Look at all units: what is to be done at once."""
-        chosen, short, gone = list[Chosen](), 0, list[Watched]()
+        chosen, short, gone = list[Chosen](), 0, list[Lot]()
         survey = UnitSurvey(self.asking, self.units.rows, self.notes.write, first=self._looks_from)
         self._waiting.clear()
         async for units in self.units.pages():
@@ -118,7 +117,7 @@ class Repair:
             chosen += self._chosen(units)
             short += sum(map(self.judge.is_short, units))
             await survey.written(units)
-            gone += unsettled(units)[: max(0, _SETTLED_MAX - len(gone))]
+            gone = drawn(gone, units, self.asking.rng)
         await survey.end()
         self._looks_from = survey.next_first
         await self.heirs.settle(gone)

@@ -10,8 +10,12 @@ that some lack are brought to them under their grants, for which no block moves.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
+from operator import itemgetter
+from typing import Final
 
 from dhtstore.config import counted
 from dhtstore.model.contact import Contact
@@ -24,11 +28,21 @@ from dhtstore.node.duties.repairing.noting.notes import Notes
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.store.ledger.health.holders import HolderRows
 
+_SETTLED_MAX: Final = 256  # units in a round: a look at each takes some round trips
+Lot = tuple[float, Watched]
+
 
 def unsettled(units: Iterable[Watched]) -> list[Watched]:
     """Those of which there is something to ``settle``, as they were judged last."""
     enough = (one for one in units if one.row.short_since_unix_s is None)
     return [one for one in enough if any(r.away and not r.settled for r in one.row.holders)]
+
+
+def drawn(before: Iterable[Lot], units: Iterable[Watched], rng: random.Random) -> list[Lot]:
+    """So many as are settled in a round of those ``unsettled`` and of those drawn ``before``, by
+    lot: some may be refused for ever, and would keep the others waiting."""
+    lots = [*before, *((rng.random(), one) for one in unsettled(units))]
+    return nsmallest(_SETTLED_MAX, lots, key=itemgetter(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +61,11 @@ class Heirs:
         whys = [await self._lack(replace(one, claim=each), heirs) for each in claims]
         return next(filter(None, whys), "")  # what one lacks keeps none of the others back
 
-    async def settle(self, units: Iterable[Watched]) -> None:
+    async def settle(self, lots: Iterable[Lot]) -> None:
         """A holder is gone for good, and those that are left are enough: they may keep it for
         others than that one did, and nobody makes a copy.  Raises as ``lack``, and NoRoom,
         HomeUnusable."""
-        for one in units:
+        for _, one in lots:
             await self._settle(one)
             await self.notes.write(self.rows.save, {one.id: one.row})
 
