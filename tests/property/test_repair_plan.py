@@ -83,6 +83,16 @@ def test_a_spare_is_made_only_where_too_often_nobody_is_there(health: Health) ->
     assert not watched(replace(seen, copies=[*seen.copies, new]), NOW).spare
 
 
+@given(healths(), st.booleans())
+def test_who_never_answered_keeps_no_spare_from_being_made(health: Health, asked: bool) -> None:
+    seen = watched(health, NOW)
+    if not seen.spare or seen.counted + 1 >= seen.target + SPARES_MAX:
+        return
+    past = PeerPast.met(NOW - 3600.0)
+    ghost = Copy(NodeId(b"\xff" * NODE_ID_BYTES), past.silent(NOW, 7200.0) if asked else past)
+    assert watched(replace(seen, copies=[*seen.copies, ghost]), NOW).spare
+
+
 @given(healths())
 def test_a_holder_waits_a_turn_for_each_live_one_that_is_nearer(health: Health) -> None:
     seen = watched(health, NOW)

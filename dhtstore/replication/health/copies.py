@@ -120,14 +120,13 @@ class Health:
     @property
     def spare(self) -> bool:
         """Whether one copy more than wanted is: fewer answer now, and too often none would."""
-        expected = [*self.at(CopyState.LIVE), *self.at(CopyState.AWAY)]
         if self.here_share is None or self.unheard:
             return False
         if not self.target <= self.counted < self.target + SPARES_MAX:
             return False
-        if 1 + len(self.at(CopyState.LIVE)) >= self.target:
+        if 1 + sum(not each.past.silent_s for each in self._met) >= self.target:
             return False  # nobody would take another
-        known = all(each.past.share_known(self.periods) for each in expected)
+        known = all(each.past.share_known(self.periods) for each in self._met)
         return known and self.none_there > UNREACHED_MAX
 
     @property
@@ -135,9 +134,16 @@ class Health:
         """The probability that at some moment nobody has it who is there, by what was seen of each
         holder that is expected to be, and as if each came and went by itself."""
         away = 1 - (1.0 if self.here_share is None else self.here_share)
-        for each in (*self.at(CopyState.LIVE), *self.at(CopyState.AWAY)):
+        for each in self._met:
             away *= 1 - each.past.there_share
         return away
+
+    @property
+    def _met(self) -> list[Copy]:
+        """Those that are there or will most likely come back, and ever answered: any others are but
+        said to be holders."""
+        expected = (*self.at(CopyState.LIVE), *self.at(CopyState.AWAY))
+        return [each for each in expected if each.past.ever_answered]
 
     @property
     def unheard(self) -> int:
