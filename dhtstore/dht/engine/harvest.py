@@ -26,7 +26,6 @@ from dhtstore.model.identity import NodeId
 from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import (
     CONTACT_RECORD_TTL_S,
-    PROVIDER_PROBE_MAX_S,
     PROVIDER_TTL_S,
     PROVIDERS_PER_ANSWER,
     PROVIDERS_PER_KEY_MAX,
@@ -47,7 +46,7 @@ _SIGNATURES_PER_PROVIDER_MAX: Final = 16
 _LOCAL_PAGE: Final = 2 * PROVIDERS_PER_ANSWER  # of what is kept here, those that answer first
 _CONTACTS_AGREE: Final = 2  # answers with a contact record before a search ends early
 # Proofs of that age are all as good: else whoever proves itself every second would come first.
-_PROVED_LATELY_S: Final = 2 * PROVIDER_PROBE_MAX_S
+_PROVED_LATELY_S: Final = 80 * 60.0  # one of twenty index nodes has asked within that
 
 
 @dataclass(frozen=True, slots=True)
