@@ -247,6 +247,24 @@ def test_a_holder_that_went_before_the_others_looked_for_it_is_one_all_the_same(
     tell(story)
 
 
+def test_a_copy_of_which_the_index_was_not_told_is_announced_within_the_hour() -> None:
+    """Who put it lost its line at that moment, or the index forgot it: the holder finds out when it
+    looks for the others, and does not wait for its next round of half a day."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        [first, second, third] = holders(lab, root)
+        for node in (second, third):
+            await node.dht.withdraw(dht_key(root.raw), timeout_s=20)
+        await asyncio.sleep(2 * HOUR_S)
+        found = await lab.nodes[-1].dht.find_providers(dht_key(root.raw), wanted=8, timeout_s=20)
+        named = {each.record.signer for each in found.providers}
+        assert named == {node.public_key for node in (first, second, third)}
+
+    tell(story)
+
+
 def test_the_plan_is_told_with_its_reasons_and_done_when_somebody_asks_for_it() -> None:
     async def story(lab: Lab) -> None:
         await grow(lab, 6)

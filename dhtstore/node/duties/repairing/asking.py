@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from dhtstore.errors import DhtstoreError
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import PublicKey
+from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import told_of
 from dhtstore.node.checking.audit_ask import Auditor, Ruling, Sampled
 from dhtstore.node.context import Reach
@@ -35,7 +36,8 @@ Asked = Mapping[PublicKey, Sequence[tuple[Watched, int]]]  # units, and how many
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Lookups and audits of this node."""
+    """Lookups and audits of this node.  ``untold`` is told of units that are held here though the
+    index does not say so."""
 
     identity: Identity
     reach: Reach
@@ -44,6 +46,7 @@ class Asking:
     judge: Judge
     periods: Periods
     rng: random.Random
+    untold: Callable[[Unit], None]
 
     async def look(self, one: Watched) -> None:
         """Look up who says that it holds the unit, those that are silent, too: a holder that just
@@ -55,7 +58,8 @@ class Asking:
         except DhtstoreError:
             return
         places = told_of(found.providers, self.reach)
-        places.pop(self.identity.public_key, None)
+        if places.pop(self.identity.public_key, None) is None and found.answered:
+            self.untold(one.unit)  # who put it told nobody of this copy, or these forgot it
         for key, told in places.items():
             self.fellows.told(key, told)
         self.judge.found(one, list(places), self.identity.now_unix_s())

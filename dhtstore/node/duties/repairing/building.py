@@ -28,6 +28,7 @@ from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
+from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
@@ -64,6 +65,7 @@ class RepairParts(Protocol):
     links: Links
     reach: Reach
     presences: Presences
+    reprovide: Reprovide
 
     def checker(self) -> HolderChecks: ...
 
@@ -84,7 +86,8 @@ def repair_of(
     judge = Judge(node.identity, fellows, periods, seen, lambda: here.share)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng
-    asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng)
+    untold = node.reprovide.again_soon
+    asking = Asking(node.identity, node.reach, auditor, fellows, judge, periods, rng, untold)
     units = Units(node.identity, node.completeness, ledger.holders)
     acting = _acting(node, fellows, judge)
     heirs = Heirs(acting, node.checker, ledger.holders, notes)

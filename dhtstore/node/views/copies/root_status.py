@@ -154,7 +154,7 @@ def _news(look: _Look, known: _Remembered, now_unix_s: int) -> Found:
         issued_unix_s, live = announced.get(key), last.state == "live"
         old = now_unix_s - max(signed_unix_s, last.unix_s) > PROVIDER_TTL_S
         if issued_unix_s is None:
-            if live and old:
+            if last.state in ("live", "silent") and old:
                 news[node] = Proof(now_unix_s, "gone", "nobody announces it any more")
         elif not live and (last.state == "gone" or issued_unix_s > last.unix_s):
             news[node] = Proof(0, "live")  # it is back: nothing speaks against it any more
