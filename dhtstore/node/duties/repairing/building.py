@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dhtstore.dht.service import DhtService
 from dhtstore.model.contact import subnet
+from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import HolderChecks
 from dhtstore.node.checking.audit_ask import Auditor
 from dhtstore.node.context import Disk, Ledger, Reach
@@ -28,7 +29,6 @@ from dhtstore.node.duties.repairing.told import CopyNews
 from dhtstore.node.duties.repairing.trimming.letting_go import LettingGo
 from dhtstore.node.duties.repairing.units import Units
 from dhtstore.node.duties.repairing.watching import Judge, Watched
-from dhtstore.node.duties.reprovide import Reprovide
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.collector import Collector
@@ -44,6 +44,12 @@ from dhtstore.replication.ranking import Domain
 from dhtstore.store.ledger.health.counted_since import CountedSince
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
+
+
+class AnnouncingSoon(Protocol):
+    """As much of announcing as the duty needs."""
+
+    def again_soon(self, unit: Unit) -> None: ...
 
 
 class RepairParts(Protocol):
@@ -65,7 +71,9 @@ class RepairParts(Protocol):
     links: Links
     reach: Reach
     presences: Presences
-    reprovide: Reprovide
+
+    @property
+    def reprovide(self) -> AnnouncingSoon: ...
 
     def checker(self) -> HolderChecks: ...
 
