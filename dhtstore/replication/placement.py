@@ -139,12 +139,8 @@ class Placement:
 
     def _best(self, open_: Sequence[Candidate], count: int) -> tuple[Candidate, ...]:
         taken = self._taken_domains()
-        return tuple(explained(self._ranked(open_, taken, count), taken))
-
-    def _ranked(
-        self, open_: Sequence[Candidate], taken: Sequence[Domain], count: int
-    ) -> list[Candidate]:
-        return rank(open_, self.key, taken, count, self._steadiness)
+        best = rank(open_, self.key, taken, count, self._steadiness)
+        return tuple(explained(best, taken))
 
     @property
     def _steadiness(self) -> int:

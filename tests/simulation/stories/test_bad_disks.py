@@ -26,17 +26,18 @@ DAY_S = 86_400.0
 
 
 class FailingLedger(MemoryKeyValue):
-    """Takes no writes while ``full``, and can not even be read while ``broken``."""
+    """Takes no writes while ``full``, by its ``refusal``; can not even be read while ``broken``."""
 
-    __slots__ = ("broken", "full")
+    __slots__ = ("broken", "full", "refusal")
 
     def __init__(self) -> None:
         super().__init__()
         self.full = self.broken = False
+        self.refusal: type[NoRoom | HomeUnusable] = NoRoom
 
     def write(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes] = ()) -> None:
         if self.full:
-            raise NoRoom("no room on the disk for the ledger")
+            raise self.refusal("the disk takes nothing for the ledger")
         super().write(puts, deletes)
 
     def scan(
@@ -135,8 +136,10 @@ def test_a_node_that_stops_on_a_broken_disk_closes_all_the_same() -> None:
     tell(story)
 
 
-@pytest.mark.parametrize("turn", [0, 1])
-def test_holders_whose_disks_are_full_make_a_missing_copy_all_the_same(turn: int) -> None:
+@pytest.mark.parametrize(("turn", "refusal"), [(0, NoRoom), (1, NoRoom), (1, HomeUnusable)])
+def test_holders_whose_disks_are_full_make_a_missing_copy_all_the_same(
+    turn: int, refusal: type[NoRoom | HomeUnusable]
+) -> None:
     """They have what is needed for that, and nobody else has: whoever sees it first, and the one
     that waits for its turn where the nearest may send nothing."""
 
@@ -145,6 +148,7 @@ def test_holders_whose_disks_are_full_make_a_missing_copy_all_the_same(turn: int
         ledgers: dict[Node, FailingLedger] = {}
         for _ in range(8):
             ledger = FailingLedger()
+            ledger.refusal = refusal
             ledgers[await lab.add(NODE, ledger=ledger)] = ledger
         root = (await put_bytes(client, CONTENT[:300_000])).cid
         await asyncio.sleep(4 * PERIODS.holders_look_s)  # they know each other for steady ones

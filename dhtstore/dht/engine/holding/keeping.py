@@ -54,7 +54,7 @@ class RecordKeeper:
         return self._providers.of_key(key)
 
     def silent(self, key: bytes) -> list[ProviderRecord]:
-        """Those of its other providers, who answered once and do so no more."""
+        """The records of its other providers, who answered once and do so no more."""
         return key_places.silent(self._providers.all_of_key(key), self.lives, self._now_s)
 
     def withdrawn(self, key: bytes) -> list[ProviderRecord]:

@@ -71,7 +71,7 @@ class Asking:
         for one in units:
             for row in one.row.holders:
                 key = PublicKey(row.key)
-                if self._is_due(row) and self._answers(key):
+                if self._is_due(row) and self.fellows.answers(key):
                     asked.setdefault(key, []).append((one, self._samples(one, row)))
         return asked
 
@@ -102,15 +102,12 @@ class Asking:
         now = self.identity.now_unix_s()
         return slot_unix_s(self.identity.public_key, key, self.periods.audit_every_s, now)
 
-    def _answers(self, key: PublicKey) -> bool:
-        return self.fellows.answers(key)
-
     async def afresh(self, one: Watched) -> None:
         """Whatever is to be done about a unit, this node looks itself first: who holds it now, who
         is back, what each of them proves by some blocks."""
         await self.look(one)
         await self.fellows.ask(one.holders)
-        asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self._answers(key)}
+        asked = {key: [(one, _FRESH_SAMPLES)] for key in one.holders if self.fellows.answers(key)}
         await self.audit(asked, due=False)
 
     async def audit(self, asked: Asked, *, due: bool = True) -> None:

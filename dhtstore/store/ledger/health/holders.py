@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from dhtstore.errors import NoRoom
+from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.params import REPAIRS_WAITING_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
 from dhtstore.store.ledger.entries import decode, encode, sound
@@ -56,7 +56,8 @@ class HoldersRow(NamedTuple):
 
 class HolderRows:
     """A row for each unit.  A damaged one counts as none, with a trace.  Some that could not be
-    written, since the disk is full, are remembered, those that wait for copies first."""
+    written, since the disk is full or can only be read, are remembered, those that wait for copies
+    first."""
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
@@ -92,7 +93,7 @@ class HolderRows:
             return
         try:
             self._write(known, deletes)
-        except NoRoom:
+        except (NoRoom, HomeUnusable):
             first = sorted(known.items(), key=lambda each: each[1].short_since_unix_s is None)
             self._unwritten = dict(first[:REPAIRS_WAITING_MAX])
             raise

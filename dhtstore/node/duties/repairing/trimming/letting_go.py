@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dhtstore.errors import NoRoom
+from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.node.duties.repairing.acting import Acting
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.duties.repairing.inheriting.heirs import Heirs
@@ -54,7 +54,7 @@ class LettingGo:
             return _stays(one, choice, why)
         try:
             await self.acting.drop(one, claims)
-        except NoRoom as error:
+        except (NoRoom, HomeUnusable) as error:
             return _stays(one, choice, str(error))
         await self.told.notes.write(self.units.rows.save, {}, [one.id])
         await self.told.tell("dropped", one, choice.why, size_bytes=one.claim.stored_bytes)
