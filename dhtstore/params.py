@@ -517,6 +517,7 @@ LEAVES_AT_ONCE: Final = 4  # units that a node which leaves hands over: half of 
 LEAVES_SMALL_BYTES: Final = 64 * MIB  # of each of them; larger ones go one by one
 HOLDERS_LOOKUPS_MAX: Final = 512  # of holders, in a round
 HOLDERS_KNOWN_MAX: Final = 2 * REPLICAS_MAX  # of a unit
+HOLDERS_TOLD_MIN: Final = 3  # index nodes that name a holder; half of K leave in half a day
 PROOF_BLOCKS_MAX_BYTES: Final = 64 * MIB  # above a unit in its DAG, in memory to prove its place
 AUDIT_EVERY_S: Final = 3.75 * DAY_S  # of two holders that share units: eight times in 30 days
 AUDIT_SHARE_PER_DAY: Final = 0.024  # of a unit's blocks, by all its auditors: they read them, too

@@ -14,6 +14,8 @@ from simulations.nodes.insight import KeptRecord
 
 _NODES_MAX, _OBJECTS_MAX, _KEYS_SEEN_MAX = 64, 64, 100_000
 _TOLD_WITHIN_S = 60.0  # all that are told of a copy are told in that time
+# Of whose copy few index nodes know, finds out within the hour: it looks for the other holders.
+_AGAIN_WITHIN_S = 4500.0
 _SHARE_MIN = 0.75  # 0.99 and more in the scenarios at hand, partitions included
 
 
@@ -59,8 +61,9 @@ class RecordsPlaced(Checker):
         "single records, which lost datagrams and partitions keep from single nodes: "
         f"{1 - _SHARE_MIN:.0%} of all may be missing; copies whose holder is down or came back "
         "within the last half hour; index nodes that came later, which learn at the next "
-        "announcement, and those that a blocked way or a set clock kept from it; all "
-        f"but {_OBJECTS_MAX} objects at each look"
+        "announcement, and those that a blocked way or a set clock kept from it; what was "
+        f"announced while a fault dropped that, for {_AGAIN_WITHIN_S / 60:.0f} minutes after it; "
+        f"all but {_OBJECTS_MAX} objects at each look"
     )
     _SETTLED_S = 1800.0  # after a start everything is announced anew
     _RENEWED_S = REPROVIDE_INTERVAL_S + 3600.0
@@ -121,6 +124,8 @@ def _of_holder(
     ]
     if not index_nodes:
         return None
+    if world.now_s < world.dropped_until_s(told_s - _TOLD_WITHIN_S, told_s) + _AGAIN_WITHIN_S:
+        return _Placed(number, holder, 0, 0, told_s)
     due = [node for node in index_nodes if _since(world, node) < told_s - _TOLD_WITHIN_S]
     return _Placed(number, holder, len(due), sum(node in kept for node in due), told_s)
 

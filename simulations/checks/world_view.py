@@ -43,6 +43,9 @@ class WorldView(Protocol):
         """Whether something that was done to them kept what one says from the other, at that time
         or later: a way that is blocked in either direction, a clock that was set."""
 
+    def dropped_until_s(self, from_s: float, to_s: float) -> float:
+        """When a fault ended that dropped what was announced in that time; -inf without one."""
+
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         """Tasks of nodes that do not run any more, by node."""
 

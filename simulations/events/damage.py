@@ -1,10 +1,11 @@
 """What was done to nodes, so that no checker holds them to it: data that is gone, lies, clocks that
-were set, ways that are blocked."""
+were set, ways that are blocked, announcements that were dropped."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from dhtstore.params import RECORD_FUTURE_SKEW_MAX_S
 
@@ -20,6 +21,7 @@ class DamageRecord:
         self._liars: dict[int, None] = {}
         self._wrong_until_s: dict[int, float] = {}
         self._blocked_until_s: dict[tuple[int, int], float] = {}
+        self._dropped_s: list[list[float]] = []  # from when until when; until inf while it lasts
 
     def data_lost(self, node: int, now_s: float) -> None:
         """Promises that the node made before do not hold it any more."""
@@ -47,6 +49,17 @@ class DamageRecord:
     def unblocked(self, source: int, target: int, now_s: float) -> None:
         if (source, target) in self._blocked_until_s:
             self._blocked_until_s[source, target] = now_s
+
+    def dropping(self, now_s: float) -> Callable[[float], None]:
+        """From now on nobody hears what is announced; what is returned is told when that ends."""
+        times_s = [now_s, math.inf]
+        self._dropped_s.append(times_s)
+        return partial(times_s.__setitem__, 1)
+
+    def dropped_until_s(self, from_s: float, to_s: float) -> float:
+        """When it ended that what was announced in that time was dropped; -inf if nothing was."""
+        ends_s = [end_s for begin_s, end_s in self._dropped_s if begin_s <= to_s]
+        return max((end_s for end_s in ends_s if end_s >= from_s), default=-math.inf)
 
     def kept_apart(self, one: int, other: int, since_s: float) -> bool:
         """Whether, at that time or later, a blocked way or a wrong clock kept what one says from

@@ -10,6 +10,7 @@ from functools import partial
 from dhtstore.model.cid import Cid
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.tasks import run_all
+from simulations.datagram_kinds import ANSWER
 from simulations.events.await_counter import AwaitCounter
 from simulations.events.damage import DamageRecord
 from simulations.events.datagram_dropper import DatagramDropper
@@ -23,6 +24,7 @@ from simulations.world.network.network import SimNetwork
 from simulations.world.ports.disks import CrashedMeanwhile
 
 _MS = 0.001
+_ANNOUNCED_BY = ("find_node", "add_provider", "add_providers", ANSWER)
 _AWAITED_WITHIN_S = 60.0
 _CHANGES_MAX = 40  # of files: a block that is received, with its claim, makes about thirty
 
@@ -75,8 +77,12 @@ class FaultInjector:
         kind = DROPPED[fault.amount % len(DROPPED)]
         self._drops.begin(kind)
         self._network.drops = self._drops  # not before: it is asked about every datagram
+        now_s = self._population.loop.time
+        ended = self._damage.dropping(now_s()) if kind in _ANNOUNCED_BY else None
         await asyncio.sleep(fault.lasting_s)
         self._drops.end(kind)
+        if ended is not None:
+            ended(now_s())
 
     async def _outage(self, fault: Fault) -> None:
         """All machines of a failure domain lose power at once; those that ran, and those that were

@@ -1,10 +1,11 @@
 """Is rot that no disk notices found by the other holders of a unit, and what do their audits cost?
 
 A block of 256 bytes stands for one of 1 MiB, so an object of 1,024 blocks for 1 GiB: what audits
-send does not depend on the size of blocks, and how much is read is counted in blocks.  Nothing is
-repaired, so that nothing else moves.  Of every second object the share ``rotten`` of the blocks
-rots at one holder, of each other object a single block, which is found as often as not: that holds
-the formula of ``replication.auditing.undetected`` to what happens.
+send does not depend on the size of blocks, and how much is read is a share of the bytes that are
+stored, the blocks that list others included: beside such small ones these are a sixth of a copy.
+Nothing is repaired, so that nothing else moves.  Of every second object the share ``rotten`` of the
+blocks rots at one holder, of each other object a single block, which is found as often as not: that
+holds the formula of ``replication.auditing.undetected`` to what happens.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class _Watch:
     world: World
     rotten: dict[Cid, tuple[Member, str]] = field(default_factory=dict)
     copies: int = 0
+    stored_bytes: int = 0
 
     def found(self, root: Cid, bad: Member) -> bool:
         """Whether an audit of one of the other holders failed there."""
@@ -96,7 +98,7 @@ async def drive(world: World, parameters: Parameters, seed: int) -> None:
     for number in range(1, int(_FOR_S / _LOOK_S)):
         await world.until(_ROTS_S + number * _LOOK_S)
         watch.look()
-        _cost(watch, parameters, number * _LOOK_S / DAY_S, *before)
+        _cost(watch, number * _LOOK_S / DAY_S, *before)
     watch.end()
 
 
@@ -126,7 +128,8 @@ def _rot(watch: _Watch, root: Cid, part: float, rng: random.Random) -> None:
     holders = [one for one in watch.world.population.members if one.disk.blocks.has(root)]
     bad = rng.choice(holders)
     [claim] = Claims(bad.disk.tables).kept(root.raw, bad.clock.unix_s())
-    cids = unit_blocks(bad.disk.blocks, unit_of_claim(claim), Leaves.PRESENT)
+    cids = list(unit_blocks(bad.disk.blocks, unit_of_claim(claim), Leaves.PRESENT))
+    watch.stored_bytes += len(holders) * sum(len(bad.disk.blocks.get(cid)) for cid in cids)
     leaves = [cid for cid in cids if cid.codec == RAW]
     for cid in rng.sample(leaves, max(1, round(part * len(leaves)))):
         bad.disk.blocks.rot(cid)
@@ -135,14 +138,11 @@ def _rot(watch: _Watch, root: Cid, part: float, rng: random.Random) -> None:
     watch.rotten[root] = bad, "found_many" if part else "found_one"
 
 
-def _cost(
-    watch: _Watch, parameters: Parameters, days: float, streamed_bytes: int, read_bytes: int
-) -> None:
+def _cost(watch: _Watch, days: float, streamed_bytes: int, read_bytes: int) -> None:
     streamed_kib = (watch.streamed_bytes() - streamed_bytes) / 1024
-    read_blocks = 2 * (watch.read_bytes() - read_bytes) / _BLOCK_BYTES
-    stored_blocks = watch.copies * parameters.blocks
+    read_share = 2 * (watch.read_bytes() - read_bytes) / watch.stored_bytes
     watch.world.sample("kib_per_unit_30_days", "", streamed_kib / watch.copies * 30 / days)
-    watch.world.sample("read_share_per_day", "", read_blocks / stored_blocks / days)
+    watch.world.sample("read_share_per_day", "", read_share / days)
 
 
 def _last(metric: str, run: RunData) -> float | None:

@@ -63,12 +63,14 @@ OnProvider = Callable[[Provider], None]
 @dataclass(frozen=True, slots=True)
 class FoundProviders:
     """What a search found, and how many of the nodes that it ``asked`` had ``answered``;
-    ``expired`` others were named by records that are out of time."""
+    ``expired`` others were named by records that are out of time.  ``told_of_us`` are those others
+    that named this node itself."""
 
     providers: list[Provider]
     asked: int
     answered: int
     expired: int = 0
+    told_of_us: int = 0
     own_clock: str = ""  # how ours differs from those of most peers, if it does
 
     def extent(self) -> str:
@@ -221,6 +223,10 @@ class ProviderHarvest:
             for each in self._answerers.values():
                 if each.peer is not None and signer in each.named:
                     yield each.peer, request
+
+    def witnesses(self, signer: bytes) -> int:
+        """How many other nodes named it."""
+        return sum(signer in one.named for one in self._answerers.values() if one.peer is not None)
 
     @property
     def expired(self) -> int:

@@ -255,7 +255,9 @@ class Records:
         found = harvest.providers()
         if not found:
             self.check_answered(searched.asked, searched.answered)
-        return FoundProviders(found, searched.asked, searched.answered, harvest.expired)
+        told_of_us = harvest.witnesses(self._own.public_key)
+        counts = searched.asked, searched.answered, harvest.expired, told_of_us
+        return FoundProviders(found, *counts)
 
     async def find_contact(self, node: NodeId, timeout_s: float) -> ContactRecord | None:
         """The newest contact record of a node that is found, verified.  Raises Unreachable when

@@ -63,6 +63,9 @@ class PopulationView:
     def kept_apart(self, one: int, other: int, since_s: float) -> bool:
         return self._damage.kept_apart(one, other, since_s)
 
+    def dropped_until_s(self, from_s: float, to_s: float) -> float:
+        return self._damage.dropped_until_s(from_s, to_s)
+
     def leftovers(self) -> Mapping[int, Sequence[str]]:
         return self._population.zombies
 

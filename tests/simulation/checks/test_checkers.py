@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,7 @@ class FakeWorld:
     unclaimed: list[int] = field(default_factory=list)
     dropped: list[int] = field(default_factory=list)
     apart: list[tuple[int, int]] = field(default_factory=list)
+    silenced_s: tuple[float, float] = (-math.inf, -math.inf)
     unopened: list[str] = field(default_factory=list)
     unpinned: list[int] = field(default_factory=list)
     served: int = 1 << 20
@@ -85,6 +87,10 @@ class FakeWorld:
 
     def kept_apart(self, one: int, other: int, since_s: float) -> bool:
         return (one, other) in self.apart
+
+    def dropped_until_s(self, from_s: float, to_s: float) -> float:
+        begin_s, end_s = self.silenced_s
+        return end_s if begin_s <= to_s and end_s >= from_s else -math.inf
 
     def has_disk(self, node: int) -> bool:
         return node in self.disks
@@ -293,6 +299,26 @@ def test_an_operation_that_ended_is_not_late() -> None:
 
 def test_records_that_are_announced_again_are_right() -> None:
     assert found(later) == []
+
+
+@pytest.mark.parametrize(
+    ("silenced_s", "told", "now_s", "complains"),
+    [
+        ((5.0, 400.0), False, 2500.0, False),  # nobody could hear it, nor can it be known yet
+        ((5.0, 400.0), False, 5000.0, True),  # by now it should have been announced again
+        ((100.0, 400.0), False, 2500.0, True),  # it was announced before, and heard
+        ((100.0, 400.0), True, 2500.0, False),
+    ],
+)
+def test_what_was_announced_into_a_fault_is_due_an_hour_after_it(
+    silenced_s: tuple[float, float], told: bool, now_s: float, complains: bool
+) -> None:
+    def spoil(world: FakeWorld) -> None:
+        later(world, now_s)
+        world.silenced_s = silenced_s
+        world.kept[:] = [kept(), kept(b"1")] if told else []
+
+    assert any("records_placed" in one for one in found(spoil)) is complains
 
 
 def test_every_checker_says_what_it_does_not_check() -> None:

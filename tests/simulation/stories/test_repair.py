@@ -11,7 +11,7 @@ from msgspec.structs import replace as replace_policy
 
 from dhtstore.content.dag import unit_walk, units
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import dht_key, format_node
+from dhtstore.model.identity import DhtKey, dht_key, format_node
 from dhtstore.node.node import Node
 from dhtstore.params import MIB, PROVIDER_PROBE_AT_HOUR_S
 from dhtstore.replication.health.periods import Periods
@@ -263,6 +263,28 @@ def test_a_copy_of_which_the_index_was_not_told_is_announced_within_the_hour() -
         assert named == {node.public_key for node in (first, second, third)}
 
     tell(story)
+
+
+def test_a_copy_that_a_single_index_node_knows_of_is_announced_within_the_hour() -> None:
+    """It would be found no more once that one went: nobody else could be told at that moment."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 12)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        key = dht_key(root.raw)
+        index = lab.nodes[-1].dht.rpc.keeper
+        [_, second, _] = holders(lab, root)
+        await second.dht.withdraw(key, timeout_s=20)
+        index.keep(second.identity.provider_record(key))
+        await asyncio.sleep(2 * HOUR_S)
+        told = [node for node in lab.nodes if second.public_key in named_by(node, key)]
+        assert len(told) == len(lab.nodes)
+
+    tell(story)
+
+
+def named_by(node: Node, key: DhtKey) -> list[bytes]:
+    return [record.public_key for record in node.dht.rpc.keeper.providers(key)]
 
 
 def test_the_plan_is_told_with_its_reasons_and_done_when_somebody_asks_for_it() -> None:

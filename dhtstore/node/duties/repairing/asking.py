@@ -21,6 +21,7 @@ from dhtstore.node.identity import Identity
 from dhtstore.params import (
     CHECKS_AT_ONCE,
     HOLDERS_KNOWN_MAX,
+    HOLDERS_TOLD_MIN,
     LOOKUP_TIMEOUT_S,
     RPC_TIMEOUT_MAX_S,
 )
@@ -36,8 +37,8 @@ Asked = Mapping[PublicKey, Sequence[tuple[Watched, int]]]  # units, and how many
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Lookups and audits of this node.  ``untold`` is told of units that are held here though the
-    index does not say so."""
+    """Lookups and audits of this node.  ``untold`` is told of units that are held here though
+    hardly anybody says so."""
 
     identity: Identity
     reach: Reach
@@ -58,8 +59,9 @@ class Asking:
         except DhtstoreError:
             return
         places = told_of(found.providers, self.reach)
-        if places.pop(self.identity.public_key, None) is None and found.answered:
-            self.untold(one.unit)  # who put it told nobody of this copy, or these forgot it
+        places.pop(self.identity.public_key, None)
+        if found.told_of_us < min(HOLDERS_TOLD_MIN, found.answered):
+            self.untold(one.unit)  # who put it could tell few of this copy, or these forgot it
         for key, told in places.items():
             self.fellows.told(key, told)
         self.judge.found(one, list(places), self.identity.now_unix_s())
