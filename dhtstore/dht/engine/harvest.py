@@ -1,4 +1,9 @@
-"""What a lookup gathers besides contacts: verified records, the newest of each signer."""
+"""What a lookup gathers besides contacts: verified records, the newest of each signer.
+
+Each node first names PROVIDERS_PER_ANSWER, by lot, and the rest only if as many as are wanted are
+not found otherwise; a page with a wrong signature, or nobody new, is its last.  So a search checks
+a datagram of wrong ones a node, and few right ones a provider.
+"""
 
 from __future__ import annotations
 
@@ -125,10 +130,6 @@ class _Words:
 
 class ProviderHarvest:
     """Gathers the providers of one key; ``on_provider`` is told of each when it is found.
-
-    Each node first names PROVIDERS_PER_ANSWER, by lot, and the rest only if ``wanted`` are not
-    found otherwise; a page with a wrong signature, or nobody new, is its last.  So a search checks
-    a datagram of wrong ones a node, and few right ones a provider.
 
     Who proved lately that it lives comes first, by anybody's word; that it is silent counts only by
     the word of most of those that keep its record, and where others were found.  The newest word of
