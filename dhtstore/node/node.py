@@ -310,7 +310,8 @@ def _policies(node: Node) -> Policies:
 def _leaving(node: Node) -> Leaving:
     told = node.reprovide
     handing = HandingOver(node.repair, node.kept_no_more, told.quiet)
-    return Leaving(handing, told.readdressed, node.ledger.leaving, node.warnings)
+    arrived = node.holder.offers.settled
+    return Leaving(handing, arrived, told.readdressed, node.ledger.leaving, node.warnings)
 
 
 def _rot(node: Node) -> Rot:

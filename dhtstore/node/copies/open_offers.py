@@ -51,11 +51,11 @@ class Receiving:
     in two.
     """
 
-    __slots__ = ("_begun_s", "_scope", "_timer", "final", "offer", "pace")
+    __slots__ = ("_begun_s", "_scope", "_timer", "ended", "final", "offer", "pace")
 
     def __init__(self, offer: OpenOffer, scope: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
-        self.offer, self.final = offer, False
+        self.offer, self.final, self.ended = offer, False, asyncio.Event()
         self._scope, self._begun_s = scope, loop.time()
         self.pace = Pace(loop.time(), REQUEST_TIMEOUT_S)
         self._timer = loop.call_at(self.pace.ends_s, self._look)
@@ -186,6 +186,7 @@ class OpenOffers:
                     yield receiving
                 finally:
                     receiving.complete()
+                    receiving.ended.set()
         finally:
             offer.room.release()
 
@@ -194,6 +195,11 @@ class OpenOffers:
         by another link."""
         if number in self._waiting:
             self._taken(link, number).room.release()
+
+    async def settled(self) -> None:
+        """Until whatever has come whole by now is kept, or is not."""
+        for receiving in self._places.final:
+            await receiving.ended.wait()
 
     def link_ended(self, link: Link) -> None:
         """Offers end with the link they came by: their Replicate can only come by it."""
@@ -230,6 +236,11 @@ class _Places:
     @property
     def offers(self) -> Iterable[OpenOffer]:
         return (*self._waiting, *self._at_work)
+
+    @property
+    def final(self) -> list[Receiving]:
+        """Those of which all has come."""
+        return [each for each in self._at_work.values() if each is not None and each.final]
 
     @asynccontextmanager
     async def place(self, offer: OpenOffer) -> AsyncIterator[None]:

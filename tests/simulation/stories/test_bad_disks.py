@@ -14,6 +14,7 @@ from dhtstore.node.node import Node
 from dhtstore.node.views.room import Giving
 from dhtstore.node.views.status import node_status
 from dhtstore.operations.nodes import NodeStatus
+from dhtstore.operations.operation import unwatched
 from dhtstore.store.blocks.faulty import FaultyBlockStore
 from dhtstore.store.blocks.memory import MemoryBlockStore
 from dhtstore.store.ledger.memory import MemoryKeyValue
@@ -169,5 +170,46 @@ def test_holders_whose_disks_are_full_make_a_missing_copy_all_the_same(
         await asyncio.sleep(2 * PERIODS.ping_s)
         assert not any("copies cannot" in each for each in repairer.warnings.texts)
         assert len(repairer.ledger.holders.get((root.raw, False)).holders) == 3
+
+    tell(story)
+
+
+@pytest.mark.parametrize("refusal", [NoRoom, HomeUnusable])
+def test_a_node_leaves_whose_disk_takes_nothing_any_more(
+    refusal: type[NoRoom | HomeUnusable],
+) -> None:
+    """That is what many leave for."""
+
+    async def story(lab: Lab) -> None:
+        ledger, store = FailingLedger(), FaultyBlockStore(MemoryBlockStore(10**9))
+        ledger.refusal = refusal
+        await lab.grow(3)
+        leaver = await lab.add(ledger=ledger, store=store)
+        root = (await put_bytes(lab.nodes[0], CONTENT[:300_000], replicas=4)).cid
+        await lab.grow(3)
+        assert leaver in holders(lab, root)
+        ledger.full = True
+        store.fill_disk()
+        [done] = await leaver.leaving.leave(unwatched)
+        assert done.made == 1
+        assert leaver.leaving.left.done()
+        assert len(set(holders(lab, root)) - {leaver}) == 4
+        assert any("has left cannot be written down" in text for text in leaver.warnings.texts)
+
+    tell(story)
+
+
+def test_who_stays_after_all_on_a_full_disk_stays() -> None:
+    async def story(lab: Lab) -> None:
+        ledger = FailingLedger()
+        await lab.grow(2)
+        leaver = await lab.add(ledger=ledger)
+        await put_bytes(lab.nodes[0], CONTENT[:300_000])
+        await leaver.leaving.leave(unwatched)
+        assert leaver.leaving.active
+        ledger.full = True
+        await leaver.leaving.cancel()
+        assert not leaver.leaving.active
+        assert any("stays cannot be written down" in text for text in leaver.warnings.texts)
 
     tell(story)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.errors import Interrupted, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
+from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
+from dhtstore.node.identity import Identity
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.replication.health.periods import Periods
@@ -132,6 +135,36 @@ def test_a_node_that_leaves_takes_no_offers() -> None:
         await lab.nodes[2].leaving.leave(unwatched)
         outcome = await put_bytes(lab.nodes[0], CONTENT[:-1])
         assert len({receipt.signer for receipt in outcome.receipts}) == 2
+
+    tell(story)
+
+
+def test_what_comes_in_while_a_node_leaves_is_handed_over_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of it has come before; a large one takes a while to be written."""
+    nodes, coming = list[Node](), asyncio.Event()
+
+    async def slow(identity: Identity, *given: Any) -> SignedCopy:
+        if nodes and identity is nodes[1].identity and not coming.is_set():
+            coming.set()
+            await asyncio.sleep(5)
+        return await acknowledge(identity, *given)
+
+    monkeypatch.setattr("dhtstore.node.copies.hold.acknowledge", slow)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        client = await lab.add(CLIENT)
+        nodes.extend(lab.nodes)
+        put = asyncio.create_task(put_bytes(client, CONTENT))
+        await coming.wait()
+        await lab.add()
+        [done] = await lab.nodes[1].leaving.leave(unwatched)
+        assert (done.act, done.made) == (Act.DROP, 1)
+        root = (await put).cid
+        assert lab.nodes[1] not in holders(lab, root)
+        assert len(holders(lab, root)) == 3
 
     tell(story)
 

@@ -1,7 +1,7 @@
 """Leaving for good, without a copy too few at any moment.
 
-data path: a mark in the ledger -> all that is held is handed over -> what is pinned besides is
-announced no more -> the mark goes, and the node ends.
+data path: a mark in the ledger -> what has just come is kept -> all that is held is handed over ->
+what is pinned besides is announced no more -> the mark goes, and the node ends.
 
 From its first moment the node takes no offers, and proves its copies to nobody: who is offered one
 of them must not count it, and no holder may drop its own because of it.  It still serves them.
@@ -10,7 +10,7 @@ of them must not count it, and no holder may drop its own because of it.  It sti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +28,7 @@ _TEXT: Final = (
     "this node is leaving: it takes nothing from others any more; `dhtstore leave` goes on with it,"
     " `dhtstore leave --cancel` lets it stay"
 )
+_UNMARKED: Final = "leaving unwritten"
 
 
 def _future() -> asyncio.Future[None]:
@@ -37,9 +38,11 @@ def _future() -> asyncio.Future[None]:
 @dataclass(slots=True)
 class Leaving:
     """``active`` from the first `leave` until it is cancelled; ``left`` is done when nothing is
-    held here that others need.  ``announce_all`` has everything announced soon."""
+    held here that others need.  ``arrived`` waits for what has come and is about to be signed for;
+    ``announce_all`` has everything announced soon."""
 
     handing: HandingOver
+    arrived: Callable[[], Awaitable[None]]
     announce_all: Callable[[], None]
     mark: LeavingMark
     warnings: Warnings
@@ -59,13 +62,13 @@ class Leaving:
 
     async def cancel(self) -> None:
         """Stay; what others took, they keep.  Whoever waits for a `leave` is told so.  Raises
-        UsageError where nothing is left to stay for, NoRoom, HomeUnusable."""
+        UsageError where nothing is left to stay for."""
         for each in self._works:
             each.reschedule(asyncio.get_running_loop().time())
         async with self._turn:
             if self.left.done():
                 raise UsageError("others have all that was held here by now: this node ends")
-            await self.handing.run(self.mark.clear)
+            await self._write(self.mark.clear, "that this node stays")
             self.active = False
             self.warnings.over(_WHAT)
             self.handing.quiet.clear()
@@ -73,18 +76,25 @@ class Leaving:
 
     async def leave(self, watch: Watch) -> list[UnitDone]:
         """Bring all to others; what came of each claim.  What is left of it where this is cut
-        short is done by the next.  Raises Interrupted where it was cancelled, NoRoom, HomeUnusable,
-        ConnectionLost."""
+        short is done by the next.  Raises Interrupted where it was cancelled, HomeUnusable where
+        the ledger cannot be read, ConnectionLost."""
         async with self._until_cancelled(), self._turn, self.handing.repair.alone():
-            await self.handing.run(self.mark.set)
+            await self._write(self.mark.set, "that this node leaves")
             self._set_active()
+            await self.arrived()
             done = await self.handing.hand_over_all(watch)
             if all(each.act is Act.DROP for each in done):
                 await self.handing.fall_silent()
-                await self.handing.run(self.mark.clear)
+                await self._write(self.mark.clear, "that this node has left")
                 if not self.left.done():
                     self.left.set_result(None)
             return done
+
+    async def _write(self, work: Callable[[], None], what: str) -> None:
+        """A disk that is full, or can only be read, is what many leave for: then a restart does not
+        know it."""
+        with self.warnings.tolerated(_UNMARKED, f"{what} cannot be written down"):
+            await self.handing.run(work)
 
     @asynccontextmanager
     async def _until_cancelled(self) -> AsyncIterator[None]:
