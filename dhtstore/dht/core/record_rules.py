@@ -14,6 +14,7 @@ from dhtstore.model.provider_record import ProviderRecord
 from dhtstore.params import (
     ADDRESSES_PER_TICKET_MAX,
     CLAIM_GRACE_S,
+    CLAIM_LOOKS_APART_S,
     DOMAIN_LABEL_MAX_BYTES,
     IDENTITY_DIGEST_MAX_BYTES,
     NODE_ID_BYTES,
@@ -119,17 +120,18 @@ def policy_form(policy: Policy) -> bool:
 
 
 def policy_current(policy: Policy, unix_s: float) -> bool:
-    """Whether it still says something: it has not expired, or was removed no more than
-    TOMBSTONE_KEPT_S ago by its sequence, which is its owner's clock in milliseconds."""
+    """Whether it says something by itself: claims may stand under it, or it is a removal that is
+    not over."""
     if policy.removed:
-        return policy.sequence / 1000 + TOMBSTONE_KEPT_S > unix_s
-    return policy.active(unix_s - CLAIM_GRACE_S)
+        return not policy_over(policy, unix_s)
+    return policy.active(unix_s - CLAIM_GRACE_S - CLAIM_LOOKS_APART_S)
 
 
 def policy_over(policy: Policy, unix_s: float) -> bool:
-    """Whether it ended so long ago that nobody needs to be told."""
+    """Whether it ended so long ago that nobody needs to be told: it expired then, or was removed
+    by its sequence, which is its owner's clock in milliseconds."""
     ended_unix_s = policy.sequence / 1000 if policy.removed else policy.expires
-    return ended_unix_s > 0 and ended_unix_s + TOMBSTONE_KEPT_S < unix_s
+    return ended_unix_s > 0 and ended_unix_s + TOMBSTONE_KEPT_S <= unix_s
 
 
 def _ip_literal(host: str) -> bool:

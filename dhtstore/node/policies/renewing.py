@@ -106,17 +106,17 @@ class PolicyRenewal:
         await asyncio.sleep(max(REPROVIDE_PAUSE_S, pause_s * jitter))
 
     async def _renew_or_forget(self, policy: Policy) -> None:
-        """What ended long ago goes."""
-        newest = await self.book.disk.blocking.run(
-            self.book.ledger.claims.policy, policy.owner, policy.root
-        )
+        """What ended long ago goes.  Until then what ended before it once should is told as a
+        removal is: whoever comes back without it would have all copies made again."""
+        run, claims = self.book.disk.blocking.run, self.book.ledger.claims
+        newest = await run(claims.policy, policy.owner, policy.root)
         if newest is None:
             return
         unix_s = self.book.clock.unix_s()
-        if policy_current(newest, unix_s):
+        if policy_over(newest, unix_s):
+            await run(claims.forget_policy, newest)
+        elif policy_current(newest, unix_s) or await run(claims.shortened, newest):
             await self.renew(newest)
-        elif policy_over(newest, unix_s):
-            await self.book.disk.blocking.run(self.book.ledger.claims.forget_policy, newest)
 
     async def renew(self, policy: Policy) -> bool:
         """Store it; whether somebody has it now, or a newer one, which then counts here."""

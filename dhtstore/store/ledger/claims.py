@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from dhtstore.model.identity import DhtKey
 from dhtstore.model.policy import Claim, Holdings, Policy, Usage
 from dhtstore.store.ledger.charging.charged import Charged
-from dhtstore.store.ledger.charging.ending import CLAIMS, EndingClaims, policy_key
+from dhtstore.store.ledger.charging.ending import CLAIMS, EndingClaims, policy_key, rows_in_force
 from dhtstore.store.ledger.charging.owed import Owed
 from dhtstore.store.ledger.charging.turns import ChargeRow, of_others_in_turns
 from dhtstore.store.ledger.contract import KeyValue, scan_all
@@ -99,7 +99,7 @@ class Claims(EndingClaims):
         newest = known is None or known.precedence <= policy.precedence
         puts = [(key, encode_claim(claim))]
         if newest:
-            puts.append((policy_key(policy.owner, policy.root), policy.packed))
+            puts += rows_in_force(policy, known)
         self._charged.replace(claim, [key, pending_key(claim)], puts, None)
         self._changes += 1
         if known is not None and newest and ends_unix_s(known) != ends_unix_s(policy):
@@ -120,7 +120,7 @@ class Claims(EndingClaims):
                 return False
             if known is not None and known.precedence >= policy.precedence:
                 return False
-            self._table.write([(policy_key(policy.owner, policy.root), policy.packed)])
+            self._table.write(rows_in_force(policy, known))
             self._changes += 1
             self._kept_count = None
             return True

@@ -241,6 +241,31 @@ def test_a_change_counts_for_those_that_were_away_too() -> None:
     tell(story)
 
 
+def test_who_was_away_for_long_does_not_keep_what_its_owner_has_shortened_since() -> None:
+    """It would have all copies made again: by what it knows, they are for ever."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        owner = await lab.add(CLIENT)
+        result = await put_with(owner, CONTENT[:1000])
+        await asyncio.sleep(30)
+        away, *there = (node for node in lab.nodes if held(node, result))
+        lab.crash(away)
+        await away.stop()
+        lab.nodes.remove(away)
+        ends = int(owner.ports.clock.unix_s() + 3600)
+        assert len((await changed(owner, result.cid, expires=ends)).told.told) == 2
+        await owner.stop()
+        lab.nodes.remove(owner)
+        await asyncio.sleep(POLICY_TTL_S + 3 * DAY_S)
+        assert not any(held(node, result) for node in there)
+        back = await lab.again(away)
+        await back.joined.wait()
+        assert [policy.expires for policy in held(back, result)] == [ends]
+
+    tell(story)
+
+
 def test_holders_keep_a_policy_in_the_network_when_its_owner_is_gone() -> None:
     async def story(lab: Lab) -> None:
         putter = await lab.add()

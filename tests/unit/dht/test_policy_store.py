@@ -15,7 +15,7 @@ from dhtstore.dht.core.stores.policy_store import PolicyStore
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import attach
-from dhtstore.params import CLAIM_GRACE_S, DAY_S, POLICY_TTL_S, TOMBSTONE_KEPT_S
+from dhtstore.params import DAY_S, POLICY_TTL_S, TOMBSTONE_KEPT_S
 
 NOW_UNIX_S = 1_800_000_000.0
 NOW_MS = int(NOW_UNIX_S * 1000)
@@ -68,8 +68,8 @@ def test_who_brings_it_over_and_over_has_nothing_written() -> None:
 @pytest.mark.parametrize(
     ("one", "verdict"),
     [
-        (policy(expires=int(NOW_UNIX_S - CLAIM_GRACE_S - 1)), Verdict.OUT_OF_TIME),
-        (policy(expires=int(NOW_UNIX_S - CLAIM_GRACE_S + 99)), Verdict.KEPT),
+        (policy(expires=int(NOW_UNIX_S - TOMBSTONE_KEPT_S - 1)), Verdict.OUT_OF_TIME),
+        (policy(expires=int(NOW_UNIX_S - TOMBSTONE_KEPT_S + 99)), Verdict.KEPT),
         (policy(removed=True, sequence=int(NOW_MS - 1000 * TOMBSTONE_KEPT_S)), Verdict.OUT_OF_TIME),
         (policy(removed=True, sequence=int(NOW_MS - 999 * TOMBSTONE_KEPT_S)), Verdict.KEPT),
         (policy(replicas=0), Verdict.MALFORMED),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from dhtstore.dht.core.record_rules import Verdict, policy_current, policy_form
+from dhtstore.dht.core.record_rules import Verdict, policy_form, policy_over
 from dhtstore.dht.core.stores.held import OURS, HeldRecord, Standing, rank_of
 from dhtstore.dht.core.stores.places import Places
 from dhtstore.model.policy import Policy
@@ -41,7 +41,7 @@ class PolicyStore:
         """What ``add`` would answer; cheap, so ask before checking a signature."""
         if not policy_form(policy):
             return Verdict.MALFORMED
-        if not policy_current(policy, self._unix_s):
+        if policy_over(policy, self._unix_s):
             return Verdict.OUT_OF_TIME
         held = self._by_key.get(policy.key)
         if held is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Final
 
 from dhtstore.model.policy import Claim, Policy
@@ -19,11 +20,12 @@ from dhtstore.store.ledger.entries import (
     pending_key,
     sound,
 )
-from dhtstore.store.ledger.kept_count import KeptCount
+from dhtstore.store.ledger.kept_count import KeptCount, ends_unix_s
 from dhtstore.trace import Tracer
 
 CLAIMS: Final = b"claim/"
 POLICIES: Final = b"policy/"
+_SHORTENED: Final = b"shortened/"
 _LOOKED_AT_ROWS: Final = 8  # at once: a row takes up to 400 KiB
 
 
@@ -54,10 +56,16 @@ class EndingClaims:
         """How many of these there are."""
         return self._table.count(POLICIES)
 
+    def shortened(self, policy: Policy) -> bool:
+        """Whether it expires before one that it has replaced, of its owner and root, or what that
+        removed: who has not heard of it keeps by that what is over."""
+        return self._table.get(_shortened_key(policy)) is not None
+
     def forget_policy(self, policy: Policy) -> None:
         """Nothing here is under it any more, and nothing can come to be by an older one."""
         with self._lock:
-            self._table.write([], [policy_key(policy.owner, policy.root)])
+            rows = [policy_key(policy.owner, policy.root), _shortened_key(policy)]
+            self._table.write([], rows)
 
     def lapsed(self, now_unix_s: float) -> Iterator[Claim]:
         """Claims that are over, a page of rows at a time: their owners removed them, or they
@@ -102,6 +110,20 @@ class EndingClaims:
 def policy_key(owner: bytes, root: bytes) -> bytes:
     """Of the row of the newest policy."""
     return POLICIES + part(owner) + root
+
+
+def rows_in_force(policy: Policy, known: Policy | None) -> list[tuple[bytes, bytes]]:
+    """That ``policy`` is the newest from now on, in the place of ``known``."""
+    rows = [(policy_key(policy.owner, policy.root), policy.packed)]
+    if known is not None and policy.expires and not policy.removed:
+        before_unix_s = inf if known.removed else ends_unix_s(known)
+        if before_unix_s > policy.expires:
+            rows.append((_shortened_key(policy), b""))
+    return rows
+
+
+def _shortened_key(policy: Policy) -> bytes:
+    return _SHORTENED + part(policy.owner) + policy.root
 
 
 def _decode_policy(raw: bytes) -> Policy:
