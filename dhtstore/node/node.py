@@ -135,7 +135,7 @@ class Node(UseCases):
             await self.disk.blocking.run(settle_pending, self.ledger.claims, self.disk.store)
         await self.running.begin()
         await self.leaving.begin()
-        await self.disk.blocking.run(self.removing().resume)
+        await self.disk.blocking.run(self.removing().ending.resume)
         await self._collecting.begin()
         await self.rot.begin()
         await self.dht.start()

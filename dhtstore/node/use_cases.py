@@ -26,6 +26,7 @@ from dhtstore.node.flows.put import Uploader
 from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.cached import Caching
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.node.keeping.removing import Removing
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.why import Why
@@ -133,7 +134,7 @@ class UseCases:
         return Removing(
             self.disk,
             self.ledger,
-            self.identity.owner,
+            EndOwn(self.ledger, self.identity.owner),
             self.node_id,
             self.staging,
             self.collector,

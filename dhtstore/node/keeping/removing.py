@@ -13,11 +13,10 @@ from typing import NoReturn
 
 from dhtstore.errors import NotHere, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.model.policy import Claim
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
-from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.keeping.collector import Collector
+from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.node.keeping.staging import Staging
 from dhtstore.node.keeping.why import Why
 from dhtstore.operations.keeping import KeepReason, RemovedPut
@@ -25,12 +24,12 @@ from dhtstore.operations.keeping import KeepReason, RemovedPut
 
 @dataclass(frozen=True, slots=True)
 class Removing:
-    """``own`` is the owner that this node belongs to, ``node`` its id; ``kept_no_more`` is told of
-    units that were announced from here and that nothing may keep any more."""
+    """``node`` is this node's id; ``kept_no_more`` is told of units that were announced from here
+    and that nothing may keep any more."""
 
     disk: Disk
     ledger: Ledger
-    own: bytes
+    ending: EndOwn
     node: bytes
     staging: Staging
     collector: Collector
@@ -43,10 +42,10 @@ class Removing:
         put now, NotHere for what is not here."""
         self.check_free(root)
         run = self.disk.blocking.run
-        if not await run(self.is_ours, root):
+        if not await run(self.ending.is_ours, root):
             await self.refuse(root)
         removed = await run(self._told, root)
-        units = await run(self._remove, root)
+        units = await run(self.ending.end, root)
         self.kept_no_more(units)
         self.collector.left()
         return removed
@@ -60,31 +59,16 @@ class Removing:
 
     def claimed(self, root: Cid) -> list[bytes]:
         """The names of units that our owner claims for it; in a worker."""
-        return [claim.unit for claim in self._claims(root)]
+        return [claim.unit for claim in self.ending.claims(root)]
 
     def others(self, units: Iterable[bytes]) -> int:
         """How many claims of other owners on these stand here; in a worker."""
         now_unix_s, claims = self.now_unix_s(), self.ledger.claims
         found = (claim for name in units for claim in claims.for_unit(name))
-        return sum(c.policy.owner != self.own and c.policy.active(now_unix_s) for c in found)
-
-    def resume(self) -> None:
-        """What a crash interrupted; in a worker, before anything is collected."""
-        for root in self.ledger.removals.begun():
-            self._remove(root)
-
-    def is_ours(self, root: Cid) -> bool:
-        pinned = any(pin.cid == root and pin.kind == "put" for pin in self.ledger.pins.list())
-        return pinned or self.ledger.puts.known(root) or bool(self._claims(root))
-
-    def _claims(self, root: Cid) -> list[Claim]:
-        """What our owner claims for it: a put of another node of the same owner is ours, too."""
-        claims = self.ledger.claims
-        names = [unit.name for unit in self.ledger.roots.units(root)] or claims.own_units()
-        return list(claims.owned(self.own, root.raw, names))
+        return sum(c.policy.owner != self.ending.own and c.policy.active(now_unix_s) for c in found)
 
     def _told(self, root: Cid) -> RemovedPut:
-        record, claims = self.ledger.puts.get(root), self._claims(root)
+        record, claims = self.ledger.puts.get(root), self.ending.claims(root)
         nodes = {receipt.node for receipt in self.ledger.receipts.for_root(root)}
         pins = [pin for pin in self.ledger.pins.list() if pin.cid == root and pin.kind == "user"]
         units = {claim.unit: claim.size_bytes for claim in claims}
@@ -95,18 +79,6 @@ class Removing:
             elsewhere=len(nodes - {self.node}),
             pinned=bool(pins),
         )
-
-    def _remove(self, root: Cid) -> list[Unit]:
-        """In an order in which what is left after a crash is found again; the units it had."""
-        ledger, claims = self.ledger, self._claims(root)
-        units = ledger.roots.units(root) or [unit_of_claim(claim) for claim in claims]
-        ledger.removals.begin(root)
-        for claim in claims:
-            ledger.claims.end(claim)
-        ledger.pins.remove(root, "put")
-        ledger.puts.remove(root)
-        ledger.removals.end(root)
-        return units
 
     async def refuse(self, root: Cid) -> NoReturn:
         """Raises UsageError or NotHere, with what it is instead."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from dhtstore.dht.core.record_rules import policy_form
 from dhtstore.errors import PeerRefused
+from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
@@ -65,7 +66,9 @@ class RuleAnswers:
             claims.update(policy)
         owned = self.ending.of(policy, names)
         units = self.ending.end(owned) if policy.removed else []
-        return Ruled(claims=len(owned), others=self._others(policy.owner, names)), units
+        units += self.ending.heed(policy.owner, Cid(policy.root))
+        ruled = Ruled(claims=len(owned), others=self._others(policy.owner, names))
+        return ruled, list(dict.fromkeys(units))
 
     def _others(self, owner: bytes, names: tuple[bytes, ...]) -> int:
         """How many claims of other owners on these units stand."""

@@ -27,20 +27,25 @@ class PolicyPlaces(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PolicyBook:
-    """``removed`` is told when claims here were ended by their owner's word."""
+    """``heard`` has what is here follow a policy that counts from now on."""
 
     identity: Identity
     disk: Disk
     ledger: Ledger
     places: PolicyPlaces
     clock: Clock
-    removed: Callable[[], Awaitable[None]]
+    heard: Callable[[Policy], Awaitable[None]]
 
     def here(self, owner: bytes, root: bytes) -> Policy | None:
         """As this node knows it; in a worker."""
         put = self.ledger.puts.get(Cid(root)) if owner == self.identity.owner else None
         known = [self.ledger.claims.policy(owner, root), put.policy if put else None]
         return max((each for each in known if each), key=_precedence, default=None)
+
+    async def newest_here(self, policy: Policy) -> Policy:
+        """Of that owner and root; ``policy`` itself where none is known."""
+        known = await self.disk.blocking.run(self.here, policy.owner, policy.root)
+        return policy if known is None else known
 
     async def newest(self, owner: bytes, root: bytes) -> Policy | None:
         """As anybody who answers knows it; from then on it counts here, too.  Raises
@@ -64,9 +69,16 @@ class PolicyBook:
         """Put one whose signature was checked in force here, if something is here under it; whether
         it is news."""
         news = await self.disk.blocking.run(self.ledger.claims.update, policy)
-        if news and policy.removed:
-            await self.removed()
+        if news or policy.owner == self.identity.owner:  # what was put meanwhile may be older
+            await self.heard(policy)
         return news
+
+    async def write_down(self, policy: Policy) -> None:
+        """Our owner has just signed it: it counts here, also where nothing is under it.  Raises
+        NoRoom, HomeUnusable."""
+        claims = self.ledger.claims
+        await self.disk.blocking.run(lambda: claims.update(policy, anyway=True))
+        await self.heard(policy)
 
     def signed(
         self, root: Cid, seen: Policy | None, *, replicas: int, expires: int, removed: bool = False

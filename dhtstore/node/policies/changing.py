@@ -17,15 +17,14 @@ from dhtstore.errors import DhtstoreError, NotFound, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
 from dhtstore.model.unit import Unit
-from dhtstore.node.context import Ledger
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.policies.book import PolicyBook
 from dhtstore.node.policies.renewing import PolicyRenewal
 from dhtstore.node.policies.telling import Holders, TellHolders, ToldHolders
 from dhtstore.params import REPLICAS_MAX
-from dhtstore.store.ledger.puts import PutRecord
 
 _UNITS_WITHIN_S: Final = 60.0  # to find out into which units a root is cut that was put elsewhere
+_ONCE_MORE: Final = 3  # two machines that change it in one moment: one of them is first
 FOREVER: Final = 0  # "expires" of what ends by its removal only
 
 
@@ -55,14 +54,14 @@ class PolicyChanges:
         if seen is None:
             raise unknown_policy(root)
         if seen.removed:
-            raise UsageError(f"{root} was removed").hinted("put it again")
+            raise removed_by_now(root)
         wanted = seen.replicas if replicas is None else replicas
         if not 1 <= wanted <= REPLICAS_MAX:
             raise UsageError(f"{wanted} replicas is outside 1 to {REPLICAS_MAX}")
         ends = seen.expires if expires is None else expires
         policy = self.book.signed(root, seen, replicas=wanted, expires=ends)
         holders = await self.holders.holders(root, await self.units(session, root))
-        await self.book.disk.blocking.run(_write_down, self.book.ledger, policy)
+        await self.book.write_down(policy)
         return await self.spread(policy, holders)
 
     def put(self, policy: Policy, earlier: Policy | None, units: Sequence[Unit]) -> None:
@@ -92,13 +91,42 @@ class PolicyChanges:
             return ()
 
     async def spread(self, policy: Policy, holders: Holders) -> Changed:
-        """Tell holders, and store it for those that are away; what can be stored nowhere now is
-        tried again until it can."""
+        """Tell holders, and store it for those that are away; where they know a newer one, that
+        another machine of this owner has signed, once more above that.  Raises UsageError where
+        that removed what is to be changed."""
+        changed = await self._spread(policy, holders)
+        for _ in range(_ONCE_MORE):
+            newest = await self.book.newest_here(policy)
+            if newest.precedence <= policy.precedence or (newest.removed and policy.removed):
+                return changed
+            policy = self._above(newest, policy)
+            await self.book.write_down(policy)
+            changed = await self._spread(policy, holders)
+        return changed
+
+    def _above(self, newest: Policy, policy: Policy) -> Policy:
+        """What ``policy`` says, signed anew."""
+        root, wanted = Cid(policy.root), policy.replicas
+        if newest.removed:
+            raise removed_by_now(root)
+        return self.book.signed(
+            root, newest, replicas=wanted, expires=policy.expires, removed=policy.removed
+        )
+
+    async def _spread(self, policy: Policy, holders: Holders) -> Changed:
+        """What can be stored nowhere now is tried again until it can."""
         told = await self.holders.tell(policy, holders)
+        if told.newer is not None:
+            await self.book.adopt(told.newer)
         stored = await self.renewal.renew(policy)
         if not stored:
             self.renewal.published(policy)
         return Changed(policy, told, stored)
+
+
+def removed_by_now(root: Cid) -> UsageError:
+    """By this owner."""
+    return UsageError(f"{root} was removed").hinted("put it again")
 
 
 def unknown_policy(root: Cid) -> NotFound:
@@ -111,20 +139,3 @@ def unknown_policy(root: Cid) -> NotFound:
 
 def _wants(policy: Policy) -> tuple[int, int]:
     return policy.replicas, policy.expires
-
-
-def _write_down(ledger: Ledger, policy: Policy) -> None:
-    """In force here, and what lists of puts tell."""
-    ledger.claims.update(policy, anyway=True)
-    root = Cid(policy.root)
-    record = ledger.puts.get(root)
-    if record is not None:
-        again = PutRecord(
-            name=record.name,
-            root=record.root,
-            size_bytes=record.size_bytes,
-            created_unix_s=record.created_unix_s,
-            policy=policy,
-            units=record.units,
-        )
-        ledger.puts.save(again, ledger.roots.units(root))

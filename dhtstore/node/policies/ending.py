@@ -1,16 +1,20 @@
-"""Claims that their owners removed end at once: an owner's signature needs no second look."""
+"""What owners want by now counts here at once: an owner's signature needs no second look.  Claims
+that they removed end, and of this node's own owner what was put here follows: it was changed or
+ended on another machine with the owner's key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
+from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.unit import Unit
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import unit_of_claim
+from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.store.ledger.claims import STANDING
 
 _AT_ONCE: Final = 64
@@ -18,12 +22,34 @@ _AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class EndRemoved:
-    """``kept_no_more`` is told of the units, ``left`` that there may be garbage."""
+    """``own`` ends what was put here; ``kept_no_more`` is told of units, ``left`` that there may be
+    garbage."""
 
     disk: Disk
     ledger: Ledger
+    own: EndOwn
     kept_no_more: Callable[[list[Unit]], None]
     left: Callable[[], None]
+
+    async def heard(self, policy: Policy) -> None:
+        """Of its owner and root this counts, or a newer one.  Raises NoRoom, HomeUnusable."""
+        self.told(await self.disk.blocking.run(self.heed, policy.owner, Cid(policy.root)))
+        if policy.removed:
+            await self.all()
+
+    def heed(self, owner: bytes, root: Cid) -> list[Unit]:
+        """Have what was put here follow what its owner wants by now; the units of what ended so.
+        In a worker."""
+        policy = self.ledger.claims.policy(owner, root.raw) if owner == self.own.own else None
+        if policy is None:
+            return []
+        if policy.removed:
+            return self.own.end(root) if self.own.is_ours(root) else []
+        record = self.ledger.puts.get(root)
+        if record is not None and record.policy.precedence < policy.precedence:
+            units = self.ledger.roots.units(root)
+            self.ledger.puts.save(replace(record, policy=policy), units)
+        return []
 
     async def all(self) -> None:
         """Whatever is here under a removal.  Raises NoRoom, HomeUnusable."""

@@ -10,6 +10,7 @@ from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Jump
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.node.policies.answering import RuleAnswers
 from dhtstore.node.policies.book import PolicyBook, PolicyPlaces
 from dhtstore.node.policies.ending import EndRemoved
@@ -42,8 +43,9 @@ class Policies:
         left: Callable[[], None],
     ) -> Policies:
         """``kept_no_more`` and ``left`` as ``EndRemoved`` has them."""
-        ending = EndRemoved(disk, ledger, kept_no_more, left)
-        book = PolicyBook(identity, disk, ledger, places, ports.clock, ending.all)
+        own = EndOwn(ledger, identity.owner)
+        ending = EndRemoved(disk, ledger, own, kept_no_more, left)
+        book = PolicyBook(identity, disk, ledger, places, ports.clock, ending.heard)
         looked, rng = PoliciesLooked(ledger.table), ports.entropy.rng
         renewal = PolicyRenewal(book, looked, rng, tasks, ports.tracer, joined)
         return cls(book, renewal, RuleAnswers(identity, ending, ports.clock))

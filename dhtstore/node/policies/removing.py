@@ -30,17 +30,18 @@ class RemoveEverywhere:
         copies.  What was removed already is told once more to those that it finds."""
         book, run = self.changes.book, self.changes.book.disk.blocking.run
         self.here.check_free(root)
-        seen, is_here = await book.known(root), await run(self.here.is_ours, root)
-        if not is_here and seen is None:
+        is_here = self.here.ending.is_ours
+        seen = await book.known(root)
+        if seen is None and not await run(is_here, root):
             await self.here.refuse(root)
         units = await self.changes.units(session, root)
         names = [unit.name for unit in units] or await run(self.here.claimed, root)
         holders = await self.changes.holders.holders(root, units)
         removal = self._removal(root, seen)
         await run(lambda: book.ledger.claims.update(removal, anyway=True))
-        removed = (
-            await self.here.remove(root) if is_here else RemovedPut(str(root), "", 0, 0, False)
-        )
+        removed = RemovedPut(str(root), "", 0, 0, False)
+        if await run(is_here, root):
+            removed = await self.here.remove(root)
         others_here = await run(self.here.others, names)
         return _result(removed, await self.changes.spread(removal, holders), others_here)
 

@@ -15,6 +15,7 @@ from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address
 from dhtstore.model.identity import PublicKey, node_id
 from dhtstore.model.policy import Policy
+from dhtstore.model.signing import unpack
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import told_of
 from dhtstore.node.context import Disk, Ledger, Reach
@@ -34,12 +35,14 @@ from dhtstore.wire.frames import Rule, Ruled
 @dataclass(slots=True)
 class ToldHolders:
     """``told`` holders know it now; ``unreached`` do not, and why of each.  ``claims`` of this
-    owner are under it at those told, ``others`` are those of other owners on the same units."""
+    owner are under it at those told, ``others`` are those of other owners on the same units.
+    ``newer`` is the newest that somebody knows above it."""
 
     told: set[PublicKey] = field(default_factory=set)
     unreached: dict[PublicKey, str] = field(default_factory=dict)
     claims: int = 0
     others: int = 0
+    newer: Policy | None = None
 
 
 @dataclass(slots=True)
@@ -105,14 +108,23 @@ class TellHolders:
             for at in range(0, len(names), RULE_UNITS_MAX):
                 rule = Rule(policy=policy.packed, units=tuple(names[at : at + RULE_UNITS_MAX]))
                 ruled = await link.request(rule, Ruled, OFFER_TIMEOUT_S)
-                if ruled.newer is not None:
-                    told.unreached[key] = "it knows a newer word of this owner: say it once more"
+                if ruled.newer is not None and not self._outdone(told, policy, ruled.newer):
+                    told.unreached[key] = "it knows a newer word of this owner"
                     return
                 told.claims += ruled.claims
                 told.others += ruled.others
             told.told.add(key)
         except DhtstoreError as error:
             told.unreached[key] = str(error)
+
+    def _outdone(self, told: ToldHolders, policy: Policy, packed: bytes) -> bool:
+        """A newer one is known there: whether that removes it, too.  Raises RemoteProtocolError,
+        InvalidSignature."""
+        newer = unpack(Policy, packed)
+        self.identity.check(newer)
+        if (newer.owner, newer.root) == (policy.owner, policy.root):
+            told.newer = max(newer, told.newer or newer, key=lambda each: each.precedence)
+        return newer.removed and policy.removed
 
     async def _addresses(self, key: PublicKey) -> list[Address]:
         """Where it last answered, else where the network says that it can be reached."""

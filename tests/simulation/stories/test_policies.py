@@ -157,17 +157,19 @@ def test_who_is_back_in_a_moment_asks_nobody_and_who_was_killed_asks_beside_all_
     tell(story)
 
 
-def test_a_holder_that_knows_a_newer_word_is_not_counted_as_told() -> None:
+def test_what_a_holder_knows_of_a_newer_word_is_outdone() -> None:
+    """Or it would bring that to the index nodes, and undo what it was told."""
+
     async def story(lab: Lab) -> None:
         putter = await lab.add()
-        result, [ahead, _] = await put_by(lab, putter)
+        result, [ahead, other] = await put_by(lab, putter)
         [policy] = held(ahead, result)
         sequence = policy.sequence + 365 * int(DAY_S) * 1000  # by a clock that was a year ahead
         newer = putter.identity.sign_as_owner(msgspec.structs.replace(policy, sequence=sequence))
         assert ahead.ledger.claims.update(newer)
         told = await removed(putter, result.cid)
-        assert (told.told, told.unreached) == (1, 1)
-        assert held(ahead, result) == [newer]
+        assert (told.told, told.unreached) == (2, 0)
+        assert [held(node, result) for node in (ahead, other)] == [[], []]
 
     tell(story)
 

@@ -356,7 +356,7 @@ def test_a_removal_that_a_crash_interrupts_goes_on_at_the_next_start() -> None:
         store, ledger = MemoryBlockStore(10**9), MemoryKeyValue()
         node = await lab.add(store=store, ledger=ledger)
         result = await put_bytes(node, CONTENT, replicas=1)
-        [claim] = node.removing()._claims(result.cid)
+        [claim] = node.removing().ending.claims(result.cid)
         node.ledger.removals.begin(result.cid)
         node.ledger.claims.end(claim)
         lab.crash(node)

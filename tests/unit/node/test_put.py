@@ -97,7 +97,7 @@ class NoPlaces:
         return None
 
 
-async def nothing() -> None:
+async def nothing(policy: Policy) -> None:
     """To do."""
 
 
