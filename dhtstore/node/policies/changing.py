@@ -67,9 +67,16 @@ class PolicyChanges:
     def put(self, policy: Policy, earlier: Policy | None, units: Sequence[Unit]) -> None:
         """A put signed it after ``earlier``: it goes out, and where that wanted something else also
         to those who hold copies under that."""
-        self.renewal.published(policy)
+        self.renewal.goes_out(policy, self._publish_put(policy, units))
         if earlier is not None and not earlier.removed and _wants(earlier) != _wants(policy):
             self.renewal.goes_out(policy, self._tell_others(policy, units))
+
+    async def _publish_put(self, policy: Policy, units: Sequence[Unit]) -> None:
+        """What another machine of this owner said meanwhile could reach nobody who took a copy."""
+        await self.renewal.publish(policy)
+        newest = await self.book.newest_here(policy)
+        if newest.precedence > policy.precedence:
+            await self.holders.tell(newest, await self.holders.holders(Cid(policy.root), units))
 
     async def _tell_others(self, policy: Policy, units: Sequence[Unit]) -> None:
         """Who signed under it knows it."""

@@ -55,8 +55,7 @@ class PolicyRenewal:
 
     def published(self, policy: Policy) -> None:
         """Our owner has signed it: it goes out now, or as soon as somebody answers."""
-        self.alarm.ring()
-        self.goes_out(policy, self._publish(policy))
+        self.goes_out(policy, self.publish(policy))
 
     def goes_out(self, policy: Policy, telling: Coroutine[Any, Any, object]) -> None:
         """While ``telling`` runs not all know it who should."""
@@ -75,7 +74,9 @@ class PolicyRenewal:
         self._going_out.clear()
         return settled
 
-    async def _publish(self, policy: Policy) -> None:
+    async def publish(self, policy: Policy) -> None:
+        """Until somebody has it, or a newer one, which then counts here."""
+        self.alarm.ring()
         pause_s = REPROVIDE_RETRY_FIRST_S
         while not await self.renew(policy):
             await asyncio.sleep(pause_s)

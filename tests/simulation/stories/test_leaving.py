@@ -297,6 +297,7 @@ def test_what_its_owner_ended_elsewhere_is_handed_to_nobody() -> None:
         await lab.grow(7)
         putter = lab.nodes[0]
         root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(30)  # what it wants is stored by then
         before = holders(lab, root)
         leaver = before[1]
         removal = sign_policy(putter.identity, root, sequence=2**60, removed=True)

@@ -350,7 +350,7 @@ def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
 def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_none_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    published = PolicyRenewal.published
+    publish = PolicyRenewal.publish
 
     async def story(lab: Lab) -> None:
         await lab.grow(4)
@@ -362,12 +362,12 @@ def test_a_visitor_can_wait_until_others_keep_what_it_wants_and_is_told_where_no
         assert await found(lab.nodes[0], owner, first.cid) is not None
         assert "policy.untold" not in told
 
-        def too_late(self: PolicyRenewal, policy: Policy) -> None:
+        async def too_late(self: PolicyRenewal, policy: Policy) -> None:
             for node in lab.nodes[:4]:
                 lab.crash(node)
-            published(self, policy)
+            await publish(self, policy)
 
-        monkeypatch.setattr(PolicyRenewal, "published", too_late)
+        monkeypatch.setattr(PolicyRenewal, "publish", too_late)
         second = await put_with(visitor, CONTENT[1:])
         assert not await visitor.policies.renewal.settle(15.0)
         assert "policy.untold" in told

@@ -1,4 +1,4 @@
-"""What its owner removes while a holder is about to make a copy is not made, or ended."""
+"""What its owner removes, or wants more of, while a holder is about to make a copy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from dhtstore.model.cid import Cid
 from dhtstore.node.copies.hold import Holder
 from dhtstore.node.duties.repairing.asking import Asking
 from dhtstore.node.node import Node
+from dhtstore.operations.operation import unwatched
+from dhtstore.replication.repair.plan import Act
 from simulations.events.users import put_bytes
-from tests.simulation.harness import STORAGE, Lab, tell
+from tests.simulation.harness import CLIENT, STORAGE, Lab, tell
 from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders
-from tests.simulation.stories.test_policies import removed
+from tests.simulation.stories.test_policies import changed, removed
 
 
 def once_before(
@@ -69,5 +71,30 @@ def test_what_is_removed_while_it_is_repaired_is_gone(
         assert len(begun) == 2, "the story took place"
         await asyncio.sleep(60)
         assert holders(lab, root) == []
+
+    tell(story)
+
+
+def test_what_its_owner_wants_more_of_while_it_is_handed_over_is_brought_to_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(8)
+        owner = await lab.add(CLIENT)
+        root = (await put_bytes(owner, CONTENT)).cid
+        await asyncio.sleep(60)
+        leaver = holders(lab, root)[1]
+
+        async def then() -> None:
+            await changed(owner, root, replicas=5)
+
+        begun = once_before(monkeypatch, (Holder, "_keep"), then)
+        begun.append(True)
+        [done] = await leaver.leaving.leave(unwatched)
+        assert len(begun) == 2, "the story took place"
+        assert (done.act, done.made) == (Act.DROP, 3)
+        there = holders(lab, root)
+        assert len(there) == 5
+        assert leaver not in there
 
     tell(story)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Policy
+from dhtstore.node.copies.hold import Holder
 from dhtstore.node.node import Node
 from dhtstore.node.policies.book import PolicyBook
 from dhtstore.node.ports import NodeSettings
@@ -19,6 +20,7 @@ from simulations.world.ports.crypto import SimCrypto
 from tests.simulation.harness import CLIENT, STORAGE, Lab, put_with, tell
 from tests.simulation.stories.test_leaving import holders
 from tests.simulation.stories.test_policies import CONTENT, changed, found, removed
+from tests.simulation.stories.test_removed_meanwhile import once_before
 from tests.simulation.stories.test_safety import listed
 
 
@@ -138,5 +140,27 @@ def test_of_a_removal_and_a_change_in_one_moment_the_removal_counts_and_both_are
         policy = await found(lab.nodes[0], here.identity.owner, root)
         assert policy is not None
         assert policy.removed
+
+    tell(story)
+
+
+def test_what_is_removed_while_the_other_machine_puts_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that take a copy in that moment are told by who put it, once that hears of it."""
+
+    async def story(lab: Lab) -> None:
+        here, there, root = await put_on_one(lab)
+
+        async def then() -> None:
+            assert (await removed(there, root)).unreached == 0
+
+        begun = once_before(monkeypatch, (Holder, "_keep"), then)
+        begun.append(True)
+        assert (await put_with(here, CONTENT, replicas=5)).cid == root
+        assert len(begun) == 2, "the story took place"
+        await asyncio.sleep(60)
+        assert holders(lab, root) == []
+        assert here.ledger.puts.list() == []
 
     tell(story)

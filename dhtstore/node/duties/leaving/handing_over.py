@@ -90,11 +90,14 @@ class HandingOver:
         await self.kept_no_more.withdraw([one.unit], kept=bool(one.stays))
 
     async def _bring(self, one: Watched, meter: LeaveMeter) -> UnitDone:
-        """Once more where others knew a newer word of its owner, which counts here by then."""
+        """Once more where its owner has said something newer, which counts here by then."""
         done = await self._brought(one, meter)
         if not done.outdated:
             return done
-        return await self._brought(one, meter)
+        again = await self._brought(one, meter)
+        made, sent_bytes = done.made + again.made, done.sent_bytes + again.sent_bytes
+        dropped = again.act is Act.DROP and made > 0
+        return replace(again, made=made, sent_bytes=sent_bytes, dropped=dropped)
 
     async def _brought(self, one: Watched, meter: LeaveMeter) -> UnitDone:
         repair, since_unix_s = self.repair, self._now()
@@ -113,11 +116,15 @@ class HandingOver:
         await self._tell(one, [format_node(node_id(key)) for key in brought.holders], choice.why)
         # what else went over the same links meanwhile is no part of it
         sent_bytes = min(brought.sent_bytes, choice.missing * one.claim.stored_bytes)
+        wanted, made = one.target, len(brought.holders)
+        if not await repair.units.by_now(one, at_least=1):
+            return UnitDone(one, Act.DROP, NO_MORE, 0, made, sent_bytes)
         choice = await self._choice_by_now(one, since_unix_s)
-        made = len(brought.holders)
         if choice.act is not Act.DROP:
-            await repair.told.refused(one, brought.why)
             stays = _stays(one, choice, brought.why, made, sent_bytes)
+            if one.target > wanted:
+                return replace(stays, outdated=True)
+            await repair.told.refused(one, brought.why)
             return replace(stays, outdated=brought.outdated)
         return await self._handed_on(one, choice, since_unix_s, made, sent_bytes)
 
