@@ -171,8 +171,8 @@ class RemovePut(Operation[RemovedPut], frozen=True, kw_only=True):
 class PolicyInfo(msgspec.Struct, frozen=True):
     """What ``owner`` (hex) wants for a root: so many copies, until it ``expires``, None for "until
     removed"; ``removed`` if it wants none any more.  ``signed`` is when it said so.  Where it was
-    ``changed`` now, ``told`` holders know, ``unreached`` ones do not yet; and it is ``stored`` in
-    the network for those."""
+    ``changed`` now, ``told`` holders know, of which ``lacking`` keep nothing for this owner,
+    ``unreached`` ones do not yet; and it is ``stored`` in the network for those."""
 
     cid: str
     owner: str
@@ -184,6 +184,7 @@ class PolicyInfo(msgspec.Struct, frozen=True):
     told: int = 0
     unreached: int = 0
     stored: bool = False
+    lacking: int = 0
 
 
 class SetPolicy(Operation[PolicyInfo], frozen=True, kw_only=True):

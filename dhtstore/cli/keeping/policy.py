@@ -75,14 +75,18 @@ def _tell(told: PolicyInfo) -> None:
     until = f"until {moment(told.expires)}" if told.expires else "until it is removed"
     emit(f"{counted(told.replicas, 'copy', 'copies')} of {told.cid}, {until}")
     if told.changed:
-        emit(spread(told.told, told.unreached, stored=told.stored))
+        emit(spread(told.told, told.unreached, stored=told.stored, lacking=told.lacking))
+        if told.told == told.lacking > 0 and not told.unreached:
+            emit("no other node keeps a copy any more: put it again")
 
 
-def spread(told: int, unreached: int, *, stored: bool) -> str:
+def spread(told: int, unreached: int, *, stored: bool, lacking: int = 0) -> str:
     """Who knows of a change."""
     from dhtstore.config import counted
 
     text = f"{counted(told, 'holder')} told"
+    if lacking:
+        text += f", {lacking} of which keep it no more"
     if unreached:
         text += f", {unreached} out of reach"
     if stored:

@@ -62,7 +62,9 @@ class PolicyChanges:
         policy = self.book.signed(root, seen, replicas=wanted, expires=ends)
         holders = await self.holders.holders(root, await self.units(session, root))
         await self.book.write_down(policy)
-        return await self.spread(policy, holders)
+        changed = await self.spread(policy, holders)
+        await self.holders.write_down(root, changed.told)
+        return changed
 
     def put(self, policy: Policy, earlier: Policy | None, units: Sequence[Unit]) -> None:
         """A put signed it after ``earlier``: it goes out, and where that wanted something else also

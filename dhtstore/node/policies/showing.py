@@ -40,6 +40,7 @@ def _info(policy: Policy, changed: Changed | None) -> PolicyInfo:
         changed=changed is not None,
         told=len(changed.told.told) if changed else 0,
         unreached=len(changed.told.unreached) if changed else 0,
+        lacking=len(changed.told.lacking) if changed else 0,
         stored=changed.stored if changed else False,
     )
 

@@ -28,6 +28,7 @@ from dhtstore.params import (
     PROVIDERS_PER_KEY_MAX,
     RULE_UNITS_MAX,
 )
+from dhtstore.store.ledger.listing.tally import Proof
 from dhtstore.tasks import run_all
 from dhtstore.wire.frames import Rule, Ruled
 
@@ -36,13 +37,15 @@ from dhtstore.wire.frames import Rule, Ruled
 class ToldHolders:
     """``told`` holders know it now; ``unreached`` do not, and why of each.  ``claims`` of this
     owner are under it at those told, ``others`` are those of other owners on the same units.
-    ``newer`` is the newest that somebody knows above it."""
+    ``newer`` is the newest that somebody knows above it; ``lacking`` are those told that keep
+    nothing for this owner, and of which units."""
 
     told: set[PublicKey] = field(default_factory=set)
     unreached: dict[PublicKey, str] = field(default_factory=dict)
     claims: int = 0
     others: int = 0
     newer: Policy | None = None
+    lacking: dict[PublicKey, list[bytes]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,13 +109,16 @@ class TellHolders:
             addresses = holder.addresses or await self._addresses(key)
             link = await self.reach.links.to(key, addresses, DIAL_TIMEOUT_S)
             for at in range(0, len(names), RULE_UNITS_MAX):
-                rule = Rule(policy=policy.packed, units=tuple(names[at : at + RULE_UNITS_MAX]))
+                some = names[at : at + RULE_UNITS_MAX]
+                rule = Rule(policy=policy.packed, units=tuple(some))
                 ruled = await link.request(rule, Ruled, OFFER_TIMEOUT_S)
                 if ruled.newer is not None and not self._outdone(told, policy, ruled.newer):
                     told.unreached[key] = "it knows a newer word of this owner"
                     return
                 told.claims += ruled.claims
                 told.others += ruled.others
+                if not ruled.claims:
+                    told.lacking.setdefault(key, []).extend(some)
             told.told.add(key)
         except DhtstoreError as error:
             told.unreached[key] = str(error)
@@ -125,6 +131,17 @@ class TellHolders:
         if (newer.owner, newer.root) == (policy.owner, policy.root):
             told.newer = max(newer, told.newer or newer, key=lambda each: each.precedence)
         return newer.removed and policy.removed
+
+    async def write_down(self, root: Cid, told: ToldHolders) -> None:
+        """Who keeps nothing of what was put here.  Raises NoRoom, HomeUnusable."""
+        proof = Proof(self.identity.now_unix_s(), "lacks", "it keeps it no more")
+        lacking = told.lacking.items()
+        found: dict[tuple[bytes, bytes], Proof] = {
+            (unit, node_id(key)): proof for key, units in lacking for unit in units
+        }
+        put_here = await self.disk.blocking.run(self.ledger.puts.known, root)
+        if found and put_here:
+            await self.disk.blocking.run(self.ledger.receipts.prove, root, found)
 
     async def _addresses(self, key: PublicKey) -> list[Address]:
         """Where it last answered, else where the network says that it can be reached."""

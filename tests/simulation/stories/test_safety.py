@@ -391,3 +391,26 @@ def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
         assert "dhtstore owner export" in asking.value.hint
 
     tell(story)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_what_had_expired_and_is_gone_is_not_called_safe_once_more_time_is_given(kept: int) -> None:
+    """Receipts and proofs of a few days ago are young; who is told of it says that it has none."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(4)
+        owner = await lab.add(CLIENT)
+        root = (await put_bytes(owner, CONTENT)).cid
+        ends = int(owner.ports.clock.unix_s() + 60)
+        await changed(owner, root, expires=ends)
+        assert len(holders(lab, root)) == 3
+        for node in holders(lab, root)[kept:]:
+            node.ledger.claims.forget(root.raw)  # as is done days later
+        asked = SetPolicy(root=str(root), ttl_s=1e6)
+        async with owner.fetch_session() as session:
+            told = await policy_of_root(owner.policy_changes(), session, root, asked)
+        assert (told.told, told.lacking) == (3, 3 - kept)
+        row = await listed(owner)
+        assert (row.state, row.copies) == ("short" if kept else "none", kept)
+
+    tell(story)
