@@ -92,6 +92,7 @@ class Node(UseCases):
         self.started_s = ports.clock.monotonic_s()
         self.dht = _dht(self)
         self.collector.overdue.ahead_s = self.dht.clock_ahead_s
+        self.collector.overdue.asks = not settings.ephemeral
         rule = admission_of(identity, settings)
         self.holder = Holder(identity, disk, ledger, clock, tracer, rule, self.traffic)
         self.holder.brings = self.staging.bringing

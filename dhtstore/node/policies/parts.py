@@ -17,6 +17,7 @@ from dhtstore.node.policies.ending import EndRemoved
 from dhtstore.node.policies.renewing import PolicyRenewal
 from dhtstore.node.ports import Ports
 from dhtstore.params import POLICY_STALE_S
+from dhtstore.store.ledger.charging.over import OverNotes
 from dhtstore.store.ledger.tiers.looked import PoliciesLooked
 from dhtstore.tasks import Supervisor
 
@@ -47,7 +48,8 @@ class Policies:
         ending = EndRemoved(disk, ledger, own, kept_no_more, left)
         book = PolicyBook(identity, disk, ledger, places, ports.clock, ending.heard)
         looked, rng = PoliciesLooked(ledger.table), ports.entropy.rng
-        renewal = PolicyRenewal(book, looked, rng, tasks, ports.tracer, joined)
+        over = OverNotes(ledger.table)
+        renewal = PolicyRenewal(book, over, looked, rng, tasks, ports.tracer, joined)
         return cls(book, renewal, RuleAnswers(identity, ending, ports.clock))
 
     async def back(self, jump: Jump, then: Callable[[Jump], None]) -> None:

@@ -32,6 +32,7 @@ from dhtstore.params import (
     REPROVIDE_RETRY_FIRST_S,
     REPROVIDE_RETRY_MAX_S,
 )
+from dhtstore.store.ledger.charging.over import OverNotes
 from dhtstore.store.ledger.tiers.looked import PoliciesLooked
 from dhtstore.tasks import Alarm, Supervisor, run_all
 from dhtstore.trace import Tracer
@@ -42,9 +43,11 @@ _LONGEST_PAUSE_S: Final = POLICY_REPUBLISH_S / 4  # or many that came meanwhile 
 
 @dataclass(slots=True)
 class PolicyRenewal:
-    """``joined`` is set once others may be asked.  ``tasks`` own what is published at once."""
+    """``joined`` is set once others may be asked.  ``tasks`` own what is published at once.  That
+    others were asked about what is ``over`` is written down."""
 
     book: PolicyBook
+    over: OverNotes
     looked: PoliciesLooked
     rng: random.Random
     tasks: Supervisor
@@ -117,7 +120,10 @@ class PolicyRenewal:
         if policy_over(newest, unix_s):
             await run(claims.forget_policy, newest)
         elif policy_current(newest, unix_s) or await run(claims.shortened, newest):
-            await self.renew(newest)
+            if await self.renew(newest):
+                await run(self.over.asked, newest)
+        elif await run(self.over.waits, newest) and await self._look(newest):
+            await run(self.over.asked, newest)
 
     async def renew(self, policy: Policy) -> bool:
         """Store it; whether somebody has it now, or a newer one, which then counts here."""
@@ -164,11 +170,14 @@ class PolicyRenewal:
         except TimeoutError:
             self.tracer("policy.late", seconds=POLICY_CATCH_UP_S)
 
-    async def _look(self, policy: Policy) -> None:
+    async def _look(self, policy: Policy) -> bool:
+        """Whether somebody answered."""
         try:
             await self.book.newest(policy.owner, policy.root)
         except DhtstoreError as error:
             self.tracer("policy.failed", error=str(error))
+            return False
+        return True
 
     def note(self, heard_s: float) -> None:
         """Who has looked is told of changes, as long as it hears others: somebody answered at

@@ -22,7 +22,16 @@ from dhtstore.operations.keeping import RemovedPut
 from dhtstore.params import DAY_S, LOOKUP_TIMEOUT_S, MIB, POLICY_REPUBLISH_S, POLICY_TTL_S
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
-from tests.simulation.harness import CLIENT, STORAGE, Lab, policy_of, put_with, tell, units_of
+from tests.simulation.harness import (
+    CLIENT,
+    STORAGE,
+    Lab,
+    address_of,
+    policy_of,
+    put_with,
+    tell,
+    units_of,
+)
 
 CONTENT = random.Random(5).randbytes(2 * MIB + 1)
 
@@ -264,6 +273,27 @@ def test_who_was_away_for_long_does_not_keep_what_its_owner_has_shortened_since(
         back = await lab.again(away)
         await back.joined.wait()
         assert [policy.expires for policy in held(back, result)] == [ends]
+
+    tell(story)
+
+
+def test_whose_line_is_down_while_more_time_is_given_asks_before_it_ends_what_expired() -> None:
+    """It runs, and by its clock all is over for days."""
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(3)
+        owner = await lab.add(CLIENT)
+        result = await put_with(owner, CONTENT[:1000], ttl_s=3600)
+        alone = lab.nodes[2]
+        lab.network.partition([[address_of(alone)], []])
+        ends = int(owner.ports.clock.unix_s() + 40 * DAY_S)
+        told = (await changed(owner, result.cid, expires=ends)).told
+        assert (len(told.told), len(told.unreached)) == (2, 1)
+        await asyncio.sleep(4 * DAY_S)
+        assert [policy.expires < ends for policy in held(alone, result)] == [True]
+        lab.network.heal()
+        await asyncio.sleep(DAY_S)
+        assert [policy.expires for policy in held(alone, result)] == [ends]
 
     tell(story)
 

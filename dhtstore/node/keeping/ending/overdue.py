@@ -1,8 +1,9 @@
 """Claims that are over end; never by one look at a clock, which may be set wrong.
 
-data path: claims that expired -> noted when first found -> found again after a day of running ->
-ended.  A look that finds a claim not over, since it was renewed or the clock set back, forgets the
-note.  What its owner removed has signed proof and ends at once.
+data path: claims that expired -> noted when first found -> others are asked for a newer policy
+(``policies/renewing``) -> found again after a day of running -> ended.  A look that finds a claim
+not over, since it was renewed or the clock set back, forgets the note.  What its owner removed has
+signed proof and ends at once.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ class Overdue:
     """``ahead_s`` is how far the clock is ahead of the peers', as ``PeerClocks`` has it: while that
     is more than the grace, or the clock was set by as much less than CLAIM_LOOKS_APART_S of running
     ago, nothing that expired ends, for CLOCK_DOUBTED_MAX_S of running at most.  So peers can put an
-    end off, neither forge one nor put it off for ever."""
+    end off, neither forge one nor put it off for ever.  Where ``asks``, what nobody was asked about
+    waits as long: its owner may have given it more time."""
 
     ledger: Ledger
     blocking: Blocking
     clock: Clock
     running: RunTime
     ahead_s: Callable[[], float | None] = lambda: None
+    asks: bool = False
 
     async def end(self, rest: Rest) -> int:
         """How many were ended; those that are over for the first time are noted.  Raises NoRoom,
@@ -63,9 +66,8 @@ class Overdue:
         running_s, ahead_s = self.running.total_s(), self.ahead_s()
         lately_set = 0 < self.running.set_s > running_s - CLAIM_LOOKS_APART_S
         doubted = lately_set or (ahead_s is not None and ahead_s > CLAIM_GRACE_S)
-        return OverdueLook(
-            self.ledger, OverNotes(self.ledger.table), self.clock.unix_s(), running_s, doubted
-        )
+        notes, unix_s = OverNotes(self.ledger.table), self.clock.unix_s()
+        return OverdueLook(self.ledger, notes, unix_s, running_s, doubted, self.asks)
 
     async def _each(self, look: OverdueLook, does: Callable[[Claim], bool], rest: Rest) -> int:
         lapsed, count = self.ledger.claims.lapsed(look.since_unix_s), 0
@@ -84,6 +86,7 @@ class OverdueLook:
     unix_s: float
     running_s: float
     doubted: bool
+    asks: bool
 
     @property
     def since_unix_s(self) -> float:
@@ -96,9 +99,12 @@ class OverdueLook:
         """Whether claims under it, the newest of its owner and root, end now."""
         if policy.removed or policy.active(self.since_unix_s):
             return policy.removed
-        found_s = self.notes.found_s(policy, self.running_s)
-        least_s = CLOCK_DOUBTED_MAX_S if self.doubted else CLAIM_LOOKS_APART_S
-        return found_s is not None and self.running_s - found_s >= least_s
+        found = self.notes.found(policy, self.running_s)
+        if found is None:
+            return False
+        doubted = self.doubted or (self.asks and not found.asked)
+        least_s = CLOCK_DOUBTED_MAX_S if doubted else CLAIM_LOOKS_APART_S
+        return self.running_s - found.found_s >= least_s
 
     def settle(self, claim: Claim) -> bool:
         """End it if its time has come, else note it once.  Raises NoRoom, HomeUnusable."""
@@ -106,7 +112,7 @@ class OverdueLook:
         if self.ends(policy):
             return self.ledger.claims.end_lapsed(claim, self.since_unix_s)
         over = not policy.active(self.since_unix_s)
-        if over and self.notes.found_s(policy, self.running_s) is None:
+        if over and self.notes.found(policy, self.running_s) is None:
             self.notes.note(policy, self.running_s)
         return False
 

@@ -15,12 +15,14 @@ _PREFIX: Final = b"over/"
 
 class OverRow(NamedTuple):
     """The policy of ``owner`` for ``root`` that ``expires`` then was first found over when this
-    node had been running for ``found_s``."""
+    node had been running for ``found_s``.  ``asked`` is whether others were asked since for a newer
+    one."""
 
     owner: bytes
     root: bytes
     expires: int
     found_s: float
+    asked: bool = False
 
 
 class OverNotes:
@@ -29,19 +31,35 @@ class OverNotes:
     def __init__(self, table: KeyValue) -> None:
         self._table = table
 
-    def found_s(self, policy: Policy, running_s: float) -> float | None:
-        """When it was found; None if it was not, or while it expired at another time, or at a
-        time of running that is still to come: the count of that was lost."""
+    def found(self, policy: Policy, running_s: float) -> OverRow | None:
+        """When it was found; None if it was not, or at a time of running that is still to come: the
+        count of that was lost."""
+        row = self._row(policy)
+        return None if row is None or row.found_s > running_s else row
+
+    def _row(self, policy: Policy) -> OverRow | None:
+        """None, too, where that expired at another time."""
         raw = self._table.get(_key(policy.owner, policy.root))
         row = None if raw is None else _decoded(raw)
-        if row is None or row.expires != policy.expires or row.found_s > running_s:
-            return None
-        return row.found_s
+        return None if row is None or row.expires != policy.expires else row
 
     def note(self, policy: Policy, running_s: float) -> None:
         """It is found now.  Raises NoRoom, HomeUnusable."""
-        row = OverRow(policy.owner, policy.root, policy.expires, running_s)
-        self._table.write([(_key(policy.owner, policy.root), encode(row))])
+        self._write(OverRow(policy.owner, policy.root, policy.expires, running_s))
+
+    def waits(self, policy: Policy) -> bool:
+        """Whether it was found, and nobody asked yet for a newer one."""
+        row = self._row(policy)
+        return row is not None and not row.asked
+
+    def asked(self, policy: Policy) -> None:
+        """Nobody who answered knows a newer one.  Raises NoRoom, HomeUnusable."""
+        row = self._row(policy)
+        if row is not None:
+            self._write(row._replace(asked=True))
+
+    def _write(self, row: OverRow) -> None:
+        self._table.write([(_key(row.owner, row.root), encode(row))])
 
     def rows(self) -> Iterator[tuple[bytes, OverRow | None]]:
         """Each by its key; None for a damaged one."""

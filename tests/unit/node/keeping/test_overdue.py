@@ -14,6 +14,7 @@ from dhtstore.node.keeping.why import Why
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import CLOCK_DOUBTED_MAX_S, DAY_S, RUNNING_SAVED_S
 from dhtstore.store.blocks.memory import MemoryBlockStore
+from dhtstore.store.ledger.charging.over import OverNotes
 from dhtstore.store.ledger.health.running import RunningRow
 from simulations.world.ports.blocking import InlineBlocking
 from simulations.world.ports.clock import SimClock
@@ -99,6 +100,34 @@ def test_what_is_over_ends_after_a_day_of_running_whatever_restarts() -> None:
             await on.overdue.running.begin()
         assert lives == 24
         assert on.notes() == 0
+
+    play(scene)
+
+
+def test_what_nobody_was_asked_about_since_it_was_over_waits() -> None:
+    """Its owner may have given it more time; at most as long as where the clock is doubted."""
+
+    async def scene(world: World) -> None:
+        on = Scene(world)
+        on.overdue.asks = True
+        await asyncio.sleep(EXPIRES_IN_S + DAY_S)
+        assert not await on.collected()
+        await asyncio.sleep(CLOCK_DOUBTED_MAX_S - 1)
+        assert not await on.collected()
+        notes, [policy] = OverNotes(on.ledger.table), on.ledger.claims.policies()
+        assert notes.waits(policy)
+        notes.asked(policy)
+        assert not notes.waits(policy)
+        assert await on.collected()
+        assert on.notes() == 0
+
+        on.renew(2, int(on.clock.unix_s() - 2 * DAY_S))
+        with on.store.batch() as batch:
+            batch.put(on.cid, DATA)
+            batch.commit()
+        assert not await on.collected()
+        await asyncio.sleep(CLOCK_DOUBTED_MAX_S)
+        assert await on.collected()
 
     play(scene)
 
