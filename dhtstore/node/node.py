@@ -102,6 +102,7 @@ class Node(UseCases):
         self.reprovide = Reprovide(*announced, self.joined, self.completeness, warnings)
         self.holder.granted = self.reprovide.again_soon
         self.kept_no_more = KeptNoMore(identity, self.completeness, self.dht, supervisor, tracer)
+        self.collector.overdue.ended = self.kept_no_more.ended
         self.policies = _policies(self)
         self.running.lives = lambda: self.policies.renewal.note(self.dht.rpc.calls.heard_s)
         self.holder.wanted = OtherHolders(self.checker, self.policies.book.newest).check

@@ -4,10 +4,8 @@ ended on another machine with the owner's key."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Final
 
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim, Policy
@@ -16,8 +14,6 @@ from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.store.ledger.claims import STANDING
-
-_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +30,8 @@ class EndRemoved:
     async def heard(self, policy: Policy) -> None:
         """Of its owner and root this counts, or a newer one.  Raises NoRoom, HomeUnusable."""
         self.told(await self.disk.blocking.run(self.heed, policy.owner, Cid(policy.root)))
-        if policy.removed:
-            await self.all()
+        if policy.removed and policy.owner != self.own.own:
+            self.left()  # what others claimed is found by looking through all claims: once for many
 
     def heed(self, owner: bytes, root: Cid) -> list[Unit]:
         """Have what was put here follow what its owner wants by now; the units of what ended so.
@@ -51,12 +47,6 @@ class EndRemoved:
             self.ledger.puts.save(replace(record, policy=policy), units)
         return []
 
-    async def all(self) -> None:
-        """Whatever is here under a removal.  Raises NoRoom, HomeUnusable."""
-        over = self.ledger.claims.lapsed(STANDING)
-        while some := await self.disk.blocking.run(_some, over):
-            self.told(await self.disk.blocking.run(self.end, some))
-
     def end(self, claims: Iterable[Claim]) -> list[Unit]:
         """Their units; in a worker."""
         ended = [each for each in claims if self.ledger.claims.end_lapsed(each, STANDING)]
@@ -71,7 +61,3 @@ class EndRemoved:
     def of(self, policy: Policy, units: Iterable[bytes]) -> list[Claim]:
         """What its owner claims of ``units`` for its root; in a worker."""
         return list(self.ledger.claims.owned(policy.owner, policy.root, units))
-
-
-def _some(claims: Iterator[Claim]) -> list[Claim]:
-    return list(islice(claims, _AT_ONCE))

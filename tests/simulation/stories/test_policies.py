@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -12,14 +13,22 @@ import pytest
 from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.errors import NotFound, NotHere, UsageError
 from dhtstore.model.cid import Cid
-from dhtstore.model.policy import Policy, policy_place
+from dhtstore.model.policy import Claim, Policy, policy_place
 from dhtstore.node.node import Node
 from dhtstore.node.policies.changing import Changed
 from dhtstore.node.policies.renewing import PolicyRenewal
 from dhtstore.node.ports import NodeSettings
 from dhtstore.node.put_outcome import PutOutcome
 from dhtstore.operations.keeping import RemovedPut
-from dhtstore.params import DAY_S, LOOKUP_TIMEOUT_S, MIB, POLICY_REPUBLISH_S, POLICY_TTL_S
+from dhtstore.params import (
+    COLLECT_SOON_S,
+    DAY_S,
+    LOOKUP_TIMEOUT_S,
+    MIB,
+    POLICY_REPUBLISH_S,
+    POLICY_TTL_S,
+)
+from dhtstore.store.ledger.claims import Claims
 from simulations.world.ports.clock import SimClock
 from simulations.world.ports.crypto import SimCrypto
 from tests.simulation.harness import (
@@ -52,6 +61,12 @@ def held(node: Node, result: PutOutcome) -> list[Policy]:
     """What is in force for the claims that stand on what was put."""
     unit = result.receipts[0].unit
     return [each.policy for each in node.ledger.claims.for_unit(unit)]
+
+
+def keeps(node: Node, result: PutOutcome) -> bool:
+    """Whether what was put is still to be kept there."""
+    name = result.receipts[0].unit
+    return bool(node.completeness.under(name, node.ports.clock.unix_s()))
 
 
 async def put_by(lab: Lab, putter: Node, *, nodes: int = 5) -> tuple[PutOutcome, list[Node]]:
@@ -100,8 +115,9 @@ def test_a_holder_that_was_away_frees_it_when_it_is_back_and_before_it_announces
         back = await lab.again(away)
         assert held(back, result), "it has not asked yet"
         await back.joined.wait()
+        assert not keeps(back, result)
+        await asyncio.sleep(2 * COLLECT_SOON_S)
         assert held(back, result) == []
-        await asyncio.sleep(60)
         seen = await lab.nodes[1].dht.find_providers(unit.key, wanted=9, timeout_s=15)
         assert back.public_key not in {each.record.signer for each in seen.providers}
         await back.collector.collect()
@@ -120,8 +136,10 @@ def test_a_holder_that_was_away_for_minutes_frees_it_soon_after_it_is_back() -> 
         assert (told.told, told.unreached) == (1, 1)
         await asyncio.sleep(300)
         back = await lab.again(away)
-        assert held(back, result)
+        assert keeps(back, result)
         await asyncio.sleep(30)
+        assert not keeps(back, result)
+        await asyncio.sleep(2 * COLLECT_SOON_S)
         assert held(back, result) == []
 
     tell(story)
@@ -372,7 +390,38 @@ def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
         assert await found(others[0], policy.owner, result.cid) == removal
         for node in holders:
             await node.policies.renewal.look_up()
-            assert held(node, result) == []
+            assert not keeps(node, result)
+
+    tell(story)
+
+
+def test_removals_heard_of_one_after_another_are_looked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All claims are looked through for them, of which there may be a hundred thousand."""
+    looks, lapsed = list[float](), Claims.lapsed
+
+    def counted(self: Claims, now_unix_s: float) -> Iterator[Claim]:
+        looks.append(now_unix_s)
+        return lapsed(self, now_unix_s)
+
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        await lab.grow(2)
+        results = [await put_with(putter, CONTENT[: 1000 + n], replicas=3) for n in range(6)]
+        away = lab.nodes[1]
+        lab.crash(away)
+        await away.stop()
+        for result in results:
+            await removed(putter, result.cid)
+        await asyncio.sleep(3 * 3600)
+        back = await lab.again(away)
+        await putter.stop()
+        looks.clear()
+        monkeypatch.setattr(Claims, "lapsed", counted)
+        await asyncio.sleep(3 * COLLECT_SOON_S)
+        assert not any(held(back, result) for result in results)
+        assert len(looks) <= 2
 
     tell(story)
 

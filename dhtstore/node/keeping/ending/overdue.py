@@ -3,7 +3,7 @@
 data path: claims that expired -> noted when first found -> others are asked for a newer policy
 (``policies/renewing``) -> found again after a day of running -> ended.  A look that finds a claim
 not over, since it was renewed or the clock set back, forgets the note.  What its owner removed has
-signed proof and ends at once.
+signed proof and ends at once, all that was removed in one look.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from itertools import islice
 from typing import Final
 
 from dhtstore.model.policy import Claim, Policy
+from dhtstore.model.unit import Unit
 from dhtstore.net.ports import Blocking, Clock
 from dhtstore.node.context import Ledger
+from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.keeping.ending.running import RunTime
 from dhtstore.params import (
     CLAIM_GRACE_S,
@@ -36,7 +38,8 @@ class Overdue:
     is more than the grace, or the clock was set by as much less than CLAIM_LOOKS_APART_S of running
     ago, nothing that expired ends, for CLOCK_DOUBTED_MAX_S of running at most.  So peers can put an
     end off, neither forge one nor put it off for ever.  Where ``asks``, what nobody was asked about
-    waits as long: its owner may have given it more time."""
+    waits as long: its owner may have given it more time.  ``ended`` is told of the units of what
+    ends."""
 
     ledger: Ledger
     blocking: Blocking
@@ -44,12 +47,16 @@ class Overdue:
     running: RunTime
     ahead_s: Callable[[], float | None] = lambda: None
     asks: bool = False
+    ended: Callable[[list[Unit]], None] = lambda units: None
 
     async def end(self, rest: Rest) -> int:
         """How many were ended; those that are over for the first time are noted.  Raises NoRoom,
         HomeUnusable."""
-        look = self.look()
-        ended = await self._each(look, look.settle, rest)
+        look, units = self.look(), list[Unit]()
+        try:
+            ended = await self._each(look, partial(_settle, look, units), rest)
+        finally:
+            self.ended(units)
         rows = look.notes.rows()
         while some := await self.blocking.run(_some_rows, rows):
             await self.blocking.run(look.forget, some)
@@ -126,6 +133,13 @@ class OverdueLook:
         if policy is None or policy.expires != row.expires or self.ends(policy):
             return False
         return self.unix_s < CLOCK_UNSET_UNIX_S or not policy.active(self.since_unix_s)
+
+
+def _settle(look: OverdueLook, ended: list[Unit], claim: Claim) -> bool:
+    over = look.settle(claim)
+    if over:
+        ended.append(unit_of_claim(claim))
+    return over
 
 
 def _how_many(does: Callable[[Claim], bool], claims: list[Claim]) -> int:
