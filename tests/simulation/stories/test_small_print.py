@@ -97,6 +97,22 @@ def test_what_expires_ends_by_each_holders_own_clock() -> None:
     tell(story)
 
 
+def test_what_expires_is_not_made_again_for_those_whose_clocks_are_ahead() -> None:
+    """To them it is over ten minutes earlier: that is no loss."""
+
+    async def story(lab: Lab) -> None:
+        for number in range(9):
+            await lab.add(NODE, clock=SimClock(lab.loop, 600.0 if number % 3 == 1 else 0.0))
+        user = await lab.add(CLIENT)
+        roots = [(await put_with(user, CONTENT[n:9000], ttl_s=5400)).cid for n in range(8)]
+        await asyncio.sleep(5400 - 10)
+        assert any(holders(lab, root) for root in roots)
+        assert [each.kind for node in lab.nodes for each in node.ledger.events.last(9)] == []
+        assert sum(node.repair.budget.spent_bytes for node in lab.nodes) == 0
+
+    tell(story)
+
+
 def backup(node: Node) -> MemoryKeyValue:
     """Its ledger as it is now."""
     saved, table = MemoryKeyValue(), node.ports.ledger

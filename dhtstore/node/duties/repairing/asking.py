@@ -31,7 +31,7 @@ from dhtstore.store.ledger.health.holders import HolderRow
 from dhtstore.tasks import run_all
 
 _FRESH_SAMPLES: Final = 4  # before something is done about a unit
-_WHY: Final = "it does not have it whole"
+_WHY: Final = "it does not have it whole, or leaves"
 Asked = Mapping[PublicKey, Sequence[tuple[Watched, int]]]  # units, and how many of their blocks
 
 

@@ -13,6 +13,7 @@ from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.copies.kept import Named, unit_of_claim
 from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.identity import Identity
+from dhtstore.params import RECORD_FUTURE_SKEW_MAX_S
 from dhtstore.store.ledger.health.holders import HolderRows, HoldersRow, UnitId
 
 _UNITS_AT_ONCE: Final = 64  # read from the ledger, judged, written back
@@ -62,10 +63,12 @@ class Units:
         return [one for one in self._read(found, at_least) if one.id in wanted]
 
     def _read(self, names: Sequence[Named], at_least: int) -> list[Watched]:
-        now, claims = self.identity.now_unix_s(), self.completeness.ledger.claims
+        """Without what is over in a moment: to holders whose clocks are ahead it is by now, and who
+        would bring it to others for that is told that it lost a copy."""
+        soon_unix_s = self.identity.now_unix_s() + RECORD_FUTURE_SKEW_MAX_S
         found: list[Watched] = []
         for named in names:
-            for claim in claims.kept(named.name, now):
+            for claim in self.completeness.ledger.claims.kept(named.name, soon_unix_s):
                 unit = unit_of_claim(claim)
                 if unit.name == claim.unit and claim.policy.replicas >= at_least:
                     row = self.rows.get((unit.name, unit.spine))
