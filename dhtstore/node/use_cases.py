@@ -96,6 +96,7 @@ class UseCases:
             self.policies.book,
             self.reprovide.again_soon,
             self.policy_changes().put,
+            lambda: self.leaving.active,
         )
 
     def pinning(self) -> Pinning:

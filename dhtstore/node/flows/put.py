@@ -100,7 +100,8 @@ class _Counts:
 class Uploader:
     """The putting side of one node.  ``again_soon`` has a unit announced that is kept here and
     that no index node was told of; ``spread`` is told of the policy, of the one before it and of
-    all units, once somebody holds something."""
+    all units, once somebody holds something.  While it is ``leaving`` this node is none of those
+    that hold it."""
 
     identity: Identity
     disk: Disk
@@ -113,6 +114,7 @@ class Uploader:
     book: PolicyBook
     again_soon: Callable[[Unit], None]
     spread: Callable[[Policy, Policy | None, Sequence[Unit]], None]
+    leaving: Callable[[], bool] = lambda: False
 
     async def put(
         self,
@@ -173,7 +175,7 @@ class Uploader:
         times = PutTimes(lambda: self.clock.monotonic_s() - began_s)
         async with self.staging.for_user(), bringing as brought:
             imported, run = brought.imported, self.disk.blocking.run
-            kept = self.settings.storage and brought.kept
+            kept = self._keeps(brought)
             if not brought.kept:
                 self.staging.collector.left()  # what was written before the room ended
             meter.imported(imported.size_bytes, kept=kept)
@@ -206,7 +208,7 @@ class Uploader:
     async def _place_all(self, work: _Work, all_of_it: PutMeter) -> list[PlacedUnit]:
         """Place every unit and write down what came of it.  One unit after the other: bounds what
         holders must reserve at once."""
-        elsewhere = work.policy.replicas - self._keeps(work)
+        elsewhere = work.policy.replicas - self._keeps(work.brought)
         meter = CopyMeter(all_of_it.sink, work.imported.size_bytes * elsewhere)
         placed: list[PlacedUnit] = []
         made: list[list[SignedCopy]] = []
@@ -238,7 +240,7 @@ class Uploader:
     ) -> None:
         """The copies of the unit become the last of ``made``, one by one; what becomes of it, also
         where this is cut short, the last of ``placed``."""
-        unit, policy, keeps = lineage.unit, work.policy, self._keeps(work)
+        unit, policy, keeps = lineage.unit, work.policy, self._keeps(work.brought)
         copies: list[SignedCopy] = []
         made.append(copies)
         leaves = Leaves.PRESENT if keeps else Leaves.NAMED
@@ -265,9 +267,9 @@ class Uploader:
             self.again_soon(unit)
         placed.append(PlacedUnit(unit, plan, copies, published, told))
 
-    def _keeps(self, work: _Work) -> bool:
+    def _keeps(self, brought: Brought) -> bool:
         """Whether this node holds a copy itself."""
-        return self.settings.storage and work.brought.kept
+        return self.settings.storage and brought.kept and not self.leaving()
 
     async def _known_from_now(self, work: _Work, made: _Made, placed: Sequence[PlacedUnit]) -> None:
         await self.disk.blocking.run(self._remember, work, made, placed)
@@ -282,7 +284,7 @@ class Uploader:
             self.ledger.places.save(each.holder_places())
 
     def _pin(self, work: _Work) -> None:
-        if self._keeps(work):
+        if self._keeps(work.brought):
             self.ledger.pins.add(work.imported.cid, work.name, "put", work.units)
             self.ledger.cache.kept(work.imported.cid)
 

@@ -169,6 +169,26 @@ def test_what_comes_in_while_a_node_leaves_is_handed_over_too(
     tell(story)
 
 
+def test_who_leaves_counts_its_own_copy_of_no_put() -> None:
+    async def story(lab: Lab) -> None:
+        await lab.grow(6)
+        leaver = lab.nodes[3]
+        work = asyncio.create_task(leaver.leaving.leave(unwatched))
+        await asyncio.sleep(0.01)
+        outcome = await put_bytes(leaver, CONTENT)
+        await work
+        assert outcome.copies == 3
+        assert leaver.public_key not in {receipt.signer for receipt in outcome.receipts}
+        there = holders(lab, outcome.cid)
+        assert len(there) == 3
+        assert leaver not in there
+        assert leaver.ledger.puts.get(outcome.cid) is not None
+        await leaver.collector.collect()
+        assert leaver.ports.store.count() == 0
+
+    tell(story)
+
+
 def test_what_was_cut_short_is_gone_on_with() -> None:
     async def story(lab: Lab) -> None:
         await lab.grow(7)
