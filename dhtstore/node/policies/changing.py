@@ -129,8 +129,14 @@ class PolicyChanges:
             await self.book.adopt(told.newer)
         stored = await self.renewal.renew(policy)
         if not stored:
-            self.renewal.published(policy)
+            left = {key: one for key, one in holders.items() if key in told.unreached}
+            self.renewal.goes_out(policy, self._spread_later(policy, left))
         return Changed(policy, told, stored)
+
+    async def _spread_later(self, policy: Policy, holders: Holders) -> None:
+        """Nobody answers now; once somebody does, those holders may."""
+        await self.renewal.publish(policy)
+        await self.holders.tell(await self.book.newest_here(policy), holders)
 
 
 def removed_by_now(root: Cid) -> UsageError:

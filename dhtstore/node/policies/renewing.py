@@ -56,10 +56,6 @@ class PolicyRenewal:
     alarm: Alarm = field(default_factory=Alarm)
     _going_out: dict[asyncio.Task[Any], Policy] = field(default_factory=dict)
 
-    def published(self, policy: Policy) -> None:
-        """Our owner has signed it: it goes out now, or as soon as somebody answers."""
-        self.goes_out(policy, self.publish(policy))
-
     def goes_out(self, policy: Policy, telling: Coroutine[Any, Any, object]) -> None:
         """While ``telling`` runs not all know it who should."""
         task = self.tasks.spawn(telling, "policy")
@@ -78,7 +74,7 @@ class PolicyRenewal:
         return settled
 
     async def publish(self, policy: Policy) -> None:
-        """Until somebody has it, or a newer one, which then counts here."""
+        """Our owner has signed it: until somebody has it, or a newer one, which then counts here."""
         self.alarm.ring()
         pause_s = REPROVIDE_RETRY_FIRST_S
         while not await self.renew(policy):

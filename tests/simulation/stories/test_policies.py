@@ -385,7 +385,8 @@ def test_a_removal_that_nobody_could_be_told_of_goes_out_later() -> None:
         policy = held(putter, result)[0]
         removal = policy_of(putter, result.cid, sequence=policy.sequence + 1, removed=True)
         putter.ledger.claims.update(removal)
-        putter.policies.renewal.published(removal)
+        renewal = putter.policies.renewal
+        renewal.goes_out(removal, renewal.publish(removal))
         await asyncio.sleep(60)
         assert await found(others[0], policy.owner, result.cid) == removal
         for node in holders:
@@ -422,6 +423,23 @@ def test_removals_heard_of_one_after_another_are_looked_for_once(
         await asyncio.sleep(3 * COLLECT_SOON_S)
         assert not any(held(back, result) for result in results)
         assert len(looks) <= 2
+
+    tell(story)
+
+
+def test_what_is_removed_while_the_line_is_down_is_freed_once_it_is_there_again() -> None:
+    """Holders look at what they hold in two days' turn: they are told."""
+
+    async def story(lab: Lab) -> None:
+        putter = await lab.add()
+        result, holders = await put_by(lab, putter)
+        lab.network.partition([[address_of(putter)], []])
+        told = await removed(putter, result.cid)
+        assert (told.told, told.unreached, told.stored) == (0, 2, False)
+        await asyncio.sleep(120)
+        lab.network.heal()
+        await asyncio.sleep(300)
+        assert [held(node, result) for node in holders] == [[], []]
 
     tell(story)
 
