@@ -74,7 +74,7 @@ class PolicyRenewal:
         return settled
 
     async def publish(self, policy: Policy) -> None:
-        """Our owner has signed it: until somebody has it, or a newer one, which then counts here."""
+        """Our owner signed it: until somebody has it, or a newer one, which counts here then."""
         self.alarm.ring()
         pause_s = REPROVIDE_RETRY_FIRST_S
         while not await self.renew(policy):
