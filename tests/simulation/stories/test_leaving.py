@@ -13,8 +13,10 @@ from dhtstore.dht.engine.lookups import Lookups
 from dhtstore.errors import Interrupted, UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.identity import dht_key, distance
+from dhtstore.model.unit import Unit
 from dhtstore.node.copies.acknowledge import SignedCopy, acknowledge
 from dhtstore.node.identity import Identity
+from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import Progress, unwatched
 from dhtstore.replication.health.periods import Periods
@@ -206,6 +208,40 @@ def test_what_was_cut_short_is_gone_on_with() -> None:
         assert leaver not in holders(lab, root)
         assert len(holders(lab, root)) == 3
 
+    tell(story)
+
+
+def test_who_is_killed_while_it_takes_its_record_back_does_so_when_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    withdraw, begun = KeptNoMore.withdraw, asyncio.Event()
+
+    async def never(self: KeptNoMore, units: list[Unit], *, kept: bool = False) -> None:
+        if begun.is_set():
+            await withdraw(self, units, kept=kept)
+        else:
+            begun.set()
+            await asyncio.sleep(1e6)
+
+    async def story(lab: Lab) -> None:
+        await lab.grow(7)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        leaver = holders(lab, root)[1]
+        await asyncio.sleep(60)
+        work = asyncio.create_task(leaver.leaving.leave(unwatched))
+        await begun.wait()
+        lab.crash(leaver)
+        work.cancel()
+        await leaver.stop()
+        lab.nodes.remove(leaver)
+        back = await lab.again(leaver)
+        assert back.public_key in await providers(lab.nodes[0], root)
+        await back.leaving.leave(unwatched)
+        assert back.leaving.left.done()
+        assert back.public_key not in await providers(lab.nodes[0], root)
+        assert len(holders(lab, root)) == 3
+
+    monkeypatch.setattr(KeptNoMore, "withdraw", never)
     tell(story)
 
 

@@ -1,8 +1,8 @@
 """What a node that leaves holds is brought to others, unit by unit.
 
 data path: units with a claim -> who proves a copy now -> ``replication.repair.leaving`` -> copies
-made from here under the grant -> receipts, the new holders' records -> only then the claim here
-ends and the record of this node is taken back.
+made from here under the grant -> receipts, the new holders' records -> only then the record of
+this node is taken back and the claim here ends.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ class HandingOver:
         return done
 
     async def _end(self, one: Watched) -> None:
-        if one.stays:
-            self.quiet.add(one.unit.name)
-        else:
+        """Its record goes first: who is killed in between finds the claim, and does both again."""
+        self.quiet.add(one.unit.name)
+        await self.kept_no_more.withdraw([one.unit], kept=True)
+        if not one.stays:
             await self.repair.acting.end(one)
-        await self.kept_no_more.withdraw([one.unit], kept=bool(one.stays))
 
     async def _bring(self, one: Watched, meter: LeaveMeter) -> UnitDone:
         """Once more where its owner has said something newer, which counts here by then."""
