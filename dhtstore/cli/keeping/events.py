@@ -37,8 +37,8 @@ def events(
 
     lost: a holder was silent beyond its grace, or failed an audit, and was replaced; repaired: a
     copy was made from here; moved: one was made elsewhere in its place; refused: nobody
-    took one; dropped: the copy here was one too many.  The oldest come first; the last 10,000 are
-    kept.
+    took one; dropped: the copy here was one too many; removed: what was put here was removed
+    elsewhere by its owner.  The oldest come first; the last 10,000 are kept.
     """
     from dhtstore.cli.running.errand import Errand
     from dhtstore.cli.running.session import run
@@ -88,6 +88,8 @@ def _what(each: CopyEvent) -> str:
             return f"the copy here moves to {each.node}{size}"
         case "dropped":
             return f"the copy here went, since it was one too many{size}"
+        case "removed":
+            return "no copy is wanted any more"
     return "nobody took a copy"
 
 

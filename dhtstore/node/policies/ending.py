@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from dhtstore.model.cid import Cid
 from dhtstore.model.policy import Claim, Policy
 from dhtstore.model.unit import Unit
+from dhtstore.net.ports import Clock
 from dhtstore.node.context import Disk, Ledger
 from dhtstore.node.copies.kept import unit_of_claim
 from dhtstore.node.keeping.ending.own import EndOwn
 from dhtstore.store.ledger.claims import STANDING
+from dhtstore.store.ledger.health.events import EventRow
+from dhtstore.store.ledger.puts import PutRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class EndRemoved:
     disk: Disk
     ledger: Ledger
     own: EndOwn
+    clock: Clock
     kept_no_more: Callable[[list[Unit]], None]
     left: Callable[[], None]
 
@@ -39,13 +43,23 @@ class EndRemoved:
         policy = self.ledger.claims.policy(owner, root.raw) if owner == self.own.own else None
         if policy is None:
             return []
-        if policy.removed:
-            return self.own.end(root) if self.own.is_ours(root) else []
         record = self.ledger.puts.get(root)
+        if policy.removed:
+            return self._removed_elsewhere(root, record) if self.own.is_ours(root) else []
         if record is not None and record.policy.precedence < policy.precedence:
             units = self.ledger.roots.units(root)
             self.ledger.puts.save(replace(record, policy=policy), units)
         return []
+
+    def _removed_elsewhere(self, root: Cid, record: PutRecord | None) -> list[Unit]:
+        """Who looks for it in vain finds out why."""
+        why = "its owner removed it on another machine"
+        if record is not None:
+            why += f", it was put here as {record.name}"
+        units = self.own.end(root)
+        row = EventRow(self.clock.unix_s(), "removed", root.raw, root.raw, why)
+        self.ledger.events.add(row)
+        return units
 
     def end(self, claims: Iterable[Claim]) -> list[Unit]:
         """Their units; in a worker."""

@@ -45,7 +45,7 @@ class Policies:
     ) -> Policies:
         """``kept_no_more`` and ``left`` as ``EndRemoved`` has them."""
         own = EndOwn(ledger, identity.owner)
-        ending = EndRemoved(disk, ledger, own, kept_no_more, left)
+        ending = EndRemoved(disk, ledger, own, ports.clock, kept_no_more, left)
         book = PolicyBook(identity, disk, ledger, places, ports.clock, ending.heard)
         looked, rng = PoliciesLooked(ledger.table), ports.entropy.rng
         over = OverNotes(ledger.table)

@@ -69,6 +69,8 @@ def test_what_is_removed_on_the_other_machine_is_removed_where_it_was_put(
             await here.policies.renewal.look_up()
         assert here.ledger.puts.list() == []
         assert here.ledger.pins.list() == []
+        assert [row.kind for row in here.ledger.events.last(9)] == ["removed"]
+        assert there.ledger.events.last(9) == [], "who removed it knows"
         assert holders(lab, root) == []
         await here.collector.collect()
         assert here.ports.store.count() == 0

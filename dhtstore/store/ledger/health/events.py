@@ -15,8 +15,8 @@ _NUMBER_BYTES: Final = 8
 
 
 class EventRow(NamedTuple):
-    """``kind`` is lost, repaired, moved, refused or dropped; ``node`` whom it is about, "" for
-    nobody; ``root`` the binary CID that the unit was stored for."""
+    """``kind`` is lost, repaired, moved, refused, dropped or removed; ``node`` whom it is about, ""
+    for nobody; ``root`` the binary CID that the unit was stored for."""
 
     unix_s: float
     kind: str
