@@ -71,7 +71,8 @@ class LeaveNetwork(Operation[LeaveResult], frozen=True, kw_only=True):
 class CopyEvent(msgspec.Struct, frozen=True, gc=False):
     """What happened to a copy: ``kind`` is "lost", "repaired", "moved", "refused", "dropped" or
     "removed"; ``node`` is whom it is about, "" for nobody else; ``size`` is how many bytes moved or
-    went; ``why`` tells what there was before it.  ``name`` is what it was put or pinned as here, "" of what is held for others."""
+    went; ``why`` tells what there was before it.  ``name`` is what it was put or pinned as here, ""
+    of what is held for others."""
 
     time: Moment
     kind: str
