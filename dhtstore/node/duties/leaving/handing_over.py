@@ -84,10 +84,20 @@ class HandingOver:
 
     async def _end(self, one: Watched) -> None:
         """Its record goes first: who is killed in between finds the claim, and does both again."""
-        self.quiet.add(one.unit.name)
-        await self.kept_no_more.withdraw([one.unit], kept=True)
+        shared = not one.stays and await self._shares_its_record(one)
+        if not shared:
+            self.quiet.add(one.unit.name)
+            await self.kept_no_more.withdraw([one.unit], kept=True)
         if not one.stays:
             await self.repair.acting.end(one)
+        if shared:  # the last of them takes it back
+            await self.kept_no_more.withdraw([one.unit])
+
+    async def _shares_its_record(self, one: Watched) -> bool:
+        """Whether another unit of that name is here, which has not been handed over."""
+        completeness = self.repair.completeness
+        here = await completeness.disk.blocking.run(completeness.under, one.unit.name, self._now())
+        return any(each.spine is not one.unit.spine for each in here)
 
     async def _bring(self, one: Watched, meter: LeaveMeter) -> UnitDone:
         """Once more where its owner has said something newer, which counts here by then."""
