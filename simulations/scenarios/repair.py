@@ -88,6 +88,11 @@ class _Oracle:
         """Whether a machine that is up has it."""
         return any(one.disk.blocks.has(root) for one in self.world.population.up())
 
+    def reachable(self) -> float:
+        """The share of all objects that a machine which is up has."""
+        holds = [one.disk.blocks.has for one in self.world.population.up()]
+        return sum(any(has(root) for has in holds) for root in self.roots) / len(self.roots)
+
     def death(self, member: Member, size_bytes: int) -> None:
         self.count(member)
         lost = sum(member.disk.blocks.has(root) for root in self.roots)
@@ -125,6 +130,7 @@ class _Oracle:
         sample("lost", "", sum(count == 0 for count in copies))
         sample("at_target", "", sum(each >= self.replicas for each in copies) / len(copies))
         sample("copies_mean", "", sum(copies) / len(copies))
+        sample("reachable", "", self.reachable())
         sample("repaired_bytes", "", self.repaired_bytes)
         sample("destroyed_bytes", "", self.destroyed_bytes)
         sample("dropped", "", self.dropped)
@@ -297,6 +303,7 @@ MEASURES = (
     Measure("repaired_per_stored", _stored_share, better="less"),
     Measure("copies_mean_at_the_end", partial(_last, "copies_mean"), better="less"),
     Measure("got_share", partial(_of_all, _mean, "got"), better="more"),
+    Measure("reachable_mean", partial(_of_all, _mean, "reachable"), better="more"),
     Measure(
         "got_in_vain_though_one_was_up",
         partial(_of_all, sum, "got_in_vain_from_live"),
