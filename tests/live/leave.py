@@ -128,11 +128,14 @@ async def _run(asked: _Asked, made: Nodes) -> int:
     async with dhtstore.connect(user.home) as client:
         cids, put_s = await _put_all(client, list(sources))
         fresh = await made.start(*options, name="fresh")
-        tickets = [each.ticket for each in (*holders, fresh)]
+        leaver, others = holders[1], (holders[0], holders[2])
+        tickets = [each.ticket for each in (leaver, *others, fresh)]
         async with observer(made.folder / "observer", tickets) as watch:
-            leave_s = await _leave(holders[1], watch, cids)
+            leave_s = await _leave(leaver, watch, cids)
             print(f"watched {watch.looks} times: never fewer than {watch.fewest} copies")
-        for each in (holders[0], holders[2]):
+            if watch.fewest < _REPLICAS:
+                print(f"  then the others said: {'; '.join(watch.lacks)}")
+        for each in others:
             await each.kill()  # so that bytes come from the one that was handed them
         expected = dict(zip(cids, sources.values(), strict=True))
         wrong = await _wrong(client, expected, made.folder)

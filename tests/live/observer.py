@@ -1,5 +1,10 @@
 """Who counts copies and believes nobody: each node is asked for blocks of each unit, picked at
-random, and counts if it gives them."""
+random, and counts if it gives them.
+
+It cannot ask all of them at one instant.  So of each unit it asks one after the other, whoever may
+let its copy go before those that it may go to: the first has none from when it says no, and who
+says no later had none then either.  Too few are hence too few at that instant.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +31,15 @@ _ASKED_AT_ONCE = 16
 
 @dataclass(slots=True)
 class Observer:
-    """A visitor, which knows nodes by their tickets alone.  ``fewest`` is what ``look`` counted
-    least so far, ``looks`` how often it has counted."""
+    """A visitor, which knows nodes by their tickets alone, and asks them in that order.
+    ``fewest`` is what ``look`` counted least so far, and ``lacks`` what the others said then;
+    ``looks`` is how often it has counted."""
 
     node: Node
     tickets: Sequence[str]
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     fewest: int = 10**9
+    lacks: Sequence[str] = ()
     looks: int = 0
 
     async def units(self, cids: Sequence[str]) -> list[Unit]:
@@ -48,7 +55,6 @@ class Observer:
         """How many nodes give blocks of each of ``units``, now."""
         counts = await run_all([partial(self._count, each) for each in units], _ASKED_AT_ONCE)
         self.looks += 1
-        self.fewest = min([self.fewest, *counts])
         return counts
 
     async def watch(self, units: Sequence[Unit], at_once: int, pause_s: float) -> None:
@@ -58,16 +64,21 @@ class Observer:
             await asyncio.sleep(pause_s)
 
     async def _count(self, unit: Unit) -> int:
-        asked = [partial(self._gives, each, unit) for each in self.tickets]
-        return sum(await run_all(asked, len(asked)))
+        said = [await self._lack(each, unit) for each in self.tickets]
+        lacks = [each for each in said if each]
+        count = len(said) - len(lacks)
+        if count < self.fewest:
+            self.fewest, self.lacks = count, lacks
+        return count
 
-    async def _gives(self, ticket: str, unit: Unit) -> bool:
+    async def _lack(self, ticket: str, unit: Unit) -> str:
+        """Why it does not count; "" if it does."""
         place = Ticket.parse(ticket)
         try:
             link = await self.node.links.to(place.public_key, list(place.addresses), _DIAL_S)
-            return not await lack_of_sample(link, unit, self.rng, self.node.disk.blocking)
-        except DhtstoreError:
-            return False
+            return await lack_of_sample(link, unit, self.rng, self.node.disk.blocking)
+        except DhtstoreError as error:
+            return f"{place.addresses[0]}: {error}"
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from dhtstore.operations.operation import unwatched
 from simulations.events.users import put_bytes
 from tests.bids import sign_policy
 from tests.simulation.harness import CLIENT, STORAGE, Lab, tell
-from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders, surplus
+from tests.simulation.stories.test_leaving import CONTENT, PERIODS, holders, providers, surplus
 from tests.simulation.stories.test_policies import removed
 
 
@@ -53,6 +53,27 @@ def test_all_holders_leave_and_one_owner_removes_it(remover: int) -> None:
         assert len(holders(lab, root)) == 3
         await removed(owners[remover], root)
         assert len(holders(lab, root)) == 3
+
+    tell(story)
+
+
+def test_one_unit_of_a_name_leaves_and_another_that_nobody_takes_is_still_found_here() -> None:
+    """Bob's is the spine below the same root, and may be brought to nobody."""
+
+    async def story(lab: Lab) -> None:
+        alice, bob, root = await put_by_both(lab)
+        leaver = holders(lab, root)[1]
+        claims = leaver.ledger.claims.for_unit(root.raw)
+        [bobs] = [one for one in claims if one.policy.owner == bob.identity.owner]
+        leaver.ledger.claims.put(replace(bobs, spine=True, size_bytes=0, grant=None))
+        await leaver.leaving.leave(unwatched)
+        assert [each.spine for each in leaver.ledger.claims.for_unit(root.raw)] == [True]
+        assert not leaver.leaving.left.done()
+        assert leaver.public_key in await providers(alice, root)
+        await removed(bob, root)
+        assert leaver.public_key not in await providers(alice, root)
+        await leaver.leaving.leave(unwatched)
+        assert leaver.leaving.left.done()
 
     tell(story)
 
