@@ -501,7 +501,9 @@ TRIM_SHARE: Final = 0.9  # of the target: so many copies must be expected to ans
 # is one copy more, while fewer answer than are wanted and there are not SPARES_MAX too many.
 UNREACHED_MAX: Final = 0.01
 SPARES_MAX: Final = 2
-SHARE_KNOWN_S: Final = DAY_S  # a peer must be watched so long, to tell how often it is there
+# What was seen of a peer is held for this against a guess that it is always there, which weighs as
+# much as so much watching: three that were away half of the time need a spare after 5 h of it.
+ALWAYS_THERE_GUESS_S: Final = 6 * 3600.0
 TRIM_AFTER_S: Final = 6 * 3600.0  # a copy is too many for so long, before it goes
 PROVED_LATELY_S: Final = 3600.0  # the age of a proof that lets a surplus copy go
 WEAKEST_TOLD: Final = 20  # objects that status names, the most endangered first

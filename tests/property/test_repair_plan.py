@@ -46,8 +46,8 @@ def healths(draw: st.DrawFn) -> Health:
     target = draw(st.integers(1, 8))
     unknown_s = draw(spans) if len(copies) < target - 1 else 0.0
     stays = draw(st.sampled_from(["", "pinned"]))
-    share = draw(st.one_of(st.none(), st.floats(0, 1)))
-    return Health(KEY, here, target, copies, PERIODS, stays, unknown_s, here_share=share)
+    away = draw(st.one_of(st.none(), st.floats(0, 1)))
+    return Health(KEY, here, target, copies, PERIODS, stays, unknown_s, here_away=away)
 
 
 @given(healths())

@@ -50,8 +50,8 @@ class Health:
     """Of a unit that is here, whole; ``target`` copies are wanted.  ``stays`` is why this node does
     not drop its own, "" if it may.  ``unknown_s`` is for how long it has looked for the others
     without ever hearing of all of them: who is silent is not named to it.  Since ``short_since``
-    there are too few and since ``surplus_since`` too many, as far as this node knows; it is there
-    itself for ``here_share`` of the time, None if that is not known.  At ``freed_unix_s`` it ceased
+    there are too few and since ``surplus_since`` too many, as far as this node knows; it is away
+    itself for ``here_away`` of the time, None if that is not known.  At ``freed_unix_s`` it ceased
     to tell others that its copy stays, if it ever did.  ``made`` copies were signed for so far, the
     own included; None where that is not known."""
 
@@ -64,7 +64,7 @@ class Health:
     unknown_s: float = 0.0
     short_since_unix_s: float | None = None
     surplus_since_unix_s: float | None = None
-    here_share: float | None = None
+    here_away: float | None = None
     freed_unix_s: float = 0.0
     made: int | None = None
 
@@ -120,22 +120,21 @@ class Health:
     @property
     def spare(self) -> bool:
         """Whether one copy more than wanted is: fewer answer now, and too often none would."""
-        if self.here_share is None or self.unheard:
+        if self.here_away is None or self.unheard:
             return False
         if not self.target <= self.counted < self.target + SPARES_MAX:
             return False
         if 1 + sum(not each.past.silent_s for each in self._met) >= self.target:
             return False  # nobody would take another
-        known = all(each.past.share_known(self.periods) for each in self._met)
-        return known and self.none_there > UNREACHED_MAX
+        return self.none_there > UNREACHED_MAX
 
     @property
     def none_there(self) -> float:
-        """The probability that at some moment nobody has it who is there, by what was seen of each
-        holder that is expected to be, and as if each came and went by itself."""
-        away = 1 - (1.0 if self.here_share is None else self.here_share)
+        """The probability that at some moment nobody has it who is there, by what is expected of
+        each holder that is or will be, and as if each came and went by itself."""
+        away = 0.0 if self.here_away is None else self.here_away
         for each in self._met:
-            away *= 1 - each.past.there_share
+            away *= each.past.expected_away(self.periods)
         return away
 
     @property

@@ -89,12 +89,24 @@ class PeerPast:
     @property
     def there_share(self) -> float:
         """Of the time for which it was watched, until it was asked last."""
-        away_s = max(self.absent_s, sum(self.away_s)) + self.silent_s
-        return 1.0 if away_s <= 0 else max(0.0, 1 - away_s / max(away_s, self.looked_s))
+        seen_s = self._seen_away_s
+        return 1.0 if seen_s <= 0 else max(0.0, 1 - seen_s / max(seen_s, self.looked_s))
 
-    def share_known(self, periods: Periods) -> bool:
-        """Whether it was watched for long enough that this says something."""
-        return self.looked_s >= periods.share_known_s
+    def expected_away(self, periods: Periods) -> float:
+        """The share of the time, 0 to 1, for which it will be away: ``away_share`` of what was
+        seen until it was asked last."""
+        return away_share(self._seen_away_s, self.looked_s, periods)
+
+    @property
+    def _seen_away_s(self) -> float:
+        return max(self.absent_s, sum(self.away_s)) + self.silent_s
+
+
+def away_share(away_s: float, of_s: float, periods: Periods) -> float:
+    """What to expect of who was away for ``away_s`` of ``of_s``: held against a guess that it is
+    always there, so that little seen tells little, and no time is too short to be told."""
+    away_s = max(0.0, away_s)
+    return away_s / (max(away_s, of_s) + periods.always_there_guess_s)
 
 
 def observed_s(before_unix_s: float, now_unix_s: float, gap_max_s: float) -> float:

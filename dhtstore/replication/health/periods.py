@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from dhtstore.params import (
+    ALWAYS_THERE_GUESS_S,
     AUDIT_EVERY_S,
     FELLOW_PING_S,
     GRACE_FIRST_S,
@@ -18,7 +19,6 @@ from dhtstore.params import (
     PROVED_LATELY_S,
     REPAIR_LOOK_S,
     REPAIR_TURN_S,
-    SHARE_KNOWN_S,
     SILENCE_GAP_MAX_S,
     TRIM_AFTER_S,
 )
@@ -37,7 +37,7 @@ class Periods:
     grace_first_s: float = GRACE_FIRST_S
     grace_max_s: float = GRACE_MAX_S
     watched_s: float = GRACE_WATCHED_S
-    share_known_s: float = SHARE_KNOWN_S
+    always_there_guess_s: float = ALWAYS_THERE_GUESS_S
     turn_s: float = REPAIR_TURN_S
     trim_after_s: float = TRIM_AFTER_S
     proved_lately_s: float = PROVED_LATELY_S

@@ -57,5 +57,5 @@ def test_a_turn_that_comes_in_a_moment() -> None:
 def test_how_often_none_is_there() -> None:
     half = PeerPast(NOW - 1e6, NOW, NOW, absent_s=5e5)
     now_away = replace(half, silent_s=HOUR_S)
-    seldom = replace(health(half, now_away), here_share=0.5)
-    assert why(seldom) == "3 copies of 3, of which none is there 13 % of the time"
+    seldom = replace(health(half, now_away), here_away=0.5)
+    assert why(seldom) == "3 copies of 3, of which none is there 12 % of the time"

@@ -91,7 +91,7 @@ def repair_of(
     fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, notes, periods)
     since = CountedSince(ledger.table, ports.tracer)
     here = OwnPresence(clock, blocking, since, node.running.total_s, periods)
-    judge = Judge(node.identity, fellows, periods, seen, lambda: here.share)
+    judge = Judge(node.identity, fellows, periods, seen, lambda: here.away)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng
     untold = node.reprovide.again_soon

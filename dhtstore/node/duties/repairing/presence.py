@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dhtstore.net.ports import Blocking, Clock
+from dhtstore.replication.health.past import away_share
 from dhtstore.replication.health.periods import Periods
 from dhtstore.store.ledger.health.counted_since import CountedRow, CountedSince
 
@@ -30,11 +31,10 @@ class OwnPresence:
         self._row = row
 
     @property
-    def share(self) -> float | None:
-        """Of the time since it counts; None while that is too short to tell."""
+    def away(self) -> float | None:
+        """The share of the time, 0 to 1, for which it will not be there; None before ``load``."""
         if self._row is None:
             return None
         counted_s = self.clock.unix_s() - self._row.since_unix_s
-        if counted_s < self.periods.share_known_s:
-            return None
-        return min(1.0, (self.running_s() - self._row.running_s) / counted_s)
+        running_s = self.running_s() - self._row.running_s
+        return away_share(counted_s - running_s, counted_s, self.periods)

@@ -57,13 +57,13 @@ class Said(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Makes of rows what the plan judges.  ``seen`` is told of units of whose holders something
-    became known; ``here_share`` is how much of the time this node is there."""
+    became known; ``here_away`` is how much of the time this node is not there."""
 
     identity: Identity
     fellows: KnownFellows
     periods: Periods
     seen: Callable[[Watched], None] = lambda one: None
-    here_share: Callable[[], float | None] = lambda: None
+    here_away: Callable[[], float | None] = lambda: None
 
     def health(self, watched_unit: Watched) -> Health:
         """As it was judged last."""
@@ -79,7 +79,7 @@ class Judge:
             row.unknown_s,
             row.short_since_unix_s,
             row.surplus_since_unix_s,
-            self.here_share(),
+            self.here_away(),
             row.freed_unix_s,
             watched_unit.made,
         )
