@@ -41,7 +41,7 @@ from dhtstore.node.policies.telling import TellHolders
 from dhtstore.node.ports import NodeSettings, Ports
 from dhtstore.node.warnings import Warnings
 from dhtstore.replication.ranking import Domain
-from dhtstore.store.ledger.health.counted_since import CountedSince
+from dhtstore.store.ledger.health.own_times import OwnTimes
 from dhtstore.tasks import Supervisor
 from dhtstore.transfer.priority import Priority
 
@@ -89,8 +89,8 @@ def repair_of(
     proved_ago_s = node.dht.rpc.keeper.proved_ago_s
     notes = Notes(blocking, warnings)
     fellows = KnownFellows(node.dht, proved_ago_s, clock, blocking, ledger.fellows, notes, periods)
-    since = CountedSince(ledger.table, ports.tracer)
-    here = OwnPresence(clock, blocking, since, node.running.total_s, periods)
+    times = OwnTimes(ledger.table, ports.tracer)
+    here = OwnPresence(clock, notes, times, node.running.total_s, periods)
     judge = Judge(node.identity, fellows, periods, seen, lambda: here.away)
     auditor = Auditor(node.identity, node.completeness, node.links, clock, ports.entropy)
     rng = ports.entropy.rng

@@ -102,6 +102,7 @@ class Repair:
     async def _round(self) -> None:
         async with self._turn:
             await self.fellows.look()
+            await self.presence.save()
             chosen = await self._survey()
             await self._act_all(chosen)
 

@@ -1,4 +1,4 @@
-"""Since when this node counts how much of the time it is there."""
+"""For how long this node was there and away, as far as it counted."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from dhtstore.store.ledger.contract import KeyValue
 from dhtstore.store.ledger.entries import decode, encode
 from dhtstore.trace import Tracer, no_trace
 
-_KEY: Final = b"counted-since"
+_KEY: Final = b"counted-since"  # as when there was no more than the first two of these
 
 
-class CountedRow(NamedTuple):
-    """At ``since_unix_s`` it had been running for ``running_s`` in all its lives."""
+class OwnTimesRow(NamedTuple):
+    """It counted last at ``at_unix_s``, when it had been running for ``running_s`` in all its
+    lives."""
 
-    since_unix_s: float
+    at_unix_s: float
     running_s: float
+    there_s: float = 0.0
+    away_s: float = 0.0
 
 
-class CountedSince:
+class OwnTimes:
     """One row; where it is missing or damaged, counting begins anew."""
 
     def __init__(self, table: KeyValue, tracer: Tracer = no_trace) -> None:
         self._table, self._tracer = table, tracer
 
-    def save(self, row: CountedRow) -> None:
+    def save(self, row: OwnTimesRow) -> None:
         """Raises NoRoom, HomeUnusable."""
         self._table.write([(_KEY, encode(row))])
 
-    def load(self) -> CountedRow | None:
+    def load(self) -> OwnTimesRow | None:
         """Raises HomeUnusable."""
         raw = self._table.get(_KEY)
         try:
-            return None if raw is None else decode(CountedRow, raw)
+            return None if raw is None else decode(OwnTimesRow, raw)
         except IntegrityFailure as error:
-            self._tracer("counted-since.damaged", reason=str(error))
+            self._tracer("own-times.damaged", reason=str(error))
             return None
