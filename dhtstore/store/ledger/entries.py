@@ -5,7 +5,7 @@ signature."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from dhtstore.trace import Tracer
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Signed)
+# A span or a date, within 3,000 years: with NaN no time is ever over, and 1e300 never ends.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import decode, encode, sound
+from dhtstore.store.ledger.entries import Seconds, decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"fellow/"
@@ -16,22 +16,22 @@ _FORGOTTEN: Final = b"fellows/forgotten"
 class FellowRow(NamedTuple):
     """``replication.health.past.Past``, and where it was reached last: host and port."""
 
-    known_unix_s: float
-    heard_unix_s: float
-    asked_unix_s: float
-    silent_s: float
-    away_s: tuple[float, ...]
+    known_unix_s: Seconds
+    heard_unix_s: Seconds
+    asked_unix_s: Seconds
+    silent_s: Seconds
+    away_s: tuple[Seconds, ...]
     host: str = ""
     port: int = 0
-    absent_s: float = 0.0
-    unwatched_s: float = 0.0
+    absent_s: Seconds = 0.0
+    unwatched_s: Seconds = 0.0
 
 
 class ForgottenRow(NamedTuple):
     """Those that hold nothing of ours any more: for how long they were watched in sum, and how many
     of them were ``gone``."""
 
-    watched_s: float = 0.0
+    watched_s: Seconds = 0.0
     gone: int = 0
 
 

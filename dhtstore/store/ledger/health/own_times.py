@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.entries import decode, encode
+from dhtstore.store.ledger.entries import Seconds, decode, encode
 from dhtstore.trace import Tracer, no_trace
 
 _KEY: Final = b"counted-since"  # as when there was no more than the first two of these
@@ -16,10 +16,10 @@ class OwnTimesRow(NamedTuple):
     """It counted last at ``at_unix_s``, when it had been running for ``running_s`` in all its
     lives."""
 
-    at_unix_s: float
-    running_s: float
-    there_s: float = 0.0
-    away_s: float = 0.0
+    at_unix_s: Seconds
+    running_s: Seconds
+    there_s: Seconds = 0.0
+    away_s: Seconds = 0.0
 
 
 class OwnTimes:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.entries import decode, encode
+from dhtstore.store.ledger.entries import Seconds, decode, encode
 from dhtstore.trace import Tracer, no_trace
 
 _KEY: Final = b"running"
@@ -15,8 +15,8 @@ _KEY: Final = b"running"
 class RunningRow(NamedTuple):
     """Seconds of running: in all, and when the clock was last set by more than a claim's grace."""
 
-    total_s: float = 0.0
-    set_s: float = 0.0
+    total_s: Seconds = 0.0
+    set_s: Seconds = 0.0
 
 
 class RunningTime:
