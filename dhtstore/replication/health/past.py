@@ -41,7 +41,7 @@ class PeerPast:
     def answered(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
         """It answers: an absence, if there was one, is over and remembered."""
         asked = self._asked(now_unix_s, gap_max_s)
-        after_met_unix_s = self.known_unix_s + _MOMENT_S  # however fast, whatever the clock did
+        after_met_unix_s = asked.known_unix_s + _MOMENT_S  # however fast, whatever the clock did
         heard = replace(asked, heard_unix_s=max(now_unix_s, after_met_unix_s))
         if not self.silent_s:
             return heard
@@ -59,9 +59,16 @@ class PeerPast:
         return self._asked(now_unix_s, 0.0)
 
     def _asked(self, now_unix_s: float, gap_max_s: float) -> PeerPast:
+        """Where the clock was set back, all that is known was earlier by as much."""
+        back_s = max(0.0, self.asked_unix_s - now_unix_s)
         passed_s = max(0.0, now_unix_s - self.asked_unix_s - gap_max_s)
-        unwatched_s = self.unwatched_s + passed_s
-        return replace(self, asked_unix_s=now_unix_s, unwatched_s=unwatched_s)
+        return replace(
+            self,
+            known_unix_s=self.known_unix_s - back_s,
+            heard_unix_s=self.heard_unix_s - back_s,
+            asked_unix_s=now_unix_s,
+            unwatched_s=self.unwatched_s + passed_s,
+        )
 
     def grace_s(self, periods: Periods) -> float:
         """For how long it may be silent: a few times its longest absence of late; what is usual

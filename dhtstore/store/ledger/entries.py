@@ -16,8 +16,9 @@ from dhtstore.trace import Tracer
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Signed)
-# A span or a date, within 3,000 years: with NaN no time is ever over, and 1e300 never ends.
+# Within 3,000 years: with NaN no time is ever over, and 1e300 never ends.
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+Date = Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)]  # a clock without a battery begins in 1970
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import Seconds, decode, encode, sound
+from dhtstore.store.ledger.entries import Date, Seconds, decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"fellow/"
@@ -16,9 +16,9 @@ _FORGOTTEN: Final = b"fellows/forgotten"
 class FellowRow(NamedTuple):
     """``replication.health.past.Past``, and where it was reached last: host and port."""
 
-    known_unix_s: Seconds
-    heard_unix_s: Seconds
-    asked_unix_s: Seconds
+    known_unix_s: Date
+    heard_unix_s: Date
+    asked_unix_s: Date
     silent_s: Seconds
     away_s: tuple[Seconds, ...]
     host: str = ""

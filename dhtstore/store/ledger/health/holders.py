@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from dhtstore.errors import HomeUnusable, NoRoom
 from dhtstore.params import REPAIRS_WAITING_MAX
 from dhtstore.store.ledger.contract import KeyValue, scan_all
-from dhtstore.store.ledger.entries import Seconds, decode, encode, sound
+from dhtstore.store.ledger.entries import Date, Seconds, decode, encode, sound
 from dhtstore.trace import Tracer, no_trace
 
 _PREFIX: Final = b"holders/"
@@ -26,8 +26,8 @@ class HolderRow(NamedTuple):
     for whom they keep the unit."""
 
     key: bytes
-    proven_unix_s: Seconds = 0.0
-    audited_unix_s: Seconds = 0.0
+    proven_unix_s: Date = 0.0
+    audited_unix_s: Date = 0.0
     lacks: str = ""
     lost: bool = False
     away: bool = False
@@ -43,14 +43,14 @@ class HoldersRow(NamedTuple):
     ``freed_unix_s`` since when that it does not, if it did before; ``target`` copies were wanted
     then, 0 where that is not known."""
 
-    looked_unix_s: Seconds = 0.0
-    judged_unix_s: Seconds = 0.0
+    looked_unix_s: Date = 0.0
+    judged_unix_s: Date = 0.0
     unknown_s: Seconds = 0.0
-    short_since_unix_s: Seconds | None = None
-    surplus_since_unix_s: Seconds | None = None
+    short_since_unix_s: Date | None = None
+    surplus_since_unix_s: Date | None = None
     holders: tuple[HolderRow, ...] = ()
     stays: bool = False
-    freed_unix_s: Seconds = 0.0
+    freed_unix_s: Date = 0.0
     target: int = 0
 
 

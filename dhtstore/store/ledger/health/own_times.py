@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.entries import Seconds, decode, encode
+from dhtstore.store.ledger.entries import Date, Seconds, decode, encode
 from dhtstore.trace import Tracer, no_trace
 
 _KEY: Final = b"counted-since"  # as when there was no more than the first two of these
@@ -16,7 +16,7 @@ class OwnTimesRow(NamedTuple):
     """It counted last at ``at_unix_s``, when it had been running for ``running_s`` in all its
     lives."""
 
-    at_unix_s: Seconds
+    at_unix_s: Date
     running_s: Seconds
     there_s: Seconds = 0.0
     away_s: Seconds = 0.0

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.store.ledger.contract import KeyValue
-from dhtstore.store.ledger.entries import Seconds, decode, encode
+from dhtstore.store.ledger.entries import Date, decode, encode
 from dhtstore.trace import Tracer, no_trace
 
 _KEY: Final = b"repair/spent"
@@ -15,7 +15,7 @@ _KEY: Final = b"repair/spent"
 class SpentRow(NamedTuple):
     """Since ``day_unix_s``."""
 
-    day_unix_s: Seconds = 0.0
+    day_unix_s: Date = 0.0
     sent_bytes: int = 0
 
 
