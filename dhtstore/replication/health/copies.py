@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dhtstore.model.identity import DhtKey, NodeId, distance
-from dhtstore.params import GRACE_URGENT_DIVISOR, SPARES_MAX, UNREACHED_MAX
+from dhtstore.params import GRACE_URGENT_DIVISOR, REPAIR_SLACK_DIVISOR, SPARES_MAX, UNREACHED_MAX
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
+
+
+def repair_below(target: int) -> int:
+    """With fewer copies than that, there is something to repair: small targets have no slack."""
+    return target - target // REPAIR_SLACK_DIVISOR
 
 
 class CopyState(StrEnum):
@@ -119,10 +124,11 @@ class Health:
 
     @property
     def spare(self) -> bool:
-        """Whether one copy more than wanted is: fewer answer now, and too often none would."""
+        """Whether one copy more than wanted is, or what was let pass as slack: fewer answer now,
+        and too often none would."""
         if self.here_away is None or self.unheard:
             return False
-        if not self.target <= self.counted < self.target + SPARES_MAX:
+        if not repair_below(self.target) <= self.counted < self.target + SPARES_MAX:
             return False
         if 1 + sum(not each.past.silent_s for each in self._met) >= self.target:
             return False  # nobody would take another

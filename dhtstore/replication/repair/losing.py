@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dhtstore.params import LOSS_PRIOR_YEARS, LOSSES_PRIOR, YEAR_S
-from dhtstore.replication.health.copies import Copy, CopyState, Health
+from dhtstore.replication.health.copies import Copy, CopyState, Health, repair_below
 from dhtstore.replication.health.periods import Periods
-from dhtstore.replication.repair.plan import repair_below
 
 _STEPS: Final = 128
 _STEPS_BEND: Final = 3  # more of them at the beginning, where what is empty now is filled

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dhtstore.config import counted, format_duration
-from dhtstore.params import RELIED_ON_FACTOR, REPAIR_SLACK_DIVISOR, TRIM_SHARE
-from dhtstore.replication.health.copies import Copy, CopyState, Health
+from dhtstore.params import RELIED_ON_FACTOR, TRIM_SHARE
+from dhtstore.replication.health.copies import Copy, CopyState, Health, repair_below
 
 
 class Act(StrEnum):
@@ -40,11 +40,6 @@ class Choice:
     copies: int
     missing: int = 0
     due_unix_s: float = 0.0
-
-
-def repair_below(target: int) -> int:
-    """With fewer copies than that, there is something to repair: small targets have no slack."""
-    return target - target // REPAIR_SLACK_DIVISOR
 
 
 def watched(health: Health, now_unix_s: float) -> Health:

@@ -18,9 +18,9 @@ from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootStatus, UnitStatus
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
-from dhtstore.replication.health.copies import CopyState, Health
+from dhtstore.replication.health.copies import CopyState, Health, repair_below
 from dhtstore.replication.repair.losing import LossRate, lost_within, slots_believed, slots_of
-from dhtstore.replication.repair.plan import Act, Choice, repair_below
+from dhtstore.replication.repair.plan import Act, Choice
 from dhtstore.store.ledger.health.holders import HolderRow
 
 _NOT_LOOKED: Final = "who else holds it is looked up in the next round"
