@@ -75,3 +75,10 @@ def test_a_time_that_cannot_be_is_a_damaged_row(kind: Callable[[KeyValue, float]
         assert kind(MemoryKeyValue(), value) is None, value
     for value in (1.0, 1_700_000_000.0):
         assert kind(MemoryKeyValue(), value) is not None
+
+
+def test_less_than_nothing_was_never_sent() -> None:
+    """It would be as much more that repairs may send that day."""
+    table = MemoryKeyValue()
+    Spent(table).save(SpentRow(1.0, -1))
+    assert Spent(table).load() == SpentRow()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
 
 from dhtstore.errors import IntegrityFailure
 from dhtstore.store.ledger.contract import KeyValue
@@ -16,7 +18,7 @@ class SpentRow(NamedTuple):
     """Since ``day_unix_s``."""
 
     day_unix_s: Date = 0.0
-    sent_bytes: int = 0
+    sent_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Spent:
