@@ -31,7 +31,8 @@ class Copy:
     """One that another node holds.  ``proven_unix_s`` is when an audit proved it last, 0 for
     never; ``lacks`` is why its holder failed the last one, ``stays`` whether it said then that it
     never drops its copy, ``by_block`` whether it gave a proof that takes a block since one of
-    them was lost: of small units audits mostly ask for none."""
+    them was lost: of small units audits mostly ask for none.  ``sought_s`` is for how long the
+    unit's others were looked for before this one was named."""
 
     holder: NodeId
     past: PeerPast
@@ -39,15 +40,25 @@ class Copy:
     lacks: str = ""
     stays: bool = False
     by_block: bool = True
+    sought_s: float = 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """0 while its holder answers.  Who never did was silent from when it was looked for: that
+        it is named later begins no new wait."""
+        past = self.past
+        return past.silent_s + self.sought_s * (past.silent_s > 0 and not past.ever_answered)
+
+    def left_s(self, periods: Periods) -> float:
+        """For how long yet it may be silent; 0 for what is lost."""
+        return max(0.0, self.past.grace_s(periods) - self.silent_s)
 
     def state(self, periods: Periods) -> CopyState:
         if self.lacks:
             return CopyState.LACKS
-        if not self.past.silent_s:
+        if not self.silent_s:
             return CopyState.LIVE
-        return (
-            CopyState.LOST if self.past.silent_s >= self.past.grace_s(periods) else CopyState.AWAY
-        )
+        return CopyState.AWAY if self.left_s(periods) else CopyState.LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +120,8 @@ class Health:
         first_s = self._urgent_s(self.periods.grace_first_s)
         if self.at(CopyState.LIVE) or (self.unheard and self.unknown_s < first_s):
             return False
-        away = (each.past for each in self._awaited)
-        return all(past.silent_s >= self._urgent_s(past.grace_s(self.periods)) for past in away)
+        away = ((each.silent_s, each.past.grace_s(self.periods)) for each in self._awaited)
+        return all(silent_s >= self._urgent_s(grace_s) for silent_s, grace_s in away)
 
     @property
     def _awaited(self) -> list[Copy]:

@@ -101,8 +101,10 @@ class PeerPast:
 
     def expected_away(self, periods: Periods) -> float:
         """The share of the time, 0 to 1, for which it will be away: ``away_share`` of what was
-        seen until it was asked last."""
-        return away_share(self._seen_away_s, self.looked_s, periods)
+        seen until it was asked last.  Who is silent is likely to be so for as long again: long
+        absences are those that one finds somebody in."""
+        yet_s = self.silent_s
+        return away_share(self._seen_away_s + yet_s, self.looked_s + yet_s, periods)
 
     @property
     def _seen_away_s(self) -> float:

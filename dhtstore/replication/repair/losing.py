@@ -132,7 +132,7 @@ def _slot(copy: Copy, rate: LossRate, periods: Periods, *, repaired: bool) -> Co
     past = copy.past
     grace_s = past.grace_s(periods)
     per_year = rate.of_watched(past.watched_s)
-    empty = min(1.0, past.silent_s / grace_s) if grace_s > 0 else float(past.silent_s > 0)
+    empty = min(1.0, copy.silent_s / grace_s) if grace_s > 0 else float(copy.silent_s > 0)
     return CopySlot(per_year, _refilled_s(grace_s, periods, repaired=repaired), empty)
 
 

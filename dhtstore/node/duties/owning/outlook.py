@@ -116,11 +116,11 @@ class Outlook:
             return now_unix_s
         if choice.act is Act.WAIT and choice.missing:
             return choice.due_unix_s
-        away = [each.past for each in health.at(CopyState.AWAY)]
+        away = health.at(CopyState.AWAY)
         spare = health.counted - repair_below(health.target)
         if not 0 <= spare < len(away) + health.unheard:
             return None
-        left = [past.grace_s(health.periods) - past.silent_s for past in away]
+        left = [each.left_s(health.periods) for each in away]
         left = sorted([*left, *[health.unheard_left_s] * health.unheard])
         return now_unix_s + left[spare] + health.rank * health.periods.turn_s
 

@@ -254,7 +254,7 @@ async def _tell_repaired(
     told: CopyNews, one: Watched, choice: Choice, repaired: Repaired, lost: Sequence[Copy]
 ) -> None:
     for copy in lost:
-        why = copy.lacks or f"silent for {format_duration(copy.past.silent_s)}"
+        why = copy.lacks or f"silent for {format_duration(copy.silent_s)}"
         await told.tell("lost", one, why, node=format_node(copy.holder))
     for key in repaired.holders:
         node = format_node(node_id(key))

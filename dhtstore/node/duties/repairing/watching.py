@@ -87,7 +87,7 @@ class Judge:
     def _copy(self, row: HolderRow) -> Copy:
         key = PublicKey(row.key)
         past = self.fellows.of(key).past
-        told = row.proven_unix_s, row.lacks, row.stays, row.by_block
+        told = row.proven_unix_s, row.lacks, row.stays, row.by_block, row.sought_s
         return Copy(node_id(key), past, *told)
 
     def proved(self, one: Watched, since_unix_s: float, *, lasting: bool) -> list[PublicKey]:
@@ -171,7 +171,8 @@ class Judge:
         they lack it, or were silent for long."""
         named = {bytes(key) for key in keys}
         known = {each.key for each in one.row.holders}
-        holders = [*one.row.holders, *map(HolderRow, sorted(named - known))]
+        new = [HolderRow(key, sought_s=self._sought_s(one)) for key in sorted(named - known)]
+        holders = [*one.row.holders, *new]
         for row in one.row.holders:
             if row.key not in named and self._is_past(row) and len(holders) >= one.target:
                 holders.remove(row)
@@ -179,6 +180,12 @@ class Judge:
         one.row = one.row._replace(looked_unix_s=now_unix_s, holders=tuple(holders))
         if named - known:
             self.seen(one)
+
+    def _sought_s(self, one: Watched) -> float:
+        """For how long whoever is named now was looked for.  It may be new: something of its grace
+        is left to it."""
+        periods = self.periods
+        return min(one.row.unknown_s, periods.grace_first_s - periods.grace_min_s)
 
     def _is_past(self, row: HolderRow) -> bool:
         silent_s = self.fellows.of(PublicKey(row.key)).past.silent_s

@@ -23,7 +23,8 @@ class HolderRow(NamedTuple):
     said, when it proved its copy, that it never drops that; ``vain`` is how often it was asked in
     vain since, ``by_block`` whether it had to have a block for a proof since another copy was
     lost, or the whole unit for a receipt; ``settled`` whether, since it is away, others were asked
-    for whom they keep the unit."""
+    for whom they keep the unit; ``sought_s`` for how long others were looked for before it was
+    named."""
 
     key: bytes
     proven_unix_s: Date = 0.0
@@ -35,6 +36,7 @@ class HolderRow(NamedTuple):
     vain: int = 0
     by_block: bool = False
     settled: bool = False
+    sought_s: Seconds = 0.0
 
 
 class HoldersRow(NamedTuple):
