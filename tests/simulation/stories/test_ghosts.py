@@ -13,7 +13,7 @@ from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.node.node import Node
 from dhtstore.params import HOLDERS_KNOWN_MAX
 from simulations.events.users import put_bytes
-from tests.simulation.harness import CLIENT, Lab, tell
+from tests.simulation.harness import CLIENT, Lab, put_with, tell
 from tests.simulation.stories.test_repair import CONTENT, HOUR_S, NODE, PERIODS, holders
 
 GHOSTS = [PublicKey(hashlib.sha256(bytes([n])).digest()) for n in range(HOLDERS_KNOWN_MAX)]
@@ -102,5 +102,25 @@ def test_ghosts_without_number_hold_no_round_up() -> None:
             took.append(lab.loop.time() - began_s)
             await asyncio.sleep(PERIODS.ping_s)
         assert max(took) < 60
+
+    tell(story)
+
+
+def test_who_was_sought_in_vain_is_not_waited_for_anew_once_it_is_named() -> None:
+    """The index names a silent holder after days: the wait for it began with the search."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        node = await lab.add(NODE)
+        root = (await put_with(client, CONTENT, min_acks=1)).cid
+        for _ in range(3):
+            await lab.add(NODE)
+        await asyncio.sleep(0.4 * PERIODS.grace_first_s)
+        await haunted(node, root.raw, Address("11.0.0.1", 4000), GHOSTS[:2])
+        assert holders(lab, root) == [node], "they may come back"
+        await asyncio.sleep(0.25 * PERIODS.grace_first_s)
+        assert len(holders(lab, root)) == 2, "half of the grace is over for the last copy"
+        await asyncio.sleep(0.4 * PERIODS.grace_first_s)
+        assert len(holders(lab, root)) == 3
 
     tell(story)

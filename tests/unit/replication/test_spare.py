@@ -55,6 +55,13 @@ def test_nobody_is_taken_for_more_or_less_than_never_there() -> None:
         assert 0 <= away_share(away_s, of_s, PERIODS) <= 1
 
 
+def test_who_is_silent_is_expected_to_be_for_as_long_again() -> None:
+    past = PeerPast(NOW - 24 * HOUR_S, NOW - 6 * HOUR_S, NOW, 6 * HOUR_S, (), 2 * HOUR_S)
+    assert past.expected_away(PERIODS) == pytest.approx((2 + 6 + 6) / (24 + 6 + 6))
+    back = past.answered(NOW, PERIODS.gap_max_s)
+    assert back.expected_away(PERIODS) == pytest.approx((2 + 6) / (24 + 6))
+
+
 def test_a_clock_that_was_ahead_when_it_was_met_makes_nobody_away() -> None:
     """Watched for ten days since that was set right, half a day of which it was away."""
     ahead_s, gap_s = 365 * 24 * HOUR_S, PERIODS.gap_max_s

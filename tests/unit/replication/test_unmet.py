@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dhtstore.model.identity import DhtKey, NodeId
-from dhtstore.replication.health.copies import Copy, Health
+from dhtstore.replication.health.copies import Copy, CopyState, Health
 from dhtstore.replication.health.past import PeerPast
+from dhtstore.replication.health.periods import USUAL_PERIODS as PERIODS
 from dhtstore.replication.repair.plan import Act, decide, watched
 
 NOW = 1_800_000_000.0
+HOUR_S = 3600.0
 KEY, HERE = DhtKey(bytes(20)), NodeId(b"\1" * 20)
 
 
@@ -32,3 +34,21 @@ def test_what_was_never_made_is_not_waited_for(
     health = watched(Health(KEY, HERE, 3, copies, made=made), NOW)
     choice = decide(health, NOW)
     assert (choice.act, choice.why.startswith(why)) == (act, True)
+
+
+@pytest.mark.parametrize("sought_h", [0, 10, 38])
+def test_the_wait_for_who_never_answered_begins_with_the_search(sought_h: int) -> None:
+    past = PeerPast.met(NOW)
+    left_h = round(PERIODS.grace_first_s / HOUR_S) - sought_h
+    for hour in range(1, left_h + 1):
+        past = past.silent(NOW + hour * HOUR_S, PERIODS.gap_max_s)
+        copy = Copy(HERE, past, sought_s=sought_h * HOUR_S)
+        assert copy.state(PERIODS) is (CopyState.AWAY if hour < left_h else CopyState.LOST)
+
+
+def test_who_answers_was_not_silent_while_it_was_sought() -> None:
+    past = PeerPast.met(NOW)
+    assert Copy(HERE, past, sought_s=1e6).state(PERIODS) is CopyState.LIVE
+    past = past.answered(NOW + HOUR_S, PERIODS.gap_max_s)
+    past = past.silent(NOW + 2 * HOUR_S, PERIODS.gap_max_s)
+    assert Copy(HERE, past, sought_s=1e6).silent_s == HOUR_S
