@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replace_policy
@@ -23,6 +24,7 @@ from simulations.events.users import put_bytes
 from tests.bids import sign_policy
 from tests.simulation.harness import STORAGE, Lab, put_with, tell
 from tests.simulation.stories.test_policies import changed
+from tests.simulation.stories.test_trees import put_path
 
 CONTENT = random.Random(3).randbytes(300_000)
 PERIODS = Periods.within(7200.0)  # what takes a day takes an hour here
@@ -350,6 +352,27 @@ def test_a_part_of_a_large_object_is_proved_to_be_one_when_it_is_brought(
         assert any(not node.ports.store.has(result.cid) for node in by)
 
     tell(story, seed=2)
+
+
+@pytest.mark.parametrize("kind", ["a file that repeats", "directories in one"])
+def test_what_claims_more_than_its_blocks_hold_is_repaired_too(kind: str, tmp_path: Path) -> None:
+    """What links claim counts repeated blocks again, and directories; a claim on it does not."""
+    deep = tmp_path / "deep"
+    (deep / "er").mkdir(parents=True)
+    (deep / "er" / "file").write_bytes(CONTENT)
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 4)
+        putter = lab.nodes[0]
+        repeats = kind == "a file that repeats"
+        put = put_bytes(putter, bytes(5 * MIB)) if repeats else put_path(putter, deep)
+        root = (await put).cid
+        lab.crash(next(node for node in holders(lab, root) if node is not putter))
+        await asyncio.sleep(4 * DAY_S)
+        assert len(holders(lab, root)) == 4
+        assert kinds(lab)[-1] == "repaired"
+
+    tell(story)
 
 
 def test_status_warns_for_as_long_as_a_unit_has_fewer_copies_than_wanted() -> None:

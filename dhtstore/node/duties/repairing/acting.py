@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from dhtstore.content.dag.units import Lineage, lineage_wants
-from dhtstore.errors import BlockMissing, MalformedDag
+from dhtstore.content.codec.unixfs import read_node
+from dhtstore.content.dag.units import Lineage, lineage_wants, whole
+from dhtstore.errors import BlockMissing, IntegrityFailure, MalformedDag
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Contact
 from dhtstore.model.identity import NodeId, PublicKey, format_node
@@ -102,7 +103,7 @@ class Acting:
         try:
             async with self._proved(one) as lineage:
                 return await self.placer.place(plan, lineage, one.claim, _untold, [])
-        except (BlockMissing, MalformedDag):
+        except (BlockMissing, IntegrityFailure):
             return plan
 
     async def _make(self, one: Watched, plan: Placement, progress: CopyProgress) -> Repaired:
@@ -116,7 +117,7 @@ class Acting:
         try:
             async with self._proved(one) as lineage:
                 plan = await self.placer.place(plan, lineage, one.claim, told, copies)
-        except (BlockMissing, MalformedDag) as error:
+        except (BlockMissing, IntegrityFailure) as error:
             done.why = str(error)
         finally:
             done.sent_bytes = sum(sent.values())
@@ -177,10 +178,10 @@ class Acting:
     @asynccontextmanager
     async def _proved(self, one: Watched) -> AsyncIterator[Lineage]:
         """The unit with what proves that it belongs to its root; the new holders may fetch those
-        blocks from here meanwhile.  Raises as ``FetchSession.ask``."""
+        blocks from here meanwhile.  Raises as ``FetchSession.ask``, and as ``_as_linked``."""
         root = Cid(one.claim.policy.root)
         if one.unit.name == root.raw:
-            yield Lineage(one.unit, ())
+            yield Lineage(await self.disk.blocking.run(self._as_linked, root), ())
             return
         lent = await self.disk.blocking.run(LentBlocks, None)
         lent.reads_from(_no_file)
@@ -191,6 +192,12 @@ class Acting:
         finally:
             self.lending.withdraw(lent)
             await self.disk.blocking.run(lent.close)
+
+    def _as_linked(self, root: Cid) -> Unit:
+        """The unit that is named by ``root``, with the size that links claim: the claim on it knows
+        what its blocks hold, which is less where some repeat, or are directories.  In a worker;
+        raises BlockMissing, BlockDamaged, MalformedDag."""
+        return whole(root, read_node(root, self.disk.store.get(root)).size_bytes)
 
     async def _lineage(self, root: Cid, unit: Unit, lent: LentBlocks) -> Lineage:
         kept_bytes = 0
