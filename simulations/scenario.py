@@ -144,6 +144,8 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Scenario:
         raise ScenarioError(
             f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"
         ) from error
+    if not isinstance(raw, dict):
+        raise ScenarioError(f"{path} holds no sections such as [run]")
     return from_tables(raw, overrides)
 
 
@@ -152,9 +154,10 @@ def from_tables(raw: Mapping[str, Any], overrides: Iterable[str] = ()) -> Scenar
     tables = copy.deepcopy(dict(raw))
     for text_ in overrides:
         _override(tables, text_)
+    known = dict.fromkeys((*_SECTIONS, _PARAMETERS, _SERVICE, _GROUP))
     for name in tables:
-        if name not in _SECTIONS and name not in (_PARAMETERS, _SERVICE, _GROUP):
-            raise ScenarioError(f"unknown section [{name}]{suggestion(name, _SECTIONS)}")
+        if name not in known:
+            raise ScenarioError(f"unknown section [{name}]{suggestion(name, known)}")
     sections: dict[str, Any] = {
         name: read_section(kind, tables.get(name, {}), name) for name, kind in _SECTIONS.items()
     }

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from simulations import units
 from simulations.errors import ScenarioError
 
+INTEGER_MAX = 2**63 - 1  # what Parquet has room for
 S = TypeVar("S")
 Reader = Callable[[object], Any]
 
@@ -66,11 +67,13 @@ def number(default: float, low: float = float("-inf"), high: float = float("inf"
     return setting(_bounded(units.plain, low, high, ""), default)
 
 
-def integer(default: int, low: int = 0, high: int = 2**63) -> Any:
+def integer(default: int, low: int = 0, high: int = INTEGER_MAX) -> Any:
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{value!r} is not a whole number")
-        return int(_bounded(units.plain, low, high, "")(value)) if value < 2**53 else value
+        if not low <= value <= high:  # not as floats, of which one stands for many of these
+            raise ValueError(f"{value} must be from {low} to {high}")
+        return value
 
     return setting(read, default)
 

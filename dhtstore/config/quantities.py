@@ -8,6 +8,7 @@ by many) a number without its unit is an error, only 0 needs none, and units are
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -64,7 +65,10 @@ def read_quantity(value: object, units: Mapping[str, float], wanted: str) -> flo
         raise ValueError(f"{value!r} has no unit; write {wanted}")
     if unit is not None and unit not in units:
         raise ValueError(f"{value!r}: unknown unit {unit!r}; one of {', '.join(units)}")
-    return number * units[unit] if unit else 0.0
+    quantity = number * units[unit] if unit else 0.0
+    if not math.isfinite(quantity):
+        raise ValueError(f"{value!r} is more than any number here")
+    return quantity
 
 
 def parse_size(text: str) -> int:

@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dhtstore.params import REPLICAS_MAX
-from simulations.settings import duration, duration_or, file_name, flag, integer, share, size, text
+from simulations.settings import (
+    duration,
+    duration_or,
+    file_name,
+    flag,
+    integer,
+    share,
+    size,
+    text,
+    word,
+)
 
 NODES_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What is run, how large and for how long.  ``warm_start``: tables filled by an oracle,
+    """What is run, how large and for how long.  ``scenario`` names folders of results;
+    ``warm_start``: tables filled by an oracle,
     otherwise nodes join through the protocol, ``joins_at_once`` at a time;
     each node then looks up ``warm_lookups`` random keys;
     ``settle_s`` passes before the scenario begins, with churn and without users, and what happens
@@ -22,7 +33,7 @@ class RunSettings:
     ``future``: which of the futures of the seed's world (users, churn, faults, lost datagrams);
     ``module``: a Python file with the scenario's own parts, see ``lab.one_run.scenario_module``."""
 
-    scenario: str = text()
+    scenario: str = word()
     description: str = text()
     seed: int = integer(1)
     nodes: int = integer(100, 1, NODES_MAX)

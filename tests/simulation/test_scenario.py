@@ -40,6 +40,11 @@ def test_what_was_read_is_enough_to_read_it_again() -> None:
         ("network.jitter=5 ms", "network.jitter: .*unknown unit 'ms'"),
         ("run.duration_s=60", "run.duration_s: 60 is not a duration"),
         ("run.nodes=0", "run.nodes: 0 must be from 1 to 100000"),
+        (f"run.nodes={10**16}", "run.nodes: 10000000000000000 must be from 1 to 100000"),
+        (f"run.seed={2**63}", "run.seed: .* must be from 0 to 9223372036854775807"),
+        ("run.duration_s=1e308 d", "run.duration_s: '1e308 d' is more than any"),
+        ("run.capacity_bytes=1e308 PiB", "run.capacity_bytes: '1e308 PiB' is more than any"),
+        ("run.scenario=../up", "run.scenario: '../up' is not a name"),
         ("run.nodes=1.5", "run.nodes: 1.5 is not a whole number"),
         ("run.nodes=true", "run.nodes: True is not a whole number"),
         ("run.warm_start=1", "run.warm_start: 1 is neither true nor false"),
@@ -74,6 +79,17 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[run")
     with pytest.raises(ScenarioError, match="not TOML"):
         load(tmp_path / "bad.toml")
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(ScenarioError, match=r"list\.json holds no sections"):
+        load(tmp_path / "list.json")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("groups", "group"), ("paramters", "parameters"), ("srevice", "service")]
+)
+def test_a_section_misspelled_is_told_which_was_meant(written: str, meant: str) -> None:
+    with pytest.raises(ScenarioError, match=f"did you mean {meant}?"):
+        from_tables({written: {}})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def test_shares(text: object, expected: float) -> None:
         (seconds, True, "not a duration"),
         (seconds, "fast", "not a duration"),
         (seconds, "nan s", "not a duration"),
+        (seconds, "1e999 s", "more than any"),
+        (bytes_per_s, "1e308 kB/s", "more than any"),
         (size_bytes, "0.3 B", "whole number"),
         (size_bytes, "1 s", "unknown unit"),
         (bytes_per_s, "1 MiB", "unknown unit"),
