@@ -372,6 +372,25 @@ def test_what_has_just_been_repaired_is_short_no_more() -> None:
     tell(story)
 
 
+def test_who_signed_before_its_owner_wanted_more_is_no_holder_of_others() -> None:
+    """Holders were told, and the new ones sign for what is wanted by now: so do those of before."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 6)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(DAY_S)
+        policy = (await changed(putter, root, replicas=5)).policy
+        await asyncio.sleep(2 * HOUR_S)
+        assert len(holders(lab, root)) == 5
+        row = await listed(putter)
+        assert (row.state, row.copies, row.others) == ("safe", 5, 0)
+        signed = {each.policy_seq for each in putter.ledger.receipts.for_root(root)}
+        assert signed == {policy.sequence}
+
+    tell(story)
+
+
 def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
     async def story(lab: Lab) -> None:
         await grow(lab, 3)

@@ -90,7 +90,9 @@ def test_the_newest_policy_of_a_root_rules_all_its_units() -> None:
     assert claims.update(policy(sequence=6, replicas=7))
     assert not claims.update(policy(sequence=5, replicas=8))
     assert [replicas(claims, unit, 0) for unit in (b"u1", b"u2")] == [7, 7]
-    assert list(claims.for_unit(b"u2")) == [claim(b"u2", policy(sequence=6, replicas=7))]
+    newest = [claim(b"u2", policy(sequence=6, replicas=7))]
+    assert list(claims.for_unit(b"u2")) == newest
+    assert list(claims.owned(ALICE, A.raw, [b"u2"])) == newest
 
 
 def test_of_two_policies_of_one_sequence_all_nodes_choose_the_same() -> None:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from dhtstore.model.cid import Cid
 from dhtstore.model.contact import Address, Contact
 from dhtstore.model.identity import PublicKey, node_id
+from dhtstore.model.receipt import Receipt
 from dhtstore.model.unit import Unit
 from dhtstore.node.checking.ask import Found, HolderChecks, Question, of_signers
 from dhtstore.node.duties.repairing.fellows import KnownFellows
@@ -98,9 +99,9 @@ class _RootLook:
         if record is None:
             return
         proofs = await self._work(ledger.receipts.proofs, self.root)
-        signed: dict[bytes, dict[PublicKey, int]] = {}
+        signed: dict[bytes, dict[PublicKey, Receipt]] = {}
         for each in await self._work(ledger.receipts.for_root, self.root):
-            signed.setdefault(each.unit, {})[each.signer] = each.time
+            signed.setdefault(each.unit, {})[each.signer] = each
         found: dict[bytes, Found] = {}
         for unit in await self._work(ledger.roots.units, self.root):
             seen = await self._unit(unit, record, signed.get(unit.name, {}))
@@ -113,8 +114,14 @@ class _RootLook:
         if any(found.values()):
             await self.checker.write_down(self.root, found)
 
-    async def _unit(self, unit: Unit, record: PutRecord, signed: Mapping[PublicKey, int]) -> Found:
-        own, before = self.identity.public_key, len(self.checker.received)
+    async def _unit(
+        self, unit: Unit, record: PutRecord, receipts: Mapping[PublicKey, Receipt]
+    ) -> Found:
+        """Who signed for an earlier policy is asked to sign for the one of by now: once another
+        has, its receipt counts no more."""
+        own, before, policy = self.identity.public_key, len(self.checker.received), record.policy
+        signed = {key: each.time for key, each in receipts.items()}
+        newest = {key for key, each in receipts.items() if each.policy_seq >= policy.sequence}
         row = await self._work(self.checker.ledger.holders.get, (unit.name, unit.spine))
         found: Found = {}
         asked: dict[PublicKey, list[Address]] = {own: []}
@@ -124,9 +131,9 @@ class _RootLook:
             key = PublicKey(each.key)
             if key in signed:
                 found |= self._seen_of(each, signed)
-            elif not each.lacks and not self.fellows.of(key).past.silent_s:
+            if key not in newest and not each.lacks and not self.fellows.of(key).past.silent_s:
                 asked[key] = self._places(key)
-        question = Question(unit, signed, put_here=True, policy=record.policy, signed=signed)
+        question = Question(unit, signed, put_here=True, policy=policy, signed=newest)
         said = await self.checker.check(question, asked)
         now_signed = {each.signer: each.time for each in self.checker.received[before:]}
         return found | of_signers(said, {**signed, **now_signed})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -94,13 +95,14 @@ class EndingClaims:
             self._changes += 1
 
     def owned(self, owner: bytes, root: bytes, units: Iterable[bytes]) -> Iterator[Claim]:
-        """What ``owner`` claims of ``units`` for ``root``."""
+        """What ``owner`` claims of ``units`` for ``root``, under its newest policy."""
+        newest = self.policy(owner, root)
         for unit in units:
             key = CLAIMS + part(unit) + part(owner) + root
             raw = self._table.get(key)
             claim = None if raw is None else sound(decode_claim, key, raw, self._tracer)
             if claim is not None:
-                yield claim
+                yield replace(claim, policy=newest or claim.policy)
 
     def _newest(self, policy: Policy) -> Policy:
         """Of its owner and root; the policy itself where the ledger has none."""
