@@ -21,8 +21,9 @@ from simulations.commands.common import (
 from simulations.lab.one_run.experiment import Experiment
 from simulations.lab.one_run.watching import watched
 from simulations.messages.selection import Selection
-from simulations.messages.table import MESSAGES_FILE, Count, chosen_of, csv_rows
+from simulations.messages.table import Count, chosen_of, csv_rows
 from simulations.results import run_folder
+from simulations.results.rows import MESSAGES_FILE, TRACE_FILE
 from simulations.results.summary import nobody_attacked
 from simulations.scenario import Scenario
 
@@ -33,7 +34,9 @@ def add(commands: Subparsers) -> None:
     command.add_argument(
         "--out", type=new_folder, help="a new folder for the results (default runs/NAME-SEED)"
     )
-    command.add_argument("--trace", action="store_true", help="write trace.txt, a line an entry")
+    command.add_argument(
+        "--trace", action="store_true", help=f"write {TRACE_FILE}, a line an entry"
+    )
     command.add_argument(
         "--messages", action="store_true", help=f"write {MESSAGES_FILE}: who asked whom what"
     )
@@ -66,7 +69,7 @@ def _execute(
         kept = run_folder.RunFolder(out, scenario, scenario.run.seed, folder)
         experiment.recorder.write_to(files.enter_context(kept))
         if chosen.trace:
-            experiment.trace.lines = files.enter_context(_open(out / "trace.txt"))
+            experiment.trace.lines = files.enter_context(_open(out / TRACE_FILE))
         if chosen.messages:
             file = files.enter_context(_open(out / MESSAGES_FILE))
             teller = partial(chosen_of, csv_rows(file), Selection(), Count())

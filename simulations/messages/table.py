@@ -11,7 +11,6 @@ from dhtstore.model.contact import Address
 from simulations.messages.exchange import Exchange
 from simulations.messages.selection import Selection
 
-MESSAGES_FILE: Final = "messages.csv"
 COLUMNS: Final = (
     "start_s", "stop_s", "source", "target", "via", "kind", "about", "ok", "answer", "failure",
 )  # fmt: skip

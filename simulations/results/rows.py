@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 SCENARIO_FILE, SUMMARY_FILE = "scenario.json", "summary.json"
 OPERATIONS_FILE, SAMPLES_FILE = "operations.csv", "samples.csv"
+TRACE_FILE, MESSAGES_FILE = "trace.txt", "messages.csv"
 
 
 # Ends that say nothing of the network: the client's own machine went, or what it wanted was never

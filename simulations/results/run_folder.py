@@ -29,10 +29,12 @@ from dhtstore import __version__
 from simulations.errors import ScenarioError, unwritable
 from simulations.results.identity import code_digest, run_digest
 from simulations.results.rows import (
+    MESSAGES_FILE,
     OPERATIONS_FILE,
     SAMPLES_FILE,
     SCENARIO_FILE,
     SUMMARY_FILE,
+    TRACE_FILE,
     OperationRow,
     Sample,
 )
@@ -40,17 +42,21 @@ from simulations.results.tables import cell
 from simulations.scenario import Scenario
 
 SCHEMA_VERSION = 1
+_WRITTEN = (
+    SCENARIO_FILE, SUMMARY_FILE, OPERATIONS_FILE, SAMPLES_FILE, TRACE_FILE, MESSAGES_FILE,
+)  # fmt: skip
 
 
 class RunFolder:
     """Writes a run as it happens; what was written before an interruption can be read.
 
     Files that the scenario names are looked for in ``source`` and copied.  Raises ScenarioError
-    if the folder cannot be written or holds a run already.
+    if the folder cannot be written or holds a run already, or a copy would be written over.
     """
 
     def __init__(self, path: Path, scenario: Scenario, seed: int, source: Path = Path()) -> None:
         self.path = path
+        _check_names(scenario)
         try:
             path.mkdir(parents=True, exist_ok=True)
             if holds_run(path):
@@ -122,6 +128,12 @@ class _Table:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _check_names(scenario: Scenario) -> None:
+    for key, name in scenario.files().items():
+        if Path(name).name in _WRITTEN:
+            raise ScenarioError(f"{key}: runs write a {name} of their own: give it another name")
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from simulations.errors import ScenarioError
@@ -14,6 +15,7 @@ from simulations.results.rows import OperationRow
 from simulations.results.run_data import load
 from simulations.results.run_folder import RunFolder, free_folder
 from simulations.results.summary import describe, quantile, summarise
+from simulations.results.tables import parquet_beside
 from simulations.scenario import from_tables
 
 SCENARIO = from_tables({"run": {"scenario": "lookup", "nodes": 10}})
@@ -41,6 +43,19 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert from_tables(data.scenario) == SCENARIO
     assert (data.summary["seed"], data.summary["trace_sha256"]) == (5, "ab")
     assert data.summary["scenario_sha256"] == SCENARIO.sha256()
+
+
+def test_times_of_a_month_are_written_to_the_microsecond(tmp_path: Path) -> None:
+    late = OperationRow(2_592_000.123456, 2_592_000.143456, "get", 4, 1, 4096, 0, 0, 0, True)
+    with RunFolder(tmp_path, SCENARIO, seed=1) as folder:
+        folder.operation(late)
+        folder.sample(2_592_000.123456, "rate", 1 / 3)
+        folder.finish({})
+    assert load(tmp_path).operations == [late]
+    assert [sample.value for sample in load(tmp_path).samples] == [0.333333333]
+    parquet_beside(tmp_path)
+    kept = pyarrow.parquet.read_table(tmp_path / "operations.parquet").to_pylist()
+    assert (kept[0]["start_s"], kept[0]["stop_s"]) == (late.start_s, late.stop_s)
 
 
 def test_every_csv_names_its_run(tmp_path: Path) -> None:
@@ -104,6 +119,17 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ScenarioError, match=r"cannot write to .*file/run"):
         write(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("name", ["samples.csv", "trace.txt", "messages.csv"])
+def test_a_file_that_the_run_would_write_over_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("up 35 min\ndown 2 h\n")
+    scenario = from_tables({"churn": {"preset": "trace", "trace_file": name}})
+    with pytest.raises(
+        ScenarioError, match=rf"churn\.trace_file: runs write a {name} of their own"
+    ):
+        RunFolder(tmp_path / "run", scenario, 1, tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_files_that_a_scenario_names_are_kept_with_the_run(tmp_path: Path) -> None:
