@@ -209,7 +209,8 @@ class UnitStatus(msgspec.Struct, frozen=True):
     """Who holds one unit: ``providers`` (node ids) are those whose copy counts, ``holders`` all
     that are known, ``announced`` those of them who say that they hold it and proved nothing.
     ``care`` is what this node does about it, None if it does not hold it; ``lost_per_year`` the
-    probability that it is lost for good within a year (docs/replication.md)."""
+    probability that it is lost for good within a year (docs/replication.md), None of what others
+    put until its holders were asked."""
 
     unit: str
     size: int
@@ -237,7 +238,8 @@ class RootStatus(msgspec.Struct, frozen=True):
     same as ``list`` says of what was put from here, else those that were proved now;
     ``min_acks`` is how many there have to be.  ``checked`` is whether holders were asked now.
     ``put`` is its row of ``list``, None if it was not put from here; ``lost_per_year`` the
-    probability that some of it is lost for good within a year, by what was ``seen`` of holders.
+    probability that some of it is lost for good within a year, by what was ``seen`` of holders,
+    None where that of a unit is not known.
     ``owners`` are all that want some of it, as far as is known here."""
 
     cid: str

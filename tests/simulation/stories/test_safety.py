@@ -412,6 +412,24 @@ def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
     tell(story)
 
 
+def test_how_likely_a_strangers_file_is_lost_is_told_once_its_holders_were_asked() -> None:
+    """Of what others put no copy counts before: that is not known, and no loss for sure."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 3)
+        client = await lab.add(CLIENT)
+        root = (await put_bytes(lab.nodes[0], CONTENT)).cid
+        unasked = await root_status_of(client, root, check=False)
+        assert (unasked.copies, unasked.lost_per_year) == (0, None)
+        assert [each.lost_per_year for each in unasked.units] == [None]
+        asked = await root_status_of(client, root, check=True)
+        assert asked.copies == 3
+        assert asked.lost_per_year is not None
+        assert 0 < asked.lost_per_year < 0.01
+
+    tell(story)
+
+
 @pytest.mark.parametrize("kept", [0, 1])
 def test_what_had_expired_and_is_gone_is_not_called_safe_once_more_time_is_given(kept: int) -> None:
     """Receipts and proofs of a few days ago are young; who is told of it says that it has none."""

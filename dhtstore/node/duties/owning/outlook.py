@@ -44,13 +44,16 @@ class Outlook:
         held = {unit_text(one.unit.name): one for one in await self.repair.units.named(ids)}
         rate = self.repair.fellows.losses()
         units = [self._of_unit(unit, held.get(unit.unit), told, rate) for unit in told.units]
-        survives = math.prod(1 - (each.lost_per_year or 0.0) for each in units)
-        return replace(told, units=units, lost_per_year=1 - survives, seen=self.seen())
+        lost = [each.lost_per_year for each in units if each.lost_per_year is not None]
+        some = 1 - math.prod(1 - each for each in lost) if len(lost) == len(units) else None
+        return replace(told, units=units, lost_per_year=some, seen=self.seen())
 
     def _of_unit(
         self, unit: UnitStatus, one: Watched | None, told: RootStatus, rate: LossRate
     ) -> UnitStatus:
         if one is None:
+            if told.put is None and not told.checked:
+                return unit  # copies of what others put are those that are proved now
             copies = len(unit.providers)
             slots = slots_believed(copies, told.replicas or copies, rate, repaired=True)
             return replace(unit, lost_per_year=lost_within(slots))
