@@ -34,6 +34,7 @@ from dhtstore.net.local.server import Handler, Send
 from dhtstore.node.cars.exporting import export
 from dhtstore.node.copies.placed import CopyReport
 from dhtstore.node.duties.leaving.telling import left
+from dhtstore.node.duties.owning.outlook import Outlook
 from dhtstore.node.duties.repairing.telling import copy_events, repaired
 from dhtstore.node.fetching.session import FetchSession
 from dhtstore.node.flows.get import get
@@ -460,7 +461,8 @@ async def _collect(asked: keeping.CollectGarbage, run: OperationRun) -> keeping.
 async def _repair(asked: repairing.RepairCopies, run: OperationRun) -> repairing.RepairResult:
     node = run.node
     moves = node.rebalance().planned if node.settings.storage else None
-    return await repaired(node.repair, moves, dry_run=asked.dry_run)
+    waits_s = Outlook(node.repair).waits_s
+    return await repaired(node.repair, moves, waits_s, dry_run=asked.dry_run)
 
 
 async def _leave(asked: repairing.LeaveNetwork, run: OperationRun) -> repairing.LeaveResult:

@@ -13,7 +13,8 @@ from dhtstore.operations.operation import Operation
 class RepairedUnit(msgspec.Struct, frozen=True, gc=False):
     """A unit and what is done about it: ``act`` is "repair", "wait", "drop", "move" or "nothing",
     ``why`` the reason in words.  ``copies`` were there or will most likely come back, ``replicas``
-    are wanted; ``made`` were made now, beside those, for ``sent`` bytes."""
+    are wanted; ``made`` were made now, beside those, for ``sent`` bytes.  ``name`` is what it was
+    put or pinned as here, "" of what is held for others."""
 
     unit: str
     root: str
@@ -23,6 +24,7 @@ class RepairedUnit(msgspec.Struct, frozen=True, gc=False):
     replicas: int
     made: int
     sent: int
+    name: str = ""
 
 
 class RepairResult(msgspec.Struct, frozen=True):

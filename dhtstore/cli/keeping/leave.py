@@ -64,8 +64,9 @@ def _print(found: LeaveResult) -> None:
 
 def left_text(each: RepairedUnit) -> str:
     """Why a unit cannot go."""
-    part = f" (unit {each.unit})" if each.unit != each.root else ""
-    return f"{each.root}{part}: {each.why}"
+    from dhtstore.cli.keeping.repair import unit_words
+
+    return f"{unit_words(each)}: {each.why}"
 
 
 def _nobody_takes(found: LeaveResult) -> Exception:

@@ -57,9 +57,15 @@ def _print(found: RepairResult) -> None:
 def repair_text(each: RepairedUnit, *, dry_run: bool) -> str:
     """What is to be done about a unit, or was done."""
     if dry_run:
-        return f"{each.unit}: {_WORDS[each.act]}: {each.why}"
+        return f"{unit_words(each)}: {_WORDS[each.act]}: {each.why}"
     before = "; before that: " if each.made else ": "
-    return f"{each.unit}: {_done(each.act, each.made)}{before}{each.why}"
+    return f"{unit_words(each)}: {_done(each.act, each.made)}{before}{each.why}"
+
+
+def unit_words(each: RepairedUnit) -> str:
+    """What it is, as `events` and `list` call it."""
+    part = f" (unit {each.unit})" if each.unit != each.root else ""
+    return f"{each.name or each.root}{part}"
 
 
 _WORDS = {

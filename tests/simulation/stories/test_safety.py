@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from dhtstore.cli.terminal.words import root_lines
+from dhtstore.config import format_duration
 from dhtstore.content.dag import unit_walk, units
 from dhtstore.errors import NotFound, QuorumNotReached, UsageError
 from dhtstore.model.cid import Cid
@@ -20,6 +21,7 @@ from dhtstore.node.duties.leaving.telling import left
 from dhtstore.node.duties.owning.outlook import Outlook
 from dhtstore.node.duties.owning.weakest import Weakest
 from dhtstore.node.duties.repairing.telling import copy_events, repaired
+from dhtstore.node.duties.repairing.told import UnitDone
 from dhtstore.node.links.link import Link
 from dhtstore.node.links.peer_requests import Reply
 from dhtstore.node.node import Node
@@ -31,6 +33,7 @@ from dhtstore.node.views.copies.safety import safety_known
 from dhtstore.operations.keeping import PutSummary, SetPolicy
 from dhtstore.operations.nodes import RootStatus
 from dhtstore.operations.operation import unwatched
+from dhtstore.operations.repairing import RepairedUnit, RepairResult
 from dhtstore.params import MIB
 from dhtstore.store.ledger.puts import Receipts
 from dhtstore.wire.frames import Check, Checked
@@ -396,7 +399,7 @@ def test_who_holds_nothing_for_others_is_told_what_to_do_instead() -> None:
         await grow(lab, 3)
         client = await lab.add(CLIENT)
         with pytest.raises(UsageError, match="nothing to repair") as repairing:
-            await repaired(client.repair, None, dry_run=False)
+            await repaired(client.repair, None, lambda one: None, dry_run=False)
         assert "`dhtstore list --check`" in repairing.value.hint
         with pytest.raises(UsageError, match="holds nothing for others") as leaving:
             await left(client.leaving, unwatched, storage=False, cancel=False)
@@ -428,6 +431,39 @@ def test_how_likely_a_strangers_file_is_lost_is_told_once_its_holders_were_asked
         assert 0 < asked.lost_per_year < 0.01
 
     tell(story)
+
+
+def test_the_plan_names_what_waits_for_a_silent_holder_and_until_when() -> None:
+    """As the list does: nothing is to be done yet, and will be."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 4)
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        await asyncio.sleep(2 * HOUR_S)
+
+        async def planned() -> list[RepairedUnit]:
+            return (await dry_run_of(putter)).units
+
+        assert await planned() == []
+        lab.crash(next(node for node in holders(lab, root) if node is not putter))
+        await asyncio.sleep(3 * HOUR_S)
+        row = await listed(putter)
+        [waits] = await planned()
+        assert row.due is not None
+        left = format_duration(row.due.unix_s - putter.ports.clock.unix_s())
+        assert (waits.act, waits.name, waits.root) == ("wait", row.name, str(root))
+        assert waits.why.startswith("3 copies of 3, 1 of them silent, for less than its grace;")
+        assert waits.why.endswith(f"repair starts in {left}")
+
+    tell(story)
+
+
+async def dry_run_of(node: Node) -> RepairResult:
+    async def none() -> list[UnitDone]:
+        return []
+
+    return await repaired(node.repair, none, Outlook(node.repair).waits_s, dry_run=True)
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -184,6 +184,8 @@ def test_what_repair_did_and_what_was_before_it() -> None:
     declined = f"{short}; 1a2b: it has no room"
     assert done("repair", 0, declined) == f"bafy: no copy made: {declined}"
     assert done("drop", 0, "4 holders") == "bafy: dropped: 4 holders"
+    named = RepairedUnit("unit9", "bafy", "wait", short, 2, 3, 0, 0, "notes")
+    assert repair_text(named, dry_run=True) == f"notes (unit unit9): waits: {short}"
 
 
 def test_what_a_node_that_stays_could_not_hand_over() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dhtstore.errors import UsageError
 from dhtstore.node.duties.leaving.leaving import Leaving
-from dhtstore.node.duties.repairing.telling import unit_told
+from dhtstore.node.duties.repairing.telling import units_told
 from dhtstore.operations.operation import Watch
 from dhtstore.operations.repairing import LeaveResult
 from dhtstore.params import REPAIRS_TOLD_MAX
@@ -20,10 +20,10 @@ async def left(leaving: Leaving, watch: Watch, *, storage: bool, cancel: bool) -
     if cancel:
         await leaving.cancel()
     done = [] if cancel else await leaving.leave(watch)
-    stay = [unit_told(each) for each in done if each.act is not Act.DROP]
+    stay = [each for each in done if each.act is not Act.DROP]
     return LeaveResult(
         looked=len(done),
-        units=stay[:REPAIRS_TOLD_MAX],
+        units=await units_told(leaving.handing.repair.completeness, stay[:REPAIRS_TOLD_MAX]),
         more=max(0, len(stay) - REPAIRS_TOLD_MAX),
         made=sum(each.made for each in done),
         sent=sum(each.sent_bytes for each in done),

@@ -108,6 +108,13 @@ class Outlook:
             self._audit(one, now),
         )
 
+    def waits_s(self, one: Watched) -> float | None:
+        """For how long nothing is done about what has a holder that is silent, before a copy of it
+        is made again; None where nothing is waited for."""
+        now, health = self.repair.identity.now_unix_s(), self.repair.judge.health(one)
+        due_unix_s = self.due_unix_s(health, self.choice(one), now)
+        return None if due_unix_s is None else max(0.0, due_unix_s - now)
+
     def choice(self, one: Watched) -> Choice:
         """As it would be now; the row of ``one`` is judged with it, and not written back."""
         return self.repair.judge.judge(one, self.repair.identity.now_unix_s())

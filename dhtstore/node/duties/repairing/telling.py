@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
+from dhtstore.config import format_duration
 from dhtstore.errors import UsageError
 from dhtstore.model.cid import Cid
 from dhtstore.model.unit import unit_text
 from dhtstore.net.ports import Blocking
 from dhtstore.node.context import Ledger
+from dhtstore.node.copies.completeness import Completeness
 from dhtstore.node.duties.repairing.repair import Repair
 from dhtstore.node.duties.repairing.told import UnitDone
+from dhtstore.node.duties.repairing.watching import Watched
 from dhtstore.operations.moment import Moment
 from dhtstore.operations.repairing import CopyEvent, RepairedUnit, RepairResult
 from dhtstore.params import EVENTS_KEPT_MAX, REPAIRS_TOLD_MAX
@@ -21,29 +25,48 @@ from dhtstore.store.ledger.health.events import EventRow
 async def repaired(
     repair: Repair,
     moves: Callable[[], Awaitable[list[UnitDone]]] | None,
+    waits_s: Callable[[Watched], float | None],
     *,
     dry_run: bool,
 ) -> RepairResult:
     """``moves`` tells what is to be moved to emptier nodes; None on a node that holds nothing for
-    others.  Raises UsageError there, and what ``Repair.now`` raises."""
+    others.  ``waits_s`` is as ``Outlook`` has it.  Raises UsageError there, and what ``Repair.now``
+    raises."""
     if moves is None:
         raise UsageError("this node gives no storage, so it has nothing to repair").hinted(
             "holders repair by themselves; `dhtstore list --check` asks those of your puts"
         )
     done = await (repair.plan() if dry_run else repair.now())
+    if dry_run:
+        done = [_waiting(each, waits_s) for each in done]
     moved = await moves() if dry_run else []
-    told = [unit_told(each) for each in (*done, *moved) if each.act is not Act.NOTHING]
+    told = [each for each in (*done, *moved) if each.act is not Act.NOTHING]
     return RepairResult(
         dry_run=dry_run,
         looked=len(done),
-        units=told[:REPAIRS_TOLD_MAX],
+        units=await units_told(repair.completeness, told[:REPAIRS_TOLD_MAX]),
         more=max(0, len(told) - REPAIRS_TOLD_MAX),
         spent=repair.budget.spent_bytes,
         budget=repair.budget.day_bytes,
     )
 
 
-def unit_told(done: UnitDone) -> RepairedUnit:
+def _waiting(done: UnitDone, waits_s: Callable[[Watched], float | None]) -> UnitDone:
+    """The same with when a silent holder is waited for no more."""
+    if done.act is not Act.NOTHING or (left_s := waits_s(done.one)) is None:
+        return done
+    why = f"{done.why}; repair starts in {format_duration(max(1.0, left_s))}"
+    return replace(done, act=Act.WAIT, why=why)
+
+
+async def units_told(here: Completeness, done: Sequence[UnitDone]) -> list[RepairedUnit]:
+    """By the names that they have here."""
+    roots = dict.fromkeys(each.one.claim.policy.root for each in done)
+    names = await here.disk.blocking.run(_names, here.ledger, roots)
+    return [_unit_told(each, names[each.one.claim.policy.root]) for each in done]
+
+
+def _unit_told(done: UnitDone, name: str) -> RepairedUnit:
     policy = done.one.claim.policy
     return RepairedUnit(
         unit=unit_text(done.one.unit.name),
@@ -54,6 +77,7 @@ def unit_told(done: UnitDone) -> RepairedUnit:
         replicas=policy.replicas,
         made=done.made,
         sent=done.sent_bytes,
+        name=name,
     )
 
 
