@@ -24,7 +24,7 @@ from simulations.messages.selection import Selection
 from simulations.messages.table import Count, chosen_of, csv_rows
 from simulations.results import run_folder
 from simulations.results.rows import MESSAGES_FILE, TRACE_FILE
-from simulations.results.summary import nobody_attacked
+from simulations.results.summary import nobody_attacked, not_reached
 from simulations.scenario import Scenario
 
 
@@ -52,7 +52,9 @@ def _run(chosen: argparse.Namespace) -> int:
     print(_verdicts(summary))
     if summary["interrupted"]:
         print("interrupted: all of this is of what there was until then")
-    if why := nobody_attacked(summary):
+    if summary["failed"]:
+        print(f"the run failed: {summary['failed']}")
+    for why in filter(None, (nobody_attacked(summary), not_reached(summary))):
         print(why)
     for line in summary["halves_differ"]:
         print(f"the halves of this run differ: {line}")

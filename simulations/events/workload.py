@@ -40,6 +40,27 @@ class UserAction:
     size_bytes: int = 0
 
 
+def check_action(action: object, after_s: float) -> UserAction:
+    """What a scenario's own code told, if users can do it behind what they did at ``after_s``;
+    raises ValueError."""
+    if not isinstance(action, UserAction):
+        raise ValueError(f"{action!r} is no UserAction")
+    if not 0 <= action.at_s < math.inf:
+        raise ValueError(f"{action}: at_s is {action.at_s}, no time of the scenario")
+    if action.at_s < after_s:
+        raise ValueError(
+            f"{action}: {action.at_s:g} s comes behind one at {after_s:g} s; "
+            "operations come in order of time"
+        )
+    if not isinstance(action.kind, OperationKind):  # users would take any other for a lookup
+        raise ValueError(f"{action}: kind is {action.kind!r}, no OperationKind")
+    for name in ("client", "object", "size_bytes"):
+        value = getattr(action, name)
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"{action}: {name} is {value!r}, no whole number from 0 on")
+    return action
+
+
 class Zipf:
     """Ranks 0 to n-1 with probability proportional to 1 / (rank + 1)^exponent."""
 

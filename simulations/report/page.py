@@ -26,7 +26,7 @@ from simulations.report.sweep_plots import draw
 from simulations.results.comparison import flat
 from simulations.results.intervals import wilson
 from simulations.results.run_data import RunData
-from simulations.results.summary import nobody_attacked
+from simulations.results.summary import nobody_attacked, not_reached
 
 _DPI = 200  # enough for print at the width of a column
 _STYLE = """
@@ -166,7 +166,7 @@ def _state(summary: Mapping[str, Any]) -> str:
     lines = [f"{found} violations were found."] if found else []
     violated = summary.get("service", {}).get("violated", ())
     lines += [f"The service level is violated: {html.escape(line)}." for line in violated]
-    lines += [nobody_attacked(summary)] if nobody_attacked(summary) else []
+    lines += filter(None, (nobody_attacked(summary), not_reached(summary)))
     differ = summary.get("halves_differ", ())
     lines += [f"The halves of this run differ: {html.escape(line)}." for line in differ]
     return "".join(f"<p><strong>{line}</strong></p>" for line in lines)

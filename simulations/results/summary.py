@@ -78,3 +78,14 @@ def nobody_attacked(summary: Mapping[str, Any]) -> str:
     if not attack["adversaries"]:
         return "nobody attacked: adversary.share of so few nodes is less than half a node"
     return ""
+
+
+def not_reached(summary: Mapping[str, Any]) -> str:
+    """What a run was too short for to show, else ""."""
+    if "not_reached" not in summary:
+        return ""
+    at_s, duration_s = (summary["not_reached"][key] for key in ("at_s", "duration_s"))
+    return (
+        f"the scenario's own code waits for {at_s:g} s, and this run ended {duration_s:g} s after "
+        "its begin (run.duration_s): what it does then is not in it"
+    )

@@ -235,9 +235,17 @@ class Experiment:
             "operations_by_group": summarise_groups(self.recorder.rows),
             "service": judge(world.scenario.service, self._settings, operations, ended=ended),
             "operations_cut_off": self._cut_off,
+            **_not_reached(world),
             "halves_differ": differences(self.recorder.rows, *world.measured_s),
             **self._outcome,
             "means": self.recorder.means(),
             **self._cost.summary(messages),
             "python": sys.version.split()[0],
         }
+
+
+def _not_reached(world: World) -> dict[str, Any]:
+    """What its own code waits for and this run is too short for."""
+    duration_s, awaited_s = world.scenario.run.duration_s, world.awaited_s
+    late = awaited_s > duration_s + _GRACE_S
+    return {"not_reached": {"at_s": awaited_s, "duration_s": duration_s}} if late else {}

@@ -90,12 +90,15 @@ class ScenarioModule:
 
     def operations(self, seed: int) -> Iterator[UserAction]:
         """In order of time."""
-        run = self._scenario.run
+        run, at_s = self._scenario.run, 0.0
         if self._parts.operations is None:
             yield from workload.operations(self._scenario.workload, run.nodes, run.duration_s, seed)
             return
         try:
-            yield from self._parts.operations(self._parameters, run.nodes, run.duration_s, seed)
+            own = self._parts.operations(self._parameters, run.nodes, run.duration_s, seed)
+            for action in own:
+                at_s = workload.check_action(action, at_s).at_s
+                yield action
         except (Exception, SystemExit) as error:
             raise _failed("operations", error) from error
 

@@ -42,6 +42,7 @@ class World(Hooks):
 
     users: Users
     view: PopulationView
+    awaited_s: float  # the latest time of the scenario that anybody waited for
 
     def __init__(
         self, scenario: Scenario, seed: int, folder: Path, trace: Trace, recorder: Recorder
@@ -80,6 +81,7 @@ class World(Hooks):
         self.users = Users(self.population, self.chance, self.recorder.operation)
         self.damage = DamageRecord()
         self.begin_hooks(self.chance)
+        self.awaited_s = 0.0
         self.view = PopulationView(self.population, self.users, self.damage)
 
     def newcomer(self, node_secret: bytes) -> Member:
@@ -132,6 +134,7 @@ class World(Hooks):
 
     async def until(self, since_begin_s: float) -> None:
         """Wait for that time of the scenario."""
+        self.awaited_s = max(self.awaited_s, since_begin_s)
         await asyncio.sleep(max(0.0, self._begun_s + since_begin_s - self.loop.time()))
 
     async def since_made(self, since_made_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,55 @@ def test_operations_that_fail_are_told_with_their_place(tmp_path: Path) -> None:
     code = "def operations(parameters, nodes, duration_s, seed):\n    yield from 5\n"
     with pytest.raises(ModuleFailed, match=r"own\.py, line 2, in operations: TypeError"):
         experiment(tmp_path, code).run()
+
+
+@pytest.mark.parametrize(
+    ("yielded", "told"),
+    [
+        ("5", "5 is no UserAction"),
+        ("UserAction(-1.0, OperationKind.GET, 0, 0)", "at_s is -1.0"),
+        ("UserAction(float('nan'), OperationKind.GET, 0, 0)", "at_s is nan"),
+        ("UserAction(5.0, OperationKind.GET, 0, 0)", "5 s comes behind one at 9 s"),
+        ("UserAction(9.0, 'put', 0, 0)", "kind is 'put', no OperationKind"),
+        ("UserAction(9.0, OperationKind.GET, -1, 0)", "client is -1"),
+        ("UserAction(9.0, OperationKind.GET, 1.5, 0)", "client is 1.5"),
+        ("UserAction(9.0, OperationKind.PUT, 1, 0, -5)", "size_bytes is -5"),
+    ],
+)
+def test_operations_that_are_none_are_told(tmp_path: Path, yielded: str, told: str) -> None:
+    code = (
+        "from simulations.events.workload import OperationKind, UserAction\n"
+        "def operations(parameters, nodes, duration_s, seed):\n"
+        "    yield UserAction(9.0, OperationKind.LOOKUP, 9, 0)\n"
+        f"    yield {yielded}\n"
+    )
+    with pytest.raises(ModuleFailed, match=f"operations of the scenario: .*{re.escape(told)}"):
+        experiment(tmp_path, code).run()
+
+
+def test_what_a_run_is_too_short_for_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "async def drive(world, parameters, seed):\n    await world.until(600)\n    world.kill()\n"
+    )
+    (tmp_path / "world.toml").write_text('[run]\nnodes = 4\nmodule = "own.py"')
+    short = ["run", str(tmp_path / "world.toml"), "--set", "run.duration_s=30 s"]
+    assert main([*short, "--out", str(tmp_path / "out")]) == 0
+    told = "waits for 600 s, and this run ended 30 s after its begin (run.duration_s)"
+    assert told in capsys.readouterr().out
+    assert main(["report", str(tmp_path / "out")]) == 0
+    assert told in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_measure_that_failed_is_told_behind_the_verdicts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(f"{MEASURE}MEASURES = (Measure('odd', lambda run: 1 / 0),)\n")
+    (tmp_path / "world.toml").write_text('[run]\nnodes = 4\nduration_s = "5 s"\nmodule = "own.py"')
+    assert main(["run", str(tmp_path / "world.toml"), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out.partition("checkers hold")[2]
+    assert "the run failed: measure odd: own.py, line 2, in <lambda>: ZeroDivisionError" in said
 
 
 def test_a_failed_run_says_so_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,8 @@ class Hooks:
                 for one in self.population.members
             }
             raise ValueError(
-                f"no machine is of {' and '.join(asked)}; there are {', '.join(known)}"
+                f"no machine is of {' and '.join(asked)}; "
+                f"there are {', '.join(filter(None, known)) or 'none'}"
             )
         return found
 
@@ -136,6 +137,7 @@ class Hooks:
 
     async def revive(self, member: Member, *, with_data: bool = True) -> bool:
         """Start a machine that is down and let it join again; whether it did."""
+        _check_machine(member)
         if not self.population.can_start(member.number):
             return False
         if not with_data:
@@ -156,6 +158,7 @@ class Hooks:
     def sleep(self, member: Member, asleep_s: float | None = None) -> bool:
         """Put a machine to sleep with what runs on it, for so long or until ``wake``; False if it
         is down or asleep."""
+        _check_machine(member)
         if asleep_s is not None and not 0 <= asleep_s < math.inf:
             raise ValueError(f"{asleep_s} s is no time to sleep")
         nap = fall_asleep(self.population, member)
@@ -165,6 +168,7 @@ class Hooks:
 
     def wake(self, member: Member) -> None:
         """End its sleep; nothing, if it is awake."""
+        _check_machine(member)
         wake(self.population, member)
 
     def _wake_from(self, member: Member, nap: Nap) -> None:
@@ -176,6 +180,7 @@ class Hooks:
     def set_clock(self, member: Member, offset_s: float) -> None:
         """Its wall clock is ahead of true time by that from now on (behind, below 0); the time
         that it measures goes on.  Its node, if one runs, finds out as late as a real one."""
+        _check_machine(member)
         if not math.isfinite(offset_s):
             raise ValueError(f"{offset_s} s is no offset of a clock")
         self.damage.clock_set(member.number, offset_s, self.loop.time())
@@ -205,6 +210,12 @@ class Hooks:
                 source.address, target.address, datagrams=datagrams, streams=streams
             )
             self.damage.unblocked(source.number, target.number, self.loop.time())
+
+
+def _check_machine(member: object) -> None:
+    """Raises ValueError for what is none, such as a machine's number."""
+    if not isinstance(member, Member):
+        raise ValueError(f"{member!r} is no machine, as world.machines() has them")
 
 
 def _several(members: Some) -> Sequence[Member]:

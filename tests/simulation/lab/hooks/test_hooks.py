@@ -166,6 +166,10 @@ def test_a_way_is_blocked_in_one_direction() -> None:
     [
         (lambda world, one: world.kill(one.number), "not all machines"),
         (lambda world, one: world.block(one, [1, 2]), "not all machines"),
+        (lambda world, one: world.sleep(one.number), "0 is no machine, as"),
+        (lambda world, one: world.wake([one]), "is no machine, as"),
+        (lambda world, one: world.set_clock(one.number, 5.0), "0 is no machine, as"),
+        (lambda world, one: world.machines(group="homes"), "of group 'homes'; there are none"),
         (lambda world, one: world.kill(one, region="europe"), "either members, or"),
         (lambda world, one: world.sleep(one, -5.0), "no time to sleep"),
         (lambda world, one: world.set_clock(one, math.nan), "no offset of a clock"),
