@@ -321,6 +321,9 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
         await asyncio.sleep(2 * DAY_S)
         assert kinds(lab) == []
         assert any("too few copies" in text for text in putter.warnings.texts)
+        [planned] = await putter.repair.plan()
+        assert planned.act is Act.WAIT
+        assert planned.why.endswith("; today's budget is used up")
 
     tell(story)
 

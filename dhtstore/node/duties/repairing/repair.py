@@ -164,11 +164,9 @@ class Repair:
         return done
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
-        size_bytes = one.claim.stored_bytes * choice.missing
-        if choice.act is Act.REPAIR and not now and not self.budget.allows(size_bytes):
-            return UnitDone(
-                one, Act.WAIT, f"{choice.why}; today's budget is used up", choice.copies
-            )
+        planned = self._planned(one, choice)
+        if planned.act is Act.WAIT and not now:
+            return planned
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
             why = f"{choice.why}; its owner's leave to bring it to others is missing"
             return UnitDone(one, Act.NOTHING, why, choice.copies)
@@ -193,6 +191,14 @@ class Repair:
         if not done.dropped:
             await self.notes.write(self.units.rows.save, {one.id: one.row})
         return done
+
+    def _planned(self, one: Watched, choice: Choice) -> UnitDone:
+        """What comes of ``choice`` by itself."""
+        act, why = choice.act, choice.why
+        size_bytes = one.claim.stored_bytes * choice.missing
+        if act is Act.REPAIR and not self.budget.allows(size_bytes):
+            act, why = Act.WAIT, f"{why}; today's budget is used up"
+        return UnitDone(one, act, why, choice.copies)
 
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
         repaired = await self.acting.repair(one, choice.missing)
@@ -228,8 +234,7 @@ class Repair:
             async for units in self.units.pages():
                 now = self.identity.now_unix_s()
                 for one in units:
-                    choice = self.judge.judge(one, now)
-                    planned.append(UnitDone(one, choice.act, choice.why, choice.copies))
+                    planned.append(self._planned(one, self.judge.judge(one, now)))
         return planned
 
     async def now(self) -> list[UnitDone]:
