@@ -33,12 +33,15 @@ class OpenedSource(NamedTuple):
 
 
 def ttl_s_of(ttl: Ttl) -> float | None:
-    """Seconds, 0 for "until removed"; None stays None.  Raises UsageError."""
+    """Seconds, 0 for "until removed"; None stays None.  Raises UsageError, also where a text has no
+    unit: who types 30 means days, and holders would let go of it after 30 seconds."""
     if ttl is None or isinstance(ttl, int | float):
         return ttl
     if ttl.strip().lower() == "none":
         return 0.0
     try:
+        if not ttl.strip()[-1:].isalpha():
+            raise ValueError(f"{ttl[:40]!r} has no unit")
         return parse_duration(ttl)
     except ValueError as error:
         raise UsageError(f"--ttl {error}").hinted("say 30d, 12h, or none") from error

@@ -233,8 +233,7 @@ class Repair:
             await self._load()
             async for units in self.units.pages():
                 now = self.identity.now_unix_s()
-                for one in units:
-                    planned.append(self._planned(one, self.judge.judge(one, now)))
+                planned += [self._planned(one, self.judge.judge(one, now)) for one in units]
         return planned
 
     async def now(self) -> list[UnitDone]:
