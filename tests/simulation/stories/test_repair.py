@@ -328,6 +328,27 @@ def test_without_budget_nothing_is_sent_and_the_status_says_so() -> None:
     tell(story)
 
 
+def test_what_has_enough_copies_that_are_yet_to_be_proved_does_not_wait_for_the_budget() -> None:
+    """Once a copy is gone, only what is proved since counts: to ask for that costs no budget."""
+
+    async def story(lab: Lab) -> None:
+        for _ in range(6):
+            await lab.add(replace(NODE, repair_budget_bytes=0))
+        putter = lab.nodes[0]
+        root = (await put_with(putter, CONTENT, replicas=4)).cid
+        await asyncio.sleep(2 * HOUR_S)
+        await changed(putter, root, replicas=3)
+        lab.crash(next(node for node in holders(lab, root) if node is not putter))
+        for _ in range(16):
+            await asyncio.sleep(DAY_S / 8)
+            assert not any("must wait" in text for text in putter.warnings.texts)
+            [planned] = await putter.repair.plan()
+            assert "budget" not in planned.why
+        assert planned.why == "3 copies of 3"
+
+    tell(story)
+
+
 def test_a_part_of_a_large_object_is_proved_to_be_one_when_it_is_brought(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

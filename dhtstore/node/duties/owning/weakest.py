@@ -59,7 +59,8 @@ class Weakest:
         held = {one.id: one for one in await repair.units.named(list(ids))}
         marked = [held[each] for each in scanned.short if each in held]
         judged = [(one, self.outlook.choice(one)) for one in marked]
-        short = [(one, choice) for one, choice in judged if choice.missing]  # still, as judged now
+        is_short = repair.judge.is_short  # still, as judged now
+        short = [(one, choice) for one, choice in judged if choice.missing and is_short(one)]
         weak = [held[each] for each in scanned.weakest if each in held]
         names = await self._run(self._put_here, weak)
         waiting, missing_bytes = self._waiting(short)

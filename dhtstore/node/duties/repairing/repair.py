@@ -34,7 +34,7 @@ from dhtstore.node.duties.repairing.watching import Judge, Watched
 from dhtstore.node.identity import Identity
 from dhtstore.node.warnings import Warnings
 from dhtstore.params import REPAIRS_WAITING_MAX
-from dhtstore.replication.health.copies import Copy
+from dhtstore.replication.health.copies import Copy, CopyState
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act, Choice, at_once
 from dhtstore.store.ledger.health.holders import UnitId
@@ -164,8 +164,8 @@ class Repair:
         return done
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
-        planned = self._planned(one, choice)
-        if planned.act is Act.WAIT and not now:
+        planned = _within(self.budget, one, choice)
+        if planned.act is Act.WAIT and not now and not _unproved(self.judge, one):
             return planned
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
             why = f"{choice.why}; its owner's leave to bring it to others is missing"
@@ -184,21 +184,16 @@ class Repair:
             choice = self.judge.judge(one, self.identity.now_unix_s())
             if now:
                 choice = at_once(self.judge.health(one))
-            if choice.act is Act.REPAIR:
+            planned = _within(self.budget, one, choice)
+            if choice.act is not Act.REPAIR:
+                done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
+            elif planned.act is Act.REPAIR or now:
                 done = await self._repair(one, choice)
             else:
-                done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
+                done = planned
         if not done.dropped:
             await self.notes.write(self.units.rows.save, {one.id: one.row})
         return done
-
-    def _planned(self, one: Watched, choice: Choice) -> UnitDone:
-        """What comes of ``choice`` by itself."""
-        act, why = choice.act, choice.why
-        size_bytes = one.claim.stored_bytes * choice.missing
-        if act is Act.REPAIR and not self.budget.allows(size_bytes):
-            act, why = Act.WAIT, f"{why}; today's budget is used up"
-        return UnitDone(one, act, why, choice.copies)
 
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
         repaired = await self.acting.repair(one, choice.missing)
@@ -233,7 +228,7 @@ class Repair:
             await self._load()
             async for units in self.units.pages():
                 now = self.identity.now_unix_s()
-                planned += [self._planned(one, self.judge.judge(one, now)) for one in units]
+                planned += [_plan_of(self, one, self.judge.judge(one, now)) for one in units]
         return planned
 
     async def now(self) -> list[UnitDone]:
@@ -247,6 +242,28 @@ class Repair:
                     choice = self.judge.judge(one, self.identity.now_unix_s())
                     done.append(await self._act(one, choice, now=True))
         return done
+
+
+def _within(budget: Budget, one: Watched, choice: Choice) -> UnitDone:
+    """What the budget lets come of ``choice`` by itself."""
+    act, why = choice.act, choice.why
+    if act is Act.REPAIR and not budget.allows(one.claim.stored_bytes * choice.missing):
+        act, why = Act.WAIT, f"{why}; today's budget is used up"
+    return UnitDone(one, act, why, choice.copies)
+
+
+def _unproved(judge: Judge, one: Watched) -> bool:
+    """Whether others answer who are yet to prove their copy, for which no block is sent: there may
+    be enough."""
+    health = judge.health(one)
+    return len(health.live) < len(health.at(CopyState.LIVE))
+
+
+def _plan_of(repair: Repair, one: Watched, choice: Choice) -> UnitDone:
+    if choice.act is Act.REPAIR and _unproved(repair.judge, one):
+        why = f"{choice.why}; others answer, and are asked for a proof first"
+        return UnitDone(one, Act.WAIT, why, choice.copies)
+    return _within(repair.budget, one, choice)
 
 
 def _first(chosen: Chosen) -> tuple[int, int]:
