@@ -52,7 +52,12 @@ def _reference(chosen: argparse.Namespace) -> int:
 
 def _paths(chosen: argparse.Namespace) -> list[Path]:
     paths = sorted(SCENARIOS.glob("*.toml")) if chosen.all else []
-    paths += [find_scenario(name) for name in chosen.scenario]
+    for name in chosen.scenario:
+        path = find_scenario(name)
+        if path in paths:  # it would run for hours that nobody meant
+            why = "one of --all: name it without, or none" if chosen.all else "named twice"
+            raise ScenarioError(f"{name} is {why}")
+        paths.append(path)
     if not paths:
         raise ScenarioError("name a scenario, or --all")
     for path in paths:

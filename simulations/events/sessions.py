@@ -158,6 +158,8 @@ def load_measured(path: Path) -> tuple[Measured, Measured]:
             state, _, duration = line.partition("#")[0].strip().partition(" ")
             if state:
                 _add(found, state, duration, number)
+        if missing := [f"'{state} 2 h'" for state, durations_s in found.items() if not durations_s]:
+            raise ValueError(f"it has no line such as {' and none such as '.join(missing)}")
         return Measured(found["up"]), Measured(found["down"])
     except (OSError, ValueError) as error:
         raise ScenarioError(f"session trace {path}: {error}") from error
@@ -166,4 +168,10 @@ def load_measured(path: Path) -> tuple[Measured, Measured]:
 def _add(found: dict[str, list[float]], state: str, duration: str, number: int) -> None:
     if state not in found:
         raise ValueError(f"line {number} starts with neither 'up' nor 'down'")
-    found[state].append(seconds(duration))
+    try:
+        duration_s = seconds(duration)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
+    if duration_s <= 0:
+        raise ValueError(f"line {number}: {duration!r} must be more than 0")
+    found[state].append(duration_s)

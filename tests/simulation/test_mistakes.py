@@ -77,6 +77,8 @@ def test_an_interrupt_while_a_command_imports_is_no_error(
         (["run", "swept"], "swept holds several runs: name one of them, as swept/001"),
         (["replay", "swept"], "swept holds several runs: name one of them"),
         (["compare", "swept", "swept"], "swept holds several runs: name one of them"),
+        (["reference", "--all", "lookup"], "lookup is one of --all: name it without, or none"),
+        (["reference", "lookup", "lookup"], "lookup is named twice"),
         (["report", "nowhere"], "nowhere does not exist: name the folder that a run has left"),
         (["replay", "file"], "file is a file: name the folder that a run has left"),
         (["report", "empty"], "empty is not the folder of a run: it has no scenario.json"),

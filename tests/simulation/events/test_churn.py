@@ -136,10 +136,20 @@ def test_scenarios_choose_the_model(tmp_path: Path) -> None:
     assert (traced.session.mean_s, traced.absence.mean_s) == (2100, 300)
 
 
-@pytest.mark.parametrize("text", ["up 1 h", "sideways 1 h", "up 1 h\ndown", "up 1 h\ndown 0"])
-def test_a_bad_session_trace_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("up 1 h", "it has no line such as 'down 2 h'"),
+        ("# none yet", "no line such as 'up 2 h' and none such as 'down 2 h'"),
+        ("sideways 1 h", "line 1 starts with neither"),
+        ("up 1 h\ndown", "line 2: '' is not a duration"),
+        ("up 1 h\ndown 5", "line 2: '5' has no unit"),
+        ("up 1 h\ndown 0", "line 2: '0' must be more than 0"),
+    ],
+)
+def test_a_bad_session_trace_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "t.txt").write_text(text)
-    with pytest.raises(ScenarioError, match=r"t\.txt"):
+    with pytest.raises(ScenarioError, match=rf"t\.txt: .*{told}"):
         load_measured(tmp_path / "t.txt")
 
 
