@@ -24,7 +24,7 @@ from dhtstore.errors import (
     UnknownNode,
 )
 from dhtstore.model.cid import Cid
-from dhtstore.model.contact import Address
+from dhtstore.model.contact import Address, ContactRecord, subnet
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.model.policy import Policy
 from dhtstore.model.receipt import Receipt
@@ -108,6 +108,7 @@ class HolderChecks:
         try:
             if key == self.identity.public_key:
                 why = await self.disk.blocking.run(self._look_here, asked)
+                self.met.update(_places_of(self.identity.record()))
                 found[node] = Proof(now_unix_s, "lacks" if why else "live", why)
             else:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
@@ -147,7 +148,8 @@ class HolderChecks:
         answer = await link.request(_check_of(asked, key), Checked, CHECK_TIMEOUT_S)
         if not answer.whole:
             return "lacks", answer.why or "it does not hold it any more"
-        self.met[node_id(key)] = HolderPlace(link.origin)
+        label = link.peer_record.domain if link.peer_record else ""
+        self.met[node_id(key)] = HolderPlace(link.origin, label)
         if key not in asked.signers:
             if asked.put_here and answer.receipt is None:
                 return "says so", "it signed no receipt"
@@ -182,6 +184,12 @@ class HolderChecks:
             return [heard]
         record = await self.reach.dht.find_contact(node, timeout_s=LOOKUP_TIMEOUT_S)
         return [] if record is None else self.reach.links.followable(record.address_list())
+
+
+def _places_of(own: ContactRecord) -> dict[NodeId, HolderPlace]:
+    """None while this machine has no address."""
+    first = own.address_list()[:1]
+    return {node_id(own.signer): HolderPlace(subnet(each), own.domain) for each in first}
 
 
 def _check_of(asked: Question, key: PublicKey) -> Check:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace as dataclass_replace
 
 import pytest
 from msgspec.structs import replace
@@ -44,6 +45,7 @@ from tests.simulation.stories.test_repair import (
     CONTENT,
     DAY_S,
     HOUR_S,
+    NODE,
     PERIODS,
     grow,
     holders,
@@ -429,6 +431,19 @@ def test_how_likely_a_strangers_file_is_lost_is_told_once_its_holders_were_asked
         assert asked.copies == 3
         assert asked.lost_per_year is not None
         assert 0 < asked.lost_per_year < 0.01
+
+    tell(story)
+
+
+def test_the_label_of_a_holder_is_told_after_it_was_asked_too() -> None:
+    async def story(lab: Lab) -> None:
+        for label in ("attic", "cellar", "shed"):
+            await lab.add(dataclass_replace(NODE, domain=label))
+        putter = lab.nodes[0]
+        root = (await put_bytes(putter, CONTENT)).cid
+        for check in (False, True, False):
+            [unit] = (await root_status_of(putter, root, check=check)).units
+            assert sorted(each.domain for each in unit.holders) == ["attic", "cellar", "shed"]
 
     tell(story)
 

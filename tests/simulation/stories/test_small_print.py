@@ -11,7 +11,8 @@ import pytest
 
 from dhtstore.errors import QuorumNotReached
 from dhtstore.model.cid import Cid
-from dhtstore.model.identity import dht_key
+from dhtstore.model.contact import subnet
+from dhtstore.model.identity import dht_key, format_node
 from dhtstore.node.control import OperationRun, perform
 from dhtstore.node.node import Node
 from dhtstore.node.ports import NodeSettings
@@ -225,6 +226,8 @@ def test_the_copy_of_who_put_it_counts_under_another_key_too() -> None:
         status = await perform(DescribeRoot(root=str(root), check=True), run)
         assert status.copies == 3
         assert len(status.units[0].providers) == 3, "the key of before is silent"
+        networks = {each.node: each.network for each in status.units[0].holders}
+        assert networks[format_node(back.node_id)] == subnet(address_of(back))
 
     tell(story)
 
