@@ -23,7 +23,12 @@ def selection_options(command: argparse.ArgumentParser) -> None:
         help="find_node, GetBlocks, dial ...; may be repeated",
     )
     group.add_argument("--about", default="", metavar="START", help="of a key in hex, or of a CID")
-    group.add_argument("--after", default="0 s", metavar="TIME", help="asked then or later")
+    group.add_argument(
+        "--after",
+        default="0 s",
+        metavar="TIME",
+        help="asked then or later, by the times of operations.csv",
+    )
     group.add_argument("--before", metavar="TIME", help="asked before that")
     group.add_argument("--failed", action="store_true", help="only what failed")
 

@@ -44,7 +44,7 @@ def _check_workers(client: Client) -> None:
     try:
         client.wait_for_workers(1, timeout=_ANSWER_TIMEOUT_S)
     except TimeoutError as error:
-        raise ScenarioError("the cluster has no worker") from error
+        raise ScenarioError(f"the cluster has no worker: {_HOW}") from error
     try:
         codes: dict[str, str] = client.run(code_digest)
     except Exception as error:  # whatever the import of another version raises

@@ -90,6 +90,17 @@ def test_workers_of_another_version_are_refused(
         pass
 
 
+def test_a_cluster_without_workers_is_told_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_ANSWER_TIMEOUT_S", 0.5)
+    local_cluster = cluster.distributed_package().LocalCluster
+    with (
+        local_cluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as empty,
+        pytest.raises(ScenarioError, match=r"has no worker: start workers in a checkout"),
+        cluster.connected(str(empty.scheduler_address)),
+    ):
+        pass
+
+
 def _of_this_process() -> str:
     return str(os.getpid())
 
