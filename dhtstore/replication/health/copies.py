@@ -88,6 +88,13 @@ class Health:
         return [each for each in self.copies if each.state(self.periods) is state]
 
     @property
+    def least(self) -> int:
+        """With fewer copies than that, there is something to repair: slack is for what was lost,
+        not for what was never made."""
+        unmade = self.made is not None and self.made < self.target
+        return self.target if unmade else repair_below(self.target)
+
+    @property
     def counted(self) -> int:
         """Copies that are there or will most likely come back, with the one here.  Where nobody
         else answers, and none did for a part of its grace, one of them is not waited for."""
@@ -139,7 +146,7 @@ class Health:
         and too often none would."""
         if self.here_away is None or self.unheard:
             return False
-        if not repair_below(self.target) <= self.counted < self.target + SPARES_MAX:
+        if not self.least <= self.counted < self.target + SPARES_MAX:
             return False
         if 1 + sum(not each.past.silent_s for each in self._met) >= self.target:
             return False  # nobody would take another

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from dhtstore.config import counted, format_duration
 from dhtstore.params import RELIED_ON_FACTOR, TRIM_SHARE
-from dhtstore.replication.health.copies import Copy, CopyState, Health, repair_below
+from dhtstore.replication.health.copies import Copy, CopyState, Health
 
 
 class Act(StrEnum):
@@ -44,7 +44,7 @@ class Choice:
 
 def watched(health: Health, now_unix_s: float) -> Health:
     """The same with since when there are too few copies, or too many."""
-    short = health.counted < repair_below(health.target) or health.spare
+    short = health.counted < health.least or health.spare
     surplus = _enough(health.lasting, health.target)
     return replace(
         health,

@@ -18,7 +18,7 @@ from dhtstore.operations.moment import Moment
 from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootStatus, UnitStatus
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
-from dhtstore.replication.health.copies import CopyState, Health, repair_below
+from dhtstore.replication.health.copies import CopyState, Health
 from dhtstore.replication.repair.losing import LossRate, lost_within, slots_believed, slots_of
 from dhtstore.replication.repair.plan import Act, Choice
 from dhtstore.store.ledger.health.holders import HolderRow
@@ -127,7 +127,7 @@ class Outlook:
         if choice.act is Act.WAIT and choice.missing:
             return choice.due_unix_s
         away = health.at(CopyState.AWAY)
-        spare = health.counted - repair_below(health.target)
+        spare = health.counted - health.least
         if not 0 <= spare < len(away) + health.unheard:
             return None
         left = [each.left_s(health.periods) for each in away]
