@@ -103,8 +103,10 @@ def test_a_yes_about_what_others_put_is_proved_by_a_block_picked_at_random(
 
 
 def test_a_holder_that_nobody_announces_any_more_goes_from_list_as_from_status() -> None:
+    """Nobody else is there who could take its copy."""
+
     async def story(lab: Lab) -> None:
-        await lab.grow(4)
+        await lab.grow(3)
         putter = lab.nodes[0]
         result = await put_bytes(putter, CONTENT)
         holders = {each.node for each in result.receipts}
