@@ -111,9 +111,7 @@ class Outlook:
     def waits_s(self, one: Watched) -> float | None:
         """For how long nothing is done about what has a holder that is silent, before a copy of it
         is made again; None where nothing is waited for."""
-        now, health = self.repair.identity.now_unix_s(), self.repair.judge.health(one)
-        due_unix_s = self.due_unix_s(health, self.choice(one), now)
-        return None if due_unix_s is None else max(0.0, due_unix_s - now)
+        return _waits_s(self.repair.judge.health(one))
 
     def choice(self, one: Watched) -> Choice:
         """As it would be now; the row of ``one`` is judged with it, and not written back."""
@@ -126,13 +124,8 @@ class Outlook:
             return now_unix_s
         if choice.act is Act.WAIT and choice.missing:
             return choice.due_unix_s
-        away = health.at(CopyState.AWAY)
-        spare = health.counted - health.least
-        if not 0 <= spare < len(away) + health.unheard:
-            return None
-        left = [each.left_s(health.periods) for each in away]
-        left = sorted([*left, *[health.unheard_left_s] * health.unheard])
-        return now_unix_s + left[spare] + health.rank * health.periods.turn_s
+        waits_s = _waits_s(health)
+        return None if waits_s is None else now_unix_s + waits_s
 
     def _audit(self, one: Watched, now_unix_s: float) -> Moment | None:
         """When the next one of another holder is due."""
@@ -144,6 +137,16 @@ class Outlook:
                 slot = slot_unix_s(own, key, every_s, now_unix_s)
                 due.append(now_unix_s if row.audited_unix_s < slot else slot + every_s)
         return Moment.at(min(due)) if due else None
+
+
+def _waits_s(health: Health) -> float | None:
+    away = health.at(CopyState.AWAY)
+    spare = health.counted - health.least
+    if not 0 <= spare < len(away) + health.unheard:
+        return None
+    left = [each.left_s(health.periods) for each in away]
+    left = sorted([*left, *[health.unheard_left_s] * health.unheard])
+    return left[spare] + health.rank * health.periods.turn_s
 
 
 def _for_others(holder: HolderStatus, row: HolderRow | None) -> HolderStatus:

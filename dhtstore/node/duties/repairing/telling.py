@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ async def repaired(
         )
     done = await (repair.plan() if dry_run else repair.now())
     if dry_run:
-        done = [_waiting(each, waits_s) for each in done]
+        done = [await _waiting(each, waits_s) for each in done]
     moved = await moves() if dry_run else []
     told = [each for each in (*done, *moved) if each.act is not Act.NOTHING]
     return RepairResult(
@@ -51,8 +52,10 @@ async def repaired(
     )
 
 
-def _waiting(done: UnitDone, waits_s: Callable[[Watched], float | None]) -> UnitDone:
-    """The same with when a silent holder is waited for no more."""
+async def _waiting(done: UnitDone, waits_s: Callable[[Watched], float | None]) -> UnitDone:
+    """The same with when a silent holder is waited for no more; others have their turn between
+    two of very many units."""
+    await asyncio.sleep(0)
     if done.act is not Act.NOTHING or (left_s := waits_s(done.one)) is None:
         return done
     why = f"{done.why}; repair starts in {format_duration(max(1.0, left_s))}"
