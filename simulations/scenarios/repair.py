@@ -147,9 +147,11 @@ def _name(member: Member) -> str:
 
 
 async def drive(world: World, parameters: Parameters, seed: int) -> None:
-    """Puts for an hour; then deaths, gets and looks until the run ends."""
+    """Puts for an hour, of nodes that have known each other for the ``burn_in``; then deaths, gets
+    and looks until the run ends."""
     rng, tasks = random.Random(seed), Supervisor()
     await _choose(world, parameters.policy)
+    await world.until(world.scenario.run.burn_in)
     oracle = _Oracle(world, parameters.replicas)
     await _put_all(oracle, parameters, rng)
     tasks.spawn(_deaths(oracle, parameters, random.Random(seed + 1)), "deaths")

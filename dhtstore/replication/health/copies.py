@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dhtstore.model.identity import DhtKey, NodeId, distance
-from dhtstore.params import GRACE_URGENT_DIVISOR, REPAIR_SLACK_DIVISOR, SPARES_MAX, UNREACHED_MAX
+from dhtstore.params import (
+    GRACE_URGENT_SHARE,
+    GRACE_URGENT_SUM,
+    REPAIR_SLACK_DIVISOR,
+    SPARES_MAX,
+    UNREACHED_MAX,
+)
 from dhtstore.replication.health.past import PeerPast
 from dhtstore.replication.health.periods import Periods
 
@@ -123,12 +129,16 @@ class Health:
 
     @property
     def urgent(self) -> bool:
-        """Whether this may be the last copy, as far as one can see from here."""
+        """Whether this may be the last copy, as far as one can see from here: the more are silent,
+        and the longer for what is known of each, the less likely it is that one comes back."""
         first_s = self._urgent_s(self.periods.grace_first_s)
         if self.at(CopyState.LIVE) or (self.unheard and self.unknown_s < first_s):
             return False
-        away = ((each.silent_s, each.past.grace_s(self.periods)) for each in self._awaited)
-        return all(silent_s >= self._urgent_s(grace_s) for silent_s, grace_s in away)
+        away = [(each.silent_s, each.past.grace_s(self.periods)) for each in self._awaited]
+        if any(silent_s < self.periods.grace_min_s for silent_s, _ in away):
+            return False
+        enough = (0.0, GRACE_URGENT_SHARE, GRACE_URGENT_SUM)[min(len(away), 2)]
+        return sum(silent_s / grace_s for silent_s, grace_s in away) >= enough
 
     @property
     def _awaited(self) -> list[Copy]:
@@ -138,7 +148,7 @@ class Health:
         return [each for each in away if each.proven_unix_s] or away
 
     def _urgent_s(self, grace_s: float) -> float:
-        return max(grace_s / GRACE_URGENT_DIVISOR, self.periods.grace_min_s)
+        return max(grace_s * GRACE_URGENT_SHARE, self.periods.grace_min_s)
 
     @property
     def spare(self) -> bool:

@@ -52,3 +52,34 @@ def test_who_answers_was_not_silent_while_it_was_sought() -> None:
     past = past.answered(NOW + HOUR_S, PERIODS.gap_max_s)
     past = past.silent(NOW + 2 * HOUR_S, PERIODS.gap_max_s)
     assert Copy(HERE, past, sought_s=1e6).silent_s == HOUR_S
+
+
+def silent_for(hours: int) -> Copy:
+    """A holder that answered once and was then silent so long."""
+    past = PeerPast.met(NOW - 2 * HOUR_S).answered(NOW - HOUR_S, PERIODS.gap_max_s)
+    for hour in range(hours):
+        past = past.silent(NOW + hour * HOUR_S, PERIODS.gap_max_s)
+    return Copy(HERE, past)
+
+
+@pytest.mark.parametrize(
+    ("silent_h", "urgent"),
+    [
+        ([22], False),  # of 46 that it may be
+        ([23], True),
+        ([31, 10], True),  # together 41 of 46
+        ([10, 31], True),
+        ([18, 18], False),  # 36
+        ([19, 19], True),
+        ([45, 7], False),  # a night's maintenance, whatever the other does
+        ([13, 12, 12], True),
+        ([12, 12, 12], False),
+        ([46, 22], False),  # the first is lost and not waited for
+    ],
+)
+def test_of_the_last_copy_the_more_are_silent_the_less_each_is_waited_for(
+    silent_h: list[int], urgent: bool
+) -> None:
+    copies = [silent_for(hours) for hours in silent_h]
+    health = Health(KEY, HERE, 1 + len(copies), copies, made=1 + len(copies))
+    assert health.urgent is urgent
