@@ -448,6 +448,7 @@ RECEIVE_MEMORY_BYTES: Final = 8 * MIB  # of blocks of one of them, so of all twi
 REREAD_AT_ONCE_BYTES: Final = 16 * GIB  # of what is here already, for one origin that puts it again
 REREAD_BYTES_PER_S: Final = 8 * MIB  # and then: 2 % of a core
 REREAD_BLOCK_BYTES: Final = 64 * KIB  # what a small block counts as: reading it takes 140 us
+LEFT_ANSWER_S: Final = 5.0  # for the answer to `leave`, before the node that has left ends
 RECEIVE_WAIT_S: Final = 20.0  # for one of those places, before whoever asked takes it for silence
 PACED_BLOCK_BYTES: Final = 4 * KIB  # that a smaller block counts as in a pace: 4 round trips a s
 RECEIVE_GRACE_S: Final = 5.0  # before the rate of a receive is told by its first bytes

@@ -65,6 +65,11 @@ class Supervisor:
             task.cancel()
         return tasks
 
+    async def idle(self, within_s: float) -> None:
+        """Wait until all that run now have ended, for that long at most."""
+        if within_s > 0 and self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=within_s)
+
     async def close(self) -> None:
         """Cancel all, oldest first, and wait until each has ended."""
         await all_ended(self.cancel())

@@ -25,7 +25,7 @@ from dhtstore.node.flows.meet import LearnSeed
 from dhtstore.node.node import Node
 from dhtstore.node.views.room import look_for_room
 from dhtstore.node.views.status import look_at_clock
-from dhtstore.params import LOOKUP_TIMEOUT_S
+from dhtstore.params import LEFT_ANSWER_S, LOOKUP_TIMEOUT_S
 from dhtstore.store.home.home import Home
 from dhtstore.store.home.lock import HomeLock
 from dhtstore.store.home.places import temporary_home
@@ -79,7 +79,7 @@ async def hosted(
         finally:
             node.ports.tracer("node.stopping")
             try:
-                await local.close()
+                await local.close(LEFT_ANSWER_S if node.leaving.left.done() else 0.0)
             finally:
                 await node.stop()
 

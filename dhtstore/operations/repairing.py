@@ -51,7 +51,7 @@ class LeaveResult(msgspec.Struct, frozen=True):
     """Of ``looked`` claims on units here, ``units`` are those for which others do not hold as many
     copies as are wanted, each with the reason; ``more`` others are left out.  ``made`` copies were
     made elsewhere, for ``sent`` bytes.  ``left`` is whether the node ends now; ``cancelled``
-    whether it stays, as was asked."""
+    whether it was leaving, and stays as was asked."""
 
     looked: int
     units: list[RepairedUnit]

@@ -16,9 +16,6 @@ from dhtstore.config import counted, format_size
 from dhtstore.params import MIN_ACKS_DEFAULT
 from dhtstore.replication.ranking import Stage
 
-_SHARES: Final = ("room", "quota", "origin", "newcomer", "units", "claims", "busy", "no-room")
-_OWNERS: Final = ("owner", "client")
-
 
 class Word(StrEnum):
     """Who says how many copies must be reached."""
@@ -57,15 +54,32 @@ class Obstacle(StrEnum):
     """Why a node that was asked holds no copy; in the order in which they are told."""
 
     ROOM = "had no room for it"
+    SHARE = "had no share left for it"
+    BUSY = "had too many offers open"
     OWNER = "took no data of this owner"
     UNREACHED = "could not be reached"
     REFUSED = "refused it"
     FAILED = "began and gave no receipt"
 
 
+_BY_CODE: Final = {
+    "room": Obstacle.ROOM,
+    "no-room": Obstacle.ROOM,
+    "units": Obstacle.ROOM,
+    "quota": Obstacle.SHARE,
+    "origin": Obstacle.SHARE,
+    "newcomer": Obstacle.SHARE,
+    "claims": Obstacle.SHARE,
+    "busy": Obstacle.BUSY,
+    "owner": Obstacle.OWNER,
+    "client": Obstacle.OWNER,
+}
 _REMEDIES: Final = {
     Obstacle.ROOM: "give those nodes more room (`dhtstore config capacity SIZE` there{whole}) or"
     " let others join",
+    Obstacle.SHARE: "have those nodes give you more (`dhtstore config owner_quota SIZE` there, or a"
+    " larger capacity), remove with `dhtstore rm` what you need no more, or let others join",
+    Obstacle.BUSY: "wait a minute",
     Obstacle.OWNER: "let nodes join that take it (`--accept`), or have those list your owner key"
     " (`dhtstore id`)",
     Obstacle.UNREACHED: "see with `dhtstore ping NODE` whether they run, and check the connection"
@@ -84,9 +98,7 @@ def obstacle(stage: Stage, code: str) -> Obstacle | None:
     """What kept a node that came to ``stage`` from holding a copy; ``code`` is that of its refusal.
     None where it holds one, or was never asked."""
     if stage is Stage.REFUSED:
-        if code in _SHARES:
-            return Obstacle.ROOM
-        return Obstacle.OWNER if code in _OWNERS else Obstacle.REFUSED
+        return _BY_CODE.get(code, Obstacle.REFUSED)
     return {Stage.UNREACHED: Obstacle.UNREACHED, Stage.FAILED: Obstacle.FAILED}.get(stage)
 
 

@@ -86,6 +86,42 @@ async def test_a_program_with_an_event_loop_asks_without_a_thread(path: Path) ->
     await server.close()
 
 
+async def test_what_runs_when_it_closes_is_answered_within_a_time(path: Path) -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def patient(body: bytes, descriptors: list[int], send: Send) -> None:
+        began.set()
+        await goes_on.wait()
+        await echo(body, descriptors, send)
+
+    server = LocalServer(path, patient)
+    await server.open(Supervisor())
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(async_client.converse(path, conversation("hello"), []))
+        await began.wait()
+        tasks.create_task(server.close(10.0))
+        await asyncio.sleep(0)
+        goes_on.set()
+    assert asked.result() == [entry("hello")]
+
+
+@pytest.mark.parametrize("answer_s", [0.0, 0.01])
+async def test_what_runs_longer_when_it_closes_is_cut_short(path: Path, answer_s: float) -> None:
+    began = asyncio.Event()
+
+    async def endless(_body: bytes, _descriptors: list[int], _send: Send) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    server = LocalServer(path, endless)
+    await server.open(Supervisor())
+    asked = asyncio.create_task(async_client.converse(path, conversation("hello"), []))
+    await began.wait()
+    await server.close(answer_s)
+    with pytest.raises(NotRunning):
+        await asked
+
+
 ENDLESS = [entry("x" * 200) for _ in range(1000)]
 
 

@@ -40,17 +40,17 @@ def leave(
     if common.json:
         print_json(found)
     else:
-        _print(found)
+        _print(found, cancel=cancel)
     if found.units:
         raise _nobody_takes(found)
 
 
-def _print(found: LeaveResult) -> None:
+def _print(found: LeaveResult, *, cancel: bool) -> None:
     from dhtstore.cli.terminal.show import emit
     from dhtstore.config import counted, format_size
 
-    if found.cancelled:
-        emit("this node stays")
+    if cancel:
+        emit("this node stays" if found.cancelled else "this node was not leaving, and stays")
         return
     for each in found.units:
         emit(left_text(each))

@@ -66,12 +66,13 @@ class LocalServer:
         self._socket = _bind(self._path)
         self._acceptor = duties.spawn_duty(self._accept(self._socket), "accept-commands")
 
-    async def close(self) -> None:
-        """Refuse new commands and cancel the running ones."""
+    async def close(self, answer_s: float = 0.0) -> None:
+        """Refuse new commands, and cancel those that are not answered within ``answer_s``."""
         if self._socket is None or self._acceptor is None:
             return
         self._acceptor.cancel()
         await all_ended([self._acceptor])
+        await self._serving.idle(answer_s)
         await self._serving.close()
         await self._watching.close()
         self._socket.close()

@@ -12,7 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dhtstore.params import ABSENCES_KNOWN_MIN, ABSENCES_REMEMBERED, GRACE_FACTOR
+from dhtstore.params import (
+    ABSENCES_KNOWN_MIN,
+    ABSENCES_REMEMBERED,
+    GRACE_FACTOR,
+    PRESENCE_REMEMBERED_S,
+)
 from dhtstore.replication.health.periods import Periods
 
 _MOMENT_S: Final = 1e-3
@@ -22,8 +27,8 @@ _MOMENT_S: Final = 1e-3
 class PeerPast:
     """Times are of the wall clock of who watches.  ``silent_s`` is 0 while the peer answers;
     ``asked_unix_s`` is when it was asked last, in vain or not; ``away_s`` are its last absences,
-    and ``absent_s`` is how long all that are over lasted together.  Of the time since it is known
-    ``unwatched_s`` passed unseen."""
+    and ``absent_s`` is how long all that are over lasted together, where what is long ago counts
+    for less.  Of the time since it is known ``unwatched_s`` passed unseen."""
 
     known_unix_s: float
     heard_unix_s: float
@@ -62,13 +67,15 @@ class PeerPast:
         """Where the clock was set back, all that is known was earlier by as much."""
         back_s = max(0.0, self.asked_unix_s - now_unix_s)
         passed_s = max(0.0, now_unix_s - self.asked_unix_s - gap_max_s)
-        return replace(
+        asked = replace(
             self,
             known_unix_s=self.known_unix_s - back_s,
             heard_unix_s=self.heard_unix_s - back_s,
             asked_unix_s=now_unix_s,
             unwatched_s=self.unwatched_s + passed_s,
         )
+        halved = _halved(asked.looked_s) - _halved(self.looked_s)
+        return replace(asked, absent_s=self.absent_s / 2.0**halved) if halved > 0 else asked
 
     def grace_s(self, periods: Periods) -> float:
         """For how long it may be silent: a few times its longest absence of late; what is usual
@@ -97,18 +104,28 @@ class PeerPast:
     def there_share(self) -> float:
         """Of the time for which it was watched, until it was asked last."""
         seen_s = self._seen_away_s
-        return 1.0 if seen_s <= 0 else max(0.0, 1 - seen_s / max(seen_s, self.looked_s))
+        return 1.0 if seen_s <= 0 else max(0.0, 1 - seen_s / max(seen_s, self._weighed_s))
 
     def expected_away(self, periods: Periods) -> float:
         """The share of the time, 0 to 1, for which it will be away: ``away_share`` of what was
         seen until it was asked last.  Who is silent is likely to be so for as long again: long
         absences are those that one finds somebody in."""
         yet_s = self.silent_s
-        return away_share(self._seen_away_s + yet_s, self.looked_s + yet_s, periods)
+        return away_share(self._seen_away_s + yet_s, self._weighed_s + yet_s, periods)
 
     @property
     def _seen_away_s(self) -> float:
-        return max(self.absent_s, sum(self.away_s)) + self.silent_s
+        return self.absent_s + self.silent_s
+
+    @property
+    def _weighed_s(self) -> float:
+        """``looked_s``, where what is long ago counts for as much less as in ``absent_s``."""
+        return self.looked_s - _halved(self.looked_s) * PRESENCE_REMEMBERED_S / 2
+
+
+def _halved(looked_s: float) -> int:
+    """How often all that was seen before counted half from then on."""
+    return max(0, int(2 * looked_s / PRESENCE_REMEMBERED_S) - 1)
 
 
 def away_share(away_s: float, of_s: float, periods: Periods) -> float:

@@ -69,13 +69,13 @@ def test_a_full_holder_is_passed_over() -> None:
         names = {format_node(node.node_id) for node in full}
         assert set(result.causes) <= names
         assert all("share of" in why for why in result.causes.values())
-        with pytest.raises(QuorumNotReached, match="had no room for it") as caught:
+        with pytest.raises(QuorumNotReached, match="had no share left for it") as caught:
             await put_with(lab.nodes[0], CONTENT + b"x", replicas=8, min_acks=5)
         shares = [
             "share of owners that are new here" in why for why in caught.value.causes.values()
         ]
         assert shares == [True] * 4
-        assert "config capacity" in caught.value.hint
+        assert "or a larger capacity" in caught.value.hint
 
     tell(story)
 

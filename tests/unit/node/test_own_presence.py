@@ -101,6 +101,21 @@ def test_a_clock_that_is_set_by_years_makes_no_absence_of_years() -> None:
     tell(story)
 
 
+def test_what_is_long_ago_counts_for_less() -> None:
+    async def story(machine: Machine) -> None:
+        here = await machine.life()
+        for _ in range(200):
+            await machine.runs(24)
+            await here.save()
+        for _ in range(60):
+            await machine.runs(12)
+            await machine.off(12)
+            await here.save()
+        assert here.away == pytest.approx(0.5, abs=0.15)
+
+    tell(story)
+
+
 def test_a_ledger_that_knows_only_since_when_is_gone_on_with() -> None:
     async def story(machine: Machine) -> None:
         table = MemoryKeyValue()

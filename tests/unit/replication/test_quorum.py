@@ -40,7 +40,10 @@ def test_what_nobody_asked_for_can_always_be_had(replicas: int, setting: int | N
     ("stage", "code", "expected"),
     [
         (Stage.REFUSED, "room", Obstacle.ROOM),
-        (Stage.REFUSED, "quota", Obstacle.ROOM),
+        (Stage.REFUSED, "units", Obstacle.ROOM),
+        (Stage.REFUSED, "quota", Obstacle.SHARE),
+        (Stage.REFUSED, "newcomer", Obstacle.SHARE),
+        (Stage.REFUSED, "busy", Obstacle.BUSY),
         (Stage.REFUSED, "owner", Obstacle.OWNER),
         (Stage.REFUSED, "policy", Obstacle.REFUSED),
         (Stage.REFUSED, "", Obstacle.REFUSED),
@@ -81,6 +84,10 @@ def test_each_reason_is_told_once_with_its_own_remedy() -> None:
     assert hint.count("config capacity") == hint.count("dhtstore ping NODE") == 1
     assert "join TICKET" not in hint
     assert "owner key" in short(Obstacle.OWNER).hint()
+    share = short(Obstacle.SHARE)
+    assert share.message().endswith("that could hold it 1 had no share left for it")
+    assert "config owner_quota SIZE" in share.hint()
+    assert "config capacity" not in share.hint()
 
 
 def test_where_all_who_were_asked_hold_it_more_must_join() -> None:

@@ -60,19 +60,20 @@ class Leaving:
         self.active = True
         self.warnings.tell(_WHAT, _TEXT)
 
-    async def cancel(self) -> None:
-        """Stay; what others took, they keep.  Whoever waits for a `leave` is told so.  Raises
-        UsageError where nothing is left to stay for."""
+    async def cancel(self) -> bool:
+        """Stay; what others took, they keep.  Whoever waits for a `leave` is told so.  Whether this
+        node was leaving.  Raises UsageError where nothing is left to stay for."""
         for each in self._works:
             each.reschedule(asyncio.get_running_loop().time())
         async with self._turn:
             if self.left.done():
                 raise UsageError("others have all that was held here by now: this node ends")
             await self._write(self.mark.clear, "that this node stays")
-            self.active = False
+            was_active, self.active = self.active, False
             self.warnings.over(_WHAT)
             self.handing.quiet.clear()
             self.announce_all()  # also what was quiet before a restart
+            return was_active
 
     async def leave(self, watch: Watch) -> list[UnitDone]:
         """Bring all to others; what came of each claim.  What is left of it where this is cut

@@ -17,8 +17,7 @@ async def left(leaving: Leaving, watch: Watch, *, storage: bool, cancel: bool) -
         raise UsageError("this node gives no storage, so it holds nothing for others").hinted(
             "just stop it: Ctrl-C where `dhtstore join` runs"
         )
-    if cancel:
-        await leaving.cancel()
+    cancelled = cancel and await leaving.cancel()
     done = [] if cancel else await leaving.leave(watch)
     stay = [each for each in done if each.act is not Act.DROP]
     return LeaveResult(
@@ -28,5 +27,5 @@ async def left(leaving: Leaving, watch: Watch, *, storage: bool, cancel: bool) -
         made=sum(each.made for each in done),
         sent=sum(each.sent_bytes for each in done),
         left=not cancel and not stay,
-        cancelled=cancel,
+        cancelled=cancelled,
     )

@@ -3,6 +3,7 @@
 While its process lives it is away when the machine sleeps.  Between two lives only the wall clock
 tells how long it was away, and that may have been set meanwhile, by years where it was never set
 before: no absence counts for more than the longest grace, after which the copy here was replaced.
+What is long ago counts for less, as it does of others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from dhtstore.net.ports import Clock
 from dhtstore.node.duties.repairing.noting.notes import Notes
+from dhtstore.params import PRESENCE_REMEMBERED_S
 from dhtstore.replication.health.past import away_share
 from dhtstore.replication.health.periods import Periods
 from dhtstore.store.ledger.health.own_times import OwnTimes, OwnTimesRow
@@ -62,4 +64,5 @@ class OwnPresence:
         ran_s = max(0.0, running_s - row.running_s)
         off_s = min(max(0.0, passed_s - ran_s), self.periods.grace_max_s)
         there_s, away_s = row.there_s + ran_s, row.away_s + off_s
-        return OwnTimesRow(self.clock.unix_s(), running_s, there_s, away_s)
+        part = 0.5 if there_s + away_s > PRESENCE_REMEMBERED_S else 1.0
+        return OwnTimesRow(self.clock.unix_s(), running_s, part * there_s, part * away_s)

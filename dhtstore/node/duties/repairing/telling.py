@@ -63,10 +63,7 @@ async def _waiting(done: UnitDone, waits_s: Callable[[Watched], float | None]) -
 
 
 async def units_told(here: Completeness, done: Sequence[UnitDone]) -> list[RepairedUnit]:
-    """By the names that they have here.  Of none at once: a node that has left ends in a moment,
-    and its answer must be on its way by then."""
-    if not done:
-        return []
+    """By the names that they have here."""
     roots = dict.fromkeys(each.one.claim.policy.root for each in done)
     names = await here.disk.blocking.run(_names, here.ledger, roots)
     return [_unit_told(each, names[each.one.claim.policy.root]) for each in done]
