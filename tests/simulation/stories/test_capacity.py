@@ -41,7 +41,7 @@ def test_a_holder_that_gives_less_keeps_what_is_claimed_and_takes_more_when_it_m
         assert changed.over > MIB
         assert (await status(holder)).capacity == 2 * MIB
         assert holder.identity.record().capacity_bytes == 2 * MIB
-        with pytest.raises(QuorumNotReached, match="room"):
+        with pytest.raises(QuorumNotReached, match="no share left for it"):
             await put_bytes(uploader, MORE, replicas=1)
         assert (await status(holder)).units == 1
         assert await get_bytes(uploader, result.cid) == FIRST

@@ -1,7 +1,8 @@
 """The other holders of what is held here: whether they answer, and where.
 
 Who was heard by the DHT anyway is not asked again.  Silence counts only while somebody at all is
-heard: a node whose own line is down blames nobody.
+heard: a node whose own line is down blames nobody.  That it is down shows only once nobody was
+heard for a while: what was taken for silence meanwhile is taken back then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from dhtstore.dht.service import PeerInfo
@@ -64,6 +66,8 @@ class KnownFellows:
     _changed: dict[PublicKey, None] = field(default_factory=dict)
     _forgotten: ForgottenRow = field(default_factory=ForgottenRow)
     _meets: int = FELLOWS_UNMET_ASKED_MAX
+    _doubted: dict[PublicKey, PeerPast] = field(default_factory=dict)  # as if not asked since
+    _doubted_s: float = 0.0
 
     async def load(self) -> None:
         """Raises HomeUnusable."""
@@ -94,6 +98,7 @@ class KnownFellows:
 
     def answered(self, key: PublicKey) -> None:
         """It proved just now that it is alive."""
+        self._doubted.clear()
         fellow = self.of(key)
         fellow.past = fellow.past.answered(self.clock.unix_s(), self.periods.gap_max_s)
         self._changed[key] = None
@@ -119,11 +124,23 @@ class KnownFellows:
         await run_all(
             [partial(self._ping, key, answered) for key in due], limit=FELLOW_PINGS_AT_ONCE
         )
-        alive = bool(answered) or any(
-            one.last_seen_s < self.periods.ping_s for one in heard.values()
-        )
+        heard_ago_s = min((one.last_seen_s for one in heard.values()), default=inf)
+        alive = self._line_up(0.0 if answered else heard_ago_s)
         for key in due:
             self._settle(key, answered, alive=alive)
+
+    def _line_up(self, heard_ago_s: float) -> bool:
+        """Whether others are heard at all; where they are not, nobody was silent since they were."""
+        alive, now_s = heard_ago_s < self.periods.ping_s, self.clock.monotonic_s()
+        if not alive:
+            for key, past in self._doubted.items():
+                if key in self._known:
+                    self._known[key].past = past
+                    self._changed[key] = None
+        if not alive or now_s - heard_ago_s > self._doubted_s:
+            self._doubted.clear()
+            self._doubted_s = now_s
+        return alive
 
     def _first(self, due: Sequence[PublicKey]) -> list[PublicKey]:
         """All that ever answered, and of the others, whose keys cost nothing, the longest unasked:
@@ -187,6 +204,7 @@ class KnownFellows:
         if key in answered:
             fellow.past = fellow.past.answered(now, self.periods.gap_max_s)
         elif alive:
+            self._doubted.setdefault(key, fellow.past.unseen(now))
             fellow.past = fellow.past.silent(now, self.periods.gap_max_s)
         else:
             fellow.past = fellow.past.unseen(now)
