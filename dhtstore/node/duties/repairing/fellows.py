@@ -130,7 +130,7 @@ class KnownFellows:
             self._settle(key, answered, alive=alive)
 
     def _line_up(self, heard_ago_s: float) -> bool:
-        """Whether others are heard at all; where they are not, nobody was silent since they were."""
+        """Whether others are heard; where they are not, nobody was silent since they were."""
         alive, now_s = heard_ago_s < self.periods.ping_s, self.clock.monotonic_s()
         if not alive:
             for key, past in self._doubted.items():
