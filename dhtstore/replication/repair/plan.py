@@ -102,6 +102,11 @@ def _lost(health: Health) -> str:
     lost, lack = len(health.at(CopyState.LOST)), len(health.at(CopyState.LACKS))
     parts = [f"{lost} silent beyond {_their(lost)} grace"] * bool(lost)
     parts += [f"{lack} not whole"] * bool(lack)
+    unproved = len(health.at(CopyState.LIVE)) - len(health.live)
+    parts += [f"{unproved} yet to prove {_their(unproved)} copy"] * bool(unproved)
+    away = len(health.at(CopyState.AWAY))
+    one = "the silent one" if away == 1 else f"1 of {away} silent"
+    parts += [f"{one} not waited for, as nobody else answers"] * (health.urgent and away > 0)
     return f" ({', '.join(parts)})" if parts else ""
 
 

@@ -40,6 +40,21 @@ def test_one_that_is_silent_and_several() -> None:
     assert why(health(gone, gone)) == "1 copy of 3 (2 silent beyond their grace)"
 
 
+def test_copies_that_answer_and_do_not_count() -> None:
+    gone = health(THERE, away(99 * HOUR_S))
+    unproved = replace(gone, copies=[replace(gone.copies[0], by_block=False), gone.copies[1]])
+    assert why(unproved) == "1 copy of 3 (1 silent beyond its grace, 1 yet to prove its copy)"
+
+
+def test_silent_ones_of_which_not_all_are_waited_for() -> None:
+    assert why(health(away(30 * HOUR_S), away(10 * HOUR_S))) == (
+        "2 copies of 3 (1 of 2 silent not waited for, as nobody else answers)"
+    )
+    assert why(health(away(30 * HOUR_S), target=2)) == (
+        "1 copy of 2 (the silent one not waited for, as nobody else answers)"
+    )
+
+
 def test_what_answers_now() -> None:
     assert at_once(health(THERE, away(HOUR_S))).why == "2 copies of 3 answer"
     assert at_once(health(away(HOUR_S))).why == "1 copy of 3 answers"
