@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from dhtstore.model.identity import DhtKey, NodeId, distance
 from dhtstore.params import (
@@ -131,14 +132,24 @@ class Health:
     def urgent(self) -> bool:
         """Whether this may be the last copy, as far as one can see from here: the more are silent,
         and the longer for what is known of each, the less likely it is that one comes back."""
-        first_s = self._urgent_s(self.periods.grace_first_s)
-        if self.at(CopyState.LIVE) or (self.unheard and self.unknown_s < first_s):
-            return False
-        away = [(each.silent_s, each.past.grace_s(self.periods)) for each in self._awaited]
-        if any(silent_s < self.periods.grace_min_s for silent_s, _ in away):
-            return False
-        enough = (0.0, GRACE_URGENT_SHARE, GRACE_URGENT_SUM)[min(len(away), 2)]
-        return sum(silent_s / grace_s for silent_s, grace_s in away) >= enough
+        return self.urgent_left_s <= 0
+
+    @property
+    def urgent_left_s(self) -> float:
+        """For how long it is not ``urgent`` yet, if nobody is heard; inf while anybody answers."""
+        if self.at(CopyState.LIVE):
+            return inf
+        periods = self.periods
+        away = [(each.silent_s, each.past.grace_s(periods)) for each in self._awaited]
+        left_s = [periods.grace_min_s - silent_s for silent_s, _ in away]
+        if self.unheard:
+            unheard_s = max(periods.grace_first_s * GRACE_URGENT_SHARE, periods.grace_min_s)
+            left_s.append(unheard_s - self.unknown_s)
+        if away:
+            enough = GRACE_URGENT_SHARE if len(away) == 1 else GRACE_URGENT_SUM
+            lacks = enough - sum(silent_s / grace_s for silent_s, grace_s in away)
+            left_s.append(lacks / sum(1 / grace_s for _, grace_s in away))
+        return max(left_s, default=0.0)
 
     @property
     def _awaited(self) -> list[Copy]:
@@ -146,9 +157,6 @@ class Health:
         others did."""
         away = self.at(CopyState.AWAY)
         return [each for each in away if each.proven_unix_s] or away
-
-    def _urgent_s(self, grace_s: float) -> float:
-        return max(grace_s * GRACE_URGENT_SHARE, self.periods.grace_min_s)
 
     @property
     def spare(self) -> bool:
@@ -186,13 +194,6 @@ class Health:
             return 0
         made = self.target if self.made is None else min(self.made, self.target)
         return max(0, made - 1 - len(self.copies))
-
-    @property
-    def unheard_left_s(self) -> float:
-        """For how long yet the first of those is waited for: for less where nobody else answers."""
-        first_s = self.periods.grace_first_s
-        waited_s = first_s if self.at(CopyState.LIVE) else self._urgent_s(first_s)
-        return max(0.0, waited_s - self.unknown_s)
 
     @property
     def lower(self) -> list[Copy]:

@@ -19,6 +19,7 @@ from dhtstore.operations.nodes import FOR_OTHERS, UNSIGNED, HolderStatus, RootSt
 from dhtstore.operations.safety import HoldersSeen, UnitCare
 from dhtstore.replication.auditing import slot_unix_s
 from dhtstore.replication.health.copies import CopyState, Health
+from dhtstore.replication.health.waiting import waits_s
 from dhtstore.replication.repair.losing import LossRate, lost_within, slots_believed, slots_of
 from dhtstore.replication.repair.plan import Act, Choice
 from dhtstore.store.ledger.health.holders import HolderRow
@@ -140,13 +141,9 @@ class Outlook:
 
 
 def _waits_s(health: Health) -> float | None:
-    away = health.at(CopyState.AWAY)
-    spare = health.counted - health.least
-    if not 0 <= spare < len(away) + health.unheard:
-        return None
-    left = [each.left_s(health.periods) for each in away]
-    left = sorted([*left, *[health.unheard_left_s] * health.unheard])
-    return left[spare] + health.rank * health.periods.turn_s
+    """With this node's turn."""
+    left_s = waits_s(health)
+    return None if left_s is None else left_s + health.rank * health.periods.turn_s
 
 
 def _for_others(holder: HolderStatus, row: HolderRow | None) -> HolderStatus:
