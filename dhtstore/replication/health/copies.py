@@ -56,6 +56,11 @@ class Copy:
         past = self.past
         return past.silent_s + self.sought_s * (past.silent_s > 0 and not past.ever_answered)
 
+    def proved(self, since_unix_s: float, now_unix_s: float) -> bool:
+        """Whether it was since then.  What is of a time that is to come was written down while the
+        clock was ahead: nobody knows when."""
+        return since_unix_s <= self.proven_unix_s <= now_unix_s
+
     def left_s(self, periods: Periods) -> float:
         """For how long yet it may be silent; 0 for what is lost."""
         return max(0.0, self.past.grace_s(periods) - self.silent_s)

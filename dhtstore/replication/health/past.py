@@ -77,6 +77,12 @@ class PeerPast:
         halved = _halved(asked.looked_s) - _halved(self.looked_s)
         return replace(asked, absent_s=self.absent_s / 2.0**halved) if halved > 0 else asked
 
+    def weighed(self) -> PeerPast:
+        """The same where ``absent_s`` was counted in full, as if it had been so at all times."""
+        looked_s = self.looked_s
+        part = self._weighed_s / looked_s if looked_s else 1.0
+        return replace(self, absent_s=part * self.absent_s)
+
     def grace_s(self, periods: Periods) -> float:
         """For how long it may be silent: a few times its longest absence of late; what is usual
         while little is known of it; little for who was watched for long and never away."""

@@ -157,7 +157,5 @@ def may_drop(health: Health, now_unix_s: float, since_unix_s: float) -> bool:
     if health.stays or now_unix_s - health.freed_unix_s < RELIED_ON_FACTOR * lately_s:
         return False
     earliest_unix_s = max(since_unix_s, now_unix_s - lately_s)
-    proved = [
-        each for each in health.lasting if earliest_unix_s <= each.proven_unix_s <= now_unix_s
-    ]
+    proved = [each for each in health.lasting if each.proved(earliest_unix_s, now_unix_s)]
     return _enough(proved, health.target)

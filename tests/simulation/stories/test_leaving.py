@@ -19,9 +19,11 @@ from dhtstore.node.identity import Identity
 from dhtstore.node.keeping.withdrawals import KeptNoMore
 from dhtstore.node.node import Node
 from dhtstore.operations.operation import Progress, unwatched
+from dhtstore.replication.audit_ration import AuditRation
 from dhtstore.replication.health.periods import Periods
 from dhtstore.replication.repair.plan import Act
 from simulations.events.users import put_bytes
+from simulations.world.ports.clock import SimClock
 from tests.bids import sign_policy
 from tests.simulation.harness import CLIENT, STORAGE, Lab, pin, tell
 
@@ -298,6 +300,36 @@ def test_nobody_drops_a_copy_on_the_proof_of_one_that_leaves() -> None:
         assert holders(lab, root) == [node for node in lab.nodes if node in there]
         await leaver.leaving.leave(unwatched)
         assert len(set(holders(lab, root)) - {leaver}) == 3
+
+    tell(story)
+
+
+def test_who_leaves_counts_on_no_proof_of_a_time_that_is_to_come() -> None:
+    """Clocks were a day ahead when others proved their copies; one has lost its own since, and
+    has no time to say so."""
+
+    async def story(lab: Lab) -> None:
+        client = await lab.add(replace(CLIENT, periods=PERIODS))
+        clocks = [SimClock(lab.loop) for _ in range(7)]
+        for clock in clocks:
+            await lab.add(replace(STORAGE, periods=PERIODS), clock=clock)
+        root = (await put_bytes(client, CONTENT)).cid
+        leaver, poor, other = holders(lab, root)
+        for clock in clocks:
+            clock.set_wall(86_400.0)
+        async with leaver.repair.alone():
+            [one] = await leaver.repair.units.named([(root.raw, False)])
+            await leaver.repair.asking.afresh(one)
+            leaver.repair.units.rows.save({one.id: one.row})
+        for clock in clocks:
+            clock.set_wall(0.0)
+        [lost] = poor.ledger.claims.for_unit(root.raw)
+        poor.ledger.claims.end(lost)
+        for node in (poor, other):
+            node.audits._ration = AuditRation()
+            node.audits._ration.took("everybody", 10**18)
+        await leaver.leaving.leave(unwatched)
+        assert len(set(holders(lab, root)) - {poor, leaver}) >= 3
 
     tell(story)
 

@@ -156,7 +156,7 @@ class HandingOver:
         return self.repair.identity.now_unix_s()
 
     def _choice(self, one: Watched, since_unix_s: float) -> Choice:
-        return hand_over(self.repair.judge.health(one), since_unix_s)
+        return hand_over(self.repair.judge.health(one), since_unix_s, self._now())
 
     async def _choice_by_now(self, one: Watched, since_unix_s: float) -> Choice:
         """After a copy that took long, others may be gone: they are asked again."""

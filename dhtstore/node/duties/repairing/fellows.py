@@ -15,7 +15,7 @@ from typing import Protocol
 
 from dhtstore.dht.service import PeerInfo
 from dhtstore.errors import DhtstoreError
-from dhtstore.model.contact import Address, Contact
+from dhtstore.model.contact import Address, Contact, routable
 from dhtstore.model.identity import NodeId, PublicKey, node_id
 from dhtstore.net.ports import Blocking, Clock
 from dhtstore.node.duties.repairing.noting.notes import Notes
@@ -74,8 +74,9 @@ class KnownFellows:
         rows = await self.blocking.run(lambda: list(self.ledger.all()))
         self._forgotten = await self.blocking.run(self.ledger.forgotten)
         for key, row in rows:
-            place = Address(row.host, row.port) if row.host else None
-            self._known[PublicKey(key)] = Fellow(_past(row), place)
+            place = Address(row.host, row.port)
+            known = place if routable(place) else None  # it may be damaged
+            self._known[PublicKey(key)] = Fellow(_past(row), known)
 
     def of(self, key: PublicKey) -> Fellow:
         """It; taken for alive where it was not known before."""
@@ -248,11 +249,12 @@ def _row(fellow: Fellow) -> FellowRow:
         place.port,
         past.absent_s,
         past.unwatched_s,
+        weighed=True,
     )
 
 
 def _past(row: FellowRow) -> PeerPast:
-    return PeerPast(
+    past = PeerPast(
         row.known_unix_s,
         row.heard_unix_s,
         row.asked_unix_s,
@@ -261,3 +263,4 @@ def _past(row: FellowRow) -> PeerPast:
         row.absent_s,
         row.unwatched_s,
     )
+    return past if row.weighed else past.weighed()

@@ -93,9 +93,9 @@ class Judge:
     def proved(self, one: Watched, since_unix_s: float, *, lasting: bool) -> list[PublicKey]:
         """Who answers and has proved its copy since then; of those that are ``lasting`` alone, who
         keep theirs if the one here goes."""
-        health = self.health(one)
+        health, now_unix_s = self.health(one), self.identity.now_unix_s()
         there = health.lasting if lasting else health.at(CopyState.LIVE)
-        proved = {each.holder for each in there if each.proven_unix_s >= since_unix_s}
+        proved = {each.holder for each in there if each.proved(since_unix_s, now_unix_s)}
         return [key for key in one.holders if node_id(key) in proved]
 
     def judge(self, one: Watched, now_unix_s: float) -> Choice:
@@ -131,7 +131,9 @@ class Judge:
         have dropped one since they proved it, for it was one too many."""
         earliest_unix_s = now_unix_s - self.periods.proved_lately_s
         return [
-            row if row.proven_unix_s >= earliest_unix_s else row._replace(by_block=False)
+            row
+            if earliest_unix_s <= row.proven_unix_s <= now_unix_s
+            else row._replace(by_block=False)
             for row in rows
         ]
 

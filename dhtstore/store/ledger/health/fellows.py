@@ -14,7 +14,8 @@ _FORGOTTEN: Final = b"fellows/forgotten"
 
 
 class FellowRow(NamedTuple):
-    """``replication.health.past.Past``, and where it was reached last: host and port."""
+    """``replication.health.past.PeerPast``, and where it was reached last: host and port.  Where
+    ``absent_s`` is not ``weighed``, an earlier version wrote it, which counted all in full."""
 
     known_unix_s: Date
     heard_unix_s: Date
@@ -25,6 +26,7 @@ class FellowRow(NamedTuple):
     port: int = 0
     absent_s: Seconds = 0.0
     unwatched_s: Seconds = 0.0
+    weighed: bool = False
 
 
 class ForgottenRow(NamedTuple):
