@@ -352,6 +352,26 @@ def test_what_has_enough_copies_that_are_yet_to_be_proved_does_not_wait_for_the_
     tell(story)
 
 
+def test_enough_copies_are_asked_for_a_proof_though_nobody_is_left_to_take_another() -> None:
+    """All other storage nodes hold it: that was told as a refusal, and nobody was asked."""
+
+    async def story(lab: Lab) -> None:
+        await grow(lab, 5)
+        putter = lab.nodes[0]
+        root = (await put_with(putter, CONTENT, replicas=5)).cid
+        await asyncio.sleep(4 * DAY_S)
+        dead = next(node for node in holders(lab, root) if node is not putter)
+        lab.crash(dead)
+        await asyncio.sleep(2 * DAY_S)
+        for node in lab.nodes:
+            if node is not dead:
+                [planned] = await node.repair.plan()
+                assert (planned.act, planned.why) == (Act.NOTHING, "4 copies of 5")
+        assert kinds(lab) == []
+
+    tell(story)
+
+
 def test_a_part_of_a_large_object_is_proved_to_be_one_when_it_is_brought(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -164,36 +164,40 @@ class Repair:
         return done
 
     async def _act(self, one: Watched, choice: Choice, *, now: bool = False) -> UnitDone:
-        planned = _within(self.budget, one, choice)
-        if planned.act is Act.WAIT and not now and not _unproved(self.judge, one):
+        planned, unproved = _within(self.budget, one, choice), _unproved(self.judge, one)
+        if planned.act is Act.WAIT and not now and not unproved:
             return planned
         if choice.act is Act.REPAIR and not self.acting.may_bring(one):
             why = f"{choice.why}; its owner's leave to bring it to others is missing"
             return UnitDone(one, Act.NOTHING, why, choice.copies)
-        if choice.act is Act.REPAIR and not now and not self.acting.anybody(one):
-            await self.told.refused(one, NOBODY)
-            return UnitDone(one, Act.NOTHING, f"{choice.why}; {NOBODY}", choice.copies)
+        if choice.act is Act.REPAIR and not (now or unproved or self.acting.anybody(one)):
+            return await _to_nobody(self.told, one, choice)
         if why := await self.completeness.lack(one.unit):
             return UnitDone(one, Act.NOTHING, f"the copy here is not whole: {why}", choice.copies)
         if choice.act is Act.DROP and not now:
             done = await self.letting_go.look(one)
         else:
-            await self.asking.afresh(one)
-            if not await self.units.by_now(one):
-                return UnitDone(one, Act.NOTHING, NO_MORE, choice.copies)
-            choice = self.judge.judge(one, self.identity.now_unix_s())
-            if now:
-                choice = at_once(self.judge.health(one))
-            planned = _within(self.budget, one, choice)
-            if choice.act is not Act.REPAIR:
-                done = UnitDone(one, Act.NOTHING, choice.why, choice.copies)
-            elif planned.act is Act.REPAIR or now:
-                done = await self._repair(one, choice)
-            else:
-                done = planned
+            done = await self._act_afresh(one, choice, now=now)
         if not done.dropped:
             await self.notes.write(self.units.rows.save, {one.id: one.row})
         return done
+
+    async def _act_afresh(self, one: Watched, choice: Choice, *, now: bool) -> UnitDone:
+        """Look at the unit and ask its holders first: what is still missing then is made."""
+        await self.asking.afresh(one)
+        if not await self.units.by_now(one):
+            return UnitDone(one, Act.NOTHING, NO_MORE, choice.copies)
+        choice = self.judge.judge(one, self.identity.now_unix_s())
+        if now:
+            choice = at_once(self.judge.health(one))
+        planned = _within(self.budget, one, choice)
+        if choice.act is not Act.REPAIR:
+            return UnitDone(one, Act.NOTHING, choice.why, choice.copies)
+        if planned.act is not Act.REPAIR and not now:
+            return planned
+        if not now and not self.acting.anybody(one):
+            return await _to_nobody(self.told, one, choice)
+        return await self._repair(one, choice)
 
     async def _repair(self, one: Watched, choice: Choice) -> UnitDone:
         repaired = await self.acting.repair(one, choice.missing)
@@ -269,6 +273,11 @@ def _plan_of(repair: Repair, one: Watched, choice: Choice) -> UnitDone:
 def _first(chosen: Chosen) -> tuple[int, int]:
     one, choice = chosen
     return choice.copies, one.claim.stored_bytes
+
+
+async def _to_nobody(told: CopyNews, one: Watched, choice: Choice) -> UnitDone:
+    await told.refused(one, NOBODY)
+    return UnitDone(one, Act.NOTHING, f"{choice.why}; {NOBODY}", choice.copies)
 
 
 async def _tell_repaired(
